@@ -1,0 +1,193 @@
+//! The words of the house: identifiers, secrets' containers, requests and replies. Values only, no I/O.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A person who registered with this gateway; the tenant of every row and every session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct UserId(pub Uuid);
+
+/// One API key of a user.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct KeyId(pub Uuid);
+
+/// The number OwnerRez gives an account: `user_id` of its token reply, `id` of `GET /v2/users/me`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct AccountId(pub i64);
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Text that only the key ring can read. `store` moves it about without being able to open it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sealed(pub String);
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealed(…)")
+    }
+}
+
+/// What an OwnerRez account lent us, in plain text: it lives in one actor's memory only.
+#[derive(Clone, Debug)]
+pub struct TokenSet {
+    /// Sent as `Authorization: Bearer`.
+    pub access: SecretString,
+    /// Absent under the app policy "None", whose tokens never expire.
+    pub refresh: Option<SecretString>,
+    /// When the access token was issued to us; with `expires_at` it gives the token's life.
+    pub obtained_at: DateTime<Utc>,
+    /// Unknown for tokens that OwnerRez gave no expiry.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl TokenSet {
+    /// From this moment on the token is refreshed before it is used: five minutes before it expires, or a tenth of
+    /// its life for short-lived ones. `None` where no expiry is known.
+    pub fn refresh_from(&self) -> Option<DateTime<Utc>> {
+        let expires_at = self.expires_at?;
+        Some(expires_at - self.tenth_of_life(expires_at).min(TimeDelta::minutes(5)))
+    }
+
+    /// From this moment on the background sweep renews the token of a user who is away: a tenth of its life before
+    /// its end, so that a failed attempt leaves days (for the usual 30 day token) for the next one.
+    pub fn renew_from(&self) -> Option<DateTime<Utc>> {
+        let expires_at = self.expires_at?;
+        self.refresh.as_ref()?;
+        Some(expires_at - self.tenth_of_life(expires_at))
+    }
+
+    fn tenth_of_life(&self, expires_at: DateTime<Utc>) -> TimeDelta {
+        ((expires_at - self.obtained_at) / 10).max(TimeDelta::zero())
+    }
+}
+
+/// The result of an authorization: the tokens and whose they are.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The tokens themselves.
+    pub tokens: TokenSet,
+    /// Whose account this is; OwnerRez documents it for every token reply, the predecessor did not always store it.
+    pub account: Option<AccountId>,
+}
+
+/// The methods that OwnerRez's API knows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates.
+    Post,
+    /// Changes the members that are sent.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// The method as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// One request to OwnerRez's API, checked and ready: what remains is a token and a permit.
+#[derive(Clone, PartialEq, Debug)]
+pub struct UpstreamRequest {
+    /// Name of the operation, for logs and counters: never holds an argument.
+    pub operation: Arc<str>,
+    /// HTTP method.
+    pub method: Method,
+    /// Path and query below the API's origin, percent-encoded, beginning with `/v2/`.
+    pub path_and_query: String,
+    /// JSON body of a write.
+    pub body: Option<Value>,
+}
+
+impl UpstreamRequest {
+    /// Whether sending it may change something upstream; such a request is never repeated on our own account and
+    /// never cut off once it has been sent.
+    pub fn is_write(&self) -> bool {
+        self.method != Method::Get
+    }
+}
+
+/// A future that can cross threads: what object-safe async functions return.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// The only source of time. Production reads the machine's clock, tests turn a manual one; nothing else sleeps.
+pub trait Clock: Send + Sync + 'static {
+    /// The present moment. Never goes backwards within a process.
+    fn now(&self) -> DateTime<Utc>;
+
+    /// Completes once `now()` has reached `moment`.
+    fn sleep_until(&self, moment: DateTime<Utc>) -> BoxFuture<()>;
+}
+
+/// The clock as everyone carries it.
+pub type SharedClock = Arc<dyn Clock>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(life_seconds: i64, refresh: bool) -> TokenSet {
+        let obtained_at = DateTime::UNIX_EPOCH;
+        TokenSet {
+            access: "at_x".into(),
+            refresh: refresh.then(|| "rt_x".into()),
+            obtained_at,
+            expires_at: Some(obtained_at + TimeDelta::seconds(life_seconds)),
+        }
+    }
+
+    #[test]
+    fn long_lived_tokens_are_refreshed_five_minutes_early_and_renewed_days_early() {
+        let month = tokens(30 * 86_400, true);
+        let expires_at = month.expires_at.unwrap_or_default();
+        assert_eq!(month.refresh_from(), Some(expires_at - TimeDelta::minutes(5)));
+        assert_eq!(month.renew_from(), Some(expires_at - TimeDelta::days(3)));
+    }
+
+    #[test]
+    fn short_lived_tokens_are_refreshed_a_tenth_of_their_life_early() {
+        let ten_minutes = tokens(600, true);
+        assert_eq!(ten_minutes.refresh_from(), ten_minutes.expires_at.map(|end| end - TimeDelta::seconds(60)));
+    }
+
+    #[test]
+    fn without_a_refresh_token_there_is_nothing_to_renew() {
+        assert_eq!(tokens(600, false).renew_from(), None);
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        let shown = format!("{:?}", tokens(600, true));
+        assert!(!shown.contains("at_x") && !shown.contains("rt_x"), "{shown}");
+    }
+}
