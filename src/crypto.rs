@@ -1,1 +1,106 @@
-//! (being written)
+//! The key ring that seals tokens, and the making and checking of API keys. Pure: no network, no database.
+
+mod api_key;
+mod key_ring;
+
+pub use api_key::{ApiKey, BadApiKey, hash_api_key, verify_api_key};
+pub use key_ring::{KeyRing, SealedFor};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::{
+    digest, hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+/// What can go wrong with keys and sealed text. Never holds the text itself.
+#[derive(Debug, thiserror::Error)]
+pub enum CryptoError {
+    /// The machine gives no random numbers.
+    #[error("the machine's random number source failed")]
+    Random,
+    /// The record was cut, altered, moved from another row, or is not one of ours.
+    #[error("a sealed value does not open: it was altered or belongs to another row")]
+    Corrupt,
+    /// The record names a key that this process does not have.
+    #[error("a sealed value needs encryption key {0}, which is not configured; restore the ENCRYPTION_KEY it was sealed with")]
+    UnknownKey(String),
+    /// bcrypt refused its input or its stored hash.
+    #[error("bcrypt failed: {0}")]
+    Bcrypt(#[from] bcrypt::BcryptError),
+}
+
+/// 256 random bits as 43 URL-safe characters: states, browser tokens and the like.
+pub fn random_token() -> Result<SecretString, CryptoError> {
+    let mut bytes = zeroize::Zeroizing::new([0u8; 32]);
+    SystemRandom::new().fill(bytes.as_mut()).map_err(|_| CryptoError::Random)?;
+    Ok(URL_SAFE_NO_PAD.encode(*bytes).into())
+}
+
+/// SHA-256 in hex: how random secrets of 256 bits are stored and looked up (no salt is needed at that length).
+pub fn digest_hex(secret: &str) -> String {
+    hex(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref())
+}
+
+/// Compares two secrets without telling by its time where they differ.
+pub fn same_secret(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+/// A keyed digest: proves that a text came from this gateway, or stands in for a secret in memory.
+#[derive(Clone)]
+pub struct Signer(hmac::Key);
+
+impl Signer {
+    /// A signer whose key exists in this process only.
+    pub fn ephemeral() -> Result<Self, CryptoError> {
+        hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map(Self).map_err(|_| CryptoError::Random)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    }
+
+    /// The digest of a secret, for use as a map key.
+    pub fn digest(&self, secret: &str) -> [u8; 32] {
+        let mut out = [0u8; 32];
+        out.copy_from_slice(hmac::sign(&self.0, secret.as_bytes()).as_ref());
+        out
+    }
+
+    /// A text that [`Signer::verify`] recognises; `parts` are kept apart, so that no two lists sign alike.
+    pub fn sign(&self, parts: &[&str]) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, &joined(parts)).as_ref())
+    }
+
+    /// Whether `signature` was made by [`Signer::sign`] for the same parts; in constant time.
+    pub fn verify(&self, parts: &[&str], signature: &str) -> bool {
+        URL_SAFE_NO_PAD
+            .decode(signature)
+            .is_ok_and(|signature| hmac::verify(&self.0, &joined(parts), &signature).is_ok())
+    }
+}
+
+fn joined(parts: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The digest under which an API key is remembered in memory once bcrypt has accepted it.
+pub fn key_digest(signer: &Signer, key: &ApiKey) -> [u8; 32] {
+    signer.digest(key.expose().expose_secret())
+}

@@ -1,1 +1,129 @@
-//! (being written)
+//! The wire: routes, pages, and the MCP endpoint. Every error leaves through one match in [`error`].
+
+mod connect;
+mod error;
+mod guard;
+mod key_check;
+mod mcp;
+mod pages;
+mod tool_text;
+mod users;
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource, Responder,
+    http::{Method, header},
+    web,
+};
+use serde_json::json;
+use url::Url;
+
+pub use guard::{AllowedHosts, AllowedOrigins, Guard};
+pub use key_check::{KeyCheck, KeySettings};
+pub use mcp::McpEndpoint;
+
+use self::error::ApiError;
+use crate::{
+    crypto::Signer,
+    domain::SharedClock,
+    session::Sessions,
+    store::Store,
+};
+
+/// What the handlers share. Cloning is cheap.
+#[derive(Clone)]
+pub struct HttpState {
+    /// The database.
+    pub store: Store,
+    /// The way to the actors.
+    pub sessions: Sessions,
+    /// Tells whose key a request bears.
+    pub keys: KeyCheck,
+    /// Time.
+    pub clock: SharedClock,
+    /// Signs forms.
+    pub signer: Signer,
+    /// Settings that the handlers show or check.
+    pub settings: Arc<HttpSettings>,
+}
+
+/// What the handlers need of the configuration.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// `SERVER_URL`, or the bound address: an origin without a path.
+    pub public_url: Url,
+    /// Where OwnerRez shows its consent page: `OWNERREZ_APP_URL`.
+    pub app_url: Url,
+    /// `OWNERREZ_CLIENT_ID`; `None` until the operator has an OAuth app.
+    pub client_id: Option<String>,
+    /// Where OwnerRez sends the browser back to.
+    pub redirect_uri: Url,
+    /// Largest request body, in bytes.
+    pub max_body: usize,
+    /// How long a connect link is good.
+    pub link_life: chrono::TimeDelta,
+    /// Connect links of one user that may be open at once.
+    pub open_links: u64,
+}
+
+impl HttpSettings {
+    /// An absolute URL of ours.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+
+    /// Whether browsers reach us over TLS: decides the names and flags of cookies.
+    fn secure(&self) -> bool {
+        self.public_url.scheme() == "https"
+    }
+}
+
+/// The whole route table.
+pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoint) {
+    let max_body = state.settings.max_body;
+    let json = web::JsonConfig::default().limit(max_body).error_handler(|error, _| ApiError::from(error).into());
+    let form = web::FormConfig::default().limit(16 * 1024).error_handler(|error, _| ApiError::from(error).into());
+    let query = web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into());
+    let path = web::PathConfig::default().error_handler(|_, _| ApiError::NotFound.into());
+    let payload = web::PayloadConfig::new(max_body);
+    config
+        .app_data(json)
+        .app_data(form)
+        .app_data(query)
+        .app_data(path)
+        .app_data(payload)
+        .app_data(web::Data::new(state))
+        .app_data(web::Data::new(mcp))
+        .service(at("/health", "GET").route(web::get().to(health)))
+        .service(at("/mcp", "POST").route(web::route().to(mcp::handle)))
+        .service(at("/api/users/register", "POST").route(web::post().to(users::register)))
+        .service(at("/api/connect/ownerrez/start", "GET").route(web::get().to(connect::start)))
+        .service(
+            at(connect::LINK_PATH, "GET, POST")
+                .route(web::get().to(connect::show_link))
+                .route(web::post().to(connect::submit_link)),
+        )
+        .service(at(connect::CALLBACK_PATH, "GET").route(web::get().to(connect::callback)))
+        .service(at("/api/connect/ownerrez/status", "GET").route(web::get().to(connect::status)))
+        .service(at("/api/connect/ownerrez/test", "GET").route(web::get().to(connect::test)))
+        .service(at("/api/connect/ownerrez", "DELETE").route(web::delete().to(connect::disconnect)))
+        .default_service(web::to(|| async { HttpResponse::from_error(ApiError::NotFound) }));
+}
+
+/// A resource that answers any other method with 405 and says which ones it takes (RFC 9110 section 15.5.6).
+fn at(path: &str, allow: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
+        if request.method() == Method::OPTIONS {
+            return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
+        }
+        let mut refusal = HttpResponse::from_error(ApiError::MethodNotAllowed(allow));
+        refusal.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
+        refusal
+    }))
+}
+
+/// The process lives. Whether it can serve is another question.
+async fn health() -> impl Responder {
+    web::Json(json!({"status": "ok"}))
+}

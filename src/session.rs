@@ -1,1 +1,224 @@
-//! (being written)
+//! Where a row, a key and the network meet: one actor per user owns that user's decrypted tokens, refreshes them and
+//! sends the calls one at a time; a supervisor keeps at most one such actor per user; the allowance is shared by all.
+//!
+//! Outside this module there is only [`Sessions`].
+
+mod allowance;
+pub mod budget;
+mod chores;
+mod error;
+mod supervisor;
+mod token_keeper;
+mod user_session;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use actix::prelude::*;
+use chrono::TimeDelta;
+use futures_util::future::{Either, select};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, take_lock};
+pub use error::{CallError, ConnectError};
+pub use supervisor::SupervisorStats;
+
+use self::{
+    chores::Chores,
+    supervisor::{GetSession, SessionSupervisor},
+    user_session::{CallUpstream, Connect, Disconnect, Panic, Renew, UserSession},
+};
+use crate::{
+    crypto::KeyRing,
+    domain::{AccountId, SharedClock, UpstreamRequest, UserId},
+    store::Store,
+    upstream::{Upstream, UpstreamSettings},
+};
+
+/// Bounds of the sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionSettings {
+    /// A call is answered within this time, in one way or the other.
+    pub call_deadline: TimeDelta,
+    /// Calls of one user that may wait behind the running one.
+    pub queue_depth: usize,
+    /// A session without calls for this long is offered its leave.
+    pub idle: TimeDelta,
+    /// Threads that sessions are spread over.
+    pub arbiters: usize,
+    /// Pause between two rounds of the background chores.
+    pub chores_every: TimeDelta,
+}
+
+/// What every session needs.
+pub struct SessionDeps {
+    /// The database.
+    pub store: Store,
+    /// Opens and seals tokens.
+    pub ring: KeyRing,
+    /// Time.
+    pub clock: SharedClock,
+    /// The shared allowance.
+    pub allowance: Allowance,
+    /// How OwnerRez is reached.
+    pub upstream: Arc<UpstreamSettings>,
+    /// Bounds.
+    pub settings: SessionSettings,
+}
+
+impl SessionDeps {
+    /// The way to OwnerRez from the calling thread.
+    fn upstream_here(&self) -> Upstream {
+        Upstream::new(self.upstream.clone(), self.clock.clone())
+    }
+
+    /// Counts the connected accounts anew: how much the allowance keeps in reserve depends on it.
+    async fn recount_accounts(&self) {
+        match self.store.connected_accounts().await {
+            Ok(accounts) => self.allowance.accounts_changed(accounts),
+            Err(error) => log::warn!("the connected accounts could not be counted: {error}"),
+        }
+    }
+}
+
+/// The only way into the actors.
+#[derive(Clone)]
+pub struct Sessions {
+    deps: Arc<SessionDeps>,
+    supervisor: Addr<SessionSupervisor>,
+    chores: Addr<Chores>,
+    control: ArbiterHandle,
+}
+
+impl Sessions {
+    /// Starts the supervisor, its arbiters and the background chores on the `control` arbiter.
+    pub fn start(control: &ArbiterHandle, deps: SessionDeps) -> Self {
+        let deps = Arc::new(deps);
+        let for_supervisor = deps.clone();
+        let supervisor =
+            SessionSupervisor::start_in_arbiter(control, move |_| SessionSupervisor::new(for_supervisor));
+        let (for_chores, their_boss) = (deps.clone(), supervisor.clone());
+        let chores = Chores::start_in_arbiter(control, move |_| Chores::new(for_chores, their_boss));
+        Self { deps, supervisor, chores, control: control.clone() }
+    }
+
+    /// Sends one request for a user and waits for the answer's body, at most for the call deadline. Cancelling drops
+    /// the call while it waits, and gives a running read up; a write that was sent runs to its end.
+    pub async fn call(
+        &self,
+        user: UserId,
+        request: UpstreamRequest,
+        cancel: &CancellationToken,
+    ) -> Result<Value, CallError> {
+        let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
+        let write = request.is_write();
+        let cancel = cancel.child_token();
+        // Whatever ends this future, a caller that hung up included, a call that was not sent is not sent any more.
+        let _gone = cancel.clone().drop_guard();
+        let sent = Arc::new(AtomicBool::new(false));
+        let call = self.ask(user, |reply| CallUpstream {
+            request: request.clone(),
+            deadline,
+            cancel: cancel.clone(),
+            sent: sent.clone(),
+            reply,
+        });
+        match select(Box::pin(call), self.deps.clock.sleep_until(deadline)).await {
+            Either::Left((Ok(outcome), _)) => outcome,
+            Either::Left((Err(lost), _)) => Err(lost.with_outcome(write && sent.load(Ordering::Acquire))),
+            Either::Right(_) => {
+                Err(CallError::Deadline { write_may_have_happened: write && sent.load(Ordering::Acquire) })
+            }
+        }
+    }
+
+    /// Redeems an authorization code and stores the grant.
+    pub async fn connect(&self, user: UserId, code: SecretString) -> Result<Option<AccountId>, ConnectError> {
+        let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
+        let connect = self.ask(user, |reply| Connect { code: code.clone(), deadline, reply });
+        let account = connect.await.map_err(|_| ConnectError::Interrupted)??;
+        self.deps.recount_accounts().await;
+        Ok(account)
+    }
+
+    /// Ends a user's connection: at once here, and soon upstream. False where there was none.
+    pub async fn disconnect(&self, user: UserId) -> Result<bool, CallError> {
+        let ended = self.ask(user, |reply| Disconnect { reply }).await??;
+        if ended {
+            self.deps.recount_accounts().await;
+            self.chores.do_send(chores::Poke);
+        }
+        Ok(ended)
+    }
+
+    /// Makes this user's actor panic: tests show with it that nobody else notices.
+    #[doc(hidden)]
+    pub async fn panic_for_test(&self, user: UserId) {
+        if let Ok(Ok(session)) = self.supervisor.send(GetSession { user }).await {
+            let _ = session.send(Panic).await;
+        }
+    }
+
+    /// Figures of the sessions.
+    pub async fn observe(&self) -> Option<SupervisorStats> {
+        self.supervisor.send(supervisor::Observe).await.ok()
+    }
+
+    /// Figures of the allowance.
+    pub async fn observe_allowance(&self) -> Option<AllowanceStats> {
+        self.deps.allowance.observe().await
+    }
+
+    /// Runs the background chores now instead of at their next time, and waits for them.
+    pub async fn do_chores(&self) {
+        let _ = self.chores.send(chores::RunNow).await;
+    }
+
+    /// Lets what runs come to its end (the caller bounds the wait), then gives the allowance back.
+    pub async fn drain(&self) {
+        let _ = self.supervisor.send(supervisor::BeginShutdown).await;
+        self.deps.allowance.close().await;
+    }
+
+    /// Ends the threads. Nothing can be asked afterwards.
+    pub async fn stop(self) {
+        let _ = self.supervisor.send(supervisor::StopArbiters).await;
+        self.control.stop();
+    }
+
+    /// Hands a message to the user's session and waits for its reply. An actor that had left, or died, before it read
+    /// the message is replaced once; one that dies over the message is not asked again.
+    async fn ask<M, T>(
+        &self,
+        user: UserId,
+        message: impl Fn(oneshot::Sender<T>) -> M,
+    ) -> Result<T, CallError>
+    where
+        M: Message<Result = ()> + Send + 'static,
+        UserSession: Handler<M>,
+        <UserSession as Actor>::Context: actix::dev::ToEnvelope<UserSession, M>,
+    {
+        for _ in 0..2 {
+            let session =
+                self.supervisor.send(GetSession { user }).await.map_err(|_| CallError::ShuttingDown)??;
+            let (reply, answer) = oneshot::channel();
+            if session.send(message(reply)).await.is_ok() {
+                return answer.await.map_err(|_| CallError::SessionLost { write_may_have_happened: false });
+            }
+        }
+        Err(CallError::SessionLost { write_may_have_happened: false })
+    }
+
+    /// Renews a user's tokens if they are due. For the chores.
+    async fn renew(supervisor: &Addr<SessionSupervisor>, user: UserId) -> Result<(), CallError> {
+        let session = supervisor.send(GetSession { user }).await.map_err(|_| CallError::ShuttingDown)??;
+        let (reply, answer) = oneshot::channel();
+        session.send(Renew { reply }).await.map_err(|_| CallError::ShuttingDown)?;
+        answer.await.map_err(|_| CallError::SessionLost { write_may_have_happened: false })?
+    }
+}

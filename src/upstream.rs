@@ -1,1 +1,192 @@
-//! (being written)
+//! OwnerRez over HTTP: sends, exchanges a code, refreshes, revokes, and sorts what comes back. It knows no user, no
+//! row and no allowance; `session` brings those together.
+//!
+//! Every request carries the User-Agent `ownerrez-gateway/VERSION (CLIENT_ID)`: without one OwnerRez answers 401
+//! `user_agent_required`, token and revoke calls included (article "API authentication").
+
+mod reply;
+mod tokens;
+
+use std::{sync::Arc, time::Duration};
+
+use awc::{
+    ClientRequest, Connector,
+    error::{PayloadError, SendRequestError},
+    http::{Method as HttpMethod, header},
+};
+use chrono::TimeDelta;
+use futures_util::future::{Either, select};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::Url;
+
+pub use reply::{Refused, RefusedKind};
+pub use tokens::{Issued, TokenError};
+
+use crate::domain::{Method, SharedClock, UpstreamRequest};
+
+/// How this deployment reaches OwnerRez.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// Origin of the API host, `https://api.ownerrez.com` in production.
+    pub api_url: Url,
+    /// The operator's OAuth app; without one nobody can connect.
+    pub client: Option<ClientCredentials>,
+    /// Sent with the code exchange (RFC 6749 4.1.3).
+    pub redirect_uri: Option<Url>,
+    /// Bound on a whole exchange, from the first byte sent to the last byte read.
+    pub answer_timeout: TimeDelta,
+    /// Bound on an answer's body, in bytes.
+    pub answer_limit: usize,
+}
+
+/// The operator's OwnerRez OAuth app.
+#[derive(Clone, Debug)]
+pub struct ClientCredentials {
+    /// `c_…`
+    pub id: String,
+    /// `s_…`
+    pub secret: SecretString,
+}
+
+/// No usable answer came back. Whether OwnerRez acted on the request is unknown unless the variant says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// The host could not be reached; nothing was sent.
+    #[error("OwnerRez could not be reached")]
+    Unreachable,
+    /// The answer did not arrive in time.
+    #[error("OwnerRez did not answer in time")]
+    TimedOut,
+    /// The connection broke before the answer was complete.
+    #[error("the connection to OwnerRez broke before its answer arrived")]
+    Broken,
+    /// The answer is larger than the gateway takes.
+    #[error("the answer of OwnerRez is larger than {limit} bytes")]
+    TooLarge {
+        /// The bound that was exceeded, in bytes.
+        limit: usize,
+    },
+    /// The answer is not JSON although it should be.
+    #[error("OwnerRez answered with status {status} and something that is not JSON")]
+    NotJson {
+        /// HTTP status of that answer.
+        status: u16,
+    },
+    /// The request could not be built. A fault of ours; nothing was sent.
+    #[error("the request to OwnerRez could not be built")]
+    Invalid,
+}
+
+/// An answer as it came.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Parsed body; null where there was none.
+    pub body: Value,
+    /// `Retry-After` in seconds, which OwnerRez rarely sends.
+    pub retry_after: Option<TimeDelta>,
+}
+
+/// Bound on reaching the host, TLS included. Real time: no test waits for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+thread_local! {
+    // awc's client is not Send: one per thread, so that the sessions of an arbiter share its open connections. It holds
+    // no setting that two gateways in one process could disagree on; the bounds are set per request.
+    static HTTP: awc::Client = awc::Client::builder()
+        .connector(Connector::new().limit(100).timeout(CONNECT_TIMEOUT))
+        .disable_redirects()
+        .disable_timeout()
+        .finish();
+}
+
+/// The way to OwnerRez from one thread.
+#[derive(Clone)]
+pub struct Upstream {
+    http: awc::Client,
+    settings: Arc<UpstreamSettings>,
+    clock: SharedClock,
+    user_agent: String,
+}
+
+impl Upstream {
+    /// A way for the calling thread.
+    pub fn new(settings: Arc<UpstreamSettings>, clock: SharedClock) -> Self {
+        let client_id = settings.client.as_ref().map_or("no-client", |client| client.id.as_str());
+        let user_agent = format!("ownerrez-gateway/{} ({client_id})", env!("CARGO_PKG_VERSION"));
+        Self { http: HTTP.with(awc::Client::clone), settings, clock, user_agent }
+    }
+
+    /// Sends one checked request with an access token. Any status counts as an answer.
+    pub async fn send(&self, access: &SecretString, request: &UpstreamRequest) -> Result<Reply, TransportError> {
+        let call = self
+            .request(http_method(request.method), &request.path_and_query)
+            .insert_header((header::AUTHORIZATION, format!("Bearer {}", access.expose_secret())))
+            .insert_header((header::ACCEPT, "application/json"));
+        match &request.body {
+            Some(body) => self.exchange(call, Some(("application/json", body.to_string()))).await,
+            None => self.exchange(call, None).await,
+        }
+    }
+
+    fn request(&self, method: HttpMethod, path_and_query: &str) -> ClientRequest {
+        let origin = self.settings.api_url.as_str().trim_end_matches('/');
+        self.http
+            .request(method, format!("{origin}{path_and_query}"))
+            .insert_header((header::USER_AGENT, self.user_agent.as_str()))
+    }
+
+    async fn exchange(&self, call: ClientRequest, body: Option<(&str, String)>) -> Result<Reply, TransportError> {
+        let deadline = self.clock.now() + self.settings.answer_timeout;
+        let work = async {
+            let sent = match body {
+                Some((kind, text)) => call.insert_header((header::CONTENT_TYPE, kind)).send_body(text),
+                None => call.send(),
+            };
+            let mut response = sent.await.map_err(|error| sending_failed(&error))?;
+            let status = response.status().as_u16();
+            let retry_after = response
+                .headers()
+                .get(header::RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+                .and_then(TimeDelta::try_seconds);
+            let limit = self.settings.answer_limit;
+            let bytes = response.body().limit(limit).await.map_err(|error| match error {
+                PayloadError::Overflow => TransportError::TooLarge { limit },
+                _ => TransportError::Broken,
+            })?;
+            let body = match serde_json::from_slice(&bytes) {
+                Ok(body) => body,
+                Err(_) if bytes.is_empty() => Value::Null,
+                // An error page of the edge is still an answer; its text is of no use to anyone.
+                Err(_) if status >= 400 => Value::Null,
+                Err(_) => return Err(TransportError::NotJson { status }),
+            };
+            Ok(Reply { status, body, retry_after })
+        };
+        match select(Box::pin(work), self.clock.sleep_until(deadline)).await {
+            Either::Left((reply, _)) => reply,
+            Either::Right(_) => Err(TransportError::TimedOut),
+        }
+    }
+}
+
+fn http_method(method: Method) -> HttpMethod {
+    match method {
+        Method::Get => HttpMethod::GET,
+        Method::Post => HttpMethod::POST,
+        Method::Patch => HttpMethod::PATCH,
+        Method::Delete => HttpMethod::DELETE,
+    }
+}
+
+fn sending_failed(error: &SendRequestError) -> TransportError {
+    match error {
+        SendRequestError::Connect(_) => TransportError::Unreachable,
+        SendRequestError::Timeout => TransportError::TimedOut,
+        SendRequestError::Url(_) | SendRequestError::Http(_) => TransportError::Invalid,
+        _ => TransportError::Broken,
+    }
+}

@@ -1,0 +1,187 @@
+//! AES-256-GCM with a fresh nonce, bound to the row that holds the result.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    digest, hkdf,
+    rand::{SecureRandom, SystemRandom},
+};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use zeroize::Zeroizing;
+
+use super::{CryptoError, Signer, hex};
+use crate::domain::{Sealed, UserId};
+
+const VERSION: &str = "v1.";
+const KEY_ID_LEN: usize = 4;
+
+/// Where a sealed value was made for. It is part of the authenticated data, so a ciphertext that is copied to another
+/// user's row, or from one column to another, does not open.
+///
+/// A disconnected access token moves to `pending_revocations` as it is and keeps naming its column of origin: the move
+/// needs no key and fits into one transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SealedFor {
+    /// `ownerrez_connections.access_token` of this user.
+    AccessToken(UserId),
+    /// `ownerrez_connections.refresh_token` of this user.
+    RefreshToken(UserId),
+}
+
+impl SealedFor {
+    fn associated_data(self) -> Vec<u8> {
+        let (column, user) = match self {
+            Self::AccessToken(user) => ("ownerrez_connections.access_token", user),
+            Self::RefreshToken(user) => ("ownerrez_connections.refresh_token", user),
+        };
+        [VERSION.as_bytes(), column.as_bytes(), b"\0", user.0.as_bytes()].concat()
+    }
+}
+
+/// The encryption keys of this deployment.
+///
+/// A record is `v1.` and the base64url of `key id (4 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`.
+pub struct KeyRing {
+    current: RingKey,
+    pages: Signer,
+}
+
+struct RingKey {
+    id: [u8; KEY_ID_LEN],
+    key: LessSafeKey,
+}
+
+impl std::fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "KeyRing({})", hex(&self.current.id))
+    }
+}
+
+impl KeyRing {
+    /// A ring around `ENCRYPTION_KEY`.
+    pub fn new(key: &SecretBox<[u8; 32]>) -> Result<Self, CryptoError> {
+        let bytes = key.expose_secret();
+        // The id only tells keys apart; it is a digest under a label of its own, so it says nothing about the key.
+        let labelled = Zeroizing::new([b"ownerrez-gateway key id\0".as_slice(), bytes].concat());
+        let digest = digest::digest(&digest::SHA256, &labelled);
+        let mut id = [0u8; KEY_ID_LEN];
+        id.copy_from_slice(&digest.as_ref()[..KEY_ID_LEN]);
+        let key = UnboundKey::new(&AES_256_GCM, bytes).map_err(|_| CryptoError::Corrupt)?;
+        Ok(Self { current: RingKey { id, key: LessSafeKey::new(key) }, pages: derive(bytes, b"pages")? })
+    }
+
+    /// Seals a secret for one place in the database.
+    pub fn seal(&self, place: SealedFor, secret: &SecretString) -> Result<Sealed, CryptoError> {
+        let mut nonce = [0u8; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).map_err(|_| CryptoError::Random)?;
+        let mut text = Zeroizing::new(secret.expose_secret().as_bytes().to_vec());
+        let tag = self
+            .current
+            .key
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(place.associated_data()),
+                text.as_mut_slice(),
+            )
+            .map_err(|_| CryptoError::Corrupt)?;
+        let record = [&self.current.id, nonce.as_slice(), text.as_slice(), tag.as_ref()].concat();
+        Ok(Sealed(format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(record))))
+    }
+
+    /// Opens what [`KeyRing::seal`] made for the same place.
+    pub fn open(&self, place: SealedFor, sealed: &Sealed) -> Result<SecretString, CryptoError> {
+        let encoded = sealed.0.strip_prefix(VERSION).ok_or(CryptoError::Corrupt)?;
+        let record = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| CryptoError::Corrupt)?;
+        let (id, rest) = record.split_first_chunk::<KEY_ID_LEN>().ok_or(CryptoError::Corrupt)?;
+        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(CryptoError::Corrupt)?;
+        if *id != self.current.id {
+            return Err(CryptoError::UnknownKey(hex(id)));
+        }
+        let mut buffer = Zeroizing::new(ciphertext.to_vec());
+        let text = self
+            .current
+            .key
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                Aad::from(place.associated_data()),
+                buffer.as_mut_slice(),
+            )
+            .map_err(|_| CryptoError::Corrupt)?;
+        std::str::from_utf8(text).map(SecretString::from).map_err(|_| CryptoError::Corrupt)
+    }
+
+    /// Signs the forms of our pages; the same on every process that shares the encryption key.
+    pub fn page_signer(&self) -> &Signer {
+        &self.pages
+    }
+}
+
+fn derive(key: &[u8], purpose: &[u8]) -> Result<Signer, CryptoError> {
+    struct Length;
+    impl hkdf::KeyType for Length {
+        fn len(&self) -> usize {
+            32
+        }
+    }
+    let mut out = Zeroizing::new([0u8; 32]);
+    hkdf::Salt::new(hkdf::HKDF_SHA256, b"ownerrez-gateway")
+        .extract(key)
+        .expand(&[purpose], Length)
+        .and_then(|okm| okm.fill(out.as_mut()))
+        .map_err(|_| CryptoError::Corrupt)?;
+    Ok(Signer::from_bytes(out.as_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn ring(byte: u8) -> KeyRing {
+        KeyRing::new(&SecretBox::new(Box::new([byte; 32]))).unwrap()
+    }
+
+    fn user(number: u128) -> UserId {
+        UserId(Uuid::from_u128(number))
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_sealed_opens_in_its_place_and_in_no_other(secret in ".{0,200}", flip in 0usize..400) {
+            let ring = ring(7);
+            let place = SealedFor::AccessToken(user(1));
+            let sealed = ring.seal(place, &secret.clone().into()).unwrap();
+            let opened = ring.open(place, &sealed).unwrap();
+            prop_assert_eq!(opened.expose_secret(), secret.as_str());
+            prop_assert!(ring.open(SealedFor::AccessToken(user(2)), &sealed).is_err());
+            prop_assert!(ring.open(SealedFor::RefreshToken(user(1)), &sealed).is_err());
+
+            let mut bytes = sealed.0.clone().into_bytes();
+            let at = flip % bytes.len();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let altered = Sealed(String::from_utf8(bytes).unwrap());
+            prop_assert!(ring.open(place, &altered).is_err());
+        }
+
+        #[test]
+        fn garbage_is_refused_without_a_panic(text in ".{0,80}") {
+            prop_assert!(ring(7).open(SealedFor::AccessToken(user(1)), &Sealed(text)).is_err());
+        }
+    }
+
+    #[test]
+    fn the_same_secret_never_looks_the_same_twice() {
+        let place = SealedFor::AccessToken(user(1));
+        let secret = SecretString::from("at_1");
+        assert_ne!(ring(7).seal(place, &secret).unwrap().0, ring(7).seal(place, &secret).unwrap().0);
+    }
+
+    #[test]
+    fn another_key_is_named_not_guessed() {
+        let place = SealedFor::AccessToken(user(1));
+        let sealed = ring(7).seal(place, &"at_1".into()).unwrap();
+        assert!(matches!(ring(8).open(place, &sealed), Err(CryptoError::UnknownKey(_))));
+    }
+}

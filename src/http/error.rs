@@ -1,0 +1,373 @@
+//! Every refusal of the REST endpoints, and the one place that puts it on the wire:
+//! `{"error": stable code, "message": what happened, "hint": what to do next}`.
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    error::{JsonPayloadError, PayloadError, QueryPayloadError, UrlencodedError},
+    http::{StatusCode, header},
+};
+use chrono::TimeDelta;
+use serde_json::json;
+
+use crate::{
+    crypto::CryptoError,
+    session::{CallError, ConnectError, budget::Refusal},
+    store::StoreError,
+    upstream::{RefusedKind, TokenError},
+};
+
+/// What an endpoint answers instead of its result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("no API key")]
+    NoKey,
+    #[error("bad API key")]
+    BadKey,
+    #[error("too many new keys at once")]
+    KeyCheckBusy,
+    #[error("unknown path")]
+    NotFound,
+    #[error("method not allowed")]
+    MethodNotAllowed(&'static str),
+    #[error("bad request: {0}")]
+    BadRequest(String),
+    #[error("wrong content type")]
+    WrongContentType,
+    #[error("body too large")]
+    TooLarge,
+    #[error("host not allowed")]
+    HostNotAllowed,
+    #[error("origin not allowed")]
+    OriginNotAllowed,
+    #[error("already connected")]
+    AlreadyConnected,
+    #[error("no OwnerRez app configured")]
+    NotConfigured,
+    #[error("{0}")]
+    Call(#[from] CallError),
+    #[error("{0}")]
+    Connect(#[from] ConnectError),
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Crypto(#[from] CryptoError),
+}
+
+/// An error as the caller sees it.
+pub(crate) struct Shown {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) hint: String,
+    pub(crate) retry_after: Option<TimeDelta>,
+}
+
+impl Shown {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), hint: hint.into(), retry_after: None }
+    }
+
+    fn after(mut self, wait: TimeDelta) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+}
+
+const RECONNECT: &str = "Connect again: GET /api/connect/ownerrez/start gives a link to open in a browser.";
+
+/// A 5xx says the same whatever its cause; the cause is in the log.
+fn internal() -> Shown {
+    Shown::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal_error",
+        "The gateway failed on this request.",
+        "Nothing you can mend. Try again; if it lasts, tell whoever runs this gateway the time of this answer.",
+    )
+}
+
+fn database_unavailable() -> Shown {
+    Shown::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "database_unavailable",
+        "The gateway cannot reach its database.",
+        "Your key was not refused. Try again in a moment.",
+    )
+    .after(TimeDelta::seconds(5))
+}
+
+impl ApiError {
+    /// The one exhaustive match from causes to the wire.
+    pub(crate) fn shown(&self) -> Shown {
+        match self {
+            Self::NoKey => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "missing_api_key",
+                "This endpoint needs an API key.",
+                "Send the header `Authorization: Bearer ownerrez_sk_…`. POST /api/users/register makes a key.",
+            ),
+            Self::BadKey => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_api_key",
+                "This API key is not valid here.",
+                "Check that the whole key was copied (62 characters, beginning with ownerrez_sk_). \
+                 POST /api/users/register makes a new one.",
+            ),
+            Self::KeyCheckBusy => Shown::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "key_check_busy",
+                "Too many keys are being checked for the first time right now.",
+                "Your key was not refused. Try again in a few seconds.",
+            )
+            .after(TimeDelta::seconds(3)),
+            Self::NotFound => Shown::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is nothing at this path.",
+                "MCP clients use POST /mcp; the REST endpoints are listed in the README.",
+            ),
+            Self::MethodNotAllowed(allow) => Shown::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This path does not take that method.",
+                format!("It takes {allow}."),
+            ),
+            Self::BadRequest(what) => {
+                Shown::new(StatusCode::BAD_REQUEST, "invalid_request", what, "Correct the request and send it again.")
+            }
+            Self::WrongContentType => Shown::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The body's Content-Type is not one this endpoint reads.",
+                "Send JSON with `Content-Type: application/json`.",
+            ),
+            Self::TooLarge => Shown::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "The request body is larger than this gateway takes.",
+                "Send less in one request.",
+            ),
+            Self::HostNotAllowed => Shown::new(
+                StatusCode::FORBIDDEN,
+                "host_not_allowed",
+                "The Host header names a host that this gateway does not answer for.",
+                "Use the address that the operator gave. Operators: add the host to ALLOWED_HOSTS or set SERVER_URL.",
+            ),
+            Self::OriginNotAllowed => Shown::new(
+                StatusCode::FORBIDDEN,
+                "origin_not_allowed",
+                "Requests from pages of that origin are not allowed.",
+                "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
+            ),
+            Self::AlreadyConnected | Self::Connect(ConnectError::AlreadyConnected) => Shown::new(
+                StatusCode::CONFLICT,
+                "already_connected",
+                "An OwnerRez account is already connected, and its connection works.",
+                "To connect another account, end this connection first: DELETE /api/connect/ownerrez.",
+            ),
+            Self::NotConfigured | Self::Connect(ConnectError::Token(TokenError::NoClient)) => Shown::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ownerrez_not_configured",
+                "This gateway has no OwnerRez OAuth app yet, so accounts cannot be connected.",
+                "Operators: create an OAuth app in OwnerRez and set OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET.",
+            ),
+            Self::Call(error) => call(error),
+            Self::Connect(ConnectError::Allowance(refusal)) => allowance(*refusal),
+            Self::Connect(ConnectError::Token(error)) => token(error),
+            Self::Connect(ConnectError::Interrupted) => Shown::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "interrupted",
+                "The connection was interrupted before it was complete.",
+                RECONNECT,
+            ),
+            Self::Connect(ConnectError::Store(error)) | Self::Store(error) => store(error),
+            Self::Connect(ConnectError::Crypto(_)) | Self::Crypto(_) => internal(),
+        }
+    }
+
+    /// The cause of a 5xx, once, where it leaves the house.
+    fn log(&self, shown: &Shown) {
+        if shown.status == StatusCode::INTERNAL_SERVER_ERROR {
+            log::error!("{}: {self}", shown.code);
+        } else if shown.status.is_server_error() {
+            log::warn!("{}: {self}", shown.code);
+        }
+    }
+}
+
+fn store(error: &StoreError) -> Shown {
+    if error.is_unavailable() { database_unavailable() } else { internal() }
+}
+
+fn allowance(refusal: Refusal) -> Shown {
+    match refusal {
+        Refusal::Spent(wait) => Shown::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "allowance_spent",
+            "OwnerRez allows this gateway 300 requests in 5 minutes, and they are spent.",
+            format!("Try again in {} seconds.", wait.num_seconds().max(1)),
+        )
+        .after(wait),
+        Refusal::Throttled(wait) => Shown::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ownerrez_throttled",
+            "OwnerRez asked this gateway to send fewer requests.",
+            format!("Try again in {} seconds.", wait.num_seconds().max(1)),
+        )
+        .after(wait),
+        Refusal::Standby => Shown::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "standby",
+            "Another process of this gateway is the one that talks to OwnerRez.",
+            "Try again in a moment. Operators: one process per database, or UPSTREAM_SHARED=true with a share each.",
+        )
+        .after(TimeDelta::seconds(5)),
+        Refusal::Storage => database_unavailable(),
+    }
+}
+
+fn call(error: &CallError) -> Shown {
+    match error {
+        CallError::NotConnected => Shown::new(
+            StatusCode::CONFLICT,
+            "not_connected",
+            "No OwnerRez account is connected to this API key's user.",
+            "GET /api/connect/ownerrez/start gives a link to open in a browser.",
+        ),
+        CallError::NeedsReconnect => Shown::new(
+            StatusCode::CONFLICT,
+            "needs_reconnect",
+            "OwnerRez ended the connection to your account.",
+            RECONNECT,
+        ),
+        CallError::Busy => Shown::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "busy",
+            "Too many calls of yours are waiting already.",
+            "Wait for their answers before sending more.",
+        )
+        .after(TimeDelta::seconds(1)),
+        CallError::Allowance(refusal) => allowance(*refusal),
+        CallError::Refused(refused) => {
+            let (status, code) = match refused.kind {
+                RefusedKind::Throttled => (StatusCode::SERVICE_UNAVAILABLE, "ownerrez_throttled"),
+                RefusedKind::Unavailable => (StatusCode::BAD_GATEWAY, "ownerrez_unavailable"),
+                _ => (StatusCode::BAD_GATEWAY, "ownerrez_refused"),
+            };
+            Shown::new(
+                status,
+                code,
+                format!("OwnerRez answered with status {}.", refused.status),
+                "Try again later; what OwnerRez said is shown by the MCP tool of the same call.",
+            )
+        }
+        CallError::Deadline { .. } | CallError::Transport { .. } => Shown::new(
+            StatusCode::BAD_GATEWAY,
+            "ownerrez_unavailable",
+            "OwnerRez gave no usable answer in time.",
+            "Try again in a minute.",
+        ),
+        CallError::Refresh(error) => token(error),
+        CallError::RefreshElsewhere | CallError::ShuttingDown | CallError::Cancelled => Shown::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "try_again",
+            "The gateway could not take this call right now.",
+            "Try again in a few seconds.",
+        )
+        .after(TimeDelta::seconds(5)),
+        CallError::Store(error) => store(error),
+        CallError::Crypto(_) | CallError::SessionLost { .. } => internal(),
+    }
+}
+
+fn token(error: &TokenError) -> Shown {
+    match error {
+        TokenError::Refused => Shown::new(
+            StatusCode::BAD_GATEWAY,
+            "ownerrez_refused_code",
+            "OwnerRez did not accept the authorization: it was used before, or it is older than 10 minutes.",
+            RECONNECT,
+        ),
+        TokenError::NoClient | TokenError::ClientRefused => Shown::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ownerrez_app_refused",
+            "OwnerRez does not accept this gateway's OAuth app.",
+            "Operators: check OWNERREZ_CLIENT_ID, OWNERREZ_CLIENT_SECRET and the app's redirect URI in OwnerRez.",
+        ),
+        TokenError::Throttled(wait) => {
+            allowance(Refusal::Throttled(wait.unwrap_or_else(|| TimeDelta::seconds(60))))
+        }
+        TokenError::Unexpected(_) | TokenError::Unreadable | TokenError::Transport(_) => Shown::new(
+            StatusCode::BAD_GATEWAY,
+            "ownerrez_unavailable",
+            "OwnerRez gave no usable answer when asked for tokens.",
+            "Try again in a minute.",
+        ),
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.shown().status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let shown = self.shown();
+        self.log(&shown);
+        let mut response = HttpResponse::build(shown.status);
+        if let Some(wait) = shown.retry_after {
+            response.insert_header((header::RETRY_AFTER, wait.num_seconds().max(1).to_string()));
+        }
+        match self {
+            // RFC 6750 section 3: without credentials the challenge names no error.
+            Self::NoKey => {
+                response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="ownerrez-gateway""#));
+            }
+            Self::BadKey => {
+                let challenge = r#"Bearer realm="ownerrez-gateway", error="invalid_token""#;
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            _ => {}
+        }
+        response
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .json(json!({"error": shown.code, "message": shown.message, "hint": shown.hint}))
+    }
+}
+
+impl From<JsonPayloadError> for ApiError {
+    fn from(error: JsonPayloadError) -> Self {
+        match error {
+            JsonPayloadError::ContentType => Self::WrongContentType,
+            JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => Self::TooLarge,
+            JsonPayloadError::Payload(error) => error.into(),
+            // serde's words name the place and what was expected, and never the gateway's insides.
+            JsonPayloadError::Deserialize(error) => Self::BadRequest(format!("The body is not what was expected: {error}.")),
+            _ => Self::BadRequest("The body could not be read.".to_owned()),
+        }
+    }
+}
+
+impl From<PayloadError> for ApiError {
+    fn from(error: PayloadError) -> Self {
+        match error {
+            PayloadError::Overflow => Self::TooLarge,
+            _ => Self::BadRequest("The body could not be read.".to_owned()),
+        }
+    }
+}
+
+impl From<UrlencodedError> for ApiError {
+    fn from(error: UrlencodedError) -> Self {
+        match error {
+            UrlencodedError::Overflow { .. } => Self::TooLarge,
+            UrlencodedError::ContentType => Self::WrongContentType,
+            _ => Self::BadRequest("The form could not be read.".to_owned()),
+        }
+    }
+}
+
+impl From<QueryPayloadError> for ApiError {
+    fn from(_: QueryPayloadError) -> Self {
+        Self::BadRequest("The query of this URL is not what was expected.".to_owned())
+    }
+}

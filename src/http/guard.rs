@@ -1,0 +1,158 @@
+//! Host and Origin of every request, before anything else sees it: the defence against DNS rebinding, by which a web
+//! page reaches a server on the visitor's own machine.
+
+use std::{
+    future::{Ready, ready},
+    rc::Rc,
+    sync::Arc,
+};
+
+use actix_web::{
+    Error,
+    body::EitherBody,
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
+    http::{Method, header},
+};
+use futures_util::future::LocalBoxFuture;
+use url::Url;
+
+use super::{connect::LINK_PATH, error::ApiError};
+
+/// Hosts that we answer for: `name` for any port, or `name:port`. Compared without regard to case.
+#[derive(Clone, Debug)]
+pub struct AllowedHosts(pub Vec<String>);
+
+/// Origins whose pages may call us, as `scheme://host[:port]`.
+#[derive(Clone, Debug)]
+pub struct AllowedOrigins(pub Vec<Url>);
+
+impl AllowedHosts {
+    fn allow(&self, host: &str) -> bool {
+        // The authority form of a URL sorts out ports and the brackets of IPv6.
+        let Ok(asked) = Url::parse(&format!("http://{host}/")) else { return false };
+        let plain = asked.path() == "/" && asked.username().is_empty() && asked.password().is_none();
+        plain
+            && self.0.iter().any(|allowed| {
+                Url::parse(&format!("http://{allowed}/")).is_ok_and(|allowed| {
+                    allowed.host() == asked.host() && (allowed.port().is_none() || allowed.port() == asked.port())
+                })
+            })
+    }
+}
+
+impl AllowedOrigins {
+    fn allow(&self, origin: &str) -> bool {
+        Url::parse(origin).is_ok_and(|asked| self.0.iter().any(|allowed| allowed.origin() == asked.origin()))
+    }
+}
+
+/// The middleware.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// Checked against the `Host` header, except for `/health`: platforms probe it by address.
+    pub hosts: Arc<AllowedHosts>,
+    /// Checked against the `Origin` header where there is one.
+    pub origins: Arc<AllowedOrigins>,
+}
+
+impl Guard {
+    fn verdict(&self, request: &ServiceRequest) -> Result<(), ApiError> {
+        if request.path() == "/health" {
+            return Ok(());
+        }
+        let header = |name| request.headers().get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or(""));
+        // HTTP/1.0 and HTTP/2 may carry the host elsewhere; without any there is nothing to trust.
+        let host = header(header::HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
+        if !host.is_some_and(|host| self.hosts.allow(host)) {
+            return Err(ApiError::HostNotAllowed);
+        }
+        match header(header::ORIGIN) {
+            None => Ok(()),
+            Some(origin) if self.origins.allow(origin) => Ok(()),
+            // Our own form: under `Referrer-Policy: no-referrer` browsers send `Origin: null` even to the page's own
+            // origin (Fetch, "append a request Origin header"). They say where it came from in another header, which
+            // pages cannot set; the form's CSRF token is checked besides.
+            Some("null")
+                if request.method() == Method::POST
+                    && request.path() == LINK_PATH
+                    && request.headers().get("sec-fetch-site").is_some_and(|site| site == "same-origin") =>
+            {
+                Ok(())
+            }
+            Some(_) => Err(ApiError::OriginNotAllowed),
+        }
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Guard
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type InitError = ();
+    type Transform = GuardService<S>;
+    type Future = Ready<Result<Self::Transform, Self::InitError>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(GuardService { service: Rc::new(service), guard: self.clone() }))
+    }
+}
+
+/// The middleware at work.
+#[derive(Debug)]
+pub struct GuardService<S> {
+    service: Rc<S>,
+    guard: Guard,
+}
+
+impl<S, B> Service<ServiceRequest> for GuardService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    actix_web::dev::forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        match self.guard.verdict(&request) {
+            Ok(()) => {
+                let service = self.service.clone();
+                Box::pin(async move { Ok(service.call(request).await?.map_into_left_body()) })
+            }
+            Err(refusal) => {
+                let response = request.error_response(refusal).map_into_right_body();
+                Box::pin(ready(Ok(response)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_match_by_name_and_by_port_where_one_is_given() {
+        let hosts = AllowedHosts(vec!["gateway.example".into(), "127.0.0.1:8080".into(), "[::1]".into()]);
+        for good in ["gateway.example", "GATEWAY.example:443", "127.0.0.1:8080", "[::1]:99"] {
+            assert!(hosts.allow(good), "{good}");
+        }
+        for bad in ["evil.example", "127.0.0.1:8081", "gateway.example.evil.example", "", "gateway.example@evil.example", "a/b", "gateway.example/x"] {
+            assert!(!hosts.allow(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn origins_match_scheme_host_and_port() {
+        let origins = AllowedOrigins(vec![Url::parse("https://gateway.example").unwrap()]);
+        assert!(origins.allow("https://gateway.example") && origins.allow("https://gateway.example:443"));
+        for bad in ["http://gateway.example", "https://gateway.example:444", "null", "", "https://evil.example"] {
+            assert!(!origins.allow(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Whose API key is this? bcrypt answers once per key and process; after that a keyed digest in memory does.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    num::NonZeroUsize,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use chrono::{DateTime, TimeDelta, Utc};
+use lru::LruCache;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use super::{HttpState, error::ApiError};
+use crate::{
+    crypto::{self, ApiKey, CryptoError, Signer},
+    domain::{KeyId, SharedClock, UserId},
+    store::{Store, StoredKey},
+};
+
+/// `last_used_at` is written this often per key at most.
+const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// bcrypt computations that may wait for their turn; more are turned away instead of piling up.
+const WAITING: usize = 64;
+
+/// Bounds of the key check.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySettings {
+    /// bcrypt cost of new keys.
+    pub bcrypt_cost: u32,
+    /// bcrypt computations at once.
+    pub bcrypt_parallel: usize,
+    /// Keys that stay known without bcrypt.
+    pub cache_entries: usize,
+}
+
+/// Who is calling. A handler that takes this argument cannot be reached without a valid key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Caller {
+    pub(crate) user: UserId,
+    pub(crate) key: KeyId,
+}
+
+/// Checks keys. One per process; clones share the cache.
+#[derive(Clone)]
+pub struct KeyCheck(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    clock: SharedClock,
+    settings: KeySettings,
+    signer: Signer,
+    bcrypt: Semaphore,
+    admitted: Semaphore,
+    known: Mutex<LruCache<[u8; 32], Known>>,
+    /// Keys that bcrypt refused: the same wrong key costs one computation, however often it is sent.
+    refused: Mutex<LruCache<[u8; 32], ()>>,
+    /// One computation per key, however many requests bring it at once.
+    checking: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
+}
+
+struct Known {
+    caller: Caller,
+    touched: DateTime<Utc>,
+}
+
+impl KeyCheck {
+    /// A check with an empty cache.
+    pub fn new(store: Store, clock: SharedClock, settings: KeySettings) -> Result<Self, CryptoError> {
+        let entries = NonZeroUsize::new(settings.cache_entries).unwrap_or(NonZeroUsize::MIN);
+        Ok(Self(Arc::new(Inner {
+            store,
+            clock,
+            settings,
+            signer: Signer::ephemeral()?,
+            bcrypt: Semaphore::new(settings.bcrypt_parallel.max(1)),
+            admitted: Semaphore::new(settings.bcrypt_parallel.max(1) + WAITING),
+            known: Mutex::new(LruCache::new(entries)),
+            refused: Mutex::new(LruCache::new(entries)),
+            checking: Mutex::new(HashMap::new()),
+        })))
+    }
+
+    /// Makes a key and its hash.
+    pub(crate) async fn new_key(&self) -> Result<(ApiKey, String), ApiError> {
+        let key = ApiKey::generate()?;
+        let cost = self.0.settings.bcrypt_cost;
+        let hashed = key.clone();
+        let hash = self.0.slow(move || crypto::hash_api_key(&hashed, cost)).await?;
+        Ok((key, hash))
+    }
+
+    /// Whose key this text is. Malformed keys cost neither the database nor bcrypt anything.
+    pub(crate) async fn check(&self, text: &str) -> Result<Caller, ApiError> {
+        let inner = &self.0;
+        let key = ApiKey::parse(text).map_err(|_| ApiError::BadKey)?;
+        let digest = crypto::key_digest(&inner.signer, &key);
+        if let Some(caller) = inner.known(&digest) {
+            return Ok(caller);
+        }
+        let turn = lock(&inner.checking).entry(digest).or_default().clone();
+        let outcome = {
+            let _turn = turn.lock().await;
+            match inner.known(&digest) {
+                Some(caller) => Ok(caller),
+                None => inner.ask(&key, digest).await,
+            }
+        };
+        // The last one out forgets the lock; two owners are left then, the map and `turn`.
+        let mut checking = lock(&inner.checking);
+        if Arc::strong_count(&turn) <= 2 {
+            checking.remove(&digest);
+        }
+        outcome
+    }
+}
+
+impl Inner {
+    fn known(&self, digest: &[u8; 32]) -> Option<Caller> {
+        let now = self.clock.now();
+        let mut known = lock(&self.known);
+        let entry = known.get_mut(digest)?;
+        let caller = entry.caller.clone();
+        if entry.touched + TOUCH_EVERY <= now {
+            entry.touched = now;
+            drop(known);
+            self.touch(&caller, now);
+        }
+        Some(caller)
+    }
+
+    async fn ask(&self, key: &ApiKey, digest: [u8; 32]) -> Result<Caller, ApiError> {
+        let Some(stored) = self.store.key_by_prefix(key.prefix()).await? else {
+            return Err(ApiError::BadKey);
+        };
+        if lock(&self.refused).get(&digest).is_some() {
+            return Err(ApiError::BadKey);
+        }
+        let StoredKey { id, user, hash, .. } = stored;
+        let offered = key.clone();
+        if !self.slow(move || crypto::verify_api_key(&offered, &hash)).await? {
+            lock(&self.refused).put(digest, ());
+            return Err(ApiError::BadKey);
+        }
+        let caller = Caller { user, key: id };
+        let now = self.clock.now();
+        lock(&self.known).put(digest, Known { caller: caller.clone(), touched: now });
+        self.touch(&caller, now);
+        Ok(caller)
+    }
+
+    /// Writes `last_used_at` behind the request's back.
+    fn touch(&self, caller: &Caller, now: DateTime<Utc>) {
+        let (store, Caller { user, key }) = (self.store.clone(), caller.clone());
+        actix_web::rt::spawn(async move {
+            if let Err(error) = store.touch_key(user, key, now).await {
+                log::warn!("the last use of an API key was not written down: {error}");
+            }
+        });
+    }
+
+    /// Runs bcrypt on a thread where it blocks nobody, a few at a time.
+    async fn slow<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, CryptoError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let _admitted = self.admitted.try_acquire().map_err(|_| ApiError::KeyCheckBusy)?;
+        let _turn = self.bcrypt.acquire().await.map_err(|_| ApiError::KeyCheckBusy)?;
+        Ok(web::block(work).await.map_err(|_| ApiError::KeyCheckBusy)??)
+    }
+}
+
+/// A thread that panicked while it held one of these locks left nothing half-done that matters.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The key in `Authorization: Bearer …` (RFC 6750; the scheme is case-insensitive, RFC 9110 section 11.1).
+fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
+    let value = request.headers().get(header::AUTHORIZATION).ok_or(ApiError::NoKey)?;
+    let (scheme, credentials) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(ApiError::BadKey)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(credentials.trim()) } else { Err(ApiError::BadKey) }
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let state = request.app_data::<web::Data<HttpState>>().cloned();
+        let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()));
+        Box::pin(async move {
+            let text = text?;
+            let state = state.ok_or(ApiError::NotFound)?;
+            state.keys.check(&text).await
+        })
+    }
+}

@@ -1,0 +1,471 @@
+//! The actor around [`Budget`]: it turns actions into answers, keeps the reservations in the database, and holds the
+//! lock that lets exactly one process spend a share.
+//!
+//! How the window survives a crash: permits are written to the database in blocks before one of them is spent. A block
+//! whose permits are all spent and answered is closed with its figure; a block that a dead process left open counts as
+//! spent at the moment its successor takes over.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use actix::prelude::*;
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::budget::{Account, Action, Budget, BudgetStats, Event, PERIOD, Refusal, Ticket};
+use crate::{
+    domain::SharedClock,
+    store::{ClosedBlock, ProcessLock, Store, StoreError},
+};
+
+/// A process that lost its lock notices within [`LOCK_CHECK`] and may have spent permits of its open blocks until then.
+const TAKEOVER_GRACE: TimeDelta = TimeDelta::seconds(15);
+const LOCK_CHECK: TimeDelta = TimeDelta::seconds(5);
+const LOCK_RETRY: TimeDelta = TimeDelta::seconds(1);
+/// Shares that processes with `UPSTREAM_SHARED` can take.
+const SHARED_SLOTS: i32 = 64;
+
+/// How much this process may spend, and by what right.
+#[derive(Clone, Copy, Debug)]
+pub struct AllowanceSettings {
+    /// Requests in five minutes.
+    pub limit: u32,
+    /// False: this process spends all, so there may be only one on the database. True: the operator gave each process
+    /// a share and every one takes a slot of its own.
+    pub shared: bool,
+}
+
+/// The way to the allowance.
+#[derive(Clone)]
+pub struct Allowance {
+    actor: Addr<UpstreamBudget>,
+}
+
+/// The right to send one request. It counts as spent once [`Permit::sending`] was called, whatever happens then.
+pub struct Permit {
+    actor: Addr<UpstreamBudget>,
+    ticket: Ticket,
+    sent: bool,
+    settled: bool,
+}
+
+impl Permit {
+    /// To be called right before the request leaves.
+    pub fn sending(&mut self) {
+        self.sent = true;
+    }
+
+    /// The reply was 429.
+    pub fn throttled(mut self, retry_after: Option<TimeDelta>) {
+        self.settled = true;
+        self.actor.do_send(Settle(Event::Throttled { ticket: self.ticket, retry_after }));
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.settled {
+            let event = if self.sent { Event::Done(self.ticket) } else { Event::Cancel(self.ticket) };
+            self.actor.do_send(Settle(event));
+        }
+    }
+}
+
+impl Allowance {
+    /// Starts the actor on `arbiter`. With a `lock` it may spend at once, without one it waits on standby.
+    pub fn start(
+        arbiter: &ArbiterHandle,
+        settings: AllowanceSettings,
+        store: Store,
+        clock: SharedClock,
+        lock: Option<ProcessLock>,
+    ) -> Self {
+        let actor = UpstreamBudget::start_in_arbiter(arbiter, move |_| UpstreamBudget {
+            budget: Budget::new(settings.limit, clock.now()),
+            settings,
+            store,
+            clock,
+            tickets: 0,
+            callers: HashMap::new(),
+            blocks: Blocks::default(),
+            tenure: None,
+            found_lock: lock,
+            timer: None,
+        });
+        Self { actor }
+    }
+
+    /// Waits for the right to send one request for `account`. Dropping the future leaves the queue.
+    pub async fn acquire(&self, account: Account, deadline: DateTime<Utc>) -> Result<Permit, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.actor.do_send(Acquire { account, deadline, reply });
+        answer.await.unwrap_or(Err(Refusal::Standby))
+    }
+
+    /// Tells how many OwnerRez accounts are connected.
+    pub fn accounts_changed(&self, accounts: u64) {
+        self.actor.do_send(Settle(Event::Accounts(accounts)));
+    }
+
+    /// Present figures; `None` once the actor is gone.
+    pub async fn observe(&self) -> Option<AllowanceStats> {
+        self.actor.send(Observe).await.ok()
+    }
+
+    /// Closes the open blocks, so that a successor need not count them as spent.
+    pub async fn close(&self) {
+        let _ = self.actor.send(Close).await;
+    }
+}
+
+/// Figures for operators and tests.
+#[derive(Clone, Copy, Debug)]
+pub struct AllowanceStats {
+    /// The window.
+    pub budget: BudgetStats,
+    /// Whether this process holds the right to spend.
+    pub active: bool,
+}
+
+/// Finds the lock for a share. `Ok(None)`: other processes hold all that there are.
+pub async fn take_lock(store: &Store, shared: bool) -> Result<Option<ProcessLock>, StoreError> {
+    let slots = if shared { SHARED_SLOTS } else { 1 };
+    for slot in 0..slots {
+        if let Some(lock) = store.try_lock(slot).await? {
+            return Ok(Some(lock));
+        }
+    }
+    Ok(None)
+}
+
+struct Acquire {
+    account: Account,
+    deadline: DateTime<Utc>,
+    reply: oneshot::Sender<Result<Permit, Refusal>>,
+}
+
+impl Message for Acquire {
+    type Result = ();
+}
+
+struct Settle(Event);
+
+impl Message for Settle {
+    type Result = ();
+}
+
+struct Observe;
+
+impl Message for Observe {
+    type Result = MessageResult<Observe>;
+}
+
+struct Close;
+
+impl Message for Close {
+    type Result = ();
+}
+
+/// The actor. One per process.
+struct UpstreamBudget {
+    settings: AllowanceSettings,
+    budget: Budget,
+    store: Store,
+    clock: SharedClock,
+    tickets: u64,
+    callers: HashMap<Ticket, oneshot::Sender<Result<Permit, Refusal>>>,
+    blocks: Blocks,
+    tenure: Option<Tenure>,
+    found_lock: Option<ProcessLock>,
+    timer: Option<(DateTime<Utc>, SpawnHandle)>,
+}
+
+/// The right to spend, while we hold it: a slot, and the epoch that fences off whoever held it before.
+#[derive(Clone)]
+struct Tenure {
+    slot: i32,
+    epoch: i64,
+    lock: Arc<ProcessLock>,
+}
+
+impl Actor for UpstreamBudget {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.seek_tenure(ctx);
+    }
+}
+
+impl Handler<Acquire> for UpstreamBudget {
+    type Result = ();
+
+    fn handle(&mut self, message: Acquire, ctx: &mut Self::Context) {
+        if message.reply.is_closed() {
+            return;
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.callers.insert(ticket, message.reply);
+        self.event(Event::Acquire { ticket, account: message.account, deadline: message.deadline }, ctx);
+    }
+}
+
+impl Handler<Settle> for UpstreamBudget {
+    type Result = ();
+
+    fn handle(&mut self, message: Settle, ctx: &mut Self::Context) {
+        match message.0 {
+            Event::Done(ticket) | Event::Throttled { ticket, .. } => self.blocks.settle(ticket, true, self.clock.now()),
+            Event::Cancel(ticket) => self.blocks.settle(ticket, false, self.clock.now()),
+            _ => {}
+        }
+        self.event(message.0, ctx);
+    }
+}
+
+impl Handler<Observe> for UpstreamBudget {
+    type Result = MessageResult<Observe>;
+
+    fn handle(&mut self, _: Observe, ctx: &mut Self::Context) -> Self::Result {
+        self.event(Event::Tick, ctx);
+        MessageResult(AllowanceStats { budget: self.budget.stats(), active: self.tenure.is_some() })
+    }
+}
+
+impl Handler<Close> for UpstreamBudget {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Close, ctx: &mut Self::Context) -> Self::Result {
+        let tenure = self.tenure.take();
+        let closed = self.blocks.close_all(self.clock.now());
+        self.event(Event::Active(false), ctx);
+        let store = self.store.clone();
+        Box::pin(async move {
+            let Some(tenure) = tenure else { return };
+            if let Err(error) = store.close_blocks(tenure.slot, &closed).await {
+                log::warn!("the reserved requests could not be given back, they count as spent: {error}");
+            }
+        })
+    }
+}
+
+impl UpstreamBudget {
+    fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
+        for action in self.budget.handle(self.clock.now(), event) {
+            match action {
+                Action::Grant(ticket) => self.grant(ticket, ctx),
+                Action::Refuse(ticket, refusal) => {
+                    if let Some(caller) = self.callers.remove(&ticket) {
+                        let _ = caller.send(Err(refusal));
+                    }
+                }
+                Action::Stock(permits) => self.stock(permits, ctx),
+            }
+        }
+        self.set_timer(ctx);
+    }
+
+    fn grant(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
+        self.blocks.spend(ticket);
+        let permit = Permit { actor: ctx.address(), ticket, sent: false, settled: false };
+        // A caller that went away drops the permit here; its destructor gives the slot back.
+        if let Some(caller) = self.callers.remove(&ticket) {
+            let _ = caller.send(Ok(permit));
+        }
+    }
+
+    fn stock(&mut self, permits: u32, ctx: &mut Context<Self>) {
+        let Some(tenure) = self.tenure.clone() else {
+            return;
+        };
+        let now = self.clock.now();
+        let store = self.store.clone();
+        let closed = self.blocks.take_closed();
+        let block = Uuid::now_v7();
+        let reserve = async move {
+            if !closed.is_empty() {
+                store.close_blocks(tenure.slot, &closed).await?;
+                store.forget_blocks(tenure.slot, now - PERIOD).await?;
+            }
+            store.reserve_block(tenure.slot, tenure.epoch, block, permits, now).await
+        };
+        let reserved = reserve.into_actor(self).map(move |outcome: Result<bool, StoreError>, actor, ctx| match outcome {
+            Ok(true) if actor.tenure.is_some() => {
+                actor.blocks.open(block, permits);
+                actor.event(Event::Stocked(permits), ctx);
+            }
+            Ok(_) => actor.lose_tenure(ctx),
+            Err(error) => {
+                log::error!("requests to OwnerRez could not be reserved in the database: {error}");
+                actor.event(Event::StockFailed, ctx);
+            }
+        });
+        ctx.spawn(reserved);
+    }
+
+    fn set_timer(&mut self, ctx: &mut Context<Self>) {
+        let wake_at = self.budget.wake_at();
+        if self.timer.as_ref().map(|(at, _)| *at) == wake_at {
+            return;
+        }
+        if let Some((_, handle)) = self.timer.take() {
+            ctx.cancel_future(handle);
+        }
+        if let Some(at) = wake_at {
+            let sleep = self.clock.sleep_until(at).into_actor(self).map(|(), actor, ctx| {
+                actor.timer = None;
+                actor.event(Event::Tick, ctx);
+            });
+            self.timer = Some((at, ctx.spawn(sleep)));
+        }
+    }
+
+    /// Takes the lock and what the last holder left, or tries again in a second.
+    fn seek_tenure(&mut self, ctx: &mut Context<Self>) {
+        let found = self.found_lock.take();
+        let (store, clock, shared) = (self.store.clone(), self.clock.clone(), self.settings.shared);
+        let seek = async move {
+            let lock = match found {
+                Some(lock) => lock,
+                None => match take_lock(&store, shared).await? {
+                    Some(lock) => lock,
+                    None => return Ok(None),
+                },
+            };
+            let slot = lock.slot();
+            let epoch = store.claim_slot(slot).await?;
+            let now = clock.now();
+            let left = store.blocks(slot).await?;
+            // From now on they are closed: a second crash must not count them anew.
+            let abandoned: Vec<ClosedBlock> = left
+                .iter()
+                .filter(|block| block.closed_at.is_none())
+                .map(|block| ClosedBlock { id: block.id, used: block.permits, closed_at: now + TAKEOVER_GRACE })
+                .collect();
+            store.close_blocks(slot, &abandoned).await?;
+            let spent: Vec<(u32, DateTime<Utc>)> = left
+                .iter()
+                .map(|block| match block.closed_at {
+                    // A clock that was set back must not keep slots occupied for longer than a period.
+                    Some(closed_at) => (block.used, closed_at.min(now + TAKEOVER_GRACE)),
+                    None => (block.permits, now + TAKEOVER_GRACE),
+                })
+                .collect();
+            let accounts = store.connected_accounts().await?;
+            Ok(Some((Tenure { slot, epoch, lock: Arc::new(lock) }, spent, accounts)))
+        };
+        let took = seek.into_actor(self).map(|outcome: Result<_, StoreError>, actor, ctx| match outcome {
+            Ok(Some((tenure, spent, accounts))) => {
+                for (slots, at) in spent {
+                    actor.budget.carry_over(slots, at + PERIOD);
+                }
+                log::info!("this process spends the OwnerRez allowance (share {})", tenure.slot);
+                actor.tenure = Some(tenure);
+                actor.event(Event::Accounts(accounts), ctx);
+                actor.event(Event::Active(true), ctx);
+                actor.watch_lock(ctx);
+            }
+            Ok(None) => actor.seek_again(ctx),
+            Err(error) => {
+                log::warn!("the right to spend the OwnerRez allowance could not be taken: {error}");
+                actor.seek_again(ctx);
+            }
+        });
+        ctx.spawn(took);
+    }
+
+    fn seek_again(&mut self, ctx: &mut Context<Self>) {
+        let wait = self.clock.sleep_until(self.clock.now() + LOCK_RETRY);
+        ctx.spawn(wait.into_actor(self).map(|(), actor, ctx| actor.seek_tenure(ctx)));
+    }
+
+    fn watch_lock(&mut self, ctx: &mut Context<Self>) {
+        let Some(lock) = self.tenure.as_ref().map(|tenure| tenure.lock.clone()) else {
+            return;
+        };
+        let wait = self.clock.sleep_until(self.clock.now() + LOCK_CHECK);
+        let check = async move {
+            wait.await;
+            lock.is_held().await
+        };
+        ctx.spawn(check.into_actor(self).map(|held, actor, ctx| match (held, actor.tenure.is_some()) {
+            (true, true) => actor.watch_lock(ctx),
+            (false, true) => actor.lose_tenure(ctx),
+            (_, false) => {}
+        }));
+    }
+
+    fn lose_tenure(&mut self, ctx: &mut Context<Self>) {
+        if self.tenure.take().is_some() {
+            log::warn!("this process lost the right to spend the OwnerRez allowance and waits for it on standby");
+            // In the database they stay open, so whoever comes next counts them as spent.
+            self.blocks = Blocks::default();
+            self.event(Event::Active(false), ctx);
+            self.seek_again(ctx);
+        }
+    }
+}
+
+/// Which reserved block each permit came from.
+#[derive(Default)]
+struct Blocks {
+    open: VecDeque<Block>,
+    spent: HashMap<Ticket, Uuid>,
+    closed: Vec<ClosedBlock>,
+}
+
+struct Block {
+    id: Uuid,
+    left: u32,
+    out: u32,
+    used: u32,
+    last_reply: Option<DateTime<Utc>>,
+}
+
+impl Blocks {
+    fn open(&mut self, id: Uuid, permits: u32) {
+        self.open.push_back(Block { id, left: permits, out: 0, used: 0, last_reply: None });
+    }
+
+    fn spend(&mut self, ticket: Ticket) {
+        if let Some(block) = self.open.iter_mut().find(|block| block.left > 0) {
+            block.left -= 1;
+            block.out += 1;
+            self.spent.insert(ticket, block.id);
+        }
+    }
+
+    fn settle(&mut self, ticket: Ticket, used: bool, now: DateTime<Utc>) {
+        let Some(id) = self.spent.remove(&ticket) else { return };
+        let Some(at) = self.open.iter().position(|block| block.id == id) else { return };
+        let block = &mut self.open[at];
+        block.out -= 1;
+        if used {
+            block.used += 1;
+            block.last_reply = Some(now);
+        }
+        if block.left == 0 && block.out == 0 {
+            let (used, closed_at) = (block.used, block.last_reply.unwrap_or(now));
+            self.closed.push(ClosedBlock { id, used, closed_at });
+            self.open.remove(at);
+        }
+    }
+
+    fn take_closed(&mut self) -> Vec<ClosedBlock> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// At the end of the process: what is still out counts as spent now.
+    fn close_all(&mut self, now: DateTime<Utc>) -> Vec<ClosedBlock> {
+        let mut closed = self.take_closed();
+        closed.extend(self.open.drain(..).map(|block| ClosedBlock {
+            id: block.id,
+            used: block.used + block.out,
+            closed_at: if block.out > 0 { now } else { block.last_reply.unwrap_or(now) },
+        }));
+        closed
+    }
+}

@@ -1,0 +1,163 @@
+//! What nobody waits for: renewing connections whose users are away, ending disconnected grants upstream, sweeping
+//! expired connect links, recounting accounts.
+
+use std::{rc::Rc, sync::Arc};
+
+use actix::prelude::*;
+use chrono::TimeDelta;
+
+use super::{SessionDeps, Sessions, budget::Account, supervisor::SessionSupervisor};
+use crate::{
+    crypto::SealedFor,
+    store::{PendingRevocation, StoreError},
+    upstream::{TokenError, Upstream},
+};
+
+/// Records per kind and round. What is left over is due in the next round.
+const BATCH: u64 = 20;
+/// After this many attempts (about three days) a revocation is given up: the token has an end of its own.
+const REVOCATION_ATTEMPTS: i32 = 16;
+const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
+
+/// There is something to do before the next regular round.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Poke;
+
+/// Do a round now and answer when it is done.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct RunNow;
+
+pub(super) struct Chores {
+    round: Rc<Round>,
+    running: bool,
+    again: bool,
+}
+
+struct Round {
+    deps: Arc<SessionDeps>,
+    supervisor: Addr<SessionSupervisor>,
+    upstream: Upstream,
+}
+
+impl Chores {
+    pub(super) fn new(deps: Arc<SessionDeps>, supervisor: Addr<SessionSupervisor>) -> Self {
+        let upstream = deps.upstream_here();
+        Self { round: Rc::new(Round { deps, supervisor, upstream }), running: false, again: false }
+    }
+
+    fn later(&mut self, ctx: &mut Context<Self>) {
+        let deps = &self.round.deps;
+        let wait = deps.clock.sleep_until(deps.clock.now() + deps.settings.chores_every);
+        ctx.spawn(wait.into_actor(self).map(|(), chores, ctx| {
+            chores.run(ctx);
+            chores.later(ctx);
+        }));
+    }
+
+    fn run(&mut self, ctx: &mut Context<Self>) {
+        if self.running {
+            self.again = true;
+            return;
+        }
+        self.running = true;
+        let round = self.round.clone();
+        ctx.spawn(async move { round.run().await }.into_actor(self).map(|(), chores, ctx| {
+            chores.running = false;
+            if std::mem::take(&mut chores.again) {
+                chores.run(ctx);
+            }
+        }));
+    }
+}
+
+impl Actor for Chores {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.run(ctx);
+        self.later(ctx);
+    }
+}
+
+impl Handler<Poke> for Chores {
+    type Result = ();
+
+    fn handle(&mut self, _: Poke, ctx: &mut Self::Context) {
+        self.run(ctx);
+    }
+}
+
+impl Handler<RunNow> for Chores {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: RunNow, _: &mut Self::Context) -> Self::Result {
+        let round = self.round.clone();
+        Box::pin(async move { round.run().await })
+    }
+}
+
+impl Round {
+    async fn run(&self) {
+        if let Err(error) = self.try_run().await {
+            log::warn!("the background chores stopped early: {error}");
+        }
+    }
+
+    async fn try_run(&self) -> Result<(), StoreError> {
+        let store = &self.deps.store;
+        for revocation in store.due_revocations(self.deps.clock.now(), BATCH).await? {
+            self.revoke(revocation).await?;
+        }
+        for user in store.due_renewals(self.deps.clock.now(), BATCH).await? {
+            if let Err(error) = Sessions::renew(&self.supervisor, user).await {
+                log::warn!("the connection of user {user} was not renewed: {error}");
+            }
+        }
+        store.sweep_links(self.deps.clock.now()).await?;
+        self.deps.recount_accounts().await;
+        Ok(())
+    }
+
+    async fn revoke(&self, revocation: PendingRevocation) -> Result<(), StoreError> {
+        let store = &self.deps.store;
+        let PendingRevocation { id, user, access, attempts } = revocation;
+        let token = match self.deps.ring.open(SealedFor::AccessToken(user), &access) {
+            Ok(token) => token,
+            Err(error) => {
+                log::error!("a disconnected token of user {user} cannot be revoked at OwnerRez: {error}");
+                return store.finish_revocation(id).await;
+            }
+        };
+        let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
+        let outcome = match self.deps.allowance.acquire(Account::User(user), deadline).await {
+            Ok(mut permit) => {
+                permit.sending();
+                let outcome = self.upstream.revoke(&token).await;
+                if let Err(TokenError::Throttled(retry_after)) = &outcome {
+                    permit.throttled(*retry_after);
+                }
+                outcome
+            }
+            // Not an attempt: nothing was sent.
+            Err(refusal) => {
+                log::info!("a revocation waits for the OwnerRez allowance: {refusal:?}");
+                let next = self.deps.clock.now() + TimeDelta::minutes(1);
+                return store.postpone_revocation(id, attempts, next).await;
+            }
+        };
+        match outcome {
+            Ok(()) => store.finish_revocation(id).await,
+            Err(error) if attempts + 1 >= REVOCATION_ATTEMPTS => {
+                log::error!("a disconnected token of user {user} was not revoked at OwnerRez, giving up: {error}");
+                store.finish_revocation(id).await
+            }
+            Err(error) => {
+                log::warn!("a disconnected token of user {user} was not revoked at OwnerRez yet: {error}");
+                let pause = (TimeDelta::minutes(1) * (1 << attempts.clamp(0, 10))).min(LONGEST_PAUSE);
+                store.postpone_revocation(id, attempts + 1, self.deps.clock.now() + pause).await
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a call has no answer. The texts for people and models are made at the edge (`http`); here stand the facts.
+
+use super::budget::Refusal;
+use crate::{
+    crypto::CryptoError,
+    store::StoreError,
+    upstream::{Refused, TokenError, TransportError},
+};
+
+/// A call that did not end in an answer of OwnerRez's.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The user has no OwnerRez connection.
+    #[error("no OwnerRez account is connected")]
+    NotConnected,
+    /// OwnerRez ended the grant; the user must connect again.
+    #[error("OwnerRez ended the connection")]
+    NeedsReconnect,
+    /// Too many calls of this user wait already.
+    #[error("too many calls are waiting")]
+    Busy,
+    /// No answer within the call's deadline.
+    #[error("the call was not answered within its deadline")]
+    Deadline {
+        /// It was a write and had been sent.
+        write_may_have_happened: bool,
+    },
+    /// The caller went away.
+    #[error("the caller went away")]
+    Cancelled,
+    /// The shared allowance did not let the call through.
+    #[error("the OwnerRez allowance did not let the call through: {0:?}")]
+    Allowance(Refusal),
+    /// OwnerRez gave no usable answer.
+    #[error("{error}")]
+    Transport {
+        /// What happened.
+        error: TransportError,
+        /// It was a write and had been sent.
+        write_may_have_happened: bool,
+    },
+    /// OwnerRez refused.
+    #[error("OwnerRez refused with status {}", .0.status)]
+    Refused(Refused),
+    /// The tokens could not be renewed for now.
+    #[error("the tokens could not be renewed: {0}")]
+    Refresh(TokenError),
+    /// Another process is renewing the tokens.
+    #[error("another process is renewing the tokens")]
+    RefreshElsewhere,
+    /// The database is away or broken.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The stored tokens do not open.
+    #[error("{0}")]
+    Crypto(#[from] CryptoError),
+    /// The user's session ended over this call.
+    #[error("the user's session ended unexpectedly")]
+    SessionLost {
+        /// It was a write and had been sent.
+        write_may_have_happened: bool,
+    },
+    /// The gateway is stopping.
+    #[error("the gateway is stopping")]
+    ShuttingDown,
+}
+
+impl CallError {
+    /// The same error, knowing whether a write may have been carried out.
+    pub(super) fn with_outcome(self, may_have_happened: bool) -> Self {
+        match self {
+            Self::SessionLost { .. } => Self::SessionLost { write_may_have_happened: may_have_happened },
+            other => other,
+        }
+    }
+}
+
+/// An authorization that did not become a connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// A working connection is there already; nothing was exchanged.
+    #[error("an OwnerRez account is already connected")]
+    AlreadyConnected,
+    /// Too many connection attempts, or the allowance is spent.
+    #[error("the OwnerRez allowance did not let the attempt through: {0:?}")]
+    Allowance(Refusal),
+    /// The code was not redeemed.
+    #[error("{0}")]
+    Token(#[from] TokenError),
+    /// The database is away or broken.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The tokens could not be sealed.
+    #[error("{0}")]
+    Crypto(#[from] CryptoError),
+    /// The session ended, or the gateway stops.
+    #[error("the attempt was interrupted")]
+    Interrupted,
+}

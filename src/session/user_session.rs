@@ -1,0 +1,214 @@
+//! The actor of one user. Messages, state, one job at a time; the work itself stands in [`TokenKeeper`].
+//!
+//! The queue is explicit instead of the mailbox, so that control messages overtake waiting calls: a user can
+//! disconnect, and the supervisor can look, while a call is under way.
+
+use std::{
+    collections::VecDeque,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use actix::prelude::*;
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::{CallError, ConnectError, SessionDeps, token_keeper::TokenKeeper};
+use crate::domain::{AccountId, UpstreamRequest, UserId};
+
+type Reply<T> = oneshot::Sender<T>;
+
+/// One request to OwnerRez.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct CallUpstream {
+    pub(super) request: UpstreamRequest,
+    pub(super) deadline: DateTime<Utc>,
+    pub(super) cancel: CancellationToken,
+    /// Set right before the request leaves: from then on a write may have happened.
+    pub(super) sent: Arc<AtomicBool>,
+    pub(super) reply: Reply<Result<Value, CallError>>,
+}
+
+/// An authorization code to redeem.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Connect {
+    pub(super) code: SecretString,
+    pub(super) deadline: DateTime<Utc>,
+    pub(super) reply: Reply<Result<Option<AccountId>, ConnectError>>,
+}
+
+/// Renew the tokens if they are due. Sent by the chores.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Renew {
+    pub(super) reply: Reply<Result<(), CallError>>,
+}
+
+/// End the connection; overtakes whatever waits.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Disconnect {
+    pub(super) reply: Reply<Result<bool, CallError>>,
+}
+
+/// The supervisor asks whether this session may end. One that agrees is gone afterwards.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(super) struct TryLeave;
+
+/// Completes once nothing runs and nothing waits.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Settled;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Panic;
+
+enum Job {
+    Call(CallUpstream),
+    Connect(Connect),
+    Renew(Renew),
+}
+
+pub(super) struct UserSession {
+    deps: Arc<SessionDeps>,
+    keeper: Rc<TokenKeeper>,
+    queue: VecDeque<Job>,
+    busy: bool,
+    when_settled: Vec<oneshot::Sender<()>>,
+}
+
+impl UserSession {
+    /// To be called on the arbiter that the session will live on: the way to OwnerRez belongs to one thread.
+    pub(super) fn new(user: UserId, deps: Arc<SessionDeps>) -> Self {
+        let upstream = deps.upstream_here();
+        let keeper = Rc::new(TokenKeeper::new(user, deps.clone(), upstream));
+        Self { deps, keeper, queue: VecDeque::new(), busy: false, when_settled: Vec::new() }
+    }
+
+    fn next(&mut self, ctx: &mut Context<Self>) {
+        if self.busy {
+            return;
+        }
+        let Some(job) = self.queue.pop_front() else {
+            self.when_settled.drain(..).for_each(|waiting| drop(waiting.send(())));
+            return;
+        };
+        self.busy = true;
+        let keeper = self.keeper.clone();
+        let work = async move {
+            match job {
+                Job::Call(call) => {
+                    if call.cancel.is_cancelled() || call.reply.is_closed() {
+                        return;
+                    }
+                    let outcome = keeper.call(&call.request, call.deadline, &call.cancel, &call.sent).await;
+                    let _ = call.reply.send(outcome);
+                }
+                Job::Connect(connect) => {
+                    let outcome = keeper.connect(connect.code, connect.deadline).await;
+                    let _ = connect.reply.send(outcome);
+                }
+                Job::Renew(renew) => {
+                    let outcome = keeper.renew().await;
+                    let _ = renew.reply.send(outcome);
+                }
+            }
+        };
+        ctx.spawn(work.into_actor(self).map(|(), session, ctx| {
+            session.busy = false;
+            session.next(ctx);
+        }));
+    }
+
+    fn enqueue(&mut self, job: Job, ctx: &mut Context<Self>) {
+        self.queue.push_back(job);
+        self.next(ctx);
+    }
+}
+
+impl Actor for UserSession {
+    type Context = Context<Self>;
+}
+
+impl Handler<CallUpstream> for UserSession {
+    type Result = ();
+
+    fn handle(&mut self, call: CallUpstream, ctx: &mut Self::Context) {
+        // Callers that went away take no place in the queue.
+        self.queue.retain(|job| !matches!(job, Job::Call(call) if call.cancel.is_cancelled()));
+        if self.busy && self.queue.len() >= self.deps.settings.queue_depth {
+            let _ = call.reply.send(Err(CallError::Busy));
+            return;
+        }
+        self.enqueue(Job::Call(call), ctx);
+    }
+}
+
+impl Handler<Connect> for UserSession {
+    type Result = ();
+
+    fn handle(&mut self, connect: Connect, ctx: &mut Self::Context) {
+        self.enqueue(Job::Connect(connect), ctx);
+    }
+}
+
+impl Handler<Renew> for UserSession {
+    type Result = ();
+
+    fn handle(&mut self, renew: Renew, ctx: &mut Self::Context) {
+        self.enqueue(Job::Renew(renew), ctx);
+    }
+}
+
+impl Handler<Disconnect> for UserSession {
+    type Result = ();
+
+    fn handle(&mut self, disconnect: Disconnect, ctx: &mut Self::Context) {
+        let keeper = self.keeper.clone();
+        let work = async move {
+            let _ = disconnect.reply.send(keeper.disconnect().await);
+        };
+        ctx.spawn(work.into_actor(self));
+    }
+}
+
+impl Handler<TryLeave> for UserSession {
+    type Result = bool;
+
+    fn handle(&mut self, _: TryLeave, ctx: &mut Self::Context) -> bool {
+        let may_leave = !self.busy && self.queue.is_empty() && self.keeper.may_be_forgotten();
+        if may_leave {
+            ctx.stop();
+        }
+        may_leave
+    }
+}
+
+impl Handler<Settled> for UserSession {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Settled, ctx: &mut Self::Context) -> Self::Result {
+        let (done, settled) = oneshot::channel();
+        self.when_settled.push(done);
+        self.next(ctx);
+        Box::pin(async move {
+            let _ = settled.await;
+        })
+    }
+}
+
+impl Handler<Panic> for UserSession {
+    type Result = ();
+
+    #[expect(clippy::panic, reason = "its purpose: tests show that the panic of one session harms no other")]
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("asked to panic");
+    }
+}

@@ -1,0 +1,123 @@
+//! What OwnerRez means when it refuses (article "API errors").
+
+use chrono::TimeDelta;
+use serde_json::Value;
+
+use super::Reply;
+
+/// A refusal, sorted by whose turn it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What kind of refusal it is.
+    pub kind: RefusedKind,
+    /// HTTP status.
+    pub status: u16,
+    /// OwnerRez's own code, where it gave one, for example `validation_failed`.
+    pub code: Option<String>,
+    /// OwnerRez's own words, cut to a reasonable length.
+    pub messages: Vec<String>,
+    /// How long upstream asks to wait.
+    pub retry_after: Option<TimeDelta>,
+}
+
+/// The kinds of refusal that call for different next steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedKind {
+    /// 400, 422: the arguments do not fit.
+    Invalid,
+    /// 401: the token is not, or no longer, good.
+    Unauthorized,
+    /// 402: a paid feature or a messaging agreement is missing.
+    FeatureMissing,
+    /// 403: the grant or the account does not allow it.
+    Forbidden,
+    /// 404: no such record for this account.
+    NotFound,
+    /// 405 and other 4xx: OwnerRez does not take this request.
+    NotAccepted,
+    /// 409, 412: the record changed or conflicts.
+    Conflict,
+    /// 429: the allowance of our address is spent.
+    Throttled,
+    /// 5xx, and 3xx, which we never follow.
+    Unavailable,
+}
+
+const MESSAGES: usize = 10;
+const MESSAGE_CHARS: usize = 500;
+
+impl Reply {
+    /// The body of a success, or the refusal.
+    pub fn into_result(self) -> Result<Value, Refused> {
+        if (200..300).contains(&self.status) {
+            return Ok(self.body);
+        }
+        Err(self.refusal())
+    }
+
+    fn refusal(&self) -> Refused {
+        let kind = match self.status {
+            400 | 422 => RefusedKind::Invalid,
+            401 => RefusedKind::Unauthorized,
+            402 => RefusedKind::FeatureMissing,
+            403 => RefusedKind::Forbidden,
+            404 => RefusedKind::NotFound,
+            409 | 412 => RefusedKind::Conflict,
+            429 => RefusedKind::Throttled,
+            400..=499 => RefusedKind::NotAccepted,
+            _ => RefusedKind::Unavailable,
+        };
+        let code = self.body.get("code").and_then(Value::as_str).map(|code| cut(code, 64));
+        let listed = self.body.get("messages").and_then(Value::as_array).into_iter().flatten();
+        let single = ["message", "error"].iter().filter_map(|name| self.body.get(*name));
+        let messages = listed
+            .chain(single)
+            .filter_map(Value::as_str)
+            .take(MESSAGES)
+            .map(|message| cut(message, MESSAGE_CHARS))
+            .collect();
+        Refused { kind, status: self.status, code, messages, retry_after: self.retry_after }
+    }
+}
+
+fn cut(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(status: u16, body: Value) -> Refused {
+        Reply { status, body, retry_after: None }.into_result().unwrap_err()
+    }
+
+    #[test]
+    fn both_generations_of_error_bodies_are_read() {
+        let new = refused(400, json!({"messages": ["property_ids is required."], "code": "validation_failed", "status": "bad_request", "status_code": 400}));
+        assert_eq!((new.kind, new.code.as_deref()), (RefusedKind::Invalid, Some("validation_failed")));
+        let old = refused(404, json!({"messages": ["Expected entity Guest:Id:1 not found."], "status": "not_found", "status_code": 404}));
+        assert_eq!((old.kind, old.messages.len()), (RefusedKind::NotFound, 1));
+    }
+
+    #[test]
+    fn the_body_of_a_429_has_a_number_for_a_code() {
+        let refused = refused(429, json!({"code": 429, "error": "Rate limit exceeded."}));
+        assert_eq!((refused.kind, refused.code), (RefusedKind::Throttled, None));
+        assert_eq!(refused.messages, ["Rate limit exceeded."]);
+    }
+
+    #[test]
+    fn every_status_is_some_kind_and_no_body_is_a_trap() {
+        for status in (300..600).filter(|status| *status != 200) {
+            for body in [Value::Null, json!([]), json!("x"), json!({"messages": 7, "code": {}})] {
+                let _ = refused(status, body);
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! OwnerRez's token endpoint: `POST /oauth/access_token` and `DELETE /oauth/access_token/{token}`, both with the
+//! operator's client credentials as HTTP Basic (article "OAuth apps").
+
+use awc::http::{Method as HttpMethod, header};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use url::form_urlencoded;
+
+use super::{Reply, TransportError, Upstream};
+use crate::domain::{AccountId, Grant, TokenSet};
+
+const TOKEN_PATH: &str = "/oauth/access_token";
+
+/// Tokens fresh from the endpoint.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    grant: Grant,
+}
+
+impl Issued {
+    /// The grant of a first authorization.
+    pub fn into_grant(self) -> Grant {
+        self.grant
+    }
+
+    /// The tokens of a refresh: clients in the field keep the old refresh token where the reply brings none.
+    pub fn into_refreshed(self, old_refresh: &SecretString) -> TokenSet {
+        let mut tokens = self.grant.tokens;
+        tokens.refresh.get_or_insert_with(|| old_refresh.clone());
+        tokens
+    }
+}
+
+/// The endpoint gave no tokens.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// The operator has not configured an OAuth app.
+    #[error("OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET are not set")]
+    NoClient,
+    /// The code or refresh token is not good (any more): final.
+    #[error("OwnerRez refused the code or refresh token")]
+    Refused,
+    /// The operator's client id or secret is wrong.
+    #[error("OwnerRez refused the gateway's OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET")]
+    ClientRefused,
+    /// 429.
+    #[error("OwnerRez answered 429 (too many requests)")]
+    Throttled(Option<TimeDelta>),
+    /// An answer that is neither.
+    #[error("the token endpoint of OwnerRez answered with status {0}")]
+    Unexpected(u16),
+    /// A success without an access token in it.
+    #[error("the token endpoint of OwnerRez answered without a token")]
+    Unreadable,
+    /// No answer.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+impl TokenError {
+    /// Whether the endpoint may have acted although we saw no answer: the refreshed tokens may be lost on the way.
+    pub fn outcome_unknown(&self) -> bool {
+        match self {
+            Self::Transport(TransportError::Unreachable | TransportError::Invalid) => false,
+            Self::Transport(_) | Self::Unreadable => true,
+            Self::Unexpected(status) => *status >= 500,
+            Self::NoClient | Self::Refused | Self::ClientRefused | Self::Throttled(_) => false,
+        }
+    }
+}
+
+impl Upstream {
+    /// Redeems an authorization code.
+    pub async fn exchange_code(&self, code: &SecretString) -> Result<Issued, TokenError> {
+        let mut form = vec![("grant_type", "authorization_code"), ("code", code.expose_secret())];
+        if let Some(redirect_uri) = &self.settings.redirect_uri {
+            form.push(("redirect_uri", redirect_uri.as_str()));
+        }
+        self.token(&form).await
+    }
+
+    /// Asks for new tokens with a refresh token.
+    pub async fn refresh(&self, refresh: &SecretString) -> Result<Issued, TokenError> {
+        self.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())]).await
+    }
+
+    /// Ends a grant. A token that is already gone counts as revoked. The token stands in the path: this URL is never
+    /// logged.
+    pub async fn revoke(&self, access: &SecretString) -> Result<(), TokenError> {
+        let token: String = form_urlencoded::byte_serialize(access.expose_secret().as_bytes()).collect();
+        let authorization = self.basic()?;
+        let call = self
+            .request(HttpMethod::DELETE, &format!("{TOKEN_PATH}/{token}"))
+            .insert_header((header::AUTHORIZATION, authorization));
+        let reply = self.exchange(call, None).await?;
+        match reply.status {
+            200..=299 | 404 => Ok(()),
+            status => Err(refused(status, &reply)),
+        }
+    }
+
+    async fn token(&self, form: &[(&str, &str)]) -> Result<Issued, TokenError> {
+        let authorization = self.basic()?;
+        let call = self
+            .request(HttpMethod::POST, TOKEN_PATH)
+            .insert_header((header::AUTHORIZATION, authorization))
+            .insert_header((header::ACCEPT, "application/json"));
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let reply = self.exchange(call, Some(("application/x-www-form-urlencoded", form))).await?;
+        match reply.status {
+            200..=299 => read(&reply.body, self.clock.now()).ok_or(TokenError::Unreadable),
+            status => Err(refused(status, &reply)),
+        }
+    }
+
+    fn basic(&self) -> Result<String, TokenError> {
+        let client = self.settings.client.as_ref().ok_or(TokenError::NoClient)?;
+        Ok(format!("Basic {}", STANDARD.encode(format!("{}:{}", client.id, client.secret.expose_secret()))))
+    }
+}
+
+fn refused(status: u16, reply: &Reply) -> TokenError {
+    let error = reply.body.get("error").and_then(Value::as_str).unwrap_or_default();
+    match (status, error) {
+        (429, _) => TokenError::Throttled(reply.retry_after),
+        (_, "invalid_client" | "unauthorized_client") | (401, _) => TokenError::ClientRefused,
+        (400, "invalid_grant") => TokenError::Refused,
+        _ => TokenError::Unexpected(status),
+    }
+}
+
+fn read(body: &Value, now: DateTime<Utc>) -> Option<Issued> {
+    let text = |name| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let access = text("access_token")?;
+    let in_seconds = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
+    // `expires_in` is measured against our own clock and so survives a clock that differs from theirs.
+    let expires_at = in_seconds.and_then(TimeDelta::try_seconds).and_then(|life| now.checked_add_signed(life)).or_else(
+        || DateTime::parse_from_rfc3339(text("expires_at")?).ok().map(|moment| moment.with_timezone(&Utc)),
+    );
+    let tokens =
+        TokenSet { access: access.into(), refresh: text("refresh_token").map(Into::into), obtained_at: now, expires_at };
+    Some(Issued { grant: Grant { tokens, account: body.get("user_id").and_then(Value::as_i64).map(AccountId) } })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn expiry_and_refresh_token_are_optional() {
+        let now = DateTime::UNIX_EPOCH;
+        let none = read(&json!({"access_token": "at_1", "token_type": "bearer", "user_id": 7}), now).unwrap().into_grant();
+        assert_eq!((none.account, none.tokens.expires_at), (Some(AccountId(7)), None));
+        assert!(none.tokens.refresh.is_none());
+        let standard = read(&json!({"access_token": "at_1", "refresh_token": "rt_1", "expires_in": 60}), now).unwrap();
+        assert_eq!(standard.into_grant().tokens.expires_at, Some(now + TimeDelta::seconds(60)));
+        let dated = read(&json!({"access_token": "at_1", "expires_at": "1970-01-01T00:02:00Z"}), now).unwrap();
+        assert_eq!(dated.into_grant().tokens.expires_at, Some(now + TimeDelta::seconds(120)));
+    }
+
+    #[test]
+    fn a_refresh_without_a_new_refresh_token_keeps_the_old_one() {
+        let issued = read(&json!({"access_token": "at_2"}), DateTime::UNIX_EPOCH).unwrap();
+        let tokens = issued.into_refreshed(&"rt_1".into());
+        assert_eq!(tokens.refresh.unwrap().expose_secret(), "rt_1");
+    }
+
+    #[test]
+    fn answers_without_a_token_are_not_tokens() {
+        for body in [json!(null), json!([]), json!({}), json!({"access_token": ""}), json!({"access_token": 7})] {
+            assert!(read(&body, DateTime::UNIX_EPOCH).is_none());
+        }
+    }
+
+    #[test]
+    fn expiry_out_of_all_bounds_is_no_trap() {
+        assert!(read(&json!({"access_token": "at_1", "expires_in": i64::MAX}), DateTime::UNIX_EPOCH).is_some());
+    }
+}
