@@ -1,1 +1,217 @@
-//! (being written)
+//! Settings: the only reader of configuration files and of the environment. `config/default.toml` says what each
+//! setting means; `settings` holds their names; here is what the rest of the program sees once all of them are good.
+
+mod address;
+mod database;
+mod encryption;
+mod errors;
+mod layers;
+mod sections;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use secrecy::SecretString;
+use url::Url;
+
+pub use address::CALLBACK_PATH;
+pub use database::Database;
+pub use encryption::{EncryptionKey, KeyFileError};
+pub use errors::{ConfigError, ConfigErrors, Origin};
+
+/// Where the settings come from, beside the built-in defaults. Not `Debug`: it holds secrets.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// A TOML file; its settings override the defaults.
+    pub file: Option<PathBuf>,
+    /// Variables; they override the file. Names that are no setting's are ignored.
+    pub environment: HashMap<String, String>,
+}
+
+impl Sources {
+    /// The sources of a real process: the file, if one was named, and the process's environment.
+    pub fn from_process(file: Option<PathBuf>) -> Self {
+        let known = |name: &str| settings::SETTINGS.iter().any(|setting| setting.env == Some(name));
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            // A value that is not UTF-8 is kept, bent, so that it is refused rather than overlooked.
+            known(&name).then(|| (name, value.to_string_lossy().into_owned()))
+        });
+        Self { file, environment: variables.collect() }
+    }
+}
+
+/// Every setting, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The HTTP side.
+    pub server: Server,
+    /// Where rows are kept.
+    pub database: Database,
+    /// The most connections held to the database at once.
+    pub database_pool_size: u32,
+    /// What seals the tokens.
+    pub encryption: EncryptionKey,
+    /// The other side.
+    pub ownerrez: OwnerRez,
+    /// The users' sessions.
+    pub sessions: Sessions,
+    /// API keys.
+    pub keys: Keys,
+    /// Links for connecting an account.
+    pub connect: Connect,
+}
+
+impl Config {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// All mistakes at once, each with its remedy.
+    pub fn load(sources: Sources) -> Result<Self, ConfigErrors> {
+        sections::read(sources).map_err(ConfigErrors)
+    }
+
+    /// The redirect URI to give OwnerRez: the one that was set, or the callback below the public address.
+    pub fn redirect_uri(&self, bound_port: u16) -> Url {
+        self.ownerrez.redirect_uri.clone().unwrap_or_else(|| {
+            let mut url = self.server.public_url(bound_port);
+            url.set_path(CALLBACK_PATH);
+            url
+        })
+    }
+}
+
+/// How the gateway is reached.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The address to listen on. What loopback permits hangs on this, never on `url`.
+    pub bind: IpAddr,
+    /// The port to listen on; 0 takes a free one.
+    pub port: u16,
+    /// The public address, its path "/"; `None` only where `bind` is loopback. See [`Server::public_url`].
+    pub url: Option<Url>,
+    /// The names for the Host header, where the operator listed them. See [`Server::hosts`].
+    pub allowed_hosts: Option<Vec<String>>,
+    /// Foreign origins that may call. See [`Server::origins`].
+    pub allowed_origins: Vec<String>,
+    /// The largest request body in bytes.
+    pub max_body_bytes: usize,
+    /// How long a stop waits for calls in flight.
+    pub shutdown_seconds: u32,
+}
+
+impl Server {
+    /// Whether only this machine can reach the gateway: the one condition for every privilege of loopback.
+    pub fn is_loopback_only(&self) -> bool {
+        address::is_loopback_address(self.bind)
+    }
+
+    /// The address that people and OwnerRez use, its path "/". `bound_port` is the port really listened on.
+    pub fn public_url(&self, bound_port: u16) -> Url {
+        self.url.clone().unwrap_or_else(|| {
+            #[expect(clippy::expect_used, reason = "http:// and a socket address always make a URL")]
+            Url::parse(&format!("http://{}", SocketAddr::new(self.bind, bound_port))).expect("a URL")
+        })
+    }
+
+    /// Every name that a Host header may bear, each with a port or for any port; never empty.
+    pub fn hosts(&self) -> Vec<String> {
+        self.allowed_hosts.clone().unwrap_or_else(|| {
+            let own = self.url.as_ref().and_then(Url::host_str).map(str::to_owned);
+            let bound = self.is_loopback_only().then(|| host_of(self.bind));
+            let loopback = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
+            let mut hosts: Vec<String> = own.into_iter().chain(bound).chain(loopback).collect();
+            hosts.sort();
+            hosts.dedup();
+            hosts
+        })
+    }
+
+    /// Every value that an Origin header may have; never empty.
+    pub fn origins(&self, bound_port: u16) -> Vec<String> {
+        let own = self.public_url(bound_port).origin().ascii_serialization();
+        std::iter::once(own).chain(self.allowed_origins.iter().cloned()).collect()
+    }
+}
+
+fn host_of(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// OwnerRez, and what it granted the operator.
+#[derive(Clone, Debug)]
+pub struct OwnerRez {
+    /// Where the API answers, its path "/".
+    pub api_url: Url,
+    /// Where the consent page is, its path "/".
+    pub app_url: Url,
+    /// The operator's OAuth app. Without it accounts cannot be connected through OAuth.
+    pub client: Option<ClientCredentials>,
+    /// The redirect URI, if it was spelled out. See [`Config::redirect_uri`].
+    pub redirect_uri: Option<Url>,
+    /// Whether the code exchange repeats the redirect URI.
+    pub send_redirect_uri: bool,
+    /// Requests allowed in any 5 minutes from one source address.
+    pub request_limit: u32,
+    /// Whether all processes on the database share that limit.
+    pub shared: bool,
+}
+
+/// The id and secret of an OAuth app.
+#[derive(Clone, Debug)]
+pub struct ClientCredentials {
+    /// Public; it stands in every authorize URL.
+    pub id: String,
+    /// Sent to OwnerRez only.
+    pub secret: SecretString,
+}
+
+/// Bounds on the users' sessions.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    /// How long a call may take in all.
+    pub call_deadline_seconds: u32,
+    /// How many calls of one user may wait.
+    pub queue_depth: usize,
+    /// How long connecting to OwnerRez may take.
+    pub connect_timeout_seconds: u32,
+    /// How long one request to OwnerRez may take, its body included.
+    pub upstream_timeout_seconds: u32,
+    /// The largest answer accepted from OwnerRez.
+    pub answer_limit_bytes: usize,
+    /// When a session without calls is dropped.
+    pub idle_seconds: u32,
+    /// Threads that run sessions; at least one.
+    pub arbiters: usize,
+    /// How often tokens are looked through for renewal.
+    pub renewal_sweep_seconds: u32,
+}
+
+/// How API keys are checked.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// The cost of one hash.
+    pub bcrypt_cost: u32,
+    /// How many hashes run at the same time.
+    pub bcrypt_parallel: usize,
+    /// How many verified keys are remembered.
+    pub cache_entries: usize,
+}
+
+/// Bounds on links for connecting an account.
+#[derive(Clone, Debug)]
+pub struct Connect {
+    /// How long a link stays open.
+    pub link_minutes: u32,
+    /// How many links a user may have open.
+    pub open_links_per_user: usize,
+}

@@ -1,0 +1,218 @@
+//! Where the database is, and the directory in which an embedded one lives.
+
+use std::{
+    ffi::OsString,
+    fs::{DirBuilder, Metadata},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::errors::Problem;
+
+/// The database, embedded or served.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// A file of this process; exactly one process may use it.
+    Sqlite {
+        /// The database file.
+        path: PathBuf,
+    },
+    /// A PostgreSQL server.
+    Postgres {
+        /// The whole connection URL, parameters included. It may hold a password.
+        url: SecretString,
+    },
+}
+
+impl Database {
+    /// Reads the forms of DATABASE_URL. The value is a secret, so no problem quotes it.
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+        match scheme.as_deref() {
+            Some("sqlite") => sqlite_path(text).map(|path| Self::Sqlite { path }),
+            Some("postgres" | "postgresql") => postgres_url(text).map(|url| Self::Postgres { url }),
+            _ => Err(Problem::new(
+                "it names neither SQLite nor PostgreSQL",
+                "write sqlite://path/to/file.db or postgres://user:password@host/name",
+            )),
+        }
+    }
+
+    /// The file in which a self-made encryption key is kept: beside an SQLite database, nowhere for others.
+    pub(super) fn key_file(&self) -> Option<PathBuf> {
+        let Self::Sqlite { path } = self else { return None };
+        let mut name = OsString::from(path);
+        name.push(".key");
+        Some(name.into())
+    }
+
+    /// Makes the directory of an SQLite database, for its owner alone, unless it exists. The permissions of one that
+    /// exists are not ours to change: where others can look into it the log says so.
+    ///
+    /// # Errors
+    /// If the directory cannot be made, or something else has its name.
+    pub fn prepare_data_directory(&self) -> io::Result<()> {
+        match self {
+            Self::Sqlite { path } => make_private_directory(directory_of(path)),
+            Self::Postgres { .. } => Ok(()),
+        }
+    }
+}
+
+/// The directory that holds this file.
+pub(super) fn directory_of(file: &Path) -> &Path {
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes a directory for its owner alone, unless it exists.
+pub(super) fn make_private_directory(directory: &Path) -> io::Result<()> {
+    match directory.metadata() {
+        Ok(found) if !found.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
+        Ok(found) => {
+            if is_open_to_others(&found) {
+                let shown = directory.display();
+                log::warn!("others can look into the data directory {shown}: close it with `chmod 700 {shown}`");
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(directory)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether anyone but the owner has a right here.
+pub(super) fn is_open_to_others(found: &Metadata) -> bool {
+    found.permissions().mode() & 0o077 != 0
+}
+
+/// The URL stays as it was written: the driver knows more parameters than we do.
+fn postgres_url(text: &str) -> Result<SecretString, Problem> {
+    let problem = |what: String| {
+        let example = "postgres://user:password@host/name";
+        Problem::new(what, format!("write it like {example}, with special letters of the password percent-encoded"))
+    };
+    let url = Url::parse(text).map_err(|error| problem(format!("it is not a URL ({error})")))?;
+    if !url.as_str().contains("://") {
+        return Err(problem("it is not a URL (// is missing)".to_owned()));
+    }
+    // Where a password holds a bare / or #, what follows would be taken for the name of the database.
+    if url.path().trim_start_matches('/').contains(['/', '@']) || url.fragment().is_some() {
+        return Err(problem("what follows its host is not the name of a database".to_owned()));
+    }
+    Ok(text.into())
+}
+
+fn sqlite_path(text: &str) -> Result<PathBuf, Problem> {
+    let remedy = "write sqlite://relative/path.db or sqlite:///absolute/path.db";
+    let rest = text.split_once(':').map(|(_, rest)| rest).unwrap_or_default();
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, parameters) = rest.split_once('?').map_or((rest, None), |(path, rest)| (path, Some(rest)));
+    if path.starts_with(":memory:") || parameters.is_some_and(|all| all.contains("mode=memory")) {
+        return Err(Problem::new("a database in memory would forget every user when the gateway stops", remedy));
+    }
+    if parameters.is_some_and(|all| !matches!(all, "mode=rwc" | "mode=rw")) {
+        return Err(Problem::new("it has parameters", "remove everything from the ? on"));
+    }
+    if path.is_empty() || path.ends_with('/') {
+        return Err(Problem::new("it names no file", remedy));
+    }
+    Ok(path.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn sqlite_forms() {
+        for (given, expected) in [
+            ("sqlite:gateway.db", Some("gateway.db")),
+            ("sqlite://data/gateway.db", Some("data/gateway.db")),
+            ("sqlite:///var/lib/gateway.db", Some("/var/lib/gateway.db")),
+            ("SQLite:///var/lib/gateway.db?mode=rwc", Some("/var/lib/gateway.db")),
+            ("sqlite::memory:", None),
+            ("sqlite://:memory:", None),
+            ("sqlite://x.db?mode=memory&cache=shared", None),
+            ("sqlite://x.db?mode=ro", None),
+            ("sqlite://", None),
+            ("sqlite:", None),
+            ("sqlite:///var/lib/", None),
+        ] {
+            let read = Database::parse(given).ok();
+            let path = match &read {
+                Some(Database::Sqlite { path }) => path.to_str(),
+                _ => None,
+            };
+            assert_eq!(path, expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn postgres_forms() {
+        for (given, good) in [
+            ("postgres://root@127.0.0.1:5432/test", true),
+            ("postgresql://u:p%40ss@db/gateway?sslmode=verify-full", true),
+            ("postgres:///gateway?host=/var/run/postgresql", true),
+            ("postgres:db/gateway", false),
+            ("postgres://u:p@db:port/x", false),
+            ("postgres://u:pass/word@db/x", false),
+            ("postgres://u:p@ss/word@db/x", false),
+            ("postgres://u:p@ss#word@db/x", false),
+            ("mysql://root@db/x", false),
+            ("/var/lib/gateway.db", false),
+            ("s3cr3t", false),
+        ] {
+            let read = Database::parse(given).ok();
+            let kept = match &read {
+                Some(Database::Postgres { url }) => Some(url.expose_secret()),
+                _ => None,
+            };
+            assert_eq!(kept, good.then_some(given), "{given}");
+        }
+    }
+
+    #[test]
+    fn no_password_is_shown() {
+        let shown = format!("{:?}", Database::parse("postgres://u:p4ss@db/x").expect("good"));
+        assert!(!shown.contains("p4ss"), "{shown}");
+        let problem = Database::parse("postgres://u:p4ss@db:port/x").expect_err("a port is a number");
+        assert!(!format!("{problem:?}").contains("p4ss"), "{problem:?}");
+    }
+
+    #[test]
+    fn a_missing_directory_is_made_for_its_owner_alone() {
+        let home = tempfile::tempdir().expect("temp dir");
+        let database = Database::Sqlite { path: home.path().join("a/b/gateway.db") };
+        database.prepare_data_directory().expect("made");
+        for made in ["a", "a/b"] {
+            let mode = home.path().join(made).metadata().expect("there").permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{made}");
+        }
+        database.prepare_data_directory().expect("again");
+    }
+
+    #[test]
+    fn an_existing_directory_keeps_its_permissions() {
+        let home = tempfile::tempdir().expect("temp dir");
+        std::fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).expect("chmod");
+        Database::Sqlite { path: home.path().join("gateway.db") }.prepare_data_directory().expect("left alone");
+        assert_eq!(home.path().metadata().expect("there").permissions().mode() & 0o777, 0o755);
+        std::fs::write(home.path().join("file"), "").expect("write");
+        let blocked = Database::Sqlite { path: home.path().join("file/gateway.db") };
+        assert!(blocked.prepare_data_directory().is_err());
+    }
+
+    #[test]
+    fn a_file_without_a_directory_is_here() {
+        assert_eq!(directory_of(Path::new("gateway.db")), Path::new("."));
+        assert_eq!(directory_of(Path::new("/gateway.db")), Path::new("/"));
+    }
+}

@@ -1,0 +1,75 @@
+//! What can be wrong with the settings, told so that the operator knows what to do next. No text here ever repeats a
+//! value that was not understood: it might be a secret in the wrong place.
+
+use std::{fmt, path::PathBuf};
+
+use super::settings::Setting;
+
+/// Where a value was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// `config/default.toml`, built into the program.
+    Default,
+    /// The file named by `--config`.
+    File(PathBuf),
+    /// An environment variable.
+    Environment,
+}
+
+/// One mistake.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigError {
+    /// The names of the setting; or of the file, where the file itself is at fault.
+    pub setting: String,
+    /// Where the value at fault was found.
+    pub origin: Origin,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { setting, origin, problem, remedy } = self;
+        match origin {
+            Origin::File(path) => write!(f, "{setting}, set in {}: {problem}", path.display())?,
+            Origin::Environment => write!(f, "{setting}, set in the environment: {problem}")?,
+            Origin::Default => write!(f, "{setting}: {problem}")?,
+        }
+        write!(f, "\n  To repair it: {remedy}")
+    }
+}
+
+/// Every mistake that was found, never empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let gap = if index == 0 { "" } else { "\n\n" };
+            write!(f, "{gap}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// A mistake as the reader of a single value sees it, which does not know whose value it is.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) what: String,
+    pub(super) remedy: String,
+}
+
+impl Problem {
+    pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { what: what.into(), remedy: remedy.into() }
+    }
+
+    pub(super) fn of(self, setting: &Setting, origin: &Origin) -> ConfigError {
+        ConfigError { setting: setting.label(), origin: origin.clone(), problem: self.what, remedy: self.remedy }
+    }
+}

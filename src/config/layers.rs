@@ -1,0 +1,201 @@
+//! Default, file and environment as layers of one pile, and the reading of single values out of it. A bad value is
+//! noted and the next layer below asked, so that one mistake is reported once and never hides another.
+
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
+
+use toml::{Table, Value};
+
+use super::{
+    Sources,
+    errors::{ConfigError, Origin, Problem},
+    settings::{self, SETTINGS},
+};
+
+const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+struct Layer {
+    origin: Origin,
+    values: BTreeMap<String, Value>,
+}
+
+/// The pile, most specific layer first, and the mistakes found so far.
+pub(super) struct Layers {
+    layers: Vec<Layer>,
+    errors: Vec<ConfigError>,
+    file_unusable: bool,
+}
+
+impl Layers {
+    pub(super) fn of(sources: Sources) -> Self {
+        let mut pile = Self { layers: Vec::new(), errors: Vec::new(), file_unusable: false };
+        let Sources { file, environment } = sources;
+        let values = SETTINGS.iter().filter_map(|setting| {
+            Some((setting.key.to_owned(), Value::String(environment.get(setting.env?)?.clone())))
+        });
+        pile.layers.push(Layer { origin: Origin::Environment, values: values.collect() });
+        if let Some(path) = file {
+            pile.add_file(&path);
+        }
+        pile.add(Origin::Default, DEFAULTS);
+        pile
+    }
+
+    /// Whether all went well. When the file could not be read, only mistakes in the environment are worth telling
+    /// beside that: what seems to be missing may stand in the file.
+    pub(super) fn finish(mut self) -> Vec<ConfigError> {
+        if self.file_unusable {
+            self.errors.retain(|error| error.origin != Origin::Default);
+        }
+        self.errors
+    }
+
+    fn add_file(&mut self, path: &Path) {
+        let origin = Origin::File(path.to_owned());
+        match std::fs::read_to_string(path) {
+            Ok(text) => self.add(origin, &text),
+            Err(error) => self.file_is_unusable(
+                origin,
+                format!("it cannot be read ({error})"),
+                "name an existing, readable TOML file with --config, or leave --config out",
+            ),
+        }
+    }
+
+    fn file_is_unusable(&mut self, origin: Origin, problem: String, remedy: &str) {
+        self.file_unusable = true;
+        let setting = "the settings as a whole".to_owned();
+        self.errors.push(ConfigError { setting, origin, problem, remedy: remedy.to_owned() });
+    }
+
+    fn add(&mut self, origin: Origin, text: &str) {
+        let table = match text.parse::<Table>() {
+            Ok(table) => table,
+            Err(error) => {
+                // The error's own Display quotes the line, and a secret may stand in it.
+                let line = error.span().map_or(0, |span| span.start);
+                let line = text.bytes().take(line).filter(|byte| *byte == b'\n').count() + 1;
+                let problem = format!("line {line} is not TOML ({})", error.message());
+                return self.file_is_unusable(origin, problem, "write each setting as `name = value` in its [section]");
+            }
+        };
+        let mut values = BTreeMap::new();
+        flatten("", table, &mut values);
+        for unknown in values.keys().filter(|key| settings::at(key).is_none()) {
+            let remedy = match settings::closest(unknown) {
+                Some(setting) => format!("remove it; the closest setting is {}", setting.key),
+                None => "remove it".to_owned(),
+            };
+            self.errors.push(ConfigError {
+                setting: unknown.clone(),
+                origin: origin.clone(),
+                problem: "there is no such setting".to_owned(),
+                remedy,
+            });
+        }
+        self.layers.push(Layer { origin, values });
+    }
+
+    /// Notes a mistake that shows only when settings are seen together.
+    pub(super) fn refuse(&mut self, key: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
+        let Some(setting) = settings::at(key) else { return };
+        let origin = self.origin(key);
+        self.errors.push(Problem::new(what, remedy).of(setting, &origin));
+    }
+
+    /// Whether someone gave this setting a value, be it a bad one.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.origin(key) != Origin::Default
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        let holds = |layer: &&Layer| layer.values.get(key).is_some_and(|value| !is_blank(value));
+        self.layers.iter().find(holds).map_or(Origin::Default, |layer| layer.origin.clone())
+    }
+
+    /// The uppermost good value.
+    fn value<T>(&mut self, key: &'static str, read: impl Fn(&Value) -> Result<T, Problem>) -> Option<T> {
+        let setting = settings::at(key)?;
+        for layer in &self.layers {
+            let Some(value) = layer.values.get(key).filter(|value| !is_blank(value)) else { continue };
+            match read(value) {
+                Ok(value) => return Some(value),
+                Err(problem) => self.errors.push(problem.of(setting, &layer.origin)),
+            }
+        }
+        None
+    }
+
+    /// A text that means something: `read` says what.
+    pub(super) fn text<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
+        self.value(key, |value| read(words(value)?))
+    }
+
+    /// A whole number within its bounds.
+    pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &'static str, bounds: RangeInclusive<i64>) -> T {
+        let number = self.value(key, |value| {
+            let remedy = format!("give it a whole number from {} to {}", bounds.start(), bounds.end());
+            let number = match value {
+                Value::Integer(number) => *number,
+                other => words(other)
+                    .ok()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or_else(|| Problem::new("it is not a whole number", &*remedy))?,
+            };
+            let fits = bounds.contains(&number).then(|| T::try_from(number).ok()).flatten();
+            fits.ok_or_else(|| Problem::new(format!("{number} is out of bounds"), remedy))
+        });
+        number.unwrap_or_default()
+    }
+
+    /// Yes or no.
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        let flag = self.value(key, |value| match value {
+            Value::Boolean(flag) => Ok(*flag),
+            other => words(other)
+                .ok()
+                .and_then(|text| text.to_lowercase().parse().ok())
+                .ok_or_else(|| Problem::new("it is neither true nor false", "give it true or false")),
+        });
+        flag.unwrap_or_default()
+    }
+
+    /// A list of texts, or one text with commas; `read` checks each entry and brings it into its usual form.
+    pub(super) fn list(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<String, Problem>,
+    ) -> Option<Vec<String>> {
+        self.value(key, |value| match value {
+            Value::Array(entries) => entries.iter().map(|entry| read(words(entry)?)).collect(),
+            other => {
+                let entries = words(other)?.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+                entries.map(&read).collect()
+            }
+        })
+    }
+}
+
+fn words(value: &Value) -> Result<&str, Problem> {
+    value.as_str().map(str::trim).ok_or_else(|| Problem::new("it is not a text", "write it in double quotes"))
+}
+
+/// Nothing, in words: a list of nothing, too, must not read as "allow nothing" or "check nothing".
+fn is_blank(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.chars().all(|letter| letter.is_whitespace() || letter == ','),
+        Value::Array(entries) => entries.is_empty(),
+        _ => false,
+    }
+}
+
+fn flatten(prefix: &str, table: Table, values: &mut BTreeMap<String, Value>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        match value {
+            Value::Table(section) => flatten(&key, section, values),
+            value => {
+                values.insert(key, value);
+            }
+        }
+    }
+}

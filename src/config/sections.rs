@@ -1,0 +1,191 @@
+//! From layers of raw values to the checked sections: what must hold of each setting, and of several together.
+
+use std::net::IpAddr;
+
+use url::Url;
+
+use super::{
+    ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, OwnerRez, Server, Sessions, Sources,
+    address::{base_address, host_name, redirect_address, web_origin},
+    encryption::{MAKE_A_KEY, parse_key},
+    errors::{ConfigError, Problem},
+    layers::Layers,
+};
+
+const MEBIBYTE: i64 = 1024 * 1024;
+
+/// Reads every section. The values are worth something only if no mistake was found.
+pub(super) fn read(sources: Sources) -> Result<Config, Vec<ConfigError>> {
+    let mut layers = Layers::of(sources);
+    let config = sections(&mut layers);
+    let errors = layers.finish();
+    match config {
+        Some(config) if errors.is_empty() => Ok(config),
+        _ => Err(errors),
+    }
+}
+
+fn sections(layers: &mut Layers) -> Option<Config> {
+    let server = server(layers);
+    let database = layers.text("database.url", Database::parse);
+    let database_pool_size = layers.number("database.pool_size", 1..=1000);
+    let ownerrez = ownerrez(layers, server.as_ref().and_then(|server| server.url.as_ref()));
+    let sessions = sessions(layers);
+    let connect = connect(layers);
+    // The built-in defaults hold an address, a database and OwnerRez's URLs (a test loads them), so none is missing.
+    let (server, database, ownerrez) = (server?, database?, ownerrez?);
+    let keys = keys(layers, &server);
+    let encryption = encryption(layers, &server, &database)?;
+    Some(Config { server, database, database_pool_size, encryption, ownerrez, sessions, keys, connect })
+}
+
+fn server(layers: &mut Layers) -> Option<Server> {
+    layers.text("server.transport", transport);
+    let server = Server {
+        bind: layers.text("server.bind", bind_address)?,
+        port: layers.number("server.port", 0..=65535),
+        url: layers.text("server.url", base_address),
+        allowed_hosts: layers.list("server.allowed_hosts", host_name),
+        allowed_origins: layers.list("server.allowed_origins", web_origin).unwrap_or_default(),
+        max_body_bytes: layers.number("server.max_body_bytes", 1024..=64 * MEBIBYTE),
+        shutdown_seconds: layers.number("server.shutdown_seconds", 1..=600),
+    };
+    if !server.is_loopback_only() && !layers.is_given("server.url") {
+        layers.refuse(
+            "server.url",
+            "it is not set, and server.bind (BIND) is not loopback",
+            "give the address at which people reach the gateway, like https://gateway.example.com",
+        );
+    }
+    Some(server)
+}
+
+fn transport(text: &str) -> Result<(), Problem> {
+    match text {
+        "http" => Ok(()),
+        "stdio" => Err(Problem::new("this version does not speak stdio yet", "give it http, or leave it out")),
+        _ => Err(Problem::new("it is no transport", "give it http, or leave it out")),
+    }
+}
+
+fn bind_address(text: &str) -> Result<IpAddr, Problem> {
+    let remedy =
+        "give it 127.0.0.1 for this machine only, 0.0.0.0 for every network, or one of this machine's addresses";
+    text.parse().map_err(|_| Problem::new("it is not an IP address", remedy))
+}
+
+/// With a key of the operator's anything goes. The gateway makes one itself only where nobody but the operator can
+/// come near it, whatever SERVER_URL says.
+fn encryption(layers: &mut Layers, server: &Server, database: &Database) -> Option<EncryptionKey> {
+    if let Some(key) = layers.text("encryption.key", parse_key) {
+        return Some(EncryptionKey::Given(key));
+    }
+    if layers.is_given("encryption.key") {
+        return None;
+    }
+    let file = database.key_file();
+    let missing = match &file {
+        None => "it is not set, and the database is PostgreSQL",
+        Some(_) if !server.is_loopback_only() => "it is not set, and server.bind (BIND) is not loopback",
+        Some(_) => return file.map(EncryptionKey::KeptBeside),
+    };
+    layers.refuse("encryption.key", missing, format!("{MAKE_A_KEY}, and back it up apart from the database"));
+    None
+}
+
+fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRez> {
+    let api_url = layers.text("ownerrez.api_url", base_address);
+    let app_url = layers.text("ownerrez.app_url", base_address);
+    let client = client(layers);
+    let redirect_uri = layers.text("ownerrez.redirect_uri", redirect_address);
+    if let (Some(redirect), Some(server)) = (&redirect_uri, server_url)
+        && redirect.origin() != server.origin()
+    {
+        let (there, here) = (redirect.origin().ascii_serialization(), server.origin().ascii_serialization());
+        layers.refuse(
+            "ownerrez.redirect_uri",
+            format!("it leads to {there}, but the gateway is at {here} (server.url, SERVER_URL)"),
+            "let both name the same scheme, host and port: the browser that set out must be known when it comes back",
+        );
+    }
+    Some(OwnerRez {
+        api_url: api_url?,
+        app_url: app_url?,
+        client,
+        redirect_uri,
+        send_redirect_uri: layers.flag("ownerrez.send_redirect_uri"),
+        request_limit: layers.number("ownerrez.request_limit", 1..=10_000),
+        shared: layers.flag("ownerrez.shared"),
+    })
+}
+
+fn client(layers: &mut Layers) -> Option<ClientCredentials> {
+    let id = layers.text("ownerrez.client_id", |text| Ok(text.to_owned()));
+    let secret = layers.text("ownerrez.client_secret", |text| Ok(text.into()));
+    let remedy = "give both, as OwnerRez shows them with your OAuth app, or neither";
+    match (id, secret) {
+        (Some(id), Some(secret)) => Some(ClientCredentials { id, secret }),
+        (None, None) => None,
+        // Of a half that was given but is unreadable, its own mistake says enough.
+        (None, Some(_)) => {
+            if !layers.is_given("ownerrez.client_id") {
+                layers.refuse("ownerrez.client_id", "it is not set, though the client secret is", remedy);
+            }
+            None
+        }
+        (Some(_), None) => {
+            if !layers.is_given("ownerrez.client_secret") {
+                layers.refuse("ownerrez.client_secret", "it is not set, though the client id is", remedy);
+            }
+            None
+        }
+    }
+}
+
+fn sessions(layers: &mut Layers) -> Sessions {
+    let arbiters = layers.number("sessions.arbiters", 0..=256);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let sessions = Sessions {
+        call_deadline_seconds: layers.number("sessions.call_deadline_seconds", 1..=600),
+        queue_depth: layers.number("sessions.queue_depth", 1..=1000),
+        connect_timeout_seconds: layers.number("sessions.connect_timeout_seconds", 1..=60),
+        upstream_timeout_seconds: layers.number("sessions.upstream_timeout_seconds", 1..=600),
+        answer_limit_bytes: layers.number("sessions.answer_limit_bytes", 64 * 1024..=64 * MEBIBYTE),
+        idle_seconds: layers.number("sessions.idle_seconds", 1..=86_400),
+        arbiters: if arbiters == 0 { cores() } else { arbiters },
+        renewal_sweep_seconds: layers.number("sessions.renewal_sweep_seconds", 1..=86_400),
+    };
+    let allowed = sessions.connect_timeout_seconds..=sessions.call_deadline_seconds;
+    if !allowed.contains(&sessions.upstream_timeout_seconds) {
+        layers.refuse(
+            "sessions.upstream_timeout_seconds",
+            format!("{} is out of bounds", sessions.upstream_timeout_seconds),
+            format!(
+                "give it at least {} (sessions.connect_timeout_seconds) and at most {} (sessions.call_deadline_seconds)",
+                allowed.start(),
+                allowed.end()
+            ),
+        );
+    }
+    sessions
+}
+
+fn keys(layers: &mut Layers, server: &Server) -> Keys {
+    let keys = Keys {
+        bcrypt_cost: layers.number("keys.bcrypt_cost", 4..=15),
+        bcrypt_parallel: layers.number("keys.bcrypt_parallel", 1..=64),
+        cache_entries: layers.number("keys.cache_entries", 1..=10_000_000),
+    };
+    if keys.bcrypt_cost < 10 && !server.is_loopback_only() {
+        let what = format!("{} is too cheap where server.bind (BIND) is not loopback", keys.bcrypt_cost);
+        layers.refuse("keys.bcrypt_cost", what, "give it 10 or more, or leave it out");
+    }
+    keys
+}
+
+fn connect(layers: &mut Layers) -> Connect {
+    Connect {
+        link_minutes: layers.number("connect.link_minutes", 1..=60),
+        open_links_per_user: layers.number("connect.open_links_per_user", 1..=100),
+    }
+}

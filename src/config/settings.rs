@@ -1,0 +1,240 @@
+//! The one table of settings: where each stands in a file and what the environment calls it. What they mean and what
+//! they are by default stands in `config/default.toml`.
+
+/// One setting.
+pub(super) struct Setting {
+    /// Its place in a file, sections and dots included.
+    pub(super) key: &'static str,
+    /// Its name in the environment, if it has one.
+    pub(super) env: Option<&'static str>,
+}
+
+impl Setting {
+    /// Both names, as an operator looks for them.
+    pub(super) fn label(&self) -> String {
+        match self.env {
+            Some(env) => format!("{env} ({} in a file)", self.key),
+            None => self.key.to_owned(),
+        }
+    }
+}
+
+const fn named(key: &'static str, env: &'static str) -> Setting {
+    Setting { key, env: Some(env) }
+}
+
+const fn file_only(key: &'static str) -> Setting {
+    Setting { key, env: None }
+}
+
+pub(super) const SETTINGS: &[Setting] = &[
+    named("server.transport", "TRANSPORT_MODE"),
+    named("server.bind", "BIND"),
+    named("server.port", "PORT"),
+    named("server.url", "SERVER_URL"),
+    named("server.allowed_hosts", "ALLOWED_HOSTS"),
+    named("server.allowed_origins", "ALLOWED_ORIGINS"),
+    file_only("server.max_body_bytes"),
+    file_only("server.shutdown_seconds"),
+    named("database.url", "DATABASE_URL"),
+    file_only("database.pool_size"),
+    named("encryption.key", "ENCRYPTION_KEY"),
+    named("ownerrez.api_url", "OWNERREZ_API_URL"),
+    named("ownerrez.app_url", "OWNERREZ_APP_URL"),
+    named("ownerrez.client_id", "OWNERREZ_CLIENT_ID"),
+    named("ownerrez.client_secret", "OWNERREZ_CLIENT_SECRET"),
+    named("ownerrez.redirect_uri", "OWNERREZ_REDIRECT_URI"),
+    file_only("ownerrez.send_redirect_uri"),
+    named("ownerrez.request_limit", "UPSTREAM_LIMIT"),
+    named("ownerrez.shared", "UPSTREAM_SHARED"),
+    file_only("sessions.call_deadline_seconds"),
+    file_only("sessions.queue_depth"),
+    file_only("sessions.connect_timeout_seconds"),
+    file_only("sessions.upstream_timeout_seconds"),
+    file_only("sessions.answer_limit_bytes"),
+    file_only("sessions.idle_seconds"),
+    file_only("sessions.arbiters"),
+    file_only("sessions.renewal_sweep_seconds"),
+    file_only("keys.bcrypt_cost"),
+    file_only("keys.bcrypt_parallel"),
+    file_only("keys.cache_entries"),
+    file_only("connect.link_minutes"),
+    file_only("connect.open_links_per_user"),
+];
+
+/// The setting that stands at `key`.
+pub(super) fn at(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The setting whose names resemble `unknown` most: what the operator probably meant.
+pub(super) fn closest(unknown: &str) -> Option<&'static Setting> {
+    let wanted = unknown.to_lowercase();
+    SETTINGS.iter().min_by_key(|setting| likeness(setting, &wanted))
+}
+
+/// Distance by the name in a file, unless the operator wrote the environment's name there. A shortened name counts as
+/// one letter off, the wrong one of our sections as two, a section that is none of ours not at all.
+fn likeness(setting: &Setting, wanted: &str) -> usize {
+    let parts = |key: &'static str| key.split_once('.').unwrap_or(("", key));
+    let (section, name) = wanted.split_once('.').unwrap_or(("", wanted));
+    let (own_section, own_name) = parts(setting.key);
+    if setting.env.is_some_and(|env| env.eq_ignore_ascii_case(name)) {
+        return 0;
+    }
+    let is_ours = SETTINGS.iter().any(|other| parts(other.key).0 == section);
+    let by_section = if own_section != section && is_ours { 2 } else { 0 };
+    let by_name = distance(own_name, name);
+    by_section + if own_name.contains(name) { by_name.min(1) } else { by_name }
+}
+
+/// Levenshtein's: how many letters to insert, delete or replace.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        let cells = row.iter().zip(row.iter().skip(1)).zip(&b);
+        let mut left = i + 1;
+        for ((diagonal, above), to) in cells {
+            left = (diagonal + usize::from(from != *to)).min(above + 1).min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+    fn project_file(name: &str) -> String {
+        std::fs::read_to_string(format!("{ROOT}/{name}")).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn environment_names() -> BTreeSet<&'static str> {
+        SETTINGS.iter().filter_map(|setting| setting.env).collect()
+    }
+
+    /// Walks the default file as a person reads it: section, comment, key.
+    #[test]
+    fn the_default_file_documents_every_setting_and_nothing_else() {
+        let (mut section, mut comment, mut env) = (String::new(), 0, None);
+        let mut documented = Vec::new();
+        for line in project_file("config/default.toml").lines() {
+            if let Some(name) = line.strip_prefix("# environment: ") {
+                env = Some(name.to_owned());
+            } else if line.starts_with('#') {
+                comment += 1;
+            } else if line.starts_with('[') {
+                section = line.trim_matches(['[', ']']).to_owned();
+            } else if let Some((name, _)) = line.split_once(" = ") {
+                let key = format!("{section}.{name}");
+                assert!(comment > 0, "{key} has no comment of its own");
+                documented.push((key, env.take()));
+                comment = 0;
+            } else {
+                assert!(line.is_empty(), "{line}");
+                comment = 0;
+            }
+        }
+        let table: Vec<_> = SETTINGS.iter().map(|s| (s.key.to_owned(), s.env.map(str::to_owned))).collect();
+        assert_eq!(documented, table);
+    }
+
+    #[test]
+    fn no_name_is_used_twice() {
+        assert_eq!(SETTINGS.iter().map(|setting| setting.key).collect::<BTreeSet<_>>().len(), SETTINGS.len());
+        assert_eq!(environment_names().len(), SETTINGS.iter().filter(|setting| setting.env.is_some()).count());
+    }
+
+    #[test]
+    fn the_example_names_only_known_variables() {
+        let example = project_file("config/env.example");
+        let names: Vec<&str> = example
+            .lines()
+            .filter(|line| !line.starts_with("# "))
+            .filter_map(|line| line.trim_start_matches('#').split_once('='))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(names.contains(&"ENCRYPTION_KEY"));
+        for name in names {
+            assert!(environment_names().contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn compose_sets_only_known_variables() {
+        let compose = project_file("docker-compose.yml");
+        let gateway = compose.split("\n  gateway:\n").nth(1).expect("the service is called gateway");
+        let names: Vec<&str> = gateway
+            .lines()
+            .skip_while(|line| line.trim() != "environment:")
+            .skip(1)
+            .take_while(|line| line.starts_with("      "))
+            .filter(|line| !line.trim().starts_with('#'))
+            .filter_map(|line| line.trim().split_once(':'))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(names.contains(&"DATABASE_URL") && names.contains(&"BIND"), "{names:?}");
+        for name in names {
+            assert!(environment_names().contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_image_sets_only_known_variables_and_copies_only_what_exists() {
+        let dockerfile = project_file("Dockerfile");
+        let ignored = project_file(".dockerignore");
+        let mut copied = 0;
+        for line in dockerfile.lines() {
+            if let Some(rest) = line.strip_prefix("ENV ") {
+                let name = rest.split('=').next().unwrap_or_default();
+                assert!(environment_names().contains(name), "{name}");
+            }
+            let Some(rest) = line.strip_prefix("COPY ") else { continue };
+            let paths: Vec<&str> = rest.split_whitespace().filter(|word| !word.starts_with("--")).collect();
+            if rest.contains("--from=") {
+                continue;
+            }
+            for path in &paths[..paths.len() - 1] {
+                assert!(std::path::Path::new(ROOT).join(path).exists(), "{path}");
+                assert!(ignored.lines().any(|line| line.trim_end_matches("/**") == format!("!{path}")), "{path}");
+                copied += 1;
+            }
+        }
+        assert!(copied >= 6, "Cargo.toml, Cargo.lock, src, entity, migration, config");
+    }
+
+    #[test]
+    fn a_wrong_name_finds_the_one_that_was_meant() {
+        for (unknown, meant) in [
+            ("server.prot", "server.port"),
+            ("port", "server.port"),
+            ("PORT", "server.port"),
+            ("servr.bind", "server.bind"),
+            ("database.poolsize", "database.pool_size"),
+            ("ownerrez.url", "ownerrez.api_url"),
+            ("UPSTREAM_LIMIT", "ownerrez.request_limit"),
+            ("server.encryption_key", "encryption.key"),
+            ("keys.cost", "keys.bcrypt_cost"),
+            ("server.bcrypt_cost", "keys.bcrypt_cost"),
+        ] {
+            assert_eq!(closest(unknown).map(|setting| setting.key), Some(meant), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in
+            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("port", "prot", 2)]
+        {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+}

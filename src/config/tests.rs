@@ -1,0 +1,320 @@
+//! Whole loads: what the sources say, and what comes of it.
+
+use std::io::Write;
+
+use secrecy::ExposeSecret;
+use tempfile::NamedTempFile;
+
+use super::*;
+
+const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+const PUBLIC: [(&str, &str); 3] =
+    [("BIND", "0.0.0.0"), ("SERVER_URL", "https://gateway.example.com"), ("ENCRYPTION_KEY", KEY)];
+
+fn environment(variables: &[(&str, &str)]) -> HashMap<String, String> {
+    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn load(variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    Config::load(Sources { file: None, environment: environment(variables) })
+}
+
+fn load_file(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let mut file = NamedTempFile::new().expect("temp file");
+    file.write_all(text.as_bytes()).expect("write");
+    Config::load(Sources { file: Some(file.path().to_owned()), environment: environment(variables) })
+}
+
+fn good(variables: &[(&str, &str)]) -> Config {
+    load(variables).unwrap_or_else(|errors| panic!("{variables:?}: {errors}"))
+}
+
+/// The settings found at fault, in order.
+fn at_fault(outcome: Result<Config, ConfigErrors>) -> Vec<String> {
+    outcome.expect_err("something is wrong").0.into_iter().map(|error| error.setting).collect()
+}
+
+/// Asserts that exactly the named setting is at fault.
+#[track_caller]
+fn refused(variables: &[(&str, &str)], setting: &str) {
+    let faults = at_fault(load(variables));
+    assert!(faults.len() == 1 && faults[0].contains(setting), "{variables:?}: {faults:?}");
+}
+
+fn public(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    PUBLIC.iter().chain(more).copied().collect()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let config = good(&[]);
+    let Config { server, database, database_pool_size, encryption, ownerrez, sessions, keys, connect } = &config;
+    assert_eq!((server.bind.to_string().as_str(), server.port, &server.url), ("127.0.0.1", 8080, &None));
+    assert_eq!((server.max_body_bytes, server.shutdown_seconds), (1024 * 1024, 25));
+    assert!(server.allowed_hosts.is_none() && server.allowed_origins.is_empty());
+    assert!(matches!(database, Database::Sqlite { path } if path.as_os_str() == "data/gateway.db"));
+    assert_eq!(*database_pool_size, 10);
+    assert!(matches!(encryption, EncryptionKey::KeptBeside(path) if path.as_os_str() == "data/gateway.db.key"));
+    assert_eq!(ownerrez.api_url.as_str(), "https://api.ownerrez.com/");
+    assert_eq!(ownerrez.app_url.as_str(), "https://app.ownerrez.com/");
+    assert!(ownerrez.client.is_none() && ownerrez.redirect_uri.is_none() && ownerrez.send_redirect_uri);
+    assert_eq!((ownerrez.request_limit, ownerrez.shared), (300, true));
+    assert_eq!((sessions.call_deadline_seconds, sessions.queue_depth, sessions.idle_seconds), (30, 16, 900));
+    assert_eq!((sessions.connect_timeout_seconds, sessions.upstream_timeout_seconds), (5, 20));
+    assert_eq!((sessions.answer_limit_bytes, sessions.renewal_sweep_seconds), (5 * 1024 * 1024, 60));
+    assert!(sessions.arbiters >= 1);
+    assert_eq!((keys.bcrypt_cost, keys.bcrypt_parallel, keys.cache_entries), (10, 2, 10_000));
+    assert_eq!((connect.link_minutes, connect.open_links_per_user), (10, 5));
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_the_file_the_defaults() {
+    let file = "[server]\nport = 1000\nshutdown_seconds = 5\n[ownerrez]\nshared = false\n";
+    let config = load_file(file, &[("PORT", "2000")]).expect("good");
+    assert_eq!((config.server.port, config.server.shutdown_seconds, config.ownerrez.shared), (2000, 5, false));
+    assert_eq!(config.ownerrez.request_limit, 300);
+}
+
+#[test]
+fn an_empty_value_counts_as_not_set() {
+    let file = "[server]\nport = 1000\nallowed_hosts = []\nurl = \"\"\n";
+    let config = load_file(file, &[("PORT", " "), ("SERVER_URL", ""), ("ENCRYPTION_KEY", ""), ("ALLOWED_HOSTS", ", ")]);
+    let config = config.expect("good");
+    assert_eq!(config.server.port, 1000);
+    assert!(config.server.url.is_none() && config.server.allowed_hosts.is_none());
+}
+
+/// A date fits no setting, so every setting must complain of it: none is listed without being read.
+#[test]
+fn every_setting_is_read() {
+    for setting in settings::SETTINGS {
+        let (section, name) = setting.key.split_once('.').expect("a section");
+        let faults = at_fault(load_file(&format!("[{section}]\n{name} = 1979-05-27\n"), &[]));
+        assert_eq!(faults, [setting.label()]);
+    }
+}
+
+#[test]
+fn every_value_out_of_bounds_is_refused_by_name() {
+    for (section, name, values) in [
+        ("server", "port", &[-1, 65_536][..]),
+        ("server", "max_body_bytes", &[1023, 67_108_865]),
+        ("server", "shutdown_seconds", &[0, 601]),
+        ("database", "pool_size", &[0, 1001]),
+        ("ownerrez", "request_limit", &[0, -300, 10_001]),
+        ("sessions", "call_deadline_seconds", &[0, 601]),
+        ("sessions", "queue_depth", &[0, 1001]),
+        ("sessions", "connect_timeout_seconds", &[0, 61]),
+        ("sessions", "upstream_timeout_seconds", &[0, 4, 31, i64::MAX]),
+        ("sessions", "answer_limit_bytes", &[65_535, 67_108_865]),
+        ("sessions", "idle_seconds", &[0, 86_401]),
+        ("sessions", "arbiters", &[-1, 257]),
+        ("sessions", "renewal_sweep_seconds", &[0, 86_401]),
+        ("keys", "bcrypt_cost", &[3, 16]),
+        ("keys", "bcrypt_parallel", &[0, 65]),
+        ("keys", "cache_entries", &[0, 10_000_001]),
+        ("connect", "link_minutes", &[0, 61]),
+        ("connect", "open_links_per_user", &[0, 101]),
+    ] {
+        for value in values {
+            let faults = at_fault(load_file(&format!("[{section}]\n{name} = {value}\n"), &[]));
+            let key = format!("{section}.{name}");
+            assert!(faults.len() == 1 && faults[0].contains(&key), "{key} = {value}: {faults:?}");
+        }
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_together_with_their_remedies() {
+    let file = "[servr]\nport = 1\n[sessions]\nqueue_depth = \"many\"\n";
+    let variables = [
+        ("TRANSPORT_MODE", "stdio"),
+        ("PORT", "http"),
+        ("SERVER_URL", "http://gateway.example.com"),
+        ("DATABASE_URL", "mysql://root@db/x"),
+        ("ENCRYPTION_KEY", "c2hvcnQ="),
+        ("OWNERREZ_CLIENT_ID", "c_1"),
+        ("UPSTREAM_LIMIT", "0"),
+        ("UPSTREAM_SHARED", "perhaps"),
+    ];
+    let errors = load_file(file, &variables).expect_err("all wrong");
+    assert_eq!(errors.0.len(), variables.len() + 2, "{errors}");
+    let shown = errors.to_string();
+    assert_eq!(shown.split("\n\n").count(), errors.0.len());
+    for told in ["PORT", "SERVER_URL", "openssl rand -base64 32", "server.port", "sessions.queue_depth", "stdio"] {
+        assert!(shown.contains(told), "{told} is missing in: {shown}");
+    }
+    assert!(shown.contains("OWNERREZ_CLIENT_SECRET"), "the half that is missing is named: {shown}");
+}
+
+#[test]
+fn a_mistake_tells_where_it_was_made() {
+    let errors = load_file("[server]\nport = -1\n", &[("BIND", "localhost")]).expect_err("two mistakes");
+    let origins: Vec<_> = errors.0.iter().map(|error| &error.origin).collect();
+    assert!(matches!(origins[..], [Origin::Environment, Origin::File(_)]), "{errors}");
+}
+
+#[test]
+fn no_mistake_repeats_a_value() {
+    let secret = "s3cr3t/value";
+    for setting in settings::SETTINGS {
+        let (section, name) = setting.key.split_once('.').expect("a section");
+        let mut outcomes = vec![load_file(&format!("[{section}]\n{name} = \"{secret}\"\n"), &[])];
+        outcomes.extend(setting.env.map(|env| load(&[(env, secret)])));
+        outcomes.extend(setting.env.map(|env| load(&[(env, &format!("https://user:{secret}@host/"))])));
+        outcomes.push(load_file(&format!("[{section}]\n{name} = \"{secret}\nnext = 1"), &[]));
+        outcomes.push(load_file(&format!("[{section}]\n{name} = {secret}\n"), &[]));
+        for outcome in outcomes {
+            let shown = match outcome {
+                Ok(config) => format!("{config:?}"),
+                Err(errors) => format!("{errors}\n{errors:?}"),
+            };
+            assert!(!shown.contains("s3cr3t"), "{}: {shown}", setting.key);
+        }
+    }
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let config = good(&[
+        ("DATABASE_URL", "postgres://u:p4ssw0rd@db/x"),
+        ("ENCRYPTION_KEY", KEY),
+        ("OWNERREZ_CLIENT_ID", "c_1"),
+        ("OWNERREZ_CLIENT_SECRET", "s_hush"),
+    ]);
+    let shown = format!("{config:?}");
+    for secret in ["p4ssw0rd", KEY, "s_hush", "48, 49, 50"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    let client = config.ownerrez.client.expect("given");
+    assert_eq!((client.id.as_str(), client.secret.expose_secret()), ("c_1", "s_hush"));
+}
+
+#[test]
+fn an_unknown_setting_names_the_closest() {
+    let errors = load_file("port = 1\n[server]\nbnid = \"::1\"\n[server.port]\nx = 1\n", &[]).expect_err("unknown");
+    let told: Vec<_> = errors.0.iter().map(|e| (e.setting.as_str(), e.remedy.rsplit(' ').next())).collect();
+    let port = Some("server.port");
+    assert_eq!(told, [("port", port), ("server.bnid", Some("server.bind")), ("server.port.x", port)]);
+}
+
+#[test]
+fn unknown_variables_are_ignored() {
+    good(&[("HOME", "/root"), ("SERVER_PORT", "x"), ("POSTGRES_PASSWORD", "x")]);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_hides_no_mistake_and_makes_none_up() {
+    let variables = [("BIND", "0.0.0.0"), ("PORT", "x")];
+    let missing = Sources { file: Some("/nowhere/at/all.toml".into()), environment: environment(&variables) };
+    for outcome in [Config::load(missing), load_file("[server\nport = 1\n", &variables)] {
+        let faults = at_fault(outcome);
+        assert_eq!(faults.len(), 2, "SERVER_URL and ENCRYPTION_KEY may stand in the file: {faults:?}");
+        assert!(faults[0].contains("as a whole") && faults[1].contains("PORT"), "{faults:?}");
+    }
+    let errors = load_file("[server]\nport = 1\nport = 2\n", &[]).expect_err("twice");
+    assert!(errors.to_string().contains("line 3"), "{errors}");
+}
+
+#[test]
+fn loopback_permits_a_kept_key_and_a_missing_address() {
+    for bind in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
+        let config = good(&[("BIND", bind)]);
+        assert!(config.server.is_loopback_only(), "{bind}");
+        assert!(matches!(config.encryption, EncryptionKey::KeptBeside(_)), "{bind}");
+    }
+}
+
+#[test]
+fn the_privileges_of_loopback_hang_on_the_bind_address() {
+    for bind in ["0.0.0.0", "::", "192.168.1.2", "::ffff:192.168.1.2"] {
+        let faults = at_fault(load(&[("BIND", bind)]));
+        assert!(matches!(&faults[..], [url, key] if url.contains("SERVER_URL") && key.contains("ENCRYPTION_KEY")));
+        refused(&[("BIND", bind), ("SERVER_URL", "http://localhost:8080")], "ENCRYPTION_KEY");
+    }
+    let cheap = "[server]\nbind = \"0.0.0.0\"\nurl = \"http://localhost\"\n[keys]\nbcrypt_cost = 9\n";
+    assert_eq!(at_fault(load_file(cheap, &[("ENCRYPTION_KEY", KEY)])), ["keys.bcrypt_cost"]);
+    assert!(load_file("[keys]\nbcrypt_cost = 4\n", &[]).is_ok());
+    good(&PUBLIC);
+}
+
+#[test]
+fn postgres_needs_a_key_of_the_operators() {
+    refused(&[("DATABASE_URL", "postgres://u:p@db/x")], "ENCRYPTION_KEY");
+    good(&[("DATABASE_URL", "postgres://u:p@db/x"), ("ENCRYPTION_KEY", KEY)]);
+}
+
+#[test]
+fn a_bad_key_is_never_replaced_by_a_kept_one() {
+    refused(&[("ENCRYPTION_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")], "ENCRYPTION_KEY");
+}
+
+#[test]
+fn the_server_url_is_https_or_loopback() {
+    refused(&[("SERVER_URL", "http://gateway.example.com")], "SERVER_URL");
+    refused(&[("SERVER_URL", "https://gateway.example.com/mcp")], "SERVER_URL");
+    refused(&[("OWNERREZ_API_URL", "http://api.ownerrez.com")], "OWNERREZ_API_URL");
+    refused(&[("OWNERREZ_APP_URL", "http://10.0.0.1")], "OWNERREZ_APP_URL");
+    let config = good(&[("SERVER_URL", "http://localhost:9000/"), ("OWNERREZ_API_URL", "http://127.0.0.1:9001")]);
+    assert_eq!(config.server.public_url(8080).as_str(), "http://localhost:9000/");
+}
+
+#[test]
+fn the_public_address_follows_the_bound_one_unless_set() {
+    for (bind, expected) in [("127.0.0.1", "http://127.0.0.1:4242/"), ("::1", "http://[::1]:4242/")] {
+        let config = good(&[("BIND", bind), ("PORT", "0")]);
+        assert_eq!(config.server.public_url(4242).as_str(), expected);
+        assert_eq!(config.redirect_uri(4242).as_str(), format!("{expected}api/connect/ownerrez/callback"));
+    }
+    let config = good(&PUBLIC);
+    assert_eq!(config.redirect_uri(8080).as_str(), "https://gateway.example.com/api/connect/ownerrez/callback");
+}
+
+#[test]
+fn the_redirect_uri_leads_back_to_the_gateway() {
+    const OURS: &str = "https://gateway.example.com/api/connect/ownerrez/callback";
+    let config = good(&public(&[("OWNERREZ_REDIRECT_URI", OURS)]));
+    assert_eq!(config.redirect_uri(8080).as_str(), OURS);
+    for strange in [
+        "https://gateway.example.com/callback",
+        "https://other.example.com/api/connect/ownerrez/callback",
+        "http://gateway.example.com/api/connect/ownerrez/callback",
+        "/api/connect/ownerrez/callback",
+    ] {
+        refused(&public(&[("OWNERREZ_REDIRECT_URI", strange)]), "OWNERREZ_REDIRECT_URI");
+    }
+}
+
+#[test]
+fn hosts_and_origins_have_safe_defaults() {
+    let config = good(&PUBLIC);
+    assert_eq!(config.server.hosts(), ["127.0.0.1", "[::1]", "gateway.example.com", "localhost"]);
+    assert_eq!(config.server.origins(8080), ["https://gateway.example.com"]);
+    let config = good(&public(&[
+        ("ALLOWED_HOSTS", "a.example.com, B.example.com:81"),
+        ("ALLOWED_ORIGINS", "https://t.example"),
+    ]));
+    assert_eq!(config.server.hosts(), ["a.example.com", "b.example.com:81"]);
+    assert_eq!(config.server.origins(8080), ["https://gateway.example.com", "https://t.example"]);
+    assert_eq!(good(&[]).server.origins(4242), ["http://127.0.0.1:4242"]);
+    refused(&[("ALLOWED_HOSTS", "*")], "ALLOWED_HOSTS");
+    refused(&[("ALLOWED_ORIGINS", "*")], "ALLOWED_ORIGINS");
+}
+
+#[test]
+fn half_of_the_client_credentials_is_a_mistake() {
+    refused(&[("OWNERREZ_CLIENT_ID", "c_1")], "OWNERREZ_CLIENT_SECRET");
+    refused(&[("OWNERREZ_CLIENT_SECRET", "s_1")], "OWNERREZ_CLIENT_ID");
+}
+
+#[test]
+fn the_example_loads_once_its_key_is_filled_in() {
+    let example = include_str!("../../config/env.example");
+    let lines = example.lines().filter(|line| !line.starts_with('#'));
+    let mut variables: Vec<_> = lines.filter_map(|line| line.split_once('=')).collect();
+    let inside_compose = [("BIND", "0.0.0.0"), ("DATABASE_URL", "postgres://gateway:gateway@postgres/gateway")];
+    variables.extend(inside_compose);
+    refused(&variables, "ENCRYPTION_KEY");
+    variables.push(("ENCRYPTION_KEY", KEY));
+    good(&variables);
+}
