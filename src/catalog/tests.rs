@@ -1,7 +1,8 @@
-//! Tests over the whole table, whatever it holds; the rules for single values are tested in `tests/arguments.rs`.
+//! Tests over the whole table, whatever it holds; single rules are tested in the files below.
 
 mod answers;
 mod arguments;
+mod properties;
 mod table;
 
 use std::collections::BTreeSet;
