@@ -1,1 +1,102 @@
-//! (being written)
+//! The tools, as data: `config/operations.json` holds one record per operation of OwnerRez, this module checks the
+//! table once and then turns arguments into upstream requests and upstream replies into answers. All of it is pure,
+//! and nothing here knows a tool by name: a new operation is a new record.
+//!
+//! - `data`: the record as it stands in the table
+//! - `review`: what may be wrong with a record
+//! - `schema`: record → the JSON Schema that clients see and the validator built from it
+//! - `normalise`: lenient reading of arguments, where the meaning is certain
+//! - `problem`: what is wrong with arguments, in words a model can act on
+//! - `request`: arguments → [`UpstreamRequest`](crate::domain::UpstreamRequest)
+//! - `answer`: OwnerRez's reply → what the model gets
+//! - `closest`: "did you mean"
+
+mod answer;
+mod closest;
+mod data;
+mod normalise;
+mod operation;
+mod problem;
+mod request;
+mod review;
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use rmcp::model::Tool;
+use serde_json::Value;
+
+use self::data::OperationData;
+pub use self::{
+    operation::Operation,
+    problem::{ArgumentError, Problem},
+};
+
+/// Every operation of the gateway, checked and ready.
+pub struct Catalog {
+    operations: BTreeMap<String, Operation>,
+}
+
+/// The table is wrong. Lists every mistake found, so that one look at it suffices.
+#[derive(Debug, thiserror::Error)]
+#[error("the table of operations has {} mistake(s):\n- {}", .mistakes.len(), .mistakes.join("\n- "))]
+pub struct CatalogError {
+    /// One sentence per mistake, beginning with the operation's name where it is known.
+    pub mistakes: Vec<String>,
+}
+
+impl Catalog {
+    /// The catalogue that is compiled into the program.
+    pub fn embedded() -> Result<Catalog, CatalogError> {
+        Catalog::parse(include_str!("../config/operations.json"))
+    }
+
+    fn parse(table: &str) -> Result<Catalog, CatalogError> {
+        let records: Vec<Value> =
+            serde_json::from_str(table).map_err(|error| CatalogError { mistakes: vec![error.to_string()] })?;
+        let mut operations = BTreeMap::new();
+        let mut mistakes = Vec::new();
+        for (index, record) in records.into_iter().enumerate() {
+            let name = record["tool"].as_str().map_or_else(|| format!("record {index}"), str::to_owned);
+            match build(record) {
+                Ok(operation) => {
+                    if operations.insert(name.clone(), operation).is_some() {
+                        mistakes.push(format!("{name}: the name is taken twice"));
+                    }
+                }
+                Err(found) => mistakes.extend(found.into_iter().map(|mistake| format!("{name}: {mistake}"))),
+            }
+        }
+        if mistakes.is_empty() { Ok(Catalog { operations }) } else { Err(CatalogError { mistakes }) }
+    }
+
+    /// The operation behind a tool name.
+    pub fn get(&self, name: &str) -> Option<&Operation> {
+        self.operations.get(name)
+    }
+
+    /// All operations, ordered by name.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        self.operations.values()
+    }
+
+    /// All tools as `tools/list` shows them, ordered by name. They are made once, when the catalogue is built; a copy
+    /// shares their schemas.
+    pub fn tools(&self) -> Vec<Tool> {
+        self.operations().map(|operation| operation.tool().clone()).collect()
+    }
+
+    /// The name that was probably meant by one that does not exist.
+    pub fn suggest(&self, name: &str) -> Option<&str> {
+        closest::closest(name, self.operations.keys().map(String::as_str))
+    }
+}
+
+fn build(record: Value) -> Result<Operation, Vec<String>> {
+    let data: OperationData = serde_json::from_value(record).map_err(|error| vec![error.to_string()])?;
+    let mistakes = review::mistakes(&data);
+    if mistakes.is_empty() { Operation::new(data) } else { Err(mistakes) }
+}

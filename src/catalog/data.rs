@@ -1,0 +1,144 @@
+//! One record of the table, as it is written.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::domain::Method;
+
+/// An operation of OwnerRez and the tool made of it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OperationData {
+    /// Name of the tool.
+    pub tool: String,
+    /// The subject it belongs to; sets of tools are chosen by it.
+    pub group: String,
+    pub method: Method,
+    /// Template of the path: `{name}` as a whole segment stands for a path parameter.
+    pub path: String,
+    pub title: String,
+    /// Written for a model: what it does and what OwnerRez does not say in its reply.
+    pub description: String,
+    pub read_only: bool,
+    pub destructive: bool,
+    pub idempotent: bool,
+    pub answer: AnswerKind,
+    /// Path and query parameters.
+    pub parameters: Vec<ParameterData>,
+    /// JSON Schema of the body; an object's members become arguments.
+    #[serde(default)]
+    pub body: Option<Value>,
+    /// Where the whole body is one argument (OwnerRez takes a list for some operations), that argument's name.
+    #[serde(default)]
+    pub body_argument: Option<String>,
+    /// Of each group, at least one argument must be given. Stated here and not as `anyOf` in the schema, which many
+    /// clients refuse at the top level.
+    #[serde(default)]
+    pub one_of_required: Vec<Vec<String>>,
+    /// Why, as the error tells it.
+    #[serde(default)]
+    pub one_of_why: Option<String>,
+    #[serde(default)]
+    pub ranges: Vec<RangeData>,
+    #[serde(default)]
+    pub checks: Vec<CheckData>,
+}
+
+/// The envelope of a successful reply.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AnswerKind {
+    /// One object.
+    Record,
+    /// `{items, limit, offset, next_page_url}`.
+    Page,
+    /// A page with `count`, the total.
+    CountedPage,
+    /// Nothing worth showing.
+    None,
+}
+
+impl AnswerKind {
+    pub(super) fn is_page(self) -> bool {
+        matches!(self, AnswerKind::Page | AnswerKind::CountedPage)
+    }
+}
+
+/// A parameter in the path or the query. What remains of the record is its JSON Schema, with one addition: the format
+/// `csv-int` is a list of integers that travels as `1,2,3`.
+#[derive(Deserialize)]
+pub(super) struct ParameterData {
+    pub name: String,
+    #[serde(rename = "in")]
+    pub place: Place,
+    pub required: bool,
+    #[serde(default)]
+    pub style: Option<Style>,
+    #[serde(flatten)]
+    pub schema: Map<String, Value>,
+}
+
+impl ParameterData {
+    pub(super) fn is_csv(&self) -> bool {
+        self.schema.get("format").is_some_and(|format| format == "csv-int")
+    }
+}
+
+/// Where a parameter travels.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Place {
+    Path,
+    Query,
+}
+
+/// How a list travels in the query.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Style {
+    /// `name[0]=…&name[1]=…`
+    Indexed,
+}
+
+/// Two arguments in order: dates or numbers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RangeData {
+    pub from: String,
+    pub to: String,
+    /// For dates: 1 where the end must be a later day. Unset, both may be equal.
+    #[serde(default)]
+    pub min_days: i64,
+    /// For dates: how far apart they may be.
+    #[serde(default)]
+    pub max_days: Option<i64>,
+}
+
+/// A rule between arguments that clients do not see as schema: it is told when it is broken.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckData {
+    /// The argument it is about.
+    pub argument: String,
+    /// JSON Schema over all arguments.
+    pub holds: Value,
+    /// What to do about it.
+    pub explain: String,
+}
+
+/// A piece of a path template.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Segment<'a> {
+    /// Stands in the path as it is.
+    Literal(&'a str),
+    /// Stands for the path parameter of this name.
+    Placeholder(&'a str),
+}
+
+/// The pieces of a path template, between its slashes.
+pub(super) fn segments(path: &str) -> impl Iterator<Item = Segment<'_>> {
+    path.split('/').skip(1).map(|segment| match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        Some(name) => Segment::Placeholder(name),
+        None => Segment::Literal(segment),
+    })
+}

@@ -1,0 +1,227 @@
+//! What may be wrong with a record of the table. Everything here is found when the program starts, and by the tests
+//! before that; so the rest of the catalogue may rely on it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::data::{OperationData, ParameterData, Place, Segment, Style, segments};
+use crate::domain::Method;
+
+/// The JSON Schema words the table uses. A closed list, because a misspelt word would silently check nothing, and
+/// because clients choke on the rarer ones.
+const SCHEMA_WORDS: [&str; 15] = [
+    "additionalProperties",
+    "default",
+    "description",
+    "enum",
+    "format",
+    "items",
+    "maxItems",
+    "maxLength",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minimum",
+    "pattern",
+    "properties",
+    "required",
+];
+const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
+const FORMATS: [&str; 5] = ["csv-int", "date", "date-time", "email", "uri"];
+
+/// All mistakes of one record.
+pub(super) fn mistakes(data: &OperationData) -> Vec<String> {
+    let mut found = Vec::new();
+    names_and_words(data, &mut found);
+    method_and_hints(data, &mut found);
+    path(data, &mut found);
+    parameters(data, &mut found);
+    body(data, &mut found);
+    rules(data, &mut found);
+    found
+}
+
+fn names_and_words(data: &OperationData, found: &mut Vec<String>) {
+    if !is_snake_case(&data.tool) || data.tool.len() > 64 {
+        found.push("`tool` is snake_case of at most 64 characters".into());
+    }
+    if !is_snake_case(&data.group) {
+        found.push("`group` is snake_case".into());
+    }
+    if !(4..=40).contains(&data.title.chars().count()) {
+        found.push("`title` has 4 to 40 characters".into());
+    }
+    if !(20..=300).contains(&data.description.chars().count()) {
+        found.push("`description` has 20 to 300 characters".into());
+    }
+}
+
+fn method_and_hints(data: &OperationData, found: &mut Vec<String>) {
+    if data.read_only != (data.method == Method::Get) {
+        found.push("`read_only` holds for GET and for nothing else".into());
+    }
+    if data.read_only && (data.destructive || !data.idempotent) {
+        found.push("what is `read_only` is not `destructive`, and is `idempotent`".into());
+    }
+    if data.method == Method::Delete && !data.destructive {
+        found.push("a DELETE is `destructive`".into());
+    }
+    if data.answer.is_page() && !data.read_only {
+        found.push("only a read answers with a page".into());
+    }
+}
+
+fn path(data: &OperationData, found: &mut Vec<String>) {
+    let mut named = BTreeSet::new();
+    if !data.path.starts_with("/v2/") {
+        found.push("`path` begins with /v2/".into());
+    }
+    for segment in segments(&data.path) {
+        match segment {
+            Segment::Placeholder(name) => {
+                if !named.insert(name) {
+                    found.push(format!("`path` names {{{name}}} twice"));
+                }
+                let declared = data.parameters.iter().any(|p| p.name == name && p.place == Place::Path && p.required);
+                if !declared {
+                    found.push(format!("`path` names {{{name}}}, which is no required path parameter"));
+                }
+            }
+            Segment::Literal(text) => {
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+                if text.is_empty() || !text.chars().all(plain) {
+                    found
+                        .push(format!("`path` has the segment \"{text}\", which is neither a plain word nor {{name}}"));
+                }
+            }
+        }
+    }
+    for parameter in data.parameters.iter().filter(|p| p.place == Place::Path) {
+        if !named.contains(parameter.name.as_str()) {
+            found.push(format!("the path parameter `{}` is not in `path`", parameter.name));
+        }
+    }
+}
+
+fn parameters(data: &OperationData, found: &mut Vec<String>) {
+    let mut names = BTreeSet::new();
+    let body_names = data.body_argument.iter().map(String::as_str).chain(body_members(data));
+    for name in data.parameters.iter().map(|p| p.name.as_str()).chain(body_names) {
+        if !names.insert(name) {
+            found.push(format!("the argument `{name}` is declared twice"));
+        }
+    }
+    for parameter in &data.parameters {
+        let name = &parameter.name;
+        let kind = parameter.schema.get("type").and_then(Value::as_str).unwrap_or_default();
+        let sendable = match (parameter.place, kind) {
+            (Place::Path, "integer" | "string") => parameter.style.is_none() && !parameter.is_csv(),
+            (Place::Query, "array") => parameter.style == Some(Style::Indexed),
+            (Place::Query, "boolean" | "integer" | "number" | "string") => parameter.style.is_none(),
+            _ => false,
+        };
+        if !sendable {
+            found.push(format!("the parameter `{name}` cannot travel in the {:?} as \"{kind}\"", parameter.place));
+        }
+        schema_words(name, &Value::Object(parameter.schema.clone()), found);
+    }
+    if data.answer.is_page() {
+        for name in ["limit", "offset"] {
+            let integer = |p: &ParameterData| p.schema.get("type").is_some_and(|kind| kind == "integer");
+            if !data.parameters.iter().any(|p| p.place == Place::Query && p.name == name && integer(p)) {
+                found.push(format!("a list takes the integer `{name}` in its query"));
+            }
+        }
+    }
+}
+
+fn body(data: &OperationData, found: &mut Vec<String>) {
+    let takes_body = matches!(data.method, Method::Post | Method::Patch);
+    match &data.body {
+        Some(_) if !takes_body => found.push("GET and DELETE have no `body`".into()),
+        None if data.method == Method::Patch => found.push("a PATCH has a `body`".into()),
+        None if data.body_argument.is_some() => found.push("`body_argument` needs a `body`".into()),
+        Some(body) => {
+            if data.body_argument.is_none() && (body["type"] != "object" || body_members(data).next().is_none()) {
+                found.push("a `body` without `body_argument` is an object with `properties`".into());
+            }
+            schema_words("body", body, found);
+        }
+        None => {}
+    }
+}
+
+fn rules(data: &OperationData, found: &mut Vec<String>) {
+    let known = |name: &str| data.parameters.iter().any(|p| p.name == name) || body_members(data).any(|m| m == name);
+    for name in data.one_of_required.iter().flatten() {
+        if !known(name) {
+            found.push(format!("`one_of_required` names `{name}`, which is no argument"));
+        }
+        if !data.description.contains(&format!("`{name}`")) {
+            found.push(format!("`description` has to name `{name}`, because the schema cannot state the rule"));
+        }
+    }
+    if data.one_of_required.iter().any(|group| group.len() < 2) {
+        found.push("a group of `one_of_required` has two names or more".into());
+    }
+    if data.one_of_required.is_empty() != data.one_of_why.is_none() {
+        found.push("`one_of_required` and `one_of_why` belong together".into());
+    }
+    for name in data.ranges.iter().flat_map(|range| [&range.from, &range.to]) {
+        if !known(name) {
+            found.push(format!("`ranges` names `{name}`, which is no argument"));
+        }
+    }
+    for check in &data.checks {
+        if !known(&check.argument) {
+            found.push(format!("`checks` names `{}`, which is no argument", check.argument));
+        }
+        if check.explain.is_empty() {
+            found.push("a check explains itself".into());
+        }
+    }
+}
+
+/// The members of a body that become arguments of their own.
+fn body_members(data: &OperationData) -> impl Iterator<Item = &str> {
+    let spread = data.body.as_ref().filter(|_| data.body_argument.is_none());
+    spread.and_then(|body| body["properties"].as_object()).into_iter().flatten().map(|(name, _)| name.as_str())
+}
+
+/// Checks the words of a schema and of the schemas within it.
+fn schema_words(place: &str, schema: &Value, found: &mut Vec<String>) {
+    let Some(words) = schema.as_object() else {
+        found.push(format!("the schema of `{place}` is no object"));
+        return;
+    };
+    let types: Vec<&str> = match words.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect(),
+        Some(Value::String(kind)) => vec![kind],
+        _ => Vec::new(),
+    };
+    if types.len() != 1 || !TYPES.contains(&types[0]) {
+        found.push(format!("`{place}` has one `type`, to which \"null\" may be added"));
+    }
+    for word in words.keys().filter(|word| *word != "type" && !SCHEMA_WORDS.contains(&word.as_str())) {
+        found.push(format!("`{place}` uses the word \"{word}\", which the table does not know"));
+    }
+    let format = words.get("format").and_then(Value::as_str);
+    if format.is_some_and(|format| !FORMATS.contains(&format)) {
+        found.push(format!("`{place}` has a format that nobody checks"));
+    }
+    if types == ["array"] && !words.contains_key("items") {
+        found.push(format!("the list `{place}` says nothing about its `items`"));
+    }
+    if let Some(items) = words.get("items") {
+        schema_words(&format!("{place}[]"), items, found);
+    }
+    for (name, member) in words.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        schema_words(&format!("{place}.{name}"), member, found);
+    }
+}
+
+fn is_snake_case(name: &str) -> bool {
+    let word = |word: &str| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()) && !word.is_empty();
+    name.split('_').all(word) && name.starts_with(|c: char| c.is_ascii_lowercase())
+}

@@ -1,0 +1,211 @@
+//! From a record of the table to the JSON Schema that clients see, and to the validator behind it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, NaiveDate};
+use jsonschema::{Draft, Validator};
+use rmcp::model::{Tool, ToolAnnotations};
+use serde_json::{Map, Value, json};
+
+use super::data::{OperationData, ParameterData};
+
+/// Beyond this, JSON numbers are no longer exact in every language; JSON Schema also calls 1e300 an integer.
+pub(super) const LARGEST_INTEGER: i64 = (1 << 53) - 1;
+
+/// One flat object: parameters and the members of the body side by side. Nothing else is accepted, so that a misspelt
+/// name costs no request. No `anyOf` and the like: many clients refuse them at the top level.
+pub(super) fn input_schema(data: &OperationData) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for parameter in &data.parameters {
+        properties.insert(parameter.name.clone(), parameter_schema(parameter));
+        if parameter.required {
+            required.push(json!(parameter.name));
+        }
+    }
+    match (&data.body, &data.body_argument) {
+        (Some(body), Some(name)) => {
+            properties.insert(name.clone(), body.clone());
+            required.push(json!(name));
+        }
+        (Some(body), None) => {
+            let members = body["properties"].as_object().into_iter().flatten();
+            properties.extend(members.map(|(name, schema)| (name.clone(), schema.clone())));
+            required.extend(body["required"].as_array().into_iter().flatten().cloned());
+        }
+        (None, _) => {}
+    }
+    let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    if !required.is_empty() {
+        schema["required"] = Value::Array(required);
+    }
+    schema
+}
+
+fn parameter_schema(parameter: &ParameterData) -> Value {
+    let mut schema = parameter.schema.clone();
+    if parameter.is_csv() {
+        schema.remove("format");
+        schema.insert("type".into(), json!("array"));
+        schema.insert("items".into(), json!({"type": "integer", "minimum": 1}));
+        schema.insert("minItems".into(), json!(1));
+    }
+    Value::Object(schema)
+}
+
+/// The tool as `tools/list` shows it. Every hint is explicit: the defaults of the protocol are "writes, destroys".
+pub(super) fn tool(data: &OperationData, schema: &Value) -> Tool {
+    let annotations = ToolAnnotations::new()
+        .read_only(data.read_only)
+        .destructive(data.destructive)
+        .idempotent(data.idempotent)
+        // The records behind OwnerRez change without us: guests, channels and other clients write to them.
+        .open_world(true);
+    let schema = schema.as_object().cloned().unwrap_or_default();
+    Tool::new(data.tool.clone(), data.description.clone(), Arc::new(schema))
+        .with_title(data.title.clone())
+        .with_annotations(annotations)
+}
+
+/// The validator for a schema, with formats checked.
+pub(super) fn validator(schema: &Value) -> Result<Validator, String> {
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .with_format("date", |text: &str| date(text).is_some())
+        .with_format("date-time", |text: &str| DateTime::parse_from_rfc3339(text).is_ok())
+        .with_format("email", is_email)
+        .build(&bounded(schema))
+        .map_err(|error| format!("the schema is invalid: {error}"))
+}
+
+/// The same schema with exact bounds on every integer. Not published: it would say nothing to a model.
+fn bounded(schema: &Value) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let mut members: Map<String, Value> =
+                members.iter().map(|(name, member)| (name.clone(), bounded(member))).collect();
+            if kind(schema) == "integer" {
+                members.entry("minimum").or_insert(json!(-LARGEST_INTEGER));
+                members.entry("maximum").or_insert(json!(LARGEST_INTEGER));
+            }
+            Value::Object(members)
+        }
+        Value::Array(items) => items.iter().map(bounded).collect(),
+        other => other.clone(),
+    }
+}
+
+/// A day of the calendar, written as ISO 8601 does.
+pub(super) fn date(text: &str) -> Option<NaiveDate> {
+    let written = |date: &NaiveDate| date.format("%Y-%m-%d").to_string() == text;
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(written)
+}
+
+/// Only what no address lacks; OwnerRez decides about the rest.
+fn is_email(text: &str) -> bool {
+    let parts = text.rsplit_once('@');
+    parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()) && !text.contains(char::is_whitespace)
+}
+
+/// The type a schema asks for, apart from null.
+pub(super) fn kind(schema: &Value) -> &str {
+    match &schema["type"] {
+        Value::String(kind) => kind,
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or_default(),
+        _ => "",
+    }
+}
+
+/// Whether null is a value of its own here, and not just "nothing given".
+pub(super) fn allows_null(schema: &Value) -> bool {
+    schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "null"))
+}
+
+/// What a schema allows, in words.
+pub(super) fn describe(schema: &Value) -> String {
+    let mut words = if let Some(choices) = schema["enum"].as_array() {
+        format!("one of {}", choices.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))
+    } else {
+        match kind(schema) {
+            "integer" => format!("a whole number{}", bounds(schema, "minimum", "maximum")),
+            "number" => format!("a number{}", bounds(schema, "minimum", "maximum")),
+            "boolean" => "true or false".to_owned(),
+            "string" => describe_text(schema),
+            "array" => {
+                let bounds = bounds(schema, "minItems", "maxItems");
+                let items = describe(&schema["items"]);
+                format!("a list{}, each {items}", bounds.replacen(" of", " with a length of", 1))
+            }
+            "object" => {
+                let members = schema["properties"].as_object().into_iter().flatten();
+                let names: Vec<String> = members.map(|(name, _)| format!("`{name}`")).collect();
+                format!("an object with members like {}", names.join(", "))
+            }
+            _ => "another value".to_owned(),
+        }
+    };
+    if allows_null(schema) {
+        words.push_str(", or null");
+    }
+    words
+}
+
+fn describe_text(schema: &Value) -> String {
+    match (schema["format"].as_str(), schema["pattern"].as_str()) {
+        (Some("date"), _) => "a day of the calendar such as \"2026-07-01\"".to_owned(),
+        (Some("date-time"), _) => "a moment with its zone such as \"2026-07-01T00:00:00Z\"".to_owned(),
+        (Some("email"), _) => "an e-mail address".to_owned(),
+        (Some("uri"), _) => "an address such as \"https://example.com/\"".to_owned(),
+        (_, Some(pattern)) => format!("text in the form {}", schema["description"].as_str().unwrap_or(pattern)),
+        _ => format!("text{}", bounds(schema, "minLength", "maxLength").replacen(" of", " with a length of", 1)),
+    }
+}
+
+fn bounds(schema: &Value, least: &str, most: &str) -> String {
+    match (&schema[least], &schema[most]) {
+        (Value::Null, Value::Null) => String::new(),
+        (least, Value::Null) => format!(" of at least {least}"),
+        (Value::Null, most) => format!(" of at most {most}"),
+        (least, most) => format!(" of {least} to {most}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_days_of_the_calendar() {
+        assert!(date("2028-02-29").is_some());
+        for wrong in ["2027-02-29", "2027-13-01", "2027-1-1", "27-01-01", "+2027-01-01", "2027-01-01 ", "tomorrow", ""]
+        {
+            assert!(date(wrong).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_reads_as_words() {
+        for (schema, words) in [
+            (json!({"type": "integer", "minimum": 1}), "a whole number of at least 1"),
+            (json!({"type": "integer", "minimum": 1, "maximum": 100}), "a whole number of 1 to 100"),
+            (json!({"type": "string", "enum": ["a", "b"]}), "one of \"a\", \"b\""),
+            (json!({"type": "string", "minLength": 1, "maxLength": 9}), "text with a length of 1 to 9"),
+            (json!({"type": ["string", "null"]}), "text, or null"),
+            (
+                json!({"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 9}),
+                "a list with a length of 1 to 9, each a whole number of at least 1",
+            ),
+        ] {
+            assert_eq!(describe(&schema), words);
+        }
+    }
+
+    #[test]
+    fn integers_are_bounded_at_every_depth() {
+        let validator = validator(&json!({"type": "array", "items": {"type": "integer", "minimum": 1}})).unwrap();
+        assert!(validator.is_valid(&json!([LARGEST_INTEGER])));
+        assert!(!validator.is_valid(&json!([LARGEST_INTEGER + 1])));
+        assert!(!validator.is_valid(&json!([1e300])));
+    }
+}

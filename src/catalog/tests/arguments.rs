@@ -1,0 +1,266 @@
+//! Arguments: what is set right, and what is refused.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::domain::UpstreamRequest;
+
+/// What a booking's change and a guest may hold.
+const UPDATES: &str = "adults|arrival|check_in|check_in_end|check_out|children|cleaning_date|departure|guest_id|is_block|notes|property_id|title";
+const GUEST: &str = "addresses|email_addresses|first_name|is_banned|last_name|notes|opt_out_marketing_email|opt_out_marketing_sms|opt_out_transactional_sms|phones";
+
+fn request(tool: &str, arguments: &Value) -> Result<UpstreamRequest, ArgumentError> {
+    catalog().get(tool).unwrap().request(arguments.as_object().unwrap())
+}
+
+fn target(tool: &str, arguments: Value) -> String {
+    request(tool, &arguments).unwrap_or_else(|error| panic!("{error}")).path_and_query
+}
+
+fn body(tool: &str, arguments: Value) -> Value {
+    request(tool, &arguments).unwrap_or_else(|error| panic!("{error}")).body.unwrap()
+}
+
+#[test]
+fn arguments_become_path_and_query() {
+    for (tool, arguments, expected) in [
+        ("get_current_user", json!({}), "/v2/users/me"),
+        ("get_booking", json!({"id": 7, "include_guest": true}), "/v2/bookings/7?include_guest=true"),
+        (
+            "list_bookings",
+            json!({"property_ids": [1, 2], "status": "active"}),
+            "/v2/bookings?property_ids=1%2C2&status=active",
+        ),
+        (
+            "list_bookings",
+            json!({"limit": 5, "offset": 10, "property_ids": [1]}),
+            "/v2/bookings?property_ids=1&limit=5&offset=10",
+        ),
+        (
+            "search_properties",
+            json!({"include_tag_ids": [3, 4]}),
+            "/v2/propertysearch?include_tag_ids%5B0%5D=3&include_tag_ids%5B1%5D=4",
+        ),
+        ("search_properties", json!({"rate_max": 99.5}), "/v2/propertysearch?rate_max=99.5"),
+        ("list_guests", json!({"q": "Zoë & Co #1"}), "/v2/guests?q=Zo%C3%AB+%26+Co+%231"),
+        ("delete_guest_phone", json!({"id": 1, "phone_id": 2}), "/v2/guests/1/phones/2"),
+        (
+            "get_property_calendar",
+            json!({"property_id": 9, "from": "2027-01-01", "to": "2028-01-02"}),
+            "/v2/calendar/9?from=2027-01-01&to=2028-01-02",
+        ),
+    ] {
+        assert_eq!(target(tool, arguments), expected);
+    }
+}
+
+#[test]
+fn what_is_certain_is_set_right() {
+    for (tool, lenient, exact) in [
+        ("get_booking", json!({"id": "12"}), json!({"id": 12})),
+        ("get_booking", json!({"id": " 12 "}), json!({"id": 12})),
+        ("get_booking", json!({"id": 12.0}), json!({"id": 12})),
+        ("get_booking", json!({"id": 1, "include_guest": "True"}), json!({"id": 1, "include_guest": true})),
+        ("get_booking", json!({"id": 1, "include_guest": null}), json!({"id": 1})),
+        ("list_bookings", json!({"property_ids": 5}), json!({"property_ids": [5]})),
+        ("list_bookings", json!({"property_ids": "5"}), json!({"property_ids": [5]})),
+        ("list_bookings", json!({"property_ids": "5, 6"}), json!({"property_ids": [5, 6]})),
+        ("list_bookings", json!({"property_ids": "[5,6]"}), json!({"property_ids": [5, 6]})),
+        ("list_bookings", json!({"property_ids": ["5", 6.0]}), json!({"property_ids": [5, 6]})),
+        ("list_bookings", json!({"property_ids": [5], "since_utc": null}), json!({"property_ids": [5]})),
+        (
+            "list_bookings",
+            json!({"property_ids": [5], "status": "Active"}),
+            json!({"property_ids": [5], "status": "active"}),
+        ),
+        (
+            "list_bookings",
+            json!({"property_ids": [5], "from": "2027-1-2"}),
+            json!({"property_ids": [5], "from": "2027-01-02"}),
+        ),
+        (
+            "list_bookings",
+            json!({"property_ids": [5], "from": "2027-01-02T00:00:00"}),
+            json!({"property_ids": [5], "from": "2027-01-02"}),
+        ),
+        (
+            "list_bookings",
+            json!({"since_utc": "2027-01-01T02:00:00+02:00"}),
+            json!({"since_utc": "2027-01-01T00:00:00Z"}),
+        ),
+        ("list_bookings", json!({"since_utc": "2027-01-01t00:00:00z"}), json!({"since_utc": "2027-01-01T00:00:00Z"})),
+        ("search_properties", json!({"rate_min": "80"}), json!({"rate_min": 80})),
+        ("search_properties", json!({"rate_min": "80.5"}), json!({"rate_min": 80.5})),
+        ("list_guests", json!({"q": 5551234}), json!({"q": "5551234"})),
+        ("update_booking", json!({"id": 1, "data": {"title": "x"}}), json!({"id": 1, "title": "x"})),
+        ("update_booking", json!({"data": {"id": 1, "title": "x"}}), json!({"id": 1, "title": "x"})),
+        (
+            "update_booking",
+            json!({"id": 1, "title": "x", "data": "{\"title\": \"x\"}"}),
+            json!({"id": 1, "title": "x"}),
+        ),
+        ("create_guest", json!({"first_name": "A", "last_name": null}), json!({"first_name": "A"})),
+        ("create_guest", json!({"phones": {"number": 5551234}}), json!({"phones": [{"number": "5551234"}]})),
+        (
+            "create_guest",
+            json!({"phones": "[{\"number\": \"1\", \"type\": \"Home\", \"extension\": null}]"}),
+            json!({"phones": [{"number": "1", "type": "home"}]}),
+        ),
+    ] {
+        assert_eq!(request(tool, &lenient).unwrap(), request(tool, &exact).unwrap(), "{tool} {lenient}");
+    }
+}
+
+#[test]
+fn bodies_hold_what_is_given_and_nothing_else() {
+    let block = json!({"property_id": 1, "is_block": true, "arrival": "2027-01-01", "departure": "2027-01-02"});
+    assert_eq!(body("create_booking", block.clone()), block);
+    assert_eq!(body("update_booking", json!({"id": 1, "notes": ""})), json!({"notes": ""}));
+    assert_eq!(body("update_booking", json!({"id": 1, "cleaning_date": null})), json!({"cleaning_date": null}));
+    let entry = json!({"phones": [{"number": "1", "unheard_of": [1]}]});
+    assert_eq!(body("create_guest", entry.clone()), entry, "members of entries that we do not know pass");
+}
+
+#[test]
+fn what_is_wrong_is_told_by_argument_and_rule() {
+    let days = |from: &str, to: &str| json!({"property_id": 1, "from": from, "to": to});
+    let stay = |changes: Value| {
+        let mut stay = json!({"property_id": 1, "arrival": "2027-01-01", "departure": "2027-01-03"});
+        stay.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        stay
+    };
+    let long = "x".repeat(5000);
+    for (tool, arguments, argument, words) in [
+        ("get_booking", json!({}), "id", "missing: give a whole number of at least 1"),
+        ("get_booking", json!({"id": null}), "id", "missing"),
+        ("get_booking", json!({"id": 0}), "id", "is 0: give a whole number of at least 1"),
+        ("get_booking", json!({"id": "ORB1"}), "id", "\"ORB1\": give a whole number"),
+        ("get_booking", json!({"id": "../users/me"}), "id", "whole number"),
+        ("get_booking", json!({"id": 1.5}), "id", "is 1.5"),
+        ("get_booking", json!({"id": 1e300}), "id", "smaller"),
+        ("get_booking", json!({"id": long}), "id", "a text of 5000 characters"),
+        ("get_booking", json!({"id": 1, "include_guest": "yes"}), "include_guest", "true or false"),
+        ("get_booking", json!({"id": 1, "include_guests": true}), "include_guests", "perhaps `include_guest`"),
+        ("get_property", json!({"id": 1, "zzz": true}), "zzz", "known are `id`"),
+        ("get_current_user", json!({"id": 1}), "id", "takes no arguments"),
+        ("list_properties", json!({"limit": 101}), "limit", "1 to 100"),
+        ("list_properties", json!({"limit": 0}), "limit", "1 to 100"),
+        ("list_properties", json!({"offset": -1}), "offset", "at least 0"),
+        ("list_bookings", json!({}), "property_ids|since_utc", "give `property_ids` or `since_utc`: OwnerRez lists"),
+        ("list_bookings", json!({"since_utc": null}), "property_ids|since_utc", "give `property_ids`"),
+        ("list_bookings", json!({"property_ids": []}), "property_ids", "length of 1 to 100"),
+        ("list_bookings", json!({"property_ids": vec![1; 101]}), "property_ids", "is a list of 101"),
+        ("list_bookings", json!({"property_ids": [1, "x"]}), "property_ids[1]", "\"x\""),
+        (
+            "list_bookings",
+            json!({"property_ids": [1], "status": "cancelled"}),
+            "status",
+            "one of \"active\", \"canceled\", \"pending\"",
+        ),
+        ("list_bookings", json!({"since_utc": "2027-01-01"}), "since_utc", "a moment with its zone"),
+        ("list_bookings", json!({"since_utc": "2027-01-01T00:00:00"}), "since_utc", "a moment with its zone"),
+        ("list_bookings", json!({"property_ids": [1], "from": "2027-02-29"}), "from", "a day of the calendar"),
+        (
+            "list_bookings",
+            json!({"property_ids": [1], "from": "2027-02-02", "to": "2027-02-01"}),
+            "to",
+            "`to` has to be equal to or later than `from`",
+        ),
+        ("list_guests", json!({"from": "2027-02-02"}), "q|created_since_utc", "give `q` or `created_since_utc`"),
+        ("list_guests", json!({"q": ""}), "q", "length of 1 to 200"),
+        ("get_property_calendar", days("2027-01-02", "2027-01-01"), "to", "later than"),
+        (
+            "get_property_calendar",
+            days("2027-01-01", "2028-01-03"),
+            "to",
+            "367 days later: at most 366 are possible, so ask for `to` \"2028-01-02\"",
+        ),
+        ("search_properties", json!({"guests_min": 4, "guests_max": 2}), "guests_max", "cannot be less"),
+        (
+            "search_properties",
+            json!({"available_from": "2027-01-01", "available_to": "2027-01-01"}),
+            "available_to",
+            "later than",
+        ),
+        ("create_booking", stay(json!({})), "guest_id", "give `guest_id` for a booking, or"),
+        (
+            "create_booking",
+            stay(json!({"guest_id": 1, "is_block": true})),
+            "guest_id",
+            "without `guest_id` for a block",
+        ),
+        ("create_booking", stay(json!({"guest_id": 1, "departure": "2027-01-01"})), "departure", "later than"),
+        ("create_booking", stay(json!({"guest_id": 1, "check_in": "25:00"})), "check_in", "HH:mm"),
+        ("create_booking", stay(json!({"guest_id": 1, "arrival": null})), "arrival", "missing"),
+        ("update_booking", json!({"id": 1}), UPDATES, "there is nothing to change"),
+        ("update_booking", json!({"id": 1, "notes": null}), "notes", "leave it out to keep"),
+        ("update_booking", json!({"id": 1, "data": 7}), "data", "no object"),
+        ("update_booking", json!({"id": 1, "title": "a", "data": {"title": "b"}}), "title", "give it once"),
+        ("create_guest", json!({}), GUEST, "there is nothing to create"),
+        ("create_guest", json!({"email": "a@b"}), "email", "perhaps `email_addresses`"),
+        (
+            "create_guest",
+            json!({"email_addresses": [{"address": "nobody"}]}),
+            "email_addresses[0].address",
+            "an e-mail address",
+        ),
+        ("create_guest", json!({"addresses": [{"type": "mobile"}]}), "addresses[0].type", "one of \"home\""),
+        ("create_guest", json!({"addresses": ["Elm Street"]}), "addresses[0]", "an object with members like"),
+    ] {
+        let error = request(tool, &arguments).expect_err(&format!("{tool} {arguments} is wrong"));
+        let told = error.problems.iter().find(|problem| problem.argument == argument);
+        let message =
+            told.unwrap_or_else(|| panic!("{tool} {arguments} names no `{argument}`: {error}")).message.clone();
+        assert!(message.contains(words), "{tool} {arguments}\nwants {words}\nhas   {message}");
+        assert!(error.to_string().len() < 1_500, "{error}");
+    }
+}
+
+#[test]
+fn all_problems_are_told_together() {
+    let arguments = json!({"limit": 0, "offset": "x", "statuses": 1});
+    let error = request("list_bookings", &arguments).unwrap_err();
+    assert_eq!(error.problems.len(), 4, "{error}");
+    assert!(error.to_string().starts_with("list_bookings:\n- "), "{error}");
+}
+
+#[test]
+fn text_in_a_path_stays_one_segment() {
+    let table = json!([{
+        "tool": "get_note", "group": "notes", "method": "GET", "path": "/v2/notes/{name}/text",
+        "title": "Read a note", "description": "Reads the text of one note.",
+        "read_only": true, "destructive": false, "idempotent": true, "answer": "record",
+        "parameters": [{"name": "name", "in": "path", "type": "string", "required": true}],
+    }]);
+    let catalog = Catalog::parse(&table.to_string()).unwrap();
+    let note = |name: &str| catalog.get("get_note").unwrap().request(json!({"name": name}).as_object().unwrap());
+    assert_eq!(note("a/../b? c#%2e").unwrap().path_and_query, "/v2/notes/a%2F..%2Fb%3F%20c%23%252e/text");
+    for wrong in ["", ".", ".."] {
+        assert!(note(wrong).is_err(), "{wrong:?}");
+    }
+    let operation = catalog.get("get_note").unwrap();
+    assert_eq!(
+        operation.answer(&note("a/b c&=+").unwrap(), 204, Value::Null),
+        json!({"done": true, "name": "a/b c&=+"})
+    );
+}
+
+#[test]
+fn a_body_may_be_one_argument() {
+    let table = json!([{
+        "tool": "create_rates", "group": "rates", "method": "POST", "path": "/v2/rates",
+        "title": "Set rates", "description": "Sets the rates of some nights.",
+        "read_only": false, "destructive": false, "idempotent": true, "answer": "record",
+        "parameters": [], "body_argument": "rates",
+        "body": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["date"], "properties": {
+            "date": {"type": "string", "format": "date"}, "amount": {"type": ["number", "null"]},
+        }}},
+    }]);
+    let catalog = Catalog::parse(&table.to_string()).unwrap();
+    let rates =
+        |rates: Value| catalog.get("create_rates").unwrap().request(json!({"rates": rates}).as_object().unwrap());
+    let sent = rates(json!([{"date": "2027-1-1", "amount": null}])).unwrap();
+    assert_eq!(sent.body, Some(json!([{"date": "2027-01-01", "amount": null}])));
+    assert_eq!(rates(json!([{"amount": 1}])).unwrap_err().problems[0].argument, "rates[0].date");
+    assert!(rates(json!([])).is_err());
+}

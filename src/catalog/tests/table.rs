@@ -1,0 +1,96 @@
+//! A wrong table is refused, with every mistake named.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn record(changes: Value) -> Value {
+    let mut record = json!({
+        "tool": "get_thing", "group": "things", "method": "GET", "path": "/v2/things/{id}",
+        "title": "Read a thing", "description": "Reads one thing of the account.",
+        "read_only": true, "destructive": false, "idempotent": true, "answer": "record",
+        "parameters": [{"name": "id", "in": "path", "type": "integer", "required": true}],
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        record[name] = value.clone();
+    }
+    record
+}
+
+fn mistakes(records: &[Value]) -> Vec<String> {
+    Catalog::parse(&json!(records).to_string()).err().map(|error| error.mistakes).unwrap_or_default()
+}
+
+#[test]
+fn a_right_record_is_accepted() {
+    assert_eq!(mistakes(&[record(json!({}))]), Vec::<String>::new());
+}
+
+#[test]
+fn each_mistake_is_named() {
+    let id = json!({"name": "id", "in": "path", "type": "integer", "required": true});
+    let query = |schema: Value| {
+        let mut parameter = json!({"name": "x", "in": "query", "required": false});
+        parameter.as_object_mut().unwrap().extend(schema.as_object().unwrap().clone());
+        json!({"parameters": [id.clone(), parameter]})
+    };
+    for (changes, words) in [
+        (json!({"tool": "GetThing"}), "snake_case"),
+        (json!({"tool": "x".repeat(65)}), "at most 64"),
+        (json!({"title": ""}), "`title`"),
+        (json!({"description": "Short."}), "`description`"),
+        (json!({"unheard_of": 1}), "unheard_of"),
+        (json!({"method": "PUT"}), "PUT"),
+        (json!({"method": "DELETE"}), "`read_only`"),
+        (json!({"method": "DELETE", "read_only": false}), "`destructive`"),
+        (json!({"destructive": true}), "`destructive`"),
+        (json!({"path": "/v1/things/{id}"}), "/v2/"),
+        (json!({"path": "/v2/things"}), "not in `path`"),
+        (json!({"path": "/v2/things/{id}/{part}"}), "{part}"),
+        (json!({"path": "/v2/{id}/{id}"}), "twice"),
+        (json!({"path": "/v2/../{id}"}), "\"..\""),
+        (json!({"path": "/v2/things//{id}"}), "\"\""),
+        (json!({"path": "/v2/things/x{id}"}), "\"x{id}\""),
+        (
+            json!({"parameters": [{"name": "id", "in": "path", "type": "integer", "required": false}]}),
+            "no required path",
+        ),
+        (json!({"parameters": [id.clone(), id.clone()]}), "declared twice"),
+        (json!({"parameters": [{"name": "id", "in": "header", "type": "integer", "required": true}]}), "header"),
+        (json!({"answer": "page"}), "`limit`"),
+        (json!({"answer": "page"}), "`offset`"),
+        (json!({"body": {"type": "object", "properties": {}}}), "no `body`"),
+        (json!({"method": "PATCH", "read_only": false}), "a PATCH has"),
+        (json!({"one_of_required": [["id"]]}), "two names"),
+        (json!({"one_of_required": [["id", "name"]], "one_of_why": "so"}), "`name`, which is no argument"),
+        (json!({"one_of_required": [["id", "name"]], "one_of_why": "so"}), "`description` has to name `id`"),
+        (json!({"one_of_why": "so"}), "belong together"),
+        (json!({"ranges": [{"from": "a", "to": "id"}]}), "`a`"),
+        (json!({"checks": [{"argument": "a", "holds": {}, "explain": "so"}]}), "`a`"),
+        (json!({"checks": [{"argument": "id", "holds": {"type": 7}, "explain": "so"}]}), "invalid"),
+        (query(json!({})), "one `type`"),
+        (query(json!({"type": "thing"})), "one `type`"),
+        (query(json!({"type": "object"})), "cannot travel"),
+        (query(json!({"type": "array", "items": {"type": "integer"}})), "cannot travel"),
+        (query(json!({"type": "array", "style": "indexed"})), "`items`"),
+        (query(json!({"type": "integer", "minium": 1})), "minium"),
+        (query(json!({"type": "integer", "minimum": "one"})), "invalid"),
+        (query(json!({"type": "string", "format": "dates"})), "format"),
+        (query(json!({"type": "string", "pattern": "["})), "invalid"),
+        (query(json!({"type": "string", "anyOf": []})), "anyOf"),
+    ] {
+        let found = mistakes(&[record(changes.clone())]);
+        assert!(found.iter().any(|mistake| mistake.contains(words)), "{changes}\nwants {words}, has {found:#?}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_all_records_come_together() {
+    let wrong = record(json!({"title": "", "path": "/v3/things/{id}", "tool": "wrong_thing"}));
+    let found = mistakes(&[record(json!({})), wrong, record(json!({})), json!({"tool": "half"})]);
+    assert_eq!(found.len(), 4, "{found:#?}");
+    assert!(found.iter().any(|mistake| mistake.starts_with("get_thing: the name is taken twice")));
+    assert!(found.iter().filter(|mistake| mistake.starts_with("wrong_thing: ")).count() == 2);
+    assert!(found.iter().any(|mistake| mistake.starts_with("half: ")));
+    assert!(Catalog::parse("[").is_err());
+}
