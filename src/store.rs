@@ -1,1 +1,177 @@
-//! (being written)
+//! The database: PostgreSQL, or SQLite for a single process. The only place that names sea_orm and the entities.
+//!
+//! Rules of this room:
+//! - Every method takes the user id first and answers "not found" (`None`, `false`) for rows of others. Exceptions
+//!   are look-ups by a credential (key prefix, state) and the background sweeps.
+//! - `now` is a parameter and times are written by the caller; nothing here reads a clock.
+//! - Tokens come and go sealed.
+//! - A change that several processes may attempt at once is one statement that names what it expects to find, or a
+//!   short transaction. No transaction waits for anything but the database.
+
+mod allowance;
+mod connections;
+mod error;
+mod links;
+mod lock;
+mod migrate;
+mod revocations;
+#[cfg(test)]
+mod tests;
+mod users;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, SqlxPostgresConnector,
+    SqlxSqliteConnector, TransactionOptions, TransactionTrait,
+    sqlx::{
+        postgres::{PgConnectOptions, PgPoolOptions},
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    },
+};
+use secrecy::{ExposeSecret, SecretString};
+
+pub use allowance::{Block, ClosedBlock};
+pub use connections::{Connection, SealedGrant, SealedTokens};
+pub use error::{Cause, StoreError};
+pub use links::{Link, NewLink};
+pub use lock::ProcessLock;
+pub use revocations::PendingRevocation;
+pub use users::{NewKey, StoredKey};
+
+/// How long a call waits for a free connection; so an absent database is noticed after this time.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a call may take altogether. Without it a database whose machine vanished would keep callers waiting
+/// for as long as the kernel repeats its packets.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long SQLite waits for another process (a command of the operator) to finish its write.
+const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+pub enum DatabaseTarget {
+    /// A file, made when missing, together with its directory.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A server.
+    Postgres {
+        /// `postgres://…`, with the password in it.
+        url: SecretString,
+        /// The most connections that this process opens for its calls; locks have their own.
+        max_connections: u32,
+    },
+}
+
+/// The database. Cheap to clone; all clones share one pool.
+#[derive(Clone, Debug)]
+pub struct Store {
+    db: DatabaseConnection,
+}
+
+impl Store {
+    /// Opens the database. SQLite is opened here and now; PostgreSQL at the first call, so that the process can
+    /// start while the server is away.
+    pub async fn connect(target: &DatabaseTarget) -> Result<Store, StoreError> {
+        // The pools are built here instead of by sea_orm's `Database::connect`, which puts the whole URL, password
+        // included, into its error text and into a trace span.
+        let db = match target {
+            DatabaseTarget::Sqlite { path } => {
+                create_private_file(path)
+                    .map_err(|error| StoreError::target(format!("{} cannot be used: {error}", path.display())))?;
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .create_if_missing(true)
+                    .foreign_keys(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    // FULL, so that a refreshed token survives a power failure: its predecessor is used up.
+                    .synchronous(SqliteSynchronous::Full)
+                    .busy_timeout(SQLITE_BUSY_TIMEOUT);
+                // One connection: SQLite has one writer anyway, and waiting for it in the pool's queue is fair and
+                // cheap, where waiting in SQLite polls and may give up.
+                let pool = SqlitePoolOptions::new()
+                    .max_connections(1)
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .idle_timeout(None)
+                    .max_lifetime(None)
+                    .test_before_acquire(false)
+                    .connect_with(options)
+                    .await
+                    .map_err(StoreError::from)?;
+                SqlxSqliteConnector::from_sqlx_sqlite_pool(pool)
+            }
+            DatabaseTarget::Postgres { url, max_connections } => {
+                let pool = PgPoolOptions::new()
+                    .max_connections((*max_connections).max(1))
+                    .acquire_timeout(ACQUIRE_TIMEOUT)
+                    .connect_lazy_with(postgres_options(url)?);
+                SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
+            }
+        };
+        Ok(Store { db })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.run(self.db.ping()).await
+    }
+
+    /// Closes the pool once its calls are done. Later calls, also through clones, are answered `Unavailable`.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.run(self.db.close_by_ref()).await
+    }
+
+    /// Every call to the database passes here: bounded in time, its error classified.
+    async fn run<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+        match tokio::time::timeout(CALL_TIMEOUT, work).await {
+            Ok(outcome) => outcome.map_err(StoreError::from),
+            Err(_) => Err(StoreError::timed_out(CALL_TIMEOUT)),
+        }
+    }
+
+    /// Starts a transaction that may write. One that is dropped without commit is rolled back.
+    async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        match self.db.get_database_backend() {
+            // A deferred transaction that first reads and then writes fails at once, without waiting, when another
+            // process has written in between; an immediate one waits for its turn at the start.
+            DbBackend::Sqlite => {
+                let immediate = Some(SqliteTransactionMode::Immediate);
+                self.db
+                    .begin_with_options(TransactionOptions {
+                        sqlite_transaction_mode: immediate,
+                        ..TransactionOptions::default()
+                    })
+                    .await
+            }
+            _ => self.db.begin().await,
+        }
+    }
+}
+
+fn postgres_options(url: &SecretString) -> Result<PgConnectOptions, StoreError> {
+    match url.expose_secret().parse::<PgConnectOptions>() {
+        Ok(options) => Ok(options.application_name("ownerrez-gateway")),
+        // The error is left out: it may quote parts of the URL.
+        Err(_) => Err(StoreError::target("the PostgreSQL URL cannot be parsed".to_owned())),
+    }
+}
+
+/// Makes sure that the file exists and that, if we made it, only our account can read it; SQLite gives the files
+/// that it makes beside it the same permissions.
+fn create_private_file(path: &Path) -> io::Result<()> {
+    if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(directory)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}

@@ -1,1 +1,27 @@
-//! e
+//! The shape of the database: one module per table, columns named as in the database. No behaviour.
+
+/// A point in time as the database keeps it.
+pub mod moment;
+
+/// People who registered.
+pub mod users;
+
+/// Their API keys, as bcrypt hashes.
+pub mod api_keys;
+
+/// Their OwnerRez accounts, with sealed tokens.
+pub mod ownerrez_connections;
+
+/// Connect links that wait for OwnerRez's answer.
+pub mod oauth_states;
+
+/// Tokens of dropped connections that OwnerRez has not been told about yet.
+pub mod pending_revocations;
+
+/// Who may spend which share of OwnerRez's allowance.
+pub mod allowance_slots;
+
+/// Requests taken from the allowance, in blocks.
+pub mod allowance_blocks;
+
+pub use moment::Moment;

@@ -1,1 +1,17 @@
-//! m
+//! The history of the database, oldest first. A migration that was released is never edited.
+
+pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
+use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
+
+mod m20261123_000001_first_tables;
+
+/// All migrations. `store` runs them, in one transaction, one process at a time.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261123_000001_first_tables::Migration)]
+    }
+}

@@ -1,0 +1,28 @@
+use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::{DeriveValueType, prelude::DateTimeUtc};
+
+/// A point in time, cut to what both databases can keep and compare: whole microseconds, years 0 to 9999.
+///
+/// PostgreSQL keeps microseconds; SQLite keeps RFC 3339 text, which sorts as time does only while the year has four
+/// digits, and which cannot be read back beyond them. Columns have this type, so that no other time can be written.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, DeriveValueType)]
+pub struct Moment(DateTimeUtc);
+
+/// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59Z, in seconds of Unix time.
+const YEARS_OF_FOUR_DIGITS: (i64, i64) = (-62_167_219_200, 253_402_300_799);
+
+impl From<DateTime<Utc>> for Moment {
+    fn from(at: DateTime<Utc>) -> Self {
+        let (first, last) = YEARS_OF_FOUR_DIGITS;
+        if (first..=last).contains(&at.timestamp()) {
+            return Moment(at.trunc_subsecs(6));
+        }
+        Moment(DateTime::from_timestamp_secs(at.timestamp().clamp(first, last)).unwrap_or_default())
+    }
+}
+
+impl From<Moment> for DateTime<Utc> {
+    fn from(moment: Moment) -> Self {
+        moment.0
+    }
+}

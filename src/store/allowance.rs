@@ -1,0 +1,156 @@
+//! What was taken from OwnerRez's allowance, written down before it is used, so that a process that starts after a
+//! crash knows what its predecessor may have sent.
+//!
+//! A slot is a share of the allowance with one holder at a time. Its epoch fences: a holder that was replaced without
+//! noticing (its lock's connection broke, its machine slept) can reserve nothing more, and what it had reserved
+//! before is visible to its successor.
+
+use chrono::{DateTime, Utc};
+use entity::{Moment, allowance_blocks as blocks, allowance_slots as slots};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryTrait,
+    sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
+};
+use uuid::Uuid;
+
+use super::{Store, StoreError};
+
+/// Permits that were taken together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Block {
+    /// Which block.
+    pub id: Uuid,
+    /// How many requests it allows.
+    pub permits: u32,
+    /// When it was taken: none of its requests was sent earlier.
+    pub reserved_at: DateTime<Utc>,
+    /// When its last request had been sent or given up; absent while in use, or after a crash.
+    pub closed_at: Option<DateTime<Utc>>,
+    /// How many requests were sent; known once it is closed.
+    pub used: Option<u32>,
+}
+
+impl TryFrom<blocks::Model> for Block {
+    type Error = StoreError;
+
+    fn try_from(row: blocks::Model) -> Result<Self, StoreError> {
+        let blocks::Model { id, slot: _, permits, reserved_at, closed_at, used } = row;
+        let count = |number: i32| u32::try_from(number).map_err(|_| StoreError::corrupt("a count is negative"));
+        Ok(Block {
+            id,
+            permits: count(permits)?,
+            reserved_at: reserved_at.into(),
+            closed_at: closed_at.map(Into::into),
+            used: used.map(count).transpose()?,
+        })
+    }
+}
+
+/// A block whose permits are used up or given up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClosedBlock {
+    /// Which block.
+    pub id: Uuid,
+    /// How many requests were sent.
+    pub used: u32,
+    /// When the last one had been sent.
+    pub closed_at: DateTime<Utc>,
+}
+
+impl Store {
+    /// Makes the caller the slot's holder and tells the new epoch; every earlier holder is fenced from now on.
+    pub async fn claim_slot(&self, slot: i32) -> Result<i64, StoreError> {
+        let claim = slots::Entity::insert(slots::ActiveModel { slot: Set(slot), epoch: Set(1) })
+            .on_conflict(
+                OnConflict::column(slots::Column::Slot)
+                    .value(slots::Column::Epoch, Expr::col((slots::Entity, slots::Column::Epoch)).add(1))
+                    .to_owned(),
+            )
+            .into_query()
+            .returning_col(slots::Column::Epoch)
+            .take();
+        self.run(async {
+            let row = self.db.query_one(&claim).await?;
+            row.ok_or(DbErr::RecordNotInserted)?.try_get("", "epoch")
+        })
+        .await
+    }
+
+    /// Takes permits, if the slot is still held under this epoch. `false`: fenced, nothing may be sent.
+    pub async fn reserve_block(
+        &self,
+        slot: i32,
+        epoch: i64,
+        block: Uuid,
+        permits: u32,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        // The shared lock makes a claim and a reservation that meet take turns: without it a reservation could read
+        // the old epoch, and commit after the new holder has read the blocks.
+        let if_held = Query::select()
+            .expr(Expr::value(block))
+            .expr(Expr::col(slots::Column::Slot))
+            .expr(Expr::value(i32::try_from(permits).unwrap_or(i32::MAX)))
+            .expr(Expr::value(Moment::from(now)))
+            .from(slots::Entity)
+            .and_where(Expr::col(slots::Column::Slot).eq(slot))
+            .and_where(Expr::col(slots::Column::Epoch).eq(epoch))
+            .lock(LockType::Share)
+            .take();
+        let mut insert = Query::insert();
+        insert.into_table(blocks::Entity).columns([
+            blocks::Column::Id,
+            blocks::Column::Slot,
+            blocks::Column::Permits,
+            blocks::Column::ReservedAt,
+        ]);
+        self.run(async {
+            insert.select_from(if_held).map_err(|error| DbErr::Custom(error.to_string()))?;
+            Ok(self.db.execute(&insert).await?.rows_affected() > 0)
+        })
+        .await
+    }
+
+    /// Writes down what became of blocks, all or none. Those of which nothing was used are forgotten.
+    pub async fn close_blocks(&self, slot: i32, closed: &[ClosedBlock]) -> Result<(), StoreError> {
+        if closed.is_empty() {
+            return Ok(());
+        }
+        self.run(async {
+            let transaction = self.begin().await?;
+            for &ClosedBlock { id, used, closed_at } in closed {
+                if used == 0 {
+                    blocks::Entity::delete_by_id(id).filter(blocks::Column::Slot.eq(slot)).exec(&transaction).await?;
+                } else {
+                    blocks::Entity::update_many()
+                        .col_expr(blocks::Column::Used, Expr::value(i32::try_from(used).unwrap_or(i32::MAX)))
+                        .col_expr(blocks::Column::ClosedAt, Expr::value(Moment::from(closed_at)))
+                        .filter(blocks::Column::Id.eq(id))
+                        .filter(blocks::Column::Slot.eq(slot))
+                        .exec(&transaction)
+                        .await?;
+                }
+            }
+            transaction.commit().await
+        })
+        .await
+    }
+
+    /// The slot's blocks, oldest first.
+    pub async fn blocks(&self, slot: i32) -> Result<Vec<Block>, StoreError> {
+        let query = blocks::Entity::find()
+            .filter(blocks::Column::Slot.eq(slot))
+            .order_by_asc(blocks::Column::ReservedAt)
+            .order_by_asc(blocks::Column::Id);
+        self.run(query.all(&self.db)).await?.into_iter().map(Block::try_from).collect()
+    }
+
+    /// Removes blocks that were closed before this moment; says how many. Blocks that were never closed stay.
+    pub async fn forget_blocks(&self, slot: i32, closed_before: DateTime<Utc>) -> Result<u64, StoreError> {
+        let delete = blocks::Entity::delete_many()
+            .filter(blocks::Column::Slot.eq(slot))
+            .filter(blocks::Column::ClosedAt.lt(Moment::from(closed_before)));
+        Ok(self.run(delete.exec(&self.db)).await?.rows_affected)
+    }
+}

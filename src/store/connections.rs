@@ -1,0 +1,347 @@
+//! OwnerRez accounts of users: sealed tokens, and who may replace them.
+//!
+//! Every change of the tokens names the connection and the version that it replaces, so that of two sessions (in one
+//! process or in several) that work on the same tokens only the first succeeds.
+
+use chrono::{DateTime, Utc};
+use entity::{Moment, ownerrez_connections as rows, pending_revocations};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, UpdateMany,
+    sea_query::{Expr, ExprTrait, Func, OnConflict, Query},
+};
+use uuid::Uuid;
+
+use super::{Store, StoreError, revocations};
+use crate::domain::{AccountId, Sealed, UserId};
+
+/// What a user's connection looks like now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Connection {
+    /// Changes with every new authorization.
+    pub id: Uuid,
+    /// Whose account it is at OwnerRez, where known.
+    pub account: Option<AccountId>,
+    /// The access token.
+    pub access: Sealed,
+    /// The refresh token, if there is one.
+    pub refresh: Option<Sealed>,
+    /// How the access token is to be sent; `bearer`.
+    pub token_type: String,
+    /// When the access token was issued.
+    pub obtained_at: DateTime<Utc>,
+    /// When it ends, where known.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When the account was connected.
+    pub connected_at: DateTime<Utc>,
+    /// When OwnerRez said that the grant is no longer good.
+    pub rejected_at: Option<DateTime<Utc>>,
+    /// Counts changes of the tokens.
+    pub version: i64,
+    /// The session that is refreshing the tokens.
+    pub lease_holder: Option<Uuid>,
+    /// Until when the others leave it alone.
+    pub lease_until: Option<DateTime<Utc>>,
+}
+
+impl From<rows::Model> for Connection {
+    fn from(row: rows::Model) -> Self {
+        let rows::Model {
+            id,
+            user_id: _,
+            access_token,
+            refresh_token,
+            token_type,
+            user_id_ownerrez,
+            expires_at,
+            created_at,
+            updated_at: _,
+            obtained_at,
+            renew_at: _,
+            rejected_at,
+            version,
+            lease_holder,
+            lease_until,
+        } = row;
+        Connection {
+            id,
+            account: user_id_ownerrez.map(AccountId),
+            access: Sealed(access_token),
+            refresh: refresh_token.map(Sealed),
+            token_type,
+            obtained_at: obtained_at.into(),
+            expires_at: expires_at.map(Into::into),
+            connected_at: created_at.into(),
+            rejected_at: rejected_at.map(Into::into),
+            version,
+            lease_holder,
+            lease_until: lease_until.map(Into::into),
+        }
+    }
+}
+
+/// A new authorization, sealed.
+#[derive(Clone, Debug)]
+pub struct SealedGrant {
+    /// The access token.
+    pub access: Sealed,
+    /// The refresh token, if there is one.
+    pub refresh: Option<Sealed>,
+    /// Whose account it is, where known.
+    pub account: Option<AccountId>,
+    /// When the tokens were issued.
+    pub obtained_at: DateTime<Utc>,
+    /// When the access token ends, where known.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// From when on the background sweep renews the tokens.
+    pub renew_at: Option<DateTime<Utc>>,
+}
+
+/// Refreshed tokens, sealed.
+#[derive(Clone, Debug)]
+pub struct SealedTokens {
+    /// The access token.
+    pub access: Sealed,
+    /// The refresh token, if there is one.
+    pub refresh: Option<Sealed>,
+    /// When the tokens were issued.
+    pub obtained_at: DateTime<Utc>,
+    /// When the access token ends, where known.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// From when on the background sweep renews the tokens.
+    pub renew_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// The user's connection, working or rejected.
+    pub async fn connection(&self, user: UserId) -> Result<Option<Connection>, StoreError> {
+        let query = rows::Entity::find().filter(rows::Column::UserId.eq(user.0));
+        Ok(self.run(query.one(&self.db)).await?.map(Connection::from))
+    }
+
+    /// Stores a new authorization. It replaces a rejected one (with a new id, the version counting on); `false`, and
+    /// nothing changes, when the user has a working one.
+    pub async fn save_connection(
+        &self,
+        user: UserId,
+        grant: SealedGrant,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let SealedGrant { access, refresh, account, obtained_at, expires_at, renew_at } = grant;
+        let now = Moment::from(now);
+        let row = rows::ActiveModel {
+            id: Set(Uuid::new_v4()),
+            user_id: Set(user.0),
+            access_token: Set(access.0),
+            refresh_token: Set(refresh.map(|token| token.0)),
+            token_type: Set("bearer".to_owned()),
+            user_id_ownerrez: Set(account.map(|account| account.0)),
+            expires_at: Set(expires_at.map(Moment::from)),
+            created_at: Set(now),
+            updated_at: Set(now),
+            obtained_at: Set(obtained_at.into()),
+            renew_at: Set(renew_at.map(Moment::from)),
+            rejected_at: Set(None),
+            version: Set(0),
+            lease_holder: Set(None),
+            lease_until: Set(None),
+        };
+        let replaces_rejected = OnConflict::column(rows::Column::UserId)
+            .update_columns([
+                rows::Column::Id,
+                rows::Column::AccessToken,
+                rows::Column::RefreshToken,
+                rows::Column::TokenType,
+                rows::Column::UserIdOwnerrez,
+                rows::Column::ExpiresAt,
+                rows::Column::CreatedAt,
+                rows::Column::UpdatedAt,
+                rows::Column::ObtainedAt,
+                rows::Column::RenewAt,
+                rows::Column::RejectedAt,
+                rows::Column::LeaseHolder,
+                rows::Column::LeaseUntil,
+            ])
+            .value(rows::Column::Version, Expr::col((rows::Entity, rows::Column::Version)).add(1))
+            .action_and_where(Expr::col((rows::Entity, rows::Column::RejectedAt)).is_not_null())
+            .to_owned();
+        let insert = rows::Entity::insert(row).on_conflict(replaces_rejected).into_query();
+        Ok(self.run(self.db.execute(&insert)).await?.rows_affected() > 0)
+    }
+
+    /// Removes the user's connection and notes that OwnerRez is to be told: both or neither. `false` when there is
+    /// none. A rejected connection's token is noted too: OwnerRez answers that it does not know it, which is as good.
+    pub async fn disconnect(&self, user: UserId, revocation_id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let delete = Query::delete()
+            .from_table(rows::Entity)
+            .and_where(Expr::col(rows::Column::UserId).eq(user.0))
+            .returning_all()
+            .take();
+        self.run(async {
+            let transaction = self.begin().await?;
+            let Some(row) = transaction.query_one(&delete).await? else {
+                transaction.rollback().await?;
+                return Ok(false);
+            };
+            let gone = Connection::from(rows::Model::from_query_result(&row, "")?);
+            pending_revocations::Entity::insert(revocations::row(user, revocation_id, gone.access, now))
+                .exec_without_returning(&transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Claims the right to refresh these tokens until `until`; `false` when they have changed or when another lease
+    /// still runs. A lease only saves needless refreshes: what keeps tokens right is the version.
+    pub async fn take_lease(
+        &self,
+        user: UserId,
+        connection: Uuid,
+        version: i64,
+        holder: Uuid,
+        until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let free = Condition::any()
+            .add(rows::Column::LeaseUntil.is_null())
+            .add(rows::Column::LeaseUntil.lte(Moment::from(now)));
+        let update = exactly(user, connection, version)
+            .col_expr(rows::Column::LeaseHolder, Expr::value(holder))
+            .col_expr(rows::Column::LeaseUntil, Expr::value(Moment::from(until)))
+            .filter(free);
+        self.changed(update).await
+    }
+
+    /// Gives the right back, if this holder still has it.
+    pub async fn release_lease(&self, user: UserId, connection: Uuid, holder: Uuid) -> Result<bool, StoreError> {
+        let update = without_lease(of(user, connection)).filter(rows::Column::LeaseHolder.eq(holder));
+        self.changed(update).await
+    }
+
+    /// Replaces the tokens of this version; the connection counts as working again and its lease ends. `false` when
+    /// somebody else has changed them.
+    pub async fn store_refreshed(
+        &self,
+        user: UserId,
+        connection: Uuid,
+        version: i64,
+        tokens: SealedTokens,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let SealedTokens { access, refresh, obtained_at, expires_at, renew_at } = tokens;
+        let update = next_version(user, connection, version, now)
+            .col_expr(rows::Column::AccessToken, Expr::value(access.0))
+            .col_expr(rows::Column::RefreshToken, Expr::value(refresh.map(|token| token.0)))
+            .col_expr(rows::Column::ObtainedAt, Expr::value(Moment::from(obtained_at)))
+            .col_expr(rows::Column::ExpiresAt, Expr::value(expires_at.map(Moment::from)))
+            .col_expr(rows::Column::RenewAt, Expr::value(renew_at.map(Moment::from)))
+            .col_expr(rows::Column::RejectedAt, Expr::value(None::<Moment>));
+        self.changed(update).await
+    }
+
+    /// Forgets a refresh token that is of no use any more; the access token stays until it ends.
+    pub async fn drop_refresh_token(
+        &self,
+        user: UserId,
+        connection: Uuid,
+        version: i64,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let update = next_version(user, connection, version, now)
+            .col_expr(rows::Column::RefreshToken, Expr::value(None::<String>))
+            .col_expr(rows::Column::RenewAt, Expr::value(None::<Moment>));
+        self.changed(update).await
+    }
+
+    /// Notes that OwnerRez no longer accepts the grant.
+    pub async fn mark_rejected(
+        &self,
+        user: UserId,
+        connection: Uuid,
+        version: i64,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let update = next_version(user, connection, version, now)
+            .col_expr(rows::Column::RejectedAt, Expr::value(Moment::from(now)));
+        self.changed(update).await
+    }
+
+    /// Users whose tokens are to be renewed by now, the longest overdue first.
+    pub async fn due_renewals(&self, now: DateTime<Utc>, limit: u64) -> Result<Vec<UserId>, StoreError> {
+        let query = rows::Entity::find()
+            .select_only()
+            .column(rows::Column::UserId)
+            .filter(rows::Column::RenewAt.lte(Moment::from(now)))
+            .filter(rows::Column::RejectedAt.is_null())
+            .filter(rows::Column::RefreshToken.is_not_null())
+            .order_by_asc(rows::Column::RenewAt)
+            .limit(limit)
+            .into_tuple::<Uuid>();
+        Ok(self.run(query.all(&self.db)).await?.into_iter().map(UserId).collect())
+    }
+
+    /// Puts the renewal off after a failure. A connection without renewals stays without.
+    pub async fn postpone_renewal(
+        &self,
+        user: UserId,
+        connection: Uuid,
+        until: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let update = of(user, connection)
+            .col_expr(rows::Column::RenewAt, Expr::value(Moment::from(until)))
+            .filter(rows::Column::RenewAt.is_not_null());
+        self.changed(update).await
+    }
+
+    /// How many OwnerRez accounts are connected and not rejected. Users whose account is unknown count as one each.
+    pub async fn connected_accounts(&self) -> Result<u64, StoreError> {
+        let account = || Expr::col(rows::Column::UserIdOwnerrez);
+        let query = Query::select()
+            .expr_as(Func::count_distinct(account()), "known")
+            .expr_as(Func::count(account()), "with_known")
+            .expr_as(Func::count(Expr::col(rows::Column::Id)), "connections")
+            .from(rows::Entity)
+            .and_where(Expr::col(rows::Column::RejectedAt).is_null())
+            .take();
+        let count = self
+            .run(async {
+                let Some(row) = self.db.query_one(&query).await? else { return Ok(0) };
+                let known: i64 = row.try_get("", "known")?;
+                let with_known: i64 = row.try_get("", "with_known")?;
+                let connections: i64 = row.try_get("", "connections")?;
+                Ok(known + connections - with_known)
+            })
+            .await?;
+        u64::try_from(count).map_err(|_| StoreError::corrupt("a count is negative"))
+    }
+
+    async fn changed(&self, update: UpdateMany<rows::Entity>) -> Result<bool, StoreError> {
+        Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
+    }
+}
+
+/// An update of the user's connection, if it is still this one.
+fn of(user: UserId, connection: Uuid) -> UpdateMany<rows::Entity> {
+    rows::Entity::update_many().filter(rows::Column::Id.eq(connection)).filter(rows::Column::UserId.eq(user.0))
+}
+
+/// The same, if its tokens are still of this version.
+fn exactly(user: UserId, connection: Uuid, version: i64) -> UpdateMany<rows::Entity> {
+    of(user, connection).filter(rows::Column::Version.eq(version))
+}
+
+/// The same, counting the version on and ending the lease: what every change of the tokens does.
+fn next_version(user: UserId, connection: Uuid, version: i64, now: DateTime<Utc>) -> UpdateMany<rows::Entity> {
+    without_lease(exactly(user, connection, version))
+        .col_expr(rows::Column::Version, Expr::col(rows::Column::Version).add(1))
+        .col_expr(rows::Column::UpdatedAt, Expr::value(Moment::from(now)))
+}
+
+fn without_lease(update: UpdateMany<rows::Entity>) -> UpdateMany<rows::Entity> {
+    update
+        .col_expr(rows::Column::LeaseHolder, Expr::value(None::<Uuid>))
+        .col_expr(rows::Column::LeaseUntil, Expr::value(None::<Moment>))
+}

@@ -1,0 +1,139 @@
+//! What can go wrong with the database, in the two kinds that callers treat differently: come back later, or a fault.
+
+use std::{fmt, time::Duration};
+
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
+
+/// A call to the database failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is away, overloaded or locked: the same call may succeed later. Whether a write took effect is
+    /// unknown.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] Cause),
+    /// The database refused the statement: a fault of ours, or a schema that is not ours.
+    #[error("the database refused a statement")]
+    Query(#[source] Cause),
+    /// A row holds what we never write.
+    #[error("the database holds a row that cannot be read")]
+    Corrupt(#[source] Cause),
+    /// The configured database cannot be used at all.
+    #[error("the configured database cannot be used")]
+    Target(#[source] Cause),
+}
+
+impl StoreError {
+    pub(super) fn target(text: String) -> Self {
+        StoreError::Target(Cause(text))
+    }
+
+    pub(super) fn timed_out(limit: Duration) -> Self {
+        StoreError::Unavailable(Cause(format!("no answer within {} s", limit.as_secs())))
+    }
+
+    pub(super) fn corrupt(text: impl Into<String>) -> Self {
+        StoreError::Corrupt(Cause(text.into()))
+    }
+}
+
+/// The driver's words, for the log.
+///
+/// Words only, because the driver's error values show more in `Debug` than they say: PostgreSQL's `detail` quotes
+/// whole rows.
+#[derive(Clone)]
+pub struct Cause(String);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Cause {}
+
+impl From<DbErr> for StoreError {
+    fn from(error: DbErr) -> Self {
+        let cause = Cause(error.to_string());
+        match &error {
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed) => {
+                StoreError::Unavailable(cause)
+            }
+            DbErr::Conn(RuntimeErr::SqlxError(error))
+            | DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => kind_of(error)(cause),
+            DbErr::Type(_) | DbErr::TryIntoErr { .. } | DbErr::Json(_) => StoreError::Corrupt(cause),
+            _ => StoreError::Query(cause),
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        kind_of(&error)(Cause(error.to_string()))
+    }
+}
+
+fn kind_of(error: &sqlx::Error) -> fn(Cause) -> StoreError {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => StoreError::Unavailable,
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::Corrupt,
+        sqlx::Error::Database(refusal) => {
+            let code = refusal.code().unwrap_or_default();
+            let passes = if refusal.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+                sqlite_passes(&code)
+            } else {
+                postgres_passes(&code)
+            };
+            if passes { StoreError::Unavailable } else { StoreError::Query }
+        }
+        _ => StoreError::Query,
+    }
+}
+
+/// Whether a PostgreSQL error code tells of a state of the server rather than of the statement.
+fn postgres_passes(code: &str) -> bool {
+    let class = code.get(..2).unwrap_or_default();
+    // 08 connection, 53 out of connections, memory or disk, 57 shut down, starting or cancelled (57P01 … 57P03,
+    // 57014), 58 its disk; 28 and 3D: no entry or no such database, an operator's matter that heals without us;
+    // 40 rolled back because of others, 55P03 a lock that others kept, 25006 a standby during fail-over.
+    matches!(class, "08" | "53" | "57" | "58" | "28" | "3D" | "40") || matches!(code, "55P03" | "25006")
+}
+
+/// The same for SQLite, whose extended codes keep the primary one in the lowest byte.
+fn sqlite_passes(code: &str) -> bool {
+    // BUSY, LOCKED, IOERR, FULL, CANTOPEN.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_of_the_server_are_told_from_faults_of_the_statement() {
+        for code in ["57P01", "57P02", "57P03", "53300", "08006", "40001", "40P01", "55P03", "28P01", "3D000"] {
+            assert!(postgres_passes(code), "{code}");
+        }
+        for code in ["23505", "23503", "42P01", "42601", ""] {
+            assert!(!postgres_passes(code), "{code}");
+        }
+        for code in ["5", "6", "261", "517", "13"] {
+            assert!(sqlite_passes(code), "{code}");
+        }
+        for code in ["1", "787", "2067", "1555", ""] {
+            assert!(!sqlite_passes(code), "{code}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Connect links: a state that OwnerRez hands back once, for one user and one browser.
+
+use chrono::{DateTime, Utc};
+use entity::{Moment, api_keys, oauth_states, users};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, LockType, Query},
+};
+
+use super::{Store, StoreError};
+use crate::domain::{KeyId, UserId};
+
+/// A connect link about to be stored.
+#[derive(Clone, Debug)]
+pub struct NewLink {
+    /// SHA-256 of the state in hexadecimal.
+    pub state_hash: String,
+    /// The key that asks for the link.
+    pub key: KeyId,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A connect link that is still good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    /// Who will own the connection.
+    pub user: UserId,
+    /// The key that asked for the link.
+    pub key: KeyId,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl From<oauth_states::Model> for Link {
+    fn from(row: oauth_states::Model) -> Self {
+        let oauth_states::Model { state: _, user_id, key_id, browser_hash: _, created_at: _, expires_at } = row;
+        Link { user: UserId(user_id), key: KeyId(key_id), expires_at: expires_at.into() }
+    }
+}
+
+impl Store {
+    /// Stores a link of the user and removes that user's expired ones and the oldest, so that at most `cap` remain.
+    /// `false`, and nothing is stored, when the key is not one of the user's.
+    pub async fn open_link(&self, user: UserId, link: NewLink, cap: u64) -> Result<bool, StoreError> {
+        let NewLink { state_hash, key, created_at, expires_at } = link;
+        let created_at = Moment::from(created_at);
+        let row = oauth_states::ActiveModel {
+            state: Set(state_hash),
+            user_id: Set(user.0),
+            key_id: Set(key.0),
+            browser_hash: Set(None),
+            created_at: Set(created_at),
+            expires_at: Set(expires_at.into()),
+        };
+        self.run(async {
+            let transaction = self.begin().await?;
+            // The lock makes two requests of one user take turns, or both would count the same links.
+            let owner = users::Entity::find_by_id(user.0).lock(LockType::NoKeyUpdate).one(&transaction).await?;
+            let key = api_keys::Entity::find_by_id(key.0)
+                .filter(api_keys::Column::UserId.eq(user.0))
+                .one(&transaction)
+                .await?;
+            if owner.is_none() || key.is_none() {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
+            oauth_states::Entity::delete_many()
+                .filter(oauth_states::Column::UserId.eq(user.0))
+                .filter(oauth_states::Column::ExpiresAt.lte(created_at))
+                .exec(&transaction)
+                .await?;
+            let newest_first: Vec<String> = oauth_states::Entity::find()
+                .select_only()
+                .column(oauth_states::Column::State)
+                .filter(oauth_states::Column::UserId.eq(user.0))
+                .order_by_desc(oauth_states::Column::CreatedAt)
+                .order_by_desc(oauth_states::Column::State)
+                .into_tuple()
+                .all(&transaction)
+                .await?;
+            let kept = usize::try_from(cap.saturating_sub(1)).unwrap_or(usize::MAX);
+            let beyond: Vec<String> = newest_first.into_iter().skip(kept).collect();
+            if !beyond.is_empty() {
+                oauth_states::Entity::delete_many()
+                    .filter(oauth_states::Column::State.is_in(beyond))
+                    .exec(&transaction)
+                    .await?;
+            }
+            oauth_states::Entity::insert(row).exec_without_returning(&transaction).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// The link with this state, unless it has expired.
+    pub async fn link(&self, state_hash: &str, now: DateTime<Utc>) -> Result<Option<Link>, StoreError> {
+        let query =
+            oauth_states::Entity::find_by_id(state_hash).filter(oauth_states::Column::ExpiresAt.gt(Moment::from(now)));
+        Ok(self.run(query.one(&self.db)).await?.map(Link::from))
+    }
+
+    /// Binds the user's link to the browser that is about to go upstream. Whoever may bind has shown the key, so a
+    /// second binding (the same person in another browser) replaces the first.
+    pub async fn bind_link(
+        &self,
+        user: UserId,
+        state_hash: &str,
+        browser_hash: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let update = oauth_states::Entity::update_many()
+            .col_expr(oauth_states::Column::BrowserHash, Expr::value(browser_hash))
+            .filter(oauth_states::Column::State.eq(state_hash))
+            .filter(oauth_states::Column::UserId.eq(user.0))
+            .filter(oauth_states::Column::ExpiresAt.gt(Moment::from(now)));
+        Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
+    }
+
+    /// Uses up the link: of all callers that show its state and the browser that it is bound to, one gets it. A
+    /// caller with another browser gets nothing and leaves the link as it is.
+    pub async fn take_link(
+        &self,
+        state_hash: &str,
+        browser_hash: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Link>, StoreError> {
+        let delete = Query::delete()
+            .from_table(oauth_states::Entity)
+            .and_where(Expr::col(oauth_states::Column::State).eq(state_hash))
+            .and_where(Expr::col(oauth_states::Column::BrowserHash).eq(browser_hash))
+            .and_where(Expr::col(oauth_states::Column::ExpiresAt).gt(Moment::from(now)))
+            .returning_all()
+            .take();
+        self.run(async {
+            let row = self.db.query_one(&delete).await?;
+            row.map(|row| oauth_states::Model::from_query_result(&row, "").map(Link::from)).transpose()
+        })
+        .await
+    }
+
+    /// Removes everyone's expired links; says how many.
+    pub async fn sweep_links(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let delete = oauth_states::Entity::delete_many().filter(oauth_states::Column::ExpiresAt.lte(Moment::from(now)));
+        Ok(self.run(delete.exec(&self.db)).await?.rows_affected)
+    }
+}

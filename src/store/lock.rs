@@ -1,0 +1,120 @@
+//! One process per database and slot.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    path::Path,
+    time::Duration,
+};
+
+use sea_orm::sqlx::{self, Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::{sync::Mutex, time::timeout};
+
+use super::{ACQUIRE_TIMEOUT, DatabaseTarget, StoreError, create_private_file, postgres_options};
+
+/// First half of the keys of our advisory locks; advisory locks are per database, and these numbers keep ours apart
+/// from each other and, with luck, from those of other programs in the same database.
+const PROCESS_SPACE: i32 = 0x6f72_6770;
+pub(super) const MIGRATION_SPACE: i32 = 0x6f72_676d;
+
+/// Bounds every question that the lock asks the server.
+const ANSWER_TIMEOUT: Duration = ACQUIRE_TIMEOUT;
+
+/// Held by the one process that may use a slot of this database; released when dropped, and when the process dies.
+#[derive(Debug)]
+pub struct ProcessLock(Held);
+
+#[derive(Debug)]
+enum Held {
+    /// The kernel's lock on a file beside the database lasts as long as the file is open.
+    File(#[expect(dead_code, reason = "held open, never read")] File),
+    /// A session-level advisory lock lasts as long as this connection, which is never replaced by a new one.
+    Session { connection: Mutex<PgConnection>, slot: i32 },
+}
+
+impl ProcessLock {
+    /// Takes the lock; `None` when another process has it. On SQLite there is one for all slots, since one process
+    /// runs.
+    pub async fn try_acquire(target: &DatabaseTarget, slot: i32) -> Result<Option<ProcessLock>, StoreError> {
+        match target {
+            DatabaseTarget::Sqlite { path } => lock_beside(path).map(|file| file.map(Held::File).map(ProcessLock)),
+            DatabaseTarget::Postgres { url, .. } => {
+                let options = postgres_options(url)?;
+                answered(open_session(options, slot))
+                    .await
+                    .map(|held| held.map(|connection| Held::Session { connection: Mutex::new(connection), slot }))
+                    .map(|held| held.map(ProcessLock))
+            }
+        }
+    }
+
+    /// Whether it is still ours. `false` also when the server does not answer: its side of the connection may be
+    /// gone, and the lock with it.
+    pub async fn is_held(&self) -> bool {
+        match &self.0 {
+            Held::File(_) => true,
+            Held::Session { connection, slot } => {
+                answered(async { still_locked(&mut *connection.lock().await, *slot).await }).await.unwrap_or(false)
+            }
+        }
+    }
+
+    /// Gives the lock back and waits until the server knows, so that a successor can take it at once.
+    pub async fn release(self) -> Result<(), StoreError> {
+        match self.0 {
+            Held::File(_) => Ok(()),
+            Held::Session { connection, .. } => answered(connection.into_inner().close()).await,
+        }
+    }
+}
+
+async fn answered<T>(question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match timeout(ANSWER_TIMEOUT, question).await {
+        Ok(answer) => answer.map_err(StoreError::from),
+        Err(_) => Err(StoreError::timed_out(ANSWER_TIMEOUT)),
+    }
+}
+
+async fn open_session(options: PgConnectOptions, slot: i32) -> Result<Option<PgConnection>, sqlx::Error> {
+    let mut connection = PgConnection::connect_with(&options).await?;
+    // When our machine vanishes, the server is to notice within a minute or so, not after the two hours that are
+    // the kernel's default, because until then nobody else can have the lock.
+    for setting in ["tcp_keepalives_idle = 20", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3"] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET {setting}"))).execute(&mut connection).await?;
+    }
+    let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)")
+        .bind(PROCESS_SPACE)
+        .bind(slot)
+        .fetch_one(&mut connection)
+        .await?;
+    if taken {
+        return Ok(Some(connection));
+    }
+    connection.close().await?;
+    Ok(None)
+}
+
+async fn still_locked(connection: &mut PgConnection, slot: i32) -> Result<bool, sqlx::Error> {
+    // pg_locks shows the two halves as unsigned numbers (oid); both of ours are positive unless the slot is not.
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() \
+         AND classid::bigint = $1 AND objid::bigint = $2 AND objsubid = 2)",
+    )
+    .bind(i64::from(PROCESS_SPACE))
+    .bind(i64::from(slot.cast_unsigned()))
+    .fetch_one(connection)
+    .await
+}
+
+fn lock_beside(database: &Path) -> Result<Option<File>, StoreError> {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".lock");
+    let path = Path::new(&path);
+    let cannot = |error| StoreError::target(format!("{} cannot be used: {error}", path.display()));
+    create_private_file(path).map_err(cannot)?;
+    let file = OpenOptions::new().write(true).open(path).map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(cannot(error)),
+    }
+}

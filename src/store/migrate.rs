@@ -1,0 +1,54 @@
+//! Bringing the database's shape up to date, by one process at a time.
+//!
+//! All steps of a run share one transaction: a run that fails or is killed leaves the database as it was, on both
+//! databases. The lock lives in the same transaction, so it ends with it, whatever happens.
+
+use migration::{MigrationStatus, Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+
+use super::{Store, StoreError, lock};
+
+/// How long a run waits for another process's run, and for tables that are in use.
+const LOCK_TIMEOUT: &str = "60s";
+
+impl Store {
+    /// Applies all migrations that are missing. Processes that start at once take turns and all succeed.
+    pub async fn migrate_up(&self) -> Result<(), StoreError> {
+        let transaction = self.begin_migration().await?;
+        Migrator::up(&transaction, None).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Takes back the last `steps` migrations, with the data in what they made.
+    pub async fn migrate_down(&self, steps: u32) -> Result<(), StoreError> {
+        let transaction = self.begin_migration().await?;
+        Migrator::down(&transaction, Some(steps)).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Every migration, oldest first, and whether it is applied. Changes nothing, not even in an empty database.
+    pub async fn migration_status(&self) -> Result<Vec<(String, bool)>, StoreError> {
+        let migrations = self.run(Migrator::get_migration_with_status_read_only(&self.db)).await?;
+        Ok(migrations
+            .iter()
+            .map(|migration| (migration.name().to_owned(), migration.status() == MigrationStatus::Applied))
+            .collect())
+    }
+
+    /// Not bounded in time like other calls: a migration takes as long as it takes.
+    async fn begin_migration(&self) -> Result<DatabaseTransaction, DbErr> {
+        // On SQLite this is the lock already.
+        let transaction = self.begin().await?;
+        if transaction.get_database_backend() == DbBackend::Postgres {
+            transaction.execute_unprepared(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")).await?;
+            transaction
+                .execute_raw(Statement::from_sql_and_values(
+                    DbBackend::Postgres,
+                    "SELECT pg_advisory_xact_lock($1, 0)",
+                    [lock::MIGRATION_SPACE.into()],
+                ))
+                .await?;
+        }
+        Ok(transaction)
+    }
+}

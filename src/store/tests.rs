@@ -1,0 +1,8 @@
+//! Every story runs on SQLite, and on PostgreSQL too when `TEST_DATABASE_URL` names a server and a database to start
+//! from; each makes its own database and removes it.
+
+mod allowance;
+mod connections;
+mod harness;
+mod people;
+mod server;

@@ -1,0 +1,159 @@
+//! A fresh database for each story, and words to speak about it.
+
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::PathBuf,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
+use sea_orm::sqlx::{self, Connection as _, PgConnection};
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use super::super::{Connection, DatabaseTarget, NewKey, NewLink, SealedGrant, SealedTokens, Store};
+use crate::domain::{AccountId, KeyId, Sealed, UserId};
+
+/// Runs the story on every database there is, each time on a fresh one with all migrations.
+pub(super) async fn on_each(story: impl AsyncFn(Base)) {
+    on_each_empty(async |base| {
+        base.store.migrate_up().await.unwrap();
+        story(base).await;
+    })
+    .await;
+}
+
+/// The same, without migrations.
+pub(super) async fn on_each_empty(story: impl AsyncFn(Base)) {
+    let directory = tempfile::tempdir().unwrap();
+    story(Base::at(DatabaseTarget::Sqlite { path: directory.path().join("gateway.db") }).await).await;
+    on_postgres(story).await;
+}
+
+/// Runs the story on PostgreSQL only, if there is one.
+pub(super) async fn on_postgres(story: impl AsyncFn(Base)) {
+    let Some(server) = postgres_server() else { return };
+    let name = format!("store_test_{}", Uuid::new_v4().simple());
+    administer(&server, &format!("CREATE DATABASE {name}")).await;
+    let mut url = url::Url::parse(&server).unwrap();
+    url.set_path(&name);
+    let target = DatabaseTarget::Postgres { url: url.to_string().into(), max_connections: 8 };
+    let outcome = AssertUnwindSafe(async { story(Base::at(target).await).await }).catch_unwind().await;
+    administer(&server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests find their server here; no part of the gateway reads it")]
+fn postgres_server() -> Option<String> {
+    std::env::var("TEST_DATABASE_URL").ok()
+}
+
+pub(super) async fn administer(server: &str, statement: &str) {
+    let mut connection = PgConnection::connect(server).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap();
+}
+
+/// A database and a first pool on it.
+pub(super) struct Base {
+    pub(super) target: DatabaseTarget,
+    pub(super) store: Store,
+}
+
+impl Base {
+    async fn at(target: DatabaseTarget) -> Base {
+        let store = Store::connect(&target).await.unwrap();
+        Base { target, store }
+    }
+
+    /// Another pool on the same database, as another process would have it.
+    pub(super) async fn other_process(&self) -> Store {
+        Store::connect(&self.target).await.unwrap()
+    }
+
+    /// Several pools, for races.
+    pub(super) async fn processes(&self, count: usize) -> Vec<Store> {
+        let mut stores = Vec::new();
+        for _ in 0..count {
+            stores.push(self.other_process().await);
+        }
+        stores
+    }
+
+    /// The PostgreSQL URL.
+    pub(super) fn url(&self) -> String {
+        match &self.target {
+            DatabaseTarget::Postgres { url, .. } => url.expose_secret().to_owned(),
+            DatabaseTarget::Sqlite { .. } => panic!("this story is about PostgreSQL"),
+        }
+    }
+
+    /// The SQLite file.
+    pub(super) fn file(&self) -> Option<PathBuf> {
+        match &self.target {
+            DatabaseTarget::Sqlite { path } => Some(path.clone()),
+            DatabaseTarget::Postgres { .. } => None,
+        }
+    }
+
+    /// A registered user with one key.
+    pub(super) async fn user(&self, name: &str) -> (UserId, KeyId) {
+        let (user, key) = (UserId(Uuid::new_v4()), KeyId(Uuid::new_v4()));
+        let new_key = NewKey {
+            id: key,
+            hash: format!("hash of {name}"),
+            prefix: format!("ownerrez_sk_{name}"),
+            name: Some(name.to_owned()),
+        };
+        self.store.register_user(user, new_key, at(0)).await.unwrap();
+        (user, key)
+    }
+
+    /// A registered user with a working connection.
+    pub(super) async fn connected_user(&self, name: &str) -> (UserId, Connection) {
+        let (user, _) = self.user(name).await;
+        assert!(self.store.save_connection(user, grant(name), at(0)).await.unwrap());
+        (user, self.connection(user).await)
+    }
+
+    pub(super) async fn connection(&self, user: UserId) -> Connection {
+        self.store.connection(user).await.unwrap().expect("a connection")
+    }
+}
+
+/// So many seconds after the stories begin.
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_secs(1_790_000_000).unwrap() + TimeDelta::seconds(seconds)
+}
+
+pub(super) fn link(state: &str, key: KeyId, created: i64) -> NewLink {
+    NewLink { state_hash: state.to_owned(), key, created_at: at(created), expires_at: at(created + 600) }
+}
+
+/// Lives for 1000 s, to be renewed after 900.
+pub(super) fn grant(name: &str) -> SealedGrant {
+    SealedGrant {
+        access: Sealed(format!("access of {name}")),
+        refresh: Some(Sealed(format!("refresh of {name}"))),
+        account: Some(AccountId(5_000_000_000)),
+        obtained_at: at(0),
+        expires_at: Some(at(1000)),
+        renew_at: Some(at(900)),
+    }
+}
+
+pub(super) fn tokens(name: &str, obtained: i64) -> SealedTokens {
+    SealedTokens {
+        access: Sealed(format!("access of {name}")),
+        refresh: Some(Sealed(format!("refresh of {name}"))),
+        obtained_at: at(obtained),
+        expires_at: Some(at(obtained + 1000)),
+        renew_at: Some(at(obtained + 900)),
+    }
+}
+
+/// How many of the answers are yes.
+pub(super) fn yes(answers: Vec<Result<bool, super::super::StoreError>>) -> usize {
+    answers.into_iter().filter(|answer| *answer.as_ref().unwrap()).count()
+}
