@@ -24,7 +24,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, take_lock};
+pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
 pub use error::{CallError, ConnectError};
 pub use supervisor::SupervisorStats;
 
@@ -201,7 +201,6 @@ impl Sessions {
     where
         M: Message<Result = ()> + Send + 'static,
         UserSession: Handler<M>,
-        <UserSession as Actor>::Context: actix::dev::ToEnvelope<UserSession, M>,
     {
         for _ in 0..2 {
             let session =

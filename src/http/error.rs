@@ -184,18 +184,20 @@ impl ApiError {
         }
     }
 
-    /// The cause of a 5xx, once, where it leaves the house.
-    fn log(&self, shown: &Shown) {
+    /// The same, for whoever puts it on the wire: the cause of a 5xx is logged once, where it leaves the house.
+    pub(crate) fn shown_and_logged(&self) -> Shown {
+        let shown = self.shown();
         if shown.status == StatusCode::INTERNAL_SERVER_ERROR {
             log::error!("{}: {self}", shown.code);
         } else if shown.status.is_server_error() {
             log::warn!("{}: {self}", shown.code);
         }
+        shown
     }
 }
 
 fn store(error: &StoreError) -> Shown {
-    if error.is_unavailable() { database_unavailable() } else { internal() }
+    if matches!(error, StoreError::Unavailable(_)) { database_unavailable() } else { internal() }
 }
 
 fn allowance(refusal: Refusal) -> Shown {
@@ -311,8 +313,7 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let shown = self.shown();
-        self.log(&shown);
+        let shown = self.shown_and_logged();
         let mut response = HttpResponse::build(shown.status);
         if let Some(wait) = shown.retry_after {
             response.insert_header((header::RETRY_AFTER, wait.num_seconds().max(1).to_string()));

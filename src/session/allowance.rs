@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::budget::{Account, Action, Budget, BudgetStats, Event, PERIOD, Refusal, Ticket};
 use crate::{
     domain::SharedClock,
-    store::{ClosedBlock, ProcessLock, Store, StoreError},
+    store::{ClosedBlock, DatabaseTarget, ProcessLock, Store, StoreError},
 };
 
 /// A process that lost its lock notices within [`LOCK_CHECK`] and may have spent permits of its open blocks until then.
@@ -29,8 +29,10 @@ const LOCK_RETRY: TimeDelta = TimeDelta::seconds(1);
 const SHARED_SLOTS: i32 = 64;
 
 /// How much this process may spend, and by what right.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AllowanceSettings {
+    /// Where the lock is kept.
+    pub database: DatabaseTarget,
     /// Requests in five minutes.
     pub limit: u32,
     /// False: this process spends all, so there may be only one on the database. True: the operator gave each process
@@ -75,13 +77,13 @@ impl Drop for Permit {
 }
 
 impl Allowance {
-    /// Starts the actor on `arbiter`. With a `lock` it may spend at once, without one it waits on standby.
+    /// Starts the actor on `arbiter`. With a `share` it may spend at once, without one it waits on standby.
     pub fn start(
         arbiter: &ArbiterHandle,
         settings: AllowanceSettings,
         store: Store,
         clock: SharedClock,
-        lock: Option<ProcessLock>,
+        share: Option<Share>,
     ) -> Self {
         let actor = UpstreamBudget::start_in_arbiter(arbiter, move |_| UpstreamBudget {
             budget: Budget::new(settings.limit, clock.now()),
@@ -92,7 +94,7 @@ impl Allowance {
             callers: HashMap::new(),
             blocks: Blocks::default(),
             tenure: None,
-            found_lock: lock,
+            found: share,
             timer: None,
         });
         Self { actor }
@@ -130,12 +132,19 @@ pub struct AllowanceStats {
     pub active: bool,
 }
 
+/// A slot of the allowance, and the lock by which this process holds it.
+#[derive(Debug)]
+pub struct Share {
+    slot: i32,
+    lock: ProcessLock,
+}
+
 /// Finds the lock for a share. `Ok(None)`: other processes hold all that there are.
-pub async fn take_lock(store: &Store, shared: bool) -> Result<Option<ProcessLock>, StoreError> {
+pub async fn take_lock(database: &DatabaseTarget, shared: bool) -> Result<Option<Share>, StoreError> {
     let slots = if shared { SHARED_SLOTS } else { 1 };
     for slot in 0..slots {
-        if let Some(lock) = store.try_lock(slot).await? {
-            return Ok(Some(lock));
+        if let Some(lock) = ProcessLock::try_acquire(database, slot).await? {
+            return Ok(Some(Share { slot, lock }));
         }
     }
     Ok(None)
@@ -160,7 +169,7 @@ impl Message for Settle {
 struct Observe;
 
 impl Message for Observe {
-    type Result = MessageResult<Observe>;
+    type Result = AllowanceStats;
 }
 
 struct Close;
@@ -179,7 +188,7 @@ struct UpstreamBudget {
     callers: HashMap<Ticket, oneshot::Sender<Result<Permit, Refusal>>>,
     blocks: Blocks,
     tenure: Option<Tenure>,
-    found_lock: Option<ProcessLock>,
+    found: Option<Share>,
     timer: Option<(DateTime<Utc>, SpawnHandle)>,
 }
 
@@ -325,17 +334,16 @@ impl UpstreamBudget {
 
     /// Takes the lock and what the last holder left, or tries again in a second.
     fn seek_tenure(&mut self, ctx: &mut Context<Self>) {
-        let found = self.found_lock.take();
-        let (store, clock, shared) = (self.store.clone(), self.clock.clone(), self.settings.shared);
+        let found = self.found.take();
+        let (store, clock, settings) = (self.store.clone(), self.clock.clone(), self.settings.clone());
         let seek = async move {
-            let lock = match found {
-                Some(lock) => lock,
-                None => match take_lock(&store, shared).await? {
-                    Some(lock) => lock,
+            let Share { slot, lock } = match found {
+                Some(share) => share,
+                None => match take_lock(&settings.database, settings.shared).await? {
+                    Some(share) => share,
                     None => return Ok(None),
                 },
             };
-            let slot = lock.slot();
             let epoch = store.claim_slot(slot).await?;
             let now = clock.now();
             let left = store.blocks(slot).await?;
@@ -350,7 +358,7 @@ impl UpstreamBudget {
                 .iter()
                 .map(|block| match block.closed_at {
                     // A clock that was set back must not keep slots occupied for longer than a period.
-                    Some(closed_at) => (block.used, closed_at.min(now + TAKEOVER_GRACE)),
+                    Some(closed_at) => (block.used.unwrap_or(block.permits), closed_at.min(now + TAKEOVER_GRACE)),
                     None => (block.permits, now + TAKEOVER_GRACE),
                 })
                 .collect();

@@ -16,7 +16,7 @@ use crate::{
 /// Records per kind and round. What is left over is due in the next round.
 const BATCH: u64 = 20;
 /// After this many attempts (about three days) a revocation is given up: the token has an end of its own.
-const REVOCATION_ATTEMPTS: i32 = 16;
+const REVOCATION_ATTEMPTS: u32 = 16;
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
 
 /// There is something to do before the next regular round.
@@ -120,7 +120,7 @@ impl Round {
         Ok(())
     }
 
-    async fn revoke(&self, revocation: PendingRevocation) -> Result<(), StoreError> {
+    async fn revoke(&self, revocation: PendingRevocation) -> Result<bool, StoreError> {
         let store = &self.deps.store;
         let PendingRevocation { id, user, access, attempts } = revocation;
         let token = match self.deps.ring.open(SealedFor::AccessToken(user), &access) {
@@ -155,7 +155,7 @@ impl Round {
             }
             Err(error) => {
                 log::warn!("a disconnected token of user {user} was not revoked at OwnerRez yet: {error}");
-                let pause = (TimeDelta::minutes(1) * (1 << attempts.clamp(0, 10))).min(LONGEST_PAUSE);
+                let pause = (TimeDelta::minutes(1) * (1 << attempts.min(10))).min(LONGEST_PAUSE);
                 store.postpone_revocation(id, attempts + 1, self.deps.clock.now() + pause).await
             }
         }

@@ -143,7 +143,7 @@ impl TokenKeeper {
         let saved = self
             .deps
             .store
-            .save_connection(self.user, SealedGrant { account: grant.account, tokens: sealed.clone() }, self.now())
+            .save_connection(self.user, sealed_grant(&sealed, grant.account), self.now())
             .await;
         match saved {
             Ok(true) => {
@@ -178,6 +178,7 @@ impl TokenKeeper {
     /// Refreshes tokens whose time for renewal has come, long before a call would have to.
     pub(super) async fn renew(&self) -> Result<(), CallError> {
         let deadline = self.now() + self.deps.settings.call_deadline;
+        self.save_unsaved().await?;
         let held = match self.load_fresh().await {
             Ok(held) => held,
             Err(CallError::NotConnected | CallError::NeedsReconnect) => return Ok(()),
@@ -490,6 +491,11 @@ impl TokenKeeper {
             log::error!("a grant of user {} could neither be stored nor revoked: {error}", self.user);
         }
     }
+}
+
+fn sealed_grant(tokens: &SealedTokens, account: Option<AccountId>) -> SealedGrant {
+    let SealedTokens { access, refresh, obtained_at, expires_at, renew_at } = tokens.clone();
+    SealedGrant { access, refresh, account, obtained_at, expires_at, renew_at }
 }
 
 /// Keeps the only copy of new tokens safe while they are being written.

@@ -1,0 +1,321 @@
+//! Connecting an OwnerRez account: the link, its page, the way back, and what can be asked afterwards.
+//!
+//! A link that someone forwards attaches nothing: its page asks for the API key that will get access. Only then is the
+//! browser given a cookie and sent to OwnerRez, and only that browser may come back (RFC 9700 section 4.7).
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    cookie::{Cookie, SameSite, time::Duration},
+    http::{StatusCode, header},
+    web,
+};
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{HttpState, error::ApiError, key_check::Caller, pages};
+use crate::{
+    crypto,
+    domain::{KeyId, Method, UpstreamRequest, UserId},
+    store::{Link, NewLink, StoredKey},
+};
+
+/// The page that a connect link opens.
+pub(crate) const LINK_PATH: &str = "/api/connect/ownerrez/authorize";
+/// Where OwnerRez sends the browser back to.
+pub(crate) const CALLBACK_PATH: &str = "/api/connect/ownerrez/callback";
+
+/// A connect link, ready to be opened in a browser.
+pub(crate) struct OpenLink {
+    pub(crate) url: String,
+    pub(crate) state: SecretString,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// Makes a link for a key of the user. The newest few stay good; their states are stored hashed.
+pub(crate) async fn open_link(state: &HttpState, user: UserId, key: KeyId) -> Result<OpenLink, ApiError> {
+    if state.settings.client_id.is_none() {
+        return Err(ApiError::NotConfigured);
+    }
+    let secret = crypto::random_token()?;
+    let now = state.clock.now();
+    let expires_at = now + state.settings.link_life;
+    let link =
+        NewLink { state_hash: crypto::digest_hex(secret.expose_secret()), key, created_at: now, expires_at };
+    if !state.store.open_link(user, link, state.settings.open_links).await? {
+        // The key vanished between its check and now.
+        return Err(ApiError::BadKey);
+    }
+    let url = format!("{}?state={}", state.settings.url(LINK_PATH), secret.expose_secret());
+    Ok(OpenLink { url, state: secret, expires_at })
+}
+
+/// `GET /api/connect/ownerrez/start`
+pub(crate) async fn start(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    let existing = state.store.connection(caller.user).await?;
+    if existing.is_some_and(|connection| connection.rejected_at.is_none()) {
+        return Err(ApiError::AlreadyConnected);
+    }
+    let link = open_link(&state, caller.user, caller.key).await?;
+    Ok(no_store().json(json!({
+        "authorization_url": link.url,
+        "state": link.state.expose_secret(),
+        "expires_at": link.expires_at,
+        "message": "Open authorization_url in a browser within 10 minutes. It asks for this API key, then sends you \
+                    to OwnerRez to approve the access.",
+    })))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct LinkQuery {
+    #[serde(default)]
+    state: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct LinkForm {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    api_key: SecretString,
+}
+
+/// `GET` on the link: which key will get access, and a field for that key.
+pub(crate) async fn show_link(
+    state: web::Data<HttpState>,
+    request: HttpRequest,
+    query: web::Query<LinkQuery>,
+) -> HttpResponse {
+    match find_link(&state, &query.state).await {
+        Ok(Some((_, key))) => form_page(&state, &request, &query.state, &key, None),
+        Ok(None) => pages::notice(StatusCode::GONE, pages::LINK_GONE),
+        Err(error) => pages::error(&error),
+    }
+}
+
+/// `POST` of that form: the right key binds this browser and goes on to OwnerRez.
+pub(crate) async fn submit_link(
+    state: web::Data<HttpState>,
+    request: HttpRequest,
+    form: web::Form<LinkForm>,
+) -> HttpResponse {
+    let link = match find_link(&state, &form.state).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return pages::notice(StatusCode::GONE, pages::LINK_GONE),
+        Err(error) => return pages::error(&error),
+    };
+    let (link, key) = link;
+    let csrf_cookie = request.cookie(&cookie_name(&state, CSRF_COOKIE));
+    let genuine = csrf_cookie
+        .as_ref()
+        .is_some_and(|cookie| state.signer.verify(&["connect", &form.state, cookie.value()], &form.csrf));
+    if !genuine {
+        return form_page(&state, &request, &form.state, &key, Some((StatusCode::FORBIDDEN, pages::FORM_STALE)));
+    }
+    match state.keys.check(form.api_key.expose_secret().trim()).await {
+        Ok(caller) if caller.key == link.key && caller.user == link.user => {}
+        // A valid key of somebody else is told nothing that an invented one is not.
+        Ok(_) | Err(ApiError::BadKey) => {
+            let wrong = (StatusCode::FORBIDDEN, pages::KEY_WRONG);
+            return form_page(&state, &request, &form.state, &key, Some(wrong));
+        }
+        Err(error) => return pages::error(&error),
+    }
+    match bind_browser(&state, &link, &form.state).await {
+        Ok(Some(response)) => response,
+        Ok(None) => pages::notice(StatusCode::GONE, pages::LINK_GONE),
+        Err(error) => pages::error(&error),
+    }
+}
+
+async fn bind_browser(state: &HttpState, link: &Link, secret: &str) -> Result<Option<HttpResponse>, ApiError> {
+    let Some(client_id) = &state.settings.client_id else {
+        return Err(ApiError::NotConfigured);
+    };
+    let browser = crypto::random_token()?;
+    let hash = crypto::digest_hex(browser.expose_secret());
+    let bound =
+        state.store.bind_link(link.user, &crypto::digest_hex(secret), &hash, state.clock.now()).await?;
+    if !bound {
+        return Ok(None);
+    }
+    let mut url = state.settings.app_url.clone();
+    url.set_path("/oauth/authorize");
+    url.query_pairs_mut()
+        .append_pair("response_type", "code")
+        .append_pair("client_id", client_id)
+        .append_pair("redirect_uri", state.settings.redirect_uri.as_str())
+        .append_pair("state", secret);
+    Ok(Some(
+        pages::hardened(StatusCode::SEE_OTHER, Some(&state.settings.app_url))
+            .insert_header((header::LOCATION, url.as_str()))
+            .cookie(cookie(state, BROWSER_COOKIE, browser.expose_secret().to_owned()))
+            .finish(),
+    ))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct CallbackQuery {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    code: SecretString,
+    error: Option<String>,
+}
+
+/// `GET /api/connect/ownerrez/callback`: OwnerRez sends the browser here with a code or an error.
+pub(crate) async fn callback(
+    state: web::Data<HttpState>,
+    request: HttpRequest,
+    query: web::Query<CallbackQuery>,
+) -> HttpResponse {
+    let mut response = match come_back(&state, &request, query.into_inner()).await {
+        Ok(response) => response,
+        Err(error) => pages::error(&error),
+    };
+    let mut gone = cookie(&state, BROWSER_COOKIE, String::new());
+    gone.make_removal();
+    // A cookie of ours always fits into a header.
+    let _ = response.add_cookie(&gone);
+    response
+}
+
+async fn come_back(
+    state: &HttpState,
+    request: &HttpRequest,
+    query: CallbackQuery,
+) -> Result<HttpResponse, ApiError> {
+    let Some(browser) = request.cookie(&cookie_name(state, BROWSER_COOKIE)) else {
+        return Ok(pages::notice(StatusCode::FORBIDDEN, pages::OTHER_BROWSER));
+    };
+    let (state_hash, browser_hash) = (crypto::digest_hex(&query.state), crypto::digest_hex(browser.value()));
+    let Some(link) = state.store.take_link(&state_hash, &browser_hash, state.clock.now()).await? else {
+        return Ok(pages::notice(StatusCode::FORBIDDEN, pages::OTHER_BROWSER));
+    };
+    if query.error.is_some() || query.code.expose_secret().is_empty() {
+        // Its text is a stranger's and is not repeated.
+        return Ok(pages::notice(StatusCode::OK, pages::DENIED));
+    }
+    let Some(key) = state.store.key(link.user, link.key).await? else {
+        return Ok(pages::notice(StatusCode::GONE, pages::LINK_GONE));
+    };
+    let account = state.sessions.connect(link.user, query.code).await?;
+    log::info!("user {} connected an OwnerRez account, key {}", link.user, key.prefix);
+    Ok(pages::connected(account, &key, &state.settings.url("/mcp")))
+}
+
+/// `GET /api/connect/ownerrez/status`
+pub(crate) async fn status(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    let connection = state.store.connection(caller.user).await?;
+    let answer = match &connection {
+        None => json!({
+            "connected": false, "needs_reconnect": false,
+            "ownerrez_user_id": null, "connected_at": null, "expires_at": null,
+        }),
+        Some(connection) => json!({
+            "connected": connection.rejected_at.is_none(),
+            "needs_reconnect": connection.rejected_at.is_some(),
+            "ownerrez_user_id": connection.account.map(|account| account.0),
+            "connected_at": connection.connected_at,
+            "expires_at": connection.expires_at,
+        }),
+    };
+    Ok(no_store().json(answer))
+}
+
+/// `GET /api/connect/ownerrez/test`: one request to OwnerRez with the user's own tokens.
+pub(crate) async fn test(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    let request = UpstreamRequest {
+        operation: "get_current_user".into(),
+        method: Method::Get,
+        path_and_query: "/v2/users/me".to_owned(),
+        body: None,
+    };
+    let user = state.sessions.call(caller.user, request, &CancellationToken::new()).await?;
+    Ok(no_store().json(json!({
+        "success": true,
+        "message": "The connection to OwnerRez works.",
+        "user": user,
+    })))
+}
+
+/// `DELETE /api/connect/ownerrez`
+pub(crate) async fn disconnect(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    let ended = state.sessions.disconnect(caller.user).await?;
+    let message = if ended {
+        "Disconnected. The gateway forgot the account's tokens and revokes them at OwnerRez."
+    } else {
+        "No OwnerRez account was connected."
+    };
+    Ok(no_store().json(json!({"success": true, "disconnected": ended, "message": message})))
+}
+
+fn no_store() -> actix_web::HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response
+}
+
+async fn find_link(state: &HttpState, secret: &str) -> Result<Option<(Link, StoredKey)>, ApiError> {
+    let now = state.clock.now();
+    let Some(link) = state.store.link(&crypto::digest_hex(secret), now).await? else {
+        return Ok(None);
+    };
+    Ok(state.store.key(link.user, link.key).await?.map(|key| (link, key)))
+}
+
+fn form_page(
+    state: &HttpState,
+    request: &HttpRequest,
+    secret: &str,
+    key: &StoredKey,
+    problem: Option<(StatusCode, &'static str)>,
+) -> HttpResponse {
+    let known = request.cookie(&cookie_name(state, CSRF_COOKIE)).map(|cookie| cookie.value().to_owned());
+    let csrf = match known.map_or_else(|| crypto::random_token().map(|token| token.expose_secret().to_owned()), Ok) {
+        Ok(csrf) => csrf,
+        Err(error) => return pages::error(&error.into()),
+    };
+    let signed = state.signer.sign(&["connect", secret, &csrf]);
+    let mut response = pages::connect_form(&pages::ConnectForm {
+        action: LINK_PATH,
+        state: secret,
+        csrf: &signed,
+        key,
+        app_url: &state.settings.app_url,
+        problem,
+    });
+    // A cookie of ours always fits into a header.
+    let _ = response.add_cookie(&cookie(state, CSRF_COOKIE, csrf));
+    response
+}
+
+const CSRF_COOKIE: &str = "ownerrez_csrf";
+const BROWSER_COOKIE: &str = "ownerrez_connect";
+
+/// `__Host-` (RFC 6265bis section 4.1.3.2) where TLS allows it; browsers refuse that prefix on plain http.
+fn cookie_name(state: &HttpState, name: &str) -> String {
+    if state.settings.secure() { format!("__Host-{name}") } else { name.to_owned() }
+}
+
+fn cookie(state: &HttpState, name: &str, value: String) -> Cookie<'static> {
+    let life = state.settings.link_life.num_seconds();
+    Cookie::build(cookie_name(state, name), value)
+        .path("/")
+        .http_only(true)
+        .secure(state.settings.secure())
+        // Lax, not Strict: the way back from OwnerRez is a navigation that another site started.
+        .same_site(SameSite::Lax)
+        .max_age(Duration::seconds(life))
+        .finish()
+}
+
+/// The origin of a URL, for a Content-Security-Policy.
+pub(crate) fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}

@@ -1,0 +1,155 @@
+//! The few pages that people see in a browser. Small, without script, readable on a phone; their words stand here.
+
+use actix_web::{
+    HttpResponse, HttpResponseBuilder,
+    http::{StatusCode, header},
+};
+use maud::{DOCTYPE, Markup, html};
+use url::Url;
+
+use super::{
+    connect::origin,
+    error::{ApiError, Shown},
+};
+use crate::{domain::AccountId, store::StoredKey};
+
+/// Headline and text of a page that only tells something.
+pub(crate) struct Notice {
+    title: &'static str,
+    text: &'static str,
+}
+
+pub(crate) const LINK_GONE: Notice = Notice {
+    title: "This link is no longer good",
+    text: "Connect links work once and for 10 minutes. Ask the gateway for a new one \
+           (GET /api/connect/ownerrez/start with your API key, or ask your assistant to connect OwnerRez).",
+};
+
+pub(crate) const OTHER_BROWSER: Notice = Notice {
+    title: "Nothing was connected",
+    text: "This answer from OwnerRez does not belong to a connection that was started in this browser within the last \
+           10 minutes. Open your connect link again in this browser and finish there.",
+};
+
+pub(crate) const DENIED: Notice = Notice {
+    title: "Nothing was connected",
+    text: "OwnerRez did not grant the access. If that was a mistake, ask the gateway for a new connect link and \
+           approve the access there.",
+};
+
+pub(crate) const FORM_STALE: &str = "The form had become stale, or cookies are switched off. Please enter the key again.";
+pub(crate) const KEY_WRONG: &str = "That is not the API key whose beginning is shown below. Nothing was connected.";
+
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:2rem auto;padding:0 1rem;\
+color:#1a1a1a;background:#fff}h1{font-size:1.4rem}code{background:#eee;padding:.1rem .3rem;overflow-wrap:anywhere}\
+label{display:block;font-weight:600;margin:1rem 0 .3rem}input{font:inherit;width:100%;box-sizing:border-box;\
+padding:.6rem;border:1px solid #555;border-radius:.3rem}button{font:inherit;margin-top:1rem;padding:.6rem 1.2rem;\
+border:0;border-radius:.3rem;background:#0b5394;color:#fff}.problem{border-left:.3rem solid #b00020;padding:.2rem .8rem}";
+
+/// SHA-256 of [`STYLE`], which lets the policy allow this style and no other.
+const STYLE_HASH: &str = "'sha256-Y8eQyuMRlshTcN3umP1bj+s1s/eUlScFfB5Qso48Bvw='";
+
+/// A response with every header that keeps a page from being framed, scripted or leaking its address. A form may lead
+/// to us and on to `form_target`: browsers apply `form-action` to redirects as well.
+pub(crate) fn hardened(status: StatusCode, form_target: Option<&Url>) -> HttpResponseBuilder {
+    let forms = form_target.map_or("'none'".to_owned(), |target| format!("'self' {}", origin(target)));
+    let policy = format!(
+        "default-src 'none'; style-src {STYLE_HASH}; form-action {forms}; frame-ancestors 'none'; base-uri 'none'"
+    );
+    let mut response = HttpResponse::build(status);
+    response
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header((header::X_FRAME_OPTIONS, "DENY"))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .insert_header((header::CACHE_CONTROL, "no-store"));
+    response
+}
+
+fn page(status: StatusCode, form_target: Option<&Url>, title: &str, body: &Markup) -> HttpResponse {
+    let html = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " · OwnerRez gateway" }
+                style { (maud::PreEscaped(STYLE)) }
+            }
+            body { main { h1 { (title) } (body) } }
+        }
+    };
+    hardened(status, form_target).content_type("text/html; charset=utf-8").body(html.into_string())
+}
+
+/// A page that only tells something.
+pub(crate) fn notice(status: StatusCode, notice: Notice) -> HttpResponse {
+    page(status, None, notice.title, &html! { p { (notice.text) } })
+}
+
+/// An error as a page: the same words as in the JSON of the other endpoints.
+pub(crate) fn error(error: &ApiError) -> HttpResponse {
+    let Shown { status, message, hint, .. } = error.shown_and_logged();
+    page(status, None, "That did not work", &html! { p { (message) } p { (hint) } })
+}
+
+/// What the connect page shows and sends.
+pub(crate) struct ConnectForm<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) csrf: &'a str,
+    pub(crate) key: &'a StoredKey,
+    pub(crate) app_url: &'a Url,
+    pub(crate) problem: Option<(StatusCode, &'static str)>,
+}
+
+/// The page of a connect link.
+pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
+    let status = form.problem.map_or(StatusCode::OK, |(status, _)| status);
+    let body = html! {
+        @if let Some((_, problem)) = form.problem { p.problem role="alert" { (problem) } }
+        p { "Whoever holds this API key will be able to read and change the OwnerRez account that you approve next:" }
+        p {
+            code { (form.key.prefix) "…" }
+            @if let Some(name) = &form.key.name { " (" (name) ")" }
+        }
+        p { "Go on only if this is your own key. To show that it is, enter the whole key." }
+        form method="post" action=(form.action) {
+            input type="hidden" name="state" value=(form.state);
+            input type="hidden" name="csrf" value=(form.csrf);
+            label for="api_key" { "API key" }
+            input #api_key name="api_key" type="password" required autocomplete="off" spellcheck="false" autofocus;
+            button type="submit" { "Continue to OwnerRez" }
+        }
+    };
+    page(status, Some(form.app_url), "Connect OwnerRez", &body)
+}
+
+/// The end of a successful connection.
+pub(crate) fn connected(account: Option<AccountId>, key: &StoredKey, mcp_url: &str) -> HttpResponse {
+    let body = html! {
+        p {
+            "The OwnerRez account"
+            @if let Some(account) = account { " number " strong { (account) } }
+            " is now connected to the key " code { (key.prefix) "…" }
+            @if let Some(name) = &key.name { " (" (name) ")" }
+            "."
+        }
+        p { "Next: point your MCP client at " code { (mcp_url) } " with that key as bearer token. You can close this page." }
+    };
+    page(StatusCode::OK, None, "OwnerRez is connected", &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use ring::digest;
+
+    use super::*;
+
+    #[test]
+    fn the_policy_allows_the_style_that_the_pages_have() {
+        let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
+        assert_eq!(STYLE_HASH, format!("'sha256-{hash}'"));
+    }
+}

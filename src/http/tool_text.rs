@@ -1,0 +1,149 @@
+//! Errors in words for a model: what happened, whose turn it is, and the next step.
+
+use chrono::TimeDelta;
+
+use super::{HttpState, connect, key_check::Caller};
+use crate::{
+    catalog::Operation,
+    session::{CallError, budget::Refusal},
+    store::StoreError,
+    upstream::{Refused, RefusedKind, TokenError},
+};
+
+/// The text of an `isError` result.
+pub(crate) async fn explain(state: &HttpState, caller: &Caller, operation: &Operation, error: &CallError) -> String {
+    match error {
+        CallError::NotConnected => {
+            let link = link(state, caller).await;
+            format!("No OwnerRez account is connected to this user yet, so nothing was sent. {link}")
+        }
+        CallError::NeedsReconnect => {
+            let link = link(state, caller).await;
+            format!("OwnerRez ended the connection to this account: the user removed the app, or the access expired. {link}")
+        }
+        CallError::Refused(refused) => refusal(refused, operation),
+        other => {
+            if let CallError::Store(StoreError::Query(_) | StoreError::Corrupt(_) | StoreError::Target(_))
+            | CallError::Crypto(_)
+            | CallError::SessionLost { .. } = other
+            {
+                log::error!("tool {}: {other}", operation.name());
+            }
+            without_link(other)
+        }
+    }
+}
+
+fn without_link(error: &CallError) -> String {
+    match error {
+        CallError::Busy => "Too many calls of this user are waiting already. Send them one after the other: wait for \
+                            an answer before the next call."
+            .to_owned(),
+        CallError::Allowance(refusal) => allowance(*refusal),
+        CallError::Deadline { write_may_have_happened: true }
+        | CallError::Transport { write_may_have_happened: true, .. }
+        | CallError::SessionLost { write_may_have_happened: true } => {
+            "OwnerRez gave no usable answer, and whether the change was made is unknown. Do not repeat it blindly: read \
+             the record first, and repeat the change only if it is missing."
+                .to_owned()
+        }
+        CallError::Deadline { .. } => {
+            "The call could not be completed in time, and nothing was changed. Try again in a minute.".to_owned()
+        }
+        CallError::Transport { error, .. } => format!("{error}. Nothing was changed. {}", transport_hint(error)),
+        CallError::Cancelled => "The call was cancelled.".to_owned(),
+        CallError::Refresh(TokenError::NoClient | TokenError::ClientRefused) => {
+            "This gateway's OwnerRez app is not accepted, so access cannot be renewed. Only the gateway's operator can \
+             mend that: OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET."
+                .to_owned()
+        }
+        CallError::Refresh(_) | CallError::RefreshElsewhere => {
+            "The access to OwnerRez could not be renewed right now; nothing was sent. Try again in a minute.".to_owned()
+        }
+        CallError::Store(StoreError::Unavailable(_)) => {
+            "The gateway cannot reach its database right now; nothing was sent. Try again in a minute.".to_owned()
+        }
+        CallError::ShuttingDown => "The gateway is restarting; nothing was sent. Try again in a minute.".to_owned(),
+        CallError::Store(_) | CallError::Crypto(_) | CallError::SessionLost { .. } => {
+            "The gateway failed on this call. Try again once; if it lasts, the user should tell whoever runs the \
+             gateway the time of this answer."
+                .to_owned()
+        }
+        // Told with a link, or in OwnerRez's words, by the caller of this function.
+        CallError::NotConnected | CallError::NeedsReconnect | CallError::Refused(_) => error.to_string(),
+    }
+}
+
+async fn link(state: &HttpState, caller: &Caller) -> String {
+    match connect::open_link(state, caller.user, caller.key).await {
+        Ok(link) => format!(
+            "The user must do this, not you: open this link in a browser within 10 minutes, enter the API key there, \
+             and approve the access at OwnerRez: {}",
+            link.url
+        ),
+        Err(error) => {
+            let shown = error.shown_and_logged();
+            format!("It cannot be connected right now. {} {}", shown.message, shown.hint)
+        }
+    }
+}
+
+fn transport_hint(error: &crate::upstream::TransportError) -> &'static str {
+    match error {
+        crate::upstream::TransportError::TooLarge { .. } => {
+            "Ask for less: a smaller `limit`, fewer include_ options, or a narrower filter."
+        }
+        _ => "Try again in a minute.",
+    }
+}
+
+fn allowance(refusal: Refusal) -> String {
+    let seconds = |wait: TimeDelta| wait.num_seconds().max(1);
+    match refusal {
+        Refusal::Spent(wait) => format!(
+            "OwnerRez allows this gateway 300 requests in 5 minutes, shared by all its users, and they are spent; \
+             nothing was sent. Try again in {} seconds, and ask for more per call.",
+            seconds(wait)
+        ),
+        Refusal::Throttled(wait) => format!(
+            "OwnerRez asked this gateway to slow down; nothing was sent. Try again in {} seconds.",
+            seconds(wait)
+        ),
+        Refusal::Standby => "This gateway process is on standby; nothing was sent. Try again in a minute.".to_owned(),
+        Refusal::Storage => {
+            "The gateway cannot reach its database right now; nothing was sent. Try again in a minute.".to_owned()
+        }
+    }
+}
+
+/// OwnerRez's refusals, from its article "API errors", each with the next step.
+fn refusal(refused: &Refused, operation: &Operation) -> String {
+    let next = match refused.kind {
+        RefusedKind::Invalid => "Correct the arguments as OwnerRez says and call again.".to_owned(),
+        RefusedKind::Unauthorized => "The user should reconnect OwnerRez.".to_owned(),
+        RefusedKind::FeatureMissing => "This needs a feature or an agreement that the OwnerRez account does not have; \
+                                        only the user can add it in OwnerRez. Do not retry."
+            .to_owned(),
+        RefusedKind::Forbidden => "The account or the access that the user granted does not allow this (a read-only \
+                                   app, a locked account, or a blocked address). Do not retry."
+            .to_owned(),
+        RefusedKind::NotFound => "There is no such record in this account. Look the id up with a list tool.".to_owned(),
+        RefusedKind::NotAccepted => "OwnerRez does not take this request in this form. Do not retry it unchanged.".to_owned(),
+        RefusedKind::Conflict => "The record changed or conflicts with another. Read it again first.".to_owned(),
+        RefusedKind::Throttled => {
+            let wait = refused.retry_after.map_or(60, |wait| wait.num_seconds().max(1));
+            format!("Too many requests. Try again in {wait} seconds.")
+        }
+        RefusedKind::Unavailable if operation.is_read_only() => "OwnerRez has a problem. Try again in a minute.".to_owned(),
+        RefusedKind::Unavailable => "OwnerRez has a problem, and whether the change was made is unknown. Read the \
+                                     record before you repeat it."
+            .to_owned(),
+    };
+    let code = refused.code.as_deref().map_or(String::new(), |code| format!(", {code}"));
+    let said = if refused.messages.is_empty() {
+        String::new()
+    } else {
+        format!(" It said: {}", refused.messages.join(" "))
+    };
+    format!("OwnerRez refused {} (status {}{code}).{said} {next}", operation.name(), refused.status)
+}

@@ -1,0 +1,63 @@
+//! Registration: a name in, a user and an API key out.
+
+use actix_web::{HttpResponse, http::header, web};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{HttpState, error::ApiError};
+use crate::{
+    domain::{KeyId, UserId},
+    store::NewKey,
+};
+
+const NAME_CHARS: usize = 100;
+
+/// `{name}`: what the key will be called in lists and on the connect page.
+#[derive(Deserialize)]
+pub(crate) struct Registration {
+    name: Option<String>,
+}
+
+/// 201 `{user_id, api_key, message, …}`. The only time that the key is shown.
+#[derive(Serialize)]
+struct Registered<'a> {
+    user_id: Uuid,
+    api_key: &'a str,
+    key_prefix: &'a str,
+    mcp_url: String,
+    message: &'static str,
+}
+
+/// `POST /api/users/register`
+pub(crate) async fn register(
+    state: web::Data<HttpState>,
+    body: web::Json<Registration>,
+) -> Result<HttpResponse, ApiError> {
+    let name = checked_name(body.into_inner().name)?;
+    let (key, hash) = state.keys.new_key().await?;
+    let user = UserId(Uuid::now_v7());
+    let new_key = NewKey { id: KeyId(Uuid::now_v7()), hash, prefix: key.prefix().to_owned(), name };
+    state.store.register_user(user, new_key, state.clock.now()).await?;
+    log::info!("user {user} registered, key {}", key.prefix());
+    Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(Registered {
+        user_id: user.0,
+        api_key: key.expose().expose_secret(),
+        key_prefix: key.prefix(),
+        mcp_url: state.settings.url("/mcp"),
+        message: "Store this API key now: it is not shown again. Next, GET /api/connect/ownerrez/start with it gives \
+                  the link that connects your OwnerRez account.",
+    }))
+}
+
+fn checked_name(name: Option<String>) -> Result<Option<String>, ApiError> {
+    let Some(name) = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    if name.chars().count() > NAME_CHARS || name.chars().any(char::is_control) {
+        return Err(ApiError::BadRequest(format!(
+            "`name` must be at most {NAME_CHARS} characters, without control characters."
+        )));
+    }
+    Ok(Some(name))
+}
