@@ -38,17 +38,17 @@ use std::{
 
 use actix_web::{App, HttpServer, dev::ServerHandle, rt::System, web};
 use secrecy::SecretString;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
-pub use self::{
-    control::Controls,
-    script::{Answer, Held, Pattern, Rule},
-    state::{Credentials, DemoAccount, RequestRecord, Switches},
-};
 use self::{
     clock::ShiftedClock,
     operations::Operations,
     state::{Shared, State},
+};
+pub use self::{
+    control::Controls,
+    script::{Answer, Held, Pattern, Rule},
+    state::{Credentials, DemoAccount, RequestRecord, Switches},
 };
 use crate::domain::{Clock, SharedClock};
 
@@ -122,6 +122,7 @@ impl Simulator {
             client_secret,
             seed,
             first_switches,
+            logged: watch::Sender::new(()),
         }));
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         let address = listener.local_addr()?;

@@ -188,12 +188,7 @@ impl Run<'_> {
         Ok(Reply::json(200, &body))
     }
 
-    fn page(
-        &self,
-        found: &[&Record],
-        shown: impl Fn(&&Record) -> Value,
-        switches: &Switches,
-    ) -> Result<Reply, Reply> {
+    fn page(&self, found: &[&Record], shown: impl Fn(&&Record) -> Value, switches: &Switches) -> Result<Reply, Reply> {
         let span = Span::asked(&self.arguments).map_err(|complaints| Reply::invalid(&complaints))?;
         let items: Vec<Value> = found.iter().skip(span.offset).take(span.limit).map(shown).collect();
         let mut page = Map::new();
@@ -275,9 +270,5 @@ impl Run<'_> {
 }
 
 fn deleted(id: i64, switches: &Switches) -> Reply {
-    if switches.delete_answers_204 {
-        Reply::empty(204)
-    } else {
-        Reply::json(200, &json!({"id": id, "success": true}))
-    }
+    if switches.delete_answers_204 { Reply::empty(204) } else { Reply::json(200, &json!({"id": id, "success": true})) }
 }

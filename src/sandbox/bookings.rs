@@ -17,24 +17,28 @@ pub(super) fn money(amount: f64) -> f64 {
 /// The charge lines of a stay.
 pub(super) fn charges(rent: f64, channel: &str) -> Vec<Value> {
     let managed = channel != "Direct";
-    [("rent", "Rent", rent, None), ("surcharge", "Cleaning", 95.0, None), ("tax", "Lodging tax", rent * 0.08, Some(8.0))]
-        .into_iter()
-        .enumerate()
-        .map(|(position, (kind, description, amount, percent))| {
-            json!({
-                "type": kind,
-                "description": description,
-                "amount": money(amount),
-                "position": position,
-                "rate": percent,
-                "rate_is_percent": percent.map(|_| true),
-                "is_taxable": kind == "rent",
-                "is_channel_managed": managed,
-                "owner_amount": money(if kind == "rent" { amount * 0.8 } else { 0.0 }),
-                "commission_amount": money(if kind == "rent" { amount * 0.2 } else { 0.0 }),
-            })
+    [
+        ("rent", "Rent", rent, None),
+        ("surcharge", "Cleaning", 95.0, None),
+        ("tax", "Lodging tax", rent * 0.08, Some(8.0)),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(position, (kind, description, amount, percent))| {
+        json!({
+            "type": kind,
+            "description": description,
+            "amount": money(amount),
+            "position": position,
+            "rate": percent,
+            "rate_is_percent": percent.map(|_| true),
+            "is_taxable": kind == "rent",
+            "is_channel_managed": managed,
+            "owner_amount": money(if kind == "rent" { amount * 0.8 } else { 0.0 }),
+            "commission_amount": money(if kind == "rent" { amount * 0.2 } else { 0.0 }),
         })
-        .collect()
+    })
+    .collect()
 }
 
 /// Turns checked members into the record to store: a new one, or `current` changed.
@@ -51,6 +55,9 @@ pub(super) fn write(
     booking.insert("updated_utc".into(), utc(now).into());
 
     let block = booking.get("is_block") == Some(&Value::Bool(true));
+    if current.is_some_and(|old| old.get("is_block") != booking.get("is_block")) {
+        booking.insert("type".into(), if block { "block" } else { "booking" }.into());
+    }
     let property_id = booking.get("property_id").and_then(Value::as_i64).unwrap_or_default();
     let guest_id = booking.get("guest_id").and_then(Value::as_i64);
     let mut complaints = Vec::new();
@@ -70,7 +77,10 @@ pub(super) fn write(
     let Some((property, (arrival, departure))) = property.zip(dates(&booking, &mut complaints)) else {
         return Err(complaints);
     };
-    let moved = fresh || ["arrival", "departure", "property_id"].iter().any(|name| current.and_then(|old| old.get(*name)) != booking.get(*name));
+    let moved = fresh
+        || ["arrival", "departure", "property_id"]
+            .iter()
+            .any(|name| current.and_then(|old| old.get(*name)) != booking.get(*name));
     let holds = booking.get("status") != Some(&Value::String("canceled".into()));
     if moved && holds {
         if !calendar::is_free(records, property_id, arrival, departure, id(&booking)) {
@@ -95,8 +105,19 @@ pub(super) fn write(
 /// Members the edit model does not have are ignored, so that no client can set an id or a total.
 fn writable(members: Map<String, Value>) -> impl Iterator<Item = (String, Value)> {
     const NAMES: [&str; 13] = [
-        "property_id", "guest_id", "is_block", "arrival", "departure", "check_in", "check_in_end", "check_out",
-        "cleaning_date", "title", "notes", "adults", "children",
+        "property_id",
+        "guest_id",
+        "is_block",
+        "arrival",
+        "departure",
+        "check_in",
+        "check_in_end",
+        "check_out",
+        "cleaning_date",
+        "title",
+        "notes",
+        "adults",
+        "children",
     ];
     members.into_iter().filter(|(name, _)| NAMES.contains(&name.as_str()))
 }
@@ -141,7 +162,8 @@ fn dates(booking: &Record, complaints: &mut Vec<String>) -> Option<(NaiveDate, N
 fn price(records: &Records, booking: &mut Record, property: i64, arrival: NaiveDate, departure: NaiveDate) {
     let lines = charges(calendar::rent(records, property, arrival, departure), "Direct");
     let total: f64 = lines.iter().filter_map(|line| line.get("amount")?.as_f64()).sum();
-    for (name, amount) in [("total_amount", total), ("total_owed", total), ("total_paid", 0.0), ("total_refunded", 0.0)] {
+    for (name, amount) in [("total_amount", total), ("total_owed", total), ("total_paid", 0.0), ("total_refunded", 0.0)]
+    {
         booking.insert(name.into(), money(amount).into());
     }
     booking.insert("charges".into(), lines.into());

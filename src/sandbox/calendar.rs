@@ -88,7 +88,12 @@ pub(super) fn rent(records: &Records, property: i64, arrival: NaiveDate, departu
 }
 
 /// What speaks against a stay although the nights are free.
-pub(super) fn violations(records: &Records, property: &Record, arrival: NaiveDate, departure: NaiveDate) -> Vec<String> {
+pub(super) fn violations(
+    records: &Records,
+    property: &Record,
+    arrival: NaiveDate,
+    departure: NaiveDate,
+) -> Vec<String> {
     let mut found = Vec::new();
     let season = id(property).and_then(|property| season(records, property, arrival));
     match season {

@@ -21,11 +21,6 @@ impl ShiftedClock {
     pub(super) fn advance(&self, by: TimeDelta) {
         self.shift.send_modify(|shift| *shift += by.max(TimeDelta::zero()));
     }
-
-    /// Completes once `duration` has passed, by either clock or by the shift.
-    pub(super) async fn sleep(&self, duration: TimeDelta) {
-        self.sleep_until(self.now() + duration).await;
-    }
 }
 
 impl Clock for ShiftedClock {
@@ -93,7 +88,7 @@ pub(super) mod tests {
     async fn both_the_clock_and_the_shift_wake_a_sleeper() {
         let stopped = StoppedClock::at("2026-11-23T12:00:00Z");
         let clock = ShiftedClock::new(stopped.clone());
-        let sleep = clock.sleep(TimeDelta::seconds(30));
+        let sleep = clock.sleep_until(clock.now() + TimeDelta::seconds(30));
         tokio::pin!(sleep);
         assert!(futures_util::poll!(&mut sleep).is_pending());
         clock.advance(TimeDelta::seconds(20));

@@ -36,6 +36,13 @@ impl Controls {
         self.0.lock().log.iter().filter(|record| pattern.matches(&record.method, &record.path)).count()
     }
 
+    /// Completes once `count` requests that match have arrived, answered or not.
+    pub async fn wait_for(&self, pattern: &str, count: usize) {
+        let mut logged = self.0.logged.subscribe();
+        // The sender is part of what `self` holds: it cannot be gone.
+        while self.count(pattern) < count && logged.changed().await.is_ok() {}
+    }
+
     /// How many requests were answered with this status.
     pub fn count_status(&self, status: u16) -> usize {
         self.0.lock().log.iter().filter(|record| record.status == Some(status)).count()
@@ -61,7 +68,16 @@ impl Controls {
     /// Holds matching requests back, before they take effect, until the result is released or dropped.
     #[must_use = "dropping it lets the requests pass"]
     pub fn hold(&self, pattern: &str) -> Held {
-        let gate = Gate::new(pattern.into());
+        self.hold_gate(Gate::new(pattern.into(), None))
+    }
+
+    /// The same for the requests of one account.
+    #[must_use = "dropping it lets the requests pass"]
+    pub fn hold_account(&self, pattern: &str, account: AccountId) -> Held {
+        self.hold_gate(Gate::new(pattern.into(), Some(account)))
+    }
+
+    fn hold_gate(&self, gate: Arc<Gate>) -> Held {
         self.0.lock().gates.push(gate.clone());
         Held(gate)
     }

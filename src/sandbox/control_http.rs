@@ -1,6 +1,5 @@
 //! `/_control`: [`Controls`] as JSON over HTTP, for drivers that are not written in Rust. It holds no logic of its own.
 
-use chrono::TimeDelta;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -21,6 +20,8 @@ struct Named {
 #[derive(Deserialize)]
 struct Hold {
     pattern: Pattern,
+    #[serde(default)]
+    account: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -42,9 +43,9 @@ pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
         })),
         ("GET", ["accounts"]) => Ok(json!(controls.accounts())),
         ("POST", ["accounts"]) => body(call).map(|Named { name }| json!(controls.add_account(&name))),
-        ("GET", ["accounts", account]) => known(controls, account).map(|id| {
-            json!(controls.accounts().into_iter().find(|account| account.id == id))
-        }),
+        ("GET", ["accounts", account]) => {
+            known(controls, account).map(|id| json!(controls.accounts().into_iter().find(|account| account.id == id)))
+        }
         ("POST", ["accounts", account, "grant"]) => known(controls, account).map(|id| controls.grant(id)),
         ("POST", ["accounts", account, "revoke"]) => known(controls, account).and_then(|id| {
             controls.revoke_account_grants(id);
@@ -54,9 +55,9 @@ pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
             controls.expire_access_tokens(id);
             done()
         }),
-        ("GET", ["requests"]) => {
-            Ok(json!(call.query_value("pattern").map_or_else(|| controls.requests(), |text| controls.requests_to(text))))
-        }
+        ("GET", ["requests"]) => Ok(json!(
+            call.query_value("pattern").map_or_else(|| controls.requests(), |text| controls.requests_to(text))
+        )),
         ("DELETE", ["requests"]) => {
             controls.clear_requests();
             done()
@@ -69,7 +70,7 @@ pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
             controls.clear_rules();
             done()
         }
-        ("POST", ["holds"]) => body(call).map(|hold: Hold| json!({"id": open_hold(controls, hold.pattern)})),
+        ("POST", ["holds"]) => body(call).map(|hold: Hold| json!({"id": open_hold(controls, hold)})),
         ("GET", ["holds", id]) => match held(controls, id) {
             Some(gate) => {
                 if let Some(count) = call.query_value("arrived").and_then(|count| count.parse().ok()) {
@@ -90,7 +91,7 @@ pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
         ("GET", ["switches"]) => Ok(json!(controls.switches())),
         ("PATCH", ["switches"]) => body(call).and_then(|changes| change(controls, changes)),
         ("POST", ["advance"]) => body(call).map(|Advance { seconds: by }| {
-            controls.advance(seconds(by).unwrap_or_else(TimeDelta::zero));
+            controls.advance(seconds(by));
             json!({"now": controls.now()})
         }),
         ("POST", ["reset"]) => {
@@ -127,8 +128,8 @@ fn change(controls: &Controls, changes: serde_json::Map<String, Value>) -> Resul
     Ok(json!(controls.switches()))
 }
 
-fn open_hold(controls: &Controls, pattern: Pattern) -> u64 {
-    let gate = Gate::new(pattern);
+fn open_hold(controls: &Controls, hold: Hold) -> u64 {
+    let gate = Gate::new(hold.pattern, hold.account.map(AccountId));
     let mut state = controls.0.lock();
     let id = state.numbered_gates.keys().max().map_or(1, |last| last + 1);
     state.gates.push(gate.clone());

@@ -7,7 +7,12 @@ use super::{records::Record, seed::utc};
 
 const PARTS: [&str; 3] = ["addresses", "email_addresses", "phones"];
 const PLAIN: [&str; 7] = [
-    "first_name", "last_name", "notes", "is_banned", "opt_out_marketing_email", "opt_out_marketing_sms",
+    "first_name",
+    "last_name",
+    "notes",
+    "is_banned",
+    "opt_out_marketing_email",
+    "opt_out_marketing_sms",
     "opt_out_transactional_sms",
 ];
 

@@ -421,8 +421,11 @@ mod tests {
 
     #[test]
     fn good_values_are_read_by_type() {
-        let arguments = read("search_properties", "include_tag_ids[0]=4&include_tag_ids[1]=5&pets_allowed=true&rate_min=1.5&unknown=1")
-            .expect("good values");
+        let arguments = read(
+            "search_properties",
+            "include_tag_ids[0]=4&include_tag_ids[1]=5&pets_allowed=true&rate_min=1.5&unknown=1",
+        )
+        .expect("good values");
         assert_eq!(arguments.get("include_tag_ids"), Some(&Argument::Integers(vec![4, 5])));
         assert!(arguments.flag("pets_allowed"));
         assert_eq!(arguments.get("rate_min"), Some(&Argument::Number(1.5)));

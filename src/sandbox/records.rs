@@ -57,7 +57,10 @@ impl Records {
                     (Test::Free, _) => self.is_free(record, filter, arguments),
                     (Test::Stays, _) => id(record).is_some_and(|id| staying.contains(&id)),
                     (test, Some(argument)) => {
-                        filter.fields.iter().any(|field| values(record, field).any(|value| passes(test, value, argument)))
+                        filter
+                            .fields
+                            .iter()
+                            .any(|field| values(record, field).any(|value| passes(test, value, argument)))
                             || (matches!(test, Test::HasNone)
                                 && filter.fields.iter().all(|field| values(record, field).next().is_none()))
                     }
@@ -73,7 +76,9 @@ impl Records {
         let from = from.or_else(|| to?.pred_opt());
         let to = to.or_else(|| from?.succ_opt());
         match (from, to, id(property)) {
-            (Some(from), Some(to), Some(id)) => calendar::is_open(property) && calendar::is_free(self, id, from, to, None),
+            (Some(from), Some(to), Some(id)) => {
+                calendar::is_open(property) && calendar::is_free(self, id, from, to, None)
+            }
             _ => true,
         }
     }

@@ -106,7 +106,7 @@ pub struct Rule {
     /// How many requests it catches; `None` for every one until the rules are cleared.
     #[serde(default = "once")]
     pub times: Option<u32>,
-    /// Seconds to wait, by the simulator's clock, before anything happens to the request.
+    /// Seconds from the arrival, by the simulator's clock, before anything happens to the request.
     #[serde(default)]
     pub delay_seconds: f64,
     /// Seconds between the head of the answer, sent at once, and its body.
@@ -206,6 +206,14 @@ impl Rule {
         self
     }
 
+    pub(super) fn wait(&self) -> TimeDelta {
+        seconds(self.delay_seconds)
+    }
+
+    pub(super) fn body_wait(&self) -> TimeDelta {
+        seconds(self.body_delay_seconds)
+    }
+
     fn catches(&self, method: &str, path: &str, account: Option<AccountId>) -> bool {
         self.times != Some(0)
             && self.account.is_none_or(|wanted| account == Some(AccountId(wanted)))
@@ -213,9 +221,10 @@ impl Rule {
     }
 }
 
-/// A wait before the answer, in the simulator's time.
-pub(super) fn seconds(seconds: f64) -> Option<TimeDelta> {
-    (seconds > 0.0).then(|| TimeDelta::milliseconds((seconds * 1000.0) as i64))
+/// A span given by a person or a program: never negative, never so long that a date could overflow.
+pub(super) fn seconds(seconds: f64) -> TimeDelta {
+    const LONGEST: f64 = 100.0 * 365.0 * 86_400.0;
+    TimeDelta::milliseconds((seconds.clamp(0.0, LONGEST) * 1000.0) as i64)
 }
 
 /// Takes the first rule that catches the request and uses it up once.
@@ -231,17 +240,18 @@ pub(super) fn take_rule(rules: &mut Vec<Rule>, method: &str, path: &str, account
 /// Where held requests wait.
 pub(super) struct Gate {
     pattern: Pattern,
+    account: Option<AccountId>,
     arrived: watch::Sender<usize>,
     open: watch::Sender<bool>,
 }
 
 impl Gate {
-    pub(super) fn new(pattern: Pattern) -> Arc<Self> {
-        Arc::new(Gate { pattern, arrived: watch::Sender::new(0), open: watch::Sender::new(false) })
+    pub(super) fn new(pattern: Pattern, account: Option<AccountId>) -> Arc<Self> {
+        Arc::new(Gate { pattern, account, arrived: watch::Sender::new(0), open: watch::Sender::new(false) })
     }
 
-    pub(super) fn holds(&self, method: &str, path: &str) -> bool {
-        self.pattern.matches(method, path)
+    pub(super) fn holds(&self, method: &str, path: &str, account: Option<AccountId>) -> bool {
+        (self.account.is_none() || self.account == account) && self.pattern.matches(method, path)
     }
 
     pub(super) fn is_open(&self) -> bool {

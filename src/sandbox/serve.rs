@@ -1,6 +1,6 @@
 //! The way of one request through the simulator, from the web framework and back to it.
 
-use std::{convert::Infallible, io, pin::Pin};
+use std::{convert::Infallible, io};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -18,9 +18,10 @@ use super::{
     control::Controls,
     control_http, oauth,
     reply::Reply,
-    script::{Answer, seconds},
+    script::Answer,
     state::{Arrival, Shared},
 };
+use crate::domain::{BoxFuture, Clock};
 
 /// Answers one request.
 pub(super) async fn serve(request: HttpRequest, body: Bytes, controls: web::Data<Controls>) -> HttpResponse {
@@ -32,7 +33,7 @@ pub(super) async fn serve(request: HttpRequest, body: Bytes, controls: web::Data
         return response(control_http::answer(&controls, &call).await);
     }
     let shared = &controls.0;
-    let Arrival { number, admitted, gates, rule } = shared.arrive(&call);
+    let Arrival { number, at, admitted, gates, rule } = shared.arrive(&call);
     if !admitted {
         shared.answered(number, 429);
         return response(Reply::over_the_limit());
@@ -45,9 +46,10 @@ pub(super) async fn serve(request: HttpRequest, body: Bytes, controls: web::Data
         shared.answered(number, reply.status);
         return response(reply);
     };
-    if let Some(delay) = seconds(rule.delay_seconds) {
-        shared.clock.sleep(delay).await;
-    }
+    // Delays count from the arrival: whoever turns a manual clock once the request is in the log cannot be too early.
+    let processed_at = at + rule.wait();
+    shared.clock.sleep_until(processed_at).await;
+    let body_at = processed_at + rule.body_wait();
     let reply = match rule.answer {
         Answer::Process => process(shared, &call),
         Answer::Reply { status, headers, body } => scripted(status, headers, &body),
@@ -63,14 +65,7 @@ pub(super) async fn serve(request: HttpRequest, body: Bytes, controls: web::Data
         Answer::InvalidJson => scripted(200, Vec::new(), &Value::from("{\"items\": [{\"id\": 1,")),
     };
     shared.answered(number, reply.status);
-    match seconds(rule.body_delay_seconds) {
-        Some(delay) => {
-            let controls = controls.clone();
-            let wait = async move { controls.0.clock.sleep(delay).await };
-            late_body(reply, Box::pin(wait))
-        }
-        None => response(reply),
-    }
+    if body_at > processed_at { late_body(reply, shared.clock.sleep_until(body_at)) } else { response(reply) }
 }
 
 fn process(shared: &Shared, call: &Call) -> Reply {
@@ -109,7 +104,7 @@ fn response(reply: Reply) -> HttpResponse {
 }
 
 /// The head goes out at once, the body when `wait` is over.
-fn late_body(reply: Reply, wait: Pin<Box<dyn Future<Output = ()> + Send>>) -> HttpResponse {
+fn late_body(reply: Reply, wait: BoxFuture<()>) -> HttpResponse {
     let mut builder = head(&reply);
     let length = reply.body.len() as u64;
     let body = stream::once(async move {

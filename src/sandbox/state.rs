@@ -11,6 +11,7 @@ use fastrand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use super::{
     call::Call,
@@ -164,11 +165,14 @@ pub(super) struct Shared {
     pub(super) seed: u64,
     pub(super) first_switches: Switches,
     pub(super) state: Mutex<State>,
+    /// Changes with every line of the log, for those who wait for a request.
+    pub(super) logged: watch::Sender<()>,
 }
 
 /// What was decided when a request came in.
 pub(super) struct Arrival {
     pub(super) number: u64,
+    pub(super) at: DateTime<Utc>,
     pub(super) admitted: bool,
     pub(super) gates: Vec<Arc<Gate>>,
     pub(super) rule: Option<Rule>,
@@ -206,11 +210,13 @@ impl Shared {
             at: now,
         });
         let admitted = !call.is_api() || state.admit(call.peer, now);
+        self.logged.send_replace(());
         // A refused request never reaches what rules and gates stand in front of.
         let rule = if admitted { script::take_rule(&mut state.rules, &call.method, path, account) } else { None };
         state.gates.retain(|gate| !gate.is_open());
-        let gates = state.gates.iter().filter(|gate| admitted && gate.holds(&call.method, path)).cloned().collect();
-        Arrival { number, admitted, gates, rule }
+        let gates =
+            state.gates.iter().filter(|gate| admitted && gate.holds(&call.method, path, account)).cloned().collect();
+        Arrival { number, at: now, admitted, gates, rule }
     }
 
     /// Completes the log line of an answered request.

@@ -74,10 +74,8 @@ fn secret(prefix: &str) -> String {
 impl Tokens {
     pub(super) fn issue_code(&mut self, account: AccountId, redirect_uri: &str, now: DateTime<Utc>) -> String {
         let code = secret("tc");
-        self.codes.insert(
-            code.clone(),
-            Code { account, redirect_uri: redirect_uri.to_owned(), expires_at: now + CODE_LIFE },
-        );
+        self.codes
+            .insert(code.clone(), Code { account, redirect_uri: redirect_uri.to_owned(), expires_at: now + CODE_LIFE });
         code
     }
 
