@@ -1,1 +1,181 @@
-//! (being written)
+//! A simulated OwnerRez: good enough that a client written against it works on the real one.
+//!
+//! It serves both hosts of the real service from one address on this machine: the API (`/v2/…`, the token endpoint)
+//! and the pages where an account approves an application (`/oauth/authorize`). Its data are invented, seeded and kept
+//! in memory. Tests steer it through [`Controls`]; drivers in other languages through `/_control`.
+//!
+//! From the bottom up: [`window`] (the allowance), `clock`, `reply` and `call` (what goes out and comes in), `tokens`
+//! (grants), `operations` and `records` (the engine that runs the operations from data), `calendar`, `bookings`,
+//! `guests` (what data cannot express), `seed`, `script` (disturbances), `state` (all of it behind one lock), `api`,
+//! `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve` (the way of one request).
+
+mod api;
+mod bookings;
+mod calendar;
+mod call;
+mod clock;
+mod control;
+mod control_http;
+mod guests;
+mod oauth;
+mod operations;
+mod pages;
+mod records;
+mod reply;
+mod script;
+mod seed;
+mod serve;
+mod state;
+mod tokens;
+pub mod window;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use actix_web::{App, HttpServer, dev::ServerHandle, rt::System, web};
+use secrecy::SecretString;
+use tokio::sync::{oneshot, watch};
+
+use self::{
+    clock::ShiftedClock,
+    operations::Operations,
+    state::{Shared, State},
+};
+pub use self::{
+    control::Controls,
+    script::{Answer, Held, Pattern, Rule},
+    state::{Credentials, DemoAccount, RequestRecord, Switches},
+};
+use crate::domain::{Clock, SharedClock};
+
+/// No request of the simulated API is larger.
+const LARGEST_BODY: usize = 1024 * 1024;
+
+/// How to start a simulator.
+pub struct SimulatorOptions {
+    /// Port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// The same seed gives the same data on the same day.
+    pub seed: u64,
+    /// Where time comes from.
+    pub clock: SharedClock,
+    /// The application that may ask for access.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretString,
+    /// Requests served per source address in any five minutes.
+    pub request_limit: u32,
+    /// The other settings at start; `request_limit` above wins over the one within.
+    pub switches: Switches,
+}
+
+impl SimulatorOptions {
+    /// A free port, the application `c_sandbox` with the secret `s_sandbox`, and OwnerRez's own limit.
+    pub fn new(clock: SharedClock) -> Self {
+        let switches = Switches::default();
+        SimulatorOptions {
+            port: 0,
+            seed: 20_261_123,
+            clock,
+            client_id: "c_sandbox".to_owned(),
+            client_secret: "s_sandbox".into(),
+            request_limit: switches.request_limit,
+            switches,
+        }
+    }
+}
+
+/// A running simulator. Clones steer the same server; it stops when the last one is dropped.
+#[derive(Clone)]
+pub struct Simulator {
+    server: Arc<Server>,
+    controls: Controls,
+}
+
+struct Server {
+    address: SocketAddr,
+    handle: ServerHandle,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The command is on its way as soon as the future exists; nobody is left to wait for its end.
+        drop(self.handle.stop(false));
+    }
+}
+
+impl Simulator {
+    /// Starts serving on 127.0.0.1, on a thread of its own: the simulator does not depend on the caller's runtime.
+    pub async fn start(options: SimulatorOptions) -> io::Result<Self> {
+        let SimulatorOptions { port, seed, clock, client_id, client_secret, request_limit, switches } = options;
+        let clock = ShiftedClock::new(clock);
+        let first_switches = Switches { request_limit, ..switches };
+        let controls = Controls(Arc::new(Shared {
+            state: Mutex::new(State::new(seed, clock.now(), first_switches.clone())),
+            operations: Operations::load()?,
+            clock,
+            client_id,
+            client_secret,
+            seed,
+            first_switches,
+            logged: watch::Sender::new(()),
+        }));
+        let listener = TcpListener::bind(("127.0.0.1", port))?;
+        let address = listener.local_addr()?;
+        let (started, handle) = oneshot::channel();
+        let served = controls.clone();
+        thread::Builder::new().name("simulated-ownerrez".to_owned()).spawn(move || {
+            System::new().block_on(run(listener, served, started));
+        })?;
+        let handle = handle.await.map_err(|_| io::Error::other("the simulator's thread ended early"))??;
+        Ok(Simulator { server: Arc::new(Server { address, handle }), controls })
+    }
+
+    /// The origin of both simulated hosts, without a trailing slash.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
+    /// The handle that steers it.
+    pub fn controls(&self) -> &Controls {
+        &self.controls
+    }
+
+    /// Stops serving; a graceful stop lets requests in flight finish for up to a second.
+    pub async fn stop(&self, graceful: bool) {
+        self.server.handle.stop(graceful).await;
+    }
+}
+
+async fn run(listener: TcpListener, controls: Controls, started: oneshot::Sender<io::Result<ServerHandle>>) {
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(web::Data::new(controls.clone()))
+            .app_data(web::PayloadConfig::new(LARGEST_BODY))
+            .default_service(web::to(serve::serve))
+    })
+    .workers(1)
+    .shutdown_timeout(1)
+    .disable_signals()
+    .listen(listener);
+    match server {
+        Ok(server) => {
+            let server = server.run();
+            // Without a receiver the caller gave up; the server then ends with its handle.
+            if started.send(Ok(server.handle())).is_err() {
+                drop(server.handle().stop(false));
+            }
+            if let Err(error) = server.await {
+                log::error!("the simulated OwnerRez stopped: {error}");
+            }
+        }
+        Err(error) => drop(started.send(Err(error))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! `/v2`: who calls, which operation is meant, and what it does to the caller's records.
+
+use chrono::NaiveDate;
+use serde_json::{Map, Value, json};
+
+use super::{
+    bookings, calendar,
+    call::Call,
+    guests,
+    operations::{Arguments, Kind, Operation, Route, WriteRule},
+    records::{Record, Span, id},
+    reply::Reply,
+    state::{Shared, State, Switches},
+    tokens::{Scope, Standing},
+};
+use crate::domain::{AccountId, Clock};
+
+/// Answers a request below `/v2/`.
+pub(super) fn answer(shared: &Shared, call: &Call) -> Reply {
+    process(shared, call).unwrap_or_else(|refusal| refusal).with("api-supported-versions", "1.0, 2.0")
+}
+
+/// OwnerRez turns away callers that do not say who they are.
+pub(super) fn require_user_agent(call: &Call, switches: &Switches) -> Result<(), Reply> {
+    if call.user_agent.is_some() {
+        return Ok(());
+    }
+    match switches.missing_user_agent_status {
+        // Answered in front of the API, so without its body.
+        403 => Err(Reply::html(403, "<html><body>Forbidden</body></html>".to_owned())),
+        _ => Err(Reply::error(401, "user_agent_required", &["A User-Agent header is required.".to_owned()])),
+    }
+}
+
+fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
+    let mut state = shared.lock();
+    require_user_agent(call, &state.switches)?;
+    let (account, scope) = authenticate(shared, &state, call)?;
+    let (operation, path) = match shared.operations.route(&call.method, &call.path) {
+        Route::Found(operation, path) => (operation, path),
+        Route::WrongMethod => {
+            let message = format!("The method {} is not supported here.", call.method);
+            return Err(Reply::error(405, "method_not_allowed", &[message]));
+        }
+        Route::Unknown => return Err(Reply::error(404, "not_found", &["The resource was not found.".to_owned()])),
+    };
+    if scope == Scope::Read && !operation.read_only {
+        let message = "The application has read-only access.".to_owned();
+        return Err(Reply::error(403, "forbidden", &[message]));
+    }
+    let arguments = operation.arguments(&path, &call.query).map_err(|complaints| Reply::invalid(&complaints))?;
+    Run { shared, call, operation, arguments, account }.run(&mut state)
+}
+
+fn authenticate(shared: &Shared, state: &State, call: &Call) -> Result<(AccountId, Scope), Reply> {
+    let refusal = |code, message: &str| Reply::error(401, code, &[message.to_owned()]);
+    let Some(authorization) = &call.authorization else {
+        return Err(refusal("auth_required", "Authentication is required.").with("www-authenticate", "Bearer"));
+    };
+    if let Some(bearer) = call.bearer() {
+        let challenge = |detail: &str| format!("Bearer error=\"invalid_token\", error_description=\"{detail}\"");
+        return match state.tokens.check(bearer, shared.clock.now()) {
+            Standing::Good(account, scope) => Ok((account, scope)),
+            Standing::Expired => Err(refusal("invalid_token", "The access token has expired.")
+                .with("www-authenticate", &challenge("token_expired"))),
+            Standing::Unknown => Err(refusal("invalid_token", "The access token is not valid.")
+                .with("www-authenticate", &challenge("token_invalid"))),
+        };
+    }
+    match call.basic() {
+        Some((email, token)) => match state.account_by_pat(&email, &token) {
+            Some(account) => Ok((account, Scope::Full)),
+            None => Err(refusal("invalid_token", "The personal access token is not valid.")),
+        },
+        None if authorization.to_ascii_lowercase().starts_with("basic") => {
+            Err(refusal("invalid_request", "The Basic authorization header is malformed."))
+        }
+        None => Err(refusal("auth_required", "Authentication is required.")),
+    }
+}
+
+/// One authenticated request for one operation.
+struct Run<'a> {
+    shared: &'a Shared,
+    call: &'a Call,
+    operation: &'a Operation,
+    arguments: Arguments,
+    account: AccountId,
+}
+
+impl Run<'_> {
+    fn run(&self, state: &mut State) -> Result<Reply, Reply> {
+        let Some(kind) = &self.operation.kind else {
+            return Err(Reply::error(501, "not_simulated", &[format!("{} is not simulated.", self.operation.tool)]));
+        };
+        match kind {
+            Kind::Me => self.me(state),
+            Kind::List { collection, filters, rules } => {
+                let account = self.account(state)?;
+                let found = account.records.select(collection, filters, &self.arguments);
+                let shown = |record: &&Record| {
+                    let mut view = self.view(state, collection, record);
+                    if rules.as_ref().is_some_and(|flag| self.arguments.flag(flag)) {
+                        self.add_violations(state, record, &mut view);
+                    }
+                    view
+                };
+                self.page(&found, shown, &state.switches)
+            }
+            Kind::Get { collection } => {
+                let id = self.id();
+                let record = self.account(state)?.records.get(collection, id);
+                let record = record.ok_or_else(|| self.missing(collection, id))?;
+                Ok(Reply::json(200, &self.view(state, collection, record)))
+            }
+            Kind::Create { collection, rule } => {
+                let members = self.body()?;
+                let record = self.written(state, None, members, *rule)?;
+                let status = state.switches.create_status;
+                self.store(state, collection, record, status)
+            }
+            Kind::Update { collection, rule } => {
+                let id = self.id();
+                let members = self.body()?;
+                let current = self.account(state)?.records.get(collection, id).cloned();
+                let current = current.ok_or_else(|| self.missing(collection, id))?;
+                let record = self.written(state, Some(&current), members, *rule)?;
+                self.store(state, collection, record, 200)
+            }
+            Kind::Delete { collection } => {
+                let id = self.id();
+                if !self.account_mut(state)?.records.remove(collection, id) {
+                    return Err(self.missing(collection, id));
+                }
+                Ok(deleted(id, &state.switches))
+            }
+            Kind::DeletePart { collection, member, param, entity } => {
+                let id = self.id();
+                let part = self.arguments.integer(param).unwrap_or_default();
+                let record = self.account_mut(state)?.records.get_mut(collection, id);
+                let record = record.ok_or_else(|| self.missing(collection, id))?;
+                if !guests::remove_part(record, member, part) {
+                    return Err(Reply::missing(entity, part));
+                }
+                Ok(deleted(part, &state.switches))
+            }
+            Kind::Calendar => self.calendar(state),
+        }
+    }
+
+    fn account<'s>(&self, state: &'s State) -> Result<&'s super::state::Account, Reply> {
+        state.account(self.account).ok_or_else(|| Reply::missing("User", self.account.0))
+    }
+
+    fn account_mut<'s>(&self, state: &'s mut State) -> Result<&'s mut super::state::Account, Reply> {
+        state.account_mut(self.account).ok_or_else(|| Reply::missing("User", self.account.0))
+    }
+
+    /// The record that the path names; its presence was checked with the other arguments.
+    fn id(&self) -> i64 {
+        self.arguments.integer("id").unwrap_or_default()
+    }
+
+    fn missing(&self, collection: &str, id: i64) -> Reply {
+        Reply::missing(self.shared.operations.entity(collection), id)
+    }
+
+    fn body(&self) -> Result<Map<String, Value>, Reply> {
+        self.operation.read_body(&self.call.body).map_err(|complaints| Reply::invalid(&complaints))
+    }
+
+    fn view(&self, state: &State, collection: &str, record: &Record) -> Value {
+        match (self.shared.operations.collections.get(collection), state.account(self.account)) {
+            (Some(collection), Some(account)) => account.records.view(record, collection, &self.arguments),
+            _ => Value::Null,
+        }
+    }
+
+    fn me(&self, state: &State) -> Result<Reply, Reply> {
+        let demo = &self.account(state)?.demo;
+        let body = json!({
+            "id": demo.id.0,
+            "username": demo.email,
+            "email": demo.email,
+            "name": demo.name,
+            "time_zone": demo.time_zone,
+        });
+        Ok(Reply::json(200, &body))
+    }
+
+    fn page(&self, found: &[&Record], shown: impl Fn(&&Record) -> Value, switches: &Switches) -> Result<Reply, Reply> {
+        let span = Span::asked(&self.arguments).map_err(|complaints| Reply::invalid(&complaints))?;
+        let items: Vec<Value> = found.iter().skip(span.offset).take(span.limit).map(shown).collect();
+        let mut page = Map::new();
+        if !items.is_empty() || !switches.drop_empty_items {
+            page.insert("items".into(), items.into());
+        }
+        page.insert("limit".into(), span.limit.into());
+        page.insert("offset".into(), span.offset.into());
+        if found.len().saturating_sub(span.offset) > span.limit {
+            let next = span.next_url(&self.call.origin(), &self.call.path, &self.call.query);
+            page.insert("next_page_url".into(), next.into());
+        }
+        if self.operation.counted {
+            page.insert("count".into(), found.len().into());
+        }
+        Ok(Reply::json(200, &page.into()))
+    }
+
+    fn add_violations(&self, state: &State, property: &Record, view: &mut Value) {
+        let dates = self.arguments.date("available_from").zip(self.arguments.date("available_to"));
+        if let (Some((from, to)), Some(account), Value::Object(view)) = (dates, state.account(self.account), view) {
+            let violations = calendar::violations(&account.records, property, from, to);
+            view.insert("rule_violations".into(), violations.into());
+        }
+    }
+
+    fn written(
+        &self,
+        state: &mut State,
+        current: Option<&Record>,
+        members: Map<String, Value>,
+        rule: Option<WriteRule>,
+    ) -> Result<Record, Reply> {
+        let now = self.shared.clock.now();
+        let written = match rule {
+            Some(WriteRule::Booking) => {
+                let new_id = state.new_id();
+                bookings::write(&self.account(state)?.records, current, members, new_id, now)
+            }
+            Some(WriteRule::Guest) => guests::write(current, members, &mut || state.new_id(), now),
+            None => {
+                let mut record = current.cloned().unwrap_or_default();
+                let id = id(&record).unwrap_or_else(|| state.new_id());
+                record.extend(members);
+                record.insert("id".into(), id.into());
+                Ok(record)
+            }
+        };
+        written.map_err(|complaints| Reply::invalid(&complaints))
+    }
+
+    fn store(&self, state: &mut State, collection: &str, record: Record, status: u16) -> Result<Reply, Reply> {
+        let id = id(&record).unwrap_or_default();
+        let view = self.view(state, collection, &record);
+        self.account_mut(state)?.records.put(collection, id, record);
+        Ok(Reply::json(status, &view))
+    }
+
+    fn calendar(&self, state: &State) -> Result<Reply, Reply> {
+        let property_id = self.arguments.integer("property_id").unwrap_or_default();
+        let records = &self.account(state)?.records;
+        let property = records.get("properties", property_id);
+        let property = property.ok_or_else(|| self.missing("properties", property_id))?;
+        let from = self.arguments.date("from").unwrap_or(NaiveDate::MIN);
+        let to = self.arguments.date("to").unwrap_or(NaiveDate::MIN);
+        if to < from {
+            return Err(Reply::invalid(&["to must not be before from.".to_owned()]));
+        }
+        if (to - from).num_days() > calendar::LONGEST_CALENDAR {
+            return Err(Reply::invalid(&["to must be at most 366 days after from.".to_owned()]));
+        }
+        let body = json!({
+            "property_id": property_id,
+            "currency_code": property.get("currency_code"),
+            "days": calendar::days(records, property, from, to),
+        });
+        Ok(Reply::json(200, &body))
+    }
+}
+
+fn deleted(id: i64, switches: &Switches) -> Reply {
+    if switches.delete_answers_204 { Reply::empty(204) } else { Reply::json(200, &json!({"id": id, "success": true})) }
+}

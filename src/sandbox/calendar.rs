@@ -1,0 +1,170 @@
+//! Nights: which are taken, what they cost, what rules hold. Everything here follows from seasons and bookings.
+
+use chrono::{Datelike, NaiveDate, TimeDelta, Weekday};
+use serde_json::{Map, Value, json};
+
+use super::records::{Record, Records, date, id, text};
+
+/// The longest stretch one calendar call may ask for.
+pub(super) const LONGEST_CALENDAR: i64 = 366;
+
+/// One stretch of taken nights, departure day excluded.
+struct Stay {
+    id: i64,
+    arrival: NaiveDate,
+    departure: NaiveDate,
+    block: bool,
+}
+
+fn stays(records: &Records, property: i64) -> Vec<Stay> {
+    let mut stays: Vec<Stay> = records
+        .all("bookings")
+        .filter(|booking| booking.get("property_id").and_then(Value::as_i64) == Some(property))
+        .filter(|booking| text(booking, "status") != "canceled")
+        .filter_map(|booking| {
+            Some(Stay {
+                id: id(booking)?,
+                arrival: date(booking, "arrival")?,
+                departure: date(booking, "departure")?,
+                block: booking.get("is_block") == Some(&Value::Bool(true)),
+            })
+        })
+        .collect();
+    stays.sort_by_key(|stay| stay.arrival);
+    stays
+}
+
+/// Whether guests may book the property at all.
+pub(super) fn is_open(property: &Record) -> bool {
+    property.get("active") == Some(&Value::Bool(true)) && property.get("is_snoozed") != Some(&Value::Bool(true))
+}
+
+/// Whether all nights from `arrival` to the one before `departure` are free; the booking `except` does not count.
+pub(super) fn is_free(
+    records: &Records,
+    property: i64,
+    arrival: NaiveDate,
+    departure: NaiveDate,
+    except: Option<i64>,
+) -> bool {
+    !stays(records, property)
+        .iter()
+        .any(|stay| Some(stay.id) != except && stay.arrival < departure && stay.departure > arrival)
+}
+
+/// The season that a night belongs to.
+fn season(records: &Records, property: i64, night: NaiveDate) -> Option<&Record> {
+    records.all("seasons").find(|season| {
+        season.get("property_id").and_then(Value::as_i64) == Some(property)
+            && date(season, "start").is_some_and(|start| start <= night)
+            && date(season, "end").is_some_and(|end| night <= end)
+    })
+}
+
+fn price(season: &Record, night: NaiveDate) -> f64 {
+    let weekend = matches!(night.weekday(), Weekday::Fri | Weekday::Sat);
+    season.get(if weekend { "weekend" } else { "nightly" }).and_then(Value::as_f64).unwrap_or_default()
+}
+
+fn shortest_stay(season: &Record) -> i64 {
+    season.get("min_nights").and_then(Value::as_i64).unwrap_or(1)
+}
+
+/// Seasons with week-long stays change over on Saturdays only.
+fn is_arrival_disallowed(season: &Record, day: NaiveDate) -> bool {
+    shortest_stay(season) >= 5 && day.weekday() != Weekday::Sat
+}
+
+/// The nights of a stay.
+pub(super) fn nights(arrival: NaiveDate, departure: NaiveDate) -> impl Iterator<Item = NaiveDate> {
+    arrival.iter_days().take_while(move |night| *night < departure)
+}
+
+/// The sum of the nightly prices; nights outside every season cost nothing.
+pub(super) fn rent(records: &Records, property: i64, arrival: NaiveDate, departure: NaiveDate) -> f64 {
+    nights(arrival, departure)
+        .filter_map(|night| season(records, property, night).map(|season| price(season, night)))
+        .sum()
+}
+
+/// What speaks against a stay although the nights are free.
+pub(super) fn violations(
+    records: &Records,
+    property: &Record,
+    arrival: NaiveDate,
+    departure: NaiveDate,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    let season = id(property).and_then(|property| season(records, property, arrival));
+    match season {
+        Some(season) => {
+            let shortest = shortest_stay(season);
+            if (departure - arrival).num_days() < shortest {
+                found.push(format!("A minimum stay of {shortest} nights is required."));
+            }
+            if is_arrival_disallowed(season, arrival) {
+                found.push(format!("Arrival on {arrival} is not allowed."));
+            }
+        }
+        None => found.push("There are no rates for the requested dates.".to_owned()),
+    }
+    found
+}
+
+/// The nights `from` to `to`, both included.
+pub(super) fn days(records: &Records, property: &Record, from: NaiveDate, to: NaiveDate) -> Vec<Value> {
+    let property_id = id(property).unwrap_or_default();
+    let stays = stays(records, property_id);
+    let open = is_open(property);
+    nights(from, to + TimeDelta::days(1))
+        .map(|night| {
+            let stay = stays.iter().find(|stay| stay.arrival <= night && night < stay.departure);
+            let season = season(records, property_id, night);
+            let mut day = Map::new();
+            day.insert("date".into(), format!("{night}T00:00:00").into());
+            let status = match (stay, season) {
+                (Some(stay), _) if stay.block => "blocked",
+                (Some(_), _) => "booked",
+                (None, None) => "unavailable",
+                (None, Some(_)) if !open => "unavailable",
+                (None, Some(season)) if is_gap(&stays, night, shortest_stay(season)) => "gap",
+                (None, Some(_)) => "available",
+            };
+            day.insert("status".into(), status.into());
+            if let Some(stay) = stay {
+                day.insert("booking_id".into(), stay.id.into());
+                if stay.arrival == night {
+                    day.insert("is_arrival".into(), true.into());
+                }
+            }
+            if stays.iter().any(|stay| stay.departure == night) {
+                day.insert("is_departure".into(), true.into());
+            }
+            if let Some(season) = season {
+                let rate = json!({
+                    "amount": price(season, night),
+                    "rent": price(season, night),
+                    "is_spot_rate": false,
+                    "season_id": season.get("id"),
+                });
+                day.insert("rate".into(), rate);
+                let mut rules = Map::new();
+                rules.insert("min_nights".into(), shortest_stay(season).into());
+                rules.insert("max_nights".into(), 28.into());
+                // Rule booleans are present only when true.
+                if is_arrival_disallowed(season, night) {
+                    rules.insert("is_arrival_disallowed".into(), true.into());
+                }
+                day.insert("rules".into(), rules.into());
+            }
+            Value::Object(day)
+        })
+        .collect()
+}
+
+/// Whether the free nights around this one are too few for the shortest stay.
+fn is_gap(stays: &[Stay], night: NaiveDate, shortest: i64) -> bool {
+    let before = stays.iter().map(|stay| stay.departure).filter(|departure| *departure <= night).max();
+    let after = stays.iter().map(|stay| stay.arrival).filter(|arrival| *arrival > night).min();
+    before.zip(after).is_some_and(|(before, after)| (after - before).num_days() < shortest)
+}

@@ -1,0 +1,163 @@
+//! The handle with which tests and demonstrations steer a running simulator.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    script::{Gate, Held, Pattern, Rule},
+    seed::Plan,
+    state::{DemoAccount, RequestRecord, Shared, Switches},
+};
+use crate::domain::{AccountId, Clock};
+
+/// Steers a running simulator from within the process; `/_control` offers the same over HTTP.
+#[derive(Clone)]
+pub struct Controls(pub(super) Arc<Shared>);
+
+impl Controls {
+    /// The requests so far, oldest first.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.0.lock().log.iter().cloned().collect()
+    }
+
+    /// The requests that match a pattern such as `"GET /v2/bookings/{id}"`, oldest first.
+    pub fn requests_to(&self, pattern: &str) -> Vec<RequestRecord> {
+        let pattern = Pattern::from(pattern);
+        let state = self.0.lock();
+        state.log.iter().filter(|record| pattern.matches(&record.method, &record.path)).cloned().collect()
+    }
+
+    /// How many requests matched a pattern: `controls.count("POST /oauth/access_token")`.
+    pub fn count(&self, pattern: &str) -> usize {
+        let pattern = Pattern::from(pattern);
+        self.0.lock().log.iter().filter(|record| pattern.matches(&record.method, &record.path)).count()
+    }
+
+    /// Completes once `count` requests that match have arrived, answered or not.
+    pub async fn wait_for(&self, pattern: &str, count: usize) {
+        let mut logged = self.0.logged.subscribe();
+        // The sender is part of what `self` holds: it cannot be gone.
+        while self.count(pattern) < count && logged.changed().await.is_ok() {}
+    }
+
+    /// How many requests were answered with this status.
+    pub fn count_status(&self, status: u16) -> usize {
+        self.0.lock().log.iter().filter(|record| record.status == Some(status)).count()
+    }
+
+    /// Empties the log.
+    pub fn clear_requests(&self) {
+        let mut state = self.0.lock();
+        state.log_start += state.log.len() as u64;
+        state.log.clear();
+    }
+
+    /// Adds a disturbance; several for one request apply one after the other, in the order they were added.
+    pub fn script(&self, rule: Rule) {
+        self.0.lock().rules.push(rule);
+    }
+
+    /// Removes all disturbances.
+    pub fn clear_rules(&self) {
+        self.0.lock().rules.clear();
+    }
+
+    /// Holds matching requests back, before they take effect, until the result is released or dropped.
+    #[must_use = "dropping it lets the requests pass"]
+    pub fn hold(&self, pattern: &str) -> Held {
+        self.hold_gate(Gate::new(pattern.into(), None))
+    }
+
+    /// The same for the requests of one account.
+    #[must_use = "dropping it lets the requests pass"]
+    pub fn hold_account(&self, pattern: &str, account: AccountId) -> Held {
+        self.hold_gate(Gate::new(pattern.into(), Some(account)))
+    }
+
+    fn hold_gate(&self, gate: Arc<Gate>) -> Held {
+        self.0.lock().gates.push(gate.clone());
+        Held(gate)
+    }
+
+    /// The present settings.
+    pub fn switches(&self) -> Switches {
+        self.0.lock().switches.clone()
+    }
+
+    /// Changes settings: `controls.change(|switches| switches.rotate_refresh_tokens = true)`.
+    pub fn change(&self, change: impl FnOnce(&mut Switches)) {
+        change(&mut self.0.lock().switches);
+    }
+
+    /// All accounts: three for demonstrations and those added since.
+    pub fn accounts(&self) -> Vec<DemoAccount> {
+        self.0.lock().accounts.iter().map(|account| account.demo.clone()).collect()
+    }
+
+    /// Opens another account with a small portfolio of its own.
+    pub fn add_account(&self, name: &str) -> DemoAccount {
+        let now = self.0.clock.now();
+        self.0.lock().open_account(&Plan::small(name), self.0.seed, now)
+    }
+
+    /// Issues tokens without a browser: the body of a token reply. Null for an unknown account.
+    pub fn grant(&self, account: AccountId) -> Value {
+        let now = self.0.clock.now();
+        self.0.lock().grant(account, now).unwrap_or_default()
+    }
+
+    /// What pressing "Approve" does: takes the address that the application sent the browser to, gives the one that the
+    /// browser is sent back to. `None` where the page would show an error instead.
+    pub fn approve(&self, authorization_url: &str, account: AccountId) -> Option<String> {
+        let sent = Url::parse(authorization_url).ok()?;
+        let value = |name: &str| sent.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+        if value("client_id")? != self.0.client_id || value("response_type")? != "code" {
+            return None;
+        }
+        let redirect_uri = value("redirect_uri")?;
+        let mut back = Url::parse(&redirect_uri).ok()?;
+        let now = self.0.clock.now();
+        let mut state = self.0.lock();
+        state.account(account)?;
+        let code = state.tokens.issue_code(account, &redirect_uri, now);
+        back.query_pairs_mut().append_pair("code", &code).extend_pairs(value("state").map(|state| ("state", state)));
+        Some(back.into())
+    }
+
+    /// The user removed the application: all tokens of the account die.
+    pub fn revoke_account_grants(&self, account: AccountId) {
+        self.0.lock().tokens.end_grants(account);
+    }
+
+    /// The account's access tokens expire at once; its refresh tokens go on.
+    pub fn expire_access_tokens(&self, account: AccountId) {
+        let now = self.0.clock.now();
+        self.0.lock().tokens.expire_access(account, now);
+    }
+
+    /// Moves the simulator's clock forward, and only that one.
+    pub fn advance(&self, by: TimeDelta) {
+        self.0.clock.advance(by);
+    }
+
+    /// The simulator's time.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    /// Forgets what was sent in the last five minutes.
+    pub fn forget_allowance(&self) {
+        self.0.lock().forget_allowance();
+    }
+
+    /// Back to the state after start: data, tokens, settings, rules, log and allowance; added accounts disappear, held
+    /// requests go on. The clock stays where it is.
+    pub fn reset(&self) {
+        let fresh = self.0.fresh_state();
+        let old = std::mem::replace(&mut *self.0.lock(), fresh);
+        old.gates.iter().for_each(|gate| gate.open());
+    }
+}

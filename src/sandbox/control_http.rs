@@ -1,0 +1,142 @@
+//! `/_control`: [`Controls`] as JSON over HTTP, for drivers that are not written in Rust. It holds no logic of its own.
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    call::Call,
+    control::Controls,
+    reply::Reply,
+    script::{Gate, Pattern, Rule, seconds},
+    state::Switches,
+};
+use crate::domain::AccountId;
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Hold {
+    pattern: Pattern,
+    #[serde(default)]
+    account: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Advance {
+    seconds: f64,
+}
+
+/// Answers a request below `/_control`.
+pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
+    let segments: Vec<&str> = call.path.trim_matches('/').split('/').skip(1).collect();
+    let done = || Ok(json!({"done": true}));
+    let answered = match (call.method.as_str(), segments.as_slice()) {
+        ("GET", []) => Ok(json!({
+            "now": controls.now(),
+            "client_id": controls.0.client_id,
+            "accounts": controls.accounts(),
+            "switches": controls.switches(),
+            "requests": controls.requests().len(),
+        })),
+        ("GET", ["accounts"]) => Ok(json!(controls.accounts())),
+        ("POST", ["accounts"]) => body(call).map(|Named { name }| json!(controls.add_account(&name))),
+        ("GET", ["accounts", account]) => {
+            known(controls, account).map(|id| json!(controls.accounts().into_iter().find(|account| account.id == id)))
+        }
+        ("POST", ["accounts", account, "grant"]) => known(controls, account).map(|id| controls.grant(id)),
+        ("POST", ["accounts", account, "revoke"]) => known(controls, account).and_then(|id| {
+            controls.revoke_account_grants(id);
+            done()
+        }),
+        ("POST", ["accounts", account, "expire"]) => known(controls, account).and_then(|id| {
+            controls.expire_access_tokens(id);
+            done()
+        }),
+        ("GET", ["requests"]) => Ok(json!(
+            call.query_value("pattern").map_or_else(|| controls.requests(), |text| controls.requests_to(text))
+        )),
+        ("DELETE", ["requests"]) => {
+            controls.clear_requests();
+            done()
+        }
+        ("POST", ["rules"]) => body(call).and_then(|rule: Rule| {
+            controls.script(rule);
+            done()
+        }),
+        ("DELETE", ["rules"]) => {
+            controls.clear_rules();
+            done()
+        }
+        ("POST", ["holds"]) => body(call).map(|hold: Hold| json!({"id": open_hold(controls, hold)})),
+        ("GET", ["holds", id]) => match held(controls, id) {
+            Some(gate) => {
+                if let Some(count) = call.query_value("arrived").and_then(|count| count.parse().ok()) {
+                    gate.wait_arrived(count).await;
+                }
+                Ok(json!({"arrived": gate.arrived()}))
+            }
+            None => Err(not_found()),
+        },
+        ("DELETE", ["holds", id]) => match held(controls, id) {
+            Some(gate) => {
+                gate.open();
+                id.parse().ok().and_then(|id: u64| controls.0.lock().numbered_gates.remove(&id));
+                done()
+            }
+            None => Err(not_found()),
+        },
+        ("GET", ["switches"]) => Ok(json!(controls.switches())),
+        ("PATCH", ["switches"]) => body(call).and_then(|changes| change(controls, changes)),
+        ("POST", ["advance"]) => body(call).map(|Advance { seconds: by }| {
+            controls.advance(seconds(by));
+            json!({"now": controls.now()})
+        }),
+        ("POST", ["reset"]) => {
+            controls.reset();
+            done()
+        }
+        _ => Err(not_found()),
+    };
+    answered.map_or_else(|refusal| refusal, |body| Reply::json(200, &body))
+}
+
+fn not_found() -> Reply {
+    Reply::json(404, &json!({"error": "no such control"}))
+}
+
+fn body<T: DeserializeOwned>(call: &Call) -> Result<T, Reply> {
+    serde_json::from_slice(&call.body).map_err(|error| Reply::json(400, &json!({"error": error.to_string()})))
+}
+
+fn known(controls: &Controls, id: &str) -> Result<AccountId, Reply> {
+    let id = id.parse().ok().map(AccountId);
+    id.filter(|id| controls.0.lock().account(*id).is_some()).ok_or_else(not_found)
+}
+
+/// Sets the members that were sent and leaves the others.
+fn change(controls: &Controls, changes: serde_json::Map<String, Value>) -> Result<Value, Reply> {
+    let mut settings = json!(controls.switches());
+    if let Value::Object(settings) = &mut settings {
+        settings.extend(changes);
+    }
+    let changed: Switches =
+        serde_json::from_value(settings).map_err(|error| Reply::json(400, &json!({"error": error.to_string()})))?;
+    controls.change(|switches| *switches = changed);
+    Ok(json!(controls.switches()))
+}
+
+fn open_hold(controls: &Controls, hold: Hold) -> u64 {
+    let gate = Gate::new(hold.pattern, hold.account.map(AccountId));
+    let mut state = controls.0.lock();
+    let id = state.numbered_gates.keys().max().map_or(1, |last| last + 1);
+    state.gates.push(gate.clone());
+    state.numbered_gates.insert(id, gate);
+    id
+}
+
+fn held(controls: &Controls, id: &str) -> Option<std::sync::Arc<Gate>> {
+    controls.0.lock().numbered_gates.get(&id.parse().ok()?).cloned()
+}

@@ -1,0 +1,434 @@
+//! The operations as data: the gateway's own catalogue says what is asked, `behaviour.json` what is done about it.
+//!
+//! Everything an operation has in common with the others (its route, the checks of its parameters and body, filters,
+//! paging) runs from these two files, so that the next group of operations costs data instead of code.
+
+use std::{collections::BTreeMap, io};
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use jsonschema::Validator;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+const CATALOGUE: &str = include_str!("../../config/operations.json");
+const BEHAVIOUR: &str = include_str!("behaviour.json");
+
+/// One operation of the API, ready to run.
+pub(super) struct Operation {
+    pub(super) tool: String,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) read_only: bool,
+    pub(super) counted: bool,
+    parameters: Vec<Parameter>,
+    one_of_required: Vec<Vec<String>>,
+    body: Option<Validator>,
+    /// `None` only while an operation waits for its behaviour; a test does not let that pass.
+    pub(super) kind: Option<Kind>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    tool: String,
+    method: String,
+    path: String,
+    read_only: bool,
+    answer: String,
+    parameters: Vec<Parameter>,
+    #[serde(default)]
+    one_of_required: Vec<Vec<String>>,
+    #[serde(default)]
+    body: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Parameter {
+    name: String,
+    #[serde(rename = "in")]
+    place: Place,
+    #[serde(rename = "type")]
+    kind: String,
+    required: bool,
+    #[serde(default)]
+    format: String,
+    #[serde(default, rename = "enum")]
+    choices: Vec<String>,
+    #[serde(default)]
+    style: String,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum Place {
+    Path,
+    Query,
+}
+
+/// What an operation does.
+#[derive(Deserialize, Clone)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// The account itself.
+    Me,
+    /// A filtered page of a collection.
+    List {
+        collection: String,
+        filters: Vec<Filter>,
+        /// The parameter that asks for `rule_violations`.
+        #[serde(default)]
+        rules: Option<String>,
+    },
+    /// One record.
+    Get { collection: String },
+    /// A new record.
+    Create { collection: String, rule: Option<WriteRule> },
+    /// Changed members of a record.
+    Update { collection: String, rule: Option<WriteRule> },
+    /// A record removed.
+    Delete { collection: String },
+    /// An element of a list within a record removed.
+    DeletePart { collection: String, member: String, param: String, entity: String },
+    /// Nights computed from seasons and bookings.
+    Calendar,
+}
+
+/// Checks and consequences of a write that data cannot express.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum WriteRule {
+    Booking,
+    Guest,
+}
+
+/// How one query parameter narrows a list.
+#[derive(Deserialize, Clone)]
+pub(super) struct Filter {
+    pub(super) param: String,
+    pub(super) test: Test,
+    #[serde(default)]
+    pub(super) fields: Vec<String>,
+    /// The parameter that closes the range which `param` opens.
+    #[serde(default)]
+    pub(super) until: Option<String>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Test {
+    Equals,
+    In,
+    AtLeast,
+    AtMost,
+    After,
+    Text,
+    HasAll,
+    HasNone,
+    Free,
+    Stays,
+}
+
+/// A kind of record.
+#[derive(Deserialize)]
+pub(super) struct Collection {
+    pub(super) entity: String,
+    #[serde(default)]
+    pub(super) optional: Vec<Optional>,
+}
+
+/// A member that is answered only on request.
+#[derive(Deserialize)]
+pub(super) struct Optional {
+    pub(super) param: String,
+    pub(super) member: String,
+    #[serde(default)]
+    pub(super) join: Option<Join>,
+}
+
+/// A member that is a short form of another record.
+#[derive(Deserialize)]
+pub(super) struct Join {
+    pub(super) collection: String,
+    pub(super) key: String,
+    pub(super) members: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Behaviour {
+    collections: BTreeMap<String, Collection>,
+    operations: BTreeMap<String, Kind>,
+}
+
+/// All operations and collections.
+pub(super) struct Operations {
+    pub(super) all: Vec<Operation>,
+    pub(super) collections: BTreeMap<String, Collection>,
+}
+
+/// What a path leads to.
+pub(super) enum Route<'a> {
+    Found(&'a Operation, BTreeMap<String, String>),
+    WrongMethod,
+    Unknown,
+}
+
+impl Operations {
+    pub(super) fn load() -> io::Result<Self> {
+        let listed: Vec<Listed> = serde_json::from_str(CATALOGUE)?;
+        let Behaviour { collections, mut operations } = serde_json::from_str(BEHAVIOUR)?;
+        let mut all = Vec::with_capacity(listed.len());
+        for Listed { tool, method, path, read_only, answer, parameters, one_of_required, body } in listed {
+            let body = body.map(|schema| {
+                jsonschema::options()
+                    .should_validate_formats(true)
+                    .with_format("date-time", |text: &str| instant(text).is_some())
+                    .build(&schema)
+                    .map_err(|error| io::Error::other(error.to_string()))
+            });
+            all.push(Operation {
+                kind: operations.remove(&tool),
+                counted: answer == "counted_page",
+                body: body.transpose()?,
+                tool,
+                method,
+                path,
+                read_only,
+                parameters,
+                one_of_required,
+            });
+        }
+        Ok(Operations { all, collections })
+    }
+
+    pub(super) fn route(&self, method: &str, path: &str) -> Route<'_> {
+        let mut known = false;
+        for operation in &self.all {
+            if let Some(values) = capture(&operation.path, path) {
+                if operation.method == method {
+                    return Route::Found(operation, values);
+                }
+                known = true;
+            }
+        }
+        if known { Route::WrongMethod } else { Route::Unknown }
+    }
+
+    pub(super) fn entity(&self, collection: &str) -> &str {
+        self.collections.get(collection).map_or("Record", |collection| &collection.entity)
+    }
+}
+
+fn capture(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
+    let mut values = BTreeMap::new();
+    let mut segments = path.split('/');
+    for part in template.split('/') {
+        let segment = segments.next()?;
+        match part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+            Some(name) if !segment.is_empty() => {
+                values.insert(name.to_owned(), segment.to_owned());
+            }
+            None if part == segment => {}
+            _ => return None,
+        }
+    }
+    segments.next().is_none().then_some(values)
+}
+
+/// A checked value of a parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Argument {
+    Integer(i64),
+    Number(f64),
+    Boolean(bool),
+    Date(NaiveDate),
+    Instant(DateTime<Utc>),
+    Text(String),
+    Integers(Vec<i64>),
+}
+
+/// The checked values of a request.
+#[derive(Default, Debug)]
+pub(super) struct Arguments(BTreeMap<String, Argument>);
+
+impl Arguments {
+    pub(super) fn get(&self, name: &str) -> Option<&Argument> {
+        self.0.get(name)
+    }
+
+    pub(super) fn integer(&self, name: &str) -> Option<i64> {
+        match self.get(name) {
+            Some(Argument::Integer(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    pub(super) fn date(&self, name: &str) -> Option<NaiveDate> {
+        match self.get(name) {
+            Some(Argument::Date(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.get(name) == Some(&Argument::Boolean(true))
+    }
+}
+
+impl Operation {
+    /// Reads path and query by the parameters' types. Names that the operation does not know are ignored, as OwnerRez
+    /// does; every complaint names its parameter.
+    pub(super) fn arguments(
+        &self,
+        path: &BTreeMap<String, String>,
+        query: &[(String, String)],
+    ) -> Result<Arguments, Vec<String>> {
+        let mut arguments = BTreeMap::new();
+        let mut complaints = Vec::new();
+        for parameter in &self.parameters {
+            let name = &parameter.name;
+            let read = if parameter.style == "indexed" {
+                parameter.read_indexed(query)
+            } else {
+                let text = match parameter.place {
+                    Place::Path => path.get(name),
+                    Place::Query => query.iter().find(|(key, _)| key == name).map(|(_, value)| value),
+                };
+                text.filter(|text| !text.is_empty()).map(|text| parameter.read(text)).transpose()
+            };
+            match read {
+                Ok(Some(value)) => {
+                    arguments.insert(name.clone(), value);
+                }
+                Ok(None) if parameter.required => complaints.push(format!("{name} is required.")),
+                Ok(None) => {}
+                Err(complaint) => complaints.push(complaint),
+            }
+        }
+        for group in &self.one_of_required {
+            if complaints.is_empty() && !group.iter().any(|name| arguments.contains_key(name)) {
+                complaints.push(format!("One of {} is required.", group.join(", ")));
+            }
+        }
+        if complaints.is_empty() { Ok(Arguments(arguments)) } else { Err(complaints) }
+    }
+
+    /// Reads a body. A null member clears a value on PATCH, so nulls are left out of the check but kept in the result.
+    pub(super) fn read_body(&self, body: &[u8]) -> Result<Map<String, Value>, Vec<String>> {
+        let Some(validator) = &self.body else { return Ok(Map::new()) };
+        let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
+            return Err(vec!["The body must be a JSON object.".to_owned()]);
+        };
+        let present = members.iter().filter(|(_, value)| !value.is_null());
+        let checked = Value::Object(present.map(|(name, value)| (name.clone(), value.clone())).collect());
+        let complaints: Vec<String> = validator
+            .iter_errors(&checked)
+            .map(|error| {
+                let at = error.instance_path().to_string();
+                match at.trim_start_matches('/') {
+                    "" => format!("{error}."),
+                    member => format!("{member}: {error}."),
+                }
+            })
+            .collect();
+        if complaints.is_empty() { Ok(members) } else { Err(complaints) }
+    }
+}
+
+impl Parameter {
+    fn read(&self, text: &str) -> Result<Argument, String> {
+        let name = &self.name;
+        let value = match (self.kind.as_str(), self.format.as_str()) {
+            ("integer", _) => text.parse().ok().map(Argument::Integer),
+            ("number", _) => text.parse().ok().filter(|value: &f64| value.is_finite()).map(Argument::Number),
+            ("boolean", _) => text.to_ascii_lowercase().parse().ok().map(Argument::Boolean),
+            (_, "date") => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(Argument::Date),
+            (_, "date-time") => instant(text).map(Argument::Instant),
+            (_, "csv-int") => {
+                text.split(',').map(|id| id.trim().parse().ok()).collect::<Option<_>>().map(Argument::Integers)
+            }
+            _ => Some(Argument::Text(text.to_owned())),
+        };
+        let value = value.ok_or_else(|| {
+            let wanted = if self.format.is_empty() { &self.kind } else { &self.format };
+            format!("The value '{text}' is not valid for {name}: {wanted} expected.")
+        })?;
+        if !self.choices.is_empty() && !self.choices.iter().any(|choice| choice == text) {
+            return Err(format!(
+                "The value '{text}' is not valid for {name}: one of {} expected.",
+                self.choices.join(", ")
+            ));
+        }
+        Ok(value)
+    }
+
+    /// `name[0]=1&name[1]=2`.
+    fn read_indexed(&self, query: &[(String, String)]) -> Result<Option<Argument>, String> {
+        let mut values = Vec::new();
+        for (key, text) in query {
+            let index = key.strip_prefix(&self.name).and_then(|rest| rest.strip_prefix('[')?.strip_suffix(']'));
+            if index.is_some_and(|index| index.parse::<usize>().is_ok()) {
+                let complaint = || format!("The value '{text}' is not valid for {key}: integer expected.");
+                values.push(text.parse().map_err(|_| complaint())?);
+            }
+        }
+        Ok((!values.is_empty()).then_some(Argument::Integers(values)))
+    }
+}
+
+/// An ISO 8601 moment; without a zone it is taken as UTC.
+pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
+    let zoned = DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.to_utc());
+    let plain = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|moment| moment.and_utc());
+    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0).map(|at| at.and_utc());
+    zoned.or_else(plain).or_else(day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(tool: &str, query: &str) -> Result<Arguments, Vec<String>> {
+        let operations = Operations::load().expect("embedded data");
+        let operation = operations.all.iter().find(|operation| operation.tool == tool).expect("a tool");
+        let query: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        operation.arguments(&BTreeMap::new(), &query)
+    }
+
+    #[test]
+    fn every_operation_has_a_behaviour() {
+        for operation in Operations::load().expect("embedded data").all {
+            assert!(operation.kind.is_some(), "{} has no entry in behaviour.json", operation.tool);
+        }
+    }
+
+    #[test]
+    fn complaints_name_the_parameter() {
+        for (tool, query, name) in [
+            ("list_bookings", "", "property_ids, since_utc"),
+            ("list_bookings", "property_ids=1,x", "property_ids"),
+            ("list_bookings", "since_utc=yesterday", "since_utc"),
+            ("list_bookings", "since_utc=2026-11-23T00:00:00 01:00", "since_utc"),
+            ("list_bookings", "property_ids=1&status=gone", "status"),
+            ("list_bookings", "property_ids=1&from=2026-02-30", "from"),
+            ("list_properties", "active=perhaps", "active"),
+            ("list_properties", "limit=many", "limit"),
+            ("search_properties", "include_tag_ids[0]=x", "include_tag_ids[0]"),
+            ("search_properties", "rate_min=NaN", "rate_min"),
+        ] {
+            let complaints = read(tool, query).expect_err(query);
+            assert!(complaints.iter().any(|text| text.contains(name)), "{query}: {complaints:?}");
+        }
+    }
+
+    #[test]
+    fn good_values_are_read_by_type() {
+        let arguments = read(
+            "search_properties",
+            "include_tag_ids[0]=4&include_tag_ids[1]=5&pets_allowed=true&rate_min=1.5&unknown=1",
+        )
+        .expect("good values");
+        assert_eq!(arguments.get("include_tag_ids"), Some(&Argument::Integers(vec![4, 5])));
+        assert!(arguments.flag("pets_allowed"));
+        assert_eq!(arguments.get("rate_min"), Some(&Argument::Number(1.5)));
+        assert!(arguments.get("unknown").is_none());
+    }
+}

@@ -1,0 +1,363 @@
+//! All that a running simulator remembers, behind one lock that is never held across an await.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fastrand::Rng;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::watch;
+
+use super::{
+    call::Call,
+    clock::ShiftedClock,
+    operations::Operations,
+    records::Records,
+    script::{self, Gate, Rule},
+    seed::{Plan, Seeder},
+    tokens::{Policy, Tokens},
+    window::Window,
+};
+use crate::domain::{AccountId, Clock};
+
+/// The allowance is counted over this long.
+const ALLOWANCE_PERIOD: TimeDelta = TimeDelta::minutes(5);
+/// The log keeps this many requests: enough for any test, bounded for a demonstration that runs for weeks.
+const LOG_LENGTH: usize = 100_000;
+
+/// How the simulated OwnerRez behaves where the real one has settings, or where nobody knows. All can change at run
+/// time; those about tokens concern tokens issued afterwards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Switches {
+    /// Policy "Standard": seconds an access token lives. `None` is the policy "None": tokens without end or refresh.
+    pub token_life_seconds: Option<i64>,
+    /// Each refresh replaces the refresh token and the old one dies; otherwise the reply carries none.
+    pub rotate_refresh_tokens: bool,
+    /// A refresh ends the access tokens issued before it.
+    pub refresh_ends_old_access: bool,
+    /// Connecting an account again ends the tokens of its earlier grants.
+    pub second_grant_ends_first: bool,
+    /// The app's scope is read-only: its tokens may only GET.
+    pub read_only: bool,
+    /// What a request without User-Agent gets: 401 as documented, or 403 as measured.
+    pub missing_user_agent_status: u16,
+    /// Empty pages come without `items`.
+    pub drop_empty_items: bool,
+    /// Status of a POST that creates: 200 or 201.
+    pub create_status: u16,
+    /// DELETE answers 204 without a body, or else 200 with `{id, success}`.
+    pub delete_answers_204: bool,
+    /// Requests served per source address in any five minutes.
+    pub request_limit: u32,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Switches {
+            token_life_seconds: Some(2_592_000),
+            rotate_refresh_tokens: false,
+            refresh_ends_old_access: false,
+            second_grant_ends_first: false,
+            read_only: false,
+            missing_user_agent_status: 401,
+            drop_empty_items: false,
+            create_status: 200,
+            delete_answers_204: true,
+            request_limit: 300,
+        }
+    }
+}
+
+/// Someone whose OwnerRez account is simulated.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DemoAccount {
+    /// `user_id` of token replies, `id` of `/v2/users/me`.
+    #[serde(serialize_with = "number")]
+    pub id: AccountId,
+    /// Stands in every record's name.
+    pub name: String,
+    /// User name for the personal access token.
+    pub email: String,
+    /// IANA name.
+    pub time_zone: String,
+    /// A personal access token that always works; no secret, it opens invented data only.
+    pub personal_access_token: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn number<S: serde::Serializer>(id: &AccountId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_i64(id.0)
+}
+
+/// What credentials a request carried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credentials {
+    /// No `Authorization` header.
+    None,
+    /// `Bearer`.
+    Bearer,
+    /// `Basic` with a personal access token.
+    PersonalAccessToken,
+    /// `Basic` with anything else: the client of the token endpoint.
+    Client,
+    /// Another scheme, or not readable.
+    Other,
+}
+
+/// One line of the log.
+#[derive(Clone, Debug, Serialize)]
+pub struct RequestRecord {
+    /// HTTP method.
+    pub method: String,
+    /// Path without query; a token within it is masked.
+    pub path: String,
+    /// Query as sent.
+    pub query: String,
+    /// `User-Agent`, if any.
+    pub user_agent: Option<String>,
+    /// Kind of the `Authorization` header; its value is not kept.
+    pub credentials: Credentials,
+    /// The account that the credentials, code or refresh token belong to, even if they are no longer good.
+    pub account: Option<i64>,
+    /// JSON body, or the fields of a form with codes and tokens masked.
+    pub body: Option<Value>,
+    /// Answered status; `None` while unanswered and when the connection was cut.
+    pub status: Option<u16>,
+    /// Arrival, by the simulator's clock.
+    pub at: DateTime<Utc>,
+}
+
+/// An account and its books.
+pub(super) struct Account {
+    pub(super) demo: DemoAccount,
+    pub(super) records: Records,
+}
+
+/// See the module.
+pub(super) struct State {
+    pub(super) accounts: Vec<Account>,
+    pub(super) switches: Switches,
+    pub(super) tokens: Tokens,
+    pub(super) rules: Vec<Rule>,
+    pub(super) gates: Vec<Arc<Gate>>,
+    /// Gates that the HTTP control surface opened, by the number it was given.
+    pub(super) numbered_gates: HashMap<u64, Arc<Gate>>,
+    pub(super) log: VecDeque<RequestRecord>,
+    /// Number of the request at the front of `log`.
+    pub(super) log_start: u64,
+    windows: HashMap<IpAddr, Window>,
+    pub(super) next_id: i64,
+}
+
+/// What the lock guards and what needs none.
+pub(super) struct Shared {
+    pub(super) clock: ShiftedClock,
+    pub(super) operations: Operations,
+    pub(super) client_id: String,
+    pub(super) client_secret: SecretString,
+    pub(super) seed: u64,
+    pub(super) first_switches: Switches,
+    pub(super) state: Mutex<State>,
+    /// Changes with every line of the log, for those who wait for a request.
+    pub(super) logged: watch::Sender<()>,
+}
+
+/// What was decided when a request came in.
+pub(super) struct Arrival {
+    pub(super) number: u64,
+    pub(super) at: DateTime<Utc>,
+    pub(super) admitted: bool,
+    pub(super) gates: Vec<Arc<Gate>>,
+    pub(super) rule: Option<Rule>,
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_client(&self, id: &str, secret: &str) -> bool {
+        id == self.client_id && secret == self.client_secret.expose_secret()
+    }
+
+    /// Logs a request, counts it, and finds out what is scripted for it.
+    pub(super) fn arrive(&self, call: &Call) -> Arrival {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let account = state.account_behind(call);
+        let path = call.masked_path();
+        let number = state.log_start + state.log.len() as u64;
+        if state.log.len() == LOG_LENGTH {
+            state.log.pop_front();
+            state.log_start += 1;
+        }
+        state.log.push_back(RequestRecord {
+            method: call.method.clone(),
+            path: path.to_owned(),
+            query: call.query_text.clone(),
+            user_agent: call.user_agent.clone(),
+            credentials: call.credentials(),
+            account: account.map(|id| id.0),
+            body: call.loggable_body(),
+            status: None,
+            at: now,
+        });
+        let admitted = !call.is_api() || state.admit(call.peer, now);
+        self.logged.send_replace(());
+        // A refused request never reaches what rules and gates stand in front of.
+        let rule = if admitted { script::take_rule(&mut state.rules, &call.method, path, account) } else { None };
+        state.gates.retain(|gate| !gate.is_open());
+        let gates =
+            state.gates.iter().filter(|gate| admitted && gate.holds(&call.method, path, account)).cloned().collect();
+        Arrival { number, at: now, admitted, gates, rule }
+    }
+
+    /// Completes the log line of an answered request.
+    pub(super) fn answered(&self, number: u64, status: u16) {
+        let mut state = self.lock();
+        let index = number.checked_sub(state.log_start).and_then(|index| usize::try_from(index).ok());
+        if let Some(record) = index.and_then(|index| state.log.get_mut(index)) {
+            record.status = Some(status);
+        }
+    }
+
+    /// A state as after start.
+    pub(super) fn fresh_state(&self) -> State {
+        State::new(self.seed, self.clock.now(), self.first_switches.clone())
+    }
+}
+
+impl State {
+    pub(super) fn new(seed: u64, now: DateTime<Utc>, switches: Switches) -> Self {
+        let mut state = State {
+            accounts: Vec::new(),
+            switches,
+            tokens: Tokens::default(),
+            rules: Vec::new(),
+            gates: Vec::new(),
+            numbered_gates: HashMap::new(),
+            log: VecDeque::new(),
+            log_start: 0,
+            windows: HashMap::new(),
+            next_id: 40_000,
+        };
+        let plan = |marker: &str, time_zone, currency, country, town, properties, past_days, future_days| Plan {
+            marker: marker.to_owned(),
+            time_zone,
+            currency,
+            country,
+            town,
+            properties,
+            past_days,
+            future_days,
+        };
+        state.open_account(&plan("Heron Point", "America/New_York", "USD", "US", "Camden", 12, 240, 240), seed, now);
+        state.open_account(&plan("Alpenglow", "America/Denver", "USD", "US", "Silverton", 4, 120, 180), seed, now);
+        state.open_account(&plan("Costa Verde", "Europe/Lisbon", "EUR", "PT", "Ericeira", 3, 90, 150), seed, now);
+        state
+    }
+
+    /// Adds an account with a seeded portfolio.
+    pub(super) fn open_account(&mut self, plan: &Plan, seed: u64, now: DateTime<Utc>) -> DemoAccount {
+        let index = self.accounts.len() as u64;
+        let slug: String = plan.marker.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+        let demo = DemoAccount {
+            id: AccountId(70_101 + index as i64),
+            name: plan.marker.clone(),
+            email: format!("{slug}{}@accounts.example", index + 1),
+            time_zone: plan.time_zone.to_owned(),
+            personal_access_token: format!("pt_sandbox_{slug}_{}", index + 1),
+        };
+        let seeder = Seeder {
+            plan,
+            rng: Rng::with_seed(seed.wrapping_add(index)),
+            now,
+            next_id: &mut self.next_id,
+            records: Records::default(),
+        };
+        let records = seeder.fill();
+        self.accounts.push(Account { demo: demo.clone(), records });
+        demo
+    }
+
+    pub(super) fn new_id(&mut self) -> i64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(super) fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.demo.id == id)
+    }
+
+    pub(super) fn account_mut(&mut self, id: AccountId) -> Option<&mut Account> {
+        self.accounts.iter_mut().find(|account| account.demo.id == id)
+    }
+
+    /// The account whose personal access token this is.
+    pub(super) fn account_by_pat(&self, email: &str, token: &str) -> Option<AccountId> {
+        let found = self.accounts.iter().find(|account| {
+            account.demo.email.eq_ignore_ascii_case(email) && account.demo.personal_access_token == token
+        });
+        found.map(|account| account.demo.id)
+    }
+
+    fn account_behind(&self, call: &Call) -> Option<AccountId> {
+        if let Some(bearer) = call.bearer() {
+            return self.tokens.owner(bearer);
+        }
+        if let Some(account) = call.basic().and_then(|(user, password)| self.account_by_pat(&user, &password)) {
+            return Some(account);
+        }
+        if let Some(token) = call.token_in_path() {
+            return self.tokens.owner(token);
+        }
+        let form = call.form();
+        ["refresh_token", "code"].iter().find_map(|name| self.tokens.owner(form.get(*name)?))
+    }
+
+    fn admit(&mut self, peer: IpAddr, now: DateTime<Utc>) -> bool {
+        let limit = self.switches.request_limit;
+        let window = self.windows.entry(peer).or_insert_with(|| Window::new(limit, ALLOWANCE_PERIOD));
+        window.set_limit(limit);
+        window.admit(now)
+    }
+
+    /// The allowance is as if nothing had been sent yet.
+    pub(super) fn forget_allowance(&mut self) {
+        self.windows.clear();
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        Policy {
+            life_seconds: self.switches.token_life_seconds,
+            rotate_refresh: self.switches.rotate_refresh_tokens,
+            refresh_ends_old_access: self.switches.refresh_ends_old_access,
+            second_grant_ends_first: self.switches.second_grant_ends_first,
+            read_only: self.switches.read_only,
+        }
+    }
+
+    /// The token reply for a new grant.
+    pub(super) fn grant(&mut self, account: AccountId, now: DateTime<Utc>) -> Option<Value> {
+        self.account(account)?;
+        let policy = self.policy();
+        let reply = self.tokens.grant(account, policy, now);
+        Some(self.signed(account, reply))
+    }
+
+    /// Adds whose tokens these are.
+    pub(super) fn signed(&self, account: AccountId, mut reply: Map<String, Value>) -> Value {
+        reply.insert("user_id".into(), account.0.into());
+        if let Some(account) = self.account(account) {
+            reply.insert("user_display_name".into(), account.demo.name.clone().into());
+        }
+        reply.into()
+    }
+}

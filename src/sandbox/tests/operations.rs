@@ -1,0 +1,236 @@
+//! The operations over the seeded portfolio.
+
+use serde_json::{Value, json};
+
+use super::{Sandbox, ids};
+use crate::sandbox::operations::{Kind, Operations};
+
+#[actix_web::test]
+async fn every_operation_answers_a_valid_call() {
+    let sandbox = Sandbox::start().await;
+    let authorization = sandbox.bearer(sandbox.first().id);
+    let property = ids(&sandbox.get("/v2/properties").await.body)[0];
+    for operation in Operations::load().expect("embedded data").all {
+        let guests = sandbox.get("/v2/guests?q=a").await.body;
+        let guest = &guests["items"][0];
+        let booking = ids(&sandbox.get(&format!("/v2/bookings?property_ids={property}")).await.body)[0];
+        let owner = ids(&sandbox.get("/v2/owners").await.body)[0];
+        let collection_id = match &operation.kind {
+            Some(Kind::Get { collection } | Kind::Update { collection, .. } | Kind::Delete { collection }) => {
+                match collection.as_str() {
+                    "properties" => property,
+                    "bookings" => booking,
+                    "owners" => owner,
+                    _ => guest["id"].as_i64().expect("a guest"),
+                }
+            }
+            _ => guest["id"].as_i64().expect("a guest"),
+        };
+        let path = operation
+            .path
+            .replace("{id}", &collection_id.to_string())
+            .replace("{property_id}", &property.to_string())
+            .replace("{address_id}", &guest["addresses"][0]["id"].to_string())
+            .replace("{email_address_id}", &guest["email_addresses"][0]["id"].to_string())
+            .replace("{phone_id}", &guest["phones"][0]["id"].to_string());
+        let query = match operation.tool.as_str() {
+            "get_property_calendar" => "?from=2026-11-01&to=2026-12-31".to_owned(),
+            "list_bookings" => format!("?property_ids={property}"),
+            "list_guests" => "?q=a".to_owned(),
+            _ => String::new(),
+        };
+        let body = match operation.tool.as_str() {
+            "create_booking" => Some(json!({
+                "property_id": property, "is_block": true, "arrival": "2028-03-01", "departure": "2028-03-05",
+            })),
+            _ if operation.read_only || operation.method == "DELETE" => None,
+            _ => Some(json!({"notes": "changed"})),
+        };
+        let answer = sandbox.send(&operation.method, &format!("{path}{query}"), &authorization, body).await;
+        assert!((200..300).contains(&answer.status), "{}: {} {}", operation.tool, answer.status, answer.body);
+    }
+}
+
+#[actix_web::test]
+async fn errors_have_the_documented_body() {
+    let sandbox = Sandbox::start().await;
+    let missing = sandbox.get("/v2/guests/1").await;
+    assert_eq!(missing.status, 404);
+    assert_eq!(missing.body["messages"], json!(["Expected entity Guest:Id:1 not found."]));
+    assert_eq!((&missing.body["status"], &missing.body["status_code"]), (&json!("not_found"), &json!(404)));
+    for (target, status, code) in [
+        ("/v2/threads", 404, "not_found"),
+        ("/v2/guests/abc", 400, "validation_failed"),
+        ("/v2/bookings", 400, "validation_failed"),
+        ("/v2/bookings?property_ids=1&limit=0", 400, "validation_failed"),
+        ("/v2/properties?offset=-1", 400, "validation_failed"),
+    ] {
+        let answer = sandbox.get(target).await;
+        assert_eq!((answer.status, &answer.body["code"]), (status, &json!(code)), "{target}");
+    }
+    let calendar = ids(&sandbox.get("/v2/properties").await.body)[0];
+    for range in ["from=2026-01-01&to=2027-01-03", "from=2026-02-01&to=2026-01-01", "from=2026-02-01"] {
+        assert_eq!(sandbox.get(&format!("/v2/calendar/{calendar}?{range}")).await.status, 400, "{range}");
+    }
+    let wrong_method = sandbox.send("PUT", "/v2/guests/1", &sandbox.bearer(sandbox.first().id), None).await;
+    assert_eq!(wrong_method.status, 405);
+}
+
+#[actix_web::test]
+async fn pages_follow_each_other_and_end() {
+    let sandbox = Sandbox::start().await;
+    let all = sandbox.get("/v2/properties?limit=500").await.body;
+    assert_eq!((&all["limit"], &all["count"]), (&json!(100), &json!(12)));
+    let mut next = Some("/v2/properties?active=true&limit=4".to_owned());
+    let mut seen = Vec::new();
+    while let Some(target) = next {
+        let page = sandbox.get(&target).await.body;
+        seen.extend(ids(&page));
+        next = page["next_page_url"].as_str().map(str::to_owned);
+        assert!(next.iter().all(|url| url.starts_with(&sandbox.simulator.url()) && url.contains("active=true")));
+    }
+    assert_eq!(seen.len(), 11);
+    assert!(seen.iter().all(|id| ids(&all).contains(id)));
+
+    let bookings = sandbox.get("/v2/bookings?since_utc=2026-01-01T00:00:00Z").await.body;
+    assert_eq!(ids(&bookings).len(), 20);
+    assert!(bookings.get("count").is_none());
+    sandbox.controls().change(|switches| switches.drop_empty_items = true);
+    let empty = sandbox.get("/v2/bookings?property_ids=1").await.body;
+    assert_eq!(empty, json!({"limit": 20, "offset": 0}));
+}
+
+#[actix_web::test]
+async fn filters_do_what_they_say() {
+    let sandbox = Sandbox::start().await;
+    let items = async |target: &str| {
+        let body = sandbox.get(target).await.body;
+        let items = body["items"].as_array().cloned().unwrap_or_default();
+        assert!(!items.is_empty(), "{target}: {body}");
+        items
+    };
+    let text = |item: &Value, member: &str| item[member].as_str().unwrap_or_default().to_owned();
+    let since = "since_utc=2025-01-01&limit=100";
+    for booking in items(&format!("/v2/bookings?{since}&status=canceled")).await {
+        assert_eq!(booking["status"], "canceled");
+        assert!(booking["canceled_utc"].is_string());
+    }
+    for booking in items(&format!("/v2/bookings?{since}&from=2026-11-20&to=2026-12-01")).await {
+        assert!(
+            text(&booking, "departure").as_str() >= "2026-11-20" && text(&booking, "arrival").as_str() <= "2026-12-01"
+        );
+    }
+    for booking in items("/v2/bookings?since_utc=2026-11-20T00:00:00Z").await {
+        assert!(text(&booking, "updated_utc").as_str() > "2026-11-20");
+    }
+    for property in items("/v2/propertysearch?bedrooms_min=3&rate_max=300").await {
+        assert!(property["bedrooms"].as_i64().unwrap_or_default() >= 3);
+    }
+    let guest = items("/v2/guests?created_since_utc=2020-01-01").await.remove(0);
+    let mail = text(&guest["email_addresses"][0], "address");
+    assert_eq!(
+        ids(&json!({"items": items(&format!("/v2/guests?q={}", mail.to_uppercase())).await})),
+        vec![guest["id"].as_i64().unwrap_or_default()]
+    );
+    let tagged = items("/v2/propertysearch?include_tag_ids[0]=3").await.len();
+    let untagged = items("/v2/propertysearch?exclude_tag_ids[0]=3").await.len();
+    assert_eq!(tagged + untagged, 12);
+    let free = items("/v2/propertysearch?available_from=2026-12-01&available_to=2026-12-02&evaluate_rules=true").await;
+    assert!(
+        free.iter().all(|property| property["rule_violations"][0].is_string()),
+        "one night is too short everywhere"
+    );
+    for property in free {
+        let id = &property["id"];
+        let days = sandbox.get(&format!("/v2/calendar/{id}?from=2026-12-01&to=2026-12-01")).await.body;
+        assert!(["available", "gap"].contains(&days["days"][0]["status"].as_str().unwrap_or_default()));
+        assert_eq!(days["days"][0]["date"], "2026-12-01T00:00:00");
+    }
+}
+
+#[actix_web::test]
+async fn optional_members_come_only_when_asked_for() {
+    let sandbox = Sandbox::start().await;
+    let plain = sandbox.get("/v2/bookings?since_utc=2020-01-01&limit=100").await.body;
+    let booking =
+        plain["items"].as_array().into_iter().flatten().find(|item| item["type"] == "booking").expect("a booking");
+    let names = ["door_codes", "charges", "tags", "fields", "guest", "cancellation_policy_description", "agreements"];
+    assert!(names.iter().all(|name| booking.get(name).is_none()));
+    let asked = "include_door_codes=true&include_charges=true&include_tags=true&include_fields=true&include_guest=true\
+                 &include_cancellation_policy=true&include_agreements=true";
+    let full = sandbox.get(&format!("/v2/bookings/{}?{asked}", booking["id"])).await.body;
+    assert!(names.iter().all(|name| full.get(name).is_some()), "{full}");
+    assert_eq!(full["guest"]["id"], booking["guest_id"]);
+    let everything = plain.to_string() + &full.to_string();
+    assert!(!everything.contains("null") && !everything.contains("\"_"));
+}
+
+#[actix_web::test]
+async fn writes_stick_and_conflicts_are_refused() {
+    let sandbox = Sandbox::start().await;
+    let authorization = sandbox.bearer(sandbox.first().id);
+    let send =
+        async |method: &str, path: &str, body: Value| sandbox.send(method, path, &authorization, Some(body)).await;
+    let property = ids(&sandbox.get("/v2/properties").await.body)[0];
+
+    let block = json!({"property_id": property, "is_block": true, "arrival": "2028-02-01", "departure": "2028-02-04"});
+    let created = send("POST", "/v2/bookings", block.clone()).await;
+    assert_eq!((created.status, &created.body["type"]), (200, &json!("block")));
+    let conflict = send("POST", "/v2/bookings", block).await;
+    assert_eq!((conflict.status, &conflict.body["code"]), (400, &json!("validation_failed")));
+    let path = format!("/v2/bookings/{}", created.body["id"]);
+    let moved = send("PATCH", &path, json!({"departure": "2028-02-06", "title": "Painting", "id": 1})).await;
+    assert_eq!((moved.status, &moved.body["title"], &moved.body["id"]), (200, &json!("Painting"), &created.body["id"]));
+    assert_eq!(sandbox.get(&path).await.body["departure"], "2028-02-06");
+    assert_eq!(send("PATCH", &path, json!({"title": null})).await.body.get("title"), None);
+
+    for bad in [
+        json!({"property_id": property, "arrival": "2028-05-01", "departure": "2028-05-04"}),
+        json!({"property_id": property, "is_block": true, "arrival": "2028-05-04", "departure": "2028-05-01"}),
+        json!({"property_id": 1, "is_block": true, "arrival": "2028-05-01", "departure": "2028-05-04"}),
+        json!({"property_id": property, "is_block": true, "arrival": "1 May", "departure": "2028-05-04"}),
+        json!({"property_id": property, "is_block": true, "arrival": "0001-01-01", "departure": "9999-05-04"}),
+        json!([]),
+    ] {
+        assert_eq!(send("POST", "/v2/bookings", bad.clone()).await.status, 400, "{bad}");
+    }
+
+    let guest = send("POST", "/v2/guests", json!({"first_name": "Ann", "phones": [{"number": "1"}, {"number": "2"}]}))
+        .await
+        .body;
+    let phone = &guest["phones"][0]["id"];
+    let path = format!("/v2/guests/{}", guest["id"]);
+    let changed = send("PATCH", &path, json!({"phones": [{"id": phone, "number": "3"}, {"number": "4"}]})).await.body;
+    let numbers: Vec<_> =
+        changed["phones"].as_array().into_iter().flatten().map(|phone| phone["number"].clone()).collect();
+    assert_eq!(numbers, [json!("3"), json!("2"), json!("4")]);
+    assert_eq!(sandbox.send("DELETE", &format!("{path}/phones/{phone}"), &authorization, None).await.status, 204);
+    assert_eq!(sandbox.send("DELETE", &format!("{path}/phones/{phone}"), &authorization, None).await.status, 404);
+
+    let stay =
+        json!({"property_id": property, "guest_id": guest["id"], "arrival": "2028-03-04", "departure": "2028-03-08"});
+    let booked = send("POST", "/v2/bookings", stay).await.body;
+    assert!(booked["total_amount"].as_f64().unwrap_or_default() > 0.0, "{booked}");
+    assert_eq!(booked["total_owed"], booked["total_amount"]);
+    sandbox.controls().change(|switches| switches.delete_answers_204 = false);
+    let deleted = sandbox.send("DELETE", &path, &authorization, None).await;
+    assert_eq!((deleted.status, &deleted.body["success"]), (200, &json!(true)));
+    assert_eq!(sandbox.get(&path).await.status, 404);
+}
+
+#[actix_web::test]
+async fn accounts_do_not_see_each_other() {
+    let sandbox = Sandbox::start().await;
+    let added = sandbox.controls().add_account("Tenant Four");
+    let mine = sandbox.send("GET", "/v2/properties", &sandbox.bearer(added.id), None).await.body;
+    assert!(
+        mine["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .all(|item| item["name"].as_str().unwrap_or_default().starts_with("Tenant Four"))
+    );
+    for id in ids(&mine) {
+        assert_eq!(sandbox.get(&format!("/v2/properties/{id}")).await.status, 404);
+    }
+}

@@ -1,0 +1,140 @@
+//! What tests can do to the simulator, and what it remembers.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{Sandbox, client, ids};
+use crate::sandbox::Rule;
+
+#[actix_web::test]
+async fn the_log_keeps_no_secret() {
+    let sandbox = Sandbox::start().await;
+    let tokens = sandbox.controls().grant(sandbox.first().id);
+    let access = tokens["access_token"].as_str().expect("a token");
+    let refresh = tokens["refresh_token"].as_str().expect("a token");
+    sandbox.exchange(&[("grant_type", "refresh_token"), ("refresh_token", refresh)]).await;
+    sandbox.send("GET", "/v2/owners", &format!("Bearer {access}"), None).await;
+    sandbox.send("DELETE", &format!("/oauth/access_token/{access}"), &client(), None).await;
+    let log = serde_json::to_string(&sandbox.controls().requests()).expect("a log");
+    assert!(!log.contains(access) && !log.contains(refresh) && !log.contains("s_sandbox"), "{log}");
+    let accounts: Vec<_> = sandbox.controls().requests().iter().map(|record| record.account).collect();
+    assert_eq!(accounts, vec![Some(sandbox.first().id.0); 3]);
+}
+
+#[actix_web::test]
+async fn the_allowance_slides_and_refuses_with_its_own_body() {
+    let sandbox = Sandbox::start().await;
+    sandbox.controls().change(|switches| switches.request_limit = 3);
+    for status in [200, 200, 200, 429] {
+        assert_eq!(sandbox.get("/v2/users/me").await.status, status);
+    }
+    let refused = sandbox.exchange(&[]).await;
+    assert_eq!((refused.status, refused.body), (429, json!({"code": 429, "error": "Rate limit exceeded."})));
+    assert_eq!(sandbox.send("GET", &sandbox.authorize_url(""), "", None).await.status, 200, "a page, not the API");
+    sandbox.controls().advance(TimeDelta::minutes(5));
+    assert_eq!(sandbox.get("/v2/users/me").await.status, 200);
+    assert_eq!(sandbox.controls().count_status(429), 2);
+}
+
+#[actix_web::test]
+async fn scripted_answers_delays_and_cuts() {
+    let sandbox = Sandbox::start().await;
+    let controls = sandbox.controls();
+    controls.script(Rule::on("GET /v2/owners").reply(503, json!({"busy": true})).header("Retry-After", "3"));
+    let scripted = sandbox.get("/v2/owners").await;
+    assert_eq!((scripted.status, scripted.body), (503, json!({"busy": true})));
+    assert_eq!(sandbox.get("/v2/owners").await.status, 200);
+
+    let head = "GET /v2/owners HTTP/1.1\r\nHost: localhost\r\nUser-Agent: x";
+    controls.script(Rule::on("GET /v2/owners").reset());
+    assert_eq!(sandbox.raw(head).await, "");
+    controls.script(Rule::on("* /v2/*").lose_reply());
+    let authorization = sandbox.bearer(sandbox.first().id);
+    let body = r#"{"first_name":"Lost"}"#;
+    let post = format!(
+        "POST /v2/guests HTTP/1.1\r\nHost: localhost\r\nUser-Agent: x\r\nAuthorization: {authorization}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(sandbox.raw(&post).await, "");
+    assert_eq!(ids(&sandbox.get("/v2/guests?q=Lost").await.body).len(), 1, "the lost reply took effect");
+
+    controls.script(Rule::on("GET /v2/owners").giant_body(5_000_000));
+    assert_eq!(sandbox.get("/v2/owners").await.body.as_str().map(str::len), Some(4_999_998));
+    controls.script(Rule::on("GET /v2/owners").invalid_json());
+    assert_eq!(sandbox.get("/v2/owners").await.body, Value::Null);
+
+    controls.script(Rule::on("GET /v2/owners").delay(TimeDelta::seconds(30)));
+    let held = controls.hold("GET /v2/owners");
+    let slow = sandbox.get("/v2/owners");
+    tokio::pin!(slow);
+    tokio::select! {
+        _ = &mut slow => panic!("held requests wait"),
+        () = held.wait_arrived(1) => {}
+    }
+    held.release();
+    controls.advance(TimeDelta::seconds(30));
+    assert_eq!(slow.await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_late_body_follows_its_head() {
+    let sandbox = Sandbox::start().await;
+    sandbox.controls().script(Rule::on("GET /v2/owners").body_delay(TimeDelta::seconds(5)));
+    let mut stream = TcpStream::connect(sandbox.simulator.server.address).await.expect("a connection");
+    stream.write_all(b"GET /v2/owners HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a byte of the head"));
+    }
+    let next = stream.read_u8();
+    tokio::pin!(next);
+    assert!(futures_util::poll!(&mut next).is_pending());
+    sandbox.clock.advance(TimeDelta::seconds(5));
+    assert_eq!(next.await.expect("the body"), b'{');
+}
+
+#[actix_web::test]
+async fn the_control_surface_does_the_same_over_http() {
+    let sandbox = Sandbox::start().await;
+    let control = async |method: &str, path: &str, body: Value| {
+        let body = (!body.is_null()).then_some(body);
+        sandbox.send(method, &format!("/_control{path}"), "", body).await
+    };
+    let account = control("POST", "/accounts", json!({"name": "Over HTTP"})).await.body["id"].clone();
+    let tokens = control("POST", &format!("/accounts/{account}/grant"), Value::Null).await.body;
+    let authorization = format!("Bearer {}", tokens["access_token"].as_str().expect("a token"));
+    control("POST", "/rules", json!({"pattern": "GET /v2/owners", "answer": {"reply": {"status": 500}}})).await;
+    assert_eq!(sandbox.send("GET", "/v2/owners", &authorization, None).await.status, 500);
+    control("PATCH", "/switches", json!({"request_limit": 1})).await;
+    assert_eq!(sandbox.controls().switches().request_limit, 1);
+    assert_eq!(control("PATCH", "/switches", json!({"unknown": 1})).await.status, 400);
+    assert_eq!(sandbox.send("GET", "/v2/owners", &authorization, None).await.status, 429);
+    control("POST", "/advance", json!({"seconds": 300})).await;
+    let hold = control("POST", "/holds", json!({"pattern": "GET /v2/owners"})).await.body["id"].clone();
+    let waiting = sandbox.send("GET", "/v2/owners", &authorization, None);
+    let driver = async {
+        let arrived = control("GET", &format!("/holds/{hold}?arrived=1"), Value::Null).await.body;
+        control("DELETE", &format!("/holds/{hold}"), Value::Null).await;
+        arrived
+    };
+    let (answer, arrived) = futures_util::join!(waiting, driver);
+    assert_eq!((answer.status, &arrived["arrived"]), (200, &json!(1)));
+    let log = control("GET", "/requests?pattern=GET%20/v2/owners", Value::Null).await.body;
+    assert_eq!(log.as_array().map(Vec::len), Some(3));
+    control("POST", &format!("/accounts/{account}/expire"), Value::Null).await;
+    control("POST", "/reset", Value::Null).await;
+    assert_eq!(sandbox.controls().accounts().len(), 3);
+    assert_eq!(control("GET", "/nothing", Value::Null).await.status, 404);
+}
+
+#[actix_web::test]
+async fn it_stops_and_frees_its_port() {
+    let sandbox = Sandbox::start().await;
+    let address = sandbox.simulator.server.address;
+    sandbox.simulator.stop(false).await;
+    assert!(TcpStream::connect(address).await.is_err());
+}
