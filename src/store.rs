@@ -26,7 +26,7 @@ use std::{
 };
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, SqlxPostgresConnector,
+    DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode, SqlxPostgresConnector,
     SqlxSqliteConnector, TransactionOptions, TransactionTrait,
     sqlx::{
         postgres::{PgConnectOptions, PgPoolOptions},
@@ -138,19 +138,20 @@ impl Store {
 
     /// Starts a transaction that may write. One that is dropped without commit is rolled back.
     async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        match self.db.get_database_backend() {
-            // A deferred transaction that first reads and then writes fails at once, without waiting, when another
-            // process has written in between; an immediate one waits for its turn at the start.
-            DbBackend::Sqlite => {
-                let immediate = Some(SqliteTransactionMode::Immediate);
-                self.db
-                    .begin_with_options(TransactionOptions {
-                        sqlite_transaction_mode: immediate,
-                        ..TransactionOptions::default()
-                    })
-                    .await
-            }
-            _ => self.db.begin().await,
+        // A deferred transaction on SQLite that first reads and then writes fails at once, without waiting, when
+        // another process has written in between; an immediate one waits for its turn at the start. PostgreSQL
+        // ignores this option.
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let db = self.db.clone();
+        // In a task of its own, because it must not be cut off when the caller goes away: sqlx 0.9 forgets a BEGIN
+        // that was sent and not yet answered, and puts the connection back into the pool with that transaction open.
+        // Whatever the next callers write there seems to succeed and is rolled back some day.
+        match tokio::spawn(async move { db.begin_with_options(options).await }).await {
+            Ok(transaction) => transaction,
+            Err(error) => Err(DbErr::Conn(RuntimeErr::Internal(error.to_string()))),
         }
     }
 }

@@ -61,9 +61,8 @@ impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         let cause = Cause(error.to_string());
         match &error {
-            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed) => {
-                StoreError::Unavailable(cause)
-            }
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed)
+            | DbErr::Conn(RuntimeErr::Internal(_)) => StoreError::Unavailable(cause),
             DbErr::Conn(RuntimeErr::SqlxError(error))
             | DbErr::Exec(RuntimeErr::SqlxError(error))
             | DbErr::Query(RuntimeErr::SqlxError(error)) => kind_of(error)(cause),

@@ -106,7 +106,8 @@ async fn still_locked(connection: &mut PgConnection, slot: i32) -> Result<bool, 
 }
 
 fn lock_beside(database: &Path) -> Result<Option<File>, StoreError> {
-    let mut path = database.as_os_str().to_owned();
+    // Beside the file itself, not beside a link to it, so that all names of one database share one lock.
+    let mut path = database.canonicalize().unwrap_or_else(|_| database.to_owned()).into_os_string();
     path.push(".lock");
     let path = Path::new(&path);
     let cannot = |error| StoreError::target(format!("{} cannot be used: {error}", path.display()));

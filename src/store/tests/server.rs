@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::Moment;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use sea_orm::ConnectionTrait;
+use uuid::Uuid;
 
 use super::{
     super::{DatabaseTarget, ProcessLock, Store, StoreError},
-    harness::{administer, at, on_each, on_each_empty, on_postgres},
+    harness::{administer, at, grant, on_each, on_each_empty, on_postgres},
 };
+use crate::domain::UserId;
 
 #[tokio::test]
 async fn migrations_go_up_twice_and_down_and_up_again() {
@@ -111,14 +113,13 @@ async fn calls_recover_from_broken_connections() {
 #[tokio::test]
 async fn a_statement_cut_off_by_the_server_may_succeed_later() {
     on_postgres(async |base| {
-        let (outcome, ()) =
-            futures_util::future::join(base.store.run(base.store.db.execute_unprepared("SELECT pg_sleep(5)")), async {
-                // Until the statement runs.
-                for _ in 0..50 {
-                    kick_sleepers(&base.url()).await;
-                }
-            })
-            .await;
+        let (outcome, ()) = join(base.store.run(base.store.db.execute_unprepared("SELECT pg_sleep(5)")), async {
+            // Until the statement runs.
+            for _ in 0..50 {
+                kick_sleepers(&base.url()).await;
+            }
+        })
+        .await;
         assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
     })
     .await;
@@ -130,7 +131,7 @@ async fn an_absent_server_is_noticed_by_calls_and_not_at_start() {
     let target = DatabaseTarget::Postgres { url: url.into(), max_connections: 2 };
     let store = Store::connect(&target).await.unwrap();
     let started = Instant::now();
-    let outcomes = join_all((0..8).map(|_| store.key_by_prefix("x"))).await;
+    let (outcomes, migrated) = join(join_all((0..8).map(|_| store.key_by_prefix("x"))), store.migrate_up()).await;
     assert!(started.elapsed() < Duration::from_secs(8));
     for outcome in outcomes {
         let error = outcome.unwrap_err();
@@ -138,7 +139,7 @@ async fn an_absent_server_is_noticed_by_calls_and_not_at_start() {
         assert!(!format!("{error:?} {error} {target:?} {store:?}").contains("hunter2"));
     }
     assert!(matches!(ProcessLock::try_acquire(&target, 0).await, Err(StoreError::Unavailable(_))));
-    assert!(matches!(store.migrate_up().await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(migrated, Err(StoreError::Unavailable(_))));
 }
 
 #[tokio::test]
@@ -153,8 +154,8 @@ async fn a_url_that_cannot_be_parsed_is_not_repeated() {
 async fn a_refused_row_is_not_quoted() {
     on_each(async |base| {
         let (_, connection) = base.connected_user("alice").await;
-        let stranger = crate::domain::UserId(uuid::Uuid::new_v4());
-        let error = base.store.save_connection(stranger, super::harness::grant("mallory"), at(0)).await.unwrap_err();
+        let stranger = UserId(Uuid::new_v4());
+        let error = base.store.save_connection(stranger, grant("mallory"), at(0)).await.unwrap_err();
         assert!(matches!(error, StoreError::Query(_)), "{error:?}");
         base.store.add_revocation(stranger, connection.id, connection.access.clone(), at(0)).await.unwrap();
         let twice = base.store.add_revocation(stranger, connection.id, connection.access, at(0)).await.unwrap_err();
@@ -219,9 +220,7 @@ fn a_store_crosses_threads() {
     fn check_future<F: Future + Send>(_: impl FnOnce(Store) -> F) {}
     check_future(|store| async move { store.migrate_up().await });
     check_future(|store| async move { store.claim_slot(0).await });
-    check_future(|store| async move {
-        store.disconnect(crate::domain::UserId(uuid::Uuid::nil()), uuid::Uuid::nil(), at(0)).await
-    });
+    check_future(|store| async move { store.disconnect(UserId(Uuid::nil()), Uuid::nil(), at(0)).await });
 }
 
 async fn kick_everyone(url: &str) {
@@ -234,4 +233,40 @@ async fn kick_sleepers(url: &str) {
     let sleepers = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                     WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%pg_sleep%'";
     administer(url, sleepers).await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_cut_off_is_done_or_not_done() {
+    on_each(async |base| {
+        let (alice, _) = base.connected_user("alice").await;
+        // Cut off at every stage: the whole call takes one or two milliseconds.
+        for round in 0..150 {
+            let patience = Duration::from_micros(round * 37 % 3000);
+            cut_off_after(patience, base.store.disconnect(alice, Uuid::new_v4(), at(1))).await;
+            // A commit that was under way takes effect a moment later.
+            let started = Instant::now();
+            let tasks = loop {
+                let tasks = base.store.due_revocations(at(1), 9).await.unwrap();
+                let connected = base.store.connection(alice).await.unwrap().is_some();
+                if connected == tasks.is_empty() {
+                    break tasks;
+                }
+                assert!(started.elapsed() < Duration::from_secs(5), "round {round}: half done: {connected}, {tasks:?}");
+            };
+            for task in tasks {
+                base.store.finish_revocation(task.id).await.unwrap();
+                assert!(base.store.save_connection(alice, grant("alice"), at(0)).await.unwrap());
+            }
+        }
+    })
+    .await;
+}
+
+/// Drops the future when it takes longer; tokio's timer is too coarse for this.
+async fn cut_off_after<T>(patience: Duration, future: impl Future<Output = T>) {
+    let started = Instant::now();
+    let mut future = std::pin::pin!(future);
+    while futures_util::poll!(&mut future).is_pending() && started.elapsed() < patience {
+        tokio::task::yield_now().await;
+    }
 }
