@@ -1,1 +1,312 @@
-//! (being written)
+//! Wiring: the configuration becomes a running gateway, and the gateway comes to a clean end.
+
+mod clock;
+mod demo;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_rt::Arbiter;
+use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle};
+use chrono::TimeDelta;
+use futures_util::future::{Either, select};
+use url::Url;
+
+pub use clock::SystemClock;
+pub use demo::{Demo, DemoOptions};
+
+use crate::{
+    catalog::{Catalog, CatalogError},
+    config::{Config, Database, KeyFileError},
+    crypto::{CryptoError, KeyRing},
+    domain::SharedClock,
+    http::{self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint},
+    session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
+    store::{DatabaseTarget, Store, StoreError},
+    upstream::{ClientCredentials, UpstreamSettings},
+};
+
+/// Pause between two attempts to reach a database that is away at the start.
+const DATABASE_RETRY: TimeDelta = TimeDelta::seconds(2);
+
+/// Why the gateway cannot start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}; stop what listens there or set PORT or BIND")]
+    Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory of the embedded database.
+    #[error("the data directory cannot be used: {0}; give this account the right to it or set DATABASE_URL")]
+    DataDirectory(io::Error),
+    /// SQLite serves one process.
+    #[error(
+        "another process already uses the SQLite database {0}; stop it, or use PostgreSQL (DATABASE_URL) to run several"
+    )]
+    AlreadyRunning(String),
+    /// The kept encryption key.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    /// The database.
+    #[error("{error}: {}", cause(.error))]
+    Store {
+        /// What the store says.
+        #[from]
+        error: StoreError,
+    },
+    /// The machine's random numbers, or the key.
+    #[error(transparent)]
+    Crypto(#[from] CryptoError),
+    /// The embedded table of operations; a fault of the build.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The server or the simulator.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A step of the demonstration.
+    #[error("the sandbox could not be prepared: {0}")]
+    Demo(String),
+}
+
+fn cause(error: &StoreError) -> String {
+    std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+}
+
+/// A running gateway.
+pub struct App {
+    url: Url,
+    address: SocketAddr,
+    server: ServerHandle,
+    sessions: Sessions,
+    store: Store,
+    clock: SharedClock,
+    drain_time: TimeDelta,
+    stopping: Arc<AtomicBool>,
+}
+
+impl App {
+    /// Builds and starts a gateway: opens the database, migrates it, listens. Must be called inside an actix system.
+    ///
+    /// A PostgreSQL server that is away is waited for in the background; until it is there every endpoint but
+    /// `/health` answers 503.
+    pub async fn build(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
+        let catalog = Arc::new(Catalog::embedded()?);
+        config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
+        let ring = KeyRing::new(&config.encryption.obtain()?)?;
+        let target = database_target(config);
+        let store = Store::connect(&target).await?;
+        let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
+            (Ok(None), Database::Sqlite { path }) => {
+                return Err(StartError::AlreadyRunning(path.display().to_string()));
+            }
+            (Ok(share), _) => share,
+            (Err(StoreError::Unavailable(_)), _) => None,
+            (Err(error), _) => return Err(error.into()),
+        };
+
+        let bind = SocketAddr::new(config.server.bind, config.server.port);
+        let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
+        let address = listener.local_addr()?;
+
+        let stopping = Arc::new(AtomicBool::new(false));
+        let migrated = migrate(&store, &clock, &stopping).await?;
+
+        let control = Arbiter::new().handle();
+        let allowance = AllowanceSettings {
+            database: target,
+            limit: config.ownerrez.request_limit,
+            shared: config.ownerrez.shared,
+        };
+        let deps = SessionDeps {
+            allowance: Allowance::start(&control, allowance, store.clone(), clock.clone(), share),
+            store: store.clone(),
+            upstream: Arc::new(upstream_settings(config, address.port())),
+            settings: session_settings(config),
+            clock: clock.clone(),
+            ring,
+        };
+        let signer = deps.ring.page_signer().clone();
+        let sessions = Sessions::start(&control, deps);
+        let settings = Arc::new(http_settings(config, address.port()));
+        let state = HttpState {
+            keys: KeyCheck::new(store.clone(), clock.clone(), key_settings(config))?,
+            store: store.clone(),
+            sessions: sessions.clone(),
+            clock: clock.clone(),
+            signer,
+            settings: settings.clone(),
+        };
+        let guard = Guard {
+            hosts: Arc::new(AllowedHosts(config.server.hosts())),
+            origins: Arc::new(AllowedOrigins(
+                config.server.origins(address.port()).iter().filter_map(|origin| Url::parse(origin).ok()).collect(),
+            )),
+            ready: migrated,
+        };
+        let server = HttpServer::new(move || {
+            let (state, catalog) = (state.clone(), catalog.clone());
+            ActixApp::new()
+                .wrap(guard.clone())
+                .configure(move |routes| http::routes(routes, state.clone(), McpEndpoint::new(state, catalog)))
+        })
+        .listen(listener)?
+        // A client that hangs up in the middle of a call is noticed only this way.
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(u64::from(config.server.shutdown_seconds))
+        .disable_signals()
+        .run();
+        let handle = server.handle();
+        actix_rt::spawn(server);
+        Ok(Self {
+            url: settings.public_url.clone(),
+            address,
+            server: handle,
+            sessions,
+            store,
+            clock,
+            drain_time: TimeDelta::seconds(i64::from(config.server.shutdown_seconds)),
+            stopping,
+        })
+    }
+
+    /// The public address, its path `/`.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The address that is really listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The actors, for figures and tests.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Takes no new requests, lets those in flight come to their end within the drain time, and closes everything.
+    pub async fn stop(self) {
+        self.stopping.store(true, Ordering::Release);
+        self.server.stop(true).await;
+        let until = self.clock.now() + self.drain_time;
+        {
+            let drain = Box::pin(self.sessions.drain());
+            if let Either::Right(_) = select(drain, self.clock.sleep_until(until)).await {
+                log::warn!("some calls to OwnerRez were still running when the time to stop was over");
+            }
+        }
+        self.sessions.stop().await;
+        if let Err(error) = self.store.close().await {
+            log::warn!("the database was not closed cleanly: {error}");
+        }
+    }
+}
+
+/// Migrates now, or in the background once the database is there. The flag tells when that has happened.
+async fn migrate(
+    store: &Store,
+    clock: &SharedClock,
+    stopping: &Arc<AtomicBool>,
+) -> Result<Arc<AtomicBool>, StartError> {
+    let migrated = Arc::new(AtomicBool::new(false));
+    match store.migrate_up().await {
+        Ok(()) => migrated.store(true, Ordering::Release),
+        Err(away @ StoreError::Unavailable(_)) => {
+            log::warn!("the database is away, waiting for it: {}", cause(&away));
+            let (store, clock) = (store.clone(), clock.clone());
+            let (migrated, stopping) = (migrated.clone(), stopping.clone());
+            actix_rt::spawn(async move {
+                while !stopping.load(Ordering::Acquire) {
+                    clock.sleep_until(clock.now() + DATABASE_RETRY).await;
+                    match store.migrate_up().await {
+                        Ok(()) => {
+                            log::info!("the database is there");
+                            migrated.store(true, Ordering::Release);
+                            return;
+                        }
+                        Err(StoreError::Unavailable(_)) => {}
+                        Err(error) => log::error!("the database cannot be migrated: {error}: {}", cause(&error)),
+                    }
+                }
+            });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(migrated)
+}
+
+/// Opens the configured database, for the commands that work on it without serving.
+pub async fn open_store(config: &Config) -> Result<Store, StartError> {
+    config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
+    Ok(Store::connect(&database_target(config)).await?)
+}
+
+fn database_target(config: &Config) -> DatabaseTarget {
+    match &config.database {
+        Database::Sqlite { path } => DatabaseTarget::Sqlite { path: path.clone() },
+        Database::Postgres { url } => {
+            DatabaseTarget::Postgres { url: url.clone(), max_connections: config.database_pool_size }
+        }
+    }
+}
+
+fn upstream_settings(config: &Config, bound_port: u16) -> UpstreamSettings {
+    let client = config
+        .ownerrez
+        .client
+        .as_ref()
+        .map(|client| ClientCredentials { id: client.id.clone(), secret: client.secret.clone() });
+    UpstreamSettings {
+        api_url: config.ownerrez.api_url.clone(),
+        client,
+        redirect_uri: config.ownerrez.send_redirect_uri.then(|| config.redirect_uri(bound_port)),
+        connect_timeout: Duration::from_secs(u64::from(config.sessions.connect_timeout_seconds)),
+        answer_timeout: seconds(config.sessions.upstream_timeout_seconds),
+        answer_limit: config.sessions.answer_limit_bytes,
+    }
+}
+
+fn session_settings(config: &Config) -> SessionSettings {
+    SessionSettings {
+        call_deadline: seconds(config.sessions.call_deadline_seconds),
+        queue_depth: config.sessions.queue_depth,
+        idle: seconds(config.sessions.idle_seconds),
+        arbiters: config.sessions.arbiters,
+        chores_every: seconds(config.sessions.renewal_sweep_seconds),
+    }
+}
+
+fn key_settings(config: &Config) -> KeySettings {
+    KeySettings {
+        bcrypt_cost: config.keys.bcrypt_cost,
+        bcrypt_parallel: config.keys.bcrypt_parallel,
+        cache_entries: config.keys.cache_entries,
+    }
+}
+
+fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
+    HttpSettings {
+        public_url: config.server.public_url(bound_port),
+        app_url: config.ownerrez.app_url.clone(),
+        client_id: config.ownerrez.client.as_ref().map(|client| client.id.clone()),
+        redirect_uri: config.redirect_uri(bound_port),
+        max_body: config.server.max_body_bytes,
+        link_life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
+        open_links: config.connect.open_links_per_user as u64,
+    }
+}
+
+fn seconds(count: u32) -> TimeDelta {
+    TimeDelta::seconds(i64::from(count))
+}

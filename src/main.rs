@@ -1,2 +1,181 @@
-//! m
-fn main() {}
+//! The command line.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+use ownerrez_gateway::{
+    app::{self, App, Demo, DemoOptions, StartError, SystemClock},
+    config::{Config, ConfigErrors, Sources},
+    sandbox::{Simulator, SimulatorOptions},
+};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+/// A self-hosted, multi-user MCP gateway for OwnerRez.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    /// A TOML file with settings; environment variables override it
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway (the default)
+    Serve,
+    /// Run a gateway with a simulated OwnerRez, a registered user and a connected account; needs no settings
+    Sandbox {
+        /// Port of the gateway; 0 takes any free one
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+        /// Print one line of JSON instead of the text
+        #[arg(long)]
+        json: bool,
+        /// Keep the database here instead of in a temporary directory
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Run the simulated OwnerRez alone
+    SimulateOwnerrez {
+        /// Port; 0 takes any free one
+        #[arg(long, default_value_t = 8090)]
+        port: u16,
+        /// Print one line of JSON instead of the text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change or show the database's schema
+    Migrate {
+        #[command(subcommand)]
+        step: Step,
+    },
+}
+
+#[derive(Subcommand)]
+enum Step {
+    /// Apply every migration that is missing
+    Up,
+    /// Take migrations back
+    Down {
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
+    },
+    /// List the migrations
+    Status,
+}
+
+/// Why the process ends with a failure.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Config(#[from] ConfigErrors),
+    #[error("{0}")]
+    Start(#[from] StartError),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let quiet = matches!(cli.command, Some(Command::Sandbox { .. } | Command::SimulateOwnerrez { .. }));
+    let default_level = if quiet { "warn" } else { "info" };
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(default_level)).init();
+    match actix_rt::System::new().block_on(run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            #[expect(clippy::print_stderr, reason = "the last word of a command-line program")]
+            {
+                eprintln!("{failure}");
+            }
+            ExitCode::from(if matches!(failure, Failure::Config(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), Failure> {
+    let clock = Arc::new(SystemClock::new());
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => {
+            let config = Config::load(Sources::from_process(cli.config))?;
+            let gateway = App::build(&config, clock).await?;
+            log::info!("listening on {}, public address {}", gateway.address(), gateway.url());
+            stop_signal().await;
+            gateway.stop().await;
+        }
+        Command::Sandbox { port, json, data } => {
+            let demo = Demo::start(DemoOptions { port, data }, clock).await?;
+            say(&if json { demo.json() } else { demo.text() });
+            stop_signal().await;
+            demo.stop().await;
+        }
+        Command::SimulateOwnerrez { port, json } => {
+            let options = SimulatorOptions { port, ..SimulatorOptions::new(clock) };
+            // Invented, so they may be shown.
+            let client_id = options.client_id.clone();
+            let client_secret = options.client_secret.expose_secret().to_owned();
+            let simulator = Simulator::start(options).await.map_err(StartError::from)?;
+            let access = json!({"ownerrez_url": simulator.url(), "client_id": client_id, "client_secret": client_secret});
+            say(&if json {
+                access.to_string()
+            } else {
+                format!(
+                    "A simulated OwnerRez runs at {url}, for both OWNERREZ_API_URL and OWNERREZ_APP_URL.
+OAuth app: OWNERREZ_CLIENT_ID={client_id} OWNERREZ_CLIENT_SECRET={client_secret}
+It is steered through {url}/_control. Ctrl-C stops it.",
+                    url = simulator.url()
+                )
+            });
+            stop_signal().await;
+            simulator.stop(true).await;
+        }
+        Command::Migrate { step } => {
+            let config = Config::load(Sources::from_process(cli.config))?;
+            migrate(&config, step).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn migrate(config: &Config, step: Step) -> Result<(), StartError> {
+    let store = app::open_store(config).await?;
+    match step {
+        Step::Up => store.migrate_up().await?,
+        Step::Down { steps } => store.migrate_down(steps).await?,
+        Step::Status => {}
+    }
+    for (name, applied) in store.migration_status().await? {
+        say(&format!("{} {name}", if applied { "applied" } else { "missing" }));
+    }
+    store.close().await?;
+    Ok(())
+}
+
+/// Ctrl-C or SIGTERM. A second one ends the process at once, as people expect.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            actix_rt::spawn(async move {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+                std::process::exit(130);
+            });
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command-line program")]
+fn say(text: &str) {
+    println!("{text}");
+}

@@ -7,7 +7,7 @@
 mod reply;
 mod tokens;
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, sync::Arc, time::Duration};
 
 use awc::{
     ClientRequest, Connector,
@@ -34,6 +34,8 @@ pub struct UpstreamSettings {
     pub client: Option<ClientCredentials>,
     /// Sent with the code exchange (RFC 6749 4.1.3).
     pub redirect_uri: Option<Url>,
+    /// Bound on reaching the host, TLS included. Real time: no test waits for it.
+    pub connect_timeout: Duration,
     /// Bound on a whole exchange, from the first byte sent to the last byte read.
     pub answer_timeout: TimeDelta,
     /// Bound on an answer's body, in bytes.
@@ -89,17 +91,21 @@ pub struct Reply {
     pub retry_after: Option<TimeDelta>,
 }
 
-/// Bound on reaching the host, TLS included. Real time: no test waits for it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 thread_local! {
-    // awc's client is not Send: one per thread, so that the sessions of an arbiter share its open connections. It holds
-    // no setting that two gateways in one process could disagree on; the bounds are set per request.
-    static HTTP: awc::Client = awc::Client::builder()
-        .connector(Connector::new().limit(100).timeout(CONNECT_TIMEOUT))
-        .disable_redirects()
-        .disable_timeout()
-        .finish();
+    // awc's client is not Send: one per thread, so that the sessions of an arbiter share its open connections. Keyed by
+    // the only setting that is fixed at its making; the other bounds are set per request.
+    static HTTP: RefCell<HashMap<Duration, awc::Client>> = RefCell::new(HashMap::new());
+}
+
+fn client_here(connect_timeout: Duration) -> awc::Client {
+    let make = || {
+        awc::Client::builder()
+            .connector(Connector::new().limit(100).timeout(connect_timeout))
+            .disable_redirects()
+            .disable_timeout()
+            .finish()
+    };
+    HTTP.with_borrow_mut(|clients| clients.entry(connect_timeout).or_insert_with(make).clone())
 }
 
 /// The way to OwnerRez from one thread.
@@ -116,7 +122,8 @@ impl Upstream {
     pub fn new(settings: Arc<UpstreamSettings>, clock: SharedClock) -> Self {
         let client_id = settings.client.as_ref().map_or("no-client", |client| client.id.as_str());
         let user_agent = format!("ownerrez-gateway/{} ({client_id})", env!("CARGO_PKG_VERSION"));
-        Self { http: HTTP.with(awc::Client::clone), settings, clock, user_agent }
+        let http = client_here(settings.connect_timeout);
+        Self { http, settings, clock, user_agent }
     }
 
     /// Sends one checked request with an access token. Any status counts as an answer.

@@ -39,6 +39,8 @@ pub(crate) enum ApiError {
     HostNotAllowed,
     #[error("origin not allowed")]
     OriginNotAllowed,
+    #[error("the database has not been reached yet")]
+    Starting,
     #[error("already connected")]
     AlreadyConnected,
     #[error("no OwnerRez app configured")]
@@ -158,6 +160,7 @@ impl ApiError {
                 "Requests from pages of that origin are not allowed.",
                 "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
             ),
+            Self::Starting => database_unavailable(),
             Self::AlreadyConnected | Self::Connect(ConnectError::AlreadyConnected) => Shown::new(
                 StatusCode::CONFLICT,
                 "already_connected",

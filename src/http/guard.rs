@@ -4,7 +4,10 @@
 use std::{
     future::{Ready, ready},
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use actix_web::{
@@ -53,6 +56,8 @@ pub struct Guard {
     pub hosts: Arc<AllowedHosts>,
     /// Checked against the `Origin` header where there is one.
     pub origins: Arc<AllowedOrigins>,
+    /// False while the database has never been reached since the start: nothing can be answered then but `/health`.
+    pub ready: Arc<AtomicBool>,
 }
 
 impl Guard {
@@ -66,7 +71,12 @@ impl Guard {
         if !host.is_some_and(|host| self.hosts.allow(host)) {
             return Err(ApiError::HostNotAllowed);
         }
-        match header(header::ORIGIN) {
+        self.check_origin(request, header(header::ORIGIN))?;
+        if self.ready.load(Ordering::Acquire) { Ok(()) } else { Err(ApiError::Starting) }
+    }
+
+    fn check_origin(&self, request: &ServiceRequest, origin: Option<&str>) -> Result<(), ApiError> {
+        match origin {
             None => Ok(()),
             Some(origin) if self.origins.allow(origin) => Ok(()),
             // Our own form: under `Referrer-Policy: no-referrer` browsers send `Origin: null` even to the page's own

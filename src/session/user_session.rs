@@ -97,7 +97,9 @@ impl UserSession {
             return;
         }
         let Some(job) = self.queue.pop_front() else {
-            self.when_settled.drain(..).for_each(|waiting| drop(waiting.send(())));
+            for waiting in self.when_settled.drain(..) {
+                let _ = waiting.send(());
+            }
             return;
         };
         self.busy = true;
