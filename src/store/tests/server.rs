@@ -236,6 +236,22 @@ async fn kick_sleepers(url: &str) {
 }
 
 #[tokio::test]
+async fn calls_survive_the_thread_that_opened_their_connection() {
+    on_each(async |base| {
+        let store = base.store.clone();
+        let worker = tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(join_all((0..8).map(|_| store.claim_slot(0)))).into_iter().all(|epoch| epoch.is_ok())
+        });
+        assert!(worker.await.unwrap());
+        let started = Instant::now();
+        assert_eq!(base.store.claim_slot(0).await.unwrap(), 9);
+        assert!(started.elapsed() < Duration::from_secs(2));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_call_that_is_cut_off_is_done_or_not_done() {
     on_each(async |base| {
         let (alice, _) = base.connected_user("alice").await;
@@ -257,6 +273,20 @@ async fn a_call_that_is_cut_off_is_done_or_not_done() {
                 base.store.finish_revocation(task.id).await.unwrap();
                 assert!(base.store.save_connection(alice, grant("alice"), at(0)).await.unwrap());
             }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_connection_keeps_the_transaction_of_a_caller_that_left() {
+    on_each(async |base| {
+        let other = base.other_process().await;
+        for round in 0..150 {
+            cut_off_after(Duration::from_micros(round * 7 % 500), base.store.begin()).await;
+            // In a transaction that was left open this would not be seen by the other process, nor let it pass.
+            let epoch = base.store.claim_slot(0).await.unwrap();
+            assert_eq!(other.claim_slot(0).await.unwrap(), epoch + 1, "round {round}");
         }
     })
     .await;
