@@ -100,7 +100,7 @@ impl Controls {
     /// Opens another account with a small portfolio of its own.
     pub fn add_account(&self, name: &str) -> DemoAccount {
         let now = self.0.clock.now();
-        self.0.lock().open_account(&Plan::small(name), self.0.seed, now)
+        self.0.lock().open_account(Plan::small(name), self.0.seed, now)
     }
 
     /// Issues tokens without a browser: the body of a token reply. Null for an unknown account.

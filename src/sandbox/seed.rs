@@ -94,13 +94,11 @@ pub(super) struct Seeder<'a> {
     pub(super) plan: &'a Plan,
     pub(super) rng: Rng,
     pub(super) now: DateTime<Utc>,
-    /// Counts across all accounts: an id belongs to one tenant only.
-    pub(super) next_id: &'a mut i64,
-    pub(super) records: Records,
+    pub(super) records: &'a mut Records,
 }
 
 impl Seeder<'_> {
-    pub(super) fn fill(mut self) -> Records {
+    pub(super) fn fill(mut self) {
         let owners: Vec<i64> = (0..self.plan.properties.div_ceil(4)).map(|index| self.owner(index)).collect();
         for index in 0..self.plan.properties {
             let owner = owners.get(index % owners.len().max(1)).copied();
@@ -108,12 +106,10 @@ impl Seeder<'_> {
             self.seasons(property, index);
             self.stays(property, owner);
         }
-        self.records
     }
 
     fn id(&mut self) -> i64 {
-        *self.next_id += 1;
-        *self.next_id
+        self.records.new_id()
     }
 
     fn pick<'t>(&mut self, from: &[&'t str]) -> &'t str {
@@ -304,7 +300,7 @@ impl Seeder<'_> {
         let id = self.id();
         let (channel, prefix) = self.rng.choice(CHANNELS).unwrap_or(("Direct", ""));
         let direct = channel == "Direct";
-        let rent = calendar::rent(&self.records, property, arrival, departure);
+        let rent = calendar::rent(self.records, property, arrival, departure);
         let lines = charges(rent, channel);
         let total: f64 = lines.iter().filter_map(|line| line.get("amount")?.as_f64()).sum();
         let canceled = status == "canceled";
