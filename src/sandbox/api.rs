@@ -7,7 +7,7 @@ use super::{
     bookings, calendar,
     call::Call,
     guests,
-    operations::{Arguments, Kind, Operation, Route, WriteRule},
+    operations::{Arguments, Filter, Kind, Operation, Route, WriteRule},
     records::{Record, Span, id},
     reply::Reply,
     state::{Account, Shared, State, Switches},
@@ -97,6 +97,7 @@ impl Run<'_> {
         match kind {
             Kind::Me => self.me(state),
             Kind::List { collection, filters, rules } => {
+                self.check_ranges(filters)?;
                 let account = self.account(state)?;
                 let found = account.records.select(collection, filters, &self.arguments);
                 let shown = |record: &&Record| {
@@ -187,6 +188,16 @@ impl Run<'_> {
             "time_zone": demo.time_zone,
         });
         Ok(Reply::json(200, &body))
+    }
+
+    /// A range that ends before it begins is a mistake, not an empty answer.
+    fn check_ranges(&self, filters: &[Filter]) -> Result<(), Reply> {
+        let reversed = filters.iter().find_map(|filter| {
+            let until = filter.until.as_deref()?;
+            let (from, to) = self.arguments.date(&filter.param).zip(self.arguments.date(until))?;
+            (to < from).then(|| format!("{until} must not be before {}.", filter.param))
+        });
+        reversed.map_or(Ok(()), |complaint| Err(Reply::invalid(&[complaint])))
     }
 
     fn page(&self, found: &[&Record], shown: impl Fn(&&Record) -> Value, switches: &Switches) -> Result<Reply, Reply> {

@@ -17,6 +17,7 @@ use super::{
     call::Call,
     clock::ShiftedClock,
     operations::Operations,
+    places::{CAMDEN, ERICEIRA, SILVERTON},
     records::Records,
     script::{self, Gate, Rule},
     seed::{Plan, Seeder},
@@ -257,19 +258,14 @@ impl State {
             log_start: 0,
             windows: HashMap::new(),
         };
-        let plan = |marker: &str, time_zone, currency, country, town, properties, past_days, future_days| Plan {
-            marker: marker.to_owned(),
-            time_zone,
-            currency,
-            country,
-            town,
-            properties,
-            past_days,
-            future_days,
-        };
-        state.open_account(plan("Heron Point", "America/New_York", "USD", "US", "Camden", 12, 240, 240), seed, now);
-        state.open_account(plan("Alpenglow", "America/Denver", "USD", "US", "Silverton", 4, 120, 180), seed, now);
-        state.open_account(plan("Costa Verde", "Europe/Lisbon", "EUR", "PT", "Ericeira", 3, 90, 150), seed, now);
+        for (marker, place, properties, past_days, future_days) in [
+            ("Heron Point", &CAMDEN, 12, 240, 240),
+            ("Alpenglow", &SILVERTON, 4, 120, 180),
+            ("Costa Verde", &ERICEIRA, 3, 90, 150),
+        ] {
+            let plan = Plan { marker: marker.to_owned(), place, properties, past_days, future_days };
+            state.open_account(plan, seed, now);
+        }
         state
     }
 
@@ -281,7 +277,7 @@ impl State {
             id: AccountId(70_101 + index as i64),
             name: plan.marker.clone(),
             email: format!("{slug}{}@accounts.example", index + 1),
-            time_zone: plan.time_zone.to_owned(),
+            time_zone: plan.place.time_zone.to_owned(),
             personal_access_token: format!("pt_sandbox_{slug}_{}", index + 1),
         };
         self.accounts.push(Account {
