@@ -6,9 +6,9 @@
 //!
 //! From the bottom up: `window` (the allowance), `clock`, `reply` and `call` (what goes out and comes in), `tokens`
 //! (grants), `operations` and `records` (the engine that runs the operations from data), `calendar`, `bookings`,
-//! `guests` (what data cannot express), `places` and `seed` (the
-//! invented portfolios), `script` (disturbances), `state` (all of it behind one lock), `api`,
-//! `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve` (the way of one request).
+//! `guests` (what data cannot express), `places` and `seed` (the invented portfolios), `script` (disturbances), `state`
+//! (all of it behind one lock), `api`, `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve`
+//! (the way of one request).
 
 mod api;
 mod bookings;

@@ -55,7 +55,7 @@ impl Controls {
         state.log.clear();
     }
 
-    /// Adds a disturbance; several for one request apply one after the other, in the order they were added.
+    /// Adds a disturbance. Where several catch a request, the oldest applies and the others wait for the next.
     pub fn script(&self, rule: Rule) {
         self.0.lock().rules.push(rule);
     }

@@ -91,7 +91,6 @@ pub struct DemoAccount {
     pub personal_access_token: String,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn number<S: serde::Serializer>(id: &AccountId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_i64(id.0)
 }

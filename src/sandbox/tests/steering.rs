@@ -114,6 +114,8 @@ async fn the_control_surface_does_the_same_over_http() {
     assert_eq!(control("PATCH", "/switches", json!({"unknown": 1})).await.status, 400);
     assert_eq!(sandbox.send("GET", "/v2/owners", &authorization, None).await.status, 429);
     control("POST", "/advance", json!({"seconds": 300})).await;
+    control("PATCH", "/switches", json!({"request_limit": 100, "token_life_seconds": i64::MAX})).await;
+    assert_eq!(control("POST", &format!("/accounts/{account}/grant"), Value::Null).await.status, 200);
     let hold = control("POST", "/holds", json!({"pattern": "GET /v2/owners"})).await.body["id"].clone();
     let waiting = sandbox.send("GET", "/v2/owners", &authorization, None);
     let driver = async {
