@@ -2,12 +2,13 @@
 //!
 //! It serves both hosts of the real service from one address on this machine: the API (`/v2/…`, the token endpoint)
 //! and the pages where an account approves an application (`/oauth/authorize`). Its data are invented, seeded and kept
-//! in memory. Tests steer it through [`Controls`]; drivers in other languages through `/_control`.
+//! in memory. Tests steer it through `Controls`; drivers in other languages through `/_control`.
 //!
-//! From the bottom up: [`window`] (the allowance), `clock`, `reply` and `call` (what goes out and comes in), `tokens`
+//! From the bottom up: `window` (the allowance), `clock`, `reply` and `call` (what goes out and comes in), `tokens`
 //! (grants), `operations` and `records` (the engine that runs the operations from data), `calendar`, `bookings`,
-//! `guests` (what data cannot express), `seed`, `script` (disturbances), `state` (all of it behind one lock), `api`,
-//! `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve` (the way of one request).
+//! `guests` (what data cannot express), `places` and `seed` (the invented portfolios), `script` (disturbances), `state`
+//! (all of it behind one lock), `api`, `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve`
+//! (the way of one request).
 
 mod api;
 mod bookings;
@@ -20,6 +21,7 @@ mod guests;
 mod oauth;
 mod operations;
 mod pages;
+mod places;
 mod records;
 mod reply;
 mod script;

@@ -7,10 +7,10 @@ use super::{
     bookings, calendar,
     call::Call,
     guests,
-    operations::{Arguments, Kind, Operation, Route, WriteRule},
+    operations::{Arguments, Filter, Kind, Operation, Route, WriteRule},
     records::{Record, Span, id},
     reply::Reply,
-    state::{Shared, State, Switches},
+    state::{Account, Shared, State, Switches},
     tokens::{Scope, Standing},
 };
 use crate::domain::{AccountId, Clock};
@@ -36,6 +36,7 @@ fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
     let mut state = shared.lock();
     require_user_agent(call, &state.switches)?;
     let (account, scope) = authenticate(shared, &state, call)?;
+    state.account_mut(account).into_iter().for_each(Account::fill);
     let (operation, path) = match shared.operations.route(&call.method, &call.path) {
         Route::Found(operation, path) => (operation, path),
         Route::WrongMethod => {
@@ -96,6 +97,7 @@ impl Run<'_> {
         match kind {
             Kind::Me => self.me(state),
             Kind::List { collection, filters, rules } => {
+                self.check_ranges(filters)?;
                 let account = self.account(state)?;
                 let found = account.records.select(collection, filters, &self.arguments);
                 let shown = |record: &&Record| {
@@ -148,11 +150,11 @@ impl Run<'_> {
         }
     }
 
-    fn account<'s>(&self, state: &'s State) -> Result<&'s super::state::Account, Reply> {
+    fn account<'s>(&self, state: &'s State) -> Result<&'s Account, Reply> {
         state.account(self.account).ok_or_else(|| Reply::missing("User", self.account.0))
     }
 
-    fn account_mut<'s>(&self, state: &'s mut State) -> Result<&'s mut super::state::Account, Reply> {
+    fn account_mut<'s>(&self, state: &'s mut State) -> Result<&'s mut Account, Reply> {
         state.account_mut(self.account).ok_or_else(|| Reply::missing("User", self.account.0))
     }
 
@@ -186,6 +188,16 @@ impl Run<'_> {
             "time_zone": demo.time_zone,
         });
         Ok(Reply::json(200, &body))
+    }
+
+    /// A range that ends before it begins is a mistake, not an empty answer.
+    fn check_ranges(&self, filters: &[Filter]) -> Result<(), Reply> {
+        let reversed = filters.iter().find_map(|filter| {
+            let until = filter.until.as_deref()?;
+            let (from, to) = self.arguments.date(&filter.param).zip(self.arguments.date(until))?;
+            (to < from).then(|| format!("{until} must not be before {}.", filter.param))
+        });
+        reversed.map_or(Ok(()), |complaint| Err(Reply::invalid(&[complaint])))
     }
 
     fn page(&self, found: &[&Record], shown: impl Fn(&&Record) -> Value, switches: &Switches) -> Result<Reply, Reply> {
@@ -225,13 +237,19 @@ impl Run<'_> {
         let now = self.shared.clock.now();
         let written = match rule {
             Some(WriteRule::Booking) => {
-                let new_id = state.new_id();
+                let new_id = self.account_mut(state)?.records.new_id();
                 bookings::write(&self.account(state)?.records, current, members, new_id, now)
             }
-            Some(WriteRule::Guest) => guests::write(current, members, &mut || state.new_id(), now),
+            Some(WriteRule::Guest) => {
+                let records = &mut self.account_mut(state)?.records;
+                guests::write(current, members, &mut || records.new_id(), now)
+            }
             None => {
                 let mut record = current.cloned().unwrap_or_default();
-                let id = id(&record).unwrap_or_else(|| state.new_id());
+                let id = match id(&record) {
+                    Some(id) => id,
+                    None => self.account_mut(state)?.records.new_id(),
+                };
                 record.extend(members);
                 record.insert("id".into(), id.into());
                 Ok(record)

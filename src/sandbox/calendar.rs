@@ -52,13 +52,20 @@ pub(super) fn is_free(
         .any(|stay| Some(stay.id) != except && stay.arrival < departure && stay.departure > arrival)
 }
 
-/// The season that a night belongs to.
-fn season(records: &Records, property: i64, night: NaiveDate) -> Option<&Record> {
-    records.all("seasons").find(|season| {
-        season.get("property_id").and_then(Value::as_i64) == Some(property)
-            && date(season, "start").is_some_and(|start| start <= night)
-            && date(season, "end").is_some_and(|end| night <= end)
-    })
+/// The seasons of one property with their first and last night, read once for many nights.
+struct Seasons<'a>(Vec<(NaiveDate, NaiveDate, &'a Record)>);
+
+impl<'a> Seasons<'a> {
+    fn of(records: &'a Records, property: i64) -> Self {
+        let own =
+            records.all("seasons").filter(|season| season.get("property_id").and_then(Value::as_i64) == Some(property));
+        Seasons(own.filter_map(|season| Some((date(season, "start")?, date(season, "end")?, season))).collect())
+    }
+
+    /// The season that a night belongs to; after the last one there are no rates.
+    fn at(&self, night: NaiveDate) -> Option<&'a Record> {
+        self.0.iter().find(|(start, end, _)| (*start..=*end).contains(&night)).map(|(_, _, season)| *season)
+    }
 }
 
 fn price(season: &Record, night: NaiveDate) -> f64 {
@@ -82,9 +89,8 @@ pub(super) fn nights(arrival: NaiveDate, departure: NaiveDate) -> impl Iterator<
 
 /// The sum of the nightly prices; nights outside every season cost nothing.
 pub(super) fn rent(records: &Records, property: i64, arrival: NaiveDate, departure: NaiveDate) -> f64 {
-    nights(arrival, departure)
-        .filter_map(|night| season(records, property, night).map(|season| price(season, night)))
-        .sum()
+    let seasons = Seasons::of(records, property);
+    nights(arrival, departure).filter_map(|night| seasons.at(night).map(|season| price(season, night))).sum()
 }
 
 /// What speaks against a stay although the nights are free.
@@ -95,7 +101,7 @@ pub(super) fn violations(
     departure: NaiveDate,
 ) -> Vec<String> {
     let mut found = Vec::new();
-    let season = id(property).and_then(|property| season(records, property, arrival));
+    let season = id(property).and_then(|property| Seasons::of(records, property).at(arrival));
     match season {
         Some(season) => {
             let shortest = shortest_stay(season);
@@ -115,11 +121,12 @@ pub(super) fn violations(
 pub(super) fn days(records: &Records, property: &Record, from: NaiveDate, to: NaiveDate) -> Vec<Value> {
     let property_id = id(property).unwrap_or_default();
     let stays = stays(records, property_id);
+    let seasons = Seasons::of(records, property_id);
     let open = is_open(property);
     nights(from, to + TimeDelta::days(1))
         .map(|night| {
             let stay = stays.iter().find(|stay| stay.arrival <= night && night < stay.departure);
-            let season = season(records, property_id, night);
+            let season = seasons.at(night);
             let mut day = Map::new();
             day.insert("date".into(), format!("{night}T00:00:00").into());
             let status = match (stay, season) {

@@ -17,9 +17,10 @@ impl ShiftedClock {
         ShiftedClock { inner, shift: watch::Sender::new(TimeDelta::zero()) }
     }
 
-    /// Only forwards: a clock never goes back.
+    /// Only forwards: a clock never goes back. A thousand years are as far as it goes.
     pub(super) fn advance(&self, by: TimeDelta) {
-        self.shift.send_modify(|shift| *shift += by.max(TimeDelta::zero()));
+        let farthest = TimeDelta::days(365_000);
+        self.shift.send_modify(|shift| *shift = (*shift + by.clamp(TimeDelta::zero(), farthest)).min(farthest));
     }
 }
 

@@ -55,7 +55,7 @@ impl Controls {
         state.log.clear();
     }
 
-    /// Adds a disturbance; several for one request apply one after the other, in the order they were added.
+    /// Adds a disturbance. Where several catch a request, the oldest applies and the others wait for the next.
     pub fn script(&self, rule: Rule) {
         self.0.lock().rules.push(rule);
     }
@@ -100,7 +100,7 @@ impl Controls {
     /// Opens another account with a small portfolio of its own.
     pub fn add_account(&self, name: &str) -> DemoAccount {
         let now = self.0.clock.now();
-        self.0.lock().open_account(&Plan::small(name), self.0.seed, now)
+        self.0.lock().open_account(Plan::small(name), self.0.seed, now)
     }
 
     /// Issues tokens without a browser: the body of a token reply. Null for an unknown account.

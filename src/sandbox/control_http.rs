@@ -1,4 +1,19 @@
 //! `/_control`: [`Controls`] as JSON over HTTP, for drivers that are not written in Rust. It holds no logic of its own.
+//!
+//! | Route below `/_control` | Does |
+//! |---|---|
+//! | `GET /` | time, client, accounts, switches, number of requests |
+//! | `GET`, `POST /accounts` | lists; opens one, `{"name"}` |
+//! | `GET /accounts/{id}` | one account with its personal access token |
+//! | `POST /accounts/{id}/grant`, `…/revoke`, `…/expire` | tokens without a browser; all grants end; access tokens expire |
+//! | `GET`, `DELETE /requests` | the log, `?pattern=GET%20/v2/owners` for a part of it; empties it |
+//! | `POST`, `DELETE /rules` | adds a [`Rule`], `{"pattern": "GET /v2/owners", "answer": {"reply": {"status": 503}}}`; removes all |
+//! | `POST /holds` | holds requests, `{"pattern", "account"?}`, and names the hold: `{"id"}` |
+//! | `GET`, `DELETE /holds/{id}` | `?arrived=n` answers when so many wait; lets them go |
+//! | `GET`, `PATCH /switches` | [`Switches`]; changes the members sent |
+//! | `POST /advance` | `{"seconds"}` for the simulator's clock |
+//! | `DELETE /allowance` | forgets the requests of the last five minutes |
+//! | `POST /reset` | everything as after start |
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -94,6 +109,10 @@ pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
             controls.advance(seconds(by));
             json!({"now": controls.now()})
         }),
+        ("DELETE", ["allowance"]) => {
+            controls.forget_allowance();
+            done()
+        }
         ("POST", ["reset"]) => {
             controls.reset();
             done()

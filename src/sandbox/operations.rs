@@ -340,7 +340,7 @@ impl Parameter {
             ("integer", _) => text.parse().ok().map(Argument::Integer),
             ("number", _) => text.parse().ok().filter(|value: &f64| value.is_finite()).map(Argument::Number),
             ("boolean", _) => text.to_ascii_lowercase().parse().ok().map(Argument::Boolean),
-            (_, "date") => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(Argument::Date),
+            (_, "date") => day(text).map(Argument::Date),
             (_, "date-time") => instant(text).map(Argument::Instant),
             (_, "csv-int") => {
                 text.split(',').map(|id| id.trim().parse().ok()).collect::<Option<_>>().map(Argument::Integers)
@@ -374,12 +374,18 @@ impl Parameter {
     }
 }
 
+/// Four-digit years only: chrono reads more, up to days that have no successor.
+fn day(text: &str) -> Option<NaiveDate> {
+    let plain = text.len() == 10 && !text.starts_with(['+', '-']);
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| plain)
+}
+
 /// An ISO 8601 moment; without a zone it is taken as UTC.
 pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
     let zoned = DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.to_utc());
     let plain = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|moment| moment.and_utc());
-    let day = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0).map(|at| at.and_utc());
-    zoned.or_else(plain).or_else(day)
+    let midnight = || day(text)?.and_hms_opt(0, 0, 0).map(|at| at.and_utc());
+    zoned.or_else(plain).or_else(midnight)
 }
 
 #[cfg(test)]
@@ -409,6 +415,7 @@ mod tests {
             ("list_bookings", "since_utc=2026-11-23T00:00:00 01:00", "since_utc"),
             ("list_bookings", "property_ids=1&status=gone", "status"),
             ("list_bookings", "property_ids=1&from=2026-02-30", "from"),
+            ("list_bookings", "property_ids=1&from=%2B262142-12-31", "from"),
             ("list_properties", "active=perhaps", "active"),
             ("list_properties", "limit=many", "limit"),
             ("search_properties", "include_tag_ids[0]=x", "include_tag_ids[0]"),

@@ -17,28 +17,40 @@ use super::{
 pub(super) type Record = Map<String, Value>;
 
 /// Everything one account owns, by collection and id.
-#[derive(Default)]
-pub(super) struct Records(BTreeMap<String, BTreeMap<i64, Record>>);
+pub(super) struct Records {
+    collections: BTreeMap<String, BTreeMap<i64, Record>>,
+    last_id: i64,
+}
 
 impl Records {
+    /// Ids count from `first_id` on. Accounts get ranges of their own, so that an id belongs to one tenant only.
+    pub(super) fn new(first_id: i64) -> Self {
+        Records { collections: BTreeMap::new(), last_id: first_id }
+    }
+
+    pub(super) fn new_id(&mut self) -> i64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
     pub(super) fn get(&self, collection: &str, id: i64) -> Option<&Record> {
-        self.0.get(collection)?.get(&id)
+        self.collections.get(collection)?.get(&id)
     }
 
     pub(super) fn get_mut(&mut self, collection: &str, id: i64) -> Option<&mut Record> {
-        self.0.get_mut(collection)?.get_mut(&id)
+        self.collections.get_mut(collection)?.get_mut(&id)
     }
 
     pub(super) fn all(&self, collection: &str) -> impl Iterator<Item = &Record> {
-        self.0.get(collection).into_iter().flat_map(BTreeMap::values)
+        self.collections.get(collection).into_iter().flat_map(BTreeMap::values)
     }
 
     pub(super) fn put(&mut self, collection: &str, id: i64, record: Record) {
-        self.0.entry(collection.to_owned()).or_default().insert(id, record);
+        self.collections.entry(collection.to_owned()).or_default().insert(id, record);
     }
 
     pub(super) fn remove(&mut self, collection: &str, id: i64) -> bool {
-        self.0.get_mut(collection).is_some_and(|records| records.remove(&id).is_some())
+        self.collections.get_mut(collection).is_some_and(|records| records.remove(&id).is_some())
     }
 
     /// The records that pass every filter whose parameter was sent, ordered by id.

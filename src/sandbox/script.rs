@@ -117,7 +117,6 @@ pub struct Rule {
     pub answer: Answer,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "serde wants the default in the field's own type")]
 fn once() -> Option<u32> {
     Some(1)
 }

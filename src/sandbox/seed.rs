@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     bookings::{charges, money},
     calendar,
+    places::{LAKEVIEW, Place},
     records::Records,
 };
 
@@ -14,10 +15,7 @@ use super::{
 pub(super) struct Plan {
     /// Stands in every name of the account, so that a record seen by the wrong tenant gives itself away.
     pub(super) marker: String,
-    pub(super) time_zone: &'static str,
-    pub(super) currency: &'static str,
-    pub(super) country: &'static str,
-    pub(super) town: &'static str,
+    pub(super) place: &'static Place,
     pub(super) properties: usize,
     /// How far the bookings reach around today.
     pub(super) past_days: i64,
@@ -27,16 +25,7 @@ pub(super) struct Plan {
 impl Plan {
     /// A small portfolio, cheap to make: accounts added for tests.
     pub(super) fn small(marker: &str) -> Self {
-        Plan {
-            marker: marker.to_owned(),
-            time_zone: "America/Chicago",
-            currency: "USD",
-            country: "US",
-            town: "Lakeview",
-            properties: 2,
-            past_days: 30,
-            future_days: 60,
-        }
+        Plan { marker: marker.to_owned(), place: &LAKEVIEW, properties: 2, past_days: 30, future_days: 60 }
     }
 }
 
@@ -94,13 +83,11 @@ pub(super) struct Seeder<'a> {
     pub(super) plan: &'a Plan,
     pub(super) rng: Rng,
     pub(super) now: DateTime<Utc>,
-    /// Counts across all accounts: an id belongs to one tenant only.
-    pub(super) next_id: &'a mut i64,
-    pub(super) records: Records,
+    pub(super) records: &'a mut Records,
 }
 
 impl Seeder<'_> {
-    pub(super) fn fill(mut self) -> Records {
+    pub(super) fn fill(mut self) {
         let owners: Vec<i64> = (0..self.plan.properties.div_ceil(4)).map(|index| self.owner(index)).collect();
         for index in 0..self.plan.properties {
             let owner = owners.get(index % owners.len().max(1)).copied();
@@ -108,12 +95,10 @@ impl Seeder<'_> {
             self.seasons(property, index);
             self.stays(property, owner);
         }
-        self.records
     }
 
     fn id(&mut self) -> i64 {
-        *self.next_id += 1;
-        *self.next_id
+        self.records.new_id()
     }
 
     fn pick<'t>(&mut self, from: &[&'t str]) -> &'t str {
@@ -172,7 +157,7 @@ impl Seeder<'_> {
             "id": id,
             "key": self.guid(),
             "name": format!("{} {house}", self.plan.marker),
-            "external_name": format!("{house} at {}", self.plan.town),
+            "external_name": format!("{house} at {}", self.plan.place.town),
             "internal_code": format!("{}{:02}", self.handle().chars().take(3).collect::<String>().to_uppercase(), index + 1),
             // One closed and one snoozed house in a large portfolio.
             "active": index != 11,
@@ -181,16 +166,16 @@ impl Seeder<'_> {
             "property_type": if bedrooms > 1 { "house" } else { "apartment" },
             "address": {
                 "street1": format!("{} {}", self.rng.i64(1..400), self.pick(&STREETS)),
-                "city": self.plan.town,
-                "state": (self.plan.country == "US").then_some("ME"),
-                "postal_code": format!("0{}", self.rng.i64(4000..4999)),
-                "country": self.plan.country,
+                "city": self.plan.place.town,
+                "state": self.plan.place.state,
+                "postal_code": format!("{:05}", self.rng.u32(10_000..99_999)),
+                "country": self.plan.place.country,
             },
-            "latitude": money(43.0 + self.rng.f64()),
-            "longitude": money(-70.0 - self.rng.f64()),
+            "latitude": money(self.plan.place.latitude + self.rng.f64() / 20.0),
+            "longitude": money(self.plan.place.longitude + self.rng.f64() / 20.0),
             // The real service leaves it out for some; clients then use the account's.
-            "time_zone": (index % 3 != 2).then_some(self.plan.time_zone),
-            "currency_code": self.plan.currency,
+            "time_zone": (index % 3 != 2).then_some(self.plan.place.time_zone),
+            "currency_code": self.plan.place.currency,
             "bedrooms": bedrooms,
             "bathrooms": full_baths as f64 + half_baths as f64 / 2.0,
             "bathrooms_full": full_baths,
@@ -293,7 +278,7 @@ impl Seeder<'_> {
             "title": format!("{} {title}", self.plan.marker),
             "created_utc": utc(created),
             "updated_utc": utc(updated),
-            "currency_code": self.plan.currency,
+            "currency_code": self.plan.place.currency,
         });
         self.put("bookings", record);
     }
@@ -304,7 +289,7 @@ impl Seeder<'_> {
         let id = self.id();
         let (channel, prefix) = self.rng.choice(CHANNELS).unwrap_or(("Direct", ""));
         let direct = channel == "Direct";
-        let rent = calendar::rent(&self.records, property, arrival, departure);
+        let rent = calendar::rent(self.records, property, arrival, departure);
         let lines = charges(rent, channel);
         let total: f64 = lines.iter().filter_map(|line| line.get("amount")?.as_f64()).sum();
         let canceled = status == "canceled";
@@ -348,7 +333,7 @@ impl Seeder<'_> {
             "updated_utc": utc(updated),
             "canceled_utc": canceled.then(|| utc(updated)),
             "pending_until_utc": (status == "pending").then(|| utc(self.now + TimeDelta::days(2))),
-            "currency_code": self.plan.currency,
+            "currency_code": self.plan.place.currency,
             "total_amount": money(total),
             "total_paid": money(paid),
             "total_owed": money(if canceled { 0.0 } else { total - paid }),
@@ -398,7 +383,7 @@ impl Seeder<'_> {
                 "street1": format!("{} {}", self.rng.i64(1..400), self.pick(&STREETS)),
                 "city": self.pick(&["Springfield", "Riverton", "Ashford", "Millbrook"]),
                 "postal_code": format!("{:05}", self.rng.u32(10_000..99_999)),
-                "country": self.plan.country,
+                "country": self.plan.place.country,
             }],
             "email_addresses": [{
                 "id": self.id(),

@@ -17,6 +17,7 @@ use super::{
     call::Call,
     clock::ShiftedClock,
     operations::Operations,
+    places::{CAMDEN, ERICEIRA, SILVERTON},
     records::Records,
     script::{self, Gate, Rule},
     seed::{Plan, Seeder},
@@ -90,7 +91,6 @@ pub struct DemoAccount {
     pub personal_access_token: String,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn number<S: serde::Serializer>(id: &AccountId, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_i64(id.0)
 }
@@ -138,6 +138,17 @@ pub struct RequestRecord {
 pub(super) struct Account {
     pub(super) demo: DemoAccount,
     pub(super) records: Records,
+    /// How to fill the books. Most tests never look into most of them, so that waits for the first look.
+    unfilled: Option<(Plan, Rng, DateTime<Utc>)>,
+}
+
+impl Account {
+    /// Fills the books before the first look.
+    pub(super) fn fill(&mut self) {
+        if let Some((plan, rng, now)) = self.unfilled.take() {
+            Seeder { plan: &plan, rng, now, records: &mut self.records }.fill();
+        }
+    }
 }
 
 /// See the module.
@@ -153,7 +164,6 @@ pub(super) struct State {
     /// Number of the request at the front of `log`.
     pub(super) log_start: u64,
     windows: HashMap<IpAddr, Window>,
-    pub(super) next_id: i64,
 }
 
 /// What the lock guards and what needs none.
@@ -246,50 +256,35 @@ impl State {
             log: VecDeque::new(),
             log_start: 0,
             windows: HashMap::new(),
-            next_id: 40_000,
         };
-        let plan = |marker: &str, time_zone, currency, country, town, properties, past_days, future_days| Plan {
-            marker: marker.to_owned(),
-            time_zone,
-            currency,
-            country,
-            town,
-            properties,
-            past_days,
-            future_days,
-        };
-        state.open_account(&plan("Heron Point", "America/New_York", "USD", "US", "Camden", 12, 240, 240), seed, now);
-        state.open_account(&plan("Alpenglow", "America/Denver", "USD", "US", "Silverton", 4, 120, 180), seed, now);
-        state.open_account(&plan("Costa Verde", "Europe/Lisbon", "EUR", "PT", "Ericeira", 3, 90, 150), seed, now);
+        for (marker, place, properties, past_days, future_days) in [
+            ("Heron Point", &CAMDEN, 12, 240, 240),
+            ("Alpenglow", &SILVERTON, 4, 120, 180),
+            ("Costa Verde", &ERICEIRA, 3, 90, 150),
+        ] {
+            let plan = Plan { marker: marker.to_owned(), place, properties, past_days, future_days };
+            state.open_account(plan, seed, now);
+        }
         state
     }
 
     /// Adds an account with a seeded portfolio.
-    pub(super) fn open_account(&mut self, plan: &Plan, seed: u64, now: DateTime<Utc>) -> DemoAccount {
+    pub(super) fn open_account(&mut self, plan: Plan, seed: u64, now: DateTime<Utc>) -> DemoAccount {
         let index = self.accounts.len() as u64;
         let slug: String = plan.marker.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
         let demo = DemoAccount {
             id: AccountId(70_101 + index as i64),
             name: plan.marker.clone(),
             email: format!("{slug}{}@accounts.example", index + 1),
-            time_zone: plan.time_zone.to_owned(),
+            time_zone: plan.place.time_zone.to_owned(),
             personal_access_token: format!("pt_sandbox_{slug}_{}", index + 1),
         };
-        let seeder = Seeder {
-            plan,
-            rng: Rng::with_seed(seed.wrapping_add(index)),
-            now,
-            next_id: &mut self.next_id,
-            records: Records::default(),
-        };
-        let records = seeder.fill();
-        self.accounts.push(Account { demo: demo.clone(), records });
+        self.accounts.push(Account {
+            demo: demo.clone(),
+            records: Records::new(40_000 + 1_000_000 * index as i64),
+            unfilled: Some((plan, Rng::with_seed(seed.wrapping_add(index)), now)),
+        });
         demo
-    }
-
-    pub(super) fn new_id(&mut self) -> i64 {
-        self.next_id += 1;
-        self.next_id
     }
 
     pub(super) fn account(&self, id: AccountId) -> Option<&Account> {

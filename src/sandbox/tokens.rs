@@ -11,6 +11,9 @@ use crate::domain::AccountId;
 /// How long an authorization code may wait for its exchange.
 const CODE_LIFE: TimeDelta = TimeDelta::minutes(10);
 
+/// A hundred years in seconds: what a driver may set without leaving the calendar.
+const LONGEST_LIFE: i64 = 100 * 365 * 86_400;
+
 /// The app's settings that shape new tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
@@ -135,13 +138,14 @@ impl Tokens {
 
     fn issue_access(&mut self, grant: Uuid, scope: Scope, policy: Policy, now: DateTime<Utc>) -> Map<String, Value> {
         let token = secret("at");
-        let expires_at = policy.life_seconds.map(|seconds| now + TimeDelta::seconds(seconds));
+        let life_seconds = policy.life_seconds.map(|seconds| seconds.clamp(0, LONGEST_LIFE));
+        let expires_at = life_seconds.map(|seconds| now + TimeDelta::seconds(seconds));
         self.access.insert(token.clone(), Access { grant, expires_at });
         let mut reply = Map::new();
         reply.insert("access_token".into(), token.into());
         reply.insert("token_type".into(), "bearer".into());
         reply.insert("scope".into(), if scope == Scope::Read { "read" } else { "full" }.into());
-        if let Some((seconds, expires_at)) = policy.life_seconds.zip(expires_at) {
+        if let Some((seconds, expires_at)) = life_seconds.zip(expires_at) {
             reply.insert("expires_in".into(), seconds.into());
             reply.insert("expires_at".into(), expires_at.to_rfc3339_opts(SecondsFormat::Secs, true).into());
             reply.insert("refresh_token_supported".into(), json!(true));

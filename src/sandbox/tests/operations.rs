@@ -64,6 +64,7 @@ async fn errors_have_the_documented_body() {
         ("/v2/bookings", 400, "validation_failed"),
         ("/v2/bookings?property_ids=1&limit=0", 400, "validation_failed"),
         ("/v2/properties?offset=-1", 400, "validation_failed"),
+        ("/v2/propertysearch?available_from=2026-12-02&available_to=2026-12-01", 400, "validation_failed"),
     ] {
         let answer = sandbox.get(target).await;
         assert_eq!((answer.status, &answer.body["code"]), (status, &json!(code)), "{target}");

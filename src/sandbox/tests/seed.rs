@@ -10,8 +10,9 @@ use crate::sandbox::{
 fn seeded(seed: u64) -> Records {
     let plan = Plan { properties: 12, past_days: 300, future_days: 240, ..Plan::small("Heron") };
     let now = "2026-11-23T12:00:00Z".parse().expect("a moment");
-    let mut next_id = 1_000;
-    Seeder { plan: &plan, rng: Rng::with_seed(seed), now, next_id: &mut next_id, records: Records::default() }.fill()
+    let mut records = Records::new(1_000);
+    Seeder { plan: &plan, rng: Rng::with_seed(seed), now, records: &mut records }.fill();
+    records
 }
 
 fn dump(records: &Records) -> Vec<Record> {

@@ -114,6 +114,8 @@ async fn the_control_surface_does_the_same_over_http() {
     assert_eq!(control("PATCH", "/switches", json!({"unknown": 1})).await.status, 400);
     assert_eq!(sandbox.send("GET", "/v2/owners", &authorization, None).await.status, 429);
     control("POST", "/advance", json!({"seconds": 300})).await;
+    control("PATCH", "/switches", json!({"request_limit": 100, "token_life_seconds": i64::MAX})).await;
+    assert_eq!(control("POST", &format!("/accounts/{account}/grant"), Value::Null).await.status, 200);
     let hold = control("POST", "/holds", json!({"pattern": "GET /v2/owners"})).await.body["id"].clone();
     let waiting = sandbox.send("GET", "/v2/owners", &authorization, None);
     let driver = async {
@@ -137,4 +139,26 @@ async fn it_stops_and_frees_its_port() {
     let address = sandbox.simulator.server.address;
     sandbox.simulator.stop(false).await;
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[test]
+fn the_handles_cross_threads() {
+    fn crosses<T: Clone + Send + Sync + 'static>() {}
+    crosses::<crate::sandbox::Simulator>();
+    crosses::<crate::sandbox::Controls>();
+}
+
+#[actix_web::test]
+async fn a_waiting_test_is_woken_by_the_arrival() {
+    let sandbox = Sandbox::start().await;
+    let held = sandbox.controls().hold_account("* /v2/*", sandbox.first().id);
+    let other = sandbox.controls().add_account("Not Held");
+    let authorization = sandbox.bearer(other.id);
+    assert_eq!(sandbox.send("GET", "/v2/owners", &authorization, None).await.status, 200);
+    let release = async {
+        sandbox.controls().wait_for("GET /v2/properties", 1).await;
+        drop(held);
+    };
+    let (answer, ()) = futures_util::join!(sandbox.get("/v2/properties"), release);
+    assert_eq!(answer.status, 200);
 }
