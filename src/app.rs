@@ -128,8 +128,10 @@ impl App {
             limit: config.ownerrez.request_limit,
             shared: config.ownerrez.shared,
         };
+        let allowance = Allowance::start(&control, allowance, store.clone(), clock.clone(), share);
+        allowance.sought().await;
         let deps = SessionDeps {
-            allowance: Allowance::start(&control, allowance, store.clone(), clock.clone(), share),
+            allowance,
             store: store.clone(),
             upstream: Arc::new(upstream_settings(config, address.port())),
             settings: session_settings(config),

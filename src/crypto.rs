@@ -24,7 +24,9 @@ pub enum CryptoError {
     #[error("a sealed value does not open: it was altered or belongs to another row")]
     Corrupt,
     /// The record names a key that this process does not have.
-    #[error("a sealed value needs encryption key {0}, which is not configured; restore the ENCRYPTION_KEY it was sealed with")]
+    #[error(
+        "a sealed value needs encryption key {0}, which is not configured; restore the ENCRYPTION_KEY it was sealed with"
+    )]
     UnknownKey(String),
     /// bcrypt refused its input or its stored hash.
     #[error("bcrypt failed: {0}")]

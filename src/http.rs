@@ -24,12 +24,7 @@ pub use key_check::{KeyCheck, KeySettings};
 pub use mcp::McpEndpoint;
 
 use self::error::ApiError;
-use crate::{
-    crypto::Signer,
-    domain::SharedClock,
-    session::Sessions,
-    store::Store,
-};
+use crate::{crypto::Signer, domain::SharedClock, session::Sessions, store::Store};
 
 /// What the handlers share. Cloning is cheap.
 #[derive(Clone)]

@@ -116,7 +116,8 @@ async fn run(cli: Cli) -> Result<(), Failure> {
             let client_id = options.client_id.clone();
             let client_secret = options.client_secret.expose_secret().to_owned();
             let simulator = Simulator::start(options).await.map_err(StartError::from)?;
-            let access = json!({"ownerrez_url": simulator.url(), "client_id": client_id, "client_secret": client_secret});
+            let access =
+                json!({"ownerrez_url": simulator.url(), "client_id": client_id, "client_secret": client_secret});
             say(&if json {
                 access.to_string()
             } else {

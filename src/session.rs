@@ -100,8 +100,7 @@ impl Sessions {
     pub fn start(control: &ArbiterHandle, deps: SessionDeps) -> Self {
         let deps = Arc::new(deps);
         let for_supervisor = deps.clone();
-        let supervisor =
-            SessionSupervisor::start_in_arbiter(control, move |_| SessionSupervisor::new(for_supervisor));
+        let supervisor = SessionSupervisor::start_in_arbiter(control, move |_| SessionSupervisor::new(for_supervisor));
         let (for_chores, their_boss) = (deps.clone(), supervisor.clone());
         let chores = Chores::start_in_arbiter(control, move |_| Chores::new(for_chores, their_boss));
         Self { deps, supervisor, chores, control: control.clone() }
@@ -193,18 +192,13 @@ impl Sessions {
 
     /// Hands a message to the user's session and waits for its reply. An actor that had left, or died, before it read
     /// the message is replaced once; one that dies over the message is not asked again.
-    async fn ask<M, T>(
-        &self,
-        user: UserId,
-        message: impl Fn(oneshot::Sender<T>) -> M,
-    ) -> Result<T, CallError>
+    async fn ask<M, T>(&self, user: UserId, message: impl Fn(oneshot::Sender<T>) -> M) -> Result<T, CallError>
     where
         M: Message<Result = ()> + Send + 'static,
         UserSession: Handler<M>,
     {
         for _ in 0..2 {
-            let session =
-                self.supervisor.send(GetSession { user }).await.map_err(|_| CallError::ShuttingDown)??;
+            let session = self.supervisor.send(GetSession { user }).await.map_err(|_| CallError::ShuttingDown)??;
             let (reply, answer) = oneshot::channel();
             if session.send(message(reply)).await.is_ok() {
                 return answer.await.map_err(|_| CallError::SessionLost { write_may_have_happened: false });

@@ -57,7 +57,7 @@ impl Demo {
         let simulator = Simulator::start(simulated).await?;
         let directory = match &options.data {
             Some(_) => None,
-            None => Some(tempfile::Builder::new().prefix("ownerrez-gateway-").tempdir()?),
+            None => Some(private_directory()?),
         };
         let data = options.data.or_else(|| directory.as_ref().map(|made| made.path().to_owned()));
         let config = config(options.port, data.unwrap_or_default(), &simulator.url(), client_id, client_secret)?;
@@ -154,6 +154,14 @@ fn config(
     Config::load(Sources { file: None, environment }).map_err(|errors| StartError::Demo(errors.to_string()))
 }
 
+fn private_directory() -> std::io::Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("ownerrez-gateway-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.tempdir()
+}
+
 fn client() -> Client {
     Client::builder().disable_redirects().finish()
 }
@@ -243,10 +251,8 @@ impl Visitor {
     ) -> Result<Page, StartError> {
         let mut target = page.clone();
         target.set_query(None);
-        let mut request = self
-            .http
-            .post(target.as_str())
-            .insert_header((header::CONTENT_TYPE, "application/x-www-form-urlencoded"));
+        let mut request =
+            self.http.post(target.as_str()).insert_header((header::CONTENT_TYPE, "application/x-www-form-urlencoded"));
         for cookie in cookies {
             request = request.cookie(cookie.clone());
         }

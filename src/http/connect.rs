@@ -43,8 +43,7 @@ pub(crate) async fn open_link(state: &HttpState, user: UserId, key: KeyId) -> Re
     let secret = crypto::random_token()?;
     let now = state.clock.now();
     let expires_at = now + state.settings.link_life;
-    let link =
-        NewLink { state_hash: crypto::digest_hex(secret.expose_secret()), key, created_at: now, expires_at };
+    let link = NewLink { state_hash: crypto::digest_hex(secret.expose_secret()), key, created_at: now, expires_at };
     if !state.store.open_link(user, link, state.settings.open_links).await? {
         // The key vanished between its check and now.
         return Err(ApiError::BadKey);
@@ -139,8 +138,7 @@ async fn bind_browser(state: &HttpState, link: &Link, secret: &str) -> Result<Op
     };
     let browser = crypto::random_token()?;
     let hash = crypto::digest_hex(browser.expose_secret());
-    let bound =
-        state.store.bind_link(link.user, &crypto::digest_hex(secret), &hash, state.clock.now()).await?;
+    let bound = state.store.bind_link(link.user, &crypto::digest_hex(secret), &hash, state.clock.now()).await?;
     if !bound {
         return Ok(None);
     }
@@ -185,11 +183,7 @@ pub(crate) async fn callback(
     response
 }
 
-async fn come_back(
-    state: &HttpState,
-    request: &HttpRequest,
-    query: CallbackQuery,
-) -> Result<HttpResponse, ApiError> {
+async fn come_back(state: &HttpState, request: &HttpRequest, query: CallbackQuery) -> Result<HttpResponse, ApiError> {
     let Some(browser) = request.cookie(&cookie_name(state, BROWSER_COOKIE)) else {
         return Ok(pages::notice(StatusCode::FORBIDDEN, pages::OTHER_BROWSER));
     };

@@ -298,9 +298,7 @@ fn token(error: &TokenError) -> Shown {
             "OwnerRez does not accept this gateway's OAuth app.",
             "Operators: check OWNERREZ_CLIENT_ID, OWNERREZ_CLIENT_SECRET and the app's redirect URI in OwnerRez.",
         ),
-        TokenError::Throttled(wait) => {
-            allowance(Refusal::Throttled(wait.unwrap_or_else(|| TimeDelta::seconds(60))))
-        }
+        TokenError::Throttled(wait) => allowance(Refusal::Throttled(wait.unwrap_or_else(|| TimeDelta::seconds(60)))),
         TokenError::Unexpected(_) | TokenError::Unreadable | TokenError::Transport(_) => Shown::new(
             StatusCode::BAD_GATEWAY,
             "ownerrez_unavailable",
@@ -345,7 +343,9 @@ impl From<JsonPayloadError> for ApiError {
             JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => Self::TooLarge,
             JsonPayloadError::Payload(error) => error.into(),
             // serde's words name the place and what was expected, and never the gateway's insides.
-            JsonPayloadError::Deserialize(error) => Self::BadRequest(format!("The body is not what was expected: {error}.")),
+            JsonPayloadError::Deserialize(error) => {
+                Self::BadRequest(format!("The body is not what was expected: {error}."))
+            }
             _ => Self::BadRequest("The body could not be read.".to_owned()),
         }
     }

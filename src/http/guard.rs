@@ -152,7 +152,15 @@ mod tests {
         for good in ["gateway.example", "GATEWAY.example:443", "127.0.0.1:8080", "[::1]:99"] {
             assert!(hosts.allow(good), "{good}");
         }
-        for bad in ["evil.example", "127.0.0.1:8081", "gateway.example.evil.example", "", "gateway.example@evil.example", "a/b", "gateway.example/x"] {
+        for bad in [
+            "evil.example",
+            "127.0.0.1:8081",
+            "gateway.example.evil.example",
+            "",
+            "gateway.example@evil.example",
+            "a/b",
+            "gateway.example/x",
+        ] {
             assert!(!hosts.allow(bad), "{bad}");
         }
     }

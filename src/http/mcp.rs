@@ -113,7 +113,13 @@ struct Tools {
 }
 
 impl Tools {
-    async fn call(&self, operation: &Operation, caller: &Caller, request: CallToolRequestParams, context: &RequestContext<RoleServer>) -> CallToolResult {
+    async fn call(
+        &self,
+        operation: &Operation,
+        caller: &Caller,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> CallToolResult {
         let request = match operation.request(&request.arguments.unwrap_or_default()) {
             Ok(request) => request,
             Err(problem) => return failed(problem.to_string()),

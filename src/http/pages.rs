@@ -37,7 +37,8 @@ pub(crate) const DENIED: Notice = Notice {
            approve the access there.",
 };
 
-pub(crate) const FORM_STALE: &str = "The form had become stale, or cookies are switched off. Please enter the key again.";
+pub(crate) const FORM_STALE: &str =
+    "The form had become stale, or cookies are switched off. Please enter the key again.";
 pub(crate) const KEY_WRONG: &str = "That is not the API key whose beginning is shown below. Nothing was connected.";
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:2rem auto;padding:0 1rem;\

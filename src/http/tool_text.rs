@@ -19,7 +19,9 @@ pub(crate) async fn explain(state: &HttpState, caller: &Caller, operation: &Oper
         }
         CallError::NeedsReconnect => {
             let link = link(state, caller).await;
-            format!("OwnerRez ended the connection to this account: the user removed the app, or the access expired. {link}")
+            format!(
+                "OwnerRez ended the connection to this account: the user removed the app, or the access expired. {link}"
+            )
         }
         CallError::Refused(refused) => refusal(refused, operation),
         other => {
@@ -128,22 +130,23 @@ fn refusal(refused: &Refused, operation: &Operation) -> String {
                                    app, a locked account, or a blocked address). Do not retry."
             .to_owned(),
         RefusedKind::NotFound => "There is no such record in this account. Look the id up with a list tool.".to_owned(),
-        RefusedKind::NotAccepted => "OwnerRez does not take this request in this form. Do not retry it unchanged.".to_owned(),
+        RefusedKind::NotAccepted => {
+            "OwnerRez does not take this request in this form. Do not retry it unchanged.".to_owned()
+        }
         RefusedKind::Conflict => "The record changed or conflicts with another. Read it again first.".to_owned(),
         RefusedKind::Throttled => {
             let wait = refused.retry_after.map_or(60, |wait| wait.num_seconds().max(1));
             format!("Too many requests. Try again in {wait} seconds.")
         }
-        RefusedKind::Unavailable if operation.is_read_only() => "OwnerRez has a problem. Try again in a minute.".to_owned(),
+        RefusedKind::Unavailable if operation.is_read_only() => {
+            "OwnerRez has a problem. Try again in a minute.".to_owned()
+        }
         RefusedKind::Unavailable => "OwnerRez has a problem, and whether the change was made is unknown. Read the \
                                      record before you repeat it."
             .to_owned(),
     };
     let code = refused.code.as_deref().map_or(String::new(), |code| format!(", {code}"));
-    let said = if refused.messages.is_empty() {
-        String::new()
-    } else {
-        format!(" It said: {}", refused.messages.join(" "))
-    };
+    let said =
+        if refused.messages.is_empty() { String::new() } else { format!(" It said: {}", refused.messages.join(" ")) };
     format!("OwnerRez refused {} (status {}{code}).{said} {next}", operation.name(), refused.status)
 }

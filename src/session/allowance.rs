@@ -95,6 +95,8 @@ impl Allowance {
             blocks: Blocks::default(),
             tenure: None,
             found: share,
+            sought: false,
+            when_sought: Vec::new(),
             timer: None,
         });
         Self { actor }
@@ -115,6 +117,12 @@ impl Allowance {
     /// Present figures; `None` once the actor is gone.
     pub async fn observe(&self) -> Option<AllowanceStats> {
         self.actor.send(Observe).await.ok()
+    }
+
+    /// Completes once the first search for the right to spend has ended: a gateway that answers requests before that
+    /// would turn them away for nothing.
+    pub async fn sought(&self) {
+        let _ = self.actor.send(Sought).await;
     }
 
     /// Closes the open blocks, so that a successor need not count them as spent.
@@ -172,6 +180,12 @@ impl Message for Observe {
     type Result = AllowanceStats;
 }
 
+struct Sought;
+
+impl Message for Sought {
+    type Result = ();
+}
+
 struct Close;
 
 impl Message for Close {
@@ -189,6 +203,9 @@ struct UpstreamBudget {
     blocks: Blocks,
     tenure: Option<Tenure>,
     found: Option<Share>,
+    /// Whether the first search for the right to spend has ended, one way or the other.
+    sought: bool,
+    when_sought: Vec<oneshot::Sender<()>>,
     timer: Option<(DateTime<Utc>, SpawnHandle)>,
 }
 
@@ -199,6 +216,9 @@ struct Tenure {
     epoch: i64,
     lock: Arc<ProcessLock>,
 }
+
+/// A tenure, what the last holder may have spent and until when it counts, and how many accounts are connected.
+type Found = (Tenure, Vec<(u32, DateTime<Utc>)>, u64);
 
 impl Actor for UpstreamBudget {
     type Context = Context<Self>;
@@ -241,6 +261,21 @@ impl Handler<Observe> for UpstreamBudget {
     fn handle(&mut self, _: Observe, ctx: &mut Self::Context) -> Self::Result {
         self.event(Event::Tick, ctx);
         MessageResult(AllowanceStats { budget: self.budget.stats(), active: self.tenure.is_some() })
+    }
+}
+
+impl Handler<Sought> for UpstreamBudget {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Sought, _: &mut Self::Context) -> Self::Result {
+        if self.sought {
+            return Box::pin(std::future::ready(()));
+        }
+        let (done, sought) = oneshot::channel();
+        self.when_sought.push(done);
+        Box::pin(async move {
+            let _ = sought.await;
+        })
     }
 }
 
@@ -301,17 +336,18 @@ impl UpstreamBudget {
             }
             store.reserve_block(tenure.slot, tenure.epoch, block, permits, now).await
         };
-        let reserved = reserve.into_actor(self).map(move |outcome: Result<bool, StoreError>, actor, ctx| match outcome {
-            Ok(true) if actor.tenure.is_some() => {
-                actor.blocks.open(block, permits);
-                actor.event(Event::Stocked(permits), ctx);
-            }
-            Ok(_) => actor.lose_tenure(ctx),
-            Err(error) => {
-                log::error!("requests to OwnerRez could not be reserved in the database: {error}");
-                actor.event(Event::StockFailed, ctx);
-            }
-        });
+        let reserved =
+            reserve.into_actor(self).map(move |outcome: Result<bool, StoreError>, actor, ctx| match outcome {
+                Ok(true) if actor.tenure.is_some() => {
+                    actor.blocks.open(block, permits);
+                    actor.event(Event::Stocked(permits), ctx);
+                }
+                Ok(_) => actor.lose_tenure(ctx),
+                Err(error) => {
+                    log::error!("requests to OwnerRez could not be reserved in the database: {error}");
+                    actor.event(Event::StockFailed, ctx);
+                }
+            });
         ctx.spawn(reserved);
     }
 
@@ -365,24 +401,34 @@ impl UpstreamBudget {
             let accounts = store.connected_accounts().await?;
             Ok(Some((Tenure { slot, epoch, lock: Arc::new(lock) }, spent, accounts)))
         };
-        let took = seek.into_actor(self).map(|outcome: Result<_, StoreError>, actor, ctx| match outcome {
-            Ok(Some((tenure, spent, accounts))) => {
-                for (slots, at) in spent {
-                    actor.budget.carry_over(slots, at + PERIOD);
-                }
-                log::info!("this process spends the OwnerRez allowance (share {})", tenure.slot);
-                actor.tenure = Some(tenure);
-                actor.event(Event::Accounts(accounts), ctx);
-                actor.event(Event::Active(true), ctx);
-                actor.watch_lock(ctx);
+        let took = seek.into_actor(self).map(|outcome: Result<_, StoreError>, actor, ctx| {
+            actor.sought = true;
+            for waiting in actor.when_sought.drain(..) {
+                let _ = waiting.send(());
             }
-            Ok(None) => actor.seek_again(ctx),
-            Err(error) => {
-                log::warn!("the right to spend the OwnerRez allowance could not be taken: {error}");
-                actor.seek_again(ctx);
-            }
+            actor.found_tenure(outcome, ctx);
         });
         ctx.spawn(took);
+    }
+
+    fn found_tenure(&mut self, outcome: Result<Option<Found>, StoreError>, ctx: &mut Context<Self>) {
+        match outcome {
+            Ok(Some((tenure, spent, accounts))) => {
+                for (slots, at) in spent {
+                    self.budget.carry_over(slots, at + PERIOD);
+                }
+                log::info!("this process spends the OwnerRez allowance (share {})", tenure.slot);
+                self.tenure = Some(tenure);
+                self.event(Event::Accounts(accounts), ctx);
+                self.event(Event::Active(true), ctx);
+                self.watch_lock(ctx);
+            }
+            Ok(None) => self.seek_again(ctx),
+            Err(error) => {
+                log::warn!("the right to spend the OwnerRez allowance could not be taken: {error}");
+                self.seek_again(ctx);
+            }
+        }
     }
 
     fn seek_again(&mut self, ctx: &mut Context<Self>) {

@@ -290,10 +290,7 @@ impl Budget {
 
     fn finish(&mut self, ticket: Ticket) {
         if let Some(account) = self.in_flight.remove(&ticket) {
-            self.releases
-                .entry(self.latest + PERIOD)
-                .or_default()
-                .push(Release { account: Some(account), slots: 1 });
+            self.releases.entry(self.latest + PERIOD).or_default().push(Release { account: Some(account), slots: 1 });
         }
     }
 
@@ -411,11 +408,7 @@ impl Budget {
         }
     }
 
-    fn refuse_all(
-        &mut self,
-        verdict: impl Fn(&Self, (Account, Waiter)) -> Option<Refusal>,
-        actions: &mut Vec<Action>,
-    ) {
+    fn refuse_all(&mut self, verdict: impl Fn(&Self, (Account, Waiter)) -> Option<Refusal>, actions: &mut Vec<Action>) {
         let refused: Vec<(Account, Ticket, Refusal)> = self
             .turns
             .iter()
@@ -519,10 +512,7 @@ mod tests {
         let mut bench = Bench::new(10, 1);
         assert_eq!(bench.calls_until_refused(1), 10);
         bench.now += TimeDelta::seconds(100);
-        assert_eq!(
-            bench.ask(1),
-            vec![Action::Refuse(Ticket(bench.next), Refusal::Spent(TimeDelta::seconds(200)))]
-        );
+        assert_eq!(bench.ask(1), vec![Action::Refuse(Ticket(bench.next), Refusal::Spent(TimeDelta::seconds(200)))]);
     }
 
     #[test]
@@ -569,7 +559,9 @@ mod tests {
         assert!(matches!(bench.ask(1).as_slice(), [Action::Grant(_)]));
         let first = Ticket(bench.next);
         bench.event(Event::Throttled { ticket: first, retry_after: Some(TimeDelta::seconds(60)) });
-        assert!(matches!(bench.ask(2).as_slice(), [Action::Refuse(_, Refusal::Throttled(wait))] if wait.num_seconds() == 60));
+        assert!(
+            matches!(bench.ask(2).as_slice(), [Action::Refuse(_, Refusal::Throttled(wait))] if wait.num_seconds() == 60)
+        );
         bench.now += TimeDelta::seconds(60);
         assert!(matches!(bench.ask(2).as_slice(), [Action::Grant(_)]));
         let probe = Ticket(bench.next);
@@ -601,7 +593,8 @@ mod tests {
     fn nobody_sends_without_a_reservation_or_on_standby() {
         let now = DateTime::UNIX_EPOCH;
         let mut budget = Budget::new(300, now);
-        let ask = |ticket| Event::Acquire { ticket: Ticket(ticket), account: Account::Connecting, deadline: now + LONG };
+        let ask =
+            |ticket| Event::Acquire { ticket: Ticket(ticket), account: Account::Connecting, deadline: now + LONG };
         assert_eq!(budget.handle(now, ask(1)), vec![Action::Refuse(Ticket(1), Refusal::Standby)]);
         assert_eq!(budget.handle(now, Event::Active(true)), vec![Action::Stock(15)]);
         assert_eq!(budget.handle(now, ask(2)), vec![]);

@@ -143,7 +143,7 @@ impl TokenKeeper {
         let saved = self
             .deps
             .store
-            .save_connection(self.user, sealed_grant(&sealed, grant.account), self.now())
+            .save_connection(self.user, SealedGrant { account: grant.account, tokens: sealed.clone() }, self.now())
             .await;
         match saved {
             Ok(true) => {
@@ -261,8 +261,7 @@ impl TokenKeeper {
     fn open(&self, row: Connection) -> Result<Held, CryptoError> {
         let ring = &self.deps.ring;
         let access = ring.open(SealedFor::AccessToken(self.user), &row.access)?;
-        let refresh =
-            row.refresh.map(|sealed| ring.open(SealedFor::RefreshToken(self.user), &sealed)).transpose()?;
+        let refresh = row.refresh.map(|sealed| ring.open(SealedFor::RefreshToken(self.user), &sealed)).transpose()?;
         let tokens = TokenSet { access, refresh, obtained_at: row.obtained_at, expires_at: row.expires_at };
         Ok(Held { connection: row.id, version: row.version, account: row.account, tokens })
     }
@@ -339,12 +338,7 @@ impl TokenKeeper {
     /// Gets new tokens under the lease of the row: one refresh per user in the whole deployment.
     ///
     /// A refresh that was only due falls back to the token at hand while that is good; see [`Self::fall_back`].
-    async fn refresh(
-        &self,
-        held: Rc<Held>,
-        because: Because,
-        deadline: DateTime<Utc>,
-    ) -> Result<Rc<Held>, CallError> {
+    async fn refresh(&self, held: Rc<Held>, because: Because, deadline: DateTime<Utc>) -> Result<Rc<Held>, CallError> {
         let Some(refresh_token) = held.tokens.refresh.clone() else {
             return Ok(held);
         };
@@ -445,7 +439,8 @@ impl TokenKeeper {
         let sealed = self.seal(tokens)?;
         let access = sealed.access.clone();
         let store = &self.deps.store;
-        let stored = store.store_refreshed(self.user, replaces.connection, replaces.version, sealed, self.now()).await?;
+        let stored =
+            store.store_refreshed(self.user, replaces.connection, replaces.version, sealed, self.now()).await?;
         if !stored {
             // The row is gone or belongs to another grant by now: these tokens are nobody's and must not live on.
             store.add_revocation(self.user, Uuid::now_v7(), access, self.now()).await?;
@@ -491,11 +486,6 @@ impl TokenKeeper {
             log::error!("a grant of user {} could neither be stored nor revoked: {error}", self.user);
         }
     }
-}
-
-fn sealed_grant(tokens: &SealedTokens, account: Option<AccountId>) -> SealedGrant {
-    let SealedTokens { access, refresh, obtained_at, expires_at, renew_at } = tokens.clone();
-    SealedGrant { access, refresh, account, obtained_at, expires_at, renew_at }
 }
 
 /// Keeps the only copy of new tokens safe while they are being written.

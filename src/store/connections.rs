@@ -84,21 +84,13 @@ impl From<rows::Model> for Connection {
 /// A new authorization, sealed.
 #[derive(Clone, Debug)]
 pub struct SealedGrant {
-    /// The access token.
-    pub access: Sealed,
-    /// The refresh token, if there is one.
-    pub refresh: Option<Sealed>,
     /// Whose account it is, where known.
     pub account: Option<AccountId>,
-    /// When the tokens were issued.
-    pub obtained_at: DateTime<Utc>,
-    /// When the access token ends, where known.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// From when on the background sweep renews the tokens.
-    pub renew_at: Option<DateTime<Utc>>,
+    /// Its tokens.
+    pub tokens: SealedTokens,
 }
 
-/// Refreshed tokens, sealed.
+/// The tokens of an authorization or a refresh, sealed.
 #[derive(Clone, Debug)]
 pub struct SealedTokens {
     /// The access token.
@@ -128,7 +120,8 @@ impl Store {
         grant: SealedGrant,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let SealedGrant { access, refresh, account, obtained_at, expires_at, renew_at } = grant;
+        let SealedGrant { account, tokens } = grant;
+        let SealedTokens { access, refresh, obtained_at, expires_at, renew_at } = tokens;
         let now = Moment::from(now);
         let row = rows::ActiveModel {
             id: Set(Uuid::new_v4()),

@@ -99,9 +99,15 @@ mod tests {
 
     #[test]
     fn both_generations_of_error_bodies_are_read() {
-        let new = refused(400, json!({"messages": ["property_ids is required."], "code": "validation_failed", "status": "bad_request", "status_code": 400}));
+        let new = refused(
+            400,
+            json!({"messages": ["property_ids is required."], "code": "validation_failed", "status": "bad_request", "status_code": 400}),
+        );
         assert_eq!((new.kind, new.code.as_deref()), (RefusedKind::Invalid, Some("validation_failed")));
-        let old = refused(404, json!({"messages": ["Expected entity Guest:Id:1 not found."], "status": "not_found", "status_code": 404}));
+        let old = refused(
+            404,
+            json!({"messages": ["Expected entity Guest:Id:1 not found."], "status": "not_found", "status_code": 404}),
+        );
         assert_eq!((old.kind, old.messages.len()), (RefusedKind::NotFound, 1));
     }
 

@@ -136,11 +136,16 @@ fn read(body: &Value, now: DateTime<Utc>) -> Option<Issued> {
     let access = text("access_token")?;
     let in_seconds = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
     // `expires_in` is measured against our own clock and so survives a clock that differs from theirs.
-    let expires_at = in_seconds.and_then(TimeDelta::try_seconds).and_then(|life| now.checked_add_signed(life)).or_else(
-        || DateTime::parse_from_rfc3339(text("expires_at")?).ok().map(|moment| moment.with_timezone(&Utc)),
-    );
-    let tokens =
-        TokenSet { access: access.into(), refresh: text("refresh_token").map(Into::into), obtained_at: now, expires_at };
+    let expires_at = in_seconds
+        .and_then(TimeDelta::try_seconds)
+        .and_then(|life| now.checked_add_signed(life))
+        .or_else(|| DateTime::parse_from_rfc3339(text("expires_at")?).ok().map(|moment| moment.with_timezone(&Utc)));
+    let tokens = TokenSet {
+        access: access.into(),
+        refresh: text("refresh_token").map(Into::into),
+        obtained_at: now,
+        expires_at,
+    };
     Some(Issued { grant: Grant { tokens, account: body.get("user_id").and_then(Value::as_i64).map(AccountId) } })
 }
 
@@ -153,7 +158,8 @@ mod tests {
     #[test]
     fn expiry_and_refresh_token_are_optional() {
         let now = DateTime::UNIX_EPOCH;
-        let none = read(&json!({"access_token": "at_1", "token_type": "bearer", "user_id": 7}), now).unwrap().into_grant();
+        let none =
+            read(&json!({"access_token": "at_1", "token_type": "bearer", "user_id": 7}), now).unwrap().into_grant();
         assert_eq!((none.account, none.tokens.expires_at), (Some(AccountId(7)), None));
         assert!(none.tokens.refresh.is_none());
         let standard = read(&json!({"access_token": "at_1", "refresh_token": "rt_1", "expires_in": 60}), now).unwrap();

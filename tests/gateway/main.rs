@@ -1,1 +1,7 @@
-//! t
+//! The gateway as its users see it: stories over HTTP and MCP, against the simulated OwnerRez.
+//!
+//! Every story runs on SQLite, and on PostgreSQL as well when `TEST_DATABASE_URL` names a server and a database to
+//! start from. Time is turned by hand: no story sleeps.
+
+mod connecting;
+mod world;

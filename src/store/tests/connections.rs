@@ -165,7 +165,7 @@ async fn renewals_come_due_oldest_first_and_can_be_put_off() {
         {
             let (user, _) = base.user(name).await;
             let mut grant = grant(name);
-            grant.renew_at = renew_at;
+            grant.tokens.renew_at = renew_at;
             base.store.save_connection(user, grant, at(0)).await.unwrap();
             users.push(user);
         }

@@ -133,14 +133,7 @@ pub(super) fn link(state: &str, key: KeyId, created: i64) -> NewLink {
 
 /// Lives for 1000 s, to be renewed after 900.
 pub(super) fn grant(name: &str) -> SealedGrant {
-    SealedGrant {
-        access: Sealed(format!("access of {name}")),
-        refresh: Some(Sealed(format!("refresh of {name}"))),
-        account: Some(AccountId(5_000_000_000)),
-        obtained_at: at(0),
-        expires_at: Some(at(1000)),
-        renew_at: Some(at(900)),
-    }
+    SealedGrant { account: Some(AccountId(5_000_000_000)), tokens: tokens(name, 0) }
 }
 
 pub(super) fn tokens(name: &str, obtained: i64) -> SealedTokens {

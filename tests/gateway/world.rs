@@ -1,0 +1,187 @@
+//! What the stories speak about: a gateway with its database, its clock and its OwnerRez; people with keys and browsers.
+
+mod browser;
+mod clock;
+mod database;
+mod person;
+
+use std::{collections::HashMap, sync::Arc};
+
+use ownerrez_gateway::{
+    app::App,
+    config::{Config, Sources},
+    domain::{AccountId, Clock, SharedClock},
+    sandbox::{Controls, Simulator, SimulatorOptions},
+};
+use serde_json::{Value, json};
+
+pub(crate) use self::{
+    browser::{Browser, Page},
+    clock::ManualClock,
+    database::{TestDatabase, on_each_database},
+    person::{Answer, Person, Reply},
+};
+
+/// A gateway under test. Several may share a database, a clock and an OwnerRez.
+pub(crate) struct Gateway {
+    app: App,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) simulator: Simulator,
+    pub(crate) url: String,
+    settings: HashMap<String, String>,
+}
+
+/// Settings that a story wants otherwise, by their environment names or TOML keys.
+#[derive(Default)]
+pub(crate) struct Settings {
+    environment: HashMap<String, String>,
+}
+
+impl Settings {
+    /// Sets one by its environment name; an empty value unsets it.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+}
+
+impl Gateway {
+    /// A gateway on a free port, its database migrated, an OwnerRez of its own beside it.
+    pub(crate) async fn start(database: &TestDatabase) -> Self {
+        Self::start_with(database, Settings::default()).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn start_with(database: &TestDatabase, settings: Settings) -> Self {
+        let clock = ManualClock::new();
+        let mut options = SimulatorOptions::new(clock.clone());
+        if let Some(limit) = settings.environment.get("UPSTREAM_LIMIT") {
+            options.request_limit = limit.parse().unwrap();
+        }
+        let simulator = Simulator::start(options).await.unwrap();
+        let mut all = HashMap::from([
+            ("PORT", "0".to_owned()),
+            ("DATABASE_URL", database.url()),
+            ("ENCRYPTION_KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned()),
+            ("OWNERREZ_API_URL", simulator.url()),
+            ("OWNERREZ_APP_URL", simulator.url()),
+            ("OWNERREZ_CLIENT_ID", "c_sandbox".to_owned()),
+            ("OWNERREZ_CLIENT_SECRET", "s_sandbox".to_owned()),
+        ])
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect::<HashMap<_, _>>();
+        all.extend(settings.environment);
+        Self::launch(all, clock, simulator).await
+    }
+
+    /// Another process beside this one: the same database, clock and OwnerRez.
+    pub(crate) async fn beside(&self, settings: Settings) -> Self {
+        let mut all = self.settings.clone();
+        all.extend(settings.environment);
+        Self::launch(all, self.clock.clone(), self.simulator.clone()).await
+    }
+
+    /// Stops this process and starts another in its place.
+    pub(crate) async fn restart(self) -> Self {
+        let (settings, clock, simulator) = (self.settings.clone(), self.clock.clone(), self.simulator.clone());
+        self.stop().await;
+        Self::launch(settings, clock, simulator).await
+    }
+
+    async fn launch(settings: HashMap<String, String>, clock: Arc<ManualClock>, simulator: Simulator) -> Self {
+        let mut config = Config::load(Sources { file: None, environment: settings.clone() }).unwrap();
+        // Cheap hashes: the stories register many users.
+        config.keys.bcrypt_cost = 4;
+        config.server.shutdown_seconds = 1;
+        let app = App::build(&config, clock.clone()).await.unwrap();
+        let url = app.url().as_str().trim_end_matches('/').to_owned();
+        Self { app, clock, simulator, url, settings }
+    }
+
+    /// Stops the process in an orderly way.
+    pub(crate) async fn stop(self) {
+        self.app.stop().await;
+    }
+
+    /// The process itself.
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The OwnerRez beside it.
+    pub(crate) fn ownerrez(&self) -> &Controls {
+        self.simulator.controls()
+    }
+
+    /// Someone who registered and holds a key.
+    pub(crate) async fn user(&self, name: &str) -> Person {
+        let visitor = Person::visitor(&self.url);
+        let reply = visitor.post("/api/users/register", &json!({"name": name})).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        visitor.with_key(reply.body["api_key"].as_str().unwrap(), reply.body["user_id"].as_str().unwrap())
+    }
+
+    /// Someone who registered and connected an OwnerRez account of their own, named like them.
+    pub(crate) async fn connected_user(&self, name: &str) -> Person {
+        let person = self.user(name).await;
+        let account = self.ownerrez().add_account(name).id;
+        person.connect(self, account).await
+    }
+
+    /// Turns the clock. Whatever becomes due runs on its own threads: wait for its effect, not for a time.
+    pub(crate) fn advance(&self, by: chrono::TimeDelta) {
+        self.clock.advance(by);
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.clock.now()
+    }
+}
+
+impl Person {
+    /// Walks through the whole browser flow.
+    pub(crate) async fn connect(mut self, gateway: &Gateway, account: AccountId) -> Self {
+        let mut browser = Browser::new();
+        let page = self.connect_in(&mut browser, gateway, account).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        self.account = Some(account);
+        self
+    }
+
+    /// The same in a given browser; the last page.
+    pub(crate) async fn connect_in(&self, browser: &mut Browser, gateway: &Gateway, account: AccountId) -> Page {
+        let started = self.get("/api/connect/ownerrez/start").await;
+        assert_eq!(started.status, 200, "{}", started.body);
+        let link = started.body["authorization_url"].as_str().unwrap().to_owned();
+        let to_ownerrez = browser.give_key(&link, &self.key).await;
+        assert_eq!(to_ownerrez.status, 303, "{}", to_ownerrez.body);
+        let back = gateway.ownerrez().approve(&to_ownerrez.location(), account).expect("the simulated consent page");
+        browser.open(&back).await
+    }
+}
+
+/// Tells the time to whoever asks for a [`SharedClock`].
+pub(crate) fn shared(clock: &Arc<ManualClock>) -> SharedClock {
+    clock.clone()
+}
+
+/// Waits until something is so that other threads bring about. Looks again and again without sleeping; gives up after
+/// ten seconds of real time, since a story must end.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let started = std::time::Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(started.elapsed().as_secs() < 10, "waited in vain: {what}");
+        std::thread::yield_now();
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A JSON-RPC request.
+pub(crate) fn rpc(id: u64, method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+}

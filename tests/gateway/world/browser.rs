@@ -1,0 +1,105 @@
+//! A browser with a cookie jar, as far as the gateway's pages need one.
+
+use std::collections::BTreeMap;
+
+use awc::{cookie::Cookie, http::header};
+use url::{Url, form_urlencoded};
+
+/// One person's browser. Another person has another one, with other cookies.
+pub(crate) struct Browser {
+    http: awc::Client,
+    cookies: BTreeMap<String, String>,
+}
+
+/// What the browser shows.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+impl Page {
+    /// A header, by its name in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Where it leads to.
+    pub(crate) fn location(&self) -> String {
+        self.header("location").expect("a redirect").to_owned()
+    }
+
+    /// The value of a hidden field.
+    pub(crate) fn hidden(&self, name: &str) -> Option<String> {
+        let (_, rest) = self.body.split_once(&format!(r#"name="{name}" value=""#))?;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    }
+}
+
+impl Browser {
+    /// A browser without cookies.
+    pub(crate) fn new() -> Self {
+        let http = awc::Client::builder().disable_timeout().disable_redirects().finish();
+        Self { http, cookies: BTreeMap::new() }
+    }
+
+    /// Opens a page; redirects are not followed.
+    pub(crate) async fn open(&mut self, url: &str) -> Page {
+        let request = self.http.get(url);
+        self.show(request, None).await
+    }
+
+    /// Sends a form.
+    pub(crate) async fn submit(&mut self, url: &str, fields: &[(&str, &str)]) -> Page {
+        self.submit_with(url, fields, &[("origin", "null"), ("sec-fetch-site", "same-origin")]).await
+    }
+
+    /// Sends a form with headers of the story's choice.
+    pub(crate) async fn submit_with(&mut self, url: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
+        let mut request =
+            self.http.post(url).insert_header((header::CONTENT_TYPE, "application/x-www-form-urlencoded"));
+        for (name, value) in headers {
+            request = request.insert_header((*name, *value));
+        }
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.show(request, Some(body)).await
+    }
+
+    /// Opens a connect link and enters a key.
+    pub(crate) async fn give_key(&mut self, link: &str, key: &str) -> Page {
+        let page = self.open(link).await;
+        let (Some(state), Some(csrf)) = (page.hidden("state"), page.hidden("csrf")) else {
+            return page;
+        };
+        let mut action = Url::parse(link).unwrap();
+        action.set_query(None);
+        self.submit(action.as_str(), &[("state", &state), ("csrf", &csrf), ("api_key", key)]).await
+    }
+
+    async fn show(&mut self, mut request: awc::ClientRequest, body: Option<String>) -> Page {
+        for (name, value) in &self.cookies {
+            request = request.cookie(Cookie::new(name, value));
+        }
+        let sent = match body {
+            Some(body) => request.send_body(body),
+            None => request.send(),
+        };
+        let mut response = sent.await.unwrap();
+        for cookie in response.headers().get_all(header::SET_COOKIE) {
+            let cookie = Cookie::parse(cookie.to_str().unwrap()).unwrap();
+            if cookie.value().is_empty() {
+                self.cookies.remove(cookie.name());
+            } else {
+                self.cookies.insert(cookie.name().to_owned(), cookie.value().to_owned());
+            }
+        }
+        let body = response.body().await.unwrap();
+        let text = |value: &header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        Page {
+            status: response.status().as_u16(),
+            headers: response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
+    }
+}

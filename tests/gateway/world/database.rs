@@ -1,0 +1,70 @@
+//! A fresh database for each story, removed afterwards.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use futures_util::FutureExt;
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use uuid::Uuid;
+
+/// An empty database.
+pub(crate) struct TestDatabase {
+    url: String,
+}
+
+impl TestDatabase {
+    /// For `DATABASE_URL`.
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// Whether this is PostgreSQL.
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.url.starts_with("postgres")
+    }
+
+    /// For looking at rows from outside.
+    pub(crate) async fn open(&self) -> DatabaseConnection {
+        Database::connect(&self.url).await.unwrap()
+    }
+
+    /// A single number, from a query such as `SELECT count(*) FROM users`.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        let db = self.open().await;
+        let row = db.query_one_raw(sea_orm::Statement::from_string(db.get_database_backend(), query)).await.unwrap();
+        row.unwrap().try_get_by_index::<i64>(0).unwrap()
+    }
+
+    /// Runs a statement.
+    pub(crate) async fn execute(&self, statement: &str) {
+        self.open().await.execute_unprepared(statement).await.unwrap();
+    }
+}
+
+/// Tells the story on SQLite, and on PostgreSQL if there is one.
+pub(crate) async fn on_each_database(story: impl AsyncFn(&TestDatabase)) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("data").join("gateway.db");
+    story(&TestDatabase { url: format!("sqlite://{}", file.display()) }).await;
+    on_postgres(story).await;
+}
+
+/// Tells the story on PostgreSQL only, if there is one.
+pub(crate) async fn on_postgres(story: impl AsyncFn(&TestDatabase)) {
+    let Some(server) = postgres_server() else { return };
+    let name = format!("gateway_story_{}", Uuid::new_v4().simple());
+    let admin = Database::connect(&server).await.unwrap();
+    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+    let mut url = url::Url::parse(&server).unwrap();
+    url.set_path(&name);
+    let database = TestDatabase { url: url.to_string() };
+    let told = AssertUnwindSafe(story(&database)).catch_unwind().await;
+    admin.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+    if let Err(panic) = told {
+        resume_unwind(panic);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "stories find their server here; no part of the gateway reads it")]
+fn postgres_server() -> Option<String> {
+    std::env::var("TEST_DATABASE_URL").ok()
+}

@@ -1,0 +1,140 @@
+//! Someone with an API key, or without.
+
+use awc::http::header;
+use ownerrez_gateway::domain::{AccountId, UserId};
+use serde_json::{Value, json};
+
+use super::rpc;
+
+/// A client of the gateway. Cloning gives the same person a second connection.
+#[derive(Clone)]
+pub(crate) struct Person {
+    http: awc::Client,
+    url: String,
+    pub(crate) key: String,
+    pub(crate) id: String,
+    /// The OwnerRez account that is connected.
+    pub(crate) account: Option<AccountId>,
+}
+
+/// A REST answer.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Value,
+}
+
+impl Reply {
+    /// The stable code of an error.
+    pub(crate) fn error(&self) -> &str {
+        self.body["error"].as_str().unwrap_or_default()
+    }
+
+    /// A header, by its name in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The result of a tool call.
+#[derive(Debug)]
+pub(crate) struct Answer(pub(crate) Reply);
+
+impl Answer {
+    /// The structured content of a success.
+    pub(crate) fn ok(self) -> Value {
+        let result = &self.0.body["result"];
+        assert_eq!(result["isError"], json!(false), "{}", self.0.body);
+        result["structuredContent"].clone()
+    }
+
+    /// The text of an `isError` result.
+    pub(crate) fn refused(self) -> String {
+        let result = &self.0.body["result"];
+        assert_eq!(result["isError"], json!(true), "{}", self.0.body);
+        result["content"][0]["text"].as_str().unwrap().to_owned()
+    }
+
+    /// Whether the call succeeded.
+    pub(crate) fn is_ok(&self) -> bool {
+        self.0.body["result"]["isError"] == json!(false)
+    }
+}
+
+impl Person {
+    /// Someone without a key.
+    pub(crate) fn visitor(url: &str) -> Self {
+        let http = awc::Client::builder().disable_timeout().disable_redirects().finish();
+        Self { http, url: url.to_owned(), key: String::new(), id: String::new(), account: None }
+    }
+
+    /// The same with a key.
+    pub(crate) fn with_key(&self, key: &str, id: &str) -> Self {
+        Self { key: key.to_owned(), id: id.to_owned(), ..self.clone() }
+    }
+
+    /// The same person, asking another process.
+    pub(crate) fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
+    /// The user id.
+    pub(crate) fn user(&self) -> UserId {
+        UserId(self.id.parse().unwrap())
+    }
+
+    /// `GET` with the key.
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.send("GET", path, &[], None).await
+    }
+
+    /// `DELETE` with the key.
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
+        self.send("DELETE", path, &[], None).await
+    }
+
+    /// `POST` of JSON with the key.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.send("POST", path, &[("content-type", "application/json")], Some(body.to_string())).await
+    }
+
+    /// Any request; the key goes along unless it is empty.
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Reply {
+        let mut request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.url));
+        if !self.key.is_empty() {
+            request = request.insert_header((header::AUTHORIZATION, format!("Bearer {}", self.key)));
+        }
+        for (name, value) in headers {
+            request = request.insert_header((*name, *value));
+        }
+        let sent = match body {
+            Some(body) => request.send_body(body),
+            None => request.send(),
+        };
+        let mut response = sent.await.unwrap();
+        let body = response.body().limit(16 << 20).await.unwrap();
+        let text = |value: &header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        Reply {
+            status: response.status().as_u16(),
+            headers: response.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+            body: serde_json::from_slice(&body)
+                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned())),
+        }
+    }
+
+    /// A JSON-RPC message to `/mcp`, as a client of 2025-06-18 sends it.
+    pub(crate) async fn mcp(&self, message: &Value) -> Reply {
+        let headers = [
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", "2025-06-18"),
+        ];
+        self.send("POST", "/mcp", &headers, Some(message.to_string())).await
+    }
+
+    /// Calls a tool.
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Answer {
+        Answer(self.mcp(&rpc(1, "tools/call", json!({"name": tool, "arguments": arguments}))).await)
+    }
+}
