@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn states_of_the_server_are_told_from_faults_of_the_statement() {
-        for code in ["57P01", "57P02", "57P03", "53300", "08006", "40001", "40P01", "55P03", "28P01", "3D000", "55000"] {
+        for code in ["57P01", "57P02", "57P03", "53300", "08006", "40001", "40P01", "55P03", "28P01", "3D000", "55000"]
+        {
             assert!(postgres_passes(code), "{code}");
         }
         for code in ["23505", "23503", "42P01", "42601", ""] {

@@ -87,7 +87,9 @@ async fn bcrypt_runs_once_for_a_key_and_once_for_a_wrong_one() {
         assert_eq!(gateway.app().keys().bcrypt_runs() - started, 1, "twenty at once");
 
         // Right to look at, of the same lookup id, and still not the key: its hash is another one's.
-        database.execute("UPDATE api_keys SET key_hash = '$2b$04$abcdefghijklmnopqrstuuZ0qFzW4k3n8Y1w8vYp8C6nq0l3m1a8S'").await;
+        database
+            .execute("UPDATE api_keys SET key_hash = '$2b$04$abcdefghijklmnopqrstuuZ0qFzW4k3n8Y1w8vYp8C6nq0l3m1a8S'")
+            .await;
         let gateway = gateway.restart().await;
         let alice = alice.at(&gateway.url);
         let started = gateway.app().keys().bcrypt_runs();
@@ -164,7 +166,8 @@ async fn a_database_that_is_away_is_503_and_never_401() {
         assert_eq!((register.status, register.error()), (503, "database_unavailable"));
         let tool = known.call("list_properties", json!({})).await.refused();
         assert!(tool.contains("database"), "{tool}");
-        let malformed = Person::visitor(&gateway.url).with_key("ownerrez_sk_x", "").get("/api/connect/ownerrez/status").await;
+        let malformed =
+            Person::visitor(&gateway.url).with_key("ownerrez_sk_x", "").get("/api/connect/ownerrez/status").await;
         assert_eq!(malformed.status, 401, "its form alone gives it away");
         assert_eq!(Person::visitor(&gateway.url).get("/health").await.status, 200);
 

@@ -3,17 +3,13 @@
 //! Every story runs on SQLite, and on PostgreSQL as well when `TEST_DATABASE_URL` names a server and a database to
 //! start from. Time is turned by hand: no story sleeps.
 
-mod allowance;
-mod allowance_rules;
 mod connecting;
 mod disconnecting;
 mod keys;
 mod layers;
 mod mcp;
-mod processes;
 mod rest;
 mod sessions;
 mod tenants;
-mod token_life;
 mod upstream_faults;
 mod world;

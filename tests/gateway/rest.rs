@@ -57,7 +57,9 @@ async fn a_name_is_welcome_and_not_needed() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let visitor = Person::visitor(&gateway.url);
-        for body in [json!({}), json!({"name": null}), json!({"name": "  "}), json!({"name": "Ålesund 🏡"}), json!({"x": 1})] {
+        for body in
+            [json!({}), json!({"name": null}), json!({"name": "  "}), json!({"name": "Ålesund 🏡"}), json!({"x": 1})]
+        {
             let reply = visitor.post("/api/users/register", &body).await;
             assert_eq!(reply.status, 201, "{body}");
             let key = reply.body["api_key"].as_str().unwrap();
@@ -78,7 +80,11 @@ async fn hosts_and_origins_of_others_are_refused() {
         let alice = gateway.connected_user("Alice").await;
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
         let ask = async |name: &str, value: &str| {
-            let headers = [(name, value), ("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+            let headers = [
+                (name, value),
+                ("content-type", "application/json"),
+                ("accept", "application/json, text/event-stream"),
+            ];
             alice.send("POST", "/mcp", &headers, Some(call.clone())).await
         };
         for host in ["evil.example", "127.0.0.1.evil.example", "evil.example:80", ""] {
@@ -91,7 +97,9 @@ async fn hosts_and_origins_of_others_are_refused() {
         for origin in [own.as_str(), "https://tool.example"] {
             assert_eq!(ask("origin", origin).await.status, 200, "{origin}");
         }
-        for (name, value) in [("x-forwarded-host", "evil.example"), ("forwarded", "host=evil.example"), ("x-forwarded-for", "1.2.3.4")] {
+        for (name, value) in
+            [("x-forwarded-host", "evil.example"), ("forwarded", "host=evil.example"), ("x-forwarded-for", "1.2.3.4")]
+        {
             assert_eq!(ask(name, value).await.status, 200);
         }
         let health = Person::visitor(&gateway.url).send("GET", "/health", &[("host", "10.0.0.7:8080")], None).await;
@@ -118,7 +126,8 @@ async fn no_input_makes_a_server_error() {
                 format!("/api/connect/ownerrez/callback?state={value}&state={value}"),
             ] {
                 for person in [&alice, &visitor] {
-                    let reply = person.send("GET", &path, &[("cookie", "ownerrez_connect=x; ownerrez_csrf=y")], None).await;
+                    let reply =
+                        person.send("GET", &path, &[("cookie", "ownerrez_connect=x; ownerrez_csrf=y")], None).await;
                     assert!(reply.status < 500, "{path}: {}", reply.status);
                     let shown = reply.body.to_string();
                     assert!(!shown.contains("<script>") && !shown.contains("OR 1=1"), "{path}");
@@ -129,7 +138,9 @@ async fn no_input_makes_a_server_error() {
             let reply = visitor.send("POST", "/api/connect/ownerrez/authorize", &headers, Some(form)).await;
             assert!(reply.status < 500, "{value}: {}", reply.status);
         }
-        for body in ["", "x", "{}", "[]", "null", "[[[[", "\"", &"[".repeat(100_000), &Value::from(vec![0; 1000]).to_string()] {
+        for body in
+            ["", "x", "{}", "[]", "null", "[[[[", "\"", &"[".repeat(100_000), &Value::from(vec![0; 1000]).to_string()]
+        {
             let headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
             let reply = alice.send("POST", "/mcp", &headers, Some(body.to_owned())).await;
             assert!((400..500).contains(&reply.status), "{body:.20}: {}", reply.status);
