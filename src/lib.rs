@@ -15,6 +15,9 @@ pub mod crypto;
 /// The tools as data, and the pure way from arguments to an upstream request. Layer 1.
 pub mod catalog;
 
+/// What is counted, and the text that Prometheus reads. Layer 1.
+pub mod metrics;
+
 /// The database. Layer 2.
 pub mod store;
 

@@ -11,6 +11,7 @@ const ROOMS: &[(&str, u8)] = &[
     ("config", 1),
     ("crypto", 1),
     ("catalog", 1),
+    ("metrics", 1),
     ("store", 2),
     ("upstream", 2),
     ("session", 3),
