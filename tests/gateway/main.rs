@@ -13,5 +13,6 @@ mod mcp;
 mod rest;
 mod sessions;
 mod tenants;
+mod token_life;
 mod upstream_faults;
 mod world;
