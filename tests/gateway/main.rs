@@ -3,5 +3,8 @@
 //! Every story runs on SQLite, and on PostgreSQL as well when `TEST_DATABASE_URL` names a server and a database to
 //! start from. Time is turned by hand: no story sleeps.
 
+mod allowance;
+mod allowance_rules;
 mod connecting;
+mod processes;
 mod world;
