@@ -4,6 +4,7 @@
 //! Outside this module there is only [`Sessions`].
 
 mod allowance;
+pub mod blocks;
 pub mod budget;
 mod chores;
 mod error;
@@ -36,6 +37,7 @@ use self::{
 use crate::{
     crypto::KeyRing,
     domain::{AccountId, SharedClock, UpstreamRequest, UserId},
+    metrics::{Metrics, Observed},
     store::Store,
     upstream::{Upstream, UpstreamSettings},
 };
@@ -69,12 +71,14 @@ pub struct SessionDeps {
     pub upstream: Arc<UpstreamSettings>,
     /// Bounds.
     pub settings: SessionSettings,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
 }
 
 impl SessionDeps {
     /// The way to OwnerRez from the calling thread.
     fn upstream_here(&self) -> Upstream {
-        Upstream::new(self.upstream.clone(), self.clock.clone())
+        Upstream::new(self.upstream.clone(), self.clock.clone(), self.metrics.clone())
     }
 
     /// Counts the connected accounts anew: how much the allowance keeps in reserve depends on it.
@@ -84,6 +88,15 @@ impl SessionDeps {
             Err(error) => log::warn!("the connected accounts could not be counted: {error}"),
         }
     }
+}
+
+/// What OwnerRez answered to a call that succeeded.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Answer {
+    /// HTTP status, 200 to 299.
+    pub status: u16,
+    /// Parsed body; null where there was none.
+    pub body: Value,
 }
 
 /// The only way into the actors.
@@ -113,7 +126,7 @@ impl Sessions {
         user: UserId,
         request: UpstreamRequest,
         cancel: &CancellationToken,
-    ) -> Result<Value, CallError> {
+    ) -> Result<Answer, CallError> {
         let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
         let write = request.is_write();
         let cancel = cancel.child_token();
@@ -171,6 +184,20 @@ impl Sessions {
     /// Figures of the allowance.
     pub async fn observe_allowance(&self) -> Option<AllowanceStats> {
         self.deps.allowance.observe().await
+    }
+
+    /// The figures that the actors keep, for a scrape. What a stopped actor counted reads as zero.
+    pub async fn observed(&self) -> Observed {
+        let (sessions, allowance) = tokio::join!(self.observe(), self.observe_allowance());
+        let budget = allowance.map(|stats| stats.budget).unwrap_or_default();
+        Observed {
+            sessions: sessions.map_or(0, |stats| stats.sessions),
+            allowance_used: budget.occupied,
+            allowance_limit: budget.limit,
+            allowance_in_flight: budget.in_flight,
+            allowance_waiting: budget.waiting,
+            allowance_active: allowance.is_some_and(|stats| stats.active),
+        }
     }
 
     /// Runs the background chores now instead of at their next time, and waits for them.

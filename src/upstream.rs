@@ -4,6 +4,7 @@
 //! Every request carries the User-Agent `ownerrez-gateway/VERSION (CLIENT_ID)`: without one OwnerRez answers 401
 //! `user_agent_required`, token and revoke calls included (article "API authentication").
 
+mod counted;
 mod reply;
 mod tokens;
 
@@ -23,7 +24,11 @@ use url::Url;
 pub use reply::{Refused, RefusedKind};
 pub use tokens::{Issued, TokenError};
 
-use crate::domain::{Method, SharedClock, UpstreamRequest};
+use self::counted::Counted;
+use crate::{
+    domain::{Method, SharedClock, UpstreamRequest},
+    metrics::Metrics,
+};
 
 /// How this deployment reaches OwnerRez.
 #[derive(Clone, Debug)]
@@ -114,16 +119,17 @@ pub struct Upstream {
     http: awc::Client,
     settings: Arc<UpstreamSettings>,
     clock: SharedClock,
+    metrics: Arc<Metrics>,
     user_agent: String,
 }
 
 impl Upstream {
     /// A way for the calling thread.
-    pub fn new(settings: Arc<UpstreamSettings>, clock: SharedClock) -> Self {
+    pub fn new(settings: Arc<UpstreamSettings>, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
         let client_id = settings.client.as_ref().map_or("no-client", |client| client.id.as_str());
         let user_agent = format!("ownerrez-gateway/{} ({client_id})", env!("CARGO_PKG_VERSION"));
         let http = client_here(settings.connect_timeout);
-        Self { http, settings, clock, user_agent }
+        Self { http, settings, clock, metrics, user_agent }
     }
 
     /// Sends one checked request with an access token. Any status counts as an answer.
@@ -133,8 +139,8 @@ impl Upstream {
             .insert_header((header::AUTHORIZATION, format!("Bearer {}", access.expose_secret())))
             .insert_header((header::ACCEPT, "application/json"));
         match &request.body {
-            Some(body) => self.exchange(call, Some(("application/json", body.to_string()))).await,
-            None => self.exchange(call, None).await,
+            Some(body) => self.exchange(&request.operation, call, Some(("application/json", body.to_string()))).await,
+            None => self.exchange(&request.operation, call, None).await,
         }
     }
 
@@ -145,7 +151,20 @@ impl Upstream {
             .insert_header((header::USER_AGENT, self.user_agent.as_str()))
     }
 
-    async fn exchange(&self, call: ClientRequest, body: Option<(&str, String)>) -> Result<Reply, TransportError> {
+    /// One request, from its first byte to the last one of its answer. `operation` is what it is counted as.
+    async fn exchange(
+        &self,
+        operation: &str,
+        call: ClientRequest,
+        body: Option<(&str, String)>,
+    ) -> Result<Reply, TransportError> {
+        let counted = Counted::start(self, operation);
+        let outcome = self.bounded(call, body).await;
+        counted.end(&outcome);
+        outcome
+    }
+
+    async fn bounded(&self, call: ClientRequest, body: Option<(&str, String)>) -> Result<Reply, TransportError> {
         let deadline = self.clock.now() + self.settings.answer_timeout;
         let work = async {
             let sent = match body {

@@ -86,6 +86,7 @@ impl SessionSupervisor {
         let arbiter = self.arbiters[self.next_arbiter % self.arbiters.len()].handle();
         self.next_arbiter = self.next_arbiter.wrapping_add(1);
         self.started += 1;
+        self.deps.metrics.session_started();
         let deps = self.deps.clone();
         let session = UserSession::start_in_arbiter(&arbiter, move |_| UserSession::new(user, deps));
         self.entries.insert(user, Entry::Live { session: session.clone(), last_used: now });

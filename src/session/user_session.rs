@@ -12,12 +12,14 @@ use std::{
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{CallError, ConnectError, SessionDeps, token_keeper::TokenKeeper};
-use crate::domain::{AccountId, UpstreamRequest, UserId};
+use super::{Answer, CallError, ConnectError, SessionDeps, token_keeper::TokenKeeper};
+use crate::{
+    domain::{AccountId, UpstreamRequest, UserId},
+    metrics::Counted,
+};
 
 type Reply<T> = oneshot::Sender<T>;
 
@@ -30,7 +32,7 @@ pub(super) struct CallUpstream {
     pub(super) cancel: CancellationToken,
     /// Set right before the request leaves: from then on a write may have happened.
     pub(super) sent: Arc<AtomicBool>,
-    pub(super) reply: Reply<Result<Value, CallError>>,
+    pub(super) reply: Reply<Result<Answer, CallError>>,
 }
 
 /// An authorization code to redeem.
@@ -79,7 +81,8 @@ enum Job {
 pub(super) struct UserSession {
     deps: Arc<SessionDeps>,
     keeper: Rc<TokenKeeper>,
-    queue: VecDeque<Job>,
+    /// Each job with its place in the count of those that wait.
+    queue: VecDeque<(Job, Counted)>,
     busy: bool,
     when_settled: Vec<oneshot::Sender<()>>,
 }
@@ -96,7 +99,7 @@ impl UserSession {
         if self.busy {
             return;
         }
-        let Some(job) = self.queue.pop_front() else {
+        let Some((job, _)) = self.queue.pop_front() else {
             for waiting in self.when_settled.drain(..) {
                 let _ = waiting.send(());
             }
@@ -134,7 +137,7 @@ impl UserSession {
     }
 
     fn enqueue(&mut self, job: Job, ctx: &mut Context<Self>) {
-        self.queue.push_back(job);
+        self.queue.push_back((job, self.deps.metrics.queued()));
         self.next(ctx);
     }
 }
@@ -148,7 +151,7 @@ impl Handler<CallUpstream> for UserSession {
 
     fn handle(&mut self, call: CallUpstream, ctx: &mut Self::Context) {
         // Callers that went away take no place in the queue.
-        self.queue.retain(|job| !matches!(job, Job::Call(call) if call.cancel.is_cancelled()));
+        self.queue.retain(|(job, _)| !matches!(job, Job::Call(call) if call.cancel.is_cancelled()));
         if self.busy && self.queue.len() >= self.deps.settings.queue_depth {
             let _ = call.reply.send(Err(CallError::Busy));
             return;

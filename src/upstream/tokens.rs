@@ -78,12 +78,19 @@ impl Upstream {
         if let Some(redirect_uri) = &self.settings.redirect_uri {
             form.push(("redirect_uri", redirect_uri.as_str()));
         }
-        self.token(&form).await
+        self.token("exchange_code", &form).await
     }
 
     /// Asks for new tokens with a refresh token.
     pub async fn refresh(&self, refresh: &SecretString) -> Result<Issued, TokenError> {
-        self.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())]).await
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
+        let outcome = self.token("refresh_tokens", &form).await;
+        self.metrics.refreshed(match &outcome {
+            Ok(_) => "refreshed",
+            Err(TokenError::Refused) => "refused",
+            Err(_) => "failed",
+        });
+        outcome
     }
 
     /// Ends a grant. A token that is already gone counts as revoked. The token stands in the path: this URL is never
@@ -94,21 +101,21 @@ impl Upstream {
         let call = self
             .request(HttpMethod::DELETE, &format!("{TOKEN_PATH}/{token}"))
             .insert_header((header::AUTHORIZATION, authorization));
-        let reply = self.exchange(call, None).await?;
+        let reply = self.exchange("revoke_token", call, None).await?;
         match reply.status {
             200..=299 | 404 => Ok(()),
             status => Err(refused(status, &reply)),
         }
     }
 
-    async fn token(&self, form: &[(&str, &str)]) -> Result<Issued, TokenError> {
+    async fn token(&self, operation: &str, form: &[(&str, &str)]) -> Result<Issued, TokenError> {
         let authorization = self.basic()?;
         let call = self
             .request(HttpMethod::POST, TOKEN_PATH)
             .insert_header((header::AUTHORIZATION, authorization))
             .insert_header((header::ACCEPT, "application/json"));
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let reply = self.exchange(call, Some(("application/x-www-form-urlencoded", form))).await?;
+        let reply = self.exchange(operation, call, Some(("application/x-www-form-urlencoded", form))).await?;
         match reply.status {
             200..=299 => read(&reply.body, self.clock.now()).ok_or(TokenError::Unreadable),
             status => Err(refused(status, &reply)),

@@ -1,0 +1,48 @@
+//! Counts requests to OwnerRez: each exactly once, also one that its caller gave up.
+
+use chrono::{DateTime, Utc};
+
+use super::{Reply, TransportError, Upstream};
+use crate::metrics::Status;
+
+/// A request under way.
+pub(super) struct Counted<'a> {
+    upstream: &'a Upstream,
+    operation: &'a str,
+    since: DateTime<Utc>,
+    status: Status,
+}
+
+impl<'a> Counted<'a> {
+    pub(super) fn start(upstream: &'a Upstream, operation: &'a str) -> Self {
+        Self { upstream, operation, since: upstream.clock.now(), status: Status::Word("abandoned") }
+    }
+
+    pub(super) fn end(mut self, outcome: &Result<Reply, TransportError>) {
+        self.status = match outcome {
+            Ok(reply) => Status::Code(reply.status),
+            Err(error) => Status::Word(error.word()),
+        };
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let took = self.upstream.clock.now() - self.since;
+        self.upstream.metrics.upstream_request(self.operation, self.status, took);
+    }
+}
+
+impl TransportError {
+    /// One word of few, for counters and logs.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
+            Self::Broken => "broken",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotJson { .. } => "not_json",
+            Self::Invalid => "invalid",
+        }
+    }
+}
