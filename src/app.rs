@@ -2,6 +2,7 @@
 
 mod clock;
 mod demo;
+mod logging;
 
 use std::{
     io,
@@ -17,17 +18,23 @@ use actix_rt::Arbiter;
 use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle};
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
+use secrecy::ExposeSecret;
 use url::Url;
 
 pub use clock::SystemClock;
 pub use demo::{Demo, DemoOptions};
+pub use logging::start_logging;
 
 use crate::{
     catalog::{Catalog, CatalogError},
     config::{Config, Database, KeyFileError},
-    crypto::{CryptoError, KeyRing},
+    crypto::{self, CryptoError, KeyRing},
     domain::SharedClock,
-    http::{self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint},
+    http::{
+        self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint,
+        Observer, Probes, Readiness, Scrape,
+    },
+    metrics::Metrics,
     session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{DatabaseTarget, Store, StoreError},
     upstream::{ClientCredentials, UpstreamSettings},
@@ -42,6 +49,14 @@ pub enum StartError {
     /// The address is taken or not ours.
     #[error("cannot listen on {address}: {source}; stop what listens there or set PORT or BIND")]
     Bind {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address for metrics is taken or not ours.
+    #[error("cannot show metrics at {address}: {source}; stop what listens there or set METRICS_BIND")]
+    BindMetrics {
         /// What was asked for.
         address: SocketAddr,
         /// What the system said.
@@ -88,6 +103,8 @@ pub struct App {
     url: Url,
     address: SocketAddr,
     server: ServerHandle,
+    /// The listener of the metrics, where it is one of its own.
+    figures: Option<(SocketAddr, ServerHandle)>,
     sessions: Sessions,
     keys: KeyCheck,
     store: Store,
@@ -123,13 +140,14 @@ impl App {
         let stopping = Arc::new(AtomicBool::new(false));
         let migrated = migrate(&store, &clock, &stopping).await?;
 
+        let metrics = Arc::new(Metrics::new());
         let control = Arbiter::new().handle();
         let allowance = AllowanceSettings {
             database: target,
             limit: config.ownerrez.request_limit,
             shared: config.ownerrez.shared,
         };
-        let allowance = Allowance::start(&control, allowance, store.clone(), clock.clone(), share);
+        let allowance = Allowance::start(&control, allowance, store.clone(), clock.clone(), metrics.clone(), share);
         allowance.sought().await;
         let deps = SessionDeps {
             allowance,
@@ -138,17 +156,19 @@ impl App {
             settings: session_settings(config),
             clock: clock.clone(),
             ring,
+            metrics: metrics.clone(),
         };
         let signer = deps.ring.page_signer().clone();
         let sessions = Sessions::start(&control, deps);
         let settings = Arc::new(http_settings(config, address.port()));
-        let keys = KeyCheck::new(store.clone(), clock.clone(), key_settings(config))?;
+        let keys = KeyCheck::new(store.clone(), clock.clone(), key_settings(config), metrics.clone())?;
         let state = HttpState {
             keys: keys.clone(),
             store: store.clone(),
             sessions: sessions.clone(),
             clock: clock.clone(),
             signer,
+            metrics: metrics.clone(),
             settings: settings.clone(),
         };
         let guard = Guard {
@@ -156,13 +176,27 @@ impl App {
             origins: Arc::new(AllowedOrigins(
                 config.server.origins(address.port()).iter().filter_map(|origin| Url::parse(origin).ok()).collect(),
             )),
-            ready: migrated,
+            ready: migrated.clone(),
+        };
+        let readiness = Readiness::new(store.clone(), sessions.clone(), clock.clone(), migrated, stopping.clone());
+        let scrape = Scrape {
+            metrics: metrics.clone(),
+            sessions: sessions.clone(),
+            token_digest: config.metrics.token.as_ref().map(|token| crypto::digest_hex(token.expose_secret())),
+        };
+        let shown_here = config.metrics.bind.is_none() && config.metrics.token.is_some();
+        let probes = Probes { readiness, scrape: shown_here.then(|| scrape.clone()) };
+        let observer = Observer { metrics, clock: clock.clone() };
+        let figures = match config.metrics.bind {
+            Some(bind) => Some(show_metrics(bind, scrape, observer.clone())?),
+            None => None,
         };
         let server = HttpServer::new(move || {
-            let (state, catalog) = (state.clone(), catalog.clone());
+            let (state, catalog, probes) = (state.clone(), catalog.clone(), probes.clone());
             ActixApp::new()
                 .wrap(guard.clone())
-                .configure(move |routes| http::routes(routes, state.clone(), McpEndpoint::new(state, catalog)))
+                .wrap(observer.clone())
+                .configure(move |routes| http::routes(routes, state.clone(), McpEndpoint::new(state, catalog), probes))
         })
         .listen(listener)?
         // A client that hangs up in the middle of a call is noticed only this way.
@@ -176,6 +210,7 @@ impl App {
             url: settings.public_url.clone(),
             address,
             server: handle,
+            figures,
             sessions,
             keys,
             store,
@@ -193,6 +228,11 @@ impl App {
     /// The address that is really listened on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address that shows the metrics, where it is one of its own.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.figures.as_ref().map(|(address, _)| *address)
     }
 
     /// The actors, for figures and tests.
@@ -215,6 +255,10 @@ impl App {
             if let Either::Right(_) = select(drain, self.clock.sleep_until(until)).await {
                 log::warn!("some calls to OwnerRez were still running when the time to stop was over");
             }
+        }
+        // The last to go: how a stop comes along is worth a look, too.
+        if let Some((_, figures)) = &self.figures {
+            figures.stop(false).await;
         }
         self.sessions.stop().await;
         if let Err(error) = self.store.close().await {
@@ -254,6 +298,27 @@ async fn migrate(
         Err(error) => return Err(error.into()),
     }
     Ok(migrated)
+}
+
+/// A listener for the metrics alone. One thread is enough for those who read them.
+fn show_metrics(
+    address: SocketAddr,
+    scrape: Scrape,
+    observer: Observer,
+) -> Result<(SocketAddr, ServerHandle), StartError> {
+    let listener = TcpListener::bind(address).map_err(|source| StartError::BindMetrics { address, source })?;
+    let address = listener.local_addr()?;
+    let server = HttpServer::new(move || {
+        let scrape = scrape.clone();
+        ActixApp::new().wrap(observer.clone()).configure(|routes| http::metrics_routes(routes, scrape))
+    })
+    .listen(listener)?
+    .workers(1)
+    .disable_signals()
+    .run();
+    let handle = server.handle();
+    actix_rt::spawn(server);
+    Ok((address, handle))
 }
 
 /// Opens the configured database, for the commands that work on it without serving.

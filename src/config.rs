@@ -66,6 +66,10 @@ pub struct Config {
     pub keys: Keys,
     /// Links for connecting an account.
     pub connect: Connect,
+    /// What the log looks like.
+    pub log_format: LogFormat,
+    /// Who may see the figures.
+    pub metrics: Metrics,
 }
 
 impl Config {
@@ -214,4 +218,22 @@ pub struct Connect {
     pub link_minutes: u32,
     /// How many links a user may have open.
     pub open_links_per_user: usize,
+}
+
+/// What a line of the log looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object per line.
+    Json,
+}
+
+/// Where the figures are shown, and to whom. With neither they are not shown.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// A listener of their own.
+    pub bind: Option<SocketAddr>,
+    /// Asked for wherever they are shown.
+    pub token: Option<SecretString>,
 }

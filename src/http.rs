@@ -5,7 +5,10 @@ mod error;
 mod guard;
 mod key_check;
 mod mcp;
+mod metrics;
+mod observe;
 mod pages;
+mod ready;
 mod tool_text;
 mod users;
 
@@ -22,9 +25,12 @@ use url::Url;
 pub use guard::{AllowedHosts, AllowedOrigins, Guard};
 pub use key_check::{KeyCheck, KeySettings};
 pub use mcp::McpEndpoint;
+pub use metrics::{Scrape, metrics_routes};
+pub use observe::Observer;
+pub use ready::Readiness;
 
 use self::error::ApiError;
-use crate::{crypto::Signer, domain::SharedClock, session::Sessions, store::Store};
+use crate::{crypto::Signer, domain::SharedClock, metrics::Metrics, session::Sessions, store::Store};
 
 /// What the handlers share. Cloning is cheap.
 #[derive(Clone)]
@@ -39,6 +45,8 @@ pub struct HttpState {
     pub clock: SharedClock,
     /// Signs forms.
     pub signer: Signer,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
     /// Settings that the handlers show or check.
     pub settings: Arc<HttpSettings>,
 }
@@ -74,14 +82,26 @@ impl HttpSettings {
     }
 }
 
+/// What machines ask to watch the gateway.
+#[derive(Clone)]
+pub struct Probes {
+    /// For `/ready`.
+    pub readiness: Readiness,
+    /// For `/metrics`; `None` where it is not served among the other routes.
+    pub scrape: Option<Scrape>,
+}
+
 /// The whole route table.
-pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoint) {
+pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoint, probes: Probes) {
     let max_body = state.settings.max_body;
     let json = web::JsonConfig::default().limit(max_body).error_handler(|error, _| ApiError::from(error).into());
     let form = web::FormConfig::default().limit(16 * 1024).error_handler(|error, _| ApiError::from(error).into());
     let query = web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into());
     let path = web::PathConfig::default().error_handler(|_, _| ApiError::NotFound.into());
     let payload = web::PayloadConfig::new(max_body);
+    if let Some(scrape) = probes.scrape {
+        metrics::route(config, scrape);
+    }
     config
         .app_data(json)
         .app_data(form)
@@ -91,6 +111,8 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .app_data(web::Data::new(state))
         .app_data(web::Data::new(mcp))
         .service(at("/health", "GET").route(web::get().to(health)))
+        .app_data(web::Data::new(probes.readiness))
+        .service(at("/ready", "GET").route(web::get().to(ready::ready)))
         .service(at("/mcp", "POST").route(web::route().to(mcp::handle)))
         .service(at("/api/users/register", "POST").route(web::post().to(users::register)))
         .service(at("/api/connect/ownerrez/start", "GET").route(web::get().to(connect::start)))
@@ -118,7 +140,7 @@ fn at(path: &str, allow: &'static str) -> Resource {
     }))
 }
 
-/// The process lives. Whether it can serve is another question.
+/// The process lives. Whether it can serve is what `/ready` tells.
 async fn health() -> impl Responder {
     web::Json(json!({"status": "ok"}))
 }

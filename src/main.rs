@@ -4,8 +4,8 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 use ownerrez_gateway::{
-    app::{self, App, Demo, DemoOptions, StartError, SystemClock},
-    config::{Config, ConfigErrors, Sources},
+    app::{self, App, Demo, DemoOptions, StartError, SystemClock, start_logging},
+    config::{Config, ConfigErrors, LogFormat, Sources},
     sandbox::{Simulator, SimulatorOptions},
 };
 use secrecy::ExposeSecret;
@@ -79,9 +79,9 @@ enum Failure {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let quiet = matches!(cli.command, Some(Command::Sandbox { .. } | Command::SimulateOwnerrez { .. }));
-    let default_level = if quiet { "warn" } else { "info" };
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(default_level)).init();
+    if matches!(cli.command, Some(Command::Sandbox { .. } | Command::SimulateOwnerrez { .. })) {
+        start_logging(LogFormat::Text, "warn");
+    }
     match actix_rt::System::new().block_on(run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -98,7 +98,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
     let clock = Arc::new(SystemClock::new());
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
-            let config = Config::load(Sources::from_process(cli.config))?;
+            let config = configured(cli.config)?;
             let gateway = App::build(&config, clock).await?;
             log::info!("listening on {}, public address {}", gateway.address(), gateway.url());
             stop_signal().await;
@@ -132,11 +132,18 @@ It is steered through {url}/_control. Ctrl-C stops it.",
             simulator.stop(true).await;
         }
         Command::Migrate { step } => {
-            let config = Config::load(Sources::from_process(cli.config))?;
+            let config = configured(cli.config)?;
             migrate(&config, step).await?;
         }
     }
     Ok(())
+}
+
+/// The settings of the process, with the log begun as they say.
+fn configured(file: Option<PathBuf>) -> Result<Config, ConfigErrors> {
+    let config = Config::load(Sources::from_process(file))?;
+    start_logging(config.log_format, "info");
+    Ok(config)
 }
 
 async fn migrate(config: &Config, step: Step) -> Result<(), StartError> {

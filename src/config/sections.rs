@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use url::Url;
 
 use super::{
-    ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, OwnerRez, Server, Sessions, Sources,
+    ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OwnerRez, Server, Sessions,
+    Sources,
     address::{base_address, host_name, redirect_address, web_origin},
     encryption::{MAKE_A_KEY, parse_key},
     errors::{ConfigError, Problem},
@@ -13,6 +14,8 @@ use super::{
 };
 
 const MEBIBYTE: i64 = 1024 * 1024;
+/// Shorter ones could be guessed.
+const METRICS_TOKEN_LENGTH: usize = 16;
 
 /// Reads every section. The values are worth something only if no mistake was found.
 pub(super) fn read(sources: Sources) -> Result<Config, Vec<ConfigError>> {
@@ -32,11 +35,24 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let ownerrez = ownerrez(layers, server.as_ref().and_then(|server| server.url.as_ref()));
     let sessions = sessions(layers);
     let connect = connect(layers);
+    let log_format = layers.text("log.format", log_format);
+    let metrics = metrics(layers);
     // The built-in defaults hold an address, a database and OwnerRez's URLs (a test loads them), so none is missing.
-    let (server, database, ownerrez) = (server?, database?, ownerrez?);
+    let (server, database, ownerrez, log_format) = (server?, database?, ownerrez?, log_format?);
     let keys = keys(layers, &server);
     let encryption = encryption(layers, &server, &database)?;
-    Some(Config { server, database, database_pool_size, encryption, ownerrez, sessions, keys, connect })
+    Some(Config {
+        server,
+        database,
+        database_pool_size,
+        encryption,
+        ownerrez,
+        sessions,
+        keys,
+        connect,
+        log_format,
+        metrics,
+    })
 }
 
 fn server(layers: &mut Layers) -> Option<Server> {
@@ -66,6 +82,27 @@ fn transport(text: &str) -> Result<(), Problem> {
         "stdio" => Err(Problem::new("this version does not speak stdio yet", "give it http, or leave it out")),
         _ => Err(Problem::new("it is no transport", "give it http, or leave it out")),
     }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, Problem> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(Problem::new("it is no format of the log", "give it text or json")),
+    }
+}
+
+fn metrics(layers: &mut Layers) -> Metrics {
+    let remedy = "give it an IP address and a port, like 127.0.0.1:9090";
+    let bind = layers.text("metrics.bind", |text| {
+        text.parse().map_err(|_| Problem::new("it is not an IP address with a port", remedy))
+    });
+    let token = layers.text("metrics.token", |text| {
+        let good = text.len() >= METRICS_TOKEN_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let remedy = "make one with `openssl rand -hex 32`";
+        if good { Ok(text.into()) } else { Err(Problem::new("it is too short, or not fit for a header", remedy)) }
+    });
+    Metrics { bind, token }
 }
 
 fn bind_address(text: &str) -> Result<IpAddr, Problem> {

@@ -48,7 +48,18 @@ fn public(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static 
 #[test]
 fn the_defaults_are_those_of_the_documentation() {
     let config = good(&[]);
-    let Config { server, database, database_pool_size, encryption, ownerrez, sessions, keys, connect } = &config;
+    let Config {
+        server,
+        database,
+        database_pool_size,
+        encryption,
+        ownerrez,
+        sessions,
+        keys,
+        connect,
+        log_format,
+        metrics,
+    } = &config;
     assert_eq!((server.bind.to_string().as_str(), server.port, &server.url), ("127.0.0.1", 8080, &None));
     assert_eq!((server.max_body_bytes, server.shutdown_seconds), (1024 * 1024, 25));
     assert!(server.allowed_hosts.is_none() && server.allowed_origins.is_empty());
@@ -65,6 +76,8 @@ fn the_defaults_are_those_of_the_documentation() {
     assert!(sessions.arbiters >= 1);
     assert_eq!((keys.bcrypt_cost, keys.bcrypt_parallel, keys.cache_entries), (10, 2, 10_000));
     assert_eq!((connect.link_minutes, connect.open_links_per_user), (10, 5));
+    assert_eq!(*log_format, LogFormat::Text);
+    assert!(metrics.bind.is_none() && metrics.token.is_none());
 }
 
 #[test]
@@ -299,6 +312,25 @@ fn hosts_and_origins_have_safe_defaults() {
     assert_eq!(good(&[]).server.origins(4242), ["http://127.0.0.1:4242"]);
     refused(&[("ALLOWED_HOSTS", "*")], "ALLOWED_HOSTS");
     refused(&[("ALLOWED_ORIGINS", "*")], "ALLOWED_ORIGINS");
+}
+
+#[test]
+fn the_log_has_two_formats() {
+    assert_eq!(good(&[("LOG_FORMAT", "json")]).log_format, LogFormat::Json);
+    refused(&[("LOG_FORMAT", "xml")], "LOG_FORMAT");
+}
+
+#[test]
+fn metrics_have_an_address_or_a_token_worth_the_name() {
+    let config = good(&[("METRICS_BIND", "[::1]:9090"), ("METRICS_TOKEN", "0123456789abcdef")]);
+    assert_eq!(config.metrics.bind.map(|bind| bind.to_string()).as_deref(), Some("[::1]:9090"));
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    for bind in ["9090", "127.0.0.1", "localhost:9090"] {
+        refused(&[("METRICS_BIND", bind)], "METRICS_BIND");
+    }
+    for token in ["short", "with a space in it, but long", "ümläutümläutümläut"] {
+        refused(&[("METRICS_TOKEN", token)], "METRICS_TOKEN");
+    }
 }
 
 #[test]

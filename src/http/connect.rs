@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{HttpState, error::ApiError, key_check::Caller, pages};
+use super::{HttpState, error::ApiError, key_check::Caller, observe::Notes, pages};
 use crate::{
     crypto,
     domain::{KeyId, Method, UpstreamRequest, UserId},
@@ -117,7 +117,11 @@ pub(crate) async fn submit_link(
         return form_page(&state, &request, &form.state, &key, Some((StatusCode::FORBIDDEN, pages::FORM_STALE)));
     }
     match state.keys.check(form.api_key.expose_secret().trim()).await {
-        Ok(caller) if caller.key == link.key && caller.user == link.user => {}
+        Ok(caller) if caller.key == link.key && caller.user == link.user => {
+            if let Some(notes) = Notes::of(&request) {
+                notes.caller(&caller);
+            }
+        }
         // A valid key of somebody else is told nothing that an invented one is not.
         Ok(_) | Err(ApiError::BadKey) => {
             let wrong = (StatusCode::FORBIDDEN, pages::KEY_WRONG);
@@ -223,14 +227,22 @@ pub(crate) async fn status(state: web::Data<HttpState>, caller: Caller) -> Resul
 }
 
 /// `GET /api/connect/ownerrez/test`: one request to OwnerRez with the user's own tokens.
-pub(crate) async fn test(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn test(
+    state: web::Data<HttpState>,
+    caller: Caller,
+    http: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     let request = UpstreamRequest {
         operation: "get_current_user".into(),
         method: Method::Get,
         path_and_query: "/v2/users/me".to_owned(),
         body: None,
     };
-    let user = state.sessions.call(caller.user, request, &CancellationToken::new()).await?;
+    let outcome = state.sessions.call(caller.user, request, &CancellationToken::new()).await;
+    if let Some(notes) = Notes::of(&http) {
+        notes.call(&outcome);
+    }
+    let user = outcome?.body;
     Ok(no_store().json(json!({
         "success": true,
         "message": "The connection to OwnerRez works.",

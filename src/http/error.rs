@@ -39,6 +39,8 @@ pub(crate) enum ApiError {
     HostNotAllowed,
     #[error("origin not allowed")]
     OriginNotAllowed,
+    #[error("bad metrics token")]
+    BadMetricsToken,
     #[error("the database has not been reached yet")]
     Starting,
     #[error("already connected")]
@@ -73,6 +75,40 @@ impl Shown {
         self.retry_after = Some(wait);
         self
     }
+}
+
+/// Travels with a response to the middleware that writes the request's line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Failure {
+    /// The stable code.
+    pub(crate) code: &'static str,
+    /// Why, if it is not the client's doing.
+    pub(crate) cause: Option<String>,
+}
+
+/// An error and what lies behind it, for the log only.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        let text = error.to_string();
+        // Wrappers repeat what they wrap.
+        if !told.ends_with(&text) {
+            told = format!("{told}: {text}");
+        }
+        behind = error.source();
+    }
+    told
+}
+
+/// The stable code of a call without an answer.
+pub(crate) fn call_code(error: &CallError) -> &'static str {
+    call(error).code
+}
+
+/// Whether a call failed by a fault of this gateway's own.
+pub(crate) fn is_our_fault(error: &CallError) -> bool {
+    call(error).status == StatusCode::INTERNAL_SERVER_ERROR
 }
 
 const RECONNECT: &str = "Connect again: GET /api/connect/ownerrez/start gives a link to open in a browser.";
@@ -160,6 +196,12 @@ impl ApiError {
                 "Requests from pages of that origin are not allowed.",
                 "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
             ),
+            Self::BadMetricsToken => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_metrics_token",
+                "The metrics are behind a token of the operator's.",
+                "Send the header `Authorization: Bearer …` with the value of METRICS_TOKEN.",
+            ),
             Self::Starting => database_unavailable(),
             Self::AlreadyConnected | Self::Connect(ConnectError::AlreadyConnected) => Shown::new(
                 StatusCode::CONFLICT,
@@ -187,13 +229,18 @@ impl ApiError {
         }
     }
 
-    /// The same, for whoever puts it on the wire: the cause of a 5xx is logged once, where it leaves the house.
+    /// What the request's line in the log says of it: that is where the cause of a 5xx is told, once.
+    pub(crate) fn failure(&self, shown: &Shown) -> Failure {
+        Failure { code: shown.code, cause: shown.status.is_server_error().then(|| chain(self)) }
+    }
+
+    /// The same, where it does not become the answer: the cause of a 5xx is logged here and now.
     pub(crate) fn shown_and_logged(&self) -> Shown {
         let shown = self.shown();
         if shown.status == StatusCode::INTERNAL_SERVER_ERROR {
-            log::error!("{}: {self}", shown.code);
+            log::error!("{}: {}", shown.code, chain(self));
         } else if shown.status.is_server_error() {
-            log::warn!("{}: {self}", shown.code);
+            log::warn!("{}: {}", shown.code, chain(self));
         }
         shown
     }
@@ -314,8 +361,9 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let shown = self.shown_and_logged();
+        let shown = self.shown();
         let mut response = HttpResponse::build(shown.status);
+        response.extensions_mut().insert(self.failure(&shown));
         if let Some(wait) = shown.retry_after {
             response.insert_header((header::RETRY_AFTER, wait.num_seconds().max(1).to_string()));
         }
@@ -327,6 +375,9 @@ impl ResponseError for ApiError {
             Self::BadKey => {
                 let challenge = r#"Bearer realm="ownerrez-gateway", error="invalid_token""#;
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            Self::BadMetricsToken => {
+                response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="metrics""#));
             }
             _ => {}
         }

@@ -52,17 +52,19 @@ impl AllowedOrigins {
 /// The middleware.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// Checked against the `Host` header, except for `/health`: platforms probe it by address.
+    /// Checked against the `Host` header, except for `/health`, `/ready` and `/metrics`: platforms ask by address, and
+    /// what these tell is either public or behind a token.
     pub hosts: Arc<AllowedHosts>,
     /// Checked against the `Origin` header where there is one.
     pub origins: Arc<AllowedOrigins>,
-    /// False while the database has never been reached since the start: nothing can be answered then but `/health`.
+    /// False while the database has never been reached since the start: nothing can be answered then but
+    /// the same three.
     pub ready: Arc<AtomicBool>,
 }
 
 impl Guard {
     fn verdict(&self, request: &ServiceRequest) -> Result<(), ApiError> {
-        if request.path() == "/health" {
+        if matches!(request.path(), "/health" | "/ready" | "/metrics") {
             return Ok(());
         }
         let header = |name| request.headers().get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or(""));

@@ -17,10 +17,11 @@ use lru::LruCache;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::{HttpState, error::ApiError};
+use super::{HttpState, error::ApiError, observe::Notes};
 use crate::{
     crypto::{self, ApiKey, CryptoError, Signer},
     domain::{KeyId, SharedClock, UserId},
+    metrics::Metrics,
     store::{Store, StoredKey},
 };
 
@@ -45,6 +46,8 @@ pub struct KeySettings {
 pub(crate) struct Caller {
     pub(crate) user: UserId,
     pub(crate) key: KeyId,
+    /// The part of the key that is stored in plain text, for lists and logs.
+    pub(crate) prefix: Arc<str>,
 }
 
 /// Checks keys. One per process; clones share the cache.
@@ -55,6 +58,7 @@ struct Inner {
     store: Store,
     clock: SharedClock,
     settings: KeySettings,
+    metrics: Arc<Metrics>,
     signer: Signer,
     bcrypt: Semaphore,
     admitted: Semaphore,
@@ -73,12 +77,18 @@ struct Known {
 
 impl KeyCheck {
     /// A check with an empty cache.
-    pub fn new(store: Store, clock: SharedClock, settings: KeySettings) -> Result<Self, CryptoError> {
+    pub fn new(
+        store: Store,
+        clock: SharedClock,
+        settings: KeySettings,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, CryptoError> {
         let entries = NonZeroUsize::new(settings.cache_entries).unwrap_or(NonZeroUsize::MIN);
         Ok(Self(Arc::new(Inner {
             store,
             clock,
             settings,
+            metrics,
             signer: Signer::ephemeral()?,
             bcrypt: Semaphore::new(settings.bcrypt_parallel.max(1)),
             admitted: Semaphore::new(settings.bcrypt_parallel.max(1) + WAITING),
@@ -106,25 +116,35 @@ impl KeyCheck {
     /// Whose key this text is. Malformed keys cost neither the database nor bcrypt anything.
     pub(crate) async fn check(&self, text: &str) -> Result<Caller, ApiError> {
         let inner = &self.0;
-        let key = ApiKey::parse(text).map_err(|_| ApiError::BadKey)?;
+        let Ok(key) = ApiKey::parse(text) else {
+            inner.metrics.key_checked("malformed");
+            return Err(ApiError::BadKey);
+        };
         let digest = crypto::key_digest(&inner.signer, &key);
         if let Some(caller) = inner.known(&digest) {
+            inner.metrics.key_checked("cached");
             return Ok(caller);
         }
         let turn = lock(&inner.checking).entry(digest).or_default().clone();
         let outcome = {
             let _turn = turn.lock().await;
             match inner.known(&digest) {
-                Some(caller) => Ok(caller),
-                None => inner.ask(&key, digest).await,
+                Some(caller) => Ok((caller, "cached")),
+                None => inner.ask(&key, digest).await.map(|caller| (caller, "verified")),
             }
         };
+        inner.metrics.key_checked(match &outcome {
+            Ok((_, how)) => how,
+            Err(ApiError::BadKey) => "refused",
+            Err(ApiError::KeyCheckBusy) => "busy",
+            Err(_) => "failed",
+        });
         // The last one out forgets the lock; two owners are left then, the map and `turn`.
         let mut checking = lock(&inner.checking);
         if Arc::strong_count(&turn) <= 2 {
             checking.remove(&digest);
         }
-        outcome
+        outcome.map(|(caller, _)| caller)
     }
 }
 
@@ -149,13 +169,13 @@ impl Inner {
         if lock(&self.refused).get(&digest).is_some() {
             return Err(ApiError::BadKey);
         }
-        let StoredKey { id, user, hash, .. } = stored;
+        let StoredKey { id, user, hash, prefix, .. } = stored;
         let offered = key.clone();
         if !self.slow(move || crypto::verify_api_key(&offered, &hash)).await? {
             lock(&self.refused).put(digest, ());
             return Err(ApiError::BadKey);
         }
-        let caller = Caller { user, key: id };
+        let caller = Caller { user, key: id, prefix: prefix.into() };
         let now = self.clock.now();
         lock(&self.known).put(digest, Known { caller: caller.clone(), touched: now });
         self.touch(&caller, now);
@@ -164,7 +184,7 @@ impl Inner {
 
     /// Writes `last_used_at` behind the request's back.
     fn touch(&self, caller: &Caller, now: DateTime<Utc>) {
-        let (store, Caller { user, key }) = (self.store.clone(), caller.clone());
+        let (store, Caller { user, key, .. }) = (self.store.clone(), caller.clone());
         actix_web::rt::spawn(async move {
             if let Err(error) = store.touch_key(user, key, now).await {
                 log::warn!("the last use of an API key was not written down: {error}");
@@ -180,6 +200,12 @@ impl Inner {
         let _admitted = self.admitted.try_acquire().map_err(|_| ApiError::KeyCheckBusy)?;
         let _turn = self.bcrypt.acquire().await.map_err(|_| ApiError::KeyCheckBusy)?;
         self.runs.fetch_add(1, Ordering::Relaxed);
+        let counted = self.metrics.bcrypt();
+        let work = move || {
+            // It runs to its end even if the caller leaves meanwhile.
+            let _counted = counted;
+            work()
+        };
         Ok(web::block(work).await.map_err(|_| ApiError::KeyCheckBusy)??)
     }
 }
@@ -190,7 +216,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The key in `Authorization: Bearer …` (RFC 6750; the scheme is case-insensitive, RFC 9110 section 11.1).
-fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
+pub(super) fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
     let value = request.headers().get(header::AUTHORIZATION).ok_or(ApiError::NoKey)?;
     let (scheme, credentials) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(ApiError::BadKey)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(credentials.trim()) } else { Err(ApiError::BadKey) }
@@ -202,11 +228,16 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<HttpState>>().cloned();
+        let notes = Notes::of(request);
         let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()));
         Box::pin(async move {
             let text = text?;
             let state = state.ok_or(ApiError::NotFound)?;
-            state.keys.check(&text).await
+            let caller = state.keys.check(&text).await?;
+            if let Some(notes) = notes {
+                notes.caller(&caller);
+            }
+            Ok(caller)
         })
     }
 }

@@ -26,11 +26,14 @@ use rmcp::{
 };
 use serde_json::Value;
 
-use super::{HttpState, error::ApiError, key_check::Caller, tool_text};
+use super::{HttpState, error, error::ApiError, key_check::Caller, observe::Notes, tool_text};
 use crate::catalog::{Catalog, Operation};
 
 /// For how long a client may keep the list of tools: it changes with the gateway's version only.
 const TOOLS_TTL_MS: u64 = 300_000;
+
+/// The outcome of a call whose arguments were refused before anything was sent.
+const BAD_ARGUMENTS: &str = "invalid_arguments";
 
 const INSTRUCTIONS: &str = "Tools over the user's own OwnerRez account (vacation rentals: properties, bookings, guests, \
 calendars). All users of this gateway share 300 requests to OwnerRez in 5 minutes, so prefer one call with a larger \
@@ -79,6 +82,7 @@ fn carried_over(request: &HttpRequest, caller: Caller, body: Bytes) -> Result<ht
     }
     builder
         .extension(caller)
+        .extension(Notes::of(request))
         .body(Full::new(body))
         .map_err(|_| ApiError::BadRequest("The request line or a header cannot be read.".to_owned()))
 }
@@ -119,13 +123,26 @@ impl Tools {
         caller: &Caller,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
+        notes: Option<&Notes>,
     ) -> CallToolResult {
+        let ended = |outcome| self.state.metrics.tool_call(operation.name(), outcome);
         let request = match operation.request(&request.arguments.unwrap_or_default()) {
             Ok(request) => request,
-            Err(problem) => return failed(problem.to_string()),
+            Err(problem) => {
+                ended(BAD_ARGUMENTS);
+                if let Some(notes) = notes {
+                    notes.error(BAD_ARGUMENTS);
+                }
+                return failed(problem.to_string());
+            }
         };
-        match self.state.sessions.call(caller.user, request.clone(), &context.ct).await {
-            Ok(body) => answered(operation.answer(&request, 200, body)),
+        let outcome = self.state.sessions.call(caller.user, request.clone(), &context.ct).await;
+        if let Some(notes) = notes {
+            notes.call(&outcome);
+        }
+        ended(outcome.as_ref().map_or_else(error::call_code, |_| "ok"));
+        match outcome {
+            Ok(answer) => answered(operation.answer(&request, answer.status, answer.body)),
             Err(error) => failed(tool_text::explain(&self.state, caller, operation, &error).await),
         }
     }
@@ -171,22 +188,21 @@ impl ServerHandler for Tools {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let caller = context
-            .extensions
-            .get::<http::request::Parts>()
+        let parts = context.extensions.get::<http::request::Parts>();
+        let caller = parts
             .and_then(|parts| parts.extensions.get::<Caller>())
             .ok_or_else(|| ErrorData::internal_error("the request lost its caller", None))?
             .clone();
+        let notes = parts.and_then(|parts| parts.extensions.get::<Option<Arc<Notes>>>().cloned().flatten());
         let Some(operation) = self.catalog.get(&request.name) else {
             let near = self.catalog.suggest(&request.name);
             let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));
             return Err(ErrorData::invalid_params(format!("Unknown tool.{near} tools/list names all."), None));
         };
-        let started = self.state.clock.now();
-        let result = self.call(operation, &caller, request, &context).await;
-        let outcome = if result.is_error == Some(true) { "error" } else { "ok" };
-        let took = (self.state.clock.now() - started).num_milliseconds();
-        log::info!("tool {} user {} {outcome} {took} ms", operation.name(), caller.user);
+        if let Some(notes) = &notes {
+            notes.tool(operation.name());
+        }
+        let result = self.call(operation, &caller, request, &context, notes.as_deref()).await;
         Ok(result.into())
     }
 }

@@ -90,8 +90,12 @@ pub(crate) fn notice(status: StatusCode, notice: Notice) -> HttpResponse {
 
 /// An error as a page: the same words as in the JSON of the other endpoints.
 pub(crate) fn error(error: &ApiError) -> HttpResponse {
-    let Shown { status, message, hint, .. } = error.shown_and_logged();
-    page(status, None, "That did not work", &html! { p { (message) } p { (hint) } })
+    let shown = error.shown();
+    let failure = error.failure(&shown);
+    let Shown { status, message, hint, .. } = shown;
+    let mut response = page(status, None, "That did not work", &html! { p { (message) } p { (hint) } });
+    response.extensions_mut().insert(failure);
+    response
 }
 
 /// What the connect page shows and sends.

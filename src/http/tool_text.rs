@@ -24,15 +24,7 @@ pub(crate) async fn explain(state: &HttpState, caller: &Caller, operation: &Oper
             )
         }
         CallError::Refused(refused) => refusal(refused, operation),
-        other => {
-            if let CallError::Store(StoreError::Query(_) | StoreError::Corrupt(_) | StoreError::Target(_))
-            | CallError::Crypto(_)
-            | CallError::SessionLost { .. } = other
-            {
-                log::error!("tool {}: {other}", operation.name());
-            }
-            without_link(other)
-        }
+        other => without_link(other),
     }
 }
 

@@ -3,6 +3,8 @@
 //! All steps of a run share one transaction: a run that fails or is killed leaves the database as it was, on both
 //! databases. The lock lives in the same transaction, so it ends with it, whatever happens.
 
+use std::collections::BTreeSet;
+
 use migration::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 
@@ -33,6 +35,20 @@ impl Store {
             .iter()
             .map(|migration| (migration.name().to_owned(), migration.status() == MigrationStatus::Applied))
             .collect())
+    }
+
+    /// Migrations of this program that are not applied. One cheap question, fit to be asked by probes; what a newer
+    /// program has applied besides is no concern of ours while it replaces us.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        let query = Statement::from_string(self.db.get_database_backend(), "SELECT version FROM seaql_migrations");
+        let applied = self
+            .run(async {
+                let rows = self.db.query_all_raw(query).await?;
+                rows.iter().map(|row| row.try_get_by_index::<String>(0)).collect::<Result<BTreeSet<_>, _>>()
+            })
+            .await?;
+        let ours = Migrator::migrations().into_iter().map(|migration| migration.name().to_owned());
+        Ok(ours.filter(|name| !applied.contains(name)).collect())
     }
 
     /// Not bounded in time like other calls: a migration takes as long as it takes.

@@ -12,6 +12,7 @@ mod disconnecting;
 mod keys;
 mod layers;
 mod mcp;
+mod observing;
 mod processes;
 mod rest;
 mod sessions;

@@ -1,0 +1,313 @@
+//! One line in the log and one step of the counters per request, and its `X-Request-Id`.
+//!
+//! The line holds no path and no query, where states, codes and guests' data stand: only the pattern of the route.
+
+use std::{
+    future::{Ready, ready},
+    rc::Rc,
+    sync::{Arc, OnceLock},
+};
+
+use actix_web::{
+    Error, HttpMessage, HttpRequest,
+    body::MessageBody,
+    dev::{Service, ServiceRequest, ServiceResponse, Transform},
+    http::{
+        Method,
+        header::{HeaderName, HeaderValue},
+    },
+};
+use chrono::{DateTime, Utc};
+use futures_util::future::LocalBoxFuture;
+use log::{
+    Level,
+    kv::{self, Key, Source, ToValue, Value, VisitSource},
+};
+use uuid::Uuid;
+
+use super::{
+    error::{self, Failure},
+    key_check::Caller,
+};
+use crate::{
+    domain::{SharedClock, UserId},
+    metrics::{Metrics, Status},
+    session::{Answer, CallError},
+};
+
+/// What the request lines are called in filters such as `RUST_LOG=ownerrez_gateway::request=warn`.
+const TARGET: &str = "ownerrez_gateway::request";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest id that is taken over.
+const ID_LENGTH: usize = 128;
+/// Asked for every few seconds by machines; of no interest to people.
+const QUIET: [&str; 3] = ["/health", "/ready", "/metrics"];
+/// What nginx writes for a client that left before its answer.
+const CLIENT_LEFT: u16 = 499;
+
+/// What is learnt about a request on its way through the house.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    id: String,
+    key: OnceLock<Arc<str>>,
+    user: OnceLock<UserId>,
+    tool: OnceLock<String>,
+    upstream: OnceLock<Status>,
+    error: OnceLock<&'static str>,
+    failure: OnceLock<String>,
+}
+
+impl Notes {
+    fn new(offered: Option<&HeaderValue>) -> Self {
+        let id = offered.and_then(|value| value.to_str().ok()).filter(|id| is_sane(id));
+        Self {
+            id: id.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
+            key: OnceLock::new(),
+            user: OnceLock::new(),
+            tool: OnceLock::new(),
+            upstream: OnceLock::new(),
+            error: OnceLock::new(),
+            failure: OnceLock::new(),
+        }
+    }
+
+    /// Those of a request; none where the middleware was left out.
+    pub(crate) fn of(request: &HttpRequest) -> Option<Arc<Self>> {
+        request.extensions().get::<Arc<Self>>().cloned()
+    }
+
+    /// Whose key it bore: the part of it that is shown in lists, and its user.
+    pub(crate) fn caller(&self, caller: &Caller) {
+        let _ = self.key.set(caller.prefix.clone());
+        let _ = self.user.set(caller.user);
+    }
+
+    /// Which tool was asked for.
+    pub(crate) fn tool(&self, name: &str) {
+        let _ = self.tool.set(name.to_owned());
+    }
+
+    /// The stable code of what went wrong.
+    pub(crate) fn error(&self, code: &'static str) {
+        let _ = self.error.set(code);
+    }
+
+    /// How a call to OwnerRez ended.
+    pub(crate) fn call(&self, outcome: &Result<Answer, CallError>) {
+        let upstream = match outcome {
+            Ok(answer) => Some(Status::Code(answer.status)),
+            Err(CallError::Refused(refused)) => Some(Status::Code(refused.status)),
+            Err(CallError::Transport { error, .. }) => Some(Status::Word(error.word())),
+            Err(_) => None,
+        };
+        if let Some(status) = upstream {
+            let _ = self.upstream.set(status);
+        }
+        if let Err(error) = outcome {
+            self.error(error::call_code(error));
+            if error::is_our_fault(error) {
+                let _ = self.failure.set(error::chain(error));
+            }
+        }
+    }
+
+    fn failed(&self, failure: Failure) {
+        self.error(failure.code);
+        if let Some(cause) = failure.cause {
+            let _ = self.failure.set(cause);
+        }
+    }
+}
+
+/// An id that can stand in a header and in a log without harm.
+fn is_sane(id: &str) -> bool {
+    !id.is_empty() && id.len() <= ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// A method as a label: strangers can make up methods, and every new label would be kept.
+fn known(method: &Method) -> &'static str {
+    const KNOWN: [Method; 7] =
+        [Method::GET, Method::POST, Method::DELETE, Method::PUT, Method::PATCH, Method::HEAD, Method::OPTIONS];
+    const NAMES: [&str; 7] = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"];
+    KNOWN.iter().position(|known| known == method).map_or("other", |at| NAMES[at])
+}
+
+/// A request under way. When it is dropped the request is over, in whatever way.
+struct Line {
+    notes: Arc<Notes>,
+    metrics: Arc<Metrics>,
+    clock: SharedClock,
+    since: DateTime<Utc>,
+    route: Option<String>,
+    method: &'static str,
+    status: Option<u16>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let left = if std::thread::panicking() { 500 } else { CLIENT_LEFT };
+        let status = self.status.unwrap_or(left);
+        let took = self.clock.now() - self.since;
+        let route = self.route.as_deref().unwrap_or("none");
+        self.metrics.request(route, self.method, status, took);
+        let failure = self.notes.failure.get();
+        let level = match status {
+            _ if QUIET.contains(&route) => Level::Debug,
+            500 => Level::Error,
+            501.. => Level::Warn,
+            _ if failure.is_some() => Level::Error,
+            _ => Level::Info,
+        };
+        if level > log::max_level() {
+            return;
+        }
+        let fields = Fields { line: self, route, status, ms: took.num_milliseconds() };
+        let write = |sentence: std::fmt::Arguments<'_>| {
+            let mut record = log::Record::builder();
+            record.target(TARGET).level(level).module_path(Some(TARGET)).key_values(&fields);
+            log::logger().log(&record.args(sentence).build());
+        };
+        match failure {
+            Some(cause) => write(format_args!("request failed: {cause}")),
+            None if self.status.is_none() => write(format_args!("request without an answer")),
+            None => write(format_args!("request answered")),
+        }
+    }
+}
+
+/// The searchable part of a line. What is not known is left out.
+struct Fields<'a> {
+    line: &'a Line,
+    route: &'a str,
+    status: u16,
+    ms: i64,
+}
+
+impl Source for Fields<'_> {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
+        let Notes { id, key, user, tool, upstream, error, failure: _ } = &*self.line.notes;
+        let mut pair = |name: &'static str, value: Value<'kvs>| visitor.visit_pair(Key::from_str(name), value);
+        pair("id", id.to_value())?;
+        pair("method", self.line.method.to_value())?;
+        pair("route", self.route.to_value())?;
+        pair("status", self.status.to_value())?;
+        pair("ms", self.ms.to_value())?;
+        if let Some(key) = key.get() {
+            pair("key", Value::from(&**key))?;
+        }
+        if let Some(user) = user.get() {
+            pair("user", Value::from_display(user))?;
+        }
+        if let Some(tool) = tool.get() {
+            pair("tool", Value::from(tool.as_str()))?;
+        }
+        match upstream.get() {
+            Some(Status::Code(code)) => pair("upstream", Value::from(*code))?,
+            Some(Status::Word(word)) => pair("upstream", Value::from(*word))?,
+            None => {}
+        }
+        if let Some(error) = error.get() {
+            pair("error", Value::from(*error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The middleware; the outermost, so that what others refuse is seen as well.
+#[derive(Clone)]
+pub struct Observer {
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: SharedClock,
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Observer
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<B>;
+    type Error = Error;
+    type InitError = ();
+    type Transform = ObserverService<S>;
+    type Future = Ready<Result<Self::Transform, Self::InitError>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(ObserverService { service: Rc::new(service), observer: self.clone() }))
+    }
+}
+
+/// The middleware at work.
+pub struct ObserverService<S> {
+    service: Rc<S>,
+    observer: Observer,
+}
+
+impl<S, B> Service<ServiceRequest> for ObserverService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<B>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    actix_web::dev::forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let notes = Arc::new(Notes::new(request.headers().get(REQUEST_ID)));
+        request.extensions_mut().insert(notes.clone());
+        let Observer { metrics, clock } = self.observer.clone();
+        let mut line = Line {
+            since: clock.now(),
+            route: request.match_pattern(),
+            method: known(request.method()),
+            status: None,
+            notes,
+            metrics,
+            clock,
+        };
+        let work = self.service.call(request);
+        Box::pin(async move {
+            let outcome = work.await;
+            match &outcome {
+                Ok(response) => line.status = Some(response.status().as_u16()),
+                Err(error) => line.status = Some(error.as_response_error().status_code().as_u16()),
+            }
+            let mut response = outcome?;
+            // Bound to a name of its own, so that the borrow of the extensions ends here.
+            let failure = response.response_mut().extensions_mut().remove::<Failure>();
+            if let Some(failure) = failure {
+                line.notes.failed(failure);
+            }
+            if let Ok(id) = HeaderValue::from_str(&line.notes.id) {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
+            Ok(response)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_sane_id_is_taken_over() {
+        let taken = |offered: &[u8]| Notes::new(HeaderValue::from_bytes(offered).ok().as_ref()).id;
+        for sane in ["7", "4bf92f3577b34da6a3ce929d0e0e4736", "a/b:c=d", &"x".repeat(128)] {
+            assert_eq!(taken(sane.as_bytes()), sane);
+        }
+        for odd in [&b""[..], b"a b", b"a\tb", "ü".as_bytes(), &[b'x'; 129]] {
+            assert!(taken(odd).parse::<Uuid>().is_ok(), "{odd:?}");
+        }
+        assert_ne!(taken(b""), taken(b""));
+    }
+
+    #[test]
+    fn made_up_methods_share_a_label() {
+        assert_eq!(known(&Method::DELETE), "DELETE");
+        assert_eq!(known(&Method::from_bytes(b"BREW").unwrap()), "other");
+    }
+}

@@ -1,0 +1,150 @@
+//! `GET /ready`: whether requests sent here now would be served. Unlike `/health`, which says that the process lives,
+//! it may be false for a while without anything to mend by a restart.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_web::{HttpResponse, http::header, web};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use tokio::{sync::Mutex, time::timeout};
+
+use crate::{
+    domain::SharedClock,
+    session::Sessions,
+    store::{Store, StoreError},
+};
+
+/// An answer is good for this long: probes, however many, ask the database once in that time.
+const GOOD_FOR: TimeDelta = TimeDelta::seconds(1);
+/// Probes give up after a few seconds and would learn nothing from an answer that comes later.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why requests would not be served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Unready {
+    Stopping,
+    DatabaseUnavailable,
+    DatabaseUnusable,
+    MigrationsPending,
+    Standby,
+}
+
+type Verdict = Result<(), Unready>;
+
+impl Unready {
+    /// The code, what happened, and what to do next.
+    fn shown(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Stopping => ("stopping", "This process is stopping.", "Send requests to another one."),
+            Self::DatabaseUnavailable => (
+                "database_unavailable",
+                "The gateway cannot reach its database.",
+                "It recovers by itself once the database is back: check the server that DATABASE_URL names.",
+            ),
+            Self::DatabaseUnusable => (
+                "database_unusable",
+                "The database answers, but not as the gateway's own database does.",
+                "Look for the cause in the gateway's log, and compare with `migrate status`.",
+            ),
+            Self::MigrationsPending => (
+                "migrations_pending",
+                "The database's schema is older than this program.",
+                "Run `migrate up`, or restart the gateway, which does the same.",
+            ),
+            Self::Standby => (
+                "standby",
+                "Another process of this gateway is the one that talks to OwnerRez; this one takes over when it ends.",
+                "One process per database, or UPSTREAM_SHARED=true with a share each, is ready at once.",
+            ),
+        }
+    }
+}
+
+/// Tells whether this process is ready. Clones share what they learnt.
+#[derive(Clone)]
+pub struct Readiness(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    sessions: Sessions,
+    clock: SharedClock,
+    migrated: Arc<AtomicBool>,
+    stopping: Arc<AtomicBool>,
+    last: Mutex<Option<(DateTime<Utc>, Verdict)>>,
+}
+
+impl Readiness {
+    /// `migrated`: the database was once reached and brought up to date. `stopping`: the end has begun.
+    pub fn new(
+        store: Store,
+        sessions: Sessions,
+        clock: SharedClock,
+        migrated: Arc<AtomicBool>,
+        stopping: Arc<AtomicBool>,
+    ) -> Self {
+        Self(Arc::new(Inner { store, sessions, clock, migrated, stopping, last: Mutex::new(None) }))
+    }
+
+    async fn verdict(&self) -> Verdict {
+        let inner = &self.0;
+        if inner.stopping.load(Ordering::Acquire) {
+            return Err(Unready::Stopping);
+        }
+        // Held while the database is asked, so that probes that come together share one question.
+        let mut last = inner.last.lock().await;
+        if let Some((at, verdict)) = *last
+            && inner.clock.now() < at + GOOD_FOR
+        {
+            return verdict;
+        }
+        let verdict = inner.look().await;
+        let before = last.replace((inner.clock.now(), verdict)).map(|(_, before)| before);
+        match verdict {
+            Err(reason) if before != Some(verdict) => log::warn!("not ready: {}", reason.shown().1),
+            Ok(()) if matches!(before, Some(Err(_))) => log::info!("ready again"),
+            _ => {}
+        }
+        verdict
+    }
+}
+
+impl Inner {
+    async fn look(&self) -> Verdict {
+        let pending = timeout(PATIENCE, self.store.pending_migrations()).await;
+        match pending.map_err(|_| Unready::DatabaseUnavailable)? {
+            Ok(pending) if pending.is_empty() => {}
+            Ok(_) => return Err(Unready::MigrationsPending),
+            Err(StoreError::Unavailable(_)) => return Err(Unready::DatabaseUnavailable),
+            Err(error) => {
+                log::error!("the database cannot be used: {}", super::error::chain(&error));
+                return Err(Unready::DatabaseUnusable);
+            }
+        }
+        if !self.migrated.load(Ordering::Acquire) {
+            return Err(Unready::MigrationsPending);
+        }
+        let active = self.sessions.observe_allowance().await.ok_or(Unready::Stopping)?.active;
+        if active { Ok(()) } else { Err(Unready::Standby) }
+    }
+}
+
+/// `GET /ready`
+pub(crate) async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
+    match readiness.verdict().await {
+        Ok(()) => {
+            HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": "ready"}))
+        }
+        Err(reason) => {
+            let (code, message, hint) = reason.shown();
+            HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
+                "status": "not_ready", "reason": code, "error": "not_ready", "message": message, "hint": hint,
+            }))
+        }
+    }
+}
