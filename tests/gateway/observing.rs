@@ -4,6 +4,7 @@ mod exposition;
 mod log_lines;
 
 use chrono::TimeDelta;
+use futures_util::FutureExt;
 use serde_json::json;
 
 use self::exposition::Exposition;
@@ -20,18 +21,14 @@ fn later(gateway: &Gateway) {
 /// The reason that `/ready` gives; none when it is ready.
 async fn unready(gateway: &Gateway) -> Option<String> {
     let reply = Person::visitor(&gateway.url).get("/ready").await;
-    match reply.status {
-        200 => {
-            assert_eq!(reply.body, json!({"status": "ready"}));
-            None
-        }
-        503 => {
-            assert_eq!((reply.body["status"].as_str(), reply.error()), (Some("not_ready"), "not_ready"));
-            assert!(reply.body["message"].is_string() && reply.body["hint"].is_string(), "{}", reply.body);
-            Some(reply.body["reason"].as_str().unwrap().to_owned())
-        }
-        other => panic!("{other}: {}", reply.body),
+    if reply.status == 200 {
+        assert_eq!(reply.body, json!({"status": "ready"}));
+        return None;
     }
+    assert_eq!((reply.status, reply.error()), (503, "not_ready"));
+    assert_eq!(reply.body["status"], json!("not_ready"));
+    assert!(reply.body["message"].is_string() && reply.body["hint"].is_string(), "{}", reply.body);
+    Some(reply.body["reason"].as_str().unwrap().to_owned())
 }
 
 async fn becomes_ready(gateway: &Gateway) {
@@ -244,6 +241,47 @@ async fn the_figures_are_those_of_what_was_done() {
         alice.call("list_properties", json!({})).await.ok();
         let refreshed = scrape(&gateway).await;
         assert!((refreshed.value(r#"token_refreshes_total{outcome="refreshed"}"#) - 1.0).abs() < 0.5);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn who_waits_and_who_leaves_is_counted() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, with_metrics()).await;
+        let alice = gateway.connected_user("Alice").await;
+        let held = gateway.ownerrez().hold("GET /v2/properties");
+        {
+            let (first, second) = (alice.clone(), alice.clone());
+            let running = first.call("list_properties", json!({})).fuse();
+            let waiting = second.call("list_owners", json!({})).fuse();
+            let seen = async {
+                held.wait_arrived(1).await;
+                eventually("a waiting call", async || {
+                    let now = scrape(&gateway).await;
+                    let both = now.value("session_queue_depth") > 0.5 && now.value("allowance_in_flight") > 0.5;
+                    both.then_some(())
+                })
+                .await;
+            }
+            .fuse();
+            futures_util::pin_mut!(running, waiting, seen);
+            futures_util::select_biased! {
+                _ = running => panic!("it is held"),
+                _ = waiting => panic!("it waits"),
+                () = seen => {}
+            }
+        }
+        let left = eventually("both callers to be missed", async || {
+            let now = scrape(&gateway).await;
+            let gone = now.value(r#"http_requests_total{route="/mcp",method="POST",status="499"}"#);
+            (gone > 1.5 && now.value("session_queue_depth") < 0.5).then_some(now)
+        })
+        .await;
+        let given_up = left.value(r#"upstream_requests_total{operation="list_properties",status="abandoned"}"#);
+        assert!((given_up - 1.0).abs() < 0.5);
+        drop(held);
         gateway.stop().await;
     })
     .await;

@@ -26,26 +26,25 @@ impl Exposition {
                         family = name.to_owned();
                     }
                     "TYPE" => assert!(types.insert(name, rest).is_none(), "{name} has two types"),
-                    "UNIT" => assert!(name.ends_with(rest), "{line}"),
-                    _ => panic!("{line}"),
+                    _ => assert!(kind == "UNIT" && name.ends_with(rest), "{line}"),
                 }
                 assert_eq!(name, family, "families stand together");
                 continue;
             }
             let (series, value) = line.rsplit_once(' ').unwrap();
-            let (name, labels) = series.split_once('{').map_or((series, ""), |(name, rest)| {
-                (name, rest.strip_suffix('}').unwrap_or_else(|| panic!("{line}")))
-            });
-            let suffix = name.strip_prefix(&family).unwrap_or_else(|| panic!("{line} stands under {family}"));
+            let (name, labels) = series
+                .split_once('{')
+                .map_or((series, ""), |(name, rest)| (name, rest.strip_suffix('}').expect("the end of the labels")));
+            let suffix = name.strip_prefix(&family).expect("a series stands under its family");
             let fits = match types[family.as_str()] {
                 "counter" => suffix == "_total",
                 "gauge" => suffix.is_empty(),
                 "histogram" => ["_bucket", "_sum", "_count"].contains(&suffix),
-                other => panic!("{other}"),
+                _ => false,
             };
             assert!(fits && is_name(name), "{line}");
             check_labels(labels);
-            let value: f64 = value.parse().unwrap_or_else(|_| panic!("{line}"));
+            let value: f64 = value.parse().expect("a number");
             assert!(samples.insert(series.to_owned(), value).is_none(), "{series} twice");
         }
         let exposition = Self { samples };
@@ -104,7 +103,7 @@ fn check_labels(labels: &str) {
     }
     let mut names = BTreeSet::new();
     for label in labels.trim_end_matches('"').split("\",") {
-        let (name, value) = label.split_once("=\"").unwrap_or_else(|| panic!("{labels}"));
+        let (name, value) = label.split_once("=\"").expect("name and value");
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase()) && names.insert(name), "{labels}");
         assert!(!value.contains(['"', '\\']), "{labels}: none of our values needs an escape");
     }

@@ -11,6 +11,7 @@ use ownerrez_gateway::{
     app::SystemClock,
     sandbox::{Simulator, SimulatorOptions},
 };
+use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 
 use crate::world::{Browser, Person, eventually};
@@ -20,6 +21,7 @@ struct Process {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
+    database: String,
     _directory: tempfile::TempDir,
 }
 
@@ -43,7 +45,7 @@ impl Process {
                 written.lock().unwrap().push(line.unwrap());
             }
         });
-        Self { child, lines, reader: Some(reader), _directory: directory }
+        Self { child, lines, reader: Some(reader), database, _directory: directory }
     }
 
     async fn line(&self, what: &str) -> String {
@@ -164,6 +166,29 @@ async fn one_line_of_json_per_request_tells_it_all_and_no_secret() {
             assert!(!line.contains(secret), "{secret} in {line}");
         }
     }
+}
+
+#[actix_web::test]
+async fn a_fault_is_told_once_and_only_in_the_log() {
+    let ownerrez = simulator().await;
+    let process = Process::start(&[("LOG_FORMAT", "json")], &ownerrez.url());
+    let url = process.url().await;
+    let database = Database::connect(&process.database).await.unwrap();
+    database.execute_unprepared("DROP TABLE api_keys").await.unwrap();
+    let headers = [("content-type", "application/json"), ("x-request-id", "fault-1")];
+    let reply = Person::visitor(&url).send("POST", "/api/users/register", &headers, Some("{}".to_owned())).await;
+    assert_eq!((reply.status, reply.error()), (500, "internal_error"));
+    assert!(!reply.body.to_string().contains("api_keys"), "{}", reply.body);
+    process.line("fault-1").await;
+    let lines = process.end();
+    ownerrez.stop(true).await;
+    let told: Vec<&String> = lines.iter().filter(|line| line.contains("api_keys")).collect();
+    assert_eq!(told.len(), 1, "{lines:#?}");
+    let line: Value = told[0].parse().unwrap();
+    assert_eq!((&line["level"], &line["id"]), (&json!("ERROR"), &json!("fault-1")));
+    assert_eq!((&line["error"], &line["status"]), (&json!("internal_error"), &json!(500)));
+    let message = line["message"].as_str().unwrap();
+    assert!(message.starts_with("request failed: the database refused a statement: "), "{message}");
 }
 
 #[actix_web::test]
