@@ -4,4 +4,9 @@
 //! start from. Time is turned by hand: no story sleeps.
 
 mod connecting;
+mod layers;
+mod mcp;
+mod sessions;
+mod tenants;
+mod upstream_faults;
 mod world;
