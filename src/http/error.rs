@@ -216,6 +216,13 @@ impl ApiError {
                 "Operators: create an OAuth app in OwnerRez and set OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET.",
             ),
             Self::Call(error) => call(error),
+            Self::Connect(ConnectError::Allowance(Refusal::Spent(wait))) => Shown::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "allowance_spent",
+                "Too many accounts are being connected right now: OwnerRez limits what one gateway may ask for.",
+                format!("Get a new connect link and try again in {} seconds.", wait.num_seconds().max(1)),
+            )
+            .after(*wait),
             Self::Connect(ConnectError::Allowance(refusal)) => allowance(*refusal),
             Self::Connect(ConnectError::Token(error)) => token(error),
             Self::Connect(ConnectError::Interrupted) => Shown::new(

@@ -4,6 +4,7 @@ mod browser;
 mod clock;
 mod database;
 mod person;
+mod wire;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,6 +21,7 @@ pub(crate) use self::{
     clock::ManualClock,
     database::{TestDatabase, on_each_database, on_postgres},
     person::{Person, Reply},
+    wire::{Wire, WireReply},
 };
 
 /// A gateway under test. Several may share a database, a clock and an OwnerRez.
@@ -31,7 +33,7 @@ pub(crate) struct Gateway {
     settings: HashMap<String, String>,
 }
 
-/// Settings that a story wants otherwise, by their environment names or TOML keys.
+/// Settings that a story wants otherwise, by their environment names.
 #[derive(Default)]
 pub(crate) struct Settings {
     environment: HashMap<String, String>,
@@ -84,7 +86,8 @@ impl Gateway {
 
     /// Stops this process and starts another in its place.
     pub(crate) async fn restart(self) -> Self {
-        let (settings, clock, simulator) = (self.settings.clone(), self.clock.clone(), self.simulator.clone());
+        let settings = self.settings.clone();
+        let (clock, simulator) = (self.clock.clone(), self.simulator.clone());
         self.stop().await;
         Self::launch(settings, clock, simulator).await
     }
