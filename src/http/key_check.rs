@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::{HttpState, error::ApiError};
 use crate::{
-    crypto::{self, ApiKey, CryptoError, Signer},
+    crypto::{self, ApiKey, CryptoError, PresentedKey, Signer},
     domain::{KeyId, SharedClock, UserId},
     store::{Store, StoredKey},
 };
@@ -97,7 +97,7 @@ impl KeyCheck {
     pub(crate) async fn check(&self, text: &str) -> Result<Caller, ApiError> {
         let inner = &self.0;
         let key = ApiKey::parse(text).map_err(|_| ApiError::BadKey)?;
-        let digest = crypto::key_digest(&inner.signer, &key);
+        let digest = crypto::key_digest(&inner.signer, &PresentedKey::Ours(key.clone()));
         if let Some(caller) = inner.known(&digest) {
             return Ok(caller);
         }
@@ -140,7 +140,7 @@ impl Inner {
             return Err(ApiError::BadKey);
         }
         let StoredKey { id, user, hash, .. } = stored;
-        let offered = key.clone();
+        let offered = PresentedKey::Ours(key.clone());
         if !self.slow(move || crypto::verify_api_key(&offered, &hash)).await? {
             lock(&self.refused).put(digest, ());
             return Err(ApiError::BadKey);

@@ -112,8 +112,8 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.map(Connection::from))
     }
 
-    /// Stores a new authorization, and the first time also when that was. It replaces a rejected one (with a new id, the version counting on); `false`, and
-    /// nothing changes, when the user has a working one.
+    /// Stores a new authorization, and the first time also when that was. It replaces a rejected one (with a new id,
+    /// the version counting on); `false`, and nothing changes, when the user has a working one.
     pub async fn save_connection(
         &self,
         user: UserId,
