@@ -89,6 +89,7 @@ pub struct App {
     address: SocketAddr,
     server: ServerHandle,
     sessions: Sessions,
+    keys: KeyCheck,
     store: Store,
     clock: SharedClock,
     drain_time: TimeDelta,
@@ -141,8 +142,9 @@ impl App {
         let signer = deps.ring.page_signer().clone();
         let sessions = Sessions::start(&control, deps);
         let settings = Arc::new(http_settings(config, address.port()));
+        let keys = KeyCheck::new(store.clone(), clock.clone(), key_settings(config))?;
         let state = HttpState {
-            keys: KeyCheck::new(store.clone(), clock.clone(), key_settings(config))?,
+            keys: keys.clone(),
             store: store.clone(),
             sessions: sessions.clone(),
             clock: clock.clone(),
@@ -175,6 +177,7 @@ impl App {
             address,
             server: handle,
             sessions,
+            keys,
             store,
             clock,
             drain_time: TimeDelta::seconds(i64::from(config.server.shutdown_seconds)),
@@ -195,6 +198,11 @@ impl App {
     /// The actors, for figures and tests.
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// The key check, for figures and tests.
+    pub fn keys(&self) -> &KeyCheck {
+        &self.keys
     }
 
     /// Takes no new requests, lets those in flight come to their end within the drain time, and closes everything.

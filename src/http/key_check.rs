@@ -5,7 +5,10 @@ use std::{
     future::Future,
     num::NonZeroUsize,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
@@ -58,6 +61,7 @@ struct Inner {
     known: Mutex<LruCache<[u8; 32], Known>>,
     /// Keys that bcrypt refused: the same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
+    runs: AtomicU64,
     /// One computation per key, however many requests bring it at once.
     checking: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -80,8 +84,14 @@ impl KeyCheck {
             admitted: Semaphore::new(settings.bcrypt_parallel.max(1) + WAITING),
             known: Mutex::new(LruCache::new(entries)),
             refused: Mutex::new(LruCache::new(entries)),
+            runs: AtomicU64::new(0),
             checking: Mutex::new(HashMap::new()),
         })))
+    }
+
+    /// bcrypt computations since the start.
+    pub fn bcrypt_runs(&self) -> u64 {
+        self.0.runs.load(Ordering::Relaxed)
     }
 
     /// Makes a key and its hash.
@@ -169,6 +179,7 @@ impl Inner {
     ) -> Result<T, ApiError> {
         let _admitted = self.admitted.try_acquire().map_err(|_| ApiError::KeyCheckBusy)?;
         let _turn = self.bcrypt.acquire().await.map_err(|_| ApiError::KeyCheckBusy)?;
+        self.runs.fetch_add(1, Ordering::Relaxed);
         Ok(web::block(work).await.map_err(|_| ApiError::KeyCheckBusy)??)
     }
 }

@@ -5,6 +5,7 @@ use std::{rc::Rc, sync::Arc};
 
 use actix::prelude::*;
 use chrono::TimeDelta;
+use tokio::sync::oneshot;
 
 use super::{SessionDeps, Sessions, budget::Account, supervisor::SessionSupervisor};
 use crate::{
@@ -32,7 +33,9 @@ pub(super) struct RunNow;
 pub(super) struct Chores {
     round: Rc<Round>,
     running: bool,
+    /// Someone asked for a round while one was running, which may have looked already.
     again: bool,
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 struct Round {
@@ -44,7 +47,7 @@ struct Round {
 impl Chores {
     pub(super) fn new(deps: Arc<SessionDeps>, supervisor: Addr<SessionSupervisor>) -> Self {
         let upstream = deps.upstream_here();
-        Self { round: Rc::new(Round { deps, supervisor, upstream }), running: false, again: false }
+        Self { round: Rc::new(Round { deps, supervisor, upstream }), running: false, again: false, waiting: Vec::new() }
     }
 
     fn later(&mut self, ctx: &mut Context<Self>) {
@@ -67,6 +70,10 @@ impl Chores {
             chores.running = false;
             if std::mem::take(&mut chores.again) {
                 chores.run(ctx);
+                return;
+            }
+            for waiting in chores.waiting.drain(..) {
+                let _ = waiting.send(());
             }
         }));
     }
@@ -92,9 +99,13 @@ impl Handler<Poke> for Chores {
 impl Handler<RunNow> for Chores {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: RunNow, _: &mut Self::Context) -> Self::Result {
-        let round = self.round.clone();
-        Box::pin(async move { round.run().await })
+    fn handle(&mut self, _: RunNow, ctx: &mut Self::Context) -> Self::Result {
+        let (done, waited) = oneshot::channel();
+        self.waiting.push(done);
+        self.run(ctx);
+        Box::pin(async move {
+            let _ = waited.await;
+        })
     }
 }
 

@@ -197,7 +197,7 @@ impl TokenKeeper {
         outcome.map(drop)
     }
 
-    fn now(&self) -> DateTime<Utc> {
+    pub(super) fn now(&self) -> DateTime<Utc> {
         self.deps.clock.now()
     }
 

@@ -110,6 +110,10 @@ impl UserSession {
                     if call.cancel.is_cancelled() || call.reply.is_closed() {
                         return;
                     }
+                    if call.deadline <= keeper.now() {
+                        let _ = call.reply.send(Err(CallError::Deadline { write_may_have_happened: false }));
+                        return;
+                    }
                     let outcome = keeper.call(&call.request, call.deadline, &call.cancel, &call.sent).await;
                     let _ = call.reply.send(outcome);
                 }

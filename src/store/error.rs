@@ -106,8 +106,8 @@ fn postgres_passes(code: &str) -> bool {
     let class = code.get(..2).unwrap_or_default();
     // 08 connection, 53 out of connections, memory or disk, 57 shut down, starting or cancelled (57P01 … 57P03,
     // 57014), 58 its disk; 28 and 3D: no entry or no such database, an operator's matter that heals without us;
-    // 40 rolled back because of others, 55P03 a lock that others kept, 25006 a standby during fail-over.
-    matches!(class, "08" | "53" | "57" | "58" | "28" | "3D" | "40") || matches!(code, "55P03" | "25006")
+    // 40 rolled back because of others, 55P03 a lock that others kept, 55000 a database that takes no connections, 25006 a standby during fail-over.
+    matches!(class, "08" | "53" | "57" | "58" | "28" | "3D" | "40") || matches!(code, "55P03" | "55000" | "25006")
 }
 
 /// The same for SQLite, whose extended codes keep the primary one in the lowest byte.
@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn states_of_the_server_are_told_from_faults_of_the_statement() {
-        for code in ["57P01", "57P02", "57P03", "53300", "08006", "40001", "40P01", "55P03", "28P01", "3D000"] {
+        for code in ["57P01", "57P02", "57P03", "53300", "08006", "40001", "40P01", "55P03", "28P01", "3D000", "55000"]
+        {
             assert!(postgres_passes(code), "{code}");
         }
         for code in ["23505", "23503", "42P01", "42601", ""] {

@@ -4,4 +4,12 @@
 //! start from. Time is turned by hand: no story sleeps.
 
 mod connecting;
+mod disconnecting;
+mod keys;
+mod layers;
+mod mcp;
+mod rest;
+mod sessions;
+mod tenants;
+mod upstream_faults;
 mod world;

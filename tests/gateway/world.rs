@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 use ownerrez_gateway::{
     app::App,
     config::{Config, Sources},
-    domain::{AccountId, Clock, SharedClock},
+    domain::{AccountId, Clock},
     sandbox::{Controls, Simulator, SimulatorOptions},
 };
 use serde_json::{Value, json};
@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 pub(crate) use self::{
     browser::{Browser, Page},
     clock::ManualClock,
-    database::{TestDatabase, on_each_database},
-    person::{Answer, Person, Reply},
+    database::{TestDatabase, on_each_database, on_postgres},
+    person::{Person, Reply},
 };
 
 /// A gateway under test. Several may share a database, a clock and an OwnerRez.
@@ -116,7 +116,12 @@ impl Gateway {
 
     /// Someone who registered and holds a key.
     pub(crate) async fn user(&self, name: &str) -> Person {
-        let visitor = Person::visitor(&self.url);
+        self.user_at(name, &self.url).await
+    }
+
+    /// The same through another address than the public one.
+    pub(crate) async fn user_at(&self, name: &str, url: &str) -> Person {
+        let visitor = Person::visitor(url);
         let reply = visitor.post("/api/users/register", &json!({"name": name})).await;
         assert_eq!(reply.status, 201, "{}", reply.body);
         visitor.with_key(reply.body["api_key"].as_str().unwrap(), reply.body["user_id"].as_str().unwrap())
@@ -160,11 +165,6 @@ impl Person {
         let back = gateway.ownerrez().approve(&to_ownerrez.location(), account).expect("the simulated consent page");
         browser.open(&back).await
     }
-}
-
-/// Tells the time to whoever asks for a [`SharedClock`].
-pub(crate) fn shared(clock: &Arc<ManualClock>) -> SharedClock {
-    clock.clone()
 }
 
 /// Waits until something is so that other threads bring about. Looks again and again without sleeping; gives up after

@@ -6,6 +6,7 @@ use awc::{cookie::Cookie, http::header};
 use url::{Url, form_urlencoded};
 
 /// One person's browser. Another person has another one, with other cookies.
+#[derive(Clone)]
 pub(crate) struct Browser {
     http: awc::Client,
     cookies: BTreeMap<String, String>,

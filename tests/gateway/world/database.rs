@@ -9,6 +9,8 @@ use uuid::Uuid;
 /// An empty database.
 pub(crate) struct TestDatabase {
     url: String,
+    /// Where PostgreSQL is told about databases.
+    server: Option<String>,
 }
 
 impl TestDatabase {
@@ -34,6 +36,23 @@ impl TestDatabase {
         row.unwrap().try_get_by_index::<i64>(0).unwrap()
     }
 
+    /// Nobody gets a connection any more, and those that are open end. PostgreSQL only.
+    pub(crate) async fn take_away(&self) {
+        self.administer("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").await;
+        self.administer("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'").await;
+    }
+
+    /// The end of [`Self::take_away`].
+    pub(crate) async fn give_back(&self) {
+        self.administer("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").await;
+    }
+
+    async fn administer(&self, statement: &str) {
+        let server = Database::connect(self.server.as_ref().expect("this story is about PostgreSQL")).await.unwrap();
+        let name = self.url.rsplit('/').next().unwrap();
+        server.execute_unprepared(&statement.replace("{}", name)).await.unwrap();
+    }
+
     /// Runs a statement.
     pub(crate) async fn execute(&self, statement: &str) {
         self.open().await.execute_unprepared(statement).await.unwrap();
@@ -44,7 +63,7 @@ impl TestDatabase {
 pub(crate) async fn on_each_database(story: impl AsyncFn(&TestDatabase)) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("data").join("gateway.db");
-    story(&TestDatabase { url: format!("sqlite://{}", file.display()) }).await;
+    story(&TestDatabase { url: format!("sqlite://{}", file.display()), server: None }).await;
     on_postgres(story).await;
 }
 
@@ -56,7 +75,7 @@ pub(crate) async fn on_postgres(story: impl AsyncFn(&TestDatabase)) {
     admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
     let mut url = url::Url::parse(&server).unwrap();
     url.set_path(&name);
-    let database = TestDatabase { url: url.to_string() };
+    let database = TestDatabase { url: url.to_string(), server: Some(server.clone()) };
     let told = AssertUnwindSafe(story(&database)).catch_unwind().await;
     admin.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
     if let Err(panic) = told {

@@ -1,0 +1,182 @@
+//! API keys: who gets in, what it costs, and what a database that is away changes.
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::world::{Gateway, Person, eventually, on_each_database, on_postgres};
+
+const DOORS: &[(&str, &str)] = &[
+    ("GET", "/api/connect/ownerrez/start"),
+    ("GET", "/api/connect/ownerrez/status"),
+    ("GET", "/api/connect/ownerrez/test"),
+    ("DELETE", "/api/connect/ownerrez"),
+    ("POST", "/mcp"),
+    ("GET", "/mcp"),
+    ("DELETE", "/mcp"),
+];
+
+#[actix_web::test]
+async fn a_key_that_is_not_good_opens_no_door() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let visitor = Person::visitor(&gateway.url);
+        let key = &alice.key;
+        let mut other_end = key.clone();
+        other_end.replace_range(30..31, if &key[30..31] == "A" { "B" } else { "A" });
+        let wrong = [
+            other_end,
+            key[..61].to_owned(),
+            key[..24].to_owned(),
+            format!("{key}x"),
+            key.to_uppercase(),
+            "ownerrez_sk_".to_owned(),
+            "ownerrez_sk_87e929b276ffeb16ab008edc4e5c95ba64d1d8a4eb9ab916".to_owned(),
+            "x".repeat(5000),
+        ];
+        for (method, path) in DOORS {
+            let nothing = visitor.send(method, path, &[], None).await;
+            assert_eq!((nothing.status, nothing.error()), (401, "missing_api_key"), "{method} {path}");
+            assert!(nothing.header("www-authenticate").unwrap().starts_with("Bearer"));
+            for key in &wrong {
+                let refused = visitor.with_key(key, "").send(method, path, &[], None).await;
+                assert_eq!((refused.status, refused.error()), (401, "invalid_api_key"), "{method} {path} {key}");
+                assert!(refused.header("www-authenticate").unwrap().contains("invalid_token"));
+            }
+            for scheme in ["Basic", "Bearer", "Digest Bearer"] {
+                let headers = [("authorization", format!("{scheme}  "))];
+                let headers = [(headers[0].0, headers[0].1.as_str())];
+                assert_eq!(visitor.send(method, path, &headers, None).await.status, 401, "{scheme:?}");
+            }
+            let in_the_query = format!("{path}?api_key={key}&access_token={key}");
+            assert_eq!(visitor.send(method, &in_the_query, &[], None).await.status, 401);
+        }
+        assert_eq!(gateway.ownerrez().count("* /v2/*"), 0);
+        let lower = [("authorization", format!("bearer {key}"))];
+        let lower = [(lower[0].0, lower[0].1.as_str())];
+        assert_eq!(visitor.send("GET", "/api/connect/ownerrez/status", &lower, None).await.status, 200);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_well_formed_key_that_nobody_has_is_refused() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        database.execute("DELETE FROM api_keys").await;
+        let refused = alice.get("/api/connect/ownerrez/status").await;
+        assert_eq!((refused.status, refused.error()), (401, "invalid_api_key"));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn bcrypt_runs_once_for_a_key_and_once_for_a_wrong_one() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let started = gateway.app().keys().bcrypt_runs();
+        let status = async |person: &Person| person.get("/api/connect/ownerrez/status").await.status;
+
+        let all = (0..20).map(|_| alice.clone()).collect::<Vec<_>>();
+        assert!(join_all(all.iter().map(status)).await.iter().all(|status| *status == 200));
+        assert_eq!(gateway.app().keys().bcrypt_runs() - started, 1, "twenty at once");
+
+        // Right to look at, of the same lookup id, and still not the key: its hash is another one's.
+        database
+            .execute("UPDATE api_keys SET key_hash = '$2b$04$abcdefghijklmnopqrstuuZ0qFzW4k3n8Y1w8vYp8C6nq0l3m1a8S'")
+            .await;
+        let gateway = gateway.restart().await;
+        let alice = alice.at(&gateway.url);
+        let started = gateway.app().keys().bcrypt_runs();
+        for _ in 0..3 {
+            assert_eq!(status(&alice).await, 401);
+        }
+        assert_eq!(gateway.app().keys().bcrypt_runs() - started, 1);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn the_last_use_is_written_once_a_minute() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let status = async || alice.get("/api/connect/ownerrez/status").await.status;
+        let written = async |at: &str| {
+            let query = format!("SELECT count(*) FROM api_keys WHERE CAST(last_used_at AS text) LIKE '%{at}%'");
+            database.number(&query).await == 1
+        };
+        assert_eq!(status().await, 200);
+        eventually("the first use", async || written("12:00:00").await.then_some(())).await;
+        gateway.advance(TimeDelta::seconds(59));
+        assert_eq!(status().await, 200);
+        gateway.advance(TimeDelta::seconds(1));
+        assert_eq!(status().await, 200);
+        eventually("the use a minute later", async || written("12:01:00").await.then_some(())).await;
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn only_a_hash_is_kept() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let hashed = "SELECT count(*) FROM api_keys WHERE key_hash LIKE '$2b$%'";
+        assert_eq!(database.number(hashed).await, 1);
+        let prefix = format!("SELECT count(*) FROM api_keys WHERE key_prefix = '{}'", &alice.key[..24]);
+        assert_eq!(database.number(&prefix).await, 1);
+        let secret = &alice.key[24..56];
+        for column in ["key_hash", "key_prefix", "name"] {
+            let query = format!("SELECT count(*) FROM api_keys WHERE {column} LIKE '%{secret}%'");
+            assert_eq!(database.number(&query).await, 0);
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_database_that_is_away_is_503_and_never_401() {
+    on_postgres(async |database| {
+        let gateway = Gateway::start(database).await;
+        let (known, unknown) = (gateway.user("Alice").await, gateway.user("Bob").await);
+        assert_eq!(known.get("/api/connect/ownerrez/status").await.status, 200);
+
+        database.take_away().await;
+        for (person, method, path) in [
+            (&unknown, "GET", "/api/connect/ownerrez/status"),
+            (&unknown, "POST", "/mcp"),
+            (&known, "GET", "/api/connect/ownerrez/status"),
+            (&known, "GET", "/api/connect/ownerrez/start"),
+            (&known, "DELETE", "/api/connect/ownerrez"),
+        ] {
+            let reply = person.send(method, path, &[], None).await;
+            assert_eq!((reply.status, reply.error()), (503, "database_unavailable"), "{method} {path}");
+            assert!(reply.header("retry-after").is_some());
+        }
+        let register = Person::visitor(&gateway.url).post("/api/users/register", &json!({"name": "Carol"})).await;
+        assert_eq!((register.status, register.error()), (503, "database_unavailable"));
+        let tool = known.call("list_properties", json!({})).await.refused();
+        assert!(tool.contains("database"), "{tool}");
+        let malformed =
+            Person::visitor(&gateway.url).with_key("ownerrez_sk_x", "").get("/api/connect/ownerrez/status").await;
+        assert_eq!(malformed.status, 401, "its form alone gives it away");
+        assert_eq!(Person::visitor(&gateway.url).get("/health").await.status, 200);
+
+        database.give_back().await;
+        eventually("the gateway recovers", async || {
+            (unknown.get("/api/connect/ownerrez/status").await.status == 200).then_some(())
+        })
+        .await;
+        gateway.stop().await;
+    })
+    .await;
+}

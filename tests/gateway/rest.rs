@@ -1,0 +1,151 @@
+//! The shape of the REST endpoints: every refusal has one, and no input makes a 500.
+
+use serde_json::{Value, json};
+
+use crate::world::{Gateway, Person, Reply, Settings, on_each_database};
+
+fn shaped(reply: &Reply, status: u16, code: &str) {
+    assert_eq!((reply.status, reply.error()), (status, code), "{}", reply.body);
+    let text = |name: &str| reply.body[name].as_str().is_some_and(|text| !text.is_empty());
+    assert!(text("message") && text("hint"), "{}", reply.body);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+}
+
+const JSON: &[(&str, &str)] = &[("content-type", "application/json")];
+
+#[actix_web::test]
+async fn every_refusal_has_the_same_shape() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let visitor = Person::visitor(&gateway.url);
+        let register = "/api/users/register";
+        let post = async |headers: &[(&str, &str)], body: &str| {
+            visitor.send("POST", register, headers, Some(body.to_owned())).await
+        };
+        shaped(&visitor.get("/nothing/here").await, 404, "not_found");
+        shaped(&visitor.get("/").await, 404, "not_found");
+        shaped(&post(JSON, "{").await, 400, "invalid_request");
+        shaped(&post(JSON, "").await, 400, "invalid_request");
+        shaped(&post(JSON, "[]").await, 400, "invalid_request");
+        shaped(&post(JSON, r#"{"name": 7}"#).await, 400, "invalid_request");
+        shaped(&post(JSON, "\u{0}\u{1}").await, 400, "invalid_request");
+        shaped(&post(&[("content-type", "text/plain")], "{}").await, 415, "unsupported_media_type");
+        shaped(&post(&[], "{}").await, 415, "unsupported_media_type");
+        shaped(&post(JSON, &format!(r#"{{"name": "{}"}}"#, "x".repeat(101))).await, 400, "invalid_request");
+        shaped(&post(JSON, r#"{"name": "a\u0007b"}"#).await, 400, "invalid_request");
+        shaped(&post(JSON, &format!(r#"{{"name": "{}"}}"#, "x".repeat(2_000_000))).await, 413, "body_too_large");
+        shaped(&post(JSON, &"[".repeat(10_000)).await, 400, "invalid_request");
+        for (method, path, allow) in [
+            ("GET", register, "POST"),
+            ("DELETE", register, "POST"),
+            ("POST", "/api/connect/ownerrez/start", "GET"),
+            ("GET", "/api/connect/ownerrez", "DELETE"),
+            ("PUT", "/health", "GET"),
+            ("PATCH", "/api/connect/ownerrez/authorize", "GET, POST"),
+        ] {
+            let reply = visitor.send(method, path, &[], None).await;
+            shaped(&reply, 405, "method_not_allowed");
+            assert_eq!(reply.header("allow"), Some(allow), "{method} {path}");
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_name_is_welcome_and_not_needed() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let visitor = Person::visitor(&gateway.url);
+        for body in
+            [json!({}), json!({"name": null}), json!({"name": "  "}), json!({"name": "Ålesund 🏡"}), json!({"x": 1})]
+        {
+            let reply = visitor.post("/api/users/register", &body).await;
+            assert_eq!(reply.status, 201, "{body}");
+            let key = reply.body["api_key"].as_str().unwrap();
+            assert!(key.starts_with("ownerrez_sk_") && key.len() <= 71);
+            assert!(reply.body["message"].is_string());
+            assert_eq!(reply.header("cache-control"), Some("no-store"));
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn hosts_and_origins_of_others_are_refused() {
+    on_each_database(async |database| {
+        let settings = Settings::default().set("ALLOWED_ORIGINS", "https://tool.example");
+        let gateway = Gateway::start_with(database, settings).await;
+        let alice = gateway.connected_user("Alice").await;
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
+        let ask = async |name: &str, value: &str| {
+            let headers = [
+                (name, value),
+                ("content-type", "application/json"),
+                ("accept", "application/json, text/event-stream"),
+            ];
+            alice.send("POST", "/mcp", &headers, Some(call.clone())).await
+        };
+        for host in ["evil.example", "127.0.0.1.evil.example", "evil.example:80", ""] {
+            shaped(&ask("host", host).await, 403, "host_not_allowed");
+        }
+        for origin in ["https://evil.example", "null", "http://127.0.0.1:1", "x"] {
+            shaped(&ask("origin", origin).await, 403, "origin_not_allowed");
+        }
+        let own = gateway.url.clone();
+        for origin in [own.as_str(), "https://tool.example"] {
+            assert_eq!(ask("origin", origin).await.status, 200, "{origin}");
+        }
+        for (name, value) in
+            [("x-forwarded-host", "evil.example"), ("forwarded", "host=evil.example"), ("x-forwarded-for", "1.2.3.4")]
+        {
+            assert_eq!(ask(name, value).await.status, 200);
+        }
+        let health = Person::visitor(&gateway.url).send("GET", "/health", &[("host", "10.0.0.7:8080")], None).await;
+        assert_eq!((health.status, health.body), (200, json!({"status": "ok"})));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn no_input_makes_a_server_error() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let visitor = Person::visitor(&gateway.url);
+        let long = "x".repeat(6000);
+        let odd = ["", "%00", "%ff%fe", "..%2f..%2f", "'%20OR%201=1--", "%3Cscript%3E", long.as_str()];
+        for value in odd {
+            for path in [
+                format!("/api/connect/ownerrez/authorize?state={value}"),
+                format!("/api/connect/ownerrez/callback?state={value}&code={value}"),
+                format!("/api/connect/ownerrez/callback?error={value}"),
+                format!("/api/connect/ownerrez/status?{value}"),
+                format!("/api/connect/ownerrez/callback?state={value}&state={value}"),
+            ] {
+                for person in [&alice, &visitor] {
+                    let reply =
+                        person.send("GET", &path, &[("cookie", "ownerrez_connect=x; ownerrez_csrf=y")], None).await;
+                    assert!(reply.status < 500, "{path}: {}", reply.status);
+                    let shown = reply.body.to_string();
+                    assert!(!shown.contains("<script>") && !shown.contains("OR 1=1"), "{path}");
+                }
+            }
+            let form = format!("state={value}&csrf={value}&api_key={value}");
+            let headers = [("content-type", "application/x-www-form-urlencoded")];
+            let reply = visitor.send("POST", "/api/connect/ownerrez/authorize", &headers, Some(form)).await;
+            assert!(reply.status < 500, "{value}: {}", reply.status);
+        }
+        for body in
+            ["", "x", "{}", "[]", "null", "[[[[", "\"", &"[".repeat(100_000), &Value::from(vec![0; 1000]).to_string()]
+        {
+            let headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+            let reply = alice.send("POST", "/mcp", &headers, Some(body.to_owned())).await;
+            assert!((400..500).contains(&reply.status), "{body:.20}: {}", reply.status);
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
