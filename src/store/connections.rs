@@ -248,6 +248,22 @@ impl Store {
         self.changed(update).await
     }
 
+    /// Puts the same tokens of this version under another seal. Neither counts the version on nor ends a lease: who
+    /// refreshes these tokens meanwhile must be able to store what comes back. `false` when the tokens have changed.
+    pub async fn store_resealed(
+        &self,
+        user: UserId,
+        connection: Uuid,
+        version: i64,
+        access: Sealed,
+        refresh: Option<Sealed>,
+    ) -> Result<bool, StoreError> {
+        let update = exactly(user, connection, version)
+            .col_expr(rows::Column::AccessToken, Expr::value(access.0))
+            .col_expr(rows::Column::RefreshToken, Expr::value(refresh.map(|token| token.0)));
+        self.changed(update).await
+    }
+
     /// Forgets a refresh token that is of no use any more; the access token stays until it ends.
     pub async fn drop_refresh_token(
         &self,

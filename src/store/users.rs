@@ -35,6 +35,13 @@ pub struct StoredKey {
     pub name: Option<String>,
 }
 
+impl StoredKey {
+    /// The beginning of the key, as lists and pages show it: the predecessor stored its own with dots at the end.
+    pub fn beginning(&self) -> &str {
+        self.prefix.trim_end_matches('.')
+    }
+}
+
 impl From<api_keys::Model> for StoredKey {
     fn from(row: api_keys::Model) -> Self {
         let api_keys::Model {
