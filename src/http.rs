@@ -1,4 +1,4 @@
-//! The wire: routes, pages, and the MCP endpoint. Every error leaves through one match in [`error`].
+//! The wire: routes, pages, and the MCP endpoint. Every error leaves through one match in `error`.
 
 mod connect;
 mod error;

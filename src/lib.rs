@@ -3,32 +3,32 @@
 //! The modules, from the bottom up; a module names only those above it in this list (`tests/gateway/layers.rs`
 //! checks that):
 
-/// Values shared by all: identifiers, token sets, requests, the clock. Layer 0.
+// Values shared by all: identifiers, token sets, requests, the clock. Layer 0.
 pub mod domain;
 
-/// Settings: the only reader of files and environment. Layer 1.
+// Settings: the only reader of files and environment. Layer 1.
 pub mod config;
 
-/// The key ring that seals tokens, and the making and checking of API keys. Layer 1.
+// The key ring that seals tokens, and the making and checking of API keys. Layer 1.
 pub mod crypto;
 
-/// The tools as data, and the pure way from arguments to an upstream request. Layer 1.
+// The tools as data, and the pure way from arguments to an upstream request. Layer 1.
 pub mod catalog;
 
-/// The database. Layer 2.
+// The database. Layer 2.
 pub mod store;
 
-/// OwnerRez over HTTP. Layer 2.
+// OwnerRez over HTTP. Layer 2.
 pub mod upstream;
 
-/// One actor per user, their supervisor, and the allowance they share. Layer 3.
+// One actor per user, their supervisor, and the allowance they share. Layer 3.
 pub mod session;
 
-/// Routes, pages and the MCP endpoint. Layer 4.
+// Routes, pages and the MCP endpoint. Layer 4.
 pub mod http;
 
-/// Wiring, start and graceful stop. Layer 5.
+// Wiring, start and graceful stop. Layer 5.
 pub mod app;
 
-/// A simulated OwnerRez; only `app` may start it.
+// A simulated OwnerRez; only `app` may start it.
 pub mod sandbox;

@@ -374,7 +374,8 @@ impl TokenKeeper {
                 // Another process was faster; its tokens are as good as ours would be.
                 return Ok(current);
             }
-            if self.now() + LEASE_POLL > deadline {
+            // A token that is still good need not wait for another process, nor for the lease of one that died.
+            if may_serve(&held, because, self.now()) || self.now() + LEASE_POLL > deadline {
                 return self.fall_back(held, because, CallError::RefreshElsewhere);
             }
             self.deps.clock.sleep_until(self.now() + LEASE_POLL).await;
@@ -382,7 +383,10 @@ impl TokenKeeper {
         permit.sending();
         let mut outcome = self.upstream.refresh(&refresh_token).await;
         let lost = matches!(&outcome, Err(error) if error.outcome_unknown());
-        if lost {
+        // Where the caller could not wait for a second answer, a token that is still good serves; the next attempt is
+        // made with the same refresh token all the same.
+        let no_time = self.now() + self.deps.upstream.answer_timeout > deadline;
+        if lost && !(no_time && may_serve(&held, because, self.now())) {
             // The reply may have been lost after OwnerRez had acted. Once more with the same refresh token: where it
             // is not rotated, or the request never arrived, that mends it.
             drop(permit);
@@ -408,8 +412,7 @@ impl TokenKeeper {
             }
             Err(TokenError::Refused) => {
                 drop(permit);
-                let still_good = held.tokens.expires_at.is_none_or(|end| end > self.now());
-                if because == Because::Due && still_good {
+                if may_serve(&held, because, self.now()) {
                     // Either the grant was revoked, then the next call is answered 401 and ends it; or the reply to an
                     // earlier refresh was lost (by us, or by a process that died), then the token at hand may live on.
                     let store = &self.deps.store;
@@ -432,8 +435,7 @@ impl TokenKeeper {
     /// A refresh failed for now. A token that has not expired and was not refused goes on being used, and the next
     /// attempt is put off a little.
     fn fall_back(&self, held: Rc<Held>, because: Because, error: CallError) -> Result<Rc<Held>, CallError> {
-        let still_good = held.tokens.expires_at.is_none_or(|end| end > self.now());
-        if because == Because::Due && still_good {
+        if may_serve(&held, because, self.now()) {
             log::warn!("the tokens of user {} could not be refreshed yet: {error}", self.user);
             self.no_refresh_before.set(self.now() + REFRESH_PAUSE);
             return Ok(held);
@@ -501,6 +503,11 @@ impl TokenKeeper {
             log::error!("a grant of user {} could neither be stored nor revoked: {error}", self.user);
         }
     }
+}
+
+/// Whether the access token can do without the refresh for now: it was not refused, and its time is not over.
+fn may_serve(held: &Held, because: Because, now: DateTime<Utc>) -> bool {
+    because == Because::Due && held.tokens.expires_at.is_none_or(|end| end > now)
 }
 
 /// Keeps the only copy of new tokens safe while they are being written.

@@ -3,6 +3,8 @@
 //! Every story runs on SQLite, and on PostgreSQL as well when `TEST_DATABASE_URL` names a server and a database to
 //! start from. Time is turned by hand: no story sleeps.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a story ends where the unexpected happens")]
+
 mod connecting;
 mod disconnecting;
 mod keys;
@@ -11,5 +13,6 @@ mod mcp;
 mod rest;
 mod sessions;
 mod tenants;
+mod token_life;
 mod upstream_faults;
 mod world;

@@ -45,7 +45,7 @@ async fn forty_users_at_once_get_their_own_answers() {
                     join_all(lane.iter().map(|person| async {
                         // The connection is the lane's, the key the user's own.
                         let person = connection.speaking_for(person);
-                        owns_what_it_sees(&person, round, &houses).await;
+                        owns_what_it_sees(&person, round, houses).await;
                         answered.fetch_add(1, Ordering::Relaxed);
                     }))
                     .await

@@ -134,6 +134,21 @@ impl Gateway {
         person.connect(self, account).await
     }
 
+    /// After its database was away: waits until this process has noticed that its lock went with it, and has taken it
+    /// again. The story turned the clock by more than five seconds before, which is when the lock is looked at.
+    pub(crate) async fn regains_its_share(&self) {
+        let active = async || self.app.sessions().observe_allowance().await.is_some_and(|stats| stats.active);
+        eventually("the loss of the share is noticed", async || (!active().await).then_some(())).await;
+        eventually("the share is taken again", async || {
+            // It looks every second, once it has found that it must.
+            if self.clock.sleepers_within(chrono::TimeDelta::seconds(1)) > 0 {
+                self.advance(chrono::TimeDelta::seconds(1));
+            }
+            active().await.then_some(())
+        })
+        .await;
+    }
+
     /// Turns the clock. Whatever becomes due runs on its own threads: wait for its effect, not for a time.
     pub(crate) fn advance(&self, by: chrono::TimeDelta) {
         self.clock.advance(by);
