@@ -171,8 +171,8 @@ const STATEMENTS: &[&str] = &[
     // It touched a connection only to put new tokens in. It never stored when they end, so that stays unknown.
     "UPDATE ownerrez_connections SET obtained_at = updated_at",
     "ALTER TABLE ownerrez_connections ALTER obtained_at SET NOT NULL",
-    // Its states were plain, ours are hashed and belong to a key. An open one keeps its row and is of no use to
-    // anybody: its answer would arrive without the cookie that a link of ours is bound to.
+    // Its states were plain, ours are hashed and belong to a key. An open one keeps its row, until that expires, and
+    // leads nowhere: the answer that it waits for has no cookie, and its hash is made so that no state has it.
     "ALTER TABLE oauth_states
          ALTER created_at DROP DEFAULT,
          ALTER created_at TYPE timestamptz USING created_at AT TIME ZONE 'UTC',
@@ -181,7 +181,7 @@ const STATEMENTS: &[&str] = &[
          ADD key_id uuid CONSTRAINT oauth_states_key_id_fkey REFERENCES api_keys (id) ON DELETE CASCADE,
          ADD browser_hash text",
     "UPDATE oauth_states SET
-         state = encode(sha256(convert_to(state, 'UTF8')), 'hex'),
+         state = encode(sha256(convert_to('taken over ' || state, 'UTF8')), 'hex'),
          key_id = (SELECT k.id FROM api_keys k WHERE k.user_id = oauth_states.user_id
                    ORDER BY k.created_at, k.id LIMIT 1)",
     // Only a key could open a link; one whose user has none left is of no user.

@@ -290,7 +290,7 @@ fn the_redirect_uri_of_the_predecessor_is_set_aside() {
     for theirs in ["https://gateway.example.com/oauth/callback", "http://localhost:3000/oauth/callback"] {
         let config = good(&public(&[("OWNERREZ_REDIRECT_URI", theirs)]));
         assert_eq!(config.redirect_uri(8080).as_str(), "https://gateway.example.com/api/connect/ownerrez/callback");
-        assert_eq!(config.ownerrez.unused_redirect_uri.as_ref().map(url::Url::as_str), Some(theirs));
+        assert_eq!(config.ownerrez.unused_redirect_uri.as_ref().map(|url| url.as_str()), Some(theirs));
     }
 }
 

@@ -12,6 +12,7 @@ mod layers;
 mod mcp;
 mod rest;
 mod sessions;
+mod takeover;
 mod tenants;
 mod token_life;
 mod upstream_faults;
