@@ -80,7 +80,7 @@ pub(crate) async fn is_here(manager: &SchemaManager<'_>) -> Result<bool, DbErr> 
         differences if differences.is_empty() => Ok(true),
         differences => Err(DbErr::Migration(format!(
             "the database holds tables with the names of ours, and they are neither this gateway's (there is no record \
-             of its migrations) nor the TypeScript server's as it made them: {}. Nothing was changed. Give the gateway \
+             of its migrations) nor the TypeScript server's as it made them: {}. Give the gateway \
              an empty database, or bring these tables into the shape that docs/UPGRADE.md describes.",
             differences.join("; ")
         ))),
@@ -109,7 +109,7 @@ pub(crate) async fn refuse_to_drop(manager: &SchemaManager<'_>) -> Result<(), Db
     if comment.as_deref() == Some(MARK) {
         return Err(DbErr::Migration(
             "this database was taken over from the TypeScript server: taking the first migration back would drop its \
-             users, keys and connections. Nothing was changed. To go back to that server, restore the backup that was \
+             users, keys and connections. To go back to that server, restore the backup that was \
              made before the take-over (docs/UPGRADE.md)."
                 .to_owned(),
         ));

@@ -108,7 +108,7 @@ impl KeyRing {
     }
 
     /// Opens what [`KeyRing::seal`] made for the same place, or what the predecessor sealed. The latter is not bound
-    /// to its place, and the first of them takes some 30 ms in a process: seal it anew as soon as it was opened.
+    /// to its place, and the first of them takes some 20 ms in a process: seal it anew as soon as it was opened.
     pub fn open(&self, place: SealedFor, sealed: &Sealed) -> Result<SecretString, CryptoError> {
         if sealed_by_predecessor(sealed) {
             let record = Record::parse(sealed)?;

@@ -37,7 +37,7 @@ pub fn sealed_by_predecessor(sealed: &Sealed) -> bool {
 pub(super) struct Opener {
     /// `ENCRYPTION_KEY` as it stands in the environment: the predecessor made its key out of the text.
     variable: SecretString,
-    /// Made when the first record comes: it costs some 30 ms, once per process, and most deployments never need it.
+    /// Made when the first record comes: it costs some 20 ms, once per process, and most deployments never need it.
     cipher: OnceLock<Cipher>,
 }
 

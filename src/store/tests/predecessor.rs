@@ -109,7 +109,7 @@ async fn a_second_run_changes_nothing_and_the_way_back_is_barred() {
 }
 
 fn cause(error: &StoreError) -> String {
-    assert!(matches!(error, StoreError::Query(_)), "{error:?}");
+    assert!(matches!(error, StoreError::LeftAlone(_)), "{error:?}");
     std::error::Error::source(error).unwrap().to_string()
 }
 
@@ -130,7 +130,7 @@ async fn tables_of_an_unknown_shape_are_named_and_left_alone() {
             base.store.db.execute_unprepared(alteration).await.unwrap();
             let before = shape(&base).await;
             let refusal = cause(&base.store.migrate_up().await.unwrap_err());
-            assert!(refusal.contains(named) && refusal.contains("Nothing was changed"), "{alteration}: {refusal}");
+            assert!(refusal.contains(named), "{alteration}: {refusal}");
             assert_eq!(shape(&base).await, before, "{alteration}");
         })
         .await;
