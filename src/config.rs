@@ -163,9 +163,9 @@ pub struct OwnerRez {
     pub unused_redirect_uri: Option<Url>,
     /// Whether the code exchange repeats the redirect URI.
     pub send_redirect_uri: bool,
-    /// Requests allowed in any 5 minutes from one source address.
+    /// Requests that this process may send in any 5 minutes.
     pub request_limit: u32,
-    /// Whether all processes on the database share that limit.
+    /// Whether that is a share, so that other processes may spend beside this one.
     pub shared: bool,
 }
 

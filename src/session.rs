@@ -4,6 +4,7 @@
 //! Outside this module there is only [`Sessions`].
 
 mod allowance;
+pub mod blocks;
 pub mod budget;
 mod chores;
 mod error;

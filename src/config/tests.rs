@@ -58,7 +58,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(ownerrez.api_url.as_str(), "https://api.ownerrez.com/");
     assert_eq!(ownerrez.app_url.as_str(), "https://app.ownerrez.com/");
     assert!(ownerrez.client.is_none() && ownerrez.redirect_uri.is_none() && ownerrez.send_redirect_uri);
-    assert_eq!((ownerrez.request_limit, ownerrez.shared), (300, true));
+    assert_eq!((ownerrez.request_limit, ownerrez.shared), (300, false));
     assert_eq!((sessions.call_deadline_seconds, sessions.queue_depth, sessions.idle_seconds), (30, 16, 900));
     assert_eq!((sessions.connect_timeout_seconds, sessions.upstream_timeout_seconds), (5, 20));
     assert_eq!((sessions.answer_limit_bytes, sessions.renewal_sweep_seconds), (5 * 1024 * 1024, 60));
@@ -69,9 +69,9 @@ fn the_defaults_are_those_of_the_documentation() {
 
 #[test]
 fn the_environment_overrides_the_file_and_the_file_the_defaults() {
-    let file = "[server]\nport = 1000\nshutdown_seconds = 5\n[ownerrez]\nshared = false\n";
+    let file = "[server]\nport = 1000\nshutdown_seconds = 5\n[ownerrez]\nshared = true\n";
     let config = load_file(file, &[("PORT", "2000")]).expect("good");
-    assert_eq!((config.server.port, config.server.shutdown_seconds, config.ownerrez.shared), (2000, 5, false));
+    assert_eq!((config.server.port, config.server.shutdown_seconds, config.ownerrez.shared), (2000, 5, true));
     assert_eq!(config.ownerrez.request_limit, 300);
 }
 

@@ -5,24 +5,22 @@
 //! whose permits are all spent and answered is closed with its figure; a block that a dead process left open counts as
 //! spent at the moment its successor takes over.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use actix::prelude::*;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::budget::{Account, Action, Budget, BudgetStats, Event, PERIOD, Refusal, Ticket};
+use super::{
+    blocks::{Blocks, left_behind},
+    budget::{Account, Action, Budget, BudgetStats, Event, PERIOD, Refusal, Ticket},
+};
 use crate::{
     domain::SharedClock,
-    store::{ClosedBlock, DatabaseTarget, ProcessLock, Store, StoreError},
+    store::{DatabaseTarget, ProcessLock, Store, StoreError},
 };
 
-/// A process that lost its lock notices within [`LOCK_CHECK`] and may have spent permits of its open blocks until then.
-const TAKEOVER_GRACE: TimeDelta = TimeDelta::seconds(15);
 const LOCK_CHECK: TimeDelta = TimeDelta::seconds(5);
 const LOCK_RETRY: TimeDelta = TimeDelta::seconds(1);
 /// Shares that processes with `UPSTREAM_SHARED` can take.
@@ -217,7 +215,7 @@ struct Tenure {
     lock: Arc<ProcessLock>,
 }
 
-/// A tenure, what the last holder may have spent and until when it counts, and how many accounts are connected.
+/// A tenure, what earlier holders may have spent and when it is free again, and how many accounts are connected.
 type Found = (Tenure, Vec<(u32, DateTime<Utc>)>, u64);
 
 impl Actor for UpstreamBudget {
@@ -328,6 +326,7 @@ impl UpstreamBudget {
         let now = self.clock.now();
         let store = self.store.clone();
         let closed = self.blocks.take_closed();
+        let (unwritten, epoch) = (closed.clone(), tenure.epoch);
         let block = Uuid::now_v7();
         let reserve = async move {
             if !closed.is_empty() {
@@ -338,13 +337,16 @@ impl UpstreamBudget {
         };
         let reserved =
             reserve.into_actor(self).map(move |outcome: Result<bool, StoreError>, actor, ctx| match outcome {
-                Ok(true) if actor.tenure.is_some() => {
+                // It came too late: whoever holds the slot now, even this process, counts the block as spent.
+                _ if actor.tenure.as_ref().is_none_or(|tenure| tenure.epoch != epoch) => {}
+                Ok(true) => {
                     actor.blocks.open(block, permits);
                     actor.event(Event::Stocked(permits), ctx);
                 }
-                Ok(_) => actor.lose_tenure(ctx),
+                Ok(false) => actor.lose_tenure(ctx),
                 Err(error) => {
                     log::error!("requests to OwnerRez could not be reserved in the database: {error}");
+                    actor.blocks.put_back(unwritten);
                     actor.event(Event::StockFailed, ctx);
                 }
             });
@@ -383,21 +385,9 @@ impl UpstreamBudget {
             let epoch = store.claim_slot(slot).await?;
             let now = clock.now();
             let left = store.blocks(slot).await?;
+            let (spent, abandoned) = left_behind(&left, now);
             // From now on they are closed: a second crash must not count them anew.
-            let abandoned: Vec<ClosedBlock> = left
-                .iter()
-                .filter(|block| block.closed_at.is_none())
-                .map(|block| ClosedBlock { id: block.id, used: block.permits, closed_at: now + TAKEOVER_GRACE })
-                .collect();
             store.close_blocks(slot, &abandoned).await?;
-            let spent: Vec<(u32, DateTime<Utc>)> = left
-                .iter()
-                .map(|block| match block.closed_at {
-                    // A clock that was set back must not keep slots occupied for longer than a period.
-                    Some(closed_at) => (block.used.unwrap_or(block.permits), closed_at.min(now + TAKEOVER_GRACE)),
-                    None => (block.permits, now + TAKEOVER_GRACE),
-                })
-                .collect();
             let accounts = store.connected_accounts().await?;
             Ok(Some((Tenure { slot, epoch, lock: Arc::new(lock) }, spent, accounts)))
         };
@@ -414,9 +404,7 @@ impl UpstreamBudget {
     fn found_tenure(&mut self, outcome: Result<Option<Found>, StoreError>, ctx: &mut Context<Self>) {
         match outcome {
             Ok(Some((tenure, spent, accounts))) => {
-                for (slots, at) in spent {
-                    self.budget.carry_over(slots, at + PERIOD);
-                }
+                self.budget.carry_over(spent);
                 log::info!("this process spends the OwnerRez allowance (share {})", tenure.slot);
                 self.tenure = Some(tenure);
                 self.event(Event::Accounts(accounts), ctx);
@@ -460,66 +448,5 @@ impl UpstreamBudget {
             self.event(Event::Active(false), ctx);
             self.seek_again(ctx);
         }
-    }
-}
-
-/// Which reserved block each permit came from.
-#[derive(Default)]
-struct Blocks {
-    open: VecDeque<Block>,
-    spent: HashMap<Ticket, Uuid>,
-    closed: Vec<ClosedBlock>,
-}
-
-struct Block {
-    id: Uuid,
-    left: u32,
-    out: u32,
-    used: u32,
-    last_reply: Option<DateTime<Utc>>,
-}
-
-impl Blocks {
-    fn open(&mut self, id: Uuid, permits: u32) {
-        self.open.push_back(Block { id, left: permits, out: 0, used: 0, last_reply: None });
-    }
-
-    fn spend(&mut self, ticket: Ticket) {
-        if let Some(block) = self.open.iter_mut().find(|block| block.left > 0) {
-            block.left -= 1;
-            block.out += 1;
-            self.spent.insert(ticket, block.id);
-        }
-    }
-
-    fn settle(&mut self, ticket: Ticket, used: bool, now: DateTime<Utc>) {
-        let Some(id) = self.spent.remove(&ticket) else { return };
-        let Some(at) = self.open.iter().position(|block| block.id == id) else { return };
-        let block = &mut self.open[at];
-        block.out -= 1;
-        if used {
-            block.used += 1;
-            block.last_reply = Some(now);
-        }
-        if block.left == 0 && block.out == 0 {
-            let (used, closed_at) = (block.used, block.last_reply.unwrap_or(now));
-            self.closed.push(ClosedBlock { id, used, closed_at });
-            self.open.remove(at);
-        }
-    }
-
-    fn take_closed(&mut self) -> Vec<ClosedBlock> {
-        std::mem::take(&mut self.closed)
-    }
-
-    /// At the end of the process: what is still out counts as spent now.
-    fn close_all(&mut self, now: DateTime<Utc>) -> Vec<ClosedBlock> {
-        let mut closed = self.take_closed();
-        closed.extend(self.open.drain(..).map(|block| ClosedBlock {
-            id: block.id,
-            used: block.used + block.out,
-            closed_at: if block.out > 0 { now } else { block.last_reply.unwrap_or(now) },
-        }));
-        closed
     }
 }

@@ -8,6 +8,9 @@
 //! First come, first served would be unfair: one account at 0.3 s a call empties the window in 90 s and every newcomer
 //! waits minutes. So the last slots are kept for those who used little, and waiting accounts take turns.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -117,23 +120,35 @@ pub struct BudgetStats {
     pub waiting: usize,
 }
 
+/// A request under way.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    account: Account,
+    /// How often the budget had been closed when it was let go.
+    closings: u32,
+}
+
 /// The state. See the module's documentation for the rule that it keeps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Budget {
     limit: u32,
     block: u32,
     latest: DateTime<Utc>,
-    in_flight: HashMap<Ticket, Account>,
+    in_flight: HashMap<Ticket, Sent>,
     releases: BTreeMap<DateTime<Utc>, Vec<Release>>,
     occupied: u32,
     usage: HashMap<Account, u32>,
+    /// Accounts with callers that wait; the one at the front waits longest for its turn.
     turns: VecDeque<Account>,
     waiting: HashMap<Account, VecDeque<Waiter>>,
+    /// The same callers, by deadline.
+    deadlines: BTreeMap<(DateTime<Utc>, Ticket), Account>,
     accounts: u64,
     active: bool,
     stock: u32,
     stocking: bool,
     closed_until: Option<DateTime<Utc>>,
+    closings: u32,
     refusals_in_a_row: u32,
     /// While reopening after a 429: how many requests may be under way at once.
     reopening: Option<usize>,
@@ -152,27 +167,49 @@ impl Budget {
             usage: HashMap::new(),
             turns: VecDeque::new(),
             waiting: HashMap::new(),
+            deadlines: BTreeMap::new(),
             accounts: 0,
             active: false,
             stock: 0,
             stocking: false,
             closed_until: None,
+            closings: 0,
             refusals_in_a_row: 0,
             reopening: None,
         }
     }
 
-    /// Slots that an earlier process spent, or may have spent, and when they become free again.
-    pub fn carry_over(&mut self, slots: u32, free_at: DateTime<Utc>) {
-        if slots > 0 {
-            self.occupied += slots;
+    /// Begins with what is known to have been spent, whoever did it (this process too, before it lost the lock), and
+    /// when it becomes free again. To be called before `Active(true)`.
+    pub fn carry_over(&mut self, spent: impl IntoIterator<Item = (u32, DateTime<Utc>)>) {
+        self.in_flight.clear();
+        self.releases.clear();
+        self.usage.clear();
+        self.occupied = 0;
+        for (slots, free_at) in spent {
+            self.occupied = self.occupied.saturating_add(slots);
             self.releases.entry(free_at).or_default().push(Release { account: None, slots });
         }
-    }
-
-    /// Permits per reservation in the database.
-    pub fn block_size(&self) -> u32 {
-        self.block
+        // A block that was left open counts in full, even what was spent of it long ago, so the sum may exceed the
+        // window. What is due first goes: no more than `limit` can be occupied, and those that stay are due last.
+        while self.occupied > self.limit
+            && let Some(mut first) = self.releases.first_entry()
+        {
+            let surplus = self.occupied - self.limit;
+            match first.get_mut().last_mut() {
+                Some(release) if release.slots > surplus => {
+                    release.slots -= surplus;
+                    self.occupied -= surplus;
+                }
+                Some(release) => {
+                    self.occupied -= release.slots;
+                    first.get_mut().pop();
+                }
+                None => {
+                    first.remove();
+                }
+            }
+        }
     }
 
     /// Present figures.
@@ -181,7 +218,7 @@ impl Budget {
             occupied: self.occupied,
             limit: self.limit,
             in_flight: self.in_flight.len(),
-            waiting: self.waiting.values().map(VecDeque::len).sum(),
+            waiting: self.deadlines.len(),
         }
     }
 
@@ -193,14 +230,11 @@ impl Budget {
         match event {
             Event::Acquire { ticket, account, deadline } => self.enqueue(ticket, account, deadline, &mut actions),
             Event::Cancel(ticket) => self.cancel(ticket),
-            Event::Done(ticket) => {
-                self.finish(ticket);
-                self.refusals_in_a_row = 0;
-                self.reopening = self.reopening.map(|at_once| at_once * 2).filter(|at_once| *at_once < 32);
-            }
+            Event::Done(ticket) => self.done(ticket),
             Event::Throttled { ticket, retry_after } => {
-                self.finish(ticket);
-                self.close(retry_after);
+                self.close(ticket, retry_after);
+                let hopeless = self.hopeless();
+                self.refuse(hopeless, &mut actions);
             }
             Event::Stocked(permits) => {
                 self.stock += permits;
@@ -209,52 +243,43 @@ impl Budget {
             Event::StockFailed => {
                 self.stocking = false;
                 if self.stock == 0 {
-                    self.refuse_all(|_, _| Some(Refusal::Storage), &mut actions);
+                    self.refuse_everyone(Refusal::Storage, &mut actions);
                 }
             }
             Event::Active(active) => {
                 self.active = active;
                 if !active {
-                    // What was reserved belongs to whoever holds the slot now.
+                    // What was reserved, or is being reserved, belongs to whoever holds the slot now.
                     self.stock = 0;
-                    self.refuse_all(|_, _| Some(Refusal::Standby), &mut actions);
+                    self.stocking = false;
+                    self.refuse_everyone(Refusal::Standby, &mut actions);
                 }
             }
             Event::Accounts(accounts) => self.accounts = accounts,
             Event::Tick => {}
         }
-        if matches!(event, Event::Throttled { .. }) {
-            self.refuse_all(
-                |budget, (account, waiter)| {
-                    let earliest = budget.earliest(account, 0);
-                    (earliest > waiter.deadline).then(|| budget.refusal(earliest))
-                },
-                &mut actions,
-            );
-        }
-        self.refuse_all(
-            |budget, (account, waiter)| {
-                (waiter.deadline <= budget.latest).then(|| budget.refusal(budget.earliest(account, 0)))
-            },
-            &mut actions,
-        );
+        let overdue = self.deadlines.range(..=(self.latest, Ticket(u64::MAX)));
+        let overdue: Vec<_> = overdue.map(|((_, ticket), account)| (*account, *ticket)).collect();
+        self.refuse(overdue, &mut actions);
         self.grant(&mut actions);
-        // The next block is ordered while the last one is being spent, so that no call waits for the database. After a
-        // failure the next event tries again: at once would be a tight loop.
-        let low = self.active && !self.stocking && self.stock <= self.block / 2;
+        // The next block is ordered while the last one is being spent, so that no call waits for the database; never
+        // more than the window has room for, or crash after crash would fill it with requests that were never sent.
+        // After a failure the next event tries again: at once would be a tight loop.
+        let wanted = self.block.min(self.free().saturating_sub(self.stock));
+        let low = self.active && !self.stocking && self.stock <= self.block / 2 && wanted > 0;
         if low && !matches!(event, Event::StockFailed) {
             self.stocking = true;
-            actions.push(Action::Stock(self.block));
+            actions.push(Action::Stock(wanted));
         }
         actions
     }
 
     /// When to send the next `Tick`, if anyone waits.
     pub fn wake_at(&self) -> Option<DateTime<Utc>> {
-        let deadline = self.waiting.values().flatten().map(|waiter| waiter.deadline).min()?;
+        let ((deadline, _), _) = self.deadlines.first_key_value()?;
         let release = self.releases.keys().next().copied();
-        let reopening = self.closed_until.filter(|until| *until > self.latest);
-        [Some(deadline), release, reopening].into_iter().flatten().filter(|at| *at > self.latest).min()
+        let reopening = self.closed_until;
+        [Some(*deadline), release, reopening].into_iter().flatten().filter(|at| *at > self.latest).min()
     }
 
     fn enqueue(&mut self, ticket: Ticket, account: Account, deadline: DateTime<Utc>, actions: &mut Vec<Action>) {
@@ -262,11 +287,10 @@ impl Budget {
             actions.push(Action::Refuse(ticket, Refusal::Standby));
             return;
         }
-        let others = self.waiting.keys().filter(|waiting| **waiting != account).count();
         let own = self.waiting.get(&account).map_or(0, VecDeque::len);
-        let earliest = self.earliest(account, others.saturating_add(own));
-        if earliest > deadline {
-            actions.push(Action::Refuse(ticket, self.refusal(earliest)));
+        // Those who have more callers than we do get their surplus after our turn.
+        if self.earliest(account, own + 1) >= deadline {
+            actions.push(Action::Refuse(ticket, self.refusal(account)));
             return;
         }
         let queue = self.waiting.entry(account).or_default();
@@ -274,32 +298,50 @@ impl Budget {
             self.turns.push_back(account);
         }
         queue.push_back(Waiter { ticket, deadline });
+        self.deadlines.insert((deadline, ticket), account);
     }
 
     fn cancel(&mut self, ticket: Ticket) {
-        if let Some(account) = self.in_flight.remove(&ticket) {
+        if let Some(sent) = self.in_flight.remove(&ticket) {
             // Its reservation is not handed on: the block that it came from is being counted elsewhere.
-            self.free(Some(account), 1);
+            self.free_up(Some(sent.account), 1);
             return;
         }
-        for queue in self.waiting.values_mut() {
-            queue.retain(|waiter| waiter.ticket != ticket);
-        }
-        self.forget_empty_queues();
-    }
-
-    fn finish(&mut self, ticket: Ticket) {
-        if let Some(account) = self.in_flight.remove(&ticket) {
-            self.releases.entry(self.latest + PERIOD).or_default().push(Release { account: Some(account), slots: 1 });
+        let account = self.deadlines.iter().find(|((_, waiting), _)| *waiting == ticket).map(|(_, account)| *account);
+        if let Some(account) = account {
+            self.leave(account, ticket);
         }
     }
 
-    fn close(&mut self, retry_after: Option<TimeDelta>) {
-        let backoff = TimeDelta::seconds(15 << self.refusals_in_a_row.min(4));
-        let pause = retry_after.unwrap_or(backoff).max(TimeDelta::seconds(1)).min(PERIOD);
-        self.refusals_in_a_row += 1;
-        self.closed_until = self.closed_until.max(Some(self.latest + pause));
-        self.reopening = Some(1);
+    /// Keeps the slot of a request that was sent for a period from now.
+    fn finish(&mut self, ticket: Ticket) -> Option<Sent> {
+        let sent = self.in_flight.remove(&ticket)?;
+        let release = Release { account: Some(sent.account), slots: 1 };
+        self.releases.entry(self.latest + PERIOD).or_default().push(release);
+        Some(sent)
+    }
+
+    fn done(&mut self, ticket: Ticket) {
+        // Only what was let go since the last 429 shows that OwnerRez takes requests again.
+        if self.finish(ticket).is_some_and(|sent| sent.closings == self.closings) {
+            self.refusals_in_a_row = 0;
+            self.reopening = self.reopening.map(|at_once| at_once * 2).filter(|at_once| *at_once < 32);
+        }
+    }
+
+    fn close(&mut self, ticket: Ticket, retry_after: Option<TimeDelta>) {
+        let Some(sent) = self.finish(ticket) else { return };
+        let asked = retry_after.map(|wait| wait.max(TimeDelta::seconds(1)).min(PERIOD));
+        if sent.closings == self.closings {
+            let backoff = TimeDelta::seconds(15 << self.refusals_in_a_row.min(4));
+            self.refusals_in_a_row += 1;
+            self.closings += 1;
+            self.reopening = Some(1);
+            self.closed_until = self.closed_until.max(Some(self.latest + asked.unwrap_or(backoff)));
+        } else if let Some(asked) = asked {
+            // One of several that were under way together: the same refusal, not a further one.
+            self.closed_until = self.closed_until.max(Some(self.latest + asked));
+        }
     }
 
     fn free_slots(&mut self) {
@@ -308,12 +350,12 @@ impl Budget {
                 break;
             }
             for release in entry.remove() {
-                self.free(release.account, release.slots);
+                self.free_up(release.account, release.slots);
             }
         }
     }
 
-    fn free(&mut self, account: Option<Account>, slots: u32) {
+    fn free_up(&mut self, account: Option<Account>, slots: u32) {
         self.occupied = self.occupied.saturating_sub(slots);
         if let Some(account) = account
             && let Some(used) = self.usage.get_mut(&account)
@@ -325,70 +367,97 @@ impl Budget {
         }
     }
 
+    fn free(&self) -> u32 {
+        self.limit.saturating_sub(self.occupied)
+    }
+
+    fn used(&self, account: Account) -> u32 {
+        self.usage.get(&account).copied().unwrap_or(0)
+    }
+
+    /// Serves in turns. Whoever is passed over because the reserve is not for them keeps their place.
     fn grant(&mut self, actions: &mut Vec<Action>) {
-        if !self.active {
-            return;
-        }
-        let mut passed_over = 0;
-        while passed_over < self.turns.len() {
-            let Some(account) = self.turns.front().copied() else { break };
-            if !self.may_send(account) {
-                self.turns.rotate_left(1);
-                passed_over += 1;
-                continue;
-            }
-            if self.stock == 0 {
+        let open = self.active && self.closed_until.is_none_or(|until| until <= self.latest);
+        while open && self.stock > 0 && self.reopening.is_none_or(|at_once| self.in_flight.len() < at_once) {
+            let free = self.free();
+            let next = self.turns.iter().position(|account| self.eligible(*account, self.used(*account), free));
+            let Some(account) = next.and_then(|place| self.turns.get(place).copied()) else { break };
+            let Some(ticket) = self.waiting.get(&account).and_then(|queue| queue.front()).map(|first| first.ticket)
+            else {
                 break;
-            }
-            let Some(waiter) = self.waiting.get_mut(&account).and_then(VecDeque::pop_front) else { break };
+            };
+            self.leave(account, ticket);
             self.stock -= 1;
             self.occupied += 1;
             *self.usage.entry(account).or_default() += 1;
-            self.in_flight.insert(waiter.ticket, account);
-            actions.push(Action::Grant(waiter.ticket));
-            self.turns.rotate_left(1);
-            self.forget_empty_queues();
-            passed_over = 0;
+            self.in_flight.insert(ticket, Sent { account, closings: self.closings });
+            actions.push(Action::Grant(ticket));
+            // Its turn is over; if more of its callers wait, they do so at the end of the line.
+            if self.waiting.contains_key(&account) {
+                self.turns.retain(|waiting| *waiting != account);
+                self.turns.push_back(account);
+            }
         }
-    }
-
-    fn may_send(&self, account: Account) -> bool {
-        let open = self.closed_until.is_none_or(|until| until <= self.latest);
-        let room = self.reopening.is_none_or(|at_once| self.in_flight.len() < at_once);
-        let free = self.limit.saturating_sub(self.occupied);
-        open && room && self.eligible(account, self.usage.get(&account).copied().unwrap_or(0), free)
     }
 
     /// The rule of fairness: the last tenth of the window is closed to accounts that used more than a handful, and the
     /// last third of that to everyone who used anything. A newcomer therefore always finds a slot.
     fn eligible(&self, account: Account, used: u32, free: u32) -> bool {
-        if account == Account::Connecting {
-            return used < (self.limit / 20).max(1) && free > 0;
-        }
-        let reserve = if self.accounts <= 1 { 0 } else { self.limit / 10 };
-        let handful = (self.limit / 50).max(1);
-        let kept_for_others = match used {
-            0 => 0,
-            used if used < handful => reserve / 3,
-            _ => reserve,
-        };
-        free > kept_for_others
+        let within_its_part = account != Account::Connecting || used < (self.limit / 20).max(1);
+        within_its_part && free > self.kept_from(account, used)
     }
 
-    /// The first moment at which `account` could get a permit, if those who are `ahead` of it take theirs first and
-    /// nobody else comes. Replies that are still out free their slot a whole period from now at the earliest.
-    fn earliest(&self, account: Account, ahead: usize) -> DateTime<Utc> {
+    /// How many slots an account that used so many leaves to those who used less. Strangers never reach into what is
+    /// kept for newcomers, who have a connection already.
+    fn kept_from(&self, account: Account, used: u32) -> u32 {
+        let reserve = if self.accounts <= 1 { 0 } else { self.limit / 10 };
+        let handful = (self.limit / 50).max(1);
+        match used {
+            0 if account != Account::Connecting => 0,
+            used if used < handful || account == Account::Connecting => reserve / 3,
+            _ => reserve,
+        }
+    }
+
+    /// The first moment at which one more caller of `account` could get a permit if those who wait already take theirs
+    /// first, up to `each` per account, and nobody else comes.
+    ///
+    /// Only those count who may go as deep into the reserve: the others stop where `account` still finds a slot.
+    fn earliest(&self, account: Account, each: usize) -> DateTime<Utc> {
         let not_before = self.closed_until.unwrap_or(self.latest).max(self.latest);
-        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-        let mut free = self.limit.saturating_sub(self.occupied);
-        let mut used = self.usage.get(&account).copied().unwrap_or(0);
-        let fits = |used: u32, free: u32| self.eligible(account, used, free.saturating_sub(ahead));
+        let last_deadline = self.deadlines.last_key_value().map(|((deadline, _), _)| *deadline);
+        let own = self.waiting.get(&account).map_or(0, VecDeque::len);
+        // What those who wait will have used when their last chance comes: by then they may count as newcomers.
+        let mut used_by_then: HashMap<Account, u32> = self.usage.clone();
+        let due = last_deadline.into_iter().flat_map(|deadline| self.releases.range(..=deadline));
+        for release in due.flat_map(|(_, releases)| releases) {
+            if let Some(used) = release.account.and_then(|account| used_by_then.get_mut(&account)) {
+                *used = used.saturating_sub(release.slots);
+            }
+        }
+        let ahead_of_us: Vec<(u32, u32)> = self
+            .waiting
+            .iter()
+            .filter(|(other, _)| **other != account)
+            .map(|(other, queue)| {
+                let used = used_by_then.get(other).copied().unwrap_or(0);
+                (self.kept_from(*other, used), count(queue.len().min(each)))
+            })
+            .collect();
+        let mut free = self.free();
+        let mut used = self.used(account).saturating_add(count(own));
+        let fits = |used: u32, free: u32| {
+            let kept = self.kept_from(account, used);
+            let ahead: u32 =
+                ahead_of_us.iter().filter(|(theirs, _)| *theirs <= kept).map(|(_, callers)| *callers).sum();
+            self.eligible(account, used, free.saturating_sub(ahead.saturating_add(count(own))))
+        };
         if fits(used, free) {
             return not_before;
         }
         for (at, releases) in &self.releases {
             for release in releases {
-                free += release.slots;
+                free = free.saturating_add(release.slots);
                 if release.account == Some(account) {
                     used = used.saturating_sub(release.slots);
                 }
@@ -397,209 +466,59 @@ impl Budget {
                 return not_before.max(*at);
             }
         }
-        not_before + PERIOD
+        // Everything that is out now, or is let go for those who wait, is free again then, but for the time that its
+        // reply takes.
+        not_before.max(last_deadline.unwrap_or(not_before)) + PERIOD
     }
 
-    fn refusal(&self, earliest: DateTime<Utc>) -> Refusal {
-        let wait = (earliest - self.latest).max(TimeDelta::seconds(1));
+    /// Those whose turn cannot come within their deadline, now that nothing may be sent for a while.
+    fn hopeless(&self) -> Vec<(Account, Ticket)> {
+        let opens = self.closed_until.unwrap_or(self.latest);
+        let late = self.deadlines.range(..=(opens, Ticket(u64::MAX)));
+        late.map(|((_, ticket), account)| (*account, *ticket)).collect()
+    }
+
+    fn refusal(&self, account: Account) -> Refusal {
+        let wait = (self.earliest(account, usize::MAX) - self.latest).max(TimeDelta::seconds(1));
         match self.closed_until {
             Some(until) if until > self.latest => Refusal::Throttled(wait),
             _ => Refusal::Spent(wait),
         }
     }
 
-    fn refuse_all(&mut self, verdict: impl Fn(&Self, (Account, Waiter)) -> Option<Refusal>, actions: &mut Vec<Action>) {
-        let refused: Vec<(Account, Ticket, Refusal)> = self
-            .turns
-            .iter()
-            .flat_map(|account| self.waiting.get(account).into_iter().flatten().map(|waiter| (*account, *waiter)))
-            .filter_map(|(account, waiter)| {
-                verdict(self, (account, waiter)).map(|refusal| (account, waiter.ticket, refusal))
-            })
-            .collect();
-        if refused.is_empty() {
-            return;
+    fn refuse(&mut self, refused: Vec<(Account, Ticket)>, actions: &mut Vec<Action>) {
+        for (account, ticket) in &refused {
+            self.leave(*account, *ticket);
         }
-        for (account, ticket, refusal) in refused {
-            if let Some(queue) = self.waiting.get_mut(&account) {
-                queue.retain(|waiter| waiter.ticket != ticket);
-            }
+        // The same for all callers of an account, and told once they are gone: they are not in their own way.
+        let mut told: HashMap<Account, Refusal> = HashMap::new();
+        for (account, ticket) in refused {
+            let refusal = *told.entry(account).or_insert_with(|| self.refusal(account));
             actions.push(Action::Refuse(ticket, refusal));
         }
-        self.forget_empty_queues();
     }
 
-    fn forget_empty_queues(&mut self) {
-        self.waiting.retain(|_, queue| !queue.is_empty());
-        let waiting = &self.waiting;
-        self.turns.retain(|account| waiting.contains_key(account));
+    fn refuse_everyone(&mut self, refusal: Refusal, actions: &mut Vec<Action>) {
+        actions.extend(self.deadlines.keys().map(|(_, ticket)| Action::Refuse(*ticket, refusal)));
+        self.deadlines.clear();
+        self.waiting.clear();
+        self.turns.clear();
+    }
+
+    /// Takes a caller out of the queue.
+    fn leave(&mut self, account: Account, ticket: Ticket) {
+        let Some(queue) = self.waiting.get_mut(&account) else { return };
+        let Some(place) = queue.iter().position(|waiter| waiter.ticket == ticket) else { return };
+        if let Some(waiter) = queue.remove(place) {
+            self.deadlines.remove(&(waiter.deadline, ticket));
+        }
+        if queue.is_empty() {
+            self.waiting.remove(&account);
+            self.turns.retain(|waiting| *waiting != account);
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LONG: TimeDelta = TimeDelta::seconds(30);
-
-    /// The state machine with a database that always answers.
-    struct Bench {
-        budget: Budget,
-        now: DateTime<Utc>,
-        next: u64,
-    }
-
-    impl Bench {
-        fn new(limit: u32, accounts: u64) -> Self {
-            let now = DateTime::UNIX_EPOCH;
-            let mut bench = Self { budget: Budget::new(limit, now), now, next: 0 };
-            bench.event(Event::Accounts(accounts));
-            bench.event(Event::Active(true));
-            bench
-        }
-
-        fn event(&mut self, event: Event) -> Vec<Action> {
-            let mut done = Vec::new();
-            let mut todo = self.budget.handle(self.now, event);
-            while let Some(action) = todo.pop() {
-                match action {
-                    Action::Stock(permits) => todo.extend(self.budget.handle(self.now, Event::Stocked(permits))),
-                    other => done.push(other),
-                }
-            }
-            done
-        }
-
-        fn ask(&mut self, account: i64) -> Vec<Action> {
-            self.next += 1;
-            let ticket = Ticket(self.next);
-            let account = Account::OwnerRez(AccountId(account));
-            self.event(Event::Acquire { ticket, account, deadline: self.now + LONG })
-        }
-
-        /// Asks and, where granted, has the reply at once.
-        fn call(&mut self, account: i64) -> bool {
-            let granted = matches!(self.ask(account).as_slice(), [Action::Grant(_)]);
-            if granted {
-                self.event(Event::Done(Ticket(self.next)));
-            }
-            granted
-        }
-
-        fn calls_until_refused(&mut self, account: i64) -> usize {
-            (0..10_000).take_while(|_| self.call(account)).count()
-        }
-    }
-
-    #[test]
-    fn a_lone_account_may_use_everything_and_no_more() {
-        let mut bench = Bench::new(300, 1);
-        assert_eq!(bench.calls_until_refused(1), 300);
-        bench.now += PERIOD;
-        assert_eq!(bench.calls_until_refused(1), 300);
-    }
-
-    #[test]
-    fn twenty_gluttons_leave_room_for_a_newcomer() {
-        let mut bench = Bench::new(300, 21);
-        while (1..=20).filter(|glutton| bench.call(*glutton)).count() > 0 {}
-        assert!(bench.call(99), "the first call of a newcomer");
-        assert!(bench.call(99), "and the second");
-    }
-
-    #[test]
-    fn a_refusal_says_when_the_next_slot_is_due() {
-        let mut bench = Bench::new(10, 1);
-        assert_eq!(bench.calls_until_refused(1), 10);
-        bench.now += TimeDelta::seconds(100);
-        assert_eq!(bench.ask(1), vec![Action::Refuse(Ticket(bench.next), Refusal::Spent(TimeDelta::seconds(200)))]);
-    }
-
-    #[test]
-    fn a_call_that_can_be_served_in_time_waits_for_its_slot() {
-        let mut bench = Bench::new(10, 1);
-        assert_eq!(bench.calls_until_refused(1), 10);
-        bench.now += TimeDelta::seconds(280);
-        assert_eq!(bench.ask(1), vec![]);
-        bench.now += TimeDelta::seconds(20);
-        assert_eq!(bench.event(Event::Tick), vec![Action::Grant(Ticket(bench.next))]);
-    }
-
-    #[test]
-    fn a_slot_stays_occupied_for_a_period_after_the_reply_not_the_sending() {
-        let mut bench = Bench::new(1, 1);
-        assert!(matches!(bench.ask(1).as_slice(), [Action::Grant(_)]));
-        bench.now += TimeDelta::seconds(20);
-        bench.event(Event::Done(Ticket(1)));
-        bench.now += PERIOD - TimeDelta::seconds(1);
-        assert_eq!(bench.ask(1), vec![]);
-        bench.now += TimeDelta::seconds(1);
-        assert_eq!(bench.event(Event::Tick), vec![Action::Grant(Ticket(2))]);
-    }
-
-    #[test]
-    fn strangers_who_connect_share_a_twentieth() {
-        let mut bench = Bench::new(300, 1);
-        let granted = (0..100)
-            .filter(|number| {
-                let ticket = Ticket(1000 + number);
-                let deadline = bench.now + LONG;
-                let actions = bench.event(Event::Acquire { ticket, account: Account::Connecting, deadline });
-                bench.event(Event::Done(ticket));
-                actions == vec![Action::Grant(ticket)]
-            })
-            .count();
-        assert_eq!(granted, 15);
-        assert_eq!(bench.calls_until_refused(1), 285);
-    }
-
-    #[test]
-    fn a_429_closes_for_everyone_and_reopens_one_by_one() {
-        let mut bench = Bench::new(300, 3);
-        assert!(matches!(bench.ask(1).as_slice(), [Action::Grant(_)]));
-        let first = Ticket(bench.next);
-        bench.event(Event::Throttled { ticket: first, retry_after: Some(TimeDelta::seconds(60)) });
-        assert!(
-            matches!(bench.ask(2).as_slice(), [Action::Refuse(_, Refusal::Throttled(wait))] if wait.num_seconds() == 60)
-        );
-        bench.now += TimeDelta::seconds(60);
-        assert!(matches!(bench.ask(2).as_slice(), [Action::Grant(_)]));
-        let probe = Ticket(bench.next);
-        assert_eq!(bench.ask(3), vec![], "only one at first");
-        assert_eq!(bench.event(Event::Done(probe)), vec![Action::Grant(Ticket(bench.next))]);
-    }
-
-    #[test]
-    fn a_permit_given_back_unsent_costs_nothing() {
-        let mut bench = Bench::new(1, 1);
-        assert!(matches!(bench.ask(1).as_slice(), [Action::Grant(_)]));
-        bench.event(Event::Cancel(Ticket(1)));
-        assert!(bench.call(1));
-    }
-
-    #[test]
-    fn what_an_earlier_process_may_have_sent_counts_as_sent() {
-        let now = DateTime::UNIX_EPOCH;
-        let mut budget = Budget::new(300, now);
-        budget.carry_over(290, now + PERIOD);
-        let mut bench = Bench { budget, now, next: 0 };
-        bench.event(Event::Active(true));
-        assert_eq!(bench.calls_until_refused(1), 10);
-        bench.now += PERIOD;
-        assert_eq!(bench.calls_until_refused(1), 300 - 10 + 10);
-    }
-
-    #[test]
-    fn nobody_sends_without_a_reservation_or_on_standby() {
-        let now = DateTime::UNIX_EPOCH;
-        let mut budget = Budget::new(300, now);
-        let ask =
-            |ticket| Event::Acquire { ticket: Ticket(ticket), account: Account::Connecting, deadline: now + LONG };
-        assert_eq!(budget.handle(now, ask(1)), vec![Action::Refuse(Ticket(1), Refusal::Standby)]);
-        assert_eq!(budget.handle(now, Event::Active(true)), vec![Action::Stock(15)]);
-        assert_eq!(budget.handle(now, ask(2)), vec![]);
-        let failed = budget.handle(now, Event::StockFailed);
-        assert_eq!(failed, vec![Action::Refuse(Ticket(2), Refusal::Storage)]);
-        assert_eq!(budget.handle(now, Event::Tick), vec![Action::Stock(15)], "the next event tries again");
-    }
+fn count(callers: usize) -> u32 {
+    u32::try_from(callers).unwrap_or(u32::MAX)
 }

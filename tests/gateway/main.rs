@@ -5,11 +5,14 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a story ends where the unexpected happens")]
 
+mod allowance;
+mod allowance_rules;
 mod connecting;
 mod disconnecting;
 mod keys;
 mod layers;
 mod mcp;
+mod processes;
 mod rest;
 mod sessions;
 mod takeover;

@@ -1,0 +1,163 @@
+use super::*;
+
+const LONG: TimeDelta = TimeDelta::seconds(30);
+
+/// The state machine with a database that always answers.
+struct Bench {
+    budget: Budget,
+    now: DateTime<Utc>,
+    next: u64,
+}
+
+impl Bench {
+    fn new(limit: u32, accounts: u64) -> Self {
+        let now = DateTime::UNIX_EPOCH;
+        let mut bench = Self { budget: Budget::new(limit, now), now, next: 0 };
+        bench.event(Event::Accounts(accounts));
+        bench.event(Event::Active(true));
+        bench
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Action> {
+        let mut done = Vec::new();
+        let mut todo = self.budget.handle(self.now, event);
+        while let Some(action) = todo.pop() {
+            match action {
+                Action::Stock(permits) => todo.extend(self.budget.handle(self.now, Event::Stocked(permits))),
+                other => done.push(other),
+            }
+        }
+        done
+    }
+
+    fn ask(&mut self, account: i64) -> Vec<Action> {
+        self.next += 1;
+        let ticket = Ticket(self.next);
+        let account = Account::OwnerRez(AccountId(account));
+        self.event(Event::Acquire { ticket, account, deadline: self.now + LONG })
+    }
+
+    /// Asks and, where granted, has the reply at once.
+    fn call(&mut self, account: i64) -> bool {
+        let granted = matches!(self.ask(account).as_slice(), [Action::Grant(_)]);
+        if granted {
+            self.event(Event::Done(Ticket(self.next)));
+        }
+        granted
+    }
+
+    fn calls_until_refused(&mut self, account: i64) -> usize {
+        (0..10_000).take_while(|_| self.call(account)).count()
+    }
+}
+
+#[test]
+fn a_lone_account_may_use_everything_and_no_more() {
+    let mut bench = Bench::new(300, 1);
+    assert_eq!(bench.calls_until_refused(1), 300);
+    bench.now += PERIOD;
+    assert_eq!(bench.calls_until_refused(1), 300);
+}
+
+#[test]
+fn twenty_gluttons_leave_room_for_a_newcomer() {
+    let mut bench = Bench::new(300, 21);
+    while (1..=20).filter(|glutton| bench.call(*glutton)).count() > 0 {}
+    assert!(bench.call(99), "the first call of a newcomer");
+    assert!(bench.call(99), "and the second");
+}
+
+#[test]
+fn a_refusal_says_when_the_next_slot_is_due() {
+    let mut bench = Bench::new(10, 1);
+    assert_eq!(bench.calls_until_refused(1), 10);
+    bench.now += TimeDelta::seconds(100);
+    assert_eq!(bench.ask(1), vec![Action::Refuse(Ticket(bench.next), Refusal::Spent(TimeDelta::seconds(200)))]);
+}
+
+#[test]
+fn a_call_that_can_be_served_in_time_waits_for_its_slot() {
+    let mut bench = Bench::new(10, 1);
+    assert_eq!(bench.calls_until_refused(1), 10);
+    bench.now += TimeDelta::seconds(280);
+    assert_eq!(bench.ask(1), vec![]);
+    bench.now += TimeDelta::seconds(20);
+    assert_eq!(bench.event(Event::Tick), vec![Action::Grant(Ticket(bench.next))]);
+}
+
+#[test]
+fn a_slot_stays_occupied_for_a_period_after_the_reply_not_the_sending() {
+    let mut bench = Bench::new(1, 1);
+    assert!(matches!(bench.ask(1).as_slice(), [Action::Grant(_)]));
+    bench.now += TimeDelta::seconds(20);
+    bench.event(Event::Done(Ticket(1)));
+    bench.now += PERIOD - TimeDelta::seconds(1);
+    assert_eq!(bench.ask(1), vec![]);
+    bench.now += TimeDelta::seconds(1);
+    assert_eq!(bench.event(Event::Tick), vec![Action::Grant(Ticket(2))]);
+}
+
+#[test]
+fn strangers_who_connect_share_a_twentieth() {
+    let mut bench = Bench::new(300, 1);
+    let granted = (0..100)
+        .filter(|number| {
+            let ticket = Ticket(1000 + number);
+            let deadline = bench.now + LONG;
+            let actions = bench.event(Event::Acquire { ticket, account: Account::Connecting, deadline });
+            bench.event(Event::Done(ticket));
+            actions == vec![Action::Grant(ticket)]
+        })
+        .count();
+    assert_eq!(granted, 15);
+    assert_eq!(bench.calls_until_refused(1), 285);
+}
+
+#[test]
+fn a_429_closes_for_everyone_and_reopens_one_by_one() {
+    let mut bench = Bench::new(300, 3);
+    assert!(matches!(bench.ask(1).as_slice(), [Action::Grant(_)]));
+    let first = Ticket(bench.next);
+    bench.event(Event::Throttled { ticket: first, retry_after: Some(TimeDelta::seconds(60)) });
+    assert!(
+        matches!(bench.ask(2).as_slice(), [Action::Refuse(_, Refusal::Throttled(wait))] if wait.num_seconds() == 60)
+    );
+    bench.now += TimeDelta::seconds(60);
+    assert!(matches!(bench.ask(2).as_slice(), [Action::Grant(_)]));
+    let probe = Ticket(bench.next);
+    assert_eq!(bench.ask(3), vec![], "only one at first");
+    assert_eq!(bench.event(Event::Done(probe)), vec![Action::Grant(Ticket(bench.next))]);
+}
+
+#[test]
+fn a_permit_given_back_unsent_costs_nothing() {
+    let mut bench = Bench::new(1, 1);
+    assert!(matches!(bench.ask(1).as_slice(), [Action::Grant(_)]));
+    bench.event(Event::Cancel(Ticket(1)));
+    assert!(bench.call(1));
+}
+
+#[test]
+fn what_an_earlier_process_may_have_sent_counts_as_sent() {
+    let now = DateTime::UNIX_EPOCH;
+    let mut budget = Budget::new(300, now);
+    budget.carry_over([(290, now + PERIOD)]);
+    let mut bench = Bench { budget, now, next: 0 };
+    bench.event(Event::Active(true));
+    assert_eq!(bench.calls_until_refused(1), 10);
+    bench.now += PERIOD;
+    assert_eq!(bench.calls_until_refused(1), 300 - 10 + 10);
+}
+
+#[test]
+fn nobody_sends_without_a_reservation_or_on_standby() {
+    let now = DateTime::UNIX_EPOCH;
+    let mut budget = Budget::new(300, now);
+    let ask = |ticket| Event::Acquire { ticket: Ticket(ticket), account: Account::Connecting, deadline: now + LONG };
+    assert_eq!(budget.handle(now, ask(1)), vec![Action::Refuse(Ticket(1), Refusal::Standby)]);
+    assert_eq!(budget.handle(now, Event::Active(true)), vec![Action::Stock(15)]);
+    assert_eq!(budget.handle(now, ask(2)), vec![]);
+    let failed = budget.handle(now, Event::StockFailed);
+    assert_eq!(failed, vec![Action::Refuse(Ticket(2), Refusal::Storage)]);
+    assert_eq!(budget.handle(now, Event::Tick), vec![Action::Stock(15)], "the next event tries again");
+}

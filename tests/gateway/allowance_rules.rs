@@ -1,0 +1,195 @@
+//! The rules of the allowance, for any number of accounts and any course of events: the gateway's own state machine
+//! against the simulator's window.
+
+mod town;
+
+use std::time::Instant;
+
+use chrono::{DateTime, TimeDelta};
+use ownerrez_gateway::session::budget::{Account, Action, Budget, Event, PERIOD, Refusal, Ticket};
+use proptest::prelude::*;
+
+use self::town::{Asker, Town, Trouble, account};
+
+/// No account that keeps asking waits longer for its next permit, unless there are more accounts than slots: after one
+/// period it counts as a newcomer, and within another one every slot has changed hands; replies take up to 25 s, and
+/// whoever was refused is away for as long as it was told.
+const LONGEST_WAIT: TimeDelta = TimeDelta::seconds(2 * 300 + 60);
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    (0u32..200, 0u32..100, 0u32..100, 0i64..25_000).prop_map(|(cancels, give_backs, storage, latency)| Trouble {
+        cancels,
+        give_backs,
+        storage,
+        latency,
+    })
+}
+
+fn askers(gluttons: usize, casuals: usize, strangers: usize) -> Vec<Asker> {
+    let gluttons = (0..gluttons).map(Asker::glutton);
+    let casuals = (1000..1000 + casuals).map(Asker::casual);
+    gluttons.chain(casuals).chain((0..strangers).map(|_| Asker::stranger())).collect()
+}
+
+fn limit() -> impl Strategy<Value = u32> {
+    prop_oneof![4 => Just(300u32), 1 => Just(1u32), 1 => 2u32..40, 1 => 40u32..1000]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Bursts, gluttons, strangers, failing reservations, cancelled calls, orderly and sudden ends of the process.
+    #[test]
+    fn upstream_never_has_to_refuse(
+        limit in limit(),
+        (gluttons, casuals, strangers) in (0usize..40, 0usize..160, 0usize..10),
+        trouble in trouble(),
+        ends in prop::collection::vec((1i64..200, any::<bool>()), 0..8),
+        seed in any::<u64>(),
+    ) {
+        let mut town = Town::new(limit, askers(gluttons, casuals, strangers), trouble, seed);
+        for (pause, orderly) in ends {
+            town.run(TimeDelta::seconds(pause));
+            town.end_process(orderly);
+        }
+        town.run(TimeDelta::seconds(700));
+        town.settle_down();
+        town.run(PERIOD + TimeDelta::seconds(70));
+        town.budget.handle(town.now, Event::Tick);
+        let stats = town.budget.stats();
+        prop_assert_eq!((stats.occupied, stats.in_flight, stats.waiting), (0, 0, 0), "all is free again");
+    }
+
+    /// A refusal names a wait; whoever comes back after it finds a slot, if nobody else comes meanwhile.
+    #[test]
+    fn waits_are_honest(
+        limit in limit(),
+        (gluttons, casuals, strangers) in (1usize..40, 0usize..60, 0usize..4),
+        trouble in trouble(),
+        seed in any::<u64>(),
+    ) {
+        let mut town = Town::new(limit, askers(gluttons, casuals, strangers), trouble, seed);
+        for _ in 0..10 {
+            town.run(TimeDelta::seconds(80));
+            town.trials = 2;
+        }
+    }
+
+    /// Every account that keeps asking gets its turn.
+    #[test]
+    fn nobody_starves(
+        (gluttons, casuals) in (0usize..60, 0usize..140),
+        latency in 0i64..25_000,
+        seed in any::<u64>(),
+    ) {
+        let trouble = Trouble { latency, ..Trouble::default() };
+        let mut town = Town::new(300, askers(gluttons, casuals, 0), trouble, seed);
+        town.run(TimeDelta::seconds(1800));
+        prop_assert!(town.longest_hunger <= LONGEST_WAIT, "{}", town.longest_hunger);
+    }
+
+    /// Whoever used nothing in the window is served within their patience, however hard twenty others try.
+    #[test]
+    fn a_newcomer_is_served_in_time(first in 20i64..900, latency in 0i64..25_000, seed in any::<u64>()) {
+        let trouble = Trouble { latency, ..Trouble::default() };
+        let mut town = Town::new(300, askers(20, 0, 5), trouble, seed);
+        // Not yet there: a newcomer comes in every 65 s.
+        for number in 0..4 {
+            let pause = 65_000 * number + first * 1000;
+            town.add(Asker { account: account(5000 + number as usize), pause: 1..2, burst: 1, rest: 10_000_000 }, pause);
+        }
+        town.run(TimeDelta::seconds(first + 4 * 65 + 60));
+        for newcomer in 25..29 {
+            prop_assert_eq!(town.grants[newcomer], 1);
+        }
+        prop_assert!(town.refusals > 0 || latency > 10_000 || first < 200, "the others did try");
+    }
+
+    /// Alone, an account gets everything.
+    #[test]
+    fn a_lone_account_may_use_everything(limit in 1u32..400, seed in any::<u64>()) {
+        let trouble = Trouble { latency: 200, ..Trouble::default() };
+        let mut town = Town::new(limit, askers(1, 0, 0), trouble, seed);
+        town.run(PERIOD - TimeDelta::seconds(1));
+        prop_assert_eq!(town.grants[0], limit);
+    }
+
+    /// Somebody else spends from our address: upstream refuses now and then, only then, and not for long.
+    #[test]
+    fn an_outsider_makes_the_budget_retreat(
+        gluttons in 1usize..30,
+        bursts in prop::collection::vec((1i64..400, 1u32..300), 1..5),
+        latency in 0i64..25_000,
+        seed in any::<u64>(),
+    ) {
+        let trouble = Trouble { latency, ..Trouble::default() };
+        let mut town = Town::new(300, askers(gluttons, 5, 1), trouble, seed);
+        for (pause, requests) in bursts {
+            town.run(TimeDelta::seconds(pause));
+            town.outsider(requests);
+        }
+        town.run(PERIOD * 2);
+        let before: u32 = town.grants.iter().sum();
+        town.run(PERIOD);
+        let after: u32 = town.grants.iter().sum();
+        prop_assert!(after > before, "it reopens");
+        // One probe per pause of 15 s and more, and what was under way when the budget closed.
+        prop_assert!(town.throttled < 400, "{}", town.throttled);
+    }
+}
+
+#[test]
+fn ten_thousand_callers_are_kept_waiting_in_reasonable_time() {
+    let started = Instant::now();
+    let now = DateTime::UNIX_EPOCH;
+    let mut budget = Budget::new(10_000, now);
+    budget.handle(now, Event::Accounts(10_000));
+    budget.handle(now, Event::Active(true));
+    let deadline = now + TimeDelta::seconds(30);
+    for number in 0..10_000 {
+        let actions =
+            budget.handle(now, Event::Acquire { ticket: Ticket(number), account: account(number as usize), deadline });
+        assert!(!actions.iter().any(|action| matches!(action, Action::Grant(_))));
+    }
+    let waiting = budget.stats().waiting;
+    assert!(waiting >= 9_000, "{waiting}");
+    let refused = budget.handle(deadline, Event::Tick);
+    assert_eq!(refused.iter().filter(|action| matches!(action, Action::Refuse(..))).count(), waiting);
+    assert_eq!(budget.wake_at(), None);
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_deadline_that_is_over_is_refused_at_once() {
+    let now = DateTime::UNIX_EPOCH + PERIOD;
+    let mut budget = Budget::new(300, now);
+    budget.handle(now, Event::Active(true));
+    budget.handle(now, Event::Stocked(15));
+    for late in [now, now - TimeDelta::seconds(1), DateTime::UNIX_EPOCH] {
+        let actions =
+            budget.handle(now, Event::Acquire { ticket: Ticket(1), account: Account::Connecting, deadline: late });
+        assert!(matches!(actions.as_slice(), [Action::Refuse(Ticket(1), Refusal::Spent(_))]), "{actions:?}");
+    }
+}
+
+#[test]
+fn several_refusals_of_the_same_moment_count_as_one() {
+    let mut now = DateTime::UNIX_EPOCH;
+    let mut budget = Budget::new(300, now);
+    budget.handle(now, Event::Active(true));
+    budget.handle(now, Event::Stocked(15));
+    for ticket in 0..10 {
+        let deadline = now + TimeDelta::seconds(30);
+        let ask = Event::Acquire { ticket: Ticket(ticket), account: account(ticket as usize), deadline };
+        assert!(budget.handle(now, ask).contains(&Action::Grant(Ticket(ticket))));
+    }
+    for ticket in 0..9 {
+        budget.handle(now, Event::Throttled { ticket: Ticket(ticket), retry_after: None });
+    }
+    budget.handle(now, Event::Done(Ticket(9)));
+    now += TimeDelta::seconds(15);
+    let deadline = now + TimeDelta::seconds(30);
+    let ask = |ticket| Event::Acquire { ticket: Ticket(ticket), account: account(7), deadline };
+    assert!(budget.handle(now, ask(20)).contains(&Action::Grant(Ticket(20))), "after the first pause");
+    assert_eq!(budget.handle(now, ask(21)), vec![], "one by one, in spite of the late reply");
+}
