@@ -95,6 +95,15 @@ pub(crate) async fn take_over(manager: &SchemaManager<'_>) -> Result<(), DbErr> 
         db.execute_unprepared(statement).await?;
     }
     db.execute_unprepared(&format!("COMMENT ON TABLE users IS '{MARK}'")).await?;
+    let counts = "SELECT (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM api_keys) AS keys,
+        (SELECT count(*) FROM ownerrez_connections) AS connections";
+    if let Some(row) = query(manager, counts).await?.into_iter().next() {
+        let count = |name: &str| row.try_get::<i64>("", name);
+        let (users, keys, connections) = (count("users")?, count("keys")?, count("connections")?);
+        log::info!(
+            "taking over the TypeScript server's database: {users} users, {keys} keys, {connections} connections"
+        );
+    }
     Ok(())
 }
 

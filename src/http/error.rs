@@ -122,7 +122,7 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED,
                 "invalid_api_key",
                 "This API key is not valid here.",
-                "Check that the whole key was copied (62 characters, beginning with ownerrez_sk_). \
+                "Check that the whole key was copied (62 characters, or 60 of an old one, beginning with ownerrez_sk_). \
                  POST /api/users/register makes a new one.",
             ),
             Self::KeyCheckBusy => Shown::new(

@@ -239,6 +239,30 @@ async fn a_token_whose_end_nobody_knew_is_refreshed_when_it_is_refused() {
 }
 
 #[actix_web::test]
+async fn two_processes_may_use_a_connection_for_the_first_time_at_once() {
+    let legacy = Legacy::fixture();
+    on_postgres(async |database| {
+        // Each with half of the allowance, or one of them would stand by.
+        let settings = || Settings::default().set("UPSTREAM_SHARED", "true").set("UPSTREAM_LIMIT", "150");
+        let (gateway, accounts) = legacy.taken_over(database, settings()).await;
+        let other = gateway.beside(settings()).await;
+        let person = legacy.users[1].at(&gateway);
+        let there = person.at(&other.url);
+        let calls = join_all([&person, &there].map(|person| person.call("get_current_user", json!({})))).await;
+        for answer in calls {
+            assert_eq!(answer.ok()["id"], json!(accounts[1].unwrap().0));
+        }
+        assert_eq!(
+            database.number("SELECT version FROM ownerrez_connections WHERE user_id_ownerrez = 900002").await,
+            0
+        );
+        other.stop().await;
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn a_token_that_was_never_used_here_is_revoked_when_its_owner_disconnects() {
     let legacy = Legacy::fixture();
     on_postgres(async |database| {

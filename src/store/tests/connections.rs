@@ -234,3 +234,28 @@ async fn disconnecting_leaves_a_token_to_revoke() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn another_seal_disturbs_nobody_who_works_on_the_same_tokens() {
+    on_each(async |base| {
+        let (alice, c) = base.connected_user("alice").await;
+        let store = &base.store;
+        let reseal = async |user, version, name: &str| {
+            let refresh = Some(Sealed(format!("{name} refresh")));
+            store.store_resealed(user, c.id, version, Sealed(format!("{name} access")), refresh).await.unwrap()
+        };
+        let holder = Uuid::new_v4();
+        assert!(store.take_lease(alice, c.id, 0, holder, at(60), at(0)).await.unwrap());
+        assert!(reseal(alice, 0, "new").await);
+        let now = base.connection(alice).await;
+        assert_eq!((now.access.0.as_str(), now.version, now.lease_holder), ("new access", 0, Some(holder)));
+        assert_eq!((now.expires_at, now.obtained_at), (c.expires_at, c.obtained_at));
+
+        assert!(store.store_refreshed(alice, c.id, 0, tokens("refreshed", 1), at(1)).await.unwrap());
+        assert!(!reseal(alice, 0, "too late").await);
+        let (bob, _) = base.user("bob").await;
+        assert!(!reseal(bob, 1, "of bob").await);
+        assert_eq!(base.connection(alice).await.access.0, "access of refreshed");
+    })
+    .await;
+}

@@ -1,12 +1,13 @@
 //! The TypeScript server's database becomes ours; any other one is left alone.
 
+use futures_util::future::join_all;
 use sea_orm::{
     ConnectionTrait, FromQueryResult, Statement,
     sqlx::{self, Connection as _, PgConnection},
 };
 
 use super::{
-    super::{PREDECESSOR_CANDIDATES, StoreError},
+    super::{PREDECESSOR_CANDIDATES, Store, StoreError},
     harness::{Base, on_postgres},
 };
 use crate::domain::{KeyId, UserId};
@@ -104,6 +105,19 @@ async fn a_second_run_changes_nothing_and_the_way_back_is_barred() {
         assert!(cause(&refusal).contains("restore the backup"), "{refusal:?}");
         assert_eq!(texts(&base, everything).await, before);
         assert_eq!(shape(&base).await, shaped);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn processes_that_take_over_at_once_all_succeed() {
+    on_postgres(async |base| {
+        load(&base).await;
+        let processes = base.processes(4).await;
+        for outcome in join_all(processes.iter().map(Store::migrate_up)).await {
+            outcome.unwrap();
+        }
+        assert!(base.store.has_predecessor_keys().await.unwrap());
     })
     .await;
 }
