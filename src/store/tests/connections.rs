@@ -1,6 +1,9 @@
 //! Connections, leases and revocations.
 
+use chrono::{DateTime, Utc};
+use entity::users;
 use futures_util::future::join_all;
+use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 use super::harness::{at, grant, on_each, tokens, yes};
@@ -256,6 +259,28 @@ async fn another_seal_disturbs_nobody_who_works_on_the_same_tokens() {
         let (bob, _) = base.user("bob").await;
         assert!(!reseal(bob, 1, "of bob").await);
         assert_eq!(base.connection(alice).await.access.0, "access of refreshed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_connection_of_a_user_is_remembered() {
+    on_each(async |base| {
+        let (alice, _) = base.user("alice").await;
+        let first = async || {
+            let row = users::Entity::find_by_id(alice.0).one(&base.store.db).await.unwrap().unwrap();
+            row.first_connected_at.map(DateTime::<Utc>::from)
+        };
+        assert_eq!(first().await, None);
+        for second in [7, 8, 9] {
+            // The one at 8 finds a working connection and changes nothing; the one at 9 replaces a rejected one.
+            base.store.save_connection(alice, grant("alice"), at(second)).await.unwrap();
+            assert_eq!(first().await, Some(at(7)));
+            if second == 8 {
+                let c = base.connection(alice).await;
+                assert!(base.store.mark_rejected(alice, c.id, c.version, at(8)).await.unwrap());
+            }
+        }
     })
     .await;
 }
