@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
 pub use error::{CallError, ConnectError};
 pub use supervisor::SupervisorStats;
+pub use user_session::SessionStats;
 
 use self::{
     chores::Chores,
@@ -167,6 +168,12 @@ impl Sessions {
     /// Figures of the sessions.
     pub async fn observe(&self) -> Option<SupervisorStats> {
         self.supervisor.send(supervisor::Observe).await.ok()
+    }
+
+    /// Figures of one user's session, if it lives.
+    pub async fn observe_session(&self, user: UserId) -> Option<SessionStats> {
+        let session = self.supervisor.send(supervisor::FindSession { user }).await.ok()??;
+        session.send(user_session::Observe).await.ok()
     }
 
     /// Figures of the allowance.

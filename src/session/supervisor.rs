@@ -20,6 +20,13 @@ pub(super) struct GetSession {
     pub(super) user: UserId,
 }
 
+/// Gives the address of a user's session if there is one.
+#[derive(Message)]
+#[rtype(result = "Option<Addr<UserSession>>")]
+pub(super) struct FindSession {
+    pub(super) user: UserId,
+}
+
 /// Asks for figures.
 #[derive(Message)]
 #[rtype(result = "SupervisorStats")]
@@ -156,6 +163,16 @@ impl Handler<GetSession> for SessionSupervisor {
         }
         let session = self.session(message.user);
         Box::pin(async move { Ok(session) })
+    }
+}
+
+impl Handler<FindSession> for SessionSupervisor {
+    type Result = Option<Addr<UserSession>>;
+
+    fn handle(&mut self, message: FindSession, _: &mut Self::Context) -> Self::Result {
+        self.entries.get(&message.user).map(|entry| match entry {
+            Entry::Live { session, .. } | Entry::Leaving { session, .. } => session.clone(),
+        })
     }
 }
 

@@ -66,6 +66,20 @@ pub(super) struct TryLeave;
 #[rtype(result = "()")]
 pub(super) struct Settled;
 
+/// Asks for figures.
+#[derive(Message)]
+#[rtype(result = "SessionStats")]
+pub(super) struct Observe;
+
+/// Figures of one session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, MessageResponse)]
+pub struct SessionStats {
+    /// Whether something is being done for the user right now.
+    pub busy: bool,
+    /// What waits behind that; calls whose caller went away do not count.
+    pub waiting: usize,
+}
+
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Panic;
@@ -74,6 +88,13 @@ enum Job {
     Call(CallUpstream),
     Connect(Connect),
     Renew(Renew),
+}
+
+impl Job {
+    /// Nobody waits for the outcome of this call any more.
+    fn is_abandoned(&self) -> bool {
+        matches!(self, Job::Call(call) if call.cancel.is_cancelled() || call.reply.is_closed())
+    }
 }
 
 pub(super) struct UserSession {
@@ -148,7 +169,7 @@ impl Handler<CallUpstream> for UserSession {
 
     fn handle(&mut self, call: CallUpstream, ctx: &mut Self::Context) {
         // Callers that went away take no place in the queue.
-        self.queue.retain(|job| !matches!(job, Job::Call(call) if call.cancel.is_cancelled()));
+        self.queue.retain(|job| !job.is_abandoned());
         if self.busy && self.queue.len() >= self.deps.settings.queue_depth {
             let _ = call.reply.send(Err(CallError::Busy));
             return;
@@ -207,6 +228,15 @@ impl Handler<Settled> for UserSession {
         Box::pin(async move {
             let _ = settled.await;
         })
+    }
+}
+
+impl Handler<Observe> for UserSession {
+    type Result = SessionStats;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        let waiting = self.queue.iter().filter(|job| !job.is_abandoned()).count();
+        SessionStats { busy: self.busy, waiting }
     }
 }
 

@@ -1,113 +1,248 @@
-//! The direction of the house: a file names only rooms below its own.
+//! The direction of dependencies: a module names only what lies below it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-/// Each room and how high it lies.
-const ROOMS: &[(&str, u8)] = &[
-    ("domain", 0),
-    ("config", 1),
-    ("crypto", 1),
-    ("catalog", 1),
-    ("store", 2),
-    ("upstream", 2),
-    ("session", 3),
-    ("http", 4),
-    ("app", 5),
+/// Each top module and all that it may name.
+const MAY_NAME: [(&str, &[&str]); 12] = [
+    ("domain", &[]),
+    ("config", &["domain"]),
+    ("crypto", &["domain"]),
+    ("catalog", &["domain"]),
+    ("store", &["domain", "config", "crypto", "catalog"]),
+    ("upstream", &["domain", "config", "crypto", "catalog"]),
+    ("session", &["domain", "config", "crypto", "catalog", "store", "upstream"]),
+    ("http", &["domain", "config", "crypto", "catalog", "store", "upstream", "session"]),
+    ("app", &["domain", "config", "crypto", "catalog", "store", "upstream", "session", "http", "sandbox"]),
+    ("sandbox", &["domain"]),
+    ("main", &["app", "config", "sandbox"]),
+    ("lib", &[]),
 ];
 
-/// The simulator lies beside the house: it knows `domain` only, and only `app` knows it.
-const SANDBOX: &str = "sandbox";
-
 #[test]
-fn a_file_names_only_rooms_below_its_own() {
+fn every_file_names_only_what_lies_below_it() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut wrong = Vec::new();
-    for file in rust_files(&source) {
-        let within = file.strip_prefix(&source).unwrap();
-        let room = within.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
-        if room == "lib" || room == "main" {
-            continue;
-        }
-        let text = fs::read_to_string(&file).unwrap();
-        wrong.extend(
-            rooms_named(&text)
+    let mut files = Vec::new();
+    rust_files(&source, &mut files);
+    assert!(files.len() > 50, "only {} files found", files.len());
+    let violations: Vec<String> = files
+        .iter()
+        .flat_map(|file| {
+            let relative = file.strip_prefix(&source).unwrap();
+            violations(&module_of(relative), &fs::read_to_string(file).unwrap())
                 .into_iter()
-                .filter(|named| !may_name(&room, named))
-                .map(|named| format!("{} names {named}", within.display())),
-        );
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+                .map(move |named| format!("src/{} names {named}", relative.display()))
+        })
+        .collect();
+    assert!(violations.is_empty(), "{violations:#?}");
 }
 
 #[test]
-fn the_test_sees_what_it_is_there_to_see() {
-    let text = "use crate::{\n    domain::UserId,\n    http::{Guard, x},\n};\nfn f() { crate::app::run() }\n// crate::session\n";
-    assert_eq!(rooms_named(text), ["app", "domain", "http"]);
-    assert!(!may_name("store", "http") && !may_name("store", "upstream") && !may_name("crypto", "config"));
-    assert!(may_name("session", "store") && may_name("store", "store") && !may_name("http", SANDBOX));
+fn the_table_knows_every_module() {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    let declared: BTreeSet<&str> =
+        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let known = MAY_NAME.iter().map(|(name, _)| *name).filter(|name| !["main", "lib"].contains(name)).collect();
+    assert_eq!(declared, known);
 }
 
-fn may_name(room: &str, named: &str) -> bool {
-    let height = |room: &str| ROOMS.iter().find(|(known, _)| *known == room).map(|(_, height)| *height);
-    match (height(room), height(named)) {
-        _ if room == named => true,
-        (Some(_), None) => room == "app" && named == SANDBOX,
-        (None, Some(height)) => room == SANDBOX && height == 0,
-        (Some(own), Some(other)) => other < own,
-        (None, None) => false,
+#[test]
+fn a_forbidden_import_is_seen_in_every_disguise() {
+    for (module, text, expected) in [
+        ("store", "use crate::session::Sessions;", vec!["session"]),
+        ("store", "use crate::{domain::UserId, upstream::{Reply, Upstream}};", vec!["upstream"]),
+        ("store::users", "fn f() { crate :: upstream :: send() }", vec!["upstream"]),
+        ("store::users", "use super::super::http;", vec!["http"]),
+        ("store", "use super::{http, domain};", vec!["http"]),
+        ("store", "use super::{self as root, session as s};", vec!["session"]),
+        ("domain", "use crate::*;", vec!["*"]),
+        ("domain", "use crate as all;", vec!["*"]),
+        ("config", "use crate::catalog::Catalog;", vec!["catalog"]),
+        ("http", "use crate::sandbox::Controls;", vec!["sandbox"]),
+        ("sandbox", "use ownerrez_gateway::config::Config;", vec!["config"]),
+        ("main", "use ownerrez_gateway::{app, store::{self}};", vec!["store"]),
+        ("domain", "const T: &str = \"\\\"\"; const C: char = '\"'; use crate::app; // \"", vec!["app"]),
+        ("domain", "fn f<'a>(x: &'a str) { crate::app::f(x) }", vec!["app"]),
+        ("domain", "const R: &str = r#\"a \" b\"#; use crate::app;", vec!["app"]),
+        // What is no import of a higher layer.
+        ("store", "// use crate::session;\n/* crate::http /* nested */ crate::app */", vec![]),
+        ("store", "const TEXT: &str = \"crate::session\";", vec![]),
+        ("store", "use crate::{crypto::Sealed, domain::{UserId, session}};", vec![]),
+        ("session::error", "use super::http; use crate::session::budget; mod tests { use super::*; }", vec![]),
+        ("app::demo", "use crate::{http, sandbox};", vec![]),
+    ] {
+        assert_eq!(violations(module, text), expected, "{module}: {text}");
     }
 }
 
-/// The rooms after `crate::`, in nested lists as well; comments do not count.
-fn rooms_named(text: &str) -> Vec<String> {
-    let code: String =
-        text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
-    let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        match rest.strip_prefix('{') {
-            None => found.push(first_word(rest)),
-            Some(list) => {
-                let mut depth = 0;
-                let mut start = true;
-                for (at, letter) in list.char_indices() {
-                    match letter {
-                        '{' => depth += 1,
-                        '}' if depth == 0 => break,
-                        '}' => depth -= 1,
-                        ',' if depth == 0 => start = true,
-                        letter if start && depth == 0 && letter.is_alphanumeric() => {
-                            found.push(first_word(&list[at..]));
-                            start = false;
-                        }
-                        _ => {}
-                    }
-                }
-            }
-        }
-    }
-    found.retain(|word| word == SANDBOX || ROOMS.iter().any(|(room, _)| room == word));
-    found.sort();
-    found.dedup();
-    found
-}
-
-fn first_word(text: &str) -> String {
-    text.chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect()
-}
-
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
-            files.push(path);
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
         }
     }
-    files
+}
+
+/// `http/mcp.rs` is `http::mcp`.
+fn module_of(file: &Path) -> String {
+    let file = file.with_extension("");
+    let parts = file.iter().map(|part| part.to_str().unwrap()).filter(|part| *part != "mod");
+    parts.collect::<Vec<_>>().join("::")
+}
+
+/// What the text of a module names and must not.
+fn violations(module: &str, text: &str) -> Vec<String> {
+    let top = module.split("::").next().unwrap();
+    let (_, allowed) = MAY_NAME.iter().find(|(name, _)| *name == top).unwrap_or_else(|| panic!("unknown: {top}"));
+    let named = top_modules(module.split("::").count(), &tokens(text));
+    named.into_iter().filter(|name| name != top && !allowed.contains(&name.as_str())).collect()
+}
+
+/// The top modules that are named by a path from the crate's root, or by enough `super`s to get there. An inline
+/// module lies deeper than its file: there more is reported than is so, never less.
+fn top_modules(depth: usize, tokens: &[String]) -> Vec<String> {
+    let mut named = Vec::new();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let is_start = at == 0 || tokens[at - 1] != "::";
+        let mut after = at + 1;
+        let from_root = match token.as_str() {
+            "crate" | "ownerrez_gateway" if is_start => true,
+            "super" if is_start => {
+                let mut ups = 1;
+                while tokens.get(after).is_some_and(|next| next == "::")
+                    && tokens.get(after + 1).is_some_and(|next| next == "super")
+                {
+                    ups += 1;
+                    after += 2;
+                }
+                ups >= depth
+            }
+            _ => false,
+        };
+        if from_root {
+            match (tokens.get(after).map(String::as_str), tokens.get(after + 1).map(String::as_str)) {
+                (Some("::"), Some("{")) => named.extend(heads(&tokens[after + 2..])),
+                (Some("::"), Some(name)) => named.push(name.to_owned()),
+                (Some("as"), _) => named.push("*".to_owned()),
+                _ => {}
+            }
+        }
+        at = after;
+    }
+    // `super::*` in a test module means its file, and glob imports of the root show themselves as `crate::*`.
+    let known = |name: &String| MAY_NAME.iter().any(|(module, _)| module == name);
+    let wild = tokens.windows(3).any(|three| three == ["crate", "::", "*"])
+        || tokens.windows(2).any(|two| two == ["crate", "as"]);
+    let mut seen: Vec<String> = named.into_iter().filter(known).collect();
+    if wild {
+        seen.push("*".to_owned());
+    }
+    seen
+}
+
+/// The first names of a braced group, whose inner groups belong to those names.
+fn heads(group: &[String]) -> Vec<String> {
+    let mut heads = Vec::new();
+    let (mut level, mut is_head) = (1, true);
+    for token in group {
+        match token.as_str() {
+            "{" => level += 1,
+            "}" => level -= 1,
+            "," if level == 1 => {
+                is_head = true;
+                continue;
+            }
+            name if level == 1 && is_head => heads.push(name.to_owned()),
+            _ => {}
+        }
+        if level == 0 {
+            break;
+        }
+        is_head = false;
+    }
+    heads
+}
+
+/// Identifiers and punctuation; comments, texts and characters are left out.
+fn tokens(text: &str) -> Vec<String> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = if first.is_whitespace() {
+            first.len_utf8()
+        } else if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            block_comment(rest)
+        } else if let Some(length) = raw_text(rest) {
+            length
+        } else if first == '"' {
+            quoted(rest, '"')
+        } else if first == '\'' {
+            // A character, or the tick of a lifetime.
+            let is_character = rest[1..].starts_with('\\') || rest.chars().nth(2) == Some('\'');
+            if is_character { quoted(rest, '\'') } else { 1 }
+        } else {
+            let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let length = if word > 0 {
+                word
+            } else if rest.starts_with("::") {
+                2
+            } else {
+                first.len_utf8()
+            };
+            tokens.push(rest[..length].to_owned());
+            length
+        };
+        rest = &rest[length..];
+    }
+    tokens
+}
+
+fn block_comment(text: &str) -> usize {
+    let (mut level, mut at) = (0, 0);
+    while at < text.len() {
+        let rest = &text.as_bytes()[at..];
+        if rest.starts_with(b"/*") {
+            level += 1;
+            at += 2;
+        } else if rest.starts_with(b"*/") {
+            level -= 1;
+            at += 2;
+            if level == 0 {
+                return at;
+            }
+        } else {
+            at += 1;
+        }
+    }
+    text.len()
+}
+
+/// The length of a raw text, `r"…"` or `r#"…"#`, if one stands here.
+fn raw_text(text: &str) -> Option<usize> {
+    let start = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
+    let hashes = start.len() - start.trim_start_matches('#').len();
+    let inner = start[hashes..].strip_prefix('"')?;
+    let end = format!("\"{}", "#".repeat(hashes));
+    let length = inner.find(&end)? + end.len();
+    Some(text.len() - inner.len() + length)
+}
+
+fn quoted(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        if !escaped && c == quote {
+            return at + c.len_utf8();
+        }
+        escaped = !escaped && c == '\\';
+    }
+    text.len()
 }

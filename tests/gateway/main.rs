@@ -3,7 +3,12 @@
 //! Every story runs on SQLite, and on PostgreSQL as well when `TEST_DATABASE_URL` names a server and a database to
 //! start from. Time is turned by hand: no story sleeps.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a story ends where the unexpected happens")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a story ends where the unexpected happens"
+)]
 
 mod allowance;
 mod allowance_rules;

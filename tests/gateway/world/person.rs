@@ -74,11 +74,6 @@ impl Person {
         Self { key: key.to_owned(), id: id.to_owned(), ..self.clone() }
     }
 
-    /// Another person's words over this one's connections.
-    pub(crate) fn speaking_for(&self, other: &Self) -> Self {
-        Self { http: self.http.clone(), ..other.clone() }
-    }
-
     /// The same person, asking another process.
     pub(crate) fn at(&self, url: &str) -> Self {
         Self { url: url.to_owned(), ..self.clone() }

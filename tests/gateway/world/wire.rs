@@ -1,0 +1,82 @@
+//! HTTP/1.1 by hand: one connection that carries the requests of several people, one after the other or all at once.
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+use super::Person;
+
+/// A connection. Dropping it hangs up.
+pub(crate) struct Wire(BufReader<TcpStream>);
+
+/// An answer as it stood on the wire.
+#[derive(Debug)]
+pub(crate) struct WireReply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Value,
+}
+
+impl WireReply {
+    /// A header, by its name in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Wire {
+    /// A connection to the server behind a URL.
+    pub(crate) async fn open(url: &str) -> Self {
+        let address = url.strip_prefix("http://").unwrap();
+        Self(BufReader::new(TcpStream::connect(address).await.unwrap()))
+    }
+
+    /// The text of a `GET` with someone's key.
+    pub(crate) fn get(person: &Person, path: &str) -> String {
+        format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\n\r\n", person.key)
+    }
+
+    /// The text of a message to `/mcp` with someone's key.
+    pub(crate) fn mcp(person: &Person, message: &Value) -> String {
+        let body = message.to_string();
+        format!(
+            "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2025-06-18\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            person.key,
+            body.len()
+        )
+    }
+
+    /// Sends text as it is.
+    pub(crate) async fn write(&mut self, text: &str) {
+        self.0.get_mut().write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// The next answer, which must say how long it is.
+    pub(crate) async fn read(&mut self) -> WireReply {
+        let status = self.line().await;
+        let status = status.split(' ').nth(1).unwrap_or_else(|| panic!("no status in {status:?}")).parse().unwrap();
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line().await;
+            let Some((name, value)) = line.split_once(':') else { break };
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let mut reply = WireReply { status, headers, body: Value::Null };
+        let length = reply.header("content-length").expect("a Content-Length").parse().unwrap();
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).await.unwrap();
+        reply.body = serde_json::from_slice(&body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+        reply
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).await.unwrap();
+        line.trim_end().to_owned()
+    }
+}
