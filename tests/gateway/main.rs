@@ -20,6 +20,7 @@ mod mcp;
 mod processes;
 mod rest;
 mod sessions;
+mod takeover;
 mod tenants;
 mod token_life;
 mod upstream_faults;
