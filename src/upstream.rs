@@ -11,7 +11,7 @@ use std::{cell::RefCell, collections::HashMap, sync::Arc, time::Duration};
 
 use awc::{
     ClientRequest, Connector,
-    error::{PayloadError, SendRequestError},
+    error::{ConnectError, PayloadError, SendRequestError},
     http::{Method as HttpMethod, header},
 };
 use chrono::TimeDelta;
@@ -191,6 +191,8 @@ fn http_method(method: Method) -> HttpMethod {
 
 fn sending_failed(error: &SendRequestError) -> TransportError {
     match error {
+        // What awc calls this is a connection that closed after the request had gone out: OwnerRez may have acted.
+        SendRequestError::Connect(ConnectError::Disconnected) => TransportError::Broken,
         SendRequestError::Connect(_) => TransportError::Unreachable,
         SendRequestError::Timeout => TransportError::TimedOut,
         SendRequestError::Url(_) | SendRequestError::Http(_) => TransportError::Invalid,

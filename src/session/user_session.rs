@@ -124,11 +124,16 @@ impl UserSession {
             return;
         };
         self.busy = true;
-        let keeper = self.keeper.clone();
+        let (keeper, deps) = (self.keeper.clone(), self.deps.clone());
         let work = async move {
             match job {
                 Job::Call(call) => {
                     if call.cancel.is_cancelled() || call.reply.is_closed() {
+                        return;
+                    }
+                    if call.deadline <= deps.clock.now() {
+                        // Its turn came too late. Asked now, the allowance would answer that it is spent.
+                        let _ = call.reply.send(Err(CallError::Deadline { write_may_have_happened: false }));
                         return;
                     }
                     let outcome = keeper.call(&call.request, call.deadline, &call.cancel, &call.sent).await;
