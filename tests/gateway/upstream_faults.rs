@@ -113,6 +113,8 @@ async fn a_429_tells_how_long_to_wait_and_closes_for_everyone() {
         gateway.ownerrez().script(Rule::on(READ).reply(429, body));
         let text = read(&alice).await.refused();
         assert!(text.contains("Try again in") && text.contains("seconds"), "{text}");
+        // The refusal reaches the allowance on its own way: its answer to another question shows that it has.
+        gateway.app().sessions().observe_allowance().await;
         gateway.advance(TimeDelta::seconds(310));
         read(&alice).await.ok();
         gateway.stop().await;
