@@ -2,6 +2,7 @@
 
 mod clock;
 mod demo;
+mod figures;
 mod logging;
 
 use std::{
@@ -27,7 +28,7 @@ pub use logging::start_logging;
 
 use crate::{
     catalog::{Catalog, CatalogError},
-    config::{Config, Database, KeyFileError},
+    config::{CALLBACK_PATH, Config, Database, KeyFileError},
     crypto::{self, CryptoError, KeyRing},
     domain::SharedClock,
     http::{
@@ -121,7 +122,7 @@ impl App {
     pub async fn build(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
         let catalog = Arc::new(Catalog::embedded()?);
         config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
-        let ring = KeyRing::new(&config.encryption.obtain()?)?;
+        let ring = key_ring(config)?;
         let target = database_target(config);
         let store = Store::connect(&target).await?;
         let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
@@ -132,6 +133,14 @@ impl App {
             (Err(StoreError::Unavailable(_)), _) => None,
             (Err(error), _) => return Err(error.into()),
         };
+
+        if let Some(unused) = &config.ownerrez.unused_redirect_uri {
+            log::warn!(
+                "OWNERREZ_REDIRECT_URI ({unused}) is where the TypeScript server listened and is not used; accounts that \
+                 are connected stay so, and for new ones register the SERVER_URL followed by {CALLBACK_PATH} with your \
+                 OAuth app"
+            );
+        }
 
         let bind = SocketAddr::new(config.server.bind, config.server.port);
         let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
@@ -158,10 +167,10 @@ impl App {
             ring,
             metrics: metrics.clone(),
         };
-        let signer = deps.ring.page_signer().clone();
+        let (signer, key_signer) = (deps.ring.page_signer().clone(), deps.ring.key_signer().clone());
         let sessions = Sessions::start(&control, deps);
         let settings = Arc::new(http_settings(config, address.port()));
-        let keys = KeyCheck::new(store.clone(), clock.clone(), key_settings(config), metrics.clone())?;
+        let keys = KeyCheck::new(store.clone(), clock.clone(), key_settings(config), key_signer, metrics.clone())?;
         let state = HttpState {
             keys: keys.clone(),
             store: store.clone(),
@@ -188,7 +197,7 @@ impl App {
         let probes = Probes { readiness, scrape: shown_here.then(|| scrape.clone()) };
         let observer = Observer { metrics, clock: clock.clone() };
         let figures = match config.metrics.bind {
-            Some(bind) => Some(show_metrics(bind, scrape, observer.clone())?),
+            Some(bind) => Some(figures::show_metrics(bind, scrape, observer.clone())?),
             None => None,
         };
         let server = HttpServer::new(move || {
@@ -300,31 +309,19 @@ async fn migrate(
     Ok(migrated)
 }
 
-/// A listener for the metrics alone. One thread is enough for those who read them.
-fn show_metrics(
-    address: SocketAddr,
-    scrape: Scrape,
-    observer: Observer,
-) -> Result<(SocketAddr, ServerHandle), StartError> {
-    let listener = TcpListener::bind(address).map_err(|source| StartError::BindMetrics { address, source })?;
-    let address = listener.local_addr()?;
-    let server = HttpServer::new(move || {
-        let scrape = scrape.clone();
-        ActixApp::new().wrap(observer.clone()).configure(|routes| http::metrics_routes(routes, scrape))
-    })
-    .listen(listener)?
-    .workers(1)
-    .disable_signals()
-    .run();
-    let handle = server.handle();
-    actix_rt::spawn(server);
-    Ok((address, handle))
-}
-
 /// Opens the configured database, for the commands that work on it without serving.
 pub async fn open_store(config: &Config) -> Result<Store, StartError> {
     config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
     Ok(Store::connect(&database_target(config)).await?)
+}
+
+/// The keys of this deployment, and the way into what the predecessor sealed.
+fn key_ring(config: &Config) -> Result<KeyRing, StartError> {
+    let ring = KeyRing::new(&config.encryption.obtain()?)?;
+    Ok(match config.encryption.text() {
+        Some(text) => ring.with_predecessor(text.clone()),
+        None => ring,
+    })
 }
 
 fn database_target(config: &Config) -> DatabaseTarget {

@@ -2,10 +2,12 @@
 
 mod connect;
 mod error;
+mod failure;
 mod guard;
 mod key_check;
 mod mcp;
 mod metrics;
+mod moved;
 mod observe;
 mod pages;
 mod ready;
@@ -30,7 +32,10 @@ pub use observe::Observer;
 pub use ready::Readiness;
 
 use self::error::ApiError;
-use crate::{crypto::Signer, domain::SharedClock, metrics::Metrics, session::Sessions, store::Store};
+use crate::{
+    config::PREDECESSOR_CALLBACK_PATH, crypto::Signer, domain::SharedClock, metrics::Metrics, session::Sessions,
+    store::Store,
+};
 
 /// What the handlers share. Cloning is cheap.
 #[derive(Clone)]
@@ -125,6 +130,8 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .service(at("/api/connect/ownerrez/status", "GET").route(web::get().to(connect::status)))
         .service(at("/api/connect/ownerrez/test", "GET").route(web::get().to(connect::test)))
         .service(at("/api/connect/ownerrez", "DELETE").route(web::delete().to(connect::disconnect)))
+        .service(at(PREDECESSOR_CALLBACK_PATH, "GET").route(web::get().to(moved::callback)))
+        .service(web::resource(["/sse", "/message"]).to(moved::transport))
         .default_service(web::to(|| async { HttpResponse::from_error(ApiError::NotFound) }));
 }
 

@@ -9,6 +9,7 @@ use actix_web::{
 use chrono::TimeDelta;
 use serde_json::json;
 
+use super::failure::{Failure, chain};
 use crate::{
     crypto::CryptoError,
     session::{CallError, ConnectError, budget::Refusal},
@@ -43,6 +44,8 @@ pub(crate) enum ApiError {
     BadMetricsToken,
     #[error("the database has not been reached yet")]
     Starting,
+    #[error("moved")]
+    Moved(Moved),
     #[error("already connected")]
     AlreadyConnected,
     #[error("no OwnerRez app configured")]
@@ -55,6 +58,15 @@ pub(crate) enum ApiError {
     Store(#[from] StoreError),
     #[error("{0}")]
     Crypto(#[from] CryptoError),
+}
+
+/// What stood elsewhere in the TypeScript server that this gateway replaces.
+#[derive(Debug)]
+pub(crate) enum Moved {
+    /// Where OwnerRez sent browsers back to; now it is this redirect URI.
+    Callback(String),
+    /// The SSE transport; now there is this MCP endpoint.
+    Transport(String),
 }
 
 /// An error as the caller sees it.
@@ -75,30 +87,6 @@ impl Shown {
         self.retry_after = Some(wait);
         self
     }
-}
-
-/// Travels with a response to the middleware that writes the request's line.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Failure {
-    /// The stable code.
-    pub(crate) code: &'static str,
-    /// Why, if it is not the client's doing.
-    pub(crate) cause: Option<String>,
-}
-
-/// An error and what lies behind it, for the log only.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut behind = error.source();
-    while let Some(error) = behind {
-        let text = error.to_string();
-        // Wrappers repeat what they wrap.
-        if !told.ends_with(&text) {
-            told = format!("{told}: {text}");
-        }
-        behind = error.source();
-    }
-    told
 }
 
 /// The stable code of a call without an answer.
@@ -147,7 +135,7 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED,
                 "invalid_api_key",
                 "This API key is not valid here.",
-                "Check that the whole key was copied (62 characters, beginning with ownerrez_sk_). \
+                "Check that the whole key was copied (62 characters, or 60 of an old one, beginning with ownerrez_sk_). \
                  POST /api/users/register makes a new one.",
             ),
             Self::KeyCheckBusy => Shown::new(
@@ -203,6 +191,21 @@ impl ApiError {
                 "Send the header `Authorization: Bearer …` with the value of METRICS_TOKEN.",
             ),
             Self::Starting => database_unavailable(),
+            Self::Moved(Moved::Callback(redirect_uri)) => Shown::new(
+                StatusCode::GONE,
+                "moved",
+                "This gateway no longer takes OwnerRez's answers at this address, so nothing was connected.",
+                format!(
+                    "Operators: register the redirect URI {redirect_uri} with your OAuth app in OwnerRez. Then ask the \
+                     gateway for a new connect link: GET /api/connect/ownerrez/start."
+                ),
+            ),
+            Self::Moved(Moved::Transport(mcp_url)) => Shown::new(
+                StatusCode::GONE,
+                "moved",
+                "This gateway does not offer the SSE transport any more.",
+                format!("Point your MCP client at {mcp_url} (Streamable HTTP) with the same API key."),
+            ),
             Self::AlreadyConnected | Self::Connect(ConnectError::AlreadyConnected) => Shown::new(
                 StatusCode::CONFLICT,
                 "already_connected",

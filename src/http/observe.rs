@@ -26,7 +26,8 @@ use log::{
 use uuid::Uuid;
 
 use super::{
-    error::{self, Failure},
+    error,
+    failure::{Failure, chain},
     key_check::Caller,
 };
 use crate::{
@@ -106,7 +107,7 @@ impl Notes {
         if let Err(error) = outcome {
             self.error(error::call_code(error));
             if error::is_our_fault(error) {
-                let _ = self.failure.set(error::chain(error));
+                let _ = self.failure.set(chain(error));
             }
         }
     }

@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::{sync::Mutex, time::timeout};
 
+use super::failure::chain;
 use crate::{
     domain::SharedClock,
     session::Sessions,
@@ -122,7 +123,7 @@ impl Inner {
             Ok(_) => return Err(Unready::MigrationsPending),
             Err(StoreError::Unavailable(_)) => return Err(Unready::DatabaseUnavailable),
             Err(error) => {
-                log::error!("the database cannot be used: {}", super::error::chain(&error));
+                log::error!("the database cannot be used: {}", chain(&error));
                 return Err(Unready::DatabaseUnusable);
             }
         }

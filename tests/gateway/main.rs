@@ -21,6 +21,7 @@ mod observing;
 mod processes;
 mod rest;
 mod sessions;
+mod takeover;
 mod tenants;
 mod token_life;
 mod upstream_faults;
