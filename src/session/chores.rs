@@ -5,6 +5,7 @@ use std::{rc::Rc, sync::Arc};
 
 use actix::prelude::*;
 use chrono::TimeDelta;
+use tokio::sync::oneshot;
 
 use super::{SessionDeps, Sessions, budget::Account, supervisor::SessionSupervisor};
 use crate::{
@@ -33,6 +34,7 @@ pub(super) struct Chores {
     round: Rc<Round>,
     running: bool,
     again: bool,
+    when_done: Vec<oneshot::Sender<()>>,
 }
 
 struct Round {
@@ -44,7 +46,12 @@ struct Round {
 impl Chores {
     pub(super) fn new(deps: Arc<SessionDeps>, supervisor: Addr<SessionSupervisor>) -> Self {
         let upstream = deps.upstream_here();
-        Self { round: Rc::new(Round { deps, supervisor, upstream }), running: false, again: false }
+        Self {
+            round: Rc::new(Round { deps, supervisor, upstream }),
+            running: false,
+            again: false,
+            when_done: Vec::new(),
+        }
     }
 
     fn later(&mut self, ctx: &mut Context<Self>) {
@@ -67,6 +74,10 @@ impl Chores {
             chores.running = false;
             if std::mem::take(&mut chores.again) {
                 chores.run(ctx);
+            } else {
+                for waiting in chores.when_done.drain(..) {
+                    let _ = waiting.send(());
+                }
             }
         }));
     }
@@ -92,9 +103,14 @@ impl Handler<Poke> for Chores {
 impl Handler<RunNow> for Chores {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: RunNow, _: &mut Self::Context) -> Self::Result {
-        let round = self.round.clone();
-        Box::pin(async move { round.run().await })
+    fn handle(&mut self, _: RunNow, ctx: &mut Self::Context) -> Self::Result {
+        let (done, finished) = oneshot::channel();
+        self.when_done.push(done);
+        // Never two rounds at once: they would do the same work twice.
+        self.run(ctx);
+        Box::pin(async move {
+            let _ = finished.await;
+        })
     }
 }
 

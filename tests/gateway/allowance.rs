@@ -1,1 +1,295 @@
+//! The shared allowance as users feel it: 300 requests in 5 minutes, fairly, and never a refusal by OwnerRez.
 
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use ownerrez_gateway::sandbox::Rule;
+use serde_json::json;
+
+use crate::world::{Gateway, Person, Settings, TestDatabase, eventually, on_each_database, on_postgres};
+
+const ANY: &str = "* /v2/*";
+
+/// Requests that counted at OwnerRez: every one to its API host, its token endpoint included.
+fn counted(gateway: &Gateway) -> usize {
+    gateway.ownerrez().requests().iter().filter(|request| request.path != "/oauth/authorize").count()
+}
+
+async fn occupied(gateway: &Gateway) -> usize {
+    gateway.app().sessions().observe_allowance().await.unwrap().budget.occupied as usize
+}
+
+async fn ask(person: &Person) -> Result<(), String> {
+    let answer = person.call("get_current_user", json!({})).await;
+    if answer.is_ok() { Ok(()) } else { Err(answer.refused()) }
+}
+
+/// Calls until the first refusal: how many were answered, and what was said then.
+async fn use_up(person: &Person) -> (usize, String) {
+    for answered in 0..1000 {
+        if let Err(refusal) = ask(person).await {
+            return (answered, refusal);
+        }
+    }
+    panic!("no end to it");
+}
+
+/// The wait that a refusal names.
+fn seconds_in(text: &str) -> i64 {
+    let (_, rest) = text.split_once("Try again in ").expect(text);
+    rest.split(' ').next().unwrap().parse().expect(text)
+}
+
+#[actix_web::test]
+async fn a_lone_user_may_use_everything_and_is_told_how_long_to_wait() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let before = counted(&gateway);
+        gateway.advance(TimeDelta::seconds(100));
+
+        let (answered, refusal) = use_up(&alice).await;
+        assert_eq!(answered, 300 - before);
+        assert_eq!(seconds_in(&refusal), 200, "until the slot of the first request is free: {refusal}");
+        assert_eq!((counted(&gateway), occupied(&gateway).await), (300, 300));
+
+        // Refused calls cost nothing, and the same goes for REST.
+        for _ in 0..5 {
+            ask(&alice).await.unwrap_err();
+        }
+        let test = alice.get("/api/connect/ownerrez/test").await;
+        assert!([429, 503].contains(&test.status), "{test:?}");
+        assert!(!test.error().is_empty());
+        assert_eq!(test.header("retry-after"), Some("200"));
+        assert_eq!(counted(&gateway), 300);
+
+        gateway.advance(TimeDelta::seconds(200));
+        let (answered, _) = use_up(&alice).await;
+        assert_eq!(answered, before, "as many as are free again");
+        gateway.advance(TimeDelta::minutes(5));
+        assert_eq!(use_up(&alice).await.0, 300);
+        assert_eq!(gateway.ownerrez().count_status(429), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_call_waits_for_a_slot_that_is_due_within_its_deadline() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        use_up(&alice).await;
+        gateway.advance(TimeDelta::seconds(280));
+        let turn = async {
+            eventually("the call to wait", async || {
+                let stats = gateway.app().sessions().observe_allowance().await?;
+                (stats.budget.waiting == 1).then_some(())
+            })
+            .await;
+            gateway.advance(TimeDelta::seconds(20));
+        };
+        let (answer, ()) = futures_util::future::join(ask(&alice), turn).await;
+        answer.unwrap();
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn twenty_gluttons_leave_room_for_a_newcomer() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let mut gluttons = Vec::new();
+        for number in 0..20 {
+            gluttons.push(gateway.connected_user(&format!("Glutton {number}")).await);
+            if number % 10 == 9 {
+                // Connecting has a small part of its own.
+                gateway.advance(TimeDelta::minutes(5));
+            }
+        }
+        let newcomer = gateway.connected_user("Newcomer").await;
+        gateway.advance(TimeDelta::minutes(5));
+        let used = join_all(gluttons.iter().map(use_up)).await;
+        let total: usize = used.iter().map(|(answered, _)| answered).sum();
+        assert_eq!(total, 270);
+        assert!(used.iter().all(|(answered, _)| (10..=20).contains(answered)), "{used:?}");
+        for _ in 0..5 {
+            ask(&newcomer).await.unwrap();
+            ask(&gluttons[0]).await.unwrap_err();
+        }
+        assert_eq!(gateway.ownerrez().count_status(429), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_429_closes_for_everyone_and_reopens_gradually() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let bob = gateway.connected_user("Bob").await;
+        let throttled = || Rule::on(ANY).reply(429, json!({"messages": ["slow down"]}));
+
+        gateway.ownerrez().script(throttled().header("retry-after", "77"));
+        ask(&alice).await.unwrap_err();
+        let before = counted(&gateway);
+        let told = ask(&bob).await.unwrap_err();
+        assert_eq!(seconds_in(&told), 77, "what OwnerRez asked for: {told}");
+        let test = bob.get("/api/connect/ownerrez/test").await;
+        assert_eq!((test.status, test.header("retry-after")), (503, Some("77")));
+        assert_eq!(counted(&gateway), before, "nothing was sent");
+
+        // Reopened, one request at a time goes first.
+        gateway.advance(TimeDelta::seconds(77));
+        let held = gateway.ownerrez().hold(ANY);
+        let watch = async {
+            held.wait_arrived(1).await;
+            eventually("the other one to wait", async || {
+                let stats = gateway.app().sessions().observe_allowance().await?.budget;
+                (stats.in_flight == 1 && stats.waiting == 1).then_some(())
+            })
+            .await;
+            assert_eq!(counted(&gateway), before + 1);
+            held.release();
+        };
+        let (first, second, ()) = futures_util::future::join3(ask(&alice), ask(&bob), watch).await;
+        first.and(second).unwrap();
+
+        // Without a Retry-After the pause grows with every refusal in a row.
+        for pause in [15, 30, 60] {
+            gateway.ownerrez().script(throttled());
+            ask(&bob).await.unwrap_err();
+            if pause >= 30 {
+                // A shorter pause is waited for.
+                assert_eq!(seconds_in(&ask(&alice).await.unwrap_err()), pause);
+            }
+            gateway.advance(TimeDelta::seconds(pause));
+        }
+        ask(&alice).await.unwrap();
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn the_window_survives_an_orderly_restart() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        for _ in 0..200 {
+            ask(&alice).await.unwrap();
+        }
+        let spent = counted(&gateway);
+        gateway.advance(TimeDelta::seconds(60));
+        let gateway = gateway.restart().await;
+        assert_eq!(occupied(&gateway).await, spent, "not one more, since everything was written down");
+        let alice = alice.at(&gateway.url);
+        let (answered, refusal) = use_up(&alice).await;
+        assert_eq!(answered, 300 - spent);
+        assert_eq!(seconds_in(&refusal), 240);
+        gateway.advance(TimeDelta::seconds(240));
+        assert_eq!(use_up(&alice).await.0, spent);
+        assert_eq!(gateway.ownerrez().count_status(429), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn strangers_who_connect_share_a_small_part() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        gateway.advance(TimeDelta::minutes(5));
+        let mut refused = 0;
+        for number in 0..20 {
+            let stranger = gateway.user(&format!("Stranger {number}")).await;
+            let account = gateway.ownerrez().accounts()[0].id;
+            let page = stranger.connect_in(&mut crate::world::Browser::new(), &gateway, account).await;
+            refused += usize::from(page.status != 200);
+        }
+        let spent = counted_within(&gateway, TimeDelta::minutes(5));
+        assert!(refused > 0 && spent <= 15, "{refused} refused, {spent} sent");
+        for _ in 0..100 {
+            ask(&alice).await.unwrap();
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+fn counted_within(gateway: &Gateway, span: TimeDelta) -> usize {
+    let since = gateway.now() - span;
+    gateway.ownerrez().requests().iter().filter(|request| request.at > since).count()
+}
+
+#[actix_web::test]
+async fn every_request_to_the_api_host_is_counted() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let agree = async |what: &str| assert_eq!(occupied(&gateway).await, counted(&gateway), "{what}");
+        agree("exchange").await;
+        ask(&alice).await.unwrap();
+        agree("a tool call").await;
+        assert_eq!(alice.get("/api/connect/ownerrez/test").await.status, 200);
+        agree("the test").await;
+        gateway.ownerrez().expire_access_tokens(alice.account.unwrap());
+        ask(&alice).await.unwrap();
+        agree("a refused token, its renewal, the call again").await;
+        alice.delete("/api/connect/ownerrez").await;
+        gateway.app().sessions().do_chores().await;
+        assert_eq!(gateway.ownerrez().count("DELETE /oauth/access_token/{token}"), 1);
+        agree("the revocation").await;
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// What was reserved is spent first; then nothing is sent that was not written down.
+#[actix_web::test]
+async fn nothing_is_sent_that_could_not_be_written_down() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        database.execute("ALTER TABLE allowance_blocks RENAME TO away").await;
+        let (answered, told) = use_up(&alice).await;
+        assert!(answered <= 30, "{answered}");
+        assert!(told.contains("database"), "{told}");
+        let before = counted(&gateway);
+        ask(&alice).await.unwrap_err();
+        assert_eq!(counted(&gateway), before);
+        let test = alice.get("/api/connect/ownerrez/test").await;
+        assert_eq!(test.status, 503, "{test:?}");
+        database.execute("ALTER TABLE away RENAME TO allowance_blocks").await;
+        eventually("the calls to go through again", async || ask(&alice).await.ok()).await;
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_second_process_is_on_standby_and_takes_over() {
+    on_postgres(async |database: &TestDatabase| {
+        let first = Gateway::start(database).await;
+        let second = first.beside(Settings::default()).await;
+        let alice = first.connected_user("Alice").await;
+        let there = alice.at(&second.url);
+        for _ in 0..100 {
+            ask(&alice).await.unwrap();
+        }
+        assert!(ask(&there).await.unwrap_err().contains("standby"));
+        assert_eq!(there.get("/health").await.status, 200);
+        let spent = counted(&first);
+        first.stop().await;
+        eventually("the second to take over", async || {
+            second.advance(TimeDelta::seconds(1));
+            ask(&there).await.ok()
+        })
+        .await;
+        assert!(occupied(&second).await > spent, "it knows what was spent before");
+        second.stop().await;
+    })
+    .await;
+}

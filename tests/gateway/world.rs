@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 pub(crate) use self::{
     browser::{Browser, Page},
     clock::ManualClock,
-    database::{TestDatabase, on_each_database},
+    database::{TestDatabase, on_each_database, on_postgres},
     person::{Answer, Person, Reply},
 };
 
