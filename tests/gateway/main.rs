@@ -3,6 +3,8 @@
 //! Every story runs on SQLite, and on PostgreSQL as well when `TEST_DATABASE_URL` names a server and a database to
 //! start from. Time is turned by hand: no story sleeps.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a story that cannot go on has failed")]
+
 mod allowance;
 mod allowance_rules;
 mod connecting;

@@ -260,7 +260,7 @@ impl Town {
 
     fn ask_later(&mut self, asker: usize, wait: i64) {
         let who = self.askers[asker].clone();
-        let rest = if self.asked[asker] % who.burst == 0 { who.rest } else { 0 };
+        let rest = if self.asked[asker].is_multiple_of(who.burst) { who.rest } else { 0 };
         let pause = self.random.i64(who.pause);
         self.later(wait + rest + pause, Happening::Ask(asker));
     }
