@@ -112,7 +112,8 @@ async fn twenty_gluttons_leave_room_for_a_newcomer() {
         let used = join_all(gluttons.iter().map(use_up)).await;
         let total: usize = used.iter().map(|(answered, _)| answered).sum();
         assert_eq!(total, 270);
-        assert!(used.iter().all(|(answered, _)| (10..=20).contains(answered)), "{used:?}");
+        // Those who ask faster get more as long as there is plenty; nobody gets nothing.
+        assert!(used.iter().all(|(answered, _)| (5..=50).contains(answered)), "{used:?}");
         for _ in 0..5 {
             ask(&newcomer).await.unwrap();
             ask(&gluttons[0]).await.unwrap_err();
@@ -284,7 +285,10 @@ async fn a_second_process_is_on_standby_and_takes_over() {
         let spent = counted(&first);
         first.stop().await;
         eventually("the second to take over", async || {
-            second.advance(TimeDelta::seconds(1));
+            // One second for each of its attempts, lest the window pass by meanwhile.
+            if second.clock.sleepers_within(TimeDelta::seconds(1)) > 0 {
+                second.advance(TimeDelta::seconds(1));
+            }
             ask(&there).await.ok()
         })
         .await;
