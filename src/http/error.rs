@@ -358,6 +358,16 @@ impl From<JsonPayloadError> for ApiError {
     }
 }
 
+impl ApiError {
+    /// A body that was taken as it is, without an extractor that has an error handler: actix gives its errors untyped.
+    pub(crate) fn from_body(error: &actix_web::Error) -> Self {
+        match error.as_error::<PayloadError>() {
+            Some(PayloadError::Overflow) => Self::TooLarge,
+            _ => Self::BadRequest("The body could not be read.".to_owned()),
+        }
+    }
+}
+
 impl From<PayloadError> for ApiError {
     fn from(error: PayloadError) -> Self {
         match error {

@@ -63,8 +63,9 @@ pub(crate) async fn handle(
     endpoint: web::Data<McpEndpoint>,
     caller: Caller,
     request: HttpRequest,
-    body: Bytes,
+    body: Result<Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, ApiError> {
+    let body = body.map_err(|error| ApiError::from_body(&error))?;
     let response = endpoint.service.handle(carried_over(&request, caller, body)?).await;
     Ok(carried_back(response).await)
 }
