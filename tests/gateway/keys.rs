@@ -1,5 +1,7 @@
 //! API keys: who gets in, what it costs, and what a database that is away changes.
 
+use std::path::PathBuf;
+
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use ownerrez_gateway::crypto::ApiKey;
@@ -179,6 +181,51 @@ async fn the_note_of_the_last_use_keeps_no_request_waiting() {
             (database.number(noted).await == 1).then_some(())
         })
         .await;
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn neither_key_nor_state_can_be_read_out_of_the_files() {
+    on_each_database(async |database| {
+        // PostgreSQL's files are not ours to look into; the columns are the same.
+        let Some(file) = database.url().strip_prefix("sqlite://").map(PathBuf::from) else { return };
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let bob = gateway.user("Bob").await;
+        let started = bob.get("/api/connect/ownerrez/start").await;
+        let state = started.body["state"].as_str().unwrap();
+        let mut looked_at = Vec::new();
+        for entry in std::fs::read_dir(file.parent().unwrap()).unwrap() {
+            looked_at.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        }
+        let holds = |text: &str| looked_at.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(holds(&alice.key[..24]), "the lookup id is there to be found");
+        for secret in [&alice.key[24..56], &bob.key[24..56], state] {
+            assert!(!holds(secret));
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_database_that_fails_refuses_no_key_and_tells_nothing_of_itself() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        database.execute("ALTER TABLE api_keys RENAME TO elsewhere").await;
+        for (method, path) in DOORS {
+            let reply = alice.send(method, path, &[], None).await;
+            assert_eq!((reply.status, reply.error()), (500, "internal_error"), "{method} {path}");
+            let shown = reply.body.to_string().to_lowercase();
+            for inside in ["api_keys", "sql", "table", "column", "relation"] {
+                assert!(!shown.contains(inside), "{shown}");
+            }
+        }
+        database.execute("ALTER TABLE elsewhere RENAME TO api_keys").await;
+        assert_eq!(alice.get("/api/connect/ownerrez/status").await.status, 200);
         gateway.stop().await;
     })
     .await;

@@ -272,3 +272,67 @@ async fn only_the_host_header_counts() {
     })
     .await;
 }
+
+/// Every endpoint that takes a method, and whether a key opens it.
+const ENDPOINTS: &[(&str, &str, bool)] = &[
+    ("GET", "/health", false),
+    ("POST", "/mcp", true),
+    ("POST", "/api/users/register", false),
+    ("GET", "/api/connect/ownerrez/start", true),
+    ("GET", "/api/connect/ownerrez/authorize", false),
+    ("POST", "/api/connect/ownerrez/authorize", false),
+    ("GET", "/api/connect/ownerrez/callback", false),
+    ("GET", "/api/connect/ownerrez/status", true),
+    ("GET", "/api/connect/ownerrez/test", true),
+    ("DELETE", "/api/connect/ownerrez", true),
+];
+
+#[actix_web::test]
+async fn whatever_is_sent_to_whatever_endpoint_breaks_nothing() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let (alice, bob) = (gateway.connected_user("Alice").await, gateway.user("Bob").await);
+        let visitor = Person::visitor(&gateway.url);
+        let long = "a".repeat(20_000);
+        let bodies = [
+            ("", ""),
+            ("application/json", ""),
+            ("application/json", "null"),
+            ("application/json", r#"{"name": {"$gt": ""}, "user_id": "x"}"#),
+            ("application/json", r#"{"jsonrpc": 2, "id": {}, "method": []}"#),
+            ("application/json; charset=utf-16", r#"{"name": 1}"#),
+            ("application/x-www-form-urlencoded", "state=%ff&csrf=%00&api_key=+"),
+            ("application/x-www-form-urlencoded", "state=a&state=b&csrf[]=c&=&&&"),
+            ("application/x-www-form-urlencoded", long.as_str()),
+            ("multipart/form-data; boundary=x", "--x\r\n\r\n--x--"),
+            ("text/xml", "<!DOCTYPE x SYSTEM 'file:///etc/passwd'><x/>"),
+            ("nonsense", "\u{0}\u{feff}"),
+        ];
+        let connections = "SELECT count(*) FROM ownerrez_connections";
+        for (method, path, needs_key) in ENDPOINTS {
+            for (kind, body) in bodies {
+                for query in
+                    ["", "?", "?user_id=1&id=%27--&state=..%2f", "?state=%F0%28%8C%28&code=%0d%0aSet-Cookie:x=y"]
+                {
+                    let headers = [("content-type", kind), ("accept", "*/*"), ("cookie", "=;ownerrez_connect=%00;;")];
+                    let headers = if kind.is_empty() { &headers[1..] } else { &headers[..] };
+                    let path = format!("{path}{query}");
+                    let what = format!("{method} {path} {kind} {body:.40}");
+
+                    let reply = visitor.send(method, &path, headers, Some(body.to_owned())).await;
+                    assert!(reply.status < 500, "{what}: {}", reply.status);
+                    assert_eq!(reply.status == 401, *needs_key, "{what}: {}", reply.status);
+                    assert!(reply.header("x").is_none() && reply.header("access-control-allow-origin").is_none());
+
+                    // Bob's key, whatever he says besides, reaches what is Bob's.
+                    let reply = bob.send(method, &path, headers, Some(body.to_owned())).await;
+                    assert!(reply.status < 500, "{what}: {}", reply.status);
+                }
+            }
+            assert_eq!(database.number(connections).await, 1, "{method} {path}: Alice's connection is as it was");
+        }
+        alice.call("list_properties", json!({})).await.ok();
+        gateway.stop().await;
+    })
+    .await;
+}
