@@ -24,7 +24,7 @@ pub use demo::{Demo, DemoOptions};
 
 use crate::{
     catalog::{Catalog, CatalogError},
-    config::{Config, Database, KeyFileError},
+    config::{CALLBACK_PATH, Config, Database, KeyFileError},
     crypto::{CryptoError, KeyRing},
     domain::SharedClock,
     http::{self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint},
@@ -104,7 +104,7 @@ impl App {
     pub async fn build(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
         let catalog = Arc::new(Catalog::embedded()?);
         config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
-        let ring = KeyRing::new(&config.encryption.obtain()?)?;
+        let ring = key_ring(config)?;
         let target = database_target(config);
         let store = Store::connect(&target).await?;
         let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
@@ -115,6 +115,14 @@ impl App {
             (Err(StoreError::Unavailable(_)), _) => None,
             (Err(error), _) => return Err(error.into()),
         };
+
+        if let Some(unused) = &config.ownerrez.unused_redirect_uri {
+            log::warn!(
+                "OWNERREZ_REDIRECT_URI ({unused}) is where the TypeScript server listened and is not used; accounts that \
+                 are connected stay so, and for new ones register the SERVER_URL followed by {CALLBACK_PATH} with your \
+                 OAuth app"
+            );
+        }
 
         let bind = SocketAddr::new(config.server.bind, config.server.port);
         let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
@@ -139,10 +147,10 @@ impl App {
             clock: clock.clone(),
             ring,
         };
-        let signer = deps.ring.page_signer().clone();
+        let (signer, key_signer) = (deps.ring.page_signer().clone(), deps.ring.key_signer().clone());
         let sessions = Sessions::start(&control, deps);
         let settings = Arc::new(http_settings(config, address.port()));
-        let keys = KeyCheck::new(store.clone(), clock.clone(), key_settings(config))?;
+        let keys = KeyCheck::new(store.clone(), clock.clone(), key_settings(config), key_signer)?;
         let state = HttpState {
             keys: keys.clone(),
             store: store.clone(),
@@ -260,6 +268,15 @@ async fn migrate(
 pub async fn open_store(config: &Config) -> Result<Store, StartError> {
     config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
     Ok(Store::connect(&database_target(config)).await?)
+}
+
+/// The keys of this deployment, and the way into what the predecessor sealed.
+fn key_ring(config: &Config) -> Result<KeyRing, StartError> {
+    let ring = KeyRing::new(&config.encryption.obtain()?)?;
+    Ok(match config.encryption.text() {
+        Some(text) => ring.with_predecessor(text.clone()),
+        None => ring,
+    })
 }
 
 fn database_target(config: &Config) -> DatabaseTarget {

@@ -20,9 +20,9 @@ use std::{
 use secrecy::SecretString;
 use url::Url;
 
-pub use address::CALLBACK_PATH;
+pub use address::{CALLBACK_PATH, PREDECESSOR_CALLBACK_PATH};
 pub use database::Database;
-pub use encryption::{EncryptionKey, KeyFileError};
+pub use encryption::{EncryptionKey, GivenKey, KeyFileError};
 pub use errors::{ConfigError, ConfigErrors, Origin};
 
 /// Where the settings come from, beside the built-in defaults. Not `Debug`: it holds secrets.
@@ -158,6 +158,9 @@ pub struct OwnerRez {
     pub client: Option<ClientCredentials>,
     /// The redirect URI, if it was spelled out. See [`Config::redirect_uri`].
     pub redirect_uri: Option<Url>,
+    /// The predecessor's redirect URI, if that was given: it is not used. Accounts that are connected stay so; for new
+    /// ones the operator has to register ours with the OAuth app.
+    pub unused_redirect_uri: Option<Url>,
     /// Whether the code exchange repeats the redirect URI.
     pub send_redirect_uri: bool,
     /// Requests that this process may send in any 5 minutes.

@@ -2,9 +2,11 @@
 
 mod api_key;
 mod key_ring;
+mod predecessor;
 
-pub use api_key::{ApiKey, BadApiKey, hash_api_key, verify_api_key};
+pub use api_key::{ApiKey, BadApiKey, PresentedKey, hash_api_key, verify_api_key};
 pub use key_ring::{KeyRing, SealedFor};
+pub use predecessor::{PredecessorKey, sealed_by_predecessor};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
@@ -28,6 +30,11 @@ pub enum CryptoError {
         "a sealed value needs encryption key {0}, which is not configured; restore the ENCRYPTION_KEY it was sealed with"
     )]
     UnknownKey(String),
+    /// The predecessor sealed it, with another key or none that this process has.
+    #[error(
+        "a token that the TypeScript server sealed does not open; set ENCRYPTION_KEY to exactly the text that server ran with"
+    )]
+    UnknownPredecessor,
     /// bcrypt refused its input or its stored hash.
     #[error("bcrypt failed: {0}")]
     Bcrypt(#[from] bcrypt::BcryptError),
@@ -103,6 +110,6 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The digest under which an API key is remembered in memory once bcrypt has accepted it.
-pub fn key_digest(signer: &Signer, key: &ApiKey) -> [u8; 32] {
-    signer.digest(key.expose().expose_secret())
+pub fn key_digest(signer: &Signer, key: &PresentedKey) -> [u8; 32] {
+    signer.digest(key.text().expose_secret())
 }

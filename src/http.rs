@@ -5,6 +5,7 @@ mod error;
 mod guard;
 mod key_check;
 mod mcp;
+mod moved;
 mod pages;
 mod tool_text;
 mod users;
@@ -24,7 +25,7 @@ pub use key_check::{KeyCheck, KeySettings};
 pub use mcp::McpEndpoint;
 
 use self::error::ApiError;
-use crate::{crypto::Signer, domain::SharedClock, session::Sessions, store::Store};
+use crate::{config::PREDECESSOR_CALLBACK_PATH, crypto::Signer, domain::SharedClock, session::Sessions, store::Store};
 
 /// What the handlers share. Cloning is cheap.
 #[derive(Clone)]
@@ -103,6 +104,8 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .service(at("/api/connect/ownerrez/status", "GET").route(web::get().to(connect::status)))
         .service(at("/api/connect/ownerrez/test", "GET").route(web::get().to(connect::test)))
         .service(at("/api/connect/ownerrez", "DELETE").route(web::delete().to(connect::disconnect)))
+        .service(at(PREDECESSOR_CALLBACK_PATH, "GET").route(web::get().to(moved::callback)))
+        .service(web::resource(["/sse", "/message"]).to(moved::transport))
         .default_service(web::to(|| async { HttpResponse::from_error(ApiError::NotFound) }));
 }
 

@@ -14,6 +14,7 @@ mod error;
 mod links;
 mod lock;
 mod migrate;
+mod predecessor_keys;
 mod revocations;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use connections::{Connection, SealedGrant, SealedTokens};
 pub use error::{Cause, StoreError};
 pub use links::{Link, NewLink};
 pub use lock::ProcessLock;
+pub use predecessor_keys::PREDECESSOR_CANDIDATES;
 pub use revocations::PendingRevocation;
 pub use users::{NewKey, StoredKey};
 

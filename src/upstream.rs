@@ -191,7 +191,7 @@ fn http_method(method: Method) -> HttpMethod {
 
 fn sending_failed(error: &SendRequestError) -> TransportError {
     match error {
-        // awc's word for a connection that ended before the head of the answer came: the request had been sent.
+        // What awc calls this is a connection that closed after the request had gone out: OwnerRez may have acted.
         SendRequestError::Connect(ConnectError::Disconnected) => TransportError::Broken,
         SendRequestError::Connect(_) => TransportError::Unreachable,
         SendRequestError::Timeout => TransportError::TimedOut,

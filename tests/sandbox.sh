@@ -30,6 +30,20 @@ fail() {
     exit 1
 }
 
+# Ends it as an operator would; it must go in good order.
+stop() {
+    kill -TERM "$gateway"
+    for _ in $(seq 300); do
+        kill -0 "$gateway" 2>/dev/null || break
+        sleep 0.1
+    done
+    ! kill -0 "$gateway" 2>/dev/null || fail "it still runs half a minute after SIGTERM"
+    status=0
+    wait "$gateway" || status=$?
+    gateway=
+    [ "$status" = 0 ] || fail "it ended with status $status after SIGTERM"
+}
+
 # The text of one member of a JSON object on one line.
 member() {
     sed -n "s/.*\"$1\" *: *\"\([^\"]*\)\".*/\1/p" "$scratch/stdout" | head -n 1
@@ -68,14 +82,22 @@ grep -Eq '"result" *: *\{' <<<"$plain" || fail "no result in: $answer"
 ! grep -Eq '"isError" *: *true' <<<"$plain" || fail "the tool failed: $answer"
 grep -Eq '"id" *: *[0-9]+' <<<"$plain" || fail "no user in: $answer"
 
-kill -TERM "$gateway"
+stop
+
+# And as a person does it: the printed text, and the curl line in it, pasted as it stands.
+: >"$scratch/stdout"
+cargo run --quiet --release --locked -- sandbox --port 0 >"$scratch/stdout" 2>"$scratch/stderr" &
+gateway=$!
 for _ in $(seq 300); do
-    kill -0 "$gateway" 2>/dev/null || break
-    sleep 0.1
+    grep -q "Ctrl-C stops both" "$scratch/stdout" && break
+    kill -0 "$gateway" 2>/dev/null || { gateway=; fail "it ended before it said what to do"; }
+    sleep 0.2
 done
-! kill -0 "$gateway" 2>/dev/null || fail "it still runs half a minute after SIGTERM"
-status=0
-wait "$gateway" || status=$?
-gateway=
-[ "$status" = 0 ] || fail "it ended with status $status after SIGTERM"
+pasted=$(sed -n 's/^  \(curl .*\)$/\1/p' "$scratch/stdout")
+[ -n "$pasted" ] || fail "no curl line in what it printed"
+account=$(sed -n 's/.*connected to the demo account \(.*\)\.$/\1/p' "$scratch/stdout")
+answer=$(bash -c "$pasted") || fail "the printed curl line failed"
+grep -q "\"name\":\"$account\"" <<<"$answer" || fail "the printed curl line did not give the user $account: $answer"
+stop
+
 echo "the sandbox answered and stopped"

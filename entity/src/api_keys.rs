@@ -23,6 +23,15 @@ pub struct Model {
     pub last_used_at: Option<Moment>,
     /// When it was made.
     pub created_at: Moment,
+    /// What it may do: `full` or `read`.
+    #[sea_orm(column_type = "Text")]
+    pub scope: String,
+    /// From then on it opens nothing.
+    pub expires_at: Option<Moment>,
+    /// Keyed digest of a key that the predecessor made, since it first opened the door here: from then on it is found
+    /// by this, without bcrypt.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub key_digest: Option<String>,
 }
 
 /// None that queries use.

@@ -10,7 +10,7 @@ pub struct Model {
     pub id: Uuid,
     /// Whose token it was. No foreign key: the task outlives the user, whose id is needed to open the token.
     pub user_id: Uuid,
-    /// Sealed.
+    /// Sealed, by us or by the predecessor.
     #[sea_orm(column_type = "Text")]
     pub access_token: String,
     /// When the connection was dropped.

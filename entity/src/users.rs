@@ -10,6 +10,10 @@ pub struct Model {
     pub id: Uuid,
     /// When they registered.
     pub created_at: Moment,
+    /// When they first connected an OwnerRez account; who never did may be swept away after a while.
+    pub first_connected_at: Option<Moment>,
+    /// Since when an operator keeps them out.
+    pub disabled_at: Option<Moment>,
 }
 
 /// None that queries use: rows of other tables are always looked up by user id.

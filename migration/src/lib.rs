@@ -4,6 +4,7 @@ pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
 use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
 
 mod m20261123_000001_first_tables;
+mod predecessor;
 
 /// All migrations. `store` runs them, in one transaction, one process at a time.
 #[derive(Debug)]

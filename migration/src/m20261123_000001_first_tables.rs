@@ -1,9 +1,12 @@
-//! The predecessor's four tables with its names and columns, and what the gateway keeps beside them.
+//! The predecessor's four tables with its names and columns, and what the gateway keeps beside them: created in an
+//! empty database, or made out of the predecessor's own tables (see [`predecessor`]). Both ways end in the same shape.
 //!
 //! No time has a default: times come from the caller's clock (SQLite's `CURRENT_TIMESTAMP` would sort wrongly
 //! against the RFC 3339 text that the store writes).
 
 use sea_orm_migration::{async_trait::async_trait, prelude::*};
+
+use crate::predecessor;
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -11,10 +14,14 @@ pub(crate) struct Migration;
 #[async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(users()).await?;
-        manager.create_table(api_keys()).await?;
-        manager.create_table(ownerrez_connections()).await?;
-        manager.create_table(oauth_states()).await?;
+        if predecessor::is_here(manager).await? {
+            predecessor::take_over(manager).await?;
+        } else {
+            manager.create_table(users()).await?;
+            manager.create_table(api_keys()).await?;
+            manager.create_table(ownerrez_connections()).await?;
+            manager.create_table(oauth_states()).await?;
+        }
         manager.create_table(pending_revocations()).await?;
         manager.create_table(allowance_slots()).await?;
         manager.create_table(allowance_blocks()).await?;
@@ -22,6 +29,7 @@ impl MigrationTrait for Migration {
         for (table, column) in [
             ("api_keys", "user_id"),
             ("api_keys", "key_prefix"),
+            ("api_keys", "key_digest"),
             ("ownerrez_connections", "renew_at"),
             ("oauth_states", "user_id"),
             ("oauth_states", "key_id"),
@@ -36,6 +44,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        predecessor::refuse_to_drop(manager).await?;
         // Children before parents.
         for table in [
             "allowance_blocks",
@@ -57,6 +66,8 @@ fn users() -> TableCreateStatement {
         .table("users")
         .col(ColumnDef::new("id").uuid().not_null().primary_key())
         .col(ColumnDef::new("created_at").timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new("first_connected_at").timestamp_with_time_zone().null())
+        .col(ColumnDef::new("disabled_at").timestamp_with_time_zone().null())
         .take()
 }
 
@@ -70,6 +81,9 @@ fn api_keys() -> TableCreateStatement {
         .col(ColumnDef::new("name").text().null())
         .col(ColumnDef::new("last_used_at").timestamp_with_time_zone().null())
         .col(ColumnDef::new("created_at").timestamp_with_time_zone().not_null())
+        .col(ColumnDef::new("scope").text().not_null().default("full"))
+        .col(ColumnDef::new("expires_at").timestamp_with_time_zone().null())
+        .col(ColumnDef::new("key_digest").text().null())
         .foreign_key(&mut goes_with("api_keys", "user_id", "users"))
         .take()
 }

@@ -9,6 +9,9 @@ use super::errors::Problem;
 /// The path at which OwnerRez sends people back to the gateway.
 pub const CALLBACK_PATH: &str = "/api/connect/ownerrez/callback";
 
+/// Where OwnerRez sent people back to the predecessor, unless its operator had changed that.
+pub const PREDECESSOR_CALLBACK_PATH: &str = "/oauth/callback";
+
 /// Whether this address can be reached from this machine only.
 pub(super) fn is_loopback_address(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
@@ -56,10 +59,11 @@ pub(super) fn base_address(text: &str) -> Result<Url, Problem> {
     Ok(url)
 }
 
-/// The redirect URI: a web address with the one path at which the gateway listens for it.
+/// The redirect URI: a web address with the one path at which the gateway listens for it. The predecessor's path is no
+/// mistake either, so that its settings can stay as they are; it is for the caller to tell the two apart.
 pub(super) fn redirect_address(text: &str) -> Result<Url, Problem> {
     let url = web_address(text)?;
-    if url.path() != CALLBACK_PATH {
+    if ![CALLBACK_PATH, PREDECESSOR_CALLBACK_PATH].contains(&url.path()) {
         return Err(Problem::new(
             format!("its path is {}, but the gateway answers OwnerRez at {CALLBACK_PATH}", url.path()),
             format!("register a redirect URI that ends in {CALLBACK_PATH} with your OAuth app, and give that here"),
@@ -143,8 +147,9 @@ mod tests {
         assert!(redirect_address("http://localhost:3000/api/connect/ownerrez/callback").is_ok());
         assert!(redirect_address("http://gateway.example.com/api/connect/ownerrez/callback").is_err());
         assert!(redirect_address("/api/connect/ownerrez/callback").is_err());
-        let mismatch = redirect_address("https://gateway.example.com/oauth/callback").expect_err("another path");
-        assert!(mismatch.what.contains("/oauth/callback") && mismatch.what.contains(CALLBACK_PATH));
+        assert!(redirect_address("http://localhost:3000/oauth/callback").is_ok());
+        let mismatch = redirect_address("https://gateway.example.com/callback").expect_err("another path");
+        assert!(mismatch.what.contains("is /callback") && mismatch.what.contains(CALLBACK_PATH));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use ring::rand::{SecureRandom, SystemRandom};
-use secrecy::{ExposeSecret, ExposeSecretMut, SecretBox};
+use secrecy::{ExposeSecret, ExposeSecretMut, SecretBox, SecretString};
 use zeroize::Zeroizing;
 
 use super::{
@@ -32,11 +32,18 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// A key as the operator gave it.
+#[derive(Clone)]
+pub struct GivenKey {
+    key: Arc<SecretBox<[u8; 32]>>,
+    text: SecretString,
+}
+
 /// The key that seals every token.
 #[derive(Clone)]
 pub enum EncryptionKey {
     /// Set by the operator.
-    Given(Arc<SecretBox<[u8; 32]>>),
+    Given(GivenKey),
     /// Made by the gateway and kept in this file.
     KeptBeside(PathBuf),
 }
@@ -83,6 +90,15 @@ pub enum KeyFileError {
 }
 
 impl EncryptionKey {
+    /// The text that encodes the key, to the letter: the predecessor sealed with what it derived from that. A kept key
+    /// has no predecessor.
+    pub fn text(&self) -> Option<&SecretString> {
+        match self {
+            Self::Given(given) => Some(&given.text),
+            Self::KeptBeside(_) => None,
+        }
+    }
+
     /// The key itself. A kept one is made if its file does not exist, and the file is never replaced: of two
     /// processes that start at once one makes the key and the other reads it.
     ///
@@ -90,7 +106,7 @@ impl EncryptionKey {
     /// If the kept key cannot be read or made.
     pub fn obtain(&self) -> Result<SecretBox<[u8; 32]>, KeyFileError> {
         match self {
-            Self::Given(key) => Ok(copy(key.expose_secret())),
+            Self::Given(given) => Ok(copy(given.key.expose_secret())),
             Self::KeptBeside(path) => match read(path)? {
                 Some(key) => Ok(key),
                 None => {
@@ -103,8 +119,13 @@ impl EncryptionKey {
     }
 }
 
+/// Reads a key of the operator's.
+pub(super) fn given_key(text: &str) -> Result<GivenKey, Problem> {
+    Ok(GivenKey { key: parse_key(text.trim())?, text: text.into() })
+}
+
 /// Reads base64 of 32 bytes.
-pub(super) fn parse_key(text: &str) -> Result<Arc<SecretBox<[u8; 32]>>, Problem> {
+fn parse_key(text: &str) -> Result<Arc<SecretBox<[u8; 32]>>, Problem> {
     let bytes = BASE64
         .decode(text)
         .map(Zeroizing::new)
@@ -257,7 +278,15 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        let given = EncryptionKey::Given(parse_key(KEY).expect("good"));
+        let given = EncryptionKey::Given(given_key(KEY).expect("good"));
         assert_eq!(format!("{given:?}"), "Given(…)");
+    }
+
+    #[test]
+    fn the_text_of_a_key_is_kept_to_the_letter() {
+        let text = format!(" {}\n", KEY.trim_end_matches('='));
+        let given = EncryptionKey::Given(given_key(&text).expect("good"));
+        assert_eq!(given.text().map(ExposeSecret::expose_secret), Some(&*text));
+        assert_eq!(given.obtain().expect("given").expose_secret(), b"0123456789abcdef0123456789abcdef");
     }
 }

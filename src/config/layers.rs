@@ -130,6 +130,11 @@ impl Layers {
         self.value(key, |value| read(words(value)?))
     }
 
+    /// A text whose every character counts, spaces around it included.
+    pub(super) fn verbatim<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
+        self.value(key, |value| read(value.as_str().map_or_else(|| words(value), Ok)?))
+    }
+
     /// A whole number within its bounds.
     pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &'static str, bounds: RangeInclusive<i64>) -> T {
         let number = self.value(key, |value| {

@@ -6,8 +6,8 @@ use url::Url;
 
 use super::{
     ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, OwnerRez, Server, Sessions, Sources,
-    address::{base_address, host_name, redirect_address, web_origin},
-    encryption::{MAKE_A_KEY, parse_key},
+    address::{CALLBACK_PATH, base_address, host_name, redirect_address, web_origin},
+    encryption::{MAKE_A_KEY, given_key},
     errors::{ConfigError, Problem},
     layers::Layers,
 };
@@ -77,7 +77,7 @@ fn bind_address(text: &str) -> Result<IpAddr, Problem> {
 /// With a key of the operator's anything goes. The gateway makes one itself only where nobody but the operator can
 /// come near it, whatever SERVER_URL says.
 fn encryption(layers: &mut Layers, server: &Server, database: &Database) -> Option<EncryptionKey> {
-    if let Some(key) = layers.text("encryption.key", parse_key) {
+    if let Some(key) = layers.verbatim("encryption.key", given_key) {
         return Some(EncryptionKey::Given(key));
     }
     if layers.is_given("encryption.key") {
@@ -97,7 +97,11 @@ fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRez> {
     let api_url = layers.text("ownerrez.api_url", base_address);
     let app_url = layers.text("ownerrez.app_url", base_address);
     let client = client(layers);
-    let redirect_uri = layers.text("ownerrez.redirect_uri", redirect_address);
+    let given = layers.text("ownerrez.redirect_uri", redirect_address);
+    let (redirect_uri, unused_redirect_uri) = match given {
+        Some(url) if url.path() != CALLBACK_PATH => (None, Some(url)),
+        ours => (ours, None),
+    };
     if let (Some(redirect), Some(server)) = (&redirect_uri, server_url)
         && redirect.origin() != server.origin()
     {
@@ -113,6 +117,7 @@ fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRez> {
         app_url: app_url?,
         client,
         redirect_uri,
+        unused_redirect_uri,
         send_redirect_uri: layers.flag("ownerrez.send_redirect_uri"),
         request_limit: layers.number("ownerrez.request_limit", 1..=10_000),
         shared: layers.flag("ownerrez.shared"),

@@ -84,27 +84,11 @@ fn likeness(setting: &Setting, wanted: &str) -> usize {
     }
     let is_ours = SETTINGS.iter().any(|other| parts(other.key).0 == section);
     let by_section = if own_section != section && is_ours { 2 } else { 0 };
-    let by_name = distance(own_name, name);
+    let by_name = strsim::levenshtein(own_name, name);
     by_section + if own_name.contains(name) { by_name.min(1) } else { by_name }
 }
 
 /// Levenshtein's: how many letters to insert, delete or replace.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut next = vec![i + 1];
-        let cells = row.iter().zip(row.iter().skip(1)).zip(&b);
-        let mut left = i + 1;
-        for ((diagonal, above), to) in cells {
-            left = (diagonal + usize::from(from != *to)).min(above + 1).min(left + 1);
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -226,15 +210,6 @@ mod tests {
             ("server.bcrypt_cost", "keys.bcrypt_cost"),
         ] {
             assert_eq!(closest(unknown).map(|setting| setting.key), Some(meant), "{unknown}");
-        }
-    }
-
-    #[test]
-    fn distances() {
-        for (a, b, expected) in
-            [("", "", 0), ("a", "", 1), ("", "ab", 2), ("kitten", "sitting", 3), ("port", "prot", 2)]
-        {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
         }
     }
 }

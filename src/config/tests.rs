@@ -286,6 +286,15 @@ fn the_redirect_uri_leads_back_to_the_gateway() {
 }
 
 #[test]
+fn the_redirect_uri_of_the_predecessor_is_set_aside() {
+    for theirs in ["https://gateway.example.com/oauth/callback", "http://localhost:3000/oauth/callback"] {
+        let config = good(&public(&[("OWNERREZ_REDIRECT_URI", theirs)]));
+        assert_eq!(config.redirect_uri(8080).as_str(), "https://gateway.example.com/api/connect/ownerrez/callback");
+        assert_eq!(config.ownerrez.unused_redirect_uri.as_ref().map(|url| url.as_str()), Some(theirs));
+    }
+}
+
+#[test]
 fn hosts_and_origins_have_safe_defaults() {
     let config = good(&PUBLIC);
     assert_eq!(config.server.hosts(), ["127.0.0.1", "[::1]", "gateway.example.com", "localhost"]);

@@ -9,7 +9,7 @@ use ring::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::CryptoError;
+use super::{CryptoError, PredecessorKey};
 
 const PREFIX: &str = "ownerrez_sk_";
 const LOOKUP_LEN: usize = 12;
@@ -64,6 +64,29 @@ impl ApiKey {
     }
 }
 
+/// A key as someone sent it: well-formed in one of the two ways there are.
+#[derive(Clone, Debug)]
+pub enum PresentedKey {
+    /// Made by this gateway.
+    Ours(ApiKey),
+    /// Made by the TypeScript server that it replaced.
+    Predecessor(PredecessorKey),
+}
+
+impl PresentedKey {
+    /// Tells the two apart by their form; they differ in length.
+    pub fn parse(text: &str) -> Result<Self, BadApiKey> {
+        ApiKey::parse(text).map(Self::Ours).or_else(|_| PredecessorKey::parse(text).map(Self::Predecessor))
+    }
+
+    pub(super) fn text(&self) -> &SecretString {
+        match self {
+            Self::Ours(key) => &key.0,
+            Self::Predecessor(key) => key.text(),
+        }
+    }
+}
+
 /// bcrypt of the whole key; refuses, instead of cutting, what is longer than bcrypt can read. Takes tens of
 /// milliseconds: never call it on an async thread.
 pub fn hash_api_key(key: &ApiKey, cost: u32) -> Result<String, CryptoError> {
@@ -71,8 +94,8 @@ pub fn hash_api_key(key: &ApiKey, cost: u32) -> Result<String, CryptoError> {
 }
 
 /// Compares with a stored hash. As slow as [`hash_api_key`].
-pub fn verify_api_key(key: &ApiKey, hash: &str) -> Result<bool, CryptoError> {
-    Ok(bcrypt::non_truncating_verify(key.0.expose_secret(), hash)?)
+pub fn verify_api_key(key: &PresentedKey, hash: &str) -> Result<bool, CryptoError> {
+    Ok(bcrypt::non_truncating_verify(key.text().expose_secret(), hash)?)
 }
 
 fn push_random(text: &mut String, count: usize) -> Result<(), CryptoError> {
@@ -115,13 +138,15 @@ mod tests {
         assert!(text.len() <= 71 && ApiKey::parse(text).is_ok());
         assert!(text.starts_with(key.prefix()) && key.prefix().len() == 24);
         let hash = hash_api_key(&key, 4).unwrap();
-        assert!(verify_api_key(&key, &hash).unwrap());
-        assert!(!verify_api_key(&ApiKey::generate().unwrap(), &hash).unwrap());
+        assert!(verify_api_key(&PresentedKey::Ours(key), &hash).unwrap());
+        assert!(!verify_api_key(&PresentedKey::Ours(ApiKey::generate().unwrap()), &hash).unwrap());
     }
 
     #[test]
     fn a_predecessor_key_is_not_taken_for_one_of_ours() {
-        assert!(ApiKey::parse("ownerrez_sk_87e929b276ffeb16ab008edc4e5c95ba64d1d8a4eb9ab916").is_err());
+        let text = "ownerrez_sk_87e929b276ffeb16ab008edc4e5c95ba64d1d8a4eb9ab916";
+        assert!(ApiKey::parse(text).is_err());
+        assert!(matches!(PresentedKey::parse(text), Ok(PresentedKey::Predecessor(_))));
     }
 
     proptest! {

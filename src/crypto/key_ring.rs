@@ -9,7 +9,10 @@ use ring::{
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use zeroize::Zeroizing;
 
-use super::{CryptoError, Signer, hex};
+use super::{
+    CryptoError, Signer, hex,
+    predecessor::{Opener, Record, sealed_by_predecessor},
+};
 use crate::domain::{Sealed, UserId};
 
 const VERSION: &str = "v1.";
@@ -40,10 +43,13 @@ impl SealedFor {
 
 /// The encryption keys of this deployment.
 ///
-/// A record is `v1.` and the base64url of `key id (4 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`.
+/// A record is `v1.` and the base64url of `key id (4 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`; records of the
+/// predecessor (see `predecessor.rs`) are opened, never made.
 pub struct KeyRing {
     current: RingKey,
     pages: Signer,
+    keys: Signer,
+    predecessors: Vec<Opener>,
 }
 
 struct RingKey {
@@ -67,7 +73,20 @@ impl KeyRing {
         let mut id = [0u8; KEY_ID_LEN];
         id.copy_from_slice(&digest.as_ref()[..KEY_ID_LEN]);
         let key = UnboundKey::new(&AES_256_GCM, bytes).map_err(|_| CryptoError::Corrupt)?;
-        Ok(Self { current: RingKey { id, key: LessSafeKey::new(key) }, pages: derive(bytes, b"pages")? })
+        Ok(Self {
+            current: RingKey { id, key: LessSafeKey::new(key) },
+            pages: derive(bytes, b"pages")?,
+            keys: derive(bytes, b"predecessor keys")?,
+            predecessors: Vec::new(),
+        })
+    }
+
+    /// The same ring, able to open what the predecessor sealed while its `ENCRYPTION_KEY` was this text. May be
+    /// repeated; each text is tried.
+    #[must_use]
+    pub fn with_predecessor(mut self, variable: SecretString) -> Self {
+        self.predecessors.push(Opener::new(variable));
+        self
     }
 
     /// Seals a secret for one place in the database.
@@ -88,8 +107,14 @@ impl KeyRing {
         Ok(Sealed(format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(record))))
     }
 
-    /// Opens what [`KeyRing::seal`] made for the same place.
+    /// Opens what [`KeyRing::seal`] made for the same place, or what the predecessor sealed. The latter is not bound
+    /// to its place, and the first of them takes some 20 ms in a process: seal it anew as soon as it was opened.
     pub fn open(&self, place: SealedFor, sealed: &Sealed) -> Result<SecretString, CryptoError> {
+        if sealed_by_predecessor(sealed) {
+            let record = Record::parse(sealed)?;
+            let opened = self.predecessors.iter().find_map(|opener| opener.open(&record));
+            return opened.ok_or(CryptoError::UnknownPredecessor);
+        }
         let encoded = sealed.0.strip_prefix(VERSION).ok_or(CryptoError::Corrupt)?;
         let record = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| CryptoError::Corrupt)?;
         let (id, rest) = record.split_first_chunk::<KEY_ID_LEN>().ok_or(CryptoError::Corrupt)?;
@@ -113,6 +138,11 @@ impl KeyRing {
     /// Signs the forms of our pages; the same on every process that shares the encryption key.
     pub fn page_signer(&self) -> &Signer {
         &self.pages
+    }
+
+    /// Makes the digests by which the predecessor's keys are found ([`super::PredecessorKey::digest`]).
+    pub fn key_signer(&self) -> &Signer {
+        &self.keys
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) enum ApiError {
     OriginNotAllowed,
     #[error("the database has not been reached yet")]
     Starting,
+    #[error("moved")]
+    Moved(Moved),
     #[error("already connected")]
     AlreadyConnected,
     #[error("no OwnerRez app configured")]
@@ -53,6 +55,15 @@ pub(crate) enum ApiError {
     Store(#[from] StoreError),
     #[error("{0}")]
     Crypto(#[from] CryptoError),
+}
+
+/// What stood elsewhere in the TypeScript server that this gateway replaces.
+#[derive(Debug)]
+pub(crate) enum Moved {
+    /// Where OwnerRez sent browsers back to; now it is this redirect URI.
+    Callback(String),
+    /// The SSE transport; now there is this MCP endpoint.
+    Transport(String),
 }
 
 /// An error as the caller sees it.
@@ -111,7 +122,7 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED,
                 "invalid_api_key",
                 "This API key is not valid here.",
-                "Check that the whole key was copied (62 characters, beginning with ownerrez_sk_). \
+                "Check that the whole key was copied (62 characters, or 60 of an old one, beginning with ownerrez_sk_). \
                  POST /api/users/register makes a new one.",
             ),
             Self::KeyCheckBusy => Shown::new(
@@ -161,6 +172,21 @@ impl ApiError {
                 "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
             ),
             Self::Starting => database_unavailable(),
+            Self::Moved(Moved::Callback(redirect_uri)) => Shown::new(
+                StatusCode::GONE,
+                "moved",
+                "This gateway no longer takes OwnerRez's answers at this address, so nothing was connected.",
+                format!(
+                    "Operators: register the redirect URI {redirect_uri} with your OAuth app in OwnerRez. Then ask the \
+                     gateway for a new connect link: GET /api/connect/ownerrez/start."
+                ),
+            ),
+            Self::Moved(Moved::Transport(mcp_url)) => Shown::new(
+                StatusCode::GONE,
+                "moved",
+                "This gateway does not offer the SSE transport any more.",
+                format!("Point your MCP client at {mcp_url} (Streamable HTTP) with the same API key."),
+            ),
             Self::AlreadyConnected | Self::Connect(ConnectError::AlreadyConnected) => Shown::new(
                 StatusCode::CONFLICT,
                 "already_connected",
@@ -353,16 +379,6 @@ impl From<JsonPayloadError> for ApiError {
             JsonPayloadError::Deserialize(error) => {
                 Self::BadRequest(format!("The body is not what was expected: {error}."))
             }
-            _ => Self::BadRequest("The body could not be read.".to_owned()),
-        }
-    }
-}
-
-impl ApiError {
-    /// A body that was taken as it is, without an extractor that has an error handler: actix gives its errors untyped.
-    pub(crate) fn from_body(error: &actix_web::Error) -> Self {
-        match error.as_error::<PayloadError>() {
-            Some(PayloadError::Overflow) => Self::TooLarge,
             _ => Self::BadRequest("The body could not be read.".to_owned()),
         }
     }

@@ -19,15 +19,18 @@ use zeroize::Zeroizing;
 
 use super::{HttpState, error::ApiError};
 use crate::{
-    crypto::{self, ApiKey, CryptoError, Signer},
+    crypto::{self, ApiKey, CryptoError, PredecessorKey, PresentedKey, Signer},
     domain::{KeyId, SharedClock, UserId},
-    store::{Store, StoredKey},
+    store::{PREDECESSOR_CANDIDATES, Store, StoredKey},
 };
 
 /// `last_used_at` is written this often per key at most.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
 /// bcrypt computations that may wait for their turn; more are turned away instead of piling up.
 const WAITING: usize = 64;
+/// For how long it stays known whether there are keys of the predecessor's. New ones do not appear, so this is only
+/// about the last one going, and about a backup that is put in place under a running gateway.
+const PREDECESSORS_KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// Bounds of the key check.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +65,13 @@ struct Inner {
     /// Keys that bcrypt refused: the same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
     runs: AtomicU64,
+    /// Makes the digests by which the predecessor's keys are found once they have been seen; the same in all processes.
+    predecessor_signer: Signer,
+    /// Whether there are any, and when that was asked.
+    predecessors: Mutex<Option<(bool, DateTime<Utc>)>>,
+    /// Anyone can write a well-formed key of the predecessor's that costs several computations, so those take turns.
+    predecessor_turn: Semaphore,
+    predecessor_admitted: Semaphore,
     /// One computation per key, however many requests bring it at once.
     checking: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -72,8 +82,13 @@ struct Known {
 }
 
 impl KeyCheck {
-    /// A check with an empty cache.
-    pub fn new(store: Store, clock: SharedClock, settings: KeySettings) -> Result<Self, CryptoError> {
+    /// A check with an empty cache. `predecessor_signer` is the key ring's.
+    pub fn new(
+        store: Store,
+        clock: SharedClock,
+        settings: KeySettings,
+        predecessor_signer: Signer,
+    ) -> Result<Self, CryptoError> {
         let entries = NonZeroUsize::new(settings.cache_entries).unwrap_or(NonZeroUsize::MIN);
         Ok(Self(Arc::new(Inner {
             store,
@@ -85,6 +100,10 @@ impl KeyCheck {
             known: Mutex::new(LruCache::new(entries)),
             refused: Mutex::new(LruCache::new(entries)),
             runs: AtomicU64::new(0),
+            predecessor_signer,
+            predecessors: Mutex::new(None),
+            predecessor_turn: Semaphore::new(1),
+            predecessor_admitted: Semaphore::new(1 + WAITING),
             checking: Mutex::new(HashMap::new()),
         })))
     }
@@ -106,7 +125,7 @@ impl KeyCheck {
     /// Whose key this text is. Malformed keys cost neither the database nor bcrypt anything.
     pub(crate) async fn check(&self, text: &str) -> Result<Caller, ApiError> {
         let inner = &self.0;
-        let key = ApiKey::parse(text).map_err(|_| ApiError::BadKey)?;
+        let key = PresentedKey::parse(text).map_err(|_| ApiError::BadKey)?;
         let digest = crypto::key_digest(&inner.signer, &key);
         if let Some(caller) = inner.known(&digest) {
             return Ok(caller);
@@ -142,24 +161,90 @@ impl Inner {
         Some(caller)
     }
 
-    async fn ask(&self, key: &ApiKey, digest: [u8; 32]) -> Result<Caller, ApiError> {
-        let Some(stored) = self.store.key_by_prefix(key.prefix()).await? else {
+    async fn ask(&self, key: &PresentedKey, digest: [u8; 32]) -> Result<Caller, ApiError> {
+        let found = match key {
+            PresentedKey::Ours(ours) => self.ours(ours, &digest).await?,
+            PresentedKey::Predecessor(theirs) => self.predecessors(theirs, &digest).await?,
+        };
+        let Some(StoredKey { id, user, .. }) = found else {
             return Err(ApiError::BadKey);
         };
-        if lock(&self.refused).get(&digest).is_some() {
-            return Err(ApiError::BadKey);
-        }
-        let StoredKey { id, user, hash, .. } = stored;
-        let offered = key.clone();
-        if !self.slow(move || crypto::verify_api_key(&offered, &hash)).await? {
-            lock(&self.refused).put(digest, ());
-            return Err(ApiError::BadKey);
-        }
         let caller = Caller { user, key: id };
         let now = self.clock.now();
         lock(&self.known).put(digest, Known { caller: caller.clone(), touched: now });
         self.touch(&caller, now);
         Ok(caller)
+    }
+
+    async fn ours(&self, key: &ApiKey, digest: &[u8; 32]) -> Result<Option<StoredKey>, ApiError> {
+        let Some(stored) = self.store.key_by_prefix(key.prefix()).await? else {
+            return Ok(None);
+        };
+        if lock(&self.refused).get(digest).is_some() {
+            return Ok(None);
+        }
+        let (offered, hash) = (PresentedKey::Ours(key.clone()), stored.hash.clone());
+        if self.slow(move || crypto::verify_api_key(&offered, &hash)).await? {
+            return Ok(Some(stored));
+        }
+        lock(&self.refused).put(*digest, ());
+        Ok(None)
+    }
+
+    /// A key that the predecessor made: found by its digest once it was seen here, before that among the few that share
+    /// its prefix.
+    async fn predecessors(&self, key: &PredecessorKey, digest: &[u8; 32]) -> Result<Option<StoredKey>, ApiError> {
+        if !self.has_predecessors().await? {
+            return Ok(None);
+        }
+        let stored_digest = key.digest(&self.predecessor_signer);
+        if let Some(stored) = self.store.predecessor_key_by_digest(&stored_digest).await? {
+            return Ok(Some(stored));
+        }
+        let candidates = self.store.predecessor_keys_by_prefix(&key.prefix()).await?;
+        if candidates.is_empty() || lock(&self.refused).get(digest).is_some() {
+            return Ok(None);
+        }
+        let all = (candidates.len() as u64) < PREDECESSOR_CANDIDATES;
+        let _admitted = self.predecessor_admitted.try_acquire().map_err(|_| ApiError::KeyCheckBusy)?;
+        let _turn = self.predecessor_turn.acquire().await.map_err(|_| ApiError::KeyCheckBusy)?;
+        for candidate in candidates {
+            let (offered, hash) = (PresentedKey::Predecessor(key.clone()), candidate.hash.clone());
+            // A hash that cannot be read must not keep out the keys that share its prefix.
+            let verify = move || Ok(crypto::verify_api_key(&offered, &hash).map_err(|error| error.to_string()));
+            match self.slow(verify).await? {
+                Ok(true) => {
+                    self.note_digest(&candidate, &stored_digest).await;
+                    return Ok(Some(candidate));
+                }
+                Ok(false) => {}
+                Err(error) => log::error!("the stored hash of key {} is of no use: {error}", candidate.prefix),
+            }
+        }
+        // Where there are more, those that were compared now may be found by their digests next time, and make room.
+        if all {
+            lock(&self.refused).put(*digest, ());
+        }
+        Ok(None)
+    }
+
+    async fn has_predecessors(&self) -> Result<bool, ApiError> {
+        let now = self.clock.now();
+        if let Some((known, asked)) = *lock(&self.predecessors)
+            && now < asked + PREDECESSORS_KNOWN_FOR
+        {
+            return Ok(known);
+        }
+        let known = self.store.has_predecessor_keys().await?;
+        *lock(&self.predecessors) = Some((known, now));
+        Ok(known)
+    }
+
+    /// Without the note the next process does the same work again: no reason to turn the caller away.
+    async fn note_digest(&self, key: &StoredKey, digest: &str) {
+        if let Err(error) = self.store.note_key_digest(key.user, key.id, digest).await {
+            log::warn!("the digest of key {} was not written down: {error}", key.prefix);
+        }
     }
 
     /// Writes `last_used_at` behind the request's back.

@@ -7,6 +7,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    error::PayloadError,
     http::{StatusCode, header as actix_header},
     web,
 };
@@ -65,7 +66,10 @@ pub(crate) async fn handle(
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = body.map_err(|error| ApiError::from_body(&error))?;
+    let body = body.map_err(|error| match error.as_error::<PayloadError>() {
+        Some(PayloadError::Overflow) => ApiError::TooLarge,
+        _ => ApiError::BadRequest("The body could not be read.".to_owned()),
+    })?;
     let response = endpoint.service.handle(carried_over(&request, caller, body)?).await;
     Ok(carried_back(response).await)
 }

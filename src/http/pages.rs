@@ -111,7 +111,7 @@ pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
         @if let Some((_, problem)) = form.problem { p.problem role="alert" { (problem) } }
         p { "Whoever holds this API key will be able to read and change the OwnerRez account that you approve next:" }
         p {
-            code { (form.key.prefix) "…" }
+            code { (form.key.beginning()) "…" }
             @if let Some(name) = &form.key.name { " (" (name) ")" }
         }
         p { "Go on only if this is your own key. To show that it is, enter the whole key." }
@@ -132,7 +132,7 @@ pub(crate) fn connected(account: Option<AccountId>, key: &StoredKey, mcp_url: &s
         p {
             "The OwnerRez account"
             @if let Some(account) = account { " number " strong { (account) } }
-            " is now connected to the key " code { (key.prefix) "…" }
+            " is now connected to the key " code { (key.beginning()) "…" }
             @if let Some(name) = &key.name { " (" (name) ")" }
             "."
         }

@@ -109,6 +109,12 @@ impl Controls {
         self.0.lock().grant(account, now).unwrap_or_default()
     }
 
+    /// Makes tokens good that were issued before the simulator was there, for instance those in a database that is
+    /// taken over.
+    pub fn adopt(&self, account: AccountId, access: &str, refresh: Option<&str>) {
+        self.0.lock().tokens.adopt(account, access, refresh);
+    }
+
     /// What pressing "Approve" does: takes the address that the application sent the browser to, gives the one that the
     /// browser is sent back to. `None` where the page would show an error instead.
     pub fn approve(&self, authorization_url: &str, account: AccountId) -> Option<String> {

@@ -116,6 +116,14 @@ impl Tokens {
         reply
     }
 
+    /// A grant with tokens that the caller knows, without an end: as one that was made long ago.
+    pub(super) fn adopt(&mut self, account: AccountId, access: &str, refresh: Option<&str>) {
+        let grant = Uuid::new_v4();
+        self.grants.insert(grant, Grant { account, scope: Scope::Full, ended: false });
+        self.access.insert(access.to_owned(), Access { grant, expires_at: None });
+        self.refresh.extend(refresh.map(|token| (token.to_owned(), grant)));
+    }
+
     /// New tokens for a refresh token. Without rotation the reply carries no refresh token and the old one goes on.
     pub(super) fn renew(
         &mut self,

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{CallError, ConnectError, SessionDeps, budget::Account};
 use crate::{
-    crypto::{CryptoError, SealedFor},
+    crypto::{CryptoError, SealedFor, sealed_by_predecessor},
     domain::{AccountId, TokenSet, UpstreamRequest, UserId},
     store::{Connection, SealedGrant, SealedTokens},
     upstream::{Reply, TokenError, TransportError, Upstream},
@@ -248,8 +248,23 @@ impl TokenKeeper {
                 }
                 Some(row) => row,
             };
-            return Ok(self.hold(self.open(row)?));
+            let theirs = [Some(&row.access), row.refresh.as_ref()].into_iter().flatten().any(sealed_by_predecessor);
+            let held = self.open(row)?;
+            if theirs {
+                let stored = self.seal_anew(&held).await?;
+                if !stored || generation != self.generation.get() {
+                    continue;
+                }
+            }
+            return Ok(self.hold(held));
         }
+    }
+
+    /// Tokens that the predecessor sealed are stored in our form before they are used for anything. `false` when they
+    /// have changed meanwhile.
+    async fn seal_anew(&self, held: &Held) -> Result<bool, CallError> {
+        let SealedTokens { access, refresh, .. } = self.seal(&held.tokens)?;
+        Ok(self.deps.store.store_resealed(self.user, held.connection, held.version, access, refresh).await?)
     }
 
     fn hold(&self, held: Held) -> Rc<Held> {

@@ -132,6 +132,7 @@ impl UserSession {
                         return;
                     }
                     if call.deadline <= keeper.now() {
+                        // Its turn came too late. Asked now, the allowance would answer that it is spent.
                         let _ = call.reply.send(Err(CallError::Deadline { write_may_have_happened: false }));
                         return;
                     }

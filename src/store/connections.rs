@@ -4,7 +4,7 @@
 //! process or in several) that work on the same tokens only the first succeeds.
 
 use chrono::{DateTime, Utc};
-use entity::{Moment, ownerrez_connections as rows, pending_revocations};
+use entity::{Moment, ownerrez_connections as rows, pending_revocations, users};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
@@ -112,8 +112,8 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.map(Connection::from))
     }
 
-    /// Stores a new authorization. It replaces a rejected one (with a new id, the version counting on); `false`, and
-    /// nothing changes, when the user has a working one.
+    /// Stores a new authorization, and the first time also when that was. It replaces a rejected one (with a new id,
+    /// the version counting on); `false`, and nothing changes, when the user has a working one.
     pub async fn save_connection(
         &self,
         user: UserId,
@@ -160,7 +160,20 @@ impl Store {
             .action_and_where(Expr::col((rows::Entity, rows::Column::RejectedAt)).is_not_null())
             .to_owned();
         let insert = rows::Entity::insert(row).on_conflict(replaces_rejected).into_query();
-        Ok(self.run(self.db.execute(&insert)).await?.rows_affected() > 0)
+        let first = users::Entity::update_many()
+            .col_expr(users::Column::FirstConnectedAt, Expr::value(now))
+            .filter(users::Column::Id.eq(user.0))
+            .filter(users::Column::FirstConnectedAt.is_null());
+        self.run(async {
+            let transaction = self.begin().await?;
+            let saved = transaction.execute(&insert).await?.rows_affected() > 0;
+            if saved {
+                first.exec(&transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(saved)
+        })
+        .await
     }
 
     /// Removes the user's connection and notes that OwnerRez is to be told: both or neither. `false` when there is
@@ -232,6 +245,22 @@ impl Store {
             .col_expr(rows::Column::ExpiresAt, Expr::value(expires_at.map(Moment::from)))
             .col_expr(rows::Column::RenewAt, Expr::value(renew_at.map(Moment::from)))
             .col_expr(rows::Column::RejectedAt, Expr::value(None::<Moment>));
+        self.changed(update).await
+    }
+
+    /// Puts the same tokens of this version under another seal. Neither counts the version on nor ends a lease: who
+    /// refreshes these tokens meanwhile must be able to store what comes back. `false` when the tokens have changed.
+    pub async fn store_resealed(
+        &self,
+        user: UserId,
+        connection: Uuid,
+        version: i64,
+        access: Sealed,
+        refresh: Option<Sealed>,
+    ) -> Result<bool, StoreError> {
+        let update = exactly(user, connection, version)
+            .col_expr(rows::Column::AccessToken, Expr::value(access.0))
+            .col_expr(rows::Column::RefreshToken, Expr::value(refresh.map(|token| token.0)));
         self.changed(update).await
     }
 

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// A row holds what we never write.
     #[error("the database holds a row that cannot be read")]
     Corrupt(#[source] Cause),
+    /// A migration found what it must not touch, and touched nothing.
+    #[error("the database was left as it is")]
+    LeftAlone(#[source] Cause),
     /// The configured database cannot be used at all.
     #[error("the configured database cannot be used")]
     Target(#[source] Cause),
@@ -59,6 +62,9 @@ impl std::error::Error for Cause {}
 
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
+        if let DbErr::Migration(why) = error {
+            return StoreError::LeftAlone(Cause(why));
+        }
         let cause = Cause(error.to_string());
         match &error {
             DbErr::ConnectionAcquire(ConnAcquireErr::Timeout | ConnAcquireErr::ConnectionClosed)

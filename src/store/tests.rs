@@ -5,4 +5,5 @@ mod allowance;
 mod connections;
 mod harness;
 mod people;
+mod predecessor;
 mod server;

@@ -35,9 +35,27 @@ pub struct StoredKey {
     pub name: Option<String>,
 }
 
+impl StoredKey {
+    /// The beginning of the key, as lists and pages show it: the predecessor stored its own with dots at the end.
+    pub fn beginning(&self) -> &str {
+        self.prefix.trim_end_matches('.')
+    }
+}
+
 impl From<api_keys::Model> for StoredKey {
     fn from(row: api_keys::Model) -> Self {
-        let api_keys::Model { id, user_id, key_hash, key_prefix, name, last_used_at: _, created_at: _ } = row;
+        let api_keys::Model {
+            id,
+            user_id,
+            key_hash,
+            key_prefix,
+            name,
+            last_used_at: _,
+            created_at: _,
+            scope: _,
+            expires_at: _,
+            key_digest: _,
+        } = row;
         StoredKey { id: KeyId(id), user: UserId(user_id), hash: key_hash, prefix: key_prefix, name }
     }
 }
@@ -47,7 +65,12 @@ impl Store {
     pub async fn register_user(&self, user: UserId, key: NewKey, now: DateTime<Utc>) -> Result<(), StoreError> {
         let now = Moment::from(now);
         let NewKey { id, hash, prefix, name } = key;
-        let user_row = users::ActiveModel { id: Set(user.0), created_at: Set(now) };
+        let user_row = users::ActiveModel {
+            id: Set(user.0),
+            created_at: Set(now),
+            first_connected_at: Set(None),
+            disabled_at: Set(None),
+        };
         let key_row = api_keys::ActiveModel {
             id: Set(id.0),
             user_id: Set(user.0),
@@ -56,6 +79,9 @@ impl Store {
             name: Set(name),
             last_used_at: Set(None),
             created_at: Set(now),
+            scope: Set("full".to_owned()),
+            expires_at: Set(None),
+            key_digest: Set(None),
         };
         self.run(async {
             let transaction = self.begin().await?;

@@ -285,7 +285,10 @@ async fn a_second_process_is_on_standby_and_takes_over() {
         let spent = counted(&first);
         first.stop().await;
         eventually("the second to take over", async || {
-            second.advance(TimeDelta::seconds(1));
+            // It looks every second: turning the clock more often than it looks would let the window pass.
+            if second.clock.sleepers_within(TimeDelta::seconds(1)) > 0 {
+                second.advance(TimeDelta::seconds(1));
+            }
             ask(&there).await.ok()
         })
         .await;

@@ -22,6 +22,7 @@ mod pages;
 mod processes;
 mod rest;
 mod sessions;
+mod takeover;
 mod tenants;
 mod token_life;
 mod upstream_faults;

@@ -1,166 +1,222 @@
-//! One actor per user: order, bounds, callers that leave, sessions that end.
+//! One session per user: order, bounds, callers that go away, idle ends, panics, and the stop of the process.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::Future;
 
+use actix_rt::task::JoinHandle;
 use chrono::TimeDelta;
-use futures_util::{
-    FutureExt,
-    future::{join, join_all},
-};
-use ownerrez_gateway::sandbox::Rule;
+use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
-use crate::world::{Gateway, Person, eventually, on_each_database};
+use crate::world::{Answer, Gateway, Person, Settings, eventually, on_each_database};
 
-const LIST: &str = "GET /v2/properties";
-const CREATE: &str = "POST /v2/guests";
-
-async fn list(person: &Person) -> Value {
-    person.call("list_properties", json!({})).await.ok()
+fn seconds(count: i64) -> TimeDelta {
+    TimeDelta::seconds(count)
 }
 
-#[actix_web::test]
-async fn one_call_at_a_time_for_a_user_and_nobody_else_waits() {
-    on_each_database(async |database| {
-        let gateway = Gateway::start(database).await;
-        let (alice, bob) = (gateway.connected_user("Alice").await, gateway.connected_user("Bob").await);
-        let held = gateway.ownerrez().hold_account(LIST, alice.account.unwrap());
-        let (first, second) = (alice.clone(), alice.clone());
-        let look = async {
-            held.wait_arrived(1).await;
-            list(&bob).await;
-            assert_eq!(held.arrived(), 1, "Alice's second call waits for her first");
-            held.release();
-        };
-        futures_util::future::join3(list(&first), list(&second), look).await;
-        assert_eq!(gateway.ownerrez().count(LIST), 3);
-        gateway.stop().await;
+/// A call on its own, as from another window of the same person.
+fn calling(person: &Person, tool: &'static str, arguments: Value) -> JoinHandle<Answer> {
+    let person = person.clone();
+    actix_rt::spawn(async move { person.call(tool, arguments).await })
+}
+
+async fn until_waiting(gateway: &Gateway, person: &Person, waiting: usize) {
+    eventually("calls wait in the session", async || {
+        let session = gateway.app().sessions().observe_session(person.user()).await?;
+        (session.waiting == waiting).then_some(())
     })
     .await;
 }
 
-#[actix_web::test]
-async fn a_full_queue_says_so_at_once_and_empties_again() {
-    on_each_database(async |database| {
-        let gateway = Gateway::start(database).await;
-        let alice = gateway.connected_user("Alice").await;
-        let held = gateway.ownerrez().hold(LIST);
-        let twins: Vec<_> = (0..25).map(|_| alice.clone()).collect();
-        let busy = AtomicUsize::new(0);
-        let calls = join_all(twins.iter().map(async |twin| {
-            let answer = twin.call("list_properties", json!({})).await;
-            if !answer.is_ok() {
-                assert!(answer.refused().contains("waiting"));
-                busy.fetch_add(1, Ordering::Relaxed);
-            }
-        }));
-        let release = async {
-            held.wait_arrived(1).await;
-            // One runs and sixteen wait: the others are answered while nothing moves.
-            eventually("the calls that find no place", async || {
-                (busy.load(Ordering::Relaxed) == 25 - 17).then_some(())
-            })
-            .await;
-            held.release();
-        };
-        join(calls, release).await;
-        assert_eq!(busy.load(Ordering::Relaxed), 25 - 17);
-        list(&alice).await;
-        gateway.stop().await;
+async fn until_idle(gateway: &Gateway, person: &Person) {
+    eventually("the session is idle", async || {
+        let session = gateway.app().sessions().observe_session(person.user()).await?;
+        (!session.busy && session.waiting == 0).then_some(())
     })
     .await;
 }
 
+fn guest(name: &str) -> Value {
+    json!({"first_name": name, "last_name": "Story"})
+}
+
+async fn guests_named(person: &Person, name: &str) -> usize {
+    let found = person.call("list_guests", json!({"q": name})).await.ok();
+    found["items"].as_array().unwrap().len()
+}
+
+/// Paths of the requests to OwnerRez's API so far, in order.
+fn sent(gateway: &Gateway) -> Vec<String> {
+    gateway.ownerrez().requests_to("* /v2/*").into_iter().map(|request| request.path).collect()
+}
+
 #[actix_web::test]
-async fn at_the_deadline_a_waiting_call_is_dropped_and_a_running_read_given_up() {
+async fn one_call_of_a_user_runs_at_a_time_and_in_order() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
-        let held = gateway.ownerrez().hold(LIST);
-        let twins: Vec<_> = (0..3).map(|_| alice.clone()).collect();
-        let calls = join_all(twins.iter().map(|twin| twin.call("list_properties", json!({}))));
-        let turn = async {
-            held.wait_arrived(1).await;
-            // Twenty seconds for the answer, then the next one runs and thirty are over.
-            gateway.advance(TimeDelta::seconds(20));
-            held.wait_arrived(2).await;
-            gateway.advance(TimeDelta::seconds(10));
-        };
-        let (answers, ()) = join(calls, turn).await;
-        for answer in answers {
-            let text = answer.refused();
-            assert!(text.contains("in time"), "{text}");
+        let bob = gateway.connected_user("Bob").await;
+        gateway.ownerrez().clear_requests();
+
+        let held = gateway.ownerrez().hold_account("* /v2/*", alice.account.unwrap());
+        let mut calls = vec![calling(&alice, "get_current_user", json!({}))];
+        held.wait_arrived(1).await;
+        for (waiting, tool) in [(1, "list_properties"), (2, "list_owners"), (3, "search_properties")] {
+            calls.push(calling(&alice, tool, json!({})));
+            until_waiting(&gateway, &alice, waiting).await;
         }
-        assert_eq!(held.arrived(), 2, "the third was never sent");
-        drop(held);
-        list(&alice).await;
+        // Someone else is not held up.
+        bob.call("list_properties", json!({})).await.ok();
+        assert_eq!(held.arrived(), 1);
+
+        held.release();
+        for call in calls {
+            call.await.unwrap().ok();
+        }
+        let paths = sent(&gateway);
+        let expected = ["/v2/users/me", "/v2/properties", "/v2/properties", "/v2/owners", "/v2/propertysearch"];
+        assert_eq!(paths, expected, "the second one is Bob's");
         gateway.stop().await;
     })
     .await;
 }
 
 #[actix_web::test]
-async fn a_write_that_was_sent_runs_to_its_end_and_is_not_sent_again() {
+async fn a_full_queue_refuses_at_once_and_is_free_again_afterwards() {
     on_each_database(async |database| {
-        let gateway = Gateway::start(database).await;
+        let settings = Settings::default().tune(|config| config.sessions.queue_depth = 3);
+        let gateway = Gateway::start_with(database, settings).await;
         let alice = gateway.connected_user("Alice").await;
-        let create = |name: &str| {
-            let (alice, name) = (alice.clone(), name.to_owned());
-            async move { alice.call("create_guest", json!({"first_name": name, "last_name": "Zed"})).await }
-        };
-        // Its answer is slow.
-        gateway.ownerrez().script(Rule::on(CREATE).delay(TimeDelta::seconds(25)));
-        let turn = async {
-            gateway.ownerrez().wait_for(CREATE, 1).await;
-            gateway.advance(TimeDelta::seconds(20));
-        };
-        let (answer, ()) = join(create("Slow"), turn).await;
-        let text = answer.refused();
+        let held = gateway.ownerrez().hold("* /v2/*");
+        let mut calls = vec![calling(&alice, "list_owners", json!({}))];
+        held.wait_arrived(1).await;
+        for waiting in 1..=3 {
+            calls.push(calling(&alice, "list_owners", json!({})));
+            until_waiting(&gateway, &alice, waiting).await;
+        }
+
+        let refused = alice.call("list_owners", json!({})).await.refused();
+        assert!(refused.contains("wait"), "{refused}");
+        let rest = alice.get("/api/connect/ownerrez/test").await;
+        assert!(rest.status == 429 || rest.status == 503, "{} {}", rest.status, rest.body);
+
+        held.release();
+        for call in calls {
+            call.await.unwrap().ok();
+        }
+        alice.call("list_owners", json!({})).await.ok();
+        assert_eq!(gateway.ownerrez().count("GET /v2/owners"), 5);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_queued_call_is_answered_at_its_deadline_and_never_sent() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, patient()).await;
+        let alice = gateway.connected_user("Alice").await;
+        let held = gateway.ownerrez().hold("GET /v2/users/me");
+        let running = calling(&alice, "get_current_user", json!({}));
+        held.wait_arrived(1).await;
+        gateway.advance(seconds(1));
+        let queued = calling(&alice, "create_guest", guest("Never"));
+        until_waiting(&gateway, &alice, 1).await;
+
+        gateway.advance(seconds(30));
+        let text = queued.await.unwrap().refused();
+        assert!(text.contains("nothing was changed"), "{text}");
+        running.await.unwrap().refused();
+
+        held.release();
+        assert_eq!(guests_named(&alice, "Never").await, 0);
+        assert_eq!(gateway.ownerrez().count("POST /v2/guests"), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// OwnerRez may take as long as the whole call, so that the call's deadline is what ends it.
+fn patient() -> Settings {
+    Settings::default().tune(|config| config.sessions.upstream_timeout_seconds = 60)
+}
+
+#[actix_web::test]
+async fn a_running_read_is_given_up_at_its_deadline() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, patient()).await;
+        let alice = gateway.connected_user("Alice").await;
+        let held = gateway.ownerrez().hold("GET /v2/owners");
+        let running = calling(&alice, "list_owners", json!({}));
+        held.wait_arrived(1).await;
+
+        gateway.advance(seconds(30));
+        let text = running.await.unwrap().refused();
+        assert!(text.contains("nothing was changed"), "{text}");
+        // OwnerRez still holds the first one back, and yet the user goes on.
+        alice.call("get_current_user", json!({})).await.ok();
+        drop(held);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_running_write_is_called_unknown_at_its_deadline_and_completes_once() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, patient()).await;
+        let alice = gateway.connected_user("Alice").await;
+        let held = gateway.ownerrez().hold("POST /v2/guests");
+        let running = calling(&alice, "create_guest", guest("Late"));
+        held.wait_arrived(1).await;
+
+        gateway.advance(seconds(30));
+        let text = running.await.unwrap().refused();
         assert!(text.contains("unknown") && text.contains("read"), "{text}");
 
-        // Its caller leaves.
-        let held = gateway.ownerrez().hold(CREATE);
-        {
-            let leaving = create("Left").fuse();
-            futures_util::pin_mut!(leaving);
-            futures_util::select_biased! {
-                _ = leaving => panic!("it is held"),
-                () = held.wait_arrived(1).fuse() => {}
-            }
-        }
         held.release();
-        eventually("it is carried out all the same", async || {
-            let found = alice.call("list_guests", json!({"q": "Left"})).await;
-            (found.is_ok() && found.ok()["items"].as_array().is_some_and(|items| items.len() == 1)).then_some(())
-        })
-        .await;
-        assert_eq!(gateway.ownerrez().count(CREATE), 2, "no write is ever sent twice");
+        until_idle(&gateway, &alice).await;
+        assert_eq!(guests_named(&alice, "Late").await, 1);
+        assert_eq!(gateway.ownerrez().count("POST /v2/guests"), 1);
         gateway.stop().await;
     })
     .await;
 }
 
 #[actix_web::test]
-async fn a_caller_who_leaves_takes_waiting_calls_and_reads_along() {
+async fn whoever_hangs_up_while_waiting_is_never_sent() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
-        let held = gateway.ownerrez().hold(LIST);
-        {
-            let running = alice.clone();
-            let running = running.call("list_properties", json!({})).fuse();
-            let waiting = alice.clone();
-            let waiting = waiting.call("list_owners", json!({})).fuse();
-            futures_util::pin_mut!(running, waiting);
-            futures_util::select_biased! {
-                _ = running => panic!("it is held"),
-                _ = waiting => panic!("it waits"),
-                () = held.wait_arrived(1).fuse() => {}
-            }
-        }
-        // The next call does not wait for the one that is still held.
+        let held = gateway.ownerrez().hold("GET /v2/users/me");
+        let running = calling(&alice, "get_current_user", json!({}));
+        held.wait_arrived(1).await;
+        let first = calling(&alice, "create_guest", guest("Gone"));
+        until_waiting(&gateway, &alice, 1).await;
+        let second = calling(&alice, "list_owners", json!({}));
+        until_waiting(&gateway, &alice, 2).await;
+
+        first.abort();
+        until_waiting(&gateway, &alice, 1).await;
+        held.release();
+        running.await.unwrap().ok();
+        second.await.unwrap().ok();
+        assert_eq!(gateway.ownerrez().count("POST /v2/guests"), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn whoever_hangs_up_while_reading_frees_the_session() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let held = gateway.ownerrez().hold("GET /v2/owners");
+        let running = calling(&alice, "list_owners", json!({}));
+        held.wait_arrived(1).await;
+
+        running.abort();
         alice.call("get_current_user", json!({})).await.ok();
-        assert_eq!(gateway.ownerrez().count("GET /v2/owners"), 0);
         drop(held);
         gateway.stop().await;
     })
@@ -168,71 +224,196 @@ async fn a_caller_who_leaves_takes_waiting_calls_and_reads_along() {
 }
 
 #[actix_web::test]
-async fn idle_sessions_leave_and_busy_ones_stay() {
+async fn whoever_hangs_up_while_writing_has_still_written_once() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
-        let (alice, bob) = (gateway.connected_user("Alice").await, gateway.connected_user("Bob").await);
-        let stats = async || gateway.app().sessions().observe().await.unwrap();
-        list(&alice).await;
-        list(&bob).await;
-        assert_eq!((stats().await.sessions, stats().await.started), (2, 2));
+        let alice = gateway.connected_user("Alice").await;
+        let held = gateway.ownerrez().hold("POST /v2/guests");
+        let writing = calling(&alice, "create_guest", guest("Kept"));
+        held.wait_arrived(1).await;
+        let next = calling(&alice, "get_current_user", json!({}));
+        until_waiting(&gateway, &alice, 1).await;
 
-        gateway.advance(TimeDelta::seconds(901));
-        eventually("both have left", async || (stats().await.sessions == 0).then_some(())).await;
-        list(&alice).await;
-        assert_eq!((stats().await.sessions, stats().await.started), (1, 3));
+        writing.abort();
+        held.release();
+        next.await.unwrap().ok();
+        assert_eq!(guests_named(&alice, "Kept").await, 1);
+        assert_eq!(gateway.ownerrez().count("POST /v2/guests"), 1);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+async fn started(gateway: &Gateway) -> u64 {
+    gateway.app().sessions().observe().await.unwrap().started
+}
+
+async fn living(gateway: &Gateway) -> usize {
+    gateway.app().sessions().observe().await.unwrap().sessions
+}
+
+#[actix_web::test]
+async fn an_idle_session_leaves_and_comes_back_when_called() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        alice.call("get_current_user", json!({})).await.ok();
+        until_idle(&gateway, &alice).await;
+        assert_eq!((living(&gateway).await, started(&gateway).await), (1, 1));
+
+        gateway.advance(seconds(1200));
+        eventually("the idle session is gone", async || (living(&gateway).await == 0).then_some(())).await;
+        alice.call("get_current_user", json!({})).await.ok();
+        assert_eq!((living(&gateway).await, started(&gateway).await), (1, 2));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// Sessions that are offered their leave after two seconds already.
+fn restless() -> Settings {
+    Settings::default().set("UPSTREAM_LIMIT", "10000").tune(|config| config.sessions.idle_seconds = 2)
+}
+
+#[actix_web::test]
+async fn a_busy_session_stays() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, restless()).await;
+        let alice = gateway.connected_user("Alice").await;
+        let bob = gateway.connected_user("Bob").await;
+        let before = started(&gateway).await;
+        let held = gateway.ownerrez().hold_account("* /v2/*", alice.account.unwrap());
+        let running = calling(&alice, "get_current_user", json!({}));
+        held.wait_arrived(1).await;
+
+        // Bob's goes, so the sweep came by; Alice's is busy and stays.
+        gateway.advance(seconds(3));
+        eventually("the idle session is gone", async || (living(&gateway).await == 1).then_some(())).await;
+        held.release();
+        running.await.unwrap().ok();
+        alice.call("get_current_user", json!({})).await.ok();
+        assert_eq!(started(&gateway).await, before, "Alice's has not been replaced");
+        bob.call("get_current_user", json!({})).await.ok();
+        assert_eq!(started(&gateway).await, before + 1);
         gateway.stop().await;
     })
     .await;
 }
 
 #[actix_web::test]
-async fn the_panic_of_one_session_harms_no_other() {
+async fn a_call_during_the_leave_is_answered_by_one_session() {
     on_each_database(async |database| {
-        let gateway = Gateway::start(database).await;
-        let (alice, bob) = (gateway.connected_user("Alice").await, gateway.connected_user("Bob").await);
-        list(&alice).await;
-        let held = gateway.ownerrez().hold(LIST);
-        let (hers, his) = (alice.clone(), bob.clone());
-        let calls = join(hers.call("list_properties", json!({})), his.call("list_properties", json!({})));
-        let panic = async {
-            held.wait_arrived(2).await;
-            gateway.app().sessions().panic_for_test(alice.user()).await;
-            held.release();
-        };
-        let ((hers, his), ()) = join(calls, panic).await;
-        his.ok();
-        assert!(hers.refused().contains("failed"));
-        list(&alice).await;
+        let gateway = Gateway::start_with(database, restless()).await;
+        let alice = gateway.connected_user("Alice").await;
+        for _ in 0..60 {
+            let calls = join_all((0..3).map(|_| alice.call("get_current_user", json!({}))));
+            let turn = async { gateway.advance(seconds(3)) };
+            let ((), answers) = join(turn, calls).await;
+            answers.into_iter().for_each(|answer| drop(answer.ok()));
+            assert!(living(&gateway).await <= 1);
+        }
+        assert!(started(&gateway).await > 2, "the sessions never left, so nothing was shown");
         gateway.stop().await;
     })
     .await;
 }
 
 #[actix_web::test]
-async fn a_stop_lets_calls_in_flight_come_to_their_end() {
+async fn a_panic_in_one_session_harms_no_other() {
     on_each_database(async |database| {
-        let gateway = Gateway::start(database).await;
-        let (alice, bob) = (gateway.connected_user("Alice").await, gateway.connected_user("Bob").await);
+        // All on one thread, where it would hurt most.
+        let settings = Settings::default().tune(|config| config.sessions.arbiters = 1);
+        let gateway = Gateway::start_with(database, settings).await;
+        let victim = gateway.connected_user("Victim").await;
+        let others = [gateway.connected_user("Alice").await, gateway.connected_user("Bob").await];
+        let before = started(&gateway).await;
+        let held = gateway.ownerrez().hold("* /v2/*");
+        let theirs: Vec<_> = others.iter().map(|person| calling(person, "get_current_user", json!({}))).collect();
+        let running = calling(&victim, "create_guest", guest("Perhaps"));
+        held.wait_arrived(3).await;
+        let queued = calling(&victim, "create_guest", guest("Queued"));
+        until_waiting(&gateway, &victim, 1).await;
+
+        gateway.app().sessions().panic_for_test(victim.user()).await;
+        let text = running.await.unwrap().refused();
+        assert!(text.contains("unknown"), "a write that was under way: {text}");
+        let text = queued.await.unwrap().refused();
+        assert!(!text.contains("unknown"), "a write that had not been sent: {text}");
+
+        held.release();
+        for (call, person) in theirs.into_iter().zip(&others) {
+            assert_eq!(call.await.unwrap().ok()["id"], json!(person.account.unwrap().0));
+        }
+        let me = victim.call("get_current_user", json!({})).await.ok();
+        assert_eq!(me["id"], json!(victim.account.unwrap().0));
+        assert_eq!(started(&gateway).await, before + 1);
+        assert_eq!(gateway.ownerrez().count("POST /v2/guests"), 1);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_stop_lets_what_runs_come_to_its_end() {
+    on_each_database(async |database| {
+        let settings = Settings::default().tune(|config| config.server.shutdown_seconds = 5);
+        let gateway = Gateway::start_with(database, settings).await;
+        let alice = gateway.connected_user("Alice").await;
+        let bob = gateway.connected_user("Bob").await;
         let ownerrez = gateway.ownerrez().clone();
-        let (read, write) = (ownerrez.hold(LIST), ownerrez.hold(CREATE));
-        let (hers, his) = (alice.clone(), bob.clone());
-        let calls = join(
-            hers.call("list_properties", json!({})),
-            his.call("create_guest", json!({"first_name": "Last", "last_name": "Minute"})),
-        );
-        let stop = async {
-            read.wait_arrived(1).await;
-            write.wait_arrived(1).await;
-            let release = async {
-                read.release();
-                write.release();
-            };
-            join(gateway.stop(), release).await;
-        };
-        let ((hers, his), ()) = join(calls, stop).await;
-        hers.ok();
-        his.ok();
+        let held = ownerrez.hold("* /v2/*");
+        let read = calling(&alice, "get_current_user", json!({}));
+        let write = calling(&bob, "create_guest", guest("Drained"));
+        held.wait_arrived(2).await;
+
+        let url = gateway.url.clone();
+        let stopping = actix_rt::spawn(gateway.stop());
+        until_closed(&url).await;
+        held.release();
+        read.await.unwrap().ok();
+        write.await.unwrap().ok();
+        stopping.await.unwrap();
+        assert_eq!(ownerrez.count("POST /v2/guests"), 1);
+    })
+    .await;
+}
+
+/// New connections are not accepted any more.
+fn until_closed(url: &str) -> impl Future<Output = ()> {
+    let address = url.strip_prefix("http://").unwrap().to_owned();
+    async move {
+        eventually("the server has stopped listening", async || {
+            tokio::net::TcpStream::connect(&address).await.is_err().then_some(())
+        })
+        .await;
+    }
+}
+
+#[actix_web::test]
+async fn a_gateway_that_is_stopping_says_so() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let held = gateway.ownerrez().hold("* /v2/*");
+        let running = calling(&alice, "create_guest", guest("Last"));
+        held.wait_arrived(1).await;
+
+        let sessions = gateway.app().sessions().clone();
+        let draining = actix_rt::spawn(async move { sessions.drain().await });
+        let text = eventually("the gateway refuses new calls", async || {
+            let answer = alice.call("list_owners", json!({}));
+            let refused = actix_rt::time::timeout(std::time::Duration::from_millis(50), answer).await.ok()?;
+            Some(refused.refused())
+        })
+        .await;
+        assert!(text.contains("restarting") && text.contains("nothing was sent"), "{text}");
+        assert_eq!(alice.get("/api/connect/ownerrez/test").await.status, 503);
+
+        held.release();
+        running.await.unwrap().ok();
+        draining.await.unwrap();
+        assert_eq!(gateway.ownerrez().count("GET /v2/owners"), 0);
+        gateway.stop().await;
     })
     .await;
 }

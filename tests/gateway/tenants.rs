@@ -21,7 +21,7 @@ async fn crowd(gateway: &Gateway) -> Vec<Person> {
 }
 
 fn roomy() -> Settings {
-    Settings::default().set("UPSTREAM_LIMIT", "10000")
+    Settings::default().set("UPSTREAM_LIMIT", "10000").tune(|config| config.sessions.queue_depth = 100)
 }
 
 /// What one user asks in one round. Exactly one request reaches OwnerRez, except for `Status`.
@@ -82,7 +82,7 @@ async fn forty_users_over_four_connections_get_their_own_answers() {
     on_each_database(async |database| {
         let gateway = Gateway::start_with(database, roomy()).await;
         let crowd = crowd(&gateway).await;
-        let homes = first_properties(&crowd).await;
+        let homes = homes(&crowd).await;
         gateway.ownerrez().clear_requests();
         // Every body comes a second after its head.
         gateway.ownerrez().script(Rule::on("* /v2/*").always().body_delay(TimeDelta::seconds(1)));
@@ -212,8 +212,15 @@ async fn nobody_disconnects_or_slows_another() {
     .await;
 }
 
-async fn first_properties(crowd: &[Person]) -> Vec<i64> {
-    join_all(crowd.iter().map(|person| first(person, "list_properties", json!({})))).await
+/// One property of each, asked for by all at once.
+async fn homes(crowd: &[Person]) -> Vec<i64> {
+    let homes = join_all(crowd.iter().map(|person| person.call("list_properties", json!({})))).await;
+    let homes = homes.into_iter().enumerate().map(|(number, page)| {
+        let home = page.ok()["items"][0].take();
+        assert!(home["name"].as_str().unwrap().contains(&format!("Tenant{number:02}")), "Tenant{number:02}: {home}");
+        home["id"].as_i64().unwrap()
+    });
+    homes.collect()
 }
 
 /// The id of the first record of a list.

@@ -20,7 +20,7 @@ pub(crate) use self::{
     browser::{Browser, Page},
     clock::ManualClock,
     database::{TestDatabase, on_each_database, on_postgres},
-    person::{Person, Reply},
+    person::{Answer, Person, Reply},
     wire::{Wire, WireReply},
 };
 
@@ -31,18 +31,31 @@ pub(crate) struct Gateway {
     pub(crate) simulator: Simulator,
     pub(crate) url: String,
     settings: HashMap<String, String>,
+    tune: fn(&mut Config),
 }
 
-/// Settings that a story wants otherwise, by their environment names.
-#[derive(Default)]
+/// Settings that a story wants otherwise, by their environment names, or in the checked configuration.
 pub(crate) struct Settings {
     environment: HashMap<String, String>,
+    tune: fn(&mut Config),
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { environment: HashMap::new(), tune: |_| {} }
+    }
 }
 
 impl Settings {
     /// Sets one by its environment name; an empty value unsets it.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Changes what no environment name reaches.
+    pub(crate) fn tune(mut self, tune: fn(&mut Config)) -> Self {
+        self.tune = tune;
         self
     }
 }
@@ -74,32 +87,38 @@ impl Gateway {
         .map(|(name, value)| (name.to_owned(), value))
         .collect::<HashMap<_, _>>();
         all.extend(settings.environment);
-        Self::launch(all, clock, simulator).await
+        Self::launch(all, settings.tune, clock, simulator).await
     }
 
     /// Another process beside this one: the same database, clock and OwnerRez.
     pub(crate) async fn beside(&self, settings: Settings) -> Self {
         let mut all = self.settings.clone();
         all.extend(settings.environment);
-        Self::launch(all, self.clock.clone(), self.simulator.clone()).await
+        Self::launch(all, settings.tune, self.clock.clone(), self.simulator.clone()).await
     }
 
     /// Stops this process and starts another in its place.
     pub(crate) async fn restart(self) -> Self {
-        let settings = self.settings.clone();
+        let (settings, tune) = (self.settings.clone(), self.tune);
         let (clock, simulator) = (self.clock.clone(), self.simulator.clone());
         self.stop().await;
-        Self::launch(settings, clock, simulator).await
+        Self::launch(settings, tune, clock, simulator).await
     }
 
-    async fn launch(settings: HashMap<String, String>, clock: Arc<ManualClock>, simulator: Simulator) -> Self {
+    async fn launch(
+        settings: HashMap<String, String>,
+        tune: fn(&mut Config),
+        clock: Arc<ManualClock>,
+        simulator: Simulator,
+    ) -> Self {
         let mut config = Config::load(Sources { file: None, environment: settings.clone() }).unwrap();
         // Cheap hashes: the stories register many users.
         config.keys.bcrypt_cost = 4;
         config.server.shutdown_seconds = 1;
+        tune(&mut config);
         let app = App::build(&config, clock.clone()).await.unwrap();
         let url = app.url().as_str().trim_end_matches('/').to_owned();
-        Self { app, clock, simulator, url, settings }
+        Self { app, clock, simulator, url, settings, tune }
     }
 
     /// Stops the process in an orderly way.

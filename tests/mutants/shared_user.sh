@@ -7,7 +7,7 @@
 #   tests/mutants/shared_user.sh
 #
 # Exit code 0: the story failed, as it should. 1: it passed, so it proves nothing. 2: the mutant could not be built.
-# The dependencies that this checkout has built already are used again.
+# What this checkout has built already is copied, so that only the gateway itself is compiled.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -26,8 +26,13 @@ if cmp --quiet "$root/src/http/mcp.rs" src/http/mcp.rs || ! grep --quiet 'FIRST.
     exit 2
 fi
 
-# Debug builds of both trees share what they depend on; the gateway itself has another path, so it is built anew.
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
+# Never the target directory of the checkout itself: cargo names what it builds by paths within the workspace, so the
+# mutant would take the place of the real gateway there.
+export CARGO_TARGET_DIR="$copy/target"
+if [[ -d "$root/target/debug/deps" ]]; then
+    mkdir -p "$CARGO_TARGET_DIR/debug"
+    cp --archive --reflink=auto "$root"/target/debug/{deps,build,.fingerprint} "$CARGO_TARGET_DIR/debug/"
+fi
 # Only SQLite: one database is enough to notice.
 unset TEST_DATABASE_URL
 cargo test --test gateway --no-run || exit 2

@@ -1,6 +1,9 @@
 //! Connections, leases and revocations.
 
+use chrono::{DateTime, Utc};
+use entity::users;
 use futures_util::future::join_all;
+use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 use super::harness::{at, grant, on_each, tokens, yes};
@@ -231,6 +234,53 @@ async fn disconnecting_leaves_a_token_to_revoke() {
         assert!(!base.store.finish_revocation(task.id).await.unwrap());
         assert!(!base.store.postpone_revocation(task.id, 2, at(0)).await.unwrap());
         assert_eq!(base.store.due_revocations(at(60), 9).await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_seal_disturbs_nobody_who_works_on_the_same_tokens() {
+    on_each(async |base| {
+        let (alice, c) = base.connected_user("alice").await;
+        let store = &base.store;
+        let reseal = async |user, version, name: &str| {
+            let refresh = Some(Sealed(format!("{name} refresh")));
+            store.store_resealed(user, c.id, version, Sealed(format!("{name} access")), refresh).await.unwrap()
+        };
+        let holder = Uuid::new_v4();
+        assert!(store.take_lease(alice, c.id, 0, holder, at(60), at(0)).await.unwrap());
+        assert!(reseal(alice, 0, "new").await);
+        let now = base.connection(alice).await;
+        assert_eq!((now.access.0.as_str(), now.version, now.lease_holder), ("new access", 0, Some(holder)));
+        assert_eq!((now.expires_at, now.obtained_at), (c.expires_at, c.obtained_at));
+
+        assert!(store.store_refreshed(alice, c.id, 0, tokens("refreshed", 1), at(1)).await.unwrap());
+        assert!(!reseal(alice, 0, "too late").await);
+        let (bob, _) = base.user("bob").await;
+        assert!(!reseal(bob, 1, "of bob").await);
+        assert_eq!(base.connection(alice).await.access.0, "access of refreshed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_connection_of_a_user_is_remembered() {
+    on_each(async |base| {
+        let (alice, _) = base.user("alice").await;
+        let first = async || {
+            let row = users::Entity::find_by_id(alice.0).one(&base.store.db).await.unwrap().unwrap();
+            row.first_connected_at.map(DateTime::<Utc>::from)
+        };
+        assert_eq!(first().await, None);
+        for second in [7, 8, 9] {
+            // The one at 8 finds a working connection and changes nothing; the one at 9 replaces a rejected one.
+            base.store.save_connection(alice, grant("alice"), at(second)).await.unwrap();
+            assert_eq!(first().await, Some(at(7)));
+            if second == 8 {
+                let c = base.connection(alice).await;
+                assert!(base.store.mark_rejected(alice, c.id, c.version, at(8)).await.unwrap());
+            }
+        }
     })
     .await;
 }

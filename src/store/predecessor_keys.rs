@@ -1,0 +1,59 @@
+//! Keys that the TypeScript server made, in the rows that were taken over from it. No new ones can appear.
+
+use entity::api_keys;
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
+
+use super::{Store, StoreError, StoredKey};
+use crate::domain::{KeyId, UserId};
+
+/// Rows that one look-up by prefix gives at most: each costs a bcrypt comparison.
+pub const PREDECESSOR_CANDIDATES: u64 = 8;
+
+/// How its prefixes end. Ours are letters and digits only.
+const ELLIPSIS: &str = "...";
+
+impl Store {
+    /// Whether there are any. Reads the whole table when there are none, so ask rarely.
+    pub async fn has_predecessor_keys(&self) -> Result<bool, StoreError> {
+        let query = api_keys::Entity::find()
+            .select_only()
+            .column(api_keys::Column::Id)
+            .filter(api_keys::Column::KeyPrefix.ends_with(ELLIPSIS))
+            .into_tuple::<uuid::Uuid>();
+        Ok(self.run(query.one(&self.db)).await?.is_some())
+    }
+
+    /// The key that was seen here before under this digest.
+    pub async fn predecessor_key_by_digest(&self, digest: &str) -> Result<Option<StoredKey>, StoreError> {
+        let query = api_keys::Entity::find().filter(api_keys::Column::KeyDigest.eq(digest));
+        Ok(self.run(query.one(&self.db)).await?.map(StoredKey::from))
+    }
+
+    /// The keys with this prefix, at most [`PREDECESSOR_CANDIDATES`]. Those that never opened the door here come first,
+    /// since the others are found by their digest; among them the oldest.
+    pub async fn predecessor_keys_by_prefix(&self, prefix: &str) -> Result<Vec<StoredKey>, StoreError> {
+        if !prefix.ends_with(ELLIPSIS) {
+            return Ok(Vec::new());
+        }
+        let query = api_keys::Entity::find()
+            .filter(api_keys::Column::KeyPrefix.eq(prefix))
+            .order_by_asc(Expr::col(api_keys::Column::KeyDigest).is_not_null())
+            .order_by_asc(api_keys::Column::CreatedAt)
+            .order_by_asc(api_keys::Column::Id)
+            .limit(PREDECESSOR_CANDIDATES);
+        Ok(self.run(query.all(&self.db)).await?.into_iter().map(StoredKey::from).collect())
+    }
+
+    /// Notes the digest under which the key will be found from now on.
+    pub async fn note_key_digest(&self, user: UserId, key: KeyId, digest: &str) -> Result<bool, StoreError> {
+        let update = api_keys::Entity::update_many()
+            .col_expr(api_keys::Column::KeyDigest, Expr::value(digest))
+            .filter(api_keys::Column::Id.eq(key.0))
+            .filter(api_keys::Column::UserId.eq(user.0))
+            .filter(api_keys::Column::KeyPrefix.ends_with(ELLIPSIS));
+        Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
+    }
+}

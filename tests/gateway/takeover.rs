@@ -1,0 +1,355 @@
+//! The deployment of the TypeScript server, taken over as it is: its database, its keys, its tokens, its addresses.
+//!
+//! The fixture is always there. Where a real database of that server lies beside this repository, it is tried too.
+
+use std::{fs, path::Path};
+
+use futures_util::future::join_all;
+use ownerrez_gateway::domain::AccountId;
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::{Value, json};
+
+use crate::world::{Browser, Gateway, Person, Settings, TestDatabase, eventually, on_postgres};
+
+/// A database of the predecessor, and what is known about it.
+struct Legacy {
+    dump: String,
+    encryption_key: String,
+    users: Vec<User>,
+}
+
+struct User {
+    id: String,
+    keys: Vec<String>,
+    access: Option<String>,
+    refresh: Option<String>,
+    ownerrez_id: Value,
+}
+
+impl Legacy {
+    fn fixture() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gateway/fixtures");
+        Self::read(&folder.join("predecessor.sql"), &folder.join("predecessor.json"))
+    }
+
+    fn all() -> Vec<Self> {
+        let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/predecessor");
+        let (dump, contents) = (real.join("database.sql"), real.join("contents.json"));
+        let real = (dump.exists() && contents.exists()).then(|| Self::read(&dump, &contents));
+        std::iter::once(Self::fixture()).chain(real).collect()
+    }
+
+    fn read(dump: &Path, contents: &Path) -> Self {
+        let contents: Value = serde_json::from_str(&fs::read_to_string(contents).unwrap()).unwrap();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let user = |user: &Value| User {
+            id: text(&user["user_id"]).unwrap(),
+            keys: user["api_keys"].as_array().unwrap().iter().filter_map(text).collect(),
+            access: text(&user["access_token"]),
+            refresh: text(&user["refresh_token"]),
+            ownerrez_id: user["ownerrez_user_id"].clone(),
+        };
+        Self {
+            dump: fs::read_to_string(dump).unwrap(),
+            encryption_key: text(&contents["encryption_key"]).unwrap(),
+            users: contents["users"].as_array().unwrap().iter().map(user).collect(),
+        }
+    }
+
+    /// Loads the database and starts the gateway on it; an OwnerRez knows the tokens, and gives each user's account.
+    async fn taken_over(&self, database: &TestDatabase, settings: Settings) -> (Gateway, Vec<Option<AccountId>>) {
+        database.execute(&self.dump).await;
+        let gateway = Gateway::start_with(database, settings.set("ENCRYPTION_KEY", &self.encryption_key)).await;
+        let account = |user: &User| {
+            let access = user.access.as_ref()?;
+            let account = gateway.ownerrez().add_account(&user.id).id;
+            gateway.ownerrez().adopt(account, access, user.refresh.as_deref());
+            Some(account)
+        };
+        let accounts = self.users.iter().map(account).collect();
+        (gateway, accounts)
+    }
+}
+
+impl User {
+    fn at(&self, gateway: &Gateway) -> Person {
+        Person::visitor(&gateway.url).with_key(&self.keys[0], &self.id)
+    }
+}
+
+/// What the tables of the predecessor hold; without the notes about last uses, which are written behind the answers.
+async fn contents(database: &TestDatabase) -> Vec<String> {
+    rows(
+        database,
+        "SELECT to_jsonb(users)::text FROM users
+         UNION ALL SELECT (to_jsonb(api_keys) - 'last_used_at')::text FROM api_keys
+         UNION ALL SELECT to_jsonb(ownerrez_connections)::text FROM ownerrez_connections
+         UNION ALL SELECT to_jsonb(oauth_states)::text FROM oauth_states
+         UNION ALL SELECT to_jsonb(seaql_migrations)::text FROM seaql_migrations ORDER BY 1",
+    )
+    .await
+}
+
+async fn rows(database: &TestDatabase, query: &str) -> Vec<String> {
+    let db = database.open().await;
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await.unwrap();
+    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+}
+
+const COUNTS: &str =
+    "SELECT concat_ws(' ', (SELECT count(*) FROM public.users), (SELECT count(*) FROM public.api_keys),
+    (SELECT count(*) FROM public.ownerrez_connections))";
+
+#[actix_web::test]
+async fn every_key_authenticates_every_token_opens_and_no_row_is_lost() {
+    for legacy in Legacy::all() {
+        on_postgres(async |database| {
+            let (gateway, accounts) = legacy.taken_over(database, Settings::default()).await;
+            let loaded = legacy.dump.matches("INSERT INTO public.users ").count();
+            let counted = rows(database, COUNTS).await;
+            assert!(counted[0].starts_with(&format!("{loaded} ")), "{counted:?}");
+            let sealed = rows(database, "SELECT access_token FROM ownerrez_connections").await;
+            assert!(!sealed.is_empty() && sealed.iter().all(|token| token.contains(':')), "sealed on first use");
+
+            for (user, account) in legacy.users.iter().zip(&accounts) {
+                for key in &user.keys {
+                    let person = Person::visitor(&gateway.url).with_key(key, &user.id);
+                    let status = person.get("/api/connect/ownerrez/status").await;
+                    assert_eq!(status.status, 200, "{}", status.body);
+                    assert_eq!(status.body["connected"], json!(account.is_some()));
+                    assert_eq!(status.body["ownerrez_user_id"], user.ownerrez_id);
+                    assert_eq!(status.body["expires_at"], Value::Null);
+                    match account {
+                        Some(account) => {
+                            let me = person.call("get_current_user", json!({})).await.ok();
+                            assert_eq!(me["id"], json!(account.0));
+                        }
+                        None => assert!(!person.call("get_current_user", json!({})).await.refused().is_empty()),
+                    }
+                }
+            }
+
+            let plain = "SELECT access_token FROM ownerrez_connections
+                WHERE access_token LIKE '%:%' OR refresh_token LIKE '%:%'";
+            assert_eq!(rows(database, plain).await, [""; 0], "sealed anew");
+            let refreshable = legacy.users.iter().filter(|user| user.refresh.is_some()).count();
+            let kept = database.number("SELECT count(refresh_token) FROM ownerrez_connections").await;
+            assert_eq!(usize::try_from(kept).unwrap(), refreshable);
+            assert_eq!(gateway.ownerrez().count("POST /oauth/access_token"), 0);
+            assert_eq!(rows(database, COUNTS).await, counted);
+
+            // The next process migrates again, which changes nothing, and needs bcrypt no more.
+            let before = contents(database).await;
+            let gateway = gateway.restart().await;
+            assert_eq!(contents(database).await, before);
+            for (user, account) in legacy.users.iter().zip(&accounts) {
+                for key in &user.keys {
+                    let person = Person::visitor(&gateway.url).with_key(key, &user.id);
+                    assert_eq!(person.get("/api/connect/ownerrez/status").await.status, 200);
+                    if let Some(account) = account {
+                        assert_eq!(person.call("get_current_user", json!({})).await.ok()["id"], json!(account.0));
+                    }
+                }
+            }
+            assert_eq!(gateway.app().keys().bcrypt_runs(), 0);
+            assert_eq!(contents(database).await, before);
+            gateway.stop().await;
+        })
+        .await;
+    }
+}
+
+#[actix_web::test]
+async fn a_wrong_key_is_compared_with_eight_at_most() {
+    let legacy = Legacy::fixture();
+    on_postgres(async |database| {
+        let (gateway, _) = legacy.taken_over(database, Settings::default()).await;
+        let door = "/api/connect/ownerrez/status";
+        let runs = || gateway.app().keys().bcrypt_runs();
+        let sharing: Vec<&User> =
+            legacy.users.iter().filter(|user| user.keys.iter().any(|key| key.contains("_beef"))).collect();
+        assert_eq!(sharing.len(), 9);
+        let visitor = Person::visitor(&gateway.url);
+
+        // The ninth has to wait until those before it are found without a comparison.
+        let ninth = sharing[8].at(&gateway);
+        assert_eq!(ninth.get(door).await.error(), "invalid_api_key");
+        assert_eq!(runs(), 8);
+        assert_eq!(sharing[7].at(&gateway).get(door).await.status, 200);
+        assert_eq!(runs(), 16);
+        assert_eq!(ninth.get(door).await.status, 200);
+        assert_eq!(runs(), 24);
+
+        // Once it was let in it costs nothing; nor does one that nobody's prefix begins, or one of the wrong form.
+        assert_eq!(ninth.get(door).await.status, 200);
+        let alien = "ownerrez_sk_ffff00000000000000000000000000000000000000000000";
+        for key in [alien, &alien[..59], &alien.to_uppercase()] {
+            assert_eq!(visitor.with_key(key, "").get(door).await.error(), "invalid_api_key");
+        }
+        assert_eq!(runs(), 24);
+
+        // A wrong one of a known prefix is compared once, however often it is sent, and in turn.
+        let mut wrong = legacy.users[0].keys[0].clone();
+        wrong.replace_range(59.., if wrong.ends_with('0') { "1" } else { "0" });
+        let wrong = visitor.with_key(&wrong, "");
+        for refused in join_all((0..5).map(|_| wrong.get(door))).await {
+            assert_eq!(refused.error(), "invalid_api_key");
+        }
+        assert_eq!(runs(), 25);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn without_keys_of_the_predecessor_nothing_is_compared() {
+    on_postgres(async |database| {
+        let gateway = Gateway::start(database).await;
+        gateway.user("Alice").await;
+        let before = gateway.app().keys().bcrypt_runs();
+        let key = &Legacy::fixture().users[0].keys[0];
+        let refused = Person::visitor(&gateway.url).with_key(key, "").get("/api/connect/ownerrez/status").await;
+        assert_eq!((refused.status, refused.error()), (401, "invalid_api_key"));
+        assert_eq!(gateway.app().keys().bcrypt_runs(), before);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_token_whose_end_nobody_knew_is_refreshed_when_it_is_refused() {
+    let legacy = Legacy::fixture();
+    on_postgres(async |database| {
+        let (gateway, accounts) = legacy.taken_over(database, Settings::default()).await;
+        let with_refresh = &legacy.users[1];
+        gateway.ownerrez().expire_access_tokens(accounts[1].unwrap());
+        let person = with_refresh.at(&gateway);
+        assert_eq!(person.call("get_current_user", json!({})).await.ok()["id"], json!(accounts[1].unwrap().0));
+        assert_eq!(gateway.ownerrez().count("POST /oauth/access_token"), 1);
+        assert_ne!(person.get("/api/connect/ownerrez/status").await.body["expires_at"], Value::Null);
+
+        // Without a refresh token the person has to connect again.
+        gateway.ownerrez().expire_access_tokens(accounts[0].unwrap());
+        let person = legacy.users[0].at(&gateway);
+        person.call("get_current_user", json!({})).await.refused();
+        assert_eq!(person.get("/api/connect/ownerrez/status").await.body["needs_reconnect"], json!(true));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn two_processes_may_use_a_connection_for_the_first_time_at_once() {
+    let legacy = Legacy::fixture();
+    on_postgres(async |database| {
+        // Each with half of the allowance, or one of them would stand by.
+        let settings = || Settings::default().set("UPSTREAM_SHARED", "true").set("UPSTREAM_LIMIT", "150");
+        let (gateway, accounts) = legacy.taken_over(database, settings()).await;
+        let other = gateway.beside(settings()).await;
+        let person = legacy.users[1].at(&gateway);
+        let there = person.at(&other.url);
+        let calls = join_all([&person, &there].map(|person| person.call("get_current_user", json!({})))).await;
+        for answer in calls {
+            assert_eq!(answer.ok()["id"], json!(accounts[1].unwrap().0));
+        }
+        assert_eq!(
+            database.number("SELECT version FROM ownerrez_connections WHERE user_id_ownerrez = 900002").await,
+            0
+        );
+        other.stop().await;
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_token_that_was_never_used_here_is_revoked_when_its_owner_disconnects() {
+    let legacy = Legacy::fixture();
+    on_postgres(async |database| {
+        let (gateway, accounts) = legacy.taken_over(database, Settings::default()).await;
+        let person = legacy.users[2].at(&gateway);
+        assert_eq!(person.delete("/api/connect/ownerrez").await.body["disconnected"], json!(true));
+        eventually("the revocation", async || {
+            (database.number("SELECT count(*) FROM pending_revocations").await == 0).then_some(())
+        })
+        .await;
+        let revocations = gateway.ownerrez().requests_to("DELETE /oauth/access_token/{token}");
+        assert_eq!(
+            revocations.iter().map(|sent| (sent.account, sent.status)).collect::<Vec<_>>(),
+            [(accounts[2].map(|account| account.0), Some(200))]
+        );
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn with_another_key_nothing_opens_and_nothing_is_touched() {
+    let legacy =
+        Legacy { encryption_key: "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".to_owned(), ..Legacy::fixture() };
+    on_postgres(async |database| {
+        let (gateway, _) = legacy.taken_over(database, Settings::default()).await;
+        let tokens = "SELECT access_token FROM ownerrez_connections ORDER BY 1";
+        let before = rows(database, tokens).await;
+        let person = legacy.users[0].at(&gateway);
+        assert_eq!(person.get("/api/connect/ownerrez/status").await.body["connected"], json!(true));
+        let test = person.get("/api/connect/ownerrez/test").await;
+        assert_eq!((test.status, test.error()), (500, "internal_error"));
+        assert_eq!(rows(database, tokens).await, before);
+        assert_eq!(gateway.ownerrez().count("* /v2/*"), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn an_owner_of_an_old_key_connects_and_an_old_link_leads_nowhere() {
+    let legacy = Legacy::fixture();
+    on_postgres(async |database| {
+        let (gateway, _) = legacy.taken_over(database, Settings::default()).await;
+        let waiting = &legacy.users[4];
+        let (_, rest) = legacy.dump.split_once("INSERT INTO public.oauth_states VALUES ('").unwrap();
+        let (state, _) = rest.split_once('\'').unwrap();
+        let mut browser = Browser::new();
+        for path in ["authorize?", "callback?code=tc_1&"] {
+            let page = browser.open(&format!("{}/api/connect/ownerrez/{path}state={state}", gateway.url)).await;
+            assert!(page.status == 410 || page.status == 403, "{path}: {}", page.body);
+        }
+        assert_eq!(gateway.ownerrez().count("POST /oauth/access_token"), 0);
+
+        let account = gateway.ownerrez().add_account("Waits for OwnerRez").id;
+        let person = waiting.at(&gateway).connect(&gateway, account).await;
+        assert_eq!(person.call("get_current_user", json!({})).await.ok()["id"], json!(account.0));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn its_settings_are_taken_and_its_addresses_say_what_moved() {
+    on_postgres(async |database| {
+        let settings = Settings::default().set("OWNERREZ_REDIRECT_URI", "http://localhost:3000/oauth/callback");
+        let gateway = Gateway::start_with(database, settings).await;
+        let visitor = Person::visitor(&gateway.url);
+        let moved = visitor.get("/oauth/callback?code=tc_secret&state=x").await;
+        assert_eq!((moved.status, moved.error()), (410, "moved"));
+        let ours = format!("{}/api/connect/ownerrez/callback", gateway.url);
+        assert!(moved.body["hint"].as_str().unwrap().contains(&ours), "{}", moved.body);
+
+        let headers = [("accept", "text/html,application/xhtml+xml")];
+        let page = visitor.send("GET", "/oauth/callback?error=%3Cb%3E", &headers, None).await;
+        let text = page.body.as_str().unwrap();
+        assert!(page.status == 410 && text.contains(&ours) && !text.contains("<b>"), "{text}");
+
+        for (method, path) in [("POST", "/sse"), ("GET", "/sse"), ("POST", "/message")] {
+            let moved = visitor.send(method, path, &[], None).await;
+            assert_eq!((moved.status, moved.error()), (410, "moved"));
+            assert!(moved.body["hint"].as_str().unwrap().contains("/mcp"));
+        }
+        // Ours is the one that is used.
+        let alice = gateway.connected_user("Alice").await;
+        alice.call("get_current_user", json!({})).await.ok();
+        gateway.stop().await;
+    })
+    .await;
+}
