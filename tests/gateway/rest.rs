@@ -285,6 +285,8 @@ const ENDPOINTS: &[(&str, &str, bool)] = &[
     ("GET", "/api/connect/ownerrez/status", true),
     ("GET", "/api/connect/ownerrez/test", true),
     ("DELETE", "/api/connect/ownerrez", true),
+    ("GET", "/oauth/callback", false),
+    ("POST", "/message", false),
 ];
 
 #[actix_web::test]
