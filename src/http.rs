@@ -91,7 +91,7 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .app_data(payload)
         .app_data(web::Data::new(state))
         .app_data(web::Data::new(mcp))
-        .service(at("/health", "GET").route(web::get().to(health)))
+        .service(at("/health", "GET, HEAD").route(web::get().to(health)).route(web::head().to(health)))
         .service(at("/mcp", "POST").route(web::route().to(mcp::handle)))
         .service(at("/api/users/register", "POST").route(web::post().to(users::register)))
         .service(at("/api/connect/ownerrez/start", "GET").route(web::get().to(connect::start)))
