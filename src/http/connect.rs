@@ -176,7 +176,14 @@ pub(crate) async fn callback(
     request: HttpRequest,
     query: web::Query<CallbackQuery>,
 ) -> HttpResponse {
-    let mut response = match come_back(&state, &request, query.into_inner()).await {
+    let query = query.into_inner();
+    let link = match use_up(&state, &request, &query).await {
+        Ok(Some(link)) => link,
+        // The cookie stays: anyone can send a browser here, and an attempt of its own may be under way in it.
+        Ok(None) => return pages::notice(StatusCode::FORBIDDEN, pages::OTHER_BROWSER),
+        Err(error) => return pages::error(&error),
+    };
+    let mut response = match come_back(&state, link, query).await {
         Ok(response) => response,
         Err(error) => pages::error(&error),
     };
@@ -187,14 +194,16 @@ pub(crate) async fn callback(
     response
 }
 
-async fn come_back(state: &HttpState, request: &HttpRequest, query: CallbackQuery) -> Result<HttpResponse, ApiError> {
+/// The link that this browser was bound to, if the state is its own; good once.
+async fn use_up(state: &HttpState, request: &HttpRequest, query: &CallbackQuery) -> Result<Option<Link>, ApiError> {
     let Some(browser) = request.cookie(&cookie_name(state, BROWSER_COOKIE)) else {
-        return Ok(pages::notice(StatusCode::FORBIDDEN, pages::OTHER_BROWSER));
+        return Ok(None);
     };
     let (state_hash, browser_hash) = (crypto::digest_hex(&query.state), crypto::digest_hex(browser.value()));
-    let Some(link) = state.store.take_link(&state_hash, &browser_hash, state.clock.now()).await? else {
-        return Ok(pages::notice(StatusCode::FORBIDDEN, pages::OTHER_BROWSER));
-    };
+    Ok(state.store.take_link(&state_hash, &browser_hash, state.clock.now()).await?)
+}
+
+async fn come_back(state: &HttpState, link: Link, query: CallbackQuery) -> Result<HttpResponse, ApiError> {
     if query.error.is_some() || query.code.expose_secret().is_empty() {
         // Its text is a stranger's and is not repeated.
         return Ok(pages::notice(StatusCode::OK, pages::DENIED));

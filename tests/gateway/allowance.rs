@@ -101,19 +101,19 @@ async fn twenty_gluttons_leave_room_for_a_newcomer() {
         let gateway = Gateway::start(database).await;
         let mut gluttons = Vec::new();
         for number in 0..20 {
-            if number == 10 {
+            gluttons.push(gateway.connected_user(&format!("Glutton {number}")).await);
+            if number % 10 == 9 {
                 // Connecting has a small part of its own.
                 gateway.advance(TimeDelta::minutes(5));
             }
-            gluttons.push(gateway.connected_user(&format!("Glutton {number}")).await);
         }
-        gateway.advance(TimeDelta::minutes(5));
         let newcomer = gateway.connected_user("Newcomer").await;
         gateway.advance(TimeDelta::minutes(5));
         let used = join_all(gluttons.iter().map(use_up)).await;
         let total: usize = used.iter().map(|(answered, _)| answered).sum();
         assert_eq!(total, 270);
-        assert!(used.iter().all(|(answered, _)| (10..=20).contains(answered)), "{used:?}");
+        // Those who ask faster get more as long as there is plenty; nobody gets nothing.
+        assert!(used.iter().all(|(answered, _)| (5..=50).contains(answered)), "{used:?}");
         for _ in 0..5 {
             ask(&newcomer).await.unwrap();
             ask(&gluttons[0]).await.unwrap_err();
@@ -158,15 +158,15 @@ async fn a_429_closes_for_everyone_and_reopens_gradually() {
         first.and(second).unwrap();
 
         // Without a Retry-After the pause grows with every refusal in a row.
-        for pause in [15, 30] {
+        for pause in [15, 30, 60] {
             gateway.ownerrez().script(throttled());
             ask(&bob).await.unwrap_err();
+            if pause >= 30 {
+                // A shorter pause is waited for.
+                assert_eq!(seconds_in(&ask(&alice).await.unwrap_err()), pause);
+            }
             gateway.advance(TimeDelta::seconds(pause));
         }
-        gateway.ownerrez().script(throttled());
-        ask(&bob).await.unwrap_err();
-        assert_eq!(seconds_in(&ask(&alice).await.unwrap_err()), 60);
-        gateway.advance(TimeDelta::seconds(60));
         ask(&alice).await.unwrap();
         gateway.stop().await;
     })
@@ -285,7 +285,7 @@ async fn a_second_process_is_on_standby_and_takes_over() {
         let spent = counted(&first);
         first.stop().await;
         eventually("the second to take over", async || {
-            // It looks every second: turning the clock more often than it looks would let the window pass.
+            // One second for each of its attempts, lest the window pass by meanwhile.
             if second.clock.sleepers_within(TimeDelta::seconds(1)) > 0 {
                 second.advance(TimeDelta::seconds(1));
             }

@@ -1,7 +1,7 @@
 //! A user disconnects: at once here, and until it is done at OwnerRez.
 
 use chrono::TimeDelta;
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use ownerrez_gateway::sandbox::Rule;
 use serde_json::json;
 
@@ -98,6 +98,99 @@ async fn a_call_that_runs_gets_its_answer_and_the_next_one_does_not() {
         let (answer, ()) = join(call, disconnect).await;
         answer.ok();
         assert!(!alice.call("list_properties", json!({})).await.is_ok());
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn calls_that_wait_behind_a_running_one_are_told_that_nothing_is_connected() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let held = gateway.ownerrez().hold("GET /v2/properties");
+        let twins = [alice.clone(), alice.clone()];
+        let calls = join_all(twins.iter().map(|twin| twin.call("list_properties", json!({}))));
+        let disconnect = async {
+            held.wait_arrived(1).await;
+            alice.delete("/api/connect/ownerrez").await;
+            held.release();
+        };
+        let (answers, ()) = join(calls, disconnect).await;
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        assert_eq!(gateway.ownerrez().count("GET /v2/properties"), 1);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn the_user_does_not_wait_for_ownerrez_to_hear_of_it() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let held = gateway.ownerrez().hold(REVOKE);
+        let gone = alice.delete("/api/connect/ownerrez").await;
+        assert_eq!((gone.status, &gone.body["disconnected"]), (200, &json!(true)));
+        held.wait_arrived(1).await;
+        assert_eq!(alice.get("/api/connect/ownerrez/status").await.body["connected"], json!(false));
+
+        // She connects again before OwnerRez has heard: the old grant ends, the new one stays.
+        let account = alice.account.unwrap();
+        let alice = alice.connect(&gateway, account).await;
+        held.release();
+        pending(database, 0).await;
+        alice.call("list_properties", json!({})).await.ok();
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn of_many_disconnects_at_once_one_does_it() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let twins = [alice.clone(), alice.clone(), alice.clone(), alice.clone()];
+        let replies = join_all(twins.iter().map(|twin| twin.delete("/api/connect/ownerrez"))).await;
+        assert!(replies.iter().all(|reply| reply.status == 200));
+        assert_eq!(replies.iter().filter(|reply| reply.body["disconnected"] == json!(true)).count(), 1);
+        pending(database, 0).await;
+        assert_eq!(gateway.ownerrez().count(REVOKE), 1);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_rejected_connection_can_be_ended_as_well() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        gateway.ownerrez().revoke_account_grants(alice.account.unwrap());
+        alice.call("list_properties", json!({})).await.refused();
+
+        let gone = alice.delete("/api/connect/ownerrez").await;
+        assert_eq!((gone.status, &gone.body["disconnected"]), (200, &json!(true)));
+        let status = alice.get("/api/connect/ownerrez/status").await.body;
+        assert_eq!((&status["connected"], &status["needs_reconnect"]), (&json!(false), &json!(false)));
+        pending(database, 0).await;
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn without_a_connection_the_endpoints_say_so() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let gone = alice.delete("/api/connect/ownerrez").await;
+        assert_eq!((gone.status, &gone.body["disconnected"]), (200, &json!(false)));
+        let test = alice.get("/api/connect/ownerrez/test").await;
+        assert_eq!((test.status, test.error()), (409, "not_connected"));
+        assert_eq!(alice.get("/api/connect/ownerrez/status").await.body["ownerrez_user_id"], json!(null));
+        assert!(gateway.ownerrez().requests().is_empty(), "OwnerRez was not troubled");
         gateway.stop().await;
     })
     .await;

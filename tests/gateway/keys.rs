@@ -1,10 +1,15 @@
 //! API keys: who gets in, what it costs, and what a database that is away changes.
 
+use std::path::PathBuf;
+
 use chrono::TimeDelta;
 use futures_util::future::join_all;
+use ownerrez_gateway::crypto::ApiKey;
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::world::{Gateway, Person, eventually, on_each_database, on_postgres};
+use crate::world::{Gateway, Person, eventually, on_each_database, on_postgres, rpc};
 
 const DOORS: &[(&str, &str)] = &[
     ("GET", "/api/connect/ownerrez/start"),
@@ -15,6 +20,11 @@ const DOORS: &[(&str, &str)] = &[
     ("GET", "/mcp"),
     ("DELETE", "/mcp"),
 ];
+
+/// Right in form and checksum, and unknown.
+fn invented_key() -> String {
+    ApiKey::generate().unwrap().expose().expose_secret().to_owned()
+}
 
 #[actix_web::test]
 async fn a_key_that_is_not_good_opens_no_door() {
@@ -65,10 +75,32 @@ async fn a_key_that_is_not_good_opens_no_door() {
 async fn a_well_formed_key_that_nobody_has_is_refused() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
-        let alice = gateway.user("Alice").await;
-        database.execute("DELETE FROM api_keys").await;
-        let refused = alice.get("/api/connect/ownerrez/status").await;
-        assert_eq!((refused.status, refused.error()), (401, "invalid_api_key"));
+        gateway.connected_user("Alice").await;
+        let before = gateway.app().keys().bcrypt_runs();
+        let invented = invented_key();
+        for (method, path) in DOORS {
+            let refused = Person::visitor(&gateway.url).with_key(&invented, "").send(method, path, &[], None).await;
+            assert_eq!((refused.status, refused.error()), (401, "invalid_api_key"), "{method} {path}");
+        }
+        assert_eq!(gateway.app().keys().bcrypt_runs(), before, "there was no hash to compare it with");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_wrong_secret_behind_the_right_lookup_id_costs_bcrypt_once() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        gateway.user("Alice").await;
+        let invented = invented_key();
+        database.execute(&format!("UPDATE api_keys SET key_prefix = '{}'", &invented[..24])).await;
+        let guesser = Person::visitor(&gateway.url).with_key(&invented, "");
+        let before = gateway.app().keys().bcrypt_runs();
+        let all = (0..20).map(|_| guesser.clone()).collect::<Vec<_>>();
+        let replies = join_all(all.iter().map(|guesser| guesser.get("/api/connect/ownerrez/status"))).await;
+        assert!(replies.iter().all(|reply| reply.error() == "invalid_api_key"));
+        assert_eq!(gateway.app().keys().bcrypt_runs() - before, 1);
         gateway.stop().await;
     })
     .await;
@@ -97,6 +129,125 @@ async fn bcrypt_runs_once_for_a_key_and_once_for_a_wrong_one() {
             assert_eq!(status(&alice).await, 401);
         }
         assert_eq!(gateway.app().keys().bcrypt_runs() - started, 1);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn the_last_use_is_written_no_oftener_than_once_a_minute() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        database.execute("CREATE TABLE uses (written integer)").await;
+        let note = if database.is_postgres() {
+            "CREATE RULE note AS ON UPDATE TO api_keys DO ALSO INSERT INTO uses VALUES (1)"
+        } else {
+            "CREATE TRIGGER note AFTER UPDATE ON api_keys BEGIN INSERT INTO uses VALUES (1); END"
+        };
+        database.execute(note).await;
+        let uses = async |wanted: i64| {
+            eventually("the uses written", async || {
+                (database.number("SELECT count(*) FROM uses").await == wanted).then_some(())
+            })
+            .await;
+        };
+        for minute in 1..=3 {
+            for _ in 0..6 {
+                assert_eq!(alice.get("/api/connect/ownerrez/status").await.status, 200);
+                gateway.advance(TimeDelta::seconds(10));
+            }
+            uses(minute).await;
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn the_note_of_the_last_use_keeps_no_request_waiting() {
+    on_postgres(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let elsewhere = database.open().await;
+        let transaction = elsewhere.begin().await.unwrap();
+        transaction.execute_unprepared("SELECT id FROM api_keys FOR UPDATE").await.unwrap();
+        assert_eq!(alice.get("/api/connect/ownerrez/status").await.status, 200);
+        assert_eq!(database.number("SELECT count(*) FROM api_keys WHERE last_used_at IS NOT NULL").await, 0);
+
+        transaction.rollback().await.unwrap();
+        eventually("the note", async || {
+            let noted = "SELECT count(*) FROM api_keys WHERE last_used_at IS NOT NULL";
+            (database.number(noted).await == 1).then_some(())
+        })
+        .await;
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn neither_key_nor_state_can_be_read_out_of_the_files() {
+    on_each_database(async |database| {
+        // PostgreSQL's files are not ours to look into; the columns are the same.
+        let Some(file) = database.url().strip_prefix("sqlite://").map(PathBuf::from) else { return };
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let bob = gateway.user("Bob").await;
+        let started = bob.get("/api/connect/ownerrez/start").await;
+        let state = started.body["state"].as_str().unwrap();
+        let mut looked_at = Vec::new();
+        for entry in std::fs::read_dir(file.parent().unwrap()).unwrap() {
+            looked_at.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        }
+        let holds = |text: &str| looked_at.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(holds(&alice.key[..24]), "the lookup id is there to be found");
+        for secret in [&alice.key[24..56], &bob.key[24..56], state] {
+            assert!(!holds(secret));
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_database_that_fails_refuses_no_key_and_tells_nothing_of_itself() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        database.execute("ALTER TABLE api_keys RENAME TO elsewhere").await;
+        for (method, path) in DOORS {
+            let reply = alice.send(method, path, &[], None).await;
+            assert_eq!((reply.status, reply.error()), (500, "internal_error"), "{method} {path}");
+            let shown = reply.body.to_string().to_lowercase();
+            for inside in ["api_keys", "sql", "table", "column", "relation"] {
+                assert!(!shown.contains(inside), "{shown}");
+            }
+        }
+        database.execute("ALTER TABLE elsewhere RENAME TO api_keys").await;
+        assert_eq!(alice.get("/api/connect/ownerrez/status").await.status, 200);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_known_key_needs_no_database() {
+    on_postgres(async |database| {
+        let gateway = Gateway::start(database).await;
+        let (known, unknown) = (gateway.user("Alice").await, gateway.user("Bob").await);
+        assert_eq!(known.get("/api/connect/ownerrez/status").await.status, 200);
+
+        database.take_away().await;
+        let list = rpc(1, "tools/list", json!({}));
+        let tools = known.mcp(&list).await;
+        assert_eq!(tools.status, 200, "{}", tools.body);
+        assert!(!tools.body["result"]["tools"].as_array().unwrap().is_empty());
+        let refused = unknown.mcp(&list).await;
+        assert_eq!((refused.status, refused.error()), (503, "database_unavailable"));
+
+        database.give_back().await;
+        eventually("the gateway recovers", async || (unknown.mcp(&list).await.status == 200).then_some(())).await;
         gateway.stop().await;
     })
     .await;

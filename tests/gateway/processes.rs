@@ -1,349 +1,313 @@
-//! The real program: started, killed, stopped, misconfigured. Real time, so everything here is bounded.
+//! Real processes and real time: what an operator sees when they start, stop and die.
+
+mod program;
 
 use std::{
-    io::{BufRead, BufReader},
-    net::TcpListener,
+    net::TcpStream,
+    os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
+use futures_util::future::join;
 use serde_json::{Value, json};
 
-use crate::world::{Browser, Person, TestDatabase, on_each_database, on_postgres};
+use self::program::Program;
+use crate::world::{Browser, Person, eventually, on_postgres};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_ownerrez-gateway");
-const BOUND: Duration = Duration::from_secs(20);
-
-/// A running program; killed when the story ends.
-struct Process {
-    child: Child,
-    address: String,
+/// The simulated OwnerRez as a process of its own.
+struct OwnerRez {
+    program: Program,
+    url: String,
+    client: (String, String),
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(arguments).env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(command: &mut Command) -> Output {
-    let mut child = command.spawn().unwrap();
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > BOUND {
-            child.kill().unwrap();
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child.wait_with_output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-impl Process {
-    /// One of the commands that print a line of JSON once they are up.
-    fn with_line(arguments: &[&str], environment: &[(&str, &str)]) -> (Self, Value) {
-        let mut child = program(arguments).envs(environment.iter().copied()).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let said: Value = serde_json::from_str(&line).unwrap();
-        let address = said["server_url"].as_str().or(said["ownerrez_url"].as_str()).unwrap().to_owned();
-        (Self { child, address }, said)
+impl OwnerRez {
+    fn start(directory: &Path) -> Self {
+        let program = Program::start(directory, &["simulate-ownerrez", "--port", "0", "--json"], &[]);
+        let said = program.json();
+        let text = |name: &str| said[name].as_str().unwrap().to_owned();
+        Self { url: text("ownerrez_url"), client: (text("client_id"), text("client_secret")), program }
     }
 
-    /// A gateway on a port of its own, up when `/health` answers.
-    async fn serve(database: &str, ownerrez: &str, environment: &[(&str, &str)]) -> Self {
-        // Taken by the kernel, given back, and taken again by the gateway: good enough for a story.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = program(&["serve"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .env("DATABASE_URL", database)
-            .env("PORT", port.to_string())
-            .env("OWNERREZ_API_URL", ownerrez)
-            .env("OWNERREZ_APP_URL", ownerrez)
-            .env("OWNERREZ_CLIENT_ID", "c_sandbox")
-            .env("OWNERREZ_CLIENT_SECRET", "s_sandbox")
-            .env("ENCRYPTION_KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
-            .envs(environment.iter().copied())
-            .spawn()
-            .unwrap();
-        let mut process = Self { child, address: format!("http://127.0.0.1:{port}") };
-        process.until("it answers", async |address| answers(address, "/health").await).await;
-        process
-    }
-
-    async fn until(&mut self, what: &str, look: impl AsyncFn(&str) -> bool) {
-        let started = Instant::now();
-        while !look(&self.address).await {
-            assert!(self.child.try_wait().unwrap().is_none(), "it ended while waiting: {what}");
-            assert!(started.elapsed() < BOUND, "waited in vain: {what}");
-            actix_web::rt::task::yield_now().await;
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// Sends a signal and waits for the end: its exit code, and how long it took.
-    fn stop(mut self, signal: &str) -> (Option<i32>, Duration) {
-        let started = Instant::now();
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return (status.code(), started.elapsed());
-            }
-            assert!(started.elapsed() < BOUND, "it does not stop");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-async fn answers(address: &str, path: &str) -> bool {
-    let sent = awc::Client::default().get(format!("{address}{path}")).send().await;
-    sent.is_ok_and(|response| response.status().is_success())
-}
-
-/// Registers and connects over HTTP alone, pressing the simulated consent page's button.
-async fn connected(gateway: &str) -> Person {
-    let visitor = Person::visitor(gateway);
-    let registered = visitor.post("/api/users/register", &json!({"name": "process"})).await;
-    let person =
-        visitor.with_key(registered.body["api_key"].as_str().unwrap(), registered.body["user_id"].as_str().unwrap());
-    let started = person.get("/api/connect/ownerrez/start").await;
-    let mut browser = Browser::new();
-    let consent = browser.give_key(started.body["authorization_url"].as_str().unwrap(), &person.key).await.location();
-    let page = browser.open(&consent).await;
-    let mut fields: Vec<(String, String)> = ["client_id", "redirect_uri", "state", "response_type", "scope"]
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), page.hidden(name)?)))
-        .collect();
-    fields.push(("account".to_owned(), "70101".to_owned()));
-    fields.push(("decision".to_owned(), "approve".to_owned()));
-    let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let action = consent.split('?').next().unwrap();
-    let back = browser.submit_with(action, &fields, &[]).await.location();
-    assert_eq!(browser.open(&back).await.status, 200);
-    person
-}
-
-/// How many of `count` calls got an answer; the others must have been told how long to wait.
-async fn answered(person: &Person, count: usize) -> usize {
-    let mut good = 0;
-    for _ in 0..count {
-        let answer = person.call("get_current_user", json!({})).await;
-        if answer.is_ok() {
-            good += 1;
-        } else {
-            let said = answer.refused();
-            assert!(said.contains("Try again in"), "{said}");
-        }
-    }
-    good
-}
-
-async fn throttled(simulator: &Process) -> usize {
-    let log = Person::visitor(&simulator.address).get("/_control/requests").await;
-    let list = log.body.as_array().cloned().or_else(|| log.body["requests"].as_array().cloned()).unwrap();
-    list.iter().filter(|request| request["status"] == json!(429)).count()
-}
-
-#[actix_web::test]
-async fn a_killed_gateway_leaves_no_429_to_its_successor() {
-    on_each_database(async |database: &TestDatabase| {
-        let (simulator, _) = Process::with_line(&["simulate-ownerrez", "--port", "0", "--json"], &[]);
-        let gateway = Process::serve(&database.url(), &simulator.address, &[]).await;
-        let alice = connected(&gateway.address).await;
-        assert_eq!(answered(&alice, 250).await, 250);
-        let (code, _) = gateway.stop("-KILL");
-        assert_eq!(code, None, "it had no chance to clean up");
-
-        let gateway = Process::serve(&database.url(), &simulator.address, &[]).await;
-        let good = answered(&alice.at(&gateway.address), 200).await;
-        // 251 were spent; at most two blocks of fifteen were lost with the process.
-        assert!((19..=49).contains(&good), "{good}");
-        assert_eq!(throttled(&simulator).await, 0);
-    })
-    .await;
-}
-
-#[actix_web::test]
-async fn one_process_per_sqlite_file() {
-    let directory = tempfile::tempdir().unwrap();
-    let database = format!("sqlite://{}", directory.path().join("gateway.db").display());
-    let first = Process::serve(&database, "http://127.0.0.1:1", &[]).await;
-    let second = run(program(&["serve"]).env("DATABASE_URL", &database).env("PORT", "0"));
-    assert_eq!(second.status.code(), Some(1));
-    assert!(text(&second.stderr).contains("another process"), "{}", text(&second.stderr));
-    assert_eq!(first.stop("-TERM").0, Some(0));
-}
-
-#[actix_web::test]
-async fn on_postgres_a_second_process_stands_by_and_takes_over() {
-    on_postgres(async |database| {
-        let (simulator, _) = Process::with_line(&["simulate-ownerrez", "--port", "0", "--json"], &[]);
-        let first = Process::serve(&database.url(), &simulator.address, &[]).await;
-        let alice = connected(&first.address).await;
-        let mut second = Process::serve(&database.url(), &simulator.address, &[]).await;
-        let there = alice.at(&second.address);
-        let test = there.get("/api/connect/ownerrez/test").await;
-        assert_eq!((test.status, test.error()), (503, "standby"));
-        assert!(test.header("retry-after").is_some());
-        alice.call("get_current_user", json!({})).await.ok();
-
-        first.stop("-KILL");
-        second.until("it takes over", async |_| there.get("/api/connect/ownerrez/test").await.status == 200).await;
-        there.call("get_current_user", json!({})).await.ok();
-    })
-    .await;
-}
-
-#[actix_web::test]
-async fn on_postgres_shares_are_spent_side_by_side() {
-    on_postgres(async |database| {
-        let (simulator, _) = Process::with_line(&["simulate-ownerrez", "--port", "0", "--json"], &[]);
-        let share = [("UPSTREAM_SHARED", "true"), ("UPSTREAM_LIMIT", "150")];
-        let first = Process::serve(&database.url(), &simulator.address, &share).await;
-        let second = Process::serve(&database.url(), &simulator.address, &share).await;
-        let alice = connected(&first.address).await;
-        assert_eq!(answered(&alice, 200).await, 149);
-        assert_eq!(answered(&alice.at(&second.address), 200).await, 150);
-        assert_eq!(throttled(&simulator).await, 0);
-    })
-    .await;
-}
-
-#[actix_web::test]
-async fn a_signal_ends_the_sandbox_once_its_calls_are_answered() {
-    for signal in ["-TERM", "-INT"] {
-        let directory = tempfile::tempdir().unwrap();
-        let inherited = [
-            ("TMPDIR", directory.path().to_str().unwrap()),
-            ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
-            ("OWNERREZ_API_URL", "https://elsewhere.example"),
-            ("PORT", "1"),
-            ("TRANSPORT_MODE", "stdio"),
+    /// A gateway that uses it.
+    fn gateway(&self, directory: &Path, settings: &[(&str, &str)]) -> Program {
+        let mut all = vec![
+            ("PORT", "0"),
+            ("RUST_LOG", "info"),
+            ("OWNERREZ_API_URL", &self.url),
+            ("OWNERREZ_APP_URL", &self.url),
+            ("OWNERREZ_CLIENT_ID", &self.client.0),
+            ("OWNERREZ_CLIENT_SECRET", &self.client.1),
         ];
-        let (process, said) = Process::with_line(&["sandbox", "--port", "0", "--json"], &inherited);
-        let mut names: Vec<_> = said.as_object().unwrap().keys().map(String::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["api_key", "mcp_url", "ownerrez_url", "server_url", "user_id"]);
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "its temporary directory");
+        all.extend_from_slice(settings);
+        Program::start(directory, &["serve"], &all)
+    }
 
-        let member = |name: &str| said[name].as_str().unwrap();
-        let alice = Person::visitor(member("server_url")).with_key(member("api_key"), member("user_id"));
-        alice.call("get_current_user", json!({})).await.ok();
-        let slow = json!({"pattern": "GET /v2/properties", "delay_seconds": 1.0});
-        assert!(Person::visitor(member("ownerrez_url")).post("/_control/rules", &slow).await.status < 300);
-        let caller = alice.clone();
-        let call = actix_web::rt::spawn(async move { caller.call("list_properties", json!({})).await });
-        let arrived = async || {
-            let log =
-                Person::visitor(member("ownerrez_url")).get("/_control/requests?pattern=GET%20/v2/properties").await;
-            log.body.to_string().contains("/v2/properties")
+    async fn log(&self) -> Vec<Value> {
+        let reply = Person::visitor(&self.url).get("/_control/requests").await;
+        reply.body.as_array().unwrap().clone()
+    }
+
+    async fn refused(&self) -> usize {
+        self.log().await.iter().filter(|request| request["status"] == json!(429)).count()
+    }
+
+    async fn delay_next(&self, seconds: f64) {
+        let rule = json!({"pattern": "* /v2/*", "delay_seconds": seconds});
+        assert_eq!(Person::visitor(&self.url).post("/_control/rules", &rule).await.status, 200);
+    }
+}
+
+/// Registers someone and walks through the consent page with the first account.
+async fn connected_user(url: &str) -> Person {
+    let visitor = Person::visitor(url);
+    let reply = visitor.post("/api/users/register", &json!({"name": "Alice"})).await;
+    assert_eq!(reply.status, 201, "{}", reply.body);
+    let text = |name: &str| reply.body[name].as_str().unwrap().to_owned();
+    let alice = visitor.with_key(&text("api_key"), &text("user_id"));
+    let started = alice.get("/api/connect/ownerrez/start").await;
+    let mut browser = Browser::new();
+    let consent = browser.give_key(started.body["authorization_url"].as_str().unwrap(), &alice.key).await.location();
+    let page = browser.open(&consent).await;
+    let hidden = |name: &str| page.hidden(name).unwrap_or_default().replace("&amp;", "&");
+    let account = page.body.split(r#"name="account" value=""#).nth(1).unwrap().split('"').next().unwrap();
+    let fields = ["client_id", "redirect_uri", "response_type", "state"].map(|name| (name, hidden(name)));
+    let mut fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    fields.extend([("account", account), ("decision", "approve")]);
+    let approved = browser.submit(consent.split('?').next().unwrap(), &fields).await;
+    assert_eq!(browser.open(&approved.location()).await.status, 200);
+    alice
+}
+
+async fn ask(person: &Person) -> Result<(), String> {
+    let answer = person.call("get_current_user", json!({})).await;
+    if answer.is_ok() { Ok(()) } else { Err(answer.0.body.to_string()) }
+}
+
+#[actix_web::test]
+async fn kill_9_after_250_calls_and_200_more() {
+    let home = tempfile::tempdir().unwrap();
+    let ownerrez = OwnerRez::start(home.path());
+    let gateway = ownerrez.gateway(home.path(), &[]);
+    let alice = connected_user(&gateway.url()).await;
+    for _ in 0..250 {
+        ask(&alice).await.unwrap();
+    }
+    gateway.kill();
+
+    let gateway = ownerrez.gateway(home.path(), &[]);
+    let alice = alice.at(&gateway.url());
+    let mut refused = Vec::new();
+    for _ in 0..200 {
+        if let Err(told) = ask(&alice).await {
+            refused.push(told);
+        }
+    }
+    assert_eq!(ownerrez.refused().await, 0);
+    assert!((150..=200).contains(&refused.len()), "{}", refused.len());
+    assert!(refused.iter().all(|told| told.contains("Try again in ")), "{refused:?}");
+    assert_eq!(gateway.stop().code, Some(0));
+    assert_eq!(ownerrez.program.stop().code, Some(0));
+}
+
+#[actix_web::test]
+async fn an_embedded_database_serves_one_process() {
+    let home = tempfile::tempdir().unwrap();
+    let mode = |path: &str| std::fs::metadata(home.path().join(path)).unwrap().permissions().mode() & 0o777;
+    let ownerrez = OwnerRez::start(home.path());
+    let first = ownerrez.gateway(home.path(), &[]);
+    let alice = connected_user(&first.url()).await;
+    assert_eq!((mode("data"), mode("data/gateway.db.key")), (0o700, 0o600));
+    let key = std::fs::read(home.path().join("data/gateway.db.key")).unwrap();
+
+    let second = ownerrez.gateway(home.path(), &[]).end();
+    assert_eq!(second.code, Some(1));
+    assert!(second.errors.contains("another process already uses the SQLite database"), "{}", second.errors);
+
+    assert_eq!(first.stop().code, Some(0));
+    let again = ownerrez.gateway(home.path(), &[]);
+    ask(&alice.at(&again.url())).await.unwrap();
+    assert_eq!(std::fs::read(home.path().join("data/gateway.db.key")).unwrap(), key);
+}
+
+#[actix_web::test]
+async fn a_stop_answers_what_is_under_way_and_waits_for_no_idle_client() {
+    for signal in ["TERM", "INT"] {
+        let home = tempfile::tempdir().unwrap();
+        let ownerrez = OwnerRez::start(home.path());
+        let gateway = ownerrez.gateway(home.path(), &[]);
+        let url = gateway.url();
+        let alice = connected_user(&url).await;
+        // Open, and silent; and one that is kept alive after an answer (Alice's own).
+        let idle = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+        ownerrez.delay_next(1.0).await;
+        let seen = ownerrez.log().await.len();
+        let stop = async {
+            eventually("the call to be under way", async || (ownerrez.log().await.len() > seen).then_some(())).await;
+            gateway.signal(signal);
+            Instant::now()
         };
-        while !arrived().await {}
-        // `alice` keeps an idle connection open meanwhile; it must not hold up the end.
-        let (code, took) = actix_web::rt::task::spawn_blocking(move || process.stop(signal)).await.unwrap();
-        call.await.unwrap().ok();
-        assert_eq!(code, Some(0), "{signal}");
-        assert!(took < Duration::from_secs(5), "{took:?}");
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "the directory went with it");
+        let (answer, stopped) = join(ask(&alice), stop).await;
+        answer.unwrap();
+        let ending = gateway.end();
+        assert_eq!(ending.code, Some(0), "{}", ending.errors);
+        assert!(stopped.elapsed() < Duration::from_secs(4), "{signal}: {:?}", stopped.elapsed());
+        drop(idle);
     }
 }
 
 #[actix_web::test]
-async fn the_sandbox_keeps_a_database_that_it_was_told_to_keep() {
-    let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().join("kept");
-    let arguments = ["sandbox", "--port", "0", "--json", "--data", data.to_str().unwrap()];
-    for _ in 0..2 {
-        let (process, said) = Process::with_line(&arguments, &[]);
-        let alice = Person::visitor(&process.address).with_key(said["api_key"].as_str().unwrap(), "");
-        alice.call("list_properties", json!({})).await.ok();
-        assert_eq!(process.stop("-TERM").0, Some(0));
-        assert!(data.join("gateway.db").exists() && data.join("gateway.db.key").exists());
-    }
-}
-
-#[actix_web::test]
-#[cfg(unix)]
-async fn a_key_is_made_once_and_kept_private() {
-    use std::os::unix::fs::PermissionsExt;
-    let directory = tempfile::tempdir().unwrap();
-    let data = directory.path().join("data");
-    let database = format!("sqlite://{}", data.join("gateway.db").display());
-    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    let mut kept = None;
-    for _ in 0..2 {
-        let process = Process::serve(&database, "http://127.0.0.1:1", &[("ENCRYPTION_KEY", "")]).await;
-        let file = data.join("gateway.db.key");
-        assert_eq!((mode(&data), mode(&file)), (0o700, 0o600));
-        let key = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(kept.get_or_insert_with(|| key.clone()), &key);
-        assert_eq!(process.stop("-TERM").0, Some(0));
-    }
+async fn a_stop_with_idle_clients_is_quick() {
+    let home = tempfile::tempdir().unwrap();
+    let ownerrez = OwnerRez::start(home.path());
+    let gateway = ownerrez.gateway(home.path(), &[]);
+    let url = gateway.url();
+    let kept_alive = Person::visitor(&url);
+    assert_eq!(kept_alive.get("/health").await.status, 200);
+    let silent = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    let ending = gateway.stop();
+    assert_eq!(ending.code, Some(0));
+    assert!(ending.took < Duration::from_secs(3), "{:?}", ending.took);
+    drop(silent);
 }
 
 #[test]
-fn mistakes_in_the_configuration_are_told_together() {
-    let output = run(program(&["serve"])
-        .env("TRANSPORT_MODE", "stdio")
-        .env("PORT", "99999")
-        .env("BIND", "0.0.0.0")
-        .env("ENCRYPTION_KEY", "c2hvcnQ=")
-        .env("SERVER_URL", "http://gateway.example")
-        .env("OWNERREZ_CLIENT_ID", "c_only"));
-    assert_eq!(output.status.code(), Some(2));
-    let said = text(&output.stderr);
-    for name in ["TRANSPORT_MODE", "PORT", "ENCRYPTION_KEY", "SERVER_URL", "OWNERREZ_CLIENT_SECRET"] {
-        assert!(said.contains(name), "{name} in: {said}");
-    }
-    assert!(!said.contains("c2hvcnQ="), "no secret is repeated");
-}
-
-#[test]
-fn the_command_line_is_as_people_expect() {
-    let help = run(&mut program(&["--help"]));
-    assert_eq!(help.status.code(), Some(0));
+fn the_command_line_answers_as_people_expect() {
+    let home = tempfile::tempdir().unwrap();
+    let run =
+        |arguments: &[&str], environment: &[(&str, &str)]| Program::start(home.path(), arguments, environment).end();
+    let help = run(&["--help"], &[]);
+    assert_eq!(help.code, Some(0));
     for command in ["serve", "sandbox", "simulate-ownerrez", "migrate"] {
-        assert!(text(&help.stdout).contains(command));
+        assert!(help.output.contains(command), "{}", help.output);
     }
-    let version = run(&mut program(&["--version"]));
-    assert_eq!(text(&version.stdout).trim(), format!("ownerrez-gateway {}", env!("CARGO_PKG_VERSION")));
-    assert_eq!(run(&mut program(&["no-such-command"])).status.code(), Some(2));
+    let version = run(&["--version"], &[]);
+    assert_eq!((version.code, version.output.contains(env!("CARGO_PKG_VERSION"))), (Some(0), true));
+    assert_eq!(run(&["no-such-command"], &[]).code, Some(2));
 
-    let directory = tempfile::tempdir().unwrap();
-    let database = format!("sqlite://{}", directory.path().join("gateway.db").display());
-    let migrate = |step: &[&str]| {
-        let output = run(program(&[&["migrate"], step].concat()).env("DATABASE_URL", &database));
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        text(&output.stdout)
+    let wrong = run(&["serve"], &[("PORT", "many"), ("TRANSPORT_MODE", "stdio"), ("ENCRYPTION_KEY", "short")]);
+    assert_eq!(wrong.code, Some(2));
+    for name in ["PORT", "TRANSPORT_MODE", "ENCRYPTION_KEY"] {
+        assert!(wrong.errors.contains(name), "{}", wrong.errors);
+    }
+    assert!(!wrong.errors.contains("short\n"), "a secret is not repeated");
+
+    let up = run(&["migrate", "up"], &[]);
+    assert_eq!((up.code, up.output.contains("applied ")), (Some(0), true));
+    let down = run(&["migrate", "down"], &[]);
+    assert_eq!((down.code, down.output.contains("missing ")), (Some(0), true));
+    let status = run(&["migrate", "status"], &[]);
+    assert_eq!((status.code, status.output), (Some(0), down.output));
+}
+
+#[actix_web::test]
+async fn the_sandbox_needs_nothing_and_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let misleading = [
+        ("PORT", "1"),
+        ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
+        ("ENCRYPTION_KEY", "nonsense"),
+        ("OWNERREZ_API_URL", "https://elsewhere.example"),
+        ("OWNERREZ_CLIENT_ID", "c_other"),
+        ("SERVER_URL", "https://elsewhere.example"),
+    ];
+    let sandbox = Program::start(home.path(), &["sandbox", "--port", "0", "--json"], &misleading);
+    let said = sandbox.json();
+    let mut keys: Vec<&String> = said.as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(keys, ["api_key", "mcp_url", "ownerrez_url", "server_url", "user_id"]);
+    let user = |said: &Value| {
+        let text = |name: &str| said[name].as_str().unwrap().to_owned();
+        Person::visitor(&text("server_url")).with_key(&text("api_key"), &text("user_id"))
     };
-    assert!(migrate(&["status"]).contains("missing"));
-    assert!(!migrate(&["up"]).contains("missing"));
-    assert!(migrate(&["down"]).contains("missing"));
+    ask(&user(&said)).await.unwrap();
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "its temporary directory");
+    let ending = sandbox.stop();
+    assert_eq!((ending.code, ending.output.as_str()), (Some(0), ""), "one line on stdout");
+    assert!(ending.took < Duration::from_secs(3), "{:?}", ending.took);
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "gone");
+
+    for _ in 0..2 {
+        let kept = Program::start(home.path(), &["sandbox", "--port", "0", "--json", "--data", "kept"], &[]);
+        ask(&user(&kept.json())).await.unwrap();
+        assert_eq!(kept.stop().code, Some(0));
+    }
+    assert!(home.path().join("kept/gateway.db").exists());
+}
+
+const KEY: (&str, &str) = ("ENCRYPTION_KEY", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+
+#[actix_web::test]
+async fn a_standby_takes_over_when_the_first_is_killed() {
+    on_postgres(async |database| {
+        let home = tempfile::tempdir().unwrap();
+        let ownerrez = OwnerRez::start(home.path());
+        let settings = [("DATABASE_URL", &*database.url()), KEY];
+        let first = ownerrez.gateway(home.path(), &settings);
+        let alice = connected_user(&first.url()).await;
+        for _ in 0..100 {
+            ask(&alice).await.unwrap();
+        }
+        let second = ownerrez.gateway(home.path(), &settings);
+        let there = alice.at(&second.url());
+        assert_eq!(there.get("/health").await.status, 200);
+        assert!(ask(&there).await.unwrap_err().contains("standby"));
+        first.kill();
+        eventually("the second to take over", async || ask(&there).await.ok()).await;
+        while ask(&there).await.is_ok() {}
+        assert!((250..=300).contains(&ownerrez.log().await.len()));
+        assert_eq!(ownerrez.refused().await, 0);
+        assert_eq!(second.stop().code, Some(0));
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn two_processes_with_a_share_each_both_serve() {
+    on_postgres(async |database| {
+        let home = tempfile::tempdir().unwrap();
+        let ownerrez = OwnerRez::start(home.path());
+        let settings =
+            [("DATABASE_URL", &*database.url()), KEY, ("UPSTREAM_LIMIT", "150"), ("UPSTREAM_SHARED", "true")];
+        let first = ownerrez.gateway(home.path(), &settings);
+        let second = ownerrez.gateway(home.path(), &settings);
+        let alice = connected_user(&first.url()).await;
+        for person in [alice.clone(), alice.at(&second.url())] {
+            ask(&person).await.unwrap();
+            while ask(&person).await.is_ok() {}
+        }
+        let counted = ownerrez.log().await.iter().filter(|request| request["path"] != "/oauth/authorize").count();
+        assert_eq!((counted, ownerrez.refused().await), (300, 0));
+        assert_eq!((first.stop().code, second.stop().code), (Some(0), Some(0)));
+    })
+    .await;
 }
 
 #[actix_web::test]
 async fn a_database_that_comes_later_is_waited_for() {
     on_postgres(async |database| {
-        database.take_away().await;
-        let mut gateway = Process::serve(&database.url(), "http://127.0.0.1:1", &[]).await;
-        let visitor = Person::visitor(&gateway.address);
-        let early = visitor.post("/api/users/register", &json!({})).await;
-        assert_eq!((early.status, early.error()), (503, "database_unavailable"));
-        database.give_back().await;
-        gateway.until("it serves", async |_| visitor.post("/api/users/register", &json!({})).await.status == 201).await;
+        let home = tempfile::tempdir().unwrap();
+        let ownerrez = OwnerRez::start(home.path());
+        let mut later = url::Url::parse(&database.url()).unwrap();
+        let name = format!("{}_later", later.path().trim_start_matches('/'));
+        later.set_path(&name);
+        let gateway = ownerrez.gateway(home.path(), &[("DATABASE_URL", later.as_str()), KEY]);
+        let url = gateway.url();
+        let visitor = Person::visitor(&url);
+        assert_eq!(visitor.get("/health").await.status, 200);
+        let register = async || visitor.post("/api/users/register", &json!({"name": "Alice"})).await.status;
+        assert_eq!(register().await, 503);
+        database.execute(&format!("CREATE DATABASE {name}")).await;
+        eventually("the database to be used", async || (register().await == 201).then_some(())).await;
+        let ready = async || {
+            let alice = connected_user(&url).await;
+            ask(&alice).await.unwrap();
+        };
+        gateway.says("this process spends");
+        ready().await;
+        assert_eq!(gateway.stop().code, Some(0));
+        database.execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await;
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{Gateway, Person, Reply, Settings, on_each_database};
+use crate::world::{Gateway, Person, Reply, Settings, Wire, on_each_database};
 
 fn shaped(reply: &Reply, status: u16, code: &str) {
     assert_eq!((reply.status, reply.error()), (status, code), "{}", reply.body);
@@ -40,7 +40,7 @@ async fn every_refusal_has_the_same_shape() {
             ("DELETE", register, "POST"),
             ("POST", "/api/connect/ownerrez/start", "GET"),
             ("GET", "/api/connect/ownerrez", "DELETE"),
-            ("PUT", "/health", "GET"),
+            ("PUT", "/health", "GET, HEAD"),
             ("PATCH", "/api/connect/ownerrez/authorize", "GET, POST"),
         ] {
             let reply = visitor.send(method, path, &[], None).await;
@@ -145,6 +145,195 @@ async fn no_input_makes_a_server_error() {
             let reply = alice.send("POST", "/mcp", &headers, Some(body.to_owned())).await;
             assert!((400..500).contains(&reply.status), "{body:.20}: {}", reply.status);
         }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn head_and_options_are_answered_and_change_nothing() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let head = alice.send("HEAD", "/health", &[], None).await;
+        assert_eq!((head.status, head.body), (200, json!("")), "probes ask this way");
+        for (path, allow) in [
+            ("/health", "GET, HEAD"),
+            ("/mcp", "POST"),
+            ("/api/users/register", "POST"),
+            ("/api/connect/ownerrez/start", "GET"),
+            ("/api/connect/ownerrez/authorize", "GET, POST"),
+            ("/api/connect/ownerrez/callback", "GET"),
+            ("/api/connect/ownerrez/status", "GET"),
+            ("/api/connect/ownerrez/test", "GET"),
+            ("/api/connect/ownerrez", "DELETE"),
+        ] {
+            let options = Person::visitor(&gateway.url).send("OPTIONS", path, &[], None).await;
+            if path != "/mcp" {
+                assert_eq!((options.status, options.header("allow")), (204, Some(allow)), "{path}");
+                assert!(options.header("access-control-allow-origin").is_none(), "{path}");
+            }
+            let head = alice.send("HEAD", path, &[], None).await;
+            assert!(head.status < 500 && head.body == json!(""), "{path}: {head:?}");
+        }
+        assert_eq!(alice.get("/api/connect/ownerrez/status").await.body["connected"], json!(true));
+        assert_eq!(database.number("SELECT count(*) FROM users").await, 1);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn json_of_ten_thousand_levels_is_refused() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let lists = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+        let objects = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
+        let mcp = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+        for deep in [&lists, &objects] {
+            let name = format!(r#"{{"name": {deep}}}"#);
+            shaped(&alice.send("POST", "/api/users/register", JSON, Some(name)).await, 400, "invalid_request");
+            let arguments = format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"list_properties","arguments":{{"a":{deep}}}}}}}"#
+            );
+            for message in [deep.clone(), arguments] {
+                let reply = alice.send("POST", "/mcp", &mcp, Some(message)).await;
+                assert!((400..500).contains(&reply.status), "{}", reply.status);
+            }
+        }
+        alice.call("list_properties", json!({})).await.ok();
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_body_without_a_length_is_bounded_too() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let spaces = " ".repeat(2_000_000);
+        for path in ["/api/users/register", "/mcp"] {
+            shaped(&alice.send("POST", path, JSON, Some(spaces.clone())).await, 413, "body_too_large");
+        }
+        for path in ["/api/users/register", "/mcp"] {
+            let mut wire = Wire::open(&gateway.url).await;
+            wire.write(&format!(
+                "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\n\
+                 Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
+                alice.key
+            ))
+            .await;
+            // One byte more than allowed: whatever comes after it is not asked for.
+            for _ in 0..16 {
+                wire.write(&format!("{:x}\r\n{}\r\n", 1 << 16, " ".repeat(1 << 16))).await;
+            }
+            wire.write("1\r\n \r\n0\r\n\r\n").await;
+            let reply = wire.read().await;
+            assert_eq!((reply.status, &reply.body["error"]), (413, &json!("body_too_large")), "{path}");
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn only_the_host_header_counts() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let forwarded = [
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-original-url", "/health"),
+            ("forwarded", "host=evil.example;proto=https"),
+        ];
+        let started = alice.send("GET", "/api/connect/ownerrez/start", &forwarded, None).await;
+        assert!(started.body["authorization_url"].as_str().unwrap().starts_with(&format!("{}/", gateway.url)));
+        let with_host = [&[("host", "evil.example"), ("x-forwarded-host", "127.0.0.1")], &forwarded[1..]].concat();
+        shaped(&alice.send("GET", "/api/connect/ownerrez/start", &with_host, None).await, 403, "host_not_allowed");
+
+        // By hand: no Host at all, and names that only begin or end like ours.
+        for head in [
+            "GET /api/connect/ownerrez/status HTTP/1.0\r\n",
+            "GET /api/connect/ownerrez/status HTTP/1.1\r\nHost: evil.example\r\nHost: 127.0.0.1\r\n",
+            "GET /api/connect/ownerrez/status HTTP/1.1\r\nHost: 127.0.0.1@evil.example\r\n",
+            "GET //health HTTP/1.1\r\nHost: evil.example\r\n",
+            "GET /health/../api/connect/ownerrez/status HTTP/1.1\r\nHost: evil.example\r\n",
+        ] {
+            let mut wire = Wire::open(&gateway.url).await;
+            wire.write(&format!("{head}Authorization: Bearer {}\r\n\r\n", alice.key)).await;
+            let reply = wire.read().await;
+            assert!(matches!(reply.status, 400 | 403), "{head}: {}", reply.status);
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// Every endpoint that takes a method, and whether a key opens it.
+const ENDPOINTS: &[(&str, &str, bool)] = &[
+    ("GET", "/health", false),
+    ("POST", "/mcp", true),
+    ("POST", "/api/users/register", false),
+    ("GET", "/api/connect/ownerrez/start", true),
+    ("GET", "/api/connect/ownerrez/authorize", false),
+    ("POST", "/api/connect/ownerrez/authorize", false),
+    ("GET", "/api/connect/ownerrez/callback", false),
+    ("GET", "/api/connect/ownerrez/status", true),
+    ("GET", "/api/connect/ownerrez/test", true),
+    ("DELETE", "/api/connect/ownerrez", true),
+    ("GET", "/oauth/callback", false),
+    ("POST", "/message", false),
+];
+
+#[actix_web::test]
+async fn whatever_is_sent_to_whatever_endpoint_breaks_nothing() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let (alice, bob) = (gateway.connected_user("Alice").await, gateway.user("Bob").await);
+        let visitor = Person::visitor(&gateway.url);
+        let long = "a".repeat(20_000);
+        let bodies = [
+            ("", ""),
+            ("application/json", ""),
+            ("application/json", "null"),
+            ("application/json", r#"{"name": {"$gt": ""}, "user_id": "x"}"#),
+            ("application/json", r#"{"jsonrpc": 2, "id": {}, "method": []}"#),
+            ("application/json; charset=utf-16", r#"{"name": 1}"#),
+            ("application/x-www-form-urlencoded", "state=%ff&csrf=%00&api_key=+"),
+            ("application/x-www-form-urlencoded", "state=a&state=b&csrf[]=c&=&&&"),
+            ("application/x-www-form-urlencoded", long.as_str()),
+            ("multipart/form-data; boundary=x", "--x\r\n\r\n--x--"),
+            ("text/xml", "<!DOCTYPE x SYSTEM 'file:///etc/passwd'><x/>"),
+            ("nonsense", "\u{0}\u{feff}"),
+        ];
+        let connections = "SELECT count(*) FROM ownerrez_connections";
+        for (method, path, needs_key) in ENDPOINTS {
+            for (kind, body) in bodies {
+                for query in
+                    ["", "?", "?user_id=1&id=%27--&state=..%2f", "?state=%F0%28%8C%28&code=%0d%0aSet-Cookie:x=y"]
+                {
+                    let headers = [("content-type", kind), ("accept", "*/*"), ("cookie", "=;ownerrez_connect=%00;;")];
+                    let headers = if kind.is_empty() { &headers[1..] } else { &headers[..] };
+                    let path = format!("{path}{query}");
+                    let what = format!("{method} {path} {kind} {body:.40}");
+
+                    let reply = visitor.send(method, &path, headers, Some(body.to_owned())).await;
+                    assert!(reply.status < 500, "{what}: {}", reply.status);
+                    assert_eq!(reply.status == 401, *needs_key, "{what}: {}", reply.status);
+                    assert!(reply.header("x").is_none() && reply.header("access-control-allow-origin").is_none());
+
+                    // Bob's key, whatever he says besides, reaches what is Bob's.
+                    let reply = bob.send(method, &path, headers, Some(body.to_owned())).await;
+                    assert!(reply.status < 500, "{what}: {}", reply.status);
+                }
+            }
+            assert_eq!(database.number(connections).await, 1, "{method} {path}: Alice's connection is as it was");
+        }
+        alice.call("list_properties", json!({})).await.ok();
         gateway.stop().await;
     })
     .await;

@@ -1,0 +1,131 @@
+//! The gateway's program as an operator runs it: arguments, environment, output, signals, exit code.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// A bound for whatever must happen: generous, since several stories share the machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running program; killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    output: Receiver<String>,
+    errors: Receiver<String>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) code: Option<i32>,
+    pub(crate) output: String,
+    pub(crate) errors: String,
+    pub(crate) took: Duration,
+}
+
+impl Program {
+    /// Starts it in a directory, with nothing in its environment but this.
+    pub(crate) fn start(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ownerrez-gateway"))
+            .args(arguments)
+            .current_dir(directory)
+            .env_clear()
+            .env("TMPDIR", directory)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = lines(child.stdout.take().unwrap());
+        let errors = lines(child.stderr.take().unwrap());
+        Self { child, output, errors }
+    }
+
+    /// The one line of JSON that it prints.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&next(&self.output)).unwrap()
+    }
+
+    /// Where it listens, once it does.
+    pub(crate) fn url(&self) -> String {
+        let line = self.says("listening on ");
+        let (_, rest) = line.split_once("listening on ").unwrap();
+        format!("http://{}", rest.split(',').next().unwrap())
+    }
+
+    /// The next line of its log that contains this.
+    pub(crate) fn says(&self, text: &str) -> String {
+        loop {
+            let line = next(&self.errors);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal by its name, to this process only.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ending {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(started.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let rest = |lines: &Receiver<String>| lines.iter().collect::<Vec<_>>().join("\n");
+        Ending { code: status.code(), took: started.elapsed(), output: rest(&self.output), errors: rest(&self.errors) }
+    }
+
+    /// Stops it as an operator does, and waits for its end.
+    pub(crate) fn stop(self) -> Ending {
+        self.signal("TERM");
+        self.end()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn next(lines: &Receiver<String>) -> String {
+    match lines.recv_timeout(PATIENCE) {
+        Ok(line) => line,
+        Err(RecvTimeoutError::Timeout) => panic!("it says nothing"),
+        Err(RecvTimeoutError::Disconnected) => panic!("it said nothing of the kind and ended"),
+    }
+}
+
+fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (send, receive) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if send.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
