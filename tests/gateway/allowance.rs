@@ -45,6 +45,8 @@ async fn a_lone_user_may_use_everything_and_is_told_how_long_to_wait() {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
         let before = counted(&gateway);
+        // Permits are settled by a message: the clock is not turned before the allowance has read it.
+        occupied(&gateway).await;
         gateway.advance(TimeDelta::seconds(100));
 
         let (answered, refusal) = use_up(&alice).await;
@@ -184,6 +186,8 @@ async fn the_window_survives_an_orderly_restart() {
             ask(&alice).await.unwrap();
         }
         let spent = counted(&gateway);
+        // Permits are settled by a message: the clock is not turned before the allowance has read it.
+        occupied(&gateway).await;
         gateway.advance(TimeDelta::seconds(60));
         let gateway = gateway.restart().await;
         assert_eq!(occupied(&gateway).await, spent, "not one more, since everything was written down");
