@@ -110,6 +110,7 @@ async fn twenty_gluttons_leave_room_for_a_newcomer() {
             }
         }
         let newcomer = gateway.connected_user("Newcomer").await;
+        occupied(&gateway).await;
         gateway.advance(TimeDelta::minutes(5));
         let used = join_all(gluttons.iter().map(use_up)).await;
         let total: usize = used.iter().map(|(answered, _)| answered).sum();
@@ -208,6 +209,7 @@ async fn strangers_who_connect_share_a_small_part() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
+        occupied(&gateway).await;
         gateway.advance(TimeDelta::minutes(5));
         let mut refused = 0;
         for number in 0..20 {
