@@ -37,7 +37,7 @@ use crate::{
     },
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
-    store::{DatabaseTarget, Store, StoreError},
+    store::{DatabaseTarget, Store, StoreError, watch_changes},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -170,7 +170,9 @@ impl App {
         let (signer, key_signer) = (deps.ring.page_signer().clone(), deps.ring.key_signer().clone());
         let sessions = Sessions::start(&control, deps);
         let settings = Arc::new(http_settings(config, address.port()));
-        let keys = KeyCheck::new(store.clone(), clock.clone(), key_settings(config), key_signer, metrics.clone())?;
+        let changes = watch_changes(&store, &database_target(config), clock.clone());
+        let keys =
+            KeyCheck::new(store.clone(), changes, clock.clone(), key_settings(config), key_signer, metrics.clone())?;
         let state = HttpState {
             keys: keys.clone(),
             store: store.clone(),
@@ -375,6 +377,7 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
         redirect_uri: config.redirect_uri(bound_port),
         max_body: config.server.max_body_bytes,
         link_life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
+        personal_tokens: config.connect.personal_tokens || config.server.is_loopback_only(),
         open_links: config.connect.open_links_per_user as u64,
     }
 }

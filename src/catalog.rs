@@ -34,6 +34,7 @@ pub use self::{
     operation::Operation,
     problem::{ArgumentError, Problem},
 };
+use crate::domain::Scope;
 
 /// Every operation of the gateway, checked and ready.
 pub struct Catalog {
@@ -83,10 +84,10 @@ impl Catalog {
         self.operations.values()
     }
 
-    /// All tools as `tools/list` shows them, ordered by name. They are made once, when the catalogue is built; a copy
-    /// shares their schemas.
-    pub fn tools(&self) -> Vec<Tool> {
-        self.operations().map(|operation| operation.tool().clone()).collect()
+    /// The tools of a scope as `tools/list` shows them, ordered by name. They are made once, when the catalogue is
+    /// built; a copy shares their schemas.
+    pub fn tools(&self, scope: Scope) -> Vec<Tool> {
+        self.operations().filter(|operation| operation.is_within(scope)).map(|one| one.tool().clone()).collect()
     }
 
     /// The name that was probably meant by one that does not exist.

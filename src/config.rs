@@ -219,6 +219,8 @@ pub struct Keys {
 pub struct Connect {
     /// How long a link stays open.
     pub link_minutes: u32,
+    /// Whether accounts may be connected by personal access tokens where the gateway is not loopback only.
+    pub personal_tokens: bool,
     /// How many links a user may have open.
     pub open_links_per_user: usize,
 }

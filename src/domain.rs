@@ -19,6 +19,26 @@ pub struct KeyId(pub Uuid);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AccountId(pub i64);
 
+/// What a caller may do: the scope of an API key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Read tools only; manages neither keys nor the connection.
+    Read,
+    /// Everything.
+    Full,
+}
+
+impl Scope {
+    /// The word for it, in the database and on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Full => "full",
+        }
+    }
+}
+
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -47,10 +67,36 @@ impl fmt::Debug for Sealed {
     }
 }
 
+/// How an access token is sent to OwnerRez (article "API authentication").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TokenKind {
+    /// `Authorization: Bearer`: issued through the operator's OAuth app.
+    Bearer,
+    /// `Authorization: Basic`: a personal access token, kept as `e-mail:token`.
+    Basic,
+}
+
+impl TokenKind {
+    /// The word for it in `ownerrez_connections.token_type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::Basic => "basic",
+        }
+    }
+
+    /// The kind of that name. The predecessor wrote `Bearer` and knew no other, so every other word means that.
+    pub fn named(word: &str) -> Self {
+        if word == Self::Basic.as_str() { Self::Basic } else { Self::Bearer }
+    }
+}
+
 /// What an OwnerRez account lent us, in plain text: it lives in one actor's memory only.
 #[derive(Clone, Debug)]
 pub struct TokenSet {
-    /// Sent as `Authorization: Bearer`.
+    /// How `access` is sent.
+    pub kind: TokenKind,
+    /// The access token, or `e-mail:token`.
     pub access: SecretString,
     /// Absent under the app policy "None", whose tokens never expire.
     pub refresh: Option<SecretString>,
@@ -159,6 +205,7 @@ mod tests {
     fn tokens(life_seconds: i64, refresh: bool) -> TokenSet {
         let obtained_at = DateTime::UNIX_EPOCH;
         TokenSet {
+            kind: TokenKind::Bearer,
             access: "at_x".into(),
             refresh: refresh.then(|| "rt_x".into()),
             obtained_at,

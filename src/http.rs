@@ -5,6 +5,7 @@ mod error;
 mod failure;
 mod guard;
 mod key_check;
+mod keys;
 mod mcp;
 mod metrics;
 mod moved;
@@ -71,6 +72,8 @@ pub struct HttpSettings {
     pub max_body: usize,
     /// How long a connect link is good.
     pub link_life: chrono::TimeDelta,
+    /// Whether accounts may be connected by personal access tokens.
+    pub personal_tokens: bool,
     /// Connect links of one user that may be open at once.
     pub open_links: u64,
 }
@@ -120,6 +123,10 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .service(at("/ready", "GET, HEAD").route(web::get().to(ready::ready)).route(web::head().to(ready::ready)))
         .service(at("/mcp", "POST").route(web::route().to(mcp::handle)))
         .service(at("/api/users/register", "POST").route(web::post().to(users::register)))
+        .service(at("/api/users/me", "DELETE").route(web::delete().to(keys::delete_me)))
+        .service(at("/api/keys", "GET, POST").route(web::get().to(keys::list)).route(web::post().to(keys::create)))
+        .service(at("/api/keys/{id}", "DELETE").route(web::delete().to(keys::delete)))
+        .service(at("/api/connect/ownerrez/token", "POST").route(web::post().to(connect::by_token)))
         .service(at("/api/connect/ownerrez/start", "GET").route(web::get().to(connect::start)))
         .service(
             at(connect::LINK_PATH, "GET, POST")

@@ -20,10 +20,11 @@ use std::sync::{
 use actix::prelude::*;
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
 pub use error::{CallError, ConnectError};
@@ -33,6 +34,7 @@ pub use user_session::SessionStats;
 use self::{
     chores::Chores,
     supervisor::{GetSession, SessionSupervisor},
+    token_keeper::Credential,
     user_session::{CallUpstream, Connect, Disconnect, Panic, Renew, UserSession},
 };
 use crate::{
@@ -154,8 +156,27 @@ impl Sessions {
 
     /// Redeems an authorization code and stores the grant.
     pub async fn connect(&self, user: UserId, code: SecretString) -> Result<Option<AccountId>, ConnectError> {
+        self.connect_with(user, || Credential::Code(code.clone())).await
+    }
+
+    /// Tries a personal access token and stores it.
+    pub async fn connect_by_token(
+        &self,
+        user: UserId,
+        email: &str,
+        token: &SecretString,
+    ) -> Result<Option<AccountId>, ConnectError> {
+        let both = SecretString::from(format!("{email}:{}", token.expose_secret()));
+        self.connect_with(user, || Credential::PersonalToken(both.clone())).await
+    }
+
+    async fn connect_with(
+        &self,
+        user: UserId,
+        with: impl Fn() -> Credential,
+    ) -> Result<Option<AccountId>, ConnectError> {
         let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
-        let connect = self.ask(user, |reply| Connect { code: code.clone(), deadline, reply });
+        let connect = self.ask(user, |reply| Connect { with: with(), deadline, reply });
         let account = connect.await.map_err(|_| ConnectError::Interrupted)??;
         self.deps.recount_accounts().await;
         Ok(account)
@@ -169,6 +190,16 @@ impl Sessions {
             self.chores.do_send(chores::Poke);
         }
         Ok(ended)
+    }
+
+    /// Ends a user's connection and forgets the user, keys and all. False where there was none.
+    pub async fn delete_user(&self, user: UserId) -> Result<bool, CallError> {
+        // First the session, which may hold tokens that are in no row yet.
+        self.ask(user, |reply| Disconnect { reply }).await??;
+        let existed = self.deps.store.delete_user(user, Uuid::now_v7(), self.deps.clock.now()).await?;
+        self.deps.recount_accounts().await;
+        self.chores.do_send(chores::Poke);
+        Ok(existed)
     }
 
     /// Makes this user's actor panic: tests show with it that nobody else notices.

@@ -9,8 +9,10 @@
 //!   short transaction. No transaction waits for anything but the database.
 
 mod allowance;
+mod changes;
 mod connections;
 mod error;
+mod keys;
 mod links;
 mod lock;
 mod migrate;
@@ -37,13 +39,14 @@ use sea_orm::{
 use secrecy::{ExposeSecret, SecretString};
 
 pub use allowance::{Block, ClosedBlock};
+pub use changes::{ChangeWatch, Seen, watch_changes};
 pub use connections::{Connection, SealedGrant, SealedTokens};
 pub use error::{Cause, StoreError};
+pub use keys::{KeyAdded, KeyRemoved, NewKey, StoredKey};
 pub use links::{Link, NewLink};
 pub use lock::ProcessLock;
 pub use predecessor_keys::PREDECESSOR_CANDIDATES;
 pub use revocations::PendingRevocation;
-pub use users::{NewKey, StoredKey};
 
 /// How long a call waits for a free connection; so an absent database is noticed after this time.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -15,18 +15,20 @@ use awc::{
     error::{ConnectError, PayloadError, SendRequestError},
     http::{Method as HttpMethod, header},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
+use zeroize::Zeroizing;
 
 pub use reply::{Refused, RefusedKind};
 pub use tokens::{Issued, TokenError};
 
 use self::counted::Counted;
 use crate::{
-    domain::{Method, SharedClock, UpstreamRequest},
+    domain::{Method, SharedClock, TokenKind, TokenSet, UpstreamRequest},
     metrics::Metrics,
 };
 
@@ -133,10 +135,15 @@ impl Upstream {
     }
 
     /// Sends one checked request with an access token. Any status counts as an answer.
-    pub async fn send(&self, access: &SecretString, request: &UpstreamRequest) -> Result<Reply, TransportError> {
+    pub async fn send(&self, tokens: &TokenSet, request: &UpstreamRequest) -> Result<Reply, TransportError> {
+        let access = tokens.access.expose_secret();
+        let authorization = Zeroizing::new(match tokens.kind {
+            TokenKind::Bearer => format!("Bearer {access}"),
+            TokenKind::Basic => format!("Basic {}", STANDARD.encode(access)),
+        });
         let call = self
             .request(http_method(request.method), &request.path_and_query)
-            .insert_header((header::AUTHORIZATION, format!("Bearer {}", access.expose_secret())))
+            .insert_header((header::AUTHORIZATION, authorization.as_str()))
             .insert_header((header::ACCEPT, "application/json"));
         match &request.body {
             Some(body) => self.exchange(&request.operation, call, Some(("application/json", body.to_string()))).await,

@@ -14,7 +14,7 @@ use super::{
     problem::{self, ArgumentError, Problem, show},
     request, schema,
 };
-use crate::domain::{Method, UpstreamRequest};
+use crate::domain::{Method, Scope, UpstreamRequest};
 
 /// One operation of OwnerRez and the tool made of it.
 pub struct Operation {
@@ -68,6 +68,11 @@ impl Operation {
     /// Whether it changes nothing upstream.
     pub fn is_read_only(&self) -> bool {
         self.data.read_only
+    }
+
+    /// Whether a caller of this scope may use it.
+    pub fn is_within(&self, scope: Scope) -> bool {
+        self.data.read_only || scope == Scope::Full
     }
 
     /// Whether it removes something for good.

@@ -18,7 +18,7 @@ fn catalog() -> Catalog {
 
 /// What `tools/list` carries, as JSON.
 fn tools() -> Vec<Value> {
-    catalog().tools().iter().map(|tool| serde_json::to_value(tool).unwrap()).collect()
+    catalog().tools(Scope::Full).iter().map(|tool| serde_json::to_value(tool).unwrap()).collect()
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn tools_come_in_a_stable_order_under_the_names_of_their_operations() {
     let names: Vec<&str> = catalog.operations().map(Operation::name).collect();
     assert!(names.is_sorted());
     assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len());
-    assert_eq!(catalog.tools().iter().map(|tool| tool.name.to_string()).collect::<Vec<_>>(), names);
+    assert_eq!(catalog.tools(Scope::Full).iter().map(|tool| tool.name.to_string()).collect::<Vec<_>>(), names);
     for name in names {
         assert_eq!(catalog.get(name).map(Operation::name), Some(name));
     }

@@ -229,5 +229,6 @@ fn connect(layers: &mut Layers) -> Connect {
     Connect {
         link_minutes: layers.number("connect.link_minutes", 1..=60),
         open_links_per_user: layers.number("connect.open_links_per_user", 1..=100),
+        personal_tokens: layers.flag("connect.personal_tokens"),
     }
 }

@@ -60,6 +60,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     file_only("keys.cache_entries"),
     file_only("connect.link_minutes"),
     file_only("connect.open_links_per_user"),
+    named("connect.personal_tokens", "ALLOW_PERSONAL_TOKENS"),
     named("log.format", "LOG_FORMAT"),
     named("metrics.bind", "METRICS_BIND"),
     named("metrics.token", "METRICS_TOKEN"),

@@ -16,7 +16,13 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{HttpState, error::ApiError, key_check::Caller, observe::Notes, pages};
+use super::{
+    HttpState,
+    error::ApiError,
+    key_check::{Caller, FullCaller},
+    observe::Notes,
+    pages,
+};
 use crate::{
     crypto,
     domain::{KeyId, Method, UpstreamRequest, UserId},
@@ -53,7 +59,10 @@ pub(crate) async fn open_link(state: &HttpState, user: UserId, key: KeyId) -> Re
 }
 
 /// `GET /api/connect/ownerrez/start`
-pub(crate) async fn start(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn start(
+    state: web::Data<HttpState>,
+    FullCaller(caller): FullCaller,
+) -> Result<HttpResponse, ApiError> {
     let existing = state.store.connection(caller.user).await?;
     if existing.is_some_and(|connection| connection.rejected_at.is_none()) {
         return Err(ApiError::AlreadyConnected);
@@ -216,6 +225,45 @@ async fn come_back(state: &HttpState, link: Link, query: CallbackQuery) -> Resul
     Ok(pages::connected(account, &key, &state.settings.url("/mcp")))
 }
 
+/// `{email, token}` of an OwnerRez account. Not `Debug`: it holds a secret.
+#[derive(Deserialize)]
+pub(crate) struct PersonalToken {
+    email: String,
+    token: SecretString,
+}
+
+/// `POST /api/connect/ownerrez/token`: connects with a personal access token (article "API authentication").
+pub(crate) async fn by_token(
+    state: web::Data<HttpState>,
+    FullCaller(caller): FullCaller,
+    body: web::Json<PersonalToken>,
+) -> Result<HttpResponse, ApiError> {
+    if !state.settings.personal_tokens {
+        return Err(ApiError::PersonalTokensOff);
+    }
+    let PersonalToken { email, token } = body.into_inner();
+    let (email, token) = (email.trim(), SecretString::from(token.expose_secret().trim()));
+    // What the Basic scheme cannot carry (RFC 7617) or OwnerRez never issues is refused before it costs a request.
+    if !email.contains('@') || email.len() > 320 || email.contains(|sign: char| sign == ':' || sign.is_control()) {
+        return Err(ApiError::BadRequest(
+            "`email` must be the e-mail address with which you sign in to OwnerRez.".to_owned(),
+        ));
+    }
+    let text = token.expose_secret();
+    if !text.starts_with("pt_") || text.len() > 512 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(ApiError::BadRequest(
+            "`token` must be a personal access token of OwnerRez, which begins with pt_.".to_owned(),
+        ));
+    }
+    let account = state.sessions.connect_by_token(caller.user, email, &token).await?;
+    log::info!("user {} connected an OwnerRez account by a personal access token, key {}", caller.user, caller.prefix);
+    Ok(no_store().json(json!({
+        "success": true,
+        "ownerrez_user_id": account.map(|account| account.0),
+        "message": "Connected. A personal access token has no expiry; it ends when you delete it in OwnerRez.",
+    })))
+}
+
 /// `GET /api/connect/ownerrez/status`
 pub(crate) async fn status(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
     let connection = state.store.connection(caller.user).await?;
@@ -260,7 +308,10 @@ pub(crate) async fn test(
 }
 
 /// `DELETE /api/connect/ownerrez`
-pub(crate) async fn disconnect(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn disconnect(
+    state: web::Data<HttpState>,
+    FullCaller(caller): FullCaller,
+) -> Result<HttpResponse, ApiError> {
     let ended = state.sessions.disconnect(caller.user).await?;
     let message = if ended {
         "Disconnected. The gateway forgot the account's tokens and revokes them at OwnerRez."

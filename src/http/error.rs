@@ -24,6 +24,20 @@ pub(crate) enum ApiError {
     NoKey,
     #[error("bad API key")]
     BadKey,
+    #[error("API key expired")]
+    KeyExpired,
+    #[error("user disabled")]
+    Disabled,
+    #[error("insufficient scope")]
+    InsufficientScope,
+    #[error("the user's last full key")]
+    LastKey,
+    #[error("too many keys")]
+    TooManyKeys(u64),
+    #[error("no such key")]
+    NoSuchKey,
+    #[error("personal tokens not allowed")]
+    PersonalTokensOff,
     #[error("too many new keys at once")]
     KeyCheckBusy,
     #[error("unknown path")]
@@ -137,6 +151,48 @@ impl ApiError {
                 "This API key is not valid here.",
                 "Check that the whole key was copied (62 characters, or 60 of an old one, beginning with ownerrez_sk_). \
                  POST /api/users/register makes a new one.",
+            ),
+            Self::KeyExpired => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "expired_api_key",
+                "This API key has expired.",
+                "Use another key. A full key of the same user can make a new one: POST /api/keys.",
+            ),
+            Self::Disabled => Shown::new(
+                StatusCode::FORBIDDEN,
+                "account_disabled",
+                "The operator of this gateway has disabled this user.",
+                "Only the operator can change that; nothing of yours was deleted.",
+            ),
+            Self::InsufficientScope => Shown::new(
+                StatusCode::FORBIDDEN,
+                "insufficient_scope",
+                "This API key may only read.",
+                "Managing keys and the OwnerRez connection takes a key with the scope `full`.",
+            ),
+            Self::LastKey => Shown::new(
+                StatusCode::CONFLICT,
+                "last_key",
+                "This is the last full key: without it nobody could manage this user any more. Nothing was deleted.",
+                "Make another full key first (POST /api/keys), or add ?confirm=true to delete everything: this key, the                  other keys, the OwnerRez connection and the user.",
+            ),
+            Self::TooManyKeys(most) => Shown::new(
+                StatusCode::CONFLICT,
+                "too_many_keys",
+                format!("A user may have {most} keys, and you have that many."),
+                "Delete one that is not used any more: GET /api/keys tells when each was last used.",
+            ),
+            Self::NoSuchKey => Shown::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "You have no key with this id.",
+                "GET /api/keys lists your keys with their ids.",
+            ),
+            Self::PersonalTokensOff => Shown::new(
+                StatusCode::FORBIDDEN,
+                "personal_tokens_not_allowed",
+                "This gateway does not take personal access tokens.",
+                "GET /api/connect/ownerrez/start gives a link that connects your account through OwnerRez. Operators:                  ALLOW_PERSONAL_TOKENS=true allows them; OwnerRez lets one address use them for two accounts a day.",
             ),
             Self::KeyCheckBusy => Shown::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -349,6 +405,21 @@ fn token(error: &TokenError) -> Shown {
             "OwnerRez did not accept the authorization: it was used before, or it is older than 10 minutes.",
             RECONNECT,
         ),
+        TokenError::PersonalRefused(refused) => Shown::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "personal_token_refused",
+            match refused.messages.as_slice() {
+                [] => format!("OwnerRez refused this e-mail address and token with status {}.", refused.status),
+                said => format!("OwnerRez refused with status {}: {}", refused.status, said.join(" ")),
+            },
+            if refused.kind == RefusedKind::Unauthorized {
+                "Nothing was stored. `email` is the one you sign in to OwnerRez with, `token` a personal access token of \
+                 that account (pt_…). OwnerRez lets one address use such tokens for two accounts in 24 hours."
+            } else {
+                "Nothing was stored. OwnerRez lets one address use personal access tokens for two accounts in 24 hours; \
+                 beyond that connect through OAuth: GET /api/connect/ownerrez/start."
+            },
+        ),
         TokenError::NoClient | TokenError::ClientRefused => Shown::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "ownerrez_app_refused",
@@ -382,7 +453,12 @@ impl ResponseError for ApiError {
             Self::NoKey => {
                 response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="ownerrez-gateway""#));
             }
-            Self::BadKey => {
+            // RFC 6750 section 3.1.
+            Self::InsufficientScope => {
+                let challenge = r#"Bearer realm="ownerrez-gateway", error="insufficient_scope""#;
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
+            Self::BadKey | Self::KeyExpired => {
                 let challenge = r#"Bearer realm="ownerrez-gateway", error="invalid_token""#;
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
             }

@@ -20,9 +20,9 @@ use zeroize::Zeroizing;
 use super::{HttpState, error::ApiError, observe::Notes};
 use crate::{
     crypto::{self, ApiKey, CryptoError, PredecessorKey, PresentedKey, Signer},
-    domain::{KeyId, SharedClock, UserId},
+    domain::{KeyId, Scope, SharedClock, UserId},
     metrics::Metrics,
-    store::{PREDECESSOR_CANDIDATES, Store, StoredKey},
+    store::{ChangeWatch, PREDECESSOR_CANDIDATES, Seen, Store, StoredKey},
 };
 
 /// `last_used_at` is written this often per key at most.
@@ -51,7 +51,14 @@ pub(crate) struct Caller {
     pub(crate) key: KeyId,
     /// The part of the key that is stored in plain text, for lists and logs.
     pub(crate) prefix: Arc<str>,
+    pub(crate) scope: Scope,
+    /// When the key ends.
+    pub(crate) expires_at: Option<DateTime<Utc>>,
 }
+
+/// A caller whose key has the full scope: what managing keys and the connection takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct FullCaller(pub(crate) Caller);
 
 /// Checks keys. One per process; clones share the cache.
 #[derive(Clone)]
@@ -63,8 +70,10 @@ struct Inner {
     settings: KeySettings,
     metrics: Arc<Metrics>,
     signer: Signer,
-    bcrypt: Semaphore,
-    admitted: Semaphore,
+    /// Tells whether what is remembered of a key still holds.
+    changes: Arc<ChangeWatch>,
+    bcrypt: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
     known: Mutex<LruCache<[u8; 32], Known>>,
     /// Keys that bcrypt refused: the same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
@@ -80,15 +89,34 @@ struct Inner {
     checking: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
 }
 
+/// A key that has opened the door before.
+#[derive(Clone)]
 struct Known {
     caller: Caller,
+    /// An operator keeps the user out.
+    disabled: bool,
     touched: DateTime<Utc>,
+    /// How new this is.
+    seen: Seen,
+}
+
+impl Known {
+    fn admit(self, now: DateTime<Utc>) -> Result<Caller, ApiError> {
+        if self.disabled {
+            return Err(ApiError::Disabled);
+        }
+        if self.caller.expires_at.is_some_and(|end| end <= now) {
+            return Err(ApiError::KeyExpired);
+        }
+        Ok(self.caller)
+    }
 }
 
 impl KeyCheck {
     /// A check with an empty cache. `predecessor_signer` is the key ring's.
     pub fn new(
         store: Store,
+        changes: ChangeWatch,
         clock: SharedClock,
         settings: KeySettings,
         predecessor_signer: Signer,
@@ -101,8 +129,9 @@ impl KeyCheck {
             settings,
             metrics,
             signer: Signer::ephemeral()?,
-            bcrypt: Semaphore::new(settings.bcrypt_parallel.max(1)),
-            admitted: Semaphore::new(settings.bcrypt_parallel.max(1) + WAITING),
+            changes: Arc::new(changes),
+            bcrypt: Arc::new(Semaphore::new(settings.bcrypt_parallel.max(1))),
+            admitted: Arc::new(Semaphore::new(settings.bcrypt_parallel.max(1) + WAITING)),
             known: Mutex::new(LruCache::new(entries)),
             refused: Mutex::new(LruCache::new(entries)),
             runs: AtomicU64::new(0),
@@ -136,16 +165,17 @@ impl KeyCheck {
             return Err(ApiError::BadKey);
         };
         let digest = crypto::key_digest(&inner.signer, &key);
-        if let Some(caller) = inner.known(&digest) {
+        if let Some(known) = inner.known(&digest).await? {
             inner.metrics.key_checked("cached");
-            return Ok(caller);
+            return known.admit(inner.clock.now());
         }
         let turn = lock(&inner.checking).entry(digest).or_default().clone();
         let outcome = {
             let _turn = turn.lock().await;
-            match inner.known(&digest) {
-                Some(caller) => Ok((caller, "cached")),
-                None => inner.ask(&key, digest).await.map(|caller| (caller, "verified")),
+            match inner.known(&digest).await {
+                Ok(Some(known)) => Ok((known, "cached")),
+                Ok(None) => inner.ask(&key, digest).await.map(|known| (known, "verified")),
+                Err(error) => Err(error),
             }
         };
         inner.metrics.key_checked(match &outcome {
@@ -159,37 +189,72 @@ impl KeyCheck {
         if Arc::strong_count(&turn) <= 2 {
             checking.remove(&digest);
         }
-        outcome.map(|(caller, _)| caller)
+        outcome.and_then(|(known, _)| known.admit(inner.clock.now()))
+    }
+
+    /// Whether changes of keys that others make are heard; while they are not, keys are looked up at each use.
+    pub fn hears_changes(&self) -> bool {
+        self.0.changes.vouches_for(self.0.changes.seen(), self.0.clock.now())
+    }
+
+    /// To be called once keys or users were changed by this process: nothing older is believed any more.
+    pub(crate) fn keys_changed(&self) {
+        self.0.changes.change();
     }
 }
 
 impl Inner {
-    fn known(&self, digest: &[u8; 32]) -> Option<Caller> {
+    /// What is remembered of a key. Where that may have changed, its row is read, which takes no bcrypt.
+    async fn known(&self, digest: &[u8; 32]) -> Result<Option<Known>, ApiError> {
         let now = self.clock.now();
-        let mut known = lock(&self.known);
-        let entry = known.get_mut(digest)?;
-        let caller = entry.caller.clone();
-        if entry.touched + TOUCH_EVERY <= now {
-            entry.touched = now;
-            drop(known);
-            self.touch(&caller, now);
+        let Some(mut known) = lock(&self.known).get(digest).cloned() else {
+            return Ok(None);
+        };
+        if !self.changes.vouches_for(known.seen, now) {
+            let seen = self.changes.seen();
+            let Some(stored) = self.store.key(known.caller.user, known.caller.key).await? else {
+                lock(&self.known).pop(digest);
+                return Ok(None);
+            };
+            known = self.remember(*digest, stored, known.touched, seen).await?;
         }
-        Some(caller)
+        if known.touched + TOUCH_EVERY <= now {
+            if let Some(entry) = lock(&self.known).get_mut(digest) {
+                entry.touched = now;
+            }
+            self.touch(&known.caller, now);
+        }
+        Ok(Some(known))
     }
 
-    async fn ask(&self, key: &PresentedKey, digest: [u8; 32]) -> Result<Caller, ApiError> {
+    async fn remember(
+        &self,
+        digest: [u8; 32],
+        stored: StoredKey,
+        touched: DateTime<Utc>,
+        seen: Seen,
+    ) -> Result<Known, ApiError> {
+        let disabled = self.store.disabled_since(stored.user).await?.is_some();
+        let StoredKey { id, user, prefix, scope, expires_at, .. } = stored;
+        let caller = Caller { user, key: id, prefix: prefix.into(), scope, expires_at };
+        let known = Known { caller, disabled, touched, seen };
+        lock(&self.known).put(digest, known.clone());
+        Ok(known)
+    }
+
+    async fn ask(&self, key: &PresentedKey, digest: [u8; 32]) -> Result<Known, ApiError> {
+        let seen = self.changes.seen();
         let found = match key {
             PresentedKey::Ours(ours) => self.ours(ours, &digest).await?,
             PresentedKey::Predecessor(theirs) => self.predecessors(theirs, &digest).await?,
         };
-        let Some(StoredKey { id, user, prefix, .. }) = found else {
+        let Some(stored) = found else {
             return Err(ApiError::BadKey);
         };
-        let caller = Caller { user, key: id, prefix: prefix.into() };
         let now = self.clock.now();
-        lock(&self.known).put(digest, Known { caller: caller.clone(), touched: now });
-        self.touch(&caller, now);
-        Ok(caller)
+        let known = self.remember(digest, stored, now, seen).await?;
+        self.touch(&known.caller, now);
+        Ok(known)
     }
 
     async fn ours(&self, key: &ApiKey, digest: &[u8; 32]) -> Result<Option<StoredKey>, ApiError> {
@@ -278,13 +343,13 @@ impl Inner {
         &self,
         work: impl FnOnce() -> Result<T, CryptoError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let _admitted = self.admitted.try_acquire().map_err(|_| ApiError::KeyCheckBusy)?;
-        let _turn = self.bcrypt.acquire().await.map_err(|_| ApiError::KeyCheckBusy)?;
+        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| ApiError::KeyCheckBusy)?;
+        let turn = self.bcrypt.clone().acquire_owned().await.map_err(|_| ApiError::KeyCheckBusy)?;
         self.runs.fetch_add(1, Ordering::Relaxed);
         let counted = self.metrics.bcrypt();
         let work = move || {
-            // It runs to its end even if the caller leaves meanwhile.
-            let _counted = counted;
+            // It runs to its end even if the caller leaves meanwhile, and keeps its place until then.
+            let _held = (admitted, turn, counted);
             work()
         };
         Ok(web::block(work).await.map_err(|_| ApiError::KeyCheckBusy)??)
@@ -301,6 +366,19 @@ pub(super) fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
     let value = request.headers().get(header::AUTHORIZATION).ok_or(ApiError::NoKey)?;
     let (scheme, credentials) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(ApiError::BadKey)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(credentials.trim()) } else { Err(ApiError::BadKey) }
+}
+
+impl FromRequest for FullCaller {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(request, payload);
+        Box::pin(async move {
+            let caller = caller.await?;
+            if caller.scope == Scope::Full { Ok(Self(caller)) } else { Err(ApiError::InsufficientScope) }
+        })
+    }
 }
 
 impl FromRequest for Caller {

@@ -33,6 +33,9 @@ use crate::catalog::{Catalog, Operation};
 /// For how long a client may keep the list of tools: it changes with the gateway's version only.
 const TOOLS_TTL_MS: u64 = 300_000;
 
+/// The outcome of a call that the caller's key does not allow.
+const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
+
 /// The outcome of a call whose arguments were refused before anything was sent.
 const BAD_ARGUMENTS: &str = "invalid_arguments";
 
@@ -131,6 +134,17 @@ impl Tools {
         notes: Option<&Notes>,
     ) -> CallToolResult {
         let ended = |outcome| self.state.metrics.tool_call(operation.name(), outcome);
+        if !operation.is_within(caller.scope) {
+            ended(INSUFFICIENT_SCOPE);
+            if let Some(notes) = notes {
+                notes.error(INSUFFICIENT_SCOPE);
+            }
+            return failed(format!(
+                "`{}` changes the OwnerRez account, and this API key may only read. Nothing was sent. Do not retry: the \
+                 user has to set up this client with a full key if it is to make changes.",
+                operation.name()
+            ));
+        }
         let request = match operation.request(&request.arguments.unwrap_or_default()) {
             Ok(request) => request,
             Err(problem) => {
@@ -151,6 +165,14 @@ impl Tools {
             Err(error) => failed(tool_text::explain(&self.state, caller, operation, &error).await),
         }
     }
+}
+
+/// Whose request this is.
+fn caller(context: &RequestContext<RoleServer>) -> Result<&Caller, ErrorData> {
+    let parts = context.extensions.get::<http::request::Parts>();
+    parts
+        .and_then(|parts| parts.extensions.get::<Caller>())
+        .ok_or_else(|| ErrorData::internal_error("the request lost its caller", None))
 }
 
 fn answered(answer: Value) -> CallToolResult {
@@ -176,9 +198,9 @@ impl ServerHandler for Tools {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut list = ListToolsResult::with_all_items(self.catalog.tools());
+        let mut list = ListToolsResult::with_all_items(self.catalog.tools(caller(&context)?.scope));
         list.ttl_ms = Some(TOOLS_TTL_MS);
         list.cache_scope = Some(CacheScope::Private);
         Ok(list)
@@ -193,12 +215,9 @@ impl ServerHandler for Tools {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let parts = context.extensions.get::<http::request::Parts>();
-        let caller = parts
-            .and_then(|parts| parts.extensions.get::<Caller>())
-            .ok_or_else(|| ErrorData::internal_error("the request lost its caller", None))?
-            .clone();
-        let notes = parts.and_then(|parts| parts.extensions.get::<Option<Arc<Notes>>>().cloned().flatten());
+        let caller = caller(&context)?.clone();
+        let notes = context.extensions.get::<http::request::Parts>();
+        let notes = notes.and_then(|parts| parts.extensions.get::<Option<Arc<Notes>>>().cloned().flatten());
         let Some(operation) = self.catalog.get(&request.name) else {
             let near = self.catalog.suggest(&request.name);
             let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));

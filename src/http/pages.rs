@@ -5,6 +5,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use maud::{DOCTYPE, Markup, html};
+use serde_json::{Value, json};
 use url::Url;
 
 use super::{
@@ -45,10 +46,11 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;mar
 color:#1a1a1a;background:#fff}h1{font-size:1.4rem}code{background:#eee;padding:.1rem .3rem;overflow-wrap:anywhere}\
 label{display:block;font-weight:600;margin:1rem 0 .3rem}input{font:inherit;width:100%;box-sizing:border-box;\
 padding:.6rem;border:1px solid #555;border-radius:.3rem}button{font:inherit;margin-top:1rem;padding:.6rem 1.2rem;\
-border:0;border-radius:.3rem;background:#0b5394;color:#fff}.problem{border-left:.3rem solid #b00020;padding:.2rem .8rem}";
+border:0;border-radius:.3rem;background:#0b5394;color:#fff}h2{font-size:1.1rem}\
+pre{background:#eee;padding:.6rem;overflow-x:auto;font-size:.85rem}.problem{border-left:.3rem solid #b00020;padding:.2rem .8rem}";
 
 /// SHA-256 of [`STYLE`], which lets the policy allow this style and no other.
-const STYLE_HASH: &str = "'sha256-Y8eQyuMRlshTcN3umP1bj+s1s/eUlScFfB5Qso48Bvw='";
+const STYLE_HASH: &str = "'sha256-6kLPxWIKuF1pOkOIgGXzh1utuGN1Ar2OTjhUlINS5QY='";
 
 /// A response with every header that keeps a page from being framed, scripted or leaking its address. A form may lead
 /// to us and on to `form_target`: browsers apply `form-action` to redirects as well.
@@ -140,9 +142,43 @@ pub(crate) fn connected(account: Option<AccountId>, key: &StoredKey, mcp_url: &s
             @if let Some(name) = &key.name { " (" (name) ")" }
             "."
         }
-        p { "Next: point your MCP client at " code { (mcp_url) } " with that key as bearer token. You can close this page." }
+        p { "Next: set up your assistant. Where it says YOUR_API_KEY, put the whole key; this page does not know it." }
+        h2 { "Claude Code" }
+        pre { (claude_code(mcp_url)) }
+        h2 { "Cursor" }
+        p { "In " code { "~/.cursor/mcp.json" } ":" }
+        pre { (cursor(mcp_url)) }
+        h2 { "VS Code" }
+        p { "In " code { ".vscode/mcp.json" } "; it asks for the key and keeps it:" }
+        pre { (vs_code(mcp_url)) }
+        h2 { "Anything else" }
+        p {
+            "Streamable HTTP at " code { (mcp_url) } " with the header "
+            code { "Authorization: Bearer YOUR_API_KEY" } "."
+        }
+        p { "You can close this page." }
     };
     page(StatusCode::OK, None, "OwnerRez is connected", &body)
+}
+
+fn claude_code(mcp_url: &str) -> String {
+    format!("claude mcp add --transport http ownerrez {mcp_url} \\\n  --header \"Authorization: Bearer YOUR_API_KEY\"")
+}
+
+fn cursor(mcp_url: &str) -> String {
+    let headers = json!({"Authorization": "Bearer YOUR_API_KEY"});
+    pretty(&json!({"mcpServers": {"ownerrez": {"url": mcp_url, "headers": headers}}}))
+}
+
+fn vs_code(mcp_url: &str) -> String {
+    let key =
+        json!({"type": "promptString", "id": "ownerrez-key", "description": "OwnerRez gateway key", "password": true});
+    let headers = json!({"Authorization": "Bearer ${input:ownerrez-key}"});
+    pretty(&json!({"inputs": [key], "servers": {"ownerrez": {"type": "http", "url": mcp_url, "headers": headers}}}))
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use super::{HttpState, connect, key_check::Caller};
 use crate::{
     catalog::Operation,
+    domain::Scope,
     session::{CallError, budget::Refusal},
     store::StoreError,
     upstream::{Refused, RefusedKind, TokenError},
@@ -69,6 +70,11 @@ fn without_link(error: &CallError) -> String {
 }
 
 async fn link(state: &HttpState, caller: &Caller) -> String {
+    if caller.scope != Scope::Full {
+        return "This API key may only read, so it cannot start a connection: the user must connect OwnerRez with a full \
+                key (GET /api/connect/ownerrez/start)."
+            .to_owned();
+    }
     match connect::open_link(state, caller.user, caller.key).await {
         Ok(link) => format!(
             "The user must do this, not you: open this link in a browser within 10 minutes, enter the API key there, \

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{HttpState, error::ApiError};
 use crate::{
-    domain::{KeyId, UserId},
+    domain::{KeyId, Scope, UserId},
     store::NewKey,
 };
 
@@ -37,7 +37,14 @@ pub(crate) async fn register(
     let name = checked_name(body.into_inner().name)?;
     let (key, hash) = state.keys.new_key().await?;
     let user = UserId(Uuid::now_v7());
-    let new_key = NewKey { id: KeyId(Uuid::now_v7()), hash, prefix: key.prefix().to_owned(), name };
+    let new_key = NewKey {
+        id: KeyId(Uuid::now_v7()),
+        hash,
+        prefix: key.prefix().to_owned(),
+        name,
+        scope: Scope::Full,
+        expires_at: None,
+    };
     state.store.register_user(user, new_key, state.clock.now()).await?;
     log::info!("user {user} registered, key {}", key.prefix());
     Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(Registered {
@@ -50,7 +57,8 @@ pub(crate) async fn register(
     }))
 }
 
-fn checked_name(name: Option<String>) -> Result<Option<String>, ApiError> {
+/// The name for a key: trimmed, of a bearable length; nothing for an empty one.
+pub(super) fn checked_name(name: Option<String>) -> Result<Option<String>, ApiError> {
     let Some(name) = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()) else {
         return Ok(None);
     };

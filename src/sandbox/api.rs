@@ -35,7 +35,7 @@ pub(super) fn require_user_agent(call: &Call, switches: &Switches) -> Result<(),
 fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
     let mut state = shared.lock();
     require_user_agent(call, &state.switches)?;
-    let (account, scope) = authenticate(shared, &state, call)?;
+    let (account, scope) = authenticate(shared, &mut state, call)?;
     state.account_mut(account).into_iter().for_each(Account::fill);
     let (operation, path) = match shared.operations.route(&call.method, &call.path) {
         Route::Found(operation, path) => (operation, path),
@@ -53,7 +53,7 @@ fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
     Run { shared, call, operation, arguments, account }.run(&mut state)
 }
 
-fn authenticate(shared: &Shared, state: &State, call: &Call) -> Result<(AccountId, Scope), Reply> {
+fn authenticate(shared: &Shared, state: &mut State, call: &Call) -> Result<(AccountId, Scope), Reply> {
     let refusal = |code, message: &str| Reply::error(401, code, &[message.to_owned()]);
     let Some(authorization) = &call.authorization else {
         return Err(refusal("auth_required", "Authentication is required.").with("www-authenticate", "Bearer"));
@@ -70,7 +70,12 @@ fn authenticate(shared: &Shared, state: &State, call: &Call) -> Result<(AccountI
     }
     match call.basic() {
         Some((email, token)) => match state.account_by_pat(&email, &token) {
-            Some(account) => Ok((account, Scope::Full)),
+            Some(account) if state.admit_personal(call.peer, account, shared.clock.now()) => Ok((account, Scope::Full)),
+            Some(_) => {
+                let message =
+                    "Personal access tokens of at most 2 accounts may be used from one IP address in 24 hours.";
+                Err(Reply::error(403, "forbidden", &[message.to_owned()]))
+            }
             None => Err(refusal("invalid_token", "The personal access token is not valid.")),
         },
         None if authorization.to_ascii_lowercase().starts_with("basic") => {

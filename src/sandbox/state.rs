@@ -164,6 +164,8 @@ pub(super) struct State {
     /// Number of the request at the front of `log`.
     pub(super) log_start: u64,
     windows: HashMap<IpAddr, Window>,
+    /// Accounts that an address used personal access tokens of, and when last.
+    personal: HashMap<IpAddr, HashMap<AccountId, DateTime<Utc>>>,
 }
 
 /// What the lock guards and what needs none.
@@ -256,6 +258,7 @@ impl State {
             log: VecDeque::new(),
             log_start: 0,
             windows: HashMap::new(),
+            personal: HashMap::new(),
         };
         for (marker, place, properties, past_days, future_days) in [
             ("Heron Point", &CAMDEN, 12, 240, 240),
@@ -315,6 +318,17 @@ impl State {
         }
         let form = call.form();
         ["refresh_token", "code"].iter().find_map(|name| self.tokens.owner(form.get(*name)?))
+    }
+
+    /// Personal access tokens of two accounts in 24 hours for each address (article "API authentication").
+    pub(super) fn admit_personal(&mut self, peer: IpAddr, account: AccountId, now: DateTime<Utc>) -> bool {
+        let seen = self.personal.entry(peer).or_default();
+        seen.retain(|_, last| *last + TimeDelta::hours(24) > now);
+        let admitted = seen.contains_key(&account) || seen.len() < 2;
+        if admitted {
+            seen.insert(account, now);
+        }
+        admitted
     }
 
     fn admit(&mut self, peer: IpAddr, now: DateTime<Utc>) -> bool {

@@ -50,6 +50,7 @@ pub struct Allowance {
 /// The right to send one request. It counts as spent once [`Permit::sending`] was called, whatever happens then.
 pub struct Permit {
     actor: Addr<UpstreamBudget>,
+    clock: SharedClock,
     ticket: Ticket,
     sent: bool,
     settled: bool,
@@ -64,14 +65,15 @@ impl Permit {
     /// The reply was 429.
     pub fn throttled(mut self, retry_after: Option<TimeDelta>) {
         self.settled = true;
-        self.actor.do_send(Settle(Event::Throttled { ticket: self.ticket, retry_after }));
+        self.actor.do_send(Settle(Event::Throttled { ticket: self.ticket, at: self.clock.now(), retry_after }));
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.settled {
-            let event = if self.sent { Event::Done(self.ticket) } else { Event::Cancel(self.ticket) };
+            let (ticket, at) = (self.ticket, self.clock.now());
+            let event = if self.sent { Event::Done { ticket, at } } else { Event::Cancel(ticket) };
             self.actor.do_send(Settle(event));
         }
     }
@@ -254,7 +256,7 @@ impl Handler<Settle> for UpstreamBudget {
 
     fn handle(&mut self, message: Settle, ctx: &mut Self::Context) {
         match message.0 {
-            Event::Done(ticket) | Event::Throttled { ticket, .. } => self.blocks.settle(ticket, true, self.clock.now()),
+            Event::Done { ticket, at } | Event::Throttled { ticket, at, .. } => self.blocks.settle(ticket, true, at),
             Event::Cancel(ticket) => self.blocks.settle(ticket, false, self.clock.now()),
             _ => {}
         }
@@ -321,7 +323,7 @@ impl UpstreamBudget {
 
     fn grant(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
         self.blocks.spend(ticket);
-        let permit = Permit { actor: ctx.address(), ticket, sent: false, settled: false };
+        let permit = Permit { actor: ctx.address(), clock: self.clock.clone(), ticket, sent: false, settled: false };
         // A caller that went away drops the permit here; its destructor gives the slot back.
         if let Some(caller) = self.callers.remove(&ticket) {
             let _ = caller.send(Ok(permit));

@@ -50,11 +50,18 @@ pub enum Event {
     /// The caller went away, or gives a permit back without having sent anything.
     Cancel(Ticket),
     /// The reply is back, or the wait for it was given up.
-    Done(Ticket),
+    Done {
+        /// The request.
+        ticket: Ticket,
+        /// When that was: OwnerRez has counted the request by then.
+        at: DateTime<Utc>,
+    },
     /// The reply was 429: somebody else spends from our address, or upstream counts otherwise than we do.
     Throttled {
         /// The request that was refused.
         ticket: Ticket,
+        /// When the reply was back.
+        at: DateTime<Utc>,
         /// What upstream asked for; it usually says nothing.
         retry_after: Option<TimeDelta>,
     },
@@ -242,9 +249,9 @@ impl Budget {
         match event {
             Event::Acquire { ticket, account, deadline } => self.enqueue(ticket, account, deadline, &mut actions),
             Event::Cancel(ticket) => self.cancel(ticket),
-            Event::Done(ticket) => self.done(ticket),
-            Event::Throttled { ticket, retry_after } => {
-                self.close(ticket, retry_after);
+            Event::Done { ticket, at } => self.done(ticket, at),
+            Event::Throttled { ticket, at, retry_after } => {
+                self.close(ticket, at, retry_after);
                 let hopeless = self.hopeless();
                 self.refuse(hopeless, &mut actions);
             }
@@ -325,34 +332,36 @@ impl Budget {
         }
     }
 
-    /// Keeps the slot of a request that was sent for a period from now.
-    fn finish(&mut self, ticket: Ticket) -> Option<Sent> {
+    /// Keeps the slot of a request that was sent for a period from its reply, which may be over when this is told late.
+    fn finish(&mut self, ticket: Ticket, at: DateTime<Utc>) -> Option<Sent> {
         let sent = self.in_flight.remove(&ticket)?;
         let release = Release { account: Some(sent.account), slots: 1 };
-        self.releases.entry(self.latest + PERIOD).or_default().push(release);
+        self.releases.entry(at.min(self.latest) + PERIOD).or_default().push(release);
+        self.free_slots();
         Some(sent)
     }
 
-    fn done(&mut self, ticket: Ticket) {
+    fn done(&mut self, ticket: Ticket, at: DateTime<Utc>) {
         // Only what was let go since the last 429 shows that OwnerRez takes requests again.
-        if self.finish(ticket).is_some_and(|sent| sent.closings == self.closings) {
+        if self.finish(ticket, at).is_some_and(|sent| sent.closings == self.closings) {
             self.refusals_in_a_row = 0;
             self.reopening = self.reopening.map(|at_once| at_once * 2).filter(|at_once| *at_once < 32);
         }
     }
 
-    fn close(&mut self, ticket: Ticket, retry_after: Option<TimeDelta>) {
-        let Some(sent) = self.finish(ticket) else { return };
+    fn close(&mut self, ticket: Ticket, at: DateTime<Utc>, retry_after: Option<TimeDelta>) {
+        let Some(sent) = self.finish(ticket, at) else { return };
+        let at = at.min(self.latest);
         let asked = retry_after.map(|wait| wait.max(TimeDelta::seconds(1)).min(PERIOD));
         if sent.closings == self.closings {
             let backoff = TimeDelta::seconds(15 << self.refusals_in_a_row.min(4));
             self.refusals_in_a_row += 1;
             self.closings += 1;
             self.reopening = Some(1);
-            self.closed_until = self.closed_until.max(Some(self.latest + asked.unwrap_or(backoff)));
+            self.closed_until = self.closed_until.max(Some(at + asked.unwrap_or(backoff)));
         } else if let Some(asked) = asked {
             // One of several that were under way together: the same refusal, not a further one.
-            self.closed_until = self.closed_until.max(Some(self.latest + asked));
+            self.closed_until = self.closed_until.max(Some(at + asked));
         }
     }
 

@@ -22,9 +22,9 @@ use uuid::Uuid;
 use super::{Answer, CallError, ConnectError, SessionDeps, budget::Account};
 use crate::{
     crypto::{CryptoError, SealedFor, sealed_by_predecessor},
-    domain::{AccountId, TokenSet, UpstreamRequest, UserId},
+    domain::{AccountId, TokenKind, TokenSet, UpstreamRequest, UserId},
     store::{Connection, SealedGrant, SealedTokens},
-    upstream::{Reply, TokenError, TransportError, Upstream},
+    upstream::{Issued, Reply, TokenError, TransportError, Upstream},
 };
 
 /// Longer than any refresh takes (two attempts of 20 s): who finds an older lease finds the trace of a dead process.
@@ -53,6 +53,14 @@ struct Held {
 struct Unsaved {
     replaces: Rc<Held>,
     tokens: TokenSet,
+}
+
+/// What a user brings to connect an account.
+pub(super) enum Credential {
+    /// An authorization code.
+    Code(SecretString),
+    /// A personal access token, as `e-mail:token`.
+    PersonalToken(SecretString),
 }
 
 /// Why a refresh is wanted.
@@ -115,10 +123,10 @@ impl TokenKeeper {
         reply.into_result().map(|body| Answer { status, body }).map_err(CallError::Refused)
     }
 
-    /// Redeems a code and stores what comes back, unless a working connection exists.
+    /// Gets a grant for what the user brought and stores it, unless a working connection exists.
     pub(super) async fn connect(
         &self,
-        code: SecretString,
+        with: Credential,
         deadline: DateTime<Utc>,
     ) -> Result<Option<AccountId>, ConnectError> {
         let existing = self.deps.store.connection(self.user).await?;
@@ -128,8 +136,12 @@ impl TokenKeeper {
         let mut permit =
             self.deps.allowance.acquire(Account::Connecting, deadline).await.map_err(ConnectError::Allowance)?;
         permit.sending();
-        let issued = match self.upstream.exchange_code(&code).await {
-            Ok(issued) => issued,
+        let grant = match with {
+            Credential::Code(code) => self.upstream.exchange_code(&code).await.map(Issued::into_grant),
+            Credential::PersonalToken(token) => self.upstream.personal_grant(token).await,
+        };
+        let grant = match grant {
+            Ok(grant) => grant,
             Err(error) => {
                 if let TokenError::Throttled(retry_after) = &error {
                     permit.throttled(*retry_after);
@@ -138,7 +150,6 @@ impl TokenKeeper {
             }
         };
         drop(permit);
-        let grant = issued.into_grant();
         let sealed = self.seal(&grant.tokens)?;
         let saved = self
             .deps
@@ -152,11 +163,15 @@ impl TokenKeeper {
             }
             Ok(false) => {
                 // Someone was faster on another process. This grant is not needed.
-                self.deps.store.add_revocation(self.user, Uuid::now_v7(), sealed.access, self.now()).await?;
+                if sealed.kind == TokenKind::Bearer {
+                    self.deps.store.add_revocation(self.user, Uuid::now_v7(), sealed.access, self.now()).await?;
+                }
                 Err(ConnectError::AlreadyConnected)
             }
             Err(error) => {
-                self.revoke_at_once(&grant.tokens.access).await;
+                if sealed.kind == TokenKind::Bearer {
+                    self.revoke_at_once(&grant.tokens.access).await;
+                }
                 Err(error.into())
             }
         }
@@ -277,13 +292,20 @@ impl TokenKeeper {
         let ring = &self.deps.ring;
         let access = ring.open(SealedFor::AccessToken(self.user), &row.access)?;
         let refresh = row.refresh.map(|sealed| ring.open(SealedFor::RefreshToken(self.user), &sealed)).transpose()?;
-        let tokens = TokenSet { access, refresh, obtained_at: row.obtained_at, expires_at: row.expires_at };
+        let tokens = TokenSet {
+            kind: row.token_kind,
+            access,
+            refresh,
+            obtained_at: row.obtained_at,
+            expires_at: row.expires_at,
+        };
         Ok(Held { connection: row.id, version: row.version, account: row.account, tokens })
     }
 
     fn seal(&self, tokens: &TokenSet) -> Result<SealedTokens, CryptoError> {
         let ring = &self.deps.ring;
         Ok(SealedTokens {
+            kind: tokens.kind,
             access: ring.seal(SealedFor::AccessToken(self.user), &tokens.access)?,
             refresh: tokens
                 .refresh
@@ -314,7 +336,7 @@ impl TokenKeeper {
         }
         permit.sending();
         sent.store(true, Ordering::Release);
-        let exchange = self.upstream.send(&held.tokens.access, request);
+        let exchange = self.upstream.send(&held.tokens, request);
         let reply = if request.is_write() {
             // Cut off in the middle nobody would know whether it was carried out.
             exchange.await

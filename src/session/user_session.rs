@@ -11,11 +11,13 @@ use std::{
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, CallError, ConnectError, SessionDeps, token_keeper::TokenKeeper};
+use super::{
+    Answer, CallError, ConnectError, SessionDeps,
+    token_keeper::{Credential, TokenKeeper},
+};
 use crate::{
     domain::{AccountId, UpstreamRequest, UserId},
     metrics::Counted,
@@ -35,11 +37,11 @@ pub(super) struct CallUpstream {
     pub(super) reply: Reply<Result<Answer, CallError>>,
 }
 
-/// An authorization code to redeem.
+/// Something to connect an account with.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Connect {
-    pub(super) code: SecretString,
+    pub(super) with: Credential,
     pub(super) deadline: DateTime<Utc>,
     pub(super) reply: Reply<Result<Option<AccountId>, ConnectError>>,
 }
@@ -143,7 +145,7 @@ impl UserSession {
                     let _ = call.reply.send(outcome);
                 }
                 Job::Connect(connect) => {
-                    let outcome = keeper.connect(connect.code, connect.deadline).await;
+                    let outcome = keeper.connect(connect.with, connect.deadline).await;
                     let _ = connect.reply.send(outcome);
                 }
                 Job::Renew(renew) => {

@@ -9,12 +9,12 @@ use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, UpdateMany,
-    sea_query::{Expr, ExprTrait, Func, OnConflict, Query},
+    sea_query::{DeleteStatement, Expr, ExprTrait, Func, OnConflict, Query},
 };
 use uuid::Uuid;
 
 use super::{Store, StoreError, revocations};
-use crate::domain::{AccountId, Sealed, UserId};
+use crate::domain::{AccountId, Sealed, TokenKind, UserId};
 
 /// What a user's connection looks like now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,8 +27,8 @@ pub struct Connection {
     pub access: Sealed,
     /// The refresh token, if there is one.
     pub refresh: Option<Sealed>,
-    /// How the access token is to be sent; `bearer`.
-    pub token_type: String,
+    /// How the access token is to be sent.
+    pub token_kind: TokenKind,
     /// When the access token was issued.
     pub obtained_at: DateTime<Utc>,
     /// When it ends, where known.
@@ -69,7 +69,7 @@ impl From<rows::Model> for Connection {
             account: user_id_ownerrez.map(AccountId),
             access: Sealed(access_token),
             refresh: refresh_token.map(Sealed),
-            token_type,
+            token_kind: TokenKind::named(&token_type),
             obtained_at: obtained_at.into(),
             expires_at: expires_at.map(Into::into),
             connected_at: created_at.into(),
@@ -93,6 +93,8 @@ pub struct SealedGrant {
 /// The tokens of an authorization or a refresh, sealed.
 #[derive(Clone, Debug)]
 pub struct SealedTokens {
+    /// How the access token is to be sent.
+    pub kind: TokenKind,
     /// The access token.
     pub access: Sealed,
     /// The refresh token, if there is one.
@@ -121,14 +123,14 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let SealedGrant { account, tokens } = grant;
-        let SealedTokens { access, refresh, obtained_at, expires_at, renew_at } = tokens;
+        let SealedTokens { kind, access, refresh, obtained_at, expires_at, renew_at } = tokens;
         let now = Moment::from(now);
         let row = rows::ActiveModel {
             id: Set(Uuid::new_v4()),
             user_id: Set(user.0),
             access_token: Set(access.0),
             refresh_token: Set(refresh.map(|token| token.0)),
-            token_type: Set("bearer".to_owned()),
+            token_type: Set(kind.as_str().to_owned()),
             user_id_ownerrez: Set(account.map(|account| account.0)),
             expires_at: Set(expires_at.map(Moment::from)),
             created_at: Set(now),
@@ -179,11 +181,7 @@ impl Store {
     /// Removes the user's connection and notes that OwnerRez is to be told: both or neither. `false` when there is
     /// none. A rejected connection's token is noted too: OwnerRez answers that it does not know it, which is as good.
     pub async fn disconnect(&self, user: UserId, revocation_id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let delete = Query::delete()
-            .from_table(rows::Entity)
-            .and_where(Expr::col(rows::Column::UserId).eq(user.0))
-            .returning_all()
-            .take();
+        let delete = delete_returning(user);
         self.run(async {
             let transaction = self.begin().await?;
             let Some(row) = transaction.query_one(&delete).await? else {
@@ -191,9 +189,9 @@ impl Store {
                 return Ok(false);
             };
             let gone = Connection::from(rows::Model::from_query_result(&row, "")?);
-            pending_revocations::Entity::insert(revocations::row(user, revocation_id, gone.access, now))
-                .exec_without_returning(&transaction)
-                .await?;
+            if let Some(task) = revocations::of_connection(user, revocation_id, gone, now) {
+                pending_revocations::Entity::insert(task).exec_without_returning(&transaction).await?;
+            }
             transaction.commit().await?;
             Ok(true)
         })
@@ -237,7 +235,7 @@ impl Store {
         tokens: SealedTokens,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let SealedTokens { access, refresh, obtained_at, expires_at, renew_at } = tokens;
+        let SealedTokens { kind: _, access, refresh, obtained_at, expires_at, renew_at } = tokens;
         let update = next_version(user, connection, version, now)
             .col_expr(rows::Column::AccessToken, Expr::value(access.0))
             .col_expr(rows::Column::RefreshToken, Expr::value(refresh.map(|token| token.0)))
@@ -343,6 +341,15 @@ impl Store {
     async fn changed(&self, update: UpdateMany<rows::Entity>) -> Result<bool, StoreError> {
         Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
     }
+}
+
+/// Removes the user's connection and gives its row.
+pub(super) fn delete_returning(user: UserId) -> DeleteStatement {
+    Query::delete()
+        .from_table(rows::Entity)
+        .and_where(Expr::col(rows::Column::UserId).eq(user.0))
+        .returning_all()
+        .take()
 }
 
 /// An update of the user's connection, if it is still this one.

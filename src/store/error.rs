@@ -34,6 +34,11 @@ impl StoreError {
         StoreError::Unavailable(Cause(format!("no answer within {} s", limit.as_secs())))
     }
 
+    /// A connection that says nothing where it should.
+    pub(super) fn silent() -> Self {
+        StoreError::Unavailable(Cause("its notices do not arrive".to_owned()))
+    }
+
     pub(super) fn corrupt(text: impl Into<String>) -> Self {
         StoreError::Corrupt(Cause(text.into()))
     }

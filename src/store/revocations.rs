@@ -5,8 +5,8 @@ use entity::{Moment, pending_revocations as rows};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::{Store, StoreError};
-use crate::domain::{Sealed, UserId};
+use super::{Connection, Store, StoreError};
+use crate::domain::{Sealed, TokenKind, UserId};
 
 /// One token to revoke.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,8 +33,13 @@ impl From<rows::Model> for PendingRevocation {
     }
 }
 
+/// The task that a dropped connection leaves. None for a personal access token: only its owner can end it, in OwnerRez.
+pub(super) fn of_connection(user: UserId, id: Uuid, gone: Connection, now: DateTime<Utc>) -> Option<rows::ActiveModel> {
+    (gone.token_kind == TokenKind::Bearer).then(|| row(user, id, gone.access, now))
+}
+
 /// A task that is due at once.
-pub(super) fn row(user: UserId, id: Uuid, access: Sealed, now: DateTime<Utc>) -> rows::ActiveModel {
+fn row(user: UserId, id: Uuid, access: Sealed, now: DateTime<Utc>) -> rows::ActiveModel {
     rows::ActiveModel {
         id: Set(id),
         user_id: Set(user.0),

@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Reply, TransportError, Upstream};
-use crate::domain::{AccountId, Grant, TokenSet};
+use super::{Refused, RefusedKind, Reply, TransportError, Upstream};
+use crate::domain::{AccountId, Grant, Method, TokenKind, TokenSet, UpstreamRequest};
 
 const TOKEN_PATH: &str = "/oauth/access_token";
 
@@ -42,6 +42,9 @@ pub enum TokenError {
     /// The code or refresh token is not good (any more): final.
     #[error("OwnerRez refused the code or refresh token")]
     Refused,
+    /// The personal access token is not good, or not allowed here.
+    #[error("OwnerRez refused the personal access token with status {}", .0.status)]
+    PersonalRefused(Refused),
     /// The operator's client id or secret is wrong.
     #[error("OwnerRez refused the gateway's OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET")]
     ClientRefused,
@@ -66,7 +69,9 @@ impl TokenError {
             Self::Transport(TransportError::Unreachable | TransportError::Invalid) => false,
             Self::Transport(_) | Self::Unreadable => true,
             Self::Unexpected(status) => *status >= 500,
-            Self::NoClient | Self::Refused | Self::ClientRefused | Self::Throttled(_) => false,
+            Self::NoClient | Self::Refused | Self::PersonalRefused(_) | Self::ClientRefused | Self::Throttled(_) => {
+                false
+            }
         }
     }
 }
@@ -79,6 +84,29 @@ impl Upstream {
             form.push(("redirect_uri", redirect_uri.as_str()));
         }
         self.token("exchange_code", &form).await
+    }
+
+    /// Tries a personal access token, given as `e-mail:token`. OwnerRez refuses a third account from one source address
+    /// within a day, in words of its own.
+    pub async fn personal_grant(&self, access: SecretString) -> Result<Grant, TokenError> {
+        let tokens =
+            TokenSet { kind: TokenKind::Basic, access, refresh: None, obtained_at: self.clock.now(), expires_at: None };
+        let whose = UpstreamRequest {
+            operation: "get_current_user".into(),
+            method: Method::Get,
+            path_and_query: "/v2/users/me".to_owned(),
+            body: None,
+        };
+        let reply = self.send(&tokens, &whose).await?;
+        if reply.status == 429 {
+            return Err(TokenError::Throttled(reply.retry_after));
+        }
+        let body = reply.into_result().map_err(|refused| match refused.kind {
+            RefusedKind::Unavailable => TokenError::Unexpected(refused.status),
+            _ => TokenError::PersonalRefused(refused),
+        })?;
+        let account = body.get("id").and_then(Value::as_i64).map(AccountId);
+        Ok(Grant { tokens, account })
     }
 
     /// Asks for new tokens with a refresh token.
@@ -148,6 +176,7 @@ fn read(body: &Value, now: DateTime<Utc>) -> Option<Issued> {
         .and_then(|life| now.checked_add_signed(life))
         .or_else(|| DateTime::parse_from_rfc3339(text("expires_at")?).ok().map(|moment| moment.with_timezone(&Utc)));
     let tokens = TokenSet {
+        kind: TokenKind::Bearer,
         access: access.into(),
         refresh: text("refresh_token").map(Into::into),
         obtained_at: now,

@@ -184,9 +184,9 @@ fn several_refusals_of_the_same_moment_count_as_one() {
         assert!(budget.handle(now, ask).contains(&Action::Grant(Ticket(ticket))));
     }
     for ticket in 0..9 {
-        budget.handle(now, Event::Throttled { ticket: Ticket(ticket), retry_after: None });
+        budget.handle(now, Event::Throttled { ticket: Ticket(ticket), at: now, retry_after: None });
     }
-    budget.handle(now, Event::Done(Ticket(9)));
+    budget.handle(now, Event::Done { ticket: Ticket(9), at: now });
     now += TimeDelta::seconds(15);
     let deadline = now + TimeDelta::seconds(30);
     let ask = |ticket| Event::Acquire { ticket: Ticket(ticket), account: account(7), deadline };

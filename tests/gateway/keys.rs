@@ -237,6 +237,9 @@ async fn a_known_key_needs_no_database() {
         let gateway = Gateway::start(database).await;
         let (known, unknown) = (gateway.user("Alice").await, gateway.user("Bob").await);
         assert_eq!(known.get("/api/connect/ownerrez/status").await.status, 200);
+        // What is known of a key is good as long as its end would have been heard.
+        eventually("changes are heard", async || gateway.app().keys().hears_changes().then_some(())).await;
+        assert_eq!(known.get("/api/connect/ownerrez/status").await.status, 200);
 
         database.take_away().await;
         let list = rpc(1, "tools/list", json!({}));
@@ -299,6 +302,7 @@ async fn a_database_that_is_away_is_503_and_never_401() {
     on_postgres(async |database| {
         let gateway = Gateway::start(database).await;
         let (known, unknown) = (gateway.user("Alice").await, gateway.user("Bob").await);
+        eventually("changes are heard", async || gateway.app().keys().hears_changes().then_some(())).await;
         assert_eq!(known.get("/api/connect/ownerrez/status").await.status, 200);
 
         database.take_away().await;

@@ -30,6 +30,10 @@ impl Bench {
         done
     }
 
+    fn done(&mut self, ticket: Ticket) -> Vec<Action> {
+        self.event(Event::Done { ticket, at: self.now })
+    }
+
     fn ask(&mut self, account: i64) -> Vec<Action> {
         self.next += 1;
         let ticket = Ticket(self.next);
@@ -41,7 +45,7 @@ impl Bench {
     fn call(&mut self, account: i64) -> bool {
         let granted = matches!(self.ask(account).as_slice(), [Action::Grant(_)]);
         if granted {
-            self.event(Event::Done(Ticket(self.next)));
+            self.done(Ticket(self.next));
         }
         granted
     }
@@ -90,7 +94,7 @@ fn a_slot_stays_occupied_for_a_period_after_the_reply_not_the_sending() {
     let mut bench = Bench::new(1, 1);
     assert!(matches!(bench.ask(1).as_slice(), [Action::Grant(_)]));
     bench.now += TimeDelta::seconds(20);
-    bench.event(Event::Done(Ticket(1)));
+    bench.done(Ticket(1));
     bench.now += PERIOD - TimeDelta::seconds(1);
     assert_eq!(bench.ask(1), vec![]);
     bench.now += TimeDelta::seconds(1);
@@ -105,7 +109,7 @@ fn strangers_who_connect_share_a_twentieth() {
             let ticket = Ticket(1000 + number);
             let deadline = bench.now + LONG;
             let actions = bench.event(Event::Acquire { ticket, account: Account::Connecting, deadline });
-            bench.event(Event::Done(ticket));
+            bench.done(ticket);
             actions == vec![Action::Grant(ticket)]
         })
         .count();
@@ -118,7 +122,7 @@ fn a_429_closes_for_everyone_and_reopens_one_by_one() {
     let mut bench = Bench::new(300, 3);
     assert!(matches!(bench.ask(1).as_slice(), [Action::Grant(_)]));
     let first = Ticket(bench.next);
-    bench.event(Event::Throttled { ticket: first, retry_after: Some(TimeDelta::seconds(60)) });
+    bench.event(Event::Throttled { ticket: first, at: bench.now, retry_after: Some(TimeDelta::seconds(60)) });
     assert!(
         matches!(bench.ask(2).as_slice(), [Action::Refuse(_, Refusal::Throttled(wait))] if wait.num_seconds() == 60)
     );
@@ -126,7 +130,7 @@ fn a_429_closes_for_everyone_and_reopens_one_by_one() {
     assert!(matches!(bench.ask(2).as_slice(), [Action::Grant(_)]));
     let probe = Ticket(bench.next);
     assert_eq!(bench.ask(3), vec![], "only one at first");
-    assert_eq!(bench.event(Event::Done(probe)), vec![Action::Grant(Ticket(bench.next))]);
+    assert_eq!(bench.done(probe), vec![Action::Grant(Ticket(bench.next))]);
 }
 
 #[test]
@@ -160,4 +164,15 @@ fn nobody_sends_without_a_reservation_or_on_standby() {
     let failed = budget.handle(now, Event::StockFailed);
     assert_eq!(failed, vec![Action::Refuse(Ticket(2), Refusal::Storage)]);
     assert_eq!(budget.handle(now, Event::Tick), vec![Action::Stock(15)], "the next event tries again");
+}
+
+#[test]
+fn a_reply_that_is_told_late_frees_its_slot_in_time() {
+    let mut bench = Bench::new(300, 1);
+    bench.ask(1);
+    let (ticket, at) = (Ticket(bench.next), bench.now);
+    bench.now += PERIOD;
+    assert_eq!(bench.budget.stats().occupied, 1);
+    bench.event(Event::Done { ticket, at });
+    assert_eq!(bench.budget.stats().occupied, 0);
 }

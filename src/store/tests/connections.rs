@@ -7,7 +7,7 @@ use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 use super::harness::{at, grant, on_each, tokens, yes};
-use crate::domain::{AccountId, Sealed, UserId};
+use crate::domain::{AccountId, Sealed, TokenKind, UserId};
 
 #[tokio::test]
 async fn a_connection_reads_back_as_it_was_saved() {
@@ -19,7 +19,7 @@ async fn a_connection_reads_back_as_it_was_saved() {
         assert_eq!(connection.account, Some(AccountId(5_000_000_000)));
         assert_eq!(connection.access, Sealed("access of alice".into()));
         assert_eq!(connection.refresh, Some(Sealed("refresh of alice".into())));
-        assert_eq!(connection.token_type, "bearer");
+        assert_eq!(connection.token_kind, TokenKind::Bearer);
         assert_eq!((connection.obtained_at, connection.expires_at), (at(0), Some(at(1000))));
         assert_eq!((connection.connected_at, connection.rejected_at), (at(7), None));
         assert_eq!((connection.version, connection.lease_holder, connection.lease_until), (0, None, None));

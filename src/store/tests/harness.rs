@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use super::super::{Connection, DatabaseTarget, NewKey, NewLink, SealedGrant, SealedTokens, Store};
-use crate::domain::{AccountId, KeyId, Sealed, UserId};
+use crate::domain::{AccountId, KeyId, Scope, Sealed, TokenKind, UserId};
 
 /// Runs the story on every database there is, each time on a fresh one with all migrations.
 pub(super) async fn on_each(story: impl AsyncFn(Base)) {
@@ -105,6 +105,8 @@ impl Base {
             hash: format!("hash of {name}"),
             prefix: format!("ownerrez_sk_{name}"),
             name: Some(name.to_owned()),
+            scope: Scope::Full,
+            expires_at: None,
         };
         self.store.register_user(user, new_key, at(0)).await.unwrap();
         (user, key)
@@ -138,6 +140,7 @@ pub(super) fn grant(name: &str) -> SealedGrant {
 
 pub(super) fn tokens(name: &str, obtained: i64) -> SealedTokens {
     SealedTokens {
+        kind: TokenKind::Bearer,
         access: Sealed(format!("access of {name}")),
         refresh: Some(Sealed(format!("refresh of {name}"))),
         obtained_at: at(obtained),

@@ -339,10 +339,10 @@ impl Town {
         if process == self.process && self.running {
             self.blocks.settle(ticket, true, self.now);
             if ok {
-                self.event(Event::Done(ticket));
+                self.event(Event::Done { ticket, at: self.now });
             } else {
                 self.throttled += 1;
-                self.event(Event::Throttled { ticket, retry_after: None });
+                self.event(Event::Throttled { ticket, at: self.now, retry_after: None });
             }
         }
         self.ask_later(asker, 0);

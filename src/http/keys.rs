@@ -1,0 +1,159 @@
+//! `/api/keys`: what keys there are, another one, one less; and the end of a user.
+
+use actix_web::{HttpResponse, http::header, web};
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    HttpState,
+    error::ApiError,
+    key_check::{Caller, FullCaller},
+    users::checked_name,
+};
+use crate::{
+    domain::{KeyId, Scope, UserId},
+    store::{KeyAdded, KeyRemoved, NewKey, StoredKey},
+};
+
+/// Keys that a user may have.
+const KEYS_PER_USER: u64 = 50;
+
+/// A key as lists show it.
+#[derive(Serialize)]
+struct ListedKey {
+    id: Uuid,
+    /// The beginning of the key, enough to tell keys apart.
+    prefix: String,
+    name: Option<String>,
+    scope: Scope,
+    created_at: DateTime<Utc>,
+    last_used_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+    /// Whether it is the key that this list was asked for with.
+    current: bool,
+}
+
+impl ListedKey {
+    fn new(key: StoredKey, caller: KeyId) -> Self {
+        let prefix = key.beginning().to_owned();
+        let StoredKey { id, user: _, hash: _, prefix: _, name, scope, created_at, last_used_at, expires_at } = key;
+        Self { id: id.0, prefix, name, scope, created_at, last_used_at, expires_at, current: id == caller }
+    }
+}
+
+/// `GET /api/keys` → `{keys: […]}`, the oldest first.
+pub(crate) async fn list(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    let keys = state.store.keys(caller.user).await?;
+    let keys: Vec<_> = keys.into_iter().map(|key| ListedKey::new(key, caller.key)).collect();
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"keys": keys})))
+}
+
+/// `{name?, scope, expires_at?}`
+#[derive(Deserialize)]
+pub(crate) struct WantedKey {
+    name: Option<String>,
+    scope: Scope,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// `POST /api/keys` → 201 `{id, api_key, …}`: the only time that the key is shown.
+pub(crate) async fn create(
+    state: web::Data<HttpState>,
+    FullCaller(caller): FullCaller,
+    body: web::Json<WantedKey>,
+) -> Result<HttpResponse, ApiError> {
+    let WantedKey { name, scope, expires_at } = body.into_inner();
+    let name = checked_name(name)?;
+    let now = state.clock.now();
+    let expires_at = checked_end(expires_at, caller.expires_at, now)?;
+    let (key, hash) = state.keys.new_key().await?;
+    let id = KeyId(Uuid::now_v7());
+    let prefix = key.prefix().to_owned();
+    let new_key = NewKey { id, hash, prefix: prefix.clone(), name: name.clone(), scope, expires_at };
+    match state.store.add_key(caller.user, caller.key, new_key, KEYS_PER_USER, now).await? {
+        KeyAdded::Added => {}
+        KeyAdded::TooMany => return Err(ApiError::TooManyKeys(KEYS_PER_USER)),
+        KeyAdded::NoMaker => return Err(ApiError::BadKey),
+    }
+    log::info!("user {} made the {} key {prefix} with key {}", caller.user, scope.as_str(), caller.prefix);
+    Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
+        "id": id.0,
+        "api_key": key.expose().expose_secret(),
+        "prefix": prefix,
+        "name": name,
+        "scope": scope,
+        "created_at": now,
+        "expires_at": expires_at,
+        "message": "Store this API key now: it is not shown again.",
+    })))
+}
+
+/// A key ends no later than the one that makes it, and not before it begins.
+fn checked_end(
+    wanted: Option<DateTime<Utc>>,
+    own: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, ApiError> {
+    match (wanted, own) {
+        (Some(wanted), _) if wanted <= now => Err(ApiError::BadRequest("`expires_at` is in the past.".to_owned())),
+        (Some(wanted), Some(own)) if wanted > own => Err(ApiError::BadRequest(format!(
+            "`expires_at` is later than {}, when the key that makes it ends itself.",
+            own.to_rfc3339()
+        ))),
+        (Some(wanted), _) => Ok(Some(wanted)),
+        (None, own) => Ok(own),
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Confirmation {
+    #[serde(default)]
+    confirm: bool,
+}
+
+/// `DELETE /api/keys/{id}`; the last full key goes only with `?confirm=true`, and everything with it.
+pub(crate) async fn delete(
+    state: web::Data<HttpState>,
+    FullCaller(caller): FullCaller,
+    id: web::Path<Uuid>,
+    confirmation: web::Query<Confirmation>,
+) -> Result<HttpResponse, ApiError> {
+    let key = KeyId(id.into_inner());
+    match state.store.remove_key(caller.user, caller.key, key, state.clock.now()).await? {
+        KeyRemoved::Removed => {
+            state.keys.keys_changed();
+            log::info!("user {} deleted key {key} with key {}", caller.user, caller.prefix);
+            Ok(gone("The key is deleted and opens nothing any more.", false))
+        }
+        KeyRemoved::Last if confirmation.confirm => delete_everything(&state, caller.user).await,
+        KeyRemoved::Last => Err(ApiError::LastKey),
+        KeyRemoved::NotFound => Err(ApiError::NoSuchKey),
+        KeyRemoved::NoMaker => Err(ApiError::BadKey),
+    }
+}
+
+/// `DELETE /api/users/me`
+pub(crate) async fn delete_me(
+    state: web::Data<HttpState>,
+    FullCaller(caller): FullCaller,
+) -> Result<HttpResponse, ApiError> {
+    delete_everything(&state, caller.user).await
+}
+
+async fn delete_everything(state: &HttpState, user: UserId) -> Result<HttpResponse, ApiError> {
+    state.sessions.delete_user(user).await?;
+    state.keys.keys_changed();
+    log::info!("user {user} deleted their account");
+    Ok(gone(
+        "Everything is deleted: the keys, the OwnerRez connection, whose tokens are revoked at OwnerRez, and the user.",
+        true,
+    ))
+}
+
+fn gone(message: &str, user_deleted: bool) -> HttpResponse {
+    let body = json!({"success": true, "user_deleted": user_deleted, "message": message});
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
+}

@@ -1,0 +1,201 @@
+//! How a process learns that keys or users were changed, by whomever: another process, a command of the operator, or
+//! hands in the database. What it remembers of a key is good only as long as it would have heard of a change.
+//!
+//! On PostgreSQL triggers notify a channel, and every process proves to itself that it still hears that channel, by a
+//! word of its own every few seconds; a pooler that does not keep sessions, or a connection that died without a sound,
+//! fails that proof. On SQLite the database counts what other connections have written.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, Statement,
+    sqlx::postgres::{PgListener, PgPoolOptions},
+};
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+use super::{ACQUIRE_TIMEOUT, DatabaseTarget, Store, StoreError, postgres_options};
+use crate::domain::SharedClock;
+
+/// The channel on which the triggers of `api_keys` and `users` speak. Stands in a migration as well.
+const CHANNEL: &str = "ownerrez_gateway_keys";
+const BEAT_EVERY: TimeDelta = TimeDelta::seconds(10);
+/// How long a proof that changes are heard is good.
+const TRUST: TimeDelta = TimeDelta::seconds(30);
+const RETRY: TimeDelta = TimeDelta::seconds(2);
+/// How soon the gateway notices on SQLite what a command of the operator changed.
+const LOOK_EVERY: TimeDelta = TimeDelta::seconds(1);
+
+/// What is known of changes. Ends its listening when dropped.
+#[derive(Debug)]
+pub struct ChangeWatch {
+    heard: Arc<Heard>,
+    task: AbortHandle,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    changes: AtomicU64,
+    /// Milliseconds of Unix time.
+    good_until: AtomicI64,
+}
+
+/// How many changes were known at some moment: what was read from the database afterwards is as new as that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Seen(u64);
+
+impl Heard {
+    fn change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn listens_at(&self, at: DateTime<Utc>) {
+        self.good_until.fetch_max((at + TRUST).timestamp_millis(), Ordering::AcqRel);
+    }
+
+    fn good_until(&self) -> i64 {
+        self.good_until.load(Ordering::Acquire)
+    }
+}
+
+impl ChangeWatch {
+    /// To be noted before something is read from the database that is to be remembered.
+    pub fn seen(&self) -> Seen {
+        Seen(self.heard.changes.load(Ordering::Acquire))
+    }
+
+    /// Whether what was read then still holds. `false` as well while changes could not be heard.
+    pub fn vouches_for(&self, seen: Seen, now: DateTime<Utc>) -> bool {
+        seen == self.seen() && now.timestamp_millis() < self.heard.good_until()
+    }
+
+    /// This process made a change itself: it need not wait to hear of it.
+    pub fn change(&self) {
+        self.heard.change();
+    }
+}
+
+impl Drop for ChangeWatch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Begins to listen, in the background.
+pub fn watch_changes(store: &Store, target: &DatabaseTarget, clock: SharedClock) -> ChangeWatch {
+    let heard = Arc::new(Heard::default());
+    let (store, target, told) = (store.clone(), target.clone(), heard.clone());
+    let task = tokio::spawn(async move {
+        match target {
+            DatabaseTarget::Sqlite { .. } => look(&store, &clock, &told).await,
+            DatabaseTarget::Postgres { .. } => listen(&store, &target, &clock, &told).await,
+        }
+    });
+    ChangeWatch { heard, task: task.abort_handle() }
+}
+
+async fn look(store: &Store, clock: &SharedClock, heard: &Heard) {
+    let mut last = None;
+    loop {
+        let now = clock.now();
+        match store.data_version().await {
+            Ok(version) => {
+                if last.replace(version).is_some_and(|last| last != version) {
+                    heard.change();
+                }
+                heard.listens_at(now);
+            }
+            Err(error) => log::warn!("whether API keys have changed could not be seen: {error}"),
+        }
+        clock.sleep_until(now + LOOK_EVERY).await;
+    }
+}
+
+async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock, heard: &Heard) {
+    let mut told = false;
+    loop {
+        let before = heard.good_until();
+        if let Err(error) = listen_once(store, target, clock, heard).await {
+            if heard.good_until() > before {
+                told = false;
+            }
+            if !std::mem::replace(&mut told, true) {
+                log::warn!("changes of API keys are not heard, so keys are looked up at each use: {error}");
+            }
+        }
+        clock.sleep_until(clock.now() + RETRY).await;
+    }
+}
+
+async fn listen_once(
+    store: &Store,
+    target: &DatabaseTarget,
+    clock: &SharedClock,
+    heard: &Heard,
+) -> Result<(), StoreError> {
+    let DatabaseTarget::Postgres { url, .. } = target else { return Ok(()) };
+    // A connection of its own: one from the common pool would be missing there.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with(postgres_options(url)?);
+    let mut listener = PgListener::connect_with(&pool).await.map_err(StoreError::from)?;
+    listener.listen(CHANNEL).await.map_err(StoreError::from)?;
+    // What happened before can have been missed.
+    heard.change();
+    let myself = Uuid::new_v4().simple().to_string();
+    let hear = async {
+        // Not `recv`, which replaces a broken connection silently and misses what is said meanwhile.
+        while let Some(notice) = listener.try_recv().await.map_err(StoreError::from)? {
+            let word = notice.payload();
+            match word.split_once(' ') {
+                Some((who, sent)) if who == myself => {
+                    if let Some(sent) = sent.parse().ok().and_then(DateTime::from_timestamp_millis) {
+                        heard.listens_at(sent);
+                    }
+                }
+                Some(_) => {}
+                None => heard.change(),
+            }
+        }
+        Err(StoreError::silent())
+    };
+    let beat = async {
+        loop {
+            let now = clock.now();
+            store.say(CHANNEL, &format!("{myself} {}", now.timestamp_millis())).await?;
+            clock.sleep_until(now + BEAT_EVERY).await;
+            if heard.good_until() <= clock.now().timestamp_millis() {
+                return Err(StoreError::silent());
+            }
+        }
+    };
+    tokio::select! {
+        outcome = hear => outcome,
+        outcome = beat => outcome,
+    }
+}
+
+impl Store {
+    /// Changes when another connection than the pool's only one has written to the SQLite file.
+    async fn data_version(&self) -> Result<i64, StoreError> {
+        let question = Statement::from_string(DbBackend::Sqlite, "PRAGMA data_version");
+        self.run(async {
+            let row = self.db.query_one_raw(question).await?;
+            row.ok_or_else(|| DbErr::RecordNotFound("data_version".to_owned()))?.try_get_by_index(0)
+        })
+        .await
+    }
+
+    async fn say(&self, channel: &str, word: &str) -> Result<(), StoreError> {
+        let values = [channel.into(), word.into()];
+        let notice = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_notify($1, $2)", values);
+        self.run(self.db.execute_raw(notice)).await.map(drop)
+    }
+}
