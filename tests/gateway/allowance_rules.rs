@@ -3,7 +3,6 @@
 
 mod town;
 
-
 use chrono::{DateTime, TimeDelta};
 use ownerrez_gateway::session::budget::{Account, Action, Budget, Event, PERIOD, Refusal, Ticket};
 use proptest::prelude::*;
