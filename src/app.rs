@@ -33,7 +33,7 @@ use crate::{
     domain::SharedClock,
     http::{
         self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint,
-        Observer, Probes, Readiness, Scrape,
+        Observer, Probes, Readiness, Registrations, Scrape,
     },
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
@@ -175,6 +175,7 @@ impl App {
             keys: keys.clone(),
             store: store.clone(),
             sessions: sessions.clone(),
+            registrations: Arc::new(Registrations::new(config.registration.per_hour_and_address)),
             clock: clock.clone(),
             signer,
             metrics: metrics.clone(),
@@ -356,6 +357,9 @@ fn session_settings(config: &Config) -> SessionSettings {
         idle: seconds(config.sessions.idle_seconds),
         arbiters: config.sessions.arbiters,
         chores_every: seconds(config.sessions.renewal_sweep_seconds),
+        unconnected_for: Some(config.registration.unconnected_days)
+            .filter(|days| *days > 0)
+            .map(|days| TimeDelta::days(i64::from(days))),
     }
 }
 
@@ -364,6 +368,9 @@ fn key_settings(config: &Config) -> KeySettings {
         bcrypt_cost: config.keys.bcrypt_cost,
         bcrypt_parallel: config.keys.bcrypt_parallel,
         cache_entries: config.keys.cache_entries,
+        failures_per_address: config.keys.failures_per_address,
+        failures_per_lookup_id: config.keys.failures_per_lookup_id,
+        failures_count_for: TimeDelta::minutes(i64::from(config.keys.failure_minutes)),
     }
 }
 
@@ -376,6 +383,8 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
         max_body: config.server.max_body_bytes,
         link_life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
         open_links: config.connect.open_links_per_user as u64,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        registration: config.registration.mode.clone(),
     }
 }
 

@@ -5,12 +5,14 @@ mod error;
 mod failure;
 mod guard;
 mod key_check;
+mod limits;
 mod mcp;
 mod metrics;
 mod moved;
 mod observe;
 mod pages;
 mod ready;
+mod source_address;
 mod tool_text;
 mod users;
 
@@ -26,14 +28,19 @@ use url::Url;
 
 pub use guard::{AllowedHosts, AllowedOrigins, Guard};
 pub use key_check::{KeyCheck, KeySettings};
+pub use limits::Registrations;
 pub use mcp::McpEndpoint;
 pub use metrics::{Scrape, metrics_routes};
 pub use observe::Observer;
 pub use ready::Readiness;
 
-use self::error::ApiError;
+use self::{error::ApiError, source_address::SourceAddress};
 use crate::{
-    config::PREDECESSOR_CALLBACK_PATH, crypto::Signer, domain::SharedClock, metrics::Metrics, session::Sessions,
+    config::{Network, PREDECESSOR_CALLBACK_PATH, RegistrationMode},
+    crypto::Signer,
+    domain::SharedClock,
+    metrics::Metrics,
+    session::Sessions,
     store::Store,
 };
 
@@ -46,6 +53,8 @@ pub struct HttpState {
     pub sessions: Sessions,
     /// Tells whose key a request bears.
     pub keys: KeyCheck,
+    /// Who registered from where of late.
+    pub registrations: Arc<Registrations>,
     /// Time.
     pub clock: SharedClock,
     /// Signs forms.
@@ -73,12 +82,21 @@ pub struct HttpSettings {
     pub link_life: chrono::TimeDelta,
     /// Connect links of one user that may be open at once.
     pub open_links: u64,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Who may register.
+    pub registration: RegistrationMode,
 }
 
 impl HttpSettings {
     /// An absolute URL of ours.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+
+    /// Where a request comes from.
+    pub(crate) fn source_of(&self, request: &HttpRequest) -> SourceAddress {
+        SourceAddress::of(request, &self.trusted_proxies)
     }
 
     /// Whether browsers reach us over TLS: decides the names and flags of cookies.

@@ -18,6 +18,7 @@ mod predecessor_keys;
 mod revocations;
 #[cfg(test)]
 mod tests;
+mod unconnected;
 mod users;
 
 use std::{
@@ -43,6 +44,7 @@ pub use links::{Link, NewLink};
 pub use lock::ProcessLock;
 pub use predecessor_keys::PREDECESSOR_CANDIDATES;
 pub use revocations::PendingRevocation;
+pub use unconnected::IN_USE_FOR;
 pub use users::{NewKey, StoredKey};
 
 /// How long a call waits for a free connection; so an absent database is noticed after this time.

@@ -17,12 +17,12 @@ use lru::LruCache;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::{HttpState, error::ApiError, observe::Notes};
+use super::{HttpState, error::ApiError, limits::FailedKeys, observe::Notes, source_address::SourceAddress};
 use crate::{
     crypto::{self, ApiKey, CryptoError, PredecessorKey, PresentedKey, Signer},
     domain::{KeyId, SharedClock, UserId},
     metrics::Metrics,
-    store::{PREDECESSOR_CANDIDATES, Store, StoredKey},
+    store::{IN_USE_FOR, PREDECESSOR_CANDIDATES, Store, StoredKey},
 };
 
 /// `last_used_at` is written this often per key at most.
@@ -42,6 +42,12 @@ pub struct KeySettings {
     pub bcrypt_parallel: usize,
     /// Keys that stay known without bcrypt.
     pub cache_entries: usize,
+    /// Failures after which a source has to wait.
+    pub failures_per_address: u32,
+    /// The same at one lookup id.
+    pub failures_per_lookup_id: u32,
+    /// For how long failures count.
+    pub failures_count_for: TimeDelta,
 }
 
 /// Who is calling. A handler that takes this argument cannot be reached without a valid key.
@@ -68,6 +74,7 @@ struct Inner {
     known: Mutex<LruCache<[u8; 32], Known>>,
     /// Keys that bcrypt refused: the same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
+    failures: FailedKeys,
     runs: AtomicU64,
     /// Makes the digests by which the predecessor's keys are found once they have been seen; the same in all processes.
     predecessor_signer: Signer,
@@ -105,6 +112,11 @@ impl KeyCheck {
             admitted: Semaphore::new(settings.bcrypt_parallel.max(1) + WAITING),
             known: Mutex::new(LruCache::new(entries)),
             refused: Mutex::new(LruCache::new(entries)),
+            failures: FailedKeys::new(
+                settings.failures_per_address,
+                settings.failures_per_lookup_id,
+                settings.failures_count_for,
+            ),
             runs: AtomicU64::new(0),
             predecessor_signer,
             predecessors: Mutex::new(None),
@@ -128,11 +140,19 @@ impl KeyCheck {
         Ok((key, hash))
     }
 
+    /// Sources that failed too often. Other secrets that can be guessed count here as well.
+    pub(crate) fn failures(&self) -> &FailedKeys {
+        &self.0.failures
+    }
+
     /// Whose key this text is. Malformed keys cost neither the database nor bcrypt anything.
-    pub(crate) async fn check(&self, text: &str) -> Result<Caller, ApiError> {
+    pub(crate) async fn check(&self, text: &str, source: SourceAddress) -> Result<Caller, ApiError> {
         let inner = &self.0;
         let Ok(key) = PresentedKey::parse(text) else {
-            inner.metrics.key_checked("malformed");
+            let admitted = inner.failures.admit(source, None, inner.clock.now());
+            inner.metrics.key_checked(if admitted.is_ok() { "malformed" } else { "limited" });
+            admitted?;
+            inner.failures.failed(source, None, inner.clock.now());
             return Err(ApiError::BadKey);
         };
         let digest = crypto::key_digest(&inner.signer, &key);
@@ -145,13 +165,14 @@ impl KeyCheck {
             let _turn = turn.lock().await;
             match inner.known(&digest) {
                 Some(caller) => Ok((caller, "cached")),
-                None => inner.ask(&key, digest).await.map(|caller| (caller, "verified")),
+                None => inner.ask_for(&key, digest, source).await.map(|caller| (caller, "verified")),
             }
         };
         inner.metrics.key_checked(match &outcome {
             Ok((_, how)) => how,
             Err(ApiError::BadKey) => "refused",
             Err(ApiError::KeyCheckBusy) => "busy",
+            Err(ApiError::TooManyFailedKeys(_)) => "limited",
             Err(_) => "failed",
         });
         // The last one out forgets the lock; two owners are left then, the map and `turn`.
@@ -168,6 +189,11 @@ impl Inner {
         let now = self.clock.now();
         let mut known = lock(&self.known);
         let entry = known.get_mut(digest)?;
+        if entry.touched + IN_USE_FOR <= now {
+            // Its user may have been swept away meanwhile.
+            known.pop(digest);
+            return None;
+        }
         let caller = entry.caller.clone();
         if entry.touched + TOUCH_EVERY <= now {
             entry.touched = now;
@@ -175,6 +201,20 @@ impl Inner {
             self.touch(&caller, now);
         }
         Some(caller)
+    }
+
+    /// What was not known already: only if its source has not failed too often.
+    async fn ask_for(&self, key: &PresentedKey, digest: [u8; 32], source: SourceAddress) -> Result<Caller, ApiError> {
+        let lookup_id = Some(match key {
+            PresentedKey::Ours(key) => self.signer.digest(key.prefix()),
+            PresentedKey::Predecessor(key) => self.signer.digest(&key.prefix()),
+        });
+        self.failures.admit(source, lookup_id, self.clock.now())?;
+        let outcome = self.ask(key, digest).await;
+        if matches!(outcome, Err(ApiError::BadKey)) {
+            self.failures.failed(source, lookup_id, self.clock.now());
+        }
+        outcome
     }
 
     async fn ask(&self, key: &PresentedKey, digest: [u8; 32]) -> Result<Caller, ApiError> {
@@ -310,11 +350,12 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<HttpState>>().cloned();
         let notes = Notes::of(request);
+        let source = state.as_ref().map(|state| state.settings.source_of(request));
         let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()));
         Box::pin(async move {
             let text = text?;
-            let state = state.ok_or(ApiError::NotFound)?;
-            let caller = state.keys.check(&text).await?;
+            let (state, source) = state.zip(source).ok_or(ApiError::NotFound)?;
+            let caller = state.keys.check(&text, source).await?;
             if let Some(notes) = notes {
                 notes.caller(&caller);
             }
