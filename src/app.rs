@@ -16,7 +16,12 @@ use std::{
 };
 
 use actix_rt::Arbiter;
-use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle};
+use actix_web::{
+    App as ActixApp, HttpServer,
+    dev::ServerHandle,
+    http::header,
+    middleware::{Condition, DefaultHeaders, from_fn},
+};
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 use secrecy::ExposeSecret;
@@ -43,6 +48,9 @@ use crate::{
 
 /// Pause between two attempts to reach a database that is away at the start.
 const DATABASE_RETRY: TimeDelta = TimeDelta::seconds(2);
+
+/// For a year browsers do not even try plain http (RFC 6797).
+const HSTS: (header::HeaderName, &str) = (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
 
 /// Why the gateway cannot start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -201,11 +209,14 @@ impl App {
             Some(bind) => Some(figures::show_metrics(bind, scrape, observer.clone())?),
             None => None,
         };
+        let over_tls = settings.public_url.scheme() == "https";
         let server = HttpServer::new(move || {
             let (state, catalog, probes) = (state.clone(), catalog.clone(), probes.clone());
+            let (guard, observer) = (guard.clone(), observer.clone());
             ActixApp::new()
-                .wrap(guard.clone())
-                .wrap(observer.clone())
+                .wrap(from_fn(move |request, next| guard.clone().check(request, next)))
+                .wrap(from_fn(move |request, next| observer.clone().watch(request, next)))
+                .wrap(Condition::new(over_tls, DefaultHeaders::new().add(HSTS)))
                 .configure(move |routes| http::routes(routes, state.clone(), McpEndpoint::new(state, catalog), probes))
         })
         .listen(listener)?

@@ -44,6 +44,9 @@ use crate::{
     store::Store,
 };
 
+/// The largest form that a page sends, in bytes.
+const FORM_LIMIT: usize = 16 * 1024;
+
 /// What the handlers share. Cloning is cheap.
 #[derive(Clone)]
 pub struct HttpState {
@@ -118,8 +121,9 @@ pub struct Probes {
 pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoint, probes: Probes) {
     let max_body = state.settings.max_body;
     let json = web::JsonConfig::default().limit(max_body).error_handler(|error, _| ApiError::from(error).into());
-    let form = web::FormConfig::default().limit(16 * 1024).error_handler(|error, _| ApiError::from(error).into());
     let query = web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into());
+    let page_form = web::FormConfig::default().limit(FORM_LIMIT).error_handler(|error, _| page_error(error.into()));
+    let page_query = web::QueryConfig::default().error_handler(|error, _| page_error(error.into()));
     let path = web::PathConfig::default().error_handler(|_, _| ApiError::NotFound.into());
     let payload = web::PayloadConfig::new(max_body);
     if let Some(scrape) = probes.scrape {
@@ -127,7 +131,6 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
     }
     config
         .app_data(json)
-        .app_data(form)
         .app_data(query)
         .app_data(path)
         .app_data(payload)
@@ -141,16 +144,24 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .service(at("/api/connect/ownerrez/start", "GET").route(web::get().to(connect::start)))
         .service(
             at(connect::LINK_PATH, "GET, POST")
+                .app_data(page_form)
+                .app_data(page_query.clone())
                 .route(web::get().to(connect::show_link))
                 .route(web::post().to(connect::submit_link)),
         )
-        .service(at(connect::CALLBACK_PATH, "GET").route(web::get().to(connect::callback)))
+        .service(at(connect::CALLBACK_PATH, "GET").app_data(page_query).route(web::get().to(connect::callback)))
         .service(at("/api/connect/ownerrez/status", "GET").route(web::get().to(connect::status)))
         .service(at("/api/connect/ownerrez/test", "GET").route(web::get().to(connect::test)))
         .service(at("/api/connect/ownerrez", "DELETE").route(web::delete().to(connect::disconnect)))
         .service(at(PREDECESSOR_CALLBACK_PATH, "GET").route(web::get().to(moved::callback)))
         .service(web::resource(["/sse", "/message"]).to(moved::transport))
         .default_service(web::to(|| async { HttpResponse::from_error(ApiError::NotFound) }));
+}
+
+/// What browsers get where a handler of pages was not reached.
+fn page_error(error: ApiError) -> actix_web::Error {
+    let page = pages::error(&error);
+    actix_web::error::InternalError::from_response(error, page).into()
 }
 
 /// A resource that answers any other method with 405 and says which ones it takes (RFC 9110 section 15.5.6).
