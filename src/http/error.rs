@@ -156,7 +156,7 @@ impl ApiError {
             Self::TooManyFailedKeys(wait) => too_many(
                 "too_many_failed_keys",
                 "Too many keys that are not valid came from your address, so this one was not looked at.",
-                "Check the key: programs that repeat a wrong one prolong this.",
+                "Check the key. Operators: behind a proxy, name it in TRUSTED_PROXIES, or all its clients count as one.",
                 *wait,
             ),
             Self::RegistrationClosed => Shown::new(
@@ -174,7 +174,7 @@ impl ApiError {
             Self::TooManyRegistrations(wait) => too_many(
                 "too_many_registrations",
                 "Too many users have registered from your address.",
-                "One user is enough for all your MCP clients.",
+                "One user serves all your MCP clients. Operators: behind a proxy, name it in TRUSTED_PROXIES.",
                 *wait,
             ),
             Self::NotFound => Shown::new(
