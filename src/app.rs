@@ -16,7 +16,12 @@ use std::{
 };
 
 use actix_rt::Arbiter;
-use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle};
+use actix_web::{
+    App as ActixApp, HttpServer,
+    dev::ServerHandle,
+    http::header,
+    middleware::{Condition, DefaultHeaders, from_fn},
+};
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 use secrecy::ExposeSecret;
@@ -33,7 +38,7 @@ use crate::{
     domain::SharedClock,
     http::{
         self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint,
-        Observer, Probes, Readiness, Scrape,
+        Observer, Probes, Readiness, Registrations, Scrape,
     },
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
@@ -43,6 +48,9 @@ use crate::{
 
 /// Pause between two attempts to reach a database that is away at the start.
 const DATABASE_RETRY: TimeDelta = TimeDelta::seconds(2);
+
+/// For a year browsers do not even try plain http (RFC 6797).
+const HSTS: (header::HeaderName, &str) = (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
 
 /// Why the gateway cannot start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -177,6 +185,7 @@ impl App {
             keys: keys.clone(),
             store: store.clone(),
             sessions: sessions.clone(),
+            registrations: Arc::new(Registrations::new(config.registration.per_hour_and_address)),
             clock: clock.clone(),
             signer,
             metrics: metrics.clone(),
@@ -202,11 +211,14 @@ impl App {
             Some(bind) => Some(figures::show_metrics(bind, scrape, observer.clone())?),
             None => None,
         };
+        let over_tls = settings.public_url.scheme() == "https";
         let server = HttpServer::new(move || {
             let (state, catalog, probes) = (state.clone(), catalog.clone(), probes.clone());
+            let (guard, observer) = (guard.clone(), observer.clone());
             ActixApp::new()
-                .wrap(guard.clone())
-                .wrap(observer.clone())
+                .wrap(from_fn(move |request, next| guard.clone().check(request, next)))
+                .wrap(from_fn(move |request, next| observer.clone().watch(request, next)))
+                .wrap(Condition::new(over_tls, DefaultHeaders::new().add(HSTS)))
                 .configure(move |routes| http::routes(routes, state.clone(), McpEndpoint::new(state, catalog), probes))
         })
         .listen(listener)?
@@ -358,6 +370,9 @@ fn session_settings(config: &Config) -> SessionSettings {
         idle: seconds(config.sessions.idle_seconds),
         arbiters: config.sessions.arbiters,
         chores_every: seconds(config.sessions.renewal_sweep_seconds),
+        unconnected_for: Some(config.registration.unconnected_days)
+            .filter(|days| *days > 0)
+            .map(|days| TimeDelta::days(i64::from(days))),
     }
 }
 
@@ -366,6 +381,9 @@ fn key_settings(config: &Config) -> KeySettings {
         bcrypt_cost: config.keys.bcrypt_cost,
         bcrypt_parallel: config.keys.bcrypt_parallel,
         cache_entries: config.keys.cache_entries,
+        failures_per_address: config.keys.failures_per_address,
+        failures_per_lookup_id: config.keys.failures_per_lookup_id,
+        failures_count_for: TimeDelta::minutes(i64::from(config.keys.failure_minutes)),
     }
 }
 
@@ -379,6 +397,8 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
         link_life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
         personal_tokens: config.connect.personal_tokens || config.server.is_loopback_only(),
         open_links: config.connect.open_links_per_user as u64,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        registration: config.registration.mode.clone(),
     }
 }
 

@@ -6,6 +6,7 @@ mod database;
 mod encryption;
 mod errors;
 mod layers;
+mod network;
 mod sections;
 mod settings;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use address::{CALLBACK_PATH, PREDECESSOR_CALLBACK_PATH};
 pub use database::Database;
 pub use encryption::{EncryptionKey, GivenKey, KeyFileError};
 pub use errors::{ConfigError, ConfigErrors, Origin};
+pub use network::Network;
 
 /// Where the settings come from, beside the built-in defaults. Not `Debug`: it holds secrets.
 #[derive(Clone, Default)]
@@ -66,6 +68,8 @@ pub struct Config {
     pub keys: Keys,
     /// Links for connecting an account.
     pub connect: Connect,
+    /// Who may become a user, and who stays one.
+    pub registration: Registration,
     /// What the log looks like.
     pub log_format: LogFormat,
     /// Who may see the figures.
@@ -104,6 +108,8 @@ pub struct Server {
     pub allowed_hosts: Option<Vec<String>>,
     /// Foreign origins that may call. See [`Server::origins`].
     pub allowed_origins: Vec<String>,
+    /// Who is believed about the addresses of others.
+    pub trusted_proxies: Vec<Network>,
     /// The largest request body in bytes.
     pub max_body_bytes: usize,
     /// How long a stop waits for calls in flight.
@@ -212,6 +218,34 @@ pub struct Keys {
     pub bcrypt_parallel: usize,
     /// How many verified keys are remembered.
     pub cache_entries: usize,
+    /// Failures after which an address has to wait.
+    pub failures_per_address: u32,
+    /// The same at one lookup id.
+    pub failures_per_lookup_id: u32,
+    /// For how long a failure counts.
+    pub failure_minutes: u32,
+}
+
+/// Who may become a user, and who stays one.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// Who may.
+    pub mode: RegistrationMode,
+    /// How many from one address in an hour.
+    pub per_hour_and_address: u32,
+    /// After how many days without a connection a user is removed; 0 for never.
+    pub unconnected_days: u32,
+}
+
+/// Who may register.
+#[derive(Clone, Debug)]
+pub enum RegistrationMode {
+    /// Everybody.
+    Open,
+    /// Who has this token.
+    Token(SecretString),
+    /// Nobody.
+    Closed,
 }
 
 /// Bounds on links for connecting an account.

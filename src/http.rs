@@ -6,12 +6,14 @@ mod failure;
 mod guard;
 mod key_check;
 mod keys;
+mod limits;
 mod mcp;
 mod metrics;
 mod moved;
 mod observe;
 mod pages;
 mod ready;
+mod source_address;
 mod tool_text;
 mod users;
 
@@ -27,16 +29,24 @@ use url::Url;
 
 pub use guard::{AllowedHosts, AllowedOrigins, Guard};
 pub use key_check::{KeyCheck, KeySettings};
+pub use limits::Registrations;
 pub use mcp::McpEndpoint;
 pub use metrics::{Scrape, metrics_routes};
 pub use observe::Observer;
 pub use ready::Readiness;
 
-use self::error::ApiError;
+use self::{error::ApiError, source_address::SourceAddress};
 use crate::{
-    config::PREDECESSOR_CALLBACK_PATH, crypto::Signer, domain::SharedClock, metrics::Metrics, session::Sessions,
+    config::{Network, PREDECESSOR_CALLBACK_PATH, RegistrationMode},
+    crypto::Signer,
+    domain::SharedClock,
+    metrics::Metrics,
+    session::Sessions,
     store::Store,
 };
+
+/// The largest form that a page sends, in bytes.
+const FORM_LIMIT: usize = 16 * 1024;
 
 /// What the handlers share. Cloning is cheap.
 #[derive(Clone)]
@@ -47,6 +57,8 @@ pub struct HttpState {
     pub sessions: Sessions,
     /// Tells whose key a request bears.
     pub keys: KeyCheck,
+    /// Who registered from where of late.
+    pub registrations: Arc<Registrations>,
     /// Time.
     pub clock: SharedClock,
     /// Signs forms.
@@ -76,12 +88,21 @@ pub struct HttpSettings {
     pub personal_tokens: bool,
     /// Connect links of one user that may be open at once.
     pub open_links: u64,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Who may register.
+    pub registration: RegistrationMode,
 }
 
 impl HttpSettings {
     /// An absolute URL of ours.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
+    }
+
+    /// Where a request comes from.
+    pub(crate) fn source_of(&self, request: &HttpRequest) -> SourceAddress {
+        SourceAddress::of(request, &self.trusted_proxies)
     }
 
     /// Whether browsers reach us over TLS: decides the names and flags of cookies.
@@ -103,8 +124,9 @@ pub struct Probes {
 pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoint, probes: Probes) {
     let max_body = state.settings.max_body;
     let json = web::JsonConfig::default().limit(max_body).error_handler(|error, _| ApiError::from(error).into());
-    let form = web::FormConfig::default().limit(16 * 1024).error_handler(|error, _| ApiError::from(error).into());
     let query = web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into());
+    let page_form = web::FormConfig::default().limit(FORM_LIMIT).error_handler(|error, _| page_error(error.into()));
+    let page_query = web::QueryConfig::default().error_handler(|error, _| page_error(error.into()));
     let path = web::PathConfig::default().error_handler(|_, _| ApiError::NotFound.into());
     let payload = web::PayloadConfig::new(max_body);
     if let Some(scrape) = probes.scrape {
@@ -112,7 +134,6 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
     }
     config
         .app_data(json)
-        .app_data(form)
         .app_data(query)
         .app_data(path)
         .app_data(payload)
@@ -130,16 +151,24 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .service(at("/api/connect/ownerrez/start", "GET").route(web::get().to(connect::start)))
         .service(
             at(connect::LINK_PATH, "GET, POST")
+                .app_data(page_form)
+                .app_data(page_query.clone())
                 .route(web::get().to(connect::show_link))
                 .route(web::post().to(connect::submit_link)),
         )
-        .service(at(connect::CALLBACK_PATH, "GET").route(web::get().to(connect::callback)))
+        .service(at(connect::CALLBACK_PATH, "GET").app_data(page_query).route(web::get().to(connect::callback)))
         .service(at("/api/connect/ownerrez/status", "GET").route(web::get().to(connect::status)))
         .service(at("/api/connect/ownerrez/test", "GET").route(web::get().to(connect::test)))
         .service(at("/api/connect/ownerrez", "DELETE").route(web::delete().to(connect::disconnect)))
         .service(at(PREDECESSOR_CALLBACK_PATH, "GET").route(web::get().to(moved::callback)))
         .service(web::resource(["/sse", "/message"]).to(moved::transport))
         .default_service(web::to(|| async { HttpResponse::from_error(ApiError::NotFound) }));
+}
+
+/// What browsers get where a handler of pages was not reached.
+fn page_error(error: ApiError) -> actix_web::Error {
+    let page = pages::error(&error);
+    actix_web::error::InternalError::from_response(error, page).into()
 }
 
 /// A resource that answers any other method with 405 and says which ones it takes (RFC 9110 section 15.5.6).

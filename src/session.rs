@@ -58,6 +58,8 @@ pub struct SessionSettings {
     pub arbiters: usize,
     /// Pause between two rounds of the background chores.
     pub chores_every: TimeDelta,
+    /// Users who did not connect an account for this long after they registered are removed.
+    pub unconnected_for: Option<TimeDelta>,
 }
 
 /// What every session needs.

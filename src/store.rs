@@ -20,11 +20,13 @@ mod predecessor_keys;
 mod revocations;
 #[cfg(test)]
 mod tests;
+mod unconnected;
 mod users;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -38,6 +40,8 @@ use sea_orm::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use self::changes::Heard;
+
 pub use allowance::{Block, ClosedBlock};
 pub use changes::{ChangeWatch, Seen, watch_changes};
 pub use connections::{Connection, SealedGrant, SealedTokens};
@@ -47,6 +51,7 @@ pub use links::{Link, NewLink};
 pub use lock::ProcessLock;
 pub use predecessor_keys::PREDECESSOR_CANDIDATES;
 pub use revocations::PendingRevocation;
+pub use unconnected::IN_USE_FOR;
 
 /// How long a call waits for a free connection; so an absent database is noticed after this time.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -79,6 +84,7 @@ pub enum DatabaseTarget {
 #[derive(Clone, Debug)]
 pub struct Store {
     db: DatabaseConnection,
+    heard: Arc<Heard>,
 }
 
 impl Store {
@@ -120,7 +126,7 @@ impl Store {
                 SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
             }
         };
-        Ok(Store { db })
+        Ok(Store { db, heard: Arc::default() })
     }
 
     /// Whether the database answers.

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle};
+use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, middleware::from_fn};
 
 use super::StartError;
 use crate::http::{self, Observer, Scrape};
@@ -16,8 +16,10 @@ pub(super) fn show_metrics(
     let listener = TcpListener::bind(address).map_err(|source| StartError::BindMetrics { address, source })?;
     let address = listener.local_addr()?;
     let server = HttpServer::new(move || {
-        let scrape = scrape.clone();
-        ActixApp::new().wrap(observer.clone()).configure(|routes| http::metrics_routes(routes, scrape))
+        let (scrape, observer) = (scrape.clone(), observer.clone());
+        ActixApp::new()
+            .wrap(from_fn(move |request, next| observer.clone().watch(request, next)))
+            .configure(|routes| http::metrics_routes(routes, scrape))
     })
     .listen(listener)?
     .workers(1)

@@ -2,20 +2,23 @@
 
 use std::net::IpAddr;
 
+use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OwnerRez, Server, Sessions,
-    Sources,
+    ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OwnerRez, Registration,
+    RegistrationMode, Server, Sessions, Sources,
     address::{CALLBACK_PATH, base_address, host_name, redirect_address, web_origin},
     encryption::{MAKE_A_KEY, given_key},
     errors::{ConfigError, Problem},
     layers::Layers,
+    network::network,
 };
 
 const MEBIBYTE: i64 = 1024 * 1024;
+const MAKE_A_TOKEN: &str = "make one with `openssl rand -hex 32`";
 /// Shorter ones could be guessed.
-const METRICS_TOKEN_LENGTH: usize = 16;
+const TOKEN_LENGTH: usize = 16;
 
 /// Reads every section. The values are worth something only if no mistake was found.
 pub(super) fn read(sources: Sources) -> Result<Config, Vec<ConfigError>> {
@@ -35,10 +38,12 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let ownerrez = ownerrez(layers, server.as_ref().and_then(|server| server.url.as_ref()));
     let sessions = sessions(layers);
     let connect = connect(layers);
+    let registration = registration(layers);
     let log_format = layers.text("log.format", log_format);
     let metrics = metrics(layers);
     // The built-in defaults hold an address, a database and OwnerRez's URLs (a test loads them), so none is missing.
     let (server, database, ownerrez, log_format) = (server?, database?, ownerrez?, log_format?);
+    let registration = registration?;
     let keys = keys(layers, &server);
     let encryption = encryption(layers, &server, &database)?;
     Some(Config {
@@ -50,6 +55,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
         sessions,
         keys,
         connect,
+        registration,
         log_format,
         metrics,
     })
@@ -63,6 +69,7 @@ fn server(layers: &mut Layers) -> Option<Server> {
         url: layers.text("server.url", base_address),
         allowed_hosts: layers.list("server.allowed_hosts", host_name),
         allowed_origins: layers.list("server.allowed_origins", web_origin).unwrap_or_default(),
+        trusted_proxies: layers.list("server.trusted_proxies", network).unwrap_or_default(),
         max_body_bytes: layers.number("server.max_body_bytes", 1024..=64 * MEBIBYTE),
         shutdown_seconds: layers.number("server.shutdown_seconds", 1..=600),
     };
@@ -97,12 +104,40 @@ fn metrics(layers: &mut Layers) -> Metrics {
     let bind = layers.text("metrics.bind", |text| {
         text.parse().map_err(|_| Problem::new("it is not an IP address with a port", remedy))
     });
-    let token = layers.text("metrics.token", |text| {
-        let good = text.len() >= METRICS_TOKEN_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic());
-        let remedy = "make one with `openssl rand -hex 32`";
-        if good { Ok(text.into()) } else { Err(Problem::new("it is too short, or not fit for a header", remedy)) }
+    Metrics { bind, token: layers.text("metrics.token", header_token) }
+}
+
+fn header_token(text: &str) -> Result<SecretString, Problem> {
+    let good = text.len() >= TOKEN_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if good { Ok(text.into()) } else { Err(Problem::new("it is too short, or not fit for a header", MAKE_A_TOKEN)) }
+}
+
+fn registration(layers: &mut Layers) -> Option<Registration> {
+    const TOKEN: &str = "registration.token";
+    let token = layers.text(TOKEN, header_token);
+    let mode = layers.text("registration.mode", |text| match text {
+        "open" => Ok(RegistrationMode::Open),
+        // An empty one is never compared with: it is refused below.
+        "token" => Ok(RegistrationMode::Token(token.clone().unwrap_or_default())),
+        "closed" => Ok(RegistrationMode::Closed),
+        _ => Err(Problem::new("it is no way to register", "give it open, token or closed")),
     });
-    Metrics { bind, token }
+    match mode {
+        Some(RegistrationMode::Token(_)) if !layers.is_given(TOKEN) => {
+            layers.refuse(TOKEN, "it is not set, and registration.mode (REGISTRATION_MODE) is token", MAKE_A_TOKEN);
+        }
+        Some(RegistrationMode::Open) if token.is_some() && !layers.is_given("registration.mode") => layers.refuse(
+            TOKEN,
+            "it is set, and yet everybody may register: registration.mode (REGISTRATION_MODE) is not token",
+            "set REGISTRATION_MODE=token, or remove the token",
+        ),
+        _ => {}
+    }
+    Some(Registration {
+        mode: mode?,
+        per_hour_and_address: layers.number("registration.per_hour_and_address", 1..=1_000_000),
+        unconnected_days: layers.number("registration.unconnected_days", 0..=3650),
+    })
 }
 
 fn bind_address(text: &str) -> Result<IpAddr, Problem> {
@@ -217,6 +252,9 @@ fn keys(layers: &mut Layers, server: &Server) -> Keys {
         bcrypt_cost: layers.number("keys.bcrypt_cost", 4..=15),
         bcrypt_parallel: layers.number("keys.bcrypt_parallel", 1..=64),
         cache_entries: layers.number("keys.cache_entries", 1..=10_000_000),
+        failures_per_address: layers.number("keys.failures_per_address", 1..=1_000_000),
+        failures_per_lookup_id: layers.number("keys.failures_per_lookup_id", 1..=1_000_000),
+        failure_minutes: layers.number("keys.failure_minutes", 1..=1440),
     };
     if keys.bcrypt_cost < 10 && !server.is_loopback_only() {
         let what = format!("{} is too cheap where server.bind (BIND) is not loopback", keys.bcrypt_cost);

@@ -57,6 +57,7 @@ fn the_defaults_are_those_of_the_documentation() {
         sessions,
         keys,
         connect,
+        registration,
         log_format,
         metrics,
     } = &config;
@@ -75,7 +76,10 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!((sessions.answer_limit_bytes, sessions.renewal_sweep_seconds), (5 * 1024 * 1024, 60));
     assert!(sessions.arbiters >= 1);
     assert_eq!((keys.bcrypt_cost, keys.bcrypt_parallel, keys.cache_entries), (10, 2, 10_000));
+    assert_eq!((keys.failures_per_address, keys.failures_per_lookup_id, keys.failure_minutes), (30, 10, 5));
     assert_eq!((connect.link_minutes, connect.open_links_per_user), (10, 5));
+    assert!(matches!(registration.mode, RegistrationMode::Open) && server.trusted_proxies.is_empty());
+    assert_eq!((registration.per_hour_and_address, registration.unconnected_days), (10, 30));
     assert_eq!(*log_format, LogFormat::Text);
     assert!(metrics.bind.is_none() && metrics.token.is_none());
 }
@@ -126,6 +130,11 @@ fn every_value_out_of_bounds_is_refused_by_name() {
         ("keys", "bcrypt_cost", &[3, 16]),
         ("keys", "bcrypt_parallel", &[0, 65]),
         ("keys", "cache_entries", &[0, 10_000_001]),
+        ("keys", "failures_per_address", &[0, 1_000_001]),
+        ("keys", "failures_per_lookup_id", &[0, 1_000_001]),
+        ("keys", "failure_minutes", &[0, 1441]),
+        ("registration", "per_hour_and_address", &[0, 1_000_001]),
+        ("registration", "unconnected_days", &[-1, 3651]),
         ("connect", "link_minutes", &[0, 61]),
         ("connect", "open_links_per_user", &[0, 101]),
     ] {
@@ -358,4 +367,33 @@ fn the_example_loads_once_its_key_is_filled_in() {
     refused(&variables, "ENCRYPTION_KEY");
     variables.push(("ENCRYPTION_KEY", KEY));
     good(&variables);
+}
+
+#[test]
+fn registration_by_token_needs_one_that_nobody_guesses() {
+    let mode = |variables: &[(&str, &str)]| good(variables).registration.mode;
+    const TOKEN: &str = "0123456789abcdef";
+    assert!(matches!(mode(&[("REGISTRATION_MODE", "closed")]), RegistrationMode::Closed));
+    assert!(matches!(mode(&[("REGISTRATION_MODE", "open"), ("REGISTRATION_TOKEN", TOKEN)]), RegistrationMode::Open));
+    let by_token = good(&[("REGISTRATION_MODE", "token"), ("REGISTRATION_TOKEN", TOKEN)]);
+    let RegistrationMode::Token(token) = &by_token.registration.mode else { panic!("{:?}", by_token.registration) };
+    assert_eq!(token.expose_secret(), TOKEN);
+    assert!(!format!("{by_token:?}").contains(TOKEN));
+
+    refused(&[("REGISTRATION_MODE", "token")], "REGISTRATION_TOKEN");
+    refused(&[("REGISTRATION_MODE", "token"), ("REGISTRATION_TOKEN", "short")], "REGISTRATION_TOKEN");
+    refused(&[("REGISTRATION_MODE", "invite")], "REGISTRATION_MODE");
+    // Somebody who set this believes that it keeps strangers out.
+    refused(&[("REGISTRATION_TOKEN", TOKEN)], "REGISTRATION_TOKEN");
+}
+
+#[test]
+fn trusted_proxies_are_addresses_and_networks() {
+    let config = good(&[("TRUSTED_PROXIES", "127.0.0.1, 172.16.0.0/12,fdaa::/16")]);
+    assert_eq!(config.server.trusted_proxies.len(), 3);
+    let from_file = load_file("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n", &[]).expect("good");
+    assert_eq!(from_file.server.trusted_proxies.len(), 1);
+    for entries in ["proxy", "10.0.0.0/8;10.1.0.0/16", "0.0.0.0/0", "127.0.0.1,::/0"] {
+        refused(&[("TRUSTED_PROXIES", entries)], "TRUSTED_PROXIES");
+    }
 }

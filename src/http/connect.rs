@@ -125,7 +125,8 @@ pub(crate) async fn submit_link(
     if !genuine {
         return form_page(&state, &request, &form.state, &key, Some((StatusCode::FORBIDDEN, pages::FORM_STALE)));
     }
-    match state.keys.check(form.api_key.expose_secret().trim()).await {
+    let source = state.settings.source_of(&request);
+    match state.keys.check(form.api_key.expose_secret().trim(), source).await {
         Ok(caller) if caller.key == link.key && caller.user == link.user => {
             if let Some(notes) = Notes::of(&request) {
                 notes.caller(&caller);

@@ -40,6 +40,14 @@ pub(crate) enum ApiError {
     PersonalTokensOff,
     #[error("too many new keys at once")]
     KeyCheckBusy,
+    #[error("too many failed keys")]
+    TooManyFailedKeys(TimeDelta),
+    #[error("registration is closed")]
+    RegistrationClosed,
+    #[error("no registration token, or a wrong one")]
+    RegistrationTokenRequired,
+    #[error("too many registrations")]
+    TooManyRegistrations(TimeDelta),
     #[error("unknown path")]
     NotFound,
     #[error("method not allowed")]
@@ -201,6 +209,30 @@ impl ApiError {
                 "Your key was not refused. Try again in a few seconds.",
             )
             .after(TimeDelta::seconds(3)),
+            Self::TooManyFailedKeys(wait) => too_many(
+                "too_many_failed_keys",
+                "Too many keys that are not valid came from your address, so this one was not looked at.",
+                "Check the key. Operators: behind a proxy, name it in TRUSTED_PROXIES, or all its clients count as one.",
+                *wait,
+            ),
+            Self::RegistrationClosed => Shown::new(
+                StatusCode::FORBIDDEN,
+                "registration_closed",
+                "This gateway takes no new users.",
+                "Ask whoever runs it. Operators: REGISTRATION_MODE says who may register.",
+            ),
+            Self::RegistrationTokenRequired => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "registration_token_required",
+                "Only who has this gateway's registration token may register.",
+                "Ask whoever runs it for the token and send it as `Authorization: Bearer …`.",
+            ),
+            Self::TooManyRegistrations(wait) => too_many(
+                "too_many_registrations",
+                "Too many users have registered from your address.",
+                "One user serves all your MCP clients. Operators: behind a proxy, name it in TRUSTED_PROXIES.",
+                *wait,
+            ),
             Self::NotFound => Shown::new(
                 StatusCode::NOT_FOUND,
                 "not_found",
@@ -310,6 +342,13 @@ impl ApiError {
         }
         shown
     }
+}
+
+/// Whole seconds, so that who waits exactly that long is not told to wait again.
+fn too_many(code: &'static str, message: &'static str, hint: &'static str, wait: TimeDelta) -> Shown {
+    let seconds = TimeDelta::seconds(wait.num_seconds() + i64::from(wait.subsec_nanos() > 0));
+    let hint = format!("{hint} Try again in {} seconds.", seconds.num_seconds());
+    Shown::new(StatusCode::TOO_MANY_REQUESTS, code, message, hint).after(seconds)
 }
 
 fn store(error: &StoreError) -> Shown {
@@ -464,6 +503,9 @@ impl ResponseError for ApiError {
             }
             Self::BadMetricsToken => {
                 response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="metrics""#));
+            }
+            Self::RegistrationTokenRequired => {
+                response.insert_header((header::WWW_AUTHENTICATE, r#"Bearer realm="registration""#));
             }
             _ => {}
         }

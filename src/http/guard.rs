@@ -1,22 +1,18 @@
 //! Host and Origin of every request, before anything else sees it: the defence against DNS rebinding, by which a web
 //! page reaches a server on the visitor's own machine.
 
-use std::{
-    future::{Ready, ready},
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use actix_web::{
     Error,
-    body::EitherBody,
-    dev::{Service, ServiceRequest, ServiceResponse, Transform},
+    body::{EitherBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
     http::{Method, header},
+    middleware::Next,
 };
-use futures_util::future::LocalBoxFuture;
 use url::Url;
 
 use super::{connect::LINK_PATH, error::ApiError};
@@ -49,7 +45,7 @@ impl AllowedOrigins {
     }
 }
 
-/// The middleware.
+/// What it checks by.
 #[derive(Clone, Debug)]
 pub struct Guard {
     /// Checked against the `Host` header, except for `/health`, `/ready` and `/metrics`: platforms ask by address, and
@@ -63,6 +59,18 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// Passes on what may pass.
+    pub async fn check<B: MessageBody + 'static>(
+        self,
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+        match self.verdict(&request) {
+            Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
+            Err(refusal) => Ok(request.error_response(refusal).map_into_right_body()),
+        }
+    }
+
     fn verdict(&self, request: &ServiceRequest) -> Result<(), ApiError> {
         if matches!(request.path(), "/health" | "/ready" | "/metrics") {
             return Ok(());
@@ -92,54 +100,6 @@ impl Guard {
                 Ok(())
             }
             Some(_) => Err(ApiError::OriginNotAllowed),
-        }
-    }
-}
-
-impl<S, B> Transform<S, ServiceRequest> for Guard
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: 'static,
-{
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = Error;
-    type InitError = ();
-    type Transform = GuardService<S>;
-    type Future = Ready<Result<Self::Transform, Self::InitError>>;
-
-    fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(GuardService { service: Rc::new(service), guard: self.clone() }))
-    }
-}
-
-/// The middleware at work.
-#[derive(Debug)]
-pub struct GuardService<S> {
-    service: Rc<S>,
-    guard: Guard,
-}
-
-impl<S, B> Service<ServiceRequest> for GuardService<S>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: 'static,
-{
-    type Response = ServiceResponse<EitherBody<B>>;
-    type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    actix_web::dev::forward_ready!(service);
-
-    fn call(&self, request: ServiceRequest) -> Self::Future {
-        match self.guard.verdict(&request) {
-            Ok(()) => {
-                let service = self.service.clone();
-                Box::pin(async move { Ok(service.call(request).await?.map_into_left_body()) })
-            }
-            Err(refusal) => {
-                let response = request.error_response(refusal).map_into_right_body();
-                Box::pin(ready(Ok(response)))
-            }
         }
     }
 }

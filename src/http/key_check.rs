@@ -17,7 +17,7 @@ use lru::LruCache;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::{HttpState, error::ApiError, observe::Notes};
+use super::{HttpState, error::ApiError, limits::FailedKeys, observe::Notes, source_address::SourceAddress};
 use crate::{
     crypto::{self, ApiKey, CryptoError, PredecessorKey, PresentedKey, Signer},
     domain::{KeyId, Scope, SharedClock, UserId},
@@ -42,6 +42,12 @@ pub struct KeySettings {
     pub bcrypt_parallel: usize,
     /// Keys that stay known without bcrypt.
     pub cache_entries: usize,
+    /// Failures after which a source has to wait.
+    pub failures_per_address: u32,
+    /// The same at one lookup id.
+    pub failures_per_lookup_id: u32,
+    /// For how long failures count.
+    pub failures_count_for: TimeDelta,
 }
 
 /// Who is calling. A handler that takes this argument cannot be reached without a valid key.
@@ -77,6 +83,7 @@ struct Inner {
     known: Mutex<LruCache<[u8; 32], Known>>,
     /// Keys that bcrypt refused: the same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
+    failures: FailedKeys,
     runs: AtomicU64,
     /// Makes the digests by which the predecessor's keys are found once they have been seen; the same in all processes.
     predecessor_signer: Signer,
@@ -134,6 +141,11 @@ impl KeyCheck {
             admitted: Arc::new(Semaphore::new(settings.bcrypt_parallel.max(1) + WAITING)),
             known: Mutex::new(LruCache::new(entries)),
             refused: Mutex::new(LruCache::new(entries)),
+            failures: FailedKeys::new(
+                settings.failures_per_address,
+                settings.failures_per_lookup_id,
+                settings.failures_count_for,
+            ),
             runs: AtomicU64::new(0),
             predecessor_signer,
             predecessors: Mutex::new(None),
@@ -157,11 +169,19 @@ impl KeyCheck {
         Ok((key, hash))
     }
 
+    /// Sources that failed too often. Other secrets that can be guessed count here as well.
+    pub(crate) fn failures(&self) -> &FailedKeys {
+        &self.0.failures
+    }
+
     /// Whose key this text is. Malformed keys cost neither the database nor bcrypt anything.
-    pub(crate) async fn check(&self, text: &str) -> Result<Caller, ApiError> {
+    pub(crate) async fn check(&self, text: &str, source: SourceAddress) -> Result<Caller, ApiError> {
         let inner = &self.0;
         let Ok(key) = PresentedKey::parse(text) else {
-            inner.metrics.key_checked("malformed");
+            let admitted = inner.failures.admit(source, None, inner.clock.now());
+            inner.metrics.key_checked(if admitted.is_ok() { "malformed" } else { "limited" });
+            admitted?;
+            inner.failures.failed(source, None, inner.clock.now());
             return Err(ApiError::BadKey);
         };
         let digest = crypto::key_digest(&inner.signer, &key);
@@ -174,7 +194,7 @@ impl KeyCheck {
             let _turn = turn.lock().await;
             match inner.known(&digest).await {
                 Ok(Some(known)) => Ok((known, "cached")),
-                Ok(None) => inner.ask(&key, digest).await.map(|known| (known, "verified")),
+                Ok(None) => inner.ask_for(&key, digest, source).await.map(|known| (known, "verified")),
                 Err(error) => Err(error),
             }
         };
@@ -182,6 +202,7 @@ impl KeyCheck {
             Ok((_, how)) => how,
             Err(ApiError::BadKey) => "refused",
             Err(ApiError::KeyCheckBusy) => "busy",
+            Err(ApiError::TooManyFailedKeys(_)) => "limited",
             Err(_) => "failed",
         });
         // The last one out forgets the lock; two owners are left then, the map and `turn`.
@@ -195,11 +216,6 @@ impl KeyCheck {
     /// Whether changes of keys that others make are heard; while they are not, keys are looked up at each use.
     pub fn hears_changes(&self) -> bool {
         self.0.changes.vouches_for(self.0.changes.seen(), self.0.clock.now())
-    }
-
-    /// To be called once keys or users were changed by this process: nothing older is believed any more.
-    pub(crate) fn keys_changed(&self) {
-        self.0.changes.change();
     }
 }
 
@@ -240,6 +256,20 @@ impl Inner {
         let known = Known { caller, disabled, touched, seen };
         lock(&self.known).put(digest, known.clone());
         Ok(known)
+    }
+
+    /// What was not known already: only if its source has not failed too often.
+    async fn ask_for(&self, key: &PresentedKey, digest: [u8; 32], source: SourceAddress) -> Result<Known, ApiError> {
+        let lookup_id = Some(match key {
+            PresentedKey::Ours(key) => self.signer.digest(key.prefix()),
+            PresentedKey::Predecessor(key) => self.signer.digest(&key.prefix()),
+        });
+        self.failures.admit(source, lookup_id, self.clock.now())?;
+        let outcome = self.ask(key, digest).await;
+        if matches!(outcome, Err(ApiError::BadKey)) {
+            self.failures.failed(source, lookup_id, self.clock.now());
+        }
+        outcome
     }
 
     async fn ask(&self, key: &PresentedKey, digest: [u8; 32]) -> Result<Known, ApiError> {
@@ -388,11 +418,12 @@ impl FromRequest for Caller {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<HttpState>>().cloned();
         let notes = Notes::of(request);
+        let source = state.as_ref().map(|state| state.settings.source_of(request));
         let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()));
         Box::pin(async move {
             let text = text?;
-            let state = state.ok_or(ApiError::NotFound)?;
-            let caller = state.keys.check(&text).await?;
+            let (state, source) = state.zip(source).ok_or(ApiError::NotFound)?;
+            let caller = state.keys.check(&text, source).await?;
             if let Some(notes) = notes {
                 notes.caller(&caller);
             }

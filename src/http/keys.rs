@@ -124,7 +124,6 @@ pub(crate) async fn delete(
     let key = KeyId(id.into_inner());
     match state.store.remove_key(caller.user, caller.key, key, state.clock.now()).await? {
         KeyRemoved::Removed => {
-            state.keys.keys_changed();
             log::info!("user {} deleted key {key} with key {}", caller.user, caller.prefix);
             Ok(gone("The key is deleted and opens nothing any more.", false))
         }
@@ -145,7 +144,6 @@ pub(crate) async fn delete_me(
 
 async fn delete_everything(state: &HttpState, user: UserId) -> Result<HttpResponse, ApiError> {
     state.sessions.delete_user(user).await?;
-    state.keys.keys_changed();
     log::info!("user {user} deleted their account");
     Ok(gone(
         "Everything is deleted: the keys, the OwnerRez connection, whose tokens are revoked at OwnerRez, and the user.",

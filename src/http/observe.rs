@@ -2,23 +2,19 @@
 //!
 //! The line holds no path and no query, where states, codes and guests' data stand: only the pattern of the route.
 
-use std::{
-    future::{Ready, ready},
-    rc::Rc,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use actix_web::{
     Error, HttpMessage, HttpRequest,
     body::MessageBody,
-    dev::{Service, ServiceRequest, ServiceResponse, Transform},
+    dev::{ServiceRequest, ServiceResponse},
     http::{
         Method,
         header::{HeaderName, HeaderValue},
     },
+    middleware::Next,
 };
 use chrono::{DateTime, Utc};
-use futures_util::future::LocalBoxFuture;
 use log::{
     Level,
     kv::{self, Key, Source, ToValue, Value, VisitSource},
@@ -223,43 +219,16 @@ pub struct Observer {
     pub clock: SharedClock,
 }
 
-impl<S, B> Transform<S, ServiceRequest> for Observer
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: MessageBody + 'static,
-{
-    type Response = ServiceResponse<B>;
-    type Error = Error;
-    type InitError = ();
-    type Transform = ObserverService<S>;
-    type Future = Ready<Result<Self::Transform, Self::InitError>>;
-
-    fn new_transform(&self, service: S) -> Self::Future {
-        ready(Ok(ObserverService { service: Rc::new(service), observer: self.clone() }))
-    }
-}
-
-/// The middleware at work.
-pub struct ObserverService<S> {
-    service: Rc<S>,
-    observer: Observer,
-}
-
-impl<S, B> Service<ServiceRequest> for ObserverService<S>
-where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
-    B: MessageBody + 'static,
-{
-    type Response = ServiceResponse<B>;
-    type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    actix_web::dev::forward_ready!(service);
-
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+impl Observer {
+    /// Sees one request through.
+    pub async fn watch<B: MessageBody + 'static>(
+        self,
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> Result<ServiceResponse<B>, Error> {
         let notes = Arc::new(Notes::new(request.headers().get(REQUEST_ID)));
         request.extensions_mut().insert(notes.clone());
-        let Observer { metrics, clock } = self.observer.clone();
+        let Self { metrics, clock } = self;
         let mut line = Line {
             since: clock.now(),
             route: request.match_pattern(),
@@ -269,24 +238,21 @@ where
             metrics,
             clock,
         };
-        let work = self.service.call(request);
-        Box::pin(async move {
-            let outcome = work.await;
-            match &outcome {
-                Ok(response) => line.status = Some(response.status().as_u16()),
-                Err(error) => line.status = Some(error.as_response_error().status_code().as_u16()),
-            }
-            let mut response = outcome?;
-            // Bound to a name of its own, so that the borrow of the extensions ends here.
-            let failure = response.response_mut().extensions_mut().remove::<Failure>();
-            if let Some(failure) = failure {
-                line.notes.failed(failure);
-            }
-            if let Ok(id) = HeaderValue::from_str(&line.notes.id) {
-                response.headers_mut().insert(REQUEST_ID, id);
-            }
-            Ok(response)
-        })
+        let outcome = next.call(request).await;
+        match &outcome {
+            Ok(response) => line.status = Some(response.status().as_u16()),
+            Err(error) => line.status = Some(error.as_response_error().status_code().as_u16()),
+        }
+        let mut response = outcome?;
+        // Bound to a name of its own, so that the borrow of the extensions ends here.
+        let failure = response.response_mut().extensions_mut().remove::<Failure>();
+        if let Some(failure) = failure {
+            line.notes.failed(failure);
+        }
+        if let Ok(id) = HeaderValue::from_str(&line.notes.id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        Ok(response)
     }
 }
 

@@ -94,8 +94,11 @@ pub(crate) fn notice(status: StatusCode, notice: Notice) -> HttpResponse {
 pub(crate) fn error(error: &ApiError) -> HttpResponse {
     let shown = error.shown();
     let failure = error.failure(&shown);
-    let Shown { status, message, hint, .. } = shown;
+    let Shown { status, message, hint, retry_after, .. } = shown;
     let mut response = page(status, None, "That did not work", &html! { p { (message) } p { (hint) } });
+    if let Some(wait) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, wait.num_seconds().max(1).into());
+    }
     response.extensions_mut().insert(failure);
     response
 }

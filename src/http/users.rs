@@ -1,12 +1,14 @@
 //! Registration: a name in, a user and an API key out.
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{HttpState, error::ApiError};
+use super::{HttpState, error::ApiError, key_check::bearer, source_address::SourceAddress};
 use crate::{
+    config::RegistrationMode,
+    crypto::{self, ApiKey},
     domain::{KeyId, Scope, UserId},
     store::NewKey,
 };
@@ -32,9 +34,50 @@ struct Registered<'a> {
 /// `POST /api/users/register`
 pub(crate) async fn register(
     state: web::Data<HttpState>,
-    body: web::Json<Registration>,
-) -> Result<HttpResponse, ApiError> {
-    let name = checked_name(body.into_inner().name)?;
+    request: HttpRequest,
+    body: Result<web::Json<Registration>, actix_web::Error>,
+) -> Result<HttpResponse, actix_web::Error> {
+    let source = state.settings.source_of(&request);
+    // Before the body: who may not register need not learn how to.
+    may_register(&state, &request, source)?;
+    let name = checked_name(body?.into_inner().name)?;
+    state.registrations.admit(source, state.clock.now())?;
+    let (user, key) = match new_user(&state, name).await {
+        Ok(made) => made,
+        Err(error) => {
+            state.registrations.take_back(source);
+            return Err(error.into());
+        }
+    };
+    log::info!("user {user} registered, key {}", key.prefix());
+    Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(Registered {
+        user_id: user.0,
+        api_key: key.expose().expose_secret(),
+        key_prefix: key.prefix(),
+        mcp_url: state.settings.url("/mcp"),
+        message: "Store this API key now: it is not shown again. Next, GET /api/connect/ownerrez/start with it gives \
+                  the link that connects your OwnerRez account.",
+    }))
+}
+
+fn may_register(state: &HttpState, request: &HttpRequest, source: SourceAddress) -> Result<(), ApiError> {
+    let expected = match &state.settings.registration {
+        RegistrationMode::Open => return Ok(()),
+        RegistrationMode::Closed => return Err(ApiError::RegistrationClosed),
+        RegistrationMode::Token(expected) => expected,
+    };
+    let offered = bearer(request).map_err(|_| ApiError::RegistrationTokenRequired)?;
+    let (failures, now) = (state.keys.failures(), state.clock.now());
+    failures.admit(source, None, now)?;
+    // Digests are compared, so that not even the token's length shows in the time it takes.
+    if crypto::same_secret(&crypto::digest_hex(offered), &crypto::digest_hex(expected.expose_secret())) {
+        return Ok(());
+    }
+    failures.failed(source, None, now);
+    Err(ApiError::RegistrationTokenRequired)
+}
+
+async fn new_user(state: &HttpState, name: Option<String>) -> Result<(UserId, ApiKey), ApiError> {
     let (key, hash) = state.keys.new_key().await?;
     let user = UserId(Uuid::now_v7());
     let new_key = NewKey {
@@ -46,15 +89,7 @@ pub(crate) async fn register(
         expires_at: None,
     };
     state.store.register_user(user, new_key, state.clock.now()).await?;
-    log::info!("user {user} registered, key {}", key.prefix());
-    Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(Registered {
-        user_id: user.0,
-        api_key: key.expose().expose_secret(),
-        key_prefix: key.prefix(),
-        mcp_url: state.settings.url("/mcp"),
-        message: "Store this API key now: it is not shown again. Next, GET /api/connect/ownerrez/start with it gives \
-                  the link that connects your OwnerRez account.",
-    }))
+    Ok((user, key))
 }
 
 /// The name for a key: trimmed, of a bearable length; nothing for an empty one.

@@ -1,5 +1,5 @@
 //! What nobody waits for: renewing connections whose users are away, ending disconnected grants upstream, sweeping
-//! expired connect links, recounting accounts.
+//! expired connect links and users who never connected, recounting accounts.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -18,6 +18,8 @@ use crate::{
 const BATCH: u64 = 20;
 /// After this many attempts (about three days) a revocation is given up: the token has an end of its own.
 const REVOCATION_ATTEMPTS: u32 = 16;
+/// Users who never connected, per round.
+const SWEPT_USERS: u64 = 200;
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
 
 /// There is something to do before the next regular round.
@@ -127,6 +129,13 @@ impl Round {
             }
         }
         store.sweep_links(self.deps.clock.now()).await?;
+        if let Some(patience) = self.deps.settings.unconnected_for {
+            let now = self.deps.clock.now();
+            let swept = store.sweep_unconnected(now - patience, now, SWEPT_USERS).await?;
+            if swept > 0 {
+                log::info!("{swept} users who never connected an OwnerRez account were removed");
+            }
+        }
         self.deps.recount_accounts().await;
         Ok(())
     }

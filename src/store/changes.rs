@@ -30,15 +30,16 @@ const RETRY: TimeDelta = TimeDelta::seconds(2);
 /// How soon the gateway notices on SQLite what a command of the operator changed.
 const LOOK_EVERY: TimeDelta = TimeDelta::seconds(1);
 
-/// What is known of changes. Ends its listening when dropped.
+/// Hears of changes. Ends its listening when dropped.
 #[derive(Debug)]
 pub struct ChangeWatch {
     heard: Arc<Heard>,
     task: AbortHandle,
 }
 
+/// What a process knows of changes. Part of the store, which makes the changes of this process itself.
 #[derive(Debug, Default)]
-struct Heard {
+pub(super) struct Heard {
     changes: AtomicU64,
     /// Milliseconds of Unix time.
     good_until: AtomicI64,
@@ -49,7 +50,8 @@ struct Heard {
 pub struct Seen(u64);
 
 impl Heard {
-    fn change(&self) {
+    /// What was read before is not believed any more.
+    pub(super) fn change(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
@@ -72,11 +74,6 @@ impl ChangeWatch {
     pub fn vouches_for(&self, seen: Seen, now: DateTime<Utc>) -> bool {
         seen == self.seen() && now.timestamp_millis() < self.heard.good_until()
     }
-
-    /// This process made a change itself: it need not wait to hear of it.
-    pub fn change(&self) {
-        self.heard.change();
-    }
 }
 
 impl Drop for ChangeWatch {
@@ -87,27 +84,27 @@ impl Drop for ChangeWatch {
 
 /// Begins to listen, in the background.
 pub fn watch_changes(store: &Store, target: &DatabaseTarget, clock: SharedClock) -> ChangeWatch {
-    let heard = Arc::new(Heard::default());
-    let (store, target, told) = (store.clone(), target.clone(), heard.clone());
+    let heard = store.heard.clone();
+    let (store, target) = (store.clone(), target.clone());
     let task = tokio::spawn(async move {
         match target {
-            DatabaseTarget::Sqlite { .. } => look(&store, &clock, &told).await,
-            DatabaseTarget::Postgres { .. } => listen(&store, &target, &clock, &told).await,
+            DatabaseTarget::Sqlite { .. } => look(&store, &clock).await,
+            DatabaseTarget::Postgres { .. } => listen(&store, &target, &clock).await,
         }
     });
     ChangeWatch { heard, task: task.abort_handle() }
 }
 
-async fn look(store: &Store, clock: &SharedClock, heard: &Heard) {
+async fn look(store: &Store, clock: &SharedClock) {
     let mut last = None;
     loop {
         let now = clock.now();
         match store.data_version().await {
             Ok(version) => {
                 if last.replace(version).is_some_and(|last| last != version) {
-                    heard.change();
+                    store.heard.change();
                 }
-                heard.listens_at(now);
+                store.heard.listens_at(now);
             }
             Err(error) => log::warn!("whether API keys have changed could not be seen: {error}"),
         }
@@ -115,12 +112,12 @@ async fn look(store: &Store, clock: &SharedClock, heard: &Heard) {
     }
 }
 
-async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock, heard: &Heard) {
+async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
     let mut told = false;
     loop {
-        let before = heard.good_until();
-        if let Err(error) = listen_once(store, target, clock, heard).await {
-            if heard.good_until() > before {
+        let before = store.heard.good_until();
+        if let Err(error) = listen_once(store, target, clock).await {
+            if store.heard.good_until() > before {
                 told = false;
             }
             if !std::mem::replace(&mut told, true) {
@@ -131,13 +128,9 @@ async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock, hea
     }
 }
 
-async fn listen_once(
-    store: &Store,
-    target: &DatabaseTarget,
-    clock: &SharedClock,
-    heard: &Heard,
-) -> Result<(), StoreError> {
+async fn listen_once(store: &Store, target: &DatabaseTarget, clock: &SharedClock) -> Result<(), StoreError> {
     let DatabaseTarget::Postgres { url, .. } = target else { return Ok(()) };
+    let heard = &store.heard;
     // A connection of its own: one from the common pool would be missing there.
     let pool = PgPoolOptions::new()
         .max_connections(1)

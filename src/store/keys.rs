@@ -226,7 +226,12 @@ impl Store {
             .col_expr(api_keys::Column::LastUsedAt, latest.into())
             .filter(api_keys::Column::Id.eq(key.0))
             .filter(api_keys::Column::UserId.eq(user.0));
-        Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
+        let known = self.run(update.exec(&self.db)).await?.rows_affected > 0;
+        if !known {
+            // Whoever used it believed in a row that is gone.
+            self.heard.change();
+        }
+        Ok(known)
     }
 }
 

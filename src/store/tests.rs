@@ -7,3 +7,4 @@ mod harness;
 mod people;
 mod predecessor;
 mod server;
+mod unconnected;

@@ -51,6 +51,7 @@ impl Store {
             }
             let gone = users::Entity::delete_by_id(user.0).exec(&transaction).await?.rows_affected > 0;
             transaction.commit().await?;
+            self.heard.change();
             Ok(gone)
         })
         .await

@@ -150,6 +150,53 @@ async fn behind_tls_the_whole_way_is_walked_with_host_bound_cookies() {
 }
 
 #[actix_web::test]
+async fn what_a_browser_sends_wrong_is_answered_with_a_page() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let action = format!("{}/api/connect/ownerrez/authorize", gateway.url);
+        let mut browser = Browser::new();
+        let twice = browser.open(&format!("{action}?state=a&state=b")).await;
+        let back = browser.open(&format!("{}{CALLBACK}?state=a&state=b&code=c", gateway.url)).await;
+        let large = browser.submit(&action, &[("state", &"x".repeat(17_000))]).await;
+        let odd = browser.submit(&action, &[("state", "a"), ("state", "b")]).await;
+        for (what, page, status) in
+            [("query", &twice, 400), ("callback", &back, 400), ("large form", &large, 413), ("odd form", &odd, 400)]
+        {
+            assert_eq!(page.status, status, "{what}: {}", page.body);
+            assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"), "{what}");
+            assert!(page.header("x-request-id").is_some(), "{what}");
+            hardened(page, what);
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn behind_tls_every_answer_tells_browsers_to_stay_there() {
+    on_each_database(async |database| {
+        let paths =
+            ["/health", "/ready", "/mcp", "/nowhere", "/api/connect/ownerrez/status", "/api/users/register", CALLBACK];
+        let plain = Gateway::start(database).await;
+        for path in paths {
+            let reply = Person::visitor(&plain.url).get(path).await;
+            assert_eq!(reply.header("strict-transport-security"), None, "{path}");
+        }
+        plain.stop().await;
+        let tls = Gateway::start_with(database, Settings::default().set("SERVER_URL", "https://gateway.example")).await;
+        let visitor = Person::visitor(&format!("http://{}", tls.app().address()));
+        for path in paths {
+            for host in ["gateway.example", "evil.example"] {
+                let reply = visitor.send("GET", path, &[("host", host)], None).await;
+                assert_eq!(reply.header("strict-transport-security"), Some("max-age=31536000"), "{host} {path}");
+            }
+        }
+        tls.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn words_of_strangers_are_not_repeated() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;

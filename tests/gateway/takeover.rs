@@ -77,6 +77,22 @@ impl User {
     }
 }
 
+#[actix_web::test]
+async fn nobody_who_was_here_before_is_swept_away() {
+    on_postgres(async |database| {
+        let legacy = Legacy::fixture();
+        assert!(legacy.users.iter().any(|user| user.access.is_none()), "one of them never connected");
+        let (gateway, _) = legacy.taken_over(database, Settings::default()).await;
+        let count = database.number("SELECT count(*) FROM users").await;
+        gateway.user("New").await;
+        gateway.advance(chrono::TimeDelta::days(400));
+        gateway.app().sessions().do_chores().await;
+        assert_eq!(database.number("SELECT count(*) FROM users").await, count);
+        gateway.stop().await;
+    })
+    .await;
+}
+
 /// What the tables of the predecessor hold; without the notes about last uses, which are written behind the answers.
 async fn contents(database: &TestDatabase) -> Vec<String> {
     rows(

@@ -1,0 +1,234 @@
+//! How often one source may do what costs us something and proves nothing: present keys that are no keys, and register.
+//!
+//! Everything here lives in memory, is bounded, and is this process's own: with several processes each allows as much.
+
+use std::{
+    hash::Hash,
+    num::NonZeroUsize,
+    sync::{Mutex, PoisonError},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use lru::LruCache;
+
+use super::{error::ApiError, source_address::SourceAddress};
+
+/// Sources, or lookup ids, that are remembered. Whoever has more addresses than that is not stopped by counting them;
+/// the bounds on bcrypt are for such.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
+
+/// The digest of a key's lookup id.
+pub(crate) type LookupId = [u8; 32];
+
+/// Counts what each of many does, from its first time on until the span is over.
+struct Counts<Who> {
+    limit: u32,
+    span: TimeDelta,
+    seen: Mutex<LruCache<Who, Count>>,
+}
+
+#[derive(Clone, Copy)]
+struct Count {
+    times: u32,
+    until: DateTime<Utc>,
+}
+
+impl<Who: Hash + Eq> Counts<Who> {
+    fn new(limit: u32, span: TimeDelta) -> Self {
+        Self { limit, span, seen: Mutex::new(LruCache::new(REMEMBERED)) }
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, LruCache<Who, Count>> {
+        // A thread that panicked in here left nothing half-done that matters.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is held against them: nothing once the span is over.
+    fn held(&self, who: &Who, now: DateTime<Utc>) -> Option<Count> {
+        self.seen().get(who).copied().filter(|count| now < count.until)
+    }
+
+    /// How long they have to wait, if they reached `limit`.
+    fn wait(&self, who: &Who, limit: u32, now: DateTime<Utc>) -> Option<TimeDelta> {
+        self.held(who, now).filter(|count| count.times >= limit).map(|count| count.until - now)
+    }
+
+    fn add(&self, who: Who, now: DateTime<Utc>) {
+        let mut seen = self.seen();
+        let until = now + self.span;
+        let count = seen.get_or_insert_mut(who, || Count { times: 0, until });
+        if count.until <= now {
+            *count = Count { times: 0, until };
+        }
+        count.times = count.times.saturating_add(1);
+    }
+
+    fn take_back(&self, who: &Who) {
+        if let Some(count) = self.seen().get_mut(who) {
+            count.times = count.times.saturating_sub(1);
+        }
+    }
+}
+
+/// Keys that were not good, by who sent them and by which key they began like.
+///
+/// A lookup id is no secret: it stands in lists and logs. Were its limit to count for everyone, anybody could keep a
+/// key's owner out by sending wrong keys with that beginning. So it counts per lookup id *and* source; and when many
+/// sources together try one lookup id, the limit shrinks to a single try for each, which is all that an owner needs.
+/// Keys that are known already are let in before anybody asks here.
+///
+/// Only what has failed counts, not what is being checked: after a restart hundreds of good keys may come from one
+/// address at once. bcrypt has a bound of its own.
+pub(crate) struct FailedKeys {
+    by_source: Counts<SourceAddress>,
+    by_key: Counts<LookupId>,
+    by_both: Counts<(SourceAddress, LookupId)>,
+}
+
+impl FailedKeys {
+    pub(crate) fn new(per_source: u32, per_lookup_id: u32, span: TimeDelta) -> Self {
+        Self {
+            by_source: Counts::new(per_source, span),
+            by_key: Counts::new(per_lookup_id, span),
+            by_both: Counts::new(per_lookup_id, span),
+        }
+    }
+
+    /// Whether this source may have another key looked at; `key` is known where the key is well-formed.
+    pub(crate) fn admit(
+        &self,
+        source: SourceAddress,
+        key: Option<LookupId>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ApiError> {
+        let by_key = key.and_then(|key| {
+            let under_attack = self.by_key.wait(&key, self.by_key.limit, now).is_some();
+            let limit = if under_attack { 1 } else { self.by_both.limit };
+            self.by_both.wait(&(source, key), limit, now)
+        });
+        match self.by_source.wait(&source, self.by_source.limit, now).max(by_key) {
+            Some(wait) => Err(ApiError::TooManyFailedKeys(wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// Such a key was not good.
+    pub(crate) fn failed(&self, source: SourceAddress, key: Option<LookupId>, now: DateTime<Utc>) {
+        self.by_source.add(source, now);
+        if let Some(key) = key {
+            self.by_key.add(key, now);
+            self.by_both.add((source, key), now);
+        }
+    }
+}
+
+/// Registrations, by where they came from.
+pub struct Registrations(Counts<SourceAddress>);
+
+impl Registrations {
+    /// So many within an hour.
+    pub fn new(per_hour: u32) -> Self {
+        Self(Counts::new(per_hour, TimeDelta::hours(1)))
+    }
+
+    /// Counts one more, before the work that it costs.
+    pub(crate) fn admit(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), ApiError> {
+        if let Some(wait) = self.0.wait(&source, self.0.limit, now) {
+            return Err(ApiError::TooManyRegistrations(wait));
+        }
+        self.0.add(source, now);
+        Ok(())
+    }
+
+    /// It came to nothing, and that was not the caller's doing.
+    pub(crate) fn take_back(&self, source: SourceAddress) {
+        self.0.take_back(&source);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+
+    const SPAN: TimeDelta = TimeDelta::minutes(5);
+    const KEY: Option<LookupId> = Some([1; 32]);
+    const OTHER_KEY: Option<LookupId> = Some([2; 32]);
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    fn source(last: u8) -> SourceAddress {
+        IpAddr::from([203, 0, 113, last]).into()
+    }
+
+    fn waits(limits: &FailedKeys, source: SourceAddress, key: Option<LookupId>, seconds: i64) -> Option<i64> {
+        match limits.admit(source, key, at(seconds)) {
+            Ok(()) => None,
+            Err(ApiError::TooManyFailedKeys(wait)) => Some(wait.num_seconds()),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_source_waits_until_its_first_failure_is_old() {
+        let limits = FailedKeys::new(3, 100, SPAN);
+        for second in 0..3 {
+            assert_eq!(waits(&limits, source(1), KEY, second), None);
+            limits.failed(source(1), None, at(second));
+        }
+        assert_eq!(waits(&limits, source(1), KEY, 3), Some(297));
+        assert_eq!(waits(&limits, source(1), None, 299), Some(1));
+        assert_eq!(waits(&limits, source(2), KEY, 3), None, "another address");
+        assert_eq!(waits(&limits, source(1), KEY, 300), None);
+        limits.failed(source(1), None, at(300));
+        assert_eq!(waits(&limits, source(1), KEY, 301), None, "counted anew");
+    }
+
+    #[test]
+    fn one_who_tries_a_lookup_id_keeps_nobody_else_from_it() {
+        let limits = FailedKeys::new(100, 2, SPAN);
+        limits.failed(source(1), KEY, at(0));
+        limits.failed(source(1), KEY, at(10));
+        assert_eq!(waits(&limits, source(1), KEY, 10), Some(290));
+        assert_eq!(waits(&limits, source(1), OTHER_KEY, 10), None, "its other keys");
+        assert_eq!(waits(&limits, source(2), KEY, 10), None, "the owner");
+    }
+
+    #[test]
+    fn many_who_try_a_lookup_id_have_one_try_each() {
+        let limits = FailedKeys::new(100, 3, SPAN);
+        for last in 1..=3 {
+            limits.failed(source(last), KEY, at(0));
+        }
+        assert_eq!(waits(&limits, source(1), KEY, 1), Some(299));
+        assert_eq!(waits(&limits, source(9), KEY, 1), None, "the owner");
+        limits.failed(source(9), KEY, at(1));
+        assert_eq!(waits(&limits, source(9), KEY, 1), Some(300));
+        assert_eq!(waits(&limits, source(9), OTHER_KEY, 1), None);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let counts = Counts::new(1, SPAN);
+        for who in 0..REMEMBERED.get() + 10 {
+            counts.add(who, at(0));
+        }
+        assert_eq!(counts.seen().len(), REMEMBERED.get());
+        assert!(counts.held(&0, at(0)).is_none() && counts.held(&10, at(0)).is_some(), "the oldest go");
+    }
+
+    #[test]
+    fn a_registration_that_came_to_nothing_does_not_count() {
+        let limits = Registrations::new(1);
+        limits.admit(source(1), at(0)).unwrap();
+        assert!(matches!(
+            limits.admit(source(1), at(1)),
+            Err(ApiError::TooManyRegistrations(wait)) if wait == TimeDelta::seconds(3599)
+        ));
+        limits.take_back(source(1));
+        limits.admit(source(1), at(2)).unwrap();
+    }
+}

@@ -1,0 +1,155 @@
+//! Where a request comes from, as far as limits are concerned. Whoever connects may write anything into
+//! `X-Forwarded-For`, so it counts only as far as proxies of the operator's wrote it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use actix_web::{HttpRequest, http::header::HeaderMap};
+
+use crate::config::Network;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Whoever has one address of an IPv6 network has the 2^64 beside it.
+const SHARED_BITS: u32 = 64;
+
+/// One source: an IPv4 address, or a /64 of IPv6.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct SourceAddress(IpAddr);
+
+impl From<IpAddr> for SourceAddress {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << SHARED_BITS)).into(),
+        })
+    }
+}
+
+impl SourceAddress {
+    /// The source of this request.
+    pub(crate) fn of(request: &HttpRequest, trusted: &[Network]) -> Self {
+        // Without a peer, which TCP always has, all such requests would be from one place.
+        let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
+        forwarded(peer, request.headers(), trusted).into()
+    }
+}
+
+/// Each proxy writes behind what it received from whom, so the end of the list is the nearest hop. From there it is
+/// walked back as long as those who wrote are trusted; the first who is not is the source. An entry that cannot be read
+/// ends the walk as well, at the last proxy that is known.
+fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    let lists: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).map(|value| value.as_bytes()).collect();
+    let entries = lists.iter().rev().flat_map(|list| list.rsplit(|byte| *byte == b','));
+    let mut source = peer;
+    for entry in entries {
+        if !is_trusted(source) {
+            break;
+        }
+        let Some(address) = std::str::from_utf8(entry).ok().and_then(address) else { break };
+        source = address;
+    }
+    source
+}
+
+/// An address, as proxies write it: also with a port, or in brackets.
+fn address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let bracketed = || entry.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    let with_port = || entry.parse::<SocketAddr>().ok().map(|address| address.ip());
+    entry.parse().ok().or_else(with_port).or_else(bracketed)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Config, Sources};
+
+    fn networks(entries: &str) -> Vec<Network> {
+        let environment = [("TRUSTED_PROXIES".to_owned(), entries.to_owned())].into();
+        Config::load(Sources { file: None, environment }).unwrap().server.trusted_proxies
+    }
+
+    fn source(peer: &str, lists: &[&[u8]], trusted: &str) -> SourceAddress {
+        let mut headers = HeaderMap::new();
+        for list in lists {
+            headers.append(HeaderName::from_static(FORWARDED_FOR), HeaderValue::from_bytes(list).unwrap());
+        }
+        forwarded(peer.parse().unwrap(), &headers, &networks(trusted)).into()
+    }
+
+    fn at(address: &str) -> SourceAddress {
+        address.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn the_source_is_the_nearest_hop_that_is_not_trusted() {
+        let proxies = "172.16.0.0/12,fdaa::/16,66.241.125.1";
+        for (peer, lists, expected) in [
+            // Nobody trusted wrote these.
+            ("203.0.113.9", &[&b"198.51.100.1"[..]][..], "203.0.113.9"),
+            ("::ffff:203.0.113.9", &[b"198.51.100.1"], "203.0.113.9"),
+            ("172.18.0.2", &[], "172.18.0.2"),
+            ("172.18.0.2", &[b"198.51.100.1"], "198.51.100.1"),
+            ("::ffff:172.18.0.2", &[b"198.51.100.1"], "198.51.100.1"),
+            // The client wrote the left part.
+            ("172.18.0.2", &[b"9.9.9.9, 8.8.8.8 ,198.51.100.1"], "198.51.100.1"),
+            ("172.18.0.2", &[b"9.9.9.9", b"8.8.8.8,198.51.100.1"], "198.51.100.1"),
+            ("172.18.0.2", &[b"9.9.9.9", b"198.51.100.1", b"172.20.0.1"], "198.51.100.1"),
+            // Fly.io appends the address that the client had called.
+            ("fdaa:0:1::3", &[b"9.9.9.9, 198.51.100.1, 66.241.125.1"], "198.51.100.1"),
+            // Ports, brackets, mapped addresses.
+            ("172.18.0.2", &[b"1.2.3.4:567"], "1.2.3.4"),
+            ("172.18.0.2", &[b"[2001:db8::1]:80"], "2001:db8::1"),
+            ("172.18.0.2", &[b"[2001:db8::1]"], "2001:db8::1"),
+            ("172.18.0.2", &[b"9.9.9.9, ::ffff:1.2.3.4, ::ffff:172.18.0.3"], "1.2.3.4"),
+            // What cannot be read ends the walk.
+            ("172.18.0.2", &[b"9.9.9.9, unknown"], "172.18.0.2"),
+            ("172.18.0.2", &[b"9.9.9.9, , 172.18.0.3"], "172.18.0.3"),
+            ("172.18.0.2", &[b""], "172.18.0.2"),
+            ("172.18.0.2", &[b"\xff\xfe, 198.51.100.1"], "198.51.100.1"),
+            ("172.18.0.2", &[b"198.51.100.1, 1.2.3.4:99999"], "172.18.0.2"),
+            // All trusted: the farthest.
+            ("172.18.0.2", &[b"172.18.0.9, 172.18.0.3"], "172.18.0.9"),
+        ] {
+            assert_eq!(source(peer, lists, proxies), at(expected), "{peer} {lists:?}");
+        }
+    }
+
+    #[test]
+    fn without_trusted_proxies_the_header_changes_nothing() {
+        assert_eq!(source("127.0.0.1", &[b"198.51.100.1"], ""), at("127.0.0.1"));
+    }
+
+    #[test]
+    fn addresses_of_one_64_are_one_source() {
+        assert_eq!(at("2001:db8:1:2::1"), at("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(at("2001:db8:1:2::1"), at("2001:db8:1:3::1"));
+        assert_eq!(at("::ffff:1.2.3.4"), at("1.2.3.4"));
+        assert_ne!(at("1.2.3.4"), at("1.2.3.5"));
+    }
+
+    proptest! {
+        /// Whatever a client sends, its proxy appends the client's address, and that is what counts.
+        #[test]
+        fn a_forged_header_changes_nothing(
+            forged in prop::collection::vec(prop::collection::vec(0x20u8..=0xff, 0..40), 0..4),
+            client in any::<[u8; 4]>(),
+            on_the_same_line in any::<bool>(),
+        ) {
+            let client = IpAddr::from(client);
+            prop_assume!(!networks("172.16.0.0/12").iter().any(|network| network.contains(client)));
+            let mut lists: Vec<Vec<u8>> =
+                forged.into_iter().map(|list| list.into_iter().filter(|byte| *byte != 0x7f).collect()).collect();
+            match lists.last_mut().filter(|_| on_the_same_line) {
+                Some(last) => last.extend(format!(", {client}").bytes()),
+                None => lists.push(client.to_string().into_bytes()),
+            }
+            let sent: Vec<&[u8]> = lists.iter().map(Vec::as_slice).collect();
+            prop_assert_eq!(source("172.18.0.2", &sent, "172.16.0.0/12"), client.into());
+            prop_assert_eq!(source("203.0.113.7", &sent, "172.16.0.0/12"), at("203.0.113.7"));
+        }
+    }
+}
