@@ -207,9 +207,10 @@ impl Store {
                 KeyRemoved::Removed
             };
             if removed == KeyRemoved::Removed {
-                transaction.commit().await?
+                transaction.commit().await?;
+                self.heard.change();
             } else {
-                transaction.rollback().await?
+                transaction.rollback().await?;
             }
             Ok(removed)
         })
