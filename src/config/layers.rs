@@ -11,6 +11,9 @@ use super::{
     settings::{self, SETTINGS},
 };
 
+/// What a file that cannot be used is called in place of a setting.
+pub(super) const WHOLE_FILE: &str = "the settings as a whole";
+
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 struct Layer {
@@ -63,7 +66,7 @@ impl Layers {
 
     fn file_is_unusable(&mut self, origin: Origin, problem: String, remedy: &str) {
         self.file_unusable = true;
-        let setting = "the settings as a whole".to_owned();
+        let setting = WHOLE_FILE.to_owned();
         self.errors.push(ConfigError { setting, origin, problem, remedy: remedy.to_owned() });
     }
 
@@ -165,11 +168,11 @@ impl Layers {
     }
 
     /// A list of texts, or one text with commas; `read` checks each entry and brings it into its usual form.
-    pub(super) fn list(
+    pub(super) fn list<T>(
         &mut self,
         key: &'static str,
-        read: impl Fn(&str) -> Result<String, Problem>,
-    ) -> Option<Vec<String>> {
+        read: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Option<Vec<T>> {
         self.value(key, |value| match value {
             Value::Array(entries) => entries.iter().map(|entry| read(words(entry)?)).collect(),
             other => {
