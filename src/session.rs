@@ -10,6 +10,7 @@ mod chores;
 mod error;
 mod supervisor;
 mod token_keeper;
+mod usage;
 mod user_session;
 
 use std::sync::{
@@ -220,8 +221,9 @@ impl Sessions {
         self.deps.allowance.close().await;
     }
 
-    /// Ends the threads. Nothing can be asked afterwards.
+    /// Writes down what is only in memory, then ends the threads. Nothing can be asked afterwards.
     pub async fn stop(self) {
+        self.deps.allowance.write_usage(&self.deps.store).await;
         let _ = self.supervisor.send(supervisor::StopArbiters).await;
         self.control.stop();
     }

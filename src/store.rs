@@ -14,10 +14,12 @@ mod error;
 mod links;
 mod lock;
 mod migrate;
+mod operators;
 mod predecessor_keys;
 mod revocations;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod users;
 
 use std::{
@@ -41,8 +43,10 @@ pub use connections::{Connection, SealedGrant, SealedTokens};
 pub use error::{Cause, StoreError};
 pub use links::{Link, NewLink};
 pub use lock::ProcessLock;
+pub use operators::{ConnectionOverview, KeyOverview, SealedRow, SealedTable, UserOverview};
 pub use predecessor_keys::PREDECESSOR_CANDIDATES;
 pub use revocations::PendingRevocation;
+pub use usage::Used;
 pub use users::{NewKey, StoredKey};
 
 /// How long a call waits for a free connection; so an absent database is noticed after this time.

@@ -168,11 +168,7 @@ impl Layers {
     }
 
     /// A list of texts, or one text with commas; `read` checks each entry and brings it into its usual form.
-    pub(super) fn list<T>(
-        &mut self,
-        key: &'static str,
-        read: impl Fn(&str) -> Result<T, Problem>,
-    ) -> Option<Vec<T>> {
+    pub(super) fn list<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<Vec<T>> {
         self.value(key, |value| match value {
             Value::Array(entries) => entries.iter().map(|entry| read(words(entry)?)).collect(),
             other => {
