@@ -19,13 +19,13 @@ async fn migrations_go_up_twice_and_down_and_up_again() {
     on_each_empty(async |base| {
         let applied =
             async || base.store.migration_status().await.unwrap().iter().map(|(_, yes)| *yes).collect::<Vec<_>>();
-        assert_eq!(applied().await, [false]);
+        assert!(applied().await.iter().all(|yes| !yes));
         base.store.migrate_up().await.unwrap();
         base.store.migrate_up().await.unwrap();
-        assert_eq!(applied().await, [true]);
+        assert!(applied().await.iter().all(|yes| *yes));
         base.user("alice").await;
-        base.store.migrate_down(1).await.unwrap();
-        assert_eq!(applied().await, [false]);
+        base.store.migrate_down(applied().await.len() as u32).await.unwrap();
+        assert!(applied().await.iter().all(|yes| !yes));
         base.store.key_by_prefix("ownerrez_sk_alice").await.unwrap_err();
         base.store.migrate_up().await.unwrap();
         assert_eq!(base.store.key_by_prefix("ownerrez_sk_alice").await.unwrap(), None);
