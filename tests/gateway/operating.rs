@@ -116,7 +116,7 @@ async fn a_deleted_user_leaves_nothing_but_the_revocation() {
         alice.get("/api/connect/ownerrez/status").await;
         gateway.app().sessions().do_chores().await;
 
-        let told: Value = serde_json::from_str(&succeeds(&gateway, &["users", "delete", &alice.id, "--json"])).unwrap();
+        let told = operate(&gateway, UsersCommand::Delete { user: alice.id.clone() }).await;
         assert_eq!(told, json!({"id": alice.id, "deleted": true, "revocation_queued": true}));
         for table in ["users", "api_keys", "ownerrez_connections"] {
             assert_eq!(database.number(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
@@ -141,12 +141,16 @@ async fn a_deleted_user_leaves_nothing_but_the_revocation() {
     .await;
 }
 
-/// `users usage` at the time of the story.
 async fn usage(gateway: &Gateway) -> Value {
+    operate(gateway, UsersCommand::Usage).await
+}
+
+/// A command at the time of the story, where that matters: the program itself has the time of the machine.
+async fn operate(gateway: &Gateway, command: UsersCommand) -> Value {
     let environment =
         gateway.environment().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let config = Config::load(Sources { file: None, environment }).unwrap();
-    let said = app::operate_users(&config, UsersCommand::Usage, true, gateway.clock.clone()).await.unwrap();
+    let said = app::operate_users(&config, command, true, gateway.clock.clone()).await.unwrap();
     serde_json::from_str(&said).unwrap()
 }
 

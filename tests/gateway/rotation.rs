@@ -93,6 +93,7 @@ async fn the_key_is_changed_and_nobody_connects_again() {
         assert_eq!(revoked.iter().filter(|sent| sent.status == Some(200)).count(), 1);
         // And refreshing works with the refresh token that was sealed anew.
         gateway.advance(TimeDelta::days(29));
+        gateway.app().sessions().do_chores().await;
         works(&bob.at(&gateway.url)).await;
         assert!(gateway.ownerrez().count(TOKEN) > 0);
         gateway.stop().await;
