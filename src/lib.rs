@@ -30,10 +30,13 @@ pub mod session;
 // What a model can do, over the sessions. Layer 4.
 pub mod tools;
 
-// Routes, pages and the MCP endpoint. Layer 5.
+// The protocol's side of the tools, whatever the transport. Layer 5.
+pub mod mcp;
+
+// Routes, pages and the MCP endpoint. Layer 6.
 pub mod http;
 
-// Wiring, start and graceful stop. Layer 6.
+// Wiring, start and graceful stop. Layer 7.
 pub mod app;
 
 // A simulated OwnerRez; only `app` may start it.

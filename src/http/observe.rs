@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::failure::Failure;
 use crate::{
     domain::{Caller, SharedClock, UserId},
+    mcp::Watch,
     metrics::{Metrics, Status},
     tools::Trace,
 };
@@ -75,11 +76,6 @@ impl Notes {
         let _ = self.user.set(caller.user);
     }
 
-    /// Which tool was asked for.
-    pub(crate) fn tool(&self, name: &str) {
-        let _ = self.tool.set(name.to_owned());
-    }
-
     /// The stable code of what went wrong.
     pub(crate) fn error(&self, code: &'static str) {
         let _ = self.error.set(code);
@@ -103,6 +99,13 @@ impl Notes {
         if let Some(cause) = failure.cause {
             let _ = self.failure.set(cause);
         }
+    }
+}
+
+impl Watch for Notes {
+    fn called(&self, tool: &str, trace: Trace) {
+        let _ = self.tool.set(tool.to_owned());
+        self.call(trace);
     }
 }
 

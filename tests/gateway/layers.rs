@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each top module and all that it may name.
-const MAY_NAME: [(&str, &[&str]); 14] = [
+const MAY_NAME: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("crypto", &["domain"]),
@@ -17,7 +17,8 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ("upstream", &["domain", "config", "crypto", "catalog", "metrics"]),
     ("session", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream"]),
     ("tools", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session"]),
-    ("http", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "tools"]),
+    ("mcp", &["domain", "catalog", "metrics", "session", "tools"]),
+    ("http", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "tools", "mcp"]),
     (
         "app",
         &[
