@@ -6,6 +6,7 @@ mod engine;
 mod figures;
 mod logging;
 mod operate;
+mod stdio;
 
 use std::{
     io,
@@ -33,6 +34,7 @@ pub use logging::start_logging;
 pub use operate::{
     Checked, OperateError, ResealProgress, Resealed, UsersCommand, check, operate_users, reseal, reseal_all,
 };
+pub use stdio::serve_stdio;
 
 use self::engine::Engine;
 use crate::{
@@ -97,6 +99,9 @@ pub enum StartError {
     /// The server or the simulator.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The one account.
+    #[error("the account cannot be served: {0}")]
+    Stdio(String),
     /// A step of the demonstration.
     #[error("the sandbox could not be prepared: {0}")]
     Demo(String),

@@ -11,6 +11,7 @@ mod sections;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::{
     collections::HashMap,
@@ -72,6 +73,8 @@ pub struct Config {
     pub connect: Connect,
     /// Who may become a user, and who stays one.
     pub registration: Registration,
+    /// Whom this process serves, and how.
+    pub transport: Transport,
     /// What the log looks like.
     pub log_format: LogFormat,
     /// Who may see the figures.
@@ -279,6 +282,36 @@ pub struct Connect {
     pub personal_tokens: bool,
     /// How many links a user may have open.
     pub open_links_per_user: usize,
+}
+
+/// Whom a process serves.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Many users, over HTTP.
+    Http,
+    /// The client that started it, over standard input and output, with one OwnerRez account.
+    OwnAccount(OwnAccount),
+    /// The same client, by handing everything on to a gateway.
+    Remote {
+        /// The gateway's address, its path "/".
+        url: Url,
+        /// An API key of that gateway.
+        api_key: SecretString,
+    },
+}
+
+/// What opens the one account.
+#[derive(Clone, Debug)]
+pub enum OwnAccount {
+    /// An access token of an OAuth app.
+    Bearer(SecretString),
+    /// A personal access token.
+    Basic {
+        /// The e-mail address of its owner.
+        email: String,
+        /// The token.
+        token: SecretString,
+    },
 }
 
 /// What a line of the log looks like.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Parser, Subcommand};
 use ownerrez_gateway::{
     app::{self, App, Demo, DemoOptions, OperateError, StartError, SystemClock, UsersCommand, start_logging},
-    config::{Config, ConfigErrors, LogFormat, Sources},
+    config::{Config, ConfigErrors, LogFormat, Sources, Transport},
     sandbox::{Simulator, SimulatorOptions},
 };
 use secrecy::ExposeSecret;
@@ -118,6 +118,10 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             let config = configured(cli.config)?;
+            if !matches!(config.transport, Transport::Http) {
+                app::serve_stdio(&config, clock).await?;
+                return Ok(ExitCode::SUCCESS);
+            }
             let gateway = App::build(&config, clock).await?;
             log::info!("listening on {}, public address {}", gateway.address(), gateway.url());
             stop_signal().await;

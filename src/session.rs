@@ -39,10 +39,10 @@ use self::{
     user_session::{CallUpstream, Connect, Disconnect, Panic, Renew, UserSession},
 };
 use crate::{
-    crypto::KeyRing,
-    domain::{AccountId, SharedClock, UpstreamRequest, UserId},
+    crypto::{KeyRing, SealedFor},
+    domain::{AccountId, KeyId, SharedClock, TokenSet, UpstreamRequest, UserId},
     metrics::{Metrics, Observed},
-    store::Store,
+    store::{SealedGrant, SealedTokens, Store},
     upstream::{Upstream, UpstreamSettings},
 };
 
@@ -183,6 +183,23 @@ impl Sessions {
         let account = connect.await.map_err(|_| ConnectError::Interrupted)??;
         self.deps.recount_accounts().await;
         Ok(account)
+    }
+
+    /// Takes over the account of a process that serves one person: its token came with the settings and was not tried.
+    pub async fn adopt(&self, user: UserId, key: KeyId, tokens: TokenSet) -> Result<(), ConnectError> {
+        let access = self.deps.ring.seal(SealedFor::AccessToken(user), &tokens.access)?;
+        let sealed = SealedTokens {
+            kind: tokens.kind,
+            access,
+            refresh: None,
+            obtained_at: tokens.obtained_at,
+            expires_at: None,
+            renew_at: None,
+        };
+        let grant = SealedGrant { account: None, tokens: sealed };
+        self.deps.store.adopt_own_account(user, key, grant, self.deps.clock.now()).await?;
+        self.deps.recount_accounts().await;
+        Ok(())
     }
 
     /// Ends a user's connection: at once here, and soon upstream. False where there was none.

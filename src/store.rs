@@ -17,6 +17,7 @@ mod links;
 mod lock;
 mod migrate;
 mod operators;
+mod own_account;
 mod predecessor_keys;
 mod revocations;
 #[cfg(test)]

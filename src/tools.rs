@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    links::{ConnectLinks, LINK_PATH, LinkError, OpenLink},
+    links::{ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
     trace::Trace,
 };
 use crate::{

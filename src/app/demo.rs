@@ -154,7 +154,7 @@ fn config(
     Config::load(Sources { file: None, environment }).map_err(|errors| StartError::Demo(errors.to_string()))
 }
 
-fn private_directory() -> std::io::Result<tempfile::TempDir> {
+pub(super) fn private_directory() -> std::io::Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("ownerrez-gateway-");
     #[cfg(unix)]

@@ -14,13 +14,13 @@ use chrono::TimeDelta;
 use super::{StartError, cause, database_target, key_ring, seconds};
 use crate::{
     catalog::Catalog,
-    config::{CALLBACK_PATH, Config, Database},
+    config::{CALLBACK_PATH, Config, Database, Transport},
     crypto::Signer,
     domain::SharedClock,
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{Store, StoreError},
-    tools::{ConnectLinks, Parts, Toolbox},
+    tools::{ConnectLinks, LinkWay, Parts, Toolbox},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -95,7 +95,11 @@ impl Engine {
             store: store.clone(),
             clock,
             public_url: config.server.public_url(port),
-            configured: config.ownerrez.client.is_some(),
+            way: match config.transport {
+                Transport::OwnAccount(_) => LinkWay::OwnAccount,
+                _ if config.ownerrez.client.is_some() => LinkWay::OauthApp,
+                _ => LinkWay::None,
+            },
             life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
             open_at_once: config.connect.open_links_per_user as u64,
         };

@@ -13,7 +13,7 @@ use super::{
     errors::{ConfigError, Problem},
     layers::{self, Layers},
     network::network,
-    settings,
+    settings, transport,
 };
 
 const MEBIBYTE: i64 = 1024 * 1024;
@@ -70,6 +70,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let sessions = sessions(layers);
     let connect = connect(layers);
     let registration = registration(layers);
+    let transport = transport::transport(layers);
     let log_format = layers.text("log.format", log_format);
     let metrics = metrics(layers);
     // The built-in defaults hold an address, a database and OwnerRez's URLs (a test loads them), so none is missing.
@@ -77,7 +78,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let registration = registration?;
     let keys = keys(layers, &server);
     let previous_keys = layers.list("encryption.previous_keys", previous_key).unwrap_or_default();
-    let encryption = encryption(layers, &server, &database)?;
+    let (encryption, transport) = (encryption(layers, &server, &database)?, transport?);
     Some(Config {
         server,
         database,
@@ -89,13 +90,13 @@ fn sections(layers: &mut Layers) -> Option<Config> {
         keys,
         connect,
         registration,
+        transport,
         log_format,
         metrics,
     })
 }
 
 fn server(layers: &mut Layers) -> Option<Server> {
-    layers.text("server.transport", transport);
     let server = Server {
         bind: layers.text("server.bind", bind_address)?,
         port: layers.number("server.port", 0..=65535),
@@ -114,14 +115,6 @@ fn server(layers: &mut Layers) -> Option<Server> {
         );
     }
     Some(server)
-}
-
-fn transport(text: &str) -> Result<(), Problem> {
-    match text {
-        "http" => Ok(()),
-        "stdio" => Err(Problem::new("this version does not speak stdio yet", "give it http, or leave it out")),
-        _ => Err(Problem::new("it is no transport", "give it http, or leave it out")),
-    }
 }
 
 fn log_format(text: &str) -> Result<LogFormat, Problem> {

@@ -60,6 +60,7 @@ fn the_defaults_are_those_of_the_documentation() {
         connect,
         registration,
         log_format,
+        transport,
         metrics,
     } = &config;
     assert_eq!((server.bind.to_string().as_str(), server.port, &server.url), ("127.0.0.1", 8080, &None));
@@ -83,6 +84,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert!(matches!(registration.mode, RegistrationMode::Open) && server.trusted_proxies.is_empty());
     assert_eq!((registration.per_hour_and_address, registration.unconnected_days), (10, 30));
     assert_eq!(*log_format, LogFormat::Text);
+    assert!(matches!(transport, Transport::Http));
     assert!(metrics.bind.is_none() && metrics.token.is_none());
 }
 
@@ -397,5 +399,37 @@ fn trusted_proxies_are_addresses_and_networks() {
     assert_eq!(from_file.server.trusted_proxies.len(), 1);
     for entries in ["proxy", "10.0.0.0/8;10.1.0.0/16", "0.0.0.0/0", "127.0.0.1,::/0"] {
         refused(&[("TRUSTED_PROXIES", entries)], "TRUSTED_PROXIES");
+    }
+}
+
+#[test]
+fn stdio_serves_one_account_or_a_gateway_and_not_both() {
+    const KEY: &str = "ownerrez_sk_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123";
+    let told = |variables: &[(&str, &str)]| {
+        let stdio = [&[("TRANSPORT_MODE", "stdio")], variables].concat();
+        load_file("", &stdio).map(|config| config.transport)
+    };
+    let bearer = told(&[("OWNERREZ_ACCESS_TOKEN", "at_1")]);
+    assert!(matches!(bearer, Ok(Transport::OwnAccount(OwnAccount::Bearer(_)))));
+    let basic = told(&[("OWNERREZ_USERNAME", "a@b.example"), ("OWNERREZ_TOKEN", "pt_1")]);
+    assert!(matches!(basic, Ok(Transport::OwnAccount(OwnAccount::Basic { .. }))));
+    let remote = told(&[("OWNERREZ_GATEWAY_URL", "http://127.0.0.1:8080"), ("OWNERREZ_API_KEY", KEY)]);
+    assert!(matches!(remote, Ok(Transport::Remote { .. })));
+    for (variables, named) in [
+        (&[][..], "OWNERREZ_ACCESS_TOKEN"),
+        (&[("OWNERREZ_USERNAME", "a@b.example")], "OWNERREZ_TOKEN"),
+        (&[("OWNERREZ_TOKEN", "pt_1")], "OWNERREZ_USERNAME"),
+        (&[("OWNERREZ_GATEWAY_URL", "http://127.0.0.1:8080")], "OWNERREZ_API_KEY"),
+        (&[("OWNERREZ_API_KEY", KEY)], "OWNERREZ_GATEWAY_URL"),
+        (&[("OWNERREZ_GATEWAY_URL", "http://127.0.0.1:8080"), ("OWNERREZ_API_KEY", "secret")], "OWNERREZ_API_KEY"),
+        (&[("OWNERREZ_ACCESS_TOKEN", "at_1\nx")], "OWNERREZ_ACCESS_TOKEN"),
+        (
+            &[("OWNERREZ_ACCESS_TOKEN", "at_1"), ("OWNERREZ_USERNAME", "a@b.example"), ("OWNERREZ_TOKEN", "pt_1")],
+            "several accounts",
+        ),
+    ] {
+        let shown = told(variables).expect_err("a mistake").to_string();
+        assert!(shown.contains(named), "{variables:?}: {shown}");
+        assert!(!shown.contains("at_1") && !shown.contains("pt_1") && !shown.contains("secret"), "{shown}");
     }
 }

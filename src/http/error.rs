@@ -87,7 +87,7 @@ pub(crate) enum ApiError {
 impl From<LinkError> for ApiError {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::NotConfigured => Self::NotConfigured,
+            LinkError::NotConfigured | LinkError::OwnAccount => Self::NotConfigured,
             LinkError::KeyGone => Self::BadKey,
             LinkError::Store(error) => error.into(),
             LinkError::Crypto(error) => error.into(),
@@ -185,7 +185,7 @@ impl ApiError {
                 StatusCode::CONFLICT,
                 "last_key",
                 "This is the last full key: without it nobody could manage this user any more. Nothing was deleted.",
-                "Make another full key first (POST /api/keys), or add ?confirm=true to delete everything: this key, the                  other keys, the OwnerRez connection and the user.",
+                "Make another full key first (POST /api/keys), or add ?confirm=true to delete everything: this key, the other keys, the OwnerRez connection and the user.",
             ),
             Self::TooManyKeys(most) => Shown::new(
                 StatusCode::CONFLICT,
@@ -203,7 +203,7 @@ impl ApiError {
                 StatusCode::FORBIDDEN,
                 "personal_tokens_not_allowed",
                 "This gateway does not take personal access tokens.",
-                "GET /api/connect/ownerrez/start gives a link that connects your account through OwnerRez. Operators:                  ALLOW_PERSONAL_TOKENS=true allows them; OwnerRez lets one address use them for two accounts a day.",
+                "GET /api/connect/ownerrez/start gives a link that connects your account through OwnerRez. Operators: ALLOW_PERSONAL_TOKENS=true allows them; OwnerRez lets one address use them for two accounts a day.",
             ),
             Self::KeyCheckBusy => Shown::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -22,12 +22,23 @@ pub struct ConnectLinks {
     pub clock: SharedClock,
     /// The gateway's public address.
     pub public_url: Url,
-    /// Whether the operator has an OAuth app: without one a link leads nowhere.
-    pub configured: bool,
+    /// Where links lead to.
+    pub way: LinkWay,
     /// How long a link is good.
     pub life: TimeDelta,
     /// Links of one user that may be open at once; the oldest gives way.
     pub open_at_once: u64,
+}
+
+/// Whether and how users connect accounts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkWay {
+    /// Through the operator's OAuth app.
+    OauthApp,
+    /// Not yet: the operator has no OAuth app.
+    None,
+    /// Not at all: the one account came with the settings.
+    OwnAccount,
 }
 
 /// A link, ready to be opened in a browser.
@@ -46,6 +57,9 @@ pub enum LinkError {
     /// The operator has no OAuth app.
     #[error("no OwnerRez app configured")]
     NotConfigured,
+    /// The one account came with the settings.
+    #[error("the account came with the settings")]
+    OwnAccount,
     /// The key vanished between its check and now.
     #[error("the key is gone")]
     KeyGone,
@@ -60,8 +74,10 @@ pub enum LinkError {
 impl ConnectLinks {
     /// Makes a link for a key of the user. The newest few stay good.
     pub async fn open(&self, user: UserId, key: KeyId) -> Result<OpenLink, LinkError> {
-        if !self.configured {
-            return Err(LinkError::NotConfigured);
+        match self.way {
+            LinkWay::OauthApp => {}
+            LinkWay::None => return Err(LinkError::NotConfigured),
+            LinkWay::OwnAccount => return Err(LinkError::OwnAccount),
         }
         let state = crypto::random_token()?;
         let now = self.clock.now();

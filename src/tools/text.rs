@@ -94,6 +94,11 @@ async fn link(links: &ConnectLinks, caller: &Caller) -> String {
              OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET."
                 .to_owned()
         }
+        Err(LinkError::OwnAccount) => {
+            "The user must put a token that works into the settings of this program (OWNERREZ_ACCESS_TOKEN, or \
+             OWNERREZ_USERNAME and OWNERREZ_TOKEN) and start it again."
+                .to_owned()
+        }
         Err(LinkError::KeyGone) => "This API key was deleted meanwhile.".to_owned(),
         Err(LinkError::Store(StoreError::Unavailable(_))) => {
             "It cannot be connected right now: the gateway cannot reach its database. Try again in a minute.".to_owned()

@@ -22,7 +22,7 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     (
         "app",
         &[
-            "domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "tools", "http",
+            "domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "tools", "mcp", "http",
             "sandbox",
         ],
     ),

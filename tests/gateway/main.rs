@@ -29,6 +29,7 @@ mod registering;
 mod rest;
 mod rotation;
 mod sessions;
+mod stdio;
 mod takeover;
 mod tenants;
 mod token_life;

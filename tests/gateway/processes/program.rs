@@ -1,7 +1,7 @@
 //! The gateway's program as an operator runs it: arguments, environment, output, signals, exit code.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
@@ -32,13 +32,23 @@ pub(crate) struct Ending {
 impl Program {
     /// Starts it in a directory, with nothing in its environment but this.
     pub(crate) fn start(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_hearing(directory, arguments, environment, Stdio::null())
+    }
+
+    /// The same, with something to read.
+    pub(crate) fn start_hearing(
+        directory: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        input: Stdio,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ownerrez-gateway"))
             .args(arguments)
             .current_dir(directory)
             .env_clear()
             .env("TMPDIR", directory)
             .envs(environment.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -46,6 +56,16 @@ impl Program {
         let output = lines(child.stdout.take().unwrap());
         let errors = lines(child.stderr.take().unwrap());
         Self { child, output, errors }
+    }
+
+    /// Writes a line to it.
+    pub(crate) fn tell(&mut self, message: &Value) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{message}").unwrap();
+    }
+
+    /// Nothing more will be said to it.
+    pub(crate) fn hang_up(&mut self) {
+        self.child.stdin = None;
     }
 
     /// The one line of JSON that it prints.

@@ -1,0 +1,72 @@
+//! One client, over standard input and output: with one account of its own, or by a bridge to a gateway.
+
+mod bridge;
+
+use chrono::TimeDelta;
+use futures_util::future::{Either, select};
+use rmcp::{ServiceExt, transport::io::stdio};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::{StartError, demo::private_directory, engine::Engine};
+use crate::{
+    config::{Config, Database, EncryptionKey, OwnAccount, Transport},
+    domain::{Caller, KeyId, Scope, SharedClock, TokenKind, TokenSet, UserId},
+    mcp::Server,
+};
+
+/// Serves until the client closes standard input. Standard output carries the protocol and nothing else.
+pub async fn serve_stdio(config: &Config, clock: SharedClock) -> Result<(), StartError> {
+    match &config.transport {
+        Transport::Http => Ok(()),
+        Transport::Remote { url, api_key } => Ok(bridge::run(url, api_key).await?),
+        Transport::OwnAccount(account) => serve_account(config, account, clock).await,
+    }
+}
+
+/// The same engine as for many, over a database that goes with the process.
+async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock) -> Result<(), StartError> {
+    let directory = private_directory()?;
+    let path = directory.path().join("gateway.db");
+    let mut config = config.clone();
+    config.encryption = EncryptionKey::KeptBeside(path.with_extension("db.key"));
+    config.previous_keys = Vec::new();
+    config.database = Database::Sqlite { path };
+    config.sessions.arbiters = 1;
+    let engine = Engine::start(&config, clock.clone(), 0).await?;
+
+    let caller = Caller {
+        user: UserId(Uuid::now_v7()),
+        key: KeyId(Uuid::now_v7()),
+        prefix: "stdio".into(),
+        scope: Scope::Full,
+        expires_at: None,
+    };
+    let (kind, access) = match account {
+        OwnAccount::Bearer(access) => (TokenKind::Bearer, access.clone()),
+        OwnAccount::Basic { email, token } => {
+            (TokenKind::Basic, SecretString::from(format!("{email}:{}", token.expose_secret())))
+        }
+    };
+    let tokens = TokenSet { kind, access, refresh: None, obtained_at: clock.now(), expires_at: None };
+    let adopted = engine.sessions.adopt(caller.user, caller.key, tokens).await;
+    adopted.map_err(|error| StartError::Stdio(error.to_string()))?;
+
+    let server = Server::of(engine.toolbox.clone(), caller);
+    match server.serve(stdio()).await {
+        Ok(running) => {
+            if let Err(error) = running.waiting().await {
+                log::error!("the client's connection ended badly: {error}");
+            }
+        }
+        // The client went away before it had said anything.
+        Err(error) => log::info!("no client: {error}"),
+    }
+    let until = clock.now() + TimeDelta::seconds(i64::from(config.server.shutdown_seconds));
+    if let Either::Right(_) = select(Box::pin(engine.sessions.drain()), clock.sleep_until(until)).await {
+        log::warn!("some calls to OwnerRez were still running when the time to stop was over");
+    }
+    engine.sessions.stop().await;
+    engine.store.close().await?;
+    Ok(())
+}

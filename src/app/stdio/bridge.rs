@@ -1,0 +1,164 @@
+//! Hands each message of a client on to a gateway's `/mcp` and the answers back: for clients that can start a program
+//! but not send a key, such as Claude Desktop.
+
+use std::{cell::RefCell, collections::HashMap, io, rc::Rc, time::Duration};
+
+use awc::{Client, Connector, http::header};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use url::Url;
+
+/// The largest answer that is handed on.
+const ANSWER_LIMIT: usize = 16 << 20;
+/// Longer than a gateway lets any call take.
+const PATIENCE: Duration = Duration::from_secs(180);
+const PARSE_ERROR: i64 = -32700;
+/// For what is no fault of the message.
+const SERVER_ERROR: i64 = -32000;
+
+struct Bridge {
+    http: Client,
+    endpoint: String,
+    authorization: SecretString,
+    /// What was agreed upon, in the revisions that begin by agreeing.
+    agreed: RefCell<Option<String>>,
+    out: mpsc::UnboundedSender<String>,
+}
+
+/// Runs until standard input ends and the last answer is out.
+pub(super) async fn run(gateway: &Url, api_key: &SecretString) -> io::Result<()> {
+    let (out, mut lines) = mpsc::unbounded_channel::<String>();
+    let connector = Connector::new().timeout(Duration::from_secs(10));
+    let bridge = Rc::new(Bridge {
+        http: Client::builder().connector(connector).timeout(PATIENCE).disable_redirects().finish(),
+        endpoint: format!("{}/mcp", gateway.as_str().trim_end_matches('/')),
+        authorization: format!("Bearer {}", api_key.expose_secret()).into(),
+        agreed: RefCell::new(None),
+        out,
+    });
+    let writer = actix_rt::spawn(async move {
+        let mut output = tokio::io::stdout();
+        while let Some(line) = lines.recv().await {
+            output.write_all(line.as_bytes()).await?;
+            output.write_all(b"\n").await?;
+            output.flush().await?;
+        }
+        io::Result::Ok(())
+    });
+
+    let mut under_way: HashMap<String, JoinHandle<()>> = HashMap::new();
+    let mut input = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = input.next_line().await? {
+        if line.trim().is_empty() {
+            continue;
+        }
+        under_way.retain(|_, task| !task.is_finished());
+        let Ok(message) = serde_json::from_str::<Value>(&line) else {
+            bridge.refuse(&Value::Null, PARSE_ERROR, "This line is not JSON.");
+            continue;
+        };
+        if message["method"] == "notifications/cancelled" {
+            // Hanging up is how a gateway without sessions learns of it.
+            if let Some(task) = under_way.remove(&message["params"]["requestId"].to_string()) {
+                task.abort();
+            }
+            continue;
+        }
+        let id = message["id"].to_string();
+        let first = message["method"] == "initialize";
+        let task = actix_rt::spawn(bridge.clone().hand_on(message, line));
+        if first {
+            // What follows depends on what is agreed upon here.
+            let _ = task.await;
+        } else {
+            under_way.insert(id, task);
+        }
+    }
+    for (_, task) in under_way {
+        let _ = task.await;
+    }
+    drop(bridge);
+    writer.await.map_err(io::Error::other)?
+}
+
+impl Bridge {
+    async fn hand_on(self: Rc<Self>, message: Value, line: String) {
+        let id = message.get("id").cloned();
+        match self.exchange(&message, line).await {
+            Ok(answers) => {
+                for answer in answers {
+                    if message["method"] == "initialize"
+                        && let Some(version) = answer["result"]["protocolVersion"].as_str()
+                    {
+                        *self.agreed.borrow_mut() = Some(version.to_owned());
+                    }
+                    let _ = self.out.send(answer.to_string());
+                }
+            }
+            Err(why) => match id {
+                Some(id) => self.refuse(&id, SERVER_ERROR, &why),
+                None => log::warn!("a notification was not handed on: {why}"),
+            },
+        }
+    }
+
+    fn refuse(&self, id: &Value, code: i64, why: &str) {
+        let refusal = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": why}});
+        let _ = self.out.send(refusal.to_string());
+    }
+
+    async fn exchange(&self, message: &Value, line: String) -> Result<Vec<Value>, String> {
+        let mut request = self
+            .http
+            .post(&self.endpoint)
+            .insert_header((header::AUTHORIZATION, self.authorization.expose_secret()))
+            .insert_header((header::CONTENT_TYPE, "application/json"))
+            .insert_header((header::ACCEPT, "application/json, text/event-stream"))
+            .insert_header((header::USER_AGENT, concat!("ownerrez-gateway-bridge/", env!("CARGO_PKG_VERSION"))));
+        // Since 2026-07-28 each message says itself what it is, and headers repeat it.
+        let own = message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str();
+        if let Some(version) = own.map(str::to_owned).or_else(|| self.agreed.borrow().clone()) {
+            request = request.insert_header(("mcp-protocol-version", version));
+        }
+        if own.is_some() {
+            let params = &message["params"];
+            let name = params["name"].as_str().or_else(|| params["uri"].as_str());
+            for (header, value) in [("mcp-method", message["method"].as_str()), ("mcp-name", name)] {
+                if let Some(value) = value {
+                    request = request.insert_header((header, value));
+                }
+            }
+        }
+        let unreachable =
+            |_| format!("The gateway at {} cannot be reached. Check OWNERREZ_GATEWAY_URL.", self.endpoint);
+        let mut response = request.send_body(line).await.map_err(unreachable)?;
+        let status = response.status();
+        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let is_stream = kind.starts_with("text/event-stream");
+        let body = response.body().limit(ANSWER_LIMIT).await;
+        let body = body.map_err(|error| format!("The answer of the gateway could not be read: {error}"))?;
+        if is_stream {
+            let text = String::from_utf8_lossy(&body).into_owned();
+            let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
+            return Ok(data.filter_map(|data| serde_json::from_str(data).ok()).collect());
+        }
+        if body.is_empty() && status.is_success() {
+            return Ok(Vec::new());
+        }
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if answer["jsonrpc"].is_string() {
+            return Ok(vec![answer]);
+        }
+        // A refusal of the gateway's own, before the protocol.
+        let said = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
+        match said("message") {
+            message if message.is_empty() => Err(format!("The gateway answered with status {}.", status.as_u16())),
+            message => Err(format!("{message} {}", said("hint"))),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Whom the process serves: the settings that belong together there.
+
+use secrecy::SecretString;
+
+use super::{OwnAccount, Transport, address::base_address, errors::Problem, layers::Layers};
+
+const STDIO_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN, or OWNERREZ_GATEWAY_URL \
+                           and OWNERREZ_API_KEY; or TRANSPORT_MODE=http to serve many";
+
+pub(super) fn transport(layers: &mut Layers) -> Option<Transport> {
+    let stdio = layers.text("server.transport", |text| match text {
+        "http" => Ok(false),
+        "stdio" => Ok(true),
+        _ => Err(Problem::new("it is no transport", "give it http or stdio, or leave it out")),
+    })?;
+    let access = layers.text("own_account.access_token", |text| visible(text, "an access token, like at_…"));
+    let email = layers.text("own_account.username", |text| {
+        let good = text.contains('@') && !text.contains(':') && !text.contains(char::is_control);
+        let remedy = "give it the e-mail address with which you sign in to OwnerRez";
+        if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no e-mail address", remedy)) }
+    });
+    let token = layers.text("own_account.token", |text| visible(text, "a personal access token, like pt_…"));
+    let url = layers.text("remote.url", base_address);
+    let api_key = layers.text("remote.api_key", |text| {
+        let good = text.starts_with("ownerrez_sk_") && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let remedy = "copy the whole key, which begins with ownerrez_sk_";
+        if good { Ok(SecretString::from(text)) } else { Err(Problem::new("it is no API key of a gateway", remedy)) }
+    });
+    if !stdio {
+        return Some(Transport::Http);
+    }
+    for (one, other, name) in [
+        ("own_account.username", "own_account.token", "OWNERREZ_USERNAME"),
+        ("own_account.token", "own_account.username", "OWNERREZ_TOKEN"),
+        ("remote.url", "remote.api_key", "OWNERREZ_GATEWAY_URL"),
+        ("remote.api_key", "remote.url", "OWNERREZ_API_KEY"),
+    ] {
+        if layers.is_given(one) && !layers.is_given(other) {
+            layers.refuse(other, format!("it is not set, and {name} is"), "set both");
+        }
+    }
+    let ways = ["own_account.access_token", "own_account.token", "remote.url"];
+    match ways.iter().filter(|way| layers.is_given(way)).count() {
+        0 => layers.refuse("server.transport", "it is stdio, and there is no account to serve", STDIO_NEEDS),
+        1 => {}
+        _ => layers.refuse("server.transport", "it is stdio, and there are several accounts to serve", STDIO_NEEDS),
+    }
+    if let (Some(url), Some(api_key)) = (url, api_key) {
+        return Some(Transport::Remote { url, api_key });
+    }
+    if let (Some(email), Some(token)) = (email, token) {
+        return Some(Transport::OwnAccount(OwnAccount::Basic { email, token }));
+    }
+    access.map(|access| Transport::OwnAccount(OwnAccount::Bearer(access)))
+}
+
+fn visible(text: &str, what: &'static str) -> Result<SecretString, Problem> {
+    let good = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if good { Ok(text.into()) } else { Err(Problem::new("it is not fit for a header", format!("give it {what}"))) }
+}
