@@ -3,6 +3,7 @@
 mod clock;
 mod demo;
 mod figures;
+mod healthcheck;
 mod logging;
 
 use std::{
@@ -29,6 +30,7 @@ use url::Url;
 
 pub use clock::SystemClock;
 pub use demo::{Demo, DemoOptions};
+pub use healthcheck::ask_for_health;
 pub use logging::start_logging;
 
 use crate::{

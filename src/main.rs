@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 use ownerrez_gateway::{
@@ -47,6 +47,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask the gateway on this machine for /health; exit code 1 if it does not answer. For containers
+    Healthcheck,
     /// Change or show the database's schema
     Migrate {
         #[command(subcommand)]
@@ -75,6 +77,8 @@ enum Failure {
     Config(#[from] ConfigErrors),
     #[error("{0}")]
     Start(#[from] StartError),
+    #[error("the gateway does not answer: {0}")]
+    Unhealthy(io::Error),
 }
 
 fn main() -> ExitCode {
@@ -131,6 +135,7 @@ It is steered through {url}/_control. Ctrl-C stops it.",
             stop_signal().await;
             simulator.stop(true).await;
         }
+        Command::Healthcheck => app::ask_for_health(&configured(cli.config)?).map_err(Failure::Unhealthy)?,
         Command::Migrate { step } => {
             let config = configured(cli.config)?;
             migrate(&config, step).await?;
