@@ -5,6 +5,7 @@ mod demo;
 mod figures;
 mod healthcheck;
 mod logging;
+mod operate;
 
 use std::{
     io,
@@ -25,17 +26,20 @@ use actix_web::{
 };
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretBox};
 use url::Url;
 
 pub use clock::SystemClock;
 pub use demo::{Demo, DemoOptions};
 pub use healthcheck::ask_for_health;
 pub use logging::start_logging;
+pub use operate::{
+    Checked, OperateError, ResealProgress, Resealed, UsersCommand, check, operate_users, reseal, reseal_all,
+};
 
 use crate::{
     catalog::{Catalog, CatalogError},
-    config::{CALLBACK_PATH, Config, Database, KeyFileError},
+    config::{CALLBACK_PATH, Config, Database, EncryptionKey, GivenKey, KeyFileError},
     crypto::{self, CryptoError, KeyRing},
     domain::SharedClock,
     http::{
@@ -333,19 +337,28 @@ pub async fn open_store(config: &Config) -> Result<Store, StartError> {
 
 /// The keys of this deployment, and the way into what the predecessor sealed.
 fn key_ring(config: &Config) -> Result<KeyRing, StartError> {
-    let ring = KeyRing::new(&config.encryption.obtain()?)?;
-    Ok(match config.encryption.text() {
-        Some(text) => ring.with_predecessor(text.clone()),
-        None => ring,
-    })
+    ring_of(&config.encryption, &config.encryption.obtain()?, &config.previous_keys)
+}
+
+fn ring_of(current: &EncryptionKey, key: &SecretBox<[u8; 32]>, previous: &[GivenKey]) -> Result<KeyRing, StartError> {
+    let mut ring = KeyRing::new(key)?;
+    if let Some(text) = current.text() {
+        ring = ring.with_predecessor(text.clone());
+    }
+    for replaced in previous {
+        ring = ring.with_previous(replaced.key())?.with_predecessor(replaced.text().clone());
+    }
+    Ok(ring)
 }
 
 fn database_target(config: &Config) -> DatabaseTarget {
-    match &config.database {
+    target_of(&config.database, config.database_pool_size)
+}
+
+fn target_of(database: &Database, max_connections: u32) -> DatabaseTarget {
+    match database {
         Database::Sqlite { path } => DatabaseTarget::Sqlite { path: path.clone() },
-        Database::Postgres { url } => {
-            DatabaseTarget::Postgres { url: url.clone(), max_connections: config.database_pool_size }
-        }
+        Database::Postgres { url } => DatabaseTarget::Postgres { url: url.clone(), max_connections },
     }
 }
 

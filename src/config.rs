@@ -60,6 +60,8 @@ pub struct Config {
     pub database_pool_size: u32,
     /// What seals the tokens.
     pub encryption: EncryptionKey,
+    /// What sealed them before: opens, and seals nothing.
+    pub previous_keys: Vec<GivenKey>,
     /// The other side.
     pub ownerrez: OwnerRez,
     /// The users' sessions.
@@ -85,6 +87,11 @@ impl Config {
         sections::read(sources).map_err(ConfigErrors)
     }
 
+    /// Reads what can be read, for the command that checks everything at once.
+    pub fn survey(sources: Sources) -> Survey {
+        sections::survey(sources)
+    }
+
     /// The redirect URI to give OwnerRez: the one that was set, or the callback below the public address.
     pub fn redirect_uri(&self, bound_port: u16) -> Url {
         self.ownerrez.redirect_uri.clone().unwrap_or_else(|| {
@@ -93,6 +100,21 @@ impl Config {
             url
         })
     }
+}
+
+/// What could be read although other settings may be wrong. A part whose own setting is wrong is missing.
+#[derive(Debug)]
+pub struct Survey {
+    /// Where rows are kept.
+    pub database: Option<Database>,
+    /// What seals the tokens.
+    pub encryption: Option<EncryptionKey>,
+    /// What sealed them before.
+    pub previous_keys: Vec<GivenKey>,
+    /// The other side.
+    pub ownerrez: Option<OwnerRez>,
+    /// Every mistake.
+    pub errors: Vec<ConfigError>,
 }
 
 /// How the gateway is reached.

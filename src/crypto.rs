@@ -3,10 +3,12 @@
 mod api_key;
 mod key_ring;
 mod predecessor;
+mod rotation;
 
 pub use api_key::{ApiKey, BadApiKey, PresentedKey, hash_api_key, verify_api_key};
 pub use key_ring::{KeyRing, SealedFor};
 pub use predecessor::{PredecessorKey, sealed_by_predecessor};
+pub use rotation::{SealedWith, sealed_with};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
@@ -27,12 +29,12 @@ pub enum CryptoError {
     Corrupt,
     /// The record names a key that this process does not have.
     #[error(
-        "a sealed value needs encryption key {0}, which is not configured; restore the ENCRYPTION_KEY it was sealed with"
+        "a sealed value needs encryption key {0}, which is not configured; add the ENCRYPTION_KEY it was sealed with to ENCRYPTION_KEYS_PREVIOUS"
     )]
     UnknownKey(String),
     /// The predecessor sealed it, with another key or none that this process has.
     #[error(
-        "a token that the TypeScript server sealed does not open; set ENCRYPTION_KEY to exactly the text that server ran with"
+        "a token that the TypeScript server sealed does not open; set ENCRYPTION_KEY, or add to ENCRYPTION_KEYS_PREVIOUS, exactly the text that server ran with"
     )]
     UnknownPredecessor,
     /// bcrypt refused its input or its stored hash.
@@ -59,36 +61,50 @@ pub fn same_secret(one: &str, other: &str) -> bool {
 
 /// A keyed digest: proves that a text came from this gateway, or stands in for a secret in memory.
 #[derive(Clone)]
-pub struct Signer(hmac::Key);
+pub struct Signer {
+    key: hmac::Key,
+    /// Of encryption keys that were replaced: recognised, never used.
+    previous: Vec<hmac::Key>,
+}
 
 impl Signer {
     /// A signer whose key exists in this process only.
     pub fn ephemeral() -> Result<Self, CryptoError> {
-        hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map(Self).map_err(|_| CryptoError::Random)
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| CryptoError::Random)?;
+        Ok(Self { key, previous: Vec::new() })
     }
 
     fn from_bytes(bytes: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, bytes), previous: Vec::new() }
     }
 
     /// The digest of a secret, for use as a map key.
     pub fn digest(&self, secret: &str) -> [u8; 32] {
-        let mut out = [0u8; 32];
-        out.copy_from_slice(hmac::sign(&self.0, secret.as_bytes()).as_ref());
-        out
+        digest_under(&self.key, secret)
+    }
+
+    /// What [`Signer::digest`] gave while a previous encryption key was the current one.
+    pub fn previous_digests(&self, secret: &str) -> Vec<[u8; 32]> {
+        self.previous.iter().map(|key| digest_under(key, secret)).collect()
     }
 
     /// A text that [`Signer::verify`] recognises; `parts` are kept apart, so that no two lists sign alike.
     pub fn sign(&self, parts: &[&str]) -> String {
-        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, &joined(parts)).as_ref())
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.key, &joined(parts)).as_ref())
     }
 
     /// Whether `signature` was made by [`Signer::sign`] for the same parts; in constant time.
     pub fn verify(&self, parts: &[&str], signature: &str) -> bool {
-        URL_SAFE_NO_PAD
-            .decode(signature)
-            .is_ok_and(|signature| hmac::verify(&self.0, &joined(parts), &signature).is_ok())
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+        let parts = joined(parts);
+        std::iter::once(&self.key).chain(&self.previous).any(|key| hmac::verify(key, &parts, &signature).is_ok())
     }
+}
+
+fn digest_under(key: &hmac::Key, secret: &str) -> [u8; 32] {
+    let mut out = [0u8; 32];
+    out.copy_from_slice(hmac::sign(key, secret.as_bytes()).as_ref());
+    out
 }
 
 fn joined(parts: &[&str]) -> Vec<u8> {

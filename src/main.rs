@@ -4,12 +4,13 @@ use std::{io, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 use ownerrez_gateway::{
-    app::{self, App, Demo, DemoOptions, StartError, SystemClock, start_logging},
+    app::{self, App, Demo, DemoOptions, OperateError, StartError, SystemClock, UsersCommand, start_logging},
     config::{Config, ConfigErrors, LogFormat, Sources},
     sandbox::{Simulator, SimulatorOptions},
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 /// A self-hosted, multi-user MCP gateway for OwnerRez.
 #[derive(Parser)]
@@ -47,6 +48,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check the settings, the database and the keys, and report every problem with its remedy; exit code 2 if any
+    Check {
+        /// Send one request to OwnerRez, too
+        #[arg(long)]
+        upstream: bool,
+    },
+    /// Show users, keep them out, remove them; works beside running gateways
+    Users {
+        #[command(subcommand)]
+        command: UsersCommand,
+        /// Print JSON instead of the text
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// Seal every stored token with the current ENCRYPTION_KEY; works beside running gateways, may be stopped and repeated
+    Reseal,
     /// Ask the gateway on this machine for /health; exit code 1 if it does not answer. For containers
     Healthcheck,
     /// Change or show the database's schema
@@ -77,6 +94,8 @@ enum Failure {
     Config(#[from] ConfigErrors),
     #[error("{0}")]
     Start(#[from] StartError),
+    #[error("{0}")]
+    Operate(#[from] OperateError),
     #[error("the gateway does not answer: {0}")]
     Unhealthy(io::Error),
 }
@@ -87,7 +106,7 @@ fn main() -> ExitCode {
         start_logging(LogFormat::Text, "warn");
     }
     match actix_rt::System::new().block_on(run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             #[expect(clippy::print_stderr, reason = "the last word of a command-line program")]
             {
@@ -98,7 +117,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> Result<(), Failure> {
+async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let clock = Arc::new(SystemClock::new());
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
@@ -135,19 +154,47 @@ It is steered through {url}/_control. Ctrl-C stops it.",
             stop_signal().await;
             simulator.stop(true).await;
         }
-        Command::Healthcheck => app::ask_for_health(&configured(cli.config)?).map_err(Failure::Unhealthy)?,
+        Command::Check { upstream } => {
+            let checked = app::check(Sources::from_process(cli.config), upstream, clock).await;
+            say(&checked.text());
+            return Ok(if checked.is_fine() { ExitCode::SUCCESS } else { ExitCode::from(2) });
+        }
+        Command::Users { command, json } => {
+            let config = configured_quietly(cli.config)?;
+            say(&app::operate_users(&config, command, json, clock).await?);
+        }
+        Command::Reseal => {
+            let config = configured_quietly(cli.config)?;
+            let stop = CancellationToken::new();
+            let stopped = stop.clone();
+            actix_rt::spawn(async move {
+                stop_signal().await;
+                stopped.cancel();
+            });
+            let outcome = app::reseal_all(&config, &stop, say).await?;
+            say(&outcome.text());
+            return Ok(if outcome.may_drop_previous_keys() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Healthcheck => app::ask_for_health(&configured_quietly(cli.config)?).map_err(Failure::Unhealthy)?,
         Command::Migrate { step } => {
             let config = configured(cli.config)?;
             migrate(&config, step).await?;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The settings of the process, with the log begun as they say.
 fn configured(file: Option<PathBuf>) -> Result<Config, ConfigErrors> {
     let config = Config::load(Sources::from_process(file))?;
     start_logging(config.log_format, "info");
+    Ok(config)
+}
+
+/// The same for commands whose answer is all that matters.
+fn configured_quietly(file: Option<PathBuf>) -> Result<Config, ConfigErrors> {
+    let config = Config::load(Sources::from_process(file))?;
+    start_logging(config.log_format, "warn");
     Ok(config)
 }
 

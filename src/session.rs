@@ -10,6 +10,7 @@ mod chores;
 mod error;
 mod supervisor;
 mod token_keeper;
+mod usage;
 mod user_session;
 
 use std::sync::{
@@ -194,14 +195,14 @@ impl Sessions {
         Ok(ended)
     }
 
-    /// Ends a user's connection and forgets the user, keys and all. False where there was none.
+    /// Ends a user's connection and forgets the user, keys and all. False where there was no such user.
     pub async fn delete_user(&self, user: UserId) -> Result<bool, CallError> {
         // First the session, which may hold tokens that are in no row yet.
         self.ask(user, |reply| Disconnect { reply }).await??;
         let existed = self.deps.store.delete_user(user, Uuid::now_v7(), self.deps.clock.now()).await?;
         self.deps.recount_accounts().await;
         self.chores.do_send(chores::Poke);
-        Ok(existed)
+        Ok(existed.is_some())
     }
 
     /// Makes this user's actor panic: tests show with it that nobody else notices.
@@ -253,8 +254,9 @@ impl Sessions {
         self.deps.allowance.close().await;
     }
 
-    /// Ends the threads. Nothing can be asked afterwards.
+    /// Writes down what is only in memory, then ends the threads. Nothing can be asked afterwards.
     pub async fn stop(self) {
+        self.deps.allowance.write_usage(&self.deps.store).await;
         let _ = self.supervisor.send(supervisor::StopArbiters).await;
         self.control.stop();
     }

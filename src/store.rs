@@ -16,11 +16,13 @@ mod keys;
 mod links;
 mod lock;
 mod migrate;
+mod operators;
 mod predecessor_keys;
 mod revocations;
 #[cfg(test)]
 mod tests;
 mod unconnected;
+mod usage;
 mod users;
 
 use std::{
@@ -49,9 +51,11 @@ pub use error::{Cause, StoreError};
 pub use keys::{KeyAdded, KeyRemoved, NewKey, StoredKey};
 pub use links::{Link, NewLink};
 pub use lock::ProcessLock;
+pub use operators::{ConnectionOverview, SealedRow, SealedTable, UserOverview};
 pub use predecessor_keys::PREDECESSOR_CANDIDATES;
 pub use revocations::PendingRevocation;
 pub use unconnected::IN_USE_FOR;
+pub use usage::Used;
 
 /// How long a call waits for a free connection; so an absent database is noticed after this time.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -151,6 +151,16 @@ impl Upstream {
         }
     }
 
+    /// Whether the API host answers at all, and with which status. Costs one request, without a token.
+    pub async fn reach(&self) -> Result<u16, TransportError> {
+        match self.exchange("reach", self.request(HttpMethod::GET, "/"), None).await {
+            Ok(Reply { status, .. }) | Err(TransportError::NotJson { status }) => Ok(status),
+            // So large an answer is an answer.
+            Err(TransportError::TooLarge { .. }) => Ok(200),
+            Err(error) => Err(error),
+        }
+    }
+
     fn request(&self, method: HttpMethod, path_and_query: &str) -> ClientRequest {
         let origin = self.settings.api_url.as_str().trim_end_matches('/');
         self.http

@@ -24,4 +24,7 @@ pub mod allowance_slots;
 /// Requests taken from the allowance, in blocks.
 pub mod allowance_blocks;
 
+/// Who used the allowance, and when.
+pub mod allowance_use;
+
 pub use moment::Moment;

@@ -1,5 +1,5 @@
 use chrono::{DateTime, SubsecRound, Utc};
-use sea_orm::{DeriveValueType, prelude::DateTimeUtc};
+use sea_orm::{DbErr, DeriveValueType, TryFromU64, prelude::DateTimeUtc};
 
 /// A point in time, cut to what both databases can keep and compare: whole microseconds, years 0 to 9999.
 ///
@@ -24,5 +24,12 @@ impl From<DateTime<Utc>> for Moment {
 impl From<Moment> for DateTime<Utc> {
     fn from(moment: Moment) -> Self {
         moment.0
+    }
+}
+
+/// A time may be part of a primary key; no database makes one up.
+impl TryFromU64 for Moment {
+    fn try_from_u64(number: u64) -> Result<Self, DbErr> {
+        DateTimeUtc::try_from_u64(number).map(Moment)
     }
 }

@@ -5,6 +5,7 @@ use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
 
 mod m20261123_000001_first_tables;
 mod m20261123_000002_key_changes;
+mod m20261124_000003_allowance_use;
 mod predecessor;
 
 /// All migrations. `store` runs them, in one transaction, one process at a time.
@@ -14,6 +15,10 @@ pub struct Migrator;
 #[async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261123_000001_first_tables::Migration), Box::new(m20261123_000002_key_changes::Migration)]
+        vec![
+            Box::new(m20261123_000001_first_tables::Migration),
+            Box::new(m20261123_000002_key_changes::Migration),
+            Box::new(m20261124_000003_allowance_use::Migration),
+        ]
     }
 }

@@ -26,6 +26,8 @@ use super::{
 /// How to make a key, for every text that asks for one.
 pub(super) const MAKE_A_KEY: &str = "make one with `openssl rand -base64 32`";
 
+const PREVIOUS_REMEDY: &str = "write each exactly as it stood in ENCRYPTION_KEY, or take it out of the list";
+
 /// The command pads, other tools do not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -37,6 +39,24 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub struct GivenKey {
     key: Arc<SecretBox<[u8; 32]>>,
     text: SecretString,
+}
+
+impl GivenKey {
+    /// The key itself.
+    pub fn key(&self) -> &SecretBox<[u8; 32]> {
+        &self.key
+    }
+
+    /// The text that encodes it, see [`EncryptionKey::text`].
+    pub fn text(&self) -> &SecretString {
+        &self.text
+    }
+}
+
+impl fmt::Debug for GivenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GivenKey(…)")
+    }
 }
 
 /// The key that seals every token.
@@ -99,6 +119,17 @@ impl EncryptionKey {
         }
     }
 
+    /// The key itself, unless it is a kept one that has not been made yet.
+    ///
+    /// # Errors
+    /// If the kept key cannot be read.
+    pub fn existing(&self) -> Result<Option<SecretBox<[u8; 32]>>, KeyFileError> {
+        match self {
+            Self::Given(given) => Ok(Some(copy(given.key.expose_secret()))),
+            Self::KeptBeside(path) => read(path),
+        }
+    }
+
     /// The key itself. A kept one is made if its file does not exist, and the file is never replaced: of two
     /// processes that start at once one makes the key and the other reads it.
     ///
@@ -117,6 +148,11 @@ impl EncryptionKey {
             },
         }
     }
+}
+
+/// Reads an entry of the list of earlier keys.
+pub(super) fn previous_key(text: &str) -> Result<GivenKey, Problem> {
+    given_key(text).map_err(|problem| Problem::new(format!("of one entry, {}", problem.what), PREVIOUS_REMEDY))
 }
 
 /// Reads a key of the operator's.
@@ -280,6 +316,7 @@ mod tests {
     fn debug_shows_no_key() {
         let given = EncryptionKey::Given(given_key(KEY).expect("good"));
         assert_eq!(format!("{given:?}"), "Given(…)");
+        assert_eq!(format!("{:?}", previous_key(KEY).expect("good")), "GivenKey(…)");
     }
 
     #[test]

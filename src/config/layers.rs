@@ -11,6 +11,9 @@ use super::{
     settings::{self, SETTINGS},
 };
 
+/// What a file that cannot be used is called in place of a setting.
+pub(super) const WHOLE_FILE: &str = "the settings as a whole";
+
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 struct Layer {
@@ -63,7 +66,7 @@ impl Layers {
 
     fn file_is_unusable(&mut self, origin: Origin, problem: String, remedy: &str) {
         self.file_unusable = true;
-        let setting = "the settings as a whole".to_owned();
+        let setting = WHOLE_FILE.to_owned();
         self.errors.push(ConfigError { setting, origin, problem, remedy: remedy.to_owned() });
     }
 

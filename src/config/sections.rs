@@ -7,12 +7,13 @@ use url::Url;
 
 use super::{
     ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OwnerRez, Registration,
-    RegistrationMode, Server, Sessions, Sources,
+    RegistrationMode, Server, Sessions, Sources, Survey,
     address::{CALLBACK_PATH, base_address, host_name, redirect_address, web_origin},
-    encryption::{MAKE_A_KEY, given_key},
+    encryption::{MAKE_A_KEY, given_key, previous_key},
     errors::{ConfigError, Problem},
-    layers::Layers,
+    layers::{self, Layers},
     network::network,
+    settings,
 };
 
 const MEBIBYTE: i64 = 1024 * 1024;
@@ -31,6 +32,36 @@ pub(super) fn read(sources: Sources) -> Result<Config, Vec<ConfigError>> {
     }
 }
 
+/// Reads what can be read, and every mistake.
+pub(super) fn survey(sources: Sources) -> Survey {
+    let errors = read(sources.clone()).err().unwrap_or_default();
+    // Where a value is bad, the layer below answers in its place: good enough to find the next mistake, but nothing to
+    // go by.
+    let sound = |key| {
+        let names = settings::at(key).map(settings::Setting::label);
+        errors.iter().all(|error| Some(&error.setting) != names.as_ref() && !is_unreadable_file(error))
+    };
+    let layers = &mut Layers::of(sources);
+    let server = server(layers).filter(|_| sound("server.bind"));
+    let database = layers.text("database.url", Database::parse).filter(|_| sound("database.url"));
+    let encryption = match (&server, &database) {
+        (Some(server), Some(database)) => encryption(layers, server, database),
+        _ => layers.verbatim("encryption.key", given_key).map(EncryptionKey::Given),
+    };
+    Survey {
+        database,
+        encryption: encryption.filter(|_| sound("encryption.key")),
+        previous_keys: layers.list("encryption.previous_keys", previous_key).unwrap_or_default(),
+        ownerrez: ownerrez(layers, None).filter(|_| sound("ownerrez.api_url")),
+        errors,
+    }
+}
+
+/// What seems to have its default may stand in that file.
+fn is_unreadable_file(error: &ConfigError) -> bool {
+    error.setting == layers::WHOLE_FILE
+}
+
 fn sections(layers: &mut Layers) -> Option<Config> {
     let server = server(layers);
     let database = layers.text("database.url", Database::parse);
@@ -45,12 +76,14 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let (server, database, ownerrez, log_format) = (server?, database?, ownerrez?, log_format?);
     let registration = registration?;
     let keys = keys(layers, &server);
+    let previous_keys = layers.list("encryption.previous_keys", previous_key).unwrap_or_default();
     let encryption = encryption(layers, &server, &database)?;
     Some(Config {
         server,
         database,
         database_pool_size,
         encryption,
+        previous_keys,
         ownerrez,
         sessions,
         keys,

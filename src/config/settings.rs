@@ -40,6 +40,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     named("database.url", "DATABASE_URL"),
     file_only("database.pool_size"),
     named("encryption.key", "ENCRYPTION_KEY"),
+    named("encryption.previous_keys", "ENCRYPTION_KEYS_PREVIOUS"),
     named("ownerrez.api_url", "OWNERREZ_API_URL"),
     named("ownerrez.app_url", "OWNERREZ_APP_URL"),
     named("ownerrez.client_id", "OWNERREZ_CLIENT_ID"),

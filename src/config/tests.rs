@@ -53,6 +53,7 @@ fn the_defaults_are_those_of_the_documentation() {
         database,
         database_pool_size,
         encryption,
+        previous_keys,
         ownerrez,
         sessions,
         keys,
@@ -67,6 +68,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert!(matches!(database, Database::Sqlite { path } if path.as_os_str() == "data/gateway.db"));
     assert_eq!(*database_pool_size, 10);
     assert!(matches!(encryption, EncryptionKey::KeptBeside(path) if path.as_os_str() == "data/gateway.db.key"));
+    assert!(previous_keys.is_empty());
     assert_eq!(ownerrez.api_url.as_str(), "https://api.ownerrez.com/");
     assert_eq!(ownerrez.app_url.as_str(), "https://app.ownerrez.com/");
     assert!(ownerrez.client.is_none() && ownerrez.redirect_uri.is_none() && ownerrez.send_redirect_uri);

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::domain::{Sealed, UserId};
 
-const VERSION: &str = "v1.";
-const KEY_ID_LEN: usize = 4;
+pub(super) const VERSION: &str = "v1.";
+pub(super) const KEY_ID_LEN: usize = 4;
 
 /// Where a sealed value was made for. It is part of the authenticated data, so a ciphertext that is copied to another
 /// user's row, or from one column to another, does not open.
@@ -46,15 +46,29 @@ impl SealedFor {
 /// A record is `v1.` and the base64url of `key id (4 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`; records of the
 /// predecessor (see `predecessor.rs`) are opened, never made.
 pub struct KeyRing {
-    current: RingKey,
+    pub(super) current: RingKey,
+    /// Keys that were replaced: they open, and seal nothing.
+    pub(super) previous: Vec<RingKey>,
     pages: Signer,
     keys: Signer,
     predecessors: Vec<Opener>,
 }
 
-struct RingKey {
-    id: [u8; KEY_ID_LEN],
+pub(super) struct RingKey {
+    pub(super) id: [u8; KEY_ID_LEN],
     key: LessSafeKey,
+}
+
+impl RingKey {
+    fn new(bytes: &[u8; 32]) -> Result<Self, CryptoError> {
+        // The id only tells keys apart; it is a digest under a label of its own, so it says nothing about the key.
+        let labelled = Zeroizing::new([b"ownerrez-gateway key id\0".as_slice(), bytes].concat());
+        let digest = digest::digest(&digest::SHA256, &labelled);
+        let mut id = [0u8; KEY_ID_LEN];
+        id.copy_from_slice(&digest.as_ref()[..KEY_ID_LEN]);
+        let key = UnboundKey::new(&AES_256_GCM, bytes).map_err(|_| CryptoError::Corrupt)?;
+        Ok(Self { id, key: LessSafeKey::new(key) })
+    }
 }
 
 impl std::fmt::Debug for KeyRing {
@@ -67,18 +81,29 @@ impl KeyRing {
     /// A ring around `ENCRYPTION_KEY`.
     pub fn new(key: &SecretBox<[u8; 32]>) -> Result<Self, CryptoError> {
         let bytes = key.expose_secret();
-        // The id only tells keys apart; it is a digest under a label of its own, so it says nothing about the key.
-        let labelled = Zeroizing::new([b"ownerrez-gateway key id\0".as_slice(), bytes].concat());
-        let digest = digest::digest(&digest::SHA256, &labelled);
-        let mut id = [0u8; KEY_ID_LEN];
-        id.copy_from_slice(&digest.as_ref()[..KEY_ID_LEN]);
-        let key = UnboundKey::new(&AES_256_GCM, bytes).map_err(|_| CryptoError::Corrupt)?;
         Ok(Self {
-            current: RingKey { id, key: LessSafeKey::new(key) },
+            current: RingKey::new(bytes)?,
+            previous: Vec::new(),
             pages: derive(bytes, b"pages")?,
             keys: derive(bytes, b"predecessor keys")?,
             predecessors: Vec::new(),
         })
+    }
+
+    /// The same ring, able to open what was sealed while this key was the current one, and to recognise what was signed.
+    pub fn with_previous(mut self, key: &SecretBox<[u8; 32]>) -> Result<Self, CryptoError> {
+        let bytes = key.expose_secret();
+        let replaced = RingKey::new(bytes)?;
+        if self.key_of(replaced.id).is_none() {
+            self.previous.push(replaced);
+            self.pages.previous.push(derive(bytes, b"pages")?.key);
+            self.keys.previous.push(derive(bytes, b"predecessor keys")?.key);
+        }
+        Ok(self)
+    }
+
+    fn key_of(&self, id: [u8; KEY_ID_LEN]) -> Option<&RingKey> {
+        std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == id)
     }
 
     /// The same ring, able to open what the predecessor sealed while its `ENCRYPTION_KEY` was this text. May be
@@ -119,12 +144,9 @@ impl KeyRing {
         let record = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| CryptoError::Corrupt)?;
         let (id, rest) = record.split_first_chunk::<KEY_ID_LEN>().ok_or(CryptoError::Corrupt)?;
         let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(CryptoError::Corrupt)?;
-        if *id != self.current.id {
-            return Err(CryptoError::UnknownKey(hex(id)));
-        }
+        let ring_key = self.key_of(*id).ok_or_else(|| CryptoError::UnknownKey(hex(id)))?;
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
-        let text = self
-            .current
+        let text = ring_key
             .key
             .open_in_place(
                 Nonce::assume_unique_for_key(*nonce),

@@ -122,6 +122,11 @@ impl PredecessorKey {
         hex(&signer.digest(self.0.expose_secret()))
     }
 
+    /// The digests under which it may have been noted while a previous encryption key was the current one.
+    pub fn previous_digests(&self, signer: &Signer) -> Vec<String> {
+        signer.previous_digests(self.0.expose_secret()).iter().map(|digest| hex(digest)).collect()
+    }
+
     pub(super) fn text(&self) -> &SecretString {
         &self.0
     }

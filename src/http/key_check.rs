@@ -312,6 +312,12 @@ impl Inner {
         if let Some(stored) = self.store.predecessor_key_by_digest(&stored_digest).await? {
             return Ok(Some(stored));
         }
+        for previous in key.previous_digests(&self.predecessor_signer) {
+            if let Some(stored) = self.store.predecessor_key_by_digest(&previous).await? {
+                self.note_digest(&stored, &stored_digest).await;
+                return Ok(Some(stored));
+            }
+        }
         let candidates = self.store.predecessor_keys_by_prefix(&key.prefix()).await?;
         if candidates.is_empty() || lock(&self.refused).get(digest).is_some() {
             return Ok(None);

@@ -15,9 +15,10 @@ use uuid::Uuid;
 use super::{
     blocks::{Blocks, left_behind},
     budget::{Account, Action, Budget, BudgetStats, Event, PERIOD, Refusal, Ticket},
+    usage::Usage,
 };
 use crate::{
-    domain::SharedClock,
+    domain::{SharedClock, UserId},
     metrics::Metrics,
     store::{DatabaseTarget, ProcessLock, Store, StoreError},
 };
@@ -45,6 +46,7 @@ pub struct Allowance {
     actor: Addr<UpstreamBudget>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
+    usage: Arc<Usage>,
 }
 
 /// The right to send one request. It counts as spent once [`Permit::sending`] was called, whatever happens then.
@@ -52,6 +54,8 @@ pub struct Permit {
     actor: Addr<UpstreamBudget>,
     clock: SharedClock,
     ticket: Ticket,
+    /// In whose name, until it is sent.
+    user: Option<(UserId, Arc<Usage>)>,
     sent: bool,
     settled: bool,
 }
@@ -60,6 +64,9 @@ impl Permit {
     /// To be called right before the request leaves.
     pub fn sending(&mut self) {
         self.sent = true;
+        if let Some((user, usage)) = self.user.take() {
+            usage.sent(user, self.clock.now());
+        }
     }
 
     /// The reply was 429.
@@ -104,18 +111,29 @@ impl Allowance {
             when_sought: Vec::new(),
             timer: None,
         });
-        Self { actor, clock: now, metrics }
+        Self { actor, clock: now, metrics, usage: Arc::default() }
     }
 
-    /// Waits for the right to send one request for `account`. Dropping the future leaves the queue.
-    pub async fn acquire(&self, account: Account, deadline: DateTime<Utc>) -> Result<Permit, Refusal> {
+    /// Waits for the right to send one request in a user's name, counted for `account`. Dropping the future leaves the
+    /// queue.
+    pub async fn acquire(&self, user: UserId, account: Account, deadline: DateTime<Utc>) -> Result<Permit, Refusal> {
         let asked = self.clock.now();
         let (reply, answer) = oneshot::channel();
         self.actor.do_send(Acquire { account, deadline, reply });
-        let outcome = answer.await.unwrap_or(Err(Refusal::Standby));
+        let mut outcome = answer.await.unwrap_or(Err(Refusal::Standby));
+        if let Ok(permit) = &mut outcome {
+            permit.user = Some((user, self.usage.clone()));
+        }
         let word = outcome.as_ref().map_or_else(Refusal::word, |_| "granted");
         self.metrics.allowance_asked(word, self.clock.now() - asked);
         outcome
+    }
+
+    /// Writes down who sent how many requests since the last time.
+    pub async fn write_usage(&self, store: &Store) {
+        if let Err(error) = self.usage.write(store, self.clock.now()).await {
+            log::warn!("who used the OwnerRez allowance was not written down yet: {error}");
+        }
     }
 
     /// Tells how many OwnerRez accounts are connected.
@@ -323,7 +341,8 @@ impl UpstreamBudget {
 
     fn grant(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
         self.blocks.spend(ticket);
-        let permit = Permit { actor: ctx.address(), clock: self.clock.clone(), ticket, sent: false, settled: false };
+        let permit =
+            Permit { actor: ctx.address(), clock: self.clock.clone(), ticket, user: None, sent: false, settled: false };
         // A caller that went away drops the permit here; its destructor gives the slot back.
         if let Some(caller) = self.callers.remove(&ticket) {
             let _ = caller.send(Ok(permit));

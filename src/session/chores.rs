@@ -1,5 +1,5 @@
 //! What nobody waits for: renewing connections whose users are away, ending disconnected grants upstream, sweeping
-//! expired connect links and users who never connected, recounting accounts.
+//! expired connect links and users who never connected, recounting accounts, writing down who used the allowance.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -113,6 +113,7 @@ impl Handler<RunNow> for Chores {
 
 impl Round {
     async fn run(&self) {
+        self.deps.allowance.write_usage(&self.deps.store).await;
         if let Err(error) = self.try_run().await {
             log::warn!("the background chores stopped early: {error}");
         }
@@ -151,7 +152,7 @@ impl Round {
             }
         };
         let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
-        let outcome = match self.deps.allowance.acquire(Account::User(user), deadline).await {
+        let outcome = match self.deps.allowance.acquire(user, Account::User(user), deadline).await {
             Ok(mut permit) => {
                 permit.sending();
                 let outcome = self.upstream.revoke(&token).await;

@@ -133,8 +133,12 @@ impl TokenKeeper {
         if existing.is_some_and(|row| row.rejected_at.is_none()) {
             return Err(ConnectError::AlreadyConnected);
         }
-        let mut permit =
-            self.deps.allowance.acquire(Account::Connecting, deadline).await.map_err(ConnectError::Allowance)?;
+        let mut permit = self
+            .deps
+            .allowance
+            .acquire(self.user, Account::Connecting, deadline)
+            .await
+            .map_err(ConnectError::Allowance)?;
         permit.sending();
         let grant = match with {
             Credential::Code(code) => self.upstream.exchange_code(&code).await.map(Issued::into_grant),
@@ -326,7 +330,7 @@ impl TokenKeeper {
         cancel: &CancellationToken,
         sent: &AtomicBool,
     ) -> Result<Reply, CallError> {
-        let acquire = self.deps.allowance.acquire(self.account(held), deadline);
+        let acquire = self.deps.allowance.acquire(self.user, self.account(held), deadline);
         let mut permit = tokio::select! {
             permit = acquire => permit.map_err(CallError::Allowance)?,
             () = cancel.cancelled() => return Err(CallError::Cancelled),
@@ -380,7 +384,7 @@ impl TokenKeeper {
             return Ok(held);
         };
         // The permit first: a lease is never held while waiting for one.
-        let mut permit = match self.deps.allowance.acquire(self.account(&held), deadline).await {
+        let mut permit = match self.deps.allowance.acquire(self.user, self.account(&held), deadline).await {
             Ok(permit) => permit,
             Err(refusal) => return self.fall_back(held, because, CallError::Allowance(refusal)),
         };
@@ -412,7 +416,8 @@ impl TokenKeeper {
             // The reply may have been lost after OwnerRez had acted. Once more with the same refresh token: where it
             // is not rotated, or the request never arrived, that mends it.
             drop(permit);
-            match self.deps.allowance.acquire(self.account(&held), self.now() + TimeDelta::seconds(5)).await {
+            match self.deps.allowance.acquire(self.user, self.account(&held), self.now() + TimeDelta::seconds(5)).await
+            {
                 Ok(mut second) => {
                     second.sending();
                     outcome = self.upstream.refresh(&refresh_token).await;
@@ -513,7 +518,8 @@ impl TokenKeeper {
 
     /// For a grant that could not even be written down: best effort, since nothing remembers it.
     async fn revoke_at_once(&self, access: &SecretString) {
-        let permit = self.deps.allowance.acquire(Account::Connecting, self.now() + TimeDelta::seconds(5)).await;
+        let permit =
+            self.deps.allowance.acquire(self.user, Account::Connecting, self.now() + TimeDelta::seconds(5)).await;
         let revoked = match permit {
             Ok(mut permit) => {
                 permit.sending();

@@ -289,14 +289,20 @@ impl Store {
         self.changed(update).await
     }
 
-    /// Users whose tokens are to be renewed by now, the longest overdue first.
+    /// Users whose tokens are to be renewed by now, the longest overdue first. Not of those who are kept out.
     pub async fn due_renewals(&self, now: DateTime<Utc>, limit: u64) -> Result<Vec<UserId>, StoreError> {
+        let kept_out = Query::select()
+            .column(users::Column::Id)
+            .from(users::Entity)
+            .and_where(Expr::col(users::Column::DisabledAt).is_not_null())
+            .take();
         let query = rows::Entity::find()
             .select_only()
             .column(rows::Column::UserId)
             .filter(rows::Column::RenewAt.lte(Moment::from(now)))
             .filter(rows::Column::RejectedAt.is_null())
             .filter(rows::Column::RefreshToken.is_not_null())
+            .filter(rows::Column::UserId.not_in_subquery(kept_out))
             .order_by_asc(rows::Column::RenewAt)
             .limit(limit)
             .into_tuple::<Uuid>();

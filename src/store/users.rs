@@ -5,7 +5,7 @@ use entity::{Moment, api_keys, ownerrez_connections, pending_revocations, users}
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use super::{Connection, NewKey, Store, StoreError, connections, keys, revocations};
+use super::{NewKey, Store, StoreError, connections, keys, revocations};
 use crate::domain::UserId;
 
 impl Store {
@@ -37,22 +37,34 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.flatten().map(Into::into))
     }
 
-    /// Removes the user with keys, links and connection, and notes that OwnerRez is to be told: all or nothing.
-    /// `false` when there is no such user.
-    pub async fn delete_user(&self, user: UserId, revocation_id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    /// Removes the user with keys, links and connection, and notes that OwnerRez is to be told: all or nothing. `None`:
+    /// no such user; otherwise whether there was a connection.
+    pub async fn delete_user(
+        &self,
+        user: UserId,
+        revocation_id: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<Option<bool>, StoreError> {
+        // Locked first: who stores a new connection meanwhile waits, and then finds no user to store it for.
+        let lock = users::Entity::find_by_id(user.0).lock_exclusive();
         let connection = connections::delete_returning(user);
         self.run(async {
             let transaction = self.begin().await?;
-            if let Some(row) = transaction.query_one(&connection).await? {
-                let gone = Connection::from(ownerrez_connections::Model::from_query_result(&row, "")?);
-                if let Some(task) = revocations::of_connection(user, revocation_id, gone, now) {
-                    pending_revocations::Entity::insert(task).exec_without_returning(&transaction).await?;
-                }
+            if lock.one(&transaction).await?.is_none() {
+                transaction.rollback().await?;
+                return Ok(None);
             }
-            let gone = users::Entity::delete_by_id(user.0).exec(&transaction).await?.rows_affected > 0;
+            let gone = transaction.query_one(&connection).await?;
+            let gone = gone.map(|row| ownerrez_connections::Model::from_query_result(&row, "")).transpose()?;
+            let connected = gone.is_some();
+            let task = gone.and_then(|row| revocations::of_connection(user, revocation_id, row.into(), now));
+            if let Some(task) = task {
+                pending_revocations::Entity::insert(task).exec_without_returning(&transaction).await?;
+            }
+            users::Entity::delete_by_id(user.0).exec(&transaction).await?;
             transaction.commit().await?;
             self.heard.change();
-            Ok(gone)
+            Ok(Some(connected))
         })
         .await
     }

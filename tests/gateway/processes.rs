@@ -1,6 +1,6 @@
 //! Real processes and real time: what an operator sees when they start, stop and die.
 
-mod program;
+pub(crate) mod program;
 
 use std::{
     net::TcpStream,
@@ -179,7 +179,7 @@ fn the_command_line_answers_as_people_expect() {
         |arguments: &[&str], environment: &[(&str, &str)]| Program::start(home.path(), arguments, environment).end();
     let help = run(&["--help"], &[]);
     assert_eq!(help.code, Some(0));
-    for command in ["serve", "sandbox", "simulate-ownerrez", "migrate"] {
+    for command in ["serve", "sandbox", "simulate-ownerrez", "migrate", "check", "users", "reseal"] {
         assert!(help.output.contains(command), "{}", help.output);
     }
     let version = run(&["--version"], &[]);

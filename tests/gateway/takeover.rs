@@ -369,3 +369,29 @@ async fn its_settings_are_taken_and_its_addresses_say_what_moved() {
     })
     .await;
 }
+
+#[actix_web::test]
+async fn old_keys_that_were_seen_are_found_after_the_encryption_key_changed() {
+    let legacy = Legacy::fixture();
+    on_postgres(async |database| {
+        let (gateway, accounts) = legacy.taken_over(database, Settings::default()).await;
+        let door = "/api/connect/ownerrez/status";
+        assert_eq!(legacy.users[0].at(&gateway).get(door).await.status, 200);
+
+        let new = Settings::default()
+            .set("ENCRYPTION_KEY", "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=")
+            .set("ENCRYPTION_KEYS_PREVIOUS", &legacy.encryption_key);
+        let gateway = gateway.restart_with(new).await;
+        assert_eq!(legacy.users[0].at(&gateway).get(door).await.status, 200);
+        assert_eq!(gateway.app().keys().bcrypt_runs(), 0, "found by the digest under the key before");
+        // What the old server sealed under that key opens, too.
+        let me = legacy.users[1].at(&gateway).call("get_current_user", json!({})).await.ok();
+        assert_eq!(me["id"], json!(accounts[1].unwrap().0));
+
+        let gateway = gateway.restart_with(Settings::default().set("ENCRYPTION_KEYS_PREVIOUS", "")).await;
+        assert_eq!(legacy.users[0].at(&gateway).get(door).await.status, 200);
+        assert_eq!(gateway.app().keys().bcrypt_runs(), 0, "noted under the current key meanwhile");
+        gateway.stop().await;
+    })
+    .await;
+}

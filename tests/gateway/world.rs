@@ -105,6 +105,20 @@ impl Gateway {
         Self::launch(settings, tune, clock, simulator).await
     }
 
+    /// The same with some settings changed.
+    pub(crate) async fn restart_with(self, settings: Settings) -> Self {
+        let mut all = self.settings.clone();
+        all.extend(settings.environment);
+        let (tune, clock, simulator) = (self.tune, self.clock.clone(), self.simulator.clone());
+        self.stop().await;
+        Self::launch(all, tune, clock, simulator).await
+    }
+
+    /// Its settings, as a command of the operator's beside it finds them in the environment.
+    pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
+        self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    }
+
     async fn launch(
         settings: HashMap<String, String>,
         tune: fn(&mut Config),

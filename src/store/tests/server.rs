@@ -19,14 +19,13 @@ async fn migrations_go_up_twice_and_down_and_up_again() {
     on_each_empty(async |base| {
         let applied =
             async || base.store.migration_status().await.unwrap().iter().map(|(_, yes)| *yes).collect::<Vec<_>>();
-        let all = applied().await.len();
-        assert_eq!(applied().await, vec![false; all]);
+        assert!(applied().await.iter().all(|yes| !yes));
         base.store.migrate_up().await.unwrap();
         base.store.migrate_up().await.unwrap();
-        assert_eq!(applied().await, vec![true; all]);
+        assert!(applied().await.iter().all(|yes| *yes));
         base.user("alice").await;
-        base.store.migrate_down(u32::try_from(all).unwrap()).await.unwrap();
-        assert_eq!(applied().await, vec![false; all]);
+        base.store.migrate_down(applied().await.len() as u32).await.unwrap();
+        assert!(applied().await.iter().all(|yes| !yes));
         base.store.key_by_prefix("ownerrez_sk_alice").await.unwrap_err();
         base.store.migrate_up().await.unwrap();
         assert_eq!(base.store.key_by_prefix("ownerrez_sk_alice").await.unwrap(), None);

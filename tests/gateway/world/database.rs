@@ -19,6 +19,11 @@ impl TestDatabase {
         self.url.clone()
     }
 
+    /// An SQLite database where a story wants it.
+    pub(crate) fn file(url: &str) -> Self {
+        Self { url: url.to_owned(), server: None }
+    }
+
     /// Whether this is PostgreSQL.
     pub(crate) fn is_postgres(&self) -> bool {
         self.url.starts_with("postgres")

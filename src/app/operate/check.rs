@@ -1,0 +1,279 @@
+//! `check`: everything that an operator can get wrong, at once, each with its remedy. Changes nothing.
+
+use std::{fmt::Write, sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+
+use super::{
+    super::{cause, ring_of, target_of},
+    missing_migrations,
+    records::{Group, Records, TABLES},
+};
+use crate::{
+    config::{CALLBACK_PATH, Config, Database, OwnerRez, Sources, Survey},
+    crypto::{KeyRing, SealedWith},
+    domain::SharedClock,
+    metrics::Metrics,
+    store::{SealedTable, Store, StoreError},
+    upstream::{ClientCredentials, Upstream, UpstreamSettings},
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
+const ANSWER_LIMIT: usize = 1024 * 1024;
+
+/// What was found.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Checked {
+    good: Vec<String>,
+    /// What is wrong, and the remedy.
+    problems: Vec<(String, String)>,
+}
+
+impl Checked {
+    /// Whether everything is as it should be.
+    pub fn is_fine(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// For the operator.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for line in &self.good {
+            let _ = writeln!(text, "ok       {line}");
+        }
+        for (what, remedy) in &self.problems {
+            let _ = writeln!(text, "PROBLEM  {what}\n  To repair it: {remedy}");
+        }
+        text.push_str(&match self.problems.len() {
+            0 => "No problems.".to_owned(),
+            1 => "1 problem.".to_owned(),
+            more => format!("{more} problems."),
+        });
+        text
+    }
+
+    fn good(&mut self, line: impl Into<String>) {
+        self.good.push(line.into());
+    }
+
+    fn problem(&mut self, what: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.push((what.into(), remedy.into()));
+    }
+}
+
+/// Checks settings, database, keys and, if asked, the way to OwnerRez.
+pub async fn check(sources: Sources, with_upstream: bool, clock: SharedClock) -> Checked {
+    let mut checked = Checked::default();
+    let survey = Config::survey(sources);
+    if survey.errors.is_empty() {
+        checked.good("settings: every one is well-formed");
+    }
+    for error in &survey.errors {
+        let whole = error.to_string();
+        let (what, _) = whole.split_once("\n").unwrap_or((&whole, ""));
+        checked.problem(what, &error.remedy);
+    }
+    let ring = keys(&survey, &mut checked);
+    if let Some(database) = &survey.database
+        && let Err(error) = look_into(database, &ring, &mut checked).await
+    {
+        checked.problem(format!("database: {error} ({})", cause(&error)), remedy_of(&error));
+    }
+    if let Some(ownerrez) = &survey.ownerrez {
+        redirect(ownerrez, &mut checked);
+        if with_upstream {
+            reach(ownerrez, clock, &mut checked).await;
+        }
+    }
+    checked
+}
+
+fn remedy_of(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Unavailable(_) => "start the database, let this machine reach it, or correct DATABASE_URL",
+        StoreError::Target(_) => "correct DATABASE_URL, or give this account the right to the file",
+        _ => "let DATABASE_URL name a database that is empty or the gateway's own, or restore it from a backup",
+    }
+}
+
+/// What is known about the keys.
+enum Keys {
+    /// They can be tried.
+    Ring(Box<KeyRing>),
+    /// The gateway makes one at its first start.
+    NotMadeYet(String),
+    /// They are wrong or unreadable, which was reported.
+    Unusable,
+}
+
+fn keys(survey: &Survey, checked: &mut Checked) -> Keys {
+    let Some(encryption) = &survey.encryption else { return Keys::Unusable };
+    match encryption.existing() {
+        Ok(Some(key)) => match ring_of(encryption, &key, &survey.previous_keys) {
+            Ok(ring) => {
+                let previous = ring.previous_keys();
+                let before = if previous.is_empty() {
+                    String::new()
+                } else {
+                    format!("; previous ones: {}", previous.join(", "))
+                };
+                checked.good(format!("encryption: the current key is {}{before}", ring.current_key()));
+                Keys::Ring(Box::new(ring))
+            }
+            Err(error) => {
+                checked.problem(format!("encryption: {error}"), "give ENCRYPTION_KEY base64 of 32 random bytes");
+                Keys::Unusable
+            }
+        },
+        Ok(None) => {
+            let place = survey.database.as_ref().map_or("", |database| match database {
+                Database::Sqlite { .. } => "beside the database",
+                Database::Postgres { .. } => "",
+            });
+            Keys::NotMadeYet(format!("ENCRYPTION_KEY is not set and no key is kept {place}"))
+        }
+        Err(error) => {
+            let whole = error.to_string();
+            let (what, remedy) = whole.rsplit_once(": ").unwrap_or((&whole, "look at the file"));
+            checked.problem(format!("encryption: {what}"), remedy);
+            Keys::Unusable
+        }
+    }
+}
+
+async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> Result<(), StoreError> {
+    if let Database::Sqlite { path } = database
+        && !path.exists()
+    {
+        checked.good(format!("database: {} does not exist yet and is made at the first start", path.display()));
+        if let Keys::NotMadeYet(_) = keys {
+            checked.good("encryption: a key is made at the first start and kept beside the database");
+        }
+        return Ok(());
+    }
+    // One connection: the running gateways need theirs.
+    let store = Store::connect(&target_of(database, 1)).await?;
+    store.ping().await?;
+    let missing = missing_migrations(&store).await?;
+    if missing.is_empty() {
+        checked.good("database: it answers, and its schema is up to date");
+    } else {
+        checked.good(format!("database: it answers; the next start applies {}", missing.join(", ")));
+    }
+    let ring = match keys {
+        Keys::Ring(ring) => Some(&**ring),
+        Keys::NotMadeYet(_) | Keys::Unusable => None,
+    };
+    // Before the first migration it is empty, or the predecessor's, which has connections but no revocations.
+    let tables: &[SealedTable] = if missing.is_empty() { &TABLES } else { &TABLES[..1] };
+    match Records::read(&store, ring, tables).await {
+        Ok(records) => judge(&records, keys, checked),
+        Err(StoreError::Query(_)) if !missing.is_empty() => {}
+        Err(error) => return Err(error),
+    }
+    store.close().await
+}
+
+/// Which rows hang on which key, and whether that key is there.
+fn judge(records: &Records, keys: &Keys, checked: &mut Checked) {
+    if records.rows == 0 {
+        checked.good("tokens: none are stored");
+        if let Keys::NotMadeYet(_) = keys {
+            checked.good("encryption: a key is made at the next start and kept beside the database");
+        }
+        return;
+    }
+    let (current, previous) = match keys {
+        Keys::Ring(ring) => (Some(ring.current_key()), ring.previous_keys()),
+        Keys::NotMadeYet(what) => {
+            checked.problem(
+                format!("encryption: {what}, but {} rows hold sealed tokens", records.rows),
+                "restore the key file from a backup, or set ENCRYPTION_KEY to the key they were sealed with",
+            );
+            (None, Vec::new())
+        }
+        Keys::Unusable => (None, Vec::new()),
+    };
+    for (key, group) in &records.groups {
+        let words = group.words();
+        match key {
+            SealedWith::Key(id) if Some(id) == current.as_ref() => opened(format!("key {id} (current)"), group, checked),
+            SealedWith::Key(id) if previous.contains(id) => opened(
+                format!("key {id} (previous; `ownerrez-gateway reseal` puts them under the current one)"),
+                group,
+                checked,
+            ),
+            SealedWith::Predecessor if current.is_some() && group.broken == 0 => {
+                checked.good(format!("tokens: {words} sealed by the TypeScript server, opened with the keys given"));
+            }
+            SealedWith::Predecessor if current.is_some() => checked.problem(
+                format!("tokens: {words} sealed by the TypeScript server, of which {} do not open", group.broken),
+                "let ENCRYPTION_KEY or an entry of ENCRYPTION_KEYS_PREVIOUS be, to the letter, what that server ran with",
+            ),
+            SealedWith::Key(id) if current.is_some() => checked.problem(
+                format!("tokens: {words} under key {id}, which is not configured"),
+                "add that key to ENCRYPTION_KEYS_PREVIOUS; if it is lost, their owners have to connect again",
+            ),
+            // Which keys are there is not known, and why not was said.
+            SealedWith::Key(id) => checked.good(format!("tokens: {words} under key {id} (not tried)")),
+            SealedWith::Predecessor => {
+                checked.good(format!("tokens: {words} sealed by the TypeScript server (not tried)"));
+            }
+            SealedWith::Nothing => checked.problem(
+                format!("tokens: {words} that the gateway did not seal"),
+                "restore those rows from a backup, or let their owners disconnect and connect again",
+            ),
+        }
+    }
+}
+
+fn opened(key: String, group: &Group, checked: &mut Checked) {
+    let words = group.words();
+    if group.broken == 0 {
+        checked.good(format!("tokens: {words} under {key}"));
+    } else {
+        checked.problem(
+            format!("tokens: {words} under {key}, of which {} do not open: they were altered or moved", group.broken),
+            "restore those rows from a backup, or let their owners disconnect and connect again",
+        );
+    }
+}
+
+fn redirect(ownerrez: &OwnerRez, checked: &mut Checked) {
+    match &ownerrez.client {
+        Some(client) => checked.good(format!("OwnerRez: the OAuth app is {}", client.id)),
+        None => checked.good("OwnerRez: no OAuth app is set (OWNERREZ_CLIENT_ID), so nobody can connect an account"),
+    }
+    if let Some(unused) = &ownerrez.unused_redirect_uri {
+        checked.problem(
+            format!(
+                "OWNERREZ_REDIRECT_URI is {unused}, whose path is the TypeScript server's: the gateway answers OwnerRez at \
+                 {CALLBACK_PATH}"
+            ),
+            format!(
+                "register SERVER_URL followed by {CALLBACK_PATH} with your OAuth app, and set OWNERREZ_REDIRECT_URI to \
+                 that or leave it out"
+            ),
+        );
+    }
+}
+
+async fn reach(ownerrez: &OwnerRez, clock: SharedClock, checked: &mut Checked) {
+    let client = ownerrez.client.as_ref();
+    let settings = UpstreamSettings {
+        api_url: ownerrez.api_url.clone(),
+        client: client.map(|client| ClientCredentials { id: client.id.clone(), secret: client.secret.clone() }),
+        redirect_uri: None,
+        connect_timeout: CONNECT_TIMEOUT,
+        answer_timeout: ANSWER_TIMEOUT,
+        answer_limit: ANSWER_LIMIT,
+    };
+    match Upstream::new(Arc::new(settings), clock, Arc::new(Metrics::new())).reach().await {
+        Ok(status) => checked.good(format!("OwnerRez: {} answers (status {status})", ownerrez.api_url)),
+        Err(error) => checked.problem(
+            format!("OwnerRez: no answer from {}: {error}", ownerrez.api_url),
+            "let this machine reach it over https (name resolution, firewall, proxy), or correct OWNERREZ_API_URL",
+        ),
+    }
+}

@@ -1,0 +1,100 @@
+//! Which stored tokens hang on which encryption key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    crypto::{KeyRing, SealedFor, SealedWith, sealed_with},
+    store::{SealedRow, SealedTable, Store, StoreError},
+};
+
+/// Rows that are read at once.
+pub(super) const PAGE: u64 = 200;
+
+pub(super) const TABLES: [SealedTable; 2] = [SealedTable::Connections, SealedTable::Revocations];
+
+/// Rows that need the same key.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Group {
+    pub(super) connections: u64,
+    pub(super) revocations: u64,
+    /// How many of them do not open, although the key is there.
+    pub(super) broken: u64,
+}
+
+impl Group {
+    pub(super) fn rows(&self) -> u64 {
+        self.connections + self.revocations
+    }
+
+    /// "3 connections, 1 token to be revoked".
+    pub(super) fn words(&self) -> String {
+        let counted = |count: u64, one: &str, many: &str| match count {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            more => Some(format!("{more} {many}")),
+        };
+        let parts = [
+            counted(self.connections, "connection", "connections"),
+            counted(self.revocations, "token to be revoked", "tokens to be revoked"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+    }
+}
+
+/// Every row by the key that it needs; a row whose two tokens need two keys counts for both.
+#[derive(Default, Debug)]
+pub(super) struct Records {
+    pub(super) groups: BTreeMap<SealedWith, Group>,
+    pub(super) rows: u64,
+}
+
+impl Records {
+    /// Reads every row of these tables, and tries the keys on them if there are any.
+    pub(super) async fn read(
+        store: &Store,
+        ring: Option<&KeyRing>,
+        tables: &[SealedTable],
+    ) -> Result<Self, StoreError> {
+        let mut records = Self::default();
+        for &table in tables {
+            let mut after = None;
+            loop {
+                let page = store.sealed_rows(table, after, PAGE).await?;
+                for row in &page {
+                    records.count(table, row, ring);
+                }
+                match page.last() {
+                    Some(last) => after = Some(last.id),
+                    None => break,
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    fn count(&mut self, table: SealedTable, row: &SealedRow, ring: Option<&KeyRing>) {
+        self.rows += 1;
+        let tokens = [
+            Some((SealedFor::AccessToken(row.user), &row.access)),
+            row.refresh.as_ref().map(|refresh| (SealedFor::RefreshToken(row.user), refresh)),
+        ];
+        let (mut needed, mut broken) = (BTreeSet::new(), BTreeSet::new());
+        for (place, sealed) in tokens.into_iter().flatten() {
+            let key = sealed_with(sealed);
+            if ring.is_some_and(|ring| ring.try_open(place, sealed).is_err()) {
+                broken.insert(key.clone());
+            }
+            needed.insert(key);
+        }
+        for key in needed {
+            let is_broken = broken.contains(&key);
+            let group = self.groups.entry(key).or_default();
+            match table {
+                SealedTable::Connections => group.connections += 1,
+                SealedTable::Revocations => group.revocations += 1,
+            }
+            group.broken += u64::from(is_broken);
+        }
+    }
+}

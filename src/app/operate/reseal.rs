@@ -1,0 +1,171 @@
+//! `reseal`: puts every stored token under the current encryption key, beside running gateways. Row by row, so that it
+//! may be stopped and begun again anywhere.
+
+use std::ops::ControlFlow;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    super::key_ring,
+    OperateError, existing_store,
+    records::{PAGE, Records, TABLES},
+};
+use crate::{
+    config::Config,
+    crypto::{CryptoError, KeyRing, SealedFor, SealedWith},
+    domain::UserId,
+    store::{SealedRow, SealedTable, Store, StoreError},
+};
+
+/// How far it has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ResealProgress {
+    /// Rows that were looked at.
+    pub seen: u64,
+    /// Rows that there were at the beginning.
+    pub of: u64,
+    /// Those that were sealed anew.
+    pub resealed: u64,
+}
+
+/// How it ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resealed {
+    /// What was done.
+    pub progress: ResealProgress,
+    /// Whether it was stopped before the last row.
+    pub interrupted: bool,
+    /// Rows whose tokens do not open, with the first reason.
+    pub unopened: Option<(u64, String)>,
+    /// Rows that still need another key than the current one, counted at the very end.
+    pub left: u64,
+}
+
+impl Resealed {
+    /// Whether no stored token needs a previous key any more.
+    pub fn may_drop_previous_keys(&self) -> bool {
+        !self.interrupted && self.left == 0
+    }
+
+    /// For the operator.
+    pub fn text(&self) -> String {
+        let Self { progress: ResealProgress { seen, of, resealed }, interrupted, unopened, left } = self;
+        let done = format!("Sealed {resealed} rows anew.");
+        if *interrupted {
+            return format!("{done} Stopped after {seen} of {of}: run it again to go on, and keep the previous keys.");
+        }
+        match (unopened, left) {
+            (_, 0) => format!(
+                "{done} Every stored token is under the current key: ENCRYPTION_KEYS_PREVIOUS may be emptied. Keep the \
+                 previous keys with the backups that were made before."
+            ),
+            (Some((rows, why)), left) => format!(
+                "{done} Keep the previous keys: {left} rows still need another key, and {rows} did not open ({why}). \
+                 `ownerrez-gateway check` shows which keys are missing."
+            ),
+            (None, left) => format!(
+                "{done} Keep the previous keys: {left} rows came under another key meanwhile. Restart every process \
+                 with the new ENCRYPTION_KEY, then run it again."
+            ),
+        }
+    }
+}
+
+/// The command: tells the progress through `say` until it is done or `stop` is cancelled.
+pub async fn reseal_all(
+    config: &Config,
+    stop: &CancellationToken,
+    mut say: impl FnMut(&str),
+) -> Result<Resealed, OperateError> {
+    let ring = key_ring(config)?;
+    let store = existing_store(config).await?;
+    let outcome = reseal(&store, &ring, |progress| {
+        let ResealProgress { seen, of, resealed } = *progress;
+        if seen.is_multiple_of(PAGE) || seen == of {
+            say(&format!("{seen} of {of} rows, {resealed} sealed anew"));
+        }
+        if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .await?;
+    store.close().await?;
+    Ok(outcome)
+}
+
+/// Seals every stored token with the ring's current key. `go_on` is asked before the first row and after each.
+pub async fn reseal(
+    store: &Store,
+    ring: &KeyRing,
+    mut go_on: impl FnMut(&ResealProgress) -> ControlFlow<()>,
+) -> Result<Resealed, StoreError> {
+    let mut progress = ResealProgress { seen: 0, of: Records::read(store, None, &TABLES).await?.rows, resealed: 0 };
+    let mut unopened: Option<(u64, String)> = None;
+    let mut stopped = go_on(&progress);
+    for table in TABLES {
+        let mut after = None;
+        while stopped.is_continue() {
+            let page = store.sealed_rows(table, after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for row in page {
+                match reseal_row(store, ring, table, row).await? {
+                    Ok(changed) => progress.resealed += u64::from(changed),
+                    Err(why) => unopened.get_or_insert_with(|| (0, why.to_string())).0 += 1,
+                }
+                progress.seen += 1;
+                stopped = go_on(&progress);
+                if stopped.is_break() {
+                    break;
+                }
+                // Stopping is noticed by a task of this thread.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    let current = SealedWith::Key(ring.current_key());
+    let now = Records::read(store, None, &TABLES).await?;
+    let left = now.groups.iter().filter(|(key, _)| **key != current).map(|(_, group)| group.rows()).sum();
+    Ok(Resealed { progress, interrupted: stopped.is_break(), unopened, left })
+}
+
+/// Whether the row was sealed anew; or why it cannot be opened.
+async fn reseal_row(
+    store: &Store,
+    ring: &KeyRing,
+    table: SealedTable,
+    row: SealedRow,
+) -> Result<Result<bool, CryptoError>, StoreError> {
+    match table {
+        SealedTable::Connections => reseal_connection(store, ring, row.user).await,
+        SealedTable::Revocations => match ring.reseal(SealedFor::AccessToken(row.user), &row.access) {
+            // A task that is done by now is gone, and there is nothing left to seal.
+            Ok(Some(anew)) => Ok(Ok(store.store_resealed_revocation(row.id, &row.access, anew).await?)),
+            Ok(None) => Ok(Ok(false)),
+            Err(why) => Ok(Err(why)),
+        },
+    }
+}
+
+async fn reseal_connection(
+    store: &Store,
+    ring: &KeyRing,
+    user: UserId,
+) -> Result<Result<bool, CryptoError>, StoreError> {
+    loop {
+        let Some(row) = store.connection(user).await? else { return Ok(Ok(false)) };
+        let access = ring.reseal(SealedFor::AccessToken(user), &row.access);
+        let refresh =
+            row.refresh.as_ref().map(|refresh| ring.reseal(SealedFor::RefreshToken(user), refresh)).transpose();
+        let (access, refresh) = match (access, refresh) {
+            (Ok(access), Ok(refresh)) => (access, refresh.flatten()),
+            (Err(why), _) | (_, Err(why)) => return Ok(Err(why)),
+        };
+        if access.is_none() && refresh.is_none() {
+            return Ok(Ok(false));
+        }
+        let (access, refresh) = (access.unwrap_or(row.access), refresh.or(row.refresh));
+        if store.store_resealed(user, row.id, row.version, access, refresh).await? {
+            return Ok(Ok(true));
+        }
+        // Refreshed, connected anew or dropped meanwhile: what is there now may be under the old key again.
+    }
+}

@@ -1,0 +1,214 @@
+//! `users`: who is there, who is kept out, who uses the allowance.
+
+use std::{collections::HashMap, fmt::Write};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Subcommand;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{OperateError, existing_store};
+use crate::{
+    config::Config,
+    domain::{SharedClock, UserId},
+    store::{ConnectionOverview, Store, StoredKey, UserOverview},
+};
+
+/// What to do about users.
+#[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
+pub enum UsersCommand {
+    /// Show everybody, with their keys and connection
+    List,
+    /// Keep a user out: their keys are refused, their tokens are kept but not renewed
+    Disable {
+        /// The user's id, or the beginning of one of their keys as `list` shows it
+        user: String,
+    },
+    /// Let a user in again
+    Enable {
+        /// The user's id, or the beginning of one of their keys as `list` shows it
+        user: String,
+    },
+    /// Remove a user with all keys and the connection; the running gateway revokes their token at OwnerRez
+    Delete {
+        /// The user's id, or the beginning of one of their keys as `list` shows it
+        user: String,
+    },
+    /// Show who sent how many requests to OwnerRez in the last hour and the last day
+    Usage,
+}
+
+/// Does it, and says what there is to say: in words, or as JSON.
+pub async fn operate_users(
+    config: &Config,
+    command: UsersCommand,
+    as_json: bool,
+    clock: SharedClock,
+) -> Result<String, OperateError> {
+    let store = existing_store(config).await?;
+    let (text, data) = match command {
+        UsersCommand::List => {
+            let users = store.user_overviews().await?;
+            (list_text(&users), Value::Array(users.iter().map(user_json).collect()))
+        }
+        UsersCommand::Disable { user } => {
+            let user = find(&store, &user).await?;
+            found(store.disable_user(user, clock.now()).await?)?;
+            let text = format!(
+                "User {user} is disabled. `ownerrez-gateway users enable {user}` lets them in again; their connection \
+                 is kept, but not renewed meanwhile."
+            );
+            (text, json!({"id": user.to_string(), "disabled": true}))
+        }
+        UsersCommand::Enable { user } => {
+            let user = find(&store, &user).await?;
+            found(store.enable_user(user).await?)?;
+            (format!("User {user} is enabled."), json!({"id": user.to_string(), "disabled": false}))
+        }
+        UsersCommand::Delete { user } => {
+            let user = find(&store, &user).await?;
+            let deleted = store.delete_user(user, Uuid::now_v7(), clock.now()).await?;
+            let queued = deleted.ok_or(OperateError::NoSuchUser)?;
+            let revoked = if queued {
+                format!(
+                    " A running gateway revokes their token at OwnerRez within {} seconds (sessions.renewal_sweep_seconds).",
+                    config.sessions.renewal_sweep_seconds
+                )
+            } else {
+                String::new()
+            };
+            let text = format!("User {user} is gone, with keys, links and connection.{revoked}");
+            (text, json!({"id": user.to_string(), "deleted": true, "revocation_queued": queued}))
+        }
+        UsersCommand::Usage => usage(&store, clock.now()).await?,
+    };
+    store.close().await?;
+    Ok(if as_json { data.to_string() } else { text })
+}
+
+async fn find(store: &Store, text: &str) -> Result<UserId, OperateError> {
+    if let Ok(id) = text.trim().parse::<Uuid>() {
+        return Ok(UserId(id));
+    }
+    let users = store.users_by_key_beginning(text.trim().trim_end_matches('.')).await?;
+    match users[..] {
+        [user] => Ok(user),
+        [] => Err(OperateError::NoSuchUser),
+        _ => Err(OperateError::SeveralUsers(users.len())),
+    }
+}
+
+fn found(is_there: bool) -> Result<(), OperateError> {
+    if is_there { Ok(()) } else { Err(OperateError::NoSuchUser) }
+}
+
+fn list_text(users: &[UserOverview]) -> String {
+    let mut text = format!("{:36}  {:16}  {:15}  {:>12}  {}", "USER", "CREATED", "CONNECTION", "OWNERREZ", "STATE");
+    for user in users {
+        let account = user.connection.as_ref().and_then(|connection| connection.account);
+        let _ = write!(
+            text,
+            "\n{:36}  {:16}  {:15}  {:>12}  {}",
+            user.id.to_string(),
+            minute(Some(user.created_at)),
+            state(user.connection.as_ref()),
+            account.map_or("-".to_owned(), |account| account.to_string()),
+            user.disabled_at.map_or("active".to_owned(), |since| format!("disabled since {}", minute(Some(since)))),
+        );
+        for key in &user.keys {
+            let _ = write!(
+                text,
+                "\n    {:24}  {:5}  expires {:16}  used {:16}  {}",
+                key.beginning(),
+                key.scope.as_str(),
+                minute(key.expires_at),
+                minute(key.last_used_at),
+                key.name.as_deref().map(printable).unwrap_or_default(),
+            );
+        }
+    }
+    let _ = write!(text, "\n{} users. Times are UTC.", users.len());
+    text
+}
+
+fn state(connection: Option<&ConnectionOverview>) -> &'static str {
+    match connection {
+        None => "none",
+        Some(ConnectionOverview { rejected_at: Some(_), .. }) => "needs_reconnect",
+        Some(_) => "connected",
+    }
+}
+
+fn minute(at: Option<DateTime<Utc>>) -> String {
+    at.map_or("-".to_owned(), |at| at.format("%Y-%m-%d %H:%M").to_string())
+}
+
+/// A name that someone chose, without what would steer the terminal.
+fn printable(name: &str) -> String {
+    name.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+}
+
+fn user_json(user: &UserOverview) -> Value {
+    let UserOverview { id, created_at, disabled_at, keys, connection } = user;
+    let key = |key: &StoredKey| {
+        json!({
+            "prefix": key.beginning(), "name": key.name, "scope": key.scope,
+            "created_at": key.created_at, "expires_at": key.expires_at, "last_used_at": key.last_used_at,
+        })
+    };
+    let connection = connection.as_ref().map(|connection| {
+        let ConnectionOverview { account, connected_at, expires_at, rejected_at } = connection;
+        json!({
+            "state": state(Some(connection)), "ownerrez_user_id": account.map(|account| account.0),
+            "connected_at": connected_at, "expires_at": expires_at, "rejected_at": rejected_at,
+        })
+    });
+    json!({
+        "id": id.to_string(), "created_at": created_at, "disabled_at": disabled_at,
+        "keys": keys.iter().map(key).collect::<Vec<_>>(), "connection": connection,
+    })
+}
+
+/// Requests of one user, or of all.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    hour: u64,
+    day: u64,
+}
+
+async fn usage(store: &Store, now: DateTime<Utc>) -> Result<(String, Value), OperateError> {
+    let mut sent: HashMap<UserId, Sent> = HashMap::new();
+    for (user, requests) in store.use_since(now - TimeDelta::hours(1)).await? {
+        sent.entry(user).or_default().hour = requests;
+    }
+    for (user, requests) in store.use_since(now - TimeDelta::days(1)).await? {
+        sent.entry(user).or_default().day = requests;
+    }
+    let mut sent: Vec<(UserId, Sent)> = sent.into_iter().collect();
+    sent.sort_by_key(|(user, sent)| (std::cmp::Reverse((sent.hour, sent.day)), *user));
+    let all =
+        Sent { hour: sent.iter().map(|(_, sent)| sent.hour).sum(), day: sent.iter().map(|(_, sent)| sent.day).sum() };
+
+    let mut text = format!("{:36}  {:>9} {:>6}  {:>9} {:>6}", "USER", "LAST HOUR", "%", "LAST DAY", "%");
+    for (user, Sent { hour, day }) in &sent {
+        let (of_hour, of_day) = (percent(*hour, all.hour), percent(*day, all.day));
+        let _ = write!(text, "\n{:36}  {hour:>9} {of_hour:>6.1}  {day:>9} {of_day:>6.1}", user.to_string());
+    }
+    let _ = write!(text, "\n{:36}  {:>9} {:>6}  {:>9}", "all", all.hour, "", all.day);
+    text.push_str(
+        "\nRequests sent to OwnerRez, in spans of five minutes; running gateways add theirs every minute or so.",
+    );
+    let user = |(user, Sent { hour, day }): &(UserId, Sent)| {
+        json!({
+            "id": user.to_string(), "last_hour": hour, "last_hour_percent": percent(*hour, all.hour),
+            "last_day": day, "last_day_percent": percent(*day, all.day),
+        })
+    };
+    let users: Vec<Value> = sent.iter().map(user).collect();
+    Ok((text, json!({"last_hour": all.hour, "last_day": all.day, "users": users})))
+}
+
+/// With one digit after the point.
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { (part as f64 * 1000.0 / whole as f64).round() / 10.0 }
+}

@@ -1,0 +1,130 @@
+//! Which key a sealed value hangs on, and putting it under the current one. Nothing here lets a plain text out.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{
+    CryptoError, KeyRing, SealedFor, hex,
+    key_ring::{KEY_ID_LEN, VERSION},
+    sealed_by_predecessor,
+};
+use crate::domain::Sealed;
+
+/// What opens a sealed value, as far as its outside tells.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum SealedWith {
+    /// The encryption key with this id.
+    Key(String),
+    /// The key of the TypeScript server.
+    Predecessor,
+    /// Nothing that the gateway ever wrote.
+    Nothing,
+}
+
+/// Reads the outside of a sealed value; no key is needed for that.
+pub fn sealed_with(sealed: &Sealed) -> SealedWith {
+    if sealed_by_predecessor(sealed) {
+        return SealedWith::Predecessor;
+    }
+    let record = sealed.0.strip_prefix(VERSION).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let id = record.as_deref().and_then(|record| record.first_chunk::<KEY_ID_LEN>());
+    id.map_or(SealedWith::Nothing, |id| SealedWith::Key(hex(id)))
+}
+
+impl KeyRing {
+    /// The id of the key that seals.
+    pub fn current_key(&self) -> String {
+        hex(&self.current.id)
+    }
+
+    /// The ids of the keys that only open, in the order they were given.
+    pub fn previous_keys(&self) -> Vec<String> {
+        self.previous.iter().map(|key| hex(&key.id)).collect()
+    }
+
+    /// Whether [`KeyRing::open`] would succeed.
+    pub fn try_open(&self, place: SealedFor, sealed: &Sealed) -> Result<(), CryptoError> {
+        self.open(place, sealed).map(drop)
+    }
+
+    /// The same secret under the current key; `None` when it is sealed with that already.
+    pub fn reseal(&self, place: SealedFor, sealed: &Sealed) -> Result<Option<Sealed>, CryptoError> {
+        if sealed_with(sealed) == SealedWith::Key(self.current_key()) {
+            return Ok(None);
+        }
+        self.seal(place, &self.open(place, sealed)?).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::{ExposeSecret, SecretBox};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{crypto::PredecessorKey, domain::UserId};
+
+    const PLACE: SealedFor = SealedFor::AccessToken(UserId(Uuid::nil()));
+
+    fn key(byte: u8) -> SecretBox<[u8; 32]> {
+        SecretBox::new(Box::new([byte; 32]))
+    }
+
+    fn rotated() -> (KeyRing, KeyRing) {
+        let new = KeyRing::new(&key(8)).unwrap().with_previous(&key(7)).unwrap();
+        (KeyRing::new(&key(7)).unwrap(), new)
+    }
+
+    #[test]
+    fn a_previous_key_opens_and_the_current_one_seals() {
+        let (old, new) = rotated();
+        let sealed = old.seal(PLACE, &"at_1".into()).unwrap();
+        assert_eq!(new.open(PLACE, &sealed).unwrap().expose_secret(), "at_1");
+        assert_eq!(new.previous_keys(), [old.current_key()]);
+
+        let resealed = new.reseal(PLACE, &sealed).unwrap().unwrap();
+        assert_eq!(sealed_with(&resealed), SealedWith::Key(new.current_key()));
+        let alone = KeyRing::new(&key(8)).unwrap();
+        assert_eq!(alone.open(PLACE, &resealed).unwrap().expose_secret(), "at_1");
+        assert!(alone.try_open(PLACE, &sealed).is_err() && new.try_open(PLACE, &sealed).is_ok());
+        assert_eq!(new.reseal(PLACE, &resealed).unwrap(), None, "nothing to do");
+    }
+
+    #[test]
+    fn what_does_not_open_is_not_sealed_anew() {
+        let (old, new) = rotated();
+        let sealed = old.seal(PLACE, &"at_1".into()).unwrap();
+        assert!(new.reseal(SealedFor::RefreshToken(UserId(Uuid::nil())), &sealed).is_err(), "another place");
+        assert!(matches!(KeyRing::new(&key(9)).unwrap().reseal(PLACE, &sealed), Err(CryptoError::UnknownKey(_))));
+    }
+
+    #[test]
+    fn the_current_key_among_the_previous_ones_changes_nothing() {
+        let ring = KeyRing::new(&key(7)).unwrap().with_previous(&key(7)).unwrap();
+        assert!(ring.previous_keys().is_empty());
+    }
+
+    #[test]
+    fn the_outside_tells_the_key() {
+        for (text, expected) in [
+            ("aa:bb:cc", SealedWith::Predecessor),
+            ("v1.", SealedWith::Nothing),
+            ("v1.?", SealedWith::Nothing),
+            ("at_plain", SealedWith::Nothing),
+            ("v1.AAECAw", SealedWith::Key("00010203".to_owned())),
+        ] {
+            assert_eq!(sealed_with(&Sealed(text.to_owned())), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_replaced_key_signed_is_recognised_and_found() {
+        let (old, new) = rotated();
+        let signed = old.page_signer().sign(&["state", "cookie"]);
+        assert!(new.page_signer().verify(&["state", "cookie"], &signed));
+        assert!(!old.page_signer().verify(&["state", "cookie"], &new.page_signer().sign(&["state", "cookie"])));
+
+        let theirs = PredecessorKey::parse("ownerrez_sk_87e929b276ffeb16ab008edc4e5c95ba64d1d8a4eb9ab916").unwrap();
+        assert_eq!(theirs.previous_digests(new.key_signer()), [theirs.digest(old.key_signer())]);
+        assert_ne!(theirs.digest(new.key_signer()), theirs.digest(old.key_signer()));
+    }
+}

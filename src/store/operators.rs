@@ -1,0 +1,202 @@
+//! What the operator's commands ask and do: the one place that looks across users by intention.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use entity::{Moment, api_keys, ownerrez_connections as connections, pending_revocations, users};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait},
+};
+use uuid::Uuid;
+
+use super::{Store, StoreError, StoredKey};
+use crate::domain::{AccountId, Sealed, UserId};
+
+/// A user as the operator sees them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserOverview {
+    /// Who.
+    pub id: UserId,
+    /// When they registered.
+    pub created_at: DateTime<Utc>,
+    /// Since when they are kept out.
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// Their keys, oldest first.
+    pub keys: Vec<StoredKey>,
+    /// Their OwnerRez account.
+    pub connection: Option<ConnectionOverview>,
+}
+
+/// A connection without its tokens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConnectionOverview {
+    /// OwnerRez's number for the account, where known.
+    pub account: Option<AccountId>,
+    /// When the account was connected.
+    pub connected_at: DateTime<Utc>,
+    /// When the access token ends, where known.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When OwnerRez ended it; its owner has to connect again.
+    pub rejected_at: Option<DateTime<Utc>>,
+}
+
+/// A row that holds sealed tokens, from either of the tables that do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SealedRow {
+    /// Which row.
+    pub id: Uuid,
+    /// Whose tokens; the user may be gone.
+    pub user: UserId,
+    /// The access token.
+    pub access: Sealed,
+    /// The refresh token, if there is one.
+    pub refresh: Option<Sealed>,
+}
+
+/// A table that holds sealed tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SealedTable {
+    /// `ownerrez_connections`.
+    Connections,
+    /// `pending_revocations`.
+    Revocations,
+}
+
+impl Store {
+    /// Everybody, in the order in which they registered.
+    pub async fn user_overviews(&self) -> Result<Vec<UserOverview>, StoreError> {
+        let everyone = users::Entity::find().order_by_asc(users::Column::CreatedAt).order_by_asc(users::Column::Id);
+        let keys =
+            api_keys::Entity::find().order_by_asc(api_keys::Column::CreatedAt).order_by_asc(api_keys::Column::Id);
+        let connected = connections::Entity::find();
+
+        let mut keys_of: HashMap<Uuid, Vec<StoredKey>> = HashMap::new();
+        for key in self.run(keys.all(&self.db)).await? {
+            let owner = key.user_id;
+            keys_of.entry(owner).or_default().push(StoredKey::from(key));
+        }
+        let connected = self.run(connected.all(&self.db)).await?;
+        let mut connection_of: HashMap<Uuid, ConnectionOverview> =
+            connected.into_iter().map(|row| (row.user_id, ConnectionOverview::from(row))).collect();
+        let everyone = self.run(everyone.all(&self.db)).await?;
+        Ok(everyone
+            .into_iter()
+            .map(|users::Model { id, created_at, first_connected_at: _, disabled_at }| UserOverview {
+                id: UserId(id),
+                created_at: created_at.into(),
+                disabled_at: disabled_at.map(Into::into),
+                keys: keys_of.remove(&id).unwrap_or_default(),
+                connection: connection_of.remove(&id),
+            })
+            .collect())
+    }
+
+    /// The users who have a key with this beginning, as lists show it.
+    pub async fn users_by_key_beginning(&self, beginning: &str) -> Result<Vec<UserId>, StoreError> {
+        // The predecessor stored its beginnings with dots at the end, see `StoredKey::beginning`.
+        let query = api_keys::Entity::find()
+            .select_only()
+            .column(api_keys::Column::UserId)
+            .filter(api_keys::Column::KeyPrefix.is_in([beginning.to_owned(), format!("{beginning}...")]))
+            .distinct()
+            .into_tuple::<Uuid>();
+        Ok(self.run(query.all(&self.db)).await?.into_iter().map(UserId).collect())
+    }
+
+    /// Keeps a user out from now on; who is kept out already stays so since then. `false`: no such user.
+    pub async fn disable_user(&self, user: UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let since = Expr::col(users::Column::DisabledAt).if_null(Expr::value(Moment::from(now)));
+        let update = users::Entity::update_many()
+            .col_expr(users::Column::DisabledAt, since)
+            .filter(users::Column::Id.eq(user.0));
+        let known = self.run(update.exec(&self.db)).await?.rows_affected > 0;
+        self.heard.change();
+        Ok(known)
+    }
+
+    /// Lets a user in again. `false`: no such user.
+    pub async fn enable_user(&self, user: UserId) -> Result<bool, StoreError> {
+        let update = users::Entity::update_many()
+            .col_expr(users::Column::DisabledAt, Expr::value(None::<Moment>))
+            .filter(users::Column::Id.eq(user.0));
+        let known = self.run(update.exec(&self.db)).await?.rows_affected > 0;
+        self.heard.change();
+        Ok(known)
+    }
+
+    /// Rows with sealed tokens, in the order of their ids, after this one. Reads a database of the predecessor, too.
+    pub async fn sealed_rows(
+        &self,
+        table: SealedTable,
+        after: Option<Uuid>,
+        limit: u64,
+    ) -> Result<Vec<SealedRow>, StoreError> {
+        match table {
+            SealedTable::Connections => {
+                let query = connections::Entity::find()
+                    .select_only()
+                    .columns([
+                        connections::Column::Id,
+                        connections::Column::UserId,
+                        connections::Column::AccessToken,
+                        connections::Column::RefreshToken,
+                    ])
+                    .apply_if(after, |query, id| query.filter(connections::Column::Id.gt(id)))
+                    .order_by_asc(connections::Column::Id)
+                    .limit(limit)
+                    .into_tuple::<(Uuid, Uuid, String, Option<String>)>();
+                let rows = self.run(query.all(&self.db)).await?;
+                let row = |(id, user, access, refresh): (Uuid, Uuid, String, Option<String>)| SealedRow {
+                    id,
+                    user: UserId(user),
+                    access: Sealed(access),
+                    refresh: refresh.map(Sealed),
+                };
+                Ok(rows.into_iter().map(row).collect())
+            }
+            SealedTable::Revocations => {
+                let query = pending_revocations::Entity::find()
+                    .apply_if(after, |query, id| query.filter(pending_revocations::Column::Id.gt(id)))
+                    .order_by_asc(pending_revocations::Column::Id)
+                    .limit(limit);
+                let rows = self.run(query.all(&self.db)).await?;
+                let row = |row: pending_revocations::Model| SealedRow {
+                    id: row.id,
+                    user: UserId(row.user_id),
+                    access: Sealed(row.access_token),
+                    refresh: None,
+                };
+                Ok(rows.into_iter().map(row).collect())
+            }
+        }
+    }
+
+    /// Puts the token of a revocation under another seal, if it is still under this one.
+    pub async fn store_resealed_revocation(
+        &self,
+        id: Uuid,
+        replaces: &Sealed,
+        access: Sealed,
+    ) -> Result<bool, StoreError> {
+        let update = pending_revocations::Entity::update_many()
+            .col_expr(pending_revocations::Column::AccessToken, Expr::value(access.0))
+            .filter(
+                Condition::all()
+                    .add(pending_revocations::Column::Id.eq(id))
+                    .add(pending_revocations::Column::AccessToken.eq(&*replaces.0)),
+            );
+        Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
+    }
+}
+
+impl From<connections::Model> for ConnectionOverview {
+    fn from(row: connections::Model) -> Self {
+        ConnectionOverview {
+            account: row.user_id_ownerrez.map(AccountId),
+            connected_at: row.created_at.into(),
+            expires_at: row.expires_at.map(Into::into),
+            rejected_at: row.rejected_at.map(Into::into),
+        }
+    }
+}
