@@ -43,7 +43,8 @@ is_open() {
 }
 
 free_port() {
-    local port=$((20000 + RANDOM % 20000))
+    # Below the ports that outgoing connections take.
+    local port=$((20000 + RANDOM % 12000))
     while is_open "$port"; do
         port=$((port + 1))
     done
