@@ -113,6 +113,7 @@ fn the_example_names_only_settings_and_needs_only_a_key() {
 #[test]
 fn the_image_copies_only_what_exists_and_is_sent_to_the_engine() {
     let ignored = file(".dockerignore");
+    assert!(ignored.lines().any(|line| line == "!Dockerfile"), "Fly.io's client wants it in the context");
     let mut copied = BTreeSet::new();
     for rest in instructions("COPY").iter().filter(|rest| !rest.contains("--from=")) {
         let paths: Vec<&str> = rest.split_whitespace().filter(|word| !word.starts_with("--")).collect();
