@@ -2,6 +2,7 @@
 
 mod clock;
 mod demo;
+mod engine;
 mod figures;
 mod healthcheck;
 mod logging;
@@ -14,10 +15,8 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
-use actix_rt::Arbiter;
 use actix_web::{
     App as ActixApp, HttpServer,
     dev::ServerHandle,
@@ -37,23 +36,19 @@ pub use operate::{
     Checked, OperateError, ResealProgress, Resealed, UsersCommand, check, operate_users, reseal, reseal_all,
 };
 
+use self::engine::Engine;
 use crate::{
-    catalog::{Catalog, CatalogError},
-    config::{CALLBACK_PATH, Config, Database, EncryptionKey, GivenKey, KeyFileError},
+    catalog::CatalogError,
+    config::{Config, Database, EncryptionKey, GivenKey, KeyFileError},
     crypto::{self, CryptoError, KeyRing},
     domain::SharedClock,
     http::{
         self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint,
         Observer, Probes, Readiness, Registrations, Scrape,
     },
-    metrics::Metrics,
-    session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
+    session::Sessions,
     store::{DatabaseTarget, Store, StoreError, watch_changes},
-    upstream::{ClientCredentials, UpstreamSettings},
 };
-
-/// Pause between two attempts to reach a database that is away at the start.
-const DATABASE_RETRY: TimeDelta = TimeDelta::seconds(2);
 
 /// For a year browsers do not even try plain http (RFC 6797).
 const HSTS: (header::HeaderName, &str) = (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
@@ -134,55 +129,12 @@ impl App {
     /// A PostgreSQL server that is away is waited for in the background; until it is there every endpoint but
     /// `/health` answers 503.
     pub async fn build(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
-        let catalog = Arc::new(Catalog::embedded()?);
         config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
-        let ring = key_ring(config)?;
-        let target = database_target(config);
-        let store = Store::connect(&target).await?;
-        let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
-            (Ok(None), Database::Sqlite { path }) => {
-                return Err(StartError::AlreadyRunning(path.display().to_string()));
-            }
-            (Ok(share), _) => share,
-            (Err(StoreError::Unavailable(_)), _) => None,
-            (Err(error), _) => return Err(error.into()),
-        };
-
-        if let Some(unused) = &config.ownerrez.unused_redirect_uri {
-            log::warn!(
-                "OWNERREZ_REDIRECT_URI ({unused}) is where the TypeScript server listened and is not used; accounts that \
-                 are connected stay so, and for new ones register the SERVER_URL followed by {CALLBACK_PATH} with your \
-                 OAuth app"
-            );
-        }
-
         let bind = SocketAddr::new(config.server.bind, config.server.port);
         let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
         let address = listener.local_addr()?;
-
-        let stopping = Arc::new(AtomicBool::new(false));
-        let migrated = migrate(&store, &clock, &stopping).await?;
-
-        let metrics = Arc::new(Metrics::new());
-        let control = Arbiter::new().handle();
-        let allowance = AllowanceSettings {
-            database: target,
-            limit: config.ownerrez.request_limit,
-            shared: config.ownerrez.shared,
-        };
-        let allowance = Allowance::start(&control, allowance, store.clone(), clock.clone(), metrics.clone(), share);
-        allowance.sought().await;
-        let deps = SessionDeps {
-            allowance,
-            store: store.clone(),
-            upstream: Arc::new(upstream_settings(config, address.port())),
-            settings: session_settings(config),
-            clock: clock.clone(),
-            ring,
-            metrics: metrics.clone(),
-        };
-        let (signer, key_signer) = (deps.ring.page_signer().clone(), deps.ring.key_signer().clone());
-        let sessions = Sessions::start(&control, deps);
+        let Engine { store, sessions, toolbox, links, metrics, signer, key_signer, migrated, stopping } =
+            Engine::start(config, clock.clone(), address.port()).await?;
         let settings = Arc::new(http_settings(config, address.port()));
         let changes = watch_changes(&store, &database_target(config), clock.clone());
         let keys =
@@ -191,6 +143,7 @@ impl App {
             keys: keys.clone(),
             store: store.clone(),
             sessions: sessions.clone(),
+            links,
             registrations: Arc::new(Registrations::new(config.registration.per_hour_and_address)),
             clock: clock.clone(),
             signer,
@@ -219,13 +172,14 @@ impl App {
         };
         let over_tls = settings.public_url.scheme() == "https";
         let server = HttpServer::new(move || {
-            let (state, catalog, probes) = (state.clone(), catalog.clone(), probes.clone());
+            let (state, probes) = (state.clone(), probes.clone());
             let (guard, observer) = (guard.clone(), observer.clone());
+            let mcp = McpEndpoint::new(toolbox.clone(), state.settings.max_body);
             ActixApp::new()
                 .wrap(from_fn(move |request, next| guard.clone().check(request, next)))
                 .wrap(from_fn(move |request, next| observer.clone().watch(request, next)))
                 .wrap(Condition::new(over_tls, DefaultHeaders::new().add(HSTS)))
-                .configure(move |routes| http::routes(routes, state.clone(), McpEndpoint::new(state, catalog), probes))
+                .configure(move |routes| http::routes(routes, state, mcp, probes))
         })
         .listen(listener)?
         // A client that hangs up in the middle of a call is noticed only this way.
@@ -296,39 +250,6 @@ impl App {
     }
 }
 
-/// Migrates now, or in the background once the database is there. The flag tells when that has happened.
-async fn migrate(
-    store: &Store,
-    clock: &SharedClock,
-    stopping: &Arc<AtomicBool>,
-) -> Result<Arc<AtomicBool>, StartError> {
-    let migrated = Arc::new(AtomicBool::new(false));
-    match store.migrate_up().await {
-        Ok(()) => migrated.store(true, Ordering::Release),
-        Err(away @ StoreError::Unavailable(_)) => {
-            log::warn!("the database is away, waiting for it: {}", cause(&away));
-            let (store, clock) = (store.clone(), clock.clone());
-            let (migrated, stopping) = (migrated.clone(), stopping.clone());
-            actix_rt::spawn(async move {
-                while !stopping.load(Ordering::Acquire) {
-                    clock.sleep_until(clock.now() + DATABASE_RETRY).await;
-                    match store.migrate_up().await {
-                        Ok(()) => {
-                            log::info!("the database is there");
-                            migrated.store(true, Ordering::Release);
-                            return;
-                        }
-                        Err(StoreError::Unavailable(_)) => {}
-                        Err(error) => log::error!("the database cannot be migrated: {error}: {}", cause(&error)),
-                    }
-                }
-            });
-        }
-        Err(error) => return Err(error.into()),
-    }
-    Ok(migrated)
-}
-
 /// Opens the configured database, for the commands that work on it without serving.
 pub async fn open_store(config: &Config) -> Result<Store, StartError> {
     config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
@@ -362,35 +283,6 @@ fn target_of(database: &Database, max_connections: u32) -> DatabaseTarget {
     }
 }
 
-fn upstream_settings(config: &Config, bound_port: u16) -> UpstreamSettings {
-    let client = config
-        .ownerrez
-        .client
-        .as_ref()
-        .map(|client| ClientCredentials { id: client.id.clone(), secret: client.secret.clone() });
-    UpstreamSettings {
-        api_url: config.ownerrez.api_url.clone(),
-        client,
-        redirect_uri: config.ownerrez.send_redirect_uri.then(|| config.redirect_uri(bound_port)),
-        connect_timeout: Duration::from_secs(u64::from(config.sessions.connect_timeout_seconds)),
-        answer_timeout: seconds(config.sessions.upstream_timeout_seconds),
-        answer_limit: config.sessions.answer_limit_bytes,
-    }
-}
-
-fn session_settings(config: &Config) -> SessionSettings {
-    SessionSettings {
-        call_deadline: seconds(config.sessions.call_deadline_seconds),
-        queue_depth: config.sessions.queue_depth,
-        idle: seconds(config.sessions.idle_seconds),
-        arbiters: config.sessions.arbiters,
-        chores_every: seconds(config.sessions.renewal_sweep_seconds),
-        unconnected_for: Some(config.registration.unconnected_days)
-            .filter(|days| *days > 0)
-            .map(|days| TimeDelta::days(i64::from(days))),
-    }
-}
-
 fn key_settings(config: &Config) -> KeySettings {
     KeySettings {
         bcrypt_cost: config.keys.bcrypt_cost,
@@ -411,7 +303,6 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
         max_body: config.server.max_body_bytes,
         link_life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
         personal_tokens: config.connect.personal_tokens || config.server.is_loopback_only(),
-        open_links: config.connect.open_links_per_user as u64,
         trusted_proxies: config.server.trusted_proxies.clone(),
         registration: config.registration.mode.clone(),
     }

@@ -39,6 +39,21 @@ impl Scope {
     }
 }
 
+/// Who is calling, as their credential says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// The user.
+    pub user: UserId,
+    /// Their key.
+    pub key: KeyId,
+    /// The part of the key that is stored in plain text, for lists and logs.
+    pub prefix: Arc<str>,
+    /// What the key may do.
+    pub scope: Scope,
+    /// When the key ends.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -198,6 +213,21 @@ pub trait Clock: Send + Sync + 'static {
 /// The clock as everyone carries it.
 pub type SharedClock = Arc<dyn Clock>;
 
+/// An error and what lies behind it, for the log only.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        let text = error.to_string();
+        // Wrappers repeat what they wrap.
+        if !told.ends_with(&text) {
+            told = format!("{told}: {text}");
+        }
+        behind = error.source();
+    }
+    told
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,5 +266,22 @@ mod tests {
     fn debug_shows_no_token() {
         let shown = format!("{:?}", tokens(600, true));
         assert!(!shown.contains("at_x") && !shown.contains("rt_x"), "{shown}");
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the disk is full")]
+    struct Inner;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Wrapper(#[from] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("it was not written")]
+    struct Outer(#[source] Wrapper);
+
+    #[test]
+    fn a_chain_tells_each_cause_once() {
+        assert_eq!(chain(&Outer(Wrapper(Inner))), "it was not written: the disk is full");
     }
 }

@@ -14,7 +14,6 @@ mod observe;
 mod pages;
 mod ready;
 mod source_address;
-mod tool_text;
 mod users;
 
 use std::sync::Arc;
@@ -43,6 +42,7 @@ use crate::{
     metrics::Metrics,
     session::Sessions,
     store::Store,
+    tools::{ConnectLinks, LINK_PATH},
 };
 
 /// The largest form that a page sends, in bytes.
@@ -55,6 +55,8 @@ pub struct HttpState {
     pub store: Store,
     /// The way to the actors.
     pub sessions: Sessions,
+    /// Makes connect links.
+    pub links: ConnectLinks,
     /// Tells whose key a request bears.
     pub keys: KeyCheck,
     /// Who registered from where of late.
@@ -86,8 +88,6 @@ pub struct HttpSettings {
     pub link_life: chrono::TimeDelta,
     /// Whether accounts may be connected by personal access tokens.
     pub personal_tokens: bool,
-    /// Connect links of one user that may be open at once.
-    pub open_links: u64,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// Who may register.
@@ -150,7 +150,7 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .service(at("/api/connect/ownerrez/token", "POST").route(web::post().to(connect::by_token)))
         .service(at("/api/connect/ownerrez/start", "GET").route(web::get().to(connect::start)))
         .service(
-            at(connect::LINK_PATH, "GET, POST")
+            at(LINK_PATH, "GET, POST")
                 .app_data(page_form)
                 .app_data(page_query.clone())
                 .route(web::get().to(connect::show_link))

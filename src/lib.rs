@@ -27,10 +27,13 @@ pub mod upstream;
 // One actor per user, their supervisor, and the allowance they share. Layer 3.
 pub mod session;
 
-// Routes, pages and the MCP endpoint. Layer 4.
+// What a model can do, over the sessions. Layer 4.
+pub mod tools;
+
+// Routes, pages and the MCP endpoint. Layer 5.
 pub mod http;
 
-// Wiring, start and graceful stop. Layer 5.
+// Wiring, start and graceful stop. Layer 6.
 pub mod app;
 
 // A simulated OwnerRez; only `app` may start it.

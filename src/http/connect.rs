@@ -9,7 +9,6 @@ use actix_web::{
     http::{StatusCode, header},
     web,
 };
-use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -19,44 +18,19 @@ use url::Url;
 use super::{
     HttpState,
     error::ApiError,
-    key_check::{Caller, FullCaller},
+    key_check::{AnyCaller, FullCaller},
     observe::Notes,
     pages,
 };
 use crate::{
     crypto,
-    domain::{KeyId, Method, UpstreamRequest, UserId},
-    store::{Link, NewLink, StoredKey},
+    domain::{Method, UpstreamRequest},
+    store::{Link, StoredKey},
+    tools::{LINK_PATH, Trace},
 };
 
-/// The page that a connect link opens.
-pub(crate) const LINK_PATH: &str = "/api/connect/ownerrez/authorize";
 /// Where OwnerRez sends the browser back to.
 pub(crate) const CALLBACK_PATH: &str = "/api/connect/ownerrez/callback";
-
-/// A connect link, ready to be opened in a browser.
-pub(crate) struct OpenLink {
-    pub(crate) url: String,
-    pub(crate) state: SecretString,
-    pub(crate) expires_at: DateTime<Utc>,
-}
-
-/// Makes a link for a key of the user. The newest few stay good; their states are stored hashed.
-pub(crate) async fn open_link(state: &HttpState, user: UserId, key: KeyId) -> Result<OpenLink, ApiError> {
-    if state.settings.client_id.is_none() {
-        return Err(ApiError::NotConfigured);
-    }
-    let secret = crypto::random_token()?;
-    let now = state.clock.now();
-    let expires_at = now + state.settings.link_life;
-    let link = NewLink { state_hash: crypto::digest_hex(secret.expose_secret()), key, created_at: now, expires_at };
-    if !state.store.open_link(user, link, state.settings.open_links).await? {
-        // The key vanished between its check and now.
-        return Err(ApiError::BadKey);
-    }
-    let url = format!("{}?state={}", state.settings.url(LINK_PATH), secret.expose_secret());
-    Ok(OpenLink { url, state: secret, expires_at })
-}
 
 /// `GET /api/connect/ownerrez/start`
 pub(crate) async fn start(
@@ -67,7 +41,7 @@ pub(crate) async fn start(
     if existing.is_some_and(|connection| connection.rejected_at.is_none()) {
         return Err(ApiError::AlreadyConnected);
     }
-    let link = open_link(&state, caller.user, caller.key).await?;
+    let link = state.links.open(caller.user, caller.key).await?;
     Ok(no_store().json(json!({
         "authorization_url": link.url,
         "state": link.state.expose_secret(),
@@ -266,7 +240,10 @@ pub(crate) async fn by_token(
 }
 
 /// `GET /api/connect/ownerrez/status`
-pub(crate) async fn status(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn status(
+    state: web::Data<HttpState>,
+    AnyCaller(caller): AnyCaller,
+) -> Result<HttpResponse, ApiError> {
     let connection = state.store.connection(caller.user).await?;
     let answer = match &connection {
         None => json!({
@@ -287,7 +264,7 @@ pub(crate) async fn status(state: web::Data<HttpState>, caller: Caller) -> Resul
 /// `GET /api/connect/ownerrez/test`: one request to OwnerRez with the user's own tokens.
 pub(crate) async fn test(
     state: web::Data<HttpState>,
-    caller: Caller,
+    AnyCaller(caller): AnyCaller,
     http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let request = UpstreamRequest {
@@ -298,7 +275,7 @@ pub(crate) async fn test(
     };
     let outcome = state.sessions.call(caller.user, request, &CancellationToken::new()).await;
     if let Some(notes) = Notes::of(&http) {
-        notes.call(&outcome);
+        notes.call(Trace::of(&outcome));
     }
     let user = outcome?.body;
     Ok(no_store().json(json!({

@@ -9,11 +9,13 @@ use actix_web::{
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::failure::{Failure, chain};
+use super::failure::Failure;
 use crate::{
     crypto::CryptoError,
+    domain::chain,
     session::{CallError, ConnectError, budget::Refusal},
     store::StoreError,
+    tools::LinkError,
     upstream::{RefusedKind, TokenError},
 };
 
@@ -82,6 +84,17 @@ pub(crate) enum ApiError {
     Crypto(#[from] CryptoError),
 }
 
+impl From<LinkError> for ApiError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::NotConfigured => Self::NotConfigured,
+            LinkError::KeyGone => Self::BadKey,
+            LinkError::Store(error) => error.into(),
+            LinkError::Crypto(error) => error.into(),
+        }
+    }
+}
+
 /// What stood elsewhere in the TypeScript server that this gateway replaces.
 #[derive(Debug)]
 pub(crate) enum Moved {
@@ -109,16 +122,6 @@ impl Shown {
         self.retry_after = Some(wait);
         self
     }
-}
-
-/// The stable code of a call without an answer.
-pub(crate) fn call_code(error: &CallError) -> &'static str {
-    call(error).code
-}
-
-/// Whether a call failed by a fault of this gateway's own.
-pub(crate) fn is_our_fault(error: &CallError) -> bool {
-    call(error).status == StatusCode::INTERNAL_SERVER_ERROR
 }
 
 const RECONNECT: &str = "Connect again: GET /api/connect/ownerrez/start gives a link to open in a browser.";
@@ -331,17 +334,6 @@ impl ApiError {
     pub(crate) fn failure(&self, shown: &Shown) -> Failure {
         Failure { code: shown.code, cause: shown.status.is_server_error().then(|| chain(self)) }
     }
-
-    /// The same, where it does not become the answer: the cause of a 5xx is logged here and now.
-    pub(crate) fn shown_and_logged(&self) -> Shown {
-        let shown = self.shown();
-        if shown.status == StatusCode::INTERNAL_SERVER_ERROR {
-            log::error!("{}: {}", shown.code, chain(self));
-        } else if shown.status.is_server_error() {
-            log::warn!("{}: {}", shown.code, chain(self));
-        }
-        shown
-    }
 }
 
 /// Whole seconds, so that who waits exactly that long is not told to wait again.
@@ -359,21 +351,21 @@ fn allowance(refusal: Refusal) -> Shown {
     match refusal {
         Refusal::Spent(wait) => Shown::new(
             StatusCode::TOO_MANY_REQUESTS,
-            "allowance_spent",
+            refusal.code(),
             "OwnerRez allows this gateway 300 requests in 5 minutes, and they are spent.",
             format!("Try again in {} seconds.", wait.num_seconds().max(1)),
         )
         .after(wait),
         Refusal::Throttled(wait) => Shown::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "ownerrez_throttled",
+            refusal.code(),
             "OwnerRez asked this gateway to send fewer requests.",
             format!("Try again in {} seconds.", wait.num_seconds().max(1)),
         )
         .after(wait),
         Refusal::Standby => Shown::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "standby",
+            refusal.code(),
             "Another process of this gateway is the one that talks to OwnerRez.",
             "Try again in a moment. Operators: one process per database, or UPSTREAM_SHARED=true with a share each.",
         )
@@ -386,47 +378,40 @@ fn call(error: &CallError) -> Shown {
     match error {
         CallError::NotConnected => Shown::new(
             StatusCode::CONFLICT,
-            "not_connected",
+            error.code(),
             "No OwnerRez account is connected to this API key's user.",
             "GET /api/connect/ownerrez/start gives a link to open in a browser.",
         ),
-        CallError::NeedsReconnect => Shown::new(
-            StatusCode::CONFLICT,
-            "needs_reconnect",
-            "OwnerRez ended the connection to your account.",
-            RECONNECT,
-        ),
+        CallError::NeedsReconnect => {
+            Shown::new(StatusCode::CONFLICT, error.code(), "OwnerRez ended the connection to your account.", RECONNECT)
+        }
         CallError::Busy => Shown::new(
             StatusCode::TOO_MANY_REQUESTS,
-            "busy",
+            error.code(),
             "Too many calls of yours are waiting already.",
             "Wait for their answers before sending more.",
         )
         .after(TimeDelta::seconds(1)),
         CallError::Allowance(refusal) => allowance(*refusal),
         CallError::Refused(refused) => {
-            let (status, code) = match refused.kind {
-                RefusedKind::Throttled => (StatusCode::SERVICE_UNAVAILABLE, "ownerrez_throttled"),
-                RefusedKind::Unavailable => (StatusCode::BAD_GATEWAY, "ownerrez_unavailable"),
-                _ => (StatusCode::BAD_GATEWAY, "ownerrez_refused"),
-            };
+            let throttled = refused.kind == RefusedKind::Throttled;
             Shown::new(
-                status,
-                code,
+                if throttled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY },
+                error.code(),
                 format!("OwnerRez answered with status {}.", refused.status),
                 "Try again later; what OwnerRez said is shown by the MCP tool of the same call.",
             )
         }
         CallError::Deadline { .. } | CallError::Transport { .. } => Shown::new(
             StatusCode::BAD_GATEWAY,
-            "ownerrez_unavailable",
+            error.code(),
             "OwnerRez gave no usable answer in time.",
             "Try again in a minute.",
         ),
         CallError::Refresh(error) => token(error),
         CallError::RefreshElsewhere | CallError::ShuttingDown | CallError::Cancelled => Shown::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "try_again",
+            error.code(),
             "The gateway could not take this call right now.",
             "Try again in a few seconds.",
         )
@@ -440,13 +425,13 @@ fn token(error: &TokenError) -> Shown {
     match error {
         TokenError::Refused => Shown::new(
             StatusCode::BAD_GATEWAY,
-            "ownerrez_refused_code",
+            error.code(),
             "OwnerRez did not accept the authorization: it was used before, or it is older than 10 minutes.",
             RECONNECT,
         ),
         TokenError::PersonalRefused(refused) => Shown::new(
             StatusCode::UNPROCESSABLE_ENTITY,
-            "personal_token_refused",
+            error.code(),
             match refused.messages.as_slice() {
                 [] => format!("OwnerRez refused this e-mail address and token with status {}.", refused.status),
                 said => format!("OwnerRez refused with status {}: {}", refused.status, said.join(" ")),
@@ -461,14 +446,14 @@ fn token(error: &TokenError) -> Shown {
         ),
         TokenError::NoClient | TokenError::ClientRefused => Shown::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "ownerrez_app_refused",
+            error.code(),
             "OwnerRez does not accept this gateway's OAuth app.",
             "Operators: check OWNERREZ_CLIENT_ID, OWNERREZ_CLIENT_SECRET and the app's redirect URI in OwnerRez.",
         ),
         TokenError::Throttled(wait) => allowance(Refusal::Throttled(wait.unwrap_or_else(|| TimeDelta::seconds(60)))),
         TokenError::Unexpected(_) | TokenError::Unreadable | TokenError::Transport(_) => Shown::new(
             StatusCode::BAD_GATEWAY,
-            "ownerrez_unavailable",
+            error.code(),
             "OwnerRez gave no usable answer when asked for tokens.",
             "Try again in a minute.",
         ),

@@ -15,7 +15,8 @@ use actix_web::{
 };
 use url::Url;
 
-use super::{connect::LINK_PATH, error::ApiError};
+use super::error::ApiError;
+use crate::tools::LINK_PATH;
 
 /// Hosts that we answer for: `name` for any port, or `name:port`. Compared without regard to case.
 #[derive(Clone, Debug)]

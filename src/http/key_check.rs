@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::{HttpState, error::ApiError, limits::FailedKeys, observe::Notes, source_address::SourceAddress};
 use crate::{
     crypto::{self, ApiKey, CryptoError, PredecessorKey, PresentedKey, Signer},
-    domain::{KeyId, Scope, SharedClock, UserId},
+    domain::{Caller, Scope, SharedClock},
     metrics::Metrics,
     store::{ChangeWatch, PREDECESSOR_CANDIDATES, Seen, Store, StoredKey},
 };
@@ -50,17 +50,9 @@ pub struct KeySettings {
     pub failures_count_for: TimeDelta,
 }
 
-/// Who is calling. A handler that takes this argument cannot be reached without a valid key.
+/// Any caller. A handler that takes this argument cannot be reached without a valid key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Caller {
-    pub(crate) user: UserId,
-    pub(crate) key: KeyId,
-    /// The part of the key that is stored in plain text, for lists and logs.
-    pub(crate) prefix: Arc<str>,
-    pub(crate) scope: Scope,
-    /// When the key ends.
-    pub(crate) expires_at: Option<DateTime<Utc>>,
-}
+pub(crate) struct AnyCaller(pub(crate) Caller);
 
 /// A caller whose key has the full scope: what managing keys and the connection takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -409,15 +401,15 @@ impl FromRequest for FullCaller {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let caller = Caller::from_request(request, payload);
+        let caller = AnyCaller::from_request(request, payload);
         Box::pin(async move {
-            let caller = caller.await?;
+            let AnyCaller(caller) = caller.await?;
             if caller.scope == Scope::Full { Ok(Self(caller)) } else { Err(ApiError::InsufficientScope) }
         })
     }
 }
 
-impl FromRequest for Caller {
+impl FromRequest for AnyCaller {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -433,7 +425,7 @@ impl FromRequest for Caller {
             if let Some(notes) = notes {
                 notes.caller(&caller);
             }
-            Ok(caller)
+            Ok(Self(caller))
         })
     }
 }

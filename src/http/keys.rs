@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     HttpState,
     error::ApiError,
-    key_check::{Caller, FullCaller},
+    key_check::{AnyCaller, FullCaller},
     users::checked_name,
 };
 use crate::{
@@ -45,7 +45,7 @@ impl ListedKey {
 }
 
 /// `GET /api/keys` → `{keys: […]}`, the oldest first.
-pub(crate) async fn list(state: web::Data<HttpState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn list(state: web::Data<HttpState>, AnyCaller(caller): AnyCaller) -> Result<HttpResponse, ApiError> {
     let keys = state.store.keys(caller.user).await?;
     let keys: Vec<_> = keys.into_iter().map(|key| ListedKey::new(key, caller.key)).collect();
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"keys": keys})))

@@ -5,6 +5,11 @@
 
 use std::{convert::Infallible, sync::Arc};
 
+use super::{error::ApiError, key_check::AnyCaller, observe::Notes};
+use crate::{
+    domain::Caller,
+    tools::{Toolbox, UnknownTool},
+};
 use actix_web::{
     HttpRequest, HttpResponse,
     error::PayloadError,
@@ -17,27 +22,17 @@ use http_body_util::{BodyExt, BodyStream, Full, combinators::BoxBody};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
-        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
+        ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
     transport::streamable_http_server::{
         StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
     },
 };
-use serde_json::Value;
-
-use super::{HttpState, error, error::ApiError, key_check::Caller, observe::Notes, tool_text};
-use crate::catalog::{Catalog, Operation};
 
 /// For how long a client may keep the list of tools: it changes with the gateway's version only.
 const TOOLS_TTL_MS: u64 = 300_000;
-
-/// The outcome of a call that the caller's key does not allow.
-const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
-
-/// The outcome of a call whose arguments were refused before anything was sent.
-const BAD_ARGUMENTS: &str = "invalid_arguments";
 
 const INSTRUCTIONS: &str = "Tools over the user's own OwnerRez account (vacation rentals: properties, bookings, guests, \
 calendars). All users of this gateway share 300 requests to OwnerRez in 5 minutes, so prefer one call with a larger \
@@ -50,15 +45,15 @@ pub struct McpEndpoint {
 
 impl McpEndpoint {
     /// An endpoint over these tools.
-    pub fn new(state: HttpState, catalog: Arc<Catalog>) -> Self {
+    pub fn new(toolbox: Toolbox, max_body: usize) -> Self {
         // Host and Origin were checked for all routes by the guard; the body was bounded by actix-web.
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
             .with_json_response(true)
-            .with_max_request_body_bytes(state.settings.max_body)
+            .with_max_request_body_bytes(max_body)
             .disable_allowed_hosts()
             .disable_allowed_origins();
-        let tools = Tools { state, catalog };
+        let tools = Tools(toolbox);
         let service =
             StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(NeverSessionManager::default()), config);
         Self { service }
@@ -68,7 +63,7 @@ impl McpEndpoint {
 /// Everything that arrives at `/mcp`. The caller comes first: without a key nothing else is looked at.
 pub(crate) async fn handle(
     endpoint: web::Data<McpEndpoint>,
-    caller: Caller,
+    AnyCaller(caller): AnyCaller,
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, ApiError> {
@@ -117,55 +112,9 @@ async fn carried_back(response: http::Response<BoxBody<Bytes, Infallible>>) -> H
     answer.body(collected.to_bytes())
 }
 
-/// The tools of one caller; the caller is found in each request's context.
+/// The protocol's side of the toolbox; the caller is found in each request's context.
 #[derive(Clone)]
-struct Tools {
-    state: HttpState,
-    catalog: Arc<Catalog>,
-}
-
-impl Tools {
-    async fn call(
-        &self,
-        operation: &Operation,
-        caller: &Caller,
-        request: CallToolRequestParams,
-        context: &RequestContext<RoleServer>,
-        notes: Option<&Notes>,
-    ) -> CallToolResult {
-        let ended = |outcome| self.state.metrics.tool_call(operation.name(), outcome);
-        if !operation.is_within(caller.scope) {
-            ended(INSUFFICIENT_SCOPE);
-            if let Some(notes) = notes {
-                notes.error(INSUFFICIENT_SCOPE);
-            }
-            return failed(format!(
-                "`{}` changes the OwnerRez account, and this API key may only read. Nothing was sent. Do not retry: the \
-                 user has to set up this client with a full key if it is to make changes.",
-                operation.name()
-            ));
-        }
-        let request = match operation.request(&request.arguments.unwrap_or_default()) {
-            Ok(request) => request,
-            Err(problem) => {
-                ended(BAD_ARGUMENTS);
-                if let Some(notes) = notes {
-                    notes.error(BAD_ARGUMENTS);
-                }
-                return failed(problem.to_string());
-            }
-        };
-        let outcome = self.state.sessions.call(caller.user, request.clone(), &context.ct).await;
-        if let Some(notes) = notes {
-            notes.call(&outcome);
-        }
-        ended(outcome.as_ref().map_or_else(error::call_code, |_| "ok"));
-        match outcome {
-            Ok(answer) => answered(operation.answer(&request, answer.status, answer.body)),
-            Err(error) => failed(tool_text::explain(&self.state, caller, operation, &error).await),
-        }
-    }
-}
+struct Tools(Toolbox);
 
 /// Whose request this is.
 fn caller(context: &RequestContext<RoleServer>) -> Result<&Caller, ErrorData> {
@@ -173,16 +122,6 @@ fn caller(context: &RequestContext<RoleServer>) -> Result<&Caller, ErrorData> {
     parts
         .and_then(|parts| parts.extensions.get::<Caller>())
         .ok_or_else(|| ErrorData::internal_error("the request lost its caller", None))
-}
-
-fn answered(answer: Value) -> CallToolResult {
-    let mut result = CallToolResult::success(vec![ContentBlock::text(answer.to_string())]);
-    result.structured_content = Some(answer);
-    result
-}
-
-fn failed(text: String) -> CallToolResult {
-    CallToolResult::error(vec![ContentBlock::text(text)])
 }
 
 impl ServerHandler for Tools {
@@ -200,14 +139,14 @@ impl ServerHandler for Tools {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut list = ListToolsResult::with_all_items(self.catalog.tools(caller(&context)?.scope));
+        let mut list = ListToolsResult::with_all_items(self.0.list(caller(&context)?));
         list.ttl_ms = Some(TOOLS_TTL_MS);
         list.cache_scope = Some(CacheScope::Private);
         Ok(list)
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.catalog.get(name).map(|operation| operation.tool().clone())
+        self.0.tool(name)
     }
 
     async fn call_tool(
@@ -218,15 +157,16 @@ impl ServerHandler for Tools {
         let caller = caller(&context)?.clone();
         let notes = context.extensions.get::<http::request::Parts>();
         let notes = notes.and_then(|parts| parts.extensions.get::<Option<Arc<Notes>>>().cloned().flatten());
-        let Some(operation) = self.catalog.get(&request.name) else {
-            let near = self.catalog.suggest(&request.name);
+        let CallToolRequestParams { name, arguments, .. } = request;
+        let called = self.0.call(&caller, &name, arguments.unwrap_or_default(), &context.ct).await;
+        let called = called.map_err(|UnknownTool { near }| {
             let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));
-            return Err(ErrorData::invalid_params(format!("Unknown tool.{near} tools/list names all."), None));
-        };
+            ErrorData::invalid_params(format!("Unknown tool.{near} tools/list names all."), None)
+        })?;
         if let Some(notes) = &notes {
-            notes.tool(operation.name());
+            notes.tool(&called.tool);
+            notes.call(called.trace);
         }
-        let result = self.call(operation, &caller, request, &context, notes.as_deref()).await;
-        Ok(result.into())
+        Ok(called.result.into())
     }
 }

@@ -21,15 +21,11 @@ use log::{
 };
 use uuid::Uuid;
 
-use super::{
-    error,
-    failure::{Failure, chain},
-    key_check::Caller,
-};
+use super::failure::Failure;
 use crate::{
-    domain::{SharedClock, UserId},
+    domain::{Caller, SharedClock, UserId},
     metrics::{Metrics, Status},
-    session::{Answer, CallError},
+    tools::Trace,
 };
 
 /// What the request lines are called in filters such as `RUST_LOG=ownerrez_gateway::request=warn`.
@@ -90,21 +86,15 @@ impl Notes {
     }
 
     /// How a call to OwnerRez ended.
-    pub(crate) fn call(&self, outcome: &Result<Answer, CallError>) {
-        let upstream = match outcome {
-            Ok(answer) => Some(Status::Code(answer.status)),
-            Err(CallError::Refused(refused)) => Some(Status::Code(refused.status)),
-            Err(CallError::Transport { error, .. }) => Some(Status::Word(error.word())),
-            Err(_) => None,
-        };
-        if let Some(status) = upstream {
+    pub(crate) fn call(&self, trace: Trace) {
+        if let Some(status) = trace.upstream {
             let _ = self.upstream.set(status);
         }
-        if let Err(error) = outcome {
-            self.error(error::call_code(error));
-            if error::is_our_fault(error) {
-                let _ = self.failure.set(chain(error));
-            }
+        if let Some(code) = trace.error {
+            self.error(code);
+        }
+        if let Some(failure) = trace.failure {
+            let _ = self.failure.set(failure);
         }
     }
 

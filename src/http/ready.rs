@@ -14,9 +14,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use tokio::{sync::Mutex, time::timeout};
 
-use super::failure::chain;
 use crate::{
     domain::SharedClock,
+    domain::chain,
     session::Sessions,
     store::{Store, StoreError},
 };

@@ -111,6 +111,16 @@ impl Refusal {
             Self::Storage => "storage",
         }
     }
+
+    /// The stable code of a call that was refused for this.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Spent(_) => "allowance_spent",
+            Self::Throttled(_) => "ownerrez_throttled",
+            Self::Standby => "standby",
+            Self::Storage => "database_unavailable",
+        }
+    }
 }
 
 /// A point in time at which slots become free, and who held them (`None`: an earlier process did).

@@ -4,7 +4,7 @@ use super::budget::Refusal;
 use crate::{
     crypto::CryptoError,
     store::StoreError,
-    upstream::{Refused, TokenError, TransportError},
+    upstream::{Refused, RefusedKind, TokenError, TransportError},
 };
 
 /// A call that did not end in an answer of OwnerRez's.
@@ -66,6 +66,31 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// The stable code: on the wire, in logs and in counters.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotConnected => "not_connected",
+            Self::NeedsReconnect => "needs_reconnect",
+            Self::Busy => "busy",
+            Self::Allowance(refusal) => refusal.code(),
+            Self::Refused(refused) => match refused.kind {
+                RefusedKind::Throttled => "ownerrez_throttled",
+                RefusedKind::Unavailable => "ownerrez_unavailable",
+                _ => "ownerrez_refused",
+            },
+            Self::Deadline { .. } | Self::Transport { .. } => "ownerrez_unavailable",
+            Self::Refresh(error) => error.code(),
+            Self::RefreshElsewhere | Self::ShuttingDown | Self::Cancelled => "try_again",
+            Self::Store(StoreError::Unavailable(_)) => "database_unavailable",
+            Self::Store(_) | Self::Crypto(_) | Self::SessionLost { .. } => "internal_error",
+        }
+    }
+
+    /// Whether it is a fault of this gateway's own, whose cause belongs into the log.
+    pub fn is_our_fault(&self) -> bool {
+        self.code() == "internal_error"
+    }
+
     /// The same error, knowing whether a write may have been carried out.
     pub(super) fn with_outcome(self, may_have_happened: bool) -> Self {
         match self {

@@ -63,6 +63,17 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused => "ownerrez_refused_code",
+            Self::PersonalRefused(_) => "personal_token_refused",
+            Self::NoClient | Self::ClientRefused => "ownerrez_app_refused",
+            Self::Throttled(_) => "ownerrez_throttled",
+            Self::Unexpected(_) | Self::Unreadable | Self::Transport(_) => "ownerrez_unavailable",
+        }
+    }
+
     /// Whether the endpoint may have acted although we saw no answer: the refreshed tokens may be lost on the way.
     pub fn outcome_unknown(&self) -> bool {
         match self {

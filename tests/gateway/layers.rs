@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each top module and all that it may name.
-const MAY_NAME: [(&str, &[&str]); 13] = [
+const MAY_NAME: [(&str, &[&str]); 14] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("crypto", &["domain"]),
@@ -16,8 +16,15 @@ const MAY_NAME: [(&str, &[&str]); 13] = [
     ("store", &["domain", "config", "crypto", "catalog"]),
     ("upstream", &["domain", "config", "crypto", "catalog", "metrics"]),
     ("session", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream"]),
-    ("http", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session"]),
-    ("app", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "http", "sandbox"]),
+    ("tools", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session"]),
+    ("http", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "tools"]),
+    (
+        "app",
+        &[
+            "domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "tools", "http",
+            "sandbox",
+        ],
+    ),
     ("sandbox", &["domain"]),
     ("main", &["app", "config", "sandbox"]),
     ("lib", &[]),

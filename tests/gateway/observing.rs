@@ -255,9 +255,12 @@ async fn who_waits_and_who_leaves_is_counted() {
         {
             let (first, second) = (alice.clone(), alice.clone());
             let running = first.call("list_properties", json!({})).fuse();
-            let waiting = second.call("list_owners", json!({})).fuse();
-            let seen = async {
+            let waiting = async {
                 held.wait_arrived(1).await;
+                second.call("list_owners", json!({})).await
+            }
+            .fuse();
+            let seen = async {
                 eventually("a waiting call", async || {
                     let now = scrape(&gateway).await;
                     let both = now.value("session_queue_depth") > 0.5 && now.value("allowance_in_flight") > 0.5;

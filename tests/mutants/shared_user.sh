@@ -19,10 +19,10 @@ cd "$root"
 git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- --create --file=- | tar --extract --file=- --directory="$copy"
 
 cd "$copy"
-sed -i 's/sessions\.call(caller\.user,/sessions.call(*FIRST.get_or_init(|| caller.user),/' src/http/mcp.rs
-echo 'static FIRST: std::sync::OnceLock<crate::domain::UserId> = std::sync::OnceLock::new();' >>src/http/mcp.rs
-if cmp --quiet "$root/src/http/mcp.rs" src/http/mcp.rs || ! grep --quiet 'FIRST.get_or_init' src/http/mcp.rs; then
-    echo "The line that this script changes is not in src/http/mcp.rs any more: mend the script." >&2
+sed -i 's/sessions\.call(caller\.user,/sessions.call(*FIRST.get_or_init(|| caller.user),/' src/tools.rs
+echo 'static FIRST: std::sync::OnceLock<crate::domain::UserId> = std::sync::OnceLock::new();' >>src/tools.rs
+if cmp --quiet "$root/src/tools.rs" src/tools.rs || ! grep --quiet 'FIRST.get_or_init' src/tools.rs; then
+    echo "The line that this script changes is not in src/tools.rs any more: mend the script." >&2
     exit 2
 fi
 

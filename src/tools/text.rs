@@ -2,24 +2,24 @@
 
 use chrono::TimeDelta;
 
-use super::{HttpState, connect, key_check::Caller};
+use super::{ConnectLinks, LinkError};
 use crate::{
     catalog::Operation,
-    domain::Scope,
+    domain::{Caller, Scope, chain},
     session::{CallError, budget::Refusal},
     store::StoreError,
     upstream::{Refused, RefusedKind, TokenError},
 };
 
 /// The text of an `isError` result.
-pub(crate) async fn explain(state: &HttpState, caller: &Caller, operation: &Operation, error: &CallError) -> String {
+pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &Operation, error: &CallError) -> String {
     match error {
         CallError::NotConnected => {
-            let link = link(state, caller).await;
+            let link = link(links, caller).await;
             format!("No OwnerRez account is connected to this user yet, so nothing was sent. {link}")
         }
         CallError::NeedsReconnect => {
-            let link = link(state, caller).await;
+            let link = link(links, caller).await;
             format!(
                 "OwnerRez ended the connection to this account: the user removed the app, or the access expired. {link}"
             )
@@ -69,21 +69,40 @@ fn without_link(error: &CallError) -> String {
     }
 }
 
-async fn link(state: &HttpState, caller: &Caller) -> String {
+/// A read key asked for a change.
+pub(super) fn beyond_scope(tool: &str) -> String {
+    format!(
+        "`{tool}` changes the OwnerRez account, and this API key may only read. Nothing was sent. Do not retry: the user \
+         has to set up this client with a full key if it is to make changes."
+    )
+}
+
+async fn link(links: &ConnectLinks, caller: &Caller) -> String {
     if caller.scope != Scope::Full {
         return "This API key may only read, so it cannot start a connection: the user must connect OwnerRez with a full \
                 key (GET /api/connect/ownerrez/start)."
             .to_owned();
     }
-    match connect::open_link(state, caller.user, caller.key).await {
+    match links.open(caller.user, caller.key).await {
         Ok(link) => format!(
             "The user must do this, not you: open this link in a browser within 10 minutes, enter the API key there, \
              and approve the access at OwnerRez: {}",
             link.url
         ),
+        Err(LinkError::NotConfigured) => {
+            "It cannot be connected yet: this gateway has no OwnerRez OAuth app. Only its operator can change that, by \
+             OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET."
+                .to_owned()
+        }
+        Err(LinkError::KeyGone) => "This API key was deleted meanwhile.".to_owned(),
+        Err(LinkError::Store(StoreError::Unavailable(_))) => {
+            "It cannot be connected right now: the gateway cannot reach its database. Try again in a minute.".to_owned()
+        }
         Err(error) => {
-            let shown = error.shown_and_logged();
-            format!("It cannot be connected right now. {} {}", shown.message, shown.hint)
+            log::error!("a connect link could not be made: {}", chain(&error));
+            "It cannot be connected right now: the gateway failed. If that lasts, the user should tell whoever runs it \
+             the time of this answer."
+                .to_owned()
         }
     }
 }

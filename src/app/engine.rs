@@ -1,0 +1,168 @@
+//! Everything below the wire: the database, the sessions and the tools, running.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_rt::Arbiter;
+use chrono::TimeDelta;
+
+use super::{StartError, cause, database_target, key_ring, seconds};
+use crate::{
+    catalog::Catalog,
+    config::{CALLBACK_PATH, Config, Database},
+    crypto::Signer,
+    domain::SharedClock,
+    metrics::Metrics,
+    session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
+    store::{Store, StoreError},
+    tools::{ConnectLinks, Parts, Toolbox},
+    upstream::{ClientCredentials, UpstreamSettings},
+};
+
+/// Pause between two attempts to reach a database that is away at the start.
+const DATABASE_RETRY: TimeDelta = TimeDelta::seconds(2);
+
+/// What a way of serving is built on.
+pub(super) struct Engine {
+    pub(super) store: Store,
+    pub(super) sessions: Sessions,
+    pub(super) toolbox: Toolbox,
+    pub(super) links: ConnectLinks,
+    pub(super) metrics: Arc<Metrics>,
+    /// Signs the forms of pages.
+    pub(super) signer: Signer,
+    /// Makes the digests by which the predecessor's keys are found.
+    pub(super) key_signer: Signer,
+    /// Whether the schema is in place.
+    pub(super) migrated: Arc<AtomicBool>,
+    /// To be set when the end begins.
+    pub(super) stopping: Arc<AtomicBool>,
+}
+
+impl Engine {
+    /// Opens the database and starts the actors. `port` is the one that people reach the gateway at, for its links.
+    pub(super) async fn start(config: &Config, clock: SharedClock, port: u16) -> Result<Self, StartError> {
+        let catalog = Catalog::embedded()?;
+        let ring = key_ring(config)?;
+        let target = database_target(config);
+        let store = Store::connect(&target).await?;
+        let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
+            (Ok(None), Database::Sqlite { path }) => {
+                return Err(StartError::AlreadyRunning(path.display().to_string()));
+            }
+            (Ok(share), _) => share,
+            (Err(StoreError::Unavailable(_)), _) => None,
+            (Err(error), _) => return Err(error.into()),
+        };
+
+        if let Some(unused) = &config.ownerrez.unused_redirect_uri {
+            log::warn!(
+                "OWNERREZ_REDIRECT_URI ({unused}) is where the TypeScript server listened and is not used; accounts that \
+                 are connected stay so, and for new ones register the SERVER_URL followed by {CALLBACK_PATH} with your \
+                 OAuth app"
+            );
+        }
+
+        let stopping = Arc::new(AtomicBool::new(false));
+        let migrated = migrate(&store, &clock, &stopping).await?;
+
+        let metrics = Arc::new(Metrics::new());
+        let control = Arbiter::new().handle();
+        let allowance = AllowanceSettings {
+            database: target,
+            limit: config.ownerrez.request_limit,
+            shared: config.ownerrez.shared,
+        };
+        let allowance = Allowance::start(&control, allowance, store.clone(), clock.clone(), metrics.clone(), share);
+        allowance.sought().await;
+        let (signer, key_signer) = (ring.page_signer().clone(), ring.key_signer().clone());
+        let deps = SessionDeps {
+            allowance,
+            store: store.clone(),
+            upstream: Arc::new(upstream_settings(config, port)),
+            settings: session_settings(config),
+            clock: clock.clone(),
+            ring,
+            metrics: metrics.clone(),
+        };
+        let sessions = Sessions::start(&control, deps);
+        let links = ConnectLinks {
+            store: store.clone(),
+            clock,
+            public_url: config.server.public_url(port),
+            configured: config.ownerrez.client.is_some(),
+            life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
+            open_at_once: config.connect.open_links_per_user as u64,
+        };
+        let parts = Parts { catalog, sessions: sessions.clone(), links: links.clone(), metrics: metrics.clone() };
+        let toolbox = Toolbox::new(parts);
+        Ok(Self { store, sessions, toolbox, links, metrics, signer, key_signer, migrated, stopping })
+    }
+}
+
+/// Migrates now, or in the background once the database is there. The flag tells when that has happened.
+async fn migrate(
+    store: &Store,
+    clock: &SharedClock,
+    stopping: &Arc<AtomicBool>,
+) -> Result<Arc<AtomicBool>, StartError> {
+    let migrated = Arc::new(AtomicBool::new(false));
+    match store.migrate_up().await {
+        Ok(()) => migrated.store(true, Ordering::Release),
+        Err(away @ StoreError::Unavailable(_)) => {
+            log::warn!("the database is away, waiting for it: {}", cause(&away));
+            let (store, clock) = (store.clone(), clock.clone());
+            let (migrated, stopping) = (migrated.clone(), stopping.clone());
+            actix_rt::spawn(async move {
+                while !stopping.load(Ordering::Acquire) {
+                    clock.sleep_until(clock.now() + DATABASE_RETRY).await;
+                    match store.migrate_up().await {
+                        Ok(()) => {
+                            log::info!("the database is there");
+                            migrated.store(true, Ordering::Release);
+                            return;
+                        }
+                        Err(StoreError::Unavailable(_)) => {}
+                        Err(error) => log::error!("the database cannot be migrated: {error}: {}", cause(&error)),
+                    }
+                }
+            });
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(migrated)
+}
+
+fn upstream_settings(config: &Config, bound_port: u16) -> UpstreamSettings {
+    let client = config
+        .ownerrez
+        .client
+        .as_ref()
+        .map(|client| ClientCredentials { id: client.id.clone(), secret: client.secret.clone() });
+    UpstreamSettings {
+        api_url: config.ownerrez.api_url.clone(),
+        client,
+        redirect_uri: config.ownerrez.send_redirect_uri.then(|| config.redirect_uri(bound_port)),
+        connect_timeout: Duration::from_secs(u64::from(config.sessions.connect_timeout_seconds)),
+        answer_timeout: seconds(config.sessions.upstream_timeout_seconds),
+        answer_limit: config.sessions.answer_limit_bytes,
+    }
+}
+
+fn session_settings(config: &Config) -> SessionSettings {
+    SessionSettings {
+        call_deadline: seconds(config.sessions.call_deadline_seconds),
+        queue_depth: config.sessions.queue_depth,
+        idle: seconds(config.sessions.idle_seconds),
+        arbiters: config.sessions.arbiters,
+        chores_every: seconds(config.sessions.renewal_sweep_seconds),
+        unconnected_for: Some(config.registration.unconnected_days)
+            .filter(|days| *days > 0)
+            .map(|days| TimeDelta::days(i64::from(days))),
+    }
+}

@@ -1,0 +1,77 @@
+//! Links that connect an OwnerRez account, made for whoever asks: the REST endpoint, or a model whose user has none.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::{
+    crypto::{self, CryptoError},
+    domain::{KeyId, SharedClock, UserId},
+    store::{NewLink, Store, StoreError},
+};
+
+/// The page that a link opens.
+pub const LINK_PATH: &str = "/api/connect/ownerrez/authorize";
+
+/// Makes links.
+#[derive(Clone)]
+pub struct ConnectLinks {
+    /// Where their states are kept, hashed.
+    pub store: Store,
+    /// Time.
+    pub clock: SharedClock,
+    /// The gateway's public address.
+    pub public_url: Url,
+    /// Whether the operator has an OAuth app: without one a link leads nowhere.
+    pub configured: bool,
+    /// How long a link is good.
+    pub life: TimeDelta,
+    /// Links of one user that may be open at once; the oldest gives way.
+    pub open_at_once: u64,
+}
+
+/// A link, ready to be opened in a browser.
+pub struct OpenLink {
+    /// The link itself.
+    pub url: String,
+    /// The state in it.
+    pub state: SecretString,
+    /// Until when it is good.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The operator has no OAuth app.
+    #[error("no OwnerRez app configured")]
+    NotConfigured,
+    /// The key vanished between its check and now.
+    #[error("the key is gone")]
+    KeyGone,
+    /// The database is away or broken.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// No random numbers.
+    #[error("{0}")]
+    Crypto(#[from] CryptoError),
+}
+
+impl ConnectLinks {
+    /// Makes a link for a key of the user. The newest few stay good.
+    pub async fn open(&self, user: UserId, key: KeyId) -> Result<OpenLink, LinkError> {
+        if !self.configured {
+            return Err(LinkError::NotConfigured);
+        }
+        let state = crypto::random_token()?;
+        let now = self.clock.now();
+        let expires_at = now + self.life;
+        let link = NewLink { state_hash: crypto::digest_hex(state.expose_secret()), key, created_at: now, expires_at };
+        if !self.store.open_link(user, link, self.open_at_once).await? {
+            return Err(LinkError::KeyGone);
+        }
+        let origin = self.public_url.as_str().trim_end_matches('/');
+        let url = format!("{origin}{LINK_PATH}?state={}", state.expose_secret());
+        Ok(OpenLink { url, state, expires_at })
+    }
+}

@@ -1,0 +1,41 @@
+//! What the log and the counters learn of a call to OwnerRez.
+
+use crate::{
+    domain::chain,
+    metrics::Status,
+    session::{Answer, CallError},
+};
+
+/// How a call went, without anything of what it was about.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// The stable code of what went wrong.
+    pub error: Option<&'static str>,
+    /// What OwnerRez answered, or how it did not.
+    pub upstream: Option<Status>,
+    /// The cause, where the gateway itself is at fault.
+    pub failure: Option<String>,
+}
+
+impl Trace {
+    /// One that ended before anything was sent.
+    pub fn error(code: &'static str) -> Self {
+        Self { error: Some(code), ..Self::default() }
+    }
+
+    /// The trace of one call.
+    pub fn of(outcome: &Result<Answer, CallError>) -> Self {
+        let upstream = match outcome {
+            Ok(answer) => Some(Status::Code(answer.status)),
+            Err(CallError::Refused(refused)) => Some(Status::Code(refused.status)),
+            Err(CallError::Transport { error, .. }) => Some(Status::Word(error.word())),
+            Err(_) => None,
+        };
+        let error = outcome.as_ref().err();
+        Self {
+            error: error.map(CallError::code),
+            upstream,
+            failure: error.filter(|error| error.is_our_fault()).map(|error| chain(error)),
+        }
+    }
+}
