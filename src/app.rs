@@ -4,6 +4,7 @@ mod clock;
 mod demo;
 mod engine;
 mod figures;
+mod healthcheck;
 mod logging;
 mod operate;
 mod stdio;
@@ -30,6 +31,7 @@ use url::Url;
 
 pub use clock::SystemClock;
 pub use demo::{Demo, DemoOptions};
+pub use healthcheck::ask_for_health;
 pub use logging::start_logging;
 pub use operate::{
     Checked, OperateError, ResealProgress, Resealed, UsersCommand, check, operate_users, reseal, reseal_all,

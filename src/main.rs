@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 use ownerrez_gateway::{
@@ -64,6 +64,8 @@ enum Command {
     },
     /// Seal every stored token with the current ENCRYPTION_KEY; works beside running gateways, may be stopped and repeated
     Reseal,
+    /// Ask the gateway on this machine for /health; exit code 1 if it does not answer. For containers
+    Healthcheck,
     /// Change or show the database's schema
     Migrate {
         #[command(subcommand)]
@@ -94,6 +96,8 @@ enum Failure {
     Start(#[from] StartError),
     #[error("{0}")]
     Operate(#[from] OperateError),
+    #[error("the gateway does not answer: {0}")]
+    Unhealthy(io::Error),
 }
 
 fn main() -> ExitCode {
@@ -175,6 +179,7 @@ It is steered through {url}/_control. Ctrl-C stops it.",
             say(&outcome.text());
             return Ok(if outcome.may_drop_previous_keys() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Healthcheck => app::ask_for_health(&configured_quietly(cli.config)?).map_err(Failure::Unhealthy)?,
         Command::Migrate { step } => {
             let config = configured(cli.config)?;
             migrate(&config, step).await?;

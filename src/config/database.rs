@@ -13,6 +13,9 @@ use url::Url;
 
 use super::errors::Problem;
 
+/// What PostgreSQL's own programs know, by what they protect from.
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
 /// The database, embedded or served.
 #[derive(Clone, Debug)]
 pub enum Database {
@@ -105,7 +108,27 @@ fn postgres_url(text: &str) -> Result<SecretString, Problem> {
     if url.path().trim_start_matches('/').contains(['/', '@']) || url.fragment().is_some() {
         return Err(problem("what follows its host is not the name of a database".to_owned()));
     }
+    for (name, value) in url.query_pairs() {
+        postgres_parameter(&name, &value)?;
+    }
     Ok(text.into())
+}
+
+/// The parameters by which a deployment chooses its TLS. A mistake here would otherwise look as if the server were away.
+fn postgres_parameter(name: &str, value: &str) -> Result<(), Problem> {
+    match name {
+        "sslmode" | "ssl-mode" if !SSL_MODES.contains(&value.to_ascii_lowercase().as_str()) => Err(Problem::new(
+            "its sslmode is none",
+            format!("give sslmode one of {}; verify-full alone knows the server for certain", SSL_MODES.join(", ")),
+        )),
+        "sslrootcert" | "ssl-root-cert" | "ssl-ca" | "sslcert" | "ssl-cert" | "sslkey" | "ssl-key" => {
+            std::fs::File::open(value).map(drop).map_err(|error| {
+                let what = format!("the file of its {name} cannot be read ({error})");
+                Problem::new(what, "name a file in PEM format that this account may read")
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn sqlite_path(text: &str) -> Result<PathBuf, Problem> {
@@ -161,6 +184,19 @@ mod tests {
             ("postgres://root@127.0.0.1:5432/test", true),
             ("postgresql://u:p%40ss@db/gateway?sslmode=verify-full", true),
             ("postgres:///gateway?host=/var/run/postgresql", true),
+            ("postgres://u:p@gateway-db.flycast:5432/gateway?sslmode=disable", true),
+            ("postgres://u:p@db/x?sslmode=Require", true),
+            ("postgres://u:p@db/x?sslmode=verify", false),
+            ("postgres://u:p@db/x?sslmode=", false),
+            ("postgres://u:p@db/x?sslmode=verify-full&sslrootcert=/nowhere/ca.pem", false),
+            (
+                concat!(
+                    "postgres://u:p@db/x?sslmode=verify-full&sslrootcert=",
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/Cargo.toml"
+                ),
+                true,
+            ),
             ("postgres:db/gateway", false),
             ("postgres://u:p@db:port/x", false),
             ("postgres://u:pass/word@db/x", false),

@@ -13,6 +13,7 @@
 mod allowance;
 mod allowance_rules;
 mod connecting;
+mod deployment;
 mod disconnecting;
 mod keys;
 mod layers;

@@ -1,0 +1,299 @@
+#!/usr/bin/env bash
+# Runs the commands of README.md and docs/*.md as they stand there, against real processes: the program, a simulated
+# OwnerRez, SQLite and PostgreSQL. What a page may hold:
+#
+#   ```sh … ```              is run, in the order of the page, in one shell. GATEWAY, KEY and the settings are set.
+#   <!-- prints: TEXT -->    the block before printed TEXT
+#   <!-- run: COMMAND -->    a command of this script's own that the reader does by hand, or that stands for time
+#   <!-- not run: WHY -->    must stand before each ```console block: commands that need what is not there
+#
+# Blocks in other languages are no commands; one without a language is a mistake. Links must lead somewhere. A page that
+# runs blocks begins with a gateway of its own, on a fresh SQLite database. Needs curl, openssl, sqlite3, PostgreSQL's
+# client programs and a server that TEST_DATABASE_URL names (otherwise postgres://root@127.0.0.1:5432/test).
+# Arguments: the pages to run, instead of all.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+project=$PWD
+server=${TEST_DATABASE_URL:-postgres://root@127.0.0.1:5432/test}
+database=gateway_docs_$$
+
+scratch=$(mktemp -d)
+said=$scratch/said
+place="the beginning"
+simulator=
+gateway=
+database_made=
+
+clean_up() {
+    local outcome=$?
+    trap - EXIT
+    if [ "$outcome" != 0 ]; then
+        echo "docs.sh: failed at $place" >&2
+        [ ! -s "$said" ] || { echo "--- it printed:" >&2; cat "$said" >&2; }
+        [ ! -s "$scratch/gateway.log" ] || { echo "--- the gateway said last:" >&2; tail -n 20 "$scratch/gateway.log" >&2; }
+    fi
+    [ -z "$gateway" ] || kill -KILL "$gateway" 2>/dev/null || true
+    [ -z "$simulator" ] || { kill -TERM "$simulator" && wait "$simulator"; } 2>/dev/null || true
+    [ -z "$database_made" ] || psql --no-psqlrc --quiet "$server" --command "DROP DATABASE IF EXISTS $database WITH (FORCE)" || true
+    rm -rf "$scratch"
+    exit "$outcome"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+fail() {
+    echo "docs.sh: $*" >&2
+    exit 1
+}
+
+# --- what pages do beside the reader -----------------------------------------------------------------------------------
+
+at() {
+    place=$1
+}
+
+prints() {
+    grep -qF -- "$1" "$said" || fail "$place did not print: $1"
+}
+
+expect() {
+    local text=$1
+    shift
+    "$@" >"$said"
+    prints "$text"
+}
+
+# The text or number of one member of the JSON object on standard input.
+member() {
+    sed -n "s/.*\"$1\" *: *\"\{0,1\}\([^\",}]*\).*/\1/p" | head -n 1
+}
+
+free_port() {
+    # Below the ports that outgoing connections take.
+    local port=$((20000 + RANDOM % 12000))
+    while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        port=$((port + 1))
+    done
+    echo "$port"
+}
+
+start_gateway() {
+    ownerrez-gateway serve 2>>"$scratch/gateway.log" &
+    gateway=$!
+    for _ in $(seq 300); do
+        ! curl --silent --fail --output /dev/null "$GATEWAY/ready" || return 0
+        kill -0 "$gateway" 2>/dev/null || { gateway=; fail "the gateway ended"; }
+        sleep 0.1
+    done
+    fail "the gateway is not ready after half a minute"
+}
+
+stop_gateway() {
+    [ -n "$gateway" ] || return 0
+    kill -TERM "$gateway"
+    wait "$gateway" || fail "the gateway ended with status $?"
+    gateway=
+}
+
+register() {
+    curl --silent --fail "$GATEWAY/api/users/register" -H 'Content-Type: application/json' -d '{"name": "docs.sh"}'
+}
+
+# A gateway with the given database; KEY is a new user's.
+begin() {
+    stop_gateway
+    export PORT DATABASE_URL=$1 ENCRYPTION_KEY ENCRYPTION_KEYS_PREVIOUS=
+    PORT=$(free_port)
+    ENCRYPTION_KEY=$(openssl rand -base64 32)
+    GATEWAY=http://127.0.0.1:$PORT
+    start_gateway
+    KEY=$(register | member api_key)
+}
+
+on_sqlite() {
+    rm -rf data
+    begin ""
+}
+
+on_postgres() {
+    local base=${server%%\?*}
+    if [ -z "$database_made" ]; then
+        psql --no-psqlrc --quiet "$server" --command "CREATE DATABASE $database"
+        database_made=yes
+    fi
+    begin "${base%/*}/$database"
+}
+
+# `name=value` for each hidden field of the page on standard input, for curl.
+hidden_fields() {
+    grep -o '<input[^>]*type="hidden"[^>]*>' | sed 's/.* name="\([^"]*\)".* value="\([^"]*\)".*/\1=\2/' | sed 's/&amp;/\&/g'
+}
+
+# Sends the form of the page in $scratch/page, with more fields, to $1; prints where that leads.
+submit() {
+    local to=$1 fields=()
+    shift
+    while IFS= read -r field; do
+        fields+=(--data-urlencode "$field")
+    done < <(hidden_fields <"$scratch/page")
+    for field in "$@"; do
+        fields+=(--data-urlencode "$field")
+    done
+    curl --silent --show-error --cookie "$scratch/jar" --cookie-jar "$scratch/jar" --output "$scratch/page" \
+        --write-out '%{redirect_url}' "${fields[@]}" "$to"
+}
+
+# What a person does with the link that was printed: open it, enter the key, approve at OwnerRez.
+approve_in_browser() {
+    local link next account
+    link=$(member authorization_url <"$said")
+    [ -n "$link" ] || fail "no link was printed"
+    rm -f "$scratch/jar"
+    curl --silent --show-error --cookie-jar "$scratch/jar" --output "$scratch/page" "$link"
+    next=$(submit "${link%%\?*}" "api_key=$KEY")
+    [ -n "$next" ] || fail "the link's page did not take the key: $(cat "$scratch/page")"
+    curl --silent --show-error --output "$scratch/page" "$next"
+    account=$(grep -o '<input[^>]*name="account"[^>]*>' "$scratch/page" | sed -n 's/.* value="\([^"]*\)".*/\1/p' | head -n 1)
+    next=$(submit "${next%%\?*}" "account=$account" "decision=approve")
+    [ -n "$next" ] || fail "OwnerRez did not approve: $(cat "$scratch/page")"
+    curl --silent --show-error --fail --cookie "$scratch/jar" --output "$scratch/page" "$next" || fail "OwnerRez's answer was not taken"
+    expect '"connected":true' curl --silent "$GATEWAY/api/connect/ownerrez/status" -H "Authorization: Bearer $KEY"
+}
+
+connect() {
+    curl --silent "$GATEWAY/api/connect/ownerrez/start" -H "Authorization: Bearer $KEY" >"$said"
+    approve_in_browser
+}
+
+# EMAIL and TOKEN become those of the first demo account.
+take_personal_token() {
+    curl --silent --fail "$OWNERREZ_API_URL/_control/accounts" >"$said"
+    EMAIL=$(grep -o '"email":"[^"]*"' "$said" | head -n 1 | sed 's/"email":"\(.*\)"/\1/')
+    TOKEN=$(grep -o '"pt_[^"]*"' "$said" | head -n 1 | tr -d '"')
+    [ -n "$EMAIL" ] && [ -n "$TOKEN" ] || fail "the simulated OwnerRez names no personal access token"
+}
+
+# The id of the key of that name in the list that was printed.
+key_id() {
+    tr '{' '\n' <"$said" | grep "\"name\":\"$1\"" | member id
+}
+
+other_user() {
+    ID=$(register | member user_id)
+}
+
+lose_all_users() {
+    local id
+    for id in $(ownerrez-gateway users list | grep -oE '^[0-9a-f-]{36}'); do
+        ownerrez-gateway users delete "$id" >/dev/null
+    done
+    expect '[]' ownerrez-gateway users list --json
+}
+
+lose_the_key() {
+    stop_gateway
+    ENCRYPTION_KEY=$(openssl rand -base64 32)
+    start_gateway
+}
+
+change_the_key() {
+    stop_gateway
+    ENCRYPTION_KEYS_PREVIOUS=$ENCRYPTION_KEY
+    ENCRYPTION_KEY=$(openssl rand -base64 32)
+    start_gateway
+}
+
+# --- reading pages -----------------------------------------------------------------------------------------------------
+
+# The page as a script.
+script_of() {
+    awk -v page="$1" -v quote="'" '
+        function wrong(what) { print page ":" NR ": " what > "/dev/stderr"; bad = 1; exit 1 }
+        function quoted(text) { gsub(quote, quote "\\" quote quote, text); return quote text quote }
+        function comment(name) { return substr($0, length(name) + 6, length($0) - length(name) - 9) }
+        in_block { if ($0 == "```") { if (run) print "} >\"$said\" 2>&1"; in_block = 0 } else if (run) print; next }
+        /^```/ {
+            language = substr($0, 4); in_block = 1; run = language == "sh"
+            if (language == "console" && last !~ /^<!-- not run: .+ -->$/) wrong("a console block without <!-- not run: … --> before it")
+            if (language !~ /^(sh|console|text|toml|json|sql|ini|nginx|caddyfile)$/) wrong("a block in the language \"" language "\"")
+            if (run) print "at " page ":" NR "\n{"
+        }
+        /^<!-- prints: .+ -->$/ { print "prints " quoted(comment("prints: ")) }
+        /^<!-- run: .+ -->$/ { print "at " page ":" NR "\n" comment("run: ") }
+        /^<!--/ && !/^<!-- (prints|run|not run): .+ -->$/ { wrong("a comment that means nothing here") }
+        NF { last = $0 }
+        END { if (in_block && !bad) wrong("a block without end") }
+    ' "$1"
+}
+
+# What GitHub makes of headings.
+anchors() {
+    sed -n 's/^##* //p' "$1" | tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9 _-]//g; s/ /-/g'
+}
+
+check_links() {
+    local page=$1 link file anchor
+    for link in $(grep -o '](\([^)]*\))' "$page" | sed 's/^](//; s/)$//'); do
+        case $link in http://* | https://*) continue ;; esac
+        file=${link%%#*}
+        [ -z "$file" ] && file=$page || file=$(dirname "$page")/$file
+        [ -e "$file" ] || fail "$page links to $link, which is not there"
+        case $link in *\#*)
+            anchor=${link#*#}
+            anchors "$file" | grep -qxF -- "$anchor" || fail "$page links to $link, but there is no such heading"
+            ;;
+        esac
+    done
+}
+
+check_names() {
+    local command
+    for command in $(grep -oh '`ownerrez-gateway [a-z][a-z-]*' "$@" | sed 's/.* //' | sort -u); do
+        ownerrez-gateway "$command" --help >/dev/null 2>&1 || fail "the pages name \`ownerrez-gateway $command\`, which does not exist"
+    done
+}
+
+# --- and now ----------------------------------------------------------------------------------------------------------
+
+cargo build --quiet --locked
+mkdir "$scratch/bin"
+ln -s "$project/target/debug/ownerrez-gateway" "$scratch/bin/ownerrez-gateway"
+PATH=$scratch/bin:$PATH
+
+pages=("$@")
+[ ${#pages[@]} != 0 ] || pages=(README.md docs/*.md)
+check_names "${pages[@]}"
+
+ownerrez-gateway simulate-ownerrez --port 0 --json >"$scratch/simulator.json" &
+simulator=$!
+for _ in $(seq 100); do
+    [ ! -s "$scratch/simulator.json" ] || break
+    sleep 0.1
+done
+export OWNERREZ_API_URL OWNERREZ_APP_URL OWNERREZ_CLIENT_ID OWNERREZ_CLIENT_SECRET METRICS_TOKEN
+OWNERREZ_API_URL=$(member ownerrez_url <"$scratch/simulator.json")
+OWNERREZ_APP_URL=$OWNERREZ_API_URL
+OWNERREZ_CLIENT_ID=$(member client_id <"$scratch/simulator.json")
+OWNERREZ_CLIENT_SECRET=$(member client_secret <"$scratch/simulator.json")
+METRICS_TOKEN=$(openssl rand -hex 32)
+[ -n "$OWNERREZ_CLIENT_SECRET" ] || fail "the simulated OwnerRez did not start"
+
+for page in "${pages[@]}"; do
+    check_links "$page"
+    script_of "$page" >"$scratch/script"
+    blocks=$(grep -cx '{' "$scratch/script" || true)
+    if [ "$blocks" != 0 ]; then
+        place=$page
+        mkdir "$scratch/work"
+        ln -s "$project/config" "$scratch/work/config"
+        cd "$scratch/work"
+        on_sqlite
+        # shellcheck disable=SC1091
+        source "$scratch/script"
+        stop_gateway
+        cd "$project"
+        rm -rf "$scratch/work"
+    fi
+    echo "$page: $blocks blocks run"
+done
