@@ -520,6 +520,34 @@ mod tests {
         }
     }
 
+    /// A misspelt name would be an operation that nobody serves.
+    #[test]
+    fn behaviours_speak_of_what_there_is() {
+        let listed: Vec<Listed> = serde_json::from_str(CATALOGUE).expect("the catalogue");
+        let Behaviour { collections, operations } = serde_json::from_str(BEHAVIOUR).expect("the behaviours");
+        for (tool, behaved) in &operations {
+            assert!(listed.iter().any(|operation| operation.tool == *tool), "{tool} is not in the catalogue");
+            let (collection, filters) = match &behaved.kind {
+                Kind::List { collection, filters, .. } | Kind::DeleteMatching { collection, filters } => {
+                    (Some(collection), filters.as_slice())
+                }
+                Kind::Thread { filters } => (None, filters.as_slice()),
+                Kind::Get { collection }
+                | Kind::Create { collection, .. }
+                | Kind::Update { collection, .. }
+                | Kind::Delete { collection, .. }
+                | Kind::DeletePart { collection, .. } => (Some(collection), [].as_slice()),
+                Kind::Me | Kind::Calendar | Kind::SpotRates | Kind::Fixed { .. } => (None, [].as_slice()),
+            };
+            assert!(collection.is_none_or(|name| collections.contains_key(name)), "{tool}: {collection:?}");
+            let operation = listed.iter().find(|operation| operation.tool == *tool).expect("as above");
+            let known = |name: &str| operation.parameters.iter().any(|parameter| parameter.name == name);
+            for filter in filters {
+                assert!(known(&filter.param), "{tool}: {}", filter.param);
+            }
+        }
+    }
+
     #[test]
     fn complaints_name_the_parameter() {
         for (tool, query, name) in [

@@ -60,6 +60,12 @@ impl Records {
         }
     }
 
+    /// The names of all collections that hold something.
+    #[cfg(test)]
+    pub(super) fn collections(&self) -> impl Iterator<Item = &str> {
+        self.collections.keys().map(String::as_str)
+    }
+
     pub(super) fn all_mut(&mut self, collection: &str) -> impl Iterator<Item = &mut Record> {
         self.collections.get_mut(collection).into_iter().flat_map(BTreeMap::values_mut)
     }
