@@ -69,6 +69,17 @@ fn without_link(error: &CallError) -> String {
     }
 }
 
+/// What the user does to connect OwnerRez, if anything is to be done.
+pub(crate) async fn how_to_connect(state: &HttpState, caller: &Caller) -> String {
+    match state.store.connection(caller.user).await {
+        Ok(Some(connection)) if connection.rejected_at.is_none() => {
+            "OwnerRez is connected already; there is nothing to do.".to_owned()
+        }
+        Ok(_) => link(state, caller).await,
+        Err(error) => without_link(&CallError::Store(error)),
+    }
+}
+
 async fn link(state: &HttpState, caller: &Caller) -> String {
     if caller.scope != Scope::Full {
         return "This API key may only read, so it cannot start a connection: the user must connect OwnerRez with a full \

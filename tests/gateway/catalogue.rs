@@ -95,7 +95,7 @@ fn the_examples_call_everything_and_prove_every_write() {
         let reads = |call: &str| catalog.get(call).unwrap().is_read_only();
         let proof = example.then.as_ref();
         assert!(
-            reads(&example.call) || proof.is_some_and(|then| then.gone != !then.shows.is_empty()),
+            reads(&example.call) || proof.is_some_and(|then| then.gone == then.shows.is_empty()),
             "{}",
             example.call
         );
@@ -147,6 +147,24 @@ async fn messages_without_an_agreement_are_refused_with_the_reason() {
             let text = alice.call(tool, arguments).await.refused();
             assert!(text.contains("messaging_not_enabled") && text.contains("agreement"), "{text}");
         }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// The only tool of the TypeScript server that was no operation of OwnerRez.
+#[actix_web::test]
+async fn the_predecessors_tool_for_connecting_still_answers() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let told = alice.call("get_oauth_url", json!({"state": "x"})).await;
+        let text = told.0.body["result"]["content"][0]["text"].as_str().unwrap().to_owned();
+        assert!(text.contains(&format!("{}/", gateway.url)), "{text}");
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let alice = alice.connect(&gateway, account).await;
+        let told = alice.call("get_oauth_url", json!({})).await;
+        assert!(told.is_ok() && told.0.body.to_string().contains("connected already"), "{}", told.0.body);
         gateway.stop().await;
     })
     .await;
