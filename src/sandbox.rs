@@ -5,13 +5,14 @@
 //! in memory. Tests steer it through `Controls`; drivers in other languages through `/_control`.
 //!
 //! From the bottom up: `window` (the allowance), `clock`, `reply` and `call` (what goes out and comes in), `tokens`
-//! (grants), `operations` and `records` (the engine that runs the operations from data), `calendar`, `bookings`,
+//! (grants), `operations`, `arguments` and `records` (the engine that runs the operations from data), `calendar`, `bookings`,
 //! `quotes`, `guests`, `messages`, `labels`, `spot_rates` (what data cannot express), `writes` (which of them a write
 //! goes by), `places` and `seed` (the invented portfolios), `script` (disturbances), `state`
 //! (all of it behind one lock), `api`, `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve`
 //! (the way of one request).
 
 mod api;
+mod arguments;
 mod bookings;
 mod calendar;
 mod call;

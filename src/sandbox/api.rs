@@ -4,10 +4,11 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 
 use super::{
+    arguments::Arguments,
     calendar,
     call::Call,
     guests, messages,
-    operations::{Arguments, Dependent, Filter, Gate, Kind, Operation, Route, WriteRule},
+    operations::{Dependent, Filter, Gate, Kind, Operation, Route, WriteRule},
     records::{Record, Span, id, number},
     reply::Reply,
     spot_rates,

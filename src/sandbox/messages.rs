@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    records::{Record, Records, number},
+    records::{Record, Records, number, public},
     seed::utc,
 };
 
@@ -35,8 +35,7 @@ pub(super) fn write(
 /// What a page of messages says about their thread.
 pub(super) fn thread_and_guest(records: &Records, thread: &Record) -> Map<String, Value> {
     let mut shown = Map::new();
-    let public = thread.iter().filter(|(name, value)| !name.starts_with('_') && !value.is_null());
-    shown.insert("thread".into(), Value::Object(public.map(|(name, value)| (name.clone(), value.clone())).collect()));
+    shown.insert("thread".into(), public(Value::Object(thread.clone())));
     if let Some(guest) = number(thread, "_guest_id").and_then(|guest| records.get("guests", guest)) {
         let names = ["id", "first_name", "last_name"].into_iter();
         let members = names.filter_map(|name| Some((name.to_owned(), guest.get(name)?.clone())));

@@ -9,8 +9,9 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
 use super::{
+    arguments::{Argument, Arguments, instant},
     calendar,
-    operations::{Argument, Arguments, Collection, Filter, Shown, Test, instant},
+    operations::{Collection, Filter, Shown, Test},
 };
 
 /// A record as JSON. Members that begin with `_` serve the simulator only and never leave it.
@@ -156,10 +157,7 @@ impl Records {
                 }
             }
         }
-        shown.retain(|name, _| !name.starts_with('_'));
-        let mut shown = Value::Object(shown);
-        drop_nulls(&mut shown);
-        shown
+        public(Value::Object(shown))
     }
 }
 
@@ -176,14 +174,15 @@ impl Shown {
     }
 }
 
-fn drop_nulls(value: &mut Value) {
+/// What leaves the simulator: at every depth without nulls, and without what is its own.
+pub(super) fn public(value: Value) -> Value {
     match value {
         Value::Object(members) => {
-            members.retain(|_, member| !member.is_null());
-            members.values_mut().for_each(drop_nulls);
+            let shown = members.into_iter().filter(|(name, member)| !name.starts_with('_') && !member.is_null());
+            Value::Object(shown.map(|(name, member)| (name, public(member))).collect())
         }
-        Value::Array(elements) => elements.iter_mut().for_each(drop_nulls),
-        _ => {}
+        Value::Array(elements) => elements.into_iter().map(public).collect(),
+        other => other,
     }
 }
 

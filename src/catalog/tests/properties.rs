@@ -133,6 +133,7 @@ fn fitting(schema: &Value) -> BoxedStrategy<Value> {
             (Some("date-time"), _) => pick(&["2027-01-01T00:00:00Z", "2027-01-01T00:00:00.5+02:00"]),
             (Some("email"), _) => pick(&["guest@example.com"]),
             (Some("uri"), _) => pick(&["https://hooks.example/ownerrez"]),
+            (_, true) if schema["pattern"] == "^[A-Za-z_]+$" => pick(&["booking", "Guest"]),
             (_, true) if schema["pattern"] == "^[A-Z]{3}$" => pick(&["USD", "EUR"]),
             (_, true) => pick(&["00:00", "16:30"]),
             _ => "[^\\x00]{1,20}".prop_map(Value::from).boxed(),

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Seeder, base_rate, utc};
 use crate::sandbox::{
+    arguments::instant,
     bookings::money,
-    operations::instant,
     records::{Record, date, id, number, text},
 };
 

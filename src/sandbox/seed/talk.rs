@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::{Seeder, utc};
 use crate::sandbox::{
+    arguments::instant,
     bookings::charges,
     calendar,
-    operations::instant,
     records::{Record, date, id, number, text},
 };
 
@@ -67,9 +67,7 @@ impl Seeder<'_> {
         let Value::Object(thread) = about else { return };
         let thread_id = id(&thread).unwrap_or_default();
         let guest = number(&thread, "_guest_id");
-        let mut public = thread.clone();
-        public.retain(|name, _| !name.starts_with('_'));
-        self.records.put("threads", thread_id, thread);
+        self.records.put("threads", thread_id, thread.clone());
         let question = format!("{} ({})", self.pick(&QUESTIONS), self.plan.marker);
         let answer = self.pick(&ANSWERS).to_owned();
         let answered = self.rng.u8(0..4) != 0;
@@ -85,7 +83,7 @@ impl Seeder<'_> {
                 "from_role": role,
                 "from_contact_id": from,
                 "is_draft": draft,
-                "thread": public.clone(),
+                "thread": thread.clone(),
             });
             self.put("messages", record);
         }
