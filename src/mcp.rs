@@ -90,7 +90,7 @@ impl ServerHandler for Server {
         let called = self.toolbox.call(caller, &name, arguments.unwrap_or_default(), &context.ct).await;
         let called = called.map_err(|UnknownTool { near }| {
             let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));
-            ErrorData::invalid_params(format!("Unknown tool.{near} tools/list names all."), None)
+            ErrorData::invalid_params(format!("Unknown tool.{near} tools/list names the most useful ones."), None)
         })?;
         let parts = context.extensions.get::<http::request::Parts>();
         if let Some(watch) = parts.and_then(|parts| parts.extensions.get::<Arc<dyn Watch>>()) {

@@ -26,6 +26,10 @@ const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
 /// The outcome of a call whose arguments were refused before anything was sent.
 const BAD_ARGUMENTS: &str = "invalid_arguments";
 
+/// The predecessor's tool that told where to connect. Its users' clients may still call it; it is not listed, because
+/// every tool tells that address when it is needed.
+const CONNECT_TOOL: &str = "get_oauth_url";
+
 /// Every tool. Cheap to clone.
 #[derive(Clone)]
 pub struct Toolbox(Arc<Parts>);
@@ -84,6 +88,11 @@ impl Toolbox {
         arguments: Map<String, Value>,
         cancel: &CancellationToken,
     ) -> Result<Called, UnknownTool> {
+        if name == CONNECT_TOOL {
+            let text = text::how_to_connect(&self.0.links, caller).await;
+            let result = CallToolResult::success(vec![ContentBlock::text(text)]);
+            return Ok(Called { tool: CONNECT_TOOL.to_owned(), result, trace: Trace::default() });
+        }
         let Some(operation) = self.0.catalog.get(name) else {
             return Err(UnknownTool { near: self.0.catalog.suggest(name).map(str::to_owned) });
         };

@@ -77,6 +77,17 @@ pub(super) fn beyond_scope(tool: &str) -> String {
     )
 }
 
+/// What the user does to connect OwnerRez, if anything is to be done.
+pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> String {
+    match links.store.connection(caller.user).await {
+        Ok(Some(connection)) if connection.rejected_at.is_none() => {
+            "OwnerRez is connected already; there is nothing to do.".to_owned()
+        }
+        Ok(_) => link(links, caller).await,
+        Err(error) => without_link(&CallError::Store(error)),
+    }
+}
+
 async fn link(links: &ConnectLinks, caller: &Caller) -> String {
     if caller.scope != Scope::Full {
         return "This API key may only read, so it cannot start a connection: the user must connect OwnerRez with a full \
