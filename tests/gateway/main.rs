@@ -28,6 +28,7 @@ mod processes;
 mod registering;
 mod rest;
 mod rotation;
+mod secrets;
 mod sessions;
 mod takeover;
 mod tenants;
