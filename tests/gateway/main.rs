@@ -14,6 +14,7 @@ mod allowance;
 mod allowance_rules;
 mod connecting;
 mod disconnecting;
+mod faults;
 mod keys;
 mod layers;
 mod limits;
