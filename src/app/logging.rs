@@ -1,5 +1,5 @@
 //! What a line of the log looks like: text for people, or one JSON object per line for machines. `RUST_LOG` decides
-//! which lines there are, among those that may be: libraries tell nothing finer than `info`.
+//! which lines there are, among those that may be: of libraries nothing finer than `info`.
 
 use std::{
     fmt::{self, Display},
@@ -38,7 +38,7 @@ pub fn start_logging(format: LogFormat, level: &str) {
 
 /// Keeps the finer lines of libraries out, whatever `RUST_LOG` says. They know nothing of secrets: rmcp writes whole
 /// requests and answers at `debug`, connect links and guests among them, and what others write changes with their
-/// versions.
+/// versions. Of rmcp's greetings and of spans, which carry whatever their makers like, not even `info` is of use.
 struct Discreet<L>(L);
 
 impl<L: Log> Log for Discreet<L> {
@@ -58,8 +58,12 @@ impl<L: Log> Log for Discreet<L> {
 }
 
 fn may_speak(metadata: &Metadata<'_>) -> bool {
-    let ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
-    ours || metadata.level() <= Level::Info
+    let finest = match metadata.target().split("::").next() {
+        Some(env!("CARGO_CRATE_NAME")) => Level::Trace,
+        Some("rmcp" | "tracing") => Level::Warn,
+        _ => Level::Info,
+    };
+    metadata.level() <= finest
 }
 
 /// ` name=value` for each field; values that are not one plain word stand in quotes.
@@ -150,7 +154,9 @@ mod tests {
         for (target, finest) in [
             ("ownerrez_gateway", Level::Trace),
             ("ownerrez_gateway::request", Level::Trace),
-            ("rmcp::service", Level::Info),
+            ("rmcp::service", Level::Warn),
+            ("tracing::span", Level::Warn),
+            ("sqlx::query", Level::Info),
             ("ownerrez_gateway_helpers", Level::Info),
             ("", Level::Info),
         ] {
@@ -175,7 +181,7 @@ mod tests {
     fn a_line_of_json_is_one_object_on_one_line() {
         let fields = fields();
         let record = Record::builder()
-            .level(log::Level::Warn)
+            .level(Level::Warn)
             .target("here")
             .args(format_args!("it happened\nagain"))
             .key_values(&fields)
