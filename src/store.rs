@@ -11,6 +11,7 @@
 mod allowance;
 mod changes;
 mod connections;
+mod dropped;
 mod error;
 mod keys;
 mod links;
@@ -42,8 +43,9 @@ use sea_orm::{
     },
 };
 use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Handle;
 
-use self::changes::Heard;
+use self::{changes::Heard, dropped::DroppedIn};
 
 pub use allowance::{Block, ClosedBlock};
 pub use changes::{ChangeWatch, Seen, watch_changes};
@@ -90,6 +92,8 @@ pub enum DatabaseTarget {
 pub struct Store {
     db: DatabaseConnection,
     heard: Arc<Heard>,
+    /// Where connections are given back to the pool.
+    runtime: Handle,
 }
 
 impl Store {
@@ -131,7 +135,7 @@ impl Store {
                 SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
             }
         };
-        Ok(Store { db, heard: Arc::default() })
+        Ok(Store { db, heard: Arc::default(), runtime: Handle::current() })
     }
 
     /// Whether the database answers.
@@ -146,7 +150,7 @@ impl Store {
 
     /// Every call to the database passes here: bounded in time, its error classified.
     async fn run<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
-        match tokio::time::timeout(CALL_TIMEOUT, work).await {
+        match DroppedIn::new(&self.runtime, tokio::time::timeout(CALL_TIMEOUT, work)).await {
             Ok(outcome) => outcome.map_err(StoreError::from),
             Err(_) => Err(StoreError::timed_out(CALL_TIMEOUT)),
         }

@@ -1,5 +1,5 @@
 //! What a line of the log looks like: text for people, or one JSON object per line for machines. `RUST_LOG` decides
-//! which lines there are.
+//! which lines there are, among those that may be: of libraries nothing finer than `info`.
 
 use std::{
     fmt::{self, Display},
@@ -8,7 +8,7 @@ use std::{
 
 use env_logger::{Builder, Env};
 use log::{
-    Record,
+    Level, Log, Metadata, Record,
     kv::{self, Key, Source, Value, VisitSource, VisitValue},
 };
 use serde_json::{Map, Value as Json, json};
@@ -29,7 +29,41 @@ pub fn start_logging(format: LogFormat, level: &str) {
             });
         }
     }
-    let _ = builder.try_init();
+    let logger = builder.build();
+    let finest = logger.filter();
+    if log::set_boxed_logger(Box::new(Discreet(logger))).is_ok() {
+        log::set_max_level(finest);
+    }
+}
+
+/// Keeps the finer lines of libraries out, whatever `RUST_LOG` says. They know nothing of secrets: rmcp writes whole
+/// requests and answers at `debug`, connect links and guests among them, and what others write changes with their
+/// versions. Of rmcp's greetings and of spans, which carry whatever their makers like, not even `info` is of use.
+struct Discreet<L>(L);
+
+impl<L: Log> Log for Discreet<L> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        may_speak(metadata) && self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if may_speak(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+fn may_speak(metadata: &Metadata<'_>) -> bool {
+    let finest = match metadata.target().split("::").next() {
+        Some(env!("CARGO_CRATE_NAME")) => Level::Trace,
+        Some("rmcp" | "tracing") => Level::Warn,
+        _ => Level::Info,
+    };
+    metadata.level() <= finest
 }
 
 /// ` name=value` for each field; values that are not one plain word stand in quotes.
@@ -114,6 +148,24 @@ impl<'v> VisitValue<'v> for Typed {
 mod tests {
     use super::*;
 
+    #[test]
+    fn libraries_say_nothing_finer_than_info() {
+        let may = |target: &str, level| may_speak(&Metadata::builder().target(target).level(level).build());
+        for (target, finest) in [
+            ("ownerrez_gateway", Level::Trace),
+            ("ownerrez_gateway::request", Level::Trace),
+            ("rmcp::service", Level::Warn),
+            ("tracing::span", Level::Warn),
+            ("sqlx::query", Level::Info),
+            ("ownerrez_gateway_helpers", Level::Info),
+            ("", Level::Info),
+        ] {
+            for level in Level::iter() {
+                assert_eq!(may(target, level), level <= finest, "{target} {level}");
+            }
+        }
+    }
+
     fn fields() -> Vec<(&'static str, Value<'static>)> {
         vec![
             ("status", Value::from(200_u16)),
@@ -129,7 +181,7 @@ mod tests {
     fn a_line_of_json_is_one_object_on_one_line() {
         let fields = fields();
         let record = Record::builder()
-            .level(log::Level::Warn)
+            .level(Level::Warn)
             .target("here")
             .args(format_args!("it happened\nagain"))
             .key_values(&fields)

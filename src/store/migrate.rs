@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use migration::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 
-use super::{Store, StoreError, lock};
+use super::{Store, StoreError, dropped::DroppedIn, lock};
 
 /// How long a run waits for another process's run, and for tables that are in use.
 const LOCK_TIMEOUT: &str = "60s";
@@ -16,9 +16,13 @@ const LOCK_TIMEOUT: &str = "60s";
 impl Store {
     /// Applies all migrations that are missing. Processes that start at once take turns and all succeed.
     pub async fn migrate_up(&self) -> Result<(), StoreError> {
-        let transaction = self.begin_migration().await?;
-        Migrator::up(&transaction, None).await?;
-        Ok(transaction.commit().await?)
+        let work = async {
+            let transaction = self.begin_migration().await?;
+            Migrator::up(&transaction, None).await?;
+            transaction.commit().await
+        };
+        // The end of the process may come upon it.
+        Ok(DroppedIn::new(&self.runtime, work).await?)
     }
 
     /// Takes back the last `steps` migrations, with the data in what they made.

@@ -3,6 +3,7 @@
 
 mod allowance;
 mod connections;
+mod dropped;
 mod harness;
 mod people;
 mod predecessor;

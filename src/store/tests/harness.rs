@@ -97,6 +97,17 @@ impl Base {
         }
     }
 
+    /// Waits until the first pool has so many connections that nobody uses.
+    pub(super) async fn until_idle(&self, count: usize) {
+        let idle = || match &self.target {
+            DatabaseTarget::Sqlite { .. } => self.store.db.get_sqlite_connection_pool().num_idle(),
+            DatabaseTarget::Postgres { .. } => self.store.db.get_postgres_connection_pool().num_idle(),
+        };
+        while idle() != count {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// A registered user with one key.
     pub(super) async fn user(&self, name: &str) -> (UserId, KeyId) {
         let (user, key) = (UserId(Uuid::new_v4()), KeyId(Uuid::new_v4()));

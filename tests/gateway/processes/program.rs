@@ -4,7 +4,10 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,6 +21,7 @@ pub(crate) struct Program {
     child: Child,
     output: Receiver<String>,
     errors: Receiver<String>,
+    written: Arc<Mutex<String>>,
 }
 
 /// How it ended.
@@ -26,6 +30,8 @@ pub(crate) struct Ending {
     pub(crate) code: Option<i32>,
     pub(crate) output: String,
     pub(crate) errors: String,
+    /// All that it ever wrote, to both; what was asked for before included.
+    pub(crate) written: String,
     pub(crate) took: Duration,
 }
 
@@ -53,9 +59,10 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let output = lines(child.stdout.take().unwrap());
-        let errors = lines(child.stderr.take().unwrap());
-        Self { child, output, errors }
+        let written = Arc::default();
+        let output = lines(child.stdout.take().unwrap(), &written);
+        let errors = lines(child.stderr.take().unwrap(), &written);
+        Self { child, output, errors, written }
     }
 
     /// Writes a line to it.
@@ -113,7 +120,9 @@ impl Program {
             std::thread::sleep(Duration::from_millis(10));
         };
         let rest = |lines: &Receiver<String>| lines.iter().collect::<Vec<_>>().join("\n");
-        Ending { code: status.code(), took: started.elapsed(), output: rest(&self.output), errors: rest(&self.errors) }
+        let took = started.elapsed();
+        let (output, errors) = (rest(&self.output), rest(&self.errors));
+        Ending { code: status.code(), took, output, errors, written: std::mem::take(&mut self.written.lock().unwrap()) }
     }
 
     /// Stops it as an operator does, and waits for its end.
@@ -138,10 +147,12 @@ fn next(lines: &Receiver<String>) -> String {
     }
 }
 
-fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+fn lines(stream: impl Read + Send + 'static, written: &Arc<Mutex<String>>) -> Receiver<String> {
     let (send, receive) = channel();
+    let written = written.clone();
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            written.lock().unwrap().extend([&line, "\n"]);
             if send.send(line).is_err() {
                 return;
             }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use futures_util::FutureExt;
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use uuid::Uuid;
 
 /// An empty database.
@@ -32,6 +32,13 @@ impl TestDatabase {
     /// For looking at rows from outside.
     pub(crate) async fn open(&self) -> DatabaseConnection {
         Database::connect(&self.url).await.unwrap()
+    }
+
+    /// The same by one connection only, for statements that belong together.
+    pub(crate) async fn open_alone(&self) -> DatabaseConnection {
+        let mut options = ConnectOptions::new(&self.url);
+        options.max_connections(1);
+        Database::connect(options).await.unwrap()
     }
 
     /// A single number, from a query such as `SELECT count(*) FROM users`.

@@ -1,0 +1,152 @@
+//! A real process is told to stop in the middle of everything.
+
+use std::{path::Path, sync::Arc};
+
+use futures_util::future::{join, join_all};
+use ownerrez_gateway::{
+    app::SystemClock,
+    sandbox::{Held, Simulator, SimulatorOptions},
+};
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use serde_json::json;
+
+use super::{TOKEN, Told, WRITE, what_is_told};
+use crate::{
+    processes::program::Program,
+    world::{Browser, Person, TestDatabase, Wire, eventually, on_each_database, on_postgres, rpc},
+};
+
+const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+
+async fn ownerrez() -> Simulator {
+    let simulator = Simulator::start(SimulatorOptions::new(Arc::new(SystemClock::new()))).await.unwrap();
+    simulator.controls().change(|switches| switches.rotate_refresh_tokens = true);
+    simulator
+}
+
+fn gateway(home: &Path, database: &TestDatabase, ownerrez: &Simulator) -> (Program, String) {
+    std::fs::write(home.join("quick.toml"), "[server]\nshutdown_seconds = 2\n[keys]\nbcrypt_cost = 4\n").unwrap();
+    let (database, ownerrez) = (database.url(), ownerrez.url());
+    let environment = [
+        ("PORT", "0"),
+        ("RUST_LOG", "info"),
+        ("DATABASE_URL", &*database),
+        ("ENCRYPTION_KEY", KEY),
+        ("OWNERREZ_API_URL", &ownerrez),
+        ("OWNERREZ_APP_URL", &ownerrez),
+        ("OWNERREZ_CLIENT_ID", "c_sandbox"),
+        ("OWNERREZ_CLIENT_SECRET", "s_sandbox"),
+    ];
+    let program = Program::start(home, &["serve", "--config", "quick.toml"], &environment);
+    let url = program.url();
+    (program, url)
+}
+
+async fn connected_user(url: &str, name: &str, ownerrez: &Simulator) -> Person {
+    let visitor = Person::visitor(url);
+    let reply = visitor.post("/api/users/register", &json!({"name": name})).await;
+    let text = |name: &str| reply.body[name].as_str().unwrap_or_else(|| panic!("{}", reply.body));
+    let mut person = visitor.with_key(text("api_key"), text("user_id"));
+    let started = person.get("/api/connect/ownerrez/start").await;
+    let mut browser = Browser::new();
+    let onward = browser.give_key(started.body["authorization_url"].as_str().unwrap(), &person.key).await;
+    let account = ownerrez.controls().add_account(name).id;
+    let back = ownerrez.controls().approve(&onward.location(), account).unwrap();
+    assert_eq!(browser.open(&back).await.status, 200);
+    person.account = Some(account);
+    person
+}
+
+#[actix_web::test]
+async fn a_stop_cuts_no_call_short() {
+    on_each_database(async |database| {
+        let home = tempfile::tempdir().unwrap();
+        let ownerrez = ownerrez().await;
+        let (program, url) = gateway(home.path(), database, &ownerrez);
+        let mut people = Vec::new();
+        for name in ["Ada", "Bea", "Cleo", "Dora"] {
+            people.push(connected_user(&url, name, &ownerrez).await);
+        }
+        // Ada's call first needs new tokens, of which there is one copy in the world when the signal comes.
+        let (ada, others) = people.split_first().unwrap();
+        ownerrez.controls().expire_access_tokens(ada.account.unwrap());
+        let mut held = vec![ownerrez.controls().hold_account(TOKEN, ada.account.unwrap())];
+        held.extend(others.iter().map(|other| ownerrez.controls().hold_account("* /v2/*", other.account.unwrap())));
+        let calls = join_all(people.iter().map(async |person| {
+            let guest = json!({"first_name": person.id, "last_name": "Story"});
+            let (read, write) = join(person.call("list_owners", json!({})), person.call("create_guest", guest)).await;
+            [read, write].map(|answer| what_is_told(&answer))
+        }));
+        let stop = async {
+            for one in &held {
+                one.wait_arrived(1).await;
+            }
+            program.signal("TERM");
+            let address = url.trim_start_matches("http://");
+            eventually("nobody new is let in", async || tokio::net::TcpStream::connect(address).await.err()).await;
+            held.iter().for_each(Held::release);
+        };
+        let (told, ()) = join(calls, stop).await;
+        assert_eq!(told, [[Told::Done; 2]; 4], "what ran, and what waited behind it");
+        let ending = program.end();
+        assert_eq!(ending.code, Some(0));
+        assert!(!ending.written.contains("panicked"), "{}", ending.written);
+        assert_eq!(ownerrez.controls().count(WRITE) - refused(&ownerrez), people.len());
+
+        let (program, url) = gateway(home.path(), database, &ownerrez);
+        for person in &people {
+            person.at(&url).call("list_owners", json!({})).await.ok();
+        }
+        assert_eq!(program.stop().code, Some(0));
+        ownerrez.stop(true).await;
+    })
+    .await;
+}
+
+/// Changes that OwnerRez refused for their token.
+fn refused(ownerrez: &Simulator) -> usize {
+    ownerrez.controls().requests_to(WRITE).iter().filter(|request| request.status == Some(401)).count()
+}
+
+#[actix_web::test]
+async fn a_stop_whose_time_is_over_ends_quietly_and_breaks_nothing() {
+    on_postgres(async |database| {
+        let home = tempfile::tempdir().unwrap();
+        let ownerrez = ownerrez().await;
+        let (program, url) = gateway(home.path(), database, &ownerrez);
+        let ada = connected_user(&url, "Ada", &ownerrez).await;
+        let bea = connected_user(&url, "Bea", &ownerrez).await;
+
+        // Ada's call hangs at OwnerRez; Bea's disconnect and her status in the database, one on a session's thread, the
+        // other on a worker's.
+        let call = ownerrez.controls().hold_account("* /v2/*", ada.account.unwrap());
+        let (mut first, mut second, mut third) =
+            (Wire::open(&url).await, Wire::open(&url).await, Wire::open(&url).await);
+        let write = json!({"name": "create_guest", "arguments": {"first_name": "Ada", "last_name": "Story"}});
+        first.write(&Wire::mcp(&ada, &rpc(1, "tools/call", write))).await;
+        call.wait_arrived(1).await;
+        let lock = database.open().await;
+        let lock = lock.begin().await.unwrap();
+        lock.execute_unprepared("LOCK TABLE ownerrez_connections").await.unwrap();
+        second.write(&Wire::get(&bea, "/api/connect/ownerrez/status")).await;
+        third.write(&Wire::get(&bea, "/api/connect/ownerrez").replacen("GET", "DELETE", 1)).await;
+        let waiting = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
+                       WHERE NOT granted AND datname = current_database()";
+        eventually("both wait", async || (database.number(waiting).await == 2).then_some(())).await;
+
+        let ending = program.stop();
+        assert_eq!(ending.code, Some(0));
+        assert!(!ending.written.contains("panicked"), "{}", ending.written);
+        lock.rollback().await.unwrap();
+        drop(call);
+
+        let (program, url) = gateway(home.path(), database, &ownerrez);
+        for person in [ada, bea] {
+            person.at(&url).call("list_owners", json!({})).await.ok();
+        }
+        assert_eq!(ownerrez.controls().count(WRITE), 1, "not repeated");
+        assert_eq!(program.stop().code, Some(0));
+        ownerrez.stop(true).await;
+    })
+    .await;
+}

@@ -1,0 +1,126 @@
+//! A whole life with every log switched on: registering, connecting, calls, refreshes, wrong keys, new keys, the end.
+//! Afterwards no secret stands in the log, in an answer that is not there to tell it, in the figures or in the database.
+
+mod life;
+mod witness;
+
+use std::{path::Path, sync::Arc};
+
+use ownerrez_gateway::{
+    app::SystemClock,
+    sandbox::{Simulator, SimulatorOptions},
+};
+use sea_orm::{ConnectionTrait, Statement};
+
+use self::{life::Life, witness::Witness};
+use crate::{
+    processes::program::Program,
+    world::{TestDatabase, on_each_database},
+};
+
+const CLIENT_SECRET: &str = "s_Client+Secret/4711=";
+const REGISTRATION_TOKEN: &str = "registration-token/0123+4567=";
+const METRICS_TOKEN: &str = "metrics-token/89ab+cdef=";
+const DATABASE_PASSWORD: &str = "database-password-7";
+const KEY: &str = "+/+/Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MD8/Pz8=";
+const PREVIOUS_KEY: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIz/zU=";
+
+#[actix_web::test]
+async fn no_secret_of_a_life_is_told_at_any_level_of_the_log() {
+    on_each_database(async |database| {
+        for format in ["text", "json"] {
+            told(database, format).await;
+        }
+    })
+    .await;
+}
+
+async fn told(database: &TestDatabase, format: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let options =
+        SimulatorOptions { client_secret: CLIENT_SECRET.into(), ..SimulatorOptions::new(Arc::new(SystemClock::new())) };
+    let ownerrez = Simulator::start(options).await.unwrap();
+    let witness = Witness::default();
+    for (name, value) in [
+        ("client secret", CLIENT_SECRET),
+        ("registration token", REGISTRATION_TOKEN),
+        ("metrics token", METRICS_TOKEN),
+        ("database password", DATABASE_PASSWORD),
+    ] {
+        witness.secret(name, value);
+    }
+    for (name, key) in [("encryption key", KEY), ("previous key", PREVIOUS_KEY)] {
+        witness.secret(name, base64::Engine::decode(&base64::engine::general_purpose::STANDARD, key).unwrap());
+    }
+    let (database_url, ownerrez_url) = (with_password(&database.url()), ownerrez.url());
+    let environment = [
+        ("PORT", "0"),
+        ("RUST_LOG", "trace"),
+        ("LOG_FORMAT", format),
+        ("DATABASE_URL", &database_url),
+        ("ENCRYPTION_KEY", KEY),
+        ("ENCRYPTION_KEYS_PREVIOUS", PREVIOUS_KEY),
+        ("OWNERREZ_API_URL", &ownerrez_url),
+        ("OWNERREZ_APP_URL", &ownerrez_url),
+        ("OWNERREZ_CLIENT_ID", "c_sandbox"),
+        ("OWNERREZ_CLIENT_SECRET", CLIENT_SECRET),
+        ("REGISTRATION_MODE", "token"),
+        ("REGISTRATION_TOKEN", REGISTRATION_TOKEN),
+        ("METRICS_TOKEN", METRICS_TOKEN),
+    ];
+    let gateway = Program::start(home.path(), &["serve"], &environment);
+    let url = address(&gateway.says("public address "));
+
+    let life = Life { url, ownerrez: ownerrez.controls(), witness: &witness };
+    life.is_lived().await;
+    witness.clears("the database", &contents(database).await);
+    let ends = life.ends().await;
+    for command in [&["check"][..], &["users", "list", "--json"], &["reseal"]] {
+        let ending = Program::start(home.path(), command, &environment).end();
+        assert_eq!(ending.code, Some(0), "{}", ending.written);
+        witness.clears(command[0], ending.written.as_bytes());
+    }
+    let ending = gateway.stop();
+    assert_eq!(ending.code, Some(0));
+    for word in ["DEBUG", &ends, "request answered"] {
+        assert!(ending.written.contains(word), "the log tells of {word}");
+    }
+    witness.clears("the log", ending.written.as_bytes());
+    witness.clears("the database at the end", &contents(database).await);
+    witness.judges_answers();
+    ownerrez.stop(true).await;
+}
+
+/// Where the server of the stories asks for no password, it takes any.
+fn with_password(url: &str) -> String {
+    let mut url = url::Url::parse(url).unwrap();
+    if url.scheme() == "postgres" && url.password().is_none() {
+        url.set_password(Some(DATABASE_PASSWORD)).unwrap();
+    }
+    url.to_string()
+}
+
+fn address(line: &str) -> String {
+    let (_, url) = line.split_once("public address ").unwrap();
+    let end = url.find(['"', ' ', ',']).unwrap_or(url.len());
+    url[..end].trim_end_matches('/').to_owned()
+}
+
+/// Every byte of SQLite's files; every column of every row of PostgreSQL.
+async fn contents(database: &TestDatabase) -> Vec<u8> {
+    if let Some(file) = database.url().strip_prefix("sqlite://") {
+        let files = std::fs::read_dir(Path::new(file).parent().unwrap()).unwrap();
+        return files.flat_map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+    }
+    let db = database.open().await;
+    let column = async |query: &str| -> Vec<String> {
+        let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await.unwrap();
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    };
+    let mut all = Vec::new();
+    let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
+    for table in column(tables).await {
+        all.extend(column(&format!(r#"SELECT t::text FROM "{table}" t"#)).await);
+    }
+    all.join("\n").into_bytes()
+}

@@ -1,0 +1,119 @@
+//! Who saw which secret: all answers of a gateway, and the search for secrets in every form that they may take.
+
+use std::{cell::RefCell, collections::BTreeSet};
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+use url::form_urlencoded;
+
+use crate::world::{Page, Reply};
+
+/// Knows all secrets, and keeps all answers.
+#[derive(Default)]
+pub(super) struct Witness {
+    secrets: RefCell<Vec<Secret>>,
+    answers: RefCell<Vec<(String, String)>>,
+    /// Answers and the secrets that belong there.
+    expected: RefCell<BTreeSet<(String, String)>>,
+}
+
+struct Secret {
+    name: String,
+    forms: Vec<String>,
+}
+
+impl Witness {
+    /// From now on this is a secret.
+    pub(super) fn secret(&self, name: &str, value: impl AsRef<[u8]>) {
+        let forms = forms(value.as_ref());
+        assert!(self.secrets.borrow().iter().all(|secret| secret.name != name), "{name} is there already");
+        self.secrets.borrow_mut().push(Secret { name: name.to_owned(), forms });
+    }
+
+    /// The key of a person, whose beginning is no secret.
+    pub(super) fn key(&self, name: &str, key: &str) {
+        self.secret(name, &key[24..56]);
+    }
+
+    /// A REST or MCP answer, and the secrets that it is there to tell.
+    pub(super) fn reply(&self, what: &str, reply: &Reply, tells: &[&str]) {
+        let body = reply.body.as_str().map_or_else(|| reply.body.to_string(), str::to_owned);
+        self.answer(what, &reply.headers, &body, tells);
+    }
+
+    /// The same for a page.
+    pub(super) fn page(&self, what: &str, page: &Page, tells: &[&str]) {
+        self.answer(what, &page.headers, &page.body, tells);
+    }
+
+    fn answer(&self, what: &str, headers: &[(String, String)], body: &str, tells: &[&str]) {
+        let mut text: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        text.push(body.to_owned());
+        self.answers.borrow_mut().push((what.to_owned(), latin(text.join("\n").as_bytes())));
+        self.expected.borrow_mut().extend(tells.iter().map(|name| (what.to_owned(), (*name).to_owned())));
+    }
+
+    /// Each answer told the secrets that belong there and no other. That those are found shows that the search works.
+    pub(super) fn judges_answers(&self) {
+        let mut told = BTreeSet::new();
+        for (what, text) in &*self.answers.borrow() {
+            told.extend(self.found_in(text).into_iter().map(|name| (what.clone(), name)));
+        }
+        assert_eq!(told, *self.expected.borrow());
+    }
+
+    /// No secret stands here.
+    pub(super) fn clears(&self, what: &str, bytes: &[u8]) {
+        let text = latin(bytes);
+        assert_eq!(self.found_in(&text), Vec::<String>::new(), "in {what}: {:?}", self.around(&text));
+    }
+
+    fn found_in(&self, text: &str) -> Vec<String> {
+        let secrets = self.secrets.borrow();
+        let found = secrets.iter().filter(|secret| secret.forms.iter().any(|form| text.contains(form)));
+        found.map(|secret| secret.name.clone()).collect()
+    }
+
+    /// The lines with a secret in them, shortened: whoever reads the failure must see who wrote them.
+    fn around(&self, text: &str) -> BTreeSet<String> {
+        let secrets = self.secrets.borrow();
+        let forms: Vec<&String> = secrets.iter().flat_map(|secret| &secret.forms).collect();
+        let lines = text.lines().filter(|line| forms.iter().any(|form| line.contains(*form)));
+        lines.map(|line| line.chars().take(400).collect()).take(20).collect()
+    }
+}
+
+/// One character per byte, so that what is no text can be searched as well.
+fn latin(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// A secret as it is, and as libraries write it.
+fn forms(value: &[u8]) -> Vec<String> {
+    assert!(value.len() >= 8, "what is so short would be found by chance");
+    let each = |write: fn(&u8) -> String| value.iter().map(write).collect::<Vec<_>>();
+    let percent: String = form_urlencoded::byte_serialize(value).collect();
+    let mut forms = BTreeSet::from([
+        latin(value),
+        value.escape_ascii().to_string(),
+        each(|byte| format!("{byte:02x}")).concat(),
+        each(|byte| format!("{byte:02X}")).concat(),
+        each(u8::to_string).join(", "),
+        percent.replace('+', "%20"),
+        each(|byte| if byte.is_ascii_alphanumeric() { char::from(*byte).into() } else { format!("%{byte:02x}") })
+            .concat(),
+        percent,
+    ]);
+    // Within a longer text a secret has three forms in base64: by its distance from the text's beginning.
+    for before in 0..3 {
+        let text = [&vec![0; before], value].concat();
+        let own = (before * 8).div_ceil(6)..text.len() * 8 / 6;
+        forms.extend([
+            STANDARD_NO_PAD.encode(&text)[own.clone()].to_owned(),
+            URL_SAFE_NO_PAD.encode(&text)[own].to_owned(),
+        ]);
+    }
+    forms.into_iter().collect()
+}
