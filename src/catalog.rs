@@ -31,6 +31,7 @@ use serde_json::Value;
 
 use self::data::OperationData;
 pub use self::{
+    data::Toolset,
     operation::Operation,
     problem::{ArgumentError, Problem},
 };
@@ -84,10 +85,21 @@ impl Catalog {
         self.operations.values()
     }
 
-    /// The tools of a scope as `tools/list` shows them, ordered by name. They are made once, when the catalogue is
-    /// built; a copy shares their schemas.
+    /// The tools of a scope as `tools/list` shows them, ordered by name: those that most people need, because every
+    /// connected model reads the whole list. The others can be called all the same.
     pub fn tools(&self, scope: Scope) -> Vec<Tool> {
-        self.operations().filter(|operation| operation.is_within(scope)).map(|one| one.tool().clone()).collect()
+        self.select(scope, Operation::is_default)
+    }
+
+    /// All tools of a scope, ordered by name.
+    pub fn all_tools(&self, scope: Scope) -> Vec<Tool> {
+        self.select(scope, |_| true)
+    }
+
+    /// The tools were made once, when the catalogue was built; a copy shares their schemas.
+    fn select(&self, scope: Scope, wanted: impl Fn(&Operation) -> bool) -> Vec<Tool> {
+        let within = self.operations().filter(|operation| operation.is_within(scope) && wanted(operation));
+        within.map(|operation| operation.tool().clone()).collect()
     }
 
     /// The name that was probably meant by one that does not exist.

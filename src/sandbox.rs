@@ -6,7 +6,8 @@
 //!
 //! From the bottom up: `window` (the allowance), `clock`, `reply` and `call` (what goes out and comes in), `tokens`
 //! (grants), `operations` and `records` (the engine that runs the operations from data), `calendar`, `bookings`,
-//! `guests` (what data cannot express), `places` and `seed` (the invented portfolios), `script` (disturbances), `state`
+//! `quotes`, `guests`, `messages`, `labels`, `spot_rates` (what data cannot express), `writes` (which of them a write
+//! goes by), `places` and `seed` (the invented portfolios), `script` (disturbances), `state`
 //! (all of it behind one lock), `api`, `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve`
 //! (the way of one request).
 
@@ -18,18 +19,23 @@ mod clock;
 mod control;
 mod control_http;
 mod guests;
+mod labels;
+mod messages;
 mod oauth;
 mod operations;
 mod pages;
 mod places;
+mod quotes;
 mod records;
 mod reply;
 mod script;
 mod seed;
 mod serve;
+mod spot_rates;
 mod state;
 mod tokens;
 pub mod window;
+mod writes;
 
 use std::{
     io,

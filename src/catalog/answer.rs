@@ -14,10 +14,12 @@ const DEFAULT_LIMIT: u64 = 20;
 pub(super) fn answer(data: &OperationData, request: &UpstreamRequest, status: u16, body: Value) -> Value {
     match (data.answer, body) {
         (AnswerKind::Page | AnswerKind::CountedPage, body) => page(request, body),
+        (AnswerKind::List, Value::Array(items)) => json!({"items": items}),
+        (AnswerKind::List, Value::Null) => json!({"items": []}),
         (AnswerKind::None, body) => done(data, request, &body),
-        (AnswerKind::Record, body) if status == 204 || body.is_null() => done(data, request, &body),
-        (AnswerKind::Record, Value::Object(record)) => Value::Object(record),
-        (AnswerKind::Record, other) => json!({"value": other}),
+        (AnswerKind::Record | AnswerKind::List, body) if status == 204 || body.is_null() => done(data, request, &body),
+        (AnswerKind::Record | AnswerKind::List, Value::Object(record)) => Value::Object(record),
+        (AnswerKind::Record | AnswerKind::List, other) => json!({"value": other}),
     }
 }
 
@@ -35,6 +37,8 @@ fn page(request: &UpstreamRequest, body: Value) -> Value {
     let mut page = match body {
         Value::Object(page) => page,
         Value::Null => Map::new(),
+        // Whether this is all of it, only the envelope would tell.
+        Value::Array(items) => return json!({"items": items}),
         bare => Map::from_iter([("items".to_owned(), bare)]),
     };
     let items = match page.remove("items") {

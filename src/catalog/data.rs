@@ -11,8 +11,11 @@ use crate::domain::Method;
 pub(super) struct OperationData {
     /// Name of the tool.
     pub tool: String,
-    /// The subject it belongs to; sets of tools are chosen by it.
+    /// The subject it belongs to.
     pub group: String,
+    pub toolset: Toolset,
+    /// Whether it is listed without being asked for. What is not can be called all the same.
+    pub default: bool,
     pub method: Method,
     /// Template of the path: `{name}` as a whole segment stands for a path parameter.
     pub path: String,
@@ -31,6 +34,10 @@ pub(super) struct OperationData {
     /// Where the whole body is one argument (OwnerRez takes a list for some operations), that argument's name.
     #[serde(default)]
     pub body_argument: Option<String>,
+    /// OwnerRez does not say which members this body may have: those that `body` does not name travel in an argument
+    /// `data` and are sent as they are.
+    #[serde(default)]
+    pub open_body: bool,
     /// Of each group, at least one argument must be given. Stated here and not as `anyOf` in the schema, which many
     /// clients refuse at the top level.
     #[serde(default)]
@@ -42,6 +49,58 @@ pub(super) struct OperationData {
     pub ranges: Vec<RangeData>,
     #[serde(default)]
     pub checks: Vec<CheckData>,
+    #[serde(default)]
+    pub synonyms: Vec<SynonymData>,
+}
+
+/// What a user turns on and off as one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Toolset {
+    /// Bookings, and what comes before one: quotes and inquiries.
+    Bookings,
+    /// The people who stay, with their addresses.
+    Guests,
+    /// Properties, their calendars and nightly rates.
+    Properties,
+    /// Private messages with guests.
+    Messaging,
+    /// Payments and payouts, and the rules of what is charged.
+    Money,
+    /// What is said and noted about records: listings, reviews, tags, custom fields.
+    Content,
+    /// What the account is made of: users, owners, channels, definitions.
+    Settings,
+    /// Who hears of changes.
+    Webhooks,
+}
+
+impl Toolset {
+    /// Every set, in the order in which they are told.
+    pub const ALL: [Toolset; 8] = [
+        Toolset::Bookings,
+        Toolset::Guests,
+        Toolset::Properties,
+        Toolset::Messaging,
+        Toolset::Money,
+        Toolset::Content,
+        Toolset::Settings,
+        Toolset::Webhooks,
+    ];
+
+    /// Its name in settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Toolset::Bookings => "bookings",
+            Toolset::Guests => "guests",
+            Toolset::Properties => "properties",
+            Toolset::Messaging => "messaging",
+            Toolset::Money => "money",
+            Toolset::Content => "content",
+            Toolset::Settings => "settings",
+            Toolset::Webhooks => "webhooks",
+        }
+    }
 }
 
 /// The envelope of a successful reply.
@@ -54,6 +113,8 @@ pub(super) enum AnswerKind {
     Page,
     /// A page with `count`, the total.
     CountedPage,
+    /// Records without an envelope.
+    List,
     /// Nothing worth showing.
     None,
 }
@@ -124,6 +185,21 @@ pub(super) struct CheckData {
     pub holds: Value,
     /// What to do about it.
     pub explain: String,
+}
+
+/// An older or likely name of an argument, which is understood but not published.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SynonymData {
+    pub name: String,
+    /// The argument that is meant.
+    pub argument: String,
+    /// Where that argument is a list of objects: the member of its only entry.
+    #[serde(default)]
+    pub member: Option<String>,
+    /// Where only some values were other ones, written as text: what they are now. Null leaves the argument out.
+    #[serde(default)]
+    pub values: Option<Map<String, Value>>,
 }
 
 /// A piece of a path template.

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde_json::{Map, Number, Value, json};
 
 use super::{
+    data::SynonymData,
     problem::Problem,
     schema::{self, LARGEST_INTEGER},
 };
@@ -19,8 +20,9 @@ pub(super) enum Nulls {
     Keep,
 }
 
-/// Merges `data`, the shape of this gateway's predecessor (`{id, data: {…}}`), into the arguments around it.
-pub(super) fn merge_data(arguments: &mut Map<String, Value>) -> Vec<Problem> {
+/// Merges `data`, the shape of this gateway's predecessor (`{id, data: {…}}`), into the arguments around it. Where the
+/// body is open, what is not among its `known` members stays in `data`.
+pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Value>) -> Vec<Problem> {
     let inner = match arguments.remove("data") {
         Some(Value::Object(inner)) => inner,
         Some(Value::String(text)) => match serde_json::from_str(&text) {
@@ -33,8 +35,12 @@ pub(super) fn merge_data(arguments: &mut Map<String, Value>) -> Vec<Problem> {
         }
     };
     let mut problems = Vec::new();
+    let mut rest = Map::new();
     for (name, value) in inner {
         match arguments.get(&name) {
+            _ if known.is_some_and(|known| known[name.as_str()].is_null()) => {
+                rest.insert(name, value);
+            }
             Some(outer) if *outer != value => {
                 let message = format!("`{name}` stands both beside and in `data`, with different values: give it once");
                 problems.push(Problem::new(name, message));
@@ -43,6 +49,36 @@ pub(super) fn merge_data(arguments: &mut Map<String, Value>) -> Vec<Problem> {
                 arguments.insert(name, value);
             }
         }
+    }
+    if !rest.is_empty() {
+        arguments.insert("data".to_owned(), Value::Object(rest));
+    }
+    problems
+}
+
+/// Puts older and likely names under the arguments that are meant.
+pub(super) fn translate(arguments: &mut Map<String, Value>, synonyms: &[SynonymData]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for SynonymData { name, argument, member, values } in synonyms {
+        if let Some(values) = values {
+            let written =
+                arguments.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            if let Some(value) = written.and_then(|written| values.get(&written.to_ascii_lowercase())) {
+                arguments.insert(argument.clone(), value.clone());
+            }
+            continue;
+        }
+        let Some(value) = arguments.remove(name).filter(|value| !value.is_null()) else { continue };
+        if arguments.get(argument).is_some_and(|given| !given.is_null()) {
+            let message = format!("`{name}` and `{argument}` are the same argument: give `{argument}` only");
+            problems.push(Problem::new(argument, message));
+            continue;
+        }
+        let value = match member {
+            Some(member) => json!([{ member: value }]),
+            None => value,
+        };
+        arguments.insert(argument.clone(), value);
     }
     problems
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     answer,
-    data::{OperationData, RangeData},
+    data::{OperationData, RangeData, Toolset},
     normalise::{self, Nulls},
     problem::{self, ArgumentError, Problem, show},
     request, schema,
@@ -53,6 +53,16 @@ impl Operation {
     /// The subject it belongs to, such as "bookings".
     pub fn group(&self) -> &str {
         &self.data.group
+    }
+
+    /// The set it is turned on and off with.
+    pub fn toolset(&self) -> Toolset {
+        self.data.toolset
+    }
+
+    /// Whether `tools/list` shows it without being asked to.
+    pub fn is_default(&self) -> bool {
+        self.data.default
     }
 
     /// Template of its path below the API's origin, such as `/v2/bookings/{id}`.
@@ -109,9 +119,10 @@ impl Operation {
     fn normalise(&self, mut arguments: Map<String, Value>) -> (Map<String, Value>, Vec<Problem>) {
         let properties = &self.schema["properties"];
         let mut problems = Vec::new();
-        if self.data.body.is_some() && properties["data"].is_null() {
-            problems = normalise::merge_data(&mut arguments);
+        if self.data.body.is_some() && (self.data.open_body || properties["data"].is_null()) {
+            problems = normalise::merge_data(&mut arguments, self.data.open_body.then_some(properties));
         }
+        problems.extend(normalise::translate(&mut arguments, &self.data.synonyms));
         let mut right = Map::new();
         for (name, value) in arguments {
             let schema = &properties[name.as_str()];

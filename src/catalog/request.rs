@@ -73,7 +73,10 @@ fn body(data: &OperationData, arguments: &Map<String, Value>) -> Result<Option<V
     }
     let names: Vec<&String> = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
     let given = names.iter().filter_map(|name| Some(((*name).clone(), arguments.get(*name)?.clone())));
-    let body: Map<String, Value> = given.collect();
+    let mut body: Map<String, Value> = given.collect();
+    if let Some(Value::Object(more)) = arguments.get("data").filter(|_| data.open_body) {
+        body.extend(more.clone());
+    }
     if body.is_empty() {
         let list = |between: &str| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(between);
         let what = if data.method == Method::Patch { "change" } else { "create" };

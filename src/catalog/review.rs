@@ -141,10 +141,14 @@ fn body(data: &OperationData, found: &mut Vec<String>) {
     match &data.body {
         Some(_) if !takes_body => found.push("GET and DELETE have no `body`".into()),
         None if data.method == Method::Patch => found.push("a PATCH has a `body`".into()),
+        None if data.open_body => found.push("`open_body` needs a `body`".into()),
         None if data.body_argument.is_some() => found.push("`body_argument` needs a `body`".into()),
         Some(body) => {
             if data.body_argument.is_none() && (body["type"] != "object" || body_members(data).next().is_none()) {
                 found.push("a `body` without `body_argument` is an object with `properties`".into());
+            }
+            if data.open_body && (data.body_argument.is_some() || body_members(data).any(|member| member == "data")) {
+                found.push("`open_body` keeps the argument `data` for itself".into());
             }
             schema_words("body", body, found);
         }
@@ -153,7 +157,10 @@ fn body(data: &OperationData, found: &mut Vec<String>) {
 }
 
 fn rules(data: &OperationData, found: &mut Vec<String>) {
-    let known = |name: &str| data.parameters.iter().any(|p| p.name == name) || body_members(data).any(|m| m == name);
+    let known = |name: &str| {
+        let mut body_names = data.body_argument.iter().map(String::as_str).chain(body_members(data));
+        data.parameters.iter().any(|p| p.name == name) || body_names.any(|member| member == name)
+    };
     for name in data.one_of_required.iter().flatten() {
         if !known(name) {
             found.push(format!("`one_of_required` names `{name}`, which is no argument"));
@@ -171,6 +178,14 @@ fn rules(data: &OperationData, found: &mut Vec<String>) {
     for name in data.ranges.iter().flat_map(|range| [&range.from, &range.to]) {
         if !known(name) {
             found.push(format!("`ranges` names `{name}`, which is no argument"));
+        }
+    }
+    for synonym in &data.synonyms {
+        if !known(&synonym.argument) {
+            found.push(format!("`synonyms` names `{}`, which is no argument", synonym.argument));
+        }
+        if known(&synonym.name) && synonym.values.is_none() {
+            found.push(format!("`synonyms` gives `{}` another meaning, but it is an argument", synonym.name));
         }
     }
     for check in &data.checks {

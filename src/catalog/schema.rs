@@ -29,6 +29,10 @@ pub(super) fn input_schema(data: &OperationData) -> Value {
             required.push(json!(name));
         }
         (Some(body), None) => {
+            if data.open_body {
+                let description = "Members not named here, sent as they are";
+                properties.insert("data".into(), json!({"type": "object", "description": description}));
+            }
             let members = body["properties"].as_object().into_iter().flatten();
             properties.extend(members.map(|(name, schema)| (name.clone(), schema.clone())));
             required.extend(body["required"].as_array().into_iter().flatten().cloned());
@@ -140,7 +144,11 @@ pub(super) fn describe(schema: &Value) -> String {
             "object" => {
                 let members = schema["properties"].as_object().into_iter().flatten();
                 let names: Vec<String> = members.map(|(name, _)| format!("`{name}`")).collect();
-                format!("an object with members like {}", names.join(", "))
+                if names.is_empty() {
+                    "an object".to_owned()
+                } else {
+                    format!("an object with members like {}", names.join(", "))
+                }
             }
             _ => "another value".to_owned(),
         }

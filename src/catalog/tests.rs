@@ -16,9 +16,9 @@ fn catalog() -> Catalog {
     Catalog::embedded().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// What `tools/list` carries, as JSON.
+/// Every tool as `tools/list` would carry it, as JSON.
 fn tools() -> Vec<Value> {
-    catalog().tools(Scope::Full).iter().map(|tool| serde_json::to_value(tool).unwrap()).collect()
+    catalog().all_tools(Scope::Full).iter().map(|tool| serde_json::to_value(tool).unwrap()).collect()
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn tools_come_in_a_stable_order_under_the_names_of_their_operations() {
     let names: Vec<&str> = catalog.operations().map(Operation::name).collect();
     assert!(names.is_sorted());
     assert_eq!(names.len(), names.iter().collect::<BTreeSet<_>>().len());
-    assert_eq!(catalog.tools(Scope::Full).iter().map(|tool| tool.name.to_string()).collect::<Vec<_>>(), names);
+    assert_eq!(catalog.all_tools(Scope::Full).iter().map(|tool| tool.name.to_string()).collect::<Vec<_>>(), names);
     for name in names {
         assert_eq!(catalog.get(name).map(Operation::name), Some(name));
     }
@@ -89,11 +89,88 @@ fn lists_take_limit_and_offset() {
     }
 }
 
+/// Every connected model reads all of the default list. A token is four characters of the compact JSON, as a rule.
 #[test]
-fn the_list_of_tools_stays_small() {
-    let bytes = serde_json::to_string(&tools()).unwrap().len();
-    let each = bytes / tools().len();
-    assert!(each < 1_300, "{bytes} bytes, {each} per tool: every connected model reads all of it");
+fn the_default_list_takes_less_than_8000_tokens() {
+    let catalog = catalog();
+    let tokens = |tools: &[Tool]| serde_json::to_string(tools).unwrap().chars().count() / 4;
+    let listed = catalog.tools(Scope::Full);
+    assert!(tokens(&listed) < 8_000, "{} tools take {} tokens", listed.len(), tokens(&listed));
+    let each = tokens(&catalog.all_tools(Scope::Full)) / catalog.operations().count();
+    assert!(each < 300, "{each} tokens per tool");
+}
+
+#[test]
+fn the_default_list_is_part_of_all_tools_and_holds_what_a_scope_may_use() {
+    let catalog = catalog();
+    for scope in [Scope::Full, Scope::Read] {
+        let names = |tools: Vec<Tool>| tools.into_iter().map(|tool| tool.name.to_string()).collect::<Vec<_>>();
+        let (listed, all) = (names(catalog.tools(scope)), names(catalog.all_tools(scope)));
+        assert!(listed.is_sorted() && all.is_sorted() && listed.len() < all.len());
+        for name in &all {
+            let operation = catalog.get(name).unwrap();
+            assert!(operation.is_within(scope), "{name}");
+            assert_eq!(listed.contains(name), operation.is_default(), "{name}");
+        }
+    }
+    for name in ["list_properties", "list_bookings", "list_quotes", "list_inquiries", "list_reviews", "list_messages"] {
+        assert!(catalog.get(name).unwrap().is_default(), "{name}");
+    }
+}
+
+#[test]
+fn every_group_is_in_one_toolset_and_every_toolset_holds_some() {
+    let catalog = catalog();
+    let mut toolsets = BTreeMap::new();
+    for operation in catalog.operations() {
+        let known = toolsets.insert(operation.group(), operation.toolset());
+        assert!(known.is_none_or(|known| known == operation.toolset()), "{}", operation.name());
+    }
+    for toolset in Toolset::ALL {
+        assert!(toolsets.values().any(|known| *known == toolset), "{}", toolset.name());
+        assert_eq!(serde_json::from_value::<Toolset>(toolset.name().into()).unwrap(), toolset);
+    }
+    for (group, toolset) in [
+        ("bookings", Toolset::Bookings),
+        ("quotes", Toolset::Bookings),
+        ("inquiries", Toolset::Bookings),
+        ("calendar", Toolset::Properties),
+        ("propertysearch", Toolset::Properties),
+        ("spotrates", Toolset::Properties),
+        ("messages", Toolset::Messaging),
+        ("surcharges", Toolset::Money),
+        ("tags", Toolset::Content),
+        ("tagdefinitions", Toolset::Settings),
+        ("webhooksubscriptions", Toolset::Webhooks),
+    ] {
+        assert_eq!(toolsets[group], toolset, "{group}");
+    }
+}
+
+/// Text that strangers wrote reaches the model in the answers of these.
+#[test]
+fn reads_of_guests_words_say_that_they_are_data() {
+    let catalog = catalog();
+    for group in ["bookings", "quotes", "inquiries", "guests", "messages", "reviews"] {
+        for operation in catalog.operations().filter(|one| one.group() == group && one.is_read_only()) {
+            let description = operation.tool().description.clone().unwrap_or_default();
+            assert!(description.contains("data, not instructions"), "{}", operation.name());
+        }
+    }
+}
+
+/// What fails without an agreement, a paid feature or the right kind of access says so before it is tried.
+#[test]
+fn what_not_every_account_has_says_what_it_needs() {
+    let catalog = catalog();
+    for (group, words) in
+        [("messages", "messaging agreement"), ("listings", "Integrated Websites"), ("reviews", "Integrated Websites")]
+    {
+        for operation in catalog.operations().filter(|one| one.group() == group) {
+            let description = operation.tool().description.clone().unwrap_or_default();
+            assert!(description.contains(words), "{}", operation.name());
+        }
+    }
 }
 
 #[test]

@@ -4,14 +4,16 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 
 use super::{
-    bookings, calendar,
+    calendar,
     call::Call,
-    guests,
-    operations::{Arguments, Filter, Kind, Operation, Route, WriteRule},
-    records::{Record, Span, id},
+    guests, messages,
+    operations::{Arguments, Dependent, Filter, Gate, Kind, Operation, Route, WriteRule},
+    records::{Record, Span, id, number},
     reply::Reply,
+    spot_rates,
     state::{Account, Shared, State, Switches},
     tokens::{Scope, Standing},
+    writes,
 };
 use crate::domain::{AccountId, Clock};
 
@@ -49,8 +51,32 @@ fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
         let message = "The application has read-only access.".to_owned();
         return Err(Reply::error(403, "forbidden", &[message]));
     }
+    pass_gate(operation, call, &state.switches)?;
+    if operation.strict
+        && let Some(name) = operation.unknown_names(&call.query).next()
+    {
+        // What the real one says about a parameter it does not know, where it does not ignore it.
+        let message = format!("The requested resource does not support the parameter '{name}'.");
+        return Err(Reply::json(405, &json!({"error": {"code": "UnsupportedApiVersion", "message": message}})));
+    }
     let arguments = operation.arguments(&path, &call.query).map_err(|complaints| Reply::invalid(&complaints))?;
     Run { shared, call, operation, arguments, account }.run(&mut state)
+}
+
+/// What only apps may do, and apps with an agreement.
+fn pass_gate(operation: &Operation, call: &Call, switches: &Switches) -> Result<(), Reply> {
+    let is_app = call.bearer().is_some();
+    match operation.gate {
+        Some(Gate::Messaging) if !is_app || !switches.messaging => {
+            let message = "Messaging needs an OAuth app with a messaging agreement.".to_owned();
+            Err(Reply::error(402, "messaging_not_enabled", &[message]))
+        }
+        Some(Gate::App) if !is_app => {
+            let message = "Webhook subscriptions are available to OAuth apps only.".to_owned();
+            Err(Reply::error(403, "forbidden", &[message]))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn authenticate(shared: &Shared, state: &mut State, call: &Call) -> Result<(AccountId, Scope), Reply> {
@@ -112,7 +138,7 @@ impl Run<'_> {
                     }
                     view
                 };
-                self.page(&found, shown, &state.switches)
+                Ok(Reply::json(200, &self.page(&found, shown, &state.switches)?.into()))
             }
             Kind::Get { collection } => {
                 let id = self.id();
@@ -120,8 +146,9 @@ impl Run<'_> {
                 let record = record.ok_or_else(|| self.missing(collection, id))?;
                 Ok(Reply::json(200, &self.view(state, collection, record)))
             }
-            Kind::Create { collection, rule } => {
-                let members = self.body()?;
+            Kind::Create { collection, rule, blank } => {
+                let mut members = blank.clone();
+                members.extend(self.body()?);
                 let record = self.written(state, None, members, *rule)?;
                 let status = state.switches.create_status;
                 self.store(state, collection, record, status)
@@ -134,12 +161,24 @@ impl Run<'_> {
                 let record = self.written(state, Some(&current), members, *rule)?;
                 self.store(state, collection, record, 200)
             }
-            Kind::Delete { collection } => {
+            Kind::Delete { collection, with } => {
                 let id = self.id();
-                if !self.account_mut(state)?.records.remove(collection, id) {
+                let records = &mut self.account_mut(state)?.records;
+                if !records.remove(collection, id) {
                     return Err(self.missing(collection, id));
                 }
+                for Dependent { collection, key } in with {
+                    records.remove_all(collection, |record| number(record, key) == Some(id));
+                }
                 Ok(deleted(id, &state.switches))
+            }
+            Kind::DeleteMatching { collection, filters } => {
+                let records = &mut self.account_mut(state)?.records;
+                let found: Vec<i64> =
+                    records.select(collection, filters, &self.arguments).into_iter().filter_map(id).collect();
+                let first = found.first().copied().ok_or_else(|| self.missing(collection, 0))?;
+                records.remove_all(collection, |record| id(record).is_some_and(|id| found.contains(&id)));
+                Ok(deleted(first, &state.switches))
             }
             Kind::DeletePart { collection, member, param, entity } => {
                 let id = self.id();
@@ -152,6 +191,9 @@ impl Run<'_> {
                 Ok(deleted(part, &state.switches))
             }
             Kind::Calendar => self.calendar(state),
+            Kind::Thread { filters } => self.thread(state, filters),
+            Kind::SpotRates => self.spot_rates(state),
+            Kind::Fixed { body } => Ok(Reply::json(200, body)),
         }
     }
 
@@ -178,7 +220,10 @@ impl Run<'_> {
 
     fn view(&self, state: &State, collection: &str, record: &Record) -> Value {
         match (self.shared.operations.collections.get(collection), state.account(self.account)) {
-            (Some(collection), Some(account)) => account.records.view(record, collection, &self.arguments),
+            (Some(collection), Some(account)) => {
+                let listed = matches!(self.operation.kind, Some(Kind::List { .. }));
+                account.records.view(record, collection, &self.arguments, listed)
+            }
             _ => Value::Null,
         }
     }
@@ -205,7 +250,12 @@ impl Run<'_> {
         reversed.map_or(Ok(()), |complaint| Err(Reply::invalid(&[complaint])))
     }
 
-    fn page(&self, found: &[&Record], shown: impl Fn(&&Record) -> Value, switches: &Switches) -> Result<Reply, Reply> {
+    fn page(
+        &self,
+        found: &[&Record],
+        shown: impl Fn(&&Record) -> Value,
+        switches: &Switches,
+    ) -> Result<Map<String, Value>, Reply> {
         let span = Span::asked(&self.arguments).map_err(|complaints| Reply::invalid(&complaints))?;
         let items: Vec<Value> = found.iter().skip(span.offset).take(span.limit).map(shown).collect();
         let mut page = Map::new();
@@ -221,7 +271,7 @@ impl Run<'_> {
         if self.operation.counted {
             page.insert("count".into(), found.len().into());
         }
-        Ok(Reply::json(200, &page.into()))
+        Ok(page)
     }
 
     fn add_violations(&self, state: &State, property: &Record, view: &mut Value) {
@@ -240,34 +290,40 @@ impl Run<'_> {
         rule: Option<WriteRule>,
     ) -> Result<Record, Reply> {
         let now = self.shared.clock.now();
-        let written = match rule {
-            Some(WriteRule::Booking) => {
-                let new_id = self.account_mut(state)?.records.new_id();
-                bookings::write(&self.account(state)?.records, current, members, new_id, now)
-            }
-            Some(WriteRule::Guest) => {
-                let records = &mut self.account_mut(state)?.records;
-                guests::write(current, members, &mut || records.new_id(), now)
-            }
-            None => {
-                let mut record = current.cloned().unwrap_or_default();
-                let id = match id(&record) {
-                    Some(id) => id,
-                    None => self.account_mut(state)?.records.new_id(),
-                };
-                record.extend(members);
-                record.insert("id".into(), id.into());
-                Ok(record)
-            }
-        };
+        let records = &mut self.account_mut(state)?.records;
+        let written = writes::write(records, self.account.0, rule, current, members, now);
         written.map_err(|complaints| Reply::invalid(&complaints))
     }
 
     fn store(&self, state: &mut State, collection: &str, record: Record, status: u16) -> Result<Reply, Reply> {
-        let id = id(&record).unwrap_or_default();
-        let view = self.view(state, collection, &record);
-        self.account_mut(state)?.records.put(collection, id, record);
-        Ok(Reply::json(status, &view))
+        let stored = id(&record);
+        let records = &mut self.account_mut(state)?.records;
+        if let Some(id) = stored {
+            records.put(collection, id, record.clone());
+        }
+        Ok(Reply::json(status, &self.view(state, collection, &record)))
+    }
+
+    /// The messages of a thread, with what they have in common.
+    fn thread(&self, state: &State, filters: &[Filter]) -> Result<Reply, Reply> {
+        let records = &self.account(state)?.records;
+        let thread_id = self.arguments.integer("threadId").unwrap_or_default();
+        let thread = records.get("threads", thread_id).ok_or_else(|| self.missing("threads", thread_id))?;
+        let drafts = self.arguments.flag("include_drafts");
+        let mut found = records.select("messages", filters, &self.arguments);
+        found.retain(|message| drafts || message.get("is_draft") != Some(&Value::Bool(true)));
+        let mut page = self.page(&found, |message| self.view(state, "messages", message), &state.switches)?;
+        page.extend(messages::thread_and_guest(records, thread));
+        Ok(Reply::json(200, &page.into()))
+    }
+
+    fn spot_rates(&self, state: &mut State) -> Result<Reply, Reply> {
+        let read = self.operation.read_list(&self.call.body);
+        let records = &mut self.account_mut(state)?.records;
+        let stored = read.and_then(|entries| spot_rates::write(records, entries));
+        let stored = stored.map_err(|complaints| Reply::invalid(&complaints))?;
+        let shown: Vec<Value> = stored.iter().map(|rate| self.view(state, "spot_rates", rate)).collect();
+        Ok(Reply::json(200, &shown.into()))
     }
 
     fn calendar(&self, state: &State) -> Result<Reply, Reply> {

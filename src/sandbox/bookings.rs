@@ -141,7 +141,7 @@ fn blank(id: i64, members: &Map<String, Value>, now: DateTime<Utc>) -> Record {
     }
 }
 
-fn dates(booking: &Record, complaints: &mut Vec<String>) -> Option<(NaiveDate, NaiveDate)> {
+pub(super) fn dates(booking: &Record, complaints: &mut Vec<String>) -> Option<(NaiveDate, NaiveDate)> {
     let dates = date(booking, "arrival").zip(date(booking, "departure"));
     match dates {
         None => complaints.push("arrival and departure must be dates.".to_owned()),

@@ -1,9 +1,11 @@
 //! Nights: which are taken, what they cost, what rules hold. Everything here follows from seasons and bookings.
 
+use std::collections::BTreeMap;
+
 use chrono::{Datelike, NaiveDate, TimeDelta, Weekday};
 use serde_json::{Map, Value, json};
 
-use super::records::{Record, Records, date, id, text};
+use super::records::{Record, Records, date, id, number, text};
 
 /// The longest stretch one calendar call may ask for.
 pub(super) const LONGEST_CALENDAR: i64 = 366;
@@ -52,19 +54,46 @@ pub(super) fn is_free(
         .any(|stay| Some(stay.id) != except && stay.arrival < departure && stay.departure > arrival)
 }
 
-/// The seasons of one property with their first and last night, read once for many nights.
-struct Seasons<'a>(Vec<(NaiveDate, NaiveDate, &'a Record)>);
+/// The seasons of one property with their first and last night, and the overrides of single nights, read once for
+/// many nights.
+struct Seasons<'a> {
+    seasons: Vec<(NaiveDate, NaiveDate, &'a Record)>,
+    overrides: BTreeMap<NaiveDate, &'a Record>,
+}
 
 impl<'a> Seasons<'a> {
     fn of(records: &'a Records, property: i64) -> Self {
         let own =
             records.all("seasons").filter(|season| season.get("property_id").and_then(Value::as_i64) == Some(property));
-        Seasons(own.filter_map(|season| Some((date(season, "start")?, date(season, "end")?, season))).collect())
+        let spot = records.all("spot_rates").filter(|rate| number(rate, "property_id") == Some(property));
+        Seasons {
+            seasons: own.filter_map(|season| Some((date(season, "start")?, date(season, "end")?, season))).collect(),
+            overrides: spot.filter_map(|rate| Some((date(rate, "date")?, rate))).collect(),
+        }
+    }
+
+    /// What is overridden on this night.
+    fn spot(&self, night: NaiveDate, member: &str) -> Option<&'a Value> {
+        self.overrides.get(&night)?.get(member).filter(|value| !value.is_null())
+    }
+
+    fn price(&self, season: &Record, night: NaiveDate) -> f64 {
+        self.spot(night, "amount").and_then(Value::as_f64).unwrap_or_else(|| price(season, night))
+    }
+
+    /// The shortest stay that may begin on this day.
+    fn shortest_stay(&self, season: &Record, day: NaiveDate) -> i64 {
+        self.spot(day, "min_nights").and_then(Value::as_i64).unwrap_or_else(|| shortest_stay(season))
+    }
+
+    fn is_arrival_disallowed(&self, season: &Record, day: NaiveDate) -> bool {
+        let spot = self.spot(day, "is_arrival_disallowed").and_then(Value::as_bool);
+        spot.unwrap_or_else(|| is_arrival_disallowed(season, day))
     }
 
     /// The season that a night belongs to; after the last one there are no rates.
     fn at(&self, night: NaiveDate) -> Option<&'a Record> {
-        self.0.iter().find(|(start, end, _)| (*start..=*end).contains(&night)).map(|(_, _, season)| *season)
+        self.seasons.iter().find(|(start, end, _)| (*start..=*end).contains(&night)).map(|(_, _, season)| *season)
     }
 }
 
@@ -90,7 +119,7 @@ pub(super) fn nights(arrival: NaiveDate, departure: NaiveDate) -> impl Iterator<
 /// The sum of the nightly prices; nights outside every season cost nothing.
 pub(super) fn rent(records: &Records, property: i64, arrival: NaiveDate, departure: NaiveDate) -> f64 {
     let seasons = Seasons::of(records, property);
-    nights(arrival, departure).filter_map(|night| seasons.at(night).map(|season| price(season, night))).sum()
+    nights(arrival, departure).filter_map(|night| Some(seasons.price(seasons.at(night)?, night))).sum()
 }
 
 /// What speaks against a stay although the nights are free.
@@ -101,14 +130,14 @@ pub(super) fn violations(
     departure: NaiveDate,
 ) -> Vec<String> {
     let mut found = Vec::new();
-    let season = id(property).and_then(|property| Seasons::of(records, property).at(arrival));
-    match season {
+    let seasons = Seasons::of(records, id(property).unwrap_or_default());
+    match seasons.at(arrival) {
         Some(season) => {
-            let shortest = shortest_stay(season);
+            let shortest = seasons.shortest_stay(season, arrival);
             if (departure - arrival).num_days() < shortest {
                 found.push(format!("A minimum stay of {shortest} nights is required."));
             }
-            if is_arrival_disallowed(season, arrival) {
+            if seasons.is_arrival_disallowed(season, arrival) {
                 found.push(format!("Arrival on {arrival} is not allowed."));
             }
         }
@@ -134,7 +163,7 @@ pub(super) fn days(records: &Records, property: &Record, from: NaiveDate, to: Na
                 (Some(_), _) => "booked",
                 (None, None) => "unavailable",
                 (None, Some(_)) if !open => "unavailable",
-                (None, Some(season)) if is_gap(&stays, night, shortest_stay(season)) => "gap",
+                (None, Some(season)) if is_gap(&stays, night, seasons.shortest_stay(season, night)) => "gap",
                 (None, Some(_)) => "available",
             };
             day.insert("status".into(), status.into());
@@ -148,18 +177,22 @@ pub(super) fn days(records: &Records, property: &Record, from: NaiveDate, to: Na
                 day.insert("is_departure".into(), true.into());
             }
             if let Some(season) = season {
+                let price = seasons.price(season, night);
                 let rate = json!({
-                    "amount": price(season, night),
-                    "rent": price(season, night),
-                    "is_spot_rate": false,
+                    "amount": price,
+                    "rent": price,
+                    "is_spot_rate": seasons.spot(night, "amount").is_some(),
                     "season_id": season.get("id"),
                 });
                 day.insert("rate".into(), rate);
                 let mut rules = Map::new();
-                rules.insert("min_nights".into(), shortest_stay(season).into());
-                rules.insert("max_nights".into(), 28.into());
+                rules.insert("min_nights".into(), seasons.shortest_stay(season, night).into());
+                rules.insert(
+                    "max_nights".into(),
+                    seasons.spot(night, "max_nights").cloned().unwrap_or_else(|| 28.into()),
+                );
                 // Rule booleans are present only when true.
-                if is_arrival_disallowed(season, night) {
+                if seasons.is_arrival_disallowed(season, night) {
                     rules.insert("is_arrival_disallowed".into(), true.into());
                 }
                 day.insert("rules".into(), rules.into());

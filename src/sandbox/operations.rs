@@ -25,6 +25,30 @@ pub(super) struct Operation {
     body: Option<Validator>,
     /// `None` only while an operation waits for its behaviour; a test does not let that pass.
     pub(super) kind: Option<Kind>,
+    pub(super) gate: Option<Gate>,
+    /// Refuses query names that it does not know, instead of ignoring them.
+    pub(super) strict: bool,
+}
+
+/// What an operation does, and who may use it.
+#[derive(Deserialize)]
+struct Behaved {
+    #[serde(default)]
+    gate: Option<Gate>,
+    #[serde(default)]
+    strict: bool,
+    #[serde(flatten)]
+    kind: Kind,
+}
+
+/// What an account or its access must have, beyond being there.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Gate {
+    /// An app's token and a messaging agreement.
+    Messaging,
+    /// An app's token.
+    App,
 }
 
 #[derive(Deserialize)]
@@ -81,15 +105,40 @@ pub(super) enum Kind {
     /// One record.
     Get { collection: String },
     /// A new record.
-    Create { collection: String, rule: Option<WriteRule> },
+    Create {
+        collection: String,
+        rule: Option<WriteRule>,
+        /// What a record without a rule holds beyond what is written.
+        #[serde(default)]
+        blank: Map<String, Value>,
+    },
     /// Changed members of a record.
     Update { collection: String, rule: Option<WriteRule> },
-    /// A record removed.
-    Delete { collection: String },
+    /// A record removed, and with it those that name it in `key`.
+    Delete {
+        collection: String,
+        #[serde(default)]
+        with: Vec<Dependent>,
+    },
+    /// The records removed that pass the filters.
+    DeleteMatching { collection: String, filters: Vec<Filter> },
     /// An element of a list within a record removed.
     DeletePart { collection: String, member: String, param: String, entity: String },
     /// Nights computed from seasons and bookings.
     Calendar,
+    /// The messages of one thread, with the thread and its guest.
+    Thread { filters: Vec<Filter> },
+    /// Overrides of single nights.
+    SpotRates,
+    /// Always the same.
+    Fixed { body: Value },
+}
+
+/// Records that go when another one goes.
+#[derive(Deserialize, Clone)]
+pub(super) struct Dependent {
+    pub(super) collection: String,
+    pub(super) key: String,
 }
 
 /// Checks and consequences of a write that data cannot express.
@@ -98,6 +147,12 @@ pub(super) enum Kind {
 pub(super) enum WriteRule {
     Booking,
     Guest,
+    Quote,
+    Message,
+    Tag,
+    TagDefinition,
+    Field,
+    FieldDefinition,
 }
 
 /// How one query parameter narrows a list.
@@ -122,7 +177,10 @@ pub(super) enum Test {
     After,
     Text,
     HasAll,
-    HasNone,
+    /// Has the tags of these definitions.
+    Tagged,
+    /// Has none of them.
+    Untagged,
     Free,
     Stays,
 }
@@ -142,6 +200,29 @@ pub(super) struct Optional {
     pub(super) member: String,
     #[serde(default)]
     pub(super) join: Option<Join>,
+    #[serde(default)]
+    pub(super) gather: Option<Gather>,
+    /// Reads of one record show it in any case.
+    #[serde(default)]
+    pub(super) lists_only: bool,
+    /// Another parameter that asks for it.
+    #[serde(default)]
+    pub(super) or: Option<String>,
+}
+
+/// What the records of another collection say about this one, which they name in `entity_id`.
+#[derive(Deserialize)]
+pub(super) struct Gather {
+    pub(super) collection: String,
+    pub(super) shows: Shown,
+}
+
+/// One member, or members under names of their own.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Shown {
+    Member(String),
+    Members(BTreeMap<String, String>),
 }
 
 /// A member that is a short form of another record.
@@ -155,7 +236,7 @@ pub(super) struct Join {
 #[derive(Deserialize)]
 struct Behaviour {
     collections: BTreeMap<String, Collection>,
-    operations: BTreeMap<String, Kind>,
+    operations: BTreeMap<String, Behaved>,
 }
 
 /// All operations and collections.
@@ -184,8 +265,14 @@ impl Operations {
                     .build(&schema)
                     .map_err(|error| io::Error::other(error.to_string()))
             });
+            let (kind, gate, strict) = match operations.remove(&tool) {
+                Some(Behaved { kind, gate, strict }) => (Some(kind), gate, strict),
+                None => (None, None, false),
+            };
             all.push(Operation {
-                kind: operations.remove(&tool),
+                kind,
+                gate,
+                strict,
                 counted: answer == "counted_page",
                 body: body.transpose()?,
                 tool,
@@ -200,16 +287,14 @@ impl Operations {
     }
 
     pub(super) fn route(&self, method: &str, path: &str) -> Route<'_> {
-        let mut known = false;
-        for operation in &self.all {
-            if let Some(values) = capture(&operation.path, path) {
-                if operation.method == method {
-                    return Route::Found(operation, values);
-                }
-                known = true;
-            }
+        let known = self.all.iter().filter_map(|operation| Some((operation, capture(&operation.path, path)?)));
+        let (right, wrong): (Vec<_>, Vec<_>) = known.partition(|(operation, _)| operation.method == method);
+        // Words come before placeholders: `/tags/byname` is no tag.
+        match right.into_iter().min_by_key(|(_, values)| values.len()) {
+            Some((operation, values)) => Route::Found(operation, values),
+            None if wrong.is_empty() => Route::Unknown,
+            None => Route::WrongMethod,
         }
-        if known { Route::WrongMethod } else { Route::Unknown }
     }
 
     pub(super) fn entity(&self, collection: &str) -> &str {
@@ -268,8 +353,9 @@ impl Arguments {
         }
     }
 
+    /// Whether something is asked for: by `true`, or by the form in which it is wanted.
     pub(super) fn flag(&self, name: &str) -> bool {
-        self.get(name) == Some(&Argument::Boolean(true))
+        matches!(self.get(name), Some(Argument::Boolean(true) | Argument::Text(_)))
     }
 }
 
@@ -311,16 +397,31 @@ impl Operation {
         if complaints.is_empty() { Ok(Arguments(arguments)) } else { Err(complaints) }
     }
 
-    /// Reads a body. A null member clears a value on PATCH, so nulls are left out of the check but kept in the result.
-    pub(super) fn read_body(&self, body: &[u8]) -> Result<Map<String, Value>, Vec<String>> {
-        let Some(validator) = &self.body else { return Ok(Map::new()) };
-        let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
-            return Err(vec!["The body must be a JSON object.".to_owned()]);
+    /// The query names that it does not know.
+    pub(super) fn unknown_names<'q>(&self, query: &'q [(String, String)]) -> impl Iterator<Item = &'q str> {
+        let known = |name: &str| {
+            let bare = name.split('[').next().unwrap_or_default();
+            self.parameters.iter().any(|parameter| parameter.place == Place::Query && parameter.name == bare)
         };
-        let present = members.iter().filter(|(_, value)| !value.is_null());
-        let checked = Value::Object(present.map(|(name, value)| (name.clone(), value.clone())).collect());
-        let complaints: Vec<String> = validator
-            .iter_errors(&checked)
+        query.iter().map(|(name, _)| name.as_str()).filter(move |name| !known(name))
+    }
+
+    /// Reads a body that is a list of objects.
+    pub(super) fn read_list(&self, body: &[u8]) -> Result<Vec<Map<String, Value>>, Vec<String>> {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let complaints = self.complaints(&body);
+        let Value::Array(entries) = body else { return Err(vec!["The body must be a JSON array.".to_owned()]) };
+        // A call that changes nothing is no mistake (measured).
+        if entries.is_empty() || complaints.is_empty() {
+            let objects = entries.into_iter().filter_map(|entry| entry.as_object().cloned());
+            return Ok(objects.collect());
+        }
+        Err(complaints)
+    }
+
+    fn complaints(&self, body: &Value) -> Vec<String> {
+        let found = self.body.iter().flat_map(|validator| validator.iter_errors(body));
+        found
             .map(|error| {
                 let at = error.instance_path().to_string();
                 match at.trim_start_matches('/') {
@@ -328,7 +429,20 @@ impl Operation {
                     member => format!("{member}: {error}."),
                 }
             })
-            .collect();
+            .collect()
+    }
+
+    /// Reads a body. A null member clears a value on PATCH, so nulls are left out of the check but kept in the result.
+    pub(super) fn read_body(&self, body: &[u8]) -> Result<Map<String, Value>, Vec<String>> {
+        if self.body.is_none() {
+            return Ok(Map::new());
+        }
+        let Ok(Value::Object(members)) = serde_json::from_slice(body) else {
+            return Err(vec!["The body must be a JSON object.".to_owned()]);
+        };
+        let present = members.iter().filter(|(_, value)| !value.is_null());
+        let checked = Value::Object(present.map(|(name, value)| (name.clone(), value.clone())).collect());
+        let complaints = self.complaints(&checked);
         if complaints.is_empty() { Ok(members) } else { Err(complaints) }
     }
 }
@@ -403,6 +517,34 @@ mod tests {
     fn every_operation_has_a_behaviour() {
         for operation in Operations::load().expect("embedded data").all {
             assert!(operation.kind.is_some(), "{} has no entry in behaviour.json", operation.tool);
+        }
+    }
+
+    /// A misspelt name would be an operation that nobody serves.
+    #[test]
+    fn behaviours_speak_of_what_there_is() {
+        let listed: Vec<Listed> = serde_json::from_str(CATALOGUE).expect("the catalogue");
+        let Behaviour { collections, operations } = serde_json::from_str(BEHAVIOUR).expect("the behaviours");
+        for (tool, behaved) in &operations {
+            assert!(listed.iter().any(|operation| operation.tool == *tool), "{tool} is not in the catalogue");
+            let (collection, filters) = match &behaved.kind {
+                Kind::List { collection, filters, .. } | Kind::DeleteMatching { collection, filters } => {
+                    (Some(collection), filters.as_slice())
+                }
+                Kind::Thread { filters } => (None, filters.as_slice()),
+                Kind::Get { collection }
+                | Kind::Create { collection, .. }
+                | Kind::Update { collection, .. }
+                | Kind::Delete { collection, .. }
+                | Kind::DeletePart { collection, .. } => (Some(collection), [].as_slice()),
+                Kind::Me | Kind::Calendar | Kind::SpotRates | Kind::Fixed { .. } => (None, [].as_slice()),
+            };
+            assert!(collection.is_none_or(|name| collections.contains_key(name)), "{tool}: {collection:?}");
+            let operation = listed.iter().find(|operation| operation.tool == *tool).expect("as above");
+            let known = |name: &str| operation.parameters.iter().any(|parameter| parameter.name == name);
+            for filter in filters {
+                assert!(known(&filter.param), "{tool}: {}", filter.param);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::{
     calendar,
-    operations::{Argument, Arguments, Collection, Filter, Test, instant},
+    operations::{Argument, Arguments, Collection, Filter, Shown, Test, instant},
 };
 
 /// A record as JSON. Members that begin with `_` serve the simulator only and never leave it.
@@ -53,6 +53,28 @@ impl Records {
         self.collections.get_mut(collection).is_some_and(|records| records.remove(&id).is_some())
     }
 
+    /// Keeps those that are not `unwanted`.
+    pub(super) fn remove_all(&mut self, collection: &str, unwanted: impl Fn(&Record) -> bool) {
+        if let Some(records) = self.collections.get_mut(collection) {
+            records.retain(|_, record| !unwanted(record));
+        }
+    }
+
+    /// The names of all collections that hold something.
+    #[cfg(test)]
+    pub(super) fn collections(&self) -> impl Iterator<Item = &str> {
+        self.collections.keys().map(String::as_str)
+    }
+
+    pub(super) fn all_mut(&mut self, collection: &str) -> impl Iterator<Item = &mut Record> {
+        self.collections.get_mut(collection).into_iter().flat_map(BTreeMap::values_mut)
+    }
+
+    /// The first record whose `key` names this id.
+    pub(super) fn naming(&self, collection: &str, key: &str, id: i64) -> Option<&Record> {
+        self.all(collection).find(|record| number(record, key) == Some(id))
+    }
+
     /// The records that pass every filter whose parameter was sent, ordered by id.
     pub(super) fn select(&self, collection: &str, filters: &[Filter], arguments: &Arguments) -> Vec<&Record> {
         let tests: Vec<_> = filters
@@ -68,18 +90,25 @@ impl Records {
                 tests.iter().all(|(filter, staying)| match (filter.test, arguments.get(&filter.param)) {
                     (Test::Free, _) => self.is_free(record, filter, arguments),
                     (Test::Stays, _) => id(record).is_some_and(|id| staying.contains(&id)),
-                    (test, Some(argument)) => {
-                        filter
-                            .fields
-                            .iter()
-                            .any(|field| values(record, field).any(|value| passes(test, value, argument)))
-                            || (matches!(test, Test::HasNone)
-                                && filter.fields.iter().all(|field| values(record, field).next().is_none()))
+                    (Test::Tagged, Some(argument)) => {
+                        wanted(argument).iter().all(|definition| self.is_tagged(record, *definition))
                     }
+                    (Test::Untagged, Some(argument)) => {
+                        !wanted(argument).iter().any(|definition| self.is_tagged(record, *definition))
+                    }
+                    (test, Some(argument)) => filter
+                        .fields
+                        .iter()
+                        .any(|field| values(record, field).any(|value| passes(test, value, argument))),
                     (_, None) => true,
                 })
             })
             .collect()
+    }
+
+    fn is_tagged(&self, record: &Record, definition: i64) -> bool {
+        let of_this = |tag: &&Record| number(tag, "entity_id") == id(record);
+        self.all("tags").filter(of_this).any(|tag| number(tag, "tag_definition_id") == Some(definition))
     }
 
     fn is_free(&self, property: &Record, filter: &Filter, arguments: &Arguments) -> bool {
@@ -108,11 +137,17 @@ impl Records {
     }
 
     /// The record as the API shows it: nulls and internal members dropped, optional members only if asked for.
-    pub(super) fn view(&self, record: &Record, collection: &Collection, arguments: &Arguments) -> Value {
+    pub(super) fn view(&self, record: &Record, collection: &Collection, arguments: &Arguments, listed: bool) -> Value {
         let mut shown = record.clone();
         for optional in &collection.optional {
-            if !arguments.flag(&optional.param) {
+            let asked = arguments.flag(&optional.param) || optional.or.as_ref().is_some_and(|or| arguments.flag(or));
+            if !asked && (listed || !optional.lists_only) {
                 shown.remove(&optional.member);
+            } else if let Some(gather) = &optional.gather {
+                let of_this = |other: &&Record| number(other, "entity_id") == id(record);
+                let all: Vec<Value> =
+                    self.all(&gather.collection).filter(of_this).map(|one| gather.shows.of(one)).collect();
+                shown.insert(optional.member.clone(), all.into());
             } else if let Some(join) = &optional.join {
                 let other = record.get(&join.key).and_then(Value::as_i64).and_then(|id| self.get(&join.collection, id));
                 if let Some(other) = other {
@@ -125,6 +160,19 @@ impl Records {
         let mut shown = Value::Object(shown);
         drop_nulls(&mut shown);
         shown
+    }
+}
+
+impl Shown {
+    fn of(&self, record: &Record) -> Value {
+        match self {
+            Shown::Member(member) => record.get(member).cloned().unwrap_or_default(),
+            Shown::Members(names) => {
+                let members =
+                    names.iter().filter_map(|(name, member)| Some((name.clone(), record.get(member)?.clone())));
+                Value::Object(members.collect())
+            }
+        }
     }
 }
 
@@ -145,6 +193,11 @@ fn range(filter: &Filter, arguments: &Arguments) -> (Option<NaiveDate>, Option<N
 
 pub(super) fn id(record: &Record) -> Option<i64> {
     record.get("id")?.as_i64()
+}
+
+/// A whole number, such as the id of another record.
+pub(super) fn number(record: &Record, member: &str) -> Option<i64> {
+    record.get(member)?.as_i64()
 }
 
 pub(super) fn text<'a>(record: &'a Record, member: &str) -> &'a str {
@@ -174,7 +227,6 @@ fn passes(test: Test, value: &Value, argument: &Argument) -> bool {
         }
         (Test::In, Argument::Integers(wanted)) => value.as_i64().is_some_and(|id| wanted.contains(&id)),
         (Test::HasAll, _) => wanted(argument).iter().all(|wanted| has(value, *wanted)),
-        (Test::HasNone, _) => !wanted(argument).iter().any(|wanted| has(value, *wanted)),
         (Test::Equals, _) => compare(value, argument) == Some(Ordering::Equal),
         (Test::AtLeast, _) => compare(value, argument).is_some_and(Ordering::is_ge),
         (Test::AtMost, _) => compare(value, argument).is_some_and(Ordering::is_le),

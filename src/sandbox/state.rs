@@ -56,6 +56,8 @@ pub struct Switches {
     pub delete_answers_204: bool,
     /// Requests served per source address in any five minutes.
     pub request_limit: u32,
+    /// The app has a messaging agreement; without one its tokens get 402 on messages.
+    pub messaging: bool,
 }
 
 impl Default for Switches {
@@ -71,6 +73,7 @@ impl Default for Switches {
             create_status: 200,
             delete_answers_204: true,
             request_limit: 300,
+            messaging: true,
         }
     }
 }

@@ -56,7 +56,16 @@ fn what_the_page_does_not_say_the_request_does() {
 fn other_members_of_a_page_stay() {
     let body = json!({"items": [], "limit": 20, "offset": 0, "thread": {"id": 7}});
     assert_eq!(page(json!({}), body.clone()), body);
-    assert_eq!(page(json!({}), json!([1]))["items"], json!([1]));
+    assert_eq!(page(json!({}), json!([1])), json!({"items": [1]}), "whether there is more, nobody said");
+}
+
+#[test]
+fn a_list_without_an_envelope_becomes_items() {
+    let rates = json!({"rates": [{"property_id": 1, "date": "2027-01-01", "amount": 90}]});
+    for (body, items) in [(json!([{"amount": 90}]), json!([{"amount": 90}])), (json!(null), json!([]))] {
+        assert_eq!(answer("update_spot_rates", rates.clone(), 200, body), json!({"items": items}));
+    }
+    assert_eq!(answer("update_spot_rates", rates, 204, json!("")), json!({"done": true}));
 }
 
 #[test]

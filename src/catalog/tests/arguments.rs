@@ -100,6 +100,19 @@ fn what_is_certain_is_set_right() {
             json!({"id": 1, "title": "x"}),
         ),
         ("create_guest", json!({"first_name": "A", "last_name": null}), json!({"first_name": "A"})),
+        ("list_messages", json!({"thread_id": "5"}), json!({"threadId": 5})),
+        (
+            "create_message",
+            json!({"threadId": 5, "thread_id": null, "body": "x"}),
+            json!({"thread_id": 5, "body": "x"}),
+        ),
+        (
+            "create_guest",
+            json!({"email": " a@b ", "phone": 5551234}),
+            json!({
+                "email_addresses": [{"address": "a@b"}], "phones": [{"number": "5551234"}],
+            }),
+        ),
         ("create_guest", json!({"phones": {"number": 5551234}}), json!({"phones": [{"number": "5551234"}]})),
         (
             "create_guest",
@@ -197,7 +210,36 @@ fn what_is_wrong_is_told_by_argument_and_rule() {
         ("update_booking", json!({"id": 1, "data": 7}), "data", "no object"),
         ("update_booking", json!({"id": 1, "title": "a", "data": {"title": "b"}}), "title", "give it once"),
         ("create_guest", json!({}), GUEST, "there is nothing to create"),
-        ("create_guest", json!({"email": "a@b"}), "email", "perhaps `email_addresses`"),
+        ("create_guest", json!({"email_adresses": "a@b"}), "email_adresses", "perhaps `email_addresses`"),
+        ("create_guest", json!({"email": "nobody"}), "email_addresses[0].address", "an e-mail address"),
+        (
+            "create_guest",
+            json!({"email": "a@b", "email_addresses": [{"address": "c@d"}]}),
+            "email_addresses",
+            "give `email_addresses` only",
+        ),
+        ("create_quote", stay(json!({})), "guest_id", "or `test`: true to price"),
+        ("create_quote", stay(json!({"test": false})), "guest_id", "give `guest_id`"),
+        ("create_quote", stay(json!({"test": true, "departure": "2027-01-01"})), "departure", "later than"),
+        ("list_messages", json!({}), "threadId", "missing: give a whole number"),
+        ("create_message", json!({"thread_id": 1, "body": ""}), "body", "length of at least 1"),
+        ("create_message", json!({"thread_id": 1, "body": "x", "attachment_url": "x"}), "attachment_url", "an address"),
+        ("list_tags", json!({"entity_id": 1, "entity_type": "user"}), "entity_type", "one of \"booking\""),
+        ("list_fields", json!({"entity_id": 1, "entity_type": "inquiry"}), "entity_type", "one of \"booking\""),
+        ("delete_tag_by_name", json!({"entity_id": 1, "entity_type": "guest"}), "name", "missing"),
+        (
+            "create_webhook_subscription",
+            json!({"type": "booking", "action": "entity_update", "webhook_url": "http://h/"}),
+            "webhook_url",
+            "an address such as \"https://",
+        ),
+        (
+            "list_spot_rates",
+            json!({"property_ids": [1], "from": "2027-02-02", "to": "2027-02-01"}),
+            "to",
+            "equal to or later than",
+        ),
+        ("update_discount", json!({"id": 1, "data": 7}), "data", "no object"),
         (
             "create_guest",
             json!({"email_addresses": [{"address": "nobody"}]}),
@@ -228,6 +270,7 @@ fn all_problems_are_told_together() {
 fn text_in_a_path_stays_one_segment() {
     let table = json!([{
         "tool": "get_note", "group": "notes", "method": "GET", "path": "/v2/notes/{name}/text",
+        "toolset": "content", "default": false,
         "title": "Read a note", "description": "Reads the text of one note.",
         "read_only": true, "destructive": false, "idempotent": true, "answer": "record",
         "parameters": [{"name": "name", "in": "path", "type": "string", "required": true}],
@@ -247,20 +290,106 @@ fn text_in_a_path_stays_one_segment() {
 
 #[test]
 fn a_body_may_be_one_argument() {
-    let table = json!([{
-        "tool": "create_rates", "group": "rates", "method": "POST", "path": "/v2/rates",
-        "title": "Set rates", "description": "Sets the rates of some nights.",
-        "read_only": false, "destructive": false, "idempotent": true, "answer": "record",
-        "parameters": [], "body_argument": "rates",
-        "body": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["date"], "properties": {
-            "date": {"type": "string", "format": "date"}, "amount": {"type": ["number", "null"]},
-        }}},
-    }]);
-    let catalog = Catalog::parse(&table.to_string()).unwrap();
-    let rates =
-        |rates: Value| catalog.get("create_rates").unwrap().request(json!({"rates": rates}).as_object().unwrap());
-    let sent = rates(json!([{"date": "2027-1-1", "amount": null}])).unwrap();
-    assert_eq!(sent.body, Some(json!([{"date": "2027-01-01", "amount": null}])));
-    assert_eq!(rates(json!([{"amount": 1}])).unwrap_err().problems[0].argument, "rates[0].date");
-    assert!(rates(json!([])).is_err());
+    let rates = |rates: Value| request("update_spot_rates", &json!({"rates": rates}));
+    let sent = rates(json!([{"property_id": "7", "date": "2027-1-1", "amount": null}])).unwrap();
+    assert_eq!(sent.path_and_query, "/v2/spotrates");
+    assert_eq!(sent.body, Some(json!([{"property_id": 7, "date": "2027-01-01", "amount": null}])));
+    let wrong = |entries: Value| rates(entries).unwrap_err().problems.remove(0);
+    assert_eq!(wrong(json!([{"property_id": 7, "amount": 1}])).argument, "rates[0].date");
+    assert_eq!(wrong(json!([{"property_id": 7, "date": "2027-01-01", "min_night": 2}])).argument, "rates[0].min_night");
+    assert!(wrong(json!([])).message.contains("length of 1 to 500"));
+    let idle = wrong(json!([{"property_id": 7, "date": "2027-01-01", "currency": "USD"}]));
+    assert!(idle.message.contains("something to set"), "{idle:?}");
+}
+
+#[test]
+fn an_open_body_takes_members_that_nobody_described() {
+    let arguments = json!({"id": 3, "name": "Early bird", "data": {"amount": "10", "days_ahead": 60, "note": null}});
+    assert_eq!(
+        body("update_discount", arguments),
+        json!({"name": "Early bird", "amount": 10, "days_ahead": 60, "note": null})
+    );
+    assert_eq!(target("update_discount", json!({"data": {"id": 3, "days_ahead": 60}})), "/v2/discounts/3");
+    let wrong = request("create_discount", &json!({"data": {"amount": "ten"}})).unwrap_err();
+    assert_eq!(wrong.problems[0].argument, "amount");
+    let twice = request("create_surcharge", &json!({"amount": 1, "data": {"amount": 2}})).unwrap_err();
+    assert!(twice.to_string().contains("give it once"), "{twice}");
+    assert!(request("create_surcharge", &json!({"data": {}})).unwrap_err().to_string().contains("nothing to create"));
+}
+
+/// One call of each tool of the TypeScript server, in that server's own shapes, and what it becomes.
+#[test]
+fn the_predecessors_calls_are_understood() {
+    let block = json!({"property_id": 1, "arrival": "2027-01-01", "departure": "2027-01-04"});
+    let with = |base: &Value, more: Value| {
+        let mut all = base.clone();
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    for (tool, arguments, expected, body) in [
+        ("list_bookings", json!({"property_ids": "1,2"}), "/v2/bookings?property_ids=1%2C2", json!(null)),
+        ("get_booking", json!({"id": 1, "include_guest": true}), "/v2/bookings/1?include_guest=true", json!(null)),
+        (
+            "create_booking",
+            with(&block, json!({"guest_id": 2, "data": {"adults": 2}})),
+            "/v2/bookings",
+            with(&block, json!({"guest_id": 2, "adults": 2})),
+        ),
+        ("update_booking", json!({"id": 1, "data": {"notes": "x"}}), "/v2/bookings/1", json!({"notes": "x"})),
+        ("list_properties", json!({"active": true}), "/v2/properties?active=true", json!(null)),
+        ("get_property", json!({"id": 1}), "/v2/properties/1", json!(null)),
+        ("search_properties", json!({"property_ids": "1,2"}), "/v2/propertysearch?property_ids=1%2C2", json!(null)),
+        ("list_guests", json!({"q": "ann"}), "/v2/guests?q=ann", json!(null)),
+        ("get_guest", json!({"id": 1}), "/v2/guests/1", json!(null)),
+        (
+            "create_guest",
+            json!({"first_name": "A", "last_name": "B", "email": "a@b", "phone": "1", "data": {"notes": "x"}}),
+            "/v2/guests",
+            json!({"first_name": "A", "last_name": "B", "notes": "x",
+                "email_addresses": [{"address": "a@b"}], "phones": [{"number": "1"}]}),
+        ),
+        ("update_guest", json!({"id": 1, "data": {"notes": "x"}}), "/v2/guests/1", json!({"notes": "x"})),
+        ("delete_guest", json!({"id": 1}), "/v2/guests/1", json!(null)),
+        ("list_quotes", json!({"property_ids": "1"}), "/v2/quotes?property_ids=1", json!(null)),
+        ("get_quote", json!({"id": 1}), "/v2/quotes/1", json!(null)),
+        ("list_inquiries", json!({"include_guest": true}), "/v2/inquiries?include_guest=true", json!(null)),
+        ("get_inquiry", json!({"id": 1}), "/v2/inquiries/1", json!(null)),
+        ("list_owners", json!({}), "/v2/owners", json!(null)),
+        ("get_owner", json!({"id": 1}), "/v2/owners/1", json!(null)),
+        ("get_current_user", json!({}), "/v2/users/me", json!(null)),
+        ("list_webhook_subscriptions", json!({}), "/v2/webhooksubscriptions", json!(null)),
+        ("get_webhook_subscription", json!({"id": 1}), "/v2/webhooksubscriptions/1", json!(null)),
+        (
+            "create_webhook_subscription",
+            json!({"category": "charge", "url": "https://h/", "data": {"type": "booking", "action": "entity_update"}}),
+            "/v2/webhooksubscriptions",
+            json!({"category": "charge", "webhook_url": "https://h/", "type": "booking", "action": "entity_update"}),
+        ),
+        ("delete_webhook_subscription", json!({"id": 1}), "/v2/webhooksubscriptions/1", json!(null)),
+        ("get_webhook_categories", json!({}), "/v2/webhooksubscriptions/categories", json!(null)),
+        ("list_reviews", json!({"property_id": 1}), "/v2/reviews?property_id=1", json!(null)),
+        ("get_review", json!({"id": 1}), "/v2/reviews/1", json!(null)),
+        ("list_listings", json!({"includeDescriptions": true}), "/v2/listings?includeDescriptions=text", json!(null)),
+        ("list_listings", json!({"includeDescriptions": false}), "/v2/listings", json!(null)),
+        ("list_listings", json!({"includeDescriptions": "html"}), "/v2/listings?includeDescriptions=html", json!(null)),
+        (
+            "get_listing",
+            json!({"id": 1, "descriptionFormat": "text"}),
+            "/v2/listings/1?descriptionFormat=text",
+            json!(null),
+        ),
+        ("list_tag_definitions", json!({"active": true}), "/v2/tagdefinitions?active=true", json!(null)),
+        ("get_tag_definition", json!({"id": 1}), "/v2/tagdefinitions/1", json!(null)),
+        (
+            "create_tag_definition",
+            json!({"name": "vip", "data": {"color": "red"}}),
+            "/v2/tagdefinitions",
+            json!({"name": "vip", "color": "red"}),
+        ),
+        ("list_field_definitions", json!({"type": "booking"}), "/v2/fielddefinitions?type=booking", json!(null)),
+    ] {
+        let sent = request(tool, &arguments).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(sent.path_and_query, expected, "{tool} {arguments}");
+        assert_eq!(sent.body.unwrap_or_default(), body, "{tool} {arguments}");
+    }
 }

@@ -7,6 +7,7 @@ use super::*;
 fn record(changes: Value) -> Value {
     let mut record = json!({
         "tool": "get_thing", "group": "things", "method": "GET", "path": "/v2/things/{id}",
+        "toolset": "content", "default": false,
         "title": "Read a thing", "description": "Reads one thing of the account.",
         "read_only": true, "destructive": false, "idempotent": true, "answer": "record",
         "parameters": [{"name": "id", "in": "path", "type": "integer", "required": true}],
@@ -40,6 +41,17 @@ fn each_mistake_is_named() {
         (json!({"title": ""}), "`title`"),
         (json!({"description": "Short."}), "`description`"),
         (json!({"unheard_of": 1}), "unheard_of"),
+        (json!({"toolset": "things"}), "things"),
+        (json!({"default": "yes"}), "boolean"),
+        (json!({"open_body": true}), "`open_body` needs"),
+        (
+            json!({"method": "POST", "read_only": false, "open_body": true, "body": {
+                "type": "object", "properties": {"data": {"type": "string"}},
+            }}),
+            "`data` for itself",
+        ),
+        (json!({"synonyms": [{"name": "a", "argument": "b"}]}), "`b`, which is no argument"),
+        (json!({"synonyms": [{"name": "id", "argument": "id"}]}), "another meaning"),
         (json!({"method": "PUT"}), "PUT"),
         (json!({"method": "DELETE"}), "`read_only`"),
         (json!({"method": "DELETE", "read_only": false}), "`destructive`"),

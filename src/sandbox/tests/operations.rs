@@ -2,54 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Sandbox, ids};
-use crate::sandbox::operations::{Kind, Operations};
-
-#[actix_web::test]
-async fn every_operation_answers_a_valid_call() {
-    let sandbox = Sandbox::start().await;
-    let authorization = sandbox.bearer(sandbox.first().id);
-    let property = ids(&sandbox.get("/v2/properties").await.body)[0];
-    for operation in Operations::load().expect("embedded data").all {
-        let guests = sandbox.get("/v2/guests?q=a").await.body;
-        let guest = &guests["items"][0];
-        let booking = ids(&sandbox.get(&format!("/v2/bookings?property_ids={property}")).await.body)[0];
-        let owner = ids(&sandbox.get("/v2/owners").await.body)[0];
-        let collection_id = match &operation.kind {
-            Some(Kind::Get { collection } | Kind::Update { collection, .. } | Kind::Delete { collection }) => {
-                match collection.as_str() {
-                    "properties" => property,
-                    "bookings" => booking,
-                    "owners" => owner,
-                    _ => guest["id"].as_i64().expect("a guest"),
-                }
-            }
-            _ => guest["id"].as_i64().expect("a guest"),
-        };
-        let path = operation
-            .path
-            .replace("{id}", &collection_id.to_string())
-            .replace("{property_id}", &property.to_string())
-            .replace("{address_id}", &guest["addresses"][0]["id"].to_string())
-            .replace("{email_address_id}", &guest["email_addresses"][0]["id"].to_string())
-            .replace("{phone_id}", &guest["phones"][0]["id"].to_string());
-        let query = match operation.tool.as_str() {
-            "get_property_calendar" => "?from=2026-11-01&to=2026-12-31".to_owned(),
-            "list_bookings" => format!("?property_ids={property}"),
-            "list_guests" => "?q=a".to_owned(),
-            _ => String::new(),
-        };
-        let body = match operation.tool.as_str() {
-            "create_booking" => Some(json!({
-                "property_id": property, "is_block": true, "arrival": "2028-03-01", "departure": "2028-03-05",
-            })),
-            _ if operation.read_only || operation.method == "DELETE" => None,
-            _ => Some(json!({"notes": "changed"})),
-        };
-        let answer = sandbox.send(&operation.method, &format!("{path}{query}"), &authorization, body).await;
-        assert!((200..300).contains(&answer.status), "{}: {} {}", operation.tool, answer.status, answer.body);
-    }
-}
+use super::{Sandbox, basic, ids};
 
 #[actix_web::test]
 async fn errors_have_the_documented_body() {
@@ -133,9 +86,11 @@ async fn filters_do_what_they_say() {
         ids(&json!({"items": items(&format!("/v2/guests?q={}", mail.to_uppercase())).await})),
         vec![guest["id"].as_i64().unwrap_or_default()]
     );
-    let tagged = items("/v2/propertysearch?include_tag_ids[0]=3").await.len();
-    let untagged = items("/v2/propertysearch?exclude_tag_ids[0]=3").await.len();
-    assert_eq!(tagged + untagged, 12);
+    let definitions = items("/v2/tagdefinitions").await;
+    let waterfront = definitions.iter().find(|one| one["name"] == "waterfront").expect("a definition")["id"].clone();
+    let tagged = items(&format!("/v2/propertysearch?include_tag_ids[0]={waterfront}")).await.len();
+    let untagged = items(&format!("/v2/propertysearch?exclude_tag_ids[0]={waterfront}")).await.len();
+    assert_eq!((tagged, tagged + untagged), (4, 12));
     let free = items("/v2/propertysearch?available_from=2026-12-01&available_to=2026-12-02&evaluate_rules=true").await;
     assert!(
         free.iter().all(|property| property["rule_violations"][0].is_string()),
@@ -233,5 +188,105 @@ async fn accounts_do_not_see_each_other() {
     );
     for id in ids(&mine) {
         assert_eq!(sandbox.get(&format!("/v2/properties/{id}")).await.status, 404);
+    }
+}
+
+#[actix_web::test]
+async fn words_in_a_path_come_before_ids() {
+    let sandbox = Sandbox::start().await;
+    let categories = sandbox.get("/v2/webhooksubscriptions/categories").await;
+    assert_eq!((categories.status, &categories.body["Booking"][0]), (200, &json!("availability")));
+    let authorization = sandbox.bearer(sandbox.first().id);
+    let guest = ids(&sandbox.get("/v2/guests?q=a").await.body)[0];
+    let target = format!("/v2/tags/byname?name=demo%20guest&entity_type=guest&entity_id={guest}");
+    assert_eq!(sandbox.send("DELETE", &target, &authorization, None).await.status, 204);
+    assert_eq!(sandbox.send("DELETE", &target, &authorization, None).await.status, 404, "it is gone already");
+}
+
+#[actix_web::test]
+async fn messages_need_an_app_an_agreement_and_the_right_names() {
+    let sandbox = Sandbox::start().await;
+    let inquiry = sandbox.get("/v2/inquiries?limit=1").await.body["items"][0].clone();
+    let target = format!("/v2/messages?threadId={}", inquiry["thread_ids"][0]);
+    let page = sandbox.get(&target).await;
+    assert_eq!((page.status, &page.body["thread"]["inquiry_id"]), (200, &inquiry["id"]));
+    assert_eq!(page.body["guest"]["id"], inquiry["guest_id"]);
+
+    let misspelt = sandbox.get("/v2/messages?thread_id=1").await;
+    assert_eq!((misspelt.status, &misspelt.body["error"]["code"]), (405, &json!("UnsupportedApiVersion")));
+    assert_eq!(sandbox.get("/v2/messages").await.status, 400);
+    assert_eq!(sandbox.get("/v2/messages?threadId=1").await.status, 404);
+
+    let first = sandbox.first();
+    let personal = basic(&first.email, &first.personal_access_token);
+    let refused = sandbox.send("GET", &target, &personal, None).await;
+    assert_eq!((refused.status, &refused.body["code"]), (402, &json!("messaging_not_enabled")));
+    assert_eq!(sandbox.send("GET", "/v2/webhooksubscriptions", &personal, None).await.status, 403);
+    sandbox.controls().change(|switches| switches.messaging = false);
+    assert_eq!(sandbox.get(&target).await.status, 402);
+}
+
+#[actix_web::test]
+async fn wrong_writes_change_nothing() {
+    let sandbox = Sandbox::start().await;
+    let authorization = sandbox.bearer(sandbox.first().id);
+    let property = sandbox.get("/v2/properties?limit=1").await.body["items"][0].clone();
+    let booking = ids(&sandbox.get("/v2/bookings?since_utc=2026-01-01").await.body)[0];
+    let guest_field = sandbox.get("/v2/fielddefinitions?type=contact").await.body["items"][0]["id"].clone();
+    let night = json!({"property_id": property["id"], "date": "2028-01-01", "amount": 80});
+    let with = |base: &Value, more: Value| {
+        let mut all = base.clone();
+        all.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        all
+    };
+    let stay = json!({"property_id": property["id"], "arrival": "2028-02-01", "departure": "2028-02-05"});
+    for (method, path, body) in [
+        ("PATCH", "/v2/spotrates", json!([night, with(&night, json!({"currency": "XXX"}))])),
+        ("PATCH", "/v2/spotrates", json!([night, with(&night, json!({"property_id": 1}))])),
+        ("PATCH", "/v2/spotrates", json!([night, {"amount": 1}])),
+        ("PATCH", "/v2/spotrates", night.clone()),
+        ("POST", "/v2/quotes", stay.clone()),
+        ("POST", "/v2/quotes", with(&stay, json!({"guest_id": 1}))),
+        ("POST", "/v2/quotes", with(&stay, json!({"test": true, "validate_rules": true, "departure": "2028-02-02"}))),
+        ("POST", "/v2/messages", json!({"thread_id": 1, "body": "Hello"})),
+        ("POST", "/v2/tags", json!({"name": "x", "entity_type": "guest", "entity_id": booking})),
+        ("POST", "/v2/tagdefinitions", json!({"name": "Waterfront"})),
+        (
+            "POST",
+            "/v2/fields",
+            json!({"entity_type": "booking", "entity_id": booking, "field_definition_id": guest_field, "value": "x"}),
+        ),
+    ] {
+        let refused = sandbox.send(method, path, &authorization, Some(body.clone())).await;
+        assert_eq!((refused.status, &refused.body["code"]), (400, &json!("validation_failed")), "{path} {body}");
+    }
+    let target = format!("/v2/spotrates?property_ids={}&from=2028-01-01&to=2028-01-01", property["id"]);
+    assert_eq!(sandbox.get(&target).await.body["items"], json!([]));
+    let idle = sandbox.send("PATCH", "/v2/spotrates", &authorization, Some(json!([]))).await;
+    assert_eq!((idle.status, idle.body), (200, json!([])));
+}
+
+#[actix_web::test]
+async fn money_agrees_with_the_bookings() {
+    let sandbox = Sandbox::start().await;
+    let bookings = sandbox.get("/v2/bookings?since_utc=2020-01-01&status=canceled&limit=100").await.body;
+    let canceled = bookings["items"].as_array().into_iter().flatten();
+    let mut refunds = 0;
+    for booking in canceled.filter(|one| one["total_refunded"].as_f64().unwrap_or_default() > 0.0) {
+        let of_booking = format!("booking_id={}", booking["id"]);
+        let refund = sandbox.get(&format!("/v2/refunds?{of_booking}")).await.body["items"][0].clone();
+        let payment = sandbox.get(&format!("/v2/payments?{of_booking}")).await.body["items"][0].clone();
+        assert_eq!(refund["amount"], booking["total_refunded"]);
+        assert_eq!((&payment["amount"], &payment["id"]), (&booking["total_paid"], &refund["linked_payment_id"]));
+        refunds += 1;
+    }
+    assert!(refunds > 3, "{refunds}");
+    let deposit = sandbox.get("/v2/deposits?since_utc=2020-01-01").await.body["items"][0].clone();
+    let payments = sandbox.get("/v2/payments?since_utc=2020-01-01&limit=100").await.body;
+    let paid_out = payments["items"].as_array().into_iter().flatten().filter(|one| one["is_deposited"] == true);
+    assert!(paid_out.clone().count() > 3 && deposit["total_deposited"].as_f64() > Some(0.0));
+    for payment in paid_out {
+        let target = format!("/v2/deposits?booking_id={}", payment["booking_id"]);
+        assert_eq!(sandbox.get(&target).await.body["items"][0]["id"], payment["deposits"][0]["id"]);
     }
 }

@@ -3,7 +3,8 @@
 use fastrand::Rng;
 
 use crate::sandbox::{
-    records::{Record, Records, date, id, text},
+    operations::Operations,
+    records::{Record, Records, date, id, number, text},
     seed::{Plan, Seeder},
 };
 
@@ -16,7 +17,7 @@ fn seeded(seed: u64) -> Records {
 }
 
 fn dump(records: &Records) -> Vec<Record> {
-    ["properties", "bookings", "guests", "owners"].iter().flat_map(|name| records.all(name)).cloned().collect()
+    records.collections().flat_map(|name| records.all(name)).cloned().collect()
 }
 
 #[test]
@@ -55,5 +56,39 @@ fn every_kind_of_booking_occurs() {
         ("listing_site", "Direct"),
     ] {
         assert!(records.all("bookings").any(|booking| text(booking, member) == value), "{member} {value}");
+    }
+}
+
+#[test]
+fn every_collection_of_an_account_holds_something() {
+    let records = seeded(7);
+    for collection in Operations::load().expect("embedded data").collections.keys() {
+        assert!(records.all(collection).next().is_some(), "{collection}");
+    }
+}
+
+#[test]
+fn what_records_name_is_there() {
+    let records = seeded(7);
+    for (collection, key, other) in [
+        ("bookings", "property_id", "properties"),
+        ("bookings", "guest_id", "guests"),
+        ("quotes", "guest_id", "guests"),
+        ("inquiries", "guest_id", "guests"),
+        ("messages", "thread_id", "threads"),
+        ("threads", "booking_id", "bookings"),
+        ("threads", "inquiry_id", "inquiries"),
+        ("reviews", "booking_id", "bookings"),
+        ("payments", "booking_id", "bookings"),
+        ("refunds", "linked_payment_id", "payments"),
+        ("fees", "payment_id", "payments"),
+        ("spot_rates", "property_id", "properties"),
+        ("surcharges", "property_id", "properties"),
+        ("tags", "tag_definition_id", "tag_definitions"),
+        ("fields", "field_definition_id", "field_definitions"),
+    ] {
+        let named: Vec<i64> = records.all(collection).filter_map(|record| number(record, key)).collect();
+        assert!(!named.is_empty(), "{collection} {key}");
+        assert!(named.iter().all(|id| records.get(other, *id).is_some()), "{collection} {key}");
     }
 }

@@ -1,0 +1,182 @@
+//! What was paid, paid back and paid out, and the rules of what is charged. All of it agrees with the bookings' totals.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use super::{Seeder, base_rate, utc};
+use crate::sandbox::{
+    bookings::money,
+    operations::instant,
+    records::{Record, date, id, number, text},
+};
+
+/// What the processor keeps of a card payment.
+const PROCESSING: f64 = 0.029;
+
+/// The payouts of one month.
+#[derive(Default)]
+struct Batch {
+    payments: Vec<i64>,
+    bookings: Vec<i64>,
+    total: f64,
+    fees: f64,
+}
+
+impl Seeder<'_> {
+    pub(super) fn money(&mut self) {
+        self.rules();
+        self.spot_rates();
+        let booked: Vec<Record> =
+            self.records.all("bookings").filter(|one| text(one, "type") == "booking").cloned().collect();
+        let mut batches: BTreeMap<String, Batch> = BTreeMap::new();
+        for booking in booked {
+            let paid = amount(&booking, "total_paid");
+            if paid <= 0.0 {
+                continue;
+            }
+            let payment = self.payment(&booking, paid);
+            let refunded = amount(&booking, "total_refunded");
+            if refunded > 0.0 {
+                self.refund(&booking, payment, refunded);
+            } else if date(&booking, "departure").is_some_and(|day| day <= self.now.date_naive()) {
+                let month = text(&booking, "departure").chars().take(7).collect();
+                let batch = batches.entry(month).or_default();
+                batch.payments.push(payment);
+                batch.bookings.extend(id(&booking));
+                batch.total += paid;
+                batch.fees += fee_of(&booking, paid);
+            }
+        }
+        for (month, batch) in batches {
+            self.deposit(&month, &batch);
+        }
+    }
+
+    fn payment(&mut self, booking: &Record, paid: f64) -> i64 {
+        let direct = text(booking, "listing_site") == "Direct";
+        let fee = fee_of(booking, paid);
+        let record = json!({
+            "id": self.id(),
+            "booking_id": id(booking),
+            "amount": money(paid),
+            "description": if direct { "Visa ending in 4242".to_owned() } else { format!("Collected by {}", text(booking, "listing_site")) },
+            "type": if direct { "credit_card" } else { "channel" },
+            "collected_utc": booking.get("booked_utc"),
+            "is_deposited": false,
+            "total_fees": money(fee),
+            "deposits": [],
+        });
+        let payment = self.put("payments", record);
+        if fee > 0.0 {
+            let created = booking.get("booked_utc").cloned();
+            let fee = json!({
+                "id": self.id(),
+                "booking_id": id(booking),
+                "amount": money(fee),
+                "description": "Card processing",
+                "payment_id": payment,
+                "_created_utc": created,
+            });
+            self.put("fees", fee);
+        }
+        payment
+    }
+
+    fn refund(&mut self, booking: &Record, payment: i64, refunded: f64) {
+        let record = json!({
+            "id": self.id(),
+            "booking_id": id(booking),
+            "amount": money(refunded),
+            "description": format!("Cancellation at {}", self.plan.marker),
+            "type": "credit_card",
+            "linked_payment_id": payment,
+            "paid_utc": booking.get("canceled_utc"),
+            "is_deposited": false,
+            "total_fees": 0.0,
+        });
+        self.put("refunds", record);
+    }
+
+    fn deposit(&mut self, month: &str, batch: &Batch) {
+        // The month after, on the fifth; the newest may still be on its way.
+        let first = instant(&format!("{month}-01")).unwrap_or(self.now);
+        let at = (first + TimeDelta::days(35)).min(self.now);
+        let deposit = self.id();
+        let record = json!({
+            "id": deposit,
+            "deposited_utc": utc(at),
+            "processor": "stripe",
+            "processing_status": "processed",
+            "external_status": if at == self.now { "in_transit" } else { "paid" },
+            "external_deposit_number": format!("po_{}_{deposit}", self.handle()),
+            "total_deposited": money(batch.total - batch.fees),
+            "total_fees": money(batch.fees),
+            "total_adjustments": 0.0,
+            "total_transactions": money(batch.total),
+            "_booking_ids": batch.bookings,
+        });
+        self.put("deposits", record);
+        for payment in &batch.payments {
+            if let Some(payment) = self.records.get_mut("payments", *payment) {
+                payment.insert("is_deposited".into(), true.into());
+                payment.insert("deposits".into(), json!([{"id": deposit}]));
+            }
+        }
+    }
+
+    fn rules(&mut self) {
+        let now: DateTime<Utc> = self.now;
+        let properties: Vec<(i64, bool)> = self
+            .records
+            .all("properties")
+            .filter_map(|one| Some((id(one)?, one.get("_pets_allowed") == Some(&Value::Bool(true)))))
+            .collect();
+        for (property, pets) in properties {
+            let changed = utc(now - TimeDelta::days(self.rng.i64(1..200)));
+            let weekly = json!({
+                "id": self.id(), "property_id": property, "name": format!("{} week", self.plan.marker),
+                "amount": 10, "is_percent": true, "min_nights": 7, "active": true, "_updated_utc": changed,
+            });
+            self.put("discounts", weekly);
+            let pet_fee = pets.then_some(("Pet fee", 40));
+            for (name, amount) in [Some(("Cleaning", 95)), pet_fee].into_iter().flatten() {
+                let record = json!({
+                    "id": self.id(), "property_id": property, "name": name,
+                    "amount": amount, "is_percent": false, "active": true, "_updated_utc": changed,
+                });
+                self.put("surcharges", record);
+            }
+        }
+    }
+
+    /// A long weekend in two months that costs more.
+    fn spot_rates(&mut self) {
+        let houses: Vec<Record> = self.records.all("properties").cloned().collect();
+        for (index, house) in houses.iter().enumerate() {
+            for day in 60..63 {
+                let key = self.id();
+                let record = json!({
+                    "_key": key,
+                    "property_id": number(house, "id"),
+                    "date": self.now.date_naive() + TimeDelta::days(day),
+                    "amount": base_rate(index) * 2,
+                    "currency": house.get("currency_code"),
+                    "min_nights": 3,
+                });
+                if let Value::Object(record) = record {
+                    self.records.put("spot_rates", key, record);
+                }
+            }
+        }
+    }
+}
+
+fn amount(booking: &Record, member: &str) -> f64 {
+    booking.get(member).and_then(Value::as_f64).unwrap_or_default()
+}
+
+fn fee_of(booking: &Record, paid: f64) -> f64 {
+    if text(booking, "listing_site") == "Direct" { money(paid * PROCESSING) } else { 0.0 }
+}
