@@ -13,7 +13,8 @@ use super::{
 
 /// Bookings, quotes and inquiries are searched as far back as this since they changed last.
 const DAYS_BACK: i64 = 400;
-const MOST_RESULTS: usize = 50;
+/// So many bookings shall not push the quotes out.
+const MOST_OF_A_KIND: usize = 15;
 
 /// The kinds of records there are: as in ids, the operation that reads one, and the folder of its page in OwnerRez.
 const KINDS: [(&str, &str, &str); 5] = [
@@ -64,9 +65,14 @@ pub(super) async fn search(asking: &mut Asking<'_>, Query { query }: Query) -> R
         let fits = |record: &&Value| {
             kind == "guest" || of_found_guest(record) || has_all(&searchable(record, &properties), &words)
         };
-        results.extend(records.iter().filter(fits).filter_map(|record| result(asking, kind, record, &properties)));
+        results.extend(
+            records
+                .iter()
+                .filter(fits)
+                .filter_map(|record| result(asking, kind, record, &properties))
+                .take(MOST_OF_A_KIND),
+        );
     }
-    results.truncate(MOST_RESULTS);
     Ok(json!({"results": results}))
 }
 
