@@ -5,6 +5,7 @@
 //! - `data`: the record as it stands in the table
 //! - `review`: what may be wrong with a record
 //! - `schema`: record → the JSON Schema that clients see and the validator built from it
+//! - `form`: what any tool takes, an operation of OwnerRez's or one of ours that asks several of them
 //! - `normalise`: lenient reading of arguments, where the meaning is certain
 //! - `problem`: what is wrong with arguments, in words a model can act on
 //! - `request`: arguments → [`UpstreamRequest`](crate::domain::UpstreamRequest)
@@ -14,6 +15,7 @@
 mod answer;
 mod closest;
 mod data;
+mod form;
 mod normalise;
 mod operation;
 mod problem;
@@ -29,9 +31,10 @@ use std::collections::BTreeMap;
 use rmcp::model::Tool;
 use serde_json::Value;
 
-use self::data::OperationData;
+use self::{data::OperationData, form::FormData};
 pub use self::{
     data::Toolset,
+    form::Form,
     operation::Operation,
     problem::{ArgumentError, Problem},
 };
@@ -112,4 +115,26 @@ fn build(record: Value) -> Result<Operation, Vec<String>> {
     let data: OperationData = serde_json::from_value(record).map_err(|error| vec![error.to_string()])?;
     let mistakes = review::mistakes(&data);
     if mistakes.is_empty() { Operation::new(data) } else { Err(mistakes) }
+}
+
+/// The tools of ours that a table describes, in its order.
+pub fn forms(table: &str) -> Result<Vec<Form>, CatalogError> {
+    let records: Vec<FormData> =
+        serde_json::from_str(table).map_err(|error| CatalogError { mistakes: vec![error.to_string()] })?;
+    let (mut forms, mut mistakes) = (Vec::new(), Vec::new());
+    for record in records {
+        let name = record.tool.clone();
+        let found = review::form_mistakes(&record);
+        let form = if found.is_empty() { Form::of(record) } else { Err(found) };
+        match form {
+            Ok(form) => forms.push(form),
+            Err(found) => mistakes.extend(found.into_iter().map(|mistake| format!("{name}: {mistake}"))),
+        }
+    }
+    if mistakes.is_empty() { Ok(forms) } else { Err(CatalogError { mistakes }) }
+}
+
+/// The one of these names that was probably meant by one that does not exist.
+pub fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    closest::closest(name, known)
 }

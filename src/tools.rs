@@ -1,5 +1,6 @@
 //! What a model can do: the tools, over the sessions. This room knows nothing of HTTP; whatever speaks MCP calls it.
 
+mod answers;
 mod links;
 mod text;
 mod trace;
@@ -9,13 +10,15 @@ use std::sync::Arc;
 use rmcp::model::{CallToolResult, ContentBlock, Tool};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 pub use self::{
+    answers::Answers,
     links::{ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
     trace::Trace,
 };
 use crate::{
-    catalog::{Catalog, Operation},
+    catalog::{self, Catalog, Operation},
     domain::Caller,
     metrics::Metrics,
     session::Sessions,
@@ -38,10 +41,14 @@ pub struct Toolbox(Arc<Parts>);
 pub struct Parts {
     /// The operations of OwnerRez.
     pub catalog: Catalog,
+    /// The tools that ask several of them.
+    pub answers: Answers,
     /// The way to the users' accounts.
     pub sessions: Sessions,
     /// For users who have not connected an account.
     pub links: ConnectLinks,
+    /// OwnerRez's own application, for links to its pages.
+    pub app_url: Url,
     /// Counters.
     pub metrics: Arc<Metrics>,
 }
@@ -72,12 +79,16 @@ impl Toolbox {
 
     /// The tools that this caller may use, as `tools/list` shows them.
     pub fn list(&self, caller: &Caller) -> Vec<Tool> {
-        self.0.catalog.tools(caller.scope)
+        let mut tools = self.0.catalog.tools(caller.scope);
+        tools.extend(self.0.answers.tools().cloned());
+        tools.sort_by(|one, other| one.name.cmp(&other.name));
+        tools
     }
 
     /// One tool by its name.
     pub fn tool(&self, name: &str) -> Option<Tool> {
-        self.0.catalog.get(name).map(|operation| operation.tool().clone())
+        let answer = self.0.answers.get(name);
+        answer.map(|answer| answer.tool().clone()).or_else(|| Some(self.0.catalog.get(name)?.tool().clone()))
     }
 
     /// Calls a tool. Cancelling drops what waits and gives a running read up; a write that was sent runs to its end.
@@ -93,12 +104,23 @@ impl Toolbox {
             let result = CallToolResult::success(vec![ContentBlock::text(text)]);
             return Ok(Called { tool: CONNECT_TOOL.to_owned(), result, trace: Trace::default() });
         }
-        let Some(operation) = self.0.catalog.get(name) else {
-            return Err(UnknownTool { near: self.0.catalog.suggest(name).map(str::to_owned) });
+        let (tool, result, trace) = if let Some(answer) = self.0.answers.get(name) {
+            let (given, trace) = answer.give(&self.0, caller, arguments, cancel).await;
+            (answer.name().to_owned(), given.map_or_else(failed, answered), trace)
+        } else if let Some(operation) = self.0.catalog.get(name) {
+            let (result, trace) = self.run(operation, caller, &arguments, cancel).await;
+            (operation.name().to_owned(), result, trace)
+        } else {
+            return Err(self.unknown(name));
         };
-        let (result, trace) = self.run(operation, caller, &arguments, cancel).await;
-        self.0.metrics.tool_call(operation.name(), trace.error.unwrap_or("ok"));
-        Ok(Called { tool: operation.name().to_owned(), result, trace })
+        self.0.metrics.tool_call(&tool, trace.error.unwrap_or("ok"));
+        Ok(Called { tool, result, trace })
+    }
+
+    fn unknown(&self, name: &str) -> UnknownTool {
+        let operations = self.0.catalog.operations().map(Operation::name);
+        let known = operations.chain(self.0.answers.tools().map(|tool| tool.name.as_ref()));
+        UnknownTool { near: catalog::suggest(name, known).map(str::to_owned) }
     }
 
     async fn run(

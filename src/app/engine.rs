@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{Store, StoreError},
-    tools::{ConnectLinks, LinkWay, Parts, Toolbox},
+    tools::{Answers, ConnectLinks, LinkWay, Parts, Toolbox},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -48,6 +48,7 @@ impl Engine {
     /// Opens the database and starts the actors. `port` is the one that people reach the gateway at, for its links.
     pub(super) async fn start(config: &Config, clock: SharedClock, port: u16) -> Result<Self, StartError> {
         let catalog = Catalog::embedded()?;
+        let answers = Answers::embedded()?;
         let ring = key_ring(config)?;
         let target = database_target(config);
         let store = Store::connect(&target).await?;
@@ -103,7 +104,14 @@ impl Engine {
             life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
             open_at_once: config.connect.open_links_per_user as u64,
         };
-        let parts = Parts { catalog, sessions: sessions.clone(), links: links.clone(), metrics: metrics.clone() };
+        let parts = Parts {
+            catalog,
+            answers,
+            sessions: sessions.clone(),
+            links: links.clone(),
+            app_url: config.ownerrez.app_url.clone(),
+            metrics: metrics.clone(),
+        };
         let toolbox = Toolbox::new(parts);
         Ok(Self { store, sessions, toolbox, links, metrics, signer, key_signer, migrated, stopping })
     }

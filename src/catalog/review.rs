@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::data::{OperationData, ParameterData, Place, Segment, Style, segments};
+use super::{
+    data::{OperationData, ParameterData, Place, Segment, Style, segments},
+    form::FormData,
+};
 use crate::domain::Method;
 
 /// The JSON Schema words the table uses. A closed list, because a misspelt word would silently check nothing, and
@@ -42,17 +45,38 @@ pub(super) fn mistakes(data: &OperationData) -> Vec<String> {
     found
 }
 
-fn names_and_words(data: &OperationData, found: &mut Vec<String>) {
-    if !is_snake_case(&data.tool) || data.tool.len() > 64 {
-        found.push("`tool` is snake_case of at most 64 characters".into());
+/// All mistakes of the record of one of our own tools.
+pub(super) fn form_mistakes(data: &FormData) -> Vec<String> {
+    let mut found = Vec::new();
+    tool_words(&data.tool, &data.title, &data.description, &mut found);
+    for (name, schema) in &data.arguments {
+        schema_words(name, schema, &mut found);
     }
+    let ranges = data.ranges.iter().flat_map(|range| [&range.from, &range.to]);
+    let checks = data.checks.iter().map(|check| &check.argument);
+    for name in data.required.iter().chain(data.one_of_required.iter().flatten()).chain(ranges).chain(checks) {
+        if !data.arguments.contains_key(name) {
+            found.push(format!("the rules name `{name}`, which is no argument"));
+        }
+    }
+    found
+}
+
+fn names_and_words(data: &OperationData, found: &mut Vec<String>) {
+    tool_words(&data.tool, &data.title, &data.description, found);
     if !is_snake_case(&data.group) {
         found.push("`group` is snake_case".into());
     }
-    if !(4..=40).contains(&data.title.chars().count()) {
+}
+
+fn tool_words(tool: &str, title: &str, description: &str, found: &mut Vec<String>) {
+    if !is_snake_case(tool) || tool.len() > 64 {
+        found.push("`tool` is snake_case of at most 64 characters".into());
+    }
+    if !(4..=40).contains(&title.chars().count()) {
         found.push("`title` has 4 to 40 characters".into());
     }
-    if !(20..=300).contains(&data.description.chars().count()) {
+    if !(20..=300).contains(&description.chars().count()) {
         found.push("`description` has 20 to 300 characters".into());
     }
 }

@@ -11,6 +11,10 @@ use crate::{
     upstream::{Refused, RefusedKind, TokenError},
 };
 
+/// A fault of the gateway's own.
+pub(super) const FAILED: &str = "The gateway failed on this call. Try again once; if it lasts, the user should tell \
+whoever runs the gateway the time of this answer.";
+
 /// The text of an `isError` result.
 pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &Operation, error: &CallError) -> String {
     match error {
@@ -59,11 +63,7 @@ fn without_link(error: &CallError) -> String {
             "The gateway cannot reach its database right now; nothing was sent. Try again in a minute.".to_owned()
         }
         CallError::ShuttingDown => "The gateway is restarting; nothing was sent. Try again in a minute.".to_owned(),
-        CallError::Store(_) | CallError::Crypto(_) | CallError::SessionLost { .. } => {
-            "The gateway failed on this call. Try again once; if it lasts, the user should tell whoever runs the \
-             gateway the time of this answer."
-                .to_owned()
-        }
+        CallError::Store(_) | CallError::Crypto(_) | CallError::SessionLost { .. } => FAILED.to_owned(),
         // Told with a link, or in OwnerRez's words, by the caller of this function.
         CallError::NotConnected | CallError::NeedsReconnect | CallError::Refused(_) => error.to_string(),
     }

@@ -12,6 +12,7 @@
 
 mod allowance;
 mod allowance_rules;
+mod answers;
 mod catalogue;
 mod connecting;
 mod deployment;

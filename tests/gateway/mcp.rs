@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use ownerrez_gateway::{catalog::Catalog, domain::Scope};
+use ownerrez_gateway::{catalog::Catalog, domain::Scope, tools::Answers};
 use serde_json::{Map, Value, json};
 
 use crate::world::{Answer, Browser, Gateway, Person, Reply, Settings, Wire, on_each_database, rpc};
@@ -112,7 +112,10 @@ async fn the_revision_without_a_handshake_is_spoken() {
 
 /// The tools as they must stand on the wire.
 fn catalogue() -> Value {
-    serde_json::to_value(Catalog::embedded().unwrap().tools(Scope::Full)).unwrap()
+    let mut tools = Catalog::embedded().unwrap().tools(Scope::Full);
+    tools.extend(Answers::embedded().unwrap().tools().cloned());
+    tools.sort_by(|one, other| one.name.cmp(&other.name));
+    serde_json::to_value(tools).unwrap()
 }
 
 #[actix_web::test]

@@ -1,0 +1,188 @@
+//! What a tool takes: its schema as clients see it, and the way from what a model wrote to arguments that are right.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use jsonschema::Validator;
+use rmcp::model::{Tool, ToolAnnotations};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    data::{CheckData, RangeData},
+    normalise::{self, Nulls},
+    problem::{self, ArgumentError, Problem, show},
+    schema,
+};
+
+/// The arguments of one tool.
+pub struct Form {
+    name: Arc<str>,
+    tool: Tool,
+    schema: Value,
+    validator: Validator,
+    rules: Rules,
+    checks: Vec<Check>,
+}
+
+/// What holds between arguments, as it is written.
+#[derive(Default)]
+pub(super) struct Rules {
+    pub one_of_required: Vec<Vec<String>>,
+    pub one_of_why: Option<String>,
+    pub ranges: Vec<RangeData>,
+    pub checks: Vec<CheckData>,
+}
+
+/// A rule between arguments, ready to use.
+struct Check {
+    holds: Validator,
+    problem: Problem,
+}
+
+/// The record of a tool that is no operation of OwnerRez's but asks several of them. Such a tool only reads.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FormData {
+    pub tool: String,
+    pub title: String,
+    /// Written for a model.
+    pub description: String,
+    /// JSON Schema of each argument.
+    pub arguments: Map<String, Value>,
+    #[serde(default)]
+    pub required: Vec<String>,
+    #[serde(default)]
+    pub one_of_required: Vec<Vec<String>>,
+    #[serde(default)]
+    pub one_of_why: Option<String>,
+    #[serde(default)]
+    pub ranges: Vec<RangeData>,
+    #[serde(default)]
+    pub checks: Vec<CheckData>,
+}
+
+impl Form {
+    pub(super) fn new(tool: Tool, schema: Value, rules: Rules) -> Result<Form, Vec<String>> {
+        let validator = schema::validator(&schema).map_err(|mistake| vec![mistake])?;
+        let mut checks = Vec::new();
+        for check in &rules.checks {
+            let holds = schema::validator(&check.holds).map_err(|mistake| vec![mistake])?;
+            checks.push(Check { holds, problem: Problem::new(&check.argument, &check.explain) });
+        }
+        Ok(Form { name: tool.name.as_ref().into(), tool, schema, validator, rules, checks })
+    }
+
+    pub(super) fn of(data: FormData) -> Result<Form, Vec<String>> {
+        let FormData { tool, title, description, arguments, required, one_of_required, one_of_why, ranges, checks } =
+            data;
+        let mut schema = json!({"type": "object", "properties": arguments, "additionalProperties": false});
+        if !required.is_empty() {
+            schema["required"] = json!(required);
+        }
+        let hints = ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(true);
+        let tool = Tool::new(tool, description, Arc::new(schema.as_object().cloned().unwrap_or_default()))
+            .with_title(title)
+            .with_annotations(hints);
+        Form::new(tool, schema, Rules { one_of_required, one_of_why, ranges, checks })
+    }
+
+    /// Name of the tool.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The tool as `tools/list` shows it.
+    pub fn tool(&self) -> &Tool {
+        &self.tool
+    }
+
+    /// The arguments set right where their meaning is certain, or all that is wrong with them.
+    pub fn check(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ArgumentError> {
+        let arguments = self.coerced(arguments, |_| false);
+        let problems = self.problems(&arguments, false);
+        if problems.is_empty() { Ok(arguments) } else { Err(self.error(problems)) }
+    }
+
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    pub(super) fn properties(&self) -> &Value {
+        &self.schema["properties"]
+    }
+
+    pub(super) fn error(&self, problems: Vec<Problem>) -> ArgumentError {
+        ArgumentError { tool: self.name.clone(), problems }
+    }
+
+    pub(super) fn coerced(
+        &self,
+        arguments: Map<String, Value>,
+        null_may_clear: impl Fn(&str) -> bool,
+    ) -> Map<String, Value> {
+        let mut right = Map::new();
+        for (name, value) in arguments {
+            let schema = &self.properties()[name.as_str()];
+            let nulls = if schema.is_null() || null_may_clear(&name) { Nulls::Keep } else { Nulls::Drop };
+            if !normalise::is_dropped(schema, &value, nulls) {
+                right.insert(name, normalise::coerce(schema, value, nulls));
+            }
+        }
+        right
+    }
+
+    pub(super) fn problems(&self, arguments: &Map<String, Value>, null_clears: bool) -> Vec<Problem> {
+        let mut problems = self.violations(arguments, null_clears);
+        // Rules between arguments say something sensible only about arguments that are right by themselves.
+        if problems.is_empty() {
+            problems.extend(self.rules.ranges.iter().filter_map(|range| out_of_order(range, arguments)));
+            problems.extend(self.broken_checks(arguments));
+        }
+        problems
+    }
+
+    fn violations(&self, arguments: &Map<String, Value>, null_clears: bool) -> Vec<Problem> {
+        let arguments = Value::Object(arguments.clone());
+        let errors = self.validator.iter_errors(&arguments);
+        let mut problems = problem::from_validation(errors, &self.schema, null_clears);
+        for group in &self.rules.one_of_required {
+            if group.iter().all(|name| arguments[name.as_str()].is_null()) {
+                let names = group.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
+                let why = self.rules.one_of_why.as_deref().unwrap_or_default();
+                problems.push(Problem::new(group.join("|"), format!("give {names}: {why}")));
+            }
+        }
+        problems
+    }
+
+    fn broken_checks(&self, arguments: &Map<String, Value>) -> Vec<Problem> {
+        let arguments = Value::Object(arguments.clone());
+        let broken = self.checks.iter().filter(|check| !check.holds.is_valid(&arguments));
+        broken.map(|check| check.problem.clone()).collect()
+    }
+}
+
+fn out_of_order(range: &RangeData, arguments: &Map<String, Value>) -> Option<Problem> {
+    let (from, to) = (arguments.get(&range.from)?, arguments.get(&range.to)?);
+    let (from_name, to_name) = (&range.from, &range.to);
+    let told = format!("`{to_name}` is {} and `{from_name}` is {}", show(to), show(from));
+    let message = match (from.as_str().and_then(schema::date), to.as_str().and_then(schema::date)) {
+        (Some(first), Some(last)) => {
+            let days = (last - first).num_days();
+            if days < range.min_days {
+                let later = if range.min_days > 0 { "later than" } else { "equal to or later than" };
+                format!("{told}: `{to_name}` has to be {later} `{from_name}`")
+            } else {
+                let most = range.max_days.filter(|most| days > *most)?;
+                let last = first.checked_add_signed(TimeDelta::days(most))?;
+                format!(
+                    "{told}, {days} days later: at most {most} are possible, so ask for `{to_name}` \"{last}\" and then for the rest"
+                )
+            }
+        }
+        _ if to.as_f64()? < from.as_f64()? => format!("{told}: `{to_name}` cannot be less than `{from_name}`"),
+        _ => return None,
+    };
+    Some(Problem::new(to_name, message))
+}

@@ -1,0 +1,154 @@
+//! Tools that answer a question: one call for the model, few requests to OwnerRez. Each says which days, time zone and
+//! properties it covered, what it counted, how many requests it took, and whether anything is missing.
+//!
+//! The table is `config/answers.json`; what is behind a name stands in one file per answer:
+//!
+//! - `days`, `money`, `stay`, `portfolio`: what all of them reckon with
+//! - `asking`: operations of the catalogue by name, page after page, within bounds
+//! - `staying`, `availability`, `dossier`, `overview`, `briefing`, `revenue`, `history`, `research`: the answers
+
+mod asking;
+mod availability;
+mod briefing;
+mod days;
+mod dossier;
+mod history;
+mod money;
+mod overview;
+mod portfolio;
+mod research;
+mod revenue;
+mod stay;
+mod staying;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use rmcp::model::Tool;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use self::asking::{Asking, Stop};
+use super::{BAD_ARGUMENTS, Parts, Trace, text};
+use crate::{
+    catalog::{self, CatalogError, Form},
+    domain::Caller,
+};
+
+/// The tools of this room, checked and ready.
+pub struct Answers(BTreeMap<String, (Form, Question)>);
+
+/// One for each record of the table, under its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Question {
+    WhoIsStaying,
+    FindAvailability,
+    BookingDossier,
+    CalendarOverview,
+    TodaysBriefing,
+    RevenueSummary,
+    GuestHistory,
+    Search,
+    Fetch,
+}
+
+impl Answers {
+    /// Those that are compiled into the program.
+    pub fn embedded() -> Result<Self, CatalogError> {
+        let mut answers = BTreeMap::new();
+        for form in catalog::forms(include_str!("../../config/answers.json"))? {
+            let name = form.name().to_owned();
+            let question = serde_json::from_value(Value::from(form.name()))
+                .map_err(|_| CatalogError { mistakes: vec![format!("{name}: nothing answers this question")] })?;
+            answers.insert(name, (form, question));
+        }
+        Ok(Self(answers))
+    }
+
+    /// The tools as `tools/list` shows them, ordered by name. A read key may use all.
+    pub fn tools(&self) -> impl Iterator<Item = &Tool> {
+        self.0.values().map(|(form, _)| form.tool())
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<Answer<'_>> {
+        self.0.get(name).map(|(form, question)| Answer { form, question: *question })
+    }
+}
+
+/// One of the tools.
+pub struct Answer<'a> {
+    form: &'a Form,
+    question: Question,
+}
+
+impl Answer<'_> {
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        self.form.name()
+    }
+
+    /// The tool itself.
+    pub(super) fn tool(&self) -> &Tool {
+        self.form.tool()
+    }
+
+    /// The answer, or the words that tell why there is none.
+    pub(super) async fn give(
+        &self,
+        parts: &Parts,
+        caller: &Caller,
+        arguments: Map<String, Value>,
+        cancel: &CancellationToken,
+    ) -> (Result<Value, String>, Trace) {
+        let arguments = match self.form.check(arguments) {
+            Ok(arguments) => arguments,
+            Err(problem) => return (Err(problem.to_string()), Trace::error(BAD_ARGUMENTS)),
+        };
+        let mut asking = Asking::new(parts, caller, cancel);
+        let given = self.question.answer(&mut asking, arguments).await;
+        let mut trace = asking.trace;
+        let given = match given {
+            Ok(answer) => Ok(answer),
+            Err(Stop::Call { operation, error }) => match parts.catalog.get(&operation) {
+                Some(operation) => Err(text::explain(&parts.links, caller, operation, &error).await),
+                None => Err(error.to_string()),
+            },
+            Err(Stop::Told(words)) => {
+                trace.error = Some(BAD_ARGUMENTS);
+                Err(words)
+            }
+            Err(Stop::Broken(cause)) => {
+                trace = Trace { error: Some("internal_error"), failure: Some(cause), ..trace };
+                Err(text::FAILED.to_owned())
+            }
+        };
+        (given, trace)
+    }
+}
+
+impl Question {
+    async fn answer(self, asking: &mut Asking<'_>, arguments: Map<String, Value>) -> Result<Value, Stop> {
+        match self {
+            Self::WhoIsStaying => staying::who_is_staying(asking, read(arguments)?).await,
+            Self::FindAvailability => availability::find_availability(asking, read(arguments)?).await,
+            Self::BookingDossier => dossier::booking_dossier(asking, read(arguments)?).await,
+            Self::CalendarOverview => overview::calendar_overview(asking, read(arguments)?).await,
+            Self::TodaysBriefing => briefing::todays_briefing(asking, read(arguments)?).await,
+            Self::RevenueSummary => revenue::revenue_summary(asking, read(arguments)?).await,
+            Self::GuestHistory => history::guest_history(asking, read(arguments)?).await,
+            Self::Search => research::search(asking, read(arguments)?).await,
+            Self::Fetch => research::fetch(asking, read(arguments)?).await,
+        }
+    }
+}
+
+/// Arguments that passed the form.
+fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Stop> {
+    serde_json::from_value(Value::Object(arguments))
+        .map_err(|error| Stop::Broken(format!("the form let arguments pass that nobody reads: {error}")))
+}

@@ -1,0 +1,84 @@
+//! What a host wants to know in the morning: `todays_briefing`.
+
+use chrono::{SecondsFormat, TimeDelta};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    asking::{Asking, Stop},
+    days::later,
+    portfolio::Portfolio,
+    stay::{Kind, Status, Stay, guest_name},
+    staying::{Sorted, TREATMENT},
+};
+
+#[derive(Deserialize)]
+pub(super) struct Question {
+    property_ids: Option<Vec<i64>>,
+}
+
+/// Arrivals, departures, changeovers, what is owed, what is pending, and what came in since yesterday. Four requests
+/// for up to a hundred properties, and one more where a property has no time zone.
+pub(super) async fn todays_briefing(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
+    let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
+    let ids = portfolio.ids();
+    let days = portfolio.days(asking, None, 1).await?;
+    let span = days.span(asking.now().date_naive());
+    let coming = later(span.last, 7);
+    let filters = json!({"from": span.first, "to": coming, "include_guest": true});
+    let records = asking.bookings(&ids, filters).await?;
+    let stays = Stay::read_all(asking, records);
+    let since = (asking.now() - TimeDelta::days(1)).to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (booked, inquiries) = if ids.is_empty() {
+        (Vec::new(), Vec::new())
+    } else {
+        let changed = asking.bookings(&ids, json!({"since_utc": since, "include_guest": true})).await?;
+        let asked = json!({"since_utc": since, "include_guest": true});
+        (Stay::read_all(asking, changed), asking.pages("list_inquiries", asked, 2).await?)
+    };
+
+    let sorted = Sorted::of(&stays, &days);
+    let tell = |stays: &mut dyn Iterator<Item = &Stay>| -> Vec<Value> {
+        stays.map(|stay| stay.told(asking, &portfolio)).collect()
+    };
+    let is_changeover = |leaving: &Stay| sorted.arrivals.iter().any(|coming| coming.property == leaving.property);
+    let changeovers: Vec<i64> =
+        sorted.departures.iter().filter(|stay| is_changeover(stay)).map(|stay| stay.property).collect();
+    let owes = |stay: &&Stay| stay.is_guest() && stay.record["total_owed"].as_f64().is_some_and(|owed| owed > 0.0);
+    let soon = |stay: &&Stay| days.at(stay.property).is_some_and(|today| stay.nights.arrival >= today.first);
+    let is_new = |member: &str| {
+        let since = since.clone();
+        let member = member.to_owned();
+        move |stay: &&Stay| stay.record[member.as_str()].as_str().is_some_and(|at| at > since.as_str())
+    };
+    let inquiries: Vec<Value> = inquiries
+        .iter()
+        .filter(|inquiry| inquiry["property_id"].as_i64().is_none_or(|id| ids.contains(&id)))
+        .map(|inquiry| {
+            json!({
+                "inquiry_id": inquiry["id"],
+                "property": inquiry["property_id"].as_i64().and_then(|id| portfolio.name(id)),
+                "guest": guest_name(inquiry),
+                "arrival": inquiry["arrival"],
+                "departure": inquiry["departure"],
+                "thread_ids": inquiry["thread_ids"],
+            })
+        })
+        .collect();
+    let answer = json!({
+        "arrivals": tell(&mut sorted.arrivals.iter().copied()),
+        "departures": tell(&mut sorted.departures.iter().copied()),
+        "changeovers": changeovers,
+        "in_house": sorted.in_house.len(),
+        "owner_stays": tell(&mut sorted.owner_stays.iter().copied()),
+        "owed_by_arrivals_of_7_days": tell(&mut stays.iter().filter(owes).filter(soon)),
+        "pending": tell(&mut stays.iter().filter(|stay| stay.kind == Kind::Guest && stay.status == Status::Pending)),
+        "last_24_hours": {
+            "new_bookings": tell(&mut booked.iter().filter(|stay| stay.is_guest()).filter(is_new("created_utc"))),
+            "canceled": tell(&mut booked.iter().filter(|stay| stay.status == Status::Canceled).filter(is_new("canceled_utc"))),
+            "inquiries": inquiries,
+        },
+        "counted": format!("{TREATMENT} `changeovers` are properties with a departure and an arrival today."),
+    });
+    Ok(asking.finish(portfolio.covered(span), answer))
+}

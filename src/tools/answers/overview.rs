@@ -1,0 +1,152 @@
+//! Many calendars at once: `calendar_overview`.
+
+use chrono::NaiveDate;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    asking::{Asking, Stop},
+    days::{Days, Nights, free, taken_nights},
+    portfolio::Portfolio,
+    stay::Stay,
+};
+
+const TREATMENT: &str = "Nights from `from` to `to`, both included, each counted once. `guest_nights` are those of active \
+bookings; `other_nights` only those of owner stays, blocks and pending bookings. `occupancy_percent` is guest nights of \
+all nights. `gaps` are free stretches between two stays, `departure` being the day the next one begins. Closed \
+properties count as well.";
+
+#[derive(Deserialize)]
+pub(super) struct Question {
+    from: NaiveDate,
+    to: NaiveDate,
+    property_ids: Option<Vec<i64>>,
+}
+
+/// Taken and free nights, gaps and occupancy of each property and of all. Two requests for up to a hundred properties
+/// and a hundred bookings.
+pub(super) async fn calendar_overview(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
+    let portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
+    let days = Days { first: question.from, last: question.to };
+    let filters = json!({"from": days.first, "to": days.last});
+    let records = asking.bookings(&portfolio.ids(), filters).await?;
+    let stays = Stay::read_all(asking, records);
+    let within = days.nights();
+    let (mut all, mut of_guests) = (0, 0);
+    let properties: Vec<Value> = portfolio
+        .properties
+        .iter()
+        .map(|property| {
+            let own: Vec<&Stay> = stays.iter().filter(|stay| stay.property == property.id).collect();
+            let nights = Occupied::of(within, &own);
+            all += within.count();
+            of_guests += nights.guests;
+            json!({
+                "property_id": property.id,
+                "property": property.name,
+                "guest_nights": nights.guests,
+                "other_nights": nights.others,
+                "free_nights": nights.free,
+                "occupancy_percent": percent(nights.guests, within.count()),
+                "gaps": nights.gaps.iter().map(|gap| json!({
+                    "arrival": gap.arrival, "departure": gap.departure, "nights": gap.count(),
+                })).collect::<Vec<_>>(),
+                "next_free": nights.next_free,
+            })
+        })
+        .collect();
+    let answer = json!({
+        "all": {"nights": all, "guest_nights": of_guests, "occupancy_percent": percent(of_guests, all)},
+        "properties": properties,
+        "counted": TREATMENT,
+    });
+    Ok(asking.finish(portfolio.covered(days), answer))
+}
+
+/// The nights of one property.
+struct Occupied {
+    guests: i64,
+    others: i64,
+    free: i64,
+    /// Free between two stays.
+    gaps: Vec<Nights>,
+    next_free: Option<NaiveDate>,
+}
+
+impl Occupied {
+    fn of(within: Nights, stays: &[&Stay]) -> Self {
+        let nights = |wanted: &dyn Fn(&Stay) -> bool| -> Vec<Nights> {
+            stays.iter().filter(|stay| stay.takes_nights() && wanted(stay)).map(|stay| stay.nights).collect()
+        };
+        let (all, of_guests) = (nights(&|_| true), nights(&|stay: &Stay| stay.is_guest()));
+        let stretches = free(within, &all);
+        let guests = taken_nights(within, &of_guests);
+        let borders = |gap: &&Nights| {
+            let before = all.iter().any(|one| one.departure == gap.arrival);
+            before && all.iter().any(|one| one.arrival == gap.departure)
+        };
+        Self {
+            guests,
+            others: taken_nights(within, &all) - guests,
+            free: stretches.iter().map(|one| one.count()).sum(),
+            gaps: stretches.iter().filter(borders).copied().collect(),
+            next_free: stretches.first().map(|one| one.arrival),
+        }
+    }
+}
+
+/// A share with one decimal.
+fn percent(part: i64, whole: i64) -> Value {
+    if whole == 0 { Value::Null } else { json!((part as f64 * 1000.0 / whole as f64).round() / 10.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::days::later, *};
+
+    fn day(number: u64) -> NaiveDate {
+        later(NaiveDate::from_ymd_opt(2026, 6, 1).unwrap(), number)
+    }
+
+    fn stay(id: i64, kind: &str, status: &str, from: u64, to: u64) -> Stay {
+        let record = json!({"id": id, "property_id": 1, "type": kind, "status": status, "arrival": day(from), "departure": day(to)});
+        Stay::read(record).unwrap()
+    }
+
+    fn occupied(stays: &[Stay]) -> Occupied {
+        let within = Nights { arrival: day(0), departure: day(10) };
+        Occupied::of(within, &stays.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn nights_and_gaps_are_counted() {
+        let nights = occupied(&[
+            stay(1, "booking", "active", 0, 3),
+            stay(2, "booking", "canceled", 3, 5),
+            stay(3, "owner", "active", 5, 6),
+            stay(4, "booking", "active", 6, 8),
+        ]);
+        assert_eq!((nights.guests, nights.others, nights.free), (5, 1, 4));
+        // Two nights between stays; the two at the end may go on.
+        assert_eq!(nights.gaps, [Nights { arrival: day(3), departure: day(5) }]);
+        assert_eq!(nights.next_free, Some(day(3)));
+        assert_eq!(percent(5, 10), json!(50.0));
+        assert_eq!((percent(1, 3), percent(0, 0)), (json!(33.3), Value::Null));
+    }
+
+    proptest! {
+        #[test]
+        fn every_night_is_counted_once(spans in prop::collection::vec((0u64..14, 1u64..6, 0usize..4), 0..8)) {
+            let kinds = [("booking", "active"), ("booking", "pending"), ("block", "active"), ("booking", "canceled")];
+            let stays: Vec<Stay> = (1i64..).zip(&spans).map(|(id, (from, nights, kind))| {
+                stay(id, kinds[*kind].0, kinds[*kind].1, *from, from + nights)
+            }).collect();
+            let nights = occupied(&stays);
+            prop_assert_eq!(nights.guests + nights.others + nights.free, 10);
+            prop_assert!(nights.guests >= 0 && nights.others >= 0);
+            prop_assert!(nights.gaps.iter().map(|gap| gap.count()).sum::<i64>() <= nights.free);
+        }
+    }
+}

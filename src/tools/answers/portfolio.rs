@@ -1,0 +1,152 @@
+//! The properties that a question is about, and which day it is there.
+
+use std::collections::BTreeSet;
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+use serde_json::{Value, json};
+
+use super::{
+    asking::{Asking, Stop},
+    days::{Days, later, today},
+};
+
+/// The properties that a question is about.
+pub(super) struct Portfolio {
+    pub(super) properties: Vec<Property>,
+    /// Where a time zone was taken from for properties that have none.
+    zones_note: Option<String>,
+}
+
+/// One of them.
+pub(super) struct Property {
+    pub(super) id: i64,
+    pub(super) name: String,
+    zone: Option<Tz>,
+    pub(super) record: Value,
+}
+
+impl Portfolio {
+    /// All properties, active or not, or those that are asked for: one request for each hundred of the account's.
+    pub(super) async fn read(asking: &mut Asking<'_>, wanted: Option<&[i64]>) -> Result<Portfolio, Stop> {
+        let records = asking.list("list_properties", json!({})).await?;
+        let mut portfolio = Portfolio::of(records);
+        if let Some(wanted) = wanted {
+            let known: BTreeSet<i64> = portfolio.properties.iter().map(|property| property.id).collect();
+            let unknown: Vec<String> =
+                wanted.iter().filter(|id| !known.contains(id)).map(|id| id.to_string()).collect();
+            if !unknown.is_empty() {
+                return Err(Stop::Told(format!(
+                    "There is no property {} in this account. list_properties shows the ids.",
+                    unknown.join(", ")
+                )));
+            }
+            portfolio.properties.retain(|property| wanted.contains(&property.id));
+        }
+        Ok(portfolio)
+    }
+
+    /// From records of OwnerRez's.
+    pub(super) fn of(records: Vec<Value>) -> Portfolio {
+        let property = |record: Value| {
+            let name = record["name"].as_str().unwrap_or("unnamed").to_owned();
+            Some(Property { id: record["id"].as_i64()?, name, zone: zone(&record), record })
+        };
+        Portfolio { properties: records.into_iter().filter_map(property).collect(), zones_note: None }
+    }
+
+    pub(super) fn ids(&self) -> Vec<i64> {
+        self.properties.iter().map(|property| property.id).collect()
+    }
+
+    pub(super) fn name(&self, id: i64) -> Option<&str> {
+        self.get(id).map(|property| property.name.as_str())
+    }
+
+    pub(super) fn get(&self, id: i64) -> Option<&Property> {
+        self.properties.iter().find(|property| property.id == id)
+    }
+
+    /// The days that are asked for, or `length` days from today on: which day that is each property's time zone tells,
+    /// else the account's (one request, only where it is needed), else UTC.
+    pub(super) async fn days(
+        &mut self,
+        asking: &mut Asking<'_>,
+        asked: Option<Days>,
+        length: u64,
+    ) -> Result<PropertyDays, Stop> {
+        if let Some(days) = asked {
+            return Ok(PropertyDays::Same(days));
+        }
+        let without = self.properties.iter().filter(|property| property.zone.is_none()).count();
+        let mut rest = Tz::UTC;
+        if without > 0 {
+            let account = asking.one("get_current_user", json!({})).await?;
+            let of_account = zone(&account);
+            rest = of_account.unwrap_or_default();
+            let whose = if of_account.is_some() { "the account's" } else { "UTC, for lack of the account's" };
+            self.zones_note = Some(format!(
+                "{without} properties have no time zone of their own; today is taken from {whose}: {}",
+                rest.name()
+            ));
+        }
+        let now = asking.now();
+        let each = self.properties.iter().map(|property| {
+            let first = today(now, property.zone.unwrap_or(rest));
+            (property.id, Days { first, last: later(first, length - 1) })
+        });
+        Ok(PropertyDays::Each(each.collect()))
+    }
+
+    /// What every answer says of its extent.
+    pub(super) fn covered(&self, days: Days) -> Value {
+        let zones: BTreeSet<&str> =
+            self.properties.iter().filter_map(|property| property.zone.map(|zone| zone.name())).collect();
+        let properties: Vec<Value> =
+            self.properties.iter().map(|property| json!({"id": property.id, "name": property.name})).collect();
+        let mut covered = json!({
+            "from": days.first,
+            "to": days.last,
+            "days_are": "in each property's local time",
+            "time_zones": zones,
+            "properties": properties,
+        });
+        if let Some(note) = &self.zones_note {
+            covered["time_zone_note"] = json!(note);
+        }
+        covered
+    }
+}
+
+fn zone(record: &Value) -> Option<Tz> {
+    record["time_zone"].as_str()?.parse().ok()
+}
+
+/// Which days are meant at which property.
+pub(super) enum PropertyDays {
+    /// The same everywhere.
+    Same(Days),
+    /// Counted from each property's own today.
+    Each(Vec<(i64, Days)>),
+}
+
+impl PropertyDays {
+    pub(super) fn at(&self, property: i64) -> Option<Days> {
+        match self {
+            PropertyDays::Same(days) => Some(*days),
+            PropertyDays::Each(each) => each.iter().find(|(id, _)| *id == property).map(|(_, days)| *days),
+        }
+    }
+
+    /// All of them together; without a property there is only `now` to go by.
+    pub(super) fn span(&self, now: NaiveDate) -> Days {
+        match self {
+            PropertyDays::Same(days) => *days,
+            PropertyDays::Each(each) => {
+                let first = each.iter().map(|(_, days)| days.first).min().unwrap_or(now);
+                let last = each.iter().map(|(_, days)| days.last).max().unwrap_or(now);
+                Days { first, last }
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The table of answers as a whole.
+
+use rmcp::model::Tool;
+use serde_json::json;
+
+use super::*;
+use crate::{catalog::Catalog, domain::Scope};
+
+fn answers() -> Answers {
+    Answers::embedded().unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn every_question_is_in_the_table() {
+    for question in [
+        Question::WhoIsStaying,
+        Question::FindAvailability,
+        Question::BookingDossier,
+        Question::CalendarOverview,
+        Question::TodaysBriefing,
+        Question::RevenueSummary,
+        Question::GuestHistory,
+        Question::Search,
+        Question::Fetch,
+    ] {
+        assert!(answers().0.values().any(|(_, known)| *known == question), "{question:?}");
+    }
+}
+
+#[test]
+fn schemas_are_what_clients_can_read() {
+    let catalog = Catalog::embedded().unwrap();
+    for tool in answers().tools() {
+        assert!(catalog.get(&tool.name).is_none(), "{} is an operation as well", tool.name);
+        let tool = serde_json::to_value(tool).unwrap();
+        let schema = &tool["inputSchema"];
+        assert_eq!((&schema["type"], &schema["additionalProperties"]), (&json!("object"), &json!(false)));
+        assert!(schema["anyOf"].is_null() && schema["oneOf"].is_null());
+        jsonschema::meta::validate(schema).unwrap();
+        assert_eq!(tool["annotations"]["readOnlyHint"], json!(true), "{}", tool["name"]);
+        assert_eq!(tool["annotations"]["destructiveHint"], json!(false), "{}", tool["name"]);
+    }
+}
+
+/// Every connected model reads all of the default list. A token is four characters of the compact JSON, as a rule.
+#[test]
+fn the_default_list_takes_less_than_8000_tokens_with_the_answers() {
+    let mut listed: Vec<Tool> = Catalog::embedded().unwrap().tools(Scope::Full);
+    let operations = serde_json::to_string(&listed).unwrap().chars().count() / 4;
+    listed.extend(answers().tools().cloned());
+    let all = serde_json::to_string(&listed).unwrap().chars().count() / 4;
+    assert!(all < 8_000, "{all} tokens, {operations} of them for operations");
+}
