@@ -3,8 +3,9 @@
 
 mod stopping;
 
-use std::cell::RefCell;
+use std::{cell::RefCell, time::Duration};
 
+use actix_rt::time::timeout;
 use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
 use ownerrez_gateway::sandbox::{Controls, Held};
@@ -107,7 +108,9 @@ impl<'a> Town<'a> {
             let (read, (write, asked)) = join(read, join(write, ask)).await;
             read + write + asked
         });
-        join_all(all).await.into_iter().sum()
+        // A bound for what must end: nothing that was asked may wait for ever.
+        let answered = timeout(Duration::from_secs(60), join_all(all)).await;
+        answered.expect("everyone is answered").into_iter().sum()
     }
 
     /// The database goes while OwnerRez works on a request of each: calls, and for one of them a refresh, whose answer
