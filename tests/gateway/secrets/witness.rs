@@ -61,7 +61,9 @@ impl Witness {
         for (what, text) in &*self.answers.borrow() {
             told.extend(self.found_in(text).into_iter().map(|name| (what.clone(), name)));
         }
-        assert_eq!(told, *self.expected.borrow());
+        let expected = self.expected.borrow();
+        let [leaked, missed] = [&told - &expected, &*expected - &told];
+        assert!(leaked.is_empty() && missed.is_empty(), "told: {leaked:?}; not told: {missed:?}");
     }
 
     /// No secret stands here.
