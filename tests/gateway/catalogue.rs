@@ -95,7 +95,7 @@ fn the_examples_call_everything_and_prove_every_write() {
         let reads = |call: &str| catalog.get(call).unwrap().is_read_only();
         let proof = example.then.as_ref();
         assert!(
-            reads(&example.call) || proof.is_some_and(|then| then.gone != !then.shows.is_empty()),
+            reads(&example.call) || proof.is_some_and(|then| then.gone == then.shows.is_empty()),
             "{}",
             example.call
         );
