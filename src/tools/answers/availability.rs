@@ -1,6 +1,6 @@
 //! Free stays for dates, guests, pets and a budget: `find_availability`.
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,10 +38,14 @@ impl Question {
         let asked = self.nights();
         let mut shifts = vec![asked];
         for days in 1..=self.flexible_days.unwrap_or(0) {
-            let before = Nights { arrival: earlier(asked.arrival, days), departure: earlier(asked.departure, days) };
-            shifts.push(before);
-            shifts.push(Nights { arrival: later(asked.arrival, days), departure: later(asked.departure, days) });
+            let move_by = |shift: fn(NaiveDate, u64) -> NaiveDate| Nights {
+                arrival: shift(asked.arrival, days),
+                departure: shift(asked.departure, days),
+            };
+            shifts.extend([move_by(earlier), move_by(later)]);
         }
+        // Years that cannot be written with four digits.
+        shifts.retain(|nights| (0..=9999).contains(&nights.arrival.year()) && nights.departure.year() <= 9999);
         shifts
     }
 }

@@ -42,7 +42,8 @@ pub(super) async fn guest_history(asking: &mut Asking<'_>, question: Question) -
     };
     let portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
     let today = asking.now().date_naive();
-    let days = Days { first: question.from.unwrap_or(earlier(today, YEARS * 365)), last: later(today, YEARS * 365) };
+    let first = question.from.unwrap_or(earlier(today, YEARS * 365));
+    let days = Days { first, last: later(today, YEARS * 365).max(first) };
     let filters = json!({"from": days.first, "to": days.last, "include_charges": false});
     let records = asking.bookings(&portfolio.ids(), filters).await?;
     let own = records.into_iter().filter(|record| !record["guest_id"].is_null() && record["guest_id"] == guest["id"]);
