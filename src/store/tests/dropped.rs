@@ -13,8 +13,7 @@ use super::{
 #[actix_web::test]
 async fn a_thread_that_ends_in_the_middle_of_a_call_ends_quietly() {
     on_each(async |base| {
-        base.store.ping().await.unwrap();
-        base.until_idle(1).await;
+        base.until_in_use(0).await;
         let elsewhere = base.other_process().await;
         let blocking = elsewhere.begin().await.unwrap();
         if matches!(base.target, DatabaseTarget::Postgres { .. }) {
@@ -28,7 +27,7 @@ async fn a_thread_that_ends_in_the_middle_of_a_call_ends_quietly() {
             tell.send(call).unwrap();
         });
         let call = running.await.unwrap();
-        base.until_idle(0).await;
+        base.until_in_use(1).await;
         arbiter.stop();
         assert!(call.await.unwrap_err().is_cancelled(), "nothing panicked");
         blocking.rollback().await.unwrap();

@@ -97,13 +97,19 @@ impl Base {
         }
     }
 
-    /// Waits until the first pool has so many connections that nobody uses.
-    pub(super) async fn until_idle(&self, count: usize) {
-        let idle = || match &self.target {
-            DatabaseTarget::Sqlite { .. } => self.store.db.get_sqlite_connection_pool().num_idle(),
-            DatabaseTarget::Postgres { .. } => self.store.db.get_postgres_connection_pool().num_idle(),
+    /// Waits until so many connections of the first pool are in use.
+    pub(super) async fn until_in_use(&self, count: usize) {
+        let in_use = || match &self.target {
+            DatabaseTarget::Sqlite { .. } => {
+                let pool = self.store.db.get_sqlite_connection_pool();
+                (pool.size() as usize).checked_sub(pool.num_idle())
+            }
+            DatabaseTarget::Postgres { .. } => {
+                let pool = self.store.db.get_postgres_connection_pool();
+                (pool.size() as usize).checked_sub(pool.num_idle())
+            }
         };
-        while idle() != count {
+        while in_use() != Some(count) {
             tokio::task::yield_now().await;
         }
     }
