@@ -141,7 +141,7 @@ impl App {
         let Engine { store, sessions, toolbox, links, metrics, signer, key_signer, migrated, stopping } =
             Engine::start(config, clock.clone(), address.port()).await?;
         let settings = Arc::new(http_settings(config, address.port()));
-        let changes = watch_changes(&store, &database_target(config), clock.clone());
+        let changes = Arc::new(watch_changes(&store, &database_target(config), clock.clone()));
         let keys =
             KeyCheck::new(store.clone(), changes, clock.clone(), key_settings(config), key_signer, metrics.clone())?;
         let state = HttpState {

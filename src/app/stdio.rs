@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{StartError, demo::private_directory, engine::Engine};
 use crate::{
     config::{Config, Database, EncryptionKey, OwnAccount, Transport},
-    domain::{Caller, KeyId, Scope, SharedClock, TokenKind, TokenSet, UserId},
+    domain::{Caller, Credential, KeyId, Scope, SharedClock, TokenKind, TokenSet, UserId},
     mcp::Server,
 };
 
@@ -35,10 +35,11 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
     config.sessions.arbiters = 1;
     let engine = Engine::start(&config, clock.clone(), 0).await?;
 
+    let key = KeyId(Uuid::now_v7());
     let caller = Caller {
         user: UserId(Uuid::now_v7()),
-        key: KeyId(Uuid::now_v7()),
-        prefix: "stdio".into(),
+        credential: Credential::Key(key),
+        label: "stdio".into(),
         scope: Scope::Full,
         expires_at: None,
     };
@@ -49,7 +50,7 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
         }
     };
     let tokens = TokenSet { kind, access, refresh: None, obtained_at: clock.now(), expires_at: None };
-    let adopted = engine.sessions.adopt(caller.user, caller.key, tokens).await;
+    let adopted = engine.sessions.adopt(caller.user, key, tokens).await;
     adopted.map_err(|error| StartError::Stdio(error.to_string()))?;
 
     let server = Server::of(engine.toolbox.clone(), caller);

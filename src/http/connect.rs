@@ -231,7 +231,7 @@ pub(crate) async fn by_token(
         ));
     }
     let account = state.sessions.connect_by_token(caller.user, email, &token).await?;
-    log::info!("user {} connected an OwnerRez account by a personal access token, key {}", caller.user, caller.prefix);
+    log::info!("user {} connected an OwnerRez account by a personal access token, key {}", caller.user, caller.label);
     Ok(no_store().json(json!({
         "success": true,
         "ownerrez_user_id": account.map(|account| account.0),

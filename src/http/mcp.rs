@@ -57,7 +57,7 @@ pub(crate) async fn handle(
         Some(PayloadError::Overflow) => ApiError::TooLarge,
         _ => ApiError::BadRequest("The body could not be read.".to_owned()),
     })?;
-    let response = endpoint.service.handle(carried_over(&request, caller, body)?).await;
+    let response = endpoint.service.handle(carried_over(&request, caller.into_caller(), body)?).await;
     Ok(carried_back(response).await)
 }
 
