@@ -118,25 +118,30 @@ pub fn is_private_use_scheme(scheme: &str) -> bool {
 }
 
 impl RedirectUri {
-    /// A redirect URI as strangers register it. `schemes` are the private-use schemes of the configuration.
+    /// A redirect URI as strangers register it. `schemes` are the private-use schemes that the operator lists.
     pub fn new(text: &str, schemes: &[String]) -> Result<Self, BadRedirectUri> {
+        Self::with(text, |scheme| schemes.iter().any(|listed| listed == scheme))
+    }
+
+    /// A redirect URI of the operator's own configuration: it may be [`CHATGPT_CONNECTOR`], and naming an app's scheme
+    /// there is listing it.
+    pub fn configured(text: &str) -> Result<Self, BadRedirectUri> {
+        if text == CHATGPT_CONNECTOR {
+            return Ok(Self { text: text.to_owned(), rule: Rule::ChatGptConnector });
+        }
+        Self::with(text, |_| true)
+    }
+
+    fn with(text: &str, is_listed: impl Fn(&str) -> bool) -> Result<Self, BadRedirectUri> {
         let url = parse(text)?;
         let rule = match url.scheme() {
             "https" => Rule::Exact,
             "http" if is_loopback(&url) => Rule::AnyPort,
             "http" => return Err(BadRedirectUri::PlainHttp),
-            scheme if schemes.iter().any(|listed| listed == scheme) && is_private_use_scheme(scheme) => Rule::Exact,
+            scheme if is_private_use_scheme(scheme) && is_listed(scheme) => Rule::Exact,
             _ => return Err(BadRedirectUri::Scheme),
         };
         Ok(Self { text: text.to_owned(), rule })
-    }
-
-    /// A redirect URI of the operator's own configuration, which may be [`CHATGPT_CONNECTOR`] as well.
-    pub fn configured(text: &str, schemes: &[String]) -> Result<Self, BadRedirectUri> {
-        if text == CHATGPT_CONNECTOR {
-            return Ok(Self { text: text.to_owned(), rule: Rule::ChatGptConnector });
-        }
-        Self::new(text, schemes)
     }
 
     /// As it was registered.
