@@ -27,4 +27,7 @@ pub mod allowance_blocks;
 /// Who used the allowance, and when.
 pub mod allowance_use;
 
+/// Deleted OAuth clients that could still show their registration.
+pub mod forgotten_clients;
+
 pub use moment::Moment;
