@@ -2,6 +2,7 @@
 //! setting means; `settings` holds their names; here is what the rest of the program sees once all of them are good.
 
 mod address;
+mod clients;
 mod database;
 mod encryption;
 mod errors;
@@ -23,6 +24,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use address::{CALLBACK_PATH, PREDECESSOR_CALLBACK_PATH};
+pub use clients::{OAuthClients, PredefinedClient};
 pub use database::Database;
 pub use encryption::{EncryptionKey, GivenKey, KeyFileError};
 pub use errors::{ConfigError, ConfigErrors, Origin};
@@ -73,6 +75,8 @@ pub struct Config {
     pub connect: Connect,
     /// Who may become a user, and who stays one.
     pub registration: Registration,
+    /// OAuth clients that are known beforehand, and what others may ask for.
+    pub oauth_clients: OAuthClients,
     /// Whom this process serves, and how.
     pub transport: Transport,
     /// What the log looks like.

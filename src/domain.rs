@@ -1,11 +1,18 @@
 //! The words of the house: identifiers, secrets' containers, requests and replies. Values only, no I/O.
 
+mod redirect_uri;
+
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use serde_json::Value;
 use uuid::Uuid;
+
+pub use redirect_uri::{
+    BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectPlace, RedirectTarget, RedirectUri,
+    is_private_use_scheme,
+};
 
 /// A person who registered with this gateway; the tenant of every row and every session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

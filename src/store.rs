@@ -13,6 +13,7 @@ mod changes;
 mod connections;
 mod dropped;
 mod error;
+mod forgotten_clients;
 mod grants;
 mod keys;
 mod links;

@@ -39,6 +39,8 @@ pub mod oauth_grants;
 /// Codes that clients redeem for a grant's tokens.
 pub mod authorization_codes;
 
+/// Deleted OAuth clients that could still show their registration.
+pub mod forgotten_clients;
 /// The refresh tokens of grants.
 pub mod refresh_tokens;
 

@@ -9,6 +9,7 @@ use super::{
     ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OwnerRez, Registration,
     RegistrationMode, Server, Sessions, Sources, Survey,
     address::{CALLBACK_PATH, base_address, host_name, redirect_address, web_origin},
+    clients::oauth_clients,
     encryption::{MAKE_A_KEY, given_key, previous_key},
     errors::{ConfigError, Problem},
     layers::{self, Layers},
@@ -70,6 +71,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let sessions = sessions(layers);
     let connect = connect(layers);
     let registration = registration(layers);
+    let oauth_clients = oauth_clients(layers);
     let transport = transport::transport(layers);
     let log_format = layers.text("log.format", log_format);
     let metrics = metrics(layers);
@@ -90,6 +92,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
         keys,
         connect,
         registration,
+        oauth_clients,
         transport,
         log_format,
         metrics,

@@ -18,7 +18,7 @@ use crate::domain::{Sealed, UserId};
 pub(super) const VERSION: &str = "v1.";
 pub(super) const KEY_ID_LEN: usize = 4;
 
-/// Where a sealed value was made for. It is part of the authenticated data, so a ciphertext that is copied to another
+/// What a sealed value was made for. It is part of the authenticated data, so a ciphertext that is copied to another
 /// user's row, or from one column to another, does not open.
 ///
 /// A disconnected access token moves to `pending_revocations` as it is and keeps naming its column of origin: the move
@@ -29,6 +29,8 @@ pub enum SealedFor {
     AccessToken(UserId),
     /// `ownerrez_connections.refresh_token` of this user.
     RefreshToken(UserId),
+    /// No row: the id of an OAuth client that registered itself, which holds its whole registration.
+    ClientId,
 }
 
 impl SealedFor {
@@ -36,6 +38,7 @@ impl SealedFor {
         let (column, user) = match self {
             Self::AccessToken(user) => ("ownerrez_connections.access_token", user),
             Self::RefreshToken(user) => ("ownerrez_connections.refresh_token", user),
+            Self::ClientId => return [VERSION.as_bytes(), b"oauth client id\0"].concat(),
         };
         [VERSION.as_bytes(), column.as_bytes(), b"\0", user.0.as_bytes()].concat()
     }
@@ -209,6 +212,7 @@ mod tests {
             prop_assert_eq!(opened.expose_secret(), secret.as_str());
             prop_assert!(ring.open(SealedFor::AccessToken(user(2)), &sealed).is_err());
             prop_assert!(ring.open(SealedFor::RefreshToken(user(1)), &sealed).is_err());
+            prop_assert!(ring.open(SealedFor::ClientId, &sealed).is_err());
 
             let mut bytes = sealed.0.clone().into_bytes();
             let at = flip % bytes.len();
