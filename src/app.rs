@@ -138,12 +138,18 @@ impl App {
         let bind = SocketAddr::new(config.server.bind, config.server.port);
         let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
         let address = listener.local_addr()?;
-        let Engine { store, sessions, toolbox, links, metrics, signer, key_signer, migrated, stopping } =
+        let Engine { store, sessions, toolbox, links, metrics, ring, migrated, stopping } =
             Engine::start(config, clock.clone(), address.port()).await?;
         let settings = Arc::new(http_settings(config, address.port()));
         let changes = Arc::new(watch_changes(&store, &database_target(config), clock.clone()));
-        let keys =
-            KeyCheck::new(store.clone(), changes, clock.clone(), key_settings(config), key_signer, metrics.clone())?;
+        let keys = KeyCheck::new(
+            store.clone(),
+            changes.clone(),
+            clock.clone(),
+            key_settings(config),
+            ring.key_signer().clone(),
+            metrics.clone(),
+        )?;
         let state = HttpState {
             keys: keys.clone(),
             store: store.clone(),
@@ -151,7 +157,7 @@ impl App {
             links,
             registrations: Arc::new(Registrations::new(config.registration.per_hour_and_address)),
             clock: clock.clone(),
-            signer,
+            signer: ring.page_signer().clone(),
             metrics: metrics.clone(),
             settings: settings.clone(),
         };

@@ -8,6 +8,7 @@ pub mod blocks;
 pub mod budget;
 mod chores;
 mod error;
+mod sign_in;
 mod supervisor;
 mod token_keeper;
 mod usage;
@@ -29,6 +30,7 @@ use uuid::Uuid;
 
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
 pub use error::{CallError, ConnectError};
+pub use sign_in::SignedIn;
 pub use supervisor::SupervisorStats;
 pub use user_session::SessionStats;
 
@@ -68,7 +70,7 @@ pub struct SessionDeps {
     /// The database.
     pub store: Store,
     /// Opens and seals tokens.
-    pub ring: KeyRing,
+    pub ring: Arc<KeyRing>,
     /// Time.
     pub clock: SharedClock,
     /// The shared allowance.

@@ -15,7 +15,7 @@ use super::{StartError, cause, database_target, key_ring, seconds};
 use crate::{
     catalog::Catalog,
     config::{CALLBACK_PATH, Config, Database, Transport},
-    crypto::Signer,
+    crypto::KeyRing,
     domain::SharedClock,
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
@@ -34,10 +34,8 @@ pub(super) struct Engine {
     pub(super) toolbox: Toolbox,
     pub(super) links: ConnectLinks,
     pub(super) metrics: Arc<Metrics>,
-    /// Signs the forms of pages.
-    pub(super) signer: Signer,
-    /// Makes the digests by which the predecessor's keys are found.
-    pub(super) key_signer: Signer,
+    /// Seals and signs.
+    pub(super) ring: Arc<KeyRing>,
     /// Whether the schema is in place.
     pub(super) migrated: Arc<AtomicBool>,
     /// To be set when the end begins.
@@ -49,7 +47,7 @@ impl Engine {
     pub(super) async fn start(config: &Config, clock: SharedClock, port: u16) -> Result<Self, StartError> {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
-        let ring = key_ring(config)?;
+        let ring = Arc::new(key_ring(config)?);
         let target = database_target(config);
         let store = Store::connect(&target).await?;
         let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
@@ -81,14 +79,13 @@ impl Engine {
         };
         let allowance = Allowance::start(&control, allowance, store.clone(), clock.clone(), metrics.clone(), share);
         allowance.sought().await;
-        let (signer, key_signer) = (ring.page_signer().clone(), ring.key_signer().clone());
         let deps = SessionDeps {
             allowance,
             store: store.clone(),
             upstream: Arc::new(upstream_settings(config, port)),
             settings: session_settings(config),
             clock: clock.clone(),
-            ring,
+            ring: ring.clone(),
             metrics: metrics.clone(),
         };
         let sessions = Sessions::start(&control, deps);
@@ -113,7 +110,7 @@ impl Engine {
             metrics: metrics.clone(),
         };
         let toolbox = Toolbox::new(parts);
-        Ok(Self { store, sessions, toolbox, links, metrics, signer, key_signer, migrated, stopping })
+        Ok(Self { store, sessions, toolbox, links, metrics, ring, migrated, stopping })
     }
 }
 

@@ -29,6 +29,8 @@ pub enum SealedFor {
     AccessToken(UserId),
     /// `ownerrez_connections.refresh_token` of this user.
     RefreshToken(UserId),
+    /// `sign_in_requests.request` of the row whose state has this SHA-256.
+    SignIn([u8; 32]),
     /// No row: the id of an OAuth client that registered itself, which holds its whole registration.
     ClientId,
 }
@@ -38,6 +40,9 @@ impl SealedFor {
         let (column, user) = match self {
             Self::AccessToken(user) => ("ownerrez_connections.access_token", user),
             Self::RefreshToken(user) => ("ownerrez_connections.refresh_token", user),
+            Self::SignIn(state) => {
+                return [VERSION.as_bytes(), b"sign_in_requests.request\0", state.as_slice()].concat();
+            }
             Self::ClientId => return [VERSION.as_bytes(), b"oauth client id\0"].concat(),
         };
         [VERSION.as_bytes(), column.as_bytes(), b"\0", user.0.as_bytes()].concat()
@@ -54,6 +59,7 @@ pub struct KeyRing {
     pub(super) previous: Vec<RingKey>,
     pages: Signer,
     keys: Signer,
+    access_tokens: Signer,
     predecessors: Vec<Opener>,
 }
 
@@ -89,6 +95,7 @@ impl KeyRing {
             previous: Vec::new(),
             pages: derive(bytes, b"pages")?,
             keys: derive(bytes, b"predecessor keys")?,
+            access_tokens: derive(bytes, b"access tokens")?,
             predecessors: Vec::new(),
         })
     }
@@ -101,6 +108,7 @@ impl KeyRing {
             self.previous.push(replaced);
             self.pages.previous.push(derive(bytes, b"pages")?.key);
             self.keys.previous.push(derive(bytes, b"predecessor keys")?.key);
+            self.access_tokens.previous.push(derive(bytes, b"access tokens")?.key);
         }
         Ok(self)
     }
@@ -163,6 +171,11 @@ impl KeyRing {
     /// Signs the forms of our pages; the same on every process that shares the encryption key.
     pub fn page_signer(&self) -> &Signer {
         &self.pages
+    }
+
+    /// Signs the access tokens that clients get; the same on every process that shares the encryption key.
+    pub fn access_token_signer(&self) -> &Signer {
+        &self.access_tokens
     }
 
     /// Makes the digests by which the predecessor's keys are found ([`super::PredecessorKey::digest`]).

@@ -169,7 +169,7 @@ impl ApiError {
                 "This API key has expired.",
                 "Use another key. A full key of the same user can make a new one: POST /api/keys.",
             ),
-            Self::Disabled => Shown::new(
+            Self::Disabled | Self::Connect(ConnectError::Disabled) => Shown::new(
                 StatusCode::FORBIDDEN,
                 "account_disabled",
                 "The operator of this gateway has disabled this user.",
@@ -319,6 +319,18 @@ impl ApiError {
             .after(*wait),
             Self::Connect(ConnectError::Allowance(refusal)) => allowance(*refusal),
             Self::Connect(ConnectError::Token(error)) => token(error),
+            Self::Connect(ConnectError::Unnamed) => Shown::new(
+                StatusCode::BAD_GATEWAY,
+                "ownerrez_unavailable",
+                "OwnerRez did not say whose account this is, so nobody was signed in.",
+                "Try again in a minute.",
+            ),
+            Self::Connect(ConnectError::NewUser) => Shown::new(
+                StatusCode::FORBIDDEN,
+                "registration_closed",
+                "This gateway takes no new users, and nobody has signed in with this OwnerRez account before.",
+                "Ask whoever runs it. Operators: REGISTRATION_MODE says who may register.",
+            ),
             Self::Connect(ConnectError::Interrupted) => Shown::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "interrupted",
