@@ -41,13 +41,14 @@ pub use stdio::serve_stdio;
 use self::engine::Engine;
 use crate::{
     catalog::CatalogError,
-    config::{Config, Database, EncryptionKey, GivenKey, KeyFileError},
+    config::{Config, Database, EncryptionKey, GivenKey, KeyFileError, RegistrationMode},
     crypto::{self, CryptoError, KeyRing},
     domain::SharedClock,
     http::{
         self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint,
-        Observer, Probes, Readiness, Registrations, Scrape,
+        OAuthLimits, Observer, Probes, Readiness, Registrations, Scrape,
     },
+    oauth::{AccessCheck, AuthorizationServer, OAuthSettings, Parts, clients::Clients},
     session::Sessions,
     store::{DatabaseTarget, Store, StoreError, watch_changes},
 };
@@ -150,12 +151,20 @@ impl App {
             ring.key_signer().clone(),
             metrics.clone(),
         )?;
+        let oauth = authorization_server(config, &settings, &store, &sessions, &ring, &clock);
         let state = HttpState {
             keys: keys.clone(),
             store: store.clone(),
             sessions: sessions.clone(),
             links,
             registrations: Arc::new(Registrations::new(config.registration.per_hour_and_address)),
+            access: oauth.as_ref().map(|server| {
+                let signer = ring.access_token_signer().clone();
+                let capacity = config.keys.cache_entries;
+                AccessCheck::new(store.clone(), changes, clock.clone(), signer, server.settings().clone(), capacity)
+            }),
+            oauth,
+            oauth_limits: Arc::new(OAuthLimits::new(config.oauth.registrations_per_hour_and_address)),
             clock: clock.clone(),
             signer: ring.page_signer().clone(),
             metrics: metrics.clone(),
@@ -317,6 +326,34 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
         trusted_proxies: config.server.trusted_proxies.clone(),
         registration: config.registration.mode.clone(),
     }
+}
+
+/// The operator's OAuth app is what people sign in with: without one there is no authorization server.
+fn authorization_server(
+    config: &Config,
+    settings: &HttpSettings,
+    store: &Store,
+    sessions: &Sessions,
+    ring: &Arc<KeyRing>,
+    clock: &SharedClock,
+) -> Option<AuthorizationServer> {
+    let own_id = &config.ownerrez.client.as_ref()?.id;
+    let clients = Clients::new(&config.oauth_clients, own_id, ring.clone(), store.clone(), clock.clone());
+    Some(AuthorizationServer::new(Parts {
+        clients,
+        store: store.clone(),
+        sessions: sessions.clone(),
+        ring: ring.clone(),
+        clock: clock.clone(),
+        settings: OAuthSettings {
+            issuer: settings.url(""),
+            identity_issuer: config.ownerrez.app_url.origin().ascii_serialization().into(),
+            access_life: TimeDelta::minutes(i64::from(config.oauth.access_token_minutes)),
+            refresh_life: TimeDelta::days(i64::from(config.oauth.refresh_token_days)),
+            sign_in_life: settings.link_life,
+            admits_new: matches!(config.registration.mode, RegistrationMode::Open),
+        },
+    }))
 }
 
 fn seconds(count: u32) -> TimeDelta {

@@ -77,6 +77,8 @@ pub struct Config {
     pub registration: Registration,
     /// OAuth clients that are known beforehand, and what others may ask for.
     pub oauth_clients: OAuthClients,
+    /// What clients get that people sign in to.
+    pub oauth: OAuth,
     /// Whom this process serves, and how.
     pub transport: Transport,
     /// What the log looks like.
@@ -275,6 +277,17 @@ pub enum RegistrationMode {
     Token(SecretString),
     /// Nobody.
     Closed,
+}
+
+/// What clients get that people sign in to.
+#[derive(Clone, Debug)]
+pub struct OAuth {
+    /// How many may register from one address in an hour.
+    pub registrations_per_hour_and_address: u32,
+    /// How long an access token is good.
+    pub access_token_minutes: u32,
+    /// How long a refresh token is good.
+    pub refresh_token_days: u32,
 }
 
 /// Bounds on links for connecting an account.

@@ -8,8 +8,10 @@ mod key_check;
 mod keys;
 mod limits;
 mod mcp;
+mod mcp_caller;
 mod metrics;
 mod moved;
+mod oauth;
 mod observe;
 mod pages;
 mod ready;
@@ -28,7 +30,7 @@ use url::Url;
 
 pub use guard::{AllowedHosts, AllowedOrigins, Guard};
 pub use key_check::{KeyCheck, KeySettings};
-pub use limits::Registrations;
+pub use limits::{OAuthLimits, Registrations};
 pub use mcp::McpEndpoint;
 pub use metrics::{Scrape, metrics_routes};
 pub use observe::Observer;
@@ -40,6 +42,7 @@ use crate::{
     crypto::Signer,
     domain::SharedClock,
     metrics::Metrics,
+    oauth::{AccessCheck, AuthorizationServer},
     session::Sessions,
     store::Store,
     tools::{ConnectLinks, LINK_PATH},
@@ -61,6 +64,12 @@ pub struct HttpState {
     pub keys: KeyCheck,
     /// Who registered from where of late.
     pub registrations: Arc<Registrations>,
+    /// The authorization server; none until the operator has an OAuth app at OwnerRez.
+    pub oauth: Option<AuthorizationServer>,
+    /// Checks the access tokens that it gave out.
+    pub access: Option<AccessCheck>,
+    /// Who asked it from where of late.
+    pub oauth_limits: Arc<OAuthLimits>,
     /// Time.
     pub clock: SharedClock,
     /// Signs forms.
@@ -129,6 +138,9 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
     let page_query = web::QueryConfig::default().error_handler(|error, _| page_error(error.into()));
     let path = web::PathConfig::default().error_handler(|_, _| ApiError::NotFound.into());
     let payload = web::PayloadConfig::new(max_body);
+    if let Some(server) = state.oauth.clone() {
+        oauth::routes(config, server, page_form.clone(), page_query.clone());
+    }
     if let Some(scrape) = probes.scrape {
         metrics::route(config, scrape);
     }

@@ -19,7 +19,7 @@ pub use self::{
 };
 use crate::{
     catalog::{self, Catalog, Operation},
-    domain::Caller,
+    domain::{Caller, Scope},
     metrics::Metrics,
     session::Sessions,
 };
@@ -89,6 +89,11 @@ impl Toolbox {
     pub fn tool(&self, name: &str) -> Option<Tool> {
         let answer = self.0.answers.get(name);
         answer.map(|answer| answer.tool().clone()).or_else(|| Some(self.0.catalog.get(name)?.tool().clone()))
+    }
+
+    /// Whether a tool takes more than this scope. Those that do not exist take nothing.
+    pub fn is_beyond(&self, name: &str, scope: Scope) -> bool {
+        self.0.catalog.get(name).is_some_and(|operation| !operation.is_within(scope))
     }
 
     /// Calls a tool. Cancelling drops what waits and gives a running read up; a write that was sent runs to its end.

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OwnerRez, Registration,
-    RegistrationMode, Server, Sessions, Sources, Survey,
+    ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OAuth, OwnerRez,
+    Registration, RegistrationMode, Server, Sessions, Sources, Survey,
     address::{CALLBACK_PATH, base_address, host_name, redirect_address, web_origin},
     clients::oauth_clients,
     encryption::{MAKE_A_KEY, given_key, previous_key},
@@ -72,6 +72,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let connect = connect(layers);
     let registration = registration(layers);
     let oauth_clients = oauth_clients(layers);
+    let oauth = oauth(layers);
     let transport = transport::transport(layers);
     let log_format = layers.text("log.format", log_format);
     let metrics = metrics(layers);
@@ -93,6 +94,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
         connect,
         registration,
         oauth_clients,
+        oauth,
         transport,
         log_format,
         metrics,
@@ -290,6 +292,14 @@ fn keys(layers: &mut Layers, server: &Server) -> Keys {
         layers.refuse("keys.bcrypt_cost", what, "give it 10 or more, or leave it out");
     }
     keys
+}
+
+fn oauth(layers: &mut Layers) -> OAuth {
+    OAuth {
+        registrations_per_hour_and_address: layers.number("oauth.registrations_per_hour_and_address", 1..=1_000_000),
+        access_token_minutes: layers.number("oauth.access_token_minutes", 1..=1440),
+        refresh_token_days: layers.number("oauth.refresh_token_days", 1..=365),
+    }
 }
 
 fn connect(layers: &mut Layers) -> Connect {

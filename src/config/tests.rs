@@ -60,6 +60,7 @@ fn the_defaults_are_those_of_the_documentation() {
         connect,
         registration,
         oauth_clients,
+        oauth,
         log_format,
         transport,
         metrics,
@@ -87,6 +88,8 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(oauth_clients.redirect_schemes, ["cursor", "vscode", "vscode-insiders", "windsurf"]);
     assert_eq!((oauth_clients.known_redirect_uris.len(), oauth_clients.registration_days), (12, 365));
     assert!(oauth_clients.predefined.is_empty());
+    assert_eq!((oauth.access_token_minutes, oauth.refresh_token_days), (60, 60));
+    assert_eq!(oauth.registrations_per_hour_and_address, 100);
     assert_eq!(*log_format, LogFormat::Text);
     assert!(matches!(transport, Transport::Http));
     assert!(metrics.bind.is_none() && metrics.token.is_none());

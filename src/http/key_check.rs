@@ -23,6 +23,7 @@ use crate::{
     crypto::{self, ApiKey, CryptoError, PredecessorKey, PresentedKey, Signer},
     domain::{Caller, Credential, KeyId, Scope, SharedClock},
     metrics::Metrics,
+    oauth::AccessCheck,
     store::{ChangeWatch, PREDECESSOR_CANDIDATES, Recalled, Remembered, Seen, Store, StoredKey},
 };
 
@@ -431,6 +432,9 @@ impl FromRequest for AnyCaller {
         let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()));
         Box::pin(async move {
             let text = text?;
+            if AccessCheck::is_token(&text) {
+                return Err(ApiError::AccessTokenNotHere);
+            }
             let (state, source) = state.zip(source).ok_or(ApiError::NotFound)?;
             let caller = state.keys.check(&text, source).await?;
             if let Some(notes) = notes {

@@ -5,9 +5,14 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use super::{error::ApiError, key_check::AnyCaller, observe::Notes};
+use super::{
+    HttpState,
+    error::ApiError,
+    mcp_caller::{self, McpCaller},
+    observe::Notes,
+};
 use crate::{
-    domain::Caller,
+    domain::{Caller, Credential, Scope},
     mcp::{Server, Watch},
     tools::Toolbox,
 };
@@ -23,10 +28,12 @@ use http_body_util::{BodyExt, BodyStream, Full, combinators::BoxBody};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
 };
+use serde_json::Value;
 
 /// The endpoint, shared by all workers.
 pub struct McpEndpoint {
     service: StreamableHttpService<Server, NeverSessionManager>,
+    toolbox: Toolbox,
 }
 
 impl McpEndpoint {
@@ -39,26 +46,45 @@ impl McpEndpoint {
             .with_max_request_body_bytes(max_body)
             .disable_allowed_hosts()
             .disable_allowed_origins();
-        let tools = Server::new(toolbox);
+        let tools = Server::new(toolbox.clone());
         let service =
             StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(NeverSessionManager::default()), config);
-        Self { service }
+        Self { service, toolbox }
     }
 }
 
-/// Everything that arrives at `/mcp`. The caller comes first: without a key nothing else is looked at.
+/// Everything that arrives at `/mcp`. The caller comes first: without credentials nothing else is looked at.
 pub(crate) async fn handle(
+    state: web::Data<HttpState>,
     endpoint: web::Data<McpEndpoint>,
-    AnyCaller(caller): AnyCaller,
+    McpCaller(caller): McpCaller,
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<HttpResponse, actix_web::Error> {
     let body = body.map_err(|error| match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => ApiError::TooLarge,
         _ => ApiError::BadRequest("The body could not be read.".to_owned()),
     })?;
-    let response = endpoint.service.handle(carried_over(&request, caller.into_caller(), body)?).await;
+    if is_too_much(&endpoint.toolbox, &caller, &body) {
+        return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
+    }
+    let response = endpoint.service.handle(carried_over(&request, caller, body)?).await;
     Ok(carried_back(response).await)
+}
+
+/// Whether a client that may only read calls a tool that changes something. Clients learn that from the status of the
+/// answer and may ask their user for more (RFC 6750 section 3.1); a key's owner is told in words, since nobody can step up
+/// from a key. The tool itself refuses besides.
+fn is_too_much(toolbox: &Toolbox, caller: &Caller, body: &[u8]) -> bool {
+    if !matches!(caller.credential, Credential::Grant(_)) || caller.scope == Scope::Full {
+        return false;
+    }
+    let Ok(message) = serde_json::from_slice::<Value>(body) else { return false };
+    let messages = message.as_array().map_or(std::slice::from_ref(&message), Vec::as_slice);
+    messages.iter().filter(|message| message["method"] == "tools/call").any(|call| {
+        let name = call["params"]["name"].as_str().unwrap_or_default();
+        toolbox.is_beyond(name, caller.scope)
+    })
 }
 
 fn carried_over(request: &HttpRequest, caller: Caller, body: Bytes) -> Result<http::Request<Full<Bytes>>, ApiError> {

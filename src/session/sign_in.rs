@@ -115,8 +115,8 @@ impl TokenKeeper {
         Err(ConnectError::Interrupted)
     }
 
-    /// Stores the newest grant in place of the older one, which is left alone at OwnerRez: other clients of the user's
-    /// may have been sent on their way with its tokens.
+    /// Stores the newest grant in place of the older one, which is left alone at OwnerRez: nobody has written down whether
+    /// revoking one authorization there ends the newer ones of the same account.
     pub(super) async fn install(&self, identity: &Identity, grant: SealedGrant) -> Result<(), ConnectError> {
         let (kind, access) = (grant.tokens.kind, grant.tokens.access.clone());
         let store = &self.deps.store;

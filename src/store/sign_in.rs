@@ -173,10 +173,10 @@ impl Store {
                 .lock_exclusive()
                 .one(&transaction)
                 .await?;
-            if let Some(before) = before.filter(|before| before.user_id_ownerrez.map(AccountId) != account) {
-                if let Some(task) = revocations::of_connection(user, revocation, before.into(), now) {
-                    pending_revocations::Entity::insert(task).exec_without_returning(&transaction).await?;
-                }
+            if let Some(before) = before.filter(|before| before.user_id_ownerrez.map(AccountId) != account)
+                && let Some(task) = revocations::of_connection(user, revocation, before.into(), now)
+            {
+                pending_revocations::Entity::insert(task).exec_without_returning(&transaction).await?;
             }
             let insert = connections::Entity::insert(rows::new_row(user, grant, now))
                 .on_conflict(rows::replacing())

@@ -76,8 +76,8 @@ fn without_link(error: &CallError) -> String {
 /// A read key asked for a change.
 pub(super) fn beyond_scope(tool: &str) -> String {
     format!(
-        "`{tool}` changes the OwnerRez account, and this API key may only read. Nothing was sent. Do not retry: the user \
-         has to set up this client with a full key if it is to make changes."
+        "`{tool}` changes the OwnerRez account, and this client may only read. Nothing was sent. Do not retry: the user \
+         has to set it up with a full API key, or sign in to it again and allow changes, if it is to make any."
     )
 }
 
