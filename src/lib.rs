@@ -27,6 +27,9 @@ pub mod upstream;
 // One actor per user, their supervisor, and the allowance they share. Layer 3.
 pub mod session;
 
+// The gateway's own authorization server: its rules, not its wire. Layer 4.
+pub mod oauth;
+
 // What a model can do, over the sessions. Layer 4.
 pub mod tools;
 
