@@ -29,6 +29,7 @@ pub use keys::{KeySet, SigningAlgorithm};
 pub use metadata::MetadataProblem;
 pub use outside::{Names, Outside};
 pub use problem::{BadDocumentUrl, ClientError, ClientErrorCode, DocumentProblem, RegistrationError};
+pub use public::is_public;
 pub use registered::Registered;
 
 use self::{

@@ -24,6 +24,10 @@ pub(super) struct Document {
 /// Redirect URIs that cannot be used here are left out instead of spoiling the rest: a document is written for all
 /// servers at once, and what is left out matches no request.
 pub(super) fn read(reader: &Reader, url: &Url, body: &[u8]) -> Result<Document, DocumentProblem> {
+    // A list would be read as members in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(MetadataProblem::Form.into());
+    }
     let metadata: Metadata = serde_json::from_slice(body).map_err(|_| MetadataProblem::Form)?;
     if metadata.client_id.as_deref() != Some(url.as_str()) {
         return Err(DocumentProblem::OtherClientId);

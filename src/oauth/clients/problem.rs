@@ -1,11 +1,7 @@
 //! What can be wrong with a client, told to whoever can repair it.
 
 use super::{assertion::AssertionProblem, fetch::FetchProblem, metadata::MetadataProblem};
-use crate::{
-    crypto::CryptoError,
-    domain::{BadRedirectUri, chain},
-    store::StoreError,
-};
+use crate::{crypto::CryptoError, domain::BadRedirectUri, store::StoreError};
 
 /// Why a metadata document or a set of keys is of no use. Continues a sentence that begins with its place.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -114,11 +110,8 @@ pub enum ClientError {
     #[error("{0}")]
     Assertion(#[from] AssertionProblem),
     /// The list of removed clients cannot be read.
-    #[error("the database is away")]
+    #[error("the list of removed clients cannot be read")]
     Store(#[from] StoreError),
-    /// A fault of ours.
-    #[error("the client cannot be looked up")]
-    Crypto(#[source] CryptoError),
 }
 
 impl ClientError {
@@ -137,14 +130,7 @@ impl ClientError {
             | Self::Keys { .. }
             | Self::Assertion(_) => ClientErrorCode::InvalidClient,
             Self::Store(StoreError::Unavailable(_)) => ClientErrorCode::TemporarilyUnavailable,
-            Self::Store(error) => {
-                log::error!("a client cannot be looked up: {}", chain(error));
-                ClientErrorCode::ServerError
-            }
-            Self::Crypto(error) => {
-                log::error!("a client cannot be looked up: {}", chain(error));
-                ClientErrorCode::ServerError
-            }
+            Self::Store(_) => ClientErrorCode::ServerError,
         }
     }
 

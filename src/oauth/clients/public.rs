@@ -36,7 +36,7 @@ const NOT_PUBLIC_V6: &[(Ipv6Addr, u32)] = &[
 ];
 
 /// Whether a stranger may make this process talk to the address.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !NOT_PUBLIC_V4
             .iter()

@@ -94,8 +94,9 @@ pub(super) fn register(
     life: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Registered, RegistrationError> {
-    let metadata: Metadata =
-        Metadata::deserialize(metadata).map_err(|_| RegistrationError::Metadata(MetadataProblem::Form))?;
+    let metadata = Some(metadata).filter(|metadata| metadata.is_object());
+    let metadata = metadata.and_then(|metadata| Metadata::deserialize(metadata).ok());
+    let metadata = metadata.ok_or(RegistrationError::Metadata(MetadataProblem::Form))?;
     metadata.check_flow().map_err(RegistrationError::Metadata)?;
     let uris = metadata.redirect_uris(schemes).map_err(RegistrationError::Metadata)?;
     let mut redirect_uris = Vec::new();

@@ -20,9 +20,17 @@ const MOST_OF_ONE: usize = 10_000;
 const SWEEP_EVERY: TimeDelta = TimeDelta::minutes(1);
 
 /// What was used, and until when it must be remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Replays {
+    most: usize,
+    most_of_one: usize,
     state: Mutex<State>,
+}
+
+impl Default for Replays {
+    fn default() -> Self {
+        Self { most: MOST, most_of_one: MOST_OF_ONE, state: Mutex::default() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -48,10 +56,10 @@ impl Replays {
         if own.is_some_and(|own| own.get(&id).is_some_and(|until| *until > now)) {
             return Err(AssertionProblem::Replayed);
         }
-        if own.is_some_and(|own| own.len() >= MOST_OF_ONE) {
+        if own.is_some_and(|own| own.len() >= self.most_of_one) {
             return Err(AssertionProblem::TooMany);
         }
-        if state.count >= MOST {
+        if state.count >= self.most {
             state.drop_one_of_the_greatest();
         }
         if state.used.entry(client.to_owned()).or_default().insert(id, until).is_none() {
@@ -103,11 +111,15 @@ mod tests {
         assert_eq!(replays.use_once("one", "a", at(120), at(60)), Ok(()));
     }
 
+    fn small() -> Replays {
+        Replays { most: 40, most_of_one: 10, ..Replays::default() }
+    }
+
     #[test]
     fn a_flood_shuts_out_the_one_who_makes_it() {
-        let replays = Replays::default();
+        let replays = small();
         assert_eq!(replays.use_once("victim", "a", at(600), at(0)), Ok(()));
-        for count in 0..MOST_OF_ONE {
+        for count in 0..10 {
             assert_eq!(replays.use_once("flood", &count.to_string(), at(600), at(0)), Ok(()));
         }
         assert_eq!(replays.use_once("flood", "more", at(600), at(0)), Err(AssertionProblem::TooMany));
@@ -117,14 +129,16 @@ mod tests {
 
     #[test]
     fn the_memory_is_bounded_and_a_client_that_uses_little_keeps_what_it_used() {
-        let replays = Replays::default();
+        let replays = small();
         assert_eq!(replays.use_once("victim", "a", at(1), at(0)), Ok(()));
-        for client in 0..5 {
-            for count in 0..MOST_OF_ONE - 1 {
+        for client in 0..10 {
+            for count in 0..9 {
                 assert_eq!(replays.use_once(&client.to_string(), &count.to_string(), at(600), at(0)), Ok(()));
             }
         }
-        assert_eq!(replays.state.lock().unwrap().count, MOST);
+        let state = replays.state.lock().unwrap();
+        assert_eq!((state.count, state.used.values().map(HashMap::len).sum()), (40, 40));
+        drop(state);
         assert_eq!(replays.use_once("victim", "a", at(1), at(0)), Err(AssertionProblem::Replayed));
     }
 }
