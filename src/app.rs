@@ -48,7 +48,11 @@ use crate::{
         self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint,
         OAuthLimits, Observer, Probes, Readiness, Registrations, Scrape,
     },
-    oauth::{AccessCheck, AuthorizationServer, OAuthSettings, Parts, clients::Clients},
+    metrics::Metrics,
+    oauth::{
+        AccessCheck, AuthorizationServer, OAuthSettings, Parts,
+        clients::{Clients, Outside},
+    },
     session::Sessions,
     store::{DatabaseTarget, Store, StoreError, watch_changes},
 };
@@ -151,7 +155,7 @@ impl App {
             ring.key_signer().clone(),
             metrics.clone(),
         )?;
-        let oauth = authorization_server(config, &settings, &store, &sessions, &ring, &clock);
+        let oauth = authorization_server(config, &settings, &store, &sessions, &ring, &clock, &metrics);
         let state = HttpState {
             keys: keys.clone(),
             store: store.clone(),
@@ -336,9 +340,11 @@ fn authorization_server(
     sessions: &Sessions,
     ring: &Arc<KeyRing>,
     clock: &SharedClock,
+    metrics: &Arc<Metrics>,
 ) -> Option<AuthorizationServer> {
-    let own_id = &config.ownerrez.client.as_ref()?.id;
-    let clients = Clients::new(&config.oauth_clients, own_id, ring.clone(), store.clone(), clock.clone());
+    config.ownerrez.client.as_ref()?;
+    let outside = Outside::internet();
+    let clients = Clients::new(config, ring.clone(), store.clone(), clock.clone(), metrics.clone(), outside);
     Some(AuthorizationServer::new(Parts {
         clients,
         store: store.clone(),

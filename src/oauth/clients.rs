@@ -1,275 +1,336 @@
-//! Who a client is: one of the operator's own, or one that registered itself, whose id holds its registration.
+//! Who a client is: predefined by the operator, registered by itself (RFC 7591), or known by the address of a document
+//! that it publishes (Client ID Metadata Documents).
+//!
+//! Nothing that a client says of itself is true because it says so. What holds is where its answers go, and, of a client
+//! with keys, that it has them.
 
-use std::sync::Arc;
+mod assertion;
+mod document;
+mod fetch;
+mod kept;
+mod keys;
+mod metadata;
+mod outside;
+mod predefined;
+mod problem;
+mod public;
+mod registered;
+mod replay;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use std::{collections::HashMap, fmt, num::NonZeroUsize, sync::Arc};
 
+use chrono::TimeDelta;
+use serde_json::Value;
+use url::Url;
+
+pub use assertion::{ASSERTION_TYPE, AssertionProblem};
+pub use fetch::FetchProblem;
+pub use keys::{KeySet, SigningAlgorithm};
+pub use metadata::MetadataProblem;
+pub use outside::{Names, Outside};
+pub use problem::{BadDocumentUrl, ClientError, ClientErrorCode, DocumentProblem, RegistrationError};
+pub use public::is_public;
+pub use registered::Registered;
+
+use self::{
+    assertion::Assertion,
+    document::Document,
+    fetch::Fetcher,
+    kept::{Kept, Reader},
+    metadata::document_url,
+    predefined::predefined,
+    registered::Registration,
+    replay::Replays,
+};
 use crate::{
-    config::OAuthClients,
-    crypto::{CryptoError, KeyRing, SealedFor, digest_hex},
-    domain::{BadRedirectUri, RedirectTarget, RedirectUri, Sealed, SharedClock},
-    store::{Store, StoreError},
+    config::Config,
+    crypto::{KeyRing, digest_hex},
+    domain::{RedirectTarget, RedirectUri, SharedClock},
+    metrics::Metrics,
+    store::Store,
 };
 
+/// Client ids are no longer, in characters.
+pub const CLIENT_ID_LIMIT: usize = 2048;
+
+/// Documents and key sets that are kept in memory. Each was 5 KB or less before it was read.
+const DOCUMENTS: NonZeroUsize = NonZeroUsize::new(512).expect("not zero");
+const KEY_SETS: NonZeroUsize = NonZeroUsize::new(128).expect("not zero");
+/// A key that is not among the published ones may have been published since; that is looked up so often at most.
+const KEYS_AGAIN: TimeDelta = TimeDelta::minutes(1);
+
 /// What a client sends as `client_id`.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ClientId(pub Arc<str>);
 
-/// How a client proves who it is.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ClientAuthentication {
-    /// Not at all: PKCE binds its codes.
-    None,
-}
-
-/// Where it is known from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClientKind {
-    /// The configuration.
-    Predefined,
-    /// It registered itself.
-    Registered,
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// A client as the authorization server sees it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
-    /// What it sends as `client_id`.
+    /// Its id.
     pub id: ClientId,
-    /// What it calls itself; nobody has checked that.
+    /// What it calls itself, on one line and without tricks. Nobody has verified it, unless the operator wrote it.
     pub name: String,
     /// Where it may have people sent back to.
     pub redirect_uris: Vec<RedirectUri>,
     /// How it proves who it is.
     pub authentication: ClientAuthentication,
-    /// Where it is known from.
+    /// How it is known.
     pub kind: ClientKind,
 }
 
-/// Why a redirect URI cannot be used.
+/// How a client is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientKind {
+    /// The operator named it.
+    Predefined,
+    /// Its id is the address of its metadata document.
+    MetadataDocument,
+    /// It registered itself.
+    Registered,
+}
+
+/// How a client proves who it is at the token endpoint.
+#[derive(Clone, Debug)]
+pub enum ClientAuthentication {
+    /// It does not; its codes are bound to it by PKCE alone.
+    None,
+    /// It signs.
+    PrivateKeyJwt {
+        /// Where its keys are.
+        keys: KeySource,
+        /// What it may sign with; never none.
+        algorithms: Vec<SigningAlgorithm>,
+        /// Whether it lists `none` as well in its `token_endpoint_auth_methods_supported`, as ChatGPT does. What it does
+        /// sign must be good even then.
+        may_go_without: bool,
+    },
+}
+
+/// Where the public keys of a client are.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// In its metadata.
+    Inline(Arc<KeySet>),
+    /// At this address.
+    Uri(Url),
+}
+
+/// What a client shows at the token endpoint to prove who it is.
+#[derive(Clone, Copy)]
+pub enum PresentedClient<'a> {
+    /// Nothing but its id.
+    None,
+    /// `client_assertion_type` and `client_assertion`.
+    Assertion {
+        /// The former.
+        kind: &'a str,
+        /// The latter.
+        assertion: &'a str,
+    },
+}
+
+impl fmt::Debug for PresentedClient<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Assertion { .. } => "Assertion(…)",
+        })
+    }
+}
+
+/// Why a request's `redirect_uri` gets no answer: not even an error may be sent there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RedirectProblem {
-    /// There is none.
-    #[error("the client did not say where to send the answer (redirect_uri)")]
+    /// OAuth 2.1 lets a client with one redirect URI leave it out; here each request says where its answer goes.
+    #[error("redirect_uri is missing")]
     Missing,
-    /// It is not among the registered ones.
-    #[error("the client has not registered the redirect_uri that it asks for")]
+    /// Anybody's.
+    #[error("redirect_uri is not one that this client has registered")]
     NotRegistered,
 }
 
 impl Client {
-    /// Where to send the answer.
+    /// Where the answer to a request goes.
     pub fn redirect(&self, asked: Option<&str>) -> Result<RedirectTarget, RedirectProblem> {
-        let asked = asked.ok_or(RedirectProblem::Missing)?;
+        let asked = asked.filter(|asked| !asked.is_empty()).ok_or(RedirectProblem::Missing)?;
         self.redirect_uris.iter().find_map(|uri| uri.target(asked)).ok_or(RedirectProblem::NotRegistered)
     }
-}
 
-/// What a client shows at the token endpoint to prove who it is.
-#[derive(Clone, Debug)]
-pub enum PresentedClient {
-    /// Nothing.
-    Nothing,
-    /// A signed statement (RFC 7523).
-    Assertion {
-        /// `client_assertion_type`.
-        kind: String,
-        /// `client_assertion`.
-        assertion: SecretString,
-    },
-}
-
-/// Where a client's failing goes on the wire.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClientErrorCode {
-    /// 401.
-    InvalidClient,
-    /// 400.
-    InvalidRequest,
-    /// 503.
-    TemporarilyUnavailable,
-    /// 500.
-    ServerError,
-}
-
-/// Why a client is not let on.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// Nobody is known by this id.
-    #[error("no client is known by this client_id")]
-    Unknown,
-    /// It registered itself, too long ago, or was deleted since.
-    #[error("the registration of this client has ended")]
-    Ended,
-    /// The list of deleted clients cannot be read.
-    #[error("the database is away")]
-    Store(#[from] StoreError),
-}
-
-impl ClientError {
-    /// What to answer.
-    pub fn code(&self) -> ClientErrorCode {
-        match self {
-            Self::Unknown | Self::Ended => ClientErrorCode::InvalidClient,
-            Self::Store(StoreError::Unavailable(_)) => ClientErrorCode::TemporarilyUnavailable,
-            Self::Store(_) => ClientErrorCode::ServerError,
-        }
-    }
-
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Unknown | Self::Ended => "Remove this gateway from the client and add it again.",
-            Self::Store(_) => "Try again in a minute.",
-        }
+    /// Whether all its answers go to the person's own machine, where any program could pose as it.
+    pub fn is_loopback_only(&self) -> bool {
+        self.redirect_uris.iter().all(RedirectUri::is_loopback)
     }
 }
 
-/// Why a registration is refused (RFC 7591 section 3.2.2).
-#[derive(Debug, thiserror::Error)]
-pub enum RegistrationError {
-    /// A redirect URI that is not taken, or none.
-    #[error("the redirect_uris are missing, too many, or one of them is not taken here")]
-    RedirectUris,
-    /// Something else.
-    #[error("the client metadata is not what RFC 7591 says")]
-    Metadata,
-    /// A fault of ours.
-    #[error("the registration could not be sealed")]
-    Crypto(#[from] CryptoError),
-}
-
-impl From<BadRedirectUri> for RegistrationError {
-    fn from(_: BadRedirectUri) -> Self {
-        Self::RedirectUris
-    }
-}
-
-impl RegistrationError {
-    /// The code on the wire.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::RedirectUris => "invalid_redirect_uri",
-            Self::Metadata => "invalid_client_metadata",
-            Self::Crypto(_) => "server_error",
-        }
-    }
-}
-
-/// The answer to a registration.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Registered(pub Value);
-
-#[derive(Serialize, Deserialize)]
-struct Record {
-    name: String,
-    redirect_uris: Vec<String>,
-    issued_at: DateTime<Utc>,
-    /// Makes two registrations two clients.
-    nonce: u64,
-}
-
-/// Every client. Cheap to clone.
+/// All clients. Cheap to clone; the clones share what was fetched.
 #[derive(Clone)]
 pub struct Clients(Arc<Inner>);
 
 struct Inner {
-    predefined: Vec<Client>,
-    schemes: Vec<String>,
-    life: TimeDelta,
+    predefined: HashMap<String, Client>,
+    schemes: Arc<[String]>,
+    registration_life: TimeDelta,
     ring: Arc<KeyRing>,
     store: Store,
     clock: SharedClock,
+    documents: Kept<Document>,
+    key_sets: Kept<KeySet>,
+    replays: Replays,
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clients")
+    }
 }
 
 impl Clients {
-    /// `own_id` is the operator's `OWNERREZ_CLIENT_ID`: clients that were set up with it go on.
-    pub fn new(settings: &OAuthClients, own_id: &str, ring: Arc<KeyRing>, store: Store, clock: SharedClock) -> Self {
-        let client = |id: &str, name: &str, redirect_uris: &[RedirectUri]| Client {
-            id: ClientId(id.into()),
-            name: name.to_owned(),
-            redirect_uris: redirect_uris.to_vec(),
-            authentication: ClientAuthentication::None,
-            kind: ClientKind::Predefined,
-        };
-        let own = client(own_id, "a client of this gateway's operator", &settings.known_redirect_uris);
-        let theirs = settings.predefined.iter().filter(|theirs| theirs.jwks_uri.is_none());
-        let theirs = theirs.map(|theirs| client(&theirs.id, &theirs.name, &theirs.redirect_uris));
+    /// The clients of this deployment. `outside` is [`Outside::internet`] but in tests.
+    pub fn new(
+        config: &Config,
+        ring: Arc<KeyRing>,
+        store: Store,
+        clock: SharedClock,
+        metrics: Arc<Metrics>,
+        outside: Outside,
+    ) -> Self {
+        keys::let_ring_verify();
+        let schemes: Arc<[String]> = config.oauth_clients.redirect_schemes.clone().into();
+        let fetcher = Fetcher::new(outside, clock.clone(), metrics);
+        let reader = Reader { schemes: schemes.clone() };
         Self(Arc::new(Inner {
-            predefined: std::iter::once(own).chain(theirs).collect(),
-            schemes: settings.redirect_schemes.clone(),
-            life: TimeDelta::days(i64::from(settings.registration_days)),
+            predefined: predefined(config),
+            schemes,
+            registration_life: TimeDelta::days(i64::from(config.oauth_clients.registration_days)),
             ring,
             store,
+            documents: Kept::new(fetcher.clone(), clock.clone(), reader.clone(), DOCUMENTS, document::read),
+            key_sets: Kept::new(fetcher, clock.clone(), reader, KEY_SETS, keys::read),
+            replays: Replays::default(),
             clock,
         }))
     }
 
-    /// The client with this id.
+    /// The client with this id: a predefined one, one that registered itself, or the one that the document at this
+    /// address describes.
+    ///
+    /// # Errors
+    /// See [`ClientError::code`] for what to answer. Costs a request to a stranger's server only if the id is the
+    /// address of a document that is not in memory.
     pub async fn find(&self, client_id: &str) -> Result<Client, ClientError> {
-        let inner = &self.0;
-        if let Some(known) = inner.predefined.iter().find(|client| &*client.id.0 == client_id) {
-            return Ok(known.clone());
+        let all = &*self.0;
+        let visible = client_id.bytes().all(|byte| byte.is_ascii_graphic());
+        if client_id.is_empty() || client_id.len() > CLIENT_ID_LIMIT || !visible {
+            return Err(ClientError::Malformed);
         }
-        let sealed = Sealed(client_id.to_owned());
-        let opened = inner.ring.open(SealedFor::ClientId, &sealed).map_err(|_| ClientError::Unknown)?;
-        let record: Record = serde_json::from_str(opened.expose_secret()).map_err(|_| ClientError::Unknown)?;
-        if record.issued_at + inner.life <= inner.clock.now()
-            || inner.store.is_client_forgotten(&digest_hex(client_id)).await?
-        {
-            return Err(ClientError::Ended);
+        if let Some(client) = all.predefined.get(client_id) {
+            return Ok(client.clone());
         }
-        let uris = record.redirect_uris.iter().filter_map(|uri| RedirectUri::new(uri, &inner.schemes).ok());
+        if registered::is_registered(client_id) {
+            return Ok(all.registration(client_id).await?.client);
+        }
+        if !client_id.contains("://") {
+            return Err(ClientError::Unknown);
+        }
+        let url = document_url(client_id).map_err(ClientError::DocumentUrl)?;
+        let document = all.documents.get(&url).await.map_err(|problem| ClientError::Document {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            problem,
+        })?;
         Ok(Client {
-            id: ClientId(client_id.into()),
-            name: record.name,
-            redirect_uris: uris.collect(),
-            authentication: ClientAuthentication::None,
-            kind: ClientKind::Registered,
+            id: ClientId(Arc::from(client_id)),
+            name: document.name.clone(),
+            redirect_uris: document.redirect_uris.clone(),
+            authentication: document.authentication.clone(),
+            kind: ClientKind::MetadataDocument,
         })
     }
 
-    /// Whether the client is who it says: public clients have nothing to show.
-    pub async fn authenticate(&self, client: &Client, _: &PresentedClient, _: &[String]) -> Result<(), ClientError> {
-        match client.authentication {
-            ClientAuthentication::None => Ok(()),
+    /// Whether the client at the token endpoint is who it says it is. `audiences` are the names of this authorization
+    /// server: its issuer and the URL of its token endpoint. A good assertion is used up by this call.
+    pub async fn authenticate(
+        &self,
+        client: &Client,
+        presented: &PresentedClient<'_>,
+        audiences: &[String],
+    ) -> Result<(), ClientError> {
+        let all = &*self.0;
+        let (keys, algorithms, kind, assertion) = match (&client.authentication, *presented) {
+            (
+                ClientAuthentication::None | ClientAuthentication::PrivateKeyJwt { may_go_without: true, .. },
+                PresentedClient::None,
+            ) => return Ok(()),
+            (ClientAuthentication::None, PresentedClient::Assertion { .. }) => {
+                return Err(AssertionProblem::NotExpected.into());
+            }
+            (ClientAuthentication::PrivateKeyJwt { .. }, PresentedClient::None) => {
+                return Err(AssertionProblem::Missing.into());
+            }
+            (
+                ClientAuthentication::PrivateKeyJwt { keys, algorithms, .. },
+                PresentedClient::Assertion { kind, assertion },
+            ) => (keys, algorithms, kind, assertion),
+        };
+        if kind != ASSERTION_TYPE {
+            return Err(AssertionProblem::Type.into());
         }
+        let assertion = Assertion::read(assertion, algorithms)?;
+        let keys = all.keys(keys, &assertion).await?;
+        let now = all.clock.now();
+        let proof = assertion.check(&keys, &client.id.0, audiences, now)?;
+        all.replays.use_once(&client.id.0, &proof.id, proof.until, now)?;
+        Ok(())
     }
 
-    /// Registers a client: its id is what it registered, sealed.
+    /// Registers a client (RFC 7591). How often one source may is the caller's to limit; nothing is stored.
     pub fn register(&self, metadata: &Value) -> Result<Registered, RegistrationError> {
-        let inner = &self.0;
-        let asked = metadata.get("redirect_uris").and_then(Value::as_array).ok_or(RegistrationError::RedirectUris)?;
-        if asked.is_empty() || asked.len() > 10 {
-            return Err(RegistrationError::RedirectUris);
+        let Inner { ring, schemes, registration_life, clock, .. } = &*self.0;
+        registered::register(ring, metadata, schemes, *registration_life, clock.now())
+    }
+
+    /// Deletes a client that registered itself: from now on it is answered like one that never was. `false`: it is
+    /// none of those, or is gone already.
+    pub async fn forget(&self, client_id: &str) -> Result<bool, ClientError> {
+        if !registered::is_registered(client_id) || client_id.len() > CLIENT_ID_LIMIT {
+            return Ok(false);
         }
-        let mut redirect_uris = Vec::new();
-        for uri in asked {
-            let uri = RedirectUri::new(uri.as_str().unwrap_or_default(), &inner.schemes)?;
-            redirect_uris.push(uri.as_str().to_owned());
+        match self.0.registration(client_id).await {
+            Ok(Registration { expires_at, .. }) => {
+                self.0.store.forget_client(&digest_hex(client_id), expires_at).await?;
+                Ok(true)
+            }
+            Err(ClientError::Unknown | ClientError::Expired | ClientError::Forgotten) => Ok(false),
+            Err(error) => Err(error),
         }
-        let name = metadata.get("client_name").and_then(Value::as_str).unwrap_or("a client without a name");
-        let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
-        let now = inner.clock.now();
-        let record = Record {
-            name: name.clone(),
-            redirect_uris: redirect_uris.clone(),
-            issued_at: now,
-            nonce: fastrand::u64(..),
+    }
+}
+
+impl Inner {
+    async fn registration(&self, client_id: &str) -> Result<Registration, ClientError> {
+        let registration = registered::open(&self.ring, client_id, &self.schemes, self.clock.now())?;
+        if self.store.is_client_forgotten(&digest_hex(client_id)).await? {
+            return Err(ClientError::Forgotten);
+        }
+        Ok(registration)
+    }
+
+    /// The client's keys; once more from their source if none of them could have signed the assertion.
+    async fn keys(&self, source: &KeySource, assertion: &Assertion<'_>) -> Result<Arc<KeySet>, ClientError> {
+        let url = match source {
+            KeySource::Inline(keys) => return Ok(keys.clone()),
+            KeySource::Uri(url) => url,
         };
-        let text = serde_json::to_string(&record).map_err(|_| RegistrationError::Metadata)?;
-        let sealed = inner.ring.seal(SealedFor::ClientId, &text.into())?;
-        Ok(Registered(json!({
-            "client_id": sealed.0,
-            "client_id_issued_at": now.timestamp(),
-            "client_name": name,
-            "redirect_uris": redirect_uris,
-            "token_endpoint_auth_method": "none",
-            "grant_types": ["authorization_code", "refresh_token"],
-            "response_types": ["code"],
-        })))
+        let refused = |problem| ClientError::Keys { host: url.host_str().unwrap_or_default().to_owned(), problem };
+        let keys = self.key_sets.get(url).await.map_err(refused)?;
+        if assertion.is_covered_by(&keys) {
+            return Ok(keys);
+        }
+        self.key_sets.get_tried_since(url, self.clock.now() - KEYS_AGAIN).await.map_err(refused)
     }
 }

@@ -139,10 +139,9 @@ impl AuthorizationServer {
         let clients = &self.0.clients;
         let client = clients.find(&id).await?;
         let presented = if assertion.is_empty() && form.client_assertion_type.is_empty() {
-            PresentedClient::Nothing
+            PresentedClient::None
         } else {
-            let kind = form.client_assertion_type.clone();
-            PresentedClient::Assertion { kind, assertion: form.client_assertion.clone() }
+            PresentedClient::Assertion { kind: &form.client_assertion_type, assertion }
         };
         let settings = self.settings();
         let audiences = [settings.url(TOKEN_PATH), settings.issuer.clone()];

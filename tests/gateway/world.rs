@@ -4,6 +4,7 @@ mod browser;
 mod clock;
 mod database;
 mod person;
+mod publisher;
 mod wire;
 
 use std::{collections::HashMap, sync::Arc};
@@ -21,6 +22,7 @@ pub(crate) use self::{
     clock::ManualClock,
     database::{TestDatabase, on_each_database, on_postgres},
     person::{Answer, Person, Reply},
+    publisher::{Published, Publisher},
     wire::{Wire, WireReply},
 };
 

@@ -59,7 +59,7 @@ pub(super) async fn register(
     let Ok(body) = body else { return bad("the body could not be read, or is too large") };
     let Ok(metadata) = serde_json::from_slice::<Value>(&body) else { return bad("the body must be a JSON object") };
     match server.clients().register(&metadata) {
-        Ok(registered) => no_store(StatusCode::CREATED).json(registered.0),
+        Ok(registered) => no_store(StatusCode::CREATED).json(registered),
         Err(error @ RegistrationError::Crypto(_)) => refused(&OAuthError::Server { cause: chain(&error) }),
         Err(error) => told(StatusCode::BAD_REQUEST, error.code(), &error.to_string(), None, None),
     }
