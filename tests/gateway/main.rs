@@ -24,6 +24,7 @@ mod limits;
 mod links;
 mod managing;
 mod mcp;
+mod oauth;
 mod oauth_clients;
 mod observing;
 mod operating;

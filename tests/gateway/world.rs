@@ -1,5 +1,6 @@
 //! What the stories speak about: a gateway with its database, its clock and its OwnerRez; people with keys and browsers.
 
+mod app;
 mod browser;
 mod clock;
 mod database;
@@ -18,6 +19,7 @@ use ownerrez_gateway::{
 use serde_json::{Value, json};
 
 pub(crate) use self::{
+    app::{ClientApp, Landing},
     browser::{Browser, Page},
     clock::ManualClock,
     database::{TestDatabase, on_each_database, on_postgres},
