@@ -332,8 +332,9 @@ impl Store {
                 }
             }
             live_until(&transaction, grant, successor.expires_at, now).await?;
+            let newest = successor.hash.clone();
             add_refresh(&transaction, grant, generation + 1, successor, now).await?;
-            prune(&transaction, grant, generation).await?;
+            prune(&transaction, grant, generation, &newest).await?;
             transaction.commit().await?;
             Ok(Rotated::Yes)
         })
@@ -432,16 +433,17 @@ async fn add_refresh(
     refreshes::Entity::insert(row).exec_without_returning(transaction).await.map(drop)
 }
 
-/// Bounds what is kept of a grant's refresh tokens.
-async fn prune(transaction: &DatabaseTransaction, grant: GrantId, confirmed: i64) -> Result<(), DbErr> {
+/// Bounds what is kept of a grant's refresh tokens beside the newest one.
+async fn prune(transaction: &DatabaseTransaction, grant: GrantId, confirmed: i64, newest: &str) -> Result<(), DbErr> {
     let of_grant = || refreshes::Column::GrantId.eq(grant.0);
     let beyond: Vec<String> = refreshes::Entity::find()
         .select_only()
         .column(refreshes::Column::TokenHash)
         .filter(of_grant())
         .filter(refreshes::Column::Generation.gt(confirmed))
+        .filter(refreshes::Column::TokenHash.ne(newest))
         .order_by_desc(refreshes::Column::CreatedAt)
-        .offset(SIBLINGS)
+        .offset(SIBLINGS - 1)
         .limit(SIBLINGS)
         .into_tuple()
         .all(transaction)
