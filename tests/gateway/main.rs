@@ -30,6 +30,7 @@ mod pages;
 mod personal_tokens;
 mod processes;
 mod registering;
+mod resources;
 mod rest;
 mod rotation;
 mod secrets;
