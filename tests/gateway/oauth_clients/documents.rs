@@ -241,9 +241,8 @@ async fn the_address_that_was_judged_is_the_one_that_is_dialled() {
 
         assert_eq!((publisher.lookups(HOST), publisher.connections()), (1, 1));
         desk.clock.advance(TimeDelta::hours(2));
-        assert!(desk.clients.find(URL).await.is_ok(), "what was good still counts for a while");
-        let url = format!("{URL}?fresh");
-        assert_eq!(fetch_problem(&desk, &url).await, FetchProblem::NotPublic);
+        assert_eq!(fetch_problem(&desk, URL).await, FetchProblem::NotPublic, "its time was over");
+        assert_eq!((publisher.lookups(HOST), publisher.connections()), (2, 1));
     })
     .await;
 }
