@@ -136,6 +136,10 @@ impl Fetcher {
             // Its host was not even asked.
             Either::Right(_) => return Err(FetchProblem::Busy),
         };
+        // The slot may have come in the very moment that ended the wait.
+        if self.clock.now() >= deadline {
+            return Err(FetchProblem::Busy);
+        }
         match select(Box::pin(self.exchange(url)), self.clock.sleep_until(deadline)).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => Err(FetchProblem::TimedOut),
