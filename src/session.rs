@@ -8,6 +8,7 @@ pub mod blocks;
 pub mod budget;
 mod chores;
 mod error;
+mod recent;
 mod sign_in;
 mod supervisor;
 mod token_keeper;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
 pub use error::{CallError, ConnectError};
+pub use recent::RecentAnswers;
 pub use sign_in::SignedIn;
 pub use supervisor::SupervisorStats;
 pub use user_session::SessionStats;
@@ -79,6 +81,8 @@ pub struct SessionDeps {
     pub upstream: Arc<UpstreamSettings>,
     /// Bounds.
     pub settings: SessionSettings,
+    /// What OwnerRez answered of late.
+    pub recent: RecentAnswers,
     /// Counters.
     pub metrics: Arc<Metrics>,
 }
@@ -105,6 +109,8 @@ pub struct Answer {
     pub status: u16,
     /// Parsed body; null where there was none.
     pub body: Value,
+    /// It is an earlier answer to the same request: OwnerRez was not asked.
+    pub remembered: bool,
 }
 
 /// The only way into the actors.

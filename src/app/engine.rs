@@ -18,9 +18,9 @@ use crate::{
     crypto::KeyRing,
     domain::SharedClock,
     metrics::Metrics,
-    session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
+    session::{Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{Store, StoreError},
-    tools::{Answers, ConnectLinks, LinkWay, Parts, Toolbox},
+    tools::{Answers, ConnectLinks, LinkWay, Parts, Prompts, Resources, Toolbox},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -48,6 +48,8 @@ impl Engine {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
         let ring = Arc::new(key_ring(config)?);
+        let resources = Resources::embedded(&catalog)?;
+        let prompts = Prompts::embedded(&resources)?;
         let target = database_target(config);
         let store = Store::connect(&target).await?;
         let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
@@ -84,6 +86,7 @@ impl Engine {
             store: store.clone(),
             upstream: Arc::new(upstream_settings(config, port)),
             settings: session_settings(config),
+            recent: RecentAnswers::new(config.sessions.recent_answers_bytes),
             clock: clock.clone(),
             ring: ring.clone(),
             metrics: metrics.clone(),
@@ -104,6 +107,8 @@ impl Engine {
         let parts = Parts {
             catalog,
             answers,
+            resources,
+            prompts,
             sessions: sessions.clone(),
             links: links.clone(),
             app_url: config.ownerrez.app_url.clone(),

@@ -131,11 +131,16 @@ impl Fetcher {
     async fn bounded(&self, url: &Url) -> Result<Fetched, FetchProblem> {
         let _place = self.line.try_acquire().map_err(|_| FetchProblem::Busy)?;
         let deadline = self.clock.now() + TIME_LIMIT;
-        let work = async {
-            let _slot = self.slots.acquire().await.map_err(|_| FetchProblem::Busy)?;
-            self.exchange(url).await
+        let _slot = match select(Box::pin(self.slots.acquire()), self.clock.sleep_until(deadline)).await {
+            Either::Left((slot, _)) => slot.map_err(|_| FetchProblem::Busy)?,
+            // Its host was not even asked.
+            Either::Right(_) => return Err(FetchProblem::Busy),
         };
-        match select(Box::pin(work), self.clock.sleep_until(deadline)).await {
+        // The slot may have come in the very moment that ended the wait.
+        if self.clock.now() >= deadline {
+            return Err(FetchProblem::Busy);
+        }
+        match select(Box::pin(self.exchange(url)), self.clock.sleep_until(deadline)).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(_) => Err(FetchProblem::TimedOut),
         }

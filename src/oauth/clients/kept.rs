@@ -120,24 +120,29 @@ impl<T> Kept<T> {
             }
             Err(problem) => problem,
         };
+        if problem == DocumentProblem::Fetch(FetchProblem::Busy) {
+            // That says nothing of the document.
+            return self.kept_in_trouble(&key, now).ok_or(problem);
+        }
         log::info!("the OAuth client document at {} is of no use: it {problem}", url.host_str().unwrap_or_default());
-        // This process was busy: that says nothing of the document.
-        let DocumentProblem::Fetch(FetchProblem::Busy) = problem else {
-            if problem.passes()
-                && let Some(good) = lock(&self.good).get_mut(&key)
-                && now < good.usable_until
-            {
-                good.tried_at = now;
-                good.fresh_until = good.fresh_until.max(now + BAD_FOR);
-                return Ok(good.document.clone());
+        if problem.passes() {
+            if let Some(document) = self.kept_in_trouble(&key, now) {
+                return Ok(document);
             }
-            if !problem.passes() {
-                lock(&self.good).pop(&key);
-            }
-            lock(&self.bad).put(key, Bad { problem: problem.clone(), tried_at: now });
-            return Err(problem);
-        };
+        } else {
+            lock(&self.good).pop(&key);
+        }
+        lock(&self.bad).put(key, Bad { problem: problem.clone(), tried_at: now });
         Err(problem)
+    }
+
+    /// What is kept of a document whose host cannot be asked now; then nobody asks for half a minute.
+    fn kept_in_trouble(&self, key: &str, now: DateTime<Utc>) -> Option<Arc<T>> {
+        let mut good = lock(&self.good);
+        let good = good.get_mut(key).filter(|good| now < good.usable_until)?;
+        good.tried_at = now;
+        good.fresh_until = good.fresh_until.max(now + BAD_FOR);
+        Some(good.document.clone())
     }
 }
 

@@ -7,7 +7,7 @@ use ownerrez_gateway::oauth::clients::{
 use serde_json::{Value, json};
 
 use super::{Desk, Otherwise, place, signer::Signer};
-use crate::world::{TestDatabase, on_each_database};
+use crate::world::{Gateway, TestDatabase, on_each_database};
 
 const CURSOR: [&str; 3] = [
     "cursor://anysphere.cursor-mcp/oauth/callback",
@@ -183,7 +183,7 @@ async fn registrations_that_do_not_do_are_refused_in_the_words_of_rfc_7591() {
 async fn the_largest_registration_still_fits_into_urls() {
     on_each_database(async |database: &TestDatabase| {
         let desk = Desk::open(database).await;
-        let uris: Vec<_> = (0..10).map(|at| format!("https://client.example.com/{at}/{}", "a".repeat(90))).collect();
+        let uris: Vec<_> = (0..10).map(|at| format!("https://client.example.com/{at}/{}", "a".repeat(70))).collect();
         let reply = register(&desk, &json!({"client_name": "\u{1f3e1}".repeat(500), "redirect_uris": uris}));
         assert!(client_id(&reply).len() <= 2048, "{}", client_id(&reply).len());
         assert_eq!(desk.clients.find(client_id(&reply)).await.unwrap().redirect_uris.len(), 10);
@@ -310,6 +310,26 @@ async fn while_the_database_is_away_a_registered_client_is_told_to_come_back() {
         let reply = register(&desk, &plain());
         desk.store.close().await.unwrap();
         assert_eq!(desk.refused_as(client_id(&reply)).await, ClientErrorCode::TemporarilyUnavailable);
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn the_chores_shorten_the_list_of_deleted_clients() {
+    on_each_database(async |database: &TestDatabase| {
+        let gateway = Gateway::start(database).await;
+        let desk = Desk::open_with(database, Otherwise { clock: gateway.clock.clone(), ..Otherwise::default() }).await;
+        let reply = register(&desk, &plain());
+        assert!(desk.clients.forget(client_id(&reply)).await.unwrap());
+        let listed = async || database.number("SELECT count(*) FROM forgotten_clients").await;
+        gateway.app().sessions().do_chores().await;
+        assert_eq!(listed().await, 1);
+
+        gateway.clock.advance(TimeDelta::days(365));
+        gateway.app().sessions().do_chores().await;
+
+        assert_eq!(listed().await, 0);
+        gateway.stop().await;
     })
     .await;
 }

@@ -34,14 +34,14 @@ const RSA: &str = "\
 
 /// A pair of keys.
 pub(super) enum Signer {
-    Rs256(RsaKeyPair),
+    Rs256(Box<RsaKeyPair>),
     Es256(Box<EcdsaKeyPair>),
 }
 
 impl Signer {
     /// Always the same key.
     pub(super) fn rs256() -> Self {
-        Self::Rs256(RsaKeyPair::from_pkcs8(&STANDARD.decode(RSA).unwrap()).unwrap())
+        Self::Rs256(Box::new(RsaKeyPair::from_pkcs8(&STANDARD.decode(RSA).unwrap()).unwrap()))
     }
 
     /// A new key.
