@@ -48,7 +48,6 @@ use crate::{
         self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint,
         OAuthLimits, Observer, Probes, Readiness, Registrations, Scrape,
     },
-    metrics::Metrics,
     oauth::{
         AccessCheck, AuthorizationServer, OAuthSettings, Parts,
         clients::{Clients, Outside},
@@ -139,6 +138,12 @@ impl App {
     /// A PostgreSQL server that is away is waited for in the background; until it is there every endpoint but
     /// `/health` answers 503.
     pub async fn build(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
+        Self::build_within(config, clock, Outside::internet()).await
+    }
+
+    /// The same with another world outside than the Internet, where OAuth clients publish what they are. For tests; no
+    /// setting leads here.
+    pub async fn build_within(config: &Config, clock: SharedClock, outside: Outside) -> Result<Self, StartError> {
         config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
         let bind = SocketAddr::new(config.server.bind, config.server.port);
         let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
@@ -155,7 +160,17 @@ impl App {
             ring.key_signer().clone(),
             metrics.clone(),
         )?;
-        let oauth = authorization_server(config, &settings, &store, &sessions, &ring, &clock, &metrics);
+        let oauth = config.ownerrez.client.as_ref().map(|_| {
+            // What people sign in with is the operator's OAuth app: without one there is no authorization server.
+            AuthorizationServer::new(Parts {
+                clients: Clients::new(config, ring.clone(), store.clone(), clock.clone(), metrics.clone(), outside),
+                store: store.clone(),
+                sessions: sessions.clone(),
+                ring: ring.clone(),
+                clock: clock.clone(),
+                settings: oauth_settings(config, &settings),
+            })
+        });
         let state = HttpState {
             keys: keys.clone(),
             store: store.clone(),
@@ -333,34 +348,15 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
     }
 }
 
-/// The operator's OAuth app is what people sign in with: without one there is no authorization server.
-fn authorization_server(
-    config: &Config,
-    settings: &HttpSettings,
-    store: &Store,
-    sessions: &Sessions,
-    ring: &Arc<KeyRing>,
-    clock: &SharedClock,
-    metrics: &Arc<Metrics>,
-) -> Option<AuthorizationServer> {
-    config.ownerrez.client.as_ref()?;
-    let outside = Outside::internet();
-    let clients = Clients::new(config, ring.clone(), store.clone(), clock.clone(), metrics.clone(), outside);
-    Some(AuthorizationServer::new(Parts {
-        clients,
-        store: store.clone(),
-        sessions: sessions.clone(),
-        ring: ring.clone(),
-        clock: clock.clone(),
-        settings: OAuthSettings {
-            issuer: settings.url(""),
-            identity_issuer: config.ownerrez.app_url.origin().ascii_serialization().into(),
-            access_life: TimeDelta::minutes(i64::from(config.oauth.access_token_minutes)),
-            refresh_life: TimeDelta::days(i64::from(config.oauth.refresh_token_days)),
-            sign_in_life: settings.link_life,
-            admits_new: matches!(config.registration.mode, RegistrationMode::Open),
-        },
-    }))
+fn oauth_settings(config: &Config, http: &HttpSettings) -> OAuthSettings {
+    OAuthSettings {
+        issuer: http.url(""),
+        identity_issuer: config.ownerrez.app_url.origin().ascii_serialization().into(),
+        access_life: TimeDelta::minutes(i64::from(config.oauth.access_token_minutes)),
+        refresh_life: TimeDelta::days(i64::from(config.oauth.refresh_token_days)),
+        sign_in_life: http.link_life,
+        admits_new: matches!(config.registration.mode, RegistrationMode::Open),
+    }
 }
 
 fn seconds(count: u32) -> TimeDelta {

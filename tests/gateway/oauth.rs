@@ -165,6 +165,31 @@ async fn pages_of_any_origin_may_ask_what_goes_by_no_cookie() {
 }
 
 #[actix_web::test]
+async fn an_address_registers_so_many_clients_within_an_hour() {
+    on_each_database(async |database| {
+        let few = Settings::default().tune(|config| config.oauth.registrations_per_hour_and_address = 2);
+        let gateway = Gateway::start_with(database, few).await;
+        let visitor = Person::visitor(&gateway.url);
+        let metadata = json!({"redirect_uris": ["https://app.example/callback"]});
+        for status in [201, 201, 429] {
+            let reply = visitor.post("/register", &metadata).await;
+            assert_eq!(
+                (reply.status, reply.header("retry-after").is_some()),
+                (status, status == 429),
+                "{}",
+                reply.body
+            );
+        }
+        gateway.advance(chrono::TimeDelta::hours(1));
+        assert_eq!(visitor.post("/register", &metadata).await.status, 201);
+        let bad = visitor.post("/register", &json!({"redirect_uris": ["http://app.example/callback"]})).await;
+        assert_eq!((bad.status, bad.error()), (400, "invalid_redirect_uri"));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn without_an_ownerrez_app_there_is_no_signing_in() {
     on_each_database(async |database| {
         let settings = Settings::default().set("OWNERREZ_CLIENT_ID", "").set("OWNERREZ_CLIENT_SECRET", "");

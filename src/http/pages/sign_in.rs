@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, http::StatusCode};
 use maud::{Markup, html};
+use url::Url;
 
 use super::{Notice, page};
 use crate::{
@@ -60,6 +61,7 @@ pub(crate) fn consent(consent: &Consent<'_>) -> HttpResponse {
             "An app that calls itself " strong { (request.client_name) }
             " asks for access to your OwnerRez account. Nobody has verified that name."
         }
+        @if let Some(host) = published_at(&request.client_id) { p { "It says what it is at " strong { (host) } "." } }
         (place(consent.place))
         h2 { "What it will be able to do" }
         ul {
@@ -80,6 +82,12 @@ pub(crate) fn consent(consent: &Consent<'_>) -> HttpResponse {
         }
     };
     page(status, consent.form_targets, "Sign in with OwnerRez", &body)
+}
+
+/// The host of the document that describes a client, if its id is the address of one.
+fn published_at(client_id: &str) -> Option<String> {
+    let url = Url::parse(client_id).ok().filter(|url| url.scheme() == "https")?;
+    url.host_str().map(str::to_owned)
 }
 
 fn place(place: &RedirectPlace) -> Markup {
