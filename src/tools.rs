@@ -16,7 +16,7 @@ use url::Url;
 
 pub use self::{
     answers::Answers,
-    links::{ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
+    links::{ACCOUNT_PATH, ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
     prompts::Prompts,
     resources::{Resources, Unread},
     trace::Trace,

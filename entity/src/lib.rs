@@ -44,4 +44,7 @@ pub mod forgotten_clients;
 /// The refresh tokens of grants.
 pub mod refresh_tokens;
 
+/// Browsers that are signed in to the account page.
+pub mod account_sessions;
+
 pub use moment::Moment;

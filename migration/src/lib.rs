@@ -8,6 +8,7 @@ mod m20261123_000002_key_changes;
 mod m20261124_000003_allowance_use;
 mod m20261124_000006_sign_in;
 mod m20261124_000007_forgotten_clients;
+mod m20261124_000008_account;
 mod predecessor;
 
 /// All migrations. `store` runs them, in one transaction, one process at a time.
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000003_allowance_use::Migration),
             Box::new(m20261124_000006_sign_in::Migration),
             Box::new(m20261124_000007_forgotten_clients::Migration),
+            Box::new(m20261124_000008_account::Migration),
         ]
     }
 }

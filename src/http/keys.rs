@@ -14,12 +14,14 @@ use super::{
     users::checked_name,
 };
 use crate::{
+    crypto::ApiKey,
     domain::{KeyId, Scope, UserId},
+    session::ConnectError,
     store::{KeyAdded, KeyRemoved, NewKey, StoredKey},
 };
 
 /// Keys that a user may have.
-const KEYS_PER_USER: u64 = 50;
+pub(super) const KEYS_PER_USER: u64 = 50;
 
 /// A key as lists show it.
 #[derive(Serialize)]
@@ -69,15 +71,10 @@ pub(crate) async fn create(
     let name = checked_name(name)?;
     let now = state.clock.now();
     let expires_at = checked_end(expires_at, caller.expires_at, now)?;
-    let (key, hash) = state.keys.new_key().await?;
     let id = KeyId(Uuid::now_v7());
-    let prefix = key.prefix().to_owned();
-    let new_key = NewKey { id, hash, prefix: prefix.clone(), name: name.clone(), scope, expires_at };
-    match state.store.add_key(caller.user, caller.key, new_key, KEYS_PER_USER, now).await? {
-        KeyAdded::Added => {}
-        KeyAdded::TooMany => return Err(ApiError::TooManyKeys(KEYS_PER_USER)),
-        KeyAdded::NoMaker => return Err(ApiError::BadKey),
-    }
+    let wanted = NewlyNamed { id, name: name.clone(), scope, expires_at };
+    let key = add(&state, caller.user, Some(caller.key), wanted).await?;
+    let prefix = key.prefix();
     log::info!("user {} made the {} key {prefix} with key {}", caller.user, scope.as_str(), caller.label);
     Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
         "id": id.0,
@@ -89,6 +86,32 @@ pub(crate) async fn create(
         "expires_at": expires_at,
         "message": "Store this API key now: it is not shown again.",
     })))
+}
+
+/// A key about to be made, but for its text.
+pub(super) struct NewlyNamed {
+    pub(super) id: KeyId,
+    pub(super) name: Option<String>,
+    pub(super) scope: Scope,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+}
+
+/// Makes a key of the user, if the key that asks for it still exists. None asks for somebody who signed in.
+pub(super) async fn add(
+    state: &HttpState,
+    user: UserId,
+    maker: Option<KeyId>,
+    wanted: NewlyNamed,
+) -> Result<ApiKey, ApiError> {
+    let NewlyNamed { id, name, scope, expires_at } = wanted;
+    let (key, hash) = state.keys.new_key().await?;
+    let new_key = NewKey { id, hash, prefix: key.prefix().to_owned(), name, scope, expires_at };
+    match state.store.add_key(user, maker, new_key, KEYS_PER_USER, state.clock.now()).await? {
+        KeyAdded::Added => Ok(key),
+        KeyAdded::TooMany => Err(ApiError::TooManyKeys(KEYS_PER_USER)),
+        KeyAdded::NoMaker if maker.is_some() => Err(ApiError::BadKey),
+        KeyAdded::NoMaker => Err(ApiError::Connect(ConnectError::Interrupted)),
+    }
 }
 
 /// A key ends no later than the one that makes it, and not before it begins.
