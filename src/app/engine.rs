@@ -49,7 +49,7 @@ impl Engine {
     pub(super) async fn start(config: &Config, clock: SharedClock, port: u16) -> Result<Self, StartError> {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
-        let ring = key_ring(config)?;
+        let ring = Arc::new(key_ring(config)?);
         let target = database_target(config);
         let store = Store::connect(&target).await?;
         let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
@@ -88,7 +88,7 @@ impl Engine {
             upstream: Arc::new(upstream_settings(config, port)),
             settings: session_settings(config),
             clock: clock.clone(),
-            ring,
+            ring: ring.clone(),
             metrics: metrics.clone(),
         };
         let sessions = Sessions::start(&control, deps);
@@ -109,6 +109,7 @@ impl Engine {
             answers,
             sessions: sessions.clone(),
             links: links.clone(),
+            ring,
             app_url: config.ownerrez.app_url.clone(),
             metrics: metrics.clone(),
         };
