@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{Store, StoreError},
-    tools::{Answers, ConnectLinks, LinkWay, Parts, Toolbox},
+    tools::{Answers, ConnectLinks, LinkWay, Parts, Prompts, Resources, Toolbox},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -49,6 +49,8 @@ impl Engine {
     pub(super) async fn start(config: &Config, clock: SharedClock, port: u16) -> Result<Self, StartError> {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
+        let resources = Resources::embedded(&catalog)?;
+        let prompts = Prompts::embedded(&resources)?;
         let ring = Arc::new(key_ring(config)?);
         let target = database_target(config);
         let store = Store::connect(&target).await?;
@@ -107,6 +109,8 @@ impl Engine {
         let parts = Parts {
             catalog,
             answers,
+            resources,
+            prompts,
             sessions: sessions.clone(),
             links: links.clone(),
             ring,

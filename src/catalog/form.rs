@@ -109,6 +109,7 @@ impl Form {
     }
 
     /// What is checked. Clients may see more, or less: see `schema::published`.
+    #[cfg(test)]
     pub(super) fn schema(&self) -> &Value {
         &self.schema
     }

@@ -16,12 +16,12 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::domain::UserId;
 
-/// For this long after its outcome a change that comes again is not made again.
+/// For this long after it was made a change that comes again is not made again.
 const REPEATED_WITHIN: TimeDelta = TimeDelta::seconds(60);
+/// The same where nobody knows whether it was made: longer than the longest call (`sessions.call_deadline_seconds`).
+const UNKNOWN_WITHIN: TimeDelta = TimeDelta::minutes(15);
 /// The same where the caller named the change by an idempotency key.
 const KEYED_WITHIN: TimeDelta = TimeDelta::hours(24);
-/// Longer than [`REPEATED_WITHIN`] and the longest call together.
-const LOOKED_BACK: TimeDelta = TimeDelta::minutes(10);
 /// Longer than any draft or confirmation is good, and than any call lasts.
 const KEPT_FOR: TimeDelta = TimeDelta::hours(1);
 
@@ -185,7 +185,7 @@ impl Store {
 
 /// The records that may stand in the way, the latest first.
 fn candidates(user: UserId, write: &NewWrite, now: DateTime<Utc>) -> Select<rows::Entity> {
-    let mut any = Condition::any().add(rows::Column::RecordedAt.gt(Moment::from(now - LOOKED_BACK)));
+    let mut any = Condition::any().add(rows::Column::RecordedAt.gt(Moment::from(now - UNKNOWN_WITHIN)));
     if !write.idempotency.is_empty() {
         let within = rows::Column::RecordedAt.gt(Moment::from(now - KEYED_WITHIN));
         let keyed = rows::Column::IdempotencyDigest.is_in(&write.idempotency);
@@ -234,8 +234,11 @@ fn just_made<'a>(
     if !write.idempotency.is_empty() && row.idempotency_digest.is_some() {
         return None;
     }
-    let ended: DateTime<Utc> = row.settled_at.unwrap_or(row.recorded_at).into();
-    if ended + REPEATED_WITHIN <= now {
+    let (ended, window) = match row.settled_at {
+        Some(settled) if row.outcome == DONE => (settled, REPEATED_WITHIN),
+        _ => (row.recorded_at, UNKNOWN_WITHIN),
+    };
+    if DateTime::<Utc>::from(ended) + window <= now {
         return None;
     }
     let changed = |record: &str| row.touched.split(' ').any(|one| one == record);
