@@ -23,7 +23,6 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::writes::Write;
 pub use self::{
     answers::Answers,
     confirm::{Person, PersonReply, QUESTION},
@@ -32,10 +31,11 @@ pub use self::{
     resources::{Resources, Unread},
     trace::Trace,
 };
+use self::{confirm::Consent, writes::Write};
 use crate::{
-    catalog::{self, ArgumentError, Catalog, Operation},
+    catalog::{self, ArgumentError, Catalog, Operation, WriteOptions},
     crypto::KeyRing,
-    domain::{Caller, Scope},
+    domain::{Caller, Scope, UpstreamRequest},
     metrics::Metrics,
     session::{CallError, Sessions},
 };
@@ -188,26 +188,16 @@ impl Toolbox {
         &self,
         operation: &Operation,
         caller: &Caller,
-        mut arguments: Map<String, Value>,
+        arguments: Map<String, Value>,
         person: &Person,
         cancel: &CancellationToken,
     ) -> (CallToolResponse, Trace) {
         if !operation.is_within(caller.scope) {
             return (failed(text::beyond_scope(operation.name())).into(), Trace::error(INSUFFICIENT_SCOPE));
         }
-        let options = match operation.options(&mut arguments) {
-            Ok(options) => options,
-            Err(problem) => return (failed(problem.to_string()).into(), Trace::error(BAD_ARGUMENTS)),
-        };
-        let (arguments, draft) = match drafts::opened(&self.0, caller, &options, arguments) {
-            Ok(opened) => opened,
-            Err(refusal) => {
-                return (failed(write_words::refused(refusal, operation)).into(), Trace::error(refusal.code()));
-            }
-        };
-        let request = match operation.request(&arguments) {
-            Ok(request) => request,
-            Err(problem) => return (failed(problem.to_string()).into(), Trace::error(BAD_ARGUMENTS)),
+        let (request, options, draft) = match self.understood(operation, caller, arguments) {
+            Ok(understood) => understood,
+            Err((told, code)) => return (failed(told).into(), Trace::error(code)),
         };
         if operation.changes(&request) {
             return Write { parts: &self.0, caller, operation, request, options, draft, person, cancel }.pass().await;
@@ -219,6 +209,39 @@ impl Toolbox {
             Err(error) => failed(text::explain(&self.0.links, caller, operation, &error).await),
         };
         (result.into(), trace)
+    }
+
+    /// The request that the arguments ask for, how it is to be made, and the draft that it is made from; or what is wrong
+    /// with them, and its code. What stands beside the id of a draft is held against that draft later.
+    fn understood(
+        &self,
+        operation: &Operation,
+        caller: &Caller,
+        mut arguments: Map<String, Value>,
+    ) -> Result<(UpstreamRequest, WriteOptions, Option<Consent>), (String, &'static str)> {
+        let wrong = |problem: ArgumentError| (problem.to_string(), BAD_ARGUMENTS);
+        let options = operation.options(&mut arguments).map_err(wrong)?;
+        let beside = match operation.request(&arguments) {
+            Ok(request) => Some(request),
+            Err(_) if options.draft_id.is_some() && arguments.is_empty() => None,
+            Err(problem) => {
+                let told = match operation.draft() {
+                    Some(tool) => format!("{problem} {}", write_words::or_a_draft(&tool.name)),
+                    None => problem.to_string(),
+                };
+                return Err((told, BAD_ARGUMENTS));
+            }
+        };
+        let draft = drafts::opened(&self.0, caller, &options)
+            .map_err(|refusal| (write_words::refused(refusal, operation), refusal.code()))?;
+        let request = match (beside, &draft) {
+            (Some(request), _) => request,
+            (None, draft) => {
+                let arguments = draft.as_ref().map(|draft| draft.arguments.clone()).unwrap_or_default();
+                operation.request(&arguments).map_err(wrong)?
+            }
+        };
+        Ok((request, options, draft))
     }
 
     /// Shows what an operation would send. Asks nobody and sends nothing.

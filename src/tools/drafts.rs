@@ -1,7 +1,7 @@
 //! Messages to guests in two steps: a draft, which sends nothing, and sending that draft. The draft's id is the draft
 //! itself, sealed for its user; nothing of it is stored.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Parts,
@@ -35,15 +35,9 @@ pub(super) fn draft(
     }))
 }
 
-/// The arguments of a call that names a draft, and the draft. What stands beside the id is kept, and compared later.
-pub(super) fn opened(
-    parts: &Parts,
-    caller: &Caller,
-    options: &WriteOptions,
-    beside: Map<String, Value>,
-) -> Result<(Map<String, Value>, Option<Consent>), Refusal> {
-    let Some(id) = &options.draft_id else { return Ok((beside, None)) };
-    let draft = confirm::open(&parts.ring, caller.user, Way::Draft, id, parts.links.clock.now())?;
-    let arguments = if beside.is_empty() { draft.arguments.clone() } else { beside };
-    Ok((arguments, Some(draft)))
+/// The draft that a call names, if it names one.
+pub(super) fn opened(parts: &Parts, caller: &Caller, options: &WriteOptions) -> Result<Option<Consent>, Refusal> {
+    let now = parts.links.clock.now();
+    let id = options.draft_id.as_deref();
+    id.map(|id| confirm::open(&parts.ring, caller.user, Way::Draft, id, now)).transpose()
 }

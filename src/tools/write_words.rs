@@ -121,10 +121,15 @@ pub(super) fn how_to_send(tool: &str) -> String {
     )
 }
 
+/// Arguments of a tool that sends drafts are wrong.
+pub(super) fn or_a_draft(tool: &str) -> String {
+    format!("Usually it takes the `draft_id` that `{tool}` gave, and nothing else.")
+}
+
 fn settle(read: Option<&SettlingRead>) -> String {
-    let first = read.map_or_else(|| "read the record".to_owned(), call);
+    let first = read.map_or_else(|| "the record".to_owned(), call);
     format!(
-        "Do not repeat it blindly: first {first} to see whether it is there, and only if it is missing repeat the \
+        "Do not repeat it blindly, but read first: {first} shows whether it was made. Only if it was not, repeat the \
          change with `again`: true."
     )
 }

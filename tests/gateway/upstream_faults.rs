@@ -180,7 +180,7 @@ async fn a_write_without_an_answer_is_unknown_and_never_repeated() {
             let told = format!("{:?}", rule.answer);
             gateway.ownerrez().script(rule);
             let text = write_of(&alice, &format!("Ada {number}")).await.refused();
-            assert!(text.contains("unknown") && text.contains("first `list_guests` with"), "{told}: {text}");
+            assert!(text.contains("unknown") && text.contains("read first: `list_guests` with"), "{told}: {text}");
             assert_eq!(gateway.ownerrez().count("* /v2/*"), 1, "{told}");
         }
         gateway.stop().await;

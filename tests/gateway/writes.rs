@@ -219,7 +219,7 @@ async fn a_lost_answer_is_unknown_and_the_read_that_settles_it_is_named() {
 
         for told in [lost, again] {
             assert!(told.contains("`again`: true"), "{told}");
-            let (_, read) = told.split_once("first `list_guests` with ").unwrap();
+            let (_, read) = told.split_once("read first: `list_guests` with ").unwrap();
             let mut arguments = serde_json::Deserializer::from_str(read).into_iter::<Value>();
             let shown = alice.call("list_guests", arguments.next().unwrap().unwrap()).await.ok();
             assert_eq!(shown["items"][0]["first_name"], json!("Ada"), "it was made: {shown}");

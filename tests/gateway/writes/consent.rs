@@ -36,7 +36,7 @@ async fn call(person: &Person, able: Value, tool: &str, arguments: &Value, more:
 }
 
 /// A call by a client that can ask; the question and the state that goes back with the answer.
-async fn asked(person: &Person, tool: &str, arguments: &Value) -> (String, Value) {
+pub(super) async fn asked(person: &Person, tool: &str, arguments: &Value) -> (String, Value) {
     let reply = call(person, json!({"elicitation": {}}), tool, arguments, json!({})).await;
     let result = &reply.body["result"];
     assert_eq!(result["resultType"], json!("input_required"), "{}", reply.body);
@@ -47,7 +47,7 @@ async fn asked(person: &Person, tool: &str, arguments: &Value) -> (String, Value
 }
 
 /// The same call once more, with the person's answer.
-async fn answered(person: &Person, tool: &str, arguments: &Value, state: &Value, action: &str) -> Answer {
+pub(super) async fn answered(person: &Person, tool: &str, arguments: &Value, state: &Value, action: &str) -> Answer {
     let answers = json!({"requestState": state, "inputResponses": {"consent": {"action": action, "content": {}}}});
     Answer(call(person, json!({"elicitation": {"form": {}}}), tool, arguments, answers).await)
 }

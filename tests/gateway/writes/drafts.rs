@@ -5,7 +5,11 @@ use futures_util::future::join;
 use ownerrez_gateway::sandbox::Rule;
 use serde_json::{Value, json};
 
-use super::{ANYTHING, one_of_several, two_minutes, with};
+use super::{
+    ANYTHING,
+    consent::{answered, asked},
+    one_of_several, two_minutes, with,
+};
 use crate::world::{Gateway, Person, Settings, on_each_database, on_postgres, rpc};
 
 const SEND: &str = "POST /v2/messages";
@@ -177,6 +181,32 @@ async fn a_message_whose_answer_is_lost_is_unknown_and_its_draft_is_used_up() {
         let told = alice.call("create_message", with(id(&draft), "again", true)).await.refused();
         assert!(told.contains("unknown outcome") && told.contains("draft it anew"), "{told}");
         assert_eq!(gateway.ownerrez().count(SEND), 1);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_person_who_can_be_asked_sees_the_message_and_a_draft_is_sent_once_all_the_same() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let hello = message(&alice, "Welcome, Ada!").await;
+        let (question, state) = asked(&alice, "create_message", &hello).await;
+        assert!(question.contains("Welcome, Ada!") && question.contains("A guest gets this at once"), "{question}");
+        assert_eq!(gateway.ownerrez().count(SEND), 0);
+        answered(&alice, "create_message", &hello, &state, "accept").await.ok();
+
+        two_minutes(&gateway).await;
+        let draft = id(&alice.call("draft_message", hello).await.ok());
+        let states = [asked(&alice, "create_message", &draft).await.1, asked(&alice, "create_message", &draft).await.1];
+        answered(&alice, "create_message", &draft, &states[0], "accept").await.ok();
+        two_minutes(&gateway).await;
+        for state in states {
+            let told = answered(&alice, "create_message", &draft, &state, "accept").await.refused();
+            assert!(told.contains("draft was sent"), "{told}");
+        }
+        assert_eq!(gateway.ownerrez().count(SEND), 2);
         gateway.stop().await;
     })
     .await;
