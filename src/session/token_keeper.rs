@@ -120,7 +120,7 @@ impl TokenKeeper {
             }
         }
         let status = reply.status;
-        reply.into_result().map(|body| Answer { status, body }).map_err(CallError::Refused)
+        reply.into_result().map(|body| Answer { status, body, remembered: false }).map_err(CallError::Refused)
     }
 
     /// Gets a grant for what the user brought and stores it, unless a working connection exists.

@@ -218,7 +218,7 @@ impl Write<'_> {
         let outcome = tokio::spawn(sending.run(cancel)).await;
         let outcome = outcome.unwrap_or(Err(CallError::SessionLost { write_may_have_happened: true }));
         match outcome {
-            Ok(Answer { status, ref body }) => {
+            Ok(Answer { status, ref body, .. }) => {
                 let trace = Trace::of(&outcome);
                 (answered(self.operation.answer(&self.request, status, body.clone())).into(), trace)
             }
