@@ -32,6 +32,7 @@ mod tests;
 mod unconnected;
 mod usage;
 mod users;
+mod writes;
 
 use std::{
     fs, io,
@@ -70,6 +71,7 @@ pub use revocations::PendingRevocation;
 pub use sign_in::{NewSignIn, Reaching};
 pub use unconnected::IN_USE_FOR;
 pub use usage::Used;
+pub use writes::{Claim, NewWrite, Settled, WriteRecord};
 
 /// How long a call waits for a free connection; so an absent database is noticed after this time.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

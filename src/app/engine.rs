@@ -111,6 +111,7 @@ impl Engine {
             prompts,
             sessions: sessions.clone(),
             links: links.clone(),
+            ring: ring.clone(),
             app_url: config.ownerrez.app_url.clone(),
             metrics: metrics.clone(),
         };

@@ -33,6 +33,8 @@ pub enum SealedFor {
     SignIn([u8; 32]),
     /// No row: the id of an OAuth client that registered itself, which holds its whole registration.
     ClientId,
+    /// No column: a draft or a confirmation that this user's client keeps and gives back.
+    Consent(UserId),
 }
 
 impl SealedFor {
@@ -44,6 +46,7 @@ impl SealedFor {
                 return [VERSION.as_bytes(), b"sign_in_requests.request\0", state.as_slice()].concat();
             }
             Self::ClientId => return [VERSION.as_bytes(), b"oauth client id\0"].concat(),
+            Self::Consent(user) => ("consent to a write", user),
         };
         [VERSION.as_bytes(), column.as_bytes(), b"\0", user.0.as_bytes()].concat()
     }
@@ -60,6 +63,7 @@ pub struct KeyRing {
     pages: Signer,
     keys: Signer,
     access_tokens: Signer,
+    writes: Signer,
     predecessors: Vec<Opener>,
 }
 
@@ -96,6 +100,7 @@ impl KeyRing {
             pages: derive(bytes, b"pages")?,
             keys: derive(bytes, b"predecessor keys")?,
             access_tokens: derive(bytes, b"access tokens")?,
+            writes: derive(bytes, b"writes")?,
             predecessors: Vec::new(),
         })
     }
@@ -109,6 +114,7 @@ impl KeyRing {
             self.pages.previous.push(derive(bytes, b"pages")?.key);
             self.keys.previous.push(derive(bytes, b"predecessor keys")?.key);
             self.access_tokens.previous.push(derive(bytes, b"access tokens")?.key);
+            self.writes.previous.push(derive(bytes, b"writes")?.key);
         }
         Ok(self)
     }
@@ -182,6 +188,11 @@ impl KeyRing {
     pub fn key_signer(&self) -> &Signer {
         &self.keys
     }
+
+    /// Makes the digests under which changes are recorded.
+    pub fn write_signer(&self) -> &Signer {
+        &self.writes
+    }
 }
 
 fn derive(key: &[u8], purpose: &[u8]) -> Result<Signer, CryptoError> {
@@ -226,6 +237,7 @@ mod tests {
             prop_assert!(ring.open(SealedFor::AccessToken(user(2)), &sealed).is_err());
             prop_assert!(ring.open(SealedFor::RefreshToken(user(1)), &sealed).is_err());
             prop_assert!(ring.open(SealedFor::ClientId, &sealed).is_err());
+            prop_assert!(ring.open(SealedFor::Consent(user(1)), &sealed).is_err());
 
             let mut bytes = sealed.0.clone().into_bytes();
             let at = flip % bytes.len();
