@@ -38,15 +38,21 @@ done
 
 # The suite sends no key. A proxy that adds one stands before the gateway, which takes its address for its own, as it
 # does behind any proxy.
+background simulator target/debug/ownerrez-gateway simulate-ownerrez --port 0 --json
+wait_for simulator ownerrez_url
+ownerrez=$(member ownerrez_url <"$scratch/simulator.out")
 port=$(free_port)
 background proxy "$node" tests/conformance/proxy.mjs "http://127.0.0.1:$port" "$scratch/api_key"
 wait_for proxy "proxy at"
 url=$(sed 's/^proxy at //' "$scratch/proxy.out")
 background gateway env PORT="$port" SERVER_URL="${url%/mcp}" DATABASE_URL="sqlite://$scratch/gateway.db" \
-    target/debug/ownerrez-gateway serve
+    OWNERREZ_API_URL="$ownerrez" OWNERREZ_APP_URL="$ownerrez" target/debug/ownerrez-gateway serve
 wait_until_ready gateway "http://127.0.0.1:$port"
 register "http://127.0.0.1:$port" conformance | member api_key >"$scratch/api_key"
-[ -s "$scratch/api_key" ] || fail "no API key"
+take_account "$ownerrez"
+curl --silent --show-error --fail --output /dev/null "http://127.0.0.1:$port/api/connect/ownerrez/token" \
+    --header "Authorization: Bearer $(cat "$scratch/api_key")" --header 'Content-Type: application/json' \
+    --data "{\"email\": \"$EMAIL\", \"token\": \"$TOKEN\"}" || fail "the account was not connected"
 conform gateway "$url" gateway-2025-11-25 --requirements 2025-11-25
 conform gateway "$url" gateway-2026-07-28 --requirements 2026-07-28
 conform gateway "$url" nothing --scenario http-header-validation --spec-version 2026-07-28

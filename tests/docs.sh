@@ -125,12 +125,8 @@ connect() {
     approve_in_browser
 }
 
-# EMAIL and TOKEN become those of the first demo account.
 take_personal_token() {
-    curl --silent --fail "$OWNERREZ_API_URL/_control/accounts" >"$said"
-    EMAIL=$(grep -o '"email":"[^"]*"' "$said" | head -n 1 | sed 's/"email":"\(.*\)"/\1/')
-    TOKEN=$(grep -o '"pt_[^"]*"' "$said" | head -n 1 | tr -d '"')
-    [ -n "$EMAIL" ] && [ -n "$TOKEN" ] || fail "the simulated OwnerRez names no personal access token"
+    take_account "$OWNERREZ_API_URL"
 }
 
 # The id of the key of that name in the list that was printed.

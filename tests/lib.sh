@@ -112,3 +112,12 @@ register() {
     curl --silent --show-error --fail-with-body "$1/api/users/register" \
         --header 'Content-Type: application/json' --data "{\"name\": \"$2\"}"
 }
+
+# EMAIL and TOKEN become those of the first demo account of the simulated OwnerRez at $1.
+take_account() {
+    local accounts
+    accounts=$(curl --silent --show-error --fail "$1/_control/accounts")
+    EMAIL=$(grep -o '"email":"[^"]*"' <<<"$accounts" | head -n 1 | sed 's/"email":"\(.*\)"/\1/')
+    TOKEN=$(grep -o '"pt_[^"]*"' <<<"$accounts" | head -n 1 | tr -d '"')
+    [ -n "$EMAIL" ] && [ -n "$TOKEN" ] || fail "the simulated OwnerRez names no personal access token"
+}
