@@ -44,3 +44,4 @@ mod token_life;
 mod tools_page;
 mod upstream_faults;
 mod world;
+mod writes;
