@@ -50,6 +50,7 @@ async fn examples(gateway: &Gateway, person: &Person) -> BTreeMap<&'static str, 
     BTreeMap::from([
         ("booking_dossier", dossiers),
         ("calendar_overview", vec![month.clone()]),
+        ("draft_message", vec![json!({"thread_id": booking["thread_ids"][0], "body": "Welcome!"})]),
         ("fetch", fetched),
         ("find_availability", free.collect()),
         ("guest_history", vec![json!({"guest_id": booking["guest_id"]})]),
@@ -89,7 +90,7 @@ fn row(page: &mut String, tool: &Tool, asks: &[String]) {
         "| `{}` | {purpose} | {} | {} | {} |",
         tool.name,
         if reads { "read" } else { "full" },
-        asks.join(", "),
+        if asks.is_empty() { "nothing".to_owned() } else { asks.join(", ") },
         tokens(&[tool]),
     )
     .unwrap();
@@ -137,14 +138,15 @@ Made by `tests/gateway/tools_page.rs`, which fails when it is not true any more.
 A tool of scope *read* works with every key, one of scope *full* with keys that may write. A token is counted as four
 characters of the tool's entry in `tools/list`, compact: that is what a model reads of it with every conversation.
 
-## Answers
+## Tools over several operations
 
-Listed to every client. Each asks several operations, some of them more than once, and remembers what hardly changes.
+Listed to every client. Most ask several operations, some of them more than once, and remember what hardly changes; here
+is what the simulated OwnerRez saw of them.
 
 {answers}
 ## Operations in the list
 
-Together with the answers above, a client's list holds {} tools in {} tokens.
+Together with the tools above, a client's list holds {} tools in {} tokens.
 
 {plain}
 ## Other operations
