@@ -245,3 +245,99 @@ fn just_made<'a>(
     let between = known[..at].iter().any(|later| later.touched.split(' ').any(|one| !one.is_empty() && changed(one)));
     (!between).then_some(row)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A recorded write, by small numbers: what it said, its key and its permit (0 for none), the records it changes, how
+    /// it ended, and how many seconds ago it was recorded and settled.
+    fn row(said: u8, key: u8, permit: u8, touched: &[u8], outcome: &str, ago: i64) -> rows::Model {
+        let recorded_at = (DateTime::UNIX_EPOCH - TimeDelta::seconds(ago)).into();
+        rows::Model {
+            id: Uuid::nil(),
+            user_id: Uuid::nil(),
+            tool: "tool".to_owned(),
+            digest: format!("d{said}"),
+            idempotency_digest: (key > 0).then(|| format!("k{key}")),
+            permit_digest: (permit > 0).then(|| format!("p{permit}")),
+            touched: touched.iter().map(|record| format!("guests/{record}")).collect::<Vec<_>>().join(" "),
+            outcome: outcome.to_owned(),
+            answer_id: None,
+            recorded_at,
+            settled_at: (outcome != SENT).then_some(recorded_at),
+        }
+    }
+
+    fn wish(said: u8, key: u8, permit: u8, again: bool) -> NewWrite {
+        NewWrite {
+            id: Uuid::nil(),
+            tool: "tool".to_owned(),
+            // An older key of the deployment gave the second one.
+            digests: vec!["new".to_owned(), format!("d{said}")],
+            idempotency: (key > 0).then(|| format!("k{key}")).into_iter().collect(),
+            permit: (permit > 0).then(|| format!("p{permit}")),
+            touched: Vec::new(),
+            again,
+        }
+    }
+
+    fn any_row() -> impl Strategy<Value = rows::Model> {
+        let outcome = proptest::sample::select(vec![SENT, DONE, UNKNOWN]);
+        (1..4u8, 0..3u8, 0..3u8, proptest::collection::vec(1..4u8, 0..3), outcome, 0..2000i64)
+            .prop_map(|(said, key, permit, touched, outcome, ago)| row(said, key, permit, &touched, outcome, ago))
+    }
+
+    proptest! {
+        #[test]
+        fn what_stands_in_the_way_is_what_the_rules_say(
+            mut known in proptest::collection::vec(any_row(), 0..8),
+            said in 1..4u8, key in 0..3u8, permit in 0..3u8, again: bool,
+        ) {
+            known.sort_by_key(|row| std::cmp::Reverse(row.recorded_at));
+            let wish = wish(said, key, permit, again);
+            let same = |row: &rows::Model| row.digest == format!("d{said}");
+            let keyed = |row: &rows::Model| key > 0 && row.idempotency_digest == Some(format!("k{key}"));
+            match earlier(&known, &wish, DateTime::UNIX_EPOCH) {
+                Some(Claim::Repeats(_)) => prop_assert!(!again && known.iter().any(same)),
+                Some(Claim::KeyTaken(_)) => prop_assert!(known.iter().any(|row| keyed(row) && !same(row))),
+                Some(Claim::PermitUsed(_)) => {
+                    prop_assert!(known.iter().any(|row| permit > 0 && row.permit_digest == wish.permit));
+                }
+                Some(other) => prop_assert!(false, "{:?}", other),
+                None => {
+                    // No permit allows a second write, no key a second meaning, whatever else is said.
+                    prop_assert!(known.iter().all(|row| permit == 0 || row.permit_digest != wish.permit));
+                    let latest = known.iter().find(|row| keyed(row));
+                    prop_assert!(latest.is_none_or(|row| same(row) && again));
+                    // The very latest write has none after it, so the same is never sent right after it.
+                    let fresh = |row: &rows::Model| DateTime::<Utc>::from(row.recorded_at) > DateTime::UNIX_EPOCH - REPEATED_WITHIN;
+                    let one_key = |row: &rows::Model| key == 0 || row.idempotency_digest.is_none();
+                    prop_assert!(again || known.first().is_none_or(|row| !(same(row) && fresh(row) && one_key(row))));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn windows_end_when_they_should() {
+        let stands = |outcome: &str, ago: i64| {
+            earlier(&[row(1, 0, 0, &[1], outcome, ago)], &wish(1, 0, 0, false), DateTime::UNIX_EPOCH).is_some()
+        };
+        assert!(stands(DONE, 59) && !stands(DONE, 60));
+        for unknown in [SENT, UNKNOWN] {
+            assert!(stands(unknown, 15 * 60 - 1) && !stands(unknown, 15 * 60), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn only_a_change_to_the_same_record_counts_as_in_between() {
+        let stands = |between: &[u8]| {
+            let known = [row(2, 0, 0, between, DONE, 1), row(1, 0, 0, &[1, 2], DONE, 2)];
+            earlier(&known, &wish(1, 0, 0, false), DateTime::UNIX_EPOCH).is_some()
+        };
+        assert!(stands(&[]) && stands(&[3]) && !stands(&[2]) && !stands(&[3, 1]));
+    }
+}

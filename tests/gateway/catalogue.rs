@@ -117,6 +117,14 @@ async fn every_operation_works_and_every_write_is_seen() {
         for example in examples() {
             follow(&alice, &example, &mut kept).await;
         }
+        // Each change passed the gate: it was recorded, and so was its outcome. A price changes nothing.
+        let catalog = Catalog::embedded().unwrap();
+        let changes = |example: &&Example| {
+            !catalog.get(&example.call).unwrap().is_read_only() && example.with.get("test") != Some(&json!(true))
+        };
+        let changes = examples().iter().filter(changes).count() as i64;
+        assert_eq!(database.number("SELECT count(*) FROM writes WHERE outcome = 'done'").await, changes);
+        assert_eq!(database.number("SELECT count(*) FROM writes").await, changes);
         gateway.stop().await;
     })
     .await;
