@@ -14,6 +14,7 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use serde_json::json;
 
 use crate::{
     domain::Caller,
@@ -151,7 +152,7 @@ impl ServerHandler for Server {
         let (outcome, operation, trace) = self.toolbox.read(caller, &request.uri, &context.ct).await;
         Self::tell(&context, &operation, trace);
         let record = outcome.map_err(|unread| match unread {
-            Unread::Unknown(words) => ErrorData::resource_not_found(words, None),
+            Unread::Unknown(words) => ErrorData::resource_not_found(words, Some(json!({"uri": request.uri}))),
             Unread::Failed(words) => ErrorData::internal_error(words, None),
         })?;
         let contents = ResourceContents::text(record.to_string(), request.uri).with_mime_type("application/json");

@@ -20,18 +20,29 @@ use actix_web::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, BodyStream, Full, combinators::BoxBody};
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+use rmcp::{
+    ServerHandler,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+    },
 };
 
-/// The endpoint, shared by all workers.
-pub struct McpEndpoint {
-    service: StreamableHttpService<Server, NeverSessionManager>,
+/// The endpoint. The gateway's server is behind it; what the conformance suite asks for is another
+/// (`tests/conformance`).
+pub struct McpEndpoint<S = Server> {
+    service: StreamableHttpService<S, NeverSessionManager>,
 }
 
 impl McpEndpoint {
     /// An endpoint over these tools.
     pub fn new(toolbox: Toolbox, max_body: usize) -> Self {
+        Self::over(Server::new(toolbox), max_body)
+    }
+}
+
+impl<S: ServerHandler + Clone> McpEndpoint<S> {
+    /// An endpoint over any server of the protocol, whose clones answer one request each.
+    pub fn over(server: S, max_body: usize) -> Self {
         // Host and Origin were checked for all routes by the guard; the body was bounded by actix-web.
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
@@ -39,10 +50,21 @@ impl McpEndpoint {
             .with_max_request_body_bytes(max_body)
             .disable_allowed_hosts()
             .disable_allowed_origins();
-        let tools = Server::new(toolbox);
         let service =
-            StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(NeverSessionManager::default()), config);
+            StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config);
         Self { service }
+    }
+
+    /// The answer to a request: the engine's, or a refusal if it cannot be carried over. The caller, where there is
+    /// one, stands among the extensions of the request that the server sees.
+    pub async fn answer(
+        &self,
+        request: &HttpRequest,
+        caller: Option<Caller>,
+        body: Bytes,
+    ) -> Result<HttpResponse, actix_web::Error> {
+        let response = self.service.handle(carried_over(request, caller, body)?).await;
+        Ok(carried_back(response).await)
     }
 }
 
@@ -52,16 +74,19 @@ pub(crate) async fn handle(
     AnyCaller(caller): AnyCaller,
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<HttpResponse, actix_web::Error> {
     let body = body.map_err(|error| match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => ApiError::TooLarge,
         _ => ApiError::BadRequest("The body could not be read.".to_owned()),
     })?;
-    let response = endpoint.service.handle(carried_over(&request, caller, body)?).await;
-    Ok(carried_back(response).await)
+    endpoint.answer(&request, Some(caller), body).await
 }
 
-fn carried_over(request: &HttpRequest, caller: Caller, body: Bytes) -> Result<http::Request<Full<Bytes>>, ApiError> {
+fn carried_over(
+    request: &HttpRequest,
+    caller: Option<Caller>,
+    body: Bytes,
+) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
     for (name, value) in request.headers() {
         // The engine has no use for credentials, so it does not get them.
@@ -73,8 +98,10 @@ fn carried_over(request: &HttpRequest, caller: Caller, body: Bytes) -> Result<ht
         let notes: Arc<dyn Watch> = notes;
         builder = builder.extension(notes);
     }
+    if let Some(caller) = caller {
+        builder = builder.extension(caller);
+    }
     builder
-        .extension(caller)
         .body(Full::new(body))
         .map_err(|_| ApiError::BadRequest("The request line or a header cannot be read.".to_owned()))
 }

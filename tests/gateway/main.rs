@@ -41,6 +41,7 @@ mod stdio;
 mod takeover;
 mod tenants;
 mod token_life;
+mod tools_page;
 mod upstream_faults;
 mod world;
 mod writes;
