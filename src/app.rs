@@ -50,6 +50,7 @@ use crate::{
     },
     session::Sessions,
     store::{DatabaseTarget, Store, StoreError, watch_changes},
+    tools::UnknownName,
 };
 
 /// For a year browsers do not even try plain http (RFC 6797).
@@ -101,6 +102,9 @@ pub enum StartError {
     /// The server or the simulator.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The tools of the one client.
+    #[error("{0} Correct MCP_TOOLSETS, MCP_TOOLS or MCP_EXCLUDE_TOOLS.")]
+    Tools(#[from] UnknownName),
     /// The one account.
     #[error("the account cannot be served: {0}")]
     Stdio(String),

@@ -1,5 +1,6 @@
 //! The wire: routes, pages, and the MCP endpoint. Every error leaves through one match in `error`.
 
+mod choice;
 mod connect;
 mod error;
 mod failure;
@@ -132,6 +133,9 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
     if let Some(scrape) = probes.scrape {
         metrics::route(config, scrape);
     }
+    for path in choice::PATHS {
+        config.service(at(path, "POST").route(web::route().to(mcp::handle)));
+    }
     config
         .app_data(json)
         .app_data(query)
@@ -142,7 +146,6 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .service(at("/health", "GET, HEAD").route(web::get().to(health)).route(web::head().to(health)))
         .app_data(web::Data::new(probes.readiness))
         .service(at("/ready", "GET, HEAD").route(web::get().to(ready::ready)).route(web::head().to(ready::ready)))
-        .service(at("/mcp", "POST").route(web::route().to(mcp::handle)))
         .service(at("/api/users/register", "POST").route(web::post().to(users::register)))
         .service(at("/api/users/me", "DELETE").route(web::delete().to(keys::delete_me)))
         .service(at("/api/keys", "GET, POST").route(web::get().to(keys::list)).route(web::post().to(keys::create)))

@@ -13,7 +13,7 @@ use rmcp::{
 
 use crate::{
     domain::Caller,
-    tools::{Toolbox, Trace, UnknownTool},
+    tools::{Choice, Toolbox, Trace, UnknownTool},
 };
 
 /// For how long a client may keep the list of tools: it changes with the gateway's version only.
@@ -33,25 +33,26 @@ pub trait Watch: Send + Sync {
 #[derive(Clone)]
 pub struct Server {
     toolbox: Toolbox,
-    /// Whose requests these are, where the transport serves one person only.
-    alone: Option<Arc<Caller>>,
+    /// Whose requests these are and what they see, where the transport serves one person only.
+    alone: Option<Arc<(Caller, Choice)>>,
 }
 
 impl Server {
-    /// A server for many: each request bears its [`Caller`] among the extensions of its HTTP parts.
+    /// A server for many: each request bears its [`Caller`] and [`Choice`] among the extensions of its HTTP parts.
     pub fn new(toolbox: Toolbox) -> Self {
         Self { toolbox, alone: None }
     }
 
     /// A server for one.
-    pub fn of(toolbox: Toolbox, caller: Caller) -> Self {
-        Self { toolbox, alone: Some(Arc::new(caller)) }
+    pub fn of(toolbox: Toolbox, caller: Caller, choice: Choice) -> Self {
+        Self { toolbox, alone: Some(Arc::new((caller, choice))) }
     }
 
-    fn caller<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Result<&'a Caller, ErrorData> {
-        let parts = context.extensions.get::<http::request::Parts>();
-        let theirs = parts.and_then(|parts| parts.extensions.get::<Caller>());
-        theirs.or(self.alone.as_deref()).ok_or_else(|| ErrorData::internal_error("the request lost its caller", None))
+    fn caller<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Result<(&'a Caller, &'a Choice), ErrorData> {
+        let extensions = context.extensions.get::<http::request::Parts>().map(|parts| &parts.extensions);
+        let theirs = extensions.and_then(|extensions| extensions.get::<Caller>().zip(extensions.get::<Choice>()));
+        let alone = self.alone.as_deref().map(|(caller, choice)| (caller, choice));
+        theirs.or(alone).ok_or_else(|| ErrorData::internal_error("the request lost its caller", None))
     }
 }
 
@@ -70,7 +71,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let mut list = ListToolsResult::with_all_items(self.toolbox.list(self.caller(&context)?));
+        let mut list = ListToolsResult::with_all_items(self.toolbox.list(self.caller(&context)?.1));
         list.ttl_ms = Some(TOOLS_TTL_MS);
         list.cache_scope = Some(CacheScope::Private);
         Ok(list)
@@ -85,9 +86,9 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let caller = self.caller(&context)?;
+        let (caller, choice) = self.caller(&context)?;
         let CallToolRequestParams { name, arguments, .. } = request;
-        let called = self.toolbox.call(caller, &name, arguments.unwrap_or_default(), &context.ct).await;
+        let called = self.toolbox.call(caller, choice, &name, arguments.unwrap_or_default(), &context.ct).await;
         let called = called.map_err(|UnknownTool { near }| {
             let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));
             ErrorData::invalid_params(format!("Unknown tool.{near} tools/list names the most useful ones."), None)

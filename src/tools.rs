@@ -1,25 +1,28 @@
 //! What a model can do: the tools, over the sessions. This room knows nothing of HTTP; whatever speaks MCP calls it.
 
 mod answers;
+mod choice;
 mod links;
 mod text;
 mod trace;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use rmcp::model::{CallToolResult, ContentBlock, Tool};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use self::choice::Kind;
 pub use self::{
     answers::Answers,
+    choice::{Choice, Toolsets, UnknownName, Wishes, is_yes},
     links::{ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
     trace::Trace,
 };
 use crate::{
     catalog::{self, Catalog, Operation},
-    domain::Caller,
+    domain::{Caller, Scope},
     metrics::Metrics,
     session::Sessions,
 };
@@ -28,6 +31,12 @@ use crate::{
 const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
 /// The outcome of a call whose arguments were refused before anything was sent.
 const BAD_ARGUMENTS: &str = "invalid_arguments";
+
+/// Calls what is not listed.
+const CALL_OPERATION: &str = "call_operation";
+
+/// The outcome of a call of a tool that the connection did not choose.
+const NOT_CHOSEN: &str = "tool_not_chosen";
 
 /// The predecessor's tool that told where to connect. Its users' clients may still call it; it is not listed, because
 /// every tool tells that address when it is needed.
@@ -77,12 +86,27 @@ impl Toolbox {
         Self(Arc::new(parts))
     }
 
-    /// The tools that this caller may use, as `tools/list` shows them.
-    pub fn list(&self, caller: &Caller) -> Vec<Tool> {
-        let mut tools = self.0.catalog.tools(caller.scope);
-        tools.extend(self.0.answers.tools().cloned());
+    /// The tools that a request of this caller chooses.
+    ///
+    /// # Errors
+    /// A name that is no toolset's or no tool's.
+    pub fn choose(&self, caller: &Caller, wishes: &Wishes) -> Result<Choice, UnknownName> {
+        let known: BTreeSet<&str> = self.kinds().map(|(kind, _)| kind.name).collect();
+        Choice::new(caller, wishes, &known, CALL_OPERATION)
+    }
+
+    /// The chosen tools as `tools/list` shows them, ordered by name: the same list for the same choice.
+    pub fn list(&self, choice: &Choice) -> Vec<Tool> {
+        let chosen = self.kinds().filter(|(kind, _)| choice.lists(*kind));
+        let mut tools: Vec<Tool> = chosen.map(|(_, tool)| tool.clone()).collect();
         tools.sort_by(|one, other| one.name.cmp(&other.name));
         tools
+    }
+
+    /// Every tool, and what there is to choose it by.
+    fn kinds(&self) -> impl Iterator<Item = (Kind<'_>, &Tool)> {
+        let operations = self.0.catalog.operations().map(|operation| (Kind::from(operation), operation.tool()));
+        operations.chain(self.0.answers.all().map(|answer| (answer.kind(), answer.tool())))
     }
 
     /// One tool by its name.
@@ -95,16 +119,19 @@ impl Toolbox {
     pub async fn call(
         &self,
         caller: &Caller,
+        choice: &Choice,
         name: &str,
         arguments: Map<String, Value>,
         cancel: &CancellationToken,
     ) -> Result<Called, UnknownTool> {
-        if name == CONNECT_TOOL {
+        if name == CONNECT_TOOL && choice.is_open() {
             let text = text::how_to_connect(&self.0.links, caller).await;
             let result = CallToolResult::success(vec![ContentBlock::text(text)]);
             return Ok(Called { tool: CONNECT_TOOL.to_owned(), result, trace: Trace::default() });
         }
-        let (tool, result, trace) = if let Some(answer) = self.0.answers.get(name) {
+        let (tool, result, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
+            (name.to_owned(), failed(refused), Trace::error(NOT_CHOSEN))
+        } else if let Some(answer) = self.0.answers.get(name) {
             let (given, trace) = answer.give(&self.0, caller, arguments, cancel).await;
             (answer.name().to_owned(), given.map_or_else(failed, answered), trace)
         } else if let Some(operation) = self.0.catalog.get(name) {
@@ -115,6 +142,16 @@ impl Toolbox {
         };
         self.0.metrics.tool_call(&tool, trace.error.unwrap_or("ok"));
         Ok(Called { tool, result, trace })
+    }
+
+    /// Why a tool that there is cannot be called here.
+    fn not_chosen(&self, choice: &Choice, caller: &Caller, name: &str) -> Option<String> {
+        let (kind, _) = self.kinds().find(|(kind, _)| kind.name == name)?;
+        if !choice.holds(kind) {
+            return Some(text::not_chosen(name));
+        }
+        // What the key's own scope forbids is told as that.
+        (!choice.reaches(kind) && caller.scope == Scope::Full).then(|| text::reads_only(name))
     }
 
     fn unknown(&self, name: &str) -> UnknownTool {

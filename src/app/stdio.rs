@@ -10,17 +10,28 @@ use uuid::Uuid;
 
 use super::{StartError, demo::private_directory, engine::Engine};
 use crate::{
-    config::{Config, Database, EncryptionKey, OwnAccount, Transport},
-    domain::{Caller, KeyId, Scope, SharedClock, TokenKind, TokenSet, UserId},
+    config::{ChosenTools, Config, Database, EncryptionKey, OwnAccount, Transport},
+    domain::{Caller, KeyId, KeyView, Scope, SharedClock, TokenKind, TokenSet, UserId},
     mcp::Server,
+    tools::Wishes,
 };
 
 /// Serves until the client closes standard input. Standard output carries the protocol and nothing else.
 pub async fn serve_stdio(config: &Config, clock: SharedClock) -> Result<(), StartError> {
     match &config.transport {
         Transport::Http => Ok(()),
-        Transport::Remote { url, api_key } => Ok(bridge::run(url, api_key).await?),
+        Transport::Remote { url, api_key } => Ok(bridge::run(url, api_key, &config.tools).await?),
         Transport::OwnAccount(account) => serve_account(config, account, clock).await,
+    }
+}
+
+fn wishes(tools: &ChosenTools) -> Wishes {
+    let list = |names: &[String]| (!names.is_empty()).then(|| names.join(","));
+    Wishes {
+        toolsets: list(&tools.toolsets),
+        tools: list(&tools.tools),
+        excluded: list(&tools.excluded),
+        read_only: tools.read_only,
     }
 }
 
@@ -41,6 +52,7 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
         prefix: "stdio".into(),
         scope: Scope::Full,
         expires_at: None,
+        view: KeyView::default(),
     };
     let (kind, access) = match account {
         OwnAccount::Bearer(access) => (TokenKind::Bearer, access.clone()),
@@ -52,7 +64,8 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
     let adopted = engine.sessions.adopt(caller.user, caller.key, tokens).await;
     adopted.map_err(|error| StartError::Stdio(error.to_string()))?;
 
-    let server = Server::of(engine.toolbox.clone(), caller);
+    let choice = engine.toolbox.choose(&caller, &wishes(&config.tools))?;
+    let server = Server::of(engine.toolbox.clone(), caller, choice);
     match server.serve(stdio()).await {
         Ok(running) => {
             if let Err(error) = running.waiting().await {

@@ -73,11 +73,13 @@ pub enum Toolset {
     Settings,
     /// Who hears of changes.
     Webhooks,
+    /// Search over all records and reading what it found: what ChatGPT's research needs. No operation is in it.
+    Research,
 }
 
 impl Toolset {
     /// Every set, in the order in which they are told.
-    pub const ALL: [Toolset; 8] = [
+    pub const ALL: [Toolset; 9] = [
         Toolset::Bookings,
         Toolset::Guests,
         Toolset::Properties,
@@ -86,6 +88,7 @@ impl Toolset {
         Toolset::Content,
         Toolset::Settings,
         Toolset::Webhooks,
+        Toolset::Research,
     ];
 
     /// Its name in settings.
@@ -99,6 +102,7 @@ impl Toolset {
             Toolset::Content => "content",
             Toolset::Settings => "settings",
             Toolset::Webhooks => "webhooks",
+            Toolset::Research => "research",
         }
     }
 }

@@ -61,6 +61,7 @@ fn the_defaults_are_those_of_the_documentation() {
         registration,
         log_format,
         transport,
+        tools,
         metrics,
     } = &config;
     assert_eq!((server.bind.to_string().as_str(), server.port, &server.url), ("127.0.0.1", 8080, &None));
@@ -85,6 +86,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!((registration.per_hour_and_address, registration.unconnected_days), (10, 30));
     assert_eq!(*log_format, LogFormat::Text);
     assert!(matches!(transport, Transport::Http));
+    assert!(tools.toolsets.is_empty() && tools.tools.is_empty() && tools.excluded.is_empty() && !tools.read_only);
     assert!(metrics.bind.is_none() && metrics.token.is_none());
 }
 

@@ -15,7 +15,7 @@ use crate::{
     domain::chain,
     session::{CallError, ConnectError, budget::Refusal},
     store::StoreError,
-    tools::LinkError,
+    tools::{LinkError, UnknownName},
     upstream::{RefusedKind, TokenError},
 };
 
@@ -56,6 +56,8 @@ pub(crate) enum ApiError {
     MethodNotAllowed(&'static str),
     #[error("bad request: {0}")]
     BadRequest(String),
+    #[error("{0}")]
+    UnknownName(UnknownName),
     #[error("wrong content type")]
     WrongContentType,
     #[error("body too large")]
@@ -251,6 +253,12 @@ impl ApiError {
             Self::BadRequest(what) => {
                 Shown::new(StatusCode::BAD_REQUEST, "invalid_request", what, "Correct the request and send it again.")
             }
+            Self::UnknownName(unknown) => Shown::new(
+                StatusCode::BAD_REQUEST,
+                if unknown.kind == "toolset" { "unknown_toolset" } else { "unknown_tool" },
+                unknown.to_string(),
+                "Correct the address, the headers or the body that name it; names are separated by commas.",
+            ),
             Self::WrongContentType => Shown::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",

@@ -5,11 +5,11 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use super::{error::ApiError, key_check::AnyCaller, observe::Notes};
+use super::{choice::choice, error::ApiError, key_check::AnyCaller, observe::Notes};
 use crate::{
     domain::Caller,
     mcp::{Server, Watch},
-    tools::Toolbox,
+    tools::{Choice, Toolbox},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -26,6 +26,7 @@ use rmcp::transport::streamable_http_server::{
 
 /// The endpoint, shared by all workers.
 pub struct McpEndpoint {
+    toolbox: Toolbox,
     service: StreamableHttpService<Server, NeverSessionManager>,
 }
 
@@ -39,14 +40,14 @@ impl McpEndpoint {
             .with_max_request_body_bytes(max_body)
             .disable_allowed_hosts()
             .disable_allowed_origins();
-        let tools = Server::new(toolbox);
+        let tools = Server::new(toolbox.clone());
         let service =
             StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(NeverSessionManager::default()), config);
-        Self { service }
+        Self { toolbox, service }
     }
 }
 
-/// Everything that arrives at `/mcp`. The caller comes first: without a key nothing else is looked at.
+/// Everything that arrives at `/mcp` and below. The caller comes first: without a key nothing else is looked at.
 pub(crate) async fn handle(
     endpoint: web::Data<McpEndpoint>,
     AnyCaller(caller): AnyCaller,
@@ -57,11 +58,17 @@ pub(crate) async fn handle(
         Some(PayloadError::Overflow) => ApiError::TooLarge,
         _ => ApiError::BadRequest("The body could not be read.".to_owned()),
     })?;
-    let response = endpoint.service.handle(carried_over(&request, caller, body)?).await;
+    let choice = choice(&endpoint.toolbox, &caller, &request)?;
+    let response = endpoint.service.handle(carried_over(&request, caller, choice, body)?).await;
     Ok(carried_back(response).await)
 }
 
-fn carried_over(request: &HttpRequest, caller: Caller, body: Bytes) -> Result<http::Request<Full<Bytes>>, ApiError> {
+fn carried_over(
+    request: &HttpRequest,
+    caller: Caller,
+    choice: Choice,
+    body: Bytes,
+) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
     for (name, value) in request.headers() {
         // The engine has no use for credentials, so it does not get them.
@@ -75,6 +82,7 @@ fn carried_over(request: &HttpRequest, caller: Caller, body: Bytes) -> Result<ht
     }
     builder
         .extension(caller)
+        .extension(choice)
         .body(Full::new(body))
         .map_err(|_| ApiError::BadRequest("The request line or a header cannot be read.".to_owned()))
 }

@@ -38,5 +38,6 @@ mod stdio;
 mod takeover;
 mod tenants;
 mod token_life;
+mod toolsets;
 mod upstream_faults;
 mod world;
