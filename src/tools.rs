@@ -3,6 +3,9 @@
 mod answers;
 mod choice;
 mod links;
+mod on_demand;
+#[cfg(test)]
+mod tests;
 mod text;
 mod trace;
 
@@ -13,12 +16,16 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::choice::Kind;
 pub use self::{
     answers::Answers,
     choice::{Choice, Toolsets, UnknownName, Wishes, is_yes},
     links::{ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
+    on_demand::OnDemand,
     trace::Trace,
+};
+use self::{
+    choice::Kind,
+    on_demand::{CALL_OPERATION, FIND_OPERATION},
 };
 use crate::{
     catalog::{self, Catalog, Operation},
@@ -32,9 +39,8 @@ const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
 /// The outcome of a call whose arguments were refused before anything was sent.
 const BAD_ARGUMENTS: &str = "invalid_arguments";
 
-/// Calls what is not listed.
-const CALL_OPERATION: &str = "call_operation";
-
+/// The outcome of a call of an operation that there is not.
+const UNKNOWN_OPERATION: &str = "unknown_operation";
 /// The outcome of a call of a tool that the connection did not choose.
 const NOT_CHOSEN: &str = "tool_not_chosen";
 
@@ -52,6 +58,8 @@ pub struct Parts {
     pub catalog: Catalog,
     /// The tools that ask several of them.
     pub answers: Answers,
+    /// The ways to what is not listed.
+    pub on_demand: OnDemand,
     /// The way to the users' accounts.
     pub sessions: Sessions,
     /// For users who have not connected an account.
@@ -99,6 +107,9 @@ impl Toolbox {
     pub fn list(&self, choice: &Choice) -> Vec<Tool> {
         let chosen = self.kinds().filter(|(kind, _)| choice.lists(*kind));
         let mut tools: Vec<Tool> = chosen.map(|(_, tool)| tool.clone()).collect();
+        if choice.is_read_only() {
+            tools = tools.into_iter().map(OnDemand::reading).collect();
+        }
         tools.sort_by(|one, other| one.name.cmp(&other.name));
         tools
     }
@@ -106,13 +117,13 @@ impl Toolbox {
     /// Every tool, and what there is to choose it by.
     fn kinds(&self) -> impl Iterator<Item = (Kind<'_>, &Tool)> {
         let operations = self.0.catalog.operations().map(|operation| (Kind::from(operation), operation.tool()));
-        operations.chain(self.0.answers.all().map(|answer| (answer.kind(), answer.tool())))
+        let answers = self.0.answers.all().map(|answer| (answer.kind(), answer.tool()));
+        operations.chain(answers).chain(self.0.on_demand.kinds())
     }
 
     /// One tool by its name.
     pub fn tool(&self, name: &str) -> Option<Tool> {
-        let answer = self.0.answers.get(name);
-        answer.map(|answer| answer.tool().clone()).or_else(|| Some(self.0.catalog.get(name)?.tool().clone()))
+        self.kinds().find(|(kind, _)| kind.name == name).map(|(_, tool)| tool.clone())
     }
 
     /// Calls a tool. Cancelling drops what waits and gives a running read up; a write that was sent runs to its end.
@@ -129,18 +140,52 @@ impl Toolbox {
             let result = CallToolResult::success(vec![ContentBlock::text(text)]);
             return Ok(Called { tool: CONNECT_TOOL.to_owned(), result, trace: Trace::default() });
         }
+        let called = match name {
+            CALL_OPERATION if self.not_chosen(choice, caller, name).is_none() => {
+                match self.0.on_demand.passed_on(arguments) {
+                    Ok((inner, arguments)) => match self.call_tool(caller, choice, &inner, arguments, cancel).await {
+                        Ok(called) => called,
+                        Err(UnknownTool { near }) => {
+                            let (result, trace) = (failed(text::no_operation(near)), Trace::error(UNKNOWN_OPERATION));
+                            Called { tool: CALL_OPERATION.to_owned(), result, trace }
+                        }
+                    },
+                    Err(problem) => {
+                        let (result, trace) = (failed(problem), Trace::error(BAD_ARGUMENTS));
+                        Called { tool: CALL_OPERATION.to_owned(), result, trace }
+                    }
+                }
+            }
+            name => self.call_tool(caller, choice, name, arguments, cancel).await?,
+        };
+        self.0.metrics.tool_call(&called.tool, called.trace.error.unwrap_or("ok"));
+        Ok(called)
+    }
+
+    /// Calls anything but what calls others.
+    async fn call_tool(
+        &self,
+        caller: &Caller,
+        choice: &Choice,
+        name: &str,
+        arguments: Map<String, Value>,
+        cancel: &CancellationToken,
+    ) -> Result<Called, UnknownTool> {
         let (tool, result, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
             (name.to_owned(), failed(refused), Trace::error(NOT_CHOSEN))
         } else if let Some(answer) = self.0.answers.get(name) {
             let (given, trace) = answer.give(&self.0, caller, arguments, cancel).await;
             (answer.name().to_owned(), given.map_or_else(failed, answered), trace)
+        } else if name == FIND_OPERATION {
+            let found = self.0.on_demand.find(&self.0.catalog, choice, arguments);
+            let trace = found.as_ref().map_or(Trace::error(BAD_ARGUMENTS), |_| Trace::default());
+            (name.to_owned(), found.map_or_else(failed, answered), trace)
         } else if let Some(operation) = self.0.catalog.get(name) {
             let (result, trace) = self.run(operation, caller, &arguments, cancel).await;
             (operation.name().to_owned(), result, trace)
         } else {
             return Err(self.unknown(name));
         };
-        self.0.metrics.tool_call(&tool, trace.error.unwrap_or("ok"));
         Ok(Called { tool, result, trace })
     }
 
@@ -155,9 +200,10 @@ impl Toolbox {
     }
 
     fn unknown(&self, name: &str) -> UnknownTool {
-        let operations = self.0.catalog.operations().map(Operation::name);
-        let known = operations.chain(self.0.answers.tools().map(|tool| tool.name.as_ref()));
-        UnknownTool { near: catalog::suggest(name, known).map(str::to_owned) }
+        UnknownTool {
+            near: catalog::suggest(name, self.kinds().map(|(kind, _)| kind.name).filter(|known| *known != name))
+                .map(str::to_owned),
+        }
     }
 
     async fn run(

@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{Store, StoreError},
-    tools::{Answers, ConnectLinks, LinkWay, Parts, Toolbox},
+    tools::{Answers, ConnectLinks, LinkWay, OnDemand, Parts, Toolbox},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -49,6 +49,7 @@ impl Engine {
     pub(super) async fn start(config: &Config, clock: SharedClock, port: u16) -> Result<Self, StartError> {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
+        let on_demand = OnDemand::embedded(&catalog)?;
         let ring = key_ring(config)?;
         let target = database_target(config);
         let store = Store::connect(&target).await?;
@@ -107,6 +108,7 @@ impl Engine {
         let parts = Parts {
             catalog,
             answers,
+            on_demand,
             sessions: sessions.clone(),
             links: links.clone(),
             app_url: config.ownerrez.app_url.clone(),

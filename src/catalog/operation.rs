@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     answer,
-    data::{OperationData, Toolset},
+    data::{AnswerKind, OperationData, Toolset},
     form::{Form, Rules},
     normalise,
     problem::{ArgumentError, Problem},
@@ -67,6 +67,11 @@ impl Operation {
     /// Whether it changes nothing upstream.
     pub fn is_read_only(&self) -> bool {
         self.data.read_only
+    }
+
+    /// Whether it answers with a list of records.
+    pub fn lists(&self) -> bool {
+        self.data.answer.is_page() || self.data.answer == AnswerKind::List
     }
 
     /// Whether a caller of this scope may use it.

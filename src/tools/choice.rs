@@ -182,6 +182,11 @@ impl Choice {
         Ok(Self { toolsets, tools, excluded, read_only, open })
     }
 
+    /// Whether only what reads is shown and called.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// Whether what is not listed can be found and called.
     pub(super) fn is_open(&self) -> bool {
         self.open

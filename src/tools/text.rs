@@ -77,6 +77,12 @@ pub(super) fn beyond_scope(tool: &str) -> String {
     )
 }
 
+/// There is nothing of that name to pass a call on to.
+pub(super) fn no_operation(near: Option<String>) -> String {
+    let near = near.map_or(String::new(), |name| format!(" Perhaps `{name}` is meant."));
+    format!("There is no such operation, so nothing was sent.{near} find_operation finds operations by words.")
+}
+
 /// The connection chose other tools.
 pub(super) fn not_chosen(tool: &str) -> String {
     format!(

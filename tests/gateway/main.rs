@@ -25,6 +25,7 @@ mod links;
 mod managing;
 mod mcp;
 mod observing;
+mod on_demand;
 mod operating;
 mod pages;
 mod personal_tokens;

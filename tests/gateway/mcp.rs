@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
-use ownerrez_gateway::{catalog::Catalog, domain::Scope, tools::Answers};
+use ownerrez_gateway::{
+    catalog::Catalog,
+    domain::Scope,
+    tools::{Answers, OnDemand},
+};
 use serde_json::{Map, Value, json};
 
 use crate::world::{Answer, Browser, Gateway, Person, Reply, Settings, Wire, on_each_database, rpc};
@@ -114,6 +118,7 @@ async fn the_revision_without_a_handshake_is_spoken() {
 fn catalogue() -> Value {
     let mut tools = Catalog::embedded().unwrap().tools(Scope::Full);
     tools.extend(Answers::embedded().unwrap().tools().cloned());
+    tools.extend(OnDemand::embedded(&Catalog::embedded().unwrap()).unwrap().tools().cloned());
     tools.sort_by(|one, other| one.name.cmp(&other.name));
     serde_json::to_value(tools).unwrap()
 }
