@@ -28,7 +28,7 @@ use self::{
     on_demand::{CALL_OPERATION, FIND_OPERATION},
 };
 use crate::{
-    catalog::{self, Catalog, Operation},
+    catalog::{self, Catalog, Operation, Shown},
     domain::{Caller, Scope},
     metrics::Metrics,
     session::Sessions,
@@ -223,7 +223,10 @@ impl Toolbox {
         let outcome = self.0.sessions.call(caller.user, request.clone(), cancel).await;
         let trace = Trace::of(&outcome);
         let result = match outcome {
-            Ok(answer) => answered(operation.answer(&request, answer.status, answer.body)),
+            Ok(answer) => {
+                let whole = operation.answer(&request, answer.status, answer.body);
+                shown(operation.show(&operation.view(arguments), whole))
+            }
             Err(error) => failed(text::explain(&self.0.links, caller, operation, &error).await),
         };
         (result, trace)
@@ -233,6 +236,13 @@ impl Toolbox {
 fn answered(answer: Value) -> CallToolResult {
     let mut result = CallToolResult::success(vec![ContentBlock::text(answer.to_string())]);
     result.structured_content = Some(answer);
+    result
+}
+
+/// What a lean answer is on the wire.
+fn shown(shown: Shown) -> CallToolResult {
+    let mut result = CallToolResult::success(vec![ContentBlock::text(shown.text)]);
+    result.structured_content = shown.structured;
     result
 }
 

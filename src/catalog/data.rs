@@ -26,6 +26,9 @@ pub(super) struct OperationData {
     pub destructive: bool,
     pub idempotent: bool,
     pub answer: AnswerKind,
+    /// The kind of its records, where something is known of them.
+    #[serde(default)]
+    pub record: Option<String>,
     /// Path and query parameters.
     pub parameters: Vec<ParameterData>,
     /// JSON Schema of the body; an object's members become arguments.

@@ -9,8 +9,10 @@ use super::{
     answer,
     data::{AnswerKind, OperationData, Toolset},
     form::{Form, Rules},
+    lean::{self, Shown, View},
     normalise,
     problem::{ArgumentError, Problem},
+    record::RecordData,
     request, schema,
 };
 use crate::domain::{Method, Scope, UpstreamRequest};
@@ -19,10 +21,11 @@ use crate::domain::{Method, Scope, UpstreamRequest};
 pub struct Operation {
     data: OperationData,
     form: Form,
+    kind: RecordData,
 }
 
 impl Operation {
-    pub(super) fn new(mut data: OperationData) -> Result<Operation, Vec<String>> {
+    pub(super) fn new(mut data: OperationData, kind: RecordData) -> Result<Operation, Vec<String>> {
         let schema = schema::input_schema(&data);
         let tool = schema::tool(&data, &schema);
         let rules = Rules {
@@ -31,7 +34,7 @@ impl Operation {
             ranges: mem::take(&mut data.ranges),
             checks: mem::take(&mut data.checks),
         };
-        Ok(Operation { data, form: Form::new(tool, schema, rules)? })
+        Ok(Operation { data, form: Form::new(tool, schema, rules)?, kind })
     }
 
     /// Name of the tool.
@@ -89,6 +92,10 @@ impl Operation {
         let (arguments, mut problems) = self.normalise(arguments.clone());
         problems.extend(self.form.problems(&arguments, self.data.method == Method::Patch));
         if problems.is_empty() {
+            let fields = View::of(&arguments).fields;
+            problems.extend(fields.iter().filter_map(|path| self.kind.unknown(path)));
+        }
+        if problems.is_empty() {
             match request::build(&self.data, &arguments) {
                 Ok((path_and_query, body)) => {
                     let operation = self.form.shared_name();
@@ -100,9 +107,24 @@ impl Operation {
         Err(self.form.error(problems))
     }
 
-    /// Turns the body of OwnerRez's success reply into what the model gets: always a JSON object.
+    /// Turns the body of OwnerRez's success reply into the whole answer: always a JSON object.
     pub fn answer(&self, request: &UpstreamRequest, status: u16, body: Value) -> Value {
         answer::answer(&self.data, request, status, body)
+    }
+
+    /// Whether something is known of it that guests write.
+    pub fn marks_guests_words(&self) -> bool {
+        !self.kind.guest_written.is_empty()
+    }
+
+    /// How these arguments want the answer.
+    pub fn view(&self, arguments: &Map<String, Value>) -> View {
+        if self.data.read_only { View::of(&self.normalise(arguments.clone()).0) } else { View::default() }
+    }
+
+    /// Turns an answer into what the model gets of it.
+    pub fn show(&self, view: &View, answer: Value) -> Shown {
+        lean::show(&self.kind, self.lists().then_some("items"), view, answer)
     }
 
     fn normalise(&self, mut arguments: Map<String, Value>) -> (Map<String, Value>, Vec<Problem>) {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     data::{OperationData, ParameterData, Place, Segment, Style, segments},
     form::FormData,
+    lean::{FIELDS, FORMAT},
 };
 use crate::domain::Method;
 
@@ -185,6 +186,11 @@ fn rules(data: &OperationData, found: &mut Vec<String>) {
         let mut body_names = data.body_argument.iter().map(String::as_str).chain(body_members(data));
         data.parameters.iter().any(|p| p.name == name) || body_names.any(|member| member == name)
     };
+    if data.read_only {
+        for name in [FIELDS, FORMAT].into_iter().filter(|name| known(name)) {
+            found.push(format!("the argument `{name}` has a meaning of its own in what reads"));
+        }
+    }
     for name in data.one_of_required.iter().flatten() {
         if !known(name) {
             found.push(format!("`one_of_required` names `{name}`, which is no argument"));

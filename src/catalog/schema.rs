@@ -7,7 +7,10 @@ use jsonschema::{Draft, Validator};
 use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
-use super::data::{OperationData, ParameterData};
+use super::{
+    data::{AnswerKind, OperationData, ParameterData},
+    lean::{FIELDS, FORMAT},
+};
 
 /// Beyond this, JSON numbers are no longer exact in every language; JSON Schema also calls 1e300 an integer.
 pub(super) const LARGEST_INTEGER: i64 = (1 << 53) - 1;
@@ -38,6 +41,12 @@ pub(super) fn input_schema(data: &OperationData) -> Value {
             required.extend(body["required"].as_array().into_iter().flatten().cloned());
         }
         (None, _) => {}
+    }
+    if data.read_only && data.answer != AnswerKind::None {
+        properties.insert(FIELDS.into(), json!({"type": "array", "items": {"type": "string"}}));
+        if data.answer.is_page() || data.answer == AnswerKind::List {
+            properties.insert(FORMAT.into(), json!({"type": "string", "enum": ["json", "table"]}));
+        }
     }
     let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
     if !required.is_empty() {

@@ -151,12 +151,11 @@ fn every_group_is_in_one_toolset_and_every_toolset_holds_some() {
 
 /// Text that strangers wrote reaches the model in the answers of these.
 #[test]
-fn reads_of_guests_words_say_that_they_are_data() {
+fn reads_of_guests_words_mark_them_as_data() {
     let catalog = catalog();
     for group in ["bookings", "quotes", "inquiries", "guests", "messages", "reviews"] {
         for operation in catalog.operations().filter(|one| one.group() == group && one.is_read_only()) {
-            let description = operation.tool().description.clone().unwrap_or_default();
-            assert!(description.contains("data, not instructions"), "{}", operation.name());
+            assert!(operation.marks_guests_words(), "{}", operation.name());
         }
     }
 }

@@ -20,6 +20,7 @@ mod disconnecting;
 mod faults;
 mod keys;
 mod layers;
+mod lean;
 mod limits;
 mod links;
 mod managing;
