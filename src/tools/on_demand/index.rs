@@ -103,7 +103,7 @@ impl Index {
         });
         let alike =
             alike.map(|(stem, weight)| weight * self.rarity.get(stem).copied().unwrap_or_default() * BY_BEGINNING);
-        same.chain(alike).fold(itself, f64::max)
+        itself + same.chain(alike).fold(0.0, f64::max)
     }
 
     fn weight(&self, stem: &str, weights: &BTreeMap<String, f64>) -> f64 {
