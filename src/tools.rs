@@ -4,6 +4,8 @@ mod answers;
 mod choice;
 mod links;
 mod on_demand;
+mod prompts;
+mod resources;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -21,6 +23,8 @@ pub use self::{
     choice::{Choice, Toolsets, UnknownName, Wishes, is_yes},
     links::{ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
     on_demand::OnDemand,
+    prompts::Prompts,
+    resources::{Resources, Unread},
     trace::Trace,
 };
 use self::{
@@ -60,6 +64,10 @@ pub struct Parts {
     pub answers: Answers,
     /// The ways to what is not listed.
     pub on_demand: OnDemand,
+    /// Records with addresses.
+    pub resources: Resources,
+    /// What clients show as commands.
+    pub prompts: Prompts,
     /// The way to the users' accounts.
     pub sessions: Sessions,
     /// For users who have not connected an account.
@@ -197,6 +205,33 @@ impl Toolbox {
         }
         // What the key's own scope forbids is told as that.
         (!choice.reaches(kind) && caller.scope == Scope::Full).then(|| text::reads_only(name))
+    }
+
+    /// Records with addresses of their own, and those of which there are many.
+    pub fn resources(&self) -> &Resources {
+        &self.0.resources
+    }
+
+    /// What clients show as commands.
+    pub fn prompts(&self) -> &Prompts {
+        &self.0.prompts
+    }
+
+    /// Reads the record at an address; also the operation's name and what the log learns.
+    pub async fn read(
+        &self,
+        caller: &Caller,
+        uri: &str,
+        cancel: &CancellationToken,
+    ) -> (Result<Value, Unread>, String, Trace) {
+        let (outcome, operation, trace) = self.0.resources.read(&self.0, caller, uri, cancel).await;
+        self.0.metrics.tool_call(&operation, trace.error.unwrap_or("ok"));
+        (outcome, operation, trace)
+    }
+
+    /// Ids of this kind of record that fit what was typed.
+    pub async fn complete(&self, caller: &Caller, kind: &str, typed: &str, cancel: &CancellationToken) -> Vec<String> {
+        self.0.resources.complete(&self.0, caller, kind, typed, cancel).await
     }
 
     fn unknown(&self, name: &str) -> UnknownTool {

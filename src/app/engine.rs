@@ -18,9 +18,9 @@ use crate::{
     crypto::Signer,
     domain::SharedClock,
     metrics::Metrics,
-    session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
+    session::{Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{Store, StoreError},
-    tools::{Answers, ConnectLinks, LinkWay, OnDemand, Parts, Toolbox},
+    tools::{Answers, ConnectLinks, LinkWay, OnDemand, Parts, Prompts, Resources, Toolbox},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -50,6 +50,8 @@ impl Engine {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
         let on_demand = OnDemand::embedded(&catalog)?;
+        let resources = Resources::embedded(&catalog)?;
+        let prompts = Prompts::embedded(&resources)?;
         let ring = key_ring(config)?;
         let target = database_target(config);
         let store = Store::connect(&target).await?;
@@ -88,6 +90,7 @@ impl Engine {
             store: store.clone(),
             upstream: Arc::new(upstream_settings(config, port)),
             settings: session_settings(config),
+            recent: RecentAnswers::new(config.sessions.recent_answers_bytes),
             clock: clock.clone(),
             ring,
             metrics: metrics.clone(),
@@ -109,6 +112,8 @@ impl Engine {
             catalog,
             answers,
             on_demand,
+            resources,
+            prompts,
             sessions: sessions.clone(),
             links: links.clone(),
             app_url: config.ownerrez.app_url.clone(),
