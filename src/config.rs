@@ -293,6 +293,8 @@ pub struct Connect {
 pub enum Transport {
     /// Many users, over HTTP.
     Http,
+    /// The programs of this machine's one person, over HTTP and without a key, with one OwnerRez account.
+    SingleUser(OwnAccount),
     /// The client that started it, over standard input and output, with one OwnerRez account.
     OwnAccount(OwnAccount),
     /// The same client, by handing everything on to a gateway.

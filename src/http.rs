@@ -1,5 +1,6 @@
 //! The wire: routes, pages, and the MCP endpoint. Every error leaves through one match in `error`.
 
+mod batch;
 mod choice;
 mod connect;
 mod error;
@@ -14,6 +15,7 @@ mod moved;
 mod observe;
 mod pages;
 mod ready;
+mod single_user;
 mod source_address;
 mod users;
 
@@ -39,7 +41,7 @@ use self::{error::ApiError, source_address::SourceAddress};
 use crate::{
     config::{Network, PREDECESSOR_CALLBACK_PATH, RegistrationMode},
     crypto::Signer,
-    domain::SharedClock,
+    domain::{Caller, SharedClock},
     metrics::Metrics,
     session::Sessions,
     store::Store,
@@ -60,6 +62,8 @@ pub struct HttpState {
     pub links: ConnectLinks,
     /// Tells whose key a request bears.
     pub keys: KeyCheck,
+    /// Who needs no key, where the gateway serves one person only.
+    pub single_user: Option<Arc<Caller>>,
     /// Who registered from where of late.
     pub registrations: Arc<Registrations>,
     /// Time.

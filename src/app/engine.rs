@@ -101,7 +101,7 @@ impl Engine {
             clock,
             public_url: config.server.public_url(port),
             way: match config.transport {
-                Transport::OwnAccount(_) => LinkWay::OwnAccount,
+                Transport::OwnAccount(_) | Transport::SingleUser(_) => LinkWay::OwnAccount,
                 _ if config.ownerrez.client.is_some() => LinkWay::OauthApp,
                 _ => LinkWay::None,
             },

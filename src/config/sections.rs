@@ -70,7 +70,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let sessions = sessions(layers);
     let connect = connect(layers);
     let registration = registration(layers);
-    let transport = transport::transport(layers);
+    let transport = transport::transport(layers, server.as_ref());
     let tools = tools(layers);
     let log_format = layers.text("log.format", log_format);
     let metrics = metrics(layers);

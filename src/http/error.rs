@@ -66,6 +66,8 @@ pub(crate) enum ApiError {
     HostNotAllowed,
     #[error("origin not allowed")]
     OriginNotAllowed,
+    #[error("not directly from this machine")]
+    NotDirect,
     #[error("bad metrics token")]
     BadMetricsToken,
     #[error("the database has not been reached yet")]
@@ -282,6 +284,12 @@ impl ApiError {
                 "origin_not_allowed",
                 "Requests from pages of that origin are not allowed.",
                 "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
+            ),
+            Self::NotDirect => Shown::new(
+                StatusCode::FORBIDDEN,
+                "not_direct",
+                "Without an API key this gateway serves only programs on its own machine that reach it directly.",
+                "Use http://127.0.0.1 with its port, and no proxy. To serve others, unset SINGLE_USER and give them keys.",
             ),
             Self::BadMetricsToken => Shown::new(
                 StatusCode::UNAUTHORIZED,

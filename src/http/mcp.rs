@@ -5,7 +5,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use super::{choice::choice, error::ApiError, key_check::AnyCaller, observe::Notes};
+use super::{batch, choice::choice, error::ApiError, observe::Notes, single_user::ProtocolCaller};
 use crate::{
     domain::Caller,
     mcp::{Server, Watch},
@@ -23,6 +23,7 @@ use http_body_util::{BodyExt, BodyStream, Full, combinators::BoxBody};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
 };
+use serde_json::Value;
 
 /// The endpoint, shared by all workers.
 pub struct McpEndpoint {
@@ -50,7 +51,7 @@ impl McpEndpoint {
 /// Everything that arrives at `/mcp` and below. The caller comes first: without a key nothing else is looked at.
 pub(crate) async fn handle(
     endpoint: web::Data<McpEndpoint>,
-    AnyCaller(caller): AnyCaller,
+    ProtocolCaller(caller): ProtocolCaller,
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, ApiError> {
@@ -59,8 +60,33 @@ pub(crate) async fn handle(
         _ => ApiError::BadRequest("The body could not be read.".to_owned()),
     })?;
     let choice = choice(&endpoint.toolbox, &caller, &request)?;
-    let response = endpoint.service.handle(carried_over(&request, caller, choice, body)?).await;
-    Ok(carried_back(response).await)
+    match batch::messages(&request, &body) {
+        Some(Ok(messages)) => answer_batch(&endpoint, &request, &caller, &choice, messages).await,
+        Some(Err(refusal)) => Ok(refusal),
+        None => Ok(carried_back(endpoint.service.handle(carried_over(&request, caller, choice, body)?).await).await),
+    }
+}
+
+/// One message after the other: in order, and never more of one user's at once than one message would make.
+async fn answer_batch(
+    endpoint: &McpEndpoint,
+    request: &HttpRequest,
+    caller: &Caller,
+    choice: &Choice,
+    messages: Vec<Value>,
+) -> Result<HttpResponse, ApiError> {
+    let mut answers = Vec::new();
+    for message in messages {
+        if let Some(refusal) = batch::refused(&message) {
+            answers.push(refusal);
+            continue;
+        }
+        let body = Bytes::from(message.to_string());
+        let carried = carried_over(request, caller.clone(), choice.clone(), body)?;
+        let Ok(collected) = endpoint.service.handle(carried).await.into_body().collect().await;
+        answers.extend(batch::entry(&message, &collected.to_bytes()));
+    }
+    if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
 }
 
 fn carried_over(
@@ -71,8 +97,9 @@ fn carried_over(
 ) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
     for (name, value) in request.headers() {
-        // The engine has no use for credentials, so it does not get them.
-        if *name != actix_header::AUTHORIZATION && *name != actix_header::COOKIE {
+        // The engine has no use for credentials, so it does not get them; and its body may be a part of this one.
+        let kept_back = [actix_header::AUTHORIZATION, actix_header::COOKIE, actix_header::CONTENT_LENGTH];
+        if !kept_back.contains(name) {
             builder = builder.header(name.as_str(), value.as_bytes());
         }
     }

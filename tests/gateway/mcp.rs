@@ -295,7 +295,6 @@ async fn a_body_that_is_no_message_is_refused_properly() {
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":7}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_owners","arguments":[]}}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
-            r#"[{"jsonrpc":"2.0","id":1,"method":"tools/list"}]"#,
             "\u{0}\u{1}",
             &deep,
         ] {

@@ -115,7 +115,8 @@ impl Bridge {
                     let _ = self.out.send(answer.to_string());
                 }
             }
-            Err(why) => match id {
+            // A batch has no id of its own.
+            Err(why) => match id.or_else(|| message.is_array().then_some(Value::Null)) {
                 Some(id) => self.refuse(&id, SERVER_ERROR, &why),
                 None => log::warn!("a notification was not handed on: {why}"),
             },
@@ -169,7 +170,7 @@ impl Bridge {
             return Ok(Vec::new());
         }
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-        if answer["jsonrpc"].is_string() {
+        if answer["jsonrpc"].is_string() || answer.is_array() {
             return Ok(vec![answer]);
         }
         // A refusal of the gateway's own, before the protocol.
