@@ -85,6 +85,10 @@ async fn a_bridge_hands_everything_on_to_a_gateway() {
             let answer = ask(&mut program, "get_current_user", json!({}));
             program.tell(&rpc(4, "tools/call", json!({"name": "no_such_tool", "arguments": {}})));
             let unknown = program.json();
+            // The agreed revision has no batches: one refusal, and not silence.
+            program.tell(&json!([rpc(5, "ping", json!({}))]));
+            let refused = program.json();
+            assert!(refused["error"]["message"].is_string(), "{refused}");
             program.hang_up();
             (answer, unknown, program.end())
         });
@@ -93,6 +97,16 @@ async fn a_bridge_hands_everything_on_to_a_gateway() {
         assert_eq!(unknown["error"]["code"], json!(-32602));
         assert_eq!((ending.code, ending.output.as_str()), (Some(0), ""), "{}", ending.errors);
         assert!(!ending.errors.contains(&alice.key));
+
+        // Before anything is agreed upon a line may hold several messages.
+        let (url, key, directory) = (gateway.url.clone(), alice.key.clone(), tempfile::tempdir().unwrap());
+        let talk = actix_web::rt::task::spawn_blocking(move || {
+            let mut program = start(&directory, &[("OWNERREZ_GATEWAY_URL", &url), ("OWNERREZ_API_KEY", &key)]);
+            program.tell(&json!([rpc(1, "ping", json!({})), rpc(2, "tools/list", json!({}))]));
+            program.json()
+        });
+        let answers = talk.await.unwrap();
+        assert_eq!((&answers[0]["id"], &answers[1]["id"]), (&json!(1), &json!(2)), "{answers}");
 
         let (url, directory) = (gateway.url.clone(), tempfile::tempdir().unwrap());
         let stranger = actix_web::rt::task::spawn_blocking(move || {
