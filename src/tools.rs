@@ -1,7 +1,14 @@
 //! What a model can do: the tools, over the sessions. This room knows nothing of HTTP; whatever speaks MCP calls it.
+//!
+//! - `answers`: tools that answer a question, over many operations
+//! - `writes`: the gate that every write passes; `confirm` whether a person agreed, `drafts` messages in two steps,
+//!   `write_words` its texts
+//! - `links`: connect links; `text`: errors in words; `trace`: what the log learns
 
 mod answers;
 mod choice;
+mod confirm;
+mod drafts;
 mod links;
 mod on_demand;
 mod prompts;
@@ -10,10 +17,12 @@ mod resources;
 mod tests;
 mod text;
 mod trace;
+mod write_words;
+mod writes;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use rmcp::model::{CallToolResult, ContentBlock, Tool};
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Tool};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -21,6 +30,7 @@ use url::Url;
 pub use self::{
     answers::Answers,
     choice::{Choice, Toolsets, UnknownName, Wishes, is_yes},
+    confirm::{Person, PersonReply, QUESTION},
     links::{ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
     on_demand::OnDemand,
     prompts::Prompts,
@@ -29,13 +39,16 @@ pub use self::{
 };
 use self::{
     choice::Kind,
+    confirm::Consent,
     on_demand::{CALL_OPERATION, FIND_OPERATION},
+    writes::Write,
 };
 use crate::{
-    catalog::{self, Catalog, Operation, Shown},
-    domain::{Caller, Scope},
+    catalog::{self, ArgumentError, Catalog, Operation, Shown, WriteOptions},
+    crypto::KeyRing,
+    domain::{Caller, Scope, UpstreamRequest},
     metrics::Metrics,
-    session::Sessions,
+    session::{CallError, Sessions},
 };
 
 /// The outcome of a call that the caller's key does not allow.
@@ -72,6 +85,8 @@ pub struct Parts {
     pub sessions: Sessions,
     /// For users who have not connected an account.
     pub links: ConnectLinks,
+    /// Seals drafts and confirmations, and makes the digests under which writes are recorded.
+    pub ring: Arc<KeyRing>,
     /// OwnerRez's own application, for links to its pages.
     pub app_url: Url,
     /// Counters.
@@ -83,10 +98,17 @@ pub struct Parts {
 pub struct Called {
     /// The tool's name, as logs and counters know it.
     pub tool: String,
-    /// What the model gets.
-    pub result: CallToolResult,
+    /// What the model gets, or what its person is asked.
+    pub response: CallToolResponse,
     /// What the log learns.
     pub trace: Trace,
+}
+
+impl Called {
+    /// One that ended before anything was sent.
+    fn refused(tool: &str, told: String, code: &'static str) -> Self {
+        Self { tool: tool.to_owned(), response: failed(told).into(), trace: Trace::error(code) }
+    }
 }
 
 /// There is no tool of that name.
@@ -126,7 +148,12 @@ impl Toolbox {
     fn kinds(&self) -> impl Iterator<Item = (Kind<'_>, &Tool)> {
         let operations = self.0.catalog.operations().map(|operation| (Kind::from(operation), operation.tool()));
         let answers = self.0.answers.all().map(|answer| (answer.kind(), answer.tool()));
-        operations.chain(answers).chain(self.0.on_demand.kinds())
+        // A draft goes with what it drafts: who may not write has no use for it.
+        let drafts = self.0.catalog.operations().filter_map(|operation| {
+            let tool = operation.draft()?;
+            Some((Kind { name: &tool.name, ..Kind::from(operation) }, tool))
+        });
+        operations.chain(answers).chain(drafts).chain(self.0.on_demand.kinds())
     }
 
     /// One tool by its name.
@@ -141,30 +168,29 @@ impl Toolbox {
         choice: &Choice,
         name: &str,
         arguments: Map<String, Value>,
+        person: &Person,
         cancel: &CancellationToken,
     ) -> Result<Called, UnknownTool> {
         if name == CONNECT_TOOL && choice.is_open() {
             let text = text::how_to_connect(&self.0.links, caller).await;
             let result = CallToolResult::success(vec![ContentBlock::text(text)]);
-            return Ok(Called { tool: CONNECT_TOOL.to_owned(), result, trace: Trace::default() });
+            return Ok(Called { tool: CONNECT_TOOL.to_owned(), response: result.into(), trace: Trace::default() });
         }
         let called = match name {
             CALL_OPERATION if self.not_chosen(choice, caller, name).is_none() => {
                 match self.0.on_demand.passed_on(arguments) {
-                    Ok((inner, arguments)) => match self.call_tool(caller, choice, &inner, arguments, cancel).await {
-                        Ok(called) => called,
-                        Err(UnknownTool { near }) => {
-                            let (result, trace) = (failed(text::no_operation(near)), Trace::error(UNKNOWN_OPERATION));
-                            Called { tool: CALL_OPERATION.to_owned(), result, trace }
+                    Ok((inner, arguments)) => {
+                        match self.call_tool(caller, choice, &inner, arguments, person, cancel).await {
+                            Ok(called) => called,
+                            Err(UnknownTool { near }) => {
+                                Called::refused(CALL_OPERATION, text::no_operation(near), UNKNOWN_OPERATION)
+                            }
                         }
-                    },
-                    Err(problem) => {
-                        let (result, trace) = (failed(problem), Trace::error(BAD_ARGUMENTS));
-                        Called { tool: CALL_OPERATION.to_owned(), result, trace }
                     }
+                    Err(problem) => Called::refused(CALL_OPERATION, problem, BAD_ARGUMENTS),
                 }
             }
-            name => self.call_tool(caller, choice, name, arguments, cancel).await?,
+            name => self.call_tool(caller, choice, name, arguments, person, cancel).await?,
         };
         self.0.metrics.tool_call(&called.tool, called.trace.error.unwrap_or("ok"));
         Ok(called)
@@ -177,24 +203,28 @@ impl Toolbox {
         choice: &Choice,
         name: &str,
         arguments: Map<String, Value>,
+        person: &Person,
         cancel: &CancellationToken,
     ) -> Result<Called, UnknownTool> {
-        let (tool, result, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
-            (name.to_owned(), failed(refused), Trace::error(NOT_CHOSEN))
+        let (tool, response, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
+            (name.to_owned(), failed(refused).into(), Trace::error(NOT_CHOSEN))
         } else if let Some(answer) = self.0.answers.get(name) {
             let (given, trace) = answer.give(&self.0, caller, arguments, cancel).await;
-            (answer.name().to_owned(), given.map_or_else(failed, answered), trace)
+            (answer.name().to_owned(), given.map_or_else(failed, answered).into(), trace)
         } else if name == FIND_OPERATION {
             let found = self.0.on_demand.find(&self.0.catalog, choice, arguments);
             let trace = found.as_ref().map_or(Trace::error(BAD_ARGUMENTS), |_| Trace::default());
-            (name.to_owned(), found.map_or_else(failed, answered), trace)
+            (name.to_owned(), found.map_or_else(failed, answered).into(), trace)
         } else if let Some(operation) = self.0.catalog.get(name) {
-            let (result, trace) = self.run(operation, caller, &arguments, cancel).await;
-            (operation.name().to_owned(), result, trace)
+            let (response, trace) = self.run(operation, caller, arguments, person, cancel).await;
+            (operation.name().to_owned(), response, trace)
+        } else if let Some(operation) = self.0.catalog.drafted_by(name) {
+            let (result, trace) = self.draft(name, operation, caller, &arguments).await;
+            (name.to_owned(), result.into(), trace)
         } else {
             return Err(self.unknown(name));
         };
-        Ok(Called { tool, result, trace })
+        Ok(Called { tool, response, trace })
     }
 
     /// Why a tool that there is cannot be called here.
@@ -241,30 +271,97 @@ impl Toolbox {
         }
     }
 
+    /// The one way to an operation of OwnerRez's, by whatever tool.
     async fn run(
         &self,
         operation: &Operation,
         caller: &Caller,
-        arguments: &Map<String, Value>,
+        arguments: Map<String, Value>,
+        person: &Person,
         cancel: &CancellationToken,
+    ) -> (CallToolResponse, Trace) {
+        if !operation.is_within(caller.scope) {
+            return (failed(text::beyond_scope(operation.name())).into(), Trace::error(INSUFFICIENT_SCOPE));
+        }
+        let view = operation.view(&arguments);
+        let (request, options, draft) = match self.understood(operation, caller, arguments) {
+            Ok(understood) => understood,
+            Err((told, code)) => return (failed(told).into(), Trace::error(code)),
+        };
+        if operation.changes(&request) {
+            return Write { parts: &self.0, caller, operation, request, options, draft, person, cancel }.pass().await;
+        }
+        let outcome = self.0.sessions.call(caller.user, request.clone(), cancel).await;
+        let trace = Trace::of(&outcome);
+        let result = match outcome {
+            Ok(answer) => {
+                let whole = operation.answer(&request, answer.status, answer.body);
+                shown(operation.show(&view, whole))
+            }
+            Err(error) => failed(text::explain(&self.0.links, caller, operation, &error).await),
+        };
+        (result.into(), trace)
+    }
+
+    /// The request that the arguments ask for, how it is to be made, and the draft that it is made from; or what is wrong
+    /// with them, and its code. What stands beside the id of a draft is held against that draft later.
+    fn understood(
+        &self,
+        operation: &Operation,
+        caller: &Caller,
+        mut arguments: Map<String, Value>,
+    ) -> Result<(UpstreamRequest, WriteOptions, Option<Consent>), (String, &'static str)> {
+        let wrong = |problem: ArgumentError| (problem.to_string(), BAD_ARGUMENTS);
+        let options = operation.options(&mut arguments).map_err(wrong)?;
+        let beside = match operation.request(&arguments) {
+            Ok(request) => Some(request),
+            Err(_) if options.draft_id.is_some() && arguments.is_empty() => None,
+            Err(problem) => {
+                let told = match operation.draft() {
+                    Some(tool) => format!("{problem} {}", write_words::or_a_draft(&tool.name)),
+                    None => problem.to_string(),
+                };
+                return Err((told, BAD_ARGUMENTS));
+            }
+        };
+        let draft = drafts::opened(&self.0, caller, &options)
+            .map_err(|refusal| (write_words::refused(refusal, operation), refusal.code()))?;
+        let request = match (beside, &draft) {
+            (Some(request), _) => request,
+            (None, draft) => {
+                let arguments = draft.as_ref().map(|draft| draft.arguments.clone()).unwrap_or_default();
+                operation.request(&arguments).map_err(wrong)?
+            }
+        };
+        Ok((request, options, draft))
+    }
+
+    /// Shows what an operation would send. Asks nobody and sends nothing.
+    async fn draft(
+        &self,
+        name: &str,
+        operation: &Operation,
+        caller: &Caller,
+        arguments: &Map<String, Value>,
     ) -> (CallToolResult, Trace) {
         if !operation.is_within(caller.scope) {
             return (failed(text::beyond_scope(operation.name())), Trace::error(INSUFFICIENT_SCOPE));
         }
         let request = match operation.request(arguments) {
             Ok(request) => request,
-            Err(problem) => return (failed(problem.to_string()), Trace::error(BAD_ARGUMENTS)),
-        };
-        let outcome = self.0.sessions.call(caller.user, request.clone(), cancel).await;
-        let trace = Trace::of(&outcome);
-        let result = match outcome {
-            Ok(answer) => {
-                let whole = operation.answer(&request, answer.status, answer.body);
-                shown(operation.show(&operation.view(arguments), whole))
+            Err(problem) => {
+                let problem = ArgumentError { tool: name.into(), ..problem };
+                return (failed(problem.to_string()), Trace::error(BAD_ARGUMENTS));
             }
-            Err(error) => failed(text::explain(&self.0.links, caller, operation, &error).await),
         };
-        (result, trace)
+        match drafts::draft(&self.0, caller, operation, &request) {
+            Ok(draft) => (answered(draft), Trace::default()),
+            Err(error) => {
+                let error = CallError::from(error);
+                let told = text::explain(&self.0.links, caller, operation, &error).await;
+                (failed(told), Trace::of(&Err(error)))
+            }
+        }
     }
 }
 

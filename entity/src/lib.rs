@@ -27,4 +27,7 @@ pub mod allowance_blocks;
 /// Who used the allowance, and when.
 pub mod allowance_use;
 
+/// Changes sent to OwnerRez, and how they ended.
+pub mod writes;
+
 pub use moment::Moment;

@@ -1,5 +1,6 @@
 //! What nobody waits for: renewing connections whose users are away, ending disconnected grants upstream, sweeping
-//! expired connect links and users who never connected, recounting accounts, writing down who used the allowance.
+//! expired connect links, old records of writes and users who never connected, recounting accounts, writing down who
+//! used the allowance.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -130,6 +131,7 @@ impl Round {
             }
         }
         store.sweep_links(self.deps.clock.now()).await?;
+        store.sweep_writes(self.deps.clock.now()).await?;
         if let Some(patience) = self.deps.settings.unconnected_for {
             let now = self.deps.clock.now();
             let swept = store.sweep_unconnected(now - patience, now, SWEPT_USERS).await?;

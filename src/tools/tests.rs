@@ -9,6 +9,7 @@ fn default_list() -> Vec<Tool> {
     let catalog = Catalog::embedded().unwrap();
     let on_demand = OnDemand::embedded(&catalog).unwrap();
     let mut tools = catalog.tools(Scope::Full);
+    tools.extend(catalog.drafts().cloned());
     tools.extend(Answers::embedded().unwrap().tools().cloned());
     tools.extend(on_demand.tools().cloned());
     tools

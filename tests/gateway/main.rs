@@ -48,3 +48,4 @@ mod token_life;
 mod toolsets;
 mod upstream_faults;
 mod world;
+mod writes;
