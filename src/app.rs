@@ -7,6 +7,7 @@ mod figures;
 mod healthcheck;
 mod logging;
 mod operate;
+mod own_account;
 mod stdio;
 
 use std::{
@@ -27,6 +28,7 @@ use actix_web::{
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 use secrecy::{ExposeSecret, SecretBox};
+use tempfile::TempDir;
 use url::Url;
 
 pub use clock::SystemClock;
@@ -41,7 +43,7 @@ pub use stdio::serve_stdio;
 use self::engine::Engine;
 use crate::{
     catalog::CatalogError,
-    config::{Config, Database, EncryptionKey, GivenKey, KeyFileError},
+    config::{Config, Database, EncryptionKey, GivenKey, KeyFileError, RegistrationMode, Transport},
     crypto::{self, CryptoError, KeyRing},
     domain::SharedClock,
     http::{
@@ -50,6 +52,7 @@ use crate::{
     },
     session::Sessions,
     store::{DatabaseTarget, Store, StoreError, watch_changes},
+    tools::UnknownName,
 };
 
 /// For a year browsers do not even try plain http (RFC 6797).
@@ -101,6 +104,9 @@ pub enum StartError {
     /// The server or the simulator.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The tools of the one client.
+    #[error("{0} Correct MCP_TOOLSETS, MCP_TOOLS or MCP_EXCLUDE_TOOLS.")]
+    Tools(#[from] UnknownName),
     /// The one account.
     #[error("the account cannot be served: {0}")]
     Stdio(String),
@@ -126,6 +132,8 @@ pub struct App {
     clock: SharedClock,
     drain_time: TimeDelta,
     stopping: Arc<AtomicBool>,
+    /// The database of one person, which goes with the process.
+    _directory: Option<TempDir>,
 }
 
 impl App {
@@ -134,18 +142,32 @@ impl App {
     /// A PostgreSQL server that is away is waited for in the background; until it is there every endpoint but
     /// `/health` answers 503.
     pub async fn build(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
+        let (alone, directory) = match &config.transport {
+            Transport::SingleUser(_) => {
+                let (mut config, directory) = own_account::without_database(config)?;
+                config.registration.mode = RegistrationMode::Closed;
+                (Some(config), Some(directory))
+            }
+            _ => (None, None),
+        };
+        let config = alone.as_ref().unwrap_or(config);
         config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
         let bind = SocketAddr::new(config.server.bind, config.server.port);
         let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
         let address = listener.local_addr()?;
-        let Engine { store, sessions, toolbox, links, metrics, signer, key_signer, migrated, stopping } =
-            Engine::start(config, clock.clone(), address.port()).await?;
+        let engine = Engine::start(config, clock.clone(), address.port()).await?;
+        let single_user = match &config.transport {
+            Transport::SingleUser(account) => Some(Arc::new(own_account::adopt(&engine, account, &clock).await?)),
+            _ => None,
+        };
+        let Engine { store, sessions, toolbox, links, metrics, signer, key_signer, migrated, stopping } = engine;
         let settings = Arc::new(http_settings(config, address.port()));
         let changes = watch_changes(&store, &database_target(config), clock.clone());
         let keys =
             KeyCheck::new(store.clone(), changes, clock.clone(), key_settings(config), key_signer, metrics.clone())?;
         let state = HttpState {
             keys: keys.clone(),
+            single_user,
             store: store.clone(),
             sessions: sessions.clone(),
             links,
@@ -205,6 +227,7 @@ impl App {
             clock,
             drain_time: TimeDelta::seconds(i64::from(config.server.shutdown_seconds)),
             stopping,
+            _directory: directory,
         })
     }
 

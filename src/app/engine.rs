@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{Store, StoreError},
-    tools::{Answers, ConnectLinks, LinkWay, Parts, Prompts, Resources, Toolbox},
+    tools::{Answers, ConnectLinks, LinkWay, OnDemand, Parts, Prompts, Resources, Toolbox},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -49,6 +49,7 @@ impl Engine {
     pub(super) async fn start(config: &Config, clock: SharedClock, port: u16) -> Result<Self, StartError> {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
+        let on_demand = OnDemand::embedded(&catalog)?;
         let resources = Resources::embedded(&catalog)?;
         let prompts = Prompts::embedded(&resources)?;
         let ring = Arc::new(key_ring(config)?);
@@ -100,7 +101,7 @@ impl Engine {
             clock,
             public_url: config.server.public_url(port),
             way: match config.transport {
-                Transport::OwnAccount(_) => LinkWay::OwnAccount,
+                Transport::OwnAccount(_) | Transport::SingleUser(_) => LinkWay::OwnAccount,
                 _ if config.ownerrez.client.is_some() => LinkWay::OauthApp,
                 _ => LinkWay::None,
             },
@@ -110,6 +111,7 @@ impl Engine {
         let parts = Parts {
             catalog,
             answers,
+            on_demand,
             resources,
             prompts,
             sessions: sessions.clone(),

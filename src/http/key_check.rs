@@ -243,8 +243,8 @@ impl Inner {
         seen: Seen,
     ) -> Result<Known, ApiError> {
         let disabled = self.store.disabled_since(stored.user).await?.is_some();
-        let StoredKey { id, user, prefix, scope, expires_at, .. } = stored;
-        let caller = Caller { user, key: id, prefix: prefix.into(), scope, expires_at };
+        let StoredKey { id, user, prefix, scope, expires_at, view, .. } = stored;
+        let caller = Caller { user, key: id, prefix: prefix.into(), scope, expires_at, view };
         let known = Known { caller, disabled, touched, seen };
         lock(&self.known).put(digest, known.clone());
         Ok(known)

@@ -5,11 +5,11 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use super::{error::ApiError, key_check::AnyCaller, observe::Notes};
+use super::{batch, choice::choice, error::ApiError, observe::Notes, single_user::ProtocolCaller};
 use crate::{
     domain::Caller,
     mcp::{Server, Watch},
-    tools::Toolbox,
+    tools::{Choice, Toolbox},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -26,10 +26,12 @@ use rmcp::{
         StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
     },
 };
+use serde_json::Value;
 
 /// The endpoint. The gateway's server is behind it; what the conformance suite asks for is another
 /// (`tests/conformance`).
 pub struct McpEndpoint<S = Server> {
+    server: S,
     service: StreamableHttpService<S, NeverSessionManager>,
 }
 
@@ -50,28 +52,29 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
             .with_max_request_body_bytes(max_body)
             .disable_allowed_hosts()
             .disable_allowed_origins();
+        let each = server.clone();
         let service =
-            StreamableHttpService::new(move || Ok(server.clone()), Arc::new(NeverSessionManager::default()), config);
-        Self { service }
+            StreamableHttpService::new(move || Ok(each.clone()), Arc::new(NeverSessionManager::default()), config);
+        Self { server, service }
     }
 
-    /// The answer to a request: the engine's, or a refusal if it cannot be carried over. The caller, where there is
-    /// one, stands among the extensions of the request that the server sees.
+    /// The answer to a request: the engine's, or a refusal if it cannot be carried over. Who asks, where
+    /// that is known, and what they chose stand among the extensions of the request that the server sees.
     pub async fn answer(
         &self,
         request: &HttpRequest,
-        caller: Option<Caller>,
+        asks: Option<(Caller, Choice)>,
         body: Bytes,
     ) -> Result<HttpResponse, actix_web::Error> {
-        let response = self.service.handle(carried_over(request, caller, body)?).await;
+        let response = self.service.handle(carried_over(request, asks, body)?).await;
         Ok(carried_back(response).await)
     }
 }
 
-/// Everything that arrives at `/mcp`. The caller comes first: without a key nothing else is looked at.
+/// Everything that arrives at `/mcp` and below. The caller comes first: without a key nothing else is looked at.
 pub(crate) async fn handle(
     endpoint: web::Data<McpEndpoint>,
-    AnyCaller(caller): AnyCaller,
+    ProtocolCaller(caller): ProtocolCaller,
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, actix_web::Error> {
@@ -79,18 +82,45 @@ pub(crate) async fn handle(
         Some(PayloadError::Overflow) => ApiError::TooLarge,
         _ => ApiError::BadRequest("The body could not be read.".to_owned()),
     })?;
-    endpoint.answer(&request, Some(caller), body).await
+    let choice = choice(endpoint.server.toolbox(), &caller, &request)?;
+    let asks = Some((caller, choice));
+    match batch::messages(&request, &body) {
+        Some(Ok(messages)) => answer_batch(&endpoint, &request, asks, messages).await,
+        Some(Err(refusal)) => Ok(refusal),
+        None => endpoint.answer(&request, asks, body).await,
+    }
+}
+
+/// One message after the other: in order, and never more of one user's at once than one message would make.
+async fn answer_batch(
+    endpoint: &McpEndpoint,
+    request: &HttpRequest,
+    asks: Option<(Caller, Choice)>,
+    messages: Vec<Value>,
+) -> Result<HttpResponse, actix_web::Error> {
+    let mut answers = Vec::new();
+    for message in messages {
+        if let Some(refusal) = batch::refused(&message) {
+            answers.push(refusal);
+            continue;
+        }
+        let carried = carried_over(request, asks.clone(), Bytes::from(message.to_string()))?;
+        let Ok(collected) = endpoint.service.handle(carried).await.into_body().collect().await;
+        answers.extend(batch::entry(&message, &collected.to_bytes()));
+    }
+    if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
 }
 
 fn carried_over(
     request: &HttpRequest,
-    caller: Option<Caller>,
+    asks: Option<(Caller, Choice)>,
     body: Bytes,
 ) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
     for (name, value) in request.headers() {
-        // The engine has no use for credentials, so it does not get them.
-        if *name != actix_header::AUTHORIZATION && *name != actix_header::COOKIE {
+        // The engine has no use for credentials, so it does not get them; and its body may be a part of this one.
+        let kept_back = [actix_header::AUTHORIZATION, actix_header::COOKIE, actix_header::CONTENT_LENGTH];
+        if !kept_back.contains(name) {
             builder = builder.header(name.as_str(), value.as_bytes());
         }
     }
@@ -98,8 +128,8 @@ fn carried_over(
         let notes: Arc<dyn Watch> = notes;
         builder = builder.extension(notes);
     }
-    if let Some(caller) = caller {
-        builder = builder.extension(caller);
+    if let Some((caller, choice)) = asks {
+        builder = builder.extension(caller).extension(choice);
     }
     builder
         .body(Full::new(body))
