@@ -5,9 +5,15 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use super::{batch, choice::choice, error::ApiError, observe::Notes, single_user::ProtocolCaller};
+use super::{
+    HttpState, batch,
+    choice::choice,
+    error::ApiError,
+    mcp_caller::{self, McpCaller},
+    observe::Notes,
+};
 use crate::{
-    domain::Caller,
+    domain::{Caller, Credential, Scope},
     mcp::{Server, Watch},
     tools::{Choice, Toolbox},
 };
@@ -73,8 +79,9 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
 
 /// Everything that arrives at `/mcp` and below. The caller comes first: without a key nothing else is looked at.
 pub(crate) async fn handle(
+    state: web::Data<HttpState>,
     endpoint: web::Data<McpEndpoint>,
-    ProtocolCaller(caller): ProtocolCaller,
+    McpCaller(caller): McpCaller,
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, actix_web::Error> {
@@ -82,6 +89,9 @@ pub(crate) async fn handle(
         Some(PayloadError::Overflow) => ApiError::TooLarge,
         _ => ApiError::BadRequest("The body could not be read.".to_owned()),
     })?;
+    if is_too_much(endpoint.server.toolbox(), &caller, &body) {
+        return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
+    }
     let choice = choice(endpoint.server.toolbox(), &caller, &request)?;
     let asks = Some((caller, choice));
     match batch::messages(&request, &body) {
@@ -109,6 +119,21 @@ async fn answer_batch(
         answers.extend(batch::entry(&message, &collected.to_bytes()));
     }
     if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
+}
+
+/// Whether a client that may only read calls a tool that changes something. Clients learn that from the status of the
+/// answer and may ask their user for more (RFC 6750 section 3.1); a key's owner is told in words, since nobody can step up
+/// from a key. The tool itself refuses besides.
+fn is_too_much(toolbox: &Toolbox, caller: &Caller, body: &[u8]) -> bool {
+    if !matches!(caller.credential, Credential::Grant(_)) || caller.scope == Scope::Full {
+        return false;
+    }
+    let Ok(message) = serde_json::from_slice::<Value>(body) else { return false };
+    let messages = message.as_array().map_or(std::slice::from_ref(&message), Vec::as_slice);
+    messages.iter().filter(|message| message["method"] == "tools/call").any(|call| {
+        let name = call["params"]["name"].as_str().unwrap_or_default();
+        toolbox.is_beyond(name, &call["params"]["arguments"], caller.scope)
+    })
 }
 
 fn carried_over(
