@@ -10,14 +10,18 @@
 //! - `problem`: what is wrong with arguments, in words a model can act on
 //! - `request`: arguments → [`UpstreamRequest`](crate::domain::UpstreamRequest)
 //! - `answer`: OwnerRez's reply → what the model gets
+//! - `options`: what any write takes besides: once more, under a key, with a confirmation
+//! - `effect`: what a write changes, what it says, and which read shows whether it was done
 //! - `closest`: "did you mean"
 
 mod answer;
 mod closest;
 mod data;
+mod effect;
 mod form;
 mod normalise;
 mod operation;
+mod options;
 mod problem;
 mod request;
 mod review;
@@ -28,17 +32,20 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use rmcp::model::Tool;
 use serde_json::Value;
 
 use self::{data::OperationData, form::FormData};
 pub use self::{
     data::Toolset,
+    effect::SettlingRead,
     form::Form,
     operation::Operation,
+    options::WriteOptions,
     problem::{ArgumentError, Problem},
 };
-use crate::domain::Scope;
+use crate::domain::{Scope, UpstreamRequest};
 
 /// Every operation of the gateway, checked and ready.
 pub struct Catalog {
@@ -103,6 +110,30 @@ impl Catalog {
     fn select(&self, scope: Scope, wanted: impl Fn(&Operation) -> bool) -> Vec<Tool> {
         let within = self.operations().filter(|operation| operation.is_within(scope) && wanted(operation));
         within.map(|operation| operation.tool().clone()).collect()
+    }
+
+    /// The tools that show what others would send, ordered by name.
+    pub fn drafts(&self) -> impl Iterator<Item = &Tool> {
+        self.operations().filter_map(Operation::draft)
+    }
+
+    /// The operation that the tool of this name makes drafts for.
+    pub fn drafted_by(&self, name: &str) -> Option<&Operation> {
+        self.operations().find(|operation| operation.draft().is_some_and(|tool| tool.name == name))
+    }
+
+    /// The read that shows whether a write was done that was sent at this time: of the same record, or of the list in
+    /// which it would stand.
+    pub fn settling_read(
+        &self,
+        write: &Operation,
+        request: &UpstreamRequest,
+        sent_at: DateTime<Utc>,
+    ) -> Option<SettlingRead> {
+        let at = |path: &str| self.operations().find(|other| other.is_read_only() && other.path() == path);
+        let read = effect::paths_above(write.path()).find_map(at)?;
+        let arguments = effect::arguments_for(read.data(), &write.said(request), sent_at);
+        Some(SettlingRead { tool: read.name().to_owned(), arguments })
     }
 
     /// The name that was probably meant by one that does not exist.

@@ -70,7 +70,7 @@ pub struct SessionDeps {
     /// The database.
     pub store: Store,
     /// Opens and seals tokens.
-    pub ring: KeyRing,
+    pub ring: Arc<KeyRing>,
     /// Time.
     pub clock: SharedClock,
     /// The shared allowance.
@@ -155,7 +155,11 @@ impl Sessions {
         match select(Box::pin(call), self.deps.clock.sleep_until(deadline)).await {
             Either::Left((Ok(outcome), _)) => outcome,
             // The session drops waiting calls whose caller went away.
-            Either::Left((Err(CallError::SessionLost { .. }), _)) if cancel.is_cancelled() => Err(CallError::Cancelled),
+            Either::Left((Err(CallError::SessionLost { .. }), _))
+                if cancel.is_cancelled() && !(write && sent.load(Ordering::Acquire)) =>
+            {
+                Err(CallError::Cancelled)
+            }
             Either::Left((Err(lost), _)) => Err(lost.with_outcome(write && sent.load(Ordering::Acquire))),
             Either::Right(_) => {
                 Err(CallError::Deadline { write_may_have_happened: write && sent.load(Ordering::Acquire) })

@@ -27,6 +27,7 @@ mod tests;
 mod unconnected;
 mod usage;
 mod users;
+mod writes;
 
 use std::{
     fs, io,
@@ -60,6 +61,7 @@ pub use predecessor_keys::PREDECESSOR_CANDIDATES;
 pub use revocations::PendingRevocation;
 pub use unconnected::IN_USE_FOR;
 pub use usage::Used;
+pub use writes::{Claim, NewWrite, Settled, WriteRecord};
 
 /// How long a call waits for a free connection; so an absent database is noticed after this time.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

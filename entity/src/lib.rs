@@ -27,6 +27,9 @@ pub mod allowance_blocks;
 /// Who used the allowance, and when.
 pub mod allowance_use;
 
+/// Changes sent to OwnerRez, and how they ended.
+pub mod writes;
+
 /// Deleted OAuth clients that could still show their registration.
 pub mod forgotten_clients;
 

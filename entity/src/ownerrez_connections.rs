@@ -33,6 +33,8 @@ pub struct Model {
     pub renew_at: Option<Moment>,
     /// When OwnerRez said that the grant is no longer good.
     pub rejected_at: Option<Moment>,
+    /// When OwnerRez said that the grant may read only.
+    pub read_only_at: Option<Moment>,
     /// Counts changes of the tokens; whoever writes tokens names the version that they replace.
     pub version: i64,
     /// The session that is refreshing the tokens.

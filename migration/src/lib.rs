@@ -6,6 +6,7 @@ use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
 mod m20261123_000001_first_tables;
 mod m20261123_000002_key_changes;
 mod m20261124_000003_allowance_use;
+mod m20261124_000004_writes;
 mod m20261124_000007_forgotten_clients;
 mod predecessor;
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000001_first_tables::Migration),
             Box::new(m20261123_000002_key_changes::Migration),
             Box::new(m20261124_000003_allowance_use::Migration),
+            Box::new(m20261124_000004_writes::Migration),
             Box::new(m20261124_000007_forgotten_clients::Migration),
         ]
     }

@@ -51,7 +51,7 @@ impl Engine {
         let answers = Answers::embedded()?;
         let resources = Resources::embedded(&catalog)?;
         let prompts = Prompts::embedded(&resources)?;
-        let ring = key_ring(config)?;
+        let ring = Arc::new(key_ring(config)?);
         let target = database_target(config);
         let store = Store::connect(&target).await?;
         let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
@@ -91,7 +91,7 @@ impl Engine {
             settings: session_settings(config),
             recent: RecentAnswers::new(config.sessions.recent_answers_bytes),
             clock: clock.clone(),
-            ring,
+            ring: ring.clone(),
             metrics: metrics.clone(),
         };
         let sessions = Sessions::start(&control, deps);
@@ -114,6 +114,7 @@ impl Engine {
             prompts,
             sessions: sessions.clone(),
             links: links.clone(),
+            ring,
             app_url: config.ownerrez.app_url.clone(),
             metrics: metrics.clone(),
         };

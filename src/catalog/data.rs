@@ -57,6 +57,45 @@ pub(super) struct OperationData {
     pub checks: Vec<CheckData>,
     #[serde(default)]
     pub synonyms: Vec<SynonymData>,
+    /// Whether guests notice the outcome.
+    #[serde(default)]
+    pub guest_visible: GuestVisible,
+    /// The argument that, when true, makes OwnerRez only reckon and store nothing.
+    #[serde(default)]
+    pub dry_run: Option<String>,
+    /// The tool that drafts what this operation sends. Where there is one, `tools/list` shows of this operation's
+    /// arguments the draft's id only; the others are taken all the same.
+    #[serde(default)]
+    pub draft: Option<DraftData>,
+    /// Records that a write changes besides the one its path names and the one it creates, as templates such as
+    /// `{entity_type}s/{entity_id}` over its arguments, or over each entry where the body is a list.
+    #[serde(default)]
+    pub touches: Vec<String>,
+}
+
+/// When an operation reaches a guest.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum GuestVisible {
+    /// Always, or never.
+    Always(bool),
+    /// When this argument is true.
+    If(String),
+}
+
+impl Default for GuestVisible {
+    fn default() -> Self {
+        GuestVisible::Always(false)
+    }
+}
+
+/// A tool that shows what an operation would send, and sends nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DraftData {
+    pub tool: String,
+    pub title: String,
+    pub description: String,
 }
 
 /// What a user turns on and off as one.

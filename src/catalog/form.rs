@@ -108,6 +108,12 @@ impl Form {
         self.name.clone()
     }
 
+    /// What is checked. Clients may see more, or less: see `schema::published`.
+    #[cfg(test)]
+    pub(super) fn schema(&self) -> &Value {
+        &self.schema
+    }
+
     pub(super) fn properties(&self) -> &Value {
         &self.schema["properties"]
     }

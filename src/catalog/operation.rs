@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 use super::{
     answer,
     data::{OperationData, Toolset},
+    effect,
     form::{Form, Rules},
     normalise,
+    options::WriteOptions,
     problem::{ArgumentError, Problem},
     request, schema,
 };
@@ -20,6 +22,7 @@ use crate::domain::{Method, Scope, UpstreamRequest};
 pub struct Operation {
     data: OperationData,
     form: Form,
+    draft: Option<Tool>,
 }
 
 impl Operation {
@@ -32,7 +35,8 @@ impl Operation {
             ranges: mem::take(&mut data.ranges),
             checks: mem::take(&mut data.checks),
         };
-        Ok(Operation { data, form: Form::new(tool, schema, rules)? })
+        let draft = data.draft.as_ref().map(|draft| schema::draft_tool(draft, &schema));
+        Ok(Operation { data, form: Form::new(tool, schema, rules)?, draft })
     }
 
     /// Name of the tool.
@@ -78,6 +82,54 @@ impl Operation {
     /// Whether it removes something for good.
     pub fn is_destructive(&self) -> bool {
         self.data.destructive
+    }
+
+    /// The tool that shows what this operation would send, and sends nothing.
+    pub fn draft(&self) -> Option<&Tool> {
+        self.draft.as_ref()
+    }
+
+    /// Whether a person has to agree before this request is sent: it removes something for good, or reaches a guest.
+    pub fn needs_consent(&self, request: &UpstreamRequest) -> bool {
+        self.data.destructive || effect::reaches_guest(&self.data, request)
+    }
+
+    /// Whether this request changes anything: some operations can be asked to reckon only.
+    pub fn changes(&self, request: &UpstreamRequest) -> bool {
+        !self.data.read_only && (self.needs_consent(request) || !effect::is_dry_run(&self.data, request))
+    }
+
+    /// Everything that a request says, by the names of the arguments that it was made from.
+    pub fn said(&self, request: &UpstreamRequest) -> Map<String, Value> {
+        effect::said(&self.data, request)
+    }
+
+    /// The records that a request changes, such as `guests/5`, as far as they are known before it is sent.
+    pub fn touched(&self, request: &UpstreamRequest) -> Vec<String> {
+        effect::touched(&self.data, request)
+    }
+
+    /// The record of this id that a request of this operation's has created, if it creates one.
+    pub fn created(&self, id: i64) -> Option<String> {
+        effect::created(&self.data, id)
+    }
+
+    /// The schema of its own arguments.
+    #[cfg(test)]
+    pub(super) fn schema(&self) -> &Value {
+        self.form.schema()
+    }
+
+    pub(super) fn data(&self) -> &OperationData {
+        &self.data
+    }
+
+    /// Takes out of the arguments of a write what says how it is to be made.
+    pub fn options(&self, arguments: &mut Map<String, Value>) -> Result<WriteOptions, ArgumentError> {
+        if self.data.read_only {
+            return Ok(WriteOptions::default());
+        }
+        WriteOptions::take(arguments, self.draft.is_some()).map_err(|problems| self.form.error(problems))
     }
 
     /// Turns arguments into the request to send, or says all that is wrong with them.

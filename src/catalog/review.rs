@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    data::{OperationData, ParameterData, Place, Segment, Style, segments},
+    data::{GuestVisible, OperationData, ParameterData, Place, Segment, Style, segments},
+    effect,
     form::FormData,
+    options,
 };
 use crate::domain::Method;
 
@@ -42,6 +44,7 @@ pub(super) fn mistakes(data: &OperationData) -> Vec<String> {
     parameters(data, &mut found);
     body(data, &mut found);
     rules(data, &mut found);
+    writes(data, &mut found);
     found
 }
 
@@ -229,6 +232,43 @@ fn rules(data: &OperationData, found: &mut Vec<String>) {
         }
         if check.explain.is_empty() {
             found.push("a check explains itself".into());
+        }
+    }
+}
+
+/// What is said about the effect of a write.
+fn writes(data: &OperationData, found: &mut Vec<String>) {
+    let listed = data.body.iter().filter(|_| data.body_argument.is_some());
+    let entries = listed.filter_map(|body| body["items"]["properties"].as_object()).flatten().map(|(name, _)| &**name);
+    let names: BTreeSet<&str> =
+        data.parameters.iter().map(|p| p.name.as_str()).chain(body_members(data)).chain(entries).collect();
+    if let Some(draft) = &data.draft {
+        tool_words(&draft.tool, &draft.title, &draft.description, found);
+        if data.guest_visible != GuestVisible::Always(true) || data.body.is_none() {
+            found.push("a `draft` is for what always reaches a guest and has a `body`".into());
+        }
+    }
+    if let GuestVisible::If(name) = &data.guest_visible
+        && !names.contains(name.as_str())
+    {
+        found.push(format!("`guest_visible` names `{name}`, which is no argument"));
+    }
+    if let Some(name) = &data.dry_run
+        && !names.contains(name.as_str())
+    {
+        found.push(format!("`dry_run` names `{name}`, which is no argument"));
+    }
+    if data.read_only && (data.guest_visible != GuestVisible::Always(false) || !data.touches.is_empty()) {
+        found.push("what is `read_only` neither reaches a guest nor `touches` a record".into());
+    }
+    for name in data.touches.iter().flat_map(|template| effect::names_in(template)) {
+        if !names.contains(name) {
+            found.push(format!("`touches` names `{name}`, which is no argument"));
+        }
+    }
+    if !data.read_only {
+        for name in options::NAMES.into_iter().filter(|name| names.contains(name)) {
+            found.push(format!("the argument `{name}` means something else to every write"));
         }
     }
 }

@@ -7,7 +7,10 @@ use jsonschema::{Draft, Validator};
 use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
-use super::data::{OperationData, ParameterData};
+use super::{
+    data::{DraftData, GuestVisible, OperationData, ParameterData},
+    options::{CONFIRM, DRAFT_ID},
+};
 
 /// Beyond this, JSON numbers are no longer exact in every language; JSON Schema also calls 1e300 an integer.
 pub(super) const LARGEST_INTEGER: i64 = (1 << 53) - 1;
@@ -65,10 +68,31 @@ pub(super) fn tool(data: &OperationData, schema: &Value) -> Tool {
         .idempotent(data.idempotent)
         // The records behind OwnerRez change without us: guests, channels and other clients write to them.
         .open_world(true);
-    let schema = schema.as_object().cloned().unwrap_or_default();
-    Tool::new(data.tool.clone(), data.description.clone(), Arc::new(schema))
+    Tool::new(data.tool.clone(), data.description.clone(), Arc::new(published(data, schema)))
         .with_title(data.title.clone())
         .with_annotations(annotations)
+}
+
+/// The schema that clients see: the operation's own arguments, and the token of a second step where there may be one.
+fn published(data: &OperationData, schema: &Value) -> Map<String, Value> {
+    let mut schema = schema.clone();
+    if let Some(draft) = &data.draft {
+        let given = json!({"type": "string", "description": format!("From {}", draft.tool)});
+        schema["properties"] = json!({DRAFT_ID: given});
+        schema["required"] = json!([DRAFT_ID]);
+    } else if data.destructive || data.guest_visible != GuestVisible::Always(false) {
+        schema["properties"][CONFIRM] = json!({"type": "string", "description": "From the first answer"});
+    }
+    schema.as_object().cloned().unwrap_or_default()
+}
+
+/// The tool that takes the arguments of an operation and only shows what it would send.
+pub(super) fn draft_tool(draft: &DraftData, schema: &Value) -> Tool {
+    let hints = ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(false);
+    let schema = schema.as_object().cloned().unwrap_or_default();
+    Tool::new(draft.tool.clone(), draft.description.clone(), Arc::new(schema))
+        .with_title(draft.title.clone())
+        .with_annotations(hints)
 }
 
 /// The validator for a schema, with formats checked.

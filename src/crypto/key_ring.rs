@@ -29,6 +29,8 @@ pub enum SealedFor {
     AccessToken(UserId),
     /// `ownerrez_connections.refresh_token` of this user.
     RefreshToken(UserId),
+    /// No column: a draft or a confirmation that this user's client keeps and gives back.
+    Consent(UserId),
     /// No row: the id of an OAuth client that registered itself, which holds its whole registration.
     ClientId,
 }
@@ -38,6 +40,7 @@ impl SealedFor {
         let (column, user) = match self {
             Self::AccessToken(user) => ("ownerrez_connections.access_token", user),
             Self::RefreshToken(user) => ("ownerrez_connections.refresh_token", user),
+            Self::Consent(user) => ("consent to a write", user),
             Self::ClientId => return [VERSION.as_bytes(), b"oauth client id\0"].concat(),
         };
         [VERSION.as_bytes(), column.as_bytes(), b"\0", user.0.as_bytes()].concat()
@@ -54,6 +57,7 @@ pub struct KeyRing {
     pub(super) previous: Vec<RingKey>,
     pages: Signer,
     keys: Signer,
+    writes: Signer,
     predecessors: Vec<Opener>,
 }
 
@@ -89,6 +93,7 @@ impl KeyRing {
             previous: Vec::new(),
             pages: derive(bytes, b"pages")?,
             keys: derive(bytes, b"predecessor keys")?,
+            writes: derive(bytes, b"writes")?,
             predecessors: Vec::new(),
         })
     }
@@ -101,6 +106,7 @@ impl KeyRing {
             self.previous.push(replaced);
             self.pages.previous.push(derive(bytes, b"pages")?.key);
             self.keys.previous.push(derive(bytes, b"predecessor keys")?.key);
+            self.writes.previous.push(derive(bytes, b"writes")?.key);
         }
         Ok(self)
     }
@@ -169,6 +175,11 @@ impl KeyRing {
     pub fn key_signer(&self) -> &Signer {
         &self.keys
     }
+
+    /// Makes the digests under which changes are recorded.
+    pub fn write_signer(&self) -> &Signer {
+        &self.writes
+    }
 }
 
 fn derive(key: &[u8], purpose: &[u8]) -> Result<Signer, CryptoError> {
@@ -212,6 +223,7 @@ mod tests {
             prop_assert_eq!(opened.expose_secret(), secret.as_str());
             prop_assert!(ring.open(SealedFor::AccessToken(user(2)), &sealed).is_err());
             prop_assert!(ring.open(SealedFor::RefreshToken(user(1)), &sealed).is_err());
+            prop_assert!(ring.open(SealedFor::Consent(user(1)), &sealed).is_err());
             prop_assert!(ring.open(SealedFor::ClientId, &sealed).is_err());
 
             let mut bytes = sealed.0.clone().into_bytes();

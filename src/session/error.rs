@@ -86,6 +86,17 @@ impl CallError {
         }
     }
 
+    /// Of a write: whether it may have been carried out all the same.
+    pub fn write_may_have_happened(&self) -> bool {
+        match self {
+            Self::Deadline { write_may_have_happened }
+            | Self::Transport { write_may_have_happened, .. }
+            | Self::SessionLost { write_may_have_happened } => *write_may_have_happened,
+            Self::Refused(refused) => refused.kind == RefusedKind::Unavailable,
+            _ => false,
+        }
+    }
+
     /// Whether it is a fault of this gateway's own, whose cause belongs into the log.
     pub fn is_our_fault(&self) -> bool {
         self.code() == "internal_error"

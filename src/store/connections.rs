@@ -37,6 +37,8 @@ pub struct Connection {
     pub connected_at: DateTime<Utc>,
     /// When OwnerRez said that the grant is no longer good.
     pub rejected_at: Option<DateTime<Utc>>,
+    /// When OwnerRez said that the grant may read only; that never changes (article "OAuth apps").
+    pub read_only_at: Option<DateTime<Utc>>,
     /// Counts changes of the tokens.
     pub version: i64,
     /// The session that is refreshing the tokens.
@@ -60,6 +62,7 @@ impl From<rows::Model> for Connection {
             obtained_at,
             renew_at: _,
             rejected_at,
+            read_only_at,
             version,
             lease_holder,
             lease_until,
@@ -74,6 +77,7 @@ impl From<rows::Model> for Connection {
             expires_at: expires_at.map(Into::into),
             connected_at: created_at.into(),
             rejected_at: rejected_at.map(Into::into),
+            read_only_at: read_only_at.map(Into::into),
             version,
             lease_holder,
             lease_until: lease_until.map(Into::into),
@@ -138,6 +142,7 @@ impl Store {
             obtained_at: Set(obtained_at.into()),
             renew_at: Set(renew_at.map(Moment::from)),
             rejected_at: Set(None),
+            read_only_at: Set(None),
             version: Set(0),
             lease_holder: Set(None),
             lease_until: Set(None),
@@ -155,6 +160,7 @@ impl Store {
                 rows::Column::ObtainedAt,
                 rows::Column::RenewAt,
                 rows::Column::RejectedAt,
+                rows::Column::ReadOnlyAt,
                 rows::Column::LeaseHolder,
                 rows::Column::LeaseUntil,
             ])
@@ -286,6 +292,12 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let update = next_version(user, connection, version, now)
             .col_expr(rows::Column::RejectedAt, Expr::value(Moment::from(now)));
+        self.changed(update).await
+    }
+
+    /// Notes that OwnerRez refused a change because the grant may read only. Tokens, version and lease stay.
+    pub async fn mark_read_only(&self, user: UserId, connection: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let update = of(user, connection).col_expr(rows::Column::ReadOnlyAt, Expr::value(Moment::from(now)));
         self.changed(update).await
     }
 

@@ -15,7 +15,7 @@ use crate::{
 pub(super) const FAILED: &str = "The gateway failed on this call. Try again once; if it lasts, the user should tell \
 whoever runs the gateway the time of this answer.";
 
-/// The text of an `isError` result.
+/// The text of an `isError` result. What is unknown about a write is told by `write_words`.
 pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &Operation, error: &CallError) -> String {
     match error {
         CallError::NotConnected => {
@@ -39,13 +39,6 @@ fn without_link(error: &CallError) -> String {
                             an answer before the next call."
             .to_owned(),
         CallError::Allowance(refusal) => allowance(*refusal),
-        CallError::Deadline { write_may_have_happened: true }
-        | CallError::Transport { write_may_have_happened: true, .. }
-        | CallError::SessionLost { write_may_have_happened: true } => {
-            "OwnerRez gave no usable answer, and whether the change was made is unknown. Do not repeat it blindly: read \
-             the record first, and repeat the change only if it is missing."
-                .to_owned()
-        }
         CallError::Deadline { .. } => {
             "The call could not be completed in time, and nothing was changed. Try again in a minute.".to_owned()
         }
@@ -159,9 +152,14 @@ fn refusal(refused: &Refused, operation: &Operation) -> String {
         RefusedKind::FeatureMissing => "This needs a feature or an agreement that the OwnerRez account does not have; \
                                         only the user can add it in OwnerRez. Do not retry."
             .to_owned(),
-        RefusedKind::Forbidden => "The account or the access that the user granted does not allow this (a read-only \
-                                   app, a locked account, or a blocked address). Do not retry."
+        RefusedKind::Forbidden => "The account or the access that the user granted does not allow this (a locked \
+                                   account, a blocked address, or an app with fewer rights). Do not retry."
             .to_owned(),
+        RefusedKind::ReadOnly => {
+            "The access that the user granted may only read. Do not retry: the user has to connect \
+                                  OwnerRez again through an app, or with a token, that may read and write."
+                .to_owned()
+        }
         RefusedKind::NotFound => "There is no such record in this account. Look the id up with a list tool.".to_owned(),
         RefusedKind::NotAccepted => {
             "OwnerRez does not take this request in this form. Do not retry it unchanged.".to_owned()
@@ -171,12 +169,7 @@ fn refusal(refused: &Refused, operation: &Operation) -> String {
             let wait = refused.retry_after.map_or(60, |wait| wait.num_seconds().max(1));
             format!("Too many requests. Try again in {wait} seconds.")
         }
-        RefusedKind::Unavailable if operation.is_read_only() => {
-            "OwnerRez has a problem. Try again in a minute.".to_owned()
-        }
-        RefusedKind::Unavailable => "OwnerRez has a problem, and whether the change was made is unknown. Read the \
-                                     record before you repeat it."
-            .to_owned(),
+        RefusedKind::Unavailable => "OwnerRez has a problem. Try again in a minute.".to_owned(),
     };
     let code = refused.code.as_deref().map_or(String::new(), |code| format!(", {code}"));
     let said =

@@ -31,6 +31,8 @@ pub enum RefusedKind {
     FeatureMissing,
     /// 403: the grant or the account does not allow it.
     Forbidden,
+    /// 403 that says so: the grant may read only. No reading is refused like this.
+    ReadOnly,
     /// 404: no such record for this account.
     NotFound,
     /// 405 and other 4xx: OwnerRez does not take this request.
@@ -60,6 +62,7 @@ impl Reply {
             400 | 422 => RefusedKind::Invalid,
             401 => RefusedKind::Unauthorized,
             402 => RefusedKind::FeatureMissing,
+            403 if self.says_read_only() => RefusedKind::ReadOnly,
             403 => RefusedKind::Forbidden,
             404 => RefusedKind::NotFound,
             409 | 412 => RefusedKind::Conflict,
@@ -67,16 +70,25 @@ impl Reply {
             400..=499 => RefusedKind::NotAccepted,
             _ => RefusedKind::Unavailable,
         };
-        let code = self.body.get("code").and_then(Value::as_str).map(|code| cut(code, 64));
+        let code = self.code().map(|code| cut(code, 64));
+        let messages = self.messages().map(|message| cut(message, MESSAGE_CHARS)).collect();
+        Refused { kind, status: self.status, code, messages, retry_after: self.retry_after }
+    }
+
+    fn code(&self) -> Option<&str> {
+        self.body.get("code").and_then(Value::as_str)
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &str> {
         let listed = self.body.get("messages").and_then(Value::as_array).into_iter().flatten();
         let single = ["message", "error"].iter().filter_map(|name| self.body.get(*name));
-        let messages = listed
-            .chain(single)
-            .filter_map(Value::as_str)
-            .take(MESSAGES)
-            .map(|message| cut(message, MESSAGE_CHARS))
-            .collect();
-        Refused { kind, status: self.status, code, messages, retry_after: self.retry_after }
+        listed.chain(single).filter_map(Value::as_str).take(MESSAGES)
+    }
+
+    /// OwnerRez's code for this is not documented, its words are not either: whatever it writes, it has to name it.
+    fn says_read_only(&self) -> bool {
+        let names_it = |text: &str| text.to_ascii_lowercase().replace(['-', '_', ' '], "").contains("readonly");
+        self.code().into_iter().chain(self.messages()).any(names_it)
     }
 }
 
@@ -109,6 +121,23 @@ mod tests {
             json!({"messages": ["Expected entity Guest:Id:1 not found."], "status": "not_found", "status_code": 404}),
         );
         assert_eq!((old.kind, old.messages.len()), (RefusedKind::NotFound, 1));
+    }
+
+    #[test]
+    fn a_403_that_names_the_reason_is_told_from_others() {
+        for (body, kind) in [
+            (
+                json!({"messages": ["The application has read-only access."], "code": "forbidden"}),
+                RefusedKind::ReadOnly,
+            ),
+            (json!({"messages": ["Not allowed."], "code": "read_only_scope"}), RefusedKind::ReadOnly),
+            (json!({"message": "Token is Read Only"}), RefusedKind::ReadOnly),
+            (json!({"messages": ["Blocked."], "code": "ip_blocked"}), RefusedKind::Forbidden),
+            (Value::Null, RefusedKind::Forbidden),
+        ] {
+            assert_eq!(refused(403, body.clone()).kind, kind, "{body}");
+        }
+        assert_eq!(refused(400, json!({"messages": ["The field is read-only."]})).kind, RefusedKind::Invalid);
     }
 
     #[test]

@@ -44,3 +44,4 @@ mod tenants;
 mod token_life;
 mod upstream_faults;
 mod world;
+mod writes;

@@ -113,6 +113,8 @@ async fn the_revision_without_a_handshake_is_spoken() {
 /// The tools as they must stand on the wire.
 fn catalogue() -> Value {
     let mut tools = Catalog::embedded().unwrap().tools(Scope::Full);
+    let drafts: Vec<_> = Catalog::embedded().unwrap().drafts().cloned().collect();
+    tools.extend(drafts);
     tools.extend(Answers::embedded().unwrap().tools().cloned());
     tools.sort_by(|one, other| one.name.cmp(&other.name));
     serde_json::to_value(tools).unwrap()

@@ -35,6 +35,13 @@ fn each_mistake_is_named() {
         parameter.as_object_mut().unwrap().extend(schema.as_object().unwrap().clone());
         json!({"parameters": [id.clone(), parameter]})
     };
+    let post = |changes: Value| {
+        let mut record = json!({"method": "POST", "read_only": false, "idempotent": false, "body": {
+            "type": "object", "properties": {"name": {"type": "string"}},
+        }});
+        record.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        record
+    };
     for (changes, words) in [
         (json!({"tool": "GetThing"}), "snake_case"),
         (json!({"tool": "x".repeat(65)}), "at most 64"),
@@ -80,6 +87,18 @@ fn each_mistake_is_named() {
         (json!({"ranges": [{"from": "a", "to": "id"}]}), "`a`"),
         (json!({"checks": [{"argument": "a", "holds": {}, "explain": "so"}]}), "`a`"),
         (json!({"checks": [{"argument": "id", "holds": {"type": 7}, "explain": "so"}]}), "invalid"),
+        (json!({"guest_visible": true}), "neither reaches a guest"),
+        (json!({"touches": ["things/{id}"]}), "nor `touches` a record"),
+        (post(json!({"guest_visible": "loud"})), "`loud`, which is no argument"),
+        (post(json!({"dry_run": "loud"})), "`loud`, which is no argument"),
+        (post(json!({"touches": ["things/{other}"]})), "`other`, which is no argument"),
+        (post(json!({"body": {"type": "object", "properties": {"again": {"type": "string"}}}})), "something else"),
+        (
+            post(json!({"draft": {
+                "tool": "draft_thing", "title": "Draft a thing", "description": "Shows a thing and sends nothing.",
+            }})),
+            "always reaches a guest",
+        ),
         (query(json!({})), "one `type`"),
         (query(json!({"type": "thing"})), "one `type`"),
         (query(json!({"type": "object"})), "cannot travel"),

@@ -133,6 +133,16 @@ impl Person {
         self.send("POST", "/mcp", &headers, Some(message.to_string())).await
     }
 
+    /// Calls a tool that takes two steps, and takes both: what the first answer gives is given with the second call.
+    pub(crate) async fn agree(&self, tool: &str, arguments: Value) -> Answer {
+        let first = self.call(tool, arguments.clone()).await.ok();
+        let step = ["confirm", "draft_id"].into_iter().find(|step| first[*step].is_string());
+        let step = step.unwrap_or_else(|| panic!("{tool} asked for nothing: {first}"));
+        let mut second = arguments;
+        second[step] = first[step].clone();
+        self.call(tool, second).await
+    }
+
     /// Calls a tool.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Answer {
         Answer(self.mcp(&rpc(1, "tools/call", json!({"name": tool, "arguments": arguments}))).await)

@@ -1,0 +1,66 @@
+//! What any write takes besides the arguments of its operation. To save tokens `tools/list` shows only those that a tool
+//! cannot do without; answers name the others where they matter.
+
+use serde_json::{Map, Value};
+
+use super::problem::{Problem, show};
+
+/// Make it although the same was made just now.
+const AGAIN: &str = "again";
+/// A name of the caller's for this change: under the same name it is made once in 24 hours.
+const IDEMPOTENCY_KEY: &str = "idempotency_key";
+/// What an earlier answer gave, for a change that takes two steps.
+pub(super) const CONFIRM: &str = "confirm";
+/// What the drafting tool gave.
+pub(super) const DRAFT_ID: &str = "draft_id";
+
+/// The names that no operation may give to arguments of its own.
+pub(super) const NAMES: [&str; 4] = [AGAIN, IDEMPOTENCY_KEY, CONFIRM, DRAFT_ID];
+
+/// Longer ones are no names and no tokens of ours.
+const KEY_CHARS: usize = 200;
+const TOKEN_CHARS: usize = 200_000;
+
+/// How a write is to be made.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct WriteOptions {
+    /// Also if the same was made just now.
+    pub again: bool,
+    /// The caller's name for it.
+    pub idempotency_key: Option<String>,
+    /// A confirmation that an earlier answer gave.
+    pub confirm: Option<String>,
+    /// A draft that an earlier answer gave.
+    pub draft_id: Option<String>,
+}
+
+impl WriteOptions {
+    /// Takes the options out of the arguments, or says what is wrong with them.
+    pub(super) fn take(arguments: &mut Map<String, Value>, drafts: bool) -> Result<WriteOptions, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let again = match arguments.remove(AGAIN) {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(again)) => again,
+            Some(Value::String(word)) if word.eq_ignore_ascii_case("true") => true,
+            Some(Value::String(word)) if word.eq_ignore_ascii_case("false") => false,
+            Some(other) => {
+                problems.push(Problem::new(AGAIN, format!("`{AGAIN}` is {}: give true or leave it out", show(&other))));
+                false
+            }
+        };
+        let mut text = |name: &str, longest: usize| match arguments.remove(name) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) if (1..=longest).contains(&text.chars().count()) => Some(text),
+            Some(other) => {
+                let message =
+                    format!("`{name}` is {}: give a text of 1 to {longest} characters or leave it out", show(&other));
+                problems.push(Problem::new(name, message));
+                None
+            }
+        };
+        let idempotency_key = text(IDEMPOTENCY_KEY, KEY_CHARS);
+        let confirm = text(CONFIRM, TOKEN_CHARS);
+        let draft_id = if drafts { text(DRAFT_ID, TOKEN_CHARS) } else { None };
+        if problems.is_empty() { Ok(WriteOptions { again, idempotency_key, confirm, draft_id }) } else { Err(problems) }
+    }
+}

@@ -1,0 +1,43 @@
+//! Messages to guests in two steps: a draft, which sends nothing, and sending that draft. The draft's id is the draft
+//! itself, sealed for its user; nothing of it is stored.
+
+use serde_json::{Value, json};
+
+use super::{
+    Parts,
+    confirm::{self, Consent, Refusal, Way},
+    write_words as words,
+    writes::digests,
+};
+use crate::{
+    catalog::{Operation, WriteOptions},
+    crypto::CryptoError,
+    domain::{Caller, UpstreamRequest},
+};
+
+/// What a request would send, and the id that sends it.
+pub(super) fn draft(
+    parts: &Parts,
+    caller: &Caller,
+    operation: &Operation,
+    request: &UpstreamRequest,
+) -> Result<Value, CryptoError> {
+    let said = operation.said(request);
+    let request = digests(parts, caller.user, request).into_iter().next().unwrap_or_default();
+    let now = parts.links.clock.now();
+    let (id, until) = confirm::seal(&parts.ring, caller.user, Way::Draft, &request, Some(said.clone()), now)?;
+    Ok(json!({
+        "sent": false,
+        "draft": said,
+        "draft_id": id,
+        "expires_at": until,
+        "next": words::how_to_send(operation.name()),
+    }))
+}
+
+/// The draft that a call names, if it names one.
+pub(super) fn opened(parts: &Parts, caller: &Caller, options: &WriteOptions) -> Result<Option<Consent>, Refusal> {
+    let now = parts.links.clock.now();
+    let id = options.draft_id.as_deref();
+    id.map(|id| confirm::open(&parts.ring, caller.user, Way::Draft, id, now)).transpose()
+}

@@ -1,0 +1,147 @@
+//! What a model, or the person, is told about writes: what happened, whose turn it is, and the next step.
+
+use chrono::TimeDelta;
+use serde_json::{Map, Value};
+
+use super::confirm::Refusal;
+use crate::{
+    catalog::{Operation, SettlingRead},
+    session::CallError,
+    store::WriteRecord,
+};
+
+/// OwnerRez gave this connection the right to read only.
+pub(super) fn read_only_connection(tool: &str) -> String {
+    format!(
+        "`{tool}` changes the OwnerRez account, and the access that OwnerRez granted may only read. Nothing was sent. Do \
+         not retry: the user has to connect OwnerRez again through an app, or with a token, that may read and write."
+    )
+}
+
+/// A write that was sent, and nobody knows whether it was carried out.
+pub(super) fn unknown(error: &CallError, read: Option<&SettlingRead>) -> String {
+    let what = match error {
+        CallError::Refused(refused) => {
+            let said = refused.messages.join(" ");
+            let said = if said.is_empty() { said } else { format!(" It said: {said}") };
+            format!("OwnerRez answered with status {}.{said}", refused.status)
+        }
+        CallError::Transport { error, .. } => format!("{error}."),
+        _ => "OwnerRez gave no usable answer.".to_owned(),
+    };
+    format!("{what} Whether the change was made is unknown. {}", settle(read))
+}
+
+/// The same write was sent just now, and nobody knows yet whether it was carried out.
+pub(super) fn repeats_unknown(record: &WriteRecord, ago: TimeDelta, read: Option<&SettlingRead>) -> String {
+    format!(
+        "The same `{}` was sent {} and its outcome is unknown; it may still be under way. It was not sent again. {}",
+        record.tool,
+        seconds(ago),
+        settle(read)
+    )
+}
+
+/// The same write was carried out just now.
+pub(super) fn repeats_done(record: &WriteRecord, ago: TimeDelta, read: Option<&SettlingRead>) -> String {
+    let read = read.map_or(String::new(), |read| format!(" {} shows what there is now.", call(read)));
+    format!(
+        "The same `{}` was carried out {}, so it was not sent again.{read} If the user wants it done once more, call \
+         again with `again`: true.",
+        record.tool,
+        seconds(ago)
+    )
+}
+
+/// A draft or a confirmation came a second time.
+pub(super) fn permit_used(record: &WriteRecord, draft: bool, ago: TimeDelta) -> String {
+    let (what, next) = if draft {
+        ("This draft was sent", "A draft is sent once; if the user wants the message sent once more, draft it anew")
+    } else {
+        ("This confirmation was used", "It holds once; if the user wants the same done again, call without `confirm`")
+    };
+    let known = if record.done { "" } else { ", with an unknown outcome" };
+    format!("{what} {}{known}. Nothing was sent now. {next}.", seconds(ago))
+}
+
+/// An idempotency key came with another call.
+pub(super) fn key_taken(record: &WriteRecord, ago: TimeDelta) -> String {
+    format!(
+        "This `idempotency_key` belongs to another `{}`, sent {}. Nothing was sent. Give each change a key of its own.",
+        record.tool,
+        seconds(ago)
+    )
+}
+
+/// A draft, a confirmation or a person allows nothing.
+pub(super) fn refused(refusal: Refusal, operation: &Operation) -> String {
+    let anew = match operation.draft() {
+        Some(tool) => format!("Draft the message anew with `{}` and show it to the user.", tool.name),
+        None => "Call without `confirm` for a new one.".to_owned(),
+    };
+    match refusal {
+        Refusal::Declined => {
+            "The user said no, so nothing was sent. Do not try again unless they ask for it.".to_owned()
+        }
+        Refusal::Expired => format!("What was agreed to is too old by now, so nothing was sent. {anew}"),
+        Refusal::NotGood => format!(
+            "The draft or confirmation is not one of this user's, or was not copied exactly. Nothing was sent. {anew}"
+        ),
+        Refusal::OtherCall => format!(
+            "What was agreed to is not this call: tool and arguments have to be exactly the same. Nothing was sent. {anew}"
+        ),
+    }
+}
+
+/// What would happen, for the person to decide.
+pub(super) fn question(operation: &Operation, said: &Map<String, Value>) -> String {
+    let title = operation.tool().title.as_deref().unwrap_or(operation.name());
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let lines: Vec<String> = said.iter().map(|(name, value)| format!("{name}: {}", plain(value))).collect();
+    let end =
+        if operation.is_destructive() { "This cannot be undone." } else { "A guest gets this at once, for good." };
+    format!("{title}?\n\n{}\n\n{end}", lines.join("\n"))
+}
+
+/// What to do after the first of two steps.
+pub(super) fn how_to_confirm(operation: &Operation) -> String {
+    let effect = if operation.is_destructive() { "It cannot be undone" } else { "It reaches a guest at once" };
+    format!(
+        "Nothing was sent yet. {effect}: tell the user what would happen, and only if they agree call `{}` again with \
+         the same arguments and this `confirm`.",
+        operation.name()
+    )
+}
+
+/// What to do with a draft.
+pub(super) fn how_to_send(tool: &str) -> String {
+    format!(
+        "Nothing was sent. Show the draft to the user as it stands, and only if they agree call `{tool}` with this \
+         `draft_id`."
+    )
+}
+
+/// Arguments of a tool that sends drafts are wrong.
+pub(super) fn or_a_draft(tool: &str) -> String {
+    format!("Usually it takes the `draft_id` that `{tool}` gave, and nothing else.")
+}
+
+fn settle(read: Option<&SettlingRead>) -> String {
+    let first = read.map_or_else(|| "the record".to_owned(), call);
+    format!(
+        "Do not repeat it blindly, but read first: {first} shows whether it was made. Only if it was not, repeat the \
+         change with `again`: true."
+    )
+}
+
+fn call(read: &SettlingRead) -> String {
+    format!("`{}` with {}", read.tool, Value::Object(read.arguments.clone()))
+}
+
+fn seconds(ago: TimeDelta) -> String {
+    match ago.num_seconds() {
+        ..=0 => "just now".to_owned(),
+        1 => "a second ago".to_owned(),
+        some => format!("{some} seconds ago"),
+    }
+}

@@ -1,0 +1,289 @@
+//! The gate that every write passes, whatever tool asked for it.
+//!
+//! In this order: a connection that may write; a person who agrees, where the write removes something for good or reaches
+//! a guest; a record in the database, unless the same write was made just now; the request; its outcome in the record.
+//! The gateway never repeats a write. A record whose outcome is missing, because a process died or an answer was lost,
+//! reads as unknown.
+
+use std::sync::Arc;
+
+use rmcp::model::CallToolResponse;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Parts, Trace, answered,
+    confirm::{self, Consent, Person, Refusal, Way},
+    drafts, failed, text, write_words as words,
+};
+use crate::{
+    catalog::{Operation, SettlingRead, WriteOptions},
+    domain::{Caller, UpstreamRequest, UserId},
+    session::{Answer, CallError},
+    store::{Claim, NewWrite, Settled, WriteRecord},
+    upstream::{Refused, RefusedKind},
+};
+
+/// The connection may read only.
+const READ_ONLY: &str = "read_only_connection";
+/// The same write was sent just now, with an outcome that is not known.
+const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+/// A draft, a confirmation or an idempotency key was used already.
+const USED_ALREADY: &str = "used_already";
+
+/// One write in front of the gate.
+pub(super) struct Write<'a> {
+    pub parts: &'a Arc<Parts>,
+    pub caller: &'a Caller,
+    pub operation: &'a Operation,
+    pub request: UpstreamRequest,
+    pub options: WriteOptions,
+    /// The draft that the call names.
+    pub draft: Option<Consent>,
+    pub person: &'a Person,
+    pub cancel: &'a CancellationToken,
+}
+
+/// What the client gets, and what the log learns.
+type Given = (CallToolResponse, Trace);
+
+/// Names a request of a user's in records and tokens, under the current key first. Says nothing about what it holds.
+pub(super) fn digests(parts: &Parts, user: UserId, request: &UpstreamRequest) -> Vec<String> {
+    let (user, body) = (user.to_string(), request.body.as_ref().map(Value::to_string).unwrap_or_default());
+    let said = [&user, &*request.operation, request.method.as_str(), &request.path_and_query, &body];
+    parts.ring.write_signer().digests(&said)
+}
+
+/// Whether the person agreed.
+enum Standing {
+    NotNeeded,
+    /// They did; the write is recorded under this name.
+    Agreed(String),
+    NotAskedYet,
+}
+
+impl Write<'_> {
+    /// Passes the gate, or is told why not.
+    pub(super) async fn pass(self) -> Given {
+        match self.try_pass().await {
+            Ok(given) => given,
+            Err(error) => self.explained(error).await,
+        }
+    }
+
+    async fn try_pass(&self) -> Result<Given, CallError> {
+        let store = &self.parts.links.store;
+        let connection = match store.connection(self.caller.user).await? {
+            None => return Err(CallError::NotConnected),
+            Some(connection) if connection.rejected_at.is_some() => return Err(CallError::NeedsReconnect),
+            Some(connection) => connection,
+        };
+        if connection.read_only_at.is_some() {
+            return Ok(refused(words::read_only_connection(self.operation.name()), READ_ONLY));
+        }
+        let mut write = self.described();
+        match self.standing(&write.digests) {
+            Ok(Standing::NotNeeded) => {}
+            Ok(Standing::Agreed(permit)) => write.permit = Some(permit),
+            Ok(Standing::NotAskedYet) => {
+                let now = self.parts.links.clock.now();
+                return match store.earlier_write(self.caller.user, &write, now).await? {
+                    Some(found) => self.found(&found),
+                    None => self.ask(&write.digests),
+                };
+            }
+            Err(refusal) => return Ok(refused(words::refused(refusal, self.operation), refusal.code())),
+        }
+        match store.claim_write(self.caller.user, &write, self.parts.links.clock.now()).await? {
+            Claim::Recorded => Ok(self.send(write, connection.id).await),
+            found => self.found(&found),
+        }
+    }
+
+    fn described(&self) -> NewWrite {
+        let user = self.caller.user.to_string();
+        let key = self.options.idempotency_key.as_deref();
+        let signer = self.parts.ring.write_signer();
+        NewWrite {
+            id: Uuid::now_v7(),
+            tool: self.operation.name().to_owned(),
+            digests: digests(self.parts, self.caller.user, &self.request),
+            idempotency: key.map(|key| signer.digests(&[&user, "idempotency key", key])).unwrap_or_default(),
+            permit: None,
+            touched: self.operation.touched(&self.request),
+            again: self.options.again,
+        }
+    }
+
+    /// What the call brings, held against this very request.
+    fn standing(&self, digests: &[String]) -> Result<Standing, Refusal> {
+        if !self.operation.needs_consent(&self.request) {
+            return Ok(Standing::NotNeeded);
+        }
+        let (ring, user, now) = (&self.parts.ring, self.caller.user, self.parts.links.clock.now());
+        let fits = |consent: &Consent| digests.contains(&consent.request);
+        if self.draft.as_ref().is_some_and(|draft| !fits(draft)) {
+            return Err(Refusal::OtherCall);
+        }
+        let consent = if self.person.can_be_asked {
+            match &self.person.reply {
+                None => return Ok(Standing::NotAskedYet),
+                Some(reply) if !reply.accepted => return Err(Refusal::Declined),
+                Some(reply) => confirm::open(ring, user, Way::Asked, &reply.state, now)?,
+            }
+        } else if let Some(draft) = &self.draft {
+            draft.clone()
+        } else if let Some(token) = &self.options.confirm {
+            confirm::open(ring, user, Way::Told, token, now)?
+        } else {
+            return Ok(Standing::NotAskedYet);
+        };
+        if !fits(&consent) {
+            return Err(Refusal::OtherCall);
+        }
+        // A draft is sent once, however often its person is asked.
+        Ok(Standing::Agreed(self.draft.as_ref().unwrap_or(&consent).permit.clone()))
+    }
+
+    /// The first of two steps: a question to the person, a draft, or what would happen.
+    fn ask(&self, digests: &[String]) -> Result<Given, CallError> {
+        let Self { parts, caller, operation, .. } = self;
+        let said = operation.said(&self.request);
+        let digest = digests.first().map_or("", String::as_str);
+        let now = parts.links.clock.now();
+        if self.person.can_be_asked {
+            let (state, _) = confirm::seal(&parts.ring, caller.user, Way::Asked, digest, None, now)?;
+            let question = confirm::question(words::question(operation, &said), state);
+            return Ok((question.into(), Trace::default()));
+        }
+        let answer = if operation.draft().is_some() {
+            drafts::draft(parts, caller, operation, &self.request)?
+        } else {
+            let (token, until) = confirm::seal(&parts.ring, caller.user, Way::Told, digest, None, now)?;
+            json!({
+                "done": false,
+                "would": {"tool": operation.name(), "arguments": said},
+                "confirm": token,
+                "expires_at": until,
+                "next": words::how_to_confirm(operation),
+            })
+        };
+        Ok((answered(answer).into(), Trace::default()))
+    }
+
+    /// A write that stands in the way of this one.
+    fn found(&self, found: &Claim) -> Result<Given, CallError> {
+        let ago = |record: &WriteRecord| self.parts.links.clock.now() - record.recorded_at;
+        Ok(match found {
+            // Only a user who is being deleted has no row.
+            Claim::Recorded | Claim::NoUser => return Err(CallError::NotConnected),
+            Claim::Repeats(record) => {
+                let read = self.settling_read(record);
+                if !record.done {
+                    let told = words::repeats_unknown(record, ago(record), read.as_ref());
+                    return Ok(refused(told, OUTCOME_UNKNOWN));
+                }
+                let mut answer = json!({"done": true, "repeated": true});
+                if let Some(id) = record.answer_id {
+                    answer["id"] = json!(id);
+                }
+                answer["note"] = json!(words::repeats_done(record, ago(record), read.as_ref()));
+                (answered(answer).into(), Trace::default())
+            }
+            Claim::PermitUsed(record) => {
+                refused(words::permit_used(record, self.draft.is_some(), ago(record)), USED_ALREADY)
+            }
+            Claim::KeyTaken(record) => refused(words::key_taken(record, ago(record)), USED_ALREADY),
+        })
+    }
+
+    fn settling_read(&self, record: &WriteRecord) -> Option<SettlingRead> {
+        self.parts.catalog.settling_read(self.operation, &self.request, record.recorded_at)
+    }
+
+    /// Sends what is recorded. In a task of its own, so that the outcome is recorded even if the caller leaves.
+    async fn send(&self, write: NewWrite, connection: Uuid) -> Given {
+        let cancel = self.cancel.child_token();
+        let _gone = cancel.clone().drop_guard();
+        let sent_at = self.parts.links.clock.now();
+        let sending = Sending {
+            parts: self.parts.clone(),
+            user: self.caller.user,
+            id: write.id,
+            connection,
+            touched: write.touched,
+            request: self.request.clone(),
+        };
+        let outcome = tokio::spawn(sending.run(cancel)).await;
+        let outcome = outcome.unwrap_or(Err(CallError::SessionLost { write_may_have_happened: true }));
+        match outcome {
+            Ok(Answer { status, ref body, .. }) => {
+                let trace = Trace::of(&outcome);
+                (answered(self.operation.answer(&self.request, status, body.clone())).into(), trace)
+            }
+            Err(error) if error.write_may_have_happened() => {
+                let read = self.parts.catalog.settling_read(self.operation, &self.request, sent_at);
+                (failed(words::unknown(&error, read.as_ref())).into(), Trace::of(&Err(error)))
+            }
+            Err(error) => self.explained(error).await,
+        }
+    }
+
+    async fn explained(&self, error: CallError) -> Given {
+        let told = text::explain(&self.parts.links, self.caller, self.operation, &error).await;
+        (failed(told).into(), Trace::of(&Err(error)))
+    }
+}
+
+fn refused(told: String, code: &'static str) -> Given {
+    (failed(told).into(), Trace::error(code))
+}
+
+/// A recorded write on its way.
+struct Sending {
+    parts: Arc<Parts>,
+    user: UserId,
+    id: Uuid,
+    connection: Uuid,
+    touched: Vec<String>,
+    request: UpstreamRequest,
+}
+
+impl Sending {
+    async fn run(self, cancel: CancellationToken) -> Result<Answer, CallError> {
+        let outcome = self.parts.sessions.call(self.user, self.request.clone(), &cancel).await;
+        self.settle(&outcome).await;
+        outcome
+    }
+
+    /// A record that cannot be written now stays without an outcome, which reads as unknown.
+    async fn settle(self, outcome: &Result<Answer, CallError>) {
+        let store = &self.parts.links.store;
+        let now = self.parts.links.clock.now();
+        let settled = match outcome {
+            Ok(answer) => {
+                let answer_id = answer.body.get("id").and_then(Value::as_i64);
+                let operation = self.parts.catalog.get(&self.request.operation);
+                let created = answer_id.zip(operation).and_then(|(id, operation)| operation.created(id));
+                let touched = self.touched.into_iter().chain(created).collect();
+                store.settle_write(self.user, self.id, Settled { done: true, answer_id, touched }, now).await
+            }
+            Err(error) if error.write_may_have_happened() => {
+                let settled = Settled { done: false, answer_id: None, touched: self.touched };
+                store.settle_write(self.user, self.id, settled, now).await
+            }
+            Err(error) => {
+                if let CallError::Refused(Refused { kind: RefusedKind::ReadOnly, .. }) = error
+                    && let Err(error) = store.mark_read_only(self.user, self.connection, now).await
+                {
+                    log::warn!("that the connection of user {} may read only was not noted: {error}", self.user);
+                }
+                store.forget_write(self.user, self.id).await
+            }
+        };
+        if let Err(error) = settled {
+            log::warn!("the outcome of a write of user {} was not recorded: {error}", self.user);
+        }
+    }
+}
