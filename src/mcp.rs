@@ -14,10 +14,11 @@ use rmcp::{
     },
     service::RequestContext,
 };
+use serde_json::json;
 
 use crate::{
     domain::Caller,
-    tools::{Choice, Person, PersonReply, QUESTION, Toolbox, Trace, UnknownTool, Unread},
+    tools::{Choice, Person, PersonReply, QUESTION, Toolbox, Trace, UnknownName, UnknownTool, Unread, Wishes},
 };
 
 /// For how long a client may keep the lists of tools, resources and prompts: they change with the gateway's version and
@@ -58,6 +59,14 @@ impl Server {
     /// A server for one.
     pub fn of(toolbox: Toolbox, caller: Caller, choice: Choice) -> Self {
         Self { toolbox, alone: Some(Arc::new((caller, choice))) }
+    }
+
+    /// The tools that a request of this caller chooses.
+    ///
+    /// # Errors
+    /// A name that is no toolset's or no tool's.
+    pub fn choose(&self, caller: &Caller, wishes: &Wishes) -> Result<Choice, UnknownName> {
+        self.toolbox.choose(caller, wishes)
     }
 
     fn caller<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Result<(&'a Caller, &'a Choice), ErrorData> {
@@ -154,7 +163,7 @@ impl ServerHandler for Server {
         let (outcome, operation, trace) = self.toolbox.read(caller, &request.uri, &context.ct).await;
         Self::tell(&context, &operation, trace);
         let record = outcome.map_err(|unread| match unread {
-            Unread::Unknown(words) => ErrorData::resource_not_found(words, None),
+            Unread::Unknown(words) => ErrorData::resource_not_found(words, Some(json!({"uri": request.uri}))),
             Unread::Failed(words) => ErrorData::internal_error(words, None),
         })?;
         let contents = ResourceContents::text(record.to_string(), request.uri).with_mime_type("application/json");

@@ -20,20 +20,31 @@ use actix_web::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, BodyStream, Full, combinators::BoxBody};
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+use rmcp::{
+    ServerHandler,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+    },
 };
 use serde_json::Value;
 
-/// The endpoint, shared by all workers.
-pub struct McpEndpoint {
-    toolbox: Toolbox,
-    service: StreamableHttpService<Server, NeverSessionManager>,
+/// The endpoint. The gateway's server is behind it; what the conformance suite asks for is another
+/// (`tests/conformance`).
+pub struct McpEndpoint<S = Server> {
+    server: S,
+    service: StreamableHttpService<S, NeverSessionManager>,
 }
 
 impl McpEndpoint {
     /// An endpoint over these tools.
     pub fn new(toolbox: Toolbox, max_body: usize) -> Self {
+        Self::over(Server::new(toolbox), max_body)
+    }
+}
+
+impl<S: ServerHandler + Clone> McpEndpoint<S> {
+    /// An endpoint over any server of the protocol, whose clones answer one request each.
+    pub fn over(server: S, max_body: usize) -> Self {
         // Host and Origin were checked for all routes by the guard; the body was bounded by actix-web.
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
@@ -41,10 +52,45 @@ impl McpEndpoint {
             .with_max_request_body_bytes(max_body)
             .disable_allowed_hosts()
             .disable_allowed_origins();
-        let tools = Server::new(toolbox.clone());
+        let each = server.clone();
         let service =
-            StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(NeverSessionManager::default()), config);
-        Self { toolbox, service }
+            StreamableHttpService::new(move || Ok(each.clone()), Arc::new(NeverSessionManager::default()), config);
+        Self { server, service }
+    }
+
+    /// The answer to a request: the engine's, or a refusal if it cannot be carried over. The caller and what they chose,
+    /// where there is one, stand among the extensions of the request that the server sees.
+    pub async fn answer(
+        &self,
+        request: &HttpRequest,
+        caller: Option<(Caller, Choice)>,
+        body: Bytes,
+    ) -> Result<HttpResponse, actix_web::Error> {
+        match batch::messages(request, &body) {
+            Some(Ok(messages)) => Ok(self.answer_batch(request, caller, messages).await?),
+            Some(Err(refusal)) => Ok(refusal),
+            None => Ok(carried_back(self.service.handle(carried_over(request, caller, body)?).await).await),
+        }
+    }
+
+    /// One message after the other: in order, and never more of one user's at once than one message would make.
+    async fn answer_batch(
+        &self,
+        request: &HttpRequest,
+        caller: Option<(Caller, Choice)>,
+        messages: Vec<Value>,
+    ) -> Result<HttpResponse, ApiError> {
+        let mut answers = Vec::new();
+        for message in messages {
+            if let Some(refusal) = batch::refused(&message) {
+                answers.push(refusal);
+                continue;
+            }
+            let carried = carried_over(request, caller.clone(), Bytes::from(message.to_string()))?;
+            let Ok(collected) = self.service.handle(carried).await.into_body().collect().await;
+            answers.extend(batch::entry(&message, &collected.to_bytes()));
+        }
+        if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
     }
 }
 
@@ -54,45 +100,18 @@ pub(crate) async fn handle(
     ProtocolCaller(caller): ProtocolCaller,
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<HttpResponse, actix_web::Error> {
     let body = body.map_err(|error| match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => ApiError::TooLarge,
         _ => ApiError::BadRequest("The body could not be read.".to_owned()),
     })?;
-    let choice = choice(&endpoint.toolbox, &caller, &request)?;
-    match batch::messages(&request, &body) {
-        Some(Ok(messages)) => answer_batch(&endpoint, &request, &caller, &choice, messages).await,
-        Some(Err(refusal)) => Ok(refusal),
-        None => Ok(carried_back(endpoint.service.handle(carried_over(&request, caller, choice, body)?).await).await),
-    }
-}
-
-/// One message after the other: in order, and never more of one user's at once than one message would make.
-async fn answer_batch(
-    endpoint: &McpEndpoint,
-    request: &HttpRequest,
-    caller: &Caller,
-    choice: &Choice,
-    messages: Vec<Value>,
-) -> Result<HttpResponse, ApiError> {
-    let mut answers = Vec::new();
-    for message in messages {
-        if let Some(refusal) = batch::refused(&message) {
-            answers.push(refusal);
-            continue;
-        }
-        let body = Bytes::from(message.to_string());
-        let carried = carried_over(request, caller.clone(), choice.clone(), body)?;
-        let Ok(collected) = endpoint.service.handle(carried).await.into_body().collect().await;
-        answers.extend(batch::entry(&message, &collected.to_bytes()));
-    }
-    if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
+    let choice = choice(&endpoint.server, &caller, &request)?;
+    endpoint.answer(&request, Some((caller, choice)), body).await
 }
 
 fn carried_over(
     request: &HttpRequest,
-    caller: Caller,
-    choice: Choice,
+    caller: Option<(Caller, Choice)>,
     body: Bytes,
 ) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
@@ -107,9 +126,10 @@ fn carried_over(
         let notes: Arc<dyn Watch> = notes;
         builder = builder.extension(notes);
     }
+    if let Some((caller, choice)) = caller {
+        builder = builder.extension(caller).extension(choice);
+    }
     builder
-        .extension(caller)
-        .extension(choice)
         .body(Full::new(body))
         .map_err(|_| ApiError::BadRequest("The request line or a header cannot be read.".to_owned()))
 }

@@ -45,6 +45,7 @@ mod stdio;
 mod takeover;
 mod tenants;
 mod token_life;
+mod tools_page;
 mod toolsets;
 mod upstream_faults;
 mod world;

@@ -132,7 +132,7 @@ impl Life<'_> {
     /// Calls a tool and is given a link.
     async fn told_to_connect(&self, what: &str, person: &Person) -> String {
         let state = format!("link of {what}");
-        let reply = self.call(what, person, "list_owners", json!({}), &[&state]).await;
+        let reply = self.call(what, person, "list_inquiries", json!({}), &[&state]).await;
         let text = reply.body["result"]["content"][0]["text"].as_str().unwrap();
         let link = text[text.find("http://").unwrap()..].split_whitespace().next().unwrap();
         self.witness.secret(&state, query(link, "state"));
@@ -215,7 +215,7 @@ impl Life<'_> {
 
     async fn works(&self, alice: &Person) {
         for (what, tool, arguments, fine) in [
-            ("read", "list_owners", json!({}), true),
+            ("read", "list_inquiries", json!({}), true),
             ("write", "create_guest", json!({"first_name": "Ada", "last_name": "Story"}), true),
             ("wrong argument", "get_booking", json!({"id": alice.key}), false),
             ("wrong word", "get_booking", json!({"ident": 1}), false),
@@ -236,16 +236,16 @@ impl Life<'_> {
     async fn refreshes(&self, alice: &Person, account: AccountId) {
         self.ownerrez.expire_access_tokens(account);
         self.issues("second tokens", account);
-        let reply = self.call("refresh", alice, "list_owners", json!({}), &[]).await;
+        let reply = self.call("refresh", alice, "list_inquiries", json!({}), &[]).await;
         assert_eq!(reply.body["result"]["isError"], json!(false), "{}", reply.body);
 
         self.ownerrez.expire_access_tokens(account);
         self.ownerrez.script(Rule::on(TOKEN).reset());
         self.ownerrez.script(Rule::on(TOKEN).reply(503, json!("<html>")));
-        let reply = self.call("refresh in vain", alice, "list_owners", json!({}), &[]).await;
+        let reply = self.call("refresh in vain", alice, "list_inquiries", json!({}), &[]).await;
         assert_eq!(reply.body["result"]["isError"], json!(true), "{}", reply.body);
         self.issues("third tokens", account);
-        let reply = self.call("refresh at last", alice, "list_owners", json!({}), &[]).await;
+        let reply = self.call("refresh at last", alice, "list_inquiries", json!({}), &[]).await;
         assert_eq!(reply.body["result"]["isError"], json!(false), "{}", reply.body);
     }
 
@@ -255,14 +255,14 @@ impl Life<'_> {
         let key = made.body["api_key"].as_str().unwrap();
         self.witness.key("key of the laptop", key);
         let laptop = alice.with_key(key, &alice.id);
-        self.call("laptop reads", &laptop, "list_owners", json!({}), &[]).await;
+        self.call("laptop reads", &laptop, "list_inquiries", json!({}), &[]).await;
         self.call("laptop may not write", &laptop, "create_guest", json!({"first_name": "A", "last_name": "B"}), &[])
             .await;
         self.ask("laptop lists", &laptop, "GET", "/api/keys", None, &[]).await;
         self.ask("laptop may not", &laptop, "DELETE", "/api/connect/ownerrez", None, &[]).await;
         let one = format!("/api/keys/{}", made.body["id"].as_str().unwrap());
         self.ask("laptop is gone", alice, "DELETE", &one, None, &[]).await;
-        let late = self.call("laptop comes late", &laptop, "list_owners", json!({}), &[]).await;
+        let late = self.call("laptop comes late", &laptop, "list_inquiries", json!({}), &[]).await;
         assert_eq!(late.status, 401);
     }
 
@@ -286,7 +286,7 @@ impl Life<'_> {
             let reply = self.ask(what, bob, "POST", path, body, &[]).await;
             assert_eq!(reply.status, status, "{what}: {}", reply.body);
         }
-        let reply = self.call("Bob reads", bob, "list_owners", json!({}), &[]).await;
+        let reply = self.call("Bob reads", bob, "list_inquiries", json!({}), &[]).await;
         assert_eq!(reply.body["result"]["isError"], json!(false), "{}", reply.body);
     }
 
