@@ -49,10 +49,12 @@ async fn examples(gateway: &Gateway, person: &Person) -> BTreeMap<&'static str, 
     }
     BTreeMap::from([
         ("booking_dossier", dossiers),
+        ("call_operation", vec![json!({"name": "get_current_user"})]),
         ("calendar_overview", vec![month.clone()]),
         ("draft_message", vec![json!({"thread_id": booking["thread_ids"][0], "body": "Welcome!"})]),
         ("fetch", fetched),
         ("find_availability", free.collect()),
+        ("find_operation", vec![json!({"query": "payouts"})]),
         ("guest_history", vec![json!({"guest_id": booking["guest_id"]})]),
         ("revenue_summary", vec![month]),
         ("search", vec![json!({"query": booking["guest"]["last_name"]})]),
@@ -151,7 +153,7 @@ Together with the tools above, a client's list holds {} tools in {} tokens.
 {plain}
 ## Other operations
 
-Not in the list; they can be called all the same. Listing them too would take another {} tokens.
+Not in the list; `find_operation` finds them, and they can be called by `call_operation` or by their names all the same. Listing them too would take another {} tokens.
 
 {others}",
             listed.len(),
