@@ -7,6 +7,7 @@ mod figures;
 mod healthcheck;
 mod logging;
 mod operate;
+mod own_account;
 mod stdio;
 
 use std::{
@@ -27,6 +28,7 @@ use actix_web::{
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 use secrecy::{ExposeSecret, SecretBox};
+use tempfile::TempDir;
 use url::Url;
 
 pub use clock::SystemClock;
@@ -41,7 +43,7 @@ pub use stdio::serve_stdio;
 use self::engine::Engine;
 use crate::{
     catalog::CatalogError,
-    config::{Config, Database, EncryptionKey, GivenKey, KeyFileError, RegistrationMode},
+    config::{Config, Database, EncryptionKey, GivenKey, KeyFileError, RegistrationMode, Transport},
     crypto::{self, CryptoError, KeyRing},
     domain::SharedClock,
     http::{
@@ -54,6 +56,7 @@ use crate::{
     },
     session::Sessions,
     store::{DatabaseTarget, Store, StoreError, watch_changes},
+    tools::UnknownName,
 };
 
 /// For a year browsers do not even try plain http (RFC 6797).
@@ -105,6 +108,9 @@ pub enum StartError {
     /// The server or the simulator.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The tools of the one client.
+    #[error("{0} Correct MCP_TOOLSETS, MCP_TOOLS or MCP_EXCLUDE_TOOLS.")]
+    Tools(#[from] UnknownName),
     /// The one account.
     #[error("the account cannot be served: {0}")]
     Stdio(String),
@@ -130,6 +136,8 @@ pub struct App {
     clock: SharedClock,
     drain_time: TimeDelta,
     stopping: Arc<AtomicBool>,
+    /// The database of one person, which goes with the process.
+    _directory: Option<TempDir>,
 }
 
 impl App {
@@ -144,12 +152,25 @@ impl App {
     /// The same with another world outside than the Internet, where OAuth clients publish what they are. For tests; no
     /// setting leads here.
     pub async fn build_within(config: &Config, clock: SharedClock, outside: Outside) -> Result<Self, StartError> {
+        let (alone, directory) = match &config.transport {
+            Transport::SingleUser(_) => {
+                let (mut config, directory) = own_account::without_database(config)?;
+                config.registration.mode = RegistrationMode::Closed;
+                (Some(config), Some(directory))
+            }
+            _ => (None, None),
+        };
+        let config = alone.as_ref().unwrap_or(config);
         config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
         let bind = SocketAddr::new(config.server.bind, config.server.port);
         let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
         let address = listener.local_addr()?;
-        let Engine { store, sessions, toolbox, links, metrics, ring, migrated, stopping } =
-            Engine::start(config, clock.clone(), address.port()).await?;
+        let engine = Engine::start(config, clock.clone(), address.port()).await?;
+        let single_user = match &config.transport {
+            Transport::SingleUser(account) => Some(Arc::new(own_account::adopt(&engine, account, &clock).await?)),
+            _ => None,
+        };
+        let Engine { store, sessions, toolbox, links, metrics, ring, migrated, stopping } = engine;
         let settings = Arc::new(http_settings(config, address.port()));
         let changes = Arc::new(watch_changes(&store, &database_target(config), clock.clone()));
         let keys = KeyCheck::new(
@@ -173,6 +194,7 @@ impl App {
         });
         let state = HttpState {
             keys: keys.clone(),
+            single_user,
             store: store.clone(),
             sessions: sessions.clone(),
             links,
@@ -239,6 +261,7 @@ impl App {
             clock,
             drain_time: TimeDelta::seconds(i64::from(config.server.shutdown_seconds)),
             stopping,
+            _directory: directory,
         })
     }
 

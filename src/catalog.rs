@@ -9,7 +9,9 @@
 //! - `normalise`: lenient reading of arguments, where the meaning is certain
 //! - `problem`: what is wrong with arguments, in words a model can act on
 //! - `request`: arguments → [`UpstreamRequest`](crate::domain::UpstreamRequest)
-//! - `answer`: OwnerRez's reply → what the model gets
+//! - `answer`: OwnerRez's reply → the whole answer
+//! - `record`: what is known of the records in it
+//! - `lean`: the whole answer → what the model gets of it
 //! - `options`: what any write takes besides: once more, under a key, with a confirmation
 //! - `effect`: what a write changes, what it says, and which read shows whether it was done
 //! - `closest`: "did you mean"
@@ -19,10 +21,12 @@ mod closest;
 mod data;
 mod effect;
 mod form;
+mod lean;
 mod normalise;
 mod operation;
 mod options;
 mod problem;
+mod record;
 mod request;
 mod review;
 mod schema;
@@ -36,11 +40,12 @@ use chrono::{DateTime, Utc};
 use rmcp::model::Tool;
 use serde_json::Value;
 
-use self::{data::OperationData, form::FormData};
+use self::{data::OperationData, form::FormData, record::RecordData};
 pub use self::{
     data::Toolset,
     effect::SettlingRead,
     form::Form,
+    lean::{Shown, View},
     operation::Operation,
     options::WriteOptions,
     problem::{ArgumentError, Problem},
@@ -63,17 +68,18 @@ pub struct CatalogError {
 impl Catalog {
     /// The catalogue that is compiled into the program.
     pub fn embedded() -> Result<Catalog, CatalogError> {
-        Catalog::parse(include_str!("../config/operations.json"))
+        Catalog::parse(include_str!("../config/operations.json"), include_str!("../config/records.json"))
     }
 
-    fn parse(table: &str) -> Result<Catalog, CatalogError> {
+    fn parse(table: &str, kinds: &str) -> Result<Catalog, CatalogError> {
+        let kinds = record::kinds(kinds).map_err(|mistakes| CatalogError { mistakes })?;
         let records: Vec<Value> =
             serde_json::from_str(table).map_err(|error| CatalogError { mistakes: vec![error.to_string()] })?;
         let mut operations = BTreeMap::new();
         let mut mistakes = Vec::new();
         for (index, record) in records.into_iter().enumerate() {
             let name = record["tool"].as_str().map_or_else(|| format!("record {index}"), str::to_owned);
-            match build(record) {
+            match build(record, &kinds) {
                 Ok(operation) => {
                     if operations.insert(name.clone(), operation).is_some() {
                         mistakes.push(format!("{name}: the name is taken twice"));
@@ -142,10 +148,17 @@ impl Catalog {
     }
 }
 
-fn build(record: Value) -> Result<Operation, Vec<String>> {
+fn build(record: Value, kinds: &BTreeMap<String, RecordData>) -> Result<Operation, Vec<String>> {
     let data: OperationData = serde_json::from_value(record).map_err(|error| vec![error.to_string()])?;
-    let mistakes = review::mistakes(&data);
-    if mistakes.is_empty() { Operation::new(data) } else { Err(mistakes) }
+    let mut mistakes = review::mistakes(&data);
+    let kind = match &data.record {
+        Some(name) => kinds.get(name).cloned().unwrap_or_else(|| {
+            mistakes.push(format!("`record` names `{name}`, of which nothing is known"));
+            RecordData::default()
+        }),
+        None => RecordData::default(),
+    };
+    if mistakes.is_empty() { Operation::new(data, kind) } else { Err(mistakes) }
 }
 
 /// The tools of ours that a table describes, in its order.

@@ -81,6 +81,8 @@ pub struct Config {
     pub oauth: OAuth,
     /// Whom this process serves, and how.
     pub transport: Transport,
+    /// The tools that the one client of `stdio` sees.
+    pub tools: ChosenTools,
     /// What the log looks like.
     pub log_format: LogFormat,
     /// Who may see the figures.
@@ -308,6 +310,8 @@ pub struct Connect {
 pub enum Transport {
     /// Many users, over HTTP.
     Http,
+    /// The programs of this machine's one person, over HTTP and without a key, with one OwnerRez account.
+    SingleUser(OwnAccount),
     /// The client that started it, over standard input and output, with one OwnerRez account.
     OwnAccount(OwnAccount),
     /// The same client, by handing everything on to a gateway.
@@ -331,6 +335,19 @@ pub enum OwnAccount {
         /// The token.
         token: SecretString,
     },
+}
+
+/// The tools that one client sees, by their names. Whether these are names is for those to say who know the tools.
+#[derive(Clone, Debug, Default)]
+pub struct ChosenTools {
+    /// Toolsets.
+    pub toolsets: Vec<String>,
+    /// Single tools.
+    pub tools: Vec<String>,
+    /// Tools to leave out.
+    pub excluded: Vec<String>,
+    /// Whether only what reads is wanted.
+    pub read_only: bool,
 }
 
 /// What a line of the log looks like.

@@ -68,6 +68,15 @@ impl Scope {
     }
 }
 
+/// What a key shows of the tools.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyView {
+    /// The toolsets, separated by commas, where a request does not say otherwise; none for the default.
+    pub toolsets: Option<Arc<str>>,
+    /// Whether only what reads is shown and called, whatever a request says.
+    pub read_only: bool,
+}
+
 /// What a caller showed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Credential {
@@ -90,6 +99,8 @@ pub struct Caller {
     pub scope: Scope,
     /// When the credential ends.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What the key shows.
+    pub view: KeyView,
 }
 
 impl fmt::Display for UserId {

@@ -1,5 +1,7 @@
 //! The wire: routes, pages, and the MCP endpoint. Every error leaves through one match in `error`.
 
+mod batch;
+mod choice;
 mod connect;
 mod error;
 mod failure;
@@ -15,6 +17,7 @@ mod oauth;
 mod observe;
 mod pages;
 mod ready;
+mod single_user;
 mod source_address;
 mod users;
 
@@ -40,7 +43,7 @@ use self::{error::ApiError, source_address::SourceAddress};
 use crate::{
     config::{Network, PREDECESSOR_CALLBACK_PATH, RegistrationMode},
     crypto::Signer,
-    domain::SharedClock,
+    domain::{Caller, SharedClock},
     metrics::Metrics,
     oauth::{AccessCheck, AuthorizationServer},
     session::Sessions,
@@ -62,6 +65,8 @@ pub struct HttpState {
     pub links: ConnectLinks,
     /// Tells whose key a request bears.
     pub keys: KeyCheck,
+    /// Who needs no key, where the gateway serves one person only.
+    pub single_user: Option<Arc<Caller>>,
     /// Who registered from where of late.
     pub registrations: Arc<Registrations>,
     /// The authorization server; none until the operator has an OAuth app at OwnerRez.
@@ -144,6 +149,9 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
     if let Some(scrape) = probes.scrape {
         metrics::route(config, scrape);
     }
+    for path in choice::PATHS {
+        config.service(at(path, "POST").route(web::route().to(mcp::handle)));
+    }
     config
         .app_data(json)
         .app_data(query)
@@ -154,7 +162,6 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .service(at("/health", "GET, HEAD").route(web::get().to(health)).route(web::head().to(health)))
         .app_data(web::Data::new(probes.readiness))
         .service(at("/ready", "GET, HEAD").route(web::get().to(ready::ready)).route(web::head().to(ready::ready)))
-        .service(at("/mcp", "POST").route(web::route().to(mcp::handle)))
         .service(at("/api/users/register", "POST").route(web::post().to(users::register)))
         .service(at("/api/users/me", "DELETE").route(web::delete().to(keys::delete_me)))
         .service(at("/api/keys", "GET, POST").route(web::get().to(keys::list)).route(web::post().to(keys::create)))

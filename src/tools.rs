@@ -6,17 +6,21 @@
 //! - `links`: connect links; `text`: errors in words; `trace`: what the log learns
 
 mod answers;
+mod choice;
 mod confirm;
 mod drafts;
 mod links;
+mod on_demand;
 mod prompts;
 mod resources;
+#[cfg(test)]
+mod tests;
 mod text;
 mod trace;
 mod write_words;
 mod writes;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Tool};
 use serde_json::{Map, Value};
@@ -25,15 +29,22 @@ use url::Url;
 
 pub use self::{
     answers::Answers,
+    choice::{Choice, Toolsets, UnknownName, Wishes, is_yes},
     confirm::{Person, PersonReply, QUESTION},
     links::{ACCOUNT_PATH, ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
+    on_demand::OnDemand,
     prompts::Prompts,
     resources::{Resources, Unread},
     trace::Trace,
 };
-use self::{confirm::Consent, writes::Write};
+use self::{
+    choice::Kind,
+    confirm::Consent,
+    on_demand::{CALL_OPERATION, FIND_OPERATION},
+    writes::Write,
+};
 use crate::{
-    catalog::{self, ArgumentError, Catalog, Operation, WriteOptions},
+    catalog::{self, ArgumentError, Catalog, Operation, Shown, WriteOptions},
     crypto::KeyRing,
     domain::{Caller, Scope, UpstreamRequest},
     metrics::Metrics,
@@ -44,6 +55,11 @@ use crate::{
 const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
 /// The outcome of a call whose arguments were refused before anything was sent.
 const BAD_ARGUMENTS: &str = "invalid_arguments";
+
+/// The outcome of a call of an operation that there is not.
+const UNKNOWN_OPERATION: &str = "unknown_operation";
+/// The outcome of a call of a tool that the connection did not choose.
+const NOT_CHOSEN: &str = "tool_not_chosen";
 
 /// The predecessor's tool that told where to connect. Its users' clients may still call it; it is not listed, because
 /// every tool tells that address when it is needed.
@@ -59,6 +75,8 @@ pub struct Parts {
     pub catalog: Catalog,
     /// The tools that ask several of them.
     pub answers: Answers,
+    /// The ways to what is not listed.
+    pub on_demand: OnDemand,
     /// Records with addresses.
     pub resources: Resources,
     /// What clients show as commands.
@@ -86,6 +104,13 @@ pub struct Called {
     pub trace: Trace,
 }
 
+impl Called {
+    /// One that ended before anything was sent.
+    fn refused(tool: &str, told: String, code: &'static str) -> Self {
+        Self { tool: tool.to_owned(), response: failed(told).into(), trace: Trace::error(code) }
+    }
+}
+
 /// There is no tool of that name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnknownTool {
@@ -99,28 +124,49 @@ impl Toolbox {
         Self(Arc::new(parts))
     }
 
-    /// The tools that this caller may use, as `tools/list` shows them.
-    pub fn list(&self, caller: &Caller) -> Vec<Tool> {
-        let mut tools = self.0.catalog.tools(caller.scope);
-        tools.extend(self.0.answers.tools().cloned());
-        if caller.scope == Scope::Full {
-            tools.extend(self.0.catalog.drafts().cloned());
+    /// The tools that a request of this caller chooses.
+    ///
+    /// # Errors
+    /// A name that is no toolset's or no tool's.
+    pub fn choose(&self, caller: &Caller, wishes: &Wishes) -> Result<Choice, UnknownName> {
+        let known: BTreeSet<&str> = self.kinds().map(|(kind, _)| kind.name).collect();
+        Choice::new(caller, wishes, &known, CALL_OPERATION)
+    }
+
+    /// The chosen tools as `tools/list` shows them, ordered by name: the same list for the same choice.
+    pub fn list(&self, choice: &Choice) -> Vec<Tool> {
+        let chosen = self.kinds().filter(|(kind, _)| choice.lists(*kind));
+        let mut tools: Vec<Tool> = chosen.map(|(_, tool)| tool.clone()).collect();
+        if choice.is_read_only() {
+            tools = tools.into_iter().map(OnDemand::reading).collect();
         }
         tools.sort_by(|one, other| one.name.cmp(&other.name));
         tools
     }
 
-    /// One tool by its name.
-    pub fn tool(&self, name: &str) -> Option<Tool> {
-        let answer = self.0.answers.get(name);
-        answer
-            .map(|answer| answer.tool().clone())
-            .or_else(|| Some(self.0.catalog.get(name)?.tool().clone()))
-            .or_else(|| self.0.catalog.drafted_by(name)?.draft().cloned())
+    /// Every tool, and what there is to choose it by.
+    fn kinds(&self) -> impl Iterator<Item = (Kind<'_>, &Tool)> {
+        let operations = self.0.catalog.operations().map(|operation| (Kind::from(operation), operation.tool()));
+        let answers = self.0.answers.all().map(|answer| (answer.kind(), answer.tool()));
+        // A draft goes with what it drafts: who may not write has no use for it.
+        let drafts = self.0.catalog.operations().filter_map(|operation| {
+            let tool = operation.draft()?;
+            Some((Kind { name: &tool.name, ..Kind::from(operation) }, tool))
+        });
+        operations.chain(answers).chain(drafts).chain(self.0.on_demand.kinds())
     }
 
-    /// Whether a tool takes more than this scope. Those that do not exist take nothing.
-    pub fn is_beyond(&self, name: &str, scope: Scope) -> bool {
+    /// One tool by its name.
+    pub fn tool(&self, name: &str) -> Option<Tool> {
+        self.kinds().find(|(kind, _)| kind.name == name).map(|(_, tool)| tool.clone())
+    }
+
+    /// Whether a call takes more than this scope. Tools that do not exist take nothing.
+    pub fn is_beyond(&self, name: &str, arguments: &Value, scope: Scope) -> bool {
+        let name = match name {
+            CALL_OPERATION => arguments["name"].as_str().unwrap_or_default(),
+            name => name,
+        };
         let operation = self.0.catalog.get(name).or_else(|| self.0.catalog.drafted_by(name));
         operation.is_some_and(|operation| !operation.is_within(scope))
     }
@@ -129,19 +175,56 @@ impl Toolbox {
     pub async fn call(
         &self,
         caller: &Caller,
+        choice: &Choice,
         name: &str,
         arguments: Map<String, Value>,
         person: &Person,
         cancel: &CancellationToken,
     ) -> Result<Called, UnknownTool> {
-        if name == CONNECT_TOOL {
+        if name == CONNECT_TOOL && choice.is_open() {
             let text = text::how_to_connect(&self.0.links, caller).await;
             let result = CallToolResult::success(vec![ContentBlock::text(text)]);
             return Ok(Called { tool: CONNECT_TOOL.to_owned(), response: result.into(), trace: Trace::default() });
         }
-        let (tool, response, trace) = if let Some(answer) = self.0.answers.get(name) {
+        let called = match name {
+            CALL_OPERATION if self.not_chosen(choice, caller, name).is_none() => {
+                match self.0.on_demand.passed_on(arguments) {
+                    Ok((inner, arguments)) => {
+                        match self.call_tool(caller, choice, &inner, arguments, person, cancel).await {
+                            Ok(called) => called,
+                            Err(UnknownTool { near }) => {
+                                Called::refused(CALL_OPERATION, text::no_operation(near), UNKNOWN_OPERATION)
+                            }
+                        }
+                    }
+                    Err(problem) => Called::refused(CALL_OPERATION, problem, BAD_ARGUMENTS),
+                }
+            }
+            name => self.call_tool(caller, choice, name, arguments, person, cancel).await?,
+        };
+        self.0.metrics.tool_call(&called.tool, called.trace.error.unwrap_or("ok"));
+        Ok(called)
+    }
+
+    /// Calls anything but what calls others.
+    async fn call_tool(
+        &self,
+        caller: &Caller,
+        choice: &Choice,
+        name: &str,
+        arguments: Map<String, Value>,
+        person: &Person,
+        cancel: &CancellationToken,
+    ) -> Result<Called, UnknownTool> {
+        let (tool, response, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
+            (name.to_owned(), failed(refused).into(), Trace::error(NOT_CHOSEN))
+        } else if let Some(answer) = self.0.answers.get(name) {
             let (given, trace) = answer.give(&self.0, caller, arguments, cancel).await;
             (answer.name().to_owned(), given.map_or_else(failed, answered).into(), trace)
+        } else if name == FIND_OPERATION {
+            let found = self.0.on_demand.find(&self.0.catalog, choice, arguments);
+            let trace = found.as_ref().map_or(Trace::error(BAD_ARGUMENTS), |_| Trace::default());
+            (name.to_owned(), found.map_or_else(failed, answered).into(), trace)
         } else if let Some(operation) = self.0.catalog.get(name) {
             let (response, trace) = self.run(operation, caller, arguments, person, cancel).await;
             (operation.name().to_owned(), response, trace)
@@ -151,8 +234,17 @@ impl Toolbox {
         } else {
             return Err(self.unknown(name));
         };
-        self.0.metrics.tool_call(&tool, trace.error.unwrap_or("ok"));
         Ok(Called { tool, response, trace })
+    }
+
+    /// Why a tool that there is cannot be called here.
+    fn not_chosen(&self, choice: &Choice, caller: &Caller, name: &str) -> Option<String> {
+        let (kind, _) = self.kinds().find(|(kind, _)| kind.name == name)?;
+        if !choice.holds(kind) {
+            return Some(text::not_chosen(name));
+        }
+        // What the key's own scope forbids is told as that.
+        (!choice.reaches(kind) && caller.scope == Scope::Full).then(|| text::reads_only(name))
     }
 
     /// Records with addresses of their own, and those of which there are many.
@@ -183,10 +275,10 @@ impl Toolbox {
     }
 
     fn unknown(&self, name: &str) -> UnknownTool {
-        let operations = self.0.catalog.operations().map(Operation::name);
-        let ours = self.0.answers.tools().chain(self.0.catalog.drafts());
-        let known = operations.chain(ours.map(|tool| tool.name.as_ref()));
-        UnknownTool { near: catalog::suggest(name, known).map(str::to_owned) }
+        UnknownTool {
+            near: catalog::suggest(name, self.kinds().map(|(kind, _)| kind.name).filter(|known| *known != name))
+                .map(str::to_owned),
+        }
     }
 
     /// The one way to an operation of OwnerRez's, by whatever tool.
@@ -201,6 +293,7 @@ impl Toolbox {
         if !operation.is_within(caller.scope) {
             return (failed(text::beyond_scope(operation.name())).into(), Trace::error(INSUFFICIENT_SCOPE));
         }
+        let view = operation.view(&arguments);
         let (request, options, draft) = match self.understood(operation, caller, arguments) {
             Ok(understood) => understood,
             Err((told, code)) => return (failed(told).into(), Trace::error(code)),
@@ -211,7 +304,10 @@ impl Toolbox {
         let outcome = self.0.sessions.call(caller.user, request.clone(), cancel).await;
         let trace = Trace::of(&outcome);
         let result = match outcome {
-            Ok(answer) => answered(operation.answer(&request, answer.status, answer.body)),
+            Ok(answer) => {
+                let whole = operation.answer(&request, answer.status, answer.body);
+                shown(operation.show(&view, whole))
+            }
             Err(error) => failed(text::explain(&self.0.links, caller, operation, &error).await),
         };
         (result.into(), trace)
@@ -282,6 +378,13 @@ impl Toolbox {
 fn answered(answer: Value) -> CallToolResult {
     let mut result = CallToolResult::success(vec![ContentBlock::text(answer.to_string())]);
     result.structured_content = Some(answer);
+    result
+}
+
+/// What a lean answer is on the wire.
+fn shown(shown: Shown) -> CallToolResult {
+    let mut result = CallToolResult::success(vec![ContentBlock::text(shown.text)]);
+    result.structured_content = shown.structured;
     result
 }
 

@@ -11,41 +11,27 @@
 # runs blocks begins with a gateway of its own, on a fresh SQLite database. Needs curl, openssl, sqlite3, PostgreSQL's
 # client programs and a server that TEST_DATABASE_URL names (otherwise postgres://root@127.0.0.1:5432/test).
 # Arguments: the pages to run, instead of all.
-set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 project=$PWD
 server=${TEST_DATABASE_URL:-postgres://root@127.0.0.1:5432/test}
 database=gateway_docs_$$
 
-scratch=$(mktemp -d)
 said=$scratch/said
 place="the beginning"
-simulator=
 gateway=
 database_made=
 
-clean_up() {
-    local outcome=$?
-    trap - EXIT
-    if [ "$outcome" != 0 ]; then
-        echo "docs.sh: failed at $place" >&2
-        [ ! -s "$said" ] || { echo "--- it printed:" >&2; cat "$said" >&2; }
-        [ ! -s "$scratch/gateway.log" ] || { echo "--- the gateway said last:" >&2; tail -n 20 "$scratch/gateway.log" >&2; }
-    fi
-    [ -z "$gateway" ] || kill -KILL "$gateway" 2>/dev/null || true
-    [ -z "$simulator" ] || { kill -TERM "$simulator" && wait "$simulator"; } 2>/dev/null || true
-    [ -z "$database_made" ] || psql --no-psqlrc --quiet "$server" --command "DROP DATABASE IF EXISTS $database WITH (FORCE)" || true
-    rm -rf "$scratch"
-    exit "$outcome"
+say_where() {
+    echo "docs.sh: failed at $place" >&2
+    [ ! -s "$said" ] || { echo "--- it printed:" >&2; cat "$said" >&2; }
+    [ ! -s "$scratch/gateway.log" ] || { echo "--- the gateway said last:" >&2; tail -n 20 "$scratch/gateway.log" >&2; }
 }
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+at_failure=say_where
 
-fail() {
-    echo "docs.sh: $*" >&2
-    exit 1
+drop_database() {
+    [ -z "$database_made" ] || psql --no-psqlrc --quiet "$server" --command "DROP DATABASE IF EXISTS $database WITH (FORCE)"
 }
+at_end=drop_database
 
 # --- what pages do beside the reader -----------------------------------------------------------------------------------
 
@@ -64,40 +50,13 @@ expect() {
     prints "$text"
 }
 
-# The text or number of one member of the JSON object on standard input.
-member() {
-    sed -n "s/.*\"$1\" *: *\"\{0,1\}\([^\",}]*\).*/\1/p" | head -n 1
-}
-
-free_port() {
-    # Below the ports that outgoing connections take.
-    local port=$((20000 + RANDOM % 12000))
-    while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
-        port=$((port + 1))
-    done
-    echo "$port"
-}
-
 start_gateway() {
-    ownerrez-gateway serve 2>>"$scratch/gateway.log" &
-    gateway=$!
-    for _ in $(seq 300); do
-        ! curl --silent --fail --output /dev/null "$GATEWAY/ready" || return 0
-        kill -0 "$gateway" 2>/dev/null || { gateway=; fail "the gateway ended"; }
-        sleep 0.1
-    done
-    fail "the gateway is not ready after half a minute"
+    background gateway ownerrez-gateway serve
+    wait_until_ready gateway "$GATEWAY"
 }
 
 stop_gateway() {
-    [ -n "$gateway" ] || return 0
-    kill -TERM "$gateway"
-    wait "$gateway" || fail "the gateway ended with status $?"
-    gateway=
-}
-
-register() {
-    curl --silent --fail "$GATEWAY/api/users/register" -H 'Content-Type: application/json' -d '{"name": "docs.sh"}'
+    [ -z "$gateway" ] || stop gateway
 }
 
 # A gateway with the given database; KEY is a new user's.
@@ -108,7 +67,7 @@ begin() {
     ENCRYPTION_KEY=$(openssl rand -base64 32)
     GATEWAY=http://127.0.0.1:$PORT
     start_gateway
-    KEY=$(register | member api_key)
+    KEY=$(register "$GATEWAY" docs.sh | member api_key)
 }
 
 on_sqlite() {
@@ -166,12 +125,8 @@ connect() {
     approve_in_browser
 }
 
-# EMAIL and TOKEN become those of the first demo account.
 take_personal_token() {
-    curl --silent --fail "$OWNERREZ_API_URL/_control/accounts" >"$said"
-    EMAIL=$(grep -o '"email":"[^"]*"' "$said" | head -n 1 | sed 's/"email":"\(.*\)"/\1/')
-    TOKEN=$(grep -o '"pt_[^"]*"' "$said" | head -n 1 | tr -d '"')
-    [ -n "$EMAIL" ] && [ -n "$TOKEN" ] || fail "the simulated OwnerRez names no personal access token"
+    take_account "$OWNERREZ_API_URL"
 }
 
 # The id of the key of that name in the list that was printed.
@@ -180,7 +135,7 @@ key_id() {
 }
 
 other_user() {
-    ID=$(register | member user_id)
+    ID=$(register "$GATEWAY" docs.sh | member user_id)
 }
 
 lose_all_users() {
@@ -265,17 +220,13 @@ pages=("$@")
 [ ${#pages[@]} != 0 ] || pages=(README.md docs/*.md)
 check_names "${pages[@]}"
 
-ownerrez-gateway simulate-ownerrez --port 0 --json >"$scratch/simulator.json" &
-simulator=$!
-for _ in $(seq 100); do
-    [ ! -s "$scratch/simulator.json" ] || break
-    sleep 0.1
-done
+background simulator ownerrez-gateway simulate-ownerrez --port 0 --json
+wait_for simulator client_secret
 export OWNERREZ_API_URL OWNERREZ_APP_URL OWNERREZ_CLIENT_ID OWNERREZ_CLIENT_SECRET METRICS_TOKEN
-OWNERREZ_API_URL=$(member ownerrez_url <"$scratch/simulator.json")
+OWNERREZ_API_URL=$(member ownerrez_url <"$scratch/simulator.out")
 OWNERREZ_APP_URL=$OWNERREZ_API_URL
-OWNERREZ_CLIENT_ID=$(member client_id <"$scratch/simulator.json")
-OWNERREZ_CLIENT_SECRET=$(member client_secret <"$scratch/simulator.json")
+OWNERREZ_CLIENT_ID=$(member client_id <"$scratch/simulator.out")
+OWNERREZ_CLIENT_SECRET=$(member client_secret <"$scratch/simulator.out")
 METRICS_TOKEN=$(openssl rand -hex 32)
 [ -n "$OWNERREZ_CLIENT_SECRET" ] || fail "the simulated OwnerRez did not start"
 

@@ -1,14 +1,11 @@
 #!/usr/bin/env bash
 # Database URLs with TLS, as an operator writes them, against a real PostgreSQL server with a certificate of our own.
 # Needs PostgreSQL's programs, openssl and curl.
-set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-scratch=$(mktemp -d)
 chmod 755 "$scratch"
 postgres_bin=$(printf '%s\n' /usr/lib/postgresql/*/bin/initdb | sort -V | tail -n 1 | sed 's,/initdb$,,')
 cluster_runs=
-gateway=
 
 # The packages' own unprivileged user runs the server: PostgreSQL refuses root.
 as_postgres() {
@@ -19,37 +16,10 @@ as_postgres() {
     fi
 }
 
-clean_up() {
-    local outcome=$?
-    trap - EXIT
-    [ -z "$gateway" ] || kill -KILL "$gateway" 2>/dev/null || true
-    if [ -n "$cluster_runs" ]; then
-        as_postgres "$postgres_bin/pg_ctl" stop --pgdata "$scratch/cluster" --mode fast --silent || true
-    fi
-    rm -rf "$scratch"
-    exit "$outcome"
+stop_cluster() {
+    [ -z "$cluster_runs" ] || as_postgres "$postgres_bin/pg_ctl" stop --pgdata "$scratch/cluster" --mode fast --silent
 }
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-fail() {
-    echo "tls.sh: $*" >&2
-    exit 1
-}
-
-is_open() {
-    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
-}
-
-free_port() {
-    # Below the ports that outgoing connections take.
-    local port=$((20000 + RANDOM % 12000))
-    while is_open "$port"; do
-        port=$((port + 1))
-    done
-    echo "$port"
-}
+at_end=stop_cluster
 
 # An authority and a certificate of it that is good for the name localhost and for no address.
 make_certificates() {
@@ -118,13 +88,8 @@ is_kept_out "postgres://gateway@localhost:$port/postgres?sslmode=verify-full&ssl
 # And all that a serving gateway connects for: its calls, its lock, what it listens to.
 database="postgres://gateway@localhost:$port/postgres?sslmode=verify-full&$ca"
 http_port=$(free_port)
-DATABASE_URL=$database PORT=$http_port "$program" serve 2>"$scratch/gateway.log" &
-gateway=$!
-for _ in $(seq 300); do
-    ! curl --silent --fail --output /dev/null "http://127.0.0.1:$http_port/ready" || break
-    kill -0 "$gateway" 2>/dev/null || { gateway=; fail "the gateway ended: $(cat "$scratch/gateway.log")"; }
-    sleep 0.1
-done
+background gateway env DATABASE_URL="$database" PORT="$http_port" "$program" serve
+wait_until_ready gateway "http://127.0.0.1:$http_port"
 curl --silent --show-error --fail "http://127.0.0.1:$http_port/ready" || fail "not ready: $(cat "$scratch/gateway.log")"
 echo
 PORT=$http_port DATABASE_URL=$database "$program" healthcheck || fail "its own health check fails"
@@ -134,9 +99,7 @@ sessions=$(PGSSLMODE=require psql --no-psqlrc --quiet --no-align --tuples-only -
      FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE application_name = 'ownerrez-gateway'")
 echo "it holds $sessions"
 [[ $sessions =~ ^([3-9]|[1-9][0-9]+)\ sessions,\ 0\ in\ plain\ text$ ]] || fail "expected three or more, all of them encrypted"
-kill -TERM "$gateway"
-wait "$gateway" || fail "it ended with status $?"
-gateway=
+stop gateway
 if PORT=$http_port DATABASE_URL=$database "$program" healthcheck 2>/dev/null; then
     fail "the health check is content with a gateway that has ended"
 fi

@@ -32,6 +32,11 @@ pub struct Model {
     /// by this, without bcrypt.
     #[sea_orm(column_type = "Text", nullable)]
     pub key_digest: Option<String>,
+    /// The toolsets that it shows, separated by commas; none for the default.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub toolsets: Option<String>,
+    /// Whether it shows and calls only what reads, whatever its scope.
+    pub read_only: bool,
 }
 
 /// None that queries use.

@@ -7,6 +7,7 @@ mod m20261123_000001_first_tables;
 mod m20261123_000002_key_changes;
 mod m20261124_000003_allowance_use;
 mod m20261124_000004_writes;
+mod m20261124_000005_key_toolsets;
 mod m20261124_000006_sign_in;
 mod m20261124_000007_forgotten_clients;
 mod m20261124_000008_account;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000002_key_changes::Migration),
             Box::new(m20261124_000003_allowance_use::Migration),
             Box::new(m20261124_000004_writes::Migration),
+            Box::new(m20261124_000005_key_toolsets::Migration),
             Box::new(m20261124_000006_sign_in::Migration),
             Box::new(m20261124_000007_forgotten_clients::Migration),
             Box::new(m20261124_000008_account::Migration),

@@ -20,7 +20,7 @@ use crate::{
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{Store, StoreError},
-    tools::{Answers, ConnectLinks, LinkWay, Parts, Prompts, Resources, Toolbox},
+    tools::{Answers, ConnectLinks, LinkWay, OnDemand, Parts, Prompts, Resources, Toolbox},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -47,6 +47,7 @@ impl Engine {
     pub(super) async fn start(config: &Config, clock: SharedClock, port: u16) -> Result<Self, StartError> {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
+        let on_demand = OnDemand::embedded(&catalog)?;
         let ring = Arc::new(key_ring(config)?);
         let resources = Resources::embedded(&catalog)?;
         let prompts = Prompts::embedded(&resources)?;
@@ -97,7 +98,7 @@ impl Engine {
             clock,
             public_url: config.server.public_url(port),
             way: match config.transport {
-                Transport::OwnAccount(_) => LinkWay::OwnAccount,
+                Transport::OwnAccount(_) | Transport::SingleUser(_) => LinkWay::OwnAccount,
                 _ if config.ownerrez.client.is_some() => LinkWay::OauthApp,
                 _ => LinkWay::None,
             },
@@ -107,6 +108,7 @@ impl Engine {
         let parts = Parts {
             catalog,
             answers,
+            on_demand,
             resources,
             prompts,
             sessions: sessions.clone(),

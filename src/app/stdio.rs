@@ -5,55 +5,41 @@ mod bridge;
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 use rmcp::{ServiceExt, transport::io::stdio};
-use secrecy::{ExposeSecret, SecretString};
-use uuid::Uuid;
 
-use super::{StartError, demo::private_directory, engine::Engine};
+use super::{StartError, engine::Engine, own_account};
 use crate::{
-    config::{Config, Database, EncryptionKey, OwnAccount, Transport},
-    domain::{Caller, Credential, KeyId, Scope, SharedClock, TokenKind, TokenSet, UserId},
+    config::{ChosenTools, Config, OwnAccount, Transport},
+    domain::SharedClock,
     mcp::Server,
+    tools::Wishes,
 };
 
 /// Serves until the client closes standard input. Standard output carries the protocol and nothing else.
 pub async fn serve_stdio(config: &Config, clock: SharedClock) -> Result<(), StartError> {
     match &config.transport {
-        Transport::Http => Ok(()),
-        Transport::Remote { url, api_key } => Ok(bridge::run(url, api_key).await?),
+        Transport::Http | Transport::SingleUser(_) => Ok(()),
+        Transport::Remote { url, api_key } => Ok(bridge::run(url, api_key, &config.tools).await?),
         Transport::OwnAccount(account) => serve_account(config, account, clock).await,
+    }
+}
+
+fn wishes(tools: &ChosenTools) -> Wishes {
+    let list = |names: &[String]| (!names.is_empty()).then(|| names.join(","));
+    Wishes {
+        toolsets: list(&tools.toolsets),
+        tools: list(&tools.tools),
+        excluded: list(&tools.excluded),
+        read_only: tools.read_only,
     }
 }
 
 /// The same engine as for many, over a database that goes with the process.
 async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock) -> Result<(), StartError> {
-    let directory = private_directory()?;
-    let path = directory.path().join("gateway.db");
-    let mut config = config.clone();
-    config.encryption = EncryptionKey::KeptBeside(path.with_extension("db.key"));
-    config.previous_keys = Vec::new();
-    config.database = Database::Sqlite { path };
-    config.sessions.arbiters = 1;
+    let (config, _directory) = own_account::without_database(config)?;
     let engine = Engine::start(&config, clock.clone(), 0).await?;
-
-    let key = KeyId(Uuid::now_v7());
-    let caller = Caller {
-        user: UserId(Uuid::now_v7()),
-        credential: Credential::Key(key),
-        label: "stdio".into(),
-        scope: Scope::Full,
-        expires_at: None,
-    };
-    let (kind, access) = match account {
-        OwnAccount::Bearer(access) => (TokenKind::Bearer, access.clone()),
-        OwnAccount::Basic { email, token } => {
-            (TokenKind::Basic, SecretString::from(format!("{email}:{}", token.expose_secret())))
-        }
-    };
-    let tokens = TokenSet { kind, access, refresh: None, obtained_at: clock.now(), expires_at: None };
-    let adopted = engine.sessions.adopt(caller.user, key, tokens).await;
-    adopted.map_err(|error| StartError::Stdio(error.to_string()))?;
-
-    let server = Server::of(engine.toolbox.clone(), caller);
+    let caller = own_account::adopt(&engine, account, &clock).await?;
+    let choice = engine.toolbox.choose(&caller, &wishes(&config.tools))?;
+    let server = Server::of(engine.toolbox.clone(), caller, choice);
     match server.serve(stdio()).await {
         Ok(running) => {
             if let Err(error) = running.waiting().await {

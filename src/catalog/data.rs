@@ -26,6 +26,9 @@ pub(super) struct OperationData {
     pub destructive: bool,
     pub idempotent: bool,
     pub answer: AnswerKind,
+    /// The kind of its records, where something is known of them.
+    #[serde(default)]
+    pub record: Option<String>,
     /// So long, in seconds, an earlier answer to the same request will do: for what hardly changes. Reads only.
     #[serde(default)]
     pub fresh_seconds: Option<u32>,
@@ -118,11 +121,13 @@ pub enum Toolset {
     Settings,
     /// Who hears of changes.
     Webhooks,
+    /// Search over all records and reading what it found: what ChatGPT's research needs. No operation is in it.
+    Research,
 }
 
 impl Toolset {
     /// Every set, in the order in which they are told.
-    pub const ALL: [Toolset; 8] = [
+    pub const ALL: [Toolset; 9] = [
         Toolset::Bookings,
         Toolset::Guests,
         Toolset::Properties,
@@ -131,6 +136,7 @@ impl Toolset {
         Toolset::Content,
         Toolset::Settings,
         Toolset::Webhooks,
+        Toolset::Research,
     ];
 
     /// Its name in settings.
@@ -144,6 +150,7 @@ impl Toolset {
             Toolset::Content => "content",
             Toolset::Settings => "settings",
             Toolset::Webhooks => "webhooks",
+            Toolset::Research => "research",
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    data::{CheckData, RangeData},
+    data::{CheckData, RangeData, Toolset},
     normalise::{self, Nulls},
     problem::{self, ArgumentError, Problem, show},
     schema,
@@ -23,6 +23,7 @@ pub struct Form {
     validator: Validator,
     rules: Rules,
     checks: Vec<Check>,
+    toolset: Option<Toolset>,
 }
 
 /// What holds between arguments, as it is written.
@@ -40,11 +41,17 @@ struct Check {
     problem: Problem,
 }
 
-/// The record of a tool that is no operation of OwnerRez's but asks several of them. Such a tool only reads.
+/// The record of a tool that is no operation of OwnerRez's: it asks several of them, or passes a call on to one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FormData {
     pub tool: String,
+    /// None for what belongs to no set: the ways to everything that is not listed.
+    #[serde(default)]
+    pub toolset: Option<Toolset>,
+    /// Whether it may change and remove things.
+    #[serde(default)]
+    pub destructive: bool,
     pub title: String,
     /// Written for a model.
     pub description: String,
@@ -70,26 +77,36 @@ impl Form {
             let holds = schema::validator(&check.holds).map_err(|mistake| vec![mistake])?;
             checks.push(Check { holds, problem: Problem::new(&check.argument, &check.explain) });
         }
-        Ok(Form { name: tool.name.as_ref().into(), tool, schema, validator, rules, checks })
+        Ok(Form { name: tool.name.as_ref().into(), tool, schema, validator, rules, checks, toolset: None })
     }
 
     pub(super) fn of(data: FormData) -> Result<Form, Vec<String>> {
-        let FormData { tool, title, description, arguments, required, one_of_required, one_of_why, ranges, checks } =
-            data;
+        let FormData { tool, toolset, destructive, title, description, arguments, required, .. } = data;
+        let FormData { one_of_required, one_of_why, ranges, checks, .. } = data;
         let mut schema = json!({"type": "object", "properties": arguments, "additionalProperties": false});
         if !required.is_empty() {
             schema["required"] = json!(required);
         }
-        let hints = ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(true);
+        let hints = ToolAnnotations::new()
+            .read_only(!destructive)
+            .destructive(destructive)
+            .idempotent(!destructive)
+            .open_world(true);
         let tool = Tool::new(tool, description, Arc::new(schema.as_object().cloned().unwrap_or_default()))
             .with_title(title)
             .with_annotations(hints);
-        Form::new(tool, schema, Rules { one_of_required, one_of_why, ranges, checks })
+        let form = Form::new(tool, schema, Rules { one_of_required, one_of_why, ranges, checks })?;
+        Ok(Form { toolset, ..form })
     }
 
     /// Name of the tool.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The set it is turned on and off with, if any.
+    pub fn toolset(&self) -> Option<Toolset> {
+        self.toolset
     }
 
     /// The tool as `tools/list` shows it.

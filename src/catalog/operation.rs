@@ -8,12 +8,14 @@ use serde_json::{Map, Value};
 
 use super::{
     answer,
-    data::{OperationData, Toolset},
+    data::{AnswerKind, OperationData, Toolset},
     effect,
     form::{Form, Rules},
+    lean::{self, Shown, View},
     normalise,
     options::WriteOptions,
     problem::{ArgumentError, Problem},
+    record::RecordData,
     request, schema,
 };
 use crate::domain::{Method, Scope, UpstreamRequest};
@@ -22,11 +24,12 @@ use crate::domain::{Method, Scope, UpstreamRequest};
 pub struct Operation {
     data: OperationData,
     form: Form,
+    kind: RecordData,
     draft: Option<Tool>,
 }
 
 impl Operation {
-    pub(super) fn new(mut data: OperationData) -> Result<Operation, Vec<String>> {
+    pub(super) fn new(mut data: OperationData, kind: RecordData) -> Result<Operation, Vec<String>> {
         let schema = schema::input_schema(&data);
         let tool = schema::tool(&data, &schema);
         let rules = Rules {
@@ -36,7 +39,7 @@ impl Operation {
             checks: mem::take(&mut data.checks),
         };
         let draft = data.draft.as_ref().map(|draft| schema::draft_tool(draft, &schema));
-        Ok(Operation { data, form: Form::new(tool, schema, rules)?, draft })
+        Ok(Operation { data, form: Form::new(tool, schema, rules)?, kind, draft })
     }
 
     /// Name of the tool.
@@ -72,6 +75,11 @@ impl Operation {
     /// Whether it changes nothing upstream.
     pub fn is_read_only(&self) -> bool {
         self.data.read_only
+    }
+
+    /// Whether it answers with a list of records.
+    pub fn lists(&self) -> bool {
+        self.data.answer.is_page() || self.data.answer == AnswerKind::List
     }
 
     /// Whether a caller of this scope may use it.
@@ -137,6 +145,10 @@ impl Operation {
         let (arguments, mut problems) = self.normalise(arguments.clone());
         problems.extend(self.form.problems(&arguments, self.data.method == Method::Patch));
         if problems.is_empty() {
+            let fields = View::of(&arguments).fields;
+            problems.extend(fields.iter().filter_map(|path| self.kind.unknown(path)));
+        }
+        if problems.is_empty() {
             match request::build(&self.data, &arguments) {
                 Ok((path_and_query, body)) => {
                     let operation = self.form.shared_name();
@@ -157,9 +169,24 @@ impl Operation {
         Err(self.form.error(problems))
     }
 
-    /// Turns the body of OwnerRez's success reply into what the model gets: always a JSON object.
+    /// Turns the body of OwnerRez's success reply into the whole answer: always a JSON object.
     pub fn answer(&self, request: &UpstreamRequest, status: u16, body: Value) -> Value {
         answer::answer(&self.data, request, status, body)
+    }
+
+    /// Whether something is known of it that guests write.
+    pub fn marks_guests_words(&self) -> bool {
+        !self.kind.guest_written.is_empty()
+    }
+
+    /// How these arguments want the answer.
+    pub fn view(&self, arguments: &Map<String, Value>) -> View {
+        if self.data.read_only { View::of(&self.normalise(arguments.clone()).0) } else { View::default() }
+    }
+
+    /// Turns an answer into what the model gets of it.
+    pub fn show(&self, view: &View, answer: Value) -> Shown {
+        lean::show(&self.kind, self.lists().then_some("items"), view, answer)
     }
 
     fn normalise(&self, mut arguments: Map<String, Value>) -> (Map<String, Value>, Vec<Problem>) {

@@ -9,6 +9,7 @@ use super::{
     data::{GuestVisible, OperationData, ParameterData, Place, Segment, Style, segments},
     effect,
     form::FormData,
+    lean::{FIELDS, FORMAT},
     options,
 };
 use crate::domain::Method;
@@ -199,6 +200,11 @@ fn rules(data: &OperationData, found: &mut Vec<String>) {
         let mut body_names = data.body_argument.iter().map(String::as_str).chain(body_members(data));
         data.parameters.iter().any(|p| p.name == name) || body_names.any(|member| member == name)
     };
+    if data.read_only {
+        for name in [FIELDS, FORMAT].into_iter().filter(|name| known(name)) {
+            found.push(format!("the argument `{name}` has a meaning of its own in what reads"));
+        }
+    }
     for name in data.one_of_required.iter().flatten() {
         if !known(name) {
             found.push(format!("`one_of_required` names `{name}`, which is no argument"));

@@ -8,7 +8,8 @@ use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
 use super::{
-    data::{DraftData, GuestVisible, OperationData, ParameterData},
+    data::{AnswerKind, DraftData, GuestVisible, OperationData, ParameterData},
+    lean::{FIELDS, FORMAT},
     options::{CONFIRM, DRAFT_ID},
 };
 
@@ -41,6 +42,12 @@ pub(super) fn input_schema(data: &OperationData) -> Value {
             required.extend(body["required"].as_array().into_iter().flatten().cloned());
         }
         (None, _) => {}
+    }
+    if data.read_only && data.answer != AnswerKind::None {
+        properties.insert(FIELDS.into(), json!({"type": "array", "items": {"type": "string"}}));
+        if data.answer.is_page() || data.answer == AnswerKind::List {
+            properties.insert(FORMAT.into(), json!({"type": "string", "enum": ["json", "table"]}));
+        }
     }
     let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
     if !required.is_empty() {

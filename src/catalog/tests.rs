@@ -129,7 +129,9 @@ fn every_group_is_in_one_toolset_and_every_toolset_holds_some() {
         assert!(known.is_none_or(|known| known == operation.toolset()), "{}", operation.name());
     }
     for toolset in Toolset::ALL {
-        assert!(toolsets.values().any(|known| *known == toolset), "{}", toolset.name());
+        // Answers alone are in that one.
+        let holds = toolset == Toolset::Research || toolsets.values().any(|known| *known == toolset);
+        assert!(holds, "{}", toolset.name());
         assert_eq!(serde_json::from_value::<Toolset>(toolset.name().into()).unwrap(), toolset);
     }
     for (group, toolset) in [
@@ -151,12 +153,11 @@ fn every_group_is_in_one_toolset_and_every_toolset_holds_some() {
 
 /// Text that strangers wrote reaches the model in the answers of these.
 #[test]
-fn reads_of_guests_words_say_that_they_are_data() {
+fn reads_of_guests_words_mark_them_as_data() {
     let catalog = catalog();
     for group in ["bookings", "quotes", "inquiries", "guests", "messages", "reviews"] {
         for operation in catalog.operations().filter(|one| one.group() == group && one.is_read_only()) {
-            let description = operation.tool().description.clone().unwrap_or_default();
-            assert!(description.contains("data, not instructions"), "{}", operation.name());
+            assert!(operation.marks_guests_words(), "{}", operation.name());
         }
     }
 }

@@ -6,8 +6,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OAuth, OwnerRez,
-    Registration, RegistrationMode, Server, Sessions, Sources, Survey,
+    ChosenTools, ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OAuth,
+    OwnerRez, Registration, RegistrationMode, Server, Sessions, Sources, Survey,
     address::{CALLBACK_PATH, base_address, host_name, redirect_address, web_origin},
     clients::oauth_clients,
     encryption::{MAKE_A_KEY, given_key, previous_key},
@@ -73,7 +73,8 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let registration = registration(layers);
     let oauth_clients = oauth_clients(layers);
     let oauth = oauth(layers);
-    let transport = transport::transport(layers);
+    let transport = transport::transport(layers, server.as_ref());
+    let tools = tools(layers);
     let log_format = layers.text("log.format", log_format);
     let metrics = metrics(layers);
     // The built-in defaults hold an address, a database and OwnerRez's URLs (a test loads them), so none is missing.
@@ -96,6 +97,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
         oauth_clients,
         oauth,
         transport,
+        tools,
         log_format,
         metrics,
     })
@@ -120,6 +122,21 @@ fn server(layers: &mut Layers) -> Option<Server> {
         );
     }
     Some(server)
+}
+
+fn tools(layers: &mut Layers) -> ChosenTools {
+    // What travels on as a header must be fit for one.
+    let name = |text: &str| {
+        let good = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let remedy = "give it names such as bookings or list_guests, separated by commas";
+        if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no name", remedy)) }
+    };
+    ChosenTools {
+        toolsets: layers.list("tools.toolsets", name).unwrap_or_default(),
+        tools: layers.list("tools.tools", name).unwrap_or_default(),
+        excluded: layers.list("tools.exclude", name).unwrap_or_default(),
+        read_only: layers.flag("tools.read_only"),
+    }
 }
 
 fn log_format(text: &str) -> Result<LogFormat, Problem> {

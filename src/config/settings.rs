@@ -29,6 +29,7 @@ const fn file_only(key: &'static str) -> Setting {
 
 pub(super) const SETTINGS: &[Setting] = &[
     named("server.transport", "TRANSPORT_MODE"),
+    named("server.single_user", "SINGLE_USER"),
     named("server.bind", "BIND"),
     named("server.port", "PORT"),
     named("server.url", "SERVER_URL"),
@@ -83,6 +84,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     named("own_account.token", "OWNERREZ_TOKEN"),
     named("remote.url", "OWNERREZ_GATEWAY_URL"),
     named("remote.api_key", "OWNERREZ_API_KEY"),
+    named("tools.toolsets", "MCP_TOOLSETS"),
+    named("tools.tools", "MCP_TOOLS"),
+    named("tools.exclude", "MCP_EXCLUDE_TOOLS"),
+    named("tools.read_only", "MCP_READ_ONLY"),
     named("log.format", "LOG_FORMAT"),
     named("metrics.bind", "METRICS_BIND"),
     named("metrics.token", "METRICS_TOKEN"),

@@ -63,6 +63,7 @@ fn the_defaults_are_those_of_the_documentation() {
         oauth,
         log_format,
         transport,
+        tools,
         metrics,
     } = &config;
     assert_eq!((server.bind.to_string().as_str(), server.port, &server.url), ("127.0.0.1", 8080, &None));
@@ -92,6 +93,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(oauth.registrations_per_hour_and_address, 100);
     assert_eq!(*log_format, LogFormat::Text);
     assert!(matches!(transport, Transport::Http));
+    assert!(tools.toolsets.is_empty() && tools.tools.is_empty() && tools.excluded.is_empty() && !tools.read_only);
     assert!(metrics.bind.is_none() && metrics.token.is_none());
 }
 
@@ -440,6 +442,30 @@ fn stdio_serves_one_account_or_a_gateway_and_not_both() {
         let shown = told(variables).expect_err("a mistake").to_string();
         assert!(shown.contains(named), "{variables:?}: {shown}");
         assert!(!shown.contains("at_1") && !shown.contains("pt_1") && !shown.contains("secret"), "{shown}");
+    }
+}
+
+#[test]
+fn one_person_without_a_key_is_served_on_loopback_only() {
+    let told = |variables: &[(&str, &str)]| {
+        let alone = [&[("SINGLE_USER", "true")], variables].concat();
+        load_file("", &alone).map(|config| config.transport)
+    };
+    let account = ("OWNERREZ_ACCESS_TOKEN", "at_1");
+    assert!(matches!(told(&[account]), Ok(Transport::SingleUser(OwnAccount::Bearer(_)))));
+    let basic = told(&[("OWNERREZ_USERNAME", "a@b.example"), ("OWNERREZ_TOKEN", "pt_1")]);
+    assert!(matches!(basic, Ok(Transport::SingleUser(OwnAccount::Basic { .. }))));
+    let given = told(&[account, ("SINGLE_USER", "false")]);
+    assert!(matches!(given, Ok(Transport::Http)), "an account alone opens nothing");
+    for variables in [
+        &[][..],
+        &[("OWNERREZ_USERNAME", "a@b.example")],
+        &[account, ("OWNERREZ_USERNAME", "a@b.example"), ("OWNERREZ_TOKEN", "pt_1")],
+        &[account, ("TRANSPORT_MODE", "stdio")],
+        &[account, ("BIND", "0.0.0.0"), ("SERVER_URL", "https://gateway.example")],
+    ] {
+        let shown = told(variables).expect_err("a mistake").to_string();
+        assert!(shown.contains("SINGLE_USER"), "{variables:?}: {shown}");
     }
 }
 

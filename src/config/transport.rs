@@ -2,12 +2,14 @@
 
 use secrecy::SecretString;
 
-use super::{OwnAccount, Transport, address::base_address, errors::Problem, layers::Layers};
+use super::{OwnAccount, Server, Transport, address::base_address, errors::Problem, layers::Layers};
 
 const STDIO_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN, or OWNERREZ_GATEWAY_URL \
                            and OWNERREZ_API_KEY; or TRANSPORT_MODE=http to serve many";
 
-pub(super) fn transport(layers: &mut Layers) -> Option<Transport> {
+const SINGLE_USER_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN; or leave it out";
+
+pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<Transport> {
     let stdio = layers.text("server.transport", |text| match text {
         "http" => Ok(false),
         "stdio" => Ok(true),
@@ -26,8 +28,23 @@ pub(super) fn transport(layers: &mut Layers) -> Option<Transport> {
         let remedy = "copy the whole key, which begins with ownerrez_sk_";
         if good { Ok(SecretString::from(text)) } else { Err(Problem::new("it is no API key of a gateway", remedy)) }
     });
-    if !stdio {
+    let alone = layers.flag("server.single_user");
+    if stdio && alone {
+        layers.refuse(
+            "server.single_user",
+            "it is for HTTP, and server.transport (TRANSPORT_MODE) is stdio",
+            "leave it out",
+        );
+    }
+    if alone && server.is_some_and(|server| !server.is_loopback_only()) {
+        let what = "it serves whoever reaches the gateway, and server.bind (BIND) is not loopback";
+        layers.refuse("server.single_user", what, "leave it out and give people keys, or bind to 127.0.0.1");
+    }
+    if !stdio && !alone {
         return Some(Transport::Http);
+    }
+    if !stdio {
+        return single_user(layers, access, email, token);
     }
     for (one, other, name) in [
         ("own_account.username", "own_account.token", "OWNERREZ_USERNAME"),
@@ -52,6 +69,24 @@ pub(super) fn transport(layers: &mut Layers) -> Option<Transport> {
         return Some(Transport::OwnAccount(OwnAccount::Basic { email, token }));
     }
     access.map(|access| Transport::OwnAccount(OwnAccount::Bearer(access)))
+}
+
+/// The same ways to the one account as in stdio, but for the bridge.
+fn single_user(
+    layers: &mut Layers,
+    access: Option<SecretString>,
+    email: Option<String>,
+    token: Option<SecretString>,
+) -> Option<Transport> {
+    let account = match (access, email, token) {
+        (Some(access), None, None) => Some(OwnAccount::Bearer(access)),
+        (None, Some(email), Some(token)) => Some(OwnAccount::Basic { email, token }),
+        _ => None,
+    };
+    if account.is_none() {
+        layers.refuse("server.single_user", "it is true, and there is not one account to serve", SINGLE_USER_NEEDS);
+    }
+    account.map(Transport::SingleUser)
 }
 
 fn visible(text: &str, what: &'static str) -> Result<SecretString, Problem> {

@@ -16,7 +16,7 @@ use crate::{
     oauth::{AccessError, ServerError},
     session::{CallError, ConnectError, budget::Refusal},
     store::StoreError,
-    tools::LinkError,
+    tools::{LinkError, UnknownName},
     upstream::{RefusedKind, TokenError},
 };
 
@@ -63,6 +63,8 @@ pub(crate) enum ApiError {
     MethodNotAllowed(&'static str),
     #[error("bad request: {0}")]
     BadRequest(String),
+    #[error("{0}")]
+    UnknownName(UnknownName),
     #[error("wrong content type")]
     WrongContentType,
     #[error("body too large")]
@@ -71,6 +73,8 @@ pub(crate) enum ApiError {
     HostNotAllowed,
     #[error("origin not allowed")]
     OriginNotAllowed,
+    #[error("not directly from this machine")]
+    NotDirect,
     #[error("bad metrics token")]
     BadMetricsToken,
     #[error("the database has not been reached yet")]
@@ -295,6 +299,12 @@ impl ApiError {
             Self::BadRequest(what) => {
                 Shown::new(StatusCode::BAD_REQUEST, "invalid_request", what, "Correct the request and send it again.")
             }
+            Self::UnknownName(unknown) => Shown::new(
+                StatusCode::BAD_REQUEST,
+                if unknown.kind == "toolset" { "unknown_toolset" } else { "unknown_tool" },
+                unknown.to_string(),
+                "Correct the address, the headers or the body that name it; names are separated by commas.",
+            ),
             Self::WrongContentType => Shown::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
@@ -318,6 +328,12 @@ impl ApiError {
                 "origin_not_allowed",
                 "Requests from pages of that origin are not allowed.",
                 "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
+            ),
+            Self::NotDirect => Shown::new(
+                StatusCode::FORBIDDEN,
+                "not_direct",
+                "Without an API key this gateway serves only programs on its own machine that reach it directly.",
+                "Use http://127.0.0.1 with its port, and no proxy. To serve others, unset SINGLE_USER and give them keys.",
             ),
             Self::BadMetricsToken => Shown::new(
                 StatusCode::UNAUTHORIZED,

@@ -253,8 +253,8 @@ impl Inner {
 
     async fn remember(&self, digest: [u8; 32], stored: StoredKey, seen: Seen) -> Result<Known, ApiError> {
         let disabled = self.store.disabled_since(stored.user).await?.is_some();
-        let StoredKey { id, user, prefix, scope, expires_at, .. } = stored;
-        let caller = Caller { user, credential: Credential::Key(id), label: prefix.into(), scope, expires_at };
+        let StoredKey { id, user, prefix, scope, expires_at, view, .. } = stored;
+        let caller = Caller { user, credential: Credential::Key(id), label: prefix.into(), scope, expires_at, view };
         let known = Known { caller: KeyCaller { caller, key: id }, disabled };
         self.known.remember(digest, known.clone(), seen);
         Ok(known)

@@ -1,5 +1,7 @@
 //! `/api/keys`: what keys there are, another one, one less; and the end of a user.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, http::header, web};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
@@ -15,9 +17,10 @@ use super::{
 };
 use crate::{
     crypto::ApiKey,
-    domain::{KeyId, Scope, UserId},
+    domain::{KeyId, KeyView, Scope, UserId},
     session::ConnectError,
     store::{KeyAdded, KeyRemoved, NewKey, StoredKey},
+    tools::Toolsets,
 };
 
 /// Keys that a user may have.
@@ -34,15 +37,34 @@ struct ListedKey {
     created_at: DateTime<Utc>,
     last_used_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
+    #[serde(flatten)]
+    view: ShownView,
     /// Whether it is the key that this list was asked for with.
     current: bool,
+}
+
+/// What a key shows of the tools.
+#[derive(Serialize)]
+struct ShownView {
+    /// None for the default.
+    toolsets: Option<Vec<String>>,
+    readonly: bool,
+}
+
+impl From<&KeyView> for ShownView {
+    fn from(view: &KeyView) -> Self {
+        let toolsets = view.toolsets.as_deref().map(|names| names.split(',').map(str::to_owned).collect());
+        Self { toolsets, readonly: view.read_only }
+    }
 }
 
 impl ListedKey {
     fn new(key: StoredKey, caller: KeyId) -> Self {
         let prefix = key.beginning().to_owned();
-        let StoredKey { id, user: _, hash: _, prefix: _, name, scope, created_at, last_used_at, expires_at } = key;
-        Self { id: id.0, prefix, name, scope, created_at, last_used_at, expires_at, current: id == caller }
+        let StoredKey { id, user: _, hash: _, prefix: _, name, scope, created_at, last_used_at, expires_at, view } =
+            key;
+        let (view, current) = (ShownView::from(&view), id == caller);
+        Self { id: id.0, prefix, name, scope, created_at, last_used_at, expires_at, view, current }
     }
 }
 
@@ -53,12 +75,35 @@ pub(crate) async fn list(state: web::Data<HttpState>, AnyCaller(caller): AnyCall
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"keys": keys})))
 }
 
-/// `{name?, scope, expires_at?}`
+/// `{name?, scope, expires_at?, toolsets?, readonly?}`
 #[derive(Deserialize)]
 pub(crate) struct WantedKey {
     name: Option<String>,
     scope: Scope,
     expires_at: Option<DateTime<Utc>>,
+    toolsets: Option<WantedToolsets>,
+    #[serde(default)]
+    readonly: bool,
+}
+
+/// A list of names, or what a header would say.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WantedToolsets {
+    List(Vec<String>),
+    Text(String),
+}
+
+impl WantedToolsets {
+    /// As it is stored: in the order of the table, each name once.
+    fn checked(self) -> Result<Option<Arc<str>>, ApiError> {
+        let text = match self {
+            Self::List(names) => names.join(","),
+            Self::Text(text) => text,
+        };
+        let toolsets = Toolsets::parse(&text)?.to_string();
+        Ok((!toolsets.is_empty()).then(|| toolsets.into()))
+    }
 }
 
 /// `POST /api/keys` → 201 `{id, api_key, …}`: the only time that the key is shown.
@@ -67,12 +112,15 @@ pub(crate) async fn create(
     FullCaller(caller): FullCaller,
     body: web::Json<WantedKey>,
 ) -> Result<HttpResponse, ApiError> {
-    let WantedKey { name, scope, expires_at } = body.into_inner();
+    let WantedKey { name, scope, expires_at, toolsets, readonly } = body.into_inner();
     let name = checked_name(name)?;
     let now = state.clock.now();
     let expires_at = checked_end(expires_at, caller.expires_at, now)?;
+    let toolsets = toolsets.map(WantedToolsets::checked).transpose()?.flatten();
+    let view = KeyView { toolsets, read_only: readonly || caller.view.read_only };
+    let shown = ShownView::from(&view);
     let id = KeyId(Uuid::now_v7());
-    let wanted = NewlyNamed { id, name: name.clone(), scope, expires_at };
+    let wanted = NewlyNamed { id, name: name.clone(), scope, expires_at, view };
     let key = add(&state, caller.user, Some(caller.key), wanted).await?;
     let prefix = key.prefix();
     log::info!("user {} made the {} key {prefix} with key {}", caller.user, scope.as_str(), caller.label);
@@ -84,6 +132,8 @@ pub(crate) async fn create(
         "scope": scope,
         "created_at": now,
         "expires_at": expires_at,
+        "toolsets": shown.toolsets,
+        "readonly": shown.readonly,
         "message": "Store this API key now: it is not shown again.",
     })))
 }
@@ -94,6 +144,7 @@ pub(super) struct NewlyNamed {
     pub(super) name: Option<String>,
     pub(super) scope: Scope,
     pub(super) expires_at: Option<DateTime<Utc>>,
+    pub(super) view: KeyView,
 }
 
 /// Makes a key of the user, if the key that asks for it still exists. None asks for somebody who signed in.
@@ -103,9 +154,9 @@ pub(super) async fn add(
     maker: Option<KeyId>,
     wanted: NewlyNamed,
 ) -> Result<ApiKey, ApiError> {
-    let NewlyNamed { id, name, scope, expires_at } = wanted;
+    let NewlyNamed { id, name, scope, expires_at, view } = wanted;
     let (key, hash) = state.keys.new_key().await?;
-    let new_key = NewKey { id, hash, prefix: key.prefix().to_owned(), name, scope, expires_at };
+    let new_key = NewKey { id, hash, prefix: key.prefix().to_owned(), name, scope, expires_at, view };
     match state.store.add_key(user, maker, new_key, KEYS_PER_USER, state.clock.now()).await? {
         KeyAdded::Added => Ok(key),
         KeyAdded::TooMany => Err(ApiError::TooManyKeys(KEYS_PER_USER)),

@@ -6,7 +6,8 @@
 use std::{convert::Infallible, sync::Arc};
 
 use super::{
-    HttpState,
+    HttpState, batch,
+    choice::choice,
     error::ApiError,
     mcp_caller::{self, McpCaller},
     observe::Notes,
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     domain::{Caller, Credential, Scope},
     mcp::{Server, Watch},
-    tools::Toolbox,
+    tools::{Choice, Toolbox},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -25,20 +26,31 @@ use actix_web::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::{BodyExt, BodyStream, Full, combinators::BoxBody};
-use rmcp::transport::streamable_http_server::{
-    StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+use rmcp::{
+    ServerHandler,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
+    },
 };
 use serde_json::Value;
 
-/// The endpoint, shared by all workers.
-pub struct McpEndpoint {
-    service: StreamableHttpService<Server, NeverSessionManager>,
-    toolbox: Toolbox,
+/// The endpoint. The gateway's server is behind it; what the conformance suite asks for is another
+/// (`tests/conformance`).
+pub struct McpEndpoint<S = Server> {
+    server: S,
+    service: StreamableHttpService<S, NeverSessionManager>,
 }
 
 impl McpEndpoint {
     /// An endpoint over these tools.
     pub fn new(toolbox: Toolbox, max_body: usize) -> Self {
+        Self::over(Server::new(toolbox), max_body)
+    }
+}
+
+impl<S: ServerHandler + Clone> McpEndpoint<S> {
+    /// An endpoint over any server of the protocol, whose clones answer one request each.
+    pub fn over(server: S, max_body: usize) -> Self {
         // Host and Origin were checked for all routes by the guard; the body was bounded by actix-web.
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
@@ -46,14 +58,26 @@ impl McpEndpoint {
             .with_max_request_body_bytes(max_body)
             .disable_allowed_hosts()
             .disable_allowed_origins();
-        let tools = Server::new(toolbox.clone());
+        let each = server.clone();
         let service =
-            StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(NeverSessionManager::default()), config);
-        Self { service, toolbox }
+            StreamableHttpService::new(move || Ok(each.clone()), Arc::new(NeverSessionManager::default()), config);
+        Self { server, service }
+    }
+
+    /// The answer to a request: the engine's, or a refusal if it cannot be carried over. Who asks, where
+    /// that is known, and what they chose stand among the extensions of the request that the server sees.
+    pub async fn answer(
+        &self,
+        request: &HttpRequest,
+        asks: Option<(Caller, Choice)>,
+        body: Bytes,
+    ) -> Result<HttpResponse, actix_web::Error> {
+        let response = self.service.handle(carried_over(request, asks, body)?).await;
+        Ok(carried_back(response).await)
     }
 }
 
-/// Everything that arrives at `/mcp`. The caller comes first: without credentials nothing else is looked at.
+/// Everything that arrives at `/mcp` and below. The caller comes first: without a key nothing else is looked at.
 pub(crate) async fn handle(
     state: web::Data<HttpState>,
     endpoint: web::Data<McpEndpoint>,
@@ -65,11 +89,36 @@ pub(crate) async fn handle(
         Some(PayloadError::Overflow) => ApiError::TooLarge,
         _ => ApiError::BadRequest("The body could not be read.".to_owned()),
     })?;
-    if is_too_much(&endpoint.toolbox, &caller, &body) {
+    if is_too_much(endpoint.server.toolbox(), &caller, &body) {
         return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
     }
-    let response = endpoint.service.handle(carried_over(&request, caller, body)?).await;
-    Ok(carried_back(response).await)
+    let choice = choice(endpoint.server.toolbox(), &caller, &request)?;
+    let asks = Some((caller, choice));
+    match batch::messages(&request, &body) {
+        Some(Ok(messages)) => answer_batch(&endpoint, &request, asks, messages).await,
+        Some(Err(refusal)) => Ok(refusal),
+        None => endpoint.answer(&request, asks, body).await,
+    }
+}
+
+/// One message after the other: in order, and never more of one user's at once than one message would make.
+async fn answer_batch(
+    endpoint: &McpEndpoint,
+    request: &HttpRequest,
+    asks: Option<(Caller, Choice)>,
+    messages: Vec<Value>,
+) -> Result<HttpResponse, actix_web::Error> {
+    let mut answers = Vec::new();
+    for message in messages {
+        if let Some(refusal) = batch::refused(&message) {
+            answers.push(refusal);
+            continue;
+        }
+        let carried = carried_over(request, asks.clone(), Bytes::from(message.to_string()))?;
+        let Ok(collected) = endpoint.service.handle(carried).await.into_body().collect().await;
+        answers.extend(batch::entry(&message, &collected.to_bytes()));
+    }
+    if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
 }
 
 /// Whether a client that may only read calls a tool that changes something. Clients learn that from the status of the
@@ -83,15 +132,20 @@ fn is_too_much(toolbox: &Toolbox, caller: &Caller, body: &[u8]) -> bool {
     let messages = message.as_array().map_or(std::slice::from_ref(&message), Vec::as_slice);
     messages.iter().filter(|message| message["method"] == "tools/call").any(|call| {
         let name = call["params"]["name"].as_str().unwrap_or_default();
-        toolbox.is_beyond(name, caller.scope)
+        toolbox.is_beyond(name, &call["params"]["arguments"], caller.scope)
     })
 }
 
-fn carried_over(request: &HttpRequest, caller: Caller, body: Bytes) -> Result<http::Request<Full<Bytes>>, ApiError> {
+fn carried_over(
+    request: &HttpRequest,
+    asks: Option<(Caller, Choice)>,
+    body: Bytes,
+) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
     for (name, value) in request.headers() {
-        // The engine has no use for credentials, so it does not get them.
-        if *name != actix_header::AUTHORIZATION && *name != actix_header::COOKIE {
+        // The engine has no use for credentials, so it does not get them; and its body may be a part of this one.
+        let kept_back = [actix_header::AUTHORIZATION, actix_header::COOKIE, actix_header::CONTENT_LENGTH];
+        if !kept_back.contains(name) {
             builder = builder.header(name.as_str(), value.as_bytes());
         }
     }
@@ -99,8 +153,10 @@ fn carried_over(request: &HttpRequest, caller: Caller, body: Bytes) -> Result<ht
         let notes: Arc<dyn Watch> = notes;
         builder = builder.extension(notes);
     }
+    if let Some((caller, choice)) = asks {
+        builder = builder.extension(caller).extension(choice);
+    }
     builder
-        .extension(caller)
         .body(Full::new(body))
         .map_err(|_| ApiError::BadRequest("The request line or a header cannot be read.".to_owned()))
 }

@@ -1,4 +1,4 @@
-//! Who calls `/mcp`: somebody with an API key, or a client that a user signed in to.
+//! Who calls `/mcp`: somebody with an API key, a client that a user signed in to, or the one person there is.
 
 use std::{future::Future, pin::Pin};
 
@@ -14,7 +14,7 @@ use actix_web::{
 };
 use zeroize::Zeroizing;
 
-use super::{HttpState, error::ApiError, key_check::bearer, oauth, observe::Notes};
+use super::{HttpState, error::ApiError, key_check::bearer, oauth, observe::Notes, single_user};
 use crate::{
     domain::Caller,
     oauth::{AccessCheck, OAuthSettings, Scopes},
@@ -48,6 +48,9 @@ impl FromRequest for McpCaller {
 }
 
 async fn check(state: &HttpState, request: &HttpRequest) -> Result<Caller, ApiError> {
+    if let Some(alone) = single_user::caller(state, request) {
+        return alone;
+    }
     let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()))?;
     if AccessCheck::is_token(&text) {
         let access = state.access.as_ref().ok_or(ApiError::BadKey)?;

@@ -9,7 +9,7 @@ use super::{HttpState, error::ApiError, key_check::bearer, source_address::Sourc
 use crate::{
     config::RegistrationMode,
     crypto::{self, ApiKey},
-    domain::{KeyId, Scope, UserId},
+    domain::{KeyId, KeyView, Scope, UserId},
     store::NewKey,
 };
 
@@ -87,6 +87,7 @@ async fn new_user(state: &HttpState, name: Option<String>) -> Result<(UserId, Ap
         name,
         scope: Scope::Full,
         expires_at: None,
+        view: KeyView::default(),
     };
     state.store.register_user(user, new_key, state.clock.now()).await?;
     Ok((user, key))

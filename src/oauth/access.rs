@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     crypto::Signer,
-    domain::{Caller, Credential, GrantId, SharedClock, UserId},
+    domain::{Caller, Credential, GrantId, KeyView, SharedClock, UserId},
     store::{ChangeWatch, Recalled, Remembered, Store, StoreError},
 };
 
@@ -101,6 +101,7 @@ impl AccessCheck {
             label: format!("grant {}", claims.grant).into(),
             scope: claims.scope,
             expires_at: Some(claims.expires_at),
+            view: KeyView::default(),
         })
     }
 }

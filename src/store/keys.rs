@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::{Store, StoreError};
-use crate::domain::{KeyId, Scope, UserId};
+use crate::domain::{KeyId, KeyView, Scope, UserId};
 
 /// An API key about to be stored.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct NewKey {
     pub scope: Scope,
     /// From then on it opens nothing.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What it shows of the tools.
+    pub view: KeyView,
 }
 
 /// An API key as it was stored.
@@ -49,6 +51,8 @@ pub struct StoredKey {
     pub last_used_at: Option<DateTime<Utc>>,
     /// From then on it opens nothing.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What it shows of the tools.
+    pub view: KeyView,
 }
 
 impl StoredKey {
@@ -71,6 +75,8 @@ impl From<api_keys::Model> for StoredKey {
             scope,
             expires_at,
             key_digest: _,
+            toolsets,
+            read_only,
         } = row;
         StoredKey {
             id: KeyId(id),
@@ -83,6 +89,7 @@ impl From<api_keys::Model> for StoredKey {
             created_at: created_at.into(),
             last_used_at: last_used_at.map(Into::into),
             expires_at: expires_at.map(Into::into),
+            view: KeyView { toolsets: toolsets.map(Into::into), read_only },
         }
     }
 }
@@ -112,7 +119,7 @@ pub enum KeyRemoved {
 }
 
 pub(super) fn row(user: UserId, key: NewKey, now: DateTime<Utc>) -> api_keys::ActiveModel {
-    let NewKey { id, hash, prefix, name, scope, expires_at } = key;
+    let NewKey { id, hash, prefix, name, scope, expires_at, view } = key;
     api_keys::ActiveModel {
         id: Set(id.0),
         user_id: Set(user.0),
@@ -124,6 +131,8 @@ pub(super) fn row(user: UserId, key: NewKey, now: DateTime<Utc>) -> api_keys::Ac
         scope: Set(scope.as_str().to_owned()),
         expires_at: Set(expires_at.map(Moment::from)),
         key_digest: Set(None),
+        toolsets: Set(view.toolsets.as_deref().map(str::to_owned)),
+        read_only: Set(view.read_only),
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{NewKey, SealedGrant, Store, StoreError};
-use crate::domain::{KeyId, Scope, UserId};
+use crate::domain::{KeyId, KeyView, Scope, UserId};
 
 impl Store {
     /// Makes the user in an empty database, connected at once. The key exists for lists and logs only: no text has that
@@ -22,6 +22,7 @@ impl Store {
             name: None,
             scope: Scope::Full,
             expires_at: None,
+            view: KeyView::default(),
         };
         self.register_user(user, key, now).await?;
         self.save_connection(user, grant, now).await.map(drop)

@@ -32,7 +32,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use self::asking::{Asking, Stop};
-use super::{BAD_ARGUMENTS, Parts, Trace, text};
+use super::{BAD_ARGUMENTS, Parts, Trace, choice::Kind, text};
 use crate::{
     catalog::{self, CatalogError, Form},
     domain::Caller,
@@ -74,6 +74,11 @@ impl Answers {
         self.0.values().map(|(form, _)| form.tool())
     }
 
+    /// All of them, ordered by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = Answer<'_>> {
+        self.0.values().map(|(form, question)| Answer { form, question: *question })
+    }
+
     /// One of them.
     pub fn get(&self, name: &str) -> Option<Answer<'_>> {
         self.0.get(name).map(|(form, question)| Answer { form, question: *question })
@@ -86,14 +91,19 @@ pub struct Answer<'a> {
     question: Question,
 }
 
-impl Answer<'_> {
+impl<'a> Answer<'a> {
     /// Its name.
-    pub(super) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &'a str {
         self.form.name()
     }
 
+    /// What there is to choose it by.
+    pub(super) fn kind(&self) -> Kind<'a> {
+        Kind { name: self.form.name(), toolset: self.form.toolset(), default: true, read_only: true }
+    }
+
     /// The tool itself.
-    pub(super) fn tool(&self) -> &Tool {
+    pub(super) fn tool(&self) -> &'a Tool {
         self.form.tool()
     }
 

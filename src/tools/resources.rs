@@ -260,7 +260,8 @@ impl Parts {
         };
         let outcome = self.sessions.call(caller.user, request.clone(), cancel).await;
         let trace = Trace::of(&outcome);
-        (outcome.map(|answer| known.answer(&request, answer.status, answer.body)), trace)
+        let lean = |whole| known.show(&known.view(arguments), whole).structured.unwrap_or_default();
+        (outcome.map(|answer| lean(known.answer(&request, answer.status, answer.body))), trace)
     }
 
     async fn explain(&self, caller: &Caller, operation: &str, error: &CallError) -> String {

@@ -70,6 +70,28 @@ pub(super) fn beyond_scope(tool: &str) -> String {
     )
 }
 
+/// There is nothing of that name to pass a call on to.
+pub(super) fn no_operation(near: Option<String>) -> String {
+    let near = near.map_or(String::new(), |name| format!(" Perhaps `{name}` is meant."));
+    format!("There is no such operation, so nothing was sent.{near} find_operation finds operations by words.")
+}
+
+/// The connection chose other tools.
+pub(super) fn not_chosen(tool: &str) -> String {
+    format!(
+        "`{tool}` is not among the tools that this connection chose, so nothing was sent. Use those that are listed; the \
+         user can choose others by the address or the headers with which this client is set up (toolsets)."
+    )
+}
+
+/// The connection, or its key, is for reading.
+pub(super) fn reads_only(tool: &str) -> String {
+    format!(
+        "`{tool}` changes the OwnerRez account, and this connection is set up to read only. Nothing was sent. Do not \
+         retry: the user has to set it up otherwise if it is to make changes."
+    )
+}
+
 /// What the user does to connect OwnerRez, if anything is to be done.
 pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> String {
     match links.store.connection(caller.user).await {

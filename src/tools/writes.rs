@@ -15,10 +15,10 @@ use uuid::Uuid;
 use super::{
     Parts, Trace, answered,
     confirm::{self, Consent, Person, Refusal, Way},
-    drafts, failed, text, write_words as words,
+    drafts, failed, shown, text, write_words as words,
 };
 use crate::{
-    catalog::{Operation, SettlingRead, WriteOptions},
+    catalog::{Operation, SettlingRead, View, WriteOptions},
     domain::{Caller, UpstreamRequest, UserId},
     session::{Answer, CallError},
     store::{Claim, NewWrite, Settled, WriteRecord},
@@ -220,7 +220,8 @@ impl Write<'_> {
         match outcome {
             Ok(Answer { status, ref body, .. }) => {
                 let trace = Trace::of(&outcome);
-                (answered(self.operation.answer(&self.request, status, body.clone())).into(), trace)
+                let whole = self.operation.answer(&self.request, status, body.clone());
+                (shown(self.operation.show(&View::default(), whole)).into(), trace)
             }
             Err(error) if error.write_may_have_happened() => {
                 let read = self.parts.catalog.settling_read(self.operation, &self.request, sent_at);

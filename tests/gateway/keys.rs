@@ -19,6 +19,9 @@ const DOORS: &[(&str, &str)] = &[
     ("POST", "/mcp"),
     ("GET", "/mcp"),
     ("DELETE", "/mcp"),
+    ("POST", "/mcp/readonly"),
+    ("POST", "/mcp/x/guests"),
+    ("POST", "/mcp/x/guests/readonly"),
 ];
 
 /// Right in form and checksum, and unknown.

@@ -152,6 +152,8 @@ async fn a_read_key_reads_and_does_nothing_else() {
         reader.call("list_properties", json!({})).await.ok();
         let all = alice.mcp(&rpc(1, "tools/list", json!({}))).await;
         let writes = all.body["result"]["tools"].as_array().unwrap().iter();
+        // What only passes calls on is in the story of that.
+        let writes = writes.filter(|tool| tool["name"] != "call_operation");
         let writes: Vec<_> = writes.filter(|tool| tool["annotations"]["readOnlyHint"] != json!(true)).collect();
         assert!(writes.len() > 2);
         gateway.ownerrez().clear_requests();

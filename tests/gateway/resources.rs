@@ -65,6 +65,7 @@ async fn an_address_without_a_record_costs_nothing_or_says_so() {
         for uri in ["ownerrez://properties/0", "ownerrez://nothing/5", "file:///etc/passwd", ""] {
             let read = asked(&alice, "resources/read", json!({"uri": uri})).await;
             assert_eq!(read["error"]["code"], json!(-32002), "{uri}: {read}");
+            assert_eq!(read["error"]["data"], json!({"uri": uri}), "{read}");
         }
         assert_eq!(gateway.ownerrez().count("* /v2/*"), 0);
 

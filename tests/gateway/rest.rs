@@ -277,6 +277,9 @@ async fn only_the_host_header_counts() {
 const ENDPOINTS: &[(&str, &str, bool)] = &[
     ("GET", "/health", false),
     ("POST", "/mcp", true),
+    ("POST", "/mcp/readonly", true),
+    ("POST", "/mcp/x/guests", true),
+    ("POST", "/mcp/x/all/readonly", true),
     ("POST", "/api/users/register", false),
     ("GET", "/api/connect/ownerrez/start", true),
     ("GET", "/api/connect/ownerrez/authorize", false),

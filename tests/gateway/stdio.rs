@@ -85,6 +85,10 @@ async fn a_bridge_hands_everything_on_to_a_gateway() {
             let answer = ask(&mut program, "get_current_user", json!({}));
             program.tell(&rpc(4, "tools/call", json!({"name": "no_such_tool", "arguments": {}})));
             let unknown = program.json();
+            // The agreed revision has no batches: one refusal, and not silence.
+            program.tell(&json!([rpc(5, "ping", json!({}))]));
+            let refused = program.json();
+            assert!(refused["error"]["message"].is_string(), "{refused}");
             program.hang_up();
             (answer, unknown, program.end())
         });
@@ -93,6 +97,16 @@ async fn a_bridge_hands_everything_on_to_a_gateway() {
         assert_eq!(unknown["error"]["code"], json!(-32602));
         assert_eq!((ending.code, ending.output.as_str()), (Some(0), ""), "{}", ending.errors);
         assert!(!ending.errors.contains(&alice.key));
+
+        // Before anything is agreed upon a line may hold several messages.
+        let (url, key, directory) = (gateway.url.clone(), alice.key.clone(), tempfile::tempdir().unwrap());
+        let talk = actix_web::rt::task::spawn_blocking(move || {
+            let mut program = start(&directory, &[("OWNERREZ_GATEWAY_URL", &url), ("OWNERREZ_API_KEY", &key)]);
+            program.tell(&json!([rpc(1, "ping", json!({})), rpc(2, "tools/list", json!({}))]));
+            program.json()
+        });
+        let answers = talk.await.unwrap();
+        assert_eq!((&answers[0]["id"], &answers[1]["id"]), (&json!(1), &json!(2)), "{answers}");
 
         let (url, directory) = (gateway.url.clone(), tempfile::tempdir().unwrap());
         let stranger = actix_web::rt::task::spawn_blocking(move || {
@@ -104,6 +118,72 @@ async fn a_bridge_hands_everything_on_to_a_gateway() {
         });
         let refused = stranger.await.unwrap();
         assert!(refused["error"]["message"].as_str().unwrap().contains("API key is not valid"), "{refused}");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// What the program lists, and what it says to a call.
+fn listed(program: &mut Program, tool: &str) -> (Vec<String>, Value) {
+    let client = json!({"name": "story", "version": "1"});
+    let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
+    program.tell(&rpc(1, "initialize", hello));
+    program.json();
+    program.tell(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+    program.tell(&rpc(2, "tools/list", json!({})));
+    let list = program.json();
+    let tools = list["result"]["tools"].as_array().unwrap_or_else(|| panic!("{list}"));
+    let names = tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect();
+    program.tell(&rpc(3, "tools/call", json!({"name": tool, "arguments": {}})));
+    (names, program.json())
+}
+
+#[actix_web::test]
+async fn the_settings_choose_the_tools_of_the_one_client() {
+    let choice = [
+        ("MCP_TOOLSETS", "messaging, webhooks"),
+        ("MCP_TOOLS", "list_tags"),
+        ("MCP_EXCLUDE_TOOLS", "get_message"),
+        ("MCP_READ_ONLY", "true"),
+    ];
+    let expected = [
+        "get_webhook_categories",
+        "get_webhook_subscription",
+        "list_messages",
+        "list_tags",
+        "list_webhook_subscriptions",
+    ];
+    let told = |answer: &Value| answer["result"]["content"][0]["text"].as_str().unwrap_or_default().to_owned();
+
+    let simulator = Simulator::start(SimulatorOptions::new(ManualClock::new())).await.unwrap();
+    let url = simulator.url();
+    let own = [("OWNERREZ_API_URL", url.as_str()), ("OWNERREZ_ACCESS_TOKEN", "at_invented")];
+    let directory = tempfile::tempdir().unwrap();
+    let (names, answer) = listed(&mut start(&directory, &[&own[..], &choice].concat()), "list_guests");
+    assert_eq!(names, expected);
+    assert!(told(&answer).contains("not among the tools"), "{answer}");
+
+    let directory = tempfile::tempdir().unwrap();
+    let refused = start(&directory, &[&own[..], &[("MCP_TOOLSETS", "message")]].concat()).end();
+    assert_eq!(refused.code, Some(1), "{}", refused.errors);
+    assert!(
+        refused.errors.contains("messaging, money") && refused.errors.contains("MCP_TOOLSETS"),
+        "{}",
+        refused.errors
+    );
+    simulator.stop(true).await;
+
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let (url, key, directory) = (gateway.url.clone(), alice.key.clone(), tempfile::tempdir().unwrap());
+        let talk = actix_web::rt::task::spawn_blocking(move || {
+            let remote = [("OWNERREZ_GATEWAY_URL", url.as_str()), ("OWNERREZ_API_KEY", key.as_str())];
+            listed(&mut start(&directory, &[&remote[..], &choice].concat()), "create_message")
+        });
+        let (names, answer) = talk.await.unwrap();
+        assert_eq!(names, expected);
+        assert!(told(&answer).contains("not among the tools") || told(&answer).contains("read only"), "{answer}");
         gateway.stop().await;
     })
     .await;

@@ -13,6 +13,8 @@ use tokio::{
 };
 use url::Url;
 
+use crate::config::ChosenTools;
+
 /// The largest answer that is handed on.
 const ANSWER_LIMIT: usize = 16 << 20;
 /// Longer than a gateway lets any call take.
@@ -25,19 +27,22 @@ struct Bridge {
     http: Client,
     endpoint: String,
     authorization: SecretString,
+    /// The tools to ask for, as headers.
+    choice: Vec<(&'static str, String)>,
     /// What was agreed upon, in the revisions that begin by agreeing.
     agreed: RefCell<Option<String>>,
     out: mpsc::UnboundedSender<String>,
 }
 
 /// Runs until standard input ends and the last answer is out.
-pub(super) async fn run(gateway: &Url, api_key: &SecretString) -> io::Result<()> {
+pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenTools) -> io::Result<()> {
     let (out, mut lines) = mpsc::unbounded_channel::<String>();
     let connector = Connector::new().timeout(Duration::from_secs(10));
     let bridge = Rc::new(Bridge {
         http: Client::builder().connector(connector).timeout(PATIENCE).disable_redirects().finish(),
         endpoint: format!("{}/mcp", gateway.as_str().trim_end_matches('/')),
         authorization: format!("Bearer {}", api_key.expose_secret()).into(),
+        choice: choice(tools),
         agreed: RefCell::new(None),
         out,
     });
@@ -86,6 +91,16 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString) -> io::Result<()>
     writer.await.map_err(io::Error::other)?
 }
 
+fn choice(tools: &ChosenTools) -> Vec<(&'static str, String)> {
+    let lists = [
+        ("x-mcp-toolsets", tools.toolsets.join(",")),
+        ("x-mcp-tools", tools.tools.join(",")),
+        ("x-mcp-exclude-tools", tools.excluded.join(",")),
+        ("x-mcp-readonly", tools.read_only.to_string()),
+    ];
+    lists.into_iter().filter(|(_, value)| !value.is_empty()).collect()
+}
+
 impl Bridge {
     async fn hand_on(self: Rc<Self>, message: Value, line: String) {
         let id = message.get("id").cloned();
@@ -100,7 +115,8 @@ impl Bridge {
                     let _ = self.out.send(answer.to_string());
                 }
             }
-            Err(why) => match id {
+            // A batch has no id of its own.
+            Err(why) => match id.or_else(|| message.is_array().then_some(Value::Null)) {
                 Some(id) => self.refuse(&id, SERVER_ERROR, &why),
                 None => log::warn!("a notification was not handed on: {why}"),
             },
@@ -120,6 +136,9 @@ impl Bridge {
             .insert_header((header::CONTENT_TYPE, "application/json"))
             .insert_header((header::ACCEPT, "application/json, text/event-stream"))
             .insert_header((header::USER_AGENT, concat!("ownerrez-gateway-bridge/", env!("CARGO_PKG_VERSION"))));
+        for (name, value) in &self.choice {
+            request = request.insert_header((*name, value.as_str()));
+        }
         // Since 2026-07-28 each message says itself what it is, and headers repeat it.
         let own = message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str();
         if let Some(version) = own.map(str::to_owned).or_else(|| self.agreed.borrow().clone()) {
@@ -151,7 +170,7 @@ impl Bridge {
             return Ok(Vec::new());
         }
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-        if answer["jsonrpc"].is_string() {
+        if answer["jsonrpc"].is_string() || answer.is_array() {
             return Ok(vec![answer]);
         }
         // A refusal of the gateway's own, before the protocol.

@@ -154,8 +154,8 @@ fn what_is_wrong_is_told_by_argument_and_rule() {
         ("get_booking", json!({"id": long}), "id", "a text of 5000 characters"),
         ("get_booking", json!({"id": 1, "include_guest": "yes"}), "include_guest", "true or false"),
         ("get_booking", json!({"id": 1, "include_guests": true}), "include_guests", "perhaps `include_guest`"),
-        ("get_property", json!({"id": 1, "zzz": true}), "zzz", "known are `id`"),
-        ("get_current_user", json!({"id": 1}), "id", "takes no arguments"),
+        ("get_property", json!({"id": 1, "zzz": true}), "zzz", "known are `fields`, `id`"),
+        ("get_current_user", json!({"id": 1}), "id", "known are `fields`"),
         ("list_properties", json!({"limit": 101}), "limit", "1 to 100"),
         ("list_properties", json!({"limit": 0}), "limit", "1 to 100"),
         ("list_properties", json!({"offset": -1}), "offset", "at least 0"),
@@ -276,7 +276,7 @@ fn text_in_a_path_stays_one_segment() {
         "read_only": true, "destructive": false, "idempotent": true, "answer": "record",
         "parameters": [{"name": "name", "in": "path", "type": "string", "required": true}],
     }]);
-    let catalog = Catalog::parse(&table.to_string()).unwrap();
+    let catalog = Catalog::parse(&table.to_string(), "[]").unwrap();
     let note = |name: &str| catalog.get("get_note").unwrap().request(json!({"name": name}).as_object().unwrap());
     assert_eq!(note("a/../b? c#%2e").unwrap().path_and_query, "/v2/notes/a%2F..%2Fb%3F%20c%23%252e/text");
     for wrong in ["", ".", ".."] {

@@ -19,7 +19,7 @@ fn record(changes: Value) -> Value {
 }
 
 fn mistakes(records: &[Value]) -> Vec<String> {
-    Catalog::parse(&json!(records).to_string()).err().map(|error| error.mistakes).unwrap_or_default()
+    Catalog::parse(&json!(records).to_string(), "[]").err().map(|error| error.mistakes).unwrap_or_default()
 }
 
 #[test]
@@ -123,5 +123,5 @@ fn all_mistakes_of_all_records_come_together() {
     assert!(found.iter().any(|mistake| mistake.starts_with("get_thing: the name is taken twice")));
     assert!(found.iter().filter(|mistake| mistake.starts_with("wrong_thing: ")).count() == 2);
     assert!(found.iter().any(|mistake| mistake.starts_with("half: ")));
-    assert!(Catalog::parse("[").is_err());
+    assert!(Catalog::parse("[", "[]").is_err());
 }

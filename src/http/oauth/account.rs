@@ -20,7 +20,7 @@ use super::{
     sign_in::BROWSER_COOKIE,
 };
 use crate::{
-    domain::{AccountHolder, GrantId, KeyId, Scope, UserId},
+    domain::{AccountHolder, GrantId, KeyId, KeyView, Scope, UserId},
     oauth::{AuthorizationServer, SESSION_LIFE, ServerError},
     session::SignedIn,
     tools::ACCOUNT_PATH,
@@ -312,7 +312,7 @@ async fn make_key(
         return Ok(back(state));
     }
     let made = async {
-        let wanted = keys::NewlyNamed { id, name: checked_name(name)?, scope, expires_at: None };
+        let wanted = keys::NewlyNamed { id, name: checked_name(name)?, scope, expires_at: None, view: KeyView::default() };
         keys::add(state, user, None, wanted).await
     };
     Ok(match made.await {

@@ -100,3 +100,20 @@ impl Names for SystemNames {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The filter that production has, at the place where it dials: by literal, and by the system's resolver.
+    #[actix_web::test]
+    async fn the_internet_is_not_this_machine() {
+        let internet = Outside::internet();
+        for host in ["127.0.0.1", "[::1]", "::1", "10.0.0.1", "169.254.169.254", "[::ffff:127.0.0.1]", "localhost"] {
+            let found = internet.addresses(host, 443).await;
+            assert!(matches!(found, Err(AddressError::Refused(_))), "{host}: {found:?}");
+        }
+        let found = internet.addresses("1.1.1.1", 443).await.unwrap();
+        assert_eq!(found, ["1.1.1.1:443".parse().unwrap()]);
+    }
+}

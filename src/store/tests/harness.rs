@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use super::super::{Connection, DatabaseTarget, NewKey, NewLink, SealedGrant, SealedTokens, Store};
-use crate::domain::{AccountId, KeyId, Scope, Sealed, TokenKind, UserId};
+use crate::domain::{AccountId, KeyId, KeyView, Scope, Sealed, TokenKind, UserId};
 
 /// Runs the story on every database there is, each time on a fresh one with all migrations.
 pub(super) async fn on_each(story: impl AsyncFn(Base)) {
@@ -124,6 +124,7 @@ impl Base {
             name: Some(name.to_owned()),
             scope: Scope::Full,
             expires_at: None,
+            view: KeyView::default(),
         };
         self.store.register_user(user, new_key, at(0)).await.unwrap();
         (user, key)

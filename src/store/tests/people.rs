@@ -9,7 +9,7 @@ use super::{
     super::NewKey,
     harness::{at, link, on_each},
 };
-use crate::domain::{KeyId, Scope, UserId};
+use crate::domain::{KeyId, KeyView, Scope, UserId};
 
 #[tokio::test]
 async fn a_key_is_found_by_its_prefix_and_by_its_owner_only() {
@@ -48,18 +48,18 @@ async fn registration_stores_both_or_neither() {
     on_each(async |base| {
         let (_, key) = base.user("alice").await;
         let bob = UserId(Uuid::new_v4());
-        let taken =
-            NewKey { id: key, hash: "h".into(), prefix: "p".into(), name: None, scope: Scope::Full, expires_at: None };
-        base.store.register_user(bob, taken, at(0)).await.unwrap_err();
-        // The id would be refused if the user had stayed.
-        let free = NewKey {
-            id: KeyId(Uuid::new_v4()),
+        let taken = NewKey {
+            id: key,
             hash: "h".into(),
             prefix: "p".into(),
             name: None,
             scope: Scope::Full,
             expires_at: None,
+            view: KeyView::default(),
         };
+        base.store.register_user(bob, taken.clone(), at(0)).await.unwrap_err();
+        // The id would be refused if the user had stayed.
+        let free = NewKey { id: KeyId(Uuid::new_v4()), ..taken };
         base.store.register_user(bob, free, at(0)).await.unwrap();
     })
     .await;

@@ -1,10 +1,9 @@
 //! The table of answers as a whole.
 
-use rmcp::model::Tool;
 use serde_json::json;
 
 use super::*;
-use crate::{catalog::Catalog, domain::Scope};
+use crate::catalog::Catalog;
 
 fn answers() -> Answers {
     Answers::embedded().unwrap_or_else(|error| panic!("{error}"))
@@ -40,16 +39,4 @@ fn schemas_are_what_clients_can_read() {
         assert_eq!(tool["annotations"]["readOnlyHint"], json!(true), "{}", tool["name"]);
         assert_eq!(tool["annotations"]["destructiveHint"], json!(false), "{}", tool["name"]);
     }
-}
-
-/// Every connected model reads all of the default list. A token is four characters of the compact JSON, as a rule.
-#[test]
-fn the_default_list_takes_less_than_8000_tokens_with_the_answers() {
-    let catalog = Catalog::embedded().unwrap();
-    let mut listed: Vec<Tool> = catalog.tools(Scope::Full);
-    listed.extend(catalog.drafts().cloned());
-    let operations = serde_json::to_string(&listed).unwrap().chars().count() / 4;
-    listed.extend(answers().tools().cloned());
-    let all = serde_json::to_string(&listed).unwrap().chars().count() / 4;
-    assert!(all < 8_000, "{all} tokens, {operations} of them for operations");
 }

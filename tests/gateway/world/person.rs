@@ -106,7 +106,7 @@ impl Person {
             request = request.insert_header((header::AUTHORIZATION, format!("Bearer {}", self.key)));
         }
         for (name, value) in headers {
-            request = request.insert_header((*name, *value));
+            request = request.append_header((*name, *value));
         }
         let sent = match body {
             Some(body) => request.send_body(body),
@@ -125,12 +125,17 @@ impl Person {
 
     /// A JSON-RPC message to `/mcp`, as a client of 2025-06-18 sends it.
     pub(crate) async fn mcp(&self, message: &Value) -> Reply {
+        self.mcp_at("/mcp", &[], message).await
+    }
+
+    /// The same at another path below, with more headers.
+    pub(crate) async fn mcp_at(&self, path: &str, more: &[(&str, &str)], message: &Value) -> Reply {
         let headers = [
             ("content-type", "application/json"),
             ("accept", "application/json, text/event-stream"),
             ("mcp-protocol-version", "2025-06-18"),
         ];
-        self.send("POST", "/mcp", &headers, Some(message.to_string())).await
+        self.send("POST", path, &[&headers, more].concat(), Some(message.to_string())).await
     }
 
     /// Calls a tool that takes two steps, and takes both: what the first answer gives is given with the second call.

@@ -1,0 +1,46 @@
+//! The one account that came with the settings: a database that goes with the process, and the account as its only user.
+
+use secrecy::{ExposeSecret, SecretString};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{StartError, demo::private_directory, engine::Engine};
+use crate::{
+    config::{Config, Database, EncryptionKey, OwnAccount},
+    domain::{Caller, Credential, KeyId, KeyView, Scope, SharedClock, TokenKind, TokenSet, UserId},
+};
+
+/// The same configuration over a database in a directory of its own; the directory goes when it is dropped.
+pub(super) fn without_database(config: &Config) -> Result<(Config, TempDir), StartError> {
+    let directory = private_directory()?;
+    let path = directory.path().join("gateway.db");
+    let mut config = config.clone();
+    config.encryption = EncryptionKey::KeptBeside(path.with_extension("db.key"));
+    config.previous_keys = Vec::new();
+    config.database = Database::Sqlite { path };
+    config.sessions.arbiters = 1;
+    Ok((config, directory))
+}
+
+/// Makes the account the engine's only user.
+pub(super) async fn adopt(engine: &Engine, account: &OwnAccount, clock: &SharedClock) -> Result<Caller, StartError> {
+    let key = KeyId(Uuid::now_v7());
+    let caller = Caller {
+        user: UserId(Uuid::now_v7()),
+        credential: Credential::Key(key),
+        label: "own_account".into(),
+        scope: Scope::Full,
+        expires_at: None,
+        view: KeyView::default(),
+    };
+    let (kind, access) = match account {
+        OwnAccount::Bearer(access) => (TokenKind::Bearer, access.clone()),
+        OwnAccount::Basic { email, token } => {
+            (TokenKind::Basic, SecretString::from(format!("{email}:{}", token.expose_secret())))
+        }
+    };
+    let tokens = TokenSet { kind, access, refresh: None, obtained_at: clock.now(), expires_at: None };
+    let adopted = engine.sessions.adopt(caller.user, key, tokens).await;
+    adopted.map_err(|error| StartError::Stdio(error.to_string()))?;
+    Ok(caller)
+}

@@ -1,0 +1,121 @@
+//! What is known of the records in answers: `config/records.json` holds one entry for each kind.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{closest::closest, problem::Problem};
+
+/// A kind of record, as it is written. Members are paths such as `guest.first_name`; lists on the way have no sign of
+/// their own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecordData {
+    /// Its name.
+    pub record: String,
+    /// Every member, in the order in which tables show them, where that is confirmed for this kind.
+    #[serde(default)]
+    pub members: Vec<String>,
+    /// Members whose text guests or channels write.
+    #[serde(default)]
+    pub guest_written: Vec<String>,
+    /// Members that are shown only if they are asked for: keys, links to pictures, when a row was written.
+    #[serde(default)]
+    pub left_out: Vec<String>,
+    /// The same, in lists only.
+    #[serde(default)]
+    pub left_out_of_lists: Vec<String>,
+    /// Where a record is itself a list: the member that holds it.
+    #[serde(default)]
+    pub rows: Option<String>,
+}
+
+/// All kinds by their names, or what is wrong with them.
+pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, RecordData>, Vec<String>> {
+    let records: Vec<RecordData> = serde_json::from_str(table).map_err(|error| vec![error.to_string()])?;
+    let mut kinds = BTreeMap::new();
+    let mut mistakes = Vec::new();
+    for record in records {
+        let rows = record.rows.iter();
+        for path in
+            [&record.guest_written, &record.left_out, &record.left_out_of_lists].into_iter().flatten().chain(rows)
+        {
+            if !record.members.is_empty() && !record.members.contains(path) {
+                mistakes.push(format!("{}: `{path}` is none of its members", record.record));
+            }
+        }
+        let name = record.record.clone();
+        if kinds.insert(name.clone(), record).is_some() {
+            mistakes.push(format!("{name}: the name is taken twice"));
+        }
+    }
+    if mistakes.is_empty() { Ok(kinds) } else { Err(mistakes) }
+}
+
+impl RecordData {
+    /// What is wrong with a path that somebody asks for, as far as this is known.
+    pub(super) fn unknown(&self, path: &str) -> Option<Problem> {
+        if self.members.is_empty() {
+            return None;
+        }
+        let place = self.deepest(path)?;
+        let within = |member: &&String| match place {
+            "" => !member.contains('.'),
+            place => member.strip_prefix(place).is_some_and(|rest| rest.starts_with('.')),
+        };
+        let known: Vec<&str> = self.members.iter().filter(within).map(String::as_str).collect();
+        let shown: String = path.chars().take(60).map(|c| if c.is_control() || c == '`' { '?' } else { c }).collect();
+        let near = closest(path, self.members.iter().map(String::as_str));
+        let near = near.map_or(String::new(), |near| format!("perhaps `{near}` is meant; "));
+        let message = format!("there is no member `{shown}` in a {}: {near}it has {}", self.record, known.join(", "));
+        Some(Problem::new("fields", message))
+    }
+
+    /// Of a path that leads nowhere: the last member on the way that there is. None where the path may lead somewhere.
+    fn deepest<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let mut known = "";
+        for end in path.match_indices('.').map(|(at, _)| at).chain([path.len()]) {
+            let part = &path[..end];
+            if !self.members.iter().any(|member| member == part) {
+                // What is within a member that nobody described may be anything.
+                let described = known.is_empty() || self.members.iter().any(|member| is_within(member, known));
+                return described.then_some(known);
+            }
+            known = part;
+        }
+        None
+    }
+
+    /// Whether the kind itself says that this member is guests' text.
+    pub(super) fn is_guest_written(&self, path: &str) -> bool {
+        self.guest_written.iter().any(|member| member == path)
+    }
+
+    /// Whether nobody asks for this member, as a rule.
+    pub(super) fn is_left_out(&self, path: &str, in_list: bool) -> bool {
+        let among = |members: &[String]| members.iter().any(|member| member == path);
+        among(&self.left_out) || (in_list && among(&self.left_out_of_lists))
+    }
+
+    /// Where a column stands in a table: as the members are told, the others after them.
+    pub(super) fn position(&self, path: &str) -> usize {
+        self.members.iter().position(|member| member == path).unwrap_or(usize::MAX)
+    }
+}
+
+/// Whether one member stands somewhere within another.
+fn is_within(member: &str, outer: &str) -> bool {
+    member.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Whether a value says anything.
+pub(super) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}

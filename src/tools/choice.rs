@@ -1,0 +1,305 @@
+//! Which tools a connection sees and calls: what its request says, else what its key says, else the default. The names
+//! and rules are those of github-mcp-server, so that people and clients who know it find them here.
+
+use std::{collections::BTreeSet, fmt};
+
+use crate::{
+    catalog::{self, Operation, Toolset},
+    domain::{Caller, Scope},
+};
+
+/// The word for the tools that most people need; whatever they leave out can be found and called all the same.
+const DEFAULT: &str = "default";
+/// The word for every toolset.
+const ALL: &str = "all";
+/// What says no where a yes is asked for; everything else says yes, since that takes less away from safety.
+const NO: [&str; 7] = ["", "false", "f", "no", "n", "0", "off"];
+
+/// What a request asks for, as it is written there. Empty texts say nothing.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Wishes {
+    /// Toolsets, separated by commas.
+    pub toolsets: Option<String>,
+    /// Single tools, separated by commas.
+    pub tools: Option<String>,
+    /// Tools to leave out whatever else is asked for, separated by commas.
+    pub excluded: Option<String>,
+    /// Whether only what reads is wanted.
+    pub read_only: bool,
+}
+
+/// Whether a switch that is written as a word is on.
+pub fn is_yes(word: &str) -> bool {
+    !NO.contains(&word.trim().to_ascii_lowercase().as_str())
+}
+
+/// Toolsets by their names.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Toolsets {
+    default: bool,
+    all: bool,
+    named: BTreeSet<Toolset>,
+}
+
+/// A name that is none.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub struct UnknownName {
+    /// What should have been named, such as "toolset".
+    pub kind: &'static str,
+    /// What was written.
+    pub name: String,
+    /// Everything that can be named.
+    pub known: Vec<String>,
+}
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, known } = self;
+        // It may come from a link that somebody else wrote.
+        let shown: String = name.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect();
+        write!(f, "There is no {kind} `{shown}`.")?;
+        if let Some(near) = catalog::suggest(name, known.iter().map(String::as_str)) {
+            write!(f, " Perhaps `{near}` is meant.")?;
+        }
+        write!(f, " The {kind}s are: {}.", known.join(", "))
+    }
+}
+
+impl Toolsets {
+    /// Reads a list such as `bookings, guests`.
+    ///
+    /// # Errors
+    /// The first name that is none.
+    pub fn parse(text: &str) -> Result<Self, UnknownName> {
+        let mut toolsets = Self::default();
+        for name in names(text) {
+            if !toolsets.add(name) {
+                let known = [DEFAULT, ALL].into_iter().chain(Toolset::ALL.map(Toolset::name));
+                let known = known.map(str::to_owned).collect();
+                return Err(UnknownName { kind: "toolset", name: name.to_owned(), known });
+            }
+        }
+        Ok(toolsets)
+    }
+
+    /// The same where a mistake is nobody's to mend: names that another version knew are passed over.
+    fn known_in(text: &str) -> Self {
+        let mut toolsets = Self::default();
+        for name in names(text) {
+            toolsets.add(name);
+        }
+        toolsets
+    }
+
+    fn add(&mut self, name: &str) -> bool {
+        match name {
+            DEFAULT => self.default = true,
+            ALL => self.all = true,
+            name => match Toolset::ALL.into_iter().find(|toolset| toolset.name() == name) {
+                Some(toolset) => {
+                    self.named.insert(toolset);
+                }
+                None => return false,
+            },
+        }
+        true
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Toolsets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = [(self.default, DEFAULT), (self.all, ALL)].into_iter().filter(|(on, _)| *on).map(|(_, word)| word);
+        let named = self.named.iter().map(|toolset| toolset.name());
+        f.write_str(&words.chain(named).collect::<Vec<_>>().join(","))
+    }
+}
+
+/// A tool as far as choosing goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind<'a> {
+    pub(super) name: &'a str,
+    /// None for what belongs to no set: it comes with the default or by its own name.
+    pub(super) toolset: Option<Toolset>,
+    pub(super) default: bool,
+    pub(super) read_only: bool,
+}
+
+impl<'a> From<&'a Operation> for Kind<'a> {
+    fn from(operation: &'a Operation) -> Self {
+        Self {
+            name: operation.name(),
+            toolset: Some(operation.toolset()),
+            default: operation.is_default(),
+            read_only: operation.is_read_only(),
+        }
+    }
+}
+
+/// The tools of a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Choice {
+    toolsets: Toolsets,
+    tools: BTreeSet<String>,
+    excluded: BTreeSet<String>,
+    read_only: bool,
+    /// Whether what is not listed can be called.
+    open: bool,
+}
+
+impl Choice {
+    /// What this request of this caller gets. `opens` is the tool whose name alone opens the way to all the others.
+    pub(super) fn new(
+        caller: &Caller,
+        wishes: &Wishes,
+        known: &BTreeSet<&str>,
+        opens: &str,
+    ) -> Result<Self, UnknownName> {
+        let tools = |text: &Option<String>| {
+            let mut found = BTreeSet::new();
+            for name in names(text.as_deref().unwrap_or_default()) {
+                if !known.contains(name) {
+                    let known = known.iter().map(|name| (*name).to_owned()).collect();
+                    return Err(UnknownName { kind: "tool", name: name.to_owned(), known });
+                }
+                found.insert(name.to_owned());
+            }
+            Ok(found)
+        };
+        let mut toolsets = Toolsets::parse(wishes.toolsets.as_deref().unwrap_or_default())?;
+        let (tools, excluded) = (tools(&wishes.tools)?, tools(&wishes.excluded)?);
+        if toolsets.is_empty() && tools.is_empty() {
+            toolsets = Toolsets::known_in(caller.view.toolsets.as_deref().unwrap_or_default());
+            if toolsets.is_empty() {
+                toolsets.default = true;
+            }
+        }
+        let read_only = wishes.read_only || caller.view.read_only || caller.scope == Scope::Read;
+        let open = toolsets.default || tools.contains(opens);
+        Ok(Self { toolsets, tools, excluded, read_only, open })
+    }
+
+    /// Whether only what reads is shown and called.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Whether what is not listed can be found and called.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Whether `tools/list` shows it.
+    pub(super) fn lists(&self, tool: Kind<'_>) -> bool {
+        self.names(tool) && self.permits(tool)
+    }
+
+    /// Whether it was chosen, listed or not; what changes something may be refused all the same.
+    pub(super) fn holds(&self, tool: Kind<'_>) -> bool {
+        (self.open || self.names(tool)) && !self.excluded.contains(tool.name)
+    }
+
+    /// Whether it may be called.
+    pub(super) fn reaches(&self, tool: Kind<'_>) -> bool {
+        self.holds(tool) && self.permits(tool)
+    }
+
+    fn names(&self, tool: Kind<'_>) -> bool {
+        let in_set = tool.toolset.is_some_and(|toolset| self.toolsets.all || self.toolsets.named.contains(&toolset));
+        in_set || (self.toolsets.default && tool.default) || self.tools.contains(tool.name)
+    }
+
+    fn permits(&self, tool: Kind<'_>) -> bool {
+        !self.excluded.contains(tool.name) && (tool.read_only || !self.read_only)
+    }
+}
+
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Credential, KeyId, KeyView, UserId};
+
+    const READ: Kind<'_> = Kind { name: "list_tags", toolset: Some(Toolset::Content), default: false, read_only: true };
+    const WRITE: Kind<'_> =
+        Kind { name: "create_guest", toolset: Some(Toolset::Guests), default: true, read_only: false };
+    const OPENS: Kind<'_> = Kind { name: "call", toolset: None, default: true, read_only: true };
+
+    fn caller(scope: Scope, toolsets: Option<&str>, read_only: bool) -> Caller {
+        Caller {
+            user: UserId(Uuid::nil()),
+            credential: Credential::Key(KeyId(Uuid::nil())),
+            label: "p".into(),
+            scope,
+            expires_at: None,
+            view: KeyView { toolsets: toolsets.map(Into::into), read_only },
+        }
+    }
+
+    /// The toolsets, tools, exclusions and read-only of a request, and what it lists of the three tools above.
+    fn listed(caller: &Caller, toolsets: &str, tools: &str, excluded: &str, read_only: bool) -> Vec<&'static str> {
+        let text = |text: &str| Some(text.to_owned());
+        let wishes = Wishes { toolsets: text(toolsets), tools: text(tools), excluded: text(excluded), read_only };
+        let known = BTreeSet::from([READ.name, WRITE.name, OPENS.name]);
+        let choice = Choice::new(caller, &wishes, &known, OPENS.name).unwrap();
+        [READ, WRITE, OPENS].into_iter().filter(|tool| choice.lists(*tool)).map(|tool| tool.name).collect()
+    }
+
+    #[test]
+    fn what_a_request_says_decides_then_the_key_then_the_default() {
+        let plain = caller(Scope::Full, None, false);
+        let (read, write, opens) = (READ.name, WRITE.name, OPENS.name);
+        assert_eq!(listed(&plain, "", "", "", false), [write, opens]);
+        assert_eq!(listed(&plain, "all", "", "", false), [read, write]);
+        assert_eq!(listed(&plain, " content , default ", "", "", false), [read, write, opens]);
+        assert_eq!(listed(&plain, "content", "", "", false), [read]);
+        assert_eq!(listed(&plain, "content", write, "", false), [read, write]);
+        assert_eq!(listed(&plain, "", write, "", false), [write], "tools alone are all there is");
+        assert_eq!(listed(&plain, "all", write, write, false), [read], "an exclusion wins");
+
+        let narrow = caller(Scope::Full, Some("content,gone_since"), false);
+        assert_eq!(listed(&narrow, "", "", "", false), [read]);
+        assert_eq!(listed(&narrow, "guests", "", "", false), [write]);
+        assert_eq!(listed(&narrow, "", opens, "", false), [opens]);
+        assert_eq!(listed(&caller(Scope::Full, Some("gone_since"), false), "", "", "", false), [write, opens]);
+    }
+
+    #[test]
+    fn reading_only_wins_wherever_it_is_said() {
+        for (caller, said) in [
+            (caller(Scope::Full, None, false), true),
+            (caller(Scope::Full, None, true), false),
+            (caller(Scope::Read, None, false), false),
+        ] {
+            assert_eq!(listed(&caller, "all", WRITE.name, "", said), [READ.name]);
+        }
+    }
+
+    #[test]
+    fn only_a_clear_no_is_a_no() {
+        for no in ["", " ", "false", "False", "0", "no", "OFF", "n", "f"] {
+            assert!(!is_yes(no), "{no}");
+        }
+        for yes in ["true", "1", "yes", "on", "readonly", "fals"] {
+            assert!(is_yes(yes), "{yes}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_the_known_ones() {
+        let error = Toolsets::parse("bookings,booking").unwrap_err().to_string();
+        assert!(error.contains("no toolset `booking`. Perhaps `bookings` is meant"), "{error}");
+        for name in ["default", "all", "webhooks", "research"] {
+            assert!(error.contains(name), "{error}");
+        }
+        assert_eq!(Toolsets::parse("guests, all,guests").unwrap().to_string(), "all,guests");
+    }
+}

@@ -1,0 +1,140 @@
+//! The ways to what `tools/list` leaves out: finding an operation by words, and calling it by its name. The two tools and
+//! the words that mean the same stand in `config/on_demand.json`.
+
+mod index;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rmcp::model::{Tool, ToolAnnotations};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use self::index::Index;
+use super::choice::{Choice, Kind};
+use crate::catalog::{self, Catalog, CatalogError, Form};
+
+/// Finds what is not listed.
+pub(super) const FIND_OPERATION: &str = "find_operation";
+/// Calls what is not listed.
+pub(super) const CALL_OPERATION: &str = "call_operation";
+
+/// Of so many found operations the arguments are shown as well: they are long, and one of the first is meant.
+const SCHEMAS_SHOWN: usize = 3;
+/// As many as the schema says.
+const DEFAULT_LIMIT: u64 = 5;
+
+/// The two tools, checked and ready.
+pub struct OnDemand {
+    find: Form,
+    call: Form,
+    index: Index,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    tools: Value,
+    /// Words that say nothing about what is meant.
+    passed_over: BTreeSet<String>,
+    /// For a word that people say, those that the operations say.
+    synonyms: BTreeMap<String, Vec<String>>,
+}
+
+impl OnDemand {
+    /// Those that are compiled into the program, over this catalogue.
+    pub fn embedded(catalog: &Catalog) -> Result<Self, CatalogError> {
+        let broken = |what: String| CatalogError { mistakes: vec![format!("the tools on demand: {what}")] };
+        let table: Table = serde_json::from_str(include_str!("../../config/on_demand.json"))
+            .map_err(|error| broken(error.to_string()))?;
+        let mut forms = catalog::forms(&table.tools.to_string())?.into_iter();
+        let (Some(find), Some(call), None) = (forms.next(), forms.next(), forms.next()) else {
+            return Err(broken("there are two".to_owned()));
+        };
+        if (find.name(), call.name()) != (FIND_OPERATION, CALL_OPERATION) {
+            return Err(broken("they have other names".to_owned()));
+        }
+        Ok(Self { find, call, index: Index::new(catalog, &table.passed_over, &table.synonyms) })
+    }
+
+    /// Both, as `tools/list` shows them.
+    pub fn tools(&self) -> impl Iterator<Item = &Tool> {
+        [self.find.tool(), self.call.tool()].into_iter()
+    }
+
+    /// Both, and what there is to choose them by. In a choice that only reads, calling only reads too.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (Kind<'_>, &Tool)> {
+        [&self.find, &self.call]
+            .into_iter()
+            .map(|form| (Kind { name: form.name(), toolset: None, default: true, read_only: true }, form.tool()))
+    }
+
+    /// The tool as a choice that only reads shows it.
+    pub(super) fn reading(tool: Tool) -> Tool {
+        let hints = ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(true);
+        if tool.name == CALL_OPERATION { tool.with_annotations(hints) } else { tool }
+    }
+
+    /// The operations that these arguments describe, as far as the choice reaches them.
+    pub(super) fn find(
+        &self,
+        catalog: &Catalog,
+        choice: &Choice,
+        arguments: Map<String, Value>,
+    ) -> Result<Value, String> {
+        let arguments = self.find.check(arguments).map_err(|problem| problem.to_string())?;
+        let query = arguments.get("query").and_then(Value::as_str).unwrap_or_default();
+        let limit = arguments.get("limit").and_then(Value::as_u64).unwrap_or(DEFAULT_LIMIT);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let (mut listed, mut found) = (Vec::new(), Vec::new());
+        let best = self.index.search(query);
+        let operations = best.iter().filter_map(|name| catalog.get(name));
+        for operation in operations.filter(|operation| choice.reaches(Kind::from(*operation))) {
+            if !choice.lists(Kind::from(operation)) {
+                found.push(operation);
+            } else if found.is_empty() {
+                // Only what fits better than everything that is found.
+                listed.push(operation.name());
+            }
+        }
+        let shown = found.iter().take(limit).enumerate().map(|(rank, operation)| {
+            let tool = operation.tool();
+            let mut shown = json!({
+                "name": tool.name,
+                "title": tool.title,
+                "description": tool.description,
+                "read_only": operation.is_read_only(),
+                "destructive": operation.is_destructive(),
+            });
+            if rank < SCHEMAS_SHOWN {
+                shown["input_schema"] = json!(tool.input_schema);
+            }
+            shown
+        });
+        let mut answer = json!({"operations": shown.collect::<Vec<_>>()});
+        listed.truncate(SCHEMAS_SHOWN);
+        if !listed.is_empty() {
+            answer["already_listed"] = json!(listed);
+        }
+        answer["note"] = json!(match (found.is_empty(), listed.is_empty()) {
+            (false, _) =>
+                "Call one with call_operation. Where input_schema is missing, find the operation by its name.",
+            (true, false) => "What is listed already fits; nothing that is not listed does.",
+            (true, true) if choice.is_open() => "Nothing fits. Use other words, such as the kind of record.",
+            (true, true) => "This connection chose its tools, and all of them are listed.",
+        });
+        Ok(answer)
+    }
+
+    /// What is to be called, and with which arguments.
+    pub(super) fn passed_on(&self, arguments: Map<String, Value>) -> Result<(String, Map<String, Value>), String> {
+        let mut arguments = self.call.check(arguments).map_err(|problem| problem.to_string())?;
+        let name = arguments.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let inner = match arguments.remove("arguments") {
+            Some(Value::Object(inner)) => inner,
+            _ => Map::new(),
+        };
+        Ok((name, inner))
+    }
+}

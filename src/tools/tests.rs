@@ -1,0 +1,66 @@
+//! The list as a whole: what every connected model reads.
+
+use serde_json::Value;
+
+use super::*;
+
+/// The default list of somebody who may do everything.
+fn default_list() -> Vec<Tool> {
+    let catalog = Catalog::embedded().unwrap();
+    let on_demand = OnDemand::embedded(&catalog).unwrap();
+    let mut tools = catalog.tools(Scope::Full);
+    tools.extend(catalog.drafts().cloned());
+    tools.extend(Answers::embedded().unwrap().tools().cloned());
+    tools.extend(on_demand.tools().cloned());
+    tools
+}
+
+/// A token is four characters of the compact JSON, as a rule.
+fn tokens(tools: &[Tool]) -> usize {
+    serde_json::to_string(tools).unwrap().chars().count() / 4
+}
+
+/// docs/TOOLSETS.md tells the number.
+#[test]
+fn the_default_list_takes_less_than_8000_tokens_and_the_page_says_how_many() {
+    let list = default_list();
+    let tokens = tokens(&list);
+    assert!(tokens < 8_000, "{} tools take {tokens} tokens", list.len());
+    let page = include_str!("../../docs/TOOLSETS.md");
+    let told = format!("{} tools, {tokens} tokens", list.len());
+    assert!(page.contains(&told), "docs/TOOLSETS.md does not say that the default list holds {told}");
+}
+
+/// A tool that names another one leads a model there, so that one has to be within reach: listed too, or named together
+/// with the way to it.
+#[test]
+fn what_listed_tools_point_to_is_listed() {
+    let catalog = Catalog::embedded().unwrap();
+    let list = default_list();
+    for tool in &list {
+        let text = serde_json::to_string(tool).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for named in words.filter(|word| catalog.get(word).is_some()) {
+            assert!(list.iter().any(|listed| listed.name == named), "{} points to {named}", tool.name);
+        }
+    }
+}
+
+/// What clients see changes only on purpose.
+#[test]
+fn tools_of_our_own_are_as_in_the_snapshot() {
+    let catalog = Catalog::embedded().unwrap();
+    let (answers, on_demand) = (Answers::embedded().unwrap(), OnDemand::embedded(&catalog).unwrap());
+    let tools: Vec<Value> =
+        answers.tools().chain(on_demand.tools()).map(|tool| serde_json::to_value(tool).unwrap()).collect();
+    let now = serde_json::to_string_pretty(&tools).unwrap() + "\n";
+    if now != include_str!("tools.snapshot.json") {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tmp");
+        let file = format!("{folder}/own_tools.snapshot.json");
+        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, now)).unwrap();
+        panic!(
+            "the tools differ from src/tools/tools.snapshot.json. If that is meant:\n\
+             cp target/tmp/own_tools.snapshot.json src/tools/tools.snapshot.json"
+        );
+    }
+}

@@ -1,0 +1,61 @@
+// What every client is asked to do. `connect` takes an API key and gives {revision, list, call, close}: `list` gives the
+// tools, `call` what the client makes of a tool's result, {isError, structuredContent, content}.
+
+import assert from 'node:assert/strict';
+
+const { MCP_URL, CONNECTED_KEY, UNCONNECTED_KEY } = process.env;
+
+async function check(what, act) {
+  try {
+    await act();
+    console.log(`ok      ${what}`);
+  } catch (error) {
+    console.log(`FAILED  ${what}: ${error.stack ?? error}`);
+    process.exitCode = 1;
+  }
+}
+
+const textOf = (result) => result.content.map((block) => block.text ?? '').join('\n');
+
+// The record or page that a tool answered with.
+function answer(result) {
+  assert.ok(!result.isError, textOf(result));
+  return result.structuredContent ?? JSON.parse(textOf(result));
+}
+
+export async function checkAll(name, connect) {
+  const client = await connect(MCP_URL, CONNECTED_KEY);
+  const note = `checked with ${name}, ${client.revision}`;
+  await check(`${name}: lists the tools (${client.revision})`, async () => {
+    const tools = await client.list();
+    for (const expected of ['list_properties', 'get_guest', 'update_guest']) {
+      assert.ok(tools.some((tool) => tool.name === expected), `${expected} is not among ${tools.map((t) => t.name)}`);
+    }
+    for (const tool of tools) assert.ok(tool.description && tool.inputSchema.type === 'object', tool.name);
+  });
+  await check(`${name}: reads`, async () => {
+    const { items } = answer(await client.call('list_properties', { limit: 2 }));
+    assert.equal(items.length, 2);
+    assert.ok(items.every((property) => property.id && property.name), JSON.stringify(items));
+  });
+  await check(`${name}: writes, and what it wrote is there`, async () => {
+    const guests = answer(await client.call('list_guests', { created_since_utc: '2001-01-01T00:00:00Z', limit: 1 }));
+    const id = guests.items[0].id;
+    answer(await client.call('update_guest', { id, notes: note }));
+    assert.equal(answer(await client.call('get_guest', { id })).notes, note);
+  });
+  await check(`${name}: a wrong argument is named, with what is allowed`, async () => {
+    const result = await client.call('list_properties', { limit: 1_000_000 });
+    assert.ok(result.isError, 'it was taken');
+    assert.match(textOf(result), /`limit`.*100/s);
+  });
+  await client.close();
+  await check(`${name}: an account that is not connected gets a link`, async () => {
+    const stranger = await connect(MCP_URL, UNCONNECTED_KEY);
+    const result = await stranger.call('list_properties', {});
+    await stranger.close();
+    assert.ok(result.isError, 'it got an answer');
+    assert.match(textOf(result), /http:\/\/127\.0\.0\.1:\d+\/\S+/);
+    assert.match(textOf(result), /connect/i);
+  });
+}

@@ -1,0 +1,46 @@
+# Sourced after lib.sh by the scripts that need what tests/clients/ pins: installs it below target/clients, once for
+# each content of the lock files. Sets node (22.19 or newer, as the inspector demands), python and modules. Needs npm,
+# and Python 3.10 or newer with venv.
+# shellcheck shell=bash
+
+clients=$PWD/target/clients
+modules=$clients/node_modules
+python=$clients/venv/bin/python
+
+# No package's own scripts are run: what comes from a registry acts only when a test calls it.
+install_from_npm() {
+    local stamp
+    stamp=$(cat tests/clients/package.json tests/clients/package-lock.json | sha256sum)
+    [ "$(cat "$clients/npm.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+    echo "installing what tests/clients/package-lock.json pins"
+    mkdir -p "$clients"
+    cp tests/clients/{package.json,package-lock.json,.npmrc} "$clients/"
+    # The Node.js that npm runs on may be older than these packages ask for; it is not the one they will run on.
+    (cd "$clients" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error) || fail "npm ci failed"
+    echo "$stamp" >"$clients/npm.stamp"
+}
+
+install_from_pypi() {
+    local stamp
+    stamp=$(sha256sum <tests/clients/requirements.txt)
+    [ "$(cat "$clients/pip.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+    echo "installing what tests/clients/requirements.txt pins"
+    python3 -m venv --clear "$clients/venv" || fail "no Python environment; is python3-venv installed?"
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement tests/clients/requirements.txt \
+        || fail "pip install failed"
+    echo "$stamp" >"$clients/pip.stamp"
+}
+
+find_node() {
+    local machine
+    case $(uname -s)-$(uname -m) in
+        Linux-x86_64) machine=linux-x64 ;;
+        Linux-aarch64) machine=linux-arm64 ;;
+        *) machine= ;;
+    esac
+    node=$modules/node-$machine/bin/node
+    [ -x "$node" ] || node=$(command -v node) || fail "no Node.js for this machine among the packages, and none installed"
+    "$node" -e 'const [major, minor] = process.versions.node.split(".").map(Number);
+        process.exit(major > 22 || (major == 22 && minor >= 19) ? 0 : 1)' \
+        || fail "$node is older than 22.19, which the inspector needs"
+}

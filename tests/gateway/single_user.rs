@@ -1,0 +1,67 @@
+//! One person on one machine, over HTTP without a key.
+
+use serde_json::json;
+
+use crate::world::{Answer, Gateway, Person, Settings, TestDatabase, on_each_database, rpc};
+
+/// A gateway for the owner of an account of a simulated OwnerRez that runs already.
+async fn alone(database: &TestDatabase) -> (Gateway, Gateway, i64) {
+    let many = Gateway::start(database).await;
+    let account = many.ownerrez().add_account("Alice");
+    let grant = many.ownerrez().grant(account.id);
+    let token = grant["access_token"].as_str().unwrap();
+    let settings = Settings::default().set("SINGLE_USER", "true").set("OWNERREZ_ACCESS_TOKEN", token);
+    let one = many.beside(settings).await;
+    (many, one, account.id.0)
+}
+
+#[actix_web::test]
+async fn a_program_on_this_machine_needs_no_key() {
+    on_each_database(async |database| {
+        let (many, one, account) = alone(database).await;
+        let nobody = Person::visitor(&one.url);
+        let user = nobody.call("get_current_user", json!({})).await.ok();
+        assert_eq!(user["id"], json!(account));
+        let list = nobody.mcp_at("/mcp/readonly", &[], &rpc(1, "tools/list", json!({}))).await;
+        assert!(list.body["result"]["tools"].is_array(), "{}", list.body);
+        // That goes for the protocol only, and a key that is no good stays no good.
+        assert_eq!(nobody.get("/api/keys").await.status, 401);
+        assert_eq!(nobody.delete("/api/users/me").await.status, 401);
+        let registered = nobody.post("/api/users/register", &json!({"name": "x"})).await;
+        assert_eq!((registered.status, registered.error()), (403, "registration_closed"), "{}", registered.body);
+        assert_eq!(nobody.with_key("ownerrez_sk_x", "").mcp(&rpc(1, "tools/list", json!({}))).await.status, 401);
+        // The gateway of many asks for keys as ever.
+        assert_eq!(Person::visitor(&many.url).mcp(&rpc(1, "tools/list", json!({}))).await.status, 401);
+        one.stop().await;
+        many.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn whatever_a_proxy_or_a_page_sends_is_refused() {
+    on_each_database(async |database| {
+        let (many, one, _) = alone(database).await;
+        let nobody = Person::visitor(&one.url);
+        one.ownerrez().clear_requests();
+        let call = rpc(1, "tools/call", json!({"name": "get_current_user", "arguments": {}}));
+        let own = one.url.clone();
+        for header in [
+            ("forwarded", "for=127.0.0.1"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-anything", ""),
+            ("origin", own.as_str()),
+        ] {
+            let refused = nobody.mcp_at("/mcp", &[header], &call).await;
+            assert_eq!((refused.status, refused.error()), (403, "not_direct"), "{header:?}: {}", refused.body);
+        }
+        let foreign = nobody.mcp_at("/mcp", &[("origin", "https://evil.example")], &call).await;
+        assert_eq!(foreign.status, 403, "{}", foreign.body);
+        assert_eq!(one.ownerrez().count("* /v2/*"), 0);
+        Answer(nobody.mcp_at("/mcp", &[], &call).await).ok();
+        one.stop().await;
+        many.stop().await;
+    })
+    .await;
+}

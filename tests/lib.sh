@@ -1,0 +1,123 @@
+# What the scripts of this directory share. Each sources it first: from then on the shell is strict, stands in the
+# project's directory, and what it started in the background with `background` ends with it, however it ends.
+#
+# A script may set at_failure to a function that tells more, and at_end to one that cleans up what is its own; that runs
+# once its processes are gone.
+# shellcheck shell=bash
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+script=$(basename "$0")
+scratch=$(mktemp -d)
+processes=()
+at_failure=true
+at_end=true
+
+fail() {
+    echo "$script: $*" >&2
+    exit 1
+}
+
+clean_up() {
+    local outcome=$? process
+    trap - EXIT
+    [ "$outcome" = 0 ] || "$at_failure" || true
+    for process in ${processes[@]+"${processes[@]}"}; do
+        kill -KILL "$process" 2>/dev/null && wait "$process" 2>/dev/null || true
+    done
+    "$at_end" || true
+    rm -rf "$scratch"
+    exit "$outcome"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Runs a command in the background: background NAME COMMAND… leaves its process id in the variable NAME, what it prints
+# in $scratch/NAME.out, what it complains about in $scratch/NAME.log.
+background() {
+    local name=$1
+    shift
+    : >"$scratch/$name.out"
+    "$@" >"$scratch/$name.out" 2>>"$scratch/$name.log" &
+    printf -v "$name" '%s' $!
+    processes+=($!)
+}
+
+# Whether the process of that NAME lives.
+runs() {
+    kill -0 "${!1}" 2>/dev/null
+}
+
+# Waits for a line with TEXT from what `background NAME` started.
+wait_for() {
+    local name=$1 text=$2
+    for _ in $(seq 600); do
+        ! grep -qF -- "$text" "$scratch/$name.out" || return 0
+        runs "$name" || fail "$name ended before it printed $text: $(cat "$scratch/$name.log")"
+        sleep 0.1
+    done
+    fail "$name did not print $text within a minute"
+}
+
+# Waits until a gateway at that URL, started by `background NAME`, can serve.
+wait_until_ready() {
+    local name=$1 url=$2
+    for _ in $(seq 600); do
+        ! curl --silent --fail --output /dev/null "$url/ready" || return 0
+        runs "$name" || fail "$name ended: $(cat "$scratch/$name.log")"
+        sleep 0.1
+    done
+    fail "$name is not ready after a minute"
+}
+
+# Ends it as an operator would; it must go in good order.
+stop() {
+    local name=$1 process=${!1} status=0 others=() other
+    kill -TERM "$process"
+    for _ in $(seq 300); do
+        kill -0 "$process" 2>/dev/null || break
+        sleep 0.1
+    done
+    ! kill -0 "$process" 2>/dev/null || fail "$name still runs half a minute after SIGTERM"
+    wait "$process" || status=$?
+    for other in "${processes[@]}"; do
+        [ "$other" = "$process" ] || others+=("$other")
+    done
+    processes=(${others[@]+"${others[@]}"})
+    printf -v "$name" '%s' ''
+    [ "$status" = 0 ] || fail "$name ended with status $status after SIGTERM"
+}
+
+# The text or number of one member of the JSON object on standard input.
+member() {
+    sed -n "s/.*\"$1\" *: *\"\{0,1\}\([^\",}]*\).*/\1/p" | head -n 1
+}
+
+is_open() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# Below the ports that outgoing connections take.
+free_port() {
+    local port=$((20000 + RANDOM % 12000))
+    while is_open "$port"; do
+        port=$((port + 1))
+    done
+    echo "$port"
+}
+
+# Registers a user of that name at the gateway $1; prints the answer.
+register() {
+    curl --silent --show-error --fail-with-body "$1/api/users/register" \
+        --header 'Content-Type: application/json' --data "{\"name\": \"$2\"}"
+}
+
+# EMAIL and TOKEN become those of the first demo account of the simulated OwnerRez at $1.
+take_account() {
+    local accounts
+    accounts=$(curl --silent --show-error --fail "$1/_control/accounts")
+    EMAIL=$(grep -o '"email":"[^"]*"' <<<"$accounts" | head -n 1 | sed 's/"email":"\(.*\)"/\1/')
+    TOKEN=$(grep -o '"pt_[^"]*"' <<<"$accounts" | head -n 1 | tr -d '"')
+    [ -n "$EMAIL" ] && [ -n "$TOKEN" ] || fail "the simulated OwnerRez names no personal access token"
+}
