@@ -31,7 +31,7 @@ pub use self::{
     answers::Answers,
     choice::{Choice, Toolsets, UnknownName, Wishes, is_yes},
     confirm::{Person, PersonReply, QUESTION},
-    links::{ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
+    links::{ACCOUNT_PATH, ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
     on_demand::OnDemand,
     prompts::Prompts,
     resources::{Resources, Unread},

@@ -15,10 +15,6 @@ use crate::{
 pub(super) const FAILED: &str = "The gateway failed on this call. Try again once; if it lasts, the user should tell \
 whoever runs the gateway the time of this answer.";
 
-/// What mends the connection of somebody who came by signing in.
-const SIGN_IN_AGAIN: &str = "The user must do this, not you: in the settings of this client, disconnect or sign out of \
-this server and sign in again; that asks OwnerRez for its approval anew.";
-
 /// The text of an `isError` result. What is unknown about a write is told by `write_words`.
 pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &Operation, error: &CallError) -> String {
     match error {
@@ -109,7 +105,12 @@ pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> Str
 
 async fn link(links: &ConnectLinks, caller: &Caller) -> String {
     let Credential::Key(key) = caller.credential else {
-        return SIGN_IN_AGAIN.to_owned();
+        return format!(
+            "The user must do this, not you: open {} in a browser and sign in with OwnerRez there, with the same account; \
+             that asks OwnerRez for its approval anew, and this client goes on working. To disconnect this server in the \
+             client's settings and sign in again does the same.",
+            links.account_url()
+        );
     };
     if caller.scope != Scope::Full {
         return "This API key may only read, so it cannot start a connection: the user must connect OwnerRez with a full \
