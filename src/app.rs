@@ -48,7 +48,11 @@ use crate::{
     domain::SharedClock,
     http::{
         self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint,
-        Observer, Probes, Readiness, Registrations, Scrape,
+        OAuthLimits, Observer, Probes, Readiness, Registrations, Scrape,
+    },
+    oauth::{
+        AccessCheck, AuthorizationServer, OAuthSettings, Parts,
+        clients::{Clients, Outside},
     },
     session::Sessions,
     store::{DatabaseTarget, Store, StoreError, watch_changes},
@@ -142,6 +146,12 @@ impl App {
     /// A PostgreSQL server that is away is waited for in the background; until it is there every endpoint but
     /// `/health` answers 503.
     pub async fn build(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
+        Self::build_within(config, clock, Outside::internet()).await
+    }
+
+    /// The same with another world outside than the Internet, where OAuth clients publish what they are. For tests; no
+    /// setting leads here.
+    pub async fn build_within(config: &Config, clock: SharedClock, outside: Outside) -> Result<Self, StartError> {
         let (alone, directory) = match &config.transport {
             Transport::SingleUser(_) => {
                 let (mut config, directory) = own_account::without_database(config)?;
@@ -160,11 +170,28 @@ impl App {
             Transport::SingleUser(account) => Some(Arc::new(own_account::adopt(&engine, account, &clock).await?)),
             _ => None,
         };
-        let Engine { store, sessions, toolbox, links, metrics, signer, key_signer, migrated, stopping } = engine;
+        let Engine { store, sessions, toolbox, links, metrics, ring, migrated, stopping } = engine;
         let settings = Arc::new(http_settings(config, address.port()));
-        let changes = watch_changes(&store, &database_target(config), clock.clone());
-        let keys =
-            KeyCheck::new(store.clone(), changes, clock.clone(), key_settings(config), key_signer, metrics.clone())?;
+        let changes = Arc::new(watch_changes(&store, &database_target(config), clock.clone()));
+        let keys = KeyCheck::new(
+            store.clone(),
+            changes.clone(),
+            clock.clone(),
+            key_settings(config),
+            ring.key_signer().clone(),
+            metrics.clone(),
+        )?;
+        let oauth = config.ownerrez.client.as_ref().map(|_| {
+            // What people sign in with is the operator's OAuth app: without one there is no authorization server.
+            AuthorizationServer::new(Parts {
+                clients: Clients::new(config, ring.clone(), store.clone(), clock.clone(), metrics.clone(), outside),
+                store: store.clone(),
+                sessions: sessions.clone(),
+                ring: ring.clone(),
+                clock: clock.clone(),
+                settings: oauth_settings(config, &settings),
+            })
+        });
         let state = HttpState {
             keys: keys.clone(),
             single_user,
@@ -172,8 +199,15 @@ impl App {
             sessions: sessions.clone(),
             links,
             registrations: Arc::new(Registrations::new(config.registration.per_hour_and_address)),
+            access: oauth.as_ref().map(|server| {
+                let signer = ring.access_token_signer().clone();
+                let capacity = config.keys.cache_entries;
+                AccessCheck::new(store.clone(), changes, clock.clone(), signer, server.settings().clone(), capacity)
+            }),
+            oauth,
+            oauth_limits: Arc::new(OAuthLimits::new(config.oauth.registrations_per_hour_and_address)),
             clock: clock.clone(),
-            signer,
+            signer: ring.page_signer().clone(),
             metrics: metrics.clone(),
             settings: settings.clone(),
         };
@@ -334,6 +368,17 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
         personal_tokens: config.connect.personal_tokens || config.server.is_loopback_only(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         registration: config.registration.mode.clone(),
+    }
+}
+
+fn oauth_settings(config: &Config, http: &HttpSettings) -> OAuthSettings {
+    OAuthSettings {
+        issuer: http.url(""),
+        identity_issuer: config.ownerrez.app_url.origin().ascii_serialization().into(),
+        access_life: TimeDelta::minutes(i64::from(config.oauth.access_token_minutes)),
+        refresh_life: TimeDelta::days(i64::from(config.oauth.refresh_token_days)),
+        sign_in_life: http.link_life,
+        admits_new: matches!(config.registration.mode, RegistrationMode::Open),
     }
 }
 

@@ -2,6 +2,7 @@
 //! setting means; `settings` holds their names; here is what the rest of the program sees once all of them are good.
 
 mod address;
+mod clients;
 mod database;
 mod encryption;
 mod errors;
@@ -23,6 +24,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use address::{CALLBACK_PATH, PREDECESSOR_CALLBACK_PATH};
+pub use clients::{OAuthClients, PredefinedClient};
 pub use database::Database;
 pub use encryption::{EncryptionKey, GivenKey, KeyFileError};
 pub use errors::{ConfigError, ConfigErrors, Origin};
@@ -73,6 +75,10 @@ pub struct Config {
     pub connect: Connect,
     /// Who may become a user, and who stays one.
     pub registration: Registration,
+    /// OAuth clients that are known beforehand, and what others may ask for.
+    pub oauth_clients: OAuthClients,
+    /// What clients get that people sign in to.
+    pub oauth: OAuth,
     /// Whom this process serves, and how.
     pub transport: Transport,
     /// The tools that the one client of `stdio` sees.
@@ -275,6 +281,17 @@ pub enum RegistrationMode {
     Token(SecretString),
     /// Nobody.
     Closed,
+}
+
+/// What clients get that people sign in to.
+#[derive(Clone, Debug)]
+pub struct OAuth {
+    /// How many may register from one address in an hour.
+    pub registrations_per_hour_and_address: u32,
+    /// How long an access token is good.
+    pub access_token_minutes: u32,
+    /// How long a refresh token is good.
+    pub refresh_token_days: u32,
 }
 
 /// Bounds on links for connecting an account.

@@ -49,6 +49,13 @@ pub fn random_token() -> Result<SecretString, CryptoError> {
     Ok(URL_SAFE_NO_PAD.encode(*bytes).into())
 }
 
+/// SHA-256: what a secret is recognised by without being kept.
+pub fn digest(secret: &[u8]) -> [u8; 32] {
+    let mut out = [0u8; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, secret).as_ref());
+    out
+}
+
 /// SHA-256 in hex: how random secrets of 256 bits are stored and looked up (no salt is needed at that length).
 pub fn digest_hex(secret: &str) -> String {
     hex(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref())

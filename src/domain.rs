@@ -1,11 +1,18 @@
 //! The words of the house: identifiers, secrets' containers, requests and replies. Values only, no I/O.
 
+mod redirect_uri;
+
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use serde_json::Value;
 use uuid::Uuid;
+
+pub use redirect_uri::{
+    BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectPlace, RedirectTarget, RedirectUri,
+    is_private_use_scheme,
+};
 
 /// A person who registered with this gateway; the tenant of every row and every session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -15,11 +22,24 @@ pub struct UserId(pub Uuid);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct KeyId(pub Uuid);
 
+/// What a user let one client do, once.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct GrantId(pub Uuid);
+
+/// Who somebody is, as OwnerRez says.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Identity {
+    /// Who says so: the origin of OwnerRez.
+    pub issuer: Arc<str>,
+    /// The number of the account there.
+    pub subject: Arc<str>,
+}
+
 /// The number OwnerRez gives an account: `user_id` of its token reply, `id` of `GET /v2/users/me`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AccountId(pub i64);
 
-/// What a caller may do: the scope of an API key.
+/// What a caller may do: the scope of an API key, or of a client's grant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
@@ -48,18 +68,27 @@ pub struct KeyView {
     pub read_only: bool,
 }
 
+/// What a caller showed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Credential {
+    /// An API key.
+    Key(KeyId),
+    /// An access token that a client got through the consent of the user.
+    Grant(GrantId),
+}
+
 /// Who is calling, as their credential says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Caller {
     /// The user.
     pub user: UserId,
-    /// Their key.
-    pub key: KeyId,
-    /// The part of the key that is stored in plain text, for lists and logs.
-    pub prefix: Arc<str>,
-    /// What the key may do.
+    /// What they showed.
+    pub credential: Credential,
+    /// What it is called in lists and logs: the part of a key that is stored in plain text, or the id of a grant.
+    pub label: Arc<str>,
+    /// What the credential may do.
     pub scope: Scope,
-    /// When the key ends.
+    /// When the credential ends.
     pub expires_at: Option<DateTime<Utc>>,
     /// What the key shows.
     pub view: KeyView,
@@ -72,6 +101,12 @@ impl fmt::Display for UserId {
 }
 
 impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for GrantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -10,8 +10,10 @@ mod key_check;
 mod keys;
 mod limits;
 mod mcp;
+mod mcp_caller;
 mod metrics;
 mod moved;
+mod oauth;
 mod observe;
 mod pages;
 mod ready;
@@ -31,7 +33,7 @@ use url::Url;
 
 pub use guard::{AllowedHosts, AllowedOrigins, Guard};
 pub use key_check::{KeyCheck, KeySettings};
-pub use limits::Registrations;
+pub use limits::{OAuthLimits, Registrations};
 pub use mcp::McpEndpoint;
 pub use metrics::{Scrape, metrics_routes};
 pub use observe::Observer;
@@ -43,6 +45,7 @@ use crate::{
     crypto::Signer,
     domain::{Caller, SharedClock},
     metrics::Metrics,
+    oauth::{AccessCheck, AuthorizationServer},
     session::Sessions,
     store::Store,
     tools::{ConnectLinks, LINK_PATH},
@@ -66,6 +69,12 @@ pub struct HttpState {
     pub single_user: Option<Arc<Caller>>,
     /// Who registered from where of late.
     pub registrations: Arc<Registrations>,
+    /// The authorization server; none until the operator has an OAuth app at OwnerRez.
+    pub oauth: Option<AuthorizationServer>,
+    /// Checks the access tokens that it gave out.
+    pub access: Option<AccessCheck>,
+    /// Who asked it from where of late.
+    pub oauth_limits: Arc<OAuthLimits>,
     /// Time.
     pub clock: SharedClock,
     /// Signs forms.
@@ -134,6 +143,9 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
     let page_query = web::QueryConfig::default().error_handler(|error, _| page_error(error.into()));
     let path = web::PathConfig::default().error_handler(|_, _| ApiError::NotFound.into());
     let payload = web::PayloadConfig::new(max_body);
+    if let Some(server) = state.oauth.clone() {
+        oauth::routes(config, server, page_form.clone(), page_query.clone());
+    }
     if let Some(scrape) = probes.scrape {
         metrics::route(config, scrape);
     }

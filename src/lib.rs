@@ -27,6 +27,9 @@ pub mod upstream;
 // One actor per user, their supervisor, and the allowance they share. Layer 3.
 pub mod session;
 
+// The authorization server: clients, consent, codes and tokens. Layer 4.
+pub mod oauth;
+
 // What a model can do, over the sessions. Layer 4.
 pub mod tools;
 

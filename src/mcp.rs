@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::{
     domain::Caller,
-    tools::{Choice, Person, PersonReply, QUESTION, Toolbox, Trace, UnknownName, UnknownTool, Unread, Wishes},
+    tools::{Choice, Person, PersonReply, QUESTION, Toolbox, Trace, UnknownTool, Unread},
 };
 
 /// For how long a client may keep the lists of tools, resources and prompts: they change with the gateway's version and
@@ -56,17 +56,14 @@ impl Server {
         Self { toolbox, alone: None }
     }
 
+    /// The tools behind it.
+    pub fn toolbox(&self) -> &Toolbox {
+        &self.toolbox
+    }
+
     /// A server for one.
     pub fn of(toolbox: Toolbox, caller: Caller, choice: Choice) -> Self {
         Self { toolbox, alone: Some(Arc::new((caller, choice))) }
-    }
-
-    /// The tools that a request of this caller chooses.
-    ///
-    /// # Errors
-    /// A name that is no toolset's or no tool's.
-    pub fn choose(&self, caller: &Caller, wishes: &Wishes) -> Result<Choice, UnknownName> {
-        self.toolbox.choose(caller, wishes)
     }
 
     fn caller<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Result<(&'a Caller, &'a Choice), ErrorData> {

@@ -118,6 +118,7 @@ pub struct Metrics {
     queued: Gauge,
     key_checks: Family<OutcomeLabel, Counter>,
     bcrypt: Gauge,
+    client_documents: Family<OutcomeLabel, Counter>,
 }
 
 /// One more of something, for as long as this value lives: no path out of a function can forget the step back.
@@ -160,6 +161,7 @@ impl Metrics {
             queued: Gauge::default(),
             key_checks: Family::default(),
             bcrypt: Gauge::default(),
+            client_documents: Family::default(),
         };
         all.register();
         all
@@ -198,6 +200,8 @@ impl Metrics {
         let text = "API keys checked; cached: known without the database and bcrypt";
         all.register("key_checks", text, self.key_checks.clone());
         all.register("bcrypt_in_flight", "bcrypt computations running", self.bcrypt.clone());
+        let text = "Metadata documents and keys of OAuth clients fetched, or why not";
+        all.register("client_documents", text, self.client_documents.clone());
     }
 
     /// A request of ours was answered. `route` is a pattern, `method` a known one.
@@ -250,6 +254,11 @@ impl Metrics {
     /// bcrypt runs.
     pub fn bcrypt(&self) -> Counted {
         Counted::new(&self.bcrypt)
+    }
+
+    /// A document of an OAuth client was asked for where it is published.
+    pub fn client_document(&self, outcome: &'static str) {
+        self.client_documents.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// Takes over what others count.

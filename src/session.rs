@@ -9,6 +9,7 @@ pub mod budget;
 mod chores;
 mod error;
 mod recent;
+mod sign_in;
 mod supervisor;
 mod token_keeper;
 mod usage;
@@ -31,6 +32,7 @@ use uuid::Uuid;
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
 pub use error::{CallError, ConnectError};
 pub use recent::RecentAnswers;
+pub use sign_in::SignedIn;
 pub use supervisor::SupervisorStats;
 pub use user_session::SessionStats;
 

@@ -2,7 +2,7 @@
 //!
 //! Rules of this room:
 //! - Every method takes the user id first and answers "not found" (`None`, `false`) for rows of others. Exceptions
-//!   are look-ups by a credential (key prefix, state) and the background sweeps.
+//!   are look-ups by a credential (key prefix, state, code, token) and the background sweeps.
 //! - `now` is a parameter and times are written by the caller; nothing here reads a clock.
 //! - Tokens come and go sealed.
 //! - A change that several processes may attempt at once is one statement that names what it expects to find, or a
@@ -13,6 +13,8 @@ mod changes;
 mod connections;
 mod dropped;
 mod error;
+mod forgotten_clients;
+mod grants;
 mod keys;
 mod links;
 mod lock;
@@ -20,7 +22,10 @@ mod migrate;
 mod operators;
 mod own_account;
 mod predecessor_keys;
+mod refresh;
+mod remembered;
 mod revocations;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod unconnected;
@@ -52,12 +57,16 @@ pub use allowance::{Block, ClosedBlock};
 pub use changes::{ChangeWatch, Seen, watch_changes};
 pub use connections::{Connection, SealedGrant, SealedTokens};
 pub use error::{Cause, StoreError};
+pub use grants::{NewGrant, StoredCode, StoredGrant};
 pub use keys::{KeyAdded, KeyRemoved, NewKey, StoredKey};
 pub use links::{Link, NewLink};
 pub use lock::ProcessLock;
 pub use operators::{ConnectionOverview, SealedRow, SealedTable, UserOverview};
 pub use predecessor_keys::PREDECESSOR_CANDIDATES;
+pub use refresh::{NewRefresh, Rotated, StoredRefresh};
+pub use remembered::{Recalled, Remembered};
 pub use revocations::PendingRevocation;
+pub use sign_in::{NewSignIn, Reaching};
 pub use unconnected::IN_USE_FOR;
 pub use usage::Used;
 pub use writes::{Claim, NewWrite, Settled, WriteRecord};

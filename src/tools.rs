@@ -161,6 +161,16 @@ impl Toolbox {
         self.kinds().find(|(kind, _)| kind.name == name).map(|(_, tool)| tool.clone())
     }
 
+    /// Whether a call takes more than this scope. Tools that do not exist take nothing.
+    pub fn is_beyond(&self, name: &str, arguments: &Value, scope: Scope) -> bool {
+        let name = match name {
+            CALL_OPERATION => arguments["name"].as_str().unwrap_or_default(),
+            name => name,
+        };
+        let operation = self.0.catalog.get(name).or_else(|| self.0.catalog.drafted_by(name));
+        operation.is_some_and(|operation| !operation.is_within(scope))
+    }
+
     /// Calls a tool. Cancelling drops what waits and gives a running read up; a write that was sent runs to its end.
     pub async fn call(
         &self,

@@ -27,6 +27,24 @@ pub mod allowance_blocks;
 /// Who used the allowance, and when.
 pub mod allowance_use;
 
+/// Accounts of OwnerRez that sign in, and whom.
+pub mod identities;
+
+/// Sign-ins under way.
+pub mod sign_in_requests;
+
+/// What users let clients do.
+pub mod oauth_grants;
+
+/// Codes that clients redeem for a grant's tokens.
+pub mod authorization_codes;
+
+/// Deleted OAuth clients that could still show their registration.
+pub mod forgotten_clients;
+
+/// The refresh tokens of grants.
+pub mod refresh_tokens;
+
 /// Changes sent to OwnerRez, and how they ended.
 pub mod writes;
 

@@ -8,6 +8,8 @@ mod m20261123_000002_key_changes;
 mod m20261124_000003_allowance_use;
 mod m20261124_000004_writes;
 mod m20261124_000005_key_toolsets;
+mod m20261124_000006_sign_in;
+mod m20261124_000007_forgotten_clients;
 mod predecessor;
 
 /// All migrations. `store` runs them, in one transaction, one process at a time.
@@ -23,6 +25,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000003_allowance_use::Migration),
             Box::new(m20261124_000004_writes::Migration),
             Box::new(m20261124_000005_key_toolsets::Migration),
+            Box::new(m20261124_000006_sign_in::Migration),
+            Box::new(m20261124_000007_forgotten_clients::Migration),
         ]
     }
 }

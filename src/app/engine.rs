@@ -15,7 +15,7 @@ use super::{StartError, cause, database_target, key_ring, seconds};
 use crate::{
     catalog::Catalog,
     config::{CALLBACK_PATH, Config, Database, Transport},
-    crypto::Signer,
+    crypto::KeyRing,
     domain::SharedClock,
     metrics::Metrics,
     session::{Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, take_lock},
@@ -34,10 +34,8 @@ pub(super) struct Engine {
     pub(super) toolbox: Toolbox,
     pub(super) links: ConnectLinks,
     pub(super) metrics: Arc<Metrics>,
-    /// Signs the forms of pages.
-    pub(super) signer: Signer,
-    /// Makes the digests by which the predecessor's keys are found.
-    pub(super) key_signer: Signer,
+    /// Seals and signs.
+    pub(super) ring: Arc<KeyRing>,
     /// Whether the schema is in place.
     pub(super) migrated: Arc<AtomicBool>,
     /// To be set when the end begins.
@@ -50,9 +48,9 @@ impl Engine {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
         let on_demand = OnDemand::embedded(&catalog)?;
+        let ring = Arc::new(key_ring(config)?);
         let resources = Resources::embedded(&catalog)?;
         let prompts = Prompts::embedded(&resources)?;
-        let ring = Arc::new(key_ring(config)?);
         let target = database_target(config);
         let store = Store::connect(&target).await?;
         let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
@@ -84,7 +82,6 @@ impl Engine {
         };
         let allowance = Allowance::start(&control, allowance, store.clone(), clock.clone(), metrics.clone(), share);
         allowance.sought().await;
-        let (signer, key_signer) = (ring.page_signer().clone(), ring.key_signer().clone());
         let deps = SessionDeps {
             allowance,
             store: store.clone(),
@@ -116,12 +113,12 @@ impl Engine {
             prompts,
             sessions: sessions.clone(),
             links: links.clone(),
-            ring,
+            ring: ring.clone(),
             app_url: config.ownerrez.app_url.clone(),
             metrics: metrics.clone(),
         };
         let toolbox = Toolbox::new(parts);
-        Ok(Self { store, sessions, toolbox, links, metrics, signer, key_signer, migrated, stopping })
+        Ok(Self { store, sessions, toolbox, links, metrics, ring, migrated, stopping })
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{StartError, demo::private_directory, engine::Engine};
 use crate::{
     config::{Config, Database, EncryptionKey, OwnAccount},
-    domain::{Caller, KeyId, KeyView, Scope, SharedClock, TokenKind, TokenSet, UserId},
+    domain::{Caller, Credential, KeyId, KeyView, Scope, SharedClock, TokenKind, TokenSet, UserId},
 };
 
 /// The same configuration over a database in a directory of its own; the directory goes when it is dropped.
@@ -24,10 +24,11 @@ pub(super) fn without_database(config: &Config) -> Result<(Config, TempDir), Sta
 
 /// Makes the account the engine's only user.
 pub(super) async fn adopt(engine: &Engine, account: &OwnAccount, clock: &SharedClock) -> Result<Caller, StartError> {
+    let key = KeyId(Uuid::now_v7());
     let caller = Caller {
         user: UserId(Uuid::now_v7()),
-        key: KeyId(Uuid::now_v7()),
-        prefix: "own_account".into(),
+        credential: Credential::Key(key),
+        label: "own_account".into(),
         scope: Scope::Full,
         expires_at: None,
         view: KeyView::default(),
@@ -39,7 +40,7 @@ pub(super) async fn adopt(engine: &Engine, account: &OwnAccount, clock: &SharedC
         }
     };
     let tokens = TokenSet { kind, access, refresh: None, obtained_at: clock.now(), expires_at: None };
-    let adopted = engine.sessions.adopt(caller.user, caller.key, tokens).await;
+    let adopted = engine.sessions.adopt(caller.user, key, tokens).await;
     adopted.map_err(|error| StartError::Stdio(error.to_string()))?;
     Ok(caller)
 }

@@ -177,6 +177,19 @@ impl Layers {
             }
         })
     }
+
+    /// A list of tables: `read` checks each. Only a file can hold them.
+    pub(super) fn tables<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&Table) -> Result<T, Problem>,
+    ) -> Option<Vec<T>> {
+        self.value(key, |value| {
+            let problem = || Problem::new("it is not a list of tables", "write it like [{ name = \"value\" }, …]");
+            let entries = value.as_array().ok_or_else(problem)?;
+            entries.iter().map(|entry| read(entry.as_table().ok_or_else(problem)?)).collect()
+        })
+    }
 }
 
 fn words(value: &Value) -> Result<&str, Problem> {

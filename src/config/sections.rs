@@ -6,9 +6,10 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    ChosenTools, ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OwnerRez,
-    Registration, RegistrationMode, Server, Sessions, Sources, Survey,
+    ChosenTools, ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OAuth,
+    OwnerRez, Registration, RegistrationMode, Server, Sessions, Sources, Survey,
     address::{CALLBACK_PATH, base_address, host_name, redirect_address, web_origin},
+    clients::oauth_clients,
     encryption::{MAKE_A_KEY, given_key, previous_key},
     errors::{ConfigError, Problem},
     layers::{self, Layers},
@@ -70,6 +71,8 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let sessions = sessions(layers);
     let connect = connect(layers);
     let registration = registration(layers);
+    let oauth_clients = oauth_clients(layers);
+    let oauth = oauth(layers);
     let transport = transport::transport(layers, server.as_ref());
     let tools = tools(layers);
     let log_format = layers.text("log.format", log_format);
@@ -91,6 +94,8 @@ fn sections(layers: &mut Layers) -> Option<Config> {
         keys,
         connect,
         registration,
+        oauth_clients,
+        oauth,
         transport,
         tools,
         log_format,
@@ -305,6 +310,14 @@ fn keys(layers: &mut Layers, server: &Server) -> Keys {
         layers.refuse("keys.bcrypt_cost", what, "give it 10 or more, or leave it out");
     }
     keys
+}
+
+fn oauth(layers: &mut Layers) -> OAuth {
+    OAuth {
+        registrations_per_hour_and_address: layers.number("oauth.registrations_per_hour_and_address", 1..=1_000_000),
+        access_token_minutes: layers.number("oauth.access_token_minutes", 1..=1440),
+        refresh_token_days: layers.number("oauth.refresh_token_days", 1..=365),
+    }
 }
 
 fn connect(layers: &mut Layers) -> Connect {

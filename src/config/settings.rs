@@ -72,6 +72,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     file_only("connect.link_minutes"),
     file_only("connect.open_links_per_user"),
     named("connect.personal_tokens", "ALLOW_PERSONAL_TOKENS"),
+    file_only("oauth.redirect_schemes"),
+    file_only("oauth.known_redirect_uris"),
+    file_only("oauth.clients"),
+    file_only("oauth.registration_days"),
+    file_only("oauth.registrations_per_hour_and_address"),
+    file_only("oauth.access_token_minutes"),
+    file_only("oauth.refresh_token_days"),
     named("own_account.access_token", "OWNERREZ_ACCESS_TOKEN"),
     named("own_account.username", "OWNERREZ_USERNAME"),
     named("own_account.token", "OWNERREZ_TOKEN"),
@@ -146,7 +153,8 @@ mod tests {
                 assert!(comment > 0, "{key} has no comment of its own");
                 documented.push((key, env.take()));
                 comment = 0;
-            } else {
+            } else if !(line.starts_with("    ") || line == "]") {
+                // What is left out is the inside of a list.
                 assert!(line.is_empty(), "{line}");
                 comment = 0;
             }

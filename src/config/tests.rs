@@ -59,6 +59,8 @@ fn the_defaults_are_those_of_the_documentation() {
         keys,
         connect,
         registration,
+        oauth_clients,
+        oauth,
         log_format,
         transport,
         tools,
@@ -84,6 +86,11 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!((connect.link_minutes, connect.open_links_per_user), (10, 5));
     assert!(matches!(registration.mode, RegistrationMode::Open) && server.trusted_proxies.is_empty());
     assert_eq!((registration.per_hour_and_address, registration.unconnected_days), (10, 30));
+    assert_eq!(oauth_clients.redirect_schemes, ["cursor", "vscode", "vscode-insiders", "windsurf"]);
+    assert_eq!((oauth_clients.known_redirect_uris.len(), oauth_clients.registration_days), (12, 365));
+    assert!(oauth_clients.predefined.is_empty());
+    assert_eq!((oauth.access_token_minutes, oauth.refresh_token_days), (60, 60));
+    assert_eq!(oauth.registrations_per_hour_and_address, 100);
     assert_eq!(*log_format, LogFormat::Text);
     assert!(matches!(transport, Transport::Http));
     assert!(tools.toolsets.is_empty() && tools.tools.is_empty() && tools.excluded.is_empty() && !tools.read_only);
@@ -121,6 +128,7 @@ fn every_setting_is_read() {
 fn every_value_out_of_bounds_is_refused_by_name() {
     for (section, name, values) in [
         ("server", "port", &[-1, 65_536][..]),
+        ("oauth", "registration_days", &[0, 3651]),
         ("server", "max_body_bytes", &[1023, 67_108_865]),
         ("server", "shutdown_seconds", &[0, 601]),
         ("database", "pool_size", &[0, 1001]),
@@ -459,4 +467,46 @@ fn one_person_without_a_key_is_served_on_loopback_only() {
         let shown = told(variables).expect_err("a mistake").to_string();
         assert!(shown.contains("SINGLE_USER"), "{variables:?}: {shown}");
     }
+}
+
+#[test]
+fn clients_of_the_operators_own_are_read_from_a_file() {
+    let file = r#"[oauth]
+        clients = [
+            { id = "plain", redirect_uris = ["http://localhost/cb", "myapp://cb"] },
+            { id = "signs", name = "Signs", redirect_uris = ["https://a.example/cb"], jwks_uri = "https://a.example/jwks" },
+        ]"#;
+    let clients = load_file(file, &[]).expect("good").oauth_clients.predefined;
+    let told = |client: &PredefinedClient| (client.id.clone(), client.name.clone(), client.redirect_uris.len());
+    assert_eq!(told(&clients[0]), ("plain".to_owned(), "plain".to_owned(), 2));
+    assert_eq!(told(&clients[1]), ("signs".to_owned(), "Signs".to_owned(), 1));
+    assert!(clients[0].jwks_uri.is_none());
+    assert_eq!(clients[1].jwks_uri.as_ref().map(Url::as_str), Some("https://a.example/jwks"));
+}
+
+#[test]
+fn clients_that_make_no_sense_are_refused() {
+    for clients in [
+        "1",
+        "[1]",
+        r#"[{ redirect_uris = ["https://a.example/cb"] }]"#,
+        r#"[{ id = "a b", redirect_uris = ["https://a.example/cb"] }]"#,
+        r#"[{ id = "a", redirect_uris = [] }]"#,
+        r#"[{ id = "a" }]"#,
+        r#"[{ id = "a", redirect_uris = [7] }]"#,
+        r#"[{ id = "a", redirect_uris = ["http://a.example/cb"] }]"#,
+        r#"[{ id = "a", redirect_uris = ["javascript:x"] }]"#,
+        r#"[{ id = "a", redirect_uris = ["https://a.example/cb"], jwks_uri = "http://a.example/jwks" }]"#,
+        r#"[{ id = "a", redirect_uris = ["https://a.example/cb"], client_secret = "s" }]"#,
+        r#"[{ id = "a", redirect_uris = ["https://a.example/1"] }, { id = "a", redirect_uris = ["https://a.example/2"] }]"#,
+    ] {
+        assert_eq!(
+            at_fault(load_file(&format!("[oauth]\nclients = {clients}\n"), &[])),
+            ["oauth.clients"],
+            "{clients}"
+        );
+    }
+    assert_eq!(at_fault(load_file("[oauth]\nredirect_schemes = [\"javascript\"]\n", &[])), ["oauth.redirect_schemes"]);
+    let wrong = "[oauth]\nknown_redirect_uris = [\"https://*.example/cb\"]\n";
+    assert_eq!(at_fault(load_file(wrong, &[])), ["oauth.known_redirect_uris"]);
 }

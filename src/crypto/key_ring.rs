@@ -18,7 +18,7 @@ use crate::domain::{Sealed, UserId};
 pub(super) const VERSION: &str = "v1.";
 pub(super) const KEY_ID_LEN: usize = 4;
 
-/// Where a sealed value was made for. It is part of the authenticated data, so a ciphertext that is copied to another
+/// What a sealed value was made for. It is part of the authenticated data, so a ciphertext that is copied to another
 /// user's row, or from one column to another, does not open.
 ///
 /// A disconnected access token moves to `pending_revocations` as it is and keeps naming its column of origin: the move
@@ -29,6 +29,10 @@ pub enum SealedFor {
     AccessToken(UserId),
     /// `ownerrez_connections.refresh_token` of this user.
     RefreshToken(UserId),
+    /// `sign_in_requests.request` of the row whose state has this SHA-256.
+    SignIn([u8; 32]),
+    /// No row: the id of an OAuth client that registered itself, which holds its whole registration.
+    ClientId,
     /// No column: a draft or a confirmation that this user's client keeps and gives back.
     Consent(UserId),
 }
@@ -38,6 +42,10 @@ impl SealedFor {
         let (column, user) = match self {
             Self::AccessToken(user) => ("ownerrez_connections.access_token", user),
             Self::RefreshToken(user) => ("ownerrez_connections.refresh_token", user),
+            Self::SignIn(state) => {
+                return [VERSION.as_bytes(), b"sign_in_requests.request\0", state.as_slice()].concat();
+            }
+            Self::ClientId => return [VERSION.as_bytes(), b"oauth client id\0"].concat(),
             Self::Consent(user) => ("consent to a write", user),
         };
         [VERSION.as_bytes(), column.as_bytes(), b"\0", user.0.as_bytes()].concat()
@@ -54,6 +62,7 @@ pub struct KeyRing {
     pub(super) previous: Vec<RingKey>,
     pages: Signer,
     keys: Signer,
+    access_tokens: Signer,
     writes: Signer,
     predecessors: Vec<Opener>,
 }
@@ -90,6 +99,7 @@ impl KeyRing {
             previous: Vec::new(),
             pages: derive(bytes, b"pages")?,
             keys: derive(bytes, b"predecessor keys")?,
+            access_tokens: derive(bytes, b"access tokens")?,
             writes: derive(bytes, b"writes")?,
             predecessors: Vec::new(),
         })
@@ -103,6 +113,7 @@ impl KeyRing {
             self.previous.push(replaced);
             self.pages.previous.push(derive(bytes, b"pages")?.key);
             self.keys.previous.push(derive(bytes, b"predecessor keys")?.key);
+            self.access_tokens.previous.push(derive(bytes, b"access tokens")?.key);
             self.writes.previous.push(derive(bytes, b"writes")?.key);
         }
         Ok(self)
@@ -168,6 +179,11 @@ impl KeyRing {
         &self.pages
     }
 
+    /// Signs the access tokens that clients get; the same on every process that shares the encryption key.
+    pub fn access_token_signer(&self) -> &Signer {
+        &self.access_tokens
+    }
+
     /// Makes the digests by which the predecessor's keys are found ([`super::PredecessorKey::digest`]).
     pub fn key_signer(&self) -> &Signer {
         &self.keys
@@ -220,6 +236,7 @@ mod tests {
             prop_assert_eq!(opened.expose_secret(), secret.as_str());
             prop_assert!(ring.open(SealedFor::AccessToken(user(2)), &sealed).is_err());
             prop_assert!(ring.open(SealedFor::RefreshToken(user(1)), &sealed).is_err());
+            prop_assert!(ring.open(SealedFor::ClientId, &sealed).is_err());
             prop_assert!(ring.open(SealedFor::Consent(user(1)), &sealed).is_err());
 
             let mut bytes = sealed.0.clone().into_bytes();

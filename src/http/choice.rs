@@ -7,8 +7,7 @@ use actix_web::{HttpRequest, web};
 use super::error::ApiError;
 use crate::{
     domain::Caller,
-    mcp::Server,
-    tools::{Choice, UnknownName, Wishes, is_yes},
+    tools::{Choice, Toolbox, UnknownName, Wishes, is_yes},
 };
 
 /// Where the protocol is spoken: the plain path, and those of github-mcp-server for clients that cannot send headers.
@@ -20,8 +19,8 @@ const EXCLUDED: &str = "X-MCP-Exclude-Tools";
 const READ_ONLY: &str = "X-MCP-Readonly";
 
 /// The tools that this request of this caller gets.
-pub(super) fn choice(server: &Server, caller: &Caller, request: &HttpRequest) -> Result<Choice, ApiError> {
-    server.choose(caller, &wishes(request)?).map_err(ApiError::from)
+pub(super) fn choice(toolbox: &Toolbox, caller: &Caller, request: &HttpRequest) -> Result<Choice, ApiError> {
+    toolbox.choose(caller, &wishes(request)?).map_err(ApiError::from)
 }
 
 impl From<UnknownName> for ApiError {

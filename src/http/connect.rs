@@ -19,12 +19,14 @@ use super::{
     HttpState,
     error::ApiError,
     key_check::{AnyCaller, FullCaller},
+    oauth::sign_in,
     observe::Notes,
     pages,
 };
 use crate::{
     crypto,
     domain::{Method, UpstreamRequest},
+    oauth::AuthorizationServer,
     store::{Link, StoredKey},
     tools::{LINK_PATH, Trace},
 };
@@ -92,11 +94,7 @@ pub(crate) async fn submit_link(
         Err(error) => return pages::error(&error),
     };
     let (link, key) = link;
-    let csrf_cookie = request.cookie(&cookie_name(&state, CSRF_COOKIE));
-    let genuine = csrf_cookie
-        .as_ref()
-        .is_some_and(|cookie| state.signer.verify(&["connect", &form.state, cookie.value()], &form.csrf));
-    if !genuine {
+    if !is_genuine(&state, &request, &["connect", &form.state], &form.csrf) {
         return form_page(&state, &request, &form.state, &key, Some((StatusCode::FORBIDDEN, pages::FORM_STALE)));
     }
     let source = state.settings.source_of(&request);
@@ -130,6 +128,11 @@ async fn bind_browser(state: &HttpState, link: &Link, secret: &str) -> Result<Op
     if !bound {
         return Ok(None);
     }
+    Ok(Some(to_ownerrez(state, client_id, secret, cookie(state, BROWSER_COOKIE, browser.expose_secret().to_owned()))))
+}
+
+/// Sends a browser with its new cookie to OwnerRez's approval.
+pub(super) fn to_ownerrez(state: &HttpState, client_id: &str, secret: &str, cookie: Cookie<'_>) -> HttpResponse {
     let mut url = state.settings.app_url.clone();
     url.set_path("/oauth/authorize");
     url.query_pairs_mut()
@@ -137,21 +140,19 @@ async fn bind_browser(state: &HttpState, link: &Link, secret: &str) -> Result<Op
         .append_pair("client_id", client_id)
         .append_pair("redirect_uri", state.settings.redirect_uri.as_str())
         .append_pair("state", secret);
-    Ok(Some(
-        pages::hardened(StatusCode::SEE_OTHER, Some(&state.settings.app_url))
-            .insert_header((header::LOCATION, url.as_str()))
-            .cookie(cookie(state, BROWSER_COOKIE, browser.expose_secret().to_owned()))
-            .finish(),
-    ))
+    pages::hardened(StatusCode::SEE_OTHER, &[origin(&state.settings.app_url)])
+        .insert_header((header::LOCATION, url.as_str()))
+        .cookie(cookie)
+        .finish()
 }
 
 #[derive(Deserialize)]
 pub(crate) struct CallbackQuery {
     #[serde(default)]
-    state: String,
+    pub(super) state: String,
     #[serde(default)]
-    code: SecretString,
-    error: Option<String>,
+    pub(super) code: SecretString,
+    pub(super) error: Option<String>,
 }
 
 /// `GET /api/connect/ownerrez/callback`: OwnerRez sends the browser here with a code or an error.
@@ -161,6 +162,11 @@ pub(crate) async fn callback(
     query: web::Query<CallbackQuery>,
 ) -> HttpResponse {
     let query = query.into_inner();
+    if let Some(server) = &state.oauth
+        && AuthorizationServer::is_sign_in(&query.state)
+    {
+        return sign_in::come_back(&state, server, &request, query).await;
+    }
     let link = match use_up(&state, &request, &query).await {
         Ok(Some(link)) => link,
         // The cookie stays: anyone can send a browser here, and an attempt of its own may be under way in it.
@@ -231,7 +237,7 @@ pub(crate) async fn by_token(
         ));
     }
     let account = state.sessions.connect_by_token(caller.user, email, &token).await?;
-    log::info!("user {} connected an OwnerRez account by a personal access token, key {}", caller.user, caller.prefix);
+    log::info!("user {} connected an OwnerRez account by a personal access token, key {}", caller.user, caller.label);
     Ok(no_store().json(json!({
         "success": true,
         "ownerrez_user_id": account.map(|account| account.0),
@@ -321,10 +327,9 @@ fn form_page(
     key: &StoredKey,
     problem: Option<(StatusCode, &'static str)>,
 ) -> HttpResponse {
-    let known = request.cookie(&cookie_name(state, CSRF_COOKIE)).map(|cookie| cookie.value().to_owned());
-    let csrf = match known.map_or_else(|| crypto::random_token().map(|token| token.expose_secret().to_owned()), Ok) {
+    let csrf = match csrf_secret(state, request) {
         Ok(csrf) => csrf,
-        Err(error) => return pages::error(&error.into()),
+        Err(error) => return pages::error(&error),
     };
     let signed = state.signer.sign(&["connect", secret, &csrf]);
     let mut response = pages::connect_form(&pages::ConnectForm {
@@ -340,15 +345,31 @@ fn form_page(
     response
 }
 
-const CSRF_COOKIE: &str = "ownerrez_csrf";
+/// What this browser's forms are signed with: its cookie, or a new one.
+pub(super) fn csrf_secret(state: &HttpState, request: &HttpRequest) -> Result<String, ApiError> {
+    match request.cookie(&cookie_name(state, CSRF_COOKIE)) {
+        Some(known) => Ok(known.value().to_owned()),
+        None => Ok(crypto::random_token()?.expose_secret().to_owned()),
+    }
+}
+
+/// Whether a form came from a page of ours in this browser. `parts` are what the page signed.
+pub(super) fn is_genuine(state: &HttpState, request: &HttpRequest, parts: &[&str], csrf: &str) -> bool {
+    request.cookie(&cookie_name(state, CSRF_COOKIE)).is_some_and(|cookie| {
+        let parts: Vec<&str> = parts.iter().copied().chain([cookie.value()]).collect();
+        state.signer.verify(&parts, csrf)
+    })
+}
+
+pub(super) const CSRF_COOKIE: &str = "ownerrez_csrf";
 const BROWSER_COOKIE: &str = "ownerrez_connect";
 
 /// `__Host-` (RFC 6265bis section 4.1.3.2) where TLS allows it; browsers refuse that prefix on plain http.
-fn cookie_name(state: &HttpState, name: &str) -> String {
+pub(super) fn cookie_name(state: &HttpState, name: &str) -> String {
     if state.settings.secure() { format!("__Host-{name}") } else { name.to_owned() }
 }
 
-fn cookie(state: &HttpState, name: &str, value: String) -> Cookie<'static> {
+pub(super) fn cookie(state: &HttpState, name: &str, value: String) -> Cookie<'static> {
     let life = state.settings.link_life.num_seconds();
     Cookie::build(cookie_name(state, name), value)
         .path("/")

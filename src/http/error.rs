@@ -13,6 +13,7 @@ use super::failure::Failure;
 use crate::{
     crypto::CryptoError,
     domain::chain,
+    oauth::AccessError,
     session::{CallError, ConnectError, budget::Refusal},
     store::StoreError,
     tools::{LinkError, UnknownName},
@@ -30,8 +31,14 @@ pub(crate) enum ApiError {
     KeyExpired,
     #[error("user disabled")]
     Disabled,
+    #[error("{0}")]
+    AccessToken(#[from] AccessError),
+    #[error("an access token where keys are asked for")]
+    AccessTokenNotHere,
     #[error("insufficient scope")]
     InsufficientScope,
+    #[error("the grant does not reach as far")]
+    GrantTooSmall,
     #[error("the user's last full key")]
     LastKey,
     #[error("too many keys")]
@@ -173,11 +180,37 @@ impl ApiError {
                 "This API key has expired.",
                 "Use another key. A full key of the same user can make a new one: POST /api/keys.",
             ),
-            Self::Disabled => Shown::new(
+            Self::Disabled | Self::Connect(ConnectError::Disabled) => Shown::new(
                 StatusCode::FORBIDDEN,
                 "account_disabled",
                 "The operator of this gateway has disabled this user.",
                 "Only the operator can change that; nothing of yours was deleted.",
+            ),
+            Self::AccessToken(AccessError::Expired) => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "expired_access_token",
+                "This access token has expired.",
+                "The client gets a new one with its refresh token, or asks its user to sign in again.",
+            ),
+            Self::AccessToken(AccessError::Invalid | AccessError::WrongAudience) => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_access_token",
+                "This access token is not valid here: it was ended, or made for another address.",
+                "The user has to sign in to this client again.",
+            ),
+            Self::AccessToken(AccessError::Disabled) => Self::Disabled.shown(),
+            Self::AccessToken(AccessError::Store(error)) => store(error),
+            Self::AccessTokenNotHere => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "access_token_not_accepted",
+                "Access tokens of MCP clients open /mcp and nothing else.",
+                "Send an API key here: POST /api/users/register makes one.",
+            ),
+            Self::GrantTooSmall => Shown::new(
+                StatusCode::FORBIDDEN,
+                "insufficient_scope",
+                "This tool changes the OwnerRez account, and this client may only read.",
+                "Sign in again with the scope ownerrez:full and allow it to make changes.",
             ),
             Self::InsufficientScope => Shown::new(
                 StatusCode::FORBIDDEN,
@@ -335,6 +368,18 @@ impl ApiError {
             .after(*wait),
             Self::Connect(ConnectError::Allowance(refusal)) => allowance(*refusal),
             Self::Connect(ConnectError::Token(error)) => token(error),
+            Self::Connect(ConnectError::Unnamed) => Shown::new(
+                StatusCode::BAD_GATEWAY,
+                "ownerrez_unavailable",
+                "OwnerRez did not say whose account this is, so nobody was signed in.",
+                "Try again in a minute.",
+            ),
+            Self::Connect(ConnectError::NewUser) => Shown::new(
+                StatusCode::FORBIDDEN,
+                "registration_closed",
+                "This gateway takes no new users, and nobody has signed in with this OwnerRez account before.",
+                "Ask whoever runs it. Operators: REGISTRATION_MODE says who may register.",
+            ),
             Self::Connect(ConnectError::Interrupted) => Shown::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "interrupted",
@@ -498,7 +543,10 @@ impl ResponseError for ApiError {
                 let challenge = r#"Bearer realm="ownerrez-gateway", error="insufficient_scope""#;
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
             }
-            Self::BadKey | Self::KeyExpired => {
+            Self::BadKey
+            | Self::KeyExpired
+            | Self::AccessTokenNotHere
+            | Self::AccessToken(AccessError::Invalid | AccessError::Expired | AccessError::WrongAudience) => {
                 let challenge = r#"Bearer realm="ownerrez-gateway", error="invalid_token""#;
                 response.insert_header((header::WWW_AUTHENTICATE, challenge));
             }

@@ -15,7 +15,7 @@ use actix_web::{
 };
 use url::Url;
 
-use super::error::ApiError;
+use super::{error::ApiError, oauth};
 use crate::tools::LINK_PATH;
 
 /// Hosts that we answer for: `name` for any port, or `name:port`. Compared without regard to case.
@@ -90,12 +90,14 @@ impl Guard {
         match origin {
             None => Ok(()),
             Some(origin) if self.origins.allow(origin) => Ok(()),
+            // Clients that run in browsers: nothing there goes by cookies.
+            Some(_) if oauth::is_for_every_origin(request.path()) => Ok(()),
             // Our own form: under `Referrer-Policy: no-referrer` browsers send `Origin: null` even to the page's own
             // origin (Fetch, "append a request Origin header"). They say where it came from in another header, which
             // pages cannot set; the form's CSRF token is checked besides.
             Some("null")
                 if request.method() == Method::POST
-                    && request.path() == LINK_PATH
+                    && (request.path() == LINK_PATH || oauth::PAGES.contains(&request.path()))
                     && request.headers().get("sec-fetch-site").is_some_and(|site| site == "same-origin") =>
             {
                 Ok(())

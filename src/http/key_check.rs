@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     future::Future,
     num::NonZeroUsize,
+    ops::Deref,
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -20,13 +21,12 @@ use zeroize::Zeroizing;
 use super::{HttpState, error::ApiError, limits::FailedKeys, observe::Notes, source_address::SourceAddress};
 use crate::{
     crypto::{self, ApiKey, CryptoError, PredecessorKey, PresentedKey, Signer},
-    domain::{Caller, Scope, SharedClock},
+    domain::{Caller, Credential, KeyId, Scope, SharedClock},
     metrics::Metrics,
-    store::{ChangeWatch, PREDECESSOR_CANDIDATES, Seen, Store, StoredKey},
+    oauth::AccessCheck,
+    store::{ChangeWatch, PREDECESSOR_CANDIDATES, Recalled, Remembered, Seen, Store, StoredKey},
 };
 
-/// `last_used_at` is written this often per key at most.
-const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
 /// bcrypt computations that may wait for their turn; more are turned away instead of piling up.
 const WAITING: usize = 64;
 /// For how long it stays known whether there are keys of the predecessor's. New ones do not appear, so this is only
@@ -50,13 +50,37 @@ pub struct KeySettings {
     pub failures_count_for: TimeDelta,
 }
 
-/// Any caller. A handler that takes this argument cannot be reached without a valid key.
+/// A caller with an API key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct AnyCaller(pub(crate) Caller);
+pub(crate) struct KeyCaller {
+    caller: Caller,
+    /// Their key.
+    pub(crate) key: KeyId,
+}
+
+impl KeyCaller {
+    /// The caller as everybody else knows them.
+    pub(crate) fn into_caller(self) -> Caller {
+        self.caller
+    }
+}
+
+impl Deref for KeyCaller {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Any caller with a key. A handler that takes this argument cannot be reached without a valid one; access tokens, which
+/// are for `/mcp`, do not open it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct AnyCaller(pub(crate) KeyCaller);
 
 /// A caller whose key has the full scope: what managing keys and the connection takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct FullCaller(pub(crate) Caller);
+pub(crate) struct FullCaller(pub(crate) KeyCaller);
 
 /// Checks keys. One per process; clones share the cache.
 #[derive(Clone)]
@@ -68,11 +92,9 @@ struct Inner {
     settings: KeySettings,
     metrics: Arc<Metrics>,
     signer: Signer,
-    /// Tells whether what is remembered of a key still holds.
-    changes: Arc<ChangeWatch>,
     bcrypt: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
-    known: Mutex<LruCache<[u8; 32], Known>>,
+    known: Remembered<[u8; 32], Known>,
     /// Keys that bcrypt refused: the same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
     failures: FailedKeys,
@@ -91,16 +113,13 @@ struct Inner {
 /// A key that has opened the door before.
 #[derive(Clone)]
 struct Known {
-    caller: Caller,
+    caller: KeyCaller,
     /// An operator keeps the user out.
     disabled: bool,
-    touched: DateTime<Utc>,
-    /// How new this is.
-    seen: Seen,
 }
 
 impl Known {
-    fn admit(self, now: DateTime<Utc>) -> Result<Caller, ApiError> {
+    fn admit(self, now: DateTime<Utc>) -> Result<KeyCaller, ApiError> {
         if self.disabled {
             return Err(ApiError::Disabled);
         }
@@ -115,7 +134,7 @@ impl KeyCheck {
     /// A check with an empty cache. `predecessor_signer` is the key ring's.
     pub fn new(
         store: Store,
-        changes: ChangeWatch,
+        changes: Arc<ChangeWatch>,
         clock: SharedClock,
         settings: KeySettings,
         predecessor_signer: Signer,
@@ -128,10 +147,9 @@ impl KeyCheck {
             settings,
             metrics,
             signer: Signer::ephemeral()?,
-            changes: Arc::new(changes),
             bcrypt: Arc::new(Semaphore::new(settings.bcrypt_parallel.max(1))),
             admitted: Arc::new(Semaphore::new(settings.bcrypt_parallel.max(1) + WAITING)),
-            known: Mutex::new(LruCache::new(entries)),
+            known: Remembered::new(changes, settings.cache_entries),
             refused: Mutex::new(LruCache::new(entries)),
             failures: FailedKeys::new(
                 settings.failures_per_address,
@@ -167,7 +185,7 @@ impl KeyCheck {
     }
 
     /// Whose key this text is. Malformed keys cost neither the database nor bcrypt anything.
-    pub(crate) async fn check(&self, text: &str, source: SourceAddress) -> Result<Caller, ApiError> {
+    pub(crate) async fn check(&self, text: &str, source: SourceAddress) -> Result<KeyCaller, ApiError> {
         let inner = &self.0;
         let Ok(key) = PresentedKey::parse(text) else {
             let admitted = inner.failures.admit(source, None, inner.clock.now());
@@ -207,7 +225,7 @@ impl KeyCheck {
 
     /// Whether changes of keys that others make are heard; while they are not, keys are looked up at each use.
     pub fn hears_changes(&self) -> bool {
-        self.0.changes.vouches_for(self.0.changes.seen(), self.0.clock.now())
+        self.0.known.hears_changes(self.0.clock.now())
     }
 }
 
@@ -215,38 +233,30 @@ impl Inner {
     /// What is remembered of a key. Where that may have changed, its row is read, which takes no bcrypt.
     async fn known(&self, digest: &[u8; 32]) -> Result<Option<Known>, ApiError> {
         let now = self.clock.now();
-        let Some(mut known) = lock(&self.known).get(digest).cloned() else {
-            return Ok(None);
-        };
-        if !self.changes.vouches_for(known.seen, now) {
-            let seen = self.changes.seen();
-            let Some(stored) = self.store.key(known.caller.user, known.caller.key).await? else {
-                lock(&self.known).pop(digest);
-                return Ok(None);
-            };
-            known = self.remember(*digest, stored, known.touched, seen).await?;
-        }
-        if known.touched + TOUCH_EVERY <= now {
-            if let Some(entry) = lock(&self.known).get_mut(digest) {
-                entry.touched = now;
+        let known = match self.known.recall(digest, now) {
+            Recalled::Nothing => return Ok(None),
+            Recalled::Good(known) => known,
+            Recalled::Doubtful(known) => {
+                let seen = self.known.seen();
+                let Some(stored) = self.store.key(known.caller.user, known.caller.key).await? else {
+                    self.known.forget(digest);
+                    return Ok(None);
+                };
+                self.remember(*digest, stored, seen).await?
             }
+        };
+        if self.known.use_is_due(digest, now) {
             self.touch(&known.caller, now);
         }
         Ok(Some(known))
     }
 
-    async fn remember(
-        &self,
-        digest: [u8; 32],
-        stored: StoredKey,
-        touched: DateTime<Utc>,
-        seen: Seen,
-    ) -> Result<Known, ApiError> {
+    async fn remember(&self, digest: [u8; 32], stored: StoredKey, seen: Seen) -> Result<Known, ApiError> {
         let disabled = self.store.disabled_since(stored.user).await?.is_some();
         let StoredKey { id, user, prefix, scope, expires_at, view, .. } = stored;
-        let caller = Caller { user, key: id, prefix: prefix.into(), scope, expires_at, view };
-        let known = Known { caller, disabled, touched, seen };
-        lock(&self.known).put(digest, known.clone());
+        let caller = Caller { user, credential: Credential::Key(id), label: prefix.into(), scope, expires_at, view };
+        let known = Known { caller: KeyCaller { caller, key: id }, disabled };
+        self.known.remember(digest, known.clone(), seen);
         Ok(known)
     }
 
@@ -265,7 +275,7 @@ impl Inner {
     }
 
     async fn ask(&self, key: &PresentedKey, digest: [u8; 32]) -> Result<Known, ApiError> {
-        let seen = self.changes.seen();
+        let seen = self.known.seen();
         let found = match key {
             PresentedKey::Ours(ours) => self.ours(ours, &digest).await?,
             PresentedKey::Predecessor(theirs) => self.predecessors(theirs, &digest).await?,
@@ -274,8 +284,10 @@ impl Inner {
             return Err(ApiError::BadKey);
         };
         let now = self.clock.now();
-        let known = self.remember(digest, stored, now, seen).await?;
-        self.touch(&known.caller, now);
+        let known = self.remember(digest, stored, seen).await?;
+        if self.known.use_is_due(&digest, now) {
+            self.touch(&known.caller, now);
+        }
         Ok(known)
     }
 
@@ -357,8 +369,8 @@ impl Inner {
     }
 
     /// Writes `last_used_at` behind the request's back.
-    fn touch(&self, caller: &Caller, now: DateTime<Utc>) {
-        let (store, Caller { user, key, .. }) = (self.store.clone(), caller.clone());
+    fn touch(&self, caller: &KeyCaller, now: DateTime<Utc>) {
+        let (store, user, key) = (self.store.clone(), caller.user, caller.key);
         actix_web::rt::spawn(async move {
             if let Err(error) = store.touch_key(user, key, now).await {
                 log::warn!("the last use of an API key was not written down: {error}");
@@ -420,6 +432,9 @@ impl FromRequest for AnyCaller {
         let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()));
         Box::pin(async move {
             let text = text?;
+            if AccessCheck::is_token(&text) {
+                return Err(ApiError::AccessTokenNotHere);
+            }
             let (state, source) = state.zip(source).ok_or(ApiError::NotFound)?;
             let caller = state.keys.check(&text, source).await?;
             if let Some(notes) = notes {

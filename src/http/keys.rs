@@ -126,7 +126,7 @@ pub(crate) async fn create(
         KeyAdded::TooMany => return Err(ApiError::TooManyKeys(KEYS_PER_USER)),
         KeyAdded::NoMaker => return Err(ApiError::BadKey),
     }
-    log::info!("user {} made the {} key {prefix} with key {}", caller.user, scope.as_str(), caller.prefix);
+    log::info!("user {} made the {} key {prefix} with key {}", caller.user, scope.as_str(), caller.label);
     Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
         "id": id.0,
         "api_key": key.expose().expose_secret(),
@@ -174,7 +174,7 @@ pub(crate) async fn delete(
     let key = KeyId(id.into_inner());
     match state.store.remove_key(caller.user, caller.key, key, state.clock.now()).await? {
         KeyRemoved::Removed => {
-            log::info!("user {} deleted key {key} with key {}", caller.user, caller.prefix);
+            log::info!("user {} deleted key {key} with key {}", caller.user, caller.label);
             Ok(gone("The key is deleted and opens nothing any more.", false))
         }
         KeyRemoved::Last if confirmation.confirm => delete_everything(&state, caller.user).await,

@@ -146,6 +146,49 @@ impl Registrations {
     }
 }
 
+/// What strangers do at the authorization server that costs something, by where they come from, within an hour.
+pub struct OAuthLimits {
+    registrations: Counts<SourceAddress>,
+    requests: Counts<SourceAddress>,
+    sign_ins: Counts<SourceAddress>,
+}
+
+/// Authorization requests that one source may make within an hour: each may have a document fetched.
+const REQUESTS: u32 = 300;
+/// Times that one source may agree within an hour: each leaves a row for some minutes.
+const SIGN_INS: u32 = 120;
+
+impl OAuthLimits {
+    /// So many clients may register within an hour.
+    pub fn new(registrations: u32) -> Self {
+        let counts = |limit| Counts::new(limit, TimeDelta::hours(1));
+        Self { registrations: counts(registrations), requests: counts(REQUESTS), sign_ins: counts(SIGN_INS) }
+    }
+
+    /// Counts a client that registers, or says how long it has to wait.
+    pub(crate) fn registers(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+        admit(&self.registrations, source, now)
+    }
+
+    /// Counts an authorization request.
+    pub(crate) fn asks(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+        admit(&self.requests, source, now)
+    }
+
+    /// Counts a browser that agrees.
+    pub(crate) fn agrees(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+        admit(&self.sign_ins, source, now)
+    }
+}
+
+fn admit(counts: &Counts<SourceAddress>, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+    if let Some(wait) = counts.wait(&source, counts.limit, now) {
+        return Err(wait);
+    }
+    counts.add(source, now);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;

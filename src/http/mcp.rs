@@ -5,9 +5,15 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use super::{batch, choice::choice, error::ApiError, observe::Notes, single_user::ProtocolCaller};
+use super::{
+    HttpState, batch,
+    choice::choice,
+    error::ApiError,
+    mcp_caller::{self, McpCaller},
+    observe::Notes,
+};
 use crate::{
-    domain::Caller,
+    domain::{Caller, Credential, Scope},
     mcp::{Server, Watch},
     tools::{Choice, Toolbox},
 };
@@ -58,46 +64,24 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         Self { server, service }
     }
 
-    /// The answer to a request: the engine's, or a refusal if it cannot be carried over. The caller and what they chose,
-    /// where there is one, stand among the extensions of the request that the server sees.
+    /// The answer to a request: the engine's, or a refusal if it cannot be carried over. Who asks, where
+    /// that is known, and what they chose stand among the extensions of the request that the server sees.
     pub async fn answer(
         &self,
         request: &HttpRequest,
-        caller: Option<(Caller, Choice)>,
+        asks: Option<(Caller, Choice)>,
         body: Bytes,
     ) -> Result<HttpResponse, actix_web::Error> {
-        match batch::messages(request, &body) {
-            Some(Ok(messages)) => Ok(self.answer_batch(request, caller, messages).await?),
-            Some(Err(refusal)) => Ok(refusal),
-            None => Ok(carried_back(self.service.handle(carried_over(request, caller, body)?).await).await),
-        }
-    }
-
-    /// One message after the other: in order, and never more of one user's at once than one message would make.
-    async fn answer_batch(
-        &self,
-        request: &HttpRequest,
-        caller: Option<(Caller, Choice)>,
-        messages: Vec<Value>,
-    ) -> Result<HttpResponse, ApiError> {
-        let mut answers = Vec::new();
-        for message in messages {
-            if let Some(refusal) = batch::refused(&message) {
-                answers.push(refusal);
-                continue;
-            }
-            let carried = carried_over(request, caller.clone(), Bytes::from(message.to_string()))?;
-            let Ok(collected) = self.service.handle(carried).await.into_body().collect().await;
-            answers.extend(batch::entry(&message, &collected.to_bytes()));
-        }
-        if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
+        let response = self.service.handle(carried_over(request, asks, body)?).await;
+        Ok(carried_back(response).await)
     }
 }
 
 /// Everything that arrives at `/mcp` and below. The caller comes first: without a key nothing else is looked at.
 pub(crate) async fn handle(
+    state: web::Data<HttpState>,
     endpoint: web::Data<McpEndpoint>,
-    ProtocolCaller(caller): ProtocolCaller,
+    McpCaller(caller): McpCaller,
     request: HttpRequest,
     body: Result<Bytes, actix_web::Error>,
 ) -> Result<HttpResponse, actix_web::Error> {
@@ -105,13 +89,56 @@ pub(crate) async fn handle(
         Some(PayloadError::Overflow) => ApiError::TooLarge,
         _ => ApiError::BadRequest("The body could not be read.".to_owned()),
     })?;
-    let choice = choice(&endpoint.server, &caller, &request)?;
-    endpoint.answer(&request, Some((caller, choice)), body).await
+    if is_too_much(endpoint.server.toolbox(), &caller, &body) {
+        return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
+    }
+    let choice = choice(endpoint.server.toolbox(), &caller, &request)?;
+    let asks = Some((caller, choice));
+    match batch::messages(&request, &body) {
+        Some(Ok(messages)) => answer_batch(&endpoint, &request, asks, messages).await,
+        Some(Err(refusal)) => Ok(refusal),
+        None => endpoint.answer(&request, asks, body).await,
+    }
+}
+
+/// One message after the other: in order, and never more of one user's at once than one message would make.
+async fn answer_batch(
+    endpoint: &McpEndpoint,
+    request: &HttpRequest,
+    asks: Option<(Caller, Choice)>,
+    messages: Vec<Value>,
+) -> Result<HttpResponse, actix_web::Error> {
+    let mut answers = Vec::new();
+    for message in messages {
+        if let Some(refusal) = batch::refused(&message) {
+            answers.push(refusal);
+            continue;
+        }
+        let carried = carried_over(request, asks.clone(), Bytes::from(message.to_string()))?;
+        let Ok(collected) = endpoint.service.handle(carried).await.into_body().collect().await;
+        answers.extend(batch::entry(&message, &collected.to_bytes()));
+    }
+    if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
+}
+
+/// Whether a client that may only read calls a tool that changes something. Clients learn that from the status of the
+/// answer and may ask their user for more (RFC 6750 section 3.1); a key's owner is told in words, since nobody can step up
+/// from a key. The tool itself refuses besides.
+fn is_too_much(toolbox: &Toolbox, caller: &Caller, body: &[u8]) -> bool {
+    if !matches!(caller.credential, Credential::Grant(_)) || caller.scope == Scope::Full {
+        return false;
+    }
+    let Ok(message) = serde_json::from_slice::<Value>(body) else { return false };
+    let messages = message.as_array().map_or(std::slice::from_ref(&message), Vec::as_slice);
+    messages.iter().filter(|message| message["method"] == "tools/call").any(|call| {
+        let name = call["params"]["name"].as_str().unwrap_or_default();
+        toolbox.is_beyond(name, &call["params"]["arguments"], caller.scope)
+    })
 }
 
 fn carried_over(
     request: &HttpRequest,
-    caller: Option<(Caller, Choice)>,
+    asks: Option<(Caller, Choice)>,
     body: Bytes,
 ) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
@@ -126,7 +153,7 @@ fn carried_over(
         let notes: Arc<dyn Watch> = notes;
         builder = builder.extension(notes);
     }
-    if let Some((caller, choice)) = caller {
+    if let Some((caller, choice)) = asks {
         builder = builder.extension(caller).extension(choice);
     }
     builder

@@ -70,9 +70,9 @@ impl Notes {
         request.extensions().get::<Arc<Self>>().cloned()
     }
 
-    /// Whose key it bore: the part of it that is shown in lists, and its user.
+    /// Whose key or token it bore: what that is called in lists, and its user.
     pub(crate) fn caller(&self, caller: &Caller) {
-        let _ = self.key.set(caller.prefix.clone());
+        let _ = self.key.set(caller.label.clone());
         let _ = self.user.set(caller.user);
     }
 

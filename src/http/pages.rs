@@ -1,5 +1,7 @@
 //! The few pages that people see in a browser. Small, without script, readable on a phone; their words stand here.
 
+pub(crate) mod sign_in;
+
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
     http::{StatusCode, header},
@@ -45,17 +47,21 @@ pub(crate) const KEY_WRONG: &str = "That is not the API key whose beginning is s
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:2rem auto;padding:0 1rem;\
 color:#1a1a1a;background:#fff}h1{font-size:1.4rem}code{background:#eee;padding:.1rem .3rem;overflow-wrap:anywhere}\
 label{display:block;font-weight:600;margin:1rem 0 .3rem}input{font:inherit;width:100%;box-sizing:border-box;\
-padding:.6rem;border:1px solid #555;border-radius:.3rem}button{font:inherit;margin-top:1rem;padding:.6rem 1.2rem;\
+padding:.6rem;border:1px solid #555;border-radius:.3rem}button{font:inherit;margin:1rem .6rem 0 0;padding:.6rem 1.2rem;\
 border:0;border-radius:.3rem;background:#0b5394;color:#fff}h2{font-size:1.1rem}\
 pre{background:#eee;padding:.6rem;overflow-x:auto;font-size:.85rem}.problem{border-left:.3rem solid #b00020;padding:.2rem .8rem}";
 
 /// SHA-256 of [`STYLE`], which lets the policy allow this style and no other.
-const STYLE_HASH: &str = "'sha256-6kLPxWIKuF1pOkOIgGXzh1utuGN1Ar2OTjhUlINS5QY='";
+const STYLE_HASH: &str = "'sha256-W67EnAL1agk+I9eqWQyGP7bqSLclp1nAs6OrUPg523A='";
 
 /// A response with every header that keeps a page from being framed, scripted or leaking its address. A form may lead
-/// to us and on to `form_target`: browsers apply `form-action` to redirects as well.
-pub(crate) fn hardened(status: StatusCode, form_target: Option<&Url>) -> HttpResponseBuilder {
-    let forms = form_target.map_or("'none'".to_owned(), |target| format!("'self' {}", origin(target)));
+/// to us and on to `form_targets`, sources of a Content-Security-Policy: browsers apply `form-action` to redirects as
+/// well. Without any the page has no form.
+pub(crate) fn hardened(status: StatusCode, form_targets: &[String]) -> HttpResponseBuilder {
+    let forms = match form_targets {
+        [] => "'none'".to_owned(),
+        targets => format!("'self' {}", targets.join(" ")),
+    };
     let policy = format!(
         "default-src 'none'; style-src {STYLE_HASH}; form-action {forms}; frame-ancestors 'none'; base-uri 'none'"
     );
@@ -69,7 +75,7 @@ pub(crate) fn hardened(status: StatusCode, form_target: Option<&Url>) -> HttpRes
     response
 }
 
-fn page(status: StatusCode, form_target: Option<&Url>, title: &str, body: &Markup) -> HttpResponse {
+fn page(status: StatusCode, form_targets: &[String], title: &str, body: &Markup) -> HttpResponse {
     let html = html! {
         (DOCTYPE)
         html lang="en" {
@@ -82,12 +88,12 @@ fn page(status: StatusCode, form_target: Option<&Url>, title: &str, body: &Marku
             body { main { h1 { (title) } (body) } }
         }
     };
-    hardened(status, form_target).content_type("text/html; charset=utf-8").body(html.into_string())
+    hardened(status, form_targets).content_type("text/html; charset=utf-8").body(html.into_string())
 }
 
 /// A page that only tells something.
 pub(crate) fn notice(status: StatusCode, notice: Notice) -> HttpResponse {
-    page(status, None, notice.title, &html! { p { (notice.text) } })
+    page(status, &[], notice.title, &html! { p { (notice.text) } })
 }
 
 /// An error as a page: the same words as in the JSON of the other endpoints.
@@ -95,7 +101,7 @@ pub(crate) fn error(error: &ApiError) -> HttpResponse {
     let shown = error.shown();
     let failure = error.failure(&shown);
     let Shown { status, message, hint, retry_after, .. } = shown;
-    let mut response = page(status, None, "That did not work", &html! { p { (message) } p { (hint) } });
+    let mut response = page(status, &[], "That did not work", &html! { p { (message) } p { (hint) } });
     if let Some(wait) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, wait.num_seconds().max(1).into());
     }
@@ -132,7 +138,7 @@ pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
             button type="submit" { "Continue to OwnerRez" }
         }
     };
-    page(status, Some(form.app_url), "Connect OwnerRez", &body)
+    page(status, &[origin(form.app_url)], "Connect OwnerRez", &body)
 }
 
 /// The end of a successful connection.
@@ -161,7 +167,7 @@ pub(crate) fn connected(account: Option<AccountId>, key: &StoredKey, mcp_url: &s
         }
         p { "You can close this page." }
     };
-    page(StatusCode::OK, None, "OwnerRez is connected", &body)
+    page(StatusCode::OK, &[], "OwnerRez is connected", &body)
 }
 
 fn claude_code(mcp_url: &str) -> String {

@@ -1,41 +1,20 @@
 //! One person on one machine, over HTTP without a key: only behind a setting, and only for programs that reach this
 //! process directly. Whatever a proxy or a web page sends is refused, since either could be anybody.
 
-use std::{future::Future, pin::Pin};
-
 use actix_web::{
-    FromRequest, HttpRequest,
-    dev::Payload,
+    HttpRequest,
     http::header::{self, HeaderMap},
-    web,
 };
 
-use super::{HttpState, error::ApiError, key_check::AnyCaller, observe::Notes};
+use super::{HttpState, error::ApiError};
 use crate::domain::Caller;
 
-/// Whoever may speak the protocol: the holder of a key, or the one person.
-pub(super) struct ProtocolCaller(pub(super) Caller);
-
-impl FromRequest for ProtocolCaller {
-    type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let state = request.app_data::<web::Data<HttpState>>();
-        let alone = state.and_then(|state| state.single_user.clone());
-        if let Some(caller) = alone.filter(|_| !request.headers().contains_key(header::AUTHORIZATION)) {
-            let direct = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback())
-                && is_direct(request.headers());
-            if let Some(notes) = Notes::of(request).filter(|_| direct) {
-                notes.caller(&caller);
-            }
-            return Box::pin(
-                async move { if direct { Ok(Self((*caller).clone())) } else { Err(ApiError::NotDirect) } },
-            );
-        }
-        let caller = AnyCaller::from_request(request, payload);
-        Box::pin(async move { Ok(Self(caller.await?.0)) })
-    }
+/// The one person, where there is one and the request shows no credentials.
+pub(super) fn caller(state: &HttpState, request: &HttpRequest) -> Option<Result<Caller, ApiError>> {
+    let alone = state.single_user.as_ref().filter(|_| !request.headers().contains_key(header::AUTHORIZATION))?;
+    let here = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+    let direct = here && is_direct(request.headers());
+    Some(if direct { Ok(Caller::clone(alone)) } else { Err(ApiError::NotDirect) })
 }
 
 /// Nothing that a proxy or a browser adds (RFC 7239, and the names before it; RFC 6454), and this machine's own name.

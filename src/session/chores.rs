@@ -1,6 +1,6 @@
 //! What nobody waits for: renewing connections whose users are away, ending disconnected grants upstream, sweeping
-//! expired connect links, old records of writes and users who never connected, recounting accounts, writing down who
-//! used the allowance.
+//! expired connect links, sign-ins and grants, deleted OAuth clients, old records of writes and users who never
+//! connected, recounting accounts, writing down who used the allowance.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -131,6 +131,8 @@ impl Round {
             }
         }
         store.sweep_links(self.deps.clock.now()).await?;
+        store.sweep_forgotten_clients(self.deps.clock.now()).await?;
+        store.sweep_grants(self.deps.clock.now()).await?;
         store.sweep_writes(self.deps.clock.now()).await?;
         if let Some(patience) = self.deps.settings.unconnected_for {
             let now = self.deps.clock.now();

@@ -129,6 +129,15 @@ pub enum ConnectError {
     /// The tokens could not be sealed.
     #[error("{0}")]
     Crypto(#[from] CryptoError),
+    /// OwnerRez did not say whose account it is, so nobody can be signed in by it.
+    #[error("OwnerRez did not name the account")]
+    Unnamed,
+    /// An operator keeps the user out who would be signed in.
+    #[error("the user is disabled")]
+    Disabled,
+    /// Nobody is signed in by this account yet, and new users are not taken.
+    #[error("registration is closed")]
+    NewUser,
     /// The session ended, or the gateway stops.
     #[error("the attempt was interrupted")]
     Interrupted,

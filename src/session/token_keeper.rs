@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::{Answer, CallError, ConnectError, SessionDeps, budget::Account};
 use crate::{
     crypto::{CryptoError, SealedFor, sealed_by_predecessor},
-    domain::{AccountId, TokenKind, TokenSet, UpstreamRequest, UserId},
+    domain::{AccountId, Grant, TokenKind, TokenSet, UpstreamRequest, UserId},
     store::{Connection, SealedGrant, SealedTokens},
     upstream::{Issued, Reply, TokenError, TransportError, Upstream},
 };
@@ -50,7 +50,7 @@ struct Held {
 }
 
 /// Tokens that OwnerRez issued and the database did not take: the only copy.
-struct Unsaved {
+pub(super) struct Unsaved {
     replaces: Rc<Held>,
     tokens: TokenSet,
 }
@@ -73,11 +73,11 @@ enum Because {
 }
 
 pub(super) struct TokenKeeper {
-    user: UserId,
-    deps: Arc<SessionDeps>,
+    pub(super) user: UserId,
+    pub(super) deps: Arc<SessionDeps>,
     upstream: Upstream,
     state: RefCell<TokenState>,
-    unsaved: RefCell<Option<Unsaved>>,
+    pub(super) unsaved: RefCell<Option<Unsaved>>,
     /// Counts what made copies of the state stale.
     generation: Cell<u64>,
     no_refresh_before: Cell<DateTime<Utc>>,
@@ -133,27 +133,7 @@ impl TokenKeeper {
         if existing.is_some_and(|row| row.rejected_at.is_none()) {
             return Err(ConnectError::AlreadyConnected);
         }
-        let mut permit = self
-            .deps
-            .allowance
-            .acquire(self.user, Account::Connecting, deadline)
-            .await
-            .map_err(ConnectError::Allowance)?;
-        permit.sending();
-        let grant = match with {
-            Credential::Code(code) => self.upstream.exchange_code(&code).await.map(Issued::into_grant),
-            Credential::PersonalToken(token) => self.upstream.personal_grant(token).await,
-        };
-        let grant = match grant {
-            Ok(grant) => grant,
-            Err(error) => {
-                if let TokenError::Throttled(retry_after) = &error {
-                    permit.throttled(*retry_after);
-                }
-                return Err(error.into());
-            }
-        };
-        drop(permit);
+        let grant = self.obtain(with, deadline).await?;
         let sealed = self.seal(&grant.tokens)?;
         let saved = self
             .deps
@@ -179,6 +159,21 @@ impl TokenKeeper {
                 Err(error.into())
             }
         }
+    }
+
+    /// Asks OwnerRez for a grant.
+    pub(super) async fn obtain(&self, with: Credential, deadline: DateTime<Utc>) -> Result<Grant, ConnectError> {
+        let permit = self.deps.allowance.acquire(self.user, Account::Connecting, deadline).await;
+        let mut permit = permit.map_err(ConnectError::Allowance)?;
+        permit.sending();
+        let grant = match with {
+            Credential::Code(code) => self.upstream.exchange_code(&code).await.map(Issued::into_grant),
+            Credential::PersonalToken(token) => self.upstream.personal_grant(token).await,
+        };
+        if let Err(TokenError::Throttled(retry_after)) = &grant {
+            permit.throttled(*retry_after);
+        }
+        Ok(grant?)
     }
 
     /// Removes the connection and queues its token for revocation; works while a call is under way.
@@ -220,7 +215,7 @@ impl TokenKeeper {
         self.deps.clock.now()
     }
 
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         self.generation.set(self.generation.get() + 1);
         *self.state.borrow_mut() = TokenState::Unloaded;
     }
@@ -307,14 +302,19 @@ impl TokenKeeper {
     }
 
     fn seal(&self, tokens: &TokenSet) -> Result<SealedTokens, CryptoError> {
+        self.seal_for(self.user, tokens)
+    }
+
+    /// Seals tokens for the row of somebody else: of whom they turned out to be.
+    pub(super) fn seal_for(&self, user: UserId, tokens: &TokenSet) -> Result<SealedTokens, CryptoError> {
         let ring = &self.deps.ring;
         Ok(SealedTokens {
             kind: tokens.kind,
-            access: ring.seal(SealedFor::AccessToken(self.user), &tokens.access)?,
+            access: ring.seal(SealedFor::AccessToken(user), &tokens.access)?,
             refresh: tokens
                 .refresh
                 .as_ref()
-                .map(|refresh| ring.seal(SealedFor::RefreshToken(self.user), refresh))
+                .map(|refresh| ring.seal(SealedFor::RefreshToken(user), refresh))
                 .transpose()?,
             obtained_at: tokens.obtained_at,
             expires_at: tokens.expires_at,
@@ -526,7 +526,7 @@ impl TokenKeeper {
     }
 
     /// For a grant that could not even be written down: best effort, since nothing remembers it.
-    async fn revoke_at_once(&self, access: &SecretString) {
+    pub(super) async fn revoke_at_once(&self, access: &SecretString) {
         let permit =
             self.deps.allowance.acquire(self.user, Account::Connecting, self.now() + TimeDelta::seconds(5)).await;
         let revoked = match permit {

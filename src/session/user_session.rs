@@ -12,17 +12,20 @@ use std::{
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Answer, CallError, ConnectError, SessionDeps,
     recent::Owner,
+    sign_in::Recognised,
     token_keeper::{Credential, TokenKeeper},
 };
 use crate::{
-    domain::{AccountId, UpstreamRequest, UserId},
+    domain::{AccountId, Identity, UpstreamRequest, UserId},
     metrics::Counted,
+    store::SealedGrant,
 };
 
 type Reply<T> = oneshot::Sender<T>;
@@ -46,6 +49,26 @@ pub(super) struct Connect {
     pub(super) with: Credential,
     pub(super) deadline: DateTime<Utc>,
     pub(super) reply: Reply<Result<Option<AccountId>, ConnectError>>,
+}
+
+/// An authorization code that tells who somebody is.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct SignIn {
+    pub(super) code: SecretString,
+    pub(super) issuer: Arc<str>,
+    pub(super) admits_new: bool,
+    pub(super) deadline: DateTime<Utc>,
+    pub(super) reply: Reply<Result<Recognised, ConnectError>>,
+}
+
+/// A newer authorization of the user's, won while they signed in.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Install {
+    pub(super) identity: Identity,
+    pub(super) grant: SealedGrant,
+    pub(super) reply: Reply<Result<(), ConnectError>>,
 }
 
 /// Renew the tokens if they are due. Sent by the chores.
@@ -93,6 +116,8 @@ pub(super) struct Panic;
 enum Job {
     Call(CallUpstream),
     Connect(Connect),
+    SignIn(SignIn),
+    Install(Install),
     Renew(Renew),
 }
 
@@ -151,6 +176,12 @@ impl UserSession {
                 Job::Connect(connect) => {
                     let outcome = keeper.connect(connect.with, connect.deadline).await;
                     let _ = connect.reply.send(outcome);
+                }
+                Job::SignIn(SignIn { code, issuer, admits_new, deadline, reply }) => {
+                    let _ = reply.send(keeper.sign_in(code, &issuer, admits_new, deadline).await);
+                }
+                Job::Install(Install { identity, grant, reply }) => {
+                    let _ = reply.send(keeper.install(&identity, grant).await);
                 }
                 Job::Renew(renew) => {
                     let outcome = keeper.renew().await;
@@ -231,6 +262,22 @@ impl Handler<Connect> for UserSession {
 
     fn handle(&mut self, connect: Connect, ctx: &mut Self::Context) {
         self.enqueue(Job::Connect(connect), ctx);
+    }
+}
+
+impl Handler<SignIn> for UserSession {
+    type Result = ();
+
+    fn handle(&mut self, sign_in: SignIn, ctx: &mut Self::Context) {
+        self.enqueue(Job::SignIn(sign_in), ctx);
+    }
+}
+
+impl Handler<Install> for UserSession {
+    type Result = ();
+
+    fn handle(&mut self, install: Install, ctx: &mut Self::Context) {
+        self.enqueue(Job::Install(install), ctx);
     }
 }
 

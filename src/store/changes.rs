@@ -1,5 +1,5 @@
-//! How a process learns that keys or users were changed, by whomever: another process, a command of the operator, or
-//! hands in the database. What it remembers of a key is good only as long as it would have heard of a change.
+//! How a process learns that keys, grants or users were changed, by whomever: another process, a command of the operator, or
+//! hands in the database. What it remembers of a key or a grant is good only as long as it would have heard of a change.
 //!
 //! On PostgreSQL triggers notify a channel, and every process proves to itself that it still hears that channel, by a
 //! word of its own every few seconds; a pooler that does not keep sessions, or a connection that died without a sound,
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{ACQUIRE_TIMEOUT, DatabaseTarget, Store, StoreError, postgres_options};
 use crate::domain::SharedClock;
 
-/// The channel on which the triggers of `api_keys` and `users` speak. Stands in a migration as well.
+/// The channel on which the triggers of `api_keys`, `oauth_grants` and `users` speak. Stands in a migration as well.
 const CHANNEL: &str = "ownerrez_gateway_keys";
 const BEAT_EVERY: TimeDelta = TimeDelta::seconds(10);
 /// How long a proof that changes are heard is good.

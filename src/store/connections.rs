@@ -126,52 +126,10 @@ impl Store {
         grant: SealedGrant,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let SealedGrant { account, tokens } = grant;
-        let SealedTokens { kind, access, refresh, obtained_at, expires_at, renew_at } = tokens;
-        let now = Moment::from(now);
-        let row = rows::ActiveModel {
-            id: Set(Uuid::new_v4()),
-            user_id: Set(user.0),
-            access_token: Set(access.0),
-            refresh_token: Set(refresh.map(|token| token.0)),
-            token_type: Set(kind.as_str().to_owned()),
-            user_id_ownerrez: Set(account.map(|account| account.0)),
-            expires_at: Set(expires_at.map(Moment::from)),
-            created_at: Set(now),
-            updated_at: Set(now),
-            obtained_at: Set(obtained_at.into()),
-            renew_at: Set(renew_at.map(Moment::from)),
-            rejected_at: Set(None),
-            read_only_at: Set(None),
-            version: Set(0),
-            lease_holder: Set(None),
-            lease_until: Set(None),
-        };
-        let replaces_rejected = OnConflict::column(rows::Column::UserId)
-            .update_columns([
-                rows::Column::Id,
-                rows::Column::AccessToken,
-                rows::Column::RefreshToken,
-                rows::Column::TokenType,
-                rows::Column::UserIdOwnerrez,
-                rows::Column::ExpiresAt,
-                rows::Column::CreatedAt,
-                rows::Column::UpdatedAt,
-                rows::Column::ObtainedAt,
-                rows::Column::RenewAt,
-                rows::Column::RejectedAt,
-                rows::Column::ReadOnlyAt,
-                rows::Column::LeaseHolder,
-                rows::Column::LeaseUntil,
-            ])
-            .value(rows::Column::Version, Expr::col((rows::Entity, rows::Column::Version)).add(1))
-            .action_and_where(Expr::col((rows::Entity, rows::Column::RejectedAt)).is_not_null())
-            .to_owned();
-        let insert = rows::Entity::insert(row).on_conflict(replaces_rejected).into_query();
-        let first = users::Entity::update_many()
-            .col_expr(users::Column::FirstConnectedAt, Expr::value(now))
-            .filter(users::Column::Id.eq(user.0))
-            .filter(users::Column::FirstConnectedAt.is_null());
+        let replaces_rejected =
+            replacing().action_and_where(Expr::col((rows::Entity, rows::Column::RejectedAt)).is_not_null()).to_owned();
+        let insert = rows::Entity::insert(new_row(user, grant, now)).on_conflict(replaces_rejected).into_query();
+        let first = first_connected(user, now);
         self.run(async {
             let transaction = self.begin().await?;
             let saved = transaction.execute(&insert).await?.rows_affected() > 0;
@@ -359,6 +317,62 @@ impl Store {
     async fn changed(&self, update: UpdateMany<rows::Entity>) -> Result<bool, StoreError> {
         Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
     }
+}
+
+/// A connection that has just been authorized.
+pub(super) fn new_row(user: UserId, grant: SealedGrant, now: DateTime<Utc>) -> rows::ActiveModel {
+    let SealedGrant { account, tokens } = grant;
+    let SealedTokens { kind, access, refresh, obtained_at, expires_at, renew_at } = tokens;
+    let now = Moment::from(now);
+    rows::ActiveModel {
+        id: Set(Uuid::new_v4()),
+        user_id: Set(user.0),
+        access_token: Set(access.0),
+        refresh_token: Set(refresh.map(|token| token.0)),
+        token_type: Set(kind.as_str().to_owned()),
+        user_id_ownerrez: Set(account.map(|account| account.0)),
+        expires_at: Set(expires_at.map(Moment::from)),
+        created_at: Set(now),
+        updated_at: Set(now),
+        obtained_at: Set(obtained_at.into()),
+        renew_at: Set(renew_at.map(Moment::from)),
+        rejected_at: Set(None),
+        read_only_at: Set(None),
+        version: Set(0),
+        lease_holder: Set(None),
+        lease_until: Set(None),
+    }
+}
+
+/// It takes the place of the user's connection, with a new id, the version counting on.
+pub(super) fn replacing() -> OnConflict {
+    OnConflict::column(rows::Column::UserId)
+        .update_columns([
+            rows::Column::Id,
+            rows::Column::AccessToken,
+            rows::Column::RefreshToken,
+            rows::Column::TokenType,
+            rows::Column::UserIdOwnerrez,
+            rows::Column::ExpiresAt,
+            rows::Column::CreatedAt,
+            rows::Column::UpdatedAt,
+            rows::Column::ObtainedAt,
+            rows::Column::RenewAt,
+            rows::Column::RejectedAt,
+            rows::Column::ReadOnlyAt,
+            rows::Column::LeaseHolder,
+            rows::Column::LeaseUntil,
+        ])
+        .value(rows::Column::Version, Expr::col((rows::Entity, rows::Column::Version)).add(1))
+        .to_owned()
+}
+
+/// Notes when the user first connected an account, if this is the first time.
+pub(super) fn first_connected(user: UserId, now: DateTime<Utc>) -> UpdateMany<users::Entity> {
+    users::Entity::update_many()
+        .col_expr(users::Column::FirstConnectedAt, Expr::value(Moment::from(now)))
+        .filter(users::Column::Id.eq(user.0))
+        .filter(users::Column::FirstConnectedAt.is_null())
 }
 
 /// Removes the user's connection and gives its row.

@@ -226,6 +226,16 @@ impl Store {
         .await
     }
 
+    /// Removes a key of the user, for that user who proved otherwise who they are. `false`: there is no such key.
+    pub async fn end_key(&self, user: UserId, key: KeyId) -> Result<bool, StoreError> {
+        let delete = api_keys::Entity::delete_many()
+            .filter(api_keys::Column::Id.eq(key.0))
+            .filter(api_keys::Column::UserId.eq(user.0));
+        let ended = self.run(delete.exec(&self.db)).await?.rows_affected > 0;
+        self.heard.change();
+        Ok(ended)
+    }
+
     /// Notes that the key was used. Never moves the note back. `false` when there is no such key any more.
     pub async fn touch_key(&self, user: UserId, key: KeyId, at: DateTime<Utc>) -> Result<bool, StoreError> {
         let at = Moment::from(at);

@@ -4,6 +4,7 @@
 mod allowance;
 mod connections;
 mod dropped;
+mod forgotten_clients;
 mod harness;
 mod people;
 mod predecessor;

@@ -226,7 +226,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{KeyId, KeyView, UserId};
+    use crate::domain::{Credential, KeyId, KeyView, UserId};
 
     const READ: Kind<'_> = Kind { name: "list_tags", toolset: Some(Toolset::Content), default: false, read_only: true };
     const WRITE: Kind<'_> =
@@ -236,8 +236,8 @@ mod tests {
     fn caller(scope: Scope, toolsets: Option<&str>, read_only: bool) -> Caller {
         Caller {
             user: UserId(Uuid::nil()),
-            key: KeyId(Uuid::nil()),
-            prefix: "p".into(),
+            credential: Credential::Key(KeyId(Uuid::nil())),
+            label: "p".into(),
             scope,
             expires_at: None,
             view: KeyView { toolsets: toolsets.map(Into::into), read_only },

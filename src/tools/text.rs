@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::{ConnectLinks, LinkError};
 use crate::{
     catalog::Operation,
-    domain::{Caller, Scope, chain},
+    domain::{Caller, Credential, Scope, chain},
     session::{CallError, budget::Refusal},
     store::StoreError,
     upstream::{Refused, RefusedKind, TokenError},
@@ -14,6 +14,10 @@ use crate::{
 /// A fault of the gateway's own.
 pub(super) const FAILED: &str = "The gateway failed on this call. Try again once; if it lasts, the user should tell \
 whoever runs the gateway the time of this answer.";
+
+/// What mends the connection of somebody who came by signing in.
+const SIGN_IN_AGAIN: &str = "The user must do this, not you: in the settings of this client, disconnect or sign out of \
+this server and sign in again; that asks OwnerRez for its approval anew.";
 
 /// The text of an `isError` result. What is unknown about a write is told by `write_words`.
 pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &Operation, error: &CallError) -> String {
@@ -65,8 +69,8 @@ fn without_link(error: &CallError) -> String {
 /// A read key asked for a change.
 pub(super) fn beyond_scope(tool: &str) -> String {
     format!(
-        "`{tool}` changes the OwnerRez account, and this API key may only read. Nothing was sent. Do not retry: the user \
-         has to set up this client with a full key if it is to make changes."
+        "`{tool}` changes the OwnerRez account, and this client may only read. Nothing was sent. Do not retry: the user \
+         has to set it up with a full API key, or sign in to it again and allow changes, if it is to make any."
     )
 }
 
@@ -104,12 +108,15 @@ pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> Str
 }
 
 async fn link(links: &ConnectLinks, caller: &Caller) -> String {
+    let Credential::Key(key) = caller.credential else {
+        return SIGN_IN_AGAIN.to_owned();
+    };
     if caller.scope != Scope::Full {
         return "This API key may only read, so it cannot start a connection: the user must connect OwnerRez with a full \
                 key (GET /api/connect/ownerrez/start)."
             .to_owned();
     }
-    match links.open(caller.user, caller.key).await {
+    match links.open(caller.user, key).await {
         Ok(link) => format!(
             "The user must do this, not you: open this link in a browser within 10 minutes, enter the API key there, \
              and approve the access at OwnerRez: {}",

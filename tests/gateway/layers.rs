@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each top module and all that it may name.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("crypto", &["domain"]),
@@ -16,14 +16,18 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ("store", &["domain", "config", "crypto", "catalog"]),
     ("upstream", &["domain", "config", "crypto", "catalog", "metrics"]),
     ("session", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream"]),
+    ("oauth", &["domain", "config", "crypto", "metrics", "store", "session"]),
     ("tools", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session"]),
     ("mcp", &["domain", "catalog", "metrics", "session", "tools"]),
-    ("http", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "tools", "mcp"]),
+    (
+        "http",
+        &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "oauth", "tools", "mcp"],
+    ),
     (
         "app",
         &[
-            "domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "tools", "mcp", "http",
-            "sandbox",
+            "domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "oauth", "tools",
+            "mcp", "http", "sandbox",
         ],
     ),
     ("sandbox", &["domain"]),

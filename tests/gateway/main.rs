@@ -27,6 +27,8 @@ mod limits;
 mod links;
 mod managing;
 mod mcp;
+mod oauth;
+mod oauth_clients;
 mod observing;
 mod on_demand;
 mod operating;

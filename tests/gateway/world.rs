@@ -1,9 +1,11 @@
 //! What the stories speak about: a gateway with its database, its clock and its OwnerRez; people with keys and browsers.
 
+mod app;
 mod browser;
 mod clock;
 mod database;
 mod person;
+mod publisher;
 mod wire;
 
 use std::{collections::HashMap, sync::Arc};
@@ -17,10 +19,12 @@ use ownerrez_gateway::{
 use serde_json::{Value, json};
 
 pub(crate) use self::{
+    app::{ClientApp, Landing},
     browser::{Browser, Page},
     clock::ManualClock,
     database::{TestDatabase, on_each_database, on_postgres},
     person::{Answer, Person, Reply},
+    publisher::{Published, Publisher},
     wire::{Wire, WireReply},
 };
 

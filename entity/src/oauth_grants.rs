@@ -1,0 +1,42 @@
+use crate::Moment;
+use sea_orm::entity::prelude::*;
+
+/// What a user let a client do.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "oauth_grants")]
+pub struct Model {
+    /// Which grant.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Whose account it opens; goes with the user.
+    pub user_id: Uuid,
+    /// To which client.
+    #[sea_orm(column_type = "Text")]
+    pub client_id: String,
+    /// What that client calls itself.
+    #[sea_orm(column_type = "Text")]
+    pub client_name: String,
+    /// What it may do, words separated by spaces.
+    #[sea_orm(column_type = "Text")]
+    pub scope: String,
+    /// Where it may do that: the audience of its tokens.
+    #[sea_orm(column_type = "Text")]
+    pub resource: String,
+    /// When it was made.
+    pub created_at: Moment,
+    /// When it last opened the door; absent until its code was redeemed.
+    pub last_used_at: Option<Moment>,
+    /// From then on none of its codes and tokens is good any more.
+    pub expires_at: Moment,
+    /// The youngest generation of refresh tokens that the client has used; 0 before the first.
+    pub confirmed_generation: i64,
+    /// Which token of that generation it used.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub confirmed_hash: Option<String>,
+}
+
+/// None that queries use.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

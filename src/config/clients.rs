@@ -1,0 +1,94 @@
+//! OAuth clients that the operator knows: their redirect URIs and who they are.
+
+use toml::{Table, Value};
+use url::Url;
+
+use super::{errors::Problem, layers::Layers};
+use crate::domain::{RedirectUri, is_private_use_scheme};
+
+/// What is settled about OAuth clients before the first of them comes.
+#[derive(Clone, Debug)]
+pub struct OAuthClients {
+    /// Private-use URI schemes (RFC 8252 7.1) that redirect URIs may have.
+    pub redirect_schemes: Vec<String>,
+    /// The redirect URIs of the client whose id is the operator's `OWNERREZ_CLIENT_ID`.
+    pub known_redirect_uris: Vec<RedirectUri>,
+    /// Clients of the operator's own.
+    pub predefined: Vec<PredefinedClient>,
+    /// How long a client that registered itself stays registered.
+    pub registration_days: u32,
+}
+
+/// A client of the operator's own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PredefinedClient {
+    /// What it sends as `client_id`.
+    pub id: String,
+    /// What people are told it is called.
+    pub name: String,
+    /// Where it may have people sent back to; at least one.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// Where its public keys are, if it signs (`private_key_jwt`).
+    pub jwks_uri: Option<Url>,
+}
+
+pub(super) fn oauth_clients(layers: &mut Layers) -> OAuthClients {
+    let redirect_schemes = layers.list("oauth.redirect_schemes", |text| {
+        let remedy = "write each in lower case and without a colon, like vscode; http, https, javascript and others that \
+                      lead to no app cannot be listed";
+        if is_private_use_scheme(text) {
+            Ok(text.to_owned())
+        } else {
+            Err(Problem::new("an entry is no scheme of an app", remedy))
+        }
+    });
+    let known = layers.list("oauth.known_redirect_uris", redirect_uri);
+    let predefined = layers.tables("oauth.clients", predefined_client).unwrap_or_default();
+    for (at, client) in predefined.iter().enumerate() {
+        if predefined[..at].iter().any(|earlier| earlier.id == client.id) {
+            layers.refuse("oauth.clients", "two clients have the same id", "give each its own");
+            break;
+        }
+    }
+    OAuthClients {
+        redirect_schemes: redirect_schemes.unwrap_or_default(),
+        known_redirect_uris: known.unwrap_or_default(),
+        predefined,
+        registration_days: layers.number("oauth.registration_days", 1..=3650),
+    }
+}
+
+fn redirect_uri(text: &str) -> Result<RedirectUri, Problem> {
+    let remedy = "write each exactly as the client sends it; http is for localhost, 127.0.0.1 and [::1] only";
+    RedirectUri::configured(text).map_err(|problem| Problem::new(format!("a redirect URI {problem}"), remedy))
+}
+
+const CLIENT: &str = "write each like { id = \"my-client\", name = \"My client\", redirect_uris = [\"https://…/callback\"] }, \
+                      with jwks_uri = \"https://…\" besides if it signs";
+
+fn predefined_client(table: &Table) -> Result<PredefinedClient, Problem> {
+    let known = ["id", "name", "redirect_uris", "jwks_uri"];
+    if table.keys().any(|key| !known.contains(&key.as_str())) {
+        return Err(Problem::new("a client has a member that clients do not have", CLIENT));
+    }
+    let text = |key: &str| match table.get(key) {
+        None => Ok(None),
+        Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.trim())),
+        Some(_) => Err(Problem::new(format!("the {key} of a client is no text"), CLIENT)),
+    };
+    let id = text("id")?.filter(|id| id.len() <= 255 && id.bytes().all(|byte| byte.is_ascii_graphic()));
+    let id = id.ok_or_else(|| Problem::new("a client has no id of 1 to 255 visible ASCII characters", CLIENT))?;
+    let entries = table.get("redirect_uris").and_then(Value::as_array).filter(|entries| !entries.is_empty());
+    let entries = entries.ok_or_else(|| Problem::new("a client has no redirect_uris", CLIENT))?;
+    let uris = entries.iter().map(|entry| redirect_uri(entry.as_str().unwrap_or_default()));
+    let https = |text: &str| Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.as_str() == text);
+    let jwks_uri = text("jwks_uri")?
+        .map(|text| https(text).ok_or_else(|| Problem::new("the jwks_uri of a client is no https URL", CLIENT)))
+        .transpose()?;
+    Ok(PredefinedClient {
+        id: id.to_owned(),
+        name: text("name")?.unwrap_or(id).to_owned(),
+        redirect_uris: uris.collect::<Result<_, _>>()?,
+        jwks_uri,
+    })
+}

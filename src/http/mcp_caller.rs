@@ -1,0 +1,88 @@
+//! Who calls `/mcp`: somebody with an API key, a client that a user signed in to, or the one person there is.
+
+use std::{future::Future, pin::Pin};
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse, ResponseError,
+    dev::Payload,
+    error::InternalError,
+    http::{
+        StatusCode,
+        header::{HeaderValue, WWW_AUTHENTICATE},
+    },
+    web,
+};
+use zeroize::Zeroizing;
+
+use super::{HttpState, error::ApiError, key_check::bearer, oauth, observe::Notes, single_user};
+use crate::{
+    domain::Caller,
+    oauth::{AccessCheck, OAuthSettings, Scopes},
+};
+
+/// Any caller of `/mcp`. Refusals say where clients learn how to sign in (RFC 9728 section 5.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct McpCaller(pub(crate) Caller);
+
+impl FromRequest for McpCaller {
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let Some(state) = request.app_data::<web::Data<HttpState>>() else {
+                return Err(ApiError::NotFound.into());
+            };
+            match check(state, &request).await {
+                Ok(caller) => {
+                    if let Some(notes) = Notes::of(&request) {
+                        notes.caller(&caller);
+                    }
+                    Ok(Self(caller))
+                }
+                Err(error) => Err(refused(state, &request, error)),
+            }
+        })
+    }
+}
+
+async fn check(state: &HttpState, request: &HttpRequest) -> Result<Caller, ApiError> {
+    if let Some(alone) = single_user::caller(state, request) {
+        return alone;
+    }
+    let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()))?;
+    if AccessCheck::is_token(&text) {
+        let access = state.access.as_ref().ok_or(ApiError::BadKey)?;
+        return Ok(access.check(&text, request.path()).await?);
+    }
+    let source = state.settings.source_of(request);
+    Ok(state.keys.check(&text, source).await?.into_caller())
+}
+
+/// The refusal with a challenge that leads clients to the sign-in.
+pub(super) fn refused(state: &HttpState, request: &HttpRequest, error: ApiError) -> actix_web::Error {
+    let mut response: HttpResponse = error.error_response();
+    let said = match (&error, response.status()) {
+        // RFC 6750 section 3.1: without credentials the challenge names no error.
+        (ApiError::NoKey, _) => Some(None),
+        (_, StatusCode::UNAUTHORIZED) => Some(Some("invalid_token")),
+        (ApiError::GrantTooSmall, _) => Some(Some("insufficient_scope")),
+        _ => None,
+    };
+    if let Some(server) = &state.oauth
+        && let Some(said) = said
+        && let Ok(challenge) = HeaderValue::from_str(&challenge(server.settings(), request.path(), said))
+    {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    InternalError::from_response(error, response).into()
+}
+
+fn challenge(settings: &OAuthSettings, path: &str, error: Option<&str>) -> String {
+    let error = error.map_or(String::new(), |error| format!(r#"error="{error}", "#));
+    let metadata = settings.url(oauth::RESOURCE_METADATA_PATH);
+    // All of it: a client that may only read is not shown the tools for which it would have to ask for more.
+    let scope = Scopes::ALL;
+    format!(r#"Bearer {error}resource_metadata="{metadata}{path}", scope="{scope}""#)
+}

@@ -1,0 +1,148 @@
+//! The authorization server on the wire: metadata, the pages of a sign-in, the token endpoint, registration, revocation.
+
+mod authorize;
+mod metadata;
+pub(super) mod sign_in;
+mod token;
+
+use actix_web::{
+    HttpResponse, Resource,
+    http::{StatusCode, header},
+    middleware::DefaultHeaders,
+    web,
+};
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{at, failure::Failure, pages};
+use crate::oauth::{AuthorizationRequest, AuthorizationServer, OAuthError, Redirection};
+
+const AUTHORIZE_PATH: &str = "/authorize";
+const CONTINUE_PATH: &str = "/authorize/continue";
+/// What a client learns about a resource (RFC 9728); the path of the resource follows.
+pub(super) const RESOURCE_METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
+const SERVER_METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
+const TOKEN_PATH: &str = "/token";
+const REGISTER_PATH: &str = "/register";
+const REVOKE_PATH: &str = "/revoke";
+
+/// Pages whose forms come back to them.
+pub(super) const PAGES: [&str; 2] = [AUTHORIZE_PATH, CONTINUE_PATH];
+
+/// What clients ask that may run in a browser, on any page.
+pub(super) fn is_for_every_origin(path: &str) -> bool {
+    matches!(path, TOKEN_PATH | REGISTER_PATH | REVOKE_PATH | SERVER_METADATA_PATH)
+        || path.starts_with(RESOURCE_METADATA_PATH)
+}
+
+/// Adds the routes.
+pub(super) fn routes(
+    config: &mut web::ServiceConfig,
+    server: AuthorizationServer,
+    page_form: web::FormConfig,
+    page_query: web::QueryConfig,
+) {
+    let token_form = web::FormConfig::default().limit(super::FORM_LIMIT).error_handler(|error, _| {
+        let refusal = refused(&OAuthError::InvalidRequest("the body must be a form with each parameter at most once"));
+        actix_web::error::InternalError::from_response(error, refusal).into()
+    });
+    config
+        .app_data(web::Data::new(server))
+        .service(
+            at(AUTHORIZE_PATH, "GET, POST")
+                .app_data(page_form.clone())
+                .route(web::get().to(authorize::ask))
+                .route(web::post().to(authorize::decide)),
+        )
+        .service(
+            at(CONTINUE_PATH, "GET, POST")
+                .app_data(page_form)
+                .app_data(page_query)
+                .route(web::get().to(sign_in::look))
+                .route(web::post().to(sign_in::go_on)),
+        );
+    let form = token_form.clone();
+    open_to_browsers(config, TOKEN_PATH, "POST", |resource| {
+        resource.app_data(form).route(web::post().to(token::token))
+    });
+    open_to_browsers(config, REVOKE_PATH, "POST", |resource| {
+        resource.app_data(token_form).route(web::post().to(token::revoke))
+    });
+    open_to_browsers(config, REGISTER_PATH, "POST", |resource| resource.route(web::post().to(token::register)));
+    open_to_browsers(config, SERVER_METADATA_PATH, "GET", |resource| resource.route(web::get().to(metadata::server)));
+    for path in ["", "/mcp", "/mcp/{below:.*}"] {
+        let path = format!("{RESOURCE_METADATA_PATH}{path}");
+        open_to_browsers(config, &path, "GET", |resource| resource.route(web::get().to(metadata::resource)));
+    }
+}
+
+/// A resource that pages of every origin may ask (the CORS protocol of the Fetch standard). Without cookies: there are no
+/// `Access-Control-Allow-Credentials`.
+fn open_to_browsers(
+    config: &mut web::ServiceConfig,
+    path: &str,
+    allow: &'static str,
+    routes: impl FnOnce(Resource) -> Resource,
+) {
+    let headers = DefaultHeaders::new()
+        .add((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .add((header::ACCESS_CONTROL_ALLOW_METHODS, allow))
+        .add((header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Authorization, MCP-Protocol-Version"))
+        .add((header::ACCESS_CONTROL_MAX_AGE, "86400"));
+    config.service(routes(at(path, allow)).wrap(headers));
+}
+
+/// A refusal as JSON (RFC 6749 section 5.2).
+fn refused(error: &OAuthError) -> HttpResponse {
+    let (status, retry_after) = match error {
+        OAuthError::InvalidClient(_) => (StatusCode::UNAUTHORIZED, None),
+        OAuthError::Unavailable { retry_after, .. } => (StatusCode::SERVICE_UNAVAILABLE, Some(*retry_after)),
+        OAuthError::Server { .. } => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        _ => (StatusCode::BAD_REQUEST, None),
+    };
+    told(status, error.code(), &error.description(), retry_after, error.cause())
+}
+
+fn told(
+    status: StatusCode,
+    code: &'static str,
+    description: &str,
+    retry_after: Option<TimeDelta>,
+    cause: Option<String>,
+) -> HttpResponse {
+    let mut response = no_store(status);
+    if let Some(wait) = retry_after {
+        response.insert_header((header::RETRY_AFTER, wait.num_seconds().max(1).to_string()));
+    }
+    response.extensions_mut().insert(Failure { code, cause });
+    response.json(json!({"error": code, "error_description": description}))
+}
+
+fn no_store(status: StatusCode) -> actix_web::HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CACHE_CONTROL, "no-store")).insert_header((header::PRAGMA, "no-cache"));
+    response
+}
+
+/// Sends the browser back to the client with a refusal.
+fn sent_back(server: &AuthorizationServer, to: &Redirection, error: &OAuthError) -> HttpResponse {
+    let description = error.description();
+    let parameters = [("error", error.code()), ("error_description", description.as_str())];
+    let response = to.url(&parameters, &server.settings().issuer).map(|url| see_other(&url, &[]));
+    let mut response = response.unwrap_or_else(|| refused(error));
+    response.extensions_mut().insert(Failure { code: error.code(), cause: error.cause() });
+    response
+}
+
+fn see_other(url: &str, form_targets: &[String]) -> HttpResponse {
+    pages::hardened(StatusCode::SEE_OTHER, form_targets).insert_header((header::LOCATION, url)).finish()
+}
+
+/// Where a form of ours may end up by redirects: with OwnerRez, or with the client.
+fn form_targets(state: &super::HttpState, request: &AuthorizationRequest) -> Vec<String> {
+    let client = url::Url::parse(&request.redirect_uri).ok().map(|url| match url.scheme() {
+        "https" | "http" => super::connect::origin(&url),
+        scheme => format!("{scheme}:"),
+    });
+    std::iter::once(super::connect::origin(&state.settings.app_url)).chain(client).collect()
+}

@@ -1,0 +1,172 @@
+//! `/authorize`: the one question that a person is asked here. Consent is for one request in one browser and is never
+//! remembered.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use chrono::TimeDelta;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+
+use super::{
+    super::{
+        HttpState,
+        connect::{CSRF_COOKIE, cookie, csrf_secret, is_genuine, to_ownerrez},
+        error::ApiError,
+        failure::Failure,
+        pages::{self, sign_in as words},
+    },
+    form_targets, sent_back,
+    sign_in::BROWSER_COOKIE,
+};
+use crate::{
+    domain::{RedirectPlace, Scope},
+    oauth::{
+        AuthorizationRequest, AuthorizationServer, AuthorizeError, OAuthError, Scopes, ServerError,
+        clients::ClientErrorCode,
+    },
+};
+
+/// `GET /authorize`: everything is checked, then the page asks.
+pub(super) async fn ask(
+    state: web::Data<HttpState>,
+    server: web::Data<AuthorizationServer>,
+    request: HttpRequest,
+) -> HttpResponse {
+    let source = state.settings.source_of(&request);
+    if let Err(wait) = state.oauth_limits.asks(source, state.clock.now()) {
+        return too_many(wait);
+    }
+    let query = request.query_string();
+    match server.request(query).await {
+        Ok((asked, place)) => consent(&state, &request, query, &asked, &place, None),
+        Err(error) => not_asked(&server, error),
+    }
+}
+
+/// What the consent page sends.
+#[derive(Deserialize)]
+pub(super) struct Decision {
+    /// The query that the page was asked with.
+    #[serde(default)]
+    request: String,
+    #[serde(default)]
+    csrf: String,
+    #[serde(default)]
+    decision: String,
+}
+
+/// `POST /authorize`: the answer, from our page in this browser.
+pub(super) async fn decide(
+    state: web::Data<HttpState>,
+    server: web::Data<AuthorizationServer>,
+    request: HttpRequest,
+    form: web::Form<Decision>,
+) -> HttpResponse {
+    let Decision { request: query, csrf, decision } = form.into_inner();
+    if is_foreign(&request) {
+        return pages::error(&ApiError::OriginNotAllowed);
+    }
+    // Nothing is taken on trust that the page has kept meanwhile.
+    let (mut asked, place) = match server.request(&query).await {
+        Ok(found) => found,
+        Err(error) => return not_asked(&server, error),
+    };
+    if !is_genuine(&state, &request, &["consent", &query], &csrf) {
+        let stale = Some((StatusCode::FORBIDDEN, words::FORM_STALE));
+        return consent(&state, &request, &query, &asked, &place, stale);
+    }
+    match decision.as_str() {
+        "allow" => {}
+        "read" => asked.scopes = Scopes { access: Scope::Read, ..asked.scopes },
+        _ => {
+            let denied = OAuthError::AccessDenied("the user did not agree".to_owned());
+            return sent_back(&server, &asked.redirection(), &denied);
+        }
+    }
+    if let Err(wait) = state.oauth_limits.agrees(state.settings.source_of(&request), state.clock.now()) {
+        return too_many(wait);
+    }
+    let Some(client_id) = &state.settings.client_id else { return pages::error(&ApiError::NotConfigured) };
+    match server.agree(asked).await {
+        Ok(agreed) => {
+            let browser = cookie(&state, BROWSER_COOKIE, agreed.browser.expose_secret().to_owned());
+            to_ownerrez(&state, client_id, agreed.state.expose_secret(), browser)
+        }
+        Err(error) => failed(error),
+    }
+}
+
+/// Browsers say where a request comes from, and pages cannot change it (Fetch Metadata).
+pub(super) fn is_foreign(request: &HttpRequest) -> bool {
+    request.headers().get("sec-fetch-site").is_some_and(|site| site != "same-origin")
+}
+
+fn consent(
+    state: &HttpState,
+    request: &HttpRequest,
+    query: &str,
+    asked: &AuthorizationRequest,
+    place: &RedirectPlace,
+    problem: Option<(StatusCode, &'static str)>,
+) -> HttpResponse {
+    let csrf = match csrf_secret(state, request) {
+        Ok(csrf) => csrf,
+        Err(error) => return pages::error(&error),
+    };
+    let signed = state.signer.sign(&["consent", query, &csrf]);
+    let mut response = words::consent(&words::Consent {
+        action: super::AUTHORIZE_PATH,
+        query,
+        csrf: &signed,
+        request: asked,
+        place,
+        form_targets: &form_targets(state, asked),
+        problem,
+    });
+    // A cookie of ours always fits into a header.
+    let _ = response.add_cookie(&cookie(state, CSRF_COOKIE, csrf));
+    response
+}
+
+/// A request that nobody is asked about.
+fn not_asked(server: &AuthorizationServer, error: AuthorizeError) -> HttpResponse {
+    match error {
+        AuthorizeError::Refused { to, error } => sent_back(server, &to, &error),
+        AuthorizeError::RedirectUri(problem) => {
+            told(StatusCode::BAD_REQUEST, "invalid_request", &words::capitalised(&problem), words::NO_REDIRECT)
+        }
+        AuthorizeError::Client(error) => {
+            let status = match error.code() {
+                ClientErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+                ClientErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::BAD_REQUEST,
+            };
+            let refused = OAuthError::from(error);
+            let mut response =
+                told(status, refused.code(), &words::capitalised(&refused.to_string()), words::NO_CLIENT);
+            response.extensions_mut().insert(Failure { code: refused.code(), cause: refused.cause() });
+            response
+        }
+    }
+}
+
+fn told(status: StatusCode, code: &'static str, what: &str, next: &str) -> HttpResponse {
+    let mut response = words::refusal(status, what, next);
+    response.extensions_mut().insert(Failure { code, cause: None });
+    response
+}
+
+fn too_many(wait: TimeDelta) -> HttpResponse {
+    let mut response = told(StatusCode::TOO_MANY_REQUESTS, "too_many_sign_ins", words::TOO_MANY, words::LATER);
+    response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, wait.num_seconds().max(1).into());
+    response
+}
+
+/// A fault on our side, as a page.
+pub(super) fn failed(error: ServerError) -> HttpResponse {
+    pages::error(&match error {
+        ServerError::Store(error) => error.into(),
+        ServerError::Crypto(error) => error.into(),
+        ServerError::Call(error) => error.into(),
+        ServerError::UserGone | ServerError::Unreadable => ApiError::Connect(crate::session::ConnectError::Interrupted),
+    })
+}

@@ -1,0 +1,241 @@
+//! The way back from OwnerRez: the browser that agreed comes with a code, is told who else reaches the account if anybody
+//! does, and goes on to the client.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        HttpState,
+        connect::{CSRF_COOKIE, CallbackQuery, cookie, cookie_name, csrf_secret, is_genuine},
+        error::ApiError,
+        pages::{self, sign_in as words},
+    },
+    CONTINUE_PATH,
+    authorize::{failed, is_foreign},
+    form_targets, see_other, sent_back,
+};
+use crate::{
+    domain::{GrantId, KeyId, UserId, chain},
+    oauth::{AuthorizationServer, OAuthError, Paused, ServerError},
+    session::{ConnectError, SignedIn},
+};
+
+/// Which browser agreed.
+pub(super) const BROWSER_COOKIE: &str = "ownerrez_sign_in";
+
+/// OwnerRez's answer to a sign-in, at the callback that connecting has as well.
+pub(in super::super) async fn come_back(
+    state: &HttpState,
+    server: &AuthorizationServer,
+    request: &HttpRequest,
+    query: CallbackQuery,
+) -> HttpResponse {
+    let found = match browser(state, request) {
+        Some(browser) => server.came_back(&query.state, &browser).await.map(|asked| asked.zip(Some(browser))),
+        None => Ok(None),
+    };
+    let (asked, browser) = match found {
+        Ok(Some(found)) => found,
+        // The cookie stays: anyone can send a browser here, and a sign-in of its own may be under way in it.
+        Ok(None) => return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER),
+        Err(error) => return failed(error),
+    };
+    let to = asked.redirection();
+    if query.error.is_some() || query.code.expose_secret().is_empty() {
+        // Its text is a stranger's and is not repeated.
+        let denied = OAuthError::AccessDenied("OwnerRez did not grant the access".to_owned());
+        return without_cookie(state, sent_back(server, &to, &denied));
+    }
+    let signed_in = match server.sign_in(query.code).await {
+        Ok(signed_in) => signed_in,
+        Err(error) => return without_cookie(state, sent_back(server, &to, &not_signed_in(error))),
+    };
+    let SignedIn { user, account, new } = signed_in;
+    log::info!("user {user} signed in with OwnerRez{}", if new { " for the first time" } else { "" });
+    match go_or_look(state, server, Paused { request: asked, user, account }, &browser).await {
+        Ok(response) => response,
+        Err(error) => without_cookie(state, sent_back(server, &to, &error.into())),
+    }
+}
+
+/// Straight on, unless somebody else reaches the account.
+async fn go_or_look(
+    state: &HttpState,
+    server: &AuthorizationServer,
+    signed_in: Paused,
+    browser: &str,
+) -> Result<HttpResponse, ServerError> {
+    if server.others(signed_in.account).await?.is_empty() {
+        return finish(state, server, signed_in).await;
+    }
+    let secret = server.pause(signed_in, browser).await?;
+    Ok(see_other(&look_url(state, secret.expose_secret()), &[]))
+}
+
+async fn finish(
+    state: &HttpState,
+    server: &AuthorizationServer,
+    signed_in: Paused,
+) -> Result<HttpResponse, ServerError> {
+    let targets = form_targets(state, &signed_in.request);
+    let url = server.finish(signed_in.request, signed_in.user).await?;
+    Ok(without_cookie(state, see_other(&url, &targets)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Looking {
+    #[serde(default)]
+    state: String,
+}
+
+/// `GET /authorize/continue`: who else reaches the account.
+pub(super) async fn look(
+    state: web::Data<HttpState>,
+    server: web::Data<AuthorizationServer>,
+    request: HttpRequest,
+    query: web::Query<Looking>,
+) -> HttpResponse {
+    show(&state, &server, &request, &query.state).await
+}
+
+async fn show(state: &HttpState, server: &AuthorizationServer, request: &HttpRequest, secret: &str) -> HttpResponse {
+    let paused = match paused(state, server, request, secret).await {
+        Ok(Some(paused)) => paused,
+        Ok(None) => return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER),
+        Err(error) => return failed(error),
+    };
+    let others = match server.others(paused.account).await {
+        Ok(others) => others,
+        Err(error) => return failed(error),
+    };
+    let csrf = match csrf_secret(state, request) {
+        Ok(csrf) => csrf,
+        Err(error) => return pages::error(&error),
+    };
+    let signed = state.signer.sign(&["others", secret, &csrf]);
+    let mut response = words::others(&words::Others {
+        action: CONTINUE_PATH,
+        state: secret,
+        csrf: &signed,
+        paused: &paused,
+        others: &others,
+        form_targets: &form_targets(state, &paused.request),
+    });
+    // A cookie of ours always fits into a header.
+    let _ = response.add_cookie(&cookie(state, CSRF_COOKIE, csrf));
+    response
+}
+
+/// What that page sends: one thing to end, or nothing, to go on.
+#[derive(Deserialize)]
+pub(super) struct Wish {
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    csrf: String,
+    key: Option<Uuid>,
+    grant: Option<Uuid>,
+    user: Option<Uuid>,
+}
+
+/// `POST /authorize/continue`: ends one of them, or goes on to the client.
+pub(super) async fn go_on(
+    state: web::Data<HttpState>,
+    server: web::Data<AuthorizationServer>,
+    request: HttpRequest,
+    form: web::Form<Wish>,
+) -> HttpResponse {
+    let wish = form.into_inner();
+    if is_foreign(&request) {
+        return pages::error(&ApiError::OriginNotAllowed);
+    }
+    if !is_genuine(&state, &request, &["others", &wish.state], &wish.csrf) {
+        return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER);
+    }
+    match answer(&state, &server, &request, wish).await {
+        Ok(Some(response)) => response,
+        Ok(None) => pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER),
+        Err(error) => failed(error),
+    }
+}
+
+async fn answer(
+    state: &HttpState,
+    server: &AuthorizationServer,
+    request: &HttpRequest,
+    wish: Wish,
+) -> Result<Option<HttpResponse>, ServerError> {
+    let Some(browser) = browser(state, request) else { return Ok(None) };
+    let Wish { state: secret, csrf: _, key, grant, user } = wish;
+    if key.is_none() && grant.is_none() && user.is_none() {
+        let Some(paused) = server.resume(&secret, &browser).await? else { return Ok(None) };
+        return finish(state, server, paused).await.map(Some);
+    }
+    let Some(paused) = server.paused(&secret, &browser).await? else { return Ok(None) };
+    if let Some(key) = key.map(KeyId)
+        && server.end_key(&paused, key).await?
+    {
+        log::info!("user {} ended key {key} while signing in", paused.user);
+    }
+    if let Some(grant) = grant.map(GrantId)
+        && server.end_grant(&paused, grant).await?
+    {
+        log::info!("user {} ended grant {grant} while signing in", paused.user);
+    }
+    if let Some(other) = user.map(UserId)
+        && server.end_connection(&paused, other).await?
+    {
+        log::info!("user {} ended the connection of user {other} to the same account while signing in", paused.user);
+    }
+    Ok(Some(see_other(&look_url(state, &secret), &[])))
+}
+
+async fn paused(
+    state: &HttpState,
+    server: &AuthorizationServer,
+    request: &HttpRequest,
+    secret: &str,
+) -> Result<Option<Paused>, ServerError> {
+    match browser(state, request) {
+        Some(browser) => server.paused(secret, &browser).await,
+        None => Ok(None),
+    }
+}
+
+fn browser(state: &HttpState, request: &HttpRequest) -> Option<String> {
+    request.cookie(&cookie_name(state, BROWSER_COOKIE)).map(|cookie| cookie.value().to_owned())
+}
+
+fn look_url(state: &HttpState, secret: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("state", secret).finish();
+    state.settings.url(&format!("{CONTINUE_PATH}?{query}"))
+}
+
+fn without_cookie(state: &HttpState, mut response: HttpResponse) -> HttpResponse {
+    let mut gone = cookie(state, BROWSER_COOKIE, String::new());
+    gone.make_removal();
+    // A cookie of ours always fits into a header.
+    let _ = response.add_cookie(&gone);
+    response
+}
+
+/// The client waits for an answer, so it gets one; people read it there.
+fn not_signed_in(error: ConnectError) -> OAuthError {
+    let refused = matches!(error, ConnectError::Disabled | ConnectError::NewUser);
+    let fault = matches!(&error, ConnectError::Crypto(_));
+    let error = ApiError::from(error);
+    let shown = error.shown();
+    if refused {
+        return OAuthError::AccessDenied(shown.message);
+    }
+    if fault {
+        return OAuthError::Server { cause: chain(&error) };
+    }
+    let cause = shown.status.is_server_error().then(|| chain(&error));
+    let retry_after = shown.retry_after.unwrap_or_else(|| chrono::TimeDelta::seconds(60));
+    OAuthError::Unavailable { message: shown.message, retry_after, cause }
+}

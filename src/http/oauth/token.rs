@@ -1,0 +1,66 @@
+//! `/token`, `/revoke` and `/register`: where clients come without a browser.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use bytes::Bytes;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::{super::HttpState, no_store, refused, told};
+use crate::{
+    domain::chain,
+    oauth::{AuthorizationServer, OAuthError, Revocation, TokenForm, clients::RegistrationError},
+};
+
+/// `POST /token` (RFC 6749 sections 4.1.3 and 6)
+pub(super) async fn token(server: web::Data<AuthorizationServer>, form: web::Form<TokenForm>) -> HttpResponse {
+    match server.token(&form).await {
+        Ok(tokens) => {
+            let mut body = json!({
+                "access_token": tokens.access.expose_secret(),
+                "token_type": "Bearer",
+                "expires_in": tokens.access_life.num_seconds(),
+                "scope": tokens.scopes.to_string(),
+            });
+            if let Some(refresh) = &tokens.refresh {
+                body["refresh_token"] = json!(refresh.expose_secret());
+            }
+            no_store(StatusCode::OK).json(body)
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// `POST /revoke` (RFC 7009): the token, and everything else that its grant gave.
+pub(super) async fn revoke(server: web::Data<AuthorizationServer>, form: web::Form<TokenForm>) -> HttpResponse {
+    match server.revoke(&form).await {
+        Ok(revocation) => {
+            if let Revocation::Ended(user, grant) = revocation {
+                log::info!("grant {grant} of user {user} was ended by its client");
+            }
+            no_store(StatusCode::OK).finish()
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+/// `POST /register` (RFC 7591)
+pub(super) async fn register(
+    state: web::Data<HttpState>,
+    server: web::Data<AuthorizationServer>,
+    request: HttpRequest,
+    body: Result<Bytes, actix_web::Error>,
+) -> HttpResponse {
+    let source = state.settings.source_of(&request);
+    if let Err(wait) = state.oauth_limits.registers(source, state.clock.now()) {
+        let words = "too many clients have registered from this address; one registration serves all users of a client";
+        return told(StatusCode::TOO_MANY_REQUESTS, "too_many_registrations", words, Some(wait), None);
+    }
+    let bad = |words: &str| told(StatusCode::BAD_REQUEST, "invalid_client_metadata", words, None, None);
+    let Ok(body) = body else { return bad("the body could not be read, or is too large") };
+    let Ok(metadata) = serde_json::from_slice::<Value>(&body) else { return bad("the body must be a JSON object") };
+    match server.clients().register(&metadata) {
+        Ok(registered) => no_store(StatusCode::CREATED).json(registered),
+        Err(error @ RegistrationError::Crypto(_)) => refused(&OAuthError::Server { cause: chain(&error) }),
+        Err(error) => told(StatusCode::BAD_REQUEST, error.code(), &error.to_string(), None, None),
+    }
+}

@@ -1,0 +1,201 @@
+//! The pages of a sign-in, and their words.
+
+use actix_web::{HttpResponse, http::StatusCode};
+use maud::{Markup, html};
+use url::Url;
+
+use super::{Notice, page};
+use crate::{
+    domain::{RedirectPlace, Scope},
+    oauth::{AuthorizationRequest, Paused},
+    store::{Reaching, StoredGrant, StoredKey},
+};
+
+pub(crate) const OTHER_BROWSER: Notice = Notice {
+    title: "Nobody was signed in",
+    text: "This does not belong to a sign-in that was started in this browser within the last 10 minutes. Go back to your \
+           app, start again there, and stay in one browser.",
+};
+
+pub(crate) const FORM_STALE: &str =
+    "The page had become stale, or cookies are switched off. Please look at it again and decide.";
+pub(crate) const NO_CLIENT: &str = "Nothing was done. Close this page and start again from your app.";
+pub(crate) const NO_REDIRECT: &str = "Nothing was done, because the answer might have gone to a stranger. If you came here \
+by a link that somebody sent you, close this page; otherwise the app has to be mended by its maker.";
+pub(crate) const TOO_MANY: &str = "Too many sign-ins were started from your address.";
+pub(crate) const LATER: &str = "Try again later. Operators: behind a proxy, name it in TRUSTED_PROXIES, or all people \
+behind it count as one.";
+
+/// A sentence that began in lower case.
+pub(crate) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().collect::<String>()).unwrap_or_default();
+    let end = if text.ends_with('.') { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
+/// A request that nobody is asked about.
+pub(crate) fn refusal(status: StatusCode, what: &str, next: &str) -> HttpResponse {
+    page(status, &[], "Signing in did not work", &html! { p { (what) } p { (next) } })
+}
+
+/// What the consent page shows and sends.
+pub(crate) struct Consent<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) query: &'a str,
+    pub(crate) csrf: &'a str,
+    pub(crate) request: &'a AuthorizationRequest,
+    pub(crate) place: &'a RedirectPlace,
+    pub(crate) form_targets: &'a [String],
+    pub(crate) problem: Option<(StatusCode, &'static str)>,
+}
+
+/// The one question.
+pub(crate) fn consent(consent: &Consent<'_>) -> HttpResponse {
+    let status = consent.problem.map_or(StatusCode::OK, |(status, _)| status);
+    let request = consent.request;
+    let full = request.scopes.access == Scope::Full;
+    let body = html! {
+        @if let Some((_, problem)) = consent.problem { p.problem role="alert" { (problem) } }
+        p {
+            "An app that calls itself " strong { (request.client_name) }
+            " asks for access to your OwnerRez account. Nobody has verified that name."
+        }
+        @if let Some(host) = published_at(&request.client_id) { p { "It says what it is at " strong { (host) } "." } }
+        (place(consent.place))
+        h2 { "What it will be able to do" }
+        ul {
+            li { "Read everything in the account: properties, bookings, guests, messages, prices." }
+            @if full { li { strong { "Change" } " the account: bookings, prices, messages to guests and the rest." } }
+            @if request.scopes.offline { li { "Go on doing so until you end it, without asking again." } }
+        }
+        p {
+            "Go on only if you have just started this from the app yourself. OwnerRez will ask you to approve the access \
+             next; whoever signs in there is who the app will work for."
+        }
+        form method="post" action=(consent.action) {
+            input type="hidden" name="request" value=(consent.query);
+            input type="hidden" name="csrf" value=(consent.csrf);
+            button type="submit" name="decision" value="allow" { "Allow and continue to OwnerRez" }
+            @if full { button type="submit" name="decision" value="read" { "Allow reading only" } }
+            button type="submit" name="decision" value="deny" { "Cancel" }
+        }
+    };
+    page(status, consent.form_targets, "Sign in with OwnerRez", &body)
+}
+
+/// The host of the document that describes a client, if its id is the address of one.
+fn published_at(client_id: &str) -> Option<String> {
+    let url = Url::parse(client_id).ok().filter(|url| url.scheme() == "https")?;
+    url.host_str().map(str::to_owned)
+}
+
+fn place(place: &RedirectPlace) -> Markup {
+    html! {
+        @match place {
+            RedirectPlace::Web { host } => p { "Afterwards you are sent to " strong { (host) } "." },
+            RedirectPlace::Loopback => {
+                p { "Afterwards you are sent to " strong { "a program on this computer" } "." }
+                p.problem {
+                    "Any program on this computer can pretend to be this app. If you have not just signed in from a \
+                     program here, cancel."
+                }
+            }
+            RedirectPlace::App { scheme } => {
+                p { "Afterwards you are sent to the app that opens " code { (scheme) ":" } " links on this computer." }
+                p.problem {
+                    "Any program on this computer can pretend to be this app. If you have not just signed in from a \
+                     program here, cancel."
+                }
+            }
+        }
+    }
+}
+
+/// What the page about others shows and sends.
+pub(crate) struct Others<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) state: &'a str,
+    pub(crate) csrf: &'a str,
+    pub(crate) paused: &'a Paused,
+    pub(crate) others: &'a [Reaching],
+    pub(crate) form_targets: &'a [String],
+}
+
+/// Who else reaches the account, each with a button that ends it.
+pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
+    let Paused { request, user, account } = page_of.paused;
+    let ending = |name: &str, id: String, label: &str| {
+        html! {
+            form method="post" action=(page_of.action) {
+                (fields(page_of))
+                input type="hidden" name=(name) value=(id);
+                button type="submit" { (label) }
+            }
+        }
+    };
+    let body = html! {
+        p { "You have signed in with the OwnerRez account number " strong { (account) } "." }
+        @if !page_of.others.is_empty() {
+            p { "This account can be reached here by others as well. End whatever you do not know." }
+        }
+        @for reaching in page_of.others {
+            @if reaching.user == *user {
+                @for grant in &reaching.grants {
+                    h2 { (grant.client_name) }
+                    p { (grant_line(grant)) }
+                    (ending("grant", grant.id.to_string(), "End this app's access"))
+                }
+                @for key in &reaching.keys {
+                    h2 { "API key " code { (key.beginning()) "…" } }
+                    p { (key_line(key)) }
+                    (ending("key", key.id.to_string(), "Delete this key"))
+                }
+            } @else {
+                h2 { "Somebody who connected this account separately" }
+                ul {
+                    @for key in &reaching.keys {
+                        li { "API key " code { (key.beginning()) "…" } ": " (key_line(key)) }
+                    }
+                    @for grant in &reaching.grants { li { (grant.client_name) ": " (grant_line(grant)) } }
+                }
+                p { "If you did not set this up yourself, end it: nothing of the above reaches the account then." }
+                (ending("user", reaching.user.to_string(), "End this connection"))
+            }
+        }
+        form method="post" action=(page_of.action) {
+            (fields(page_of))
+            button type="submit" { "Continue to " (request.client_name) }
+        }
+    };
+    page(StatusCode::OK, page_of.form_targets, "Who else reaches this account", &body)
+}
+
+fn fields(page_of: &Others<'_>) -> Markup {
+    html! {
+        input type="hidden" name="state" value=(page_of.state);
+        input type="hidden" name="csrf" value=(page_of.csrf);
+    }
+}
+
+fn key_line(key: &StoredKey) -> String {
+    let name = key.name.as_deref().map_or(String::new(), |name| format!("{name}, "));
+    let used = key.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", day(at)));
+    format!("{name}{}, made on {}, {used}.", may(key.scope), day(key.created_at))
+}
+
+fn grant_line(grant: &StoredGrant) -> String {
+    let used = grant.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", day(at)));
+    format!("An app that you signed in to on {}, {used}.", day(grant.created_at))
+}
+
+fn may(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Read => "may read",
+        Scope::Full => "may read and change",
+    }
+}
+
+fn day(at: chrono::DateTime<chrono::Utc>) -> String {
+    at.format("%-d %B %Y").to_string()
+}

@@ -1,0 +1,134 @@
+//! Is this access token good, here and now? The signature says what it was worth; that its grant was not ended since is
+//! remembered as long as an end would have been heard.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    OAuthSettings,
+    access_token::{AccessTokens, PREFIX},
+    is_within,
+};
+use crate::{
+    crypto::Signer,
+    domain::{Caller, Credential, GrantId, KeyView, SharedClock, UserId},
+    store::{ChangeWatch, Recalled, Remembered, Store, StoreError},
+};
+
+/// Why a token opens nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Not ours, altered, or its grant was ended.
+    #[error("the access token is not valid")]
+    Invalid,
+    /// Its time is over.
+    #[error("the access token has expired")]
+    Expired,
+    /// It was made for another resource.
+    #[error("the access token is for another resource")]
+    WrongAudience,
+    /// An operator keeps the user out.
+    #[error("the user is disabled")]
+    Disabled,
+    /// Whether it still holds cannot be found out.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+/// Checks access tokens. One per process; clones share what is remembered.
+#[derive(Clone)]
+pub struct AccessCheck(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    clock: SharedClock,
+    signer: Signer,
+    settings: OAuthSettings,
+    known: Remembered<GrantId, Known>,
+}
+
+/// A grant that was found.
+#[derive(Clone, Copy)]
+struct Known {
+    user: UserId,
+    disabled: bool,
+}
+
+impl AccessCheck {
+    /// A check that remembers nothing yet. `signer` is the key ring's for access tokens.
+    pub fn new(
+        store: Store,
+        changes: Arc<ChangeWatch>,
+        clock: SharedClock,
+        signer: Signer,
+        settings: OAuthSettings,
+        capacity: usize,
+    ) -> Self {
+        Self(Arc::new(Inner { store, clock, signer, settings, known: Remembered::new(changes, capacity) }))
+    }
+
+    /// Whether a text is meant to be an access token.
+    pub fn is_token(text: &str) -> bool {
+        text.starts_with(PREFIX)
+    }
+
+    /// Whose token this is, if it is good for this path of ours.
+    pub async fn check(&self, token: &str, path: &str) -> Result<Caller, AccessError> {
+        let inner = &self.0;
+        let now = inner.clock.now();
+        let claims = AccessTokens(&inner.signer).read(token).ok_or(AccessError::Invalid)?;
+        if claims.expires_at <= now {
+            return Err(AccessError::Expired);
+        }
+        let audience = claims.audience.strip_prefix(inner.settings.issuer.as_str());
+        if !audience.is_some_and(|audience| audience.starts_with('/') && is_within(path, audience)) {
+            return Err(AccessError::WrongAudience);
+        }
+        let known = inner.known(claims.grant, now).await?.ok_or(AccessError::Invalid)?;
+        if known.user != claims.user {
+            return Err(AccessError::Invalid);
+        }
+        if known.disabled {
+            return Err(AccessError::Disabled);
+        }
+        if inner.known.use_is_due(&claims.grant, now) {
+            inner.touch(known.user, claims.grant, now);
+        }
+        Ok(Caller {
+            user: claims.user,
+            credential: Credential::Grant(claims.grant),
+            label: format!("grant {}", claims.grant).into(),
+            scope: claims.scope,
+            expires_at: Some(claims.expires_at),
+            view: KeyView::default(),
+        })
+    }
+}
+
+impl Inner {
+    async fn known(&self, grant: GrantId, now: DateTime<Utc>) -> Result<Option<Known>, StoreError> {
+        if let Recalled::Good(known) = self.known.recall(&grant, now) {
+            return Ok(Some(known));
+        }
+        let seen = self.known.seen();
+        let Some(stored) = self.store.grant(grant).await? else {
+            self.known.forget(&grant);
+            return Ok(None);
+        };
+        let disabled = self.store.disabled_since(stored.user).await?.is_some();
+        let known = Known { user: stored.user, disabled };
+        self.known.remember(grant, known, seen);
+        Ok(Some(known))
+    }
+
+    /// Writes the last use down behind the request's back.
+    fn touch(&self, user: UserId, grant: GrantId, now: DateTime<Utc>) {
+        let store = self.store.clone();
+        actix_rt::spawn(async move {
+            if let Err(error) = store.touch_grant(user, grant, now).await {
+                log::warn!("the last use of a client's grant was not written down: {error}");
+            }
+        });
+    }
+}

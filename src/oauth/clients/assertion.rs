@@ -1,0 +1,198 @@
+//! `private_key_jwt`: a client proves who it is by a short-lived JWT that it signed for us (RFC 7523 2.2 and 3).
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::{Validation, decode, decode_header};
+use serde::Deserialize;
+
+use super::keys::{KeySet, SigningAlgorithm};
+
+/// The only kind of assertion there is here (RFC 7523 2.2).
+pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Larger ones are not looked at, in bytes.
+const SIZE_LIMIT: usize = 4096;
+/// How far ahead an assertion may expire.
+const LONGEST_LIFE: TimeDelta = TimeDelta::minutes(10);
+/// How far two clocks may be apart.
+const SKEW: TimeDelta = TimeDelta::seconds(30);
+/// Keys that are tried where an assertion names none.
+const MOST_TRIED: usize = 4;
+const ID_LIMIT: usize = 256;
+
+/// Why a client has not proved who it is. Nothing of the assertion is quoted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AssertionProblem {
+    /// None was sent.
+    #[error("this client signs (private_key_jwt): client_assertion_type and client_assertion are missing")]
+    Missing,
+    /// One was sent that cannot be checked.
+    #[error("this client has no keys here: leave out client_assertion")]
+    NotExpected,
+    /// Of another kind.
+    #[error("client_assertion_type is not {ASSERTION_TYPE}")]
+    Type,
+    /// No JWT with the claims of RFC 7523.
+    #[error("client_assertion is not a signed JWT with iss, sub, aud, exp and jti")]
+    Form,
+    /// Another way to sign.
+    #[error("client_assertion is signed with another algorithm than this client may use")]
+    Algorithm,
+    /// None of the client's keys could have signed it.
+    #[error("client_assertion is signed with a key that this client does not publish")]
+    UnknownKey,
+    /// It was altered, or another key signed it.
+    #[error("the signature of client_assertion is not good")]
+    Signature,
+    /// About somebody else.
+    #[error("iss and sub of client_assertion are not the client_id")]
+    Issuer,
+    /// For somebody else.
+    #[error("aud of client_assertion is not this authorization server")]
+    Audience,
+    /// Too late.
+    #[error("client_assertion has expired")]
+    Expired,
+    /// It would be good for too long.
+    #[error("client_assertion expires more than 10 minutes from now")]
+    TooLong,
+    /// Too early.
+    #[error("client_assertion is not valid yet; the clock of the client may be wrong")]
+    TooEarly,
+    /// It was used before.
+    #[error("client_assertion was used before; each needs a jti of its own")]
+    Replayed,
+    /// More than are remembered.
+    #[error("this client used too many assertions within ten minutes")]
+    TooMany,
+}
+
+/// An assertion whose outside was read.
+pub(super) struct Assertion<'a> {
+    text: &'a str,
+    algorithm: SigningAlgorithm,
+    key_id: Option<String>,
+}
+
+/// What an assertion says.
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    exp: f64,
+    #[serde(default)]
+    nbf: Option<f64>,
+    #[serde(default)]
+    iat: Option<f64>,
+    jti: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+/// What is left to do with a good assertion: use it up.
+#[derive(Debug)]
+pub(super) struct Proof {
+    /// Its `jti`.
+    pub(super) id: String,
+    /// From then on it is refused for its age.
+    pub(super) until: DateTime<Utc>,
+}
+
+impl<'a> Assertion<'a> {
+    /// Reads the header. `allowed` are the client's algorithms.
+    pub(super) fn read(text: &'a str, allowed: &[SigningAlgorithm]) -> Result<Self, AssertionProblem> {
+        if text.len() > SIZE_LIMIT {
+            return Err(AssertionProblem::Form);
+        }
+        let header = decode_header(text).map_err(|_| AssertionProblem::Form)?;
+        // What must be understood (RFC 7515 4.1.11) and is not, `b64` (RFC 7797) among it.
+        if header.crit.is_some() || header.extras.inner().contains_key("b64") {
+            return Err(AssertionProblem::Form);
+        }
+        let algorithm = SigningAlgorithm::named(header.alg).filter(|algorithm| allowed.contains(algorithm));
+        let algorithm = algorithm.ok_or(AssertionProblem::Algorithm)?;
+        // Keys that the header brings along (jwk, jku, x5c, x5u) are anybody's and count for nothing.
+        Ok(Self { text, algorithm, key_id: header.kid })
+    }
+
+    /// Whether one of the keys may have signed it.
+    pub(super) fn is_covered_by(&self, keys: &KeySet) -> bool {
+        keys.candidates(self.algorithm, self.key_id.as_deref()).next().is_some()
+    }
+
+    /// Checks the signature, then what was signed.
+    pub(super) fn check(
+        &self,
+        keys: &KeySet,
+        client_id: &str,
+        audiences: &[String],
+        now: DateTime<Utc>,
+    ) -> Result<Proof, AssertionProblem> {
+        if !self.is_covered_by(keys) {
+            return Err(AssertionProblem::UnknownKey);
+        }
+        // The times are checked below, by our clock.
+        let mut signature_only = Validation::new(self.algorithm.jose());
+        signature_only.validate_exp = false;
+        signature_only.validate_nbf = false;
+        signature_only.validate_aud = false;
+        signature_only.required_spec_claims.clear();
+        let mut problem = AssertionProblem::Signature;
+        for key in keys.candidates(self.algorithm, self.key_id.as_deref()).take(MOST_TRIED) {
+            match decode::<Claims>(self.text, &key.key, &signature_only) {
+                Ok(signed) => return signed.claims.check(client_id, audiences, now),
+                Err(error) if matches!(error.kind(), jsonwebtoken::errors::ErrorKind::Json(_)) => {
+                    problem = AssertionProblem::Form;
+                }
+                Err(_) => {}
+            }
+        }
+        Err(problem)
+    }
+}
+
+impl Claims {
+    fn check(self, client_id: &str, audiences: &[String], now: DateTime<Utc>) -> Result<Proof, AssertionProblem> {
+        let Self { iss, sub, aud, exp, nbf, iat, jti } = self;
+        if iss != client_id || sub != client_id {
+            return Err(AssertionProblem::Issuer);
+        }
+        let named = match aud {
+            Audience::One(one) => vec![one],
+            Audience::Several(several) => several,
+        };
+        // An assertion that is for others as well could be passed on by them.
+        if named.is_empty() || !named.iter().all(|one| audiences.contains(one)) {
+            return Err(AssertionProblem::Audience);
+        }
+        let moment = |seconds: f64| numeric_date(seconds).ok_or(AssertionProblem::Form);
+        let expires_at = moment(exp)?;
+        if expires_at <= now - SKEW {
+            return Err(AssertionProblem::Expired);
+        }
+        if expires_at > now + LONGEST_LIFE + SKEW {
+            return Err(AssertionProblem::TooLong);
+        }
+        for from in [nbf, iat].into_iter().flatten() {
+            if moment(from)? > now + SKEW {
+                return Err(AssertionProblem::TooEarly);
+            }
+        }
+        if jti.is_empty() || jti.len() > ID_LIMIT {
+            return Err(AssertionProblem::Form);
+        }
+        Ok(Proof { id: jti, until: expires_at + SKEW })
+    }
+}
+
+/// Seconds since 1970, perhaps with a fraction (RFC 7519 2), within what a calendar knows.
+fn numeric_date(seconds: f64) -> Option<DateTime<Utc>> {
+    let range = 0.0..253_402_300_800.0;
+    #[expect(clippy::cast_possible_truncation, reason = "within the range whole seconds fit")]
+    range.contains(&seconds).then(|| DateTime::from_timestamp_secs(seconds.trunc() as i64)).flatten()
+}

@@ -1,0 +1,334 @@
+//! Client metadata (RFC 7591 2), as clients register it or publish it: the few members that matter here, and what of
+//! them is taken.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::{
+    ClientAuthentication, KeySource,
+    keys::{KeySet, SigningAlgorithm},
+    problem::BadDocumentUrl,
+};
+use crate::domain::{BadRedirectUri, RedirectUri};
+
+/// Cursor registers three, VS Code six.
+pub(super) const MOST_REDIRECT_URIS: usize = 10;
+/// Of a client's name so many characters are shown.
+const NAME_LIMIT: usize = 80;
+
+/// Why metadata is refused. Continues a sentence that begins with its place.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum MetadataProblem {
+    /// Not an object, or a member of a wrong type.
+    #[error("is not a JSON object whose members have the types of RFC 7591")]
+    Form,
+    /// Nowhere to send people back to.
+    #[error("has no redirect_uris")]
+    NoRedirectUris,
+    /// More than are taken.
+    #[error("has more than {MOST_REDIRECT_URIS} redirect_uris")]
+    ManyRedirectUris,
+    /// None of them may be used.
+    #[error("has no redirect URI that may be used; the first one {0}")]
+    RedirectUri(BadRedirectUri),
+    /// A flow that does not exist here.
+    #[error("asks for other grant_types than authorization_code and refresh_token")]
+    GrantTypes,
+    /// The same.
+    #[error("asks for other response_types than code")]
+    ResponseTypes,
+    /// A way to authenticate that does not exist here.
+    #[error("asks for another token_endpoint_auth_method than none and private_key_jwt")]
+    Authentication,
+    /// A secret that everybody could read.
+    #[error("holds a client_secret, which a public document cannot keep")]
+    Secret,
+    /// It wants to sign, and shows no keys.
+    #[error("asks for private_key_jwt and needs either jwks or jwks_uri, not both")]
+    Keys,
+    /// Keys of no use.
+    #[error("has a jwks without an RSA key for RS256 or a P-256 key for ES256, or with a private key in it")]
+    Jwks,
+    /// Keys at no good place.
+    #[error("has a jwks_uri that {0}")]
+    JwksUri(BadDocumentUrl),
+    /// A signature that is not checked here.
+    #[error("asks for another token_endpoint_auth_signing_alg than RS256 and ES256")]
+    SigningAlgorithm,
+    /// It does not fit into a client id.
+    #[error("is too large; leave out redirect URIs, shorten client_name, or use jwks_uri instead of jwks")]
+    TooLarge,
+}
+
+/// The members that matter.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Metadata {
+    pub(super) client_id: Option<String>,
+    pub(super) client_secret: Option<Value>,
+    pub(super) client_name: Option<String>,
+    pub(super) redirect_uris: Option<Vec<String>>,
+    pub(super) grant_types: Option<Vec<String>>,
+    pub(super) response_types: Option<Vec<String>>,
+    pub(super) token_endpoint_auth_method: Option<String>,
+    /// OpenID Connect Relying Party Metadata Choices: ChatGPT says with it that it can go without keys as well.
+    pub(super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    pub(super) token_endpoint_auth_signing_alg: Option<String>,
+    pub(super) jwks: Option<Value>,
+    pub(super) jwks_uri: Option<String>,
+}
+
+impl Metadata {
+    /// The name as it may stand on a page, on one line; `None` where nothing of it is left.
+    pub(super) fn name(&self) -> Option<String> {
+        let shown = |c: char| !c.is_control() && !is_invisible(c);
+        let name: String = self.client_name.as_deref()?.chars().filter(|c| c.is_whitespace() || shown(*c)).collect();
+        let name: String = name.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(NAME_LIMIT).collect();
+        Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
+    }
+
+    /// Each redirect URI, good or bad, in their order; never none.
+    pub(super) fn redirect_uris(
+        &self,
+        schemes: &[String],
+    ) -> Result<Vec<Result<RedirectUri, BadRedirectUri>>, MetadataProblem> {
+        let texts = self.redirect_uris.as_deref().unwrap_or_default();
+        match texts.len() {
+            0 => Err(MetadataProblem::NoRedirectUris),
+            1..=MOST_REDIRECT_URIS => Ok(texts.iter().map(|text| RedirectUri::new(text, schemes)).collect()),
+            _ => Err(MetadataProblem::ManyRedirectUris),
+        }
+    }
+
+    /// Whether it asks for what there is: it may ask for more and gets the part that exists.
+    pub(super) fn check_flow(&self) -> Result<(), MetadataProblem> {
+        let lacks = |asked: &Option<Vec<String>>, needed: &str| {
+            asked.as_ref().is_some_and(|asked| !asked.is_empty() && asked.iter().all(|one| one != needed))
+        };
+        if lacks(&self.grant_types, "authorization_code") {
+            return Err(MetadataProblem::GrantTypes);
+        }
+        if lacks(&self.response_types, "code") {
+            return Err(MetadataProblem::ResponseTypes);
+        }
+        Ok(())
+    }
+
+    /// How the client proves who it is. `replaces_secrets`: who asks for a client secret becomes a public client
+    /// (RFC 7591 3.2.1 lets the server say so in its answer). Today's clients ask for one by default and are content
+    /// without.
+    pub(super) fn authentication(&self, replaces_secrets: bool) -> Result<ClientAuthentication, MetadataProblem> {
+        let offered = || {
+            let more = self.token_endpoint_auth_methods_supported.iter().flatten();
+            self.token_endpoint_auth_method.iter().chain(more).map(String::as_str)
+        };
+        let offers = |method: &str| offered().any(|one| one == method);
+        let may_go_without = offers("none");
+        if offers("private_key_jwt") {
+            match (self.keys()?, may_go_without) {
+                (Some(keys), _) => {
+                    let algorithms = self.algorithms()?;
+                    return Ok(ClientAuthentication::PrivateKeyJwt { keys, algorithms, may_go_without });
+                }
+                (None, true) => return Ok(ClientAuthentication::None),
+                (None, false) => return Err(MetadataProblem::Keys),
+            }
+        }
+        let wants_secret = offers("client_secret_post") || offers("client_secret_basic");
+        if may_go_without || offered().next().is_none() || (replaces_secrets && wants_secret) {
+            return Ok(ClientAuthentication::None);
+        }
+        Err(MetadataProblem::Authentication)
+    }
+
+    fn keys(&self) -> Result<Option<KeySource>, MetadataProblem> {
+        match (&self.jwks, &self.jwks_uri) {
+            (Some(_), Some(_)) => Err(MetadataProblem::Keys),
+            (Some(jwks), None) => {
+                let keys = KeySet::read(jwks).ok_or(MetadataProblem::Jwks)?;
+                Ok(Some(KeySource::Inline(Arc::new(keys))))
+            }
+            (None, Some(uri)) => Ok(Some(KeySource::Uri(document_url(uri).map_err(MetadataProblem::JwksUri)?))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn algorithms(&self) -> Result<Vec<SigningAlgorithm>, MetadataProblem> {
+        match self.token_endpoint_auth_signing_alg.as_deref() {
+            None => Ok(SigningAlgorithm::ALL.to_vec()),
+            Some(name) => {
+                let named = SigningAlgorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name);
+                Ok(vec![named.ok_or(MetadataProblem::SigningAlgorithm)?])
+            }
+        }
+    }
+}
+
+/// Characters that show nothing themselves and turn or hide what stands beside them.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// The address of a document that strangers name: https, a host by name, a path, and spelled in the one way that every
+/// reader understands alike (draft-ietf-oauth-client-id-metadata-document, section 3).
+pub(super) fn document_url(text: &str) -> Result<Url, BadDocumentUrl> {
+    let url = Url::parse(text).map_err(|_| BadDocumentUrl::Spelling)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(BadDocumentUrl::UserInfo);
+    }
+    if url.fragment().is_some() {
+        return Err(BadDocumentUrl::Fragment);
+    }
+    if matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_))) {
+        return Err(BadDocumentUrl::Address);
+    }
+    if url.scheme() == "https" && url.path() == "/" {
+        return Err(BadDocumentUrl::NoPath);
+    }
+    if url.scheme() != "https" || url.as_str() != text {
+        return Err(BadDocumentUrl::Spelling);
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn metadata(json: Value) -> Metadata {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn names_are_shown_plain() {
+        for (given, shown) in [
+            ("ChatGPT", Some("ChatGPT")),
+            ("  Visual\tStudio \n Code ", Some("Visual Studio Code")),
+            ("Cla\u{202e}ude\u{200b}", Some("Claude")),
+            ("\u{7}\u{feff}", None),
+            ("", None),
+        ] {
+            assert_eq!(metadata(json!({"client_name": given})).name().as_deref(), shown, "{given:?}");
+        }
+        let long = metadata(json!({"client_name": "a".repeat(5000)})).name().unwrap();
+        assert_eq!(long.len(), NAME_LIMIT);
+    }
+
+    #[test]
+    fn addresses_of_documents() {
+        use BadDocumentUrl::*;
+        for (text, expected) in [
+            ("https://chatgpt.com/oauth/kDmjx77UnKOM/client.json", Ok(())),
+            ("https://claude.ai/oauth/mcp-oauth-client-metadata", Ok(())),
+            ("https://vscode.dev/oauth/client-metadata.json", Ok(())),
+            ("https://client.example.com:8443/client.json?v=2", Ok(())),
+            ("https://client.example.com", Err(NoPath)),
+            ("https://client.example.com/", Err(NoPath)),
+            ("https://client.example.com/?x=1", Err(NoPath)),
+            ("http://client.example.com/client.json", Err(Spelling)),
+            ("ftp://client.example.com/client.json", Err(Spelling)),
+            ("https://Client.example.com/client.json", Err(Spelling)),
+            ("https://client.example.com:443/client.json", Err(Spelling)),
+            ("https://client.example.com/a/../client.json", Err(Spelling)),
+            ("https://client.example.com/./client.json", Err(Spelling)),
+            ("https://client.example.com/%2e%2E/client.json", Err(Spelling)),
+            ("https://client.example.com\\client.json", Err(Spelling)),
+            ("https://client.example.com/client.json ", Err(Spelling)),
+            ("https://client%2eexample.com/client.json", Err(Spelling)),
+            ("https://user@client.example.com/client.json", Err(UserInfo)),
+            ("https://:word@client.example.com/client.json", Err(UserInfo)),
+            ("https://client.example.com/client.json#x", Err(Fragment)),
+            ("https://client.example.com/client.json#", Err(Fragment)),
+            ("https://127.0.0.1/client.json", Err(Address)),
+            ("https://169.254.169.254/latest/meta-data", Err(Address)),
+            ("https://2130706433/client.json", Err(Address)),
+            ("https://0x7f.1/client.json", Err(Address)),
+            ("https://0177.0.0.1/client.json", Err(Address)),
+            ("https://[::1]/client.json", Err(Address)),
+            ("https://[::ffff:127.0.0.1]/client.json", Err(Address)),
+            ("https://1.1.1.1/client.json", Err(Address)),
+            ("https://", Err(Spelling)),
+            ("", Err(Spelling)),
+        ] {
+            assert_eq!(document_url(text).map(drop), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn how_a_client_authenticates() {
+        let keys = || json!("https://client.example.com/jwks.json");
+        for (given, replaces_secrets, expected) in [
+            (json!({}), false, Ok("none")),
+            (json!({"token_endpoint_auth_method": "none"}), false, Ok("none")),
+            (json!({"token_endpoint_auth_method": "client_secret_post"}), true, Ok("none")),
+            (json!({"token_endpoint_auth_method": "client_secret_basic"}), true, Ok("none")),
+            (json!({"token_endpoint_auth_method": "client_secret_post"}), false, Err(MetadataProblem::Authentication)),
+            (json!({"token_endpoint_auth_method": "tls_client_auth"}), true, Err(MetadataProblem::Authentication)),
+            (json!({"token_endpoint_auth_method": "private_key_jwt"}), true, Err(MetadataProblem::Keys)),
+            (
+                json!({"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": keys()}),
+                false,
+                Ok("private_key_jwt"),
+            ),
+            (
+                json!({"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": keys(),
+                    "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"]}),
+                false,
+                Ok("private_key_jwt or none"),
+            ),
+            (
+                json!({"token_endpoint_auth_method": "private_key_jwt",
+                    "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"]}),
+                false,
+                Ok("none"),
+            ),
+            (
+                json!({"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": keys(), "jwks": {"keys": []}}),
+                false,
+                Err(MetadataProblem::Keys),
+            ),
+            (
+                json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": []}}),
+                false,
+                Err(MetadataProblem::Jwks),
+            ),
+            (
+                json!({"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://10.0.0.1/jwks"}),
+                false,
+                Err(MetadataProblem::JwksUri(BadDocumentUrl::Address)),
+            ),
+            (
+                json!({"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": keys(),
+                    "token_endpoint_auth_signing_alg": "HS256"}),
+                false,
+                Err(MetadataProblem::SigningAlgorithm),
+            ),
+        ] {
+            let told = metadata(given.clone()).authentication(replaces_secrets).map(|way| match way {
+                ClientAuthentication::None => "none",
+                ClientAuthentication::PrivateKeyJwt { may_go_without: false, .. } => "private_key_jwt",
+                ClientAuthentication::PrivateKeyJwt { may_go_without: true, .. } => "private_key_jwt or none",
+            });
+            assert_eq!(told, expected, "{given}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_fetched_lies_at_a_named_host(text in "(https?)?(:|//|[a-z0-9.@#?/\\\\%\\[\\]:]){0,40}") {
+            if let Ok(url) = document_url(&text) {
+                prop_assert!(matches!(url.host(), Some(Host::Domain(_))));
+                prop_assert!(url.scheme() == "https" && url.as_str() == text && url.path().len() > 1);
+                prop_assert!(!text.contains(['@', '#', '\\']) || url.path().contains('@') || url.query().is_some());
+            }
+        }
+    }
+}

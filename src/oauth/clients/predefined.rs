@@ -1,0 +1,43 @@
+//! Clients that the operator named, and the one that the operator's `OWNERREZ_CLIENT_ID` makes: clients were set up
+//! with that id for the predecessor, and go on working.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Client, ClientAuthentication, ClientId, ClientKind, KeySource, keys::SigningAlgorithm};
+use crate::config::{Config, PredefinedClient};
+
+/// Nobody says what the client is that comes with this id.
+const OF_THE_OPERATOR: &str = "MCP client";
+
+/// By their id.
+pub(super) fn predefined(config: &Config) -> HashMap<String, Client> {
+    let old = config.ownerrez.client.as_ref().map(|app| PredefinedClient {
+        id: app.id.clone(),
+        name: OF_THE_OPERATOR.to_owned(),
+        redirect_uris: config.oauth_clients.known_redirect_uris.clone(),
+        jwks_uri: None,
+    });
+    // Later ones replace earlier ones: what the operator wrote down counts.
+    old.iter().chain(&config.oauth_clients.predefined).map(|client| (client.id.clone(), Client::from(client))).collect()
+}
+
+impl From<&PredefinedClient> for Client {
+    fn from(client: &PredefinedClient) -> Self {
+        let PredefinedClient { id, name, redirect_uris, jwks_uri } = client;
+        let authentication = match jwks_uri {
+            None => ClientAuthentication::None,
+            Some(uri) => ClientAuthentication::PrivateKeyJwt {
+                keys: KeySource::Uri(uri.clone()),
+                algorithms: SigningAlgorithm::ALL.to_vec(),
+                may_go_without: false,
+            },
+        };
+        Client {
+            id: ClientId(Arc::from(id.as_str())),
+            name: name.clone(),
+            redirect_uris: redirect_uris.clone(),
+            authentication,
+            kind: ClientKind::Predefined,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Which addresses belong to the public Internet. Everything else may be a neighbour of this process that trusts it:
+//! the cloud's metadata service, a database, the gateway itself.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What of IPv4 is not public: IANA's special-purpose registry (RFC 6890 and its successors), and multicast.
+const NOT_PUBLIC_V4: &[(Ipv4Addr, u32)] = &[
+    (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network
+    (Ipv4Addr::new(10, 0, 0, 0), 8),      // private use
+    (Ipv4Addr::new(100, 64, 0, 0), 10),   // carrier-grade NAT, also the metadata service of one cloud
+    (Ipv4Addr::new(127, 0, 0, 0), 8),     // loopback
+    (Ipv4Addr::new(169, 254, 0, 0), 16),  // link-local, the metadata service of most clouds
+    (Ipv4Addr::new(172, 16, 0, 0), 12),   // private use
+    (Ipv4Addr::new(192, 0, 0, 0), 24),    // protocol assignments
+    (Ipv4Addr::new(192, 0, 2, 0), 24),    // documentation
+    (Ipv4Addr::new(192, 88, 99, 0), 24),  // 6to4 relays
+    (Ipv4Addr::new(192, 168, 0, 0), 16),  // private use
+    (Ipv4Addr::new(198, 18, 0, 0), 15),   // benchmarks
+    (Ipv4Addr::new(198, 51, 100, 0), 24), // documentation
+    (Ipv4Addr::new(203, 0, 113, 0), 24),  // documentation
+    (Ipv4Addr::new(224, 0, 0, 0), 4),     // multicast
+    (Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, and broadcast
+];
+
+/// Of IPv6 only global unicast is public. Loopback, mapped and compatible IPv4 addresses, both NAT64 prefixes, unique
+/// local, link-local and multicast addresses lie outside.
+const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+
+/// What within that is not public.
+const NOT_PUBLIC_V6: &[(Ipv6Addr, u32)] = &[
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, Teredo and benchmarks among them
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4, which holds an IPv4 address
+    (Ipv6Addr::new(0x3ffe, 0, 0, 0, 0, 0, 0, 0), 16), // the former 6bone
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
+];
+
+/// Whether a stranger may make this process talk to the address.
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !NOT_PUBLIC_V4
+            .iter()
+            .any(|(network, bits)| (network.to_bits() ^ address.to_bits()).leading_zeros() >= *bits),
+        IpAddr::V6(address) => {
+            let within =
+                |(network, bits): &(Ipv6Addr, u32)| (network.to_bits() ^ address.to_bits()).leading_zeros() >= *bits;
+            within(&GLOBAL_UNICAST) && !NOT_PUBLIC_V6.iter().any(within)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (text, expected) in [
+            ("1.1.1.1", true),
+            ("8.8.8.8", true),
+            ("9.255.255.255", true),
+            ("11.0.0.0", true),
+            ("100.63.255.255", true),
+            ("100.128.0.0", true),
+            ("172.15.255.255", true),
+            ("172.32.0.0", true),
+            ("223.255.255.255", true),
+            ("2606:4700:4700::1111", true),
+            ("2001:4860:4860::8888", true),
+            ("0.0.0.0", false),
+            ("10.0.0.1", false),
+            ("100.64.0.1", false),
+            ("100.100.100.200", false),
+            ("127.0.0.1", false),
+            ("127.255.255.254", false),
+            ("169.254.169.254", false),
+            ("172.16.0.1", false),
+            ("172.31.255.255", false),
+            ("192.0.0.170", false),
+            ("192.0.2.1", false),
+            ("192.88.99.1", false),
+            ("192.168.1.1", false),
+            ("198.19.255.255", false),
+            ("198.51.100.1", false),
+            ("203.0.113.9", false),
+            ("224.0.0.1", false),
+            ("239.255.255.255", false),
+            ("240.0.0.1", false),
+            ("255.255.255.255", false),
+            ("::", false),
+            ("::1", false),
+            ("::ffff:127.0.0.1", false),
+            ("::ffff:8.8.8.8", false),
+            ("::127.0.0.1", false),
+            ("64:ff9b::a00:1", false),
+            ("64:ff9b::808:808", false),
+            ("64:ff9b:1::1", false),
+            ("100::1", false),
+            ("2001::1", false),
+            ("2001:2::1", false),
+            ("2001:20::1", false),
+            ("2001:db8::1", false),
+            ("2002:7f00:1::1", false),
+            ("2002:a00:1::1", false),
+            ("3fff::1", false),
+            ("5f00::1", false),
+            ("fc00::1", false),
+            ("fd12:3456::1", false),
+            ("fdaa::3", false),
+            ("fe80::1", false),
+            ("fec0::1", false),
+            ("ff02::1", false),
+        ] {
+            assert_eq!(is_public(text.parse().unwrap()), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        /// The standard library knows some of the ranges by name; none of those is ever public.
+        #[test]
+        fn what_the_standard_library_calls_special_is_not_public(bits in any::<u32>(), wide in any::<u128>()) {
+            let four = Ipv4Addr::from_bits(bits);
+            if four.is_private() || four.is_loopback() || four.is_link_local() || four.is_broadcast()
+                || four.is_documentation() || four.is_multicast() || four.is_unspecified()
+            {
+                prop_assert!(!is_public(four.into()), "{}", four);
+            }
+            prop_assert!(!is_public(four.to_ipv6_mapped().into()));
+            prop_assert!(!is_public(four.to_ipv6_compatible().into()));
+            let six = Ipv6Addr::from_bits(wide);
+            if six.is_unique_local() || six.is_unicast_link_local() || six.is_multicast() {
+                prop_assert!(!is_public(six.into()), "{}", six);
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Dynamic Client Registration (RFC 7591) without a table: the client id that is given out holds the whole
+//! registration, sealed, so strangers can register without end and fill nothing.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    CLIENT_ID_LIMIT, Client, ClientAuthentication, ClientId, ClientKind, KeySource,
+    keys::{KeySet, SigningAlgorithm},
+    metadata::{Metadata, MetadataProblem},
+    problem::{ClientError, RegistrationError},
+};
+use crate::{
+    crypto::{CryptoError, KeyRing, SealedFor},
+    domain::{RedirectUri, Sealed},
+};
+
+/// How these client ids begin.
+const PREFIX: &str = "dcr_";
+const UNNAMED: &str = "Unnamed client";
+
+/// The answer to a registration, 201 (RFC 7591 3.2.1). What the client asked for and does not get is left out or
+/// replaced.
+#[derive(Clone, Debug, Serialize)]
+pub struct Registered {
+    /// Up to 2048 characters that are fit for URLs.
+    pub client_id: String,
+    /// Seconds since 1970.
+    pub client_id_issued_at: i64,
+    /// As it will be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_name: Option<String>,
+    /// As they were sent.
+    pub redirect_uris: Vec<String>,
+    /// `none` or `private_key_jwt`.
+    pub token_endpoint_auth_method: &'static str,
+    /// If it asked for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_endpoint_auth_signing_alg: Option<&'static str>,
+    /// `authorization_code` and `refresh_token`.
+    pub grant_types: [&'static str; 2],
+    /// `code`.
+    pub response_types: [&'static str; 1],
+    /// Its public keys, if it sent them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Value>,
+    /// Where its public keys are, if it said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+}
+
+/// What a client id holds. The names are short because every character counts.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(rename = "i")]
+    issued_at: i64,
+    #[serde(rename = "e")]
+    expires_at: i64,
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(rename = "r")]
+    redirect_uris: Vec<String>,
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
+    jwks: Option<Value>,
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    jwks_uri: Option<String>,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    algorithm: Option<String>,
+    #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
+    may_go_without: bool,
+}
+
+/// A registration that was opened and is still in force.
+pub(super) struct Registration {
+    pub(super) client: Client,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+/// Whether this looks like a client id of ours.
+pub(super) fn is_registered(client_id: &str) -> bool {
+    client_id.starts_with(PREFIX)
+}
+
+/// Seals a registration.
+pub(super) fn register(
+    ring: &KeyRing,
+    metadata: &Value,
+    schemes: &[String],
+    life: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Registered, RegistrationError> {
+    let metadata = Some(metadata).filter(|metadata| metadata.is_object());
+    let metadata = metadata.and_then(|metadata| Metadata::deserialize(metadata).ok());
+    let metadata = metadata.ok_or(RegistrationError::Metadata(MetadataProblem::Form))?;
+    metadata.check_flow().map_err(RegistrationError::Metadata)?;
+    let uris = metadata.redirect_uris(schemes).map_err(RegistrationError::Metadata)?;
+    let mut redirect_uris = Vec::new();
+    for (at, uri) in uris.into_iter().enumerate() {
+        let uri = uri.map_err(|problem| RegistrationError::RedirectUri { place: at + 1, problem })?;
+        redirect_uris.push(uri.as_str().to_owned());
+    }
+    let mut record = Record {
+        issued_at: now.timestamp(),
+        expires_at: (now + life).timestamp(),
+        name: metadata.name(),
+        redirect_uris,
+        jwks: None,
+        jwks_uri: None,
+        algorithm: None,
+        may_go_without: false,
+    };
+    let mut method = "none";
+    let mut algorithm = None;
+    if let ClientAuthentication::PrivateKeyJwt { keys, algorithms, may_go_without } =
+        metadata.authentication(true).map_err(RegistrationError::Metadata)?
+    {
+        method = "private_key_jwt";
+        record.may_go_without = may_go_without;
+        match keys {
+            KeySource::Inline(keys) => record.jwks = Some(keys.to_json().clone()),
+            KeySource::Uri(uri) => record.jwks_uri = Some(uri.into()),
+        }
+        if let [only] = algorithms[..] {
+            algorithm = Some(only.as_str());
+            record.algorithm = algorithm.map(str::to_owned);
+        }
+    }
+    let plain = serde_json::to_string(&record).map_err(|_| CryptoError::Corrupt)?;
+    let sealed = ring.seal(SealedFor::ClientId, &SecretString::from(plain))?;
+    let client_id = format!("{PREFIX}{}", sealed.0);
+    if client_id.len() > CLIENT_ID_LIMIT {
+        return Err(RegistrationError::Metadata(MetadataProblem::TooLarge));
+    }
+    let Record { issued_at, name, redirect_uris, jwks, jwks_uri, .. } = record;
+    Ok(Registered {
+        client_id,
+        client_id_issued_at: issued_at,
+        client_name: name,
+        redirect_uris,
+        token_endpoint_auth_method: method,
+        token_endpoint_auth_signing_alg: algorithm,
+        grant_types: ["authorization_code", "refresh_token"],
+        response_types: ["code"],
+        jwks,
+        jwks_uri,
+    })
+}
+
+/// Opens a client id. What the configuration has come to forbid since, it does not hold any more.
+pub(super) fn open(
+    ring: &KeyRing,
+    client_id: &str,
+    schemes: &[String],
+    now: DateTime<Utc>,
+) -> Result<Registration, ClientError> {
+    let sealed = client_id.strip_prefix(PREFIX).ok_or(ClientError::Unknown)?;
+    // Sealed with a key that this deployment does not have any more, or made up: the client has to register either way.
+    let plain = ring.open(SealedFor::ClientId, &Sealed(sealed.to_owned())).map_err(|_| ClientError::Unknown)?;
+    let record: Record = serde_json::from_str(plain.expose_secret()).map_err(|_| ClientError::Unknown)?;
+    let expires_at = DateTime::from_timestamp_secs(record.expires_at).ok_or(ClientError::Unknown)?;
+    if now >= expires_at {
+        return Err(ClientError::Expired);
+    }
+    let client = Client {
+        id: ClientId(Arc::from(client_id)),
+        authentication: authentication(&record).ok_or(ClientError::Unknown)?,
+        redirect_uris: record.redirect_uris.iter().filter_map(|text| RedirectUri::new(text, schemes).ok()).collect(),
+        name: record.name.unwrap_or_else(|| UNNAMED.to_owned()),
+        kind: ClientKind::Registered,
+    };
+    Ok(Registration { client, expires_at })
+}
+
+fn authentication(record: &Record) -> Option<ClientAuthentication> {
+    let keys = match (&record.jwks, &record.jwks_uri) {
+        (Some(jwks), _) => KeySource::Inline(Arc::new(KeySet::read(jwks)?)),
+        (None, Some(uri)) => KeySource::Uri(Url::parse(uri).ok()?),
+        (None, None) => return Some(ClientAuthentication::None),
+    };
+    let named = |algorithm: &SigningAlgorithm| record.algorithm.as_ref().is_none_or(|name| name == algorithm.as_str());
+    let algorithms = SigningAlgorithm::ALL.into_iter().filter(named).collect();
+    Some(ClientAuthentication::PrivateKeyJwt { keys, algorithms, may_go_without: record.may_go_without })
+}

@@ -1,0 +1,213 @@
+//! The way of a sign-in: a browser agrees and goes to OwnerRez, comes back, perhaps looks at who else reaches the account,
+//! and goes on to the client with a code. What waits in between is sealed and bound to that browser's cookie.
+
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{AuthorizationRequest, AuthorizationServer};
+use crate::{
+    crypto::{self, CryptoError, SealedFor},
+    domain::{AccountId, GrantId, KeyId, Sealed, UserId},
+    session::{CallError, ConnectError, SignedIn},
+    store::{NewGrant, NewSignIn, Reaching, StoreError},
+};
+
+/// How long a client has to redeem a code.
+const CODE_LIFE: TimeDelta = TimeDelta::seconds(60);
+/// How the states that OwnerRez hands back begin: so they are told from those of connect links.
+const STATE_PREFIX: &str = "signin_";
+
+/// What went wrong on our side.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The database.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// Seals or random numbers.
+    #[error("{0}")]
+    Crypto(#[from] CryptoError),
+    /// The actors.
+    #[error("{0}")]
+    Call(#[from] CallError),
+    /// The user vanished in the middle of it.
+    #[error("the user is gone")]
+    UserGone,
+    /// What was sealed is not what we seal.
+    #[error("a sign-in under way cannot be read")]
+    Unreadable,
+}
+
+impl ServerError {
+    /// Whether it passes.
+    pub fn is_database_away(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Unavailable(_)) | Self::Call(CallError::Store(StoreError::Unavailable(_)))
+        )
+    }
+}
+
+/// A browser that may go upstream.
+pub struct Agreed {
+    /// What OwnerRez hands back.
+    pub state: SecretString,
+    /// For its cookie.
+    pub browser: SecretString,
+}
+
+/// Somebody who has signed in and looks at who else reaches the account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paused {
+    /// What the client asked for.
+    pub request: AuthorizationRequest,
+    /// Who signed in.
+    pub user: UserId,
+    /// Whose account it is at OwnerRez.
+    pub account: AccountId,
+}
+
+/// What waits, as it is sealed.
+#[derive(Serialize, Deserialize)]
+enum Waiting {
+    ForOwnerRez { request: AuthorizationRequest },
+    ForTheUser { request: AuthorizationRequest, user: Uuid, account: i64 },
+}
+
+impl AuthorizationServer {
+    /// Whether a state that OwnerRez hands back belongs to a sign-in.
+    pub fn is_sign_in(state: &str) -> bool {
+        state.starts_with(STATE_PREFIX)
+    }
+
+    /// The person at the browser agrees to the request.
+    pub async fn agree(&self, request: AuthorizationRequest) -> Result<Agreed, ServerError> {
+        let browser = crypto::random_token()?;
+        let waiting = Waiting::ForOwnerRez { request };
+        let state = self.wait(&waiting, browser.expose_secret()).await?;
+        Ok(Agreed { state, browser })
+    }
+
+    /// The request that this browser agreed to, when OwnerRez sends it back; once.
+    pub async fn came_back(&self, state: &str, browser: &str) -> Result<Option<AuthorizationRequest>, ServerError> {
+        match self.take(state, browser).await? {
+            Some(Waiting::ForOwnerRez { request }) => Ok(Some(request)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Redeems OwnerRez's code: who is it?
+    pub async fn sign_in(&self, code: SecretString) -> Result<SignedIn, ConnectError> {
+        let settings = self.settings();
+        self.0.sessions.sign_in(settings.identity_issuer.clone(), code, settings.admits_new).await
+    }
+
+    /// Who reaches an account, beside whoever just signed in without anything yet.
+    pub async fn others(&self, account: AccountId) -> Result<Vec<Reaching>, ServerError> {
+        let mut all = self.0.store.reaching(account, self.0.clock.now()).await?;
+        all.retain(|reaching| !reaching.keys.is_empty() || !reaching.grants.is_empty());
+        Ok(all)
+    }
+
+    /// Lets the browser look before it goes on; gives what it comes back with.
+    pub async fn pause(&self, paused: Paused, browser: &str) -> Result<SecretString, ServerError> {
+        let Paused { request, user, account } = paused;
+        self.wait(&Waiting::ForTheUser { request, user: user.0, account: account.0 }, browser).await
+    }
+
+    /// What this browser looks at.
+    pub async fn paused(&self, state: &str, browser: &str) -> Result<Option<Paused>, ServerError> {
+        let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
+        let sealed = self.0.store.sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
+        sealed.map(|sealed| self.open(state, &sealed)).transpose().map(|waiting| waiting.and_then(paused))
+    }
+
+    /// The same; it goes on, once.
+    pub async fn resume(&self, state: &str, browser: &str) -> Result<Option<Paused>, ServerError> {
+        Ok(self.take(state, browser).await?.and_then(paused))
+    }
+
+    /// Ends an API key of the user who signed in.
+    pub async fn end_key(&self, of: &Paused, key: KeyId) -> Result<bool, ServerError> {
+        Ok(self.0.store.end_key(of.user, key).await?)
+    }
+
+    /// Ends a client of the user who signed in.
+    pub async fn end_grant(&self, of: &Paused, grant: GrantId) -> Result<bool, ServerError> {
+        Ok(self.0.store.end_grant(of.user, grant).await?)
+    }
+
+    /// Ends the connection by which another user reaches the account of whoever signed in. What that user has otherwise
+    /// is none of their business and stays.
+    pub async fn end_connection(&self, of: &Paused, other: UserId) -> Result<bool, ServerError> {
+        let reaches = self.0.store.reaching(of.account, self.0.clock.now()).await?;
+        if other == of.user || !reaches.iter().any(|reaching| reaching.user == other) {
+            return Ok(false);
+        }
+        Ok(self.0.sessions.disconnect(other).await?)
+    }
+
+    /// Makes the grant and its code, and says where the browser goes with it.
+    pub async fn finish(&self, request: AuthorizationRequest, user: UserId) -> Result<String, ServerError> {
+        let code = crypto::random_token()?;
+        let code = format!("ownerrez_ac_{}", code.expose_secret());
+        let redirection = request.redirection();
+        let AuthorizationRequest { client_id, client_name, redirect_uri, scopes, resource, code_challenge, .. } =
+            request;
+        let now = self.0.clock.now();
+        let grant = NewGrant {
+            id: GrantId(Uuid::now_v7()),
+            user,
+            client_id,
+            client_name,
+            scope: scopes.to_string(),
+            resource,
+            code_hash: crypto::digest_hex(&code),
+            redirect_uri,
+            code_challenge,
+            expires_at: now + CODE_LIFE,
+        };
+        let id = grant.id;
+        if !self.0.store.open_grant(grant, now).await? {
+            return Err(ServerError::UserGone);
+        }
+        log::info!("user {user} signed in for a client, grant {id}");
+        redirection.url(&[("code", &code)], &self.settings().issuer).ok_or(ServerError::Unreadable)
+    }
+
+    async fn wait(&self, waiting: &Waiting, browser: &str) -> Result<SecretString, ServerError> {
+        let state = format!("{STATE_PREFIX}{}", crypto::random_token()?.expose_secret());
+        let text = serde_json::to_string(waiting).map_err(|_| ServerError::Unreadable)?;
+        let created_at = self.0.clock.now();
+        let sign_in = NewSignIn {
+            state_hash: crypto::digest_hex(&state),
+            browser_hash: crypto::digest_hex(browser),
+            request: self.0.ring.seal(SealedFor::SignIn(crypto::digest(state.as_bytes())), &text.into())?,
+            created_at,
+            expires_at: created_at + self.settings().sign_in_life,
+        };
+        self.0.store.add_sign_in(sign_in).await?;
+        Ok(state.into())
+    }
+
+    async fn take(&self, state: &str, browser: &str) -> Result<Option<Waiting>, ServerError> {
+        let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
+        let sealed = self.0.store.take_sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
+        sealed.map(|sealed| self.open(state, &sealed)).transpose()
+    }
+
+    fn open(&self, state: &str, sealed: &Sealed) -> Result<Waiting, ServerError> {
+        let opened = self.0.ring.open(SealedFor::SignIn(crypto::digest(state.as_bytes())), sealed)?;
+        serde_json::from_str(opened.expose_secret()).map_err(|_| ServerError::Unreadable)
+    }
+}
+
+fn paused(waiting: Waiting) -> Option<Paused> {
+    match waiting {
+        Waiting::ForTheUser { request, user, account } => {
+            Some(Paused { request, user: UserId(user), account: AccountId(account) })
+        }
+        Waiting::ForOwnerRez { .. } => None,
+    }
+}

@@ -1,0 +1,42 @@
+//! Proof that who redeems a code is who asked for it (RFC 7636, S256 only).
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::crypto;
+
+/// Whether this is base64url of 32 bytes: what S256 gives.
+pub(super) fn is_challenge(text: &str) -> bool {
+    URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
+}
+
+/// Whether the verifier is well-formed (43 to 128 unreserved characters) and hashes to the challenge.
+pub(super) fn proves(verifier: &str, challenge: &str) -> bool {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    (43..=128).contains(&verifier.len())
+        && verifier.bytes().all(unreserved)
+        && crypto::same_secret(&URL_SAFE_NO_PAD.encode(crypto::digest(verifier.as_bytes())), challenge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7636, appendix B.
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    #[test]
+    fn the_example_of_the_rfc_holds() {
+        assert!(is_challenge(CHALLENGE) && proves(VERIFIER, CHALLENGE));
+    }
+
+    #[test]
+    fn nothing_else_does() {
+        assert!(!proves(CHALLENGE, CHALLENGE), "plain");
+        assert!(!proves("short", CHALLENGE) && !proves(&format!("{VERIFIER} "), CHALLENGE));
+        assert!(!proves(&VERIFIER.to_lowercase(), CHALLENGE));
+        for bad in ["", "E9Mel", &format!("{CHALLENGE}="), &format!("{CHALLENGE}AA"), &CHALLENGE.replace('-', "+")] {
+            assert!(!is_challenge(bad), "{bad}");
+        }
+    }
+}

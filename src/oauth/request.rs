@@ -1,0 +1,131 @@
+//! An authorization request, checked: first who asks and where the answer goes, then the rest. Until the first two hold,
+//! nobody but the person at the browser is told anything (RFC 6749 section 4.1.2.1).
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
+
+use super::{AuthorizationServer, AuthorizeError, OAuthError, Redirection, Scopes, pkce};
+pub use crate::domain::RedirectPlace as Place;
+
+/// Longer queries are no requests, in bytes.
+const QUERY_LIMIT: usize = 8 * 1024;
+
+/// What a client asks for, good to be shown to the person whose consent it takes. Sealed, it waits for OwnerRez's answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    /// Who asks.
+    pub client_id: String,
+    /// What it calls itself; nobody has checked that.
+    pub client_name: String,
+    /// Where the answer goes.
+    pub redirect_uri: String,
+    /// What the client recognises the answer by.
+    pub state: Option<String>,
+    /// What it wants to do.
+    pub scopes: Scopes,
+    /// Where it wants to do that.
+    pub resource: String,
+    /// What its verifier hashes to.
+    pub code_challenge: String,
+}
+
+impl AuthorizationRequest {
+    /// The way of the answer.
+    pub fn redirection(&self) -> Redirection {
+        Redirection { redirect_uri: self.redirect_uri.clone(), state: self.state.clone() }
+    }
+}
+
+/// The parameters of a query. Each may stand there once (RFC 6749 section 3.1); empty ones count as absent.
+struct Parameters {
+    values: HashMap<String, String>,
+    repeated: Vec<String>,
+}
+
+impl Parameters {
+    fn read(query: &str) -> Self {
+        let (mut values, mut repeated) = (HashMap::new(), Vec::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty()) {
+            let (name, value) = (name.into_owned(), value.into_owned());
+            // A resource may be named several times (RFC 8707 section 2); naming the same one again changes nothing.
+            if values.get(&name).is_some_and(|known| name != "resource" || *known != value) {
+                repeated.push(name);
+            } else {
+                values.insert(name, value);
+            }
+        }
+        Self { values, repeated }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str).filter(|_| !self.is_repeated(name))
+    }
+
+    fn is_repeated(&self, name: &str) -> bool {
+        self.repeated.iter().any(|repeated| repeated == name)
+    }
+}
+
+impl AuthorizationServer {
+    /// Checks the query of `/authorize`. The second value is whom the answer goes to, for people.
+    pub async fn request(&self, query: &str) -> Result<(AuthorizationRequest, Place), AuthorizeError> {
+        let whole = if query.len() <= QUERY_LIMIT { query } else { "" };
+        let parameters = Parameters::read(whole);
+        let client = self.0.clients.find(parameters.get("client_id").unwrap_or_default()).await?;
+        let target = client.redirect(parameters.get("redirect_uri"));
+        let target = target.map_err(|problem| AuthorizeError::RedirectUri(problem.to_string()))?;
+        let state = parameters.get("state").map(str::to_owned);
+        let to = Redirection { redirect_uri: target.uri.clone(), state };
+        match self.rest(&parameters) {
+            Ok((scopes, resource, code_challenge)) => {
+                let request = AuthorizationRequest {
+                    client_id: client.id.0.to_string(),
+                    client_name: client.name,
+                    redirect_uri: to.redirect_uri,
+                    state: to.state,
+                    scopes,
+                    resource,
+                    code_challenge,
+                };
+                Ok((request, target.place))
+            }
+            Err(error) => Err(AuthorizeError::Refused { to, error }),
+        }
+    }
+
+    fn rest(&self, parameters: &Parameters) -> Result<(Scopes, String, String), OAuthError> {
+        if parameters.is_repeated("resource") {
+            return Err(OAuthError::InvalidTarget);
+        }
+        if !parameters.repeated.is_empty() {
+            return Err(OAuthError::InvalidRequest("a parameter is repeated"));
+        }
+        match parameters.get("response_type") {
+            Some("code") => {}
+            None => return Err(OAuthError::InvalidRequest("response_type is missing")),
+            Some(_) => return Err(OAuthError::UnsupportedResponseType),
+        }
+        if parameters.get("response_mode").is_some_and(|mode| mode != "query") {
+            return Err(OAuthError::InvalidRequest("the response_mode must be query"));
+        }
+        let challenge = parameters.get("code_challenge");
+        let challenge = challenge.ok_or(OAuthError::InvalidRequest("code_challenge is missing: PKCE is required"))?;
+        // Left out it would mean `plain` (RFC 7636 section 4.3).
+        if parameters.get("code_challenge_method") != Some("S256") {
+            return Err(OAuthError::InvalidRequest("the code_challenge_method must be S256"));
+        }
+        if !pkce::is_challenge(challenge) {
+            return Err(OAuthError::InvalidRequest("the code_challenge is not what S256 gives"));
+        }
+        let scopes = Scopes::parse(parameters.get("scope").unwrap_or_default());
+        let scopes = scopes.map_err(|_| OAuthError::InvalidScope)?;
+        let settings = self.settings();
+        let resource = match parameters.get("resource") {
+            Some(asked) => settings.resource(asked).ok_or(OAuthError::InvalidTarget)?,
+            None => settings.url(super::RESOURCE_PATH),
+        };
+        Ok((scopes, resource, challenge.to_owned()))
+    }
+}

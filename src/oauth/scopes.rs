@@ -1,0 +1,103 @@
+//! What a client may be given, in words: `ownerrez:read`, `ownerrez:full`, `offline_access`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Scope;
+
+/// Every scope there is, in the order in which they are written.
+pub const SCOPES: [&str; 3] = [READ, FULL, OFFLINE];
+
+const READ: &str = "ownerrez:read";
+const FULL: &str = "ownerrez:full";
+/// Whether there is a refresh token (OpenID Connect Core section 11, whose word clients use).
+const OFFLINE: &str = "offline_access";
+
+/// What is asked for or granted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Scopes {
+    /// What may be done with the account. Full includes reading.
+    pub access: Scope,
+    /// Whether that goes on after the first access token.
+    pub offline: bool,
+}
+
+/// A word that is no scope of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnknownScope;
+
+impl Scopes {
+    /// Everything: what a client gets that names no scope, as clients do that take `scopes_supported` for granted.
+    pub const ALL: Self = Self { access: Scope::Full, offline: true };
+
+    /// Words separated by spaces (RFC 6749 section 3.3). No word about the account means all of it: a token for nothing
+    /// would be of no use.
+    pub fn parse(words: &str) -> Result<Self, UnknownScope> {
+        let mut words = words.split_ascii_whitespace().peekable();
+        if words.peek().is_none() {
+            return Ok(Self::ALL);
+        }
+        let (mut access, mut offline) = (None, false);
+        for word in words {
+            match word {
+                READ => access = access.max(Some(Scope::Read)),
+                FULL => access = Some(Scope::Full),
+                OFFLINE => offline = true,
+                _ => return Err(UnknownScope),
+            }
+        }
+        Ok(Self { access: access.unwrap_or(Scope::Full), offline })
+    }
+
+    /// Whether all of it is part of `granted`.
+    pub fn is_within(self, granted: Self) -> bool {
+        self.access <= granted.access && self.offline <= granted.offline
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(READ)?;
+        if self.access == Scope::Full {
+            write!(f, " {FULL}")?;
+        }
+        if self.offline {
+            write!(f, " {OFFLINE}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_and_written() {
+        for (words, meant) in [
+            ("", "ownerrez:read ownerrez:full offline_access"),
+            ("ownerrez:read", "ownerrez:read"),
+            ("ownerrez:full", "ownerrez:read ownerrez:full"),
+            ("ownerrez:full ownerrez:read", "ownerrez:read ownerrez:full"),
+            ("offline_access ownerrez:read", "ownerrez:read offline_access"),
+            ("offline_access", "ownerrez:read ownerrez:full offline_access"),
+        ] {
+            let scopes = Scopes::parse(words).unwrap();
+            assert_eq!(scopes.to_string(), meant, "{words}");
+            assert_eq!(Scopes::parse(meant), Ok(scopes));
+        }
+        for unknown in ["openid", "ownerrez:read admin", "OWNERREZ:READ"] {
+            assert_eq!(Scopes::parse(unknown), Err(UnknownScope), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn less_is_within_more() {
+        let of = |words| Scopes::parse(words).unwrap();
+        assert!(of("ownerrez:read").is_within(of("ownerrez:full")));
+        assert!(of("ownerrez:full").is_within(Scopes::ALL));
+        assert!(!of("ownerrez:full").is_within(of("ownerrez:read offline_access")));
+        assert!(!Scopes::ALL.is_within(of("ownerrez:full")));
+    }
+}

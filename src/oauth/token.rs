@@ -1,0 +1,279 @@
+//! The token endpoint: a code or a refresh token comes in, tokens go out; and how clients give tokens back.
+//!
+//! The order is everywhere the same: first who asks, then whose the code or token is, then what follows from it. So
+//! nobody who merely saw a code or token of another client's can do any harm with it.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    AuthorizationServer, OAuthError, OAuthSettings, Scopes, ServerError,
+    access_token::Claims,
+    clients::{Client, PresentedClient},
+    pkce,
+};
+use crate::{
+    crypto::{self, CryptoError},
+    domain::{GrantId, UserId},
+    store::{NewRefresh, Rotated, StoreError, StoredGrant},
+};
+
+/// The path of the endpoint; with the issuer it is what assertions name as their audience.
+pub(super) const TOKEN_PATH: &str = "/token";
+
+/// What arrives at the token and the revocation endpoint. Empty members count as absent. Not `Debug`: it holds secrets.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct TokenForm {
+    /// `authorization_code` or `refresh_token`.
+    pub grant_type: String,
+    /// Who asks.
+    pub client_id: String,
+    /// The code.
+    pub code: SecretString,
+    /// Where the code was sent.
+    pub redirect_uri: String,
+    /// What the challenge was made of.
+    pub code_verifier: SecretString,
+    /// The refresh token.
+    pub refresh_token: SecretString,
+    /// Less than was granted, if it is to be less.
+    pub scope: String,
+    /// What the access token is for, if it is to be less.
+    pub resource: String,
+    /// How the client proves who it is (RFC 7523).
+    pub client_assertion_type: String,
+    /// Its proof.
+    pub client_assertion: SecretString,
+    /// What is to be revoked (RFC 7009).
+    pub token: SecretString,
+}
+
+/// What goes out (RFC 6749 section 5.1).
+pub struct Tokens {
+    /// For the resource.
+    pub access: SecretString,
+    /// How long it is good.
+    pub access_life: TimeDelta,
+    /// For the next tokens; only with `offline_access`.
+    pub refresh: Option<SecretString>,
+    /// What the access token may do.
+    pub scopes: Scopes,
+    /// Whose account it opens.
+    pub user: UserId,
+}
+
+/// What became of a token that a client gave back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Revocation {
+    /// Its grant is ended.
+    Ended(UserId, GrantId),
+    /// There was nothing to end.
+    Nothing,
+}
+
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        ServerError::from(error).into()
+    }
+}
+
+impl From<CryptoError> for OAuthError {
+    fn from(error: CryptoError) -> Self {
+        ServerError::from(error).into()
+    }
+}
+
+const BAD_CODE: OAuthError =
+    OAuthError::InvalidGrant("the code is not good: unknown, expired, used, or for another client or redirect_uri");
+const BAD_REFRESH: OAuthError =
+    OAuthError::InvalidGrant("the refresh token is not good any more; the user has to sign in again");
+
+impl AuthorizationServer {
+    /// Answers a token request.
+    pub async fn token(&self, form: &TokenForm) -> Result<Tokens, OAuthError> {
+        if !matches!(form.grant_type.as_str(), "authorization_code" | "refresh_token") {
+            return Err(match form.grant_type.as_str() {
+                "" => OAuthError::InvalidRequest("grant_type is missing"),
+                _ => OAuthError::UnsupportedGrantType,
+            });
+        }
+        let client = self.client(form).await?;
+        if form.grant_type == "refresh_token" {
+            self.refresh(&client, form).await
+        } else {
+            self.redeem(&client, form).await
+        }
+    }
+
+    /// Ends the grant of a token that its client gives back (RFC 7009).
+    pub async fn revoke(&self, form: &TokenForm) -> Result<Revocation, OAuthError> {
+        let client = self.client(form).await?;
+        let token = form.token.expose_secret();
+        if token.is_empty() {
+            return Err(OAuthError::InvalidRequest("token is missing"));
+        }
+        let store = &self.0.store;
+        let grant = match self.access_tokens().read(token) {
+            Some(claims) => store.grant(claims.grant).await?,
+            None => store.refresh_token(&crypto::digest_hex(token)).await?.map(|refresh| refresh.grant),
+        };
+        let Some(grant) = grant.filter(|grant| is_of(&grant.client_id, &client)) else {
+            return Ok(Revocation::Nothing);
+        };
+        let ended = store.end_grant(grant.user, grant.id).await?;
+        Ok(if ended { Revocation::Ended(grant.user, grant.id) } else { Revocation::Nothing })
+    }
+
+    /// Who asks, proved as far as that client can prove it.
+    async fn client(&self, form: &TokenForm) -> Result<Client, OAuthError> {
+        let assertion = form.client_assertion.expose_secret();
+        // Who signs may leave its id out: it stands in what is signed (RFC 7523 section 3).
+        let id = match form.client_id.as_str() {
+            "" => subject(assertion).ok_or(OAuthError::InvalidRequest("client_id is missing"))?,
+            id => id.to_owned(),
+        };
+        let clients = &self.0.clients;
+        let client = clients.find(&id).await?;
+        let presented = if assertion.is_empty() && form.client_assertion_type.is_empty() {
+            PresentedClient::None
+        } else {
+            PresentedClient::Assertion { kind: &form.client_assertion_type, assertion }
+        };
+        let settings = self.settings();
+        let audiences = [settings.url(TOKEN_PATH), settings.issuer.clone()];
+        clients.authenticate(&client, &presented, &audiences).await?;
+        Ok(client)
+    }
+
+    async fn redeem(&self, client: &Client, form: &TokenForm) -> Result<Tokens, OAuthError> {
+        let code = form.code.expose_secret();
+        if code.is_empty() {
+            return Err(OAuthError::InvalidRequest("code is missing"));
+        }
+        let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
+        let hash = crypto::digest_hex(code);
+        let code = store.code(&hash).await?.ok_or(BAD_CODE)?;
+        if !is_of(&code.client_id, client) || code.redirect_uri != form.redirect_uri {
+            return Err(BAD_CODE);
+        }
+        if !pkce::proves(form.code_verifier.expose_secret(), &code.code_challenge) {
+            return Err(OAuthError::InvalidGrant("the code_verifier does not fit the code_challenge"));
+        }
+        if code.used {
+            return self.end(code.user, code.grant, "its code was redeemed twice").await;
+        }
+        if code.expires_at <= now {
+            return Err(BAD_CODE);
+        }
+        let grant = store.grant(code.grant).await?.ok_or(BAD_CODE)?;
+        let issue = Issue::of(&grant, form, settings)?;
+        let refresh = issue.granted.offline.then(|| new_refresh(settings, now)).transpose()?;
+        let ends_at = refresh.as_ref().map_or(now + settings.access_life, |(_, refresh)| refresh.expires_at);
+        let (token, stored) = refresh.unzip();
+        if !store.redeem_code(&hash, grant.id, stored, ends_at, now).await? {
+            // Between the look and the step somebody else redeemed it, if it did not just expire.
+            return match store.code(&hash).await? {
+                Some(code) if code.used => self.end(code.user, code.grant, "its code was redeemed twice").await,
+                _ => Err(BAD_CODE),
+            };
+        }
+        Ok(self.issue(issue, token, now))
+    }
+
+    async fn refresh(&self, client: &Client, form: &TokenForm) -> Result<Tokens, OAuthError> {
+        let shown = form.refresh_token.expose_secret();
+        if shown.is_empty() {
+            return Err(OAuthError::InvalidRequest("refresh_token is missing"));
+        }
+        let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
+        let hash = crypto::digest_hex(shown);
+        let known = store.refresh_token(&hash).await?.ok_or(BAD_REFRESH)?;
+        if !is_of(&known.grant.client_id, client) || known.expires_at <= now {
+            return Err(BAD_REFRESH);
+        }
+        let issue = Issue::of(&known.grant, form, settings)?;
+        let (token, successor) = new_refresh(settings, now)?;
+        match store.rotate(known.grant.id, (known.generation, &hash), successor, now).await? {
+            Rotated::Yes => Ok(self.issue(issue, Some(token), now)),
+            Rotated::Gone => Err(BAD_REFRESH),
+            Rotated::Replayed => {
+                let (user, grant) = (known.grant.user, known.grant.id);
+                log::warn!("grant {grant} of user {user} was ended: a refresh token was shown after its time");
+                Err(BAD_REFRESH)
+            }
+        }
+    }
+
+    async fn end(&self, user: UserId, grant: GrantId, why: &str) -> Result<Tokens, OAuthError> {
+        if self.0.store.end_grant(user, grant).await? {
+            log::warn!("grant {grant} of user {user} was ended: {why}");
+        }
+        Err(BAD_CODE)
+    }
+
+    fn issue(&self, issue: Issue, refresh: Option<SecretString>, now: DateTime<Utc>) -> Tokens {
+        let Issue { grant, user, scopes, granted: _, audience } = issue;
+        let access_life = self.settings().access_life;
+        let claims =
+            Claims { grant, user, scope: scopes.access, audience, issued_at: now, expires_at: now + access_life };
+        Tokens { access: self.access_tokens().write(&claims), access_life, refresh, scopes, user }
+    }
+}
+
+/// What an access token is about to say.
+struct Issue {
+    grant: GrantId,
+    user: UserId,
+    /// What this token may do.
+    scopes: Scopes,
+    /// What the grant allows.
+    granted: Scopes,
+    audience: String,
+}
+
+impl Issue {
+    /// What was granted, or the smaller part of it that is asked for now.
+    fn of(grant: &StoredGrant, form: &TokenForm, settings: &OAuthSettings) -> Result<Self, OAuthError> {
+        let unreadable = |_| OAuthError::Server { cause: format!("grant {} has an unknown scope", grant.id) };
+        let granted = Scopes::parse(&grant.scope).map_err(unreadable)?;
+        let scopes = match form.scope.as_str() {
+            "" => granted,
+            asked => Scopes::parse(asked).map_err(|_| OAuthError::InvalidScope)?,
+        };
+        if !scopes.is_within(granted) {
+            return Err(OAuthError::InvalidScope);
+        }
+        let audience = match form.resource.as_str() {
+            "" => grant.resource.clone(),
+            asked => {
+                let asked = settings.resource(asked).ok_or(OAuthError::InvalidTarget)?;
+                if !super::is_within(&asked, &grant.resource) {
+                    return Err(OAuthError::InvalidTarget);
+                }
+                asked
+            }
+        };
+        Ok(Self { grant: grant.id, user: grant.user, scopes, granted, audience })
+    }
+}
+
+fn is_of(client_id: &str, client: &Client) -> bool {
+    *client.id.0 == *client_id
+}
+
+fn new_refresh(settings: &OAuthSettings, now: DateTime<Utc>) -> Result<(SecretString, NewRefresh), CryptoError> {
+    let token = format!("ownerrez_rt_{}", crypto::random_token()?.expose_secret());
+    let stored = NewRefresh { hash: crypto::digest_hex(&token), expires_at: now + settings.refresh_life };
+    Ok((token.into(), stored))
+}
+
+/// Whom an assertion speaks of. It is believed only once its signature was checked with that client's keys.
+fn subject(assertion: &str) -> Option<String> {
+    let payload = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&payload).ok()?;
+    claims.get("sub")?.as_str().map(str::to_owned)
+}

@@ -1,0 +1,144 @@
+//! Signing in: an authorization code of OwnerRez's tells who somebody is. The actor of a user who does not exist yet
+//! exchanges it, because tokens are in plain text within actors only; whose tokens they are shows afterwards.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{
+    ConnectError, Sessions,
+    token_keeper::{Credential, TokenKeeper},
+    user_session::{Install, SignIn},
+};
+use crate::{
+    crypto::SealedFor,
+    domain::{AccountId, Grant, Identity, TokenKind, UserId},
+    store::SealedGrant,
+};
+
+/// Somebody whom OwnerRez has vouched for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SignedIn {
+    /// Who it is here.
+    pub user: UserId,
+    /// Whose account it is there.
+    pub account: AccountId,
+    /// Whether this was the first time.
+    pub new: bool,
+}
+
+/// Whose grant it turned out to be.
+pub(super) enum Recognised {
+    /// A new user's: user, identity and connection are stored.
+    New(AccountId),
+    /// That of a user who is known, sealed for them and not stored yet.
+    Known { user: UserId, identity: Identity, account: AccountId, grant: SealedGrant },
+}
+
+impl Sessions {
+    /// Redeems an authorization code and says who it is. A known identity signs in to its user, whose connection it
+    /// renews; a new one makes a user and a connection if `admits_new`. Nobody is ever joined to a user who was made by
+    /// API key, whatever account that one is connected to.
+    pub async fn sign_in(
+        &self,
+        issuer: Arc<str>,
+        code: SecretString,
+        admits_new: bool,
+    ) -> Result<SignedIn, ConnectError> {
+        let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
+        let newcomer = UserId(Uuid::now_v7());
+        let recognised = self.ask(newcomer, |reply| SignIn {
+            code: code.clone(),
+            issuer: issuer.clone(),
+            admits_new,
+            deadline,
+            reply,
+        });
+        let signed_in = match recognised.await.map_err(|_| ConnectError::Interrupted)?? {
+            Recognised::New(account) => SignedIn { user: newcomer, account, new: true },
+            Recognised::Known { user, identity, account, grant } => {
+                let install =
+                    self.ask(user, |reply| Install { identity: identity.clone(), grant: grant.clone(), reply });
+                install.await.map_err(|_| ConnectError::Interrupted)??;
+                SignedIn { user, account, new: false }
+            }
+        };
+        self.deps.recount_accounts().await;
+        Ok(signed_in)
+    }
+}
+
+impl TokenKeeper {
+    /// Exchanges the code and finds out whose account it is.
+    pub(super) async fn sign_in(
+        &self,
+        code: SecretString,
+        issuer: &Arc<str>,
+        admits_new: bool,
+        deadline: DateTime<Utc>,
+    ) -> Result<Recognised, ConnectError> {
+        let grant = self.obtain(Credential::Code(code), deadline).await?;
+        let recognised = self.recognise(&grant, issuer, admits_new).await;
+        if recognised.is_err() {
+            // Nobody's, and nothing remembers it.
+            self.revoke_at_once(&grant.tokens.access).await;
+        }
+        recognised
+    }
+
+    async fn recognise(&self, grant: &Grant, issuer: &Arc<str>, admits_new: bool) -> Result<Recognised, ConnectError> {
+        let account = grant.account.ok_or(ConnectError::Unnamed)?;
+        let identity = Identity { issuer: issuer.clone(), subject: account.to_string().into() };
+        let store = &self.deps.store;
+        let sealed_for = |user| {
+            let tokens = self.seal_for(user, &grant.tokens)?;
+            Ok::<_, ConnectError>(SealedGrant { account: grant.account, tokens })
+        };
+        // Twice, because the same account may sign in for the first time elsewhere right now.
+        for _ in 0..2 {
+            if let Some(user) = store.identified(&identity).await? {
+                if store.disabled_since(user).await?.is_some() {
+                    return Err(ConnectError::Disabled);
+                }
+                return Ok(Recognised::Known { user, identity, account, grant: sealed_for(user)? });
+            }
+            if !admits_new {
+                return Err(ConnectError::NewUser);
+            }
+            if store.register_identity(self.user, &identity, sealed_for(self.user)?, self.now()).await? {
+                self.forget();
+                return Ok(Recognised::New(account));
+            }
+        }
+        Err(ConnectError::Interrupted)
+    }
+
+    /// Stores the newest grant in place of the older one, which is left alone at OwnerRez: nobody has written down whether
+    /// revoking one authorization there ends the newer ones of the same account.
+    pub(super) async fn install(&self, identity: &Identity, grant: SealedGrant) -> Result<(), ConnectError> {
+        let (kind, access) = (grant.tokens.kind, grant.tokens.access.clone());
+        let store = &self.deps.store;
+        let stored = store.renew_connection(self.user, identity, grant, Uuid::now_v7(), self.now()).await;
+        match stored {
+            Ok(true) => {
+                // What a refresh of the older one won is not needed any more.
+                self.unsaved.borrow_mut().take();
+                self.forget();
+                Ok(())
+            }
+            Ok(false) => {
+                if kind == TokenKind::Bearer {
+                    store.add_revocation(self.user, Uuid::now_v7(), access, self.now()).await?;
+                }
+                Err(ConnectError::Interrupted)
+            }
+            Err(error) => {
+                let token = self.deps.ring.open(SealedFor::AccessToken(self.user), &access)?;
+                self.revoke_at_once(&token).await;
+                Err(error.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! What users let clients do: grants, and the codes that begin them.
+
+use chrono::{DateTime, Utc};
+use entity::{Moment, authorization_codes as codes, oauth_grants as grants, refresh_tokens as refreshes};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
+};
+use uuid::Uuid;
+
+use super::{NewRefresh, Store, StoreError, refresh::add_refresh};
+use crate::domain::{GrantId, UserId};
+
+/// A grant about to be stored, with the code that redeems it.
+#[derive(Clone, Debug)]
+pub struct NewGrant {
+    /// Which grant.
+    pub id: GrantId,
+    /// Whose account it opens.
+    pub user: UserId,
+    /// To which client.
+    pub client_id: String,
+    /// What that client calls itself.
+    pub client_name: String,
+    /// What it may do, words separated by spaces.
+    pub scope: String,
+    /// Where it may do that.
+    pub resource: String,
+    /// SHA-256 of the code in hexadecimal.
+    pub code_hash: String,
+    /// Where the code goes.
+    pub redirect_uri: String,
+    /// What the verifier must hash to.
+    pub code_challenge: String,
+    /// When the code ends; until it is redeemed the grant ends with it.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A grant as it was stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredGrant {
+    /// Which grant.
+    pub id: GrantId,
+    /// Whose account it opens.
+    pub user: UserId,
+    /// To which client.
+    pub client_id: String,
+    /// What that client calls itself.
+    pub client_name: String,
+    /// What it may do, words separated by spaces.
+    pub scope: String,
+    /// Where it may do that.
+    pub resource: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it last opened the door; absent until its code was redeemed.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// From then on none of its codes and tokens is good any more.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A code as it was stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredCode {
+    /// What it opens.
+    pub grant: GrantId,
+    /// Whose account.
+    pub user: UserId,
+    /// Who may redeem it.
+    pub client_id: String,
+    /// Where it was sent.
+    pub redirect_uri: String,
+    /// What the verifier must hash to.
+    pub code_challenge: String,
+    /// From then on it is not redeemed.
+    pub expires_at: DateTime<Utc>,
+    /// Whether it was redeemed.
+    pub used: bool,
+}
+
+impl From<grants::Model> for StoredGrant {
+    fn from(row: grants::Model) -> Self {
+        let grants::Model {
+            id,
+            user_id,
+            client_id,
+            client_name,
+            scope,
+            resource,
+            created_at,
+            last_used_at,
+            expires_at,
+            confirmed_generation: _,
+            confirmed_hash: _,
+        } = row;
+        StoredGrant {
+            id: GrantId(id),
+            user: UserId(user_id),
+            client_id,
+            client_name,
+            scope,
+            resource,
+            created_at: created_at.into(),
+            last_used_at: last_used_at.map(Into::into),
+            expires_at: expires_at.into(),
+        }
+    }
+}
+
+impl From<codes::Model> for StoredCode {
+    fn from(row: codes::Model) -> Self {
+        let codes::Model {
+            code_hash: _,
+            grant_id,
+            user_id,
+            client_id,
+            redirect_uri,
+            code_challenge,
+            created_at: _,
+            expires_at,
+            used_at,
+        } = row;
+        StoredCode {
+            grant: GrantId(grant_id),
+            user: UserId(user_id),
+            client_id,
+            redirect_uri,
+            code_challenge,
+            expires_at: expires_at.into(),
+            used: used_at.is_some(),
+        }
+    }
+}
+
+impl Store {
+    /// Stores a grant and its code. `false` when the user is gone.
+    pub async fn open_grant(&self, grant: NewGrant, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let NewGrant {
+            id,
+            user,
+            client_id,
+            client_name,
+            scope,
+            resource,
+            code_hash,
+            redirect_uri,
+            code_challenge,
+            expires_at,
+        } = grant;
+        let (now, expires_at) = (Moment::from(now), Moment::from(expires_at));
+        let code = codes::ActiveModel {
+            code_hash: Set(code_hash),
+            grant_id: Set(id.0),
+            user_id: Set(user.0),
+            client_id: Set(client_id.clone()),
+            redirect_uri: Set(redirect_uri),
+            code_challenge: Set(code_challenge),
+            created_at: Set(now),
+            expires_at: Set(expires_at),
+            used_at: Set(None),
+        };
+        let row = grants::ActiveModel {
+            id: Set(id.0),
+            user_id: Set(user.0),
+            client_id: Set(client_id),
+            client_name: Set(client_name),
+            scope: Set(scope),
+            resource: Set(resource),
+            created_at: Set(now),
+            last_used_at: Set(None),
+            expires_at: Set(expires_at),
+            confirmed_generation: Set(0),
+            confirmed_hash: Set(None),
+        };
+        self.run(async {
+            let transaction = self.begin().await?;
+            let owner = entity::users::Entity::find_by_id(user.0).lock(LockType::KeyShare).one(&transaction).await?;
+            if owner.is_none() {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
+            grants::Entity::insert(row).exec_without_returning(&transaction).await?;
+            codes::Entity::insert(code).exec_without_returning(&transaction).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// The code with this digest, redeemed or not.
+    pub async fn code(&self, code_hash: &str) -> Result<Option<StoredCode>, StoreError> {
+        let query = codes::Entity::find_by_id(code_hash);
+        Ok(self.run(query.one(&self.db)).await?.map(StoredCode::from))
+    }
+
+    /// Redeems a code: of all callers one gets `true`. The grant lives until `ends_at` from then on.
+    pub async fn redeem_code(
+        &self,
+        code_hash: &str,
+        grant: GrantId,
+        refresh: Option<NewRefresh>,
+        ends_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        let moment = Moment::from(now);
+        let used = codes::Entity::update_many()
+            .col_expr(codes::Column::UsedAt, Expr::value(moment))
+            .filter(codes::Column::CodeHash.eq(code_hash))
+            .filter(codes::Column::UsedAt.is_null())
+            .filter(codes::Column::ExpiresAt.gt(moment));
+        self.run(async {
+            let transaction = self.begin().await?;
+            if used.exec(&transaction).await?.rows_affected == 0 {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
+            live_until(&transaction, grant, ends_at, now).await?;
+            if let Some(refresh) = refresh {
+                add_refresh(&transaction, grant, 1, refresh, now).await?;
+            }
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// A grant by its id, which stands in tokens that this gateway signed.
+    pub async fn grant(&self, grant: GrantId) -> Result<Option<StoredGrant>, StoreError> {
+        let query = grants::Entity::find_by_id(grant.0);
+        Ok(self.run(query.one(&self.db)).await?.map(StoredGrant::from))
+    }
+
+    /// Ends a grant of the user with its codes and tokens. `false` when there is no such grant.
+    pub async fn end_grant(&self, user: UserId, grant: GrantId) -> Result<bool, StoreError> {
+        let delete = grants::Entity::delete_many()
+            .filter(grants::Column::Id.eq(grant.0))
+            .filter(grants::Column::UserId.eq(user.0));
+        let ended = self.run(delete.exec(&self.db)).await?.rows_affected > 0;
+        self.heard.change();
+        Ok(ended)
+    }
+
+    /// Notes that the grant was used. Never moves the note back. `false` when there is no such grant any more.
+    pub async fn touch_grant(&self, user: UserId, grant: GrantId, at: DateTime<Utc>) -> Result<bool, StoreError> {
+        let at = Moment::from(at);
+        let latest = Expr::case(grants::Column::LastUsedAt.gt(at), Expr::col(grants::Column::LastUsedAt))
+            .finally(Expr::value(at));
+        let update = grants::Entity::update_many()
+            .col_expr(grants::Column::LastUsedAt, latest.into())
+            .filter(grants::Column::Id.eq(grant.0))
+            .filter(grants::Column::UserId.eq(user.0));
+        let known = self.run(update.exec(&self.db)).await?.rows_affected > 0;
+        if !known {
+            self.heard.change();
+        }
+        Ok(known)
+    }
+
+    /// Removes everyone's sign-ins, grants and tokens whose time is over; says how many grants.
+    pub async fn sweep_grants(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let now = Moment::from(now);
+        let over = grants::Entity::find()
+            .select_only()
+            .column(grants::Column::Id)
+            .filter(grants::Column::ExpiresAt.lte(now))
+            .into_tuple::<Uuid>();
+        self.run(async {
+            entity::sign_in_requests::Entity::delete_many()
+                .filter(entity::sign_in_requests::Column::ExpiresAt.lte(now))
+                .exec(&self.db)
+                .await?;
+            refreshes::Entity::delete_many().filter(refreshes::Column::ExpiresAt.lte(now)).exec(&self.db).await?;
+            // Looked for first: every deletion makes all processes read what they remember anew, even one of nothing.
+            let over = over.all(&self.db).await?;
+            if over.is_empty() {
+                return Ok(0);
+            }
+            let delete = grants::Entity::delete_many()
+                .filter(grants::Column::Id.is_in(over))
+                .filter(grants::Column::ExpiresAt.lte(now));
+            Ok(delete.exec(&self.db).await?.rows_affected)
+        })
+        .await
+    }
+}
+
+/// Whoever uses a grant keeps it alive.
+pub(super) async fn live_until(
+    transaction: &DatabaseTransaction,
+    grant: GrantId,
+    ends_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    grants::Entity::update_many()
+        .col_expr(grants::Column::ExpiresAt, Expr::value(Moment::from(ends_at)))
+        .col_expr(grants::Column::LastUsedAt, Expr::value(Moment::from(now)))
+        .filter(grants::Column::Id.eq(grant.0))
+        .exec(transaction)
+        .await
+        .map(drop)
+}

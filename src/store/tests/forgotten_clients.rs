@@ -1,0 +1,23 @@
+//! Deleted OAuth clients, remembered while they could come back.
+
+use super::harness::{at, on_each};
+
+#[actix_web::test]
+async fn a_deleted_client_is_known_to_every_process_until_it_would_have_expired() {
+    on_each(async |base| {
+        let store = &base.store;
+        store.forget_client("one", at(100)).await.unwrap();
+        store.forget_client("one", at(100)).await.unwrap();
+        store.forget_client("two", at(200)).await.unwrap();
+
+        let elsewhere = base.other_process().await;
+        assert!(elsewhere.is_client_forgotten("one").await.unwrap());
+        assert!(!elsewhere.is_client_forgotten("three").await.unwrap());
+
+        assert_eq!(store.sweep_forgotten_clients(at(99)).await.unwrap(), 0);
+        assert_eq!(store.sweep_forgotten_clients(at(100)).await.unwrap(), 1);
+        assert!(!elsewhere.is_client_forgotten("one").await.unwrap());
+        assert!(elsewhere.is_client_forgotten("two").await.unwrap());
+    })
+    .await;
+}

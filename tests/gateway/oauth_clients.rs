@@ -1,0 +1,100 @@
+//! Who a client of the authorization server is, told of the room itself: its endpoints have stories of their own.
+
+mod documents;
+mod predefined;
+mod registering;
+mod signer;
+mod signing;
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use ownerrez_gateway::{
+    config::{Config, Sources},
+    crypto::KeyRing,
+    domain::{Clock, RedirectPlace},
+    metrics::Metrics,
+    oauth::clients::{Client, ClientError, ClientErrorCode, Clients, Outside},
+    store::{DatabaseTarget, Store},
+};
+use secrecy::SecretBox;
+
+use crate::world::{ManualClock, Publisher, TestDatabase};
+
+/// The clients of one process.
+struct Desk {
+    clients: Clients,
+    clock: Arc<ManualClock>,
+    store: Store,
+    metrics: Arc<Metrics>,
+}
+
+/// What a story wants otherwise.
+struct Otherwise {
+    key: u8,
+    previous: Option<u8>,
+    outside: Outside,
+    clock: Arc<ManualClock>,
+    tune: fn(&mut Config),
+}
+
+impl Default for Otherwise {
+    fn default() -> Self {
+        Self { key: 1, previous: None, outside: Outside::internet(), clock: ManualClock::new(), tune: |_| {} }
+    }
+}
+
+impl Desk {
+    async fn open(database: &TestDatabase) -> Self {
+        Self::open_with(database, Otherwise::default()).await
+    }
+
+    /// Reaches nothing but this server.
+    async fn before(database: &TestDatabase, publisher: &Publisher) -> Self {
+        Self::open_with(database, Otherwise { outside: publisher.outside(), ..Otherwise::default() }).await
+    }
+
+    async fn open_with(database: &TestDatabase, otherwise: Otherwise) -> Self {
+        let Otherwise { key, previous, outside, clock, tune } = otherwise;
+        let url = database.url();
+        let target = match url.strip_prefix("sqlite://") {
+            Some(path) => DatabaseTarget::Sqlite { path: path.into() },
+            None => DatabaseTarget::Postgres { url: url.into(), max_connections: 2 },
+        };
+        let store = Store::connect(&target).await.unwrap();
+        store.migrate_up().await.unwrap();
+        let mut config = Config::load(Sources { file: None, environment: HashMap::new() }).unwrap();
+        tune(&mut config);
+        let mut ring = KeyRing::new(&SecretBox::new(Box::new([key; 32]))).unwrap();
+        if let Some(previous) = previous {
+            ring = ring.with_previous(&SecretBox::new(Box::new([previous; 32]))).unwrap();
+        }
+        let metrics = Arc::new(Metrics::new());
+        let clients = Clients::new(&config, Arc::new(ring), store.clone(), clock.clone(), metrics.clone(), outside);
+        Self { clients, clock, store, metrics }
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    async fn refusal(&self, client_id: &str) -> ClientError {
+        match self.clients.find(client_id).await {
+            Ok(client) => panic!("{client_id} is {}", client.name),
+            Err(error) => error,
+        }
+    }
+
+    /// What `find` is answered with at the token endpoint.
+    async fn refused_as(&self, client_id: &str) -> ClientErrorCode {
+        self.refusal(client_id).await.code()
+    }
+}
+
+/// Whether a client may have its answer sent there, and where that is.
+fn place(client: &Client, asked: &str) -> Option<RedirectPlace> {
+    client.redirect(Some(asked)).ok().map(|target| {
+        assert_eq!(target.uri, asked);
+        target.place
+    })
+}

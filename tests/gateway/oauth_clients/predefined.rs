@@ -1,0 +1,100 @@
+//! Clients that the operator named, and the one of the predecessor's configuration.
+
+use ownerrez_gateway::{
+    config::{ClientCredentials, Config, PredefinedClient},
+    domain::{RedirectPlace, RedirectUri},
+    oauth::clients::{ClientAuthentication, ClientErrorCode, ClientKind, PresentedClient},
+};
+
+use super::{Desk, Otherwise, place};
+use crate::world::{TestDatabase, on_each_database};
+
+fn with_app(config: &mut Config) {
+    config.ownerrez.client = Some(ClientCredentials { id: "c_operator".to_owned(), secret: "s_secret".into() });
+}
+
+#[actix_web::test]
+async fn the_operators_own_client_id_is_a_public_client_of_todays_clients() {
+    on_each_database(async |database: &TestDatabase| {
+        let desk = Desk::open_with(database, Otherwise { tune: with_app, ..Otherwise::default() }).await;
+
+        let client = desk.clients.find("c_operator").await.unwrap();
+
+        assert_eq!(client.kind, ClientKind::Predefined);
+        assert!(matches!(client.authentication, ClientAuthentication::None) && !client.is_loopback_only());
+        for uri in [
+            "https://chatgpt.com/connector/oauth/kDmjx77UnKOM",
+            "https://chatgpt.com/connector_platform_oauth_redirect",
+            "https://claude.ai/api/mcp/auth_callback",
+            "https://claude.com/api/mcp/auth_callback",
+            "http://localhost:54545/callback",
+            "http://127.0.0.1:54545/callback",
+            "cursor://anysphere.cursor-mcp/oauth/callback",
+            "https://www.cursor.com/agents/mcp/oauth/callback",
+            "http://localhost:8787/callback",
+            "http://127.0.0.1:33418/",
+            "http://127.0.0.1:33418",
+            "http://127.0.0.1/",
+            "https://vscode.dev/redirect",
+            "https://insiders.vscode.dev/redirect",
+        ] {
+            assert!(place(&client, uri).is_some(), "{uri}");
+        }
+        for uri in [
+            "https://chatgpt.com/connector/oauth/{id}",
+            "https://chatgpt.com/connector/oauth/",
+            "https://chatgpt.com/connector/oauth/a/b",
+            "https://chatgpt.com/connector/oauth/..%2f..%2fg%2fevil",
+            "https://chatgpt.com@evil.example/connector/oauth/a",
+            "https://chatgpt.com.evil.example/connector/oauth/a",
+            "https://claude.ai/api/mcp/auth_callback/",
+            "https://claude.ai:444/api/mcp/auth_callback",
+            "http://claude.ai/api/mcp/auth_callback",
+            "https://evil.example/callback",
+            "cursor://evil/oauth/callback",
+        ] {
+            assert_eq!(place(&client, uri), None, "{uri}");
+        }
+        assert_eq!(
+            place(&client, "https://chatgpt.com/connector/oauth/a"),
+            Some(RedirectPlace::Web { host: "chatgpt.com".to_owned() })
+        );
+        assert!(desk.clients.authenticate(&client, &PresentedClient::None, &[]).await.is_ok());
+        assert!(!desk.clients.forget("c_operator").await.unwrap(), "the operator's are not deleted by anybody");
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn without_an_app_of_the_operators_there_is_no_such_client() {
+    on_each_database(async |database: &TestDatabase| {
+        let desk = Desk::open(database).await;
+        assert_eq!(desk.refused_as("c_operator").await, ClientErrorCode::InvalidClient);
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn what_the_operator_wrote_down_counts() {
+    on_each_database(async |database: &TestDatabase| {
+        let tune = |config: &mut Config| {
+            with_app(config);
+            let uri = RedirectUri::configured("myapp://callback").unwrap();
+            let client = |id: &str| PredefinedClient {
+                id: id.to_owned(),
+                name: format!("My {id}"),
+                redirect_uris: vec![uri.clone()],
+                jwks_uri: None,
+            };
+            config.oauth_clients.predefined = vec![client("app"), client("c_operator")];
+        };
+        let desk = Desk::open_with(database, Otherwise { tune, ..Otherwise::default() }).await;
+        let client = desk.clients.find("app").await.unwrap();
+        assert_eq!((client.name.as_str(), client.kind), ("My app", ClientKind::Predefined));
+        assert_eq!(place(&client, "myapp://callback"), Some(RedirectPlace::App { scheme: "myapp".to_owned() }));
+        let own = desk.clients.find("c_operator").await.unwrap();
+        assert_eq!(place(&own, "https://claude.ai/api/mcp/auth_callback"), None);
+        assert!(place(&own, "myapp://callback").is_some());
+    })
+    .await;
+}

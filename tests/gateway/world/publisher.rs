@@ -1,0 +1,249 @@
+//! A web server with a certificate, at which clients publish documents: any number of hosts, all on this machine.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use ownerrez_gateway::{
+    domain::BoxFuture,
+    oauth::clients::{Names, Outside},
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
+    net::TcpListener,
+    sync::Notify,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer},
+};
+
+/// What it answers to one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    /// Whether the answer stops in its middle.
+    stalls: bool,
+}
+
+impl Published {
+    /// A JSON document.
+    pub(crate) fn json(document: &Value) -> Self {
+        Self::text("application/json", &document.to_string())
+    }
+
+    /// Any text of any type.
+    pub(crate) fn text(kind: &str, text: &str) -> Self {
+        let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
+        Self { status: 200, headers, body: text.into(), stalls: false }
+    }
+
+    /// With another status.
+    pub(crate) fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// With one more header.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The head and one byte are sent, and then nothing.
+    pub(crate) fn stalling(mut self) -> Self {
+        self.stalls = true;
+        self
+    }
+}
+
+/// The server.
+pub(crate) struct Publisher {
+    shared: Arc<Shared>,
+    outside: ClientConfig,
+}
+
+#[derive(Default)]
+struct Shared {
+    published: Mutex<HashMap<String, Published>>,
+    requests: Mutex<Vec<String>>,
+    connections: AtomicUsize,
+    stalled: AtomicUsize,
+    changed: Notify,
+    lookups: Mutex<Vec<String>>,
+    addresses: Mutex<HashMap<String, VecDeque<Vec<SocketAddr>>>>,
+}
+
+impl Publisher {
+    /// A server for these hosts.
+    pub(crate) async fn start(hosts: &[&str]) -> Self {
+        let names: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let made = rcgen::generate_simple_self_signed(names.clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let server = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let outside = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        for host in names {
+            shared.addresses.lock().unwrap().insert(host, VecDeque::from([vec![address]]));
+        }
+        let (acceptor, serving) = (TlsAcceptor::from(Arc::new(server)), shared.clone());
+        actix_rt::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                serving.connections.fetch_add(1, Ordering::SeqCst);
+                let (acceptor, shared) = (acceptor.clone(), serving.clone());
+                actix_rt::spawn(async move {
+                    // A caller that trusts other certificates, or hangs up, is part of some stories.
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        let _ = shared.serve(stream).await;
+                    }
+                });
+            }
+        });
+        Self { shared, outside }
+    }
+
+    /// The world in which this server is the whole Internet: its addresses may be dialled, private ones may not.
+    pub(crate) fn outside(&self) -> Outside {
+        self.outside_with(|address| address.is_loopback())
+    }
+
+    /// The same with another judge of addresses.
+    pub(crate) fn outside_with(&self, admits: fn(IpAddr) -> bool) -> Outside {
+        Outside::imitated(Arc::new(Directory(self.shared.clone())), admits, self.outside.clone())
+    }
+
+    /// The same names, and nobody's certificates count.
+    pub(crate) fn outside_without_trust(&self) -> Outside {
+        let nobody = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        Outside::imitated(Arc::new(Directory(self.shared.clone())), |_| true, nobody)
+    }
+
+    /// What stands at this URL from now on.
+    pub(crate) fn publish(&self, url: &str, published: Published) {
+        self.shared.published.lock().unwrap().insert(url.to_owned(), published);
+    }
+
+    /// What the next look-ups of a host find, one after the other; the last one stays.
+    pub(crate) fn lead(&self, host: &str, addresses: &[&[&str]]) {
+        let parse = |found: &&[&str]| found.iter().map(|text| text.parse().unwrap()).collect();
+        self.shared.addresses.lock().unwrap().insert(host.to_owned(), addresses.iter().map(parse).collect());
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self, host: &str) -> String {
+        self.shared.addresses.lock().unwrap()[host][0][0].to_string()
+    }
+
+    /// How often this URL was asked for.
+    pub(crate) fn count(&self, url: &str) -> usize {
+        self.shared.requests.lock().unwrap().iter().filter(|asked| *asked == url).count()
+    }
+
+    /// How many connections were made.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// How often a host was looked up.
+    pub(crate) fn lookups(&self, host: &str) -> usize {
+        self.shared.lookups.lock().unwrap().iter().filter(|asked| *asked == host).count()
+    }
+
+    /// Waits until so many answers have stopped in their middle.
+    pub(crate) async fn until_stalled(&self, count: usize) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.shared.stalled.load(Ordering::SeqCst) >= count {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Shared {
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut host = String::new();
+        loop {
+            line.clear();
+            stream.read_line(&mut line).await?;
+            match line.trim_end().split_once(": ") {
+                Some((name, value)) if name.eq_ignore_ascii_case("host") => host = value.to_owned(),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let url = format!("https://{host}{path}");
+        self.requests.lock().unwrap().push(url.clone());
+        let missing = || Published::text("text/plain", "nothing is here").status(404);
+        let published = self.published.lock().unwrap().get(&url).cloned().unwrap_or_else(missing);
+        let mut head = format!("HTTP/1.1 {} -\r\nConnection: close\r\n", published.status);
+        if !published.headers.iter().any(|(name, _)| name == "Transfer-Encoding") {
+            head.push_str(&format!("Content-Length: {}\r\n", published.body.len()));
+        }
+        for (name, value) in &published.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        if published.stalls {
+            stream.write_all(&published.body[..1]).await?;
+            stream.flush().await?;
+            self.stalled.fetch_add(1, Ordering::SeqCst);
+            self.changed.notify_waiters();
+            // Until the caller hangs up.
+            stream.read_line(&mut line).await?;
+            return Ok(());
+        }
+        stream.write_all(&published.body).await?;
+        stream.flush().await?;
+        stream.shutdown().await
+    }
+}
+
+/// What the server's hosts resolve to; other hosts do not exist.
+struct Directory(Arc<Shared>);
+
+impl Names for Directory {
+    fn lookup(&self, host: &str, _: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
+        self.0.lookups.lock().unwrap().push(host.to_owned());
+        let mut all = self.0.addresses.lock().unwrap();
+        let found = all
+            .get_mut(host)
+            .and_then(|answers| if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() });
+        let found = found.ok_or_else(|| io::ErrorKind::NotFound.into());
+        Box::pin(std::future::ready(found))
+    }
+}
