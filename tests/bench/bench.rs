@@ -279,8 +279,9 @@ impl Bench {
             for (flood, p99s, ratios, rates) in &mut during {
                 let calm = self.watched(&gateway, flood.user_at, WATCHED).await?.percentile(0.99);
                 let answered = Cell::new(0);
-                let tide =
-                    Box::pin(load::flood(flood.connections(&gateway).await?, flood.pause, is_refused, &answered));
+                let connections = flood.connections(&gateway).await?;
+                let pause = flood.paced.then(|| Duration::from_secs(connections.len() as u64) / FLOOD_RATE);
+                let tide = Box::pin(load::flood(connections, pause, is_refused, &answered));
                 let watch = Box::pin(self.watched(&gateway, flood.user_at, WATCHED));
                 let watched = match select(watch, tide).await {
                     Either::Left((watched, _)) => watched?,
@@ -358,14 +359,8 @@ struct Flood {
 
 impl Flood {
     const ALL: [Self; 4] = [
-        Self {
-            name: "from another address",
-            addresses: 1,
-            user_at: ELSEWHERE,
-            paced: true,
-            is_target: true,
-        },
-        Self { name: "from the same address", addresses: 1, user_at: HOME, pause: Some(FLOOD_PAUSE), is_target: true },
+        Self { name: "from another address", addresses: 1, user_at: ELSEWHERE, paced: true, is_target: true },
+        Self { name: "from the same address", addresses: 1, user_at: HOME, paced: true, is_target: true },
         Self {
             name: "from 200 addresses",
             addresses: FLOOD_ADDRESSES,
