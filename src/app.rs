@@ -236,8 +236,9 @@ impl App {
     /// Takes no new requests, lets those in flight come to their end within the drain time, and closes everything.
     pub async fn stop(self) {
         self.stopping.store(true, Ordering::Release);
-        self.server.stop(true).await;
+        // One span for both: whoever sent the signal waits no longer than that.
         let until = self.clock.now() + self.drain_time;
+        self.server.stop(true).await;
         {
             let drain = Box::pin(self.sessions.drain());
             if let Either::Right(_) = select(drain, self.clock.sleep_until(until)).await {

@@ -226,6 +226,8 @@ pub struct Sessions {
     pub upstream_timeout_seconds: u32,
     /// The largest answer accepted from OwnerRez.
     pub answer_limit_bytes: usize,
+    /// How much of OwnerRez's answers is remembered, by all sessions together.
+    pub recent_answers_bytes: usize,
     /// When a session without calls is dropped.
     pub idle_seconds: u32,
     /// Threads that run sessions; at least one.

@@ -188,6 +188,8 @@ pub struct UpstreamRequest {
     pub path_and_query: String,
     /// JSON body of a write.
     pub body: Option<Value>,
+    /// An earlier answer to the same request will do if it is no older than this. Never for writes.
+    pub fresh_for: Option<TimeDelta>,
 }
 
 impl UpstreamRequest {

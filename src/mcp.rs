@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
+        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CompletionInfo,
+        GetPromptRequestParams, GetPromptResponse, Icon, Implementation, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, ResourceContents,
         ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
@@ -13,11 +17,16 @@ use rmcp::{
 
 use crate::{
     domain::Caller,
-    tools::{Toolbox, Trace, UnknownTool},
+    tools::{Toolbox, Trace, UnknownTool, Unread},
 };
 
-/// For how long a client may keep the list of tools: it changes with the gateway's version only.
-const TOOLS_TTL_MS: u64 = 300_000;
+/// For how long a client may keep the lists of tools, resources and prompts: they change with the gateway's version and
+/// the key only.
+const LISTS_TTL_MS: u64 = 300_000;
+/// How long a record that was read may be taken for fresh.
+const RECORD_TTL_MS: u64 = 60_000;
+
+const ICON: &str = include_str!("../config/icon.svg");
 
 const INSTRUCTIONS: &str = "Tools over the user's own OwnerRez account (vacation rentals: properties, bookings, guests, \
 calendars). All users of this gateway share 300 requests to OwnerRez in 5 minutes, so prefer one call with a larger \
@@ -53,13 +62,25 @@ impl Server {
         let theirs = parts.and_then(|parts| parts.extensions.get::<Caller>());
         theirs.or(self.alone.as_deref()).ok_or_else(|| ErrorData::internal_error("the request lost its caller", None))
     }
+
+    /// Tells whoever watches this request.
+    fn tell(context: &RequestContext<RoleServer>, tool: &str, trace: Trace) {
+        let parts = context.extensions.get::<http::request::Parts>();
+        if let Some(watch) = parts.and_then(|parts| parts.extensions.get::<Arc<dyn Watch>>()) {
+            watch.called(tool, trace);
+        }
+    }
 }
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let mut implementation = Implementation::new("ownerrez-gateway", env!("CARGO_PKG_VERSION"));
         implementation.title = Some("OwnerRez".to_owned());
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let icon = Icon::new(format!("data:image/svg+xml;base64,{}", STANDARD.encode(ICON)));
+        implementation.icons = Some(vec![icon.with_mime_type("image/svg+xml").with_sizes(vec!["any".to_owned()])]);
+        let capabilities = ServerCapabilities::builder();
+        let capabilities = capabilities.enable_tools().enable_resources().enable_prompts().enable_completions();
+        let mut info = ServerConfig::new(capabilities.build());
         info.server_info = implementation;
         info.instructions = Some(INSTRUCTIONS.to_owned());
         info
@@ -71,7 +92,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let mut list = ListToolsResult::with_all_items(self.toolbox.list(self.caller(&context)?));
-        list.ttl_ms = Some(TOOLS_TTL_MS);
+        list.ttl_ms = Some(LISTS_TTL_MS);
         list.cache_scope = Some(CacheScope::Private);
         Ok(list)
     }
@@ -92,10 +113,89 @@ impl ServerHandler for Server {
             let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));
             ErrorData::invalid_params(format!("Unknown tool.{near} tools/list names the most useful ones."), None)
         })?;
-        let parts = context.extensions.get::<http::request::Parts>();
-        if let Some(watch) = parts.and_then(|parts| parts.extensions.get::<Arc<dyn Watch>>()) {
-            watch.called(&called.tool, called.trace);
-        }
+        Self::tell(&context, &called.tool, called.trace);
         Ok(called.result.into())
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        self.caller(&context)?;
+        let mut list = ListResourcesResult::with_all_items(self.toolbox.resources().list());
+        (list.ttl_ms, list.cache_scope) = (Some(LISTS_TTL_MS), Some(CacheScope::Private));
+        Ok(list)
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        self.caller(&context)?;
+        let mut list = ListResourceTemplatesResult::with_all_items(self.toolbox.resources().templates());
+        (list.ttl_ms, list.cache_scope) = (Some(LISTS_TTL_MS), Some(CacheScope::Private));
+        Ok(list)
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let caller = self.caller(&context)?;
+        let (outcome, operation, trace) = self.toolbox.read(caller, &request.uri, &context.ct).await;
+        Self::tell(&context, &operation, trace);
+        let record = outcome.map_err(|unread| match unread {
+            Unread::Unknown(words) => ErrorData::resource_not_found(words, None),
+            Unread::Failed(words) => ErrorData::internal_error(words, None),
+        })?;
+        let contents = ResourceContents::text(record.to_string(), request.uri).with_mime_type("application/json");
+        let result = ReadResourceResult::new(vec![contents]);
+        Ok(result.with_ttl_ms(RECORD_TTL_MS).with_cache_scope(CacheScope::Private).into())
+    }
+
+    async fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        self.caller(&context)?;
+        let mut list = ListPromptsResult::with_all_items(self.toolbox.prompts().list());
+        (list.ttl_ms, list.cache_scope) = (Some(LISTS_TTL_MS), Some(CacheScope::Private));
+        Ok(list)
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        self.caller(&context)?;
+        let arguments = request.arguments.unwrap_or_default();
+        let prompt = self.toolbox.prompts().get(&request.name, &arguments);
+        prompt.map(Into::into).map_err(|words| ErrorData::invalid_params(words, None))
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        let caller = self.caller(&context)?;
+        let kind = match &request.r#ref {
+            Reference::Resource(resource) => self.toolbox.resources().kind(&resource.uri),
+            Reference::Prompt(prompt) => self.toolbox.prompts().kind(&prompt.name, &request.argument.name),
+            _ => None,
+        };
+        let ids = match kind {
+            Some(kind) => self.toolbox.complete(caller, kind, &request.argument.value, &context.ct).await,
+            None => Vec::new(),
+        };
+        let shown: Vec<String> = ids.iter().take(CompletionInfo::MAX_VALUES).cloned().collect();
+        let more = shown.len() < ids.len();
+        let completion = CompletionInfo::with_pagination(shown, u32::try_from(ids.len()).ok(), more);
+        completion.map(CompleteResult::new).map_err(|error| ErrorData::internal_error(error, None))
     }
 }

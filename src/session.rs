@@ -8,6 +8,7 @@ pub mod blocks;
 pub mod budget;
 mod chores;
 mod error;
+mod recent;
 mod supervisor;
 mod token_keeper;
 mod usage;
@@ -29,6 +30,7 @@ use uuid::Uuid;
 
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
 pub use error::{CallError, ConnectError};
+pub use recent::RecentAnswers;
 pub use supervisor::SupervisorStats;
 pub use user_session::SessionStats;
 
@@ -77,6 +79,8 @@ pub struct SessionDeps {
     pub upstream: Arc<UpstreamSettings>,
     /// Bounds.
     pub settings: SessionSettings,
+    /// What OwnerRez answered of late.
+    pub recent: RecentAnswers,
     /// Counters.
     pub metrics: Arc<Metrics>,
 }
@@ -103,6 +107,8 @@ pub struct Answer {
     pub status: u16,
     /// Parsed body; null where there was none.
     pub body: Value,
+    /// It is an earlier answer to the same request: OwnerRez was not asked.
+    pub remembered: bool,
 }
 
 /// The only way into the actors.

@@ -2,6 +2,8 @@
 
 mod answers;
 mod links;
+mod prompts;
+mod resources;
 mod text;
 mod trace;
 
@@ -15,6 +17,8 @@ use url::Url;
 pub use self::{
     answers::Answers,
     links::{ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
+    prompts::Prompts,
+    resources::{Resources, Unread},
     trace::Trace,
 };
 use crate::{
@@ -43,6 +47,10 @@ pub struct Parts {
     pub catalog: Catalog,
     /// The tools that ask several of them.
     pub answers: Answers,
+    /// Records with addresses.
+    pub resources: Resources,
+    /// What clients show as commands.
+    pub prompts: Prompts,
     /// The way to the users' accounts.
     pub sessions: Sessions,
     /// For users who have not connected an account.
@@ -115,6 +123,33 @@ impl Toolbox {
         };
         self.0.metrics.tool_call(&tool, trace.error.unwrap_or("ok"));
         Ok(Called { tool, result, trace })
+    }
+
+    /// Records with addresses of their own, and those of which there are many.
+    pub fn resources(&self) -> &Resources {
+        &self.0.resources
+    }
+
+    /// What clients show as commands.
+    pub fn prompts(&self) -> &Prompts {
+        &self.0.prompts
+    }
+
+    /// Reads the record at an address; also the operation's name and what the log learns.
+    pub async fn read(
+        &self,
+        caller: &Caller,
+        uri: &str,
+        cancel: &CancellationToken,
+    ) -> (Result<Value, Unread>, String, Trace) {
+        let (outcome, operation, trace) = self.0.resources.read(&self.0, caller, uri, cancel).await;
+        self.0.metrics.tool_call(&operation, trace.error.unwrap_or("ok"));
+        (outcome, operation, trace)
+    }
+
+    /// Ids of this kind of record that fit what was typed.
+    pub async fn complete(&self, caller: &Caller, kind: &str, typed: &str, cancel: &CancellationToken) -> Vec<String> {
+        self.0.resources.complete(&self.0, caller, kind, typed, cancel).await
     }
 
     fn unknown(&self, name: &str) -> UnknownTool {

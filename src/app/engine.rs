@@ -18,9 +18,9 @@ use crate::{
     crypto::Signer,
     domain::SharedClock,
     metrics::Metrics,
-    session::{Allowance, AllowanceSettings, SessionDeps, SessionSettings, Sessions, take_lock},
+    session::{Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{Store, StoreError},
-    tools::{Answers, ConnectLinks, LinkWay, Parts, Toolbox},
+    tools::{Answers, ConnectLinks, LinkWay, Parts, Prompts, Resources, Toolbox},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -49,6 +49,8 @@ impl Engine {
     pub(super) async fn start(config: &Config, clock: SharedClock, port: u16) -> Result<Self, StartError> {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
+        let resources = Resources::embedded(&catalog)?;
+        let prompts = Prompts::embedded(&resources)?;
         let ring = key_ring(config)?;
         let target = database_target(config);
         let store = Store::connect(&target).await?;
@@ -87,6 +89,7 @@ impl Engine {
             store: store.clone(),
             upstream: Arc::new(upstream_settings(config, port)),
             settings: session_settings(config),
+            recent: RecentAnswers::new(config.sessions.recent_answers_bytes),
             clock: clock.clone(),
             ring,
             metrics: metrics.clone(),
@@ -107,6 +110,8 @@ impl Engine {
         let parts = Parts {
             catalog,
             answers,
+            resources,
+            prompts,
             sessions: sessions.clone(),
             links: links.clone(),
             app_url: config.ownerrez.app_url.clone(),

@@ -26,6 +26,12 @@ pub(super) struct OperationData {
     pub destructive: bool,
     pub idempotent: bool,
     pub answer: AnswerKind,
+    /// So long, in seconds, an earlier answer to the same request will do: for what hardly changes. Reads only.
+    #[serde(default)]
+    pub fresh_seconds: Option<u32>,
+    /// Not with these arguments, which bring in what does change.
+    #[serde(default)]
+    pub fresh_unless: Vec<String>,
     /// Path and query parameters.
     pub parameters: Vec<ParameterData>,
     /// JSON Schema of the body; an object's members become arguments.

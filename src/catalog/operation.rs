@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use chrono::TimeDelta;
 use rmcp::model::Tool;
 use serde_json::{Map, Value};
 
@@ -87,7 +88,16 @@ impl Operation {
             match request::build(&self.data, &arguments) {
                 Ok((path_and_query, body)) => {
                     let operation = self.form.shared_name();
-                    return Ok(UpstreamRequest { operation, method: self.data.method, path_and_query, body });
+                    let changes = self.data.fresh_unless.iter().any(|argument| arguments.contains_key(argument));
+                    let fresh_for = self.data.fresh_seconds.filter(|_| !changes);
+                    let fresh_for = fresh_for.map(|seconds| TimeDelta::seconds(i64::from(seconds)));
+                    return Ok(UpstreamRequest {
+                        operation,
+                        method: self.data.method,
+                        path_and_query,
+                        body,
+                        fresh_for,
+                    });
                 }
                 Err(problem) => problems.push(problem),
             }

@@ -85,6 +85,17 @@ fn method_and_hints(data: &OperationData, found: &mut Vec<String>) {
     if data.read_only != (data.method == Method::Get) {
         found.push("`read_only` holds for GET and for nothing else".into());
     }
+    if data.fresh_seconds.is_some() && !data.read_only {
+        found.push("only what is `read_only` has `fresh_seconds`".into());
+    }
+    if data.fresh_seconds.is_none() && !data.fresh_unless.is_empty() {
+        found.push("`fresh_unless` goes with `fresh_seconds`".into());
+    }
+    for name in &data.fresh_unless {
+        if !data.parameters.iter().any(|parameter| parameter.name == *name) {
+            found.push(format!("`fresh_unless` names {name}, which is no parameter"));
+        }
+    }
     if data.read_only && (data.destructive || !data.idempotent) {
         found.push("what is `read_only` is not `destructive`, and is `idempotent`".into());
     }

@@ -254,6 +254,7 @@ fn sessions(layers: &mut Layers) -> Sessions {
         connect_timeout_seconds: layers.number("sessions.connect_timeout_seconds", 1..=60),
         upstream_timeout_seconds: layers.number("sessions.upstream_timeout_seconds", 1..=600),
         answer_limit_bytes: layers.number("sessions.answer_limit_bytes", 64 * 1024..=64 * MEBIBYTE),
+        recent_answers_bytes: layers.number("sessions.recent_answers_bytes", 0..=1024 * MEBIBYTE),
         idle_seconds: layers.number("sessions.idle_seconds", 1..=86_400),
         arbiters: if arbiters == 0 { cores() } else { arbiters },
         renewal_sweep_seconds: layers.number("sessions.renewal_sweep_seconds", 1..=86_400),

@@ -54,6 +54,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     file_only("sessions.connect_timeout_seconds"),
     file_only("sessions.upstream_timeout_seconds"),
     file_only("sessions.answer_limit_bytes"),
+    file_only("sessions.recent_answers_bytes"),
     file_only("sessions.idle_seconds"),
     file_only("sessions.arbiters"),
     file_only("sessions.renewal_sweep_seconds"),

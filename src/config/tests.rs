@@ -128,6 +128,7 @@ fn every_value_out_of_bounds_is_refused_by_name() {
         ("sessions", "connect_timeout_seconds", &[0, 61]),
         ("sessions", "upstream_timeout_seconds", &[0, 4, 31, i64::MAX]),
         ("sessions", "answer_limit_bytes", &[65_535, 67_108_865]),
+        ("sessions", "recent_answers_bytes", &[-1, 1_073_741_825]),
         ("sessions", "idle_seconds", &[0, 86_401]),
         ("sessions", "arbiters", &[-1, 257]),
         ("sessions", "renewal_sweep_seconds", &[0, 86_401]),

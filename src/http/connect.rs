@@ -272,6 +272,7 @@ pub(crate) async fn test(
         method: Method::Get,
         path_and_query: "/v2/users/me".to_owned(),
         body: None,
+        fresh_for: None,
     };
     let outcome = state.sessions.call(caller.user, request, &CancellationToken::new()).await;
     if let Some(notes) = Notes::of(&http) {

@@ -109,6 +109,7 @@ impl Allowance {
             found: share,
             sought: false,
             when_sought: Vec::new(),
+            away: false,
             timer: None,
         });
         Self { actor, clock: now, metrics, usage: Arc::default() }
@@ -233,6 +234,8 @@ struct UpstreamBudget {
     /// Whether the first search for the right to spend has ended, one way or the other.
     sought: bool,
     when_sought: Vec<oneshot::Sender<()>>,
+    /// Whether the last search failed: the next one is a second later, and one line about it is enough.
+    away: bool,
     timer: Option<(DateTime<Utc>, SpawnHandle)>,
 }
 
@@ -434,6 +437,7 @@ impl UpstreamBudget {
     fn found_tenure(&mut self, outcome: Result<Option<Found>, StoreError>, ctx: &mut Context<Self>) {
         match outcome {
             Ok(Some((tenure, spent, accounts))) => {
+                self.away = false;
                 self.budget.carry_over(spent);
                 log::info!("this process spends the OwnerRez allowance (share {})", tenure.slot);
                 self.tenure = Some(tenure);
@@ -441,9 +445,15 @@ impl UpstreamBudget {
                 self.event(Event::Active(true), ctx);
                 self.watch_lock(ctx);
             }
-            Ok(None) => self.seek_again(ctx),
+            Ok(None) => {
+                self.away = false;
+                self.seek_again(ctx);
+            }
             Err(error) => {
-                log::warn!("the right to spend the OwnerRez allowance could not be taken: {error}");
+                if !self.away {
+                    log::warn!("the right to spend the OwnerRez allowance could not be taken: {error}");
+                }
+                self.away = true;
                 self.seek_again(ctx);
             }
         }

@@ -20,6 +20,9 @@ use crate::domain::{AccountId, UserId};
 /// Length of OwnerRez's window.
 pub const PERIOD: TimeDelta = TimeDelta::minutes(5);
 
+/// For how long it counts that an account asked in vain. Nobody who keeps asking waits that long.
+const FORGOTTEN_AFTER: TimeDelta = TimeDelta::minutes(15);
+
 /// Who a request is counted for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Account {
@@ -170,6 +173,9 @@ pub struct Budget {
     /// Accounts with callers that wait; the one at the front waits longest for its turn.
     turns: VecDeque<Account>,
     waiting: HashMap<Account, VecDeque<Waiter>>,
+    /// Accounts that were turned away since their last permit, and when that began. They come back at about the same
+    /// time as others who were told the same, so without this some would draw the short straw again and again.
+    in_vain: HashMap<Account, DateTime<Utc>>,
     /// The same callers, by deadline.
     deadlines: BTreeMap<(DateTime<Utc>, Ticket), Account>,
     accounts: u64,
@@ -196,6 +202,7 @@ impl Budget {
             usage: HashMap::new(),
             turns: VecDeque::new(),
             waiting: HashMap::new(),
+            in_vain: HashMap::new(),
             deadlines: BTreeMap::new(),
             accounts: 0,
             active: false,
@@ -317,9 +324,15 @@ impl Budget {
             return;
         }
         let own = self.waiting.get(&account).map_or(0, VecDeque::len);
-        // Those who have more callers than we do get their surplus after our turn.
-        if self.earliest(account, own + 1) >= deadline {
-            actions.push(Action::Refuse(ticket, self.refusal(account)));
+        let first = own == 0;
+        // Those who have more callers than we do get their surplus after our turn, and whoever was turned away later
+        // than we were, or not at all, gets all after our first.
+        let ahead = |other: Account, callers: usize| {
+            if first && self.precedence(account) < self.precedence(other) { 0 } else { callers.min(own + 1) }
+        };
+        if self.earliest(account, ahead) >= deadline {
+            let refusal = self.turned_away(account);
+            actions.push(Action::Refuse(ticket, refusal));
             return;
         }
         let queue = self.waiting.entry(account).or_default();
@@ -406,18 +419,24 @@ impl Budget {
         self.usage.get(&account).copied().unwrap_or(0)
     }
 
-    /// Serves in turns. Whoever is passed over because the reserve is not for them keeps their place.
+    /// Who goes first: whoever was turned away longest ago, then everyone else.
+    fn precedence(&self, account: Account) -> DateTime<Utc> {
+        self.in_vain.get(&account).copied().unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// Serves in turns, those first who were turned away before. Whoever is passed over because the reserve is not for them keeps their place.
     fn grant(&mut self, actions: &mut Vec<Action>) {
         let open = self.active && self.closed_until.is_none_or(|until| until <= self.latest);
         while open && self.stock > 0 && self.reopening.is_none_or(|at_once| self.in_flight.len() < at_once) {
             let free = self.free();
-            let next = self.turns.iter().position(|account| self.eligible(*account, self.used(*account), free));
-            let Some(account) = next.and_then(|place| self.turns.get(place).copied()) else { break };
+            let eligible = self.turns.iter().filter(|account| self.eligible(**account, self.used(**account), free));
+            let Some(account) = eligible.min_by_key(|account| self.precedence(**account)).copied() else { break };
             let Some(ticket) = self.waiting.get(&account).and_then(|queue| queue.front()).map(|first| first.ticket)
             else {
                 break;
             };
             self.leave(account, ticket);
+            self.in_vain.remove(&account);
             self.stock -= 1;
             self.occupied += 1;
             *self.usage.entry(account).or_default() += 1;
@@ -451,10 +470,10 @@ impl Budget {
     }
 
     /// The first moment at which one more caller of `account` could get a permit if those who wait already take theirs
-    /// first, up to `each` per account, and nobody else comes.
+    /// first, as many of each account's callers as `ahead` says, and nobody else comes.
     ///
     /// Only those count who may go as deep into the reserve: the others stop where `account` still finds a slot.
-    fn earliest(&self, account: Account, each: usize) -> DateTime<Utc> {
+    fn earliest(&self, account: Account, ahead: impl Fn(Account, usize) -> usize) -> DateTime<Utc> {
         let not_before = self.closed_until.unwrap_or(self.latest).max(self.latest);
         let last_deadline = self.deadlines.last_key_value().map(|((deadline, _), _)| *deadline);
         let own = self.waiting.get(&account).map_or(0, VecDeque::len);
@@ -472,7 +491,7 @@ impl Budget {
             .filter(|(other, _)| **other != account)
             .map(|(other, queue)| {
                 let used = used_by_then.get(other).copied().unwrap_or(0);
-                (self.kept_from(*other, used), count(queue.len().min(each)))
+                (self.kept_from(*other, used), count(ahead(*other, queue.len())))
             })
             .collect();
         let mut free = self.free();
@@ -509,8 +528,12 @@ impl Budget {
         late.map(|((_, ticket), account)| (*account, *ticket)).collect()
     }
 
-    fn refusal(&self, account: Account) -> Refusal {
-        let wait = (self.earliest(account, usize::MAX) - self.latest).max(TimeDelta::seconds(1));
+    /// Notes that an account asked in vain, and says when to come back. Until then those who wait are served, so all of
+    /// them count as ahead.
+    fn turned_away(&mut self, account: Account) -> Refusal {
+        self.in_vain.retain(|_, since| *since + FORGOTTEN_AFTER > self.latest);
+        self.in_vain.entry(account).or_insert(self.latest);
+        let wait = (self.earliest(account, |_, callers| callers) - self.latest).max(TimeDelta::seconds(1));
         match self.closed_until {
             Some(until) if until > self.latest => Refusal::Throttled(wait),
             _ => Refusal::Spent(wait),
@@ -524,7 +547,7 @@ impl Budget {
         // The same for all callers of an account, and told once they are gone: they are not in their own way.
         let mut told: HashMap<Account, Refusal> = HashMap::new();
         for (account, ticket) in refused {
-            let refusal = *told.entry(account).or_insert_with(|| self.refusal(account));
+            let refusal = *told.entry(account).or_insert_with(|| self.turned_away(account));
             actions.push(Action::Refuse(ticket, refusal));
         }
     }

@@ -120,7 +120,7 @@ impl TokenKeeper {
             }
         }
         let status = reply.status;
-        reply.into_result().map(|body| Answer { status, body }).map_err(CallError::Refused)
+        reply.into_result().map(|body| Answer { status, body, remembered: false }).map_err(CallError::Refused)
     }
 
     /// Gets a grant for what the user brought and stores it, unless a working connection exists.
@@ -510,8 +510,17 @@ impl TokenKeeper {
                 self.deps.recount_accounts().await;
                 CallError::NeedsReconnect
             }
-            // The row changed meanwhile; the next call finds out how.
-            Ok(false) => CallError::NeedsReconnect,
+            Ok(false) => self.changed_meanwhile().await,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// What to say where somebody else changed the row while this call used its tokens.
+    async fn changed_meanwhile(&self) -> CallError {
+        match self.deps.store.connection(self.user).await {
+            Ok(None) => CallError::NotConnected,
+            Ok(Some(row)) if row.rejected_at.is_some() => CallError::NeedsReconnect,
+            Ok(Some(_)) => CallError::RefreshElsewhere,
             Err(error) => error.into(),
         }
     }

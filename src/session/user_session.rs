@@ -4,6 +4,7 @@
 //! disconnect, and the supervisor can look, while a call is under way.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Answer, CallError, ConnectError, SessionDeps,
+    recent::Owner,
     token_keeper::{Credential, TokenKeeper},
 };
 use crate::{
@@ -104,6 +106,7 @@ impl Job {
 pub(super) struct UserSession {
     deps: Arc<SessionDeps>,
     keeper: Rc<TokenKeeper>,
+    memory: Rc<Memory>,
     /// Each job with its place in the count of those that wait.
     queue: VecDeque<(Job, Counted)>,
     busy: bool,
@@ -115,7 +118,8 @@ impl UserSession {
     pub(super) fn new(user: UserId, deps: Arc<SessionDeps>) -> Self {
         let upstream = deps.upstream_here();
         let keeper = Rc::new(TokenKeeper::new(user, deps.clone(), upstream));
-        Self { deps, keeper, queue: VecDeque::new(), busy: false, when_settled: Vec::new() }
+        let memory = Rc::new(Memory { user, life: deps.recent.new_life(), writes: Cell::new(0) });
+        Self { deps, keeper, memory, queue: VecDeque::new(), busy: false, when_settled: Vec::new() }
     }
 
     fn next(&mut self, ctx: &mut Context<Self>) {
@@ -136,7 +140,7 @@ impl UserSession {
 
     fn run(&mut self, job: Job, ctx: &mut Context<Self>) {
         self.busy = true;
-        let keeper = self.keeper.clone();
+        let (deps, keeper, memory) = (self.deps.clone(), self.keeper.clone(), self.memory.clone());
         let work = async move {
             match job {
                 Job::Call(call) => {
@@ -148,7 +152,7 @@ impl UserSession {
                         let _ = call.reply.send(Err(CallError::Deadline { write_may_have_happened: false }));
                         return;
                     }
-                    let outcome = keeper.call(&call.request, call.deadline, &call.cancel, &call.sent).await;
+                    let outcome = answer(&deps, &keeper, &memory, &call).await;
                     let _ = call.reply.send(outcome);
                 }
                 Job::Connect(connect) => {
@@ -175,6 +179,44 @@ impl UserSession {
             self.run(job, ctx);
         }
     }
+}
+
+/// What this session may remember answers by.
+struct Memory {
+    user: UserId,
+    life: u64,
+    /// How often the user changed something.
+    writes: Cell<u64>,
+}
+
+impl Memory {
+    /// Asks for the row, which whoever disconnects changes on any process: what is remembered ends with it.
+    async fn owner(&self, deps: &SessionDeps) -> Option<Owner> {
+        let row = deps.store.connection(self.user).await.ok()??;
+        let (connection, writes) = (row.id, self.writes.get());
+        row.rejected_at.is_none().then_some(Owner { user: self.user, connection, life: self.life, writes })
+    }
+}
+
+/// An earlier answer where that will do, or OwnerRez's.
+async fn answer(
+    deps: &SessionDeps,
+    keeper: &TokenKeeper,
+    memory: &Memory,
+    call: &CallUpstream,
+) -> Result<Answer, CallError> {
+    let owner = if deps.recent.serves(&call.request) { memory.owner(deps).await } else { None };
+    if let Some(answer) = owner.and_then(|owner| deps.recent.find(owner, &call.request, keeper.now())) {
+        return Ok(answer);
+    }
+    if call.request.is_write() {
+        memory.writes.set(memory.writes.get() + 1);
+    }
+    let outcome = keeper.call(&call.request, call.deadline, &call.cancel, &call.sent).await;
+    if let (Some(owner), Ok(answer)) = (owner, &outcome) {
+        deps.recent.keep(owner, &call.request, answer, keeper.now());
+    }
+    outcome
 }
 
 impl Actor for UserSession {

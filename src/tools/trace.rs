@@ -26,6 +26,7 @@ impl Trace {
     /// The trace of one call.
     pub fn of(outcome: &Result<Answer, CallError>) -> Self {
         let upstream = match outcome {
+            Ok(answer) if answer.remembered => Some(Status::Word("remembered")),
             Ok(answer) => Some(Status::Code(answer.status)),
             Err(CallError::Refused(refused)) => Some(Status::Code(refused.status)),
             Err(CallError::Transport { error, .. }) => Some(Status::Word(error.word())),

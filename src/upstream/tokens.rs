@@ -107,6 +107,7 @@ impl Upstream {
             method: Method::Get,
             path_and_query: "/v2/users/me".to_owned(),
             body: None,
+            fresh_for: None,
         };
         let reply = self.send(&tokens, &whose).await?;
         if reply.status == 429 {

@@ -189,3 +189,13 @@ fn several_refusals_of_the_same_moment_count_as_one() {
     assert!(budget.handle(now, ask(20)).contains(&Action::Grant(Ticket(20))), "after the first pause");
     assert_eq!(budget.handle(now, ask(21)), vec![], "one by one, in spite of the late reply");
 }
+
+/// Accounts that are told the same wait come back together, and there are fewer slots than accounts by then. Without
+/// precedence for those who were turned away before, one of these drew the short straw three times: 782 s.
+#[test]
+fn nobody_draws_the_short_straw_again_and_again() {
+    let trouble = Trouble { latency: 88, ..Trouble::default() };
+    let mut town = Town::new(300, askers(45, 116, 0), trouble, 526_946_183_110_538_727);
+    town.run(TimeDelta::seconds(1800));
+    assert!(town.longest_hunger <= LONGEST_WAIT, "{}", town.longest_hunger);
+}

@@ -104,6 +104,27 @@ async fn a_call_that_runs_gets_its_answer_and_the_next_one_does_not() {
 }
 
 #[actix_web::test]
+async fn a_call_that_ownerrez_refuses_meanwhile_is_told_of_the_disconnect() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        gateway.ownerrez().revoke_account_grants(alice.account.unwrap());
+        let held = gateway.ownerrez().hold("POST /oauth/access_token");
+        let call = alice.call("list_properties", json!({}));
+        let disconnect = async {
+            held.wait_arrived(1).await;
+            alice.delete("/api/connect/ownerrez").await;
+            held.release();
+        };
+        let (answer, ()) = join(call, disconnect).await;
+        let words = answer.refused();
+        assert!(words.starts_with("No OwnerRez account is connected"), "{words}");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn calls_that_wait_behind_a_running_one_are_told_that_nothing_is_connected() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;

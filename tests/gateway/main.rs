@@ -10,6 +10,7 @@
     reason = "a story ends where the unexpected happens"
 )]
 
+mod agents_day;
 mod allowance;
 mod allowance_rules;
 mod answers;
@@ -29,7 +30,9 @@ mod operating;
 mod pages;
 mod personal_tokens;
 mod processes;
+mod recent;
 mod registering;
+mod resources;
 mod rest;
 mod rotation;
 mod secrets;

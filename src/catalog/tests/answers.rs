@@ -106,6 +106,7 @@ fn whatever_comes_the_answer_is_an_object() {
                 method: Method::Get,
                 path_and_query: "/v2/x/1?limit=99999999999999999999&offset=x".into(),
                 body: None,
+                fresh_for: None,
             };
             assert!(operation.answer(&request, 200, body.clone()).is_object(), "{}: {body}", operation.name());
         }

@@ -88,9 +88,11 @@ impl<'a> Asking<'a> {
                  days or fewer properties at once."
             )));
         }
-        self.requests += 1;
         let outcome = self.parts.sessions.call(self.caller.user, request.clone(), self.cancel).await;
         self.trace = Trace::of(&outcome);
+        if !matches!(&outcome, Ok(answer) if answer.remembered) {
+            self.requests += 1;
+        }
         match outcome {
             Ok(answer) => Ok(known.answer(&request, answer.status, answer.body)),
             Err(error) => Err(Stop::Call { operation: operation.to_owned(), error: Box::new(error) }),

@@ -1,0 +1,324 @@
+//! Records of OwnerRez as MCP resources: an address for each, for clients that attach them to a conversation, and the
+//! completion of ids from names. The table is `config/resources.json`.
+
+use std::{
+    num::NonZeroUsize,
+    ops::RangeInclusive,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use lru::LruCache;
+use rmcp::model::{Resource, ResourceTemplate};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{Parts, Trace, text};
+use crate::{
+    catalog::{Catalog, CatalogError},
+    domain::{Caller, UserId},
+    session::CallError,
+    upstream::RefusedKind,
+};
+
+const JSON: &str = "application/json";
+/// Where the number of a record stands in the address of a template.
+const ID: &str = "{id}";
+/// The largest page of OwnerRez's: as many names are looked through.
+const NAMES: u64 = 100;
+/// A person who types asks again with each letter: so long the names of the first answer do.
+const NAMES_KEPT_FOR: TimeDelta = TimeDelta::minutes(1);
+/// As many lists of names are kept, of all users together.
+const LISTS_KEPT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// OwnerRez is asked to search for texts of this many characters.
+const SEARCHED: RangeInclusive<usize> = 2..=100;
+
+/// The table, checked and ready.
+pub struct Resources {
+    records: Vec<Record>,
+    names: Mutex<LruCache<NamesKey, (DateTime<Utc>, Names)>>,
+}
+
+/// Whose names, of which kind of record, and for what was searched.
+type NamesKey = (UserId, String, String);
+/// Ids and what a person calls them, in OwnerRez's order.
+type Names = Arc<Vec<(i64, String)>>;
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    name: String,
+    uri: String,
+    title: String,
+    description: String,
+    /// The operation that reads it.
+    operation: String,
+    #[serde(default)]
+    arguments: Map<String, Value>,
+    /// How its id is found by a name.
+    names: Option<NamesOf>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamesOf {
+    /// The operation that lists them.
+    operation: String,
+    #[serde(default)]
+    arguments: Map<String, Value>,
+    /// The argument that takes what was typed, where OwnerRez searches; otherwise a page is looked through.
+    search: Option<String>,
+    changed_within_days: Option<i64>,
+    /// The members that make up the name.
+    members: Vec<String>,
+}
+
+/// Why a resource was not read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unread {
+    /// There is none at this address; in words.
+    Unknown(String),
+    /// It could not be had; in words.
+    Failed(String),
+}
+
+impl Resources {
+    /// Those that are compiled into the program.
+    pub fn embedded(catalog: &Catalog) -> Result<Self, CatalogError> {
+        let broken = |mistake: String| CatalogError { mistakes: vec![format!("resources: {mistake}")] };
+        let records: Vec<Record> = serde_json::from_str(include_str!("../../config/resources.json"))
+            .map_err(|error| broken(error.to_string()))?;
+        let listing = records.iter().filter_map(|record| record.names.as_ref()).map(|names| &names.operation);
+        for operation in records.iter().map(|record| &record.operation).chain(listing) {
+            if catalog.get(operation).is_none_or(|operation| !operation.is_read_only()) {
+                return Err(broken(format!("{operation} is no operation that reads")));
+            }
+        }
+        Ok(Self { records, names: Mutex::new(LruCache::new(LISTS_KEPT)) })
+    }
+
+    /// Those with an address of their own.
+    pub fn list(&self) -> Vec<Resource> {
+        let fixed = self.records.iter().filter(|record| !record.uri.contains(ID));
+        fixed
+            .map(|record| {
+                Resource::new(&record.uri, &record.name)
+                    .with_title(&record.title)
+                    .with_description(&record.description)
+                    .with_mime_type(JSON)
+            })
+            .collect()
+    }
+
+    /// Those of which there are many.
+    pub fn templates(&self) -> Vec<ResourceTemplate> {
+        let many = self.records.iter().filter(|record| record.uri.contains(ID));
+        many.map(|record| {
+            ResourceTemplate::new(&record.uri, &record.name)
+                .with_title(&record.title)
+                .with_description(&record.description)
+                .with_mime_type(JSON)
+        })
+        .collect()
+    }
+
+    /// The kind of record behind a template's address.
+    pub fn kind(&self, template: &str) -> Option<&str> {
+        self.records.iter().find(|record| record.uri == template).map(|record| record.name.as_str())
+    }
+
+    /// Whether ids of this kind can be found by names.
+    pub(super) fn has_names(&self, kind: &str) -> bool {
+        self.records.iter().any(|record| record.name == kind && record.names.is_some())
+    }
+
+    /// Reads the record at an address: one request to OwnerRez. The counters know it by the operation's name.
+    pub(super) async fn read(
+        &self,
+        parts: &Parts,
+        caller: &Caller,
+        uri: &str,
+        cancel: &CancellationToken,
+    ) -> (Result<Value, Unread>, String, Trace) {
+        let Some((record, arguments)) = self.records.iter().find_map(|record| Some((record, record.at(uri)?))) else {
+            let known: Vec<&str> = self.records.iter().map(|record| record.uri.as_str()).collect();
+            let words = format!(
+                "There is no resource at this address; nothing was sent to OwnerRez. The addresses are {}, with the \
+                 number of a record as id.",
+                known.join(", ")
+            );
+            return (Err(Unread::Unknown(words)), "resource".to_owned(), Trace::error("unknown_resource"));
+        };
+        let (outcome, trace) = parts.ask(caller, &record.operation, &arguments, cancel).await;
+        let outcome = match outcome {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                let words = parts.explain(caller, &record.operation, &error).await;
+                let missing = matches!(&error, CallError::Refused(refused) if refused.kind == RefusedKind::NotFound);
+                Err(if missing { Unread::Unknown(words) } else { Unread::Failed(words) })
+            }
+        };
+        (outcome, record.operation.clone(), trace)
+    }
+
+    /// The ids whose names contain what was typed, or that begin with it: at most one request to OwnerRez a minute for
+    /// each kind, and for guests one for each name.
+    ///
+    /// Nobody waits for a completion: where there is no answer, nothing is completed.
+    pub(super) async fn complete(
+        &self,
+        parts: &Parts,
+        caller: &Caller,
+        kind: &str,
+        typed: &str,
+        cancel: &CancellationToken,
+    ) -> Vec<String> {
+        let typed = typed.trim().to_lowercase();
+        let of = self.records.iter().find(|record| record.name == kind).and_then(|record| record.names.as_ref());
+        let Some(of) = of else { return Vec::new() };
+        let searched = if of.search.is_some() { typed.clone() } else { String::new() };
+        if of.search.is_some() && !SEARCHED.contains(&searched.chars().count()) {
+            return Vec::new();
+        }
+        let names = match self.remembered(parts, caller, kind, &searched) {
+            Some(names) => names,
+            None => {
+                let Some(names) = of.ask(parts, caller, &searched, cancel).await else { return Vec::new() };
+                let key = (caller.user, kind.to_owned(), searched.clone());
+                let now = parts.links.clock.now();
+                self.names.lock().unwrap_or_else(PoisonError::into_inner).put(key, (now, names.clone()));
+                names
+            }
+        };
+        let fits = |id: &i64, name: &str| {
+            of.search.is_some() || name.to_lowercase().contains(&typed) || id.to_string().starts_with(&typed)
+        };
+        names.iter().filter(|(id, name)| fits(id, name)).map(|(id, _)| id.to_string()).collect()
+    }
+
+    fn remembered(&self, parts: &Parts, caller: &Caller, kind: &str, searched: &str) -> Option<Names> {
+        let key = (caller.user, kind.to_owned(), searched.to_owned());
+        let mut kept = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, names) = kept.get(&key)?;
+        (*at + NAMES_KEPT_FOR > parts.links.clock.now()).then(|| names.clone())
+    }
+}
+
+impl Record {
+    /// The arguments that read what is at this address, if it is one of this record's.
+    fn at(&self, uri: &str) -> Option<Map<String, Value>> {
+        let mut arguments = self.arguments.clone();
+        let Some((before, after)) = self.uri.split_once(ID) else {
+            return (self.uri == uri).then_some(arguments);
+        };
+        let id = uri.strip_prefix(before)?.strip_suffix(after)?;
+        let digits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+        let id: i64 = id.parse().ok().filter(|id| digits && *id > 0)?;
+        arguments.insert("id".to_owned(), json!(id));
+        Some(arguments)
+    }
+}
+
+impl NamesOf {
+    async fn ask(&self, parts: &Parts, caller: &Caller, typed: &str, cancel: &CancellationToken) -> Option<Names> {
+        let mut arguments = self.arguments.clone();
+        arguments.insert("limit".to_owned(), json!(NAMES));
+        if let Some(argument) = &self.search {
+            arguments.insert(argument.clone(), json!(typed));
+        }
+        if let Some(days) = self.changed_within_days {
+            let since = parts.links.clock.now() - TimeDelta::days(days);
+            arguments.insert("since_utc".to_owned(), json!(since.to_rfc3339_opts(SecondsFormat::Secs, true)));
+        }
+        let (outcome, _) = parts.ask(caller, &self.operation, &arguments, cancel).await;
+        let answer = outcome.ok()?;
+        let named = |record: &Value| Some((record["id"].as_i64()?, self.name_in(record)));
+        Some(Arc::new(answer["items"].as_array()?.iter().filter_map(named).collect()))
+    }
+
+    fn name_in(&self, record: &Value) -> String {
+        let member = |path: &String| record.pointer(&format!("/{}", path.replace('.', "/")))?.as_str();
+        self.members.iter().filter_map(member).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Parts {
+    /// Sends one operation that reads. Its arguments are ours, so they are right.
+    async fn ask(
+        &self,
+        caller: &Caller,
+        operation: &str,
+        arguments: &Map<String, Value>,
+        cancel: &CancellationToken,
+    ) -> (Result<Value, CallError>, Trace) {
+        let known = self.catalog.get(operation);
+        let Some((known, request)) = known.and_then(|known| Some((known, known.request(arguments).ok()?))) else {
+            let failure = Some(format!("{operation} does not take the arguments of the table of resources"));
+            let trace = Trace { failure, ..Trace::error("internal_error") };
+            return (Err(CallError::SessionLost { write_may_have_happened: false }), trace);
+        };
+        let outcome = self.sessions.call(caller.user, request.clone(), cancel).await;
+        let trace = Trace::of(&outcome);
+        (outcome.map(|answer| known.answer(&request, answer.status, answer.body)), trace)
+    }
+
+    async fn explain(&self, caller: &Caller, operation: &str, error: &CallError) -> String {
+        match self.catalog.get(operation) {
+            Some(operation) => text::explain(&self.links, caller, operation, error).await,
+            None => text::FAILED.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_read_of_the_table_is_one_its_operation_takes() -> Result<(), CatalogError> {
+        let catalog = Catalog::embedded()?;
+        for record in Resources::embedded(&catalog)?.records {
+            let arguments = record.at(&record.uri.replace(ID, "7")).expect("its own address");
+            let takes = |operation: &str, arguments: &Map<String, Value>| {
+                catalog.get(operation).is_some_and(|operation| operation.request(arguments).is_ok())
+            };
+            assert!(takes(&record.operation, &arguments), "{}", record.name);
+            if let Some(names) = record.names {
+                let mut arguments = names.arguments;
+                arguments.insert("limit".to_owned(), json!(NAMES));
+                arguments.extend(names.search.map(|argument| (argument, json!("ann"))));
+                arguments
+                    .extend(names.changed_within_days.map(|_| ("since_utc".to_owned(), json!("2026-06-01T00:00:00Z"))));
+                assert!(takes(&names.operation, &arguments), "names of {}", record.name);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn only_whole_numbers_stand_for_records() -> Result<(), CatalogError> {
+        let resources = Resources::embedded(&Catalog::embedded()?)?;
+        let known = |uri: &str| resources.records.iter().any(|record| record.at(uri).is_some());
+        for uri in ["ownerrez://properties", "ownerrez://properties/5", "ownerrez://bookings/9007199254740993"] {
+            assert!(known(uri), "{uri}");
+        }
+        for uri in [
+            "",
+            "ownerrez://",
+            "ownerrez://properties/",
+            "ownerrez://properties/0",
+            "ownerrez://properties/-1",
+            "ownerrez://properties/+1",
+            "ownerrez://properties/1/2",
+            "ownerrez://properties/{id}",
+            "ownerrez://properties/99999999999999999999",
+            "ownerrez://properties/5?x=1",
+            "OWNERREZ://properties/5",
+            "file:///properties/5",
+        ] {
+            assert!(!known(uri), "{uri}");
+        }
+        Ok(())
+    }
+}
