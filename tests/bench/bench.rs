@@ -51,9 +51,9 @@ const FLOOD_ADDRESSES: u8 = 200;
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// An operation whose answers nobody keeps: each call is one request to OwnerRez.
+/// An operation whose answers are never remembered: each call is one request to OwnerRez.
 const CALL: &str =
-    r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_properties","arguments":{}}}"#;
+    r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_booking","arguments":{"id":5001}}}"#;
 
 fn is_answer(status: u16, body: &[u8]) -> bool {
     let body = String::from_utf8_lossy(body);

@@ -7,11 +7,11 @@ use std::{io, net::TcpListener};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, error::ErrorBadGateway, http::header, web};
 use bytes::Bytes;
 
-use crate::processes;
+use crate::{processes, stub};
 
 /// Serves until the process that started this one goes away. `upstream` is the stub's origin.
 pub(crate) async fn serve(upstream: &str) -> io::Result<()> {
-    let properties = format!("{upstream}/v2/properties");
+    let called = format!("{upstream}{}", stub::CALLED);
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let port = listener.local_addr()?.port();
     let server = HttpServer::new(move || {
@@ -19,7 +19,7 @@ pub(crate) async fn serve(upstream: &str) -> io::Result<()> {
         let client = awc::Client::builder().disable_redirects().finish();
         App::new()
             .app_data(web::Data::new(client))
-            .app_data(web::Data::new(properties.clone()))
+            .app_data(web::Data::new(called.clone()))
             .route("/mcp", web::post().to(pass_through))
     })
     .listen(listener)?
@@ -32,9 +32,9 @@ async fn pass_through(
     request: HttpRequest,
     _body: Bytes,
     client: web::Data<awc::Client>,
-    properties: web::Data<String>,
+    called: web::Data<String>,
 ) -> actix_web::Result<HttpResponse> {
-    let mut call = client.get(properties.as_str()).insert_header((header::ACCEPT, "application/json"));
+    let mut call = client.get(called.as_str()).insert_header((header::ACCEPT, "application/json"));
     if let Some(bearer) = request.headers().get(header::AUTHORIZATION) {
         call = call.insert_header((header::AUTHORIZATION, bearer.clone()));
     }

@@ -11,13 +11,15 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::processes;
 
-/// One small page of properties, cut down from what `GET /v2/properties` answers.
-const PROPERTIES: &str = r#"{"count":2,"limit":20,"offset":0,"items":[{"id":310001,"key":"0b6f0fb2-6a52-4d8e-8f41-7a0b2a1c9d10","name":"Harbour House","external_name":"Harbour House at Port Town","internal_code":"HAR01","active":true,"property_type":"house","bedrooms":3,"bathrooms":2,"max_guests":6,"currency_code":"USD","check_in":"16:00","check_out":"10:00","time_zone":"America/New_York","latitude":35.2193,"longitude":-75.6903,"address":{"street1":"12 Quay Street","city":"Port Town","state":"NC","postal_code":"27943","country":"US"}},{"id":310002,"key":"5d1c9b34-11b7-4c07-9e0a-2a4bb5f1c3e2","name":"Dune Cottage","external_name":"Dune Cottage at Port Town","internal_code":"DUN02","active":true,"property_type":"house","bedrooms":2,"bathrooms":1,"max_guests":4,"currency_code":"USD","check_in":"16:00","check_out":"10:00","time_zone":"America/New_York","latitude":35.2411,"longitude":-75.6107,"address":{"street1":"3 Sand Lane","city":"Port Town","state":"NC","postal_code":"27943","country":"US"}}]}"#;
+/// A booking, cut down from what `GET /v2/bookings/{id}` answers.
+const BOOKING: &str = r#"{"id":5001,"type":"booking","status":"active","property_id":310001,"guest_id":81001,"arrival":"2027-06-12","departure":"2027-06-19","check_in":"16:00","check_out":"10:00","adults":2,"children":2,"infants":0,"pets":0,"is_block":false,"currency_code":"USD","total_amount":2210.5,"total_paid":1105.25,"total_owed":1105.25,"booked_utc":"2027-01-04T15:20:11Z","created_utc":"2027-01-04T15:20:11Z","updated_utc":"2027-02-01T08:00:02Z","listing_site":"Vrbo","platform_reservation_number":"HA-4PL6QK","title":"Family week","notes":"Late arrival, about nine in the evening.","charges":[{"type":"rent","description":"Rent","amount":1750.0,"position":1},{"type":"surcharge","description":"Cleaning","amount":180.0,"position":2},{"type":"tax","description":"Occupancy tax","amount":280.5,"position":3}],"property":{"id":310001,"name":"Harbour House"},"guest":{"id":81001,"first_name":"Ada","last_name":"Sample"}}"#;
 /// What `GET /v2/users/me` answers.
 const ME: &str = r#"{"id":7001,"name":"Sample Owner","email_address":"owner@example.com"}"#;
 /// What the token endpoint answers to a code or a refresh token.
 const TOKENS: &str = r#"{"access_token":"at_stub","refresh_token":"rt_stub","token_type":"bearer","expires_in":2592000,"scope":"all","user_id":7001}"#;
 
+/// What a tool call asks for.
+pub(crate) const CALLED: &str = "/v2/bookings/5001";
 /// How many requests were answered since the start.
 pub(crate) const ASKED: &str = "/asked";
 
@@ -29,7 +31,7 @@ pub(crate) async fn serve() -> io::Result<()> {
     let server = HttpServer::new(move || {
         App::new()
             .app_data(asked.clone())
-            .route("/v2/properties", web::get().to(|asked: Asked| canned(asked, PROPERTIES)))
+            .route(CALLED, web::get().to(|asked: Asked| canned(asked, BOOKING)))
             .route("/v2/users/me", web::get().to(|asked: Asked| canned(asked, ME)))
             .route("/oauth/access_token", web::post().to(|asked: Asked| canned(asked, TOKENS)))
             .route(ASKED, web::get().to(|asked: Asked| async move { asked.load(Ordering::Relaxed).to_string() }))
