@@ -17,7 +17,8 @@ use secrecy::ExposeSecret;
 use crate::{
     load::{self, Connection, Expected, Outcome, post_mcp},
     processes::{GatewaySetting, Process},
-    seed, stub,
+    seed::{self, Seeded},
+    stub,
     table::{Report, Samples},
 };
 
@@ -82,10 +83,9 @@ pub(crate) async fn run(say: fn(&str)) -> Outcomes<Report> {
     let config = scratch.path().join("bench.toml");
     fs::write(&config, format!("[keys]\nbcrypt_cost = {}\n", seed::BCRYPT_COST))?;
     say(&format!("making a database of {USERS} connected users"));
-    let keys = seed::database(&seeded, USERS).await?;
+    let Seeded { keys, encryption_key } = seed::database(&seeded, USERS).await?;
     let stub = Process::own(&["stub"])?;
     let stub_origin = stub.origin();
-    let encryption_key = seed::encryption_key();
     let bench = Bench { scratch, seeded, config, encryption_key, keys, stub, stub_origin };
 
     let mut report = Report::default();

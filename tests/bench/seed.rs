@@ -3,32 +3,37 @@
 
 use std::{error::Error, num::NonZero, path::Path, thread};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use chrono::{DateTime, Utc};
 use ownerrez_gateway::{
     app::SystemClock,
-    crypto::{ApiKey, CryptoError, KeyRing, SealedFor, hash_api_key},
+    crypto::{ApiKey, CryptoError, KeyRing, SealedFor, hash_api_key, random_token},
     domain::{AccountId, Clock, KeyId, Scope, TokenKind, UserId},
     store::{DatabaseTarget, NewKey, SealedGrant, SealedTokens, Store},
 };
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use uuid::Uuid;
 
-/// The key that seals the tokens of the benchmark's users.
-const ENCRYPTION_KEY: [u8; 32] = [7; 32];
 /// The least that bcrypt takes; allowed on loopback. With the default cost the first use of a key is nothing but bcrypt.
 pub(crate) const BCRYPT_COST: u32 = 4;
 
-/// `ENCRYPTION_KEY` as the gateway reads it.
-pub(crate) fn encryption_key() -> String {
-    STANDARD.encode(ENCRYPTION_KEY)
+/// What a gateway needs to serve the users of a database.
+pub(crate) struct Seeded {
+    /// Their API keys, the first that was registered first.
+    pub(crate) keys: Vec<String>,
+    /// `ENCRYPTION_KEY` as the gateway reads it.
+    pub(crate) encryption_key: String,
 }
 
-/// Makes a database of so many users with one key and one connected account each; gives their keys, the first that was
-/// registered first.
-pub(crate) async fn database(path: &Path, users: usize) -> Result<Vec<String>, Box<dyn Error>> {
+/// Makes a database of so many users with one key and one connected account each.
+pub(crate) async fn database(path: &Path, users: usize) -> Result<Seeded, Box<dyn Error>> {
     let keys = keys(users)?;
-    let ring = KeyRing::new(&SecretBox::new(Box::new(ENCRYPTION_KEY)))?;
+    let mut sealing = [0; 32];
+    URL_SAFE_NO_PAD.decode_slice(random_token()?.expose_secret(), &mut sealing)?;
+    let ring = KeyRing::new(&SecretBox::new(Box::new(sealing)))?;
     let store = Store::connect(&DatabaseTarget::Sqlite { path: path.to_owned() }).await?;
     store.migrate_up().await?;
     let now = SystemClock::new().now();
@@ -46,7 +51,8 @@ pub(crate) async fn database(path: &Path, users: usize) -> Result<Vec<String>, B
         store.save_connection(user, grant(&ring, user, number, now)?, now).await?;
     }
     store.close().await?;
-    Ok(keys.into_iter().map(|(key, _)| key.expose().expose_secret().to_owned()).collect())
+    let keys = keys.into_iter().map(|(key, _)| key.expose().expose_secret().to_owned()).collect();
+    Ok(Seeded { keys, encryption_key: STANDARD.encode(sealing) })
 }
 
 /// Tokens as OwnerRez gives them, without an end: nothing is to be refreshed meanwhile.
