@@ -89,11 +89,11 @@ pub(crate) async fn run(say: fn(&str)) -> Outcomes<Report> {
     let bench = Bench { scratch, seeded, config, encryption_key, keys, stub, stub_origin };
 
     let mut report = Report::default();
-    bench.side_by_side(&mut report, say).await?;
-    bench.starts(&mut report, say)?;
-    bench.many_users(&mut report, say).await?;
-    bench.floods(&mut report, say).await?;
-    Ok(report)
+    let outcome = bench.stages(&mut report, say).await;
+    if outcome.is_err() {
+        say(&report.markdown());
+    }
+    outcome.map(|()| report)
 }
 
 /// Figures of one contestant over the rounds.
@@ -110,6 +110,13 @@ struct Series {
 }
 
 impl Bench {
+    async fn stages(&self, report: &mut Report, say: fn(&str)) -> Outcomes<()> {
+        self.side_by_side(report, say).await?;
+        self.starts(report, say)?;
+        self.many_users(report, say).await?;
+        self.floods(report, say).await
+    }
+
     /// Tool calls that nobody answers from memory, through the gateway and through the pass-through.
     async fn side_by_side(&self, report: &mut Report, say: fn(&str)) -> Outcomes<()> {
         let (mut gateway, mut passthrough) = (Series::default(), Series::default());

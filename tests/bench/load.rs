@@ -18,6 +18,8 @@ use tokio::{
 
 /// One connection and its bytes that were read too far.
 pub(crate) struct Connection {
+    from: IpAddr,
+    to: SocketAddr,
     stream: TcpStream,
     buffer: Vec<u8>,
 }
@@ -28,7 +30,19 @@ impl Connection {
         let socket = TcpSocket::new_v4()?;
         socket.set_nodelay(true)?;
         socket.bind(SocketAddr::new(from, 0))?;
-        Ok(Self { stream: socket.connect(to).await?, buffer: Vec::with_capacity(8 * 1024) })
+        Ok(Self { from, to, stream: socket.connect(to).await?, buffer: Vec::with_capacity(8 * 1024) })
+    }
+
+    /// [`Self::exchange`] for those who are refused: the gateway may close a connection whose body it did not want to read, and
+    /// who floods opens the next one.
+    async fn insist(&mut self, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+        match self.exchange(request).await {
+            Err(error) if is_closed(&error) => {
+                *self = Self::open(self.from, self.to).await?;
+                self.exchange(request).await
+            }
+            outcome => outcome,
+        }
     }
 
     /// Sends a whole request and reads the whole answer: its status and its body.
@@ -55,6 +69,11 @@ impl Connection {
             _ => Ok(()),
         }
     }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 fn read_head(head: &[u8]) -> io::Result<(u16, usize)> {
@@ -143,7 +162,7 @@ pub(crate) async fn flood(
             if let Some(rhythm) = &mut rhythm {
                 rhythm.tick().await;
             }
-            let (status, body) = connection.exchange(request).await?;
+            let (status, body) = connection.insist(request).await?;
             if !expected(status, &body) {
                 return Err(io::Error::other(format!("the flood was answered {status}")));
             }
