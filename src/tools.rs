@@ -384,7 +384,10 @@ impl Toolbox {
 }
 
 fn answered(answer: Value) -> CallToolResult {
-    let mut result = CallToolResult::success(vec![ContentBlock::text(answer.to_string())]);
+    // Straight into a string; `Display` goes through a formatter, which takes several times as long. A value always
+    // has a text.
+    let text = serde_json::to_string(&answer).unwrap_or_default();
+    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = Some(answer);
     result
 }
