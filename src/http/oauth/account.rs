@@ -312,7 +312,8 @@ async fn make_key(
         return Ok(back(state));
     }
     let made = async {
-        let wanted = keys::NewlyNamed { id, name: checked_name(name)?, scope, expires_at: None, view: KeyView::default() };
+        let wanted =
+            keys::NewlyNamed { id, name: checked_name(name)?, scope, expires_at: None, view: KeyView::default() };
         keys::add(state, user, None, wanted).await
     };
     Ok(match made.await {

@@ -150,7 +150,12 @@ pub(crate) fn overview(of: &Overview<'_>) -> HttpResponse {
 }
 
 fn connection(of: &Overview<'_>) -> Markup {
-    let reconnect = |label| button(of.action, of.csrf, &[("do", "sign_in")], label, None);
+    let reconnect = |label| {
+        html! {
+            (button(of.action, of.csrf, &[("do", "sign_in")], label, None))
+            p { "Approve the access with the same account there: with another one you are another user here." }
+        }
+    };
     html! {
         @match of.connection {
             None => {
