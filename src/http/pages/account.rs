@@ -274,7 +274,7 @@ pub(crate) fn not_attached(status: StatusCode, why: &str, back: &str) -> HttpRes
 pub(crate) fn new_key(key: &ApiKey, scope: Scope, mcp_url: &str, account: &str) -> HttpResponse {
     let body = html! {
         p { "This key " (may(scope)) ". Store it now: it is not shown again." }
-        pre { (key.expose().expose_secret()) }
+        p { code #key { (key.expose().expose_secret()) } }
         p { "Programs send it to " code { (mcp_url) } " in the header " code { "Authorization: Bearer …" } "." }
         p { a href=(account) { "To your account" } }
     };
