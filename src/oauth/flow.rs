@@ -88,7 +88,7 @@ impl Paused {
 #[derive(Serialize, Deserialize)]
 enum Waiting {
     ForOwnerRez { request: AuthorizationRequest },
-    ForOwnerRezAndAccount,
+    Account,
     ForTheUser { request: AuthorizationRequest, user: Uuid, account: i64 },
 }
 
@@ -105,7 +105,7 @@ impl AuthorizationServer {
 
     /// The person at the browser wants to sign in to the account page.
     pub async fn agree_for_account(&self) -> Result<Agreed, ServerError> {
-        self.send_upstream(&Waiting::ForOwnerRezAndAccount).await
+        self.send_upstream(&Waiting::Account).await
     }
 
     async fn send_upstream(&self, waiting: &Waiting) -> Result<Agreed, ServerError> {
@@ -118,7 +118,7 @@ impl AuthorizationServer {
     pub async fn came_back(&self, state: &str, browser: &str) -> Result<Option<Errand>, ServerError> {
         Ok(match self.take(state, browser).await? {
             Some(Waiting::ForOwnerRez { request }) => Some(Errand::Client(request)),
-            Some(Waiting::ForOwnerRezAndAccount) => Some(Errand::Account),
+            Some(Waiting::Account) => Some(Errand::Account),
             Some(Waiting::ForTheUser { .. }) | None => None,
         })
     }
@@ -214,6 +214,6 @@ fn paused(waiting: Waiting) -> Option<Paused> {
         Waiting::ForTheUser { request, user, account } => {
             Some(Paused { request, user: UserId(user), account: AccountId(account) })
         }
-        Waiting::ForOwnerRez { .. } | Waiting::ForOwnerRezAndAccount => None,
+        Waiting::ForOwnerRez { .. } | Waiting::Account => None,
     }
 }

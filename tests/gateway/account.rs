@@ -65,8 +65,8 @@ impl Visit {
             .send(&page.field("csrf"), "make_key", &[("id", &id), ("proof", &proof), ("name", name), ("scope", scope)])
             .await;
         assert_eq!(page.status, 200, "{}", page.body);
-        let (_, rest) = page.body.split_once("<pre>").expect("a key");
-        rest.split_once("</pre>").unwrap().0.to_owned()
+        let (_, rest) = page.body.split_once("<code id=\"key\">").expect("a key");
+        rest.split_once("</code>").unwrap().0.to_owned()
     }
 }
 

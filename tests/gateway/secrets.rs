@@ -1,6 +1,7 @@
 //! A whole life with every log switched on: registering, connecting, calls, refreshes, wrong keys, new keys, the end.
 //! Afterwards no secret stands in the log, in an answer that is not there to tell it, in the figures or in the database.
 
+mod account;
 mod life;
 mod witness;
 

@@ -150,7 +150,12 @@ pub(crate) fn overview(of: &Overview<'_>) -> HttpResponse {
 }
 
 fn connection(of: &Overview<'_>) -> Markup {
-    let reconnect = |label| button(of.action, of.csrf, &[("do", "sign_in")], label, None);
+    let reconnect = |label| {
+        html! {
+            (button(of.action, of.csrf, &[("do", "sign_in")], label, None))
+            p { "Approve the access with the same account there: with another one you are another user here." }
+        }
+    };
     html! {
         @match of.connection {
             None => {
@@ -269,7 +274,7 @@ pub(crate) fn not_attached(status: StatusCode, why: &str, back: &str) -> HttpRes
 pub(crate) fn new_key(key: &ApiKey, scope: Scope, mcp_url: &str, account: &str) -> HttpResponse {
     let body = html! {
         p { "This key " (may(scope)) ". Store it now: it is not shown again." }
-        pre { (key.expose().expose_secret()) }
+        p { code #key { (key.expose().expose_secret()) } }
         p { "Programs send it to " code { (mcp_url) } " in the header " code { "Authorization: Bearer …" } "." }
         p { a href=(account) { "To your account" } }
     };

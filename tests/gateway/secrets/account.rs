@@ -1,0 +1,93 @@
+//! The account page with every log switched on: its cookies, the code, a key that is made and one that is entered.
+
+use std::sync::Arc;
+
+use ownerrez_gateway::{
+    app::SystemClock,
+    sandbox::{Simulator, SimulatorOptions},
+};
+use serde_json::json;
+
+use super::{CLIENT_SECRET, KEY, address, contents, witness::Witness};
+use crate::{
+    processes::program::Program,
+    world::{Browser, Page, Person, on_each_database},
+};
+
+#[actix_web::test]
+async fn the_account_page_tells_no_secret_at_any_level_of_the_log() {
+    on_each_database(async |database| {
+        let home = tempfile::tempdir().unwrap();
+        let options = SimulatorOptions {
+            client_secret: CLIENT_SECRET.into(),
+            ..SimulatorOptions::new(Arc::new(SystemClock::new()))
+        };
+        let ownerrez = Simulator::start(options).await.unwrap();
+        let (database_url, ownerrez_url) = (database.url(), ownerrez.url());
+        let environment = [
+            ("PORT", "0"),
+            ("RUST_LOG", "trace"),
+            ("DATABASE_URL", &database_url),
+            ("ENCRYPTION_KEY", KEY),
+            ("OWNERREZ_API_URL", &ownerrez_url),
+            ("OWNERREZ_APP_URL", &ownerrez_url),
+            ("OWNERREZ_CLIENT_ID", "c_sandbox"),
+            ("OWNERREZ_CLIENT_SECRET", CLIENT_SECRET),
+        ];
+        let gateway = Program::start(home.path(), &["serve"], &environment);
+        let url = address(&gateway.says("public address "));
+        let (here, witness) = (format!("{url}/account"), Witness::default());
+        let account = ownerrez.controls().add_account("Alice").id;
+
+        let mut browser = Browser::new();
+        let door = browser.open(&here).await;
+        witness.secret("csrf", cookie(&door, "ownerrez_csrf"));
+        witness.page("door", &door, &["csrf"]);
+        let to_ownerrez = browser.submit(&here, &[("csrf", &door.field("csrf")), ("do", "sign_in")]).await;
+        witness.secret("browser", cookie(&to_ownerrez, "ownerrez_sign_in"));
+        let back = ownerrez.controls().approve(&to_ownerrez.location(), account).unwrap();
+        for name in ["state", "code"] {
+            let back = url::Url::parse(&back).unwrap();
+            let (_, value) = back.query_pairs().find(|(known, _)| known == name).unwrap();
+            witness.secret(name, value.as_bytes());
+        }
+        witness.page("to OwnerRez", &to_ownerrez, &["browser", "state"]);
+        let signed_in = browser.open(&back).await;
+        witness.secret("session", cookie(&signed_in, "ownerrez_account"));
+        witness.page("signed in", &signed_in, &["session"]);
+
+        let page = browser.open(&here).await;
+        witness.page("page", &page, &[]);
+        let (csrf, id, proof) = (page.field("csrf"), page.field("id"), page.field("proof"));
+        let wanted = [("csrf", csrf.as_str()), ("do", "make_key"), ("id", &id), ("proof", &proof), ("scope", "full")];
+        let made = browser.submit(&here, &wanted).await;
+        let (_, rest) = made.body.split_once(r#"<code id="key">"#).expect("a key");
+        witness.key("made key", rest.split_once('<').unwrap().0);
+        witness.page("made key", &made, &["made key"]);
+        let reply = Person::visitor(&url).post("/api/users/register", &json!({"name": "old"})).await;
+        let old = reply.body["api_key"].as_str().unwrap();
+        witness.key("old key", old);
+        let question = browser.submit(&here, &[("csrf", csrf.as_str()), ("do", "show_key"), ("api_key", old)]).await;
+        assert_eq!(question.status, 200, "{}", question.body);
+        witness.page("question", &question, &[]);
+        let (key, from, proof) = (question.field("attach"), question.field("from"), question.field("proof"));
+        let agreed = [("csrf", csrf.as_str()), ("do", "attach"), ("attach", &key), ("from", &from), ("proof", &proof)];
+        assert_eq!(browser.submit(&here, &agreed).await.status, 303);
+        witness.page("page with keys", &browser.open(&here).await, &[]);
+
+        witness.clears("the database", &contents(database).await);
+        let ending = gateway.stop();
+        assert!(ending.written.contains("DEBUG") && ending.written.contains("attached key"));
+        witness.clears("the log", ending.written.as_bytes());
+        witness.judges_answers();
+        ownerrez.stop(true).await;
+    })
+    .await;
+}
+
+/// The value of a cookie that a page sets.
+fn cookie(page: &Page, name: &str) -> String {
+    let set = page.headers.iter().filter(|(header, _)| header == "set-cookie");
+    let found = set.filter_map(|(_, value)| value.strip_prefix(&format!("{name}="))).next();
+    found.expect("a cookie").split(';').next().unwrap().to_owned()
+}
