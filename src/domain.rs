@@ -39,6 +39,15 @@ pub struct Identity {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AccountId(pub i64);
 
+/// A user who signed in, and the account of OwnerRez that they did it with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccountHolder {
+    /// Who it is here.
+    pub user: UserId,
+    /// Whose account it is there.
+    pub account: AccountId,
+}
+
 /// What a caller may do: the scope of an API key, or of a client's grant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,6 +3,7 @@
 
 mod access;
 mod access_token;
+mod account;
 pub mod clients;
 mod error;
 mod flow;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 pub use access::{AccessCheck, AccessError};
+pub use account::SESSION_LIFE;
 pub use error::{AuthorizeError, OAuthError, Redirection};
-pub use flow::{Agreed, Paused, ServerError};
+pub use flow::{Agreed, Errand, Paused, ServerError};
 pub use request::{AuthorizationRequest, Place};
 pub use scopes::{SCOPES, Scopes};
 pub use token::{Revocation, TokenForm, Tokens};

@@ -8,6 +8,7 @@
 //! - A change that several processes may attempt at once is one statement that names what it expects to find, or a
 //!   short transaction. No transaction waits for anything but the database.
 
+mod account;
 mod allowance;
 mod changes;
 mod connections;
@@ -53,6 +54,7 @@ use tokio::runtime::Handle;
 
 use self::{changes::Heard, dropped::DroppedIn};
 
+pub use account::{KeyMoved, NewSession};
 pub use allowance::{Block, ClosedBlock};
 pub use changes::{ChangeWatch, Seen, watch_changes};
 pub use connections::{Connection, SealedGrant, SealedTokens};

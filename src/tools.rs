@@ -30,8 +30,8 @@ use url::Url;
 pub use self::{
     answers::Answers,
     choice::{Choice, Toolsets, UnknownName, Wishes, is_yes},
-    confirm::{Person, PersonReply, QUESTION},
-    links::{ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
+    confirm::{ERRAND, Person, PersonReply, QUESTION},
+    links::{ACCOUNT_PATH, ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
     on_demand::OnDemand,
     prompts::Prompts,
     resources::{Resources, Unread},
@@ -203,6 +203,14 @@ impl Toolbox {
             name => self.call_tool(caller, choice, name, arguments, person, cancel).await?,
         };
         self.0.metrics.tool_call(&called.tool, called.trace.error.unwrap_or("ok"));
+        let unconnected = matches!(called.trace.error, Some("not_connected" | "needs_reconnect"));
+        if unconnected
+            && person.can_be_sent
+            && let Some(page) = text::where_to_connect(&self.0.links, caller).await
+        {
+            let errand = confirm::errand(text::GO_AND_CONNECT.to_owned(), page);
+            return Ok(Called { response: errand.into(), ..called });
+        }
         Ok(called)
     }
 

@@ -45,6 +45,9 @@ pub mod forgotten_clients;
 /// The refresh tokens of grants.
 pub mod refresh_tokens;
 
+/// Browsers that are signed in to the account page.
+pub mod account_sessions;
+
 /// Changes sent to OwnerRez, and how they ended.
 pub mod writes;
 

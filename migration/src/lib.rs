@@ -10,6 +10,7 @@ mod m20261124_000004_writes;
 mod m20261124_000005_key_toolsets;
 mod m20261124_000006_sign_in;
 mod m20261124_000007_forgotten_clients;
+mod m20261124_000008_account;
 mod predecessor;
 
 /// All migrations. `store` runs them, in one transaction, one process at a time.
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000005_key_toolsets::Migration),
             Box::new(m20261124_000006_sign_in::Migration),
             Box::new(m20261124_000007_forgotten_clients::Migration),
+            Box::new(m20261124_000008_account::Migration),
         ]
     }
 }

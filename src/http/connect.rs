@@ -1,7 +1,7 @@
 //! Connecting an OwnerRez account: the link, its page, the way back, and what can be asked afterwards.
 //!
-//! A link that someone forwards attaches nothing: its page asks for the API key that will get access. Only then is the
-//! browser given a cookie and sent to OwnerRez, and only that browser may come back (RFC 9700 section 4.7).
+//! A link that someone forwards attaches nothing: its page asks for the API key that will get access, or for a browser in
+//! which that key's user has signed in. Only then is the browser given a cookie and sent to OwnerRez, and only that browser may come back (RFC 9700 section 4.7).
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -9,6 +9,7 @@ use actix_web::{
     http::{StatusCode, header},
     web,
 };
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -19,13 +20,13 @@ use super::{
     HttpState,
     error::ApiError,
     key_check::{AnyCaller, FullCaller},
-    oauth::sign_in,
+    oauth::{account, sign_in},
     observe::Notes,
     pages,
 };
 use crate::{
     crypto,
-    domain::{Method, UpstreamRequest},
+    domain::{Method, UpstreamRequest, UserId},
     oauth::AuthorizationServer,
     store::{Link, StoredKey},
     tools::{LINK_PATH, Trace},
@@ -76,7 +77,7 @@ pub(crate) async fn show_link(
     query: web::Query<LinkQuery>,
 ) -> HttpResponse {
     match find_link(&state, &query.state).await {
-        Ok(Some((_, key))) => form_page(&state, &request, &query.state, &key, None),
+        Ok(Some((_, key))) => form_page(&state, &request, &query.state, &key, None).await,
         Ok(None) => pages::notice(StatusCode::GONE, pages::LINK_GONE),
         Err(error) => pages::error(&error),
     }
@@ -95,19 +96,19 @@ pub(crate) async fn submit_link(
     };
     let (link, key) = link;
     if !is_genuine(&state, &request, &["connect", &form.state], &form.csrf) {
-        return form_page(&state, &request, &form.state, &key, Some((StatusCode::FORBIDDEN, pages::FORM_STALE)));
+        return form_page(&state, &request, &form.state, &key, Some((StatusCode::FORBIDDEN, pages::FORM_STALE))).await;
     }
-    let source = state.settings.source_of(&request);
-    match state.keys.check(form.api_key.expose_secret().trim(), source).await {
-        Ok(caller) if caller.key == link.key && caller.user == link.user => {
-            if let Some(notes) = Notes::of(&request) {
-                notes.caller(&caller);
-            }
-        }
-        // A valid key of somebody else is told nothing that an invented one is not.
-        Ok(_) | Err(ApiError::BadKey) => {
+    let text = form.api_key.expose_secret().trim();
+    let shown = if text.is_empty() { own_sign_in(&state, &request, link.user).await } else { Ok(false) };
+    let shown = match shown {
+        Ok(false) => has_key(&state, &request, text, &link).await,
+        decided => decided,
+    };
+    match shown {
+        Ok(true) => {}
+        Ok(false) => {
             let wrong = (StatusCode::FORBIDDEN, pages::KEY_WRONG);
-            return form_page(&state, &request, &form.state, &key, Some(wrong));
+            return form_page(&state, &request, &form.state, &key, Some(wrong)).await;
         }
         Err(error) => return pages::error(&error),
     }
@@ -116,6 +117,27 @@ pub(crate) async fn submit_link(
         Ok(None) => pages::notice(StatusCode::GONE, pages::LINK_GONE),
         Err(error) => pages::error(&error),
     }
+}
+
+/// Whether this is the key that asked for the link. A valid key of somebody else is told nothing that an invented one is
+/// not.
+async fn has_key(state: &HttpState, request: &HttpRequest, text: &str, link: &Link) -> Result<bool, ApiError> {
+    match state.keys.check(text, state.settings.source_of(request)).await {
+        Ok(caller) if caller.key == link.key && caller.user == link.user => {
+            if let Some(notes) = Notes::of(request) {
+                notes.caller(&caller);
+            }
+            Ok(true)
+        }
+        Ok(_) | Err(ApiError::BadKey) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether this user has signed in to the account page in this browser.
+async fn own_sign_in(state: &HttpState, request: &HttpRequest, user: UserId) -> Result<bool, ApiError> {
+    let holder = account::signed_in(state, request).await?;
+    Ok(holder.is_some_and(|holder| holder.user == user))
 }
 
 async fn bind_browser(state: &HttpState, link: &Link, secret: &str) -> Result<Option<HttpResponse>, ApiError> {
@@ -320,7 +342,7 @@ async fn find_link(state: &HttpState, secret: &str) -> Result<Option<(Link, Stor
     Ok(state.store.key(link.user, link.key).await?.map(|key| (link, key)))
 }
 
-fn form_page(
+async fn form_page(
     state: &HttpState,
     request: &HttpRequest,
     secret: &str,
@@ -331,12 +353,17 @@ fn form_page(
         Ok(csrf) => csrf,
         Err(error) => return pages::error(&error),
     };
+    let known = match own_sign_in(state, request, key.user).await {
+        Ok(known) => known,
+        Err(error) => return pages::error(&error),
+    };
     let signed = state.signer.sign(&["connect", secret, &csrf]);
     let mut response = pages::connect_form(&pages::ConnectForm {
         action: LINK_PATH,
         state: secret,
         csrf: &signed,
         key,
+        known,
         app_url: &state.settings.app_url,
         problem,
     });
@@ -370,14 +397,18 @@ pub(super) fn cookie_name(state: &HttpState, name: &str) -> String {
 }
 
 pub(super) fn cookie(state: &HttpState, name: &str, value: String) -> Cookie<'static> {
-    let life = state.settings.link_life.num_seconds();
+    cookie_for(state, name, value, state.settings.link_life)
+}
+
+/// The same with a life of its own.
+pub(super) fn cookie_for(state: &HttpState, name: &str, value: String, life: TimeDelta) -> Cookie<'static> {
     Cookie::build(cookie_name(state, name), value)
         .path("/")
         .http_only(true)
         .secure(state.settings.secure())
         // Lax, not Strict: the way back from OwnerRez is a navigation that another site started.
         .same_site(SameSite::Lax)
-        .max_age(Duration::seconds(life))
+        .max_age(Duration::seconds(life.num_seconds()))
         .finish()
 }
 

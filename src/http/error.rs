@@ -13,7 +13,7 @@ use super::failure::Failure;
 use crate::{
     crypto::CryptoError,
     domain::chain,
-    oauth::AccessError,
+    oauth::{AccessError, ServerError},
     session::{CallError, ConnectError, budget::Refusal},
     store::StoreError,
     tools::{LinkError, UnknownName},
@@ -102,6 +102,17 @@ impl From<LinkError> for ApiError {
             LinkError::KeyGone => Self::BadKey,
             LinkError::Store(error) => error.into(),
             LinkError::Crypto(error) => error.into(),
+        }
+    }
+}
+
+impl From<ServerError> for ApiError {
+    fn from(error: ServerError) -> Self {
+        match error {
+            ServerError::Store(error) => error.into(),
+            ServerError::Crypto(error) => error.into(),
+            ServerError::Call(error) => error.into(),
+            ServerError::UserGone | ServerError::Unreadable => Self::Connect(ConnectError::Interrupted),
         }
     }
 }

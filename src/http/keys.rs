@@ -16,13 +16,15 @@ use super::{
     users::checked_name,
 };
 use crate::{
+    crypto::ApiKey,
     domain::{KeyId, KeyView, Scope, UserId},
+    session::ConnectError,
     store::{KeyAdded, KeyRemoved, NewKey, StoredKey},
     tools::Toolsets,
 };
 
 /// Keys that a user may have.
-const KEYS_PER_USER: u64 = 50;
+pub(super) const KEYS_PER_USER: u64 = 50;
 
 /// A key as lists show it.
 #[derive(Serialize)]
@@ -117,15 +119,10 @@ pub(crate) async fn create(
     let toolsets = toolsets.map(WantedToolsets::checked).transpose()?.flatten();
     let view = KeyView { toolsets, read_only: readonly || caller.view.read_only };
     let shown = ShownView::from(&view);
-    let (key, hash) = state.keys.new_key().await?;
     let id = KeyId(Uuid::now_v7());
-    let prefix = key.prefix().to_owned();
-    let new_key = NewKey { id, hash, prefix: prefix.clone(), name: name.clone(), scope, expires_at, view };
-    match state.store.add_key(caller.user, caller.key, new_key, KEYS_PER_USER, now).await? {
-        KeyAdded::Added => {}
-        KeyAdded::TooMany => return Err(ApiError::TooManyKeys(KEYS_PER_USER)),
-        KeyAdded::NoMaker => return Err(ApiError::BadKey),
-    }
+    let wanted = NewlyNamed { id, name: name.clone(), scope, expires_at, view };
+    let key = add(&state, caller.user, Some(caller.key), wanted).await?;
+    let prefix = key.prefix();
     log::info!("user {} made the {} key {prefix} with key {}", caller.user, scope.as_str(), caller.label);
     Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
         "id": id.0,
@@ -139,6 +136,33 @@ pub(crate) async fn create(
         "readonly": shown.readonly,
         "message": "Store this API key now: it is not shown again.",
     })))
+}
+
+/// A key about to be made, but for its text.
+pub(super) struct NewlyNamed {
+    pub(super) id: KeyId,
+    pub(super) name: Option<String>,
+    pub(super) scope: Scope,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+    pub(super) view: KeyView,
+}
+
+/// Makes a key of the user, if the key that asks for it still exists. None asks for somebody who signed in.
+pub(super) async fn add(
+    state: &HttpState,
+    user: UserId,
+    maker: Option<KeyId>,
+    wanted: NewlyNamed,
+) -> Result<ApiKey, ApiError> {
+    let NewlyNamed { id, name, scope, expires_at, view } = wanted;
+    let (key, hash) = state.keys.new_key().await?;
+    let new_key = NewKey { id, hash, prefix: key.prefix().to_owned(), name, scope, expires_at, view };
+    match state.store.add_key(user, maker, new_key, KEYS_PER_USER, state.clock.now()).await? {
+        KeyAdded::Added => Ok(key),
+        KeyAdded::TooMany => Err(ApiError::TooManyKeys(KEYS_PER_USER)),
+        KeyAdded::NoMaker if maker.is_some() => Err(ApiError::BadKey),
+        KeyAdded::NoMaker => Err(ApiError::Connect(ConnectError::Interrupted)),
+    }
 }
 
 /// A key ends no later than the one that makes it, and not before it begins.

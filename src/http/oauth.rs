@@ -1,5 +1,8 @@
-//! The authorization server on the wire: metadata, the pages of a sign-in, the token endpoint, registration, revocation.
+//! The authorization server on the wire: metadata, the pages of a sign-in and of the account, the token endpoint,
+//! registration, revocation.
 
+pub(super) mod account;
+mod attach;
 mod authorize;
 mod metadata;
 pub(super) mod sign_in;
@@ -15,10 +18,14 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{at, failure::Failure, pages};
-use crate::oauth::{AuthorizationRequest, AuthorizationServer, OAuthError, Redirection};
+use crate::{
+    oauth::{AuthorizationRequest, AuthorizationServer, OAuthError, Redirection},
+    tools::ACCOUNT_PATH,
+};
 
 const AUTHORIZE_PATH: &str = "/authorize";
 const CONTINUE_PATH: &str = "/authorize/continue";
+const DELETE_PATH: &str = "/account/delete";
 /// What a client learns about a resource (RFC 9728); the path of the resource follows.
 pub(super) const RESOURCE_METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
 const SERVER_METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
@@ -27,7 +34,7 @@ const REGISTER_PATH: &str = "/register";
 const REVOKE_PATH: &str = "/revoke";
 
 /// Pages whose forms come back to them.
-pub(super) const PAGES: [&str; 2] = [AUTHORIZE_PATH, CONTINUE_PATH];
+pub(super) const PAGES: [&str; 3] = [AUTHORIZE_PATH, CONTINUE_PATH, ACCOUNT_PATH];
 
 /// What clients ask that may run in a browser, on any page.
 pub(super) fn is_for_every_origin(path: &str) -> bool {
@@ -54,6 +61,13 @@ pub(super) fn routes(
                 .route(web::get().to(authorize::ask))
                 .route(web::post().to(authorize::decide)),
         )
+        .service(
+            at(ACCOUNT_PATH, "GET, POST")
+                .app_data(page_form.clone())
+                .route(web::get().to(account::show))
+                .route(web::post().to(account::act)),
+        )
+        .service(at(DELETE_PATH, "GET").route(web::get().to(account::ask_to_delete)))
         .service(
             at(CONTINUE_PATH, "GET, POST")
                 .app_data(page_form)

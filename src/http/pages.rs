@@ -1,5 +1,6 @@
 //! The few pages that people see in a browser. Small, without script, readable on a phone; their words stand here.
 
+pub(crate) mod account;
 pub(crate) mod sign_in;
 
 use actix_web::{
@@ -46,13 +47,16 @@ pub(crate) const KEY_WRONG: &str = "That is not the API key whose beginning is s
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:2rem auto;padding:0 1rem;\
 color:#1a1a1a;background:#fff}h1{font-size:1.4rem}code{background:#eee;padding:.1rem .3rem;overflow-wrap:anywhere}\
-label{display:block;font-weight:600;margin:1rem 0 .3rem}input{font:inherit;width:100%;box-sizing:border-box;\
+label{display:block;font-weight:600;margin:1rem 0 .3rem}input,select{font:inherit;width:100%;box-sizing:border-box;\
 padding:.6rem;border:1px solid #555;border-radius:.3rem}button{font:inherit;margin:1rem .6rem 0 0;padding:.6rem 1.2rem;\
-border:0;border-radius:.3rem;background:#0b5394;color:#fff}h2{font-size:1.1rem}\
+border:0;border-radius:.3rem;background:#0b5394;color:#fff}h2{font-size:1.2rem;margin-top:2rem}h3{font-size:1rem}\
 pre{background:#eee;padding:.6rem;overflow-x:auto;font-size:.85rem}.problem{border-left:.3rem solid #b00020;padding:.2rem .8rem}";
 
 /// SHA-256 of [`STYLE`], which lets the policy allow this style and no other.
-const STYLE_HASH: &str = "'sha256-W67EnAL1agk+I9eqWQyGP7bqSLclp1nAs6OrUPg523A='";
+const STYLE_HASH: &str = "'sha256-fHl6vwR+i2jmZ6HqCSdVT8+Kh/sKiJ94iBI8yzv78/U='";
+
+/// The target of forms that lead to us and nowhere else.
+const SELF: &str = "'self'";
 
 /// A response with every header that keeps a page from being framed, scripted or leaking its address. A form may lead
 /// to us and on to `form_targets`, sources of a Content-Security-Policy: browsers apply `form-action` to redirects as
@@ -60,7 +64,8 @@ const STYLE_HASH: &str = "'sha256-W67EnAL1agk+I9eqWQyGP7bqSLclp1nAs6OrUPg523A='"
 pub(crate) fn hardened(status: StatusCode, form_targets: &[String]) -> HttpResponseBuilder {
     let forms = match form_targets {
         [] => "'none'".to_owned(),
-        targets => format!("'self' {}", targets.join(" ")),
+        [only] if only == SELF => SELF.to_owned(),
+        targets => format!("{SELF} {}", targets.join(" ")),
     };
     let policy = format!(
         "default-src 'none'; style-src {STYLE_HASH}; form-action {forms}; frame-ancestors 'none'; base-uri 'none'"
@@ -115,6 +120,8 @@ pub(crate) struct ConnectForm<'a> {
     pub(crate) state: &'a str,
     pub(crate) csrf: &'a str,
     pub(crate) key: &'a StoredKey,
+    /// The key's user has signed in to this browser, so the key need not be shown.
+    pub(crate) known: bool,
     pub(crate) app_url: &'a Url,
     pub(crate) problem: Option<(StatusCode, &'static str)>,
 }
@@ -129,12 +136,18 @@ pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
             code { (form.key.beginning()) "…" }
             @if let Some(name) = &form.key.name { " (" (name) ")" }
         }
-        p { "Go on only if this is your own key. To show that it is, enter the whole key." }
+        @if form.known {
+            p { "It is a key of yours: you have signed in with OwnerRez in this browser." }
+        } @else {
+            p { "Go on only if this is your own key. To show that it is, enter the whole key." }
+        }
         form method="post" action=(form.action) {
             input type="hidden" name="state" value=(form.state);
             input type="hidden" name="csrf" value=(form.csrf);
-            label for="api_key" { "API key" }
-            input #api_key name="api_key" type="password" required autocomplete="off" spellcheck="false" autofocus;
+            @if !form.known {
+                label for="api_key" { "API key" }
+                input #api_key name="api_key" type="password" required autocomplete="off" spellcheck="false" autofocus;
+            }
             button type="submit" { "Continue to OwnerRez" }
         }
     };

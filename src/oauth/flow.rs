@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{AuthorizationRequest, AuthorizationServer};
 use crate::{
     crypto::{self, CryptoError, SealedFor},
-    domain::{AccountId, GrantId, KeyId, Sealed, UserId},
+    domain::{AccountHolder, AccountId, GrantId, Sealed, UserId},
     session::{CallError, ConnectError, SignedIn},
     store::{NewGrant, NewSignIn, Reaching, StoreError},
 };
@@ -57,6 +57,15 @@ pub struct Agreed {
     pub browser: SecretString,
 }
 
+/// What a browser went to OwnerRez for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Errand {
+    /// What a client asked for.
+    Client(AuthorizationRequest),
+    /// The account page.
+    Account,
+}
+
 /// Somebody who has signed in and looks at who else reaches the account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Paused {
@@ -68,10 +77,18 @@ pub struct Paused {
     pub account: AccountId,
 }
 
+impl Paused {
+    /// Who signed in, and with which account.
+    pub fn holder(&self) -> AccountHolder {
+        AccountHolder { user: self.user, account: self.account }
+    }
+}
+
 /// What waits, as it is sealed.
 #[derive(Serialize, Deserialize)]
 enum Waiting {
     ForOwnerRez { request: AuthorizationRequest },
+    ForOwnerRezAndAccount,
     ForTheUser { request: AuthorizationRequest, user: Uuid, account: i64 },
 }
 
@@ -83,18 +100,27 @@ impl AuthorizationServer {
 
     /// The person at the browser agrees to the request.
     pub async fn agree(&self, request: AuthorizationRequest) -> Result<Agreed, ServerError> {
+        self.send_upstream(&Waiting::ForOwnerRez { request }).await
+    }
+
+    /// The person at the browser wants to sign in to the account page.
+    pub async fn agree_for_account(&self) -> Result<Agreed, ServerError> {
+        self.send_upstream(&Waiting::ForOwnerRezAndAccount).await
+    }
+
+    async fn send_upstream(&self, waiting: &Waiting) -> Result<Agreed, ServerError> {
         let browser = crypto::random_token()?;
-        let waiting = Waiting::ForOwnerRez { request };
-        let state = self.wait(&waiting, browser.expose_secret()).await?;
+        let state = self.wait(waiting, browser.expose_secret()).await?;
         Ok(Agreed { state, browser })
     }
 
-    /// The request that this browser agreed to, when OwnerRez sends it back; once.
-    pub async fn came_back(&self, state: &str, browser: &str) -> Result<Option<AuthorizationRequest>, ServerError> {
-        match self.take(state, browser).await? {
-            Some(Waiting::ForOwnerRez { request }) => Ok(Some(request)),
-            _ => Ok(None),
-        }
+    /// What this browser agreed to, when OwnerRez sends it back; once.
+    pub async fn came_back(&self, state: &str, browser: &str) -> Result<Option<Errand>, ServerError> {
+        Ok(match self.take(state, browser).await? {
+            Some(Waiting::ForOwnerRez { request }) => Some(Errand::Client(request)),
+            Some(Waiting::ForOwnerRezAndAccount) => Some(Errand::Account),
+            Some(Waiting::ForTheUser { .. }) | None => None,
+        })
     }
 
     /// Redeems OwnerRez's code: who is it?
@@ -126,26 +152,6 @@ impl AuthorizationServer {
     /// The same; it goes on, once.
     pub async fn resume(&self, state: &str, browser: &str) -> Result<Option<Paused>, ServerError> {
         Ok(self.take(state, browser).await?.and_then(paused))
-    }
-
-    /// Ends an API key of the user who signed in.
-    pub async fn end_key(&self, of: &Paused, key: KeyId) -> Result<bool, ServerError> {
-        Ok(self.0.store.end_key(of.user, key).await?)
-    }
-
-    /// Ends a client of the user who signed in.
-    pub async fn end_grant(&self, of: &Paused, grant: GrantId) -> Result<bool, ServerError> {
-        Ok(self.0.store.end_grant(of.user, grant).await?)
-    }
-
-    /// Ends the connection by which another user reaches the account of whoever signed in. What that user has otherwise
-    /// is none of their business and stays.
-    pub async fn end_connection(&self, of: &Paused, other: UserId) -> Result<bool, ServerError> {
-        let reaches = self.0.store.reaching(of.account, self.0.clock.now()).await?;
-        if other == of.user || !reaches.iter().any(|reaching| reaching.user == other) {
-            return Ok(false);
-        }
-        Ok(self.0.sessions.disconnect(other).await?)
     }
 
     /// Makes the grant and its code, and says where the browser goes with it.
@@ -208,6 +214,6 @@ fn paused(waiting: Waiting) -> Option<Paused> {
         Waiting::ForTheUser { request, user, account } => {
             Some(Paused { request, user: UserId(user), account: AccountId(account) })
         }
-        Waiting::ForOwnerRez { .. } => None,
+        Waiting::ForOwnerRez { .. } | Waiting::ForOwnerRezAndAccount => None,
     }
 }

@@ -133,6 +133,7 @@ impl Round {
         store.sweep_links(self.deps.clock.now()).await?;
         store.sweep_forgotten_clients(self.deps.clock.now()).await?;
         store.sweep_grants(self.deps.clock.now()).await?;
+        store.sweep_sessions(self.deps.clock.now()).await?;
         store.sweep_writes(self.deps.clock.now()).await?;
         if let Some(patience) = self.deps.settings.unconnected_for {
             let now = self.deps.clock.now();

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use entity::{Moment, authorization_codes as codes, oauth_grants as grants, refresh_tokens as refreshes};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use uuid::Uuid;
@@ -229,6 +229,17 @@ impl Store {
     pub async fn grant(&self, grant: GrantId) -> Result<Option<StoredGrant>, StoreError> {
         let query = grants::Entity::find_by_id(grant.0);
         Ok(self.run(query.one(&self.db)).await?.map(StoredGrant::from))
+    }
+
+    /// Every grant of the user whose code was redeemed and that has not ended, the oldest first.
+    pub async fn grants(&self, user: UserId, now: DateTime<Utc>) -> Result<Vec<StoredGrant>, StoreError> {
+        let query = grants::Entity::find()
+            .filter(grants::Column::UserId.eq(user.0))
+            .filter(grants::Column::ExpiresAt.gt(Moment::from(now)))
+            .filter(grants::Column::LastUsedAt.is_not_null())
+            .order_by_asc(grants::Column::CreatedAt)
+            .order_by_asc(grants::Column::Id);
+        Ok(self.run(query.all(&self.db)).await?.into_iter().map(StoredGrant::from).collect())
     }
 
     /// Ends a grant of the user with its codes and tokens. `false` when there is no such grant.

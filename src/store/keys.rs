@@ -101,7 +101,7 @@ pub enum KeyAdded {
     Added,
     /// The user has as many as one may have.
     TooMany,
-    /// The key that asked for it is gone.
+    /// The user, or the key that asked for it, is gone.
     NoMaker,
 }
 
@@ -159,11 +159,12 @@ impl Store {
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(StoredKey::from).collect())
     }
 
-    /// Stores another key of the user, if the key `maker` still exists and the user has fewer than `cap`.
+    /// Stores another key of the user who has fewer than `cap`, if the key `maker` still exists. Without a maker it is for
+    /// that user who proved otherwise who they are.
     pub async fn add_key(
         &self,
         user: UserId,
-        maker: KeyId,
+        maker: Option<KeyId>,
         key: NewKey,
         cap: u64,
         now: DateTime<Utc>,
@@ -198,7 +199,7 @@ impl Store {
             .add(api_keys::Column::ExpiresAt.gt(Moment::from(now)));
         self.run(async {
             let transaction = self.begin().await?;
-            let removed = if !take_turn(&transaction, user, maker).await? {
+            let removed = if !take_turn(&transaction, user, Some(maker)).await? {
                 KeyRemoved::NoMaker
             } else if of(user).filter(api_keys::Column::Id.eq(key.0)).one(&transaction).await?.is_none() {
                 KeyRemoved::NotFound
@@ -255,13 +256,16 @@ impl Store {
     }
 }
 
-fn of(user: UserId) -> sea_orm::Select<api_keys::Entity> {
+pub(super) fn of(user: UserId) -> sea_orm::Select<api_keys::Entity> {
     api_keys::Entity::find().filter(api_keys::Column::UserId.eq(user.0))
 }
 
 /// Makes changes to one user's keys take turns, or two could each leave the other's as the last one. `false` when the
-/// key that asks for the change is gone by now.
-async fn take_turn(transaction: &DatabaseTransaction, user: UserId, maker: KeyId) -> Result<bool, DbErr> {
-    users::Entity::find_by_id(user.0).lock(LockType::NoKeyUpdate).one(transaction).await?;
-    Ok(of(user).filter(api_keys::Column::Id.eq(maker.0)).one(transaction).await?.is_some())
+/// user, or the key that asks for the change, is gone by now.
+async fn take_turn(transaction: &DatabaseTransaction, user: UserId, maker: Option<KeyId>) -> Result<bool, DbErr> {
+    let owner = users::Entity::find_by_id(user.0).lock(LockType::NoKeyUpdate).one(transaction).await?;
+    match maker {
+        None => Ok(owner.is_some()),
+        Some(maker) => Ok(of(user).filter(api_keys::Column::Id.eq(maker.0)).one(transaction).await?.is_some()),
+    }
 }

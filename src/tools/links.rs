@@ -12,6 +12,8 @@ use crate::{
 
 /// The page that a link opens.
 pub const LINK_PATH: &str = "/api/connect/ownerrez/authorize";
+/// The page where people who sign in with OwnerRez look after what is theirs.
+pub const ACCOUNT_PATH: &str = "/account";
 
 /// Makes links.
 #[derive(Clone)]
@@ -86,8 +88,16 @@ impl ConnectLinks {
         if !self.store.open_link(user, link, self.open_at_once).await? {
             return Err(LinkError::KeyGone);
         }
-        let origin = self.public_url.as_str().trim_end_matches('/');
-        let url = format!("{origin}{LINK_PATH}?state={}", state.expose_secret());
+        let url = format!("{}?state={}", self.url(LINK_PATH), state.expose_secret());
         Ok(OpenLink { url, state, expires_at })
+    }
+
+    /// Where whoever came by signing in mends the connection.
+    pub fn account_url(&self) -> String {
+        self.url(ACCOUNT_PATH)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
     }
 }

@@ -15,10 +15,6 @@ use crate::{
 pub(super) const FAILED: &str = "The gateway failed on this call. Try again once; if it lasts, the user should tell \
 whoever runs the gateway the time of this answer.";
 
-/// What mends the connection of somebody who came by signing in.
-const SIGN_IN_AGAIN: &str = "The user must do this, not you: in the settings of this client, disconnect or sign out of \
-this server and sign in again; that asks OwnerRez for its approval anew.";
-
 /// The text of an `isError` result. What is unknown about a write is told by `write_words`.
 pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &Operation, error: &CallError) -> String {
     match error {
@@ -96,6 +92,19 @@ pub(super) fn reads_only(tool: &str) -> String {
     )
 }
 
+/// With the page where a person connects OwnerRez.
+pub(super) const GO_AND_CONNECT: &str = "No working OwnerRez account is connected. Open this page, approve the access at \
+OwnerRez, and come back: the call is then made.";
+
+/// The page where the person connects OwnerRez, if there is one for this caller.
+pub(super) async fn where_to_connect(links: &ConnectLinks, caller: &Caller) -> Option<String> {
+    match caller.credential {
+        Credential::Grant(_) => Some(links.account_url()),
+        Credential::Key(key) if caller.scope == Scope::Full => Some(links.open(caller.user, key).await.ok()?.url),
+        Credential::Key(_) => None,
+    }
+}
+
 /// What the user does to connect OwnerRez, if anything is to be done.
 pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> String {
     match links.store.connection(caller.user).await {
@@ -109,7 +118,12 @@ pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> Str
 
 async fn link(links: &ConnectLinks, caller: &Caller) -> String {
     let Credential::Key(key) = caller.credential else {
-        return SIGN_IN_AGAIN.to_owned();
+        return format!(
+            "The user must do this, not you: open {} in a browser and sign in with OwnerRez there, with the same account; \
+             that asks OwnerRez for its approval anew, and this client goes on working. To disconnect this server in the \
+             client's settings and sign in again does the same.",
+            links.account_url()
+        );
     };
     if caller.scope != Scope::Full {
         return "This API key may only read, so it cannot start a connection: the user must connect OwnerRez with a full \

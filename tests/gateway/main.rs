@@ -10,6 +10,7 @@
     reason = "a story ends where the unexpected happens"
 )]
 
+mod account;
 mod agents_day;
 mod allowance;
 mod allowance_rules;

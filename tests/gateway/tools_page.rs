@@ -49,7 +49,8 @@ async fn examples(gateway: &Gateway, person: &Person) -> BTreeMap<&'static str, 
     }
     BTreeMap::from([
         ("booking_dossier", dossiers),
-        ("call_operation", vec![json!({"name": "get_current_user"})]),
+        // It asks what the operation asks that it calls.
+        ("call_operation", vec![]),
         ("calendar_overview", vec![month.clone()]),
         ("draft_message", vec![json!({"thread_id": booking["thread_ids"][0], "body": "Welcome!"})]),
         ("fetch", fetched),
@@ -92,7 +93,11 @@ fn row(page: &mut String, tool: &Tool, asks: &[String]) {
         "| `{}` | {purpose} | {} | {} | {} |",
         tool.name,
         if reads { "read" } else { "full" },
-        if asks.is_empty() { "nothing".to_owned() } else { asks.join(", ") },
+        match (asks.is_empty(), tool.name == "call_operation") {
+            (true, true) => "what it calls".to_owned(),
+            (true, false) => "nothing".to_owned(),
+            (false, _) => asks.join(", "),
+        },
         tokens(&[tool]),
     )
     .unwrap();

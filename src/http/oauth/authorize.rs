@@ -155,7 +155,7 @@ fn told(status: StatusCode, code: &'static str, what: &str, next: &str) -> HttpR
     response
 }
 
-fn too_many(wait: TimeDelta) -> HttpResponse {
+pub(super) fn too_many(wait: TimeDelta) -> HttpResponse {
     let mut response = told(StatusCode::TOO_MANY_REQUESTS, "too_many_sign_ins", words::TOO_MANY, words::LATER);
     response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, wait.num_seconds().max(1).into());
     response
@@ -163,10 +163,5 @@ fn too_many(wait: TimeDelta) -> HttpResponse {
 
 /// A fault on our side, as a page.
 pub(super) fn failed(error: ServerError) -> HttpResponse {
-    pages::error(&match error {
-        ServerError::Store(error) => error.into(),
-        ServerError::Crypto(error) => error.into(),
-        ServerError::Call(error) => error.into(),
-        ServerError::UserGone | ServerError::Unreadable => ApiError::Connect(crate::session::ConnectError::Interrupted),
-    })
+    pages::error(&error.into())
 }

@@ -2,7 +2,7 @@
 //! does, and goes on to the client.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::form_urlencoded;
 use uuid::Uuid;
@@ -14,13 +14,14 @@ use super::{
         error::ApiError,
         pages::{self, sign_in as words},
     },
-    CONTINUE_PATH,
+    CONTINUE_PATH, account,
+    attach::{self, Desk, Moving},
     authorize::{failed, is_foreign},
     form_targets, see_other, sent_back,
 };
 use crate::{
     domain::{GrantId, KeyId, UserId, chain},
-    oauth::{AuthorizationServer, OAuthError, Paused, ServerError},
+    oauth::{AuthorizationServer, Errand, OAuthError, Paused, ServerError},
     session::{ConnectError, SignedIn},
 };
 
@@ -43,6 +44,10 @@ pub(in super::super) async fn come_back(
         // The cookie stays: anyone can send a browser here, and a sign-in of its own may be under way in it.
         Ok(None) => return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER),
         Err(error) => return failed(error),
+    };
+    let asked = match asked {
+        Errand::Client(asked) => asked,
+        Errand::Account => return without_cookie(state, account::come_back(state, server, request, query).await),
     };
     let to = asked.redirection();
     if query.error.is_some() || query.code.expose_secret().is_empty() {
@@ -130,7 +135,7 @@ async fn show(state: &HttpState, server: &AuthorizationServer, request: &HttpReq
     response
 }
 
-/// What that page sends: one thing to end, or nothing, to go on.
+/// What that page sends: one thing to end, a key to attach, or nothing, to go on.
 #[derive(Deserialize)]
 pub(super) struct Wish {
     #[serde(default)]
@@ -140,9 +145,14 @@ pub(super) struct Wish {
     key: Option<Uuid>,
     grant: Option<Uuid>,
     user: Option<Uuid>,
+    api_key: Option<SecretString>,
+    attach: Option<Uuid>,
+    from: Option<Uuid>,
+    #[serde(default)]
+    proof: String,
 }
 
-/// `POST /authorize/continue`: ends one of them, or goes on to the client.
+/// `POST /authorize/continue`: ends one of them, attaches a key, or goes on to the client.
 pub(super) async fn go_on(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
@@ -170,24 +180,39 @@ async fn answer(
     wish: Wish,
 ) -> Result<Option<HttpResponse>, ServerError> {
     let Some(browser) = browser(state, request) else { return Ok(None) };
-    let Wish { state: secret, csrf: _, key, grant, user } = wish;
-    if key.is_none() && grant.is_none() && user.is_none() {
+    let Wish { state: secret, csrf, key, grant, user, api_key, attach: attached, from, proof } = wish;
+    let moving = attached.zip(from).map(|(key, from)| Moving { key: KeyId(key), from: UserId(from), proof });
+    if key.is_none() && grant.is_none() && user.is_none() && api_key.is_none() && moving.is_none() {
         let Some(paused) = server.resume(&secret, &browser).await? else { return Ok(None) };
         return finish(state, server, paused).await.map(Some);
     }
     let Some(paused) = server.paused(&secret, &browser).await? else { return Ok(None) };
+    let holder = paused.holder();
+    let desk = Desk {
+        holder,
+        action: CONTINUE_PATH,
+        fields: &[("state", &secret), ("csrf", &csrf)],
+        bound_to: &secret,
+        back: &look_url(state, &secret),
+    };
+    if let Some(text) = api_key {
+        return Ok(Some(attach::look(state, request, &desk, &text).await));
+    }
+    if let Some(moving) = moving {
+        return attach::attach(state, server, &desk, &moving).await.map(Some);
+    }
     if let Some(key) = key.map(KeyId)
-        && server.end_key(&paused, key).await?
+        && server.end_key(holder, key).await?
     {
         log::info!("user {} ended key {key} while signing in", paused.user);
     }
     if let Some(grant) = grant.map(GrantId)
-        && server.end_grant(&paused, grant).await?
+        && server.end_grant(holder, grant).await?
     {
         log::info!("user {} ended grant {grant} while signing in", paused.user);
     }
     if let Some(other) = user.map(UserId)
-        && server.end_connection(&paused, other).await?
+        && server.end_connection(holder, other).await?
     {
         log::info!("user {} ended the connection of user {other} to the same account while signing in", paused.user);
     }

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, http::StatusCode};
 use maud::{Markup, html};
 use url::Url;
 
-use super::{Notice, page};
+use super::{Notice, account::attach_form, page};
 use crate::{
     domain::{RedirectPlace, Scope},
     oauth::{AuthorizationRequest, Paused},
@@ -167,6 +167,7 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
             (fields(page_of))
             button type="submit" { "Continue to " (request.client_name) }
         }
+        (attach_form(page_of.action, &[("state", page_of.state), ("csrf", page_of.csrf)]))
     };
     page(StatusCode::OK, page_of.form_targets, "Who else reaches this account", &body)
 }
@@ -178,24 +179,24 @@ fn fields(page_of: &Others<'_>) -> Markup {
     }
 }
 
-fn key_line(key: &StoredKey) -> String {
+pub(super) fn key_line(key: &StoredKey) -> String {
     let name = key.name.as_deref().map_or(String::new(), |name| format!("{name}, "));
     let used = key.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", day(at)));
     format!("{name}{}, made on {}, {used}.", may(key.scope), day(key.created_at))
 }
 
-fn grant_line(grant: &StoredGrant) -> String {
+pub(super) fn grant_line(grant: &StoredGrant) -> String {
     let used = grant.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", day(at)));
     format!("An app that you signed in to on {}, {used}.", day(grant.created_at))
 }
 
-fn may(scope: Scope) -> &'static str {
+pub(super) fn may(scope: Scope) -> &'static str {
     match scope {
         Scope::Read => "may read",
         Scope::Full => "may read and change",
     }
 }
 
-fn day(at: chrono::DateTime<chrono::Utc>) -> String {
+pub(super) fn day(at: chrono::DateTime<chrono::Utc>) -> String {
     at.format("%-d %B %Y").to_string()
 }

@@ -1,0 +1,172 @@
+//! The account page: browsers that are signed in there, and API keys that move to whoever signed in.
+
+use chrono::{DateTime, Utc};
+use entity::{
+    Moment, account_sessions as sessions, api_keys, identities, oauth_states, ownerrez_connections as connections,
+    users,
+};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+    sea_query::{Expr, LockType, Query},
+};
+
+use super::{Store, StoreError, keys};
+use crate::domain::{AccountHolder, AccountId, KeyId, UserId};
+
+/// A browser about to be signed in.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// SHA-256 of its cookie in hexadecimal.
+    pub token_hash: String,
+    /// Who it is.
+    pub holder: AccountHolder,
+    /// When they signed in.
+    pub created_at: DateTime<Utc>,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What became of a key that was to move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyMoved {
+    /// It is the new owner's.
+    Moved {
+        /// Nobody could reach what it left behind any more, so that user was removed.
+        left_nobody: bool,
+    },
+    /// The user whom it would leave is connected to another account, or to one that is not known.
+    OtherAccount,
+    /// The new owner has as many as one may have.
+    TooMany,
+    /// The key, or one of the users, is not there any more.
+    Gone,
+}
+
+impl Store {
+    /// Signs a browser in. `false` when the user is gone.
+    pub async fn open_session(&self, session: NewSession) -> Result<bool, StoreError> {
+        let NewSession { token_hash, holder: AccountHolder { user, account }, created_at, expires_at } = session;
+        let row = sessions::ActiveModel {
+            token_hash: Set(token_hash),
+            user_id: Set(user.0),
+            user_id_ownerrez: Set(account.0),
+            created_at: Set(created_at.into()),
+            expires_at: Set(expires_at.into()),
+        };
+        self.run(async {
+            let transaction = self.begin().await?;
+            let owner = users::Entity::find_by_id(user.0).lock(LockType::KeyShare).one(&transaction).await?;
+            if owner.is_none() {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
+            sessions::Entity::insert(row).exec_without_returning(&transaction).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Who is signed in by this cookie, unless it has expired or an operator keeps the user out.
+    pub async fn session(&self, token_hash: &str, now: DateTime<Utc>) -> Result<Option<AccountHolder>, StoreError> {
+        let kept_out = Query::select()
+            .column(users::Column::Id)
+            .from(users::Entity)
+            .and_where(users::Column::DisabledAt.is_not_null())
+            .take();
+        let query = sessions::Entity::find_by_id(token_hash)
+            .filter(sessions::Column::ExpiresAt.gt(Moment::from(now)))
+            .filter(sessions::Column::UserId.not_in_subquery(kept_out));
+        let row = self.run(query.one(&self.db)).await?;
+        Ok(row.map(|row| AccountHolder { user: UserId(row.user_id), account: AccountId(row.user_id_ownerrez) }))
+    }
+
+    /// Signs a browser out. `false` when it was not signed in.
+    pub async fn close_session(&self, token_hash: &str) -> Result<bool, StoreError> {
+        let delete = sessions::Entity::delete_by_id(token_hash);
+        Ok(self.run(delete.exec(&self.db)).await?.rows_affected > 0)
+    }
+
+    /// Forgets everyone's sessions that are over; says how many.
+    pub async fn sweep_sessions(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let delete = sessions::Entity::delete_many().filter(sessions::Column::ExpiresAt.lte(Moment::from(now)));
+        Ok(self.run(delete.exec(&self.db)).await?.rows_affected)
+    }
+
+    /// Moves the key of `from` to a user who signed in and may have `cap` keys; and nothing else. If nobody can be `from`
+    /// any more, because no key that is good and no identity is left, then `from` is removed with the connection, whose
+    /// tokens are left alone at OwnerRez: they are of the same account.
+    pub async fn move_key(
+        &self,
+        to: AccountHolder,
+        from: UserId,
+        key: KeyId,
+        cap: u64,
+        now: DateTime<Utc>,
+    ) -> Result<KeyMoved, StoreError> {
+        self.run(async {
+            let transaction = self.begin().await?;
+            let moved = moved(&transaction, to, from, key, cap, now).await?;
+            if matches!(moved, KeyMoved::Moved { .. }) {
+                transaction.commit().await?;
+                self.heard.change();
+            } else {
+                transaction.rollback().await?;
+            }
+            Ok(moved)
+        })
+        .await
+    }
+}
+
+async fn moved(
+    transaction: &DatabaseTransaction,
+    to: AccountHolder,
+    from: UserId,
+    key: KeyId,
+    cap: u64,
+    now: DateTime<Utc>,
+) -> Result<KeyMoved, DbErr> {
+    // In one order, so that two moves the other way round do not wait for each other.
+    let both = users::Entity::find()
+        .filter(users::Column::Id.is_in([to.user.0, from.0]))
+        .order_by_asc(users::Column::Id)
+        .lock_exclusive()
+        .all(transaction)
+        .await?;
+    let theirs = keys::of(from).filter(api_keys::Column::Id.eq(key.0)).one(transaction).await?;
+    if both.len() < 2 || theirs.is_none() {
+        return Ok(KeyMoved::Gone);
+    }
+    let connection = connections::Entity::find()
+        .filter(connections::Column::UserId.eq(from.0))
+        .lock_exclusive()
+        .one(transaction)
+        .await?;
+    if connection.is_some_and(|connection| connection.user_id_ownerrez != Some(to.account.0)) {
+        return Ok(KeyMoved::OtherAccount);
+    }
+    if keys::of(to.user).count(transaction).await? >= cap {
+        return Ok(KeyMoved::TooMany);
+    }
+    // Its links would connect an account to the user whom it leaves.
+    oauth_states::Entity::delete_many().filter(oauth_states::Column::KeyId.eq(key.0)).exec(transaction).await?;
+    api_keys::Entity::update_many()
+        .col_expr(api_keys::Column::UserId, Expr::value(to.user.0))
+        .filter(api_keys::Column::Id.eq(key.0))
+        .exec(transaction)
+        .await?;
+    let good = Condition::any()
+        .add(api_keys::Column::ExpiresAt.is_null())
+        .add(api_keys::Column::ExpiresAt.gt(Moment::from(now)));
+    let keys_left = keys::of(from).filter(good).count(transaction).await?;
+    let identities_left =
+        identities::Entity::find().filter(identities::Column::UserId.eq(from.0)).count(transaction).await?;
+    let left_nobody = keys_left + identities_left == 0;
+    if left_nobody {
+        users::Entity::delete_by_id(from.0).exec(transaction).await?;
+    }
+    Ok(KeyMoved::Moved { left_nobody })
+}
