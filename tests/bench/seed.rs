@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use ownerrez_gateway::{
     app::SystemClock,
     crypto::{ApiKey, CryptoError, KeyRing, SealedFor, hash_api_key, random_token},
-    domain::{AccountId, Clock, KeyId, Scope, TokenKind, UserId},
+    domain::{AccountId, Clock, KeyId, KeyView, Scope, TokenKind, UserId},
     store::{DatabaseTarget, NewKey, SealedGrant, SealedTokens, Store},
 };
 use secrecy::{ExposeSecret, SecretBox, SecretString};
@@ -46,6 +46,7 @@ pub(crate) async fn database(path: &Path, users: usize) -> Result<Seeded, Box<dy
             name: None,
             scope: Scope::Full,
             expires_at: None,
+            view: KeyView::default(),
         };
         store.register_user(user, row, now).await?;
         store.save_connection(user, grant(&ring, user, number, now)?, now).await?;
