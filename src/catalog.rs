@@ -8,7 +8,7 @@
 //! - `form`: what any tool takes, an operation of OwnerRez's or one of ours that asks several of them
 //! - `normalise`: lenient reading of arguments, where the meaning is certain
 //! - `problem`: what is wrong with arguments, in words a model can act on
-//! - `request`: arguments → [`UpstreamRequest`](crate::domain::UpstreamRequest)
+//! - `request`: arguments → [`UpstreamRequest`]
 //! - `answer`: OwnerRez's reply → the whole answer
 //! - `record`: what is known of the records in it
 //! - `lean`: the whole answer → what the model gets of it
