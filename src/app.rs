@@ -212,7 +212,7 @@ impl App {
             settings: settings.clone(),
         };
         let guard = Guard {
-            hosts: Arc::new(AllowedHosts(config.server.hosts())),
+            hosts: Arc::new(AllowedHosts::new(config.server.hosts())),
             origins: Arc::new(AllowedOrigins(
                 config.server.origins(address.port()).iter().filter_map(|origin| Url::parse(origin).ok()).collect(),
             )),

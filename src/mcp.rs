@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::{
     domain::Caller,
-    tools::{Choice, Person, PersonReply, QUESTION, Toolbox, Trace, UnknownTool, Unread},
+    tools::{Choice, ERRAND, Person, PersonReply, QUESTION, Toolbox, Trace, UnknownTool, Unread},
 };
 
 /// For how long a client may keep the lists of tools, resources and prompts: they change with the gateway's version and
@@ -222,11 +222,13 @@ fn person(
     let new_enough = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
     let asks = context.client_capabilities().and_then(|able| able.elicitation);
     // A client that names no mode has forms.
-    let has_forms = asks.is_some_and(|able| able.form.is_some() || able.url.is_none());
+    let has_forms = asks.as_ref().is_some_and(|able| able.form.is_some() || able.url.is_none());
+    let has_pages = asks.is_some_and(|able| able.url.is_some());
+    let was_sent = input_responses.as_ref().is_some_and(|answers| answers.contains_key(ERRAND));
     let answer = input_responses.and_then(|mut answers| answers.remove(QUESTION));
     let reply = request_state.zip(answer).map(|(state, answer)| {
         let accepted = answer.get("action").is_some_and(|action| action == "accept");
         PersonReply { state, accepted }
     });
-    Person { can_be_asked: new_enough && has_forms, reply }
+    Person { can_be_asked: new_enough && has_forms, can_be_sent: new_enough && has_pages && !was_sent, reply }
 }

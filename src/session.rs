@@ -300,8 +300,14 @@ impl Sessions {
         for _ in 0..2 {
             let session = self.supervisor.send(GetSession { user }).await.map_err(|_| CallError::ShuttingDown)??;
             let (reply, answer) = oneshot::channel();
-            if session.send(message(reply)).await.is_ok() {
-                return answer.await.map_err(|_| CallError::SessionLost { write_may_have_happened: false });
+            // On its way already: an address of our own is never full. That the message was read is asked only where no
+            // answer comes, because to be told so every time would wake this thread twice for each call.
+            let read = session.send(message(reply));
+            if let Ok(answer) = answer.await {
+                return Ok(answer);
+            }
+            if read.await.is_ok() {
+                break;
             }
         }
         Err(CallError::SessionLost { write_may_have_happened: false })

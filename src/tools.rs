@@ -30,7 +30,7 @@ use url::Url;
 pub use self::{
     answers::Answers,
     choice::{Choice, Toolsets, UnknownName, Wishes, is_yes},
-    confirm::{Person, PersonReply, QUESTION},
+    confirm::{ERRAND, Person, PersonReply, QUESTION},
     links::{ACCOUNT_PATH, ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
     on_demand::OnDemand,
     prompts::Prompts,
@@ -203,6 +203,14 @@ impl Toolbox {
             name => self.call_tool(caller, choice, name, arguments, person, cancel).await?,
         };
         self.0.metrics.tool_call(&called.tool, called.trace.error.unwrap_or("ok"));
+        let unconnected = matches!(called.trace.error, Some("not_connected" | "needs_reconnect"));
+        if unconnected
+            && person.can_be_sent
+            && let Some(page) = text::where_to_connect(&self.0.links, caller).await
+        {
+            let errand = confirm::errand(text::GO_AND_CONNECT.to_owned(), page);
+            return Ok(Called { response: errand.into(), ..called });
+        }
         Ok(called)
     }
 
@@ -376,7 +384,10 @@ impl Toolbox {
 }
 
 fn answered(answer: Value) -> CallToolResult {
-    let mut result = CallToolResult::success(vec![ContentBlock::text(answer.to_string())]);
+    // Straight into a string; `Display` goes through a formatter, which takes several times as long. A value always
+    // has a text.
+    let text = serde_json::to_string(&answer).unwrap_or_default();
+    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = Some(answer);
     result
 }

@@ -71,6 +71,20 @@ wait_until_ready() {
     fail "$name is not ready after a minute"
 }
 
+# Runs a gateway whose OwnerRez is the simulator that `background SIMULATOR` started, and waits until it can serve:
+# start_gateway NAME SIMULATOR PORT, with settings in TOML on standard input.
+start_gateway() {
+    local name=$1 simulator=$2 port=$3 ownerrez
+    cat >"$scratch/$name.toml"
+    ownerrez=$(member ownerrez_url <"$scratch/$simulator.out")
+    background "$name" env PORT="$port" DATABASE_URL="sqlite://$scratch/$name.db" \
+        OWNERREZ_API_URL="$ownerrez" OWNERREZ_APP_URL="$ownerrez" \
+        OWNERREZ_CLIENT_ID="$(member client_id <"$scratch/$simulator.out")" \
+        OWNERREZ_CLIENT_SECRET="$(member client_secret <"$scratch/$simulator.out")" \
+        target/debug/ownerrez-gateway --config "$scratch/$name.toml" serve
+    wait_until_ready "$name" "http://127.0.0.1:$port"
+}
+
 # Ends it as an operator would; it must go in good order.
 stop() {
     local name=$1 process=${!1} status=0 others=() other

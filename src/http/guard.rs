@@ -20,24 +20,31 @@ use crate::tools::LINK_PATH;
 
 /// Hosts that we answer for: `name` for any port, or `name:port`. Compared without regard to case.
 #[derive(Clone, Debug)]
-pub struct AllowedHosts(pub Vec<String>);
+pub struct AllowedHosts(Vec<Url>);
 
 /// Origins whose pages may call us, as `scheme://host[:port]`.
 #[derive(Clone, Debug)]
 pub struct AllowedOrigins(pub Vec<Url>);
 
 impl AllowedHosts {
+    /// Those of the settings; what is no host is left out.
+    pub fn new(hosts: impl IntoIterator<Item = String>) -> Self {
+        Self(hosts.into_iter().filter_map(|host| as_url(&host)).collect())
+    }
+
     fn allow(&self, host: &str) -> bool {
-        // The authority form of a URL sorts out ports and the brackets of IPv6.
-        let Ok(asked) = Url::parse(&format!("http://{host}/")) else { return false };
+        let Some(asked) = as_url(host) else { return false };
         let plain = asked.path() == "/" && asked.username().is_empty() && asked.password().is_none();
         plain
             && self.0.iter().any(|allowed| {
-                Url::parse(&format!("http://{allowed}/")).is_ok_and(|allowed| {
-                    allowed.host() == asked.host() && (allowed.port().is_none() || allowed.port() == asked.port())
-                })
+                allowed.host() == asked.host() && (allowed.port().is_none() || allowed.port() == asked.port())
             })
     }
+}
+
+/// A host as a URL, whose authority form sorts out ports and the brackets of IPv6.
+fn as_url(host: &str) -> Option<Url> {
+    Url::parse(&format!("http://{host}/")).ok()
 }
 
 impl AllowedOrigins {
@@ -113,7 +120,7 @@ mod tests {
 
     #[test]
     fn hosts_match_by_name_and_by_port_where_one_is_given() {
-        let hosts = AllowedHosts(vec!["gateway.example".into(), "127.0.0.1:8080".into(), "[::1]".into()]);
+        let hosts = AllowedHosts::new(["gateway.example", "127.0.0.1:8080", "[::1]"].map(str::to_owned));
         for good in ["gateway.example", "GATEWAY.example:443", "127.0.0.1:8080", "[::1]:99"] {
             assert!(hosts.allow(good), "{good}");
         }

@@ -114,6 +114,8 @@ struct Inner {
 #[derive(Clone)]
 struct Known {
     caller: KeyCaller,
+    /// What bcrypt was asked about: a row with another hash is another key.
+    hash: Arc<str>,
     /// An operator keeps the user out.
     disabled: bool,
 }
@@ -238,7 +240,8 @@ impl Inner {
             Recalled::Good(known) => known,
             Recalled::Doubtful(known) => {
                 let seen = self.known.seen();
-                let Some(stored) = self.store.key(known.caller.user, known.caller.key).await? else {
+                let stored = self.store.key(known.caller.user, known.caller.key).await?;
+                let Some(stored) = stored.filter(|stored| *stored.hash == *known.hash) else {
                     self.known.forget(digest);
                     return Ok(None);
                 };
@@ -253,9 +256,9 @@ impl Inner {
 
     async fn remember(&self, digest: [u8; 32], stored: StoredKey, seen: Seen) -> Result<Known, ApiError> {
         let disabled = self.store.disabled_since(stored.user).await?.is_some();
-        let StoredKey { id, user, prefix, scope, expires_at, view, .. } = stored;
+        let StoredKey { id, user, prefix, hash, scope, expires_at, view, .. } = stored;
         let caller = Caller { user, credential: Credential::Key(id), label: prefix.into(), scope, expires_at, view };
-        let known = Known { caller: KeyCaller { caller, key: id }, disabled };
+        let known = Known { caller: KeyCaller { caller, key: id }, hash: hash.into(), disabled };
         self.known.remember(digest, known.clone(), seen);
         Ok(known)
     }

@@ -151,12 +151,19 @@ impl UserSession {
         if self.busy {
             return;
         }
-        let Some((job, _)) = self.queue.pop_front() else {
-            for waiting in self.when_settled.drain(..) {
-                let _ = waiting.send(());
+        match self.queue.pop_front() {
+            Some((job, _)) => self.run(job, ctx),
+            None => {
+                // Thousands of sessions are idle at a time; what a queue once held need not stay.
+                self.queue = VecDeque::new();
+                for waiting in std::mem::take(&mut self.when_settled) {
+                    let _ = waiting.send(());
+                }
             }
-            return;
-        };
+        }
+    }
+
+    fn run(&mut self, job: Job, ctx: &mut Context<Self>) {
         self.busy = true;
         let (deps, keeper, memory) = (self.deps.clone(), self.keeper.clone(), self.memory.clone());
         let work = async move {
@@ -195,9 +202,13 @@ impl UserSession {
         }));
     }
 
+    /// Behind what waits already; at once where nothing does.
     fn enqueue(&mut self, job: Job, ctx: &mut Context<Self>) {
-        self.queue.push_back((job, self.deps.metrics.queued()));
-        self.next(ctx);
+        if self.busy {
+            self.queue.push_back((job, self.deps.metrics.queued()));
+        } else {
+            self.run(job, ctx);
+        }
     }
 }
 

@@ -17,6 +17,8 @@ use crate::{
 
 /// The name under which the question and its answer travel.
 pub const QUESTION: &str = "consent";
+/// The same for a page that they are sent to.
+pub const ERRAND: &str = "connect";
 /// A person answers a question, or a model asks theirs, within this time.
 const CONFIRMATION_LIFE: TimeDelta = TimeDelta::minutes(10);
 /// A draft may wait for its person a little longer.
@@ -27,6 +29,8 @@ const DRAFT_LIFE: TimeDelta = TimeDelta::minutes(30);
 pub struct Person {
     /// The client can show them a question.
     pub can_be_asked: bool,
+    /// The client can send them to a web page, and did not do so for an earlier try of this call.
+    pub can_be_sent: bool,
     /// Their answer to the question that an earlier call was answered with.
     pub reply: Option<PersonReply>,
 }
@@ -138,6 +142,13 @@ pub(super) fn open(
     }
     let arguments = token.arguments.unwrap_or_default();
     Ok(Consent { request: token.request, permit: crypto::digest_hex(text), arguments })
+}
+
+/// Sends the person to a web page; the same call comes again when they are back, or do not want to go.
+pub(super) fn errand(message: String, url: String) -> InputRequiredResult {
+    let page = ElicitRequestParams::UrlElicitationParams { meta: None, message, url, elicitation_id: String::new() };
+    let requests = [(ERRAND.to_owned(), InputRequest::Elicitation(ElicitRequest::new(page)))];
+    InputRequiredResult::new(Some(requests.into()), None)
 }
 
 /// A question to the person, to be answered with the same call and this state.

@@ -92,6 +92,19 @@ pub(super) fn reads_only(tool: &str) -> String {
     )
 }
 
+/// With the page where a person connects OwnerRez.
+pub(super) const GO_AND_CONNECT: &str = "No working OwnerRez account is connected. Open this page, approve the access at \
+OwnerRez, and come back: the call is then made.";
+
+/// The page where the person connects OwnerRez, if there is one for this caller.
+pub(super) async fn where_to_connect(links: &ConnectLinks, caller: &Caller) -> Option<String> {
+    match caller.credential {
+        Credential::Grant(_) => Some(links.account_url()),
+        Credential::Key(key) if caller.scope == Scope::Full => Some(links.open(caller.user, key).await.ok()?.url),
+        Credential::Key(_) => None,
+    }
+}
+
 /// What the user does to connect OwnerRez, if anything is to be done.
 pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> String {
     match links.store.connection(caller.user).await {

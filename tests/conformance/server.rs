@@ -35,7 +35,7 @@ async fn main() -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let origin = format!("http://{}", listener.local_addr()?);
     let guard = Guard {
-        hosts: Arc::new(AllowedHosts(vec!["127.0.0.1".to_owned(), "localhost".to_owned()])),
+        hosts: Arc::new(AllowedHosts::new(["127.0.0.1".to_owned(), "localhost".to_owned()])),
         origins: Arc::new(AllowedOrigins(Url::parse(&origin).into_iter().collect())),
         ready: Arc::new(AtomicBool::new(true)),
     };

@@ -16,7 +16,7 @@ async fn someone(person: &Person, name: &str) -> Value {
 }
 
 /// What `tools/call` of the newest revision answers a client with these capabilities. `more` stands beside the arguments.
-async fn call(person: &Person, able: Value, tool: &str, arguments: &Value, more: Value) -> Reply {
+pub(super) async fn call(person: &Person, able: Value, tool: &str, arguments: &Value, more: Value) -> Reply {
     let mut params = json!({"name": tool, "arguments": arguments, "_meta": {
         "io.modelcontextprotocol/protocolVersion": NEWEST,
         "io.modelcontextprotocol/clientInfo": {"name": "story", "version": "1"},
@@ -199,6 +199,37 @@ async fn a_quote_needs_consent_when_it_is_mailed() {
         assert_eq!(gateway.ownerrez().count("POST /v2/quotes"), 1);
         let second = alice.call("create_quote", with(mailed, "confirm", first["confirm"].clone())).await.ok();
         assert!(second["id"].is_number());
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn whoever_has_not_connected_is_sent_to_the_page_and_the_call_is_made_afterwards() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let able = || json!({"elicitation": {"url": {}}});
+        let reply = call(&alice, able(), "list_properties", &json!({}), json!({})).await;
+        let errand = &reply.body["result"]["inputRequests"]["connect"];
+        assert_eq!(reply.body["result"]["resultType"], json!("input_required"), "{}", reply.body);
+        assert_eq!((&errand["method"], &errand["params"]["mode"]), (&json!("elicitation/create"), &json!("url")));
+        let page = errand["params"]["url"].as_str().unwrap();
+        assert!(page.starts_with(&format!("{}/api/connect/ownerrez/authorize?state=", gateway.url)), "{page}");
+
+        // Back without having connected: told in words, not sent round in circles.
+        let back = || json!({"inputResponses": {"connect": {"action": "accept"}}});
+        let told = Answer(call(&alice, able(), "list_properties", &json!({}), back()).await).refused();
+        assert!(told.contains("No OwnerRez account is connected"), "{told}");
+
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let alice = alice.connect(&gateway, account).await;
+        Answer(call(&alice, able(), "list_properties", &json!({}), back()).await).ok();
+
+        // A client that shows forms only gets the link in words.
+        let bob = gateway.user("Bob").await;
+        let plain = call(&bob, json!({"elicitation": {}}), "list_properties", &json!({}), json!({})).await;
+        assert!(Answer(plain).refused().contains("/api/connect/ownerrez/authorize?state="));
         gateway.stop().await;
     })
     .await;

@@ -1,0 +1,149 @@
+//! The processes that are measured: started, watched through `/proc`, and ended with their owner.
+
+use std::{
+    env, fs,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Ticks per second in which Linux tells processor time, on every machine that Rust runs on (`USER_HZ`, proc(5)).
+const TICKS: f64 = 100.0;
+/// Much longer than any start takes.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running process that listens on loopback.
+pub(crate) struct Process {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// How long it took from its start to its first answer; for a gateway, to `GET /ready` with 200.
+    pub(crate) ready_after: Duration,
+}
+
+impl Process {
+    /// The gateway on this database.
+    pub(crate) fn gateway(setting: &GatewaySetting) -> io::Result<Self> {
+        let port = free_port()?;
+        let log = fs::File::create(setting.directory.join("gateway.log"))?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ownerrez-gateway"));
+        command
+            .env_clear()
+            .env("PORT", port.to_string())
+            .env("DATABASE_URL", format!("sqlite://{}", setting.database.display()))
+            .env("ENCRYPTION_KEY", setting.encryption_key)
+            .env("OWNERREZ_API_URL", setting.upstream)
+            .env("OWNERREZ_APP_URL", setting.upstream)
+            .env("UPSTREAM_LIMIT", setting.upstream_limit.to_string())
+            .arg("--config")
+            .arg(setting.config)
+            .current_dir(setting.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let started = Instant::now();
+        let mut process = Self { child: command.spawn()?, address, ready_after: Duration::ZERO };
+        while !answers_ready(address) {
+            if let Some(status) = process.child.try_wait()? {
+                let said = fs::read_to_string(setting.directory.join("gateway.log"))?;
+                return Err(io::Error::other(format!("the gateway ended with {status}: {said}")));
+            }
+            if started.elapsed() > START_LIMIT {
+                return Err(io::Error::other("the gateway did not become ready"));
+            }
+            thread::sleep(Duration::from_micros(500));
+        }
+        process.ready_after = started.elapsed();
+        Ok(process)
+    }
+
+    /// This program in another part: `stub`, or `passthrough` and the stub's origin.
+    pub(crate) fn own(part: &[&str]) -> io::Result<Self> {
+        let started = Instant::now();
+        let mut child = Command::new(env::current_exe()?)
+            .args(part)
+            // Held open: a part ends when this pipe closes, whatever happened to us.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let said = child.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
+        let mut line = String::new();
+        BufReader::new(said).read_line(&mut line)?;
+        let port: u16 = line.trim().parse().map_err(io::Error::other)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Ok(Self { child, address, ready_after: started.elapsed() })
+    }
+
+    /// Its address as the origin of URLs.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Processor time that it has used in all its threads, in seconds.
+    pub(crate) fn cpu(&self) -> io::Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name stands in brackets and may hold spaces; utime and stime are the 14th and 15th field (proc(5)).
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks: Vec<f64> =
+            after_name.split_whitespace().skip(11).take(2).filter_map(|text| text.parse().ok()).collect();
+        if ticks.len() == 2 { Ok(ticks.iter().sum::<f64>() / TICKS) } else { Err(io::Error::other("no times in stat")) }
+    }
+
+    /// Memory that it holds, in MiB (`VmRSS`).
+    pub(crate) fn resident(&self) -> io::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib: Option<f64> = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+        kib.map(|kib| kib / 1024.0).ok_or_else(|| io::Error::other("no VmRSS"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a gateway is started with. Everything else is as it comes.
+#[derive(Clone, Copy)]
+pub(crate) struct GatewaySetting<'a> {
+    pub(crate) database: &'a Path,
+    pub(crate) directory: &'a Path,
+    pub(crate) config: &'a Path,
+    pub(crate) encryption_key: &'a str,
+    pub(crate) upstream: &'a str,
+    pub(crate) upstream_limit: u32,
+}
+
+/// For the other parts of this program: tells the process that started this one where it listens, and ends this one with
+/// it.
+#[expect(clippy::print_stdout, reason = "the way to the process that started this one")]
+pub(crate) fn tell_port(port: u16) -> io::Result<()> {
+    println!("{port}");
+    io::stdout().flush()?;
+    thread::spawn(|| {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    Ok(())
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn answers_ready(address: SocketAddr) -> bool {
+    let ask = || -> io::Result<bool> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(format!("GET /ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer.starts_with(b"HTTP/1.1 200 "))
+    };
+    ask().unwrap_or(false)
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Whole sign-ins with real clients, each with its own implementation of OAuth, and a real browser, against the real
+# gateway and a simulated OwnerRez: from nothing but the address, by registration, consent, OwnerRez's approval and a
+# code, to a tool; then a refresh, and the end by revocation. A line per step. Needs chromium;
+# CHROMIUM in the environment tells where it is, if not where Debian has it.
+# With SCREENSHOTS=DIRECTORY in the environment, pictures of the pages are left there.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+source tests/clients/install.sh
+
+cargo build --quiet --locked
+install_from_npm
+install_from_pypi
+find_node
+[ -z "${SCREENSHOTS:-}" ] || { mkdir -p "$SCREENSHOTS" && SCREENSHOTS=$(realpath "$SCREENSHOTS"); }
+
+background simulator target/debug/ownerrez-gateway simulate-ownerrez --port 0 --json
+wait_for simulator ownerrez_url
+port=$(free_port)
+# Short, so that clients have to refresh while somebody watches.
+start_gateway gateway simulator "$port" <<END
+[oauth]
+access_token_minutes = 1
+END
+
+export MCP_URL=http://127.0.0.1:$port/mcp ACCOUNT NODE=$node
+ACCOUNT=$(curl --silent --show-error --fail "$(member ownerrez_url <"$scratch/simulator.out")/_control/accounts" \
+    | grep -o '"id":[0-9]*' | head -n 1 | tr -dc 0-9)
+# Node.js looks for packages beside the file that imports them.
+cp -R tests/flows "$scratch/flows"
+ln -s "$modules" "$scratch/flows/node_modules"
+# The browser keeps its profile there.
+export HOME=$scratch TMPDIR=$scratch
+
+say_what_was_said() {
+    cat "$scratch"/with_*.out "$scratch"/with_*.log "$scratch/gateway.log"
+}
+at_failure=say_what_was_said
+in_flows() {
+    cd "$scratch/flows" && exec timeout 240 "$@"
+}
+# The second signs in while the first is signed in to the same account; then both wait for their tokens' end together.
+background with_client in_flows "$node" with_client.mjs
+wait_for with_client "signed in and calls"
+background with_mcp in_flows "$python" with_mcp.py
+wait "$with_client" || fail "@modelcontextprotocol/client did not come through"
+wait "$with_mcp" || fail "PyPI mcp did not come through"
+grep -h '^ok ' "$scratch/with_client.out" "$scratch/with_mcp.out"
+stop gateway
+stop simulator
+echo "everybody got in, and out again"

@@ -1,0 +1,113 @@
+// npm @modelcontextprotocol/client signs in by its own means, with nothing but the address of the gateway: discovery,
+// registration, consent in a browser, a code, a tool, a refresh, and the end of it all.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { Client, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
+
+const { MCP_URL, ACCOUNT } = process.env;
+const NAME = '@modelcontextprotocol/client';
+const run = promisify(execFile);
+const said = (what) => console.log(`ok      ${NAME}: ${what}`);
+
+// Where the browser comes back to; `landed` gets the query.
+let landed;
+const server = createServer((request, response) => {
+  const at = new URL(request.url, callback);
+  if (at.pathname === '/callback') landed?.(at.searchParams);
+  response.writeHead(at.pathname === '/callback' ? 200 : 404, { 'Content-Type': 'text/plain' });
+  response.end('You may close this page.');
+}).listen(0, '127.0.0.1');
+await once(server, 'listening');
+const callback = `http://127.0.0.1:${server.address().port}/callback`;
+
+const kept = {};
+let sentTo;
+const provider = {
+  redirectUrl: callback,
+  clientMetadata: {
+    client_name: 'A client from npm',
+    redirect_uris: [callback],
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    token_endpoint_auth_method: 'none',
+  },
+  state: () => (kept.state = crypto.randomUUID()),
+  clientInformation: () => kept.client,
+  saveClientInformation: (client) => { kept.client = client; },
+  tokens: () => kept.tokens,
+  saveTokens: (tokens) => { kept.tokens = tokens; },
+  redirectToAuthorization: (url) => { sentTo = url; },
+  saveCodeVerifier: (verifier) => { kept.verifier = verifier; },
+  codeVerifier: () => kept.verifier,
+  discoveryState: () => kept.discovery,
+  saveDiscoveryState: (discovery) => { kept.discovery = discovery; },
+  invalidateCredentials: (what) => {
+    if (what === 'all' || what === 'tokens') delete kept.tokens;
+    if (what === 'all' || what === 'client') delete kept.client;
+  },
+};
+const transport = () => new StreamableHTTPClientTransport(new URL(MCP_URL), { authProvider: provider });
+const client = () => new Client({ name: 'flows.sh', version: '1' }, { versionNegotiation: { mode: 'auto' } });
+
+// The person at the browser; gives what came back.
+async function person(...steps) {
+  const back = new Promise((resolve) => { landed = resolve; });
+  await run(process.execPath, ['browser.mjs', sentTo.href, callback, ...steps]);
+  const parameters = await back;
+  assert.equal(parameters.get('state'), kept.state);
+  return parameters;
+}
+
+async function me(connected) {
+  const result = await connected.callTool({ name: 'get_current_user', arguments: {} });
+  assert.ok(!result.isError, JSON.stringify(result.content));
+  return result.structuredContent.id;
+}
+
+let asking = transport();
+await assert.rejects(client().connect(asking), UnauthorizedError);
+assert.ok(kept.client.client_id, 'it is registered');
+assert.equal(sentTo.searchParams.get('resource'), MCP_URL);
+said('finds the authorization server and registers');
+
+const refused = await person('Sign in with OwnerRez=Cancel');
+await assert.rejects(asking.finishAuth(refused), { code: 'access_denied' });
+assert.equal(kept.tokens, undefined);
+said('is told of a no');
+
+asking = transport();
+await assert.rejects(client().connect(asking), UnauthorizedError);
+await asking.finishAuth(await person(
+  'Sign in with OwnerRez=Allow and continue to OwnerRez',
+  'Allow access to your account?=Approve',
+));
+const connected = client();
+await connected.connect(transport());
+assert.equal(await me(connected), Number(ACCOUNT));
+said('is signed in and calls a tool');
+
+// An access token lives for a minute here. Whatever the clock of this machine does: calls go on until it was replaced.
+const first = kept.tokens;
+while (kept.tokens.access_token === first.access_token) {
+  await pause(2_000);
+  assert.equal(await me(connected), Number(ACCOUNT));
+}
+assert.notEqual(kept.tokens.refresh_token, first.refresh_token);
+said('refreshes its token and goes on');
+
+// The library has no call for RFC 7009.
+const { revocation_endpoint } = kept.discovery.authorizationServerMetadata;
+const { client_id } = kept.client;
+const body = new URLSearchParams({ client_id, token: kept.tokens.refresh_token });
+assert.equal((await fetch(revocation_endpoint, { method: 'POST', body })).status, 200);
+sentTo = undefined;
+await assert.rejects(me(connected), UnauthorizedError);
+assert.ok(sentTo, 'it asks for a new sign-in');
+said('is kept out once its token is revoked');
+server.close();
+process.exit();
