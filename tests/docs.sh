@@ -176,7 +176,7 @@ script_of() {
         }
         /^<!-- prints: .+ -->$/ { print "prints " quoted(comment("prints: ")) }
         /^<!-- run: .+ -->$/ { print "at " page ":" NR "\n" comment("run: ") }
-        /^<!--/ && !/^<!-- (prints|run|not run): .+ -->$/ { wrong("a comment that means nothing here") }
+        /^<!--/ && !/^<!-- (prints|run|not run|figures): .+ -->$/ { wrong("a comment that means nothing here") }
         NF { last = $0 }
         END { if (in_block && !bad) wrong("a block without end") }
     ' "$1"
