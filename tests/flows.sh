@@ -42,8 +42,13 @@ in_flows() {
 background with_client in_flows "$node" with_client.mjs
 wait_for with_client "signed in and calls"
 background with_mcp in_flows "$python" with_mcp.py
+# Meanwhile its user looks after what is theirs.
+account=${MCP_URL%/mcp}/account
+in_account=("Your account=Sign in with OwnerRez" "Allow access to your account?=Approve" "Your account=Sign out")
+(in_flows "$node" browser.mjs "$account" "$account" "${in_account[@]}") || fail "the account page did not work"
 wait "$with_client" || fail "@modelcontextprotocol/client did not come through"
 wait "$with_mcp" || fail "PyPI mcp did not come through"
+echo "ok      a browser: signs in to the account page and out"
 grep -h '^ok ' "$scratch/with_client.out" "$scratch/with_mcp.out"
 stop gateway
 stop simulator

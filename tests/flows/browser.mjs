@@ -31,7 +31,7 @@ try {
     if (ours && ['error', 'warning'].includes(message.type())) complaints.push(message.text());
   });
   await page.goto(url);
-  for (const step of steps) {
+  for (const [index, step] of steps.entries()) {
     const [headline, button] = step.split('=');
     const heading = page.getByRole('heading', { level: 1 });
     assert.equal(await heading.textContent(), headline, `at ${page.url()}: ${await page.content()}`);
@@ -39,7 +39,7 @@ try {
       await page.setViewportSize(size);
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       assert.ok(overflow <= 0, `"${headline}" is ${overflow} pixels too wide for a ${name}`);
-      const path = `${SCREENSHOTS}/${headline.toLowerCase().replaceAll(/\W+/g, '-')}-${name}.png`;
+      const path = `${SCREENSHOTS}/${headline.toLowerCase().replaceAll(/\W+/g, '-')}-${index + 1}-${name}.png`;
       if (SCREENSHOTS) await page.screenshot({ path, fullPage: true });
     }
     assert.equal(await page.locator('script').count(), 0, `"${headline}" has a script`);

@@ -30,6 +30,7 @@ mod managing;
 mod mcp;
 mod oauth;
 mod oauth_clients;
+mod oauth_known_clients;
 mod observing;
 mod on_demand;
 mod operating;

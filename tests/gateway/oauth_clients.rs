@@ -3,7 +3,7 @@
 mod documents;
 mod predefined;
 mod registering;
-mod signer;
+pub(crate) mod signer;
 mod signing;
 
 use std::{collections::HashMap, sync::Arc};

@@ -14,6 +14,7 @@ use ownerrez_gateway::{
     app::App,
     config::{Config, Sources},
     domain::{AccountId, Clock},
+    oauth::clients::Outside,
     sandbox::{Controls, Simulator, SimulatorOptions},
 };
 use serde_json::{Value, json};
@@ -36,17 +37,19 @@ pub(crate) struct Gateway {
     pub(crate) url: String,
     settings: HashMap<String, String>,
     tune: fn(&mut Config),
+    outside: Outside,
 }
 
 /// Settings that a story wants otherwise, by their environment names, or in the checked configuration.
 pub(crate) struct Settings {
     environment: HashMap<String, String>,
     tune: fn(&mut Config),
+    outside: Outside,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { environment: HashMap::new(), tune: |_| {} }
+        Self { environment: HashMap::new(), tune: |_| {}, outside: Outside::internet() }
     }
 }
 
@@ -60,6 +63,12 @@ impl Settings {
     /// Changes what no environment name reaches.
     pub(crate) fn tune(mut self, tune: fn(&mut Config)) -> Self {
         self.tune = tune;
+        self
+    }
+
+    /// The world in which OAuth clients publish what they are.
+    pub(crate) fn within(mut self, outside: Outside) -> Self {
+        self.outside = outside;
         self
     }
 }
@@ -91,31 +100,32 @@ impl Gateway {
         .map(|(name, value)| (name.to_owned(), value))
         .collect::<HashMap<_, _>>();
         all.extend(settings.environment);
-        Self::launch(all, settings.tune, clock, simulator).await
+        Self::launch(all, settings.tune, settings.outside, clock, simulator).await
     }
 
     /// Another process beside this one: the same database, clock and OwnerRez.
     pub(crate) async fn beside(&self, settings: Settings) -> Self {
         let mut all = self.settings.clone();
         all.extend(settings.environment);
-        Self::launch(all, settings.tune, self.clock.clone(), self.simulator.clone()).await
+        Self::launch(all, settings.tune, settings.outside, self.clock.clone(), self.simulator.clone()).await
     }
 
     /// Stops this process and starts another in its place.
     pub(crate) async fn restart(self) -> Self {
-        let (settings, tune) = (self.settings.clone(), self.tune);
+        let (settings, tune, outside) = (self.settings.clone(), self.tune, self.outside.clone());
         let (clock, simulator) = (self.clock.clone(), self.simulator.clone());
         self.stop().await;
-        Self::launch(settings, tune, clock, simulator).await
+        Self::launch(settings, tune, outside, clock, simulator).await
     }
 
     /// The same with some settings changed.
     pub(crate) async fn restart_with(self, settings: Settings) -> Self {
         let mut all = self.settings.clone();
         all.extend(settings.environment);
-        let (tune, clock, simulator) = (self.tune, self.clock.clone(), self.simulator.clone());
+        let (tune, outside) = (self.tune, self.outside.clone());
+        let (clock, simulator) = (self.clock.clone(), self.simulator.clone());
         self.stop().await;
-        Self::launch(all, tune, clock, simulator).await
+        Self::launch(all, tune, outside, clock, simulator).await
     }
 
     /// Its settings, as a command of the operator's beside it finds them in the environment.
@@ -126,6 +136,7 @@ impl Gateway {
     async fn launch(
         settings: HashMap<String, String>,
         tune: fn(&mut Config),
+        outside: Outside,
         clock: Arc<ManualClock>,
         simulator: Simulator,
     ) -> Self {
@@ -140,9 +151,9 @@ impl Gateway {
         config.keys.failures_per_address = 1_000_000;
         config.keys.failures_per_lookup_id = 1_000_000;
         tune(&mut config);
-        let app = App::build(&config, clock.clone()).await.unwrap();
+        let app = App::build_within(&config, clock.clone(), outside.clone()).await.unwrap();
         let url = app.url().as_str().trim_end_matches('/').to_owned();
-        Self { app, clock, simulator, url, settings, tune }
+        Self { app, clock, simulator, url, settings, tune, outside }
     }
 
     /// Stops the process in an orderly way.

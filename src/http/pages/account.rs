@@ -62,7 +62,7 @@ pub(crate) fn door(
             "OwnerRez will ask you to approve the access. If you have not been here before, that makes you a user of this \
              gateway and connects your account."
         }
-        (button(action, csrf, &[("do", "sign_in")], "Sign in with OwnerRez", None))
+        (button("", action, csrf, &[("do", "sign_in")], "Sign in with OwnerRez", None))
     };
     page(status, &[origin(app_url)], "Your account", &body)
 }
@@ -107,11 +107,11 @@ pub(crate) struct Overview<'a> {
 /// All that is theirs.
 pub(crate) fn overview(of: &Overview<'_>) -> HttpResponse {
     let ending = |wish: &str, name: &str, id: &str, label: &str, what: &str| {
-        button(of.action, of.csrf, &[("do", wish), (name, id)], label, Some(&format!("{label}: {what}")))
+        button("ending", of.action, of.csrf, &[("do", wish), (name, id)], label, Some(&format!("{label}: {what}")))
     };
     let body = html! {
         p { "You have signed in with the OwnerRez account number " strong { (of.account) } "." }
-        (button(of.action, of.csrf, &[("do", "sign_out")], "Sign out", None))
+        (button("second", of.action, of.csrf, &[("do", "sign_out")], "Sign out", None))
         h2 { "OwnerRez" }
         (connection(of))
         h2 { "Apps" }
@@ -152,7 +152,7 @@ pub(crate) fn overview(of: &Overview<'_>) -> HttpResponse {
 fn connection(of: &Overview<'_>) -> Markup {
     let reconnect = |label| {
         html! {
-            (button(of.action, of.csrf, &[("do", "sign_in")], label, None))
+            (button("second", of.action, of.csrf, &[("do", "sign_in")], label, None))
             p { "Approve the access with the same account there: with another one you are another user here." }
         }
     };
@@ -173,7 +173,7 @@ fn connection(of: &Overview<'_>) -> Markup {
                     }
                 }
                 (reconnect("Reconnect through OwnerRez"))
-                (button(of.action, of.csrf, &[("do", "disconnect")], "Disconnect", Some("Disconnect OwnerRez")))
+                (button("ending", of.action, of.csrf, &[("do", "disconnect")], "Disconnect", Some("Disconnect OwnerRez")))
             }
         }
     }
@@ -193,6 +193,7 @@ fn strangers(of: &Overview<'_>) -> Markup {
                  own you can attach below."
             }
             (button(
+                "ending",
                 of.action,
                 of.csrf,
                 &[("do", "end_stranger"), ("user", &reaching.user.to_string())],
@@ -288,17 +289,17 @@ pub(crate) fn delete_everything(action: &str, csrf: &str, account: AccountId) ->
             "This ends the access of all your apps, deletes your API keys, ends the connection to the OwnerRez account \
              number " strong { (account) } ", and deletes you as a user. It cannot be undone. Nothing changes in OwnerRez."
         }
-        (button(action, csrf, &[("do", "delete")], "Delete everything", None))
+        (button("ending", action, csrf, &[("do", "delete")], "Delete everything", None))
         p { a href=(action) { "Keep everything" } }
     };
     page(StatusCode::OK, &[SELF.to_owned()], "Delete everything?", &body)
 }
 
-fn button(action: &str, csrf: &str, fields: &[(&str, &str)], label: &str, spoken: Option<&str>) -> Markup {
+fn button(class: &str, action: &str, csrf: &str, fields: &[(&str, &str)], label: &str, spoken: Option<&str>) -> Markup {
     html! {
         form method="post" action=(action) {
             (hidden(csrf, fields))
-            button type="submit" aria-label=[spoken] { (label) }
+            button class=(class) type="submit" aria-label=[spoken] { (label) }
         }
     }
 }

@@ -77,8 +77,8 @@ pub(crate) fn consent(consent: &Consent<'_>) -> HttpResponse {
             input type="hidden" name="request" value=(consent.query);
             input type="hidden" name="csrf" value=(consent.csrf);
             button type="submit" name="decision" value="allow" { "Allow and continue to OwnerRez" }
-            @if full { button type="submit" name="decision" value="read" { "Allow reading only" } }
-            button type="submit" name="decision" value="deny" { "Cancel" }
+            @if full { button.second type="submit" name="decision" value="read" { "Allow reading only" } }
+            button.second type="submit" name="decision" value="deny" { "Cancel" }
         }
     };
     page(status, consent.form_targets, "Sign in with OwnerRez", &body)
@@ -97,14 +97,14 @@ fn place(place: &RedirectPlace) -> Markup {
             RedirectPlace::Loopback => {
                 p { "Afterwards you are sent to " strong { "a program on this computer" } "." }
                 p.problem {
-                    "Any program on this computer can pretend to be this app. If you have not just signed in from a \
+                    "Any program on this computer can pretend to be this app. If you have not just started this from a \
                      program here, cancel."
                 }
             }
             RedirectPlace::App { scheme } => {
                 p { "Afterwards you are sent to the app that opens " code { (scheme) ":" } " links on this computer." }
                 p.problem {
-                    "Any program on this computer can pretend to be this app. If you have not just signed in from a \
+                    "Any program on this computer can pretend to be this app. If you have not just started this from a \
                      program here, cancel."
                 }
             }
@@ -130,7 +130,7 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
             form method="post" action=(page_of.action) {
                 (fields(page_of))
                 input type="hidden" name=(name) value=(id);
-                button type="submit" { (label) }
+                button.ending type="submit" { (label) }
             }
         }
     };

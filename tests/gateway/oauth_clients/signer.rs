@@ -33,26 +33,26 @@ const RSA: &str = "\
      DkbLyuxf3nji7mj4yfxtw8U=";
 
 /// A pair of keys.
-pub(super) enum Signer {
+pub(crate) enum Signer {
     Rs256(Box<RsaKeyPair>),
     Es256(Box<EcdsaKeyPair>),
 }
 
 impl Signer {
     /// Always the same key.
-    pub(super) fn rs256() -> Self {
+    pub(crate) fn rs256() -> Self {
         Self::Rs256(Box::new(RsaKeyPair::from_pkcs8(&STANDARD.decode(RSA).unwrap()).unwrap()))
     }
 
     /// A new key.
-    pub(super) fn es256() -> Self {
+    pub(crate) fn es256() -> Self {
         let random = SystemRandom::new();
         let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, made.as_ref(), &random).unwrap();
         Self::Es256(Box::new(pair))
     }
 
-    pub(super) fn algorithm(&self) -> &'static str {
+    pub(crate) fn algorithm(&self) -> &'static str {
         match self {
             Self::Rs256(_) => "RS256",
             Self::Es256(_) => "ES256",
@@ -60,7 +60,7 @@ impl Signer {
     }
 
     /// The public key as a JWK.
-    pub(super) fn jwk(&self, id: &str) -> Value {
+    pub(crate) fn jwk(&self, id: &str) -> Value {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         match self {
             Self::Rs256(pair) => {
@@ -75,12 +75,12 @@ impl Signer {
     }
 
     /// A set of this key alone.
-    pub(super) fn jwks(&self, id: &str) -> Value {
+    pub(crate) fn jwks(&self, id: &str) -> Value {
         json!({"keys": [self.jwk(id)]})
     }
 
     /// A JWT with this header and these claims.
-    pub(super) fn sign(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(header), part(claims));
         let signature = match self {

@@ -161,7 +161,12 @@ impl ClientApp {
 
     /// Gives a token back.
     pub(crate) async fn revoke(&self, token: &Value) -> Reply {
-        self.ask("/revoke", &[("client_id", &*self.id), ("token", token.as_str().unwrap())], &[]).await
+        self.revoke_with(token, &[]).await
+    }
+
+    /// The same with these parameters besides.
+    pub(crate) async fn revoke_with(&self, token: &Value, changed: &[(&str, &str)]) -> Reply {
+        self.ask("/revoke", &[("client_id", &*self.id), ("token", token.as_str().unwrap())], changed).await
     }
 
     async fn ask(&self, path: &str, usual: &[(&str, &str)], changed: &[(&str, &str)]) -> Reply {
