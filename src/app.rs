@@ -12,7 +12,7 @@ mod stdio;
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{Shutdown, SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,7 +28,9 @@ use actix_web::{
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 use secrecy::{ExposeSecret, SecretBox};
+use socket2::SockRef;
 use tempfile::TempDir;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 pub use clock::SystemClock;
@@ -134,6 +136,9 @@ pub struct App {
     keys: KeyCheck,
     store: Store,
     clock: SharedClock,
+    listener: TcpListener,
+    /// The requests that are being answered.
+    under_way: TaskTracker,
     drain_time: TimeDelta,
     stopping: Arc<AtomicBool>,
     /// The database of one person, which goes with the process.
@@ -164,7 +169,7 @@ impl App {
         config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
         let bind = SocketAddr::new(config.server.bind, config.server.port);
         let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
-        let address = listener.local_addr()?;
+        let (address, stopper) = (listener.local_addr()?, listener.try_clone()?);
         let engine = Engine::start(config, clock.clone(), address.port()).await?;
         let single_user = match &config.transport {
             Transport::SingleUser(account) => Some(Arc::new(own_account::adopt(&engine, account, &clock).await?)),
@@ -226,7 +231,8 @@ impl App {
         };
         let shown_here = config.metrics.bind.is_none() && config.metrics.token.is_some();
         let probes = Probes { readiness, scrape: shown_here.then(|| scrape.clone()) };
-        let observer = Observer { metrics, clock: clock.clone() };
+        let under_way = TaskTracker::new();
+        let observer = Observer { metrics, clock: clock.clone(), under_way: under_way.clone() };
         let figures = match config.metrics.bind {
             Some(bind) => Some(figures::show_metrics(bind, scrape, observer.clone())?),
             None => None,
@@ -243,6 +249,7 @@ impl App {
                 .configure(move |routes| http::routes(routes, state, mcp, probes))
         })
         .listen(listener)?
+        .workers(config.server.workers)
         // A client that hangs up in the middle of a call is noticed only this way.
         .h1_allow_half_closed(false)
         .shutdown_timeout(u64::from(config.server.shutdown_seconds))
@@ -259,6 +266,8 @@ impl App {
             keys,
             store,
             clock,
+            listener: stopper,
+            under_way,
             drain_time: TimeDelta::seconds(i64::from(config.server.shutdown_seconds)),
             stopping,
             _directory: directory,
@@ -293,15 +302,26 @@ impl App {
     /// Takes no new requests, lets those in flight come to their end within the drain time, and closes everything.
     pub async fn stop(self) {
         self.stopping.store(true, Ordering::Release);
-        // One span for both: whoever sent the signal waits no longer than that.
+        // One span for all: whoever sent the signal waits no longer than that.
         let until = self.clock.now() + self.drain_time;
-        self.server.stop(true).await;
-        {
-            let drain = Box::pin(self.sessions.drain());
-            if let Either::Right(_) = select(drain, self.clock.sleep_until(until)).await {
-                log::warn!("some calls to OwnerRez were still running when the time to stop was over");
-            }
+        self.server.pause().await;
+        // Whoever knocks now is to try elsewhere at once instead of waiting for a process that goes.
+        if let Err(error) = SockRef::from(&self.listener).shutdown(Shutdown::Both) {
+            log::debug!("the listener stays open until the end: {error}");
         }
+        self.under_way.close();
+        // The sessions live on the server's threads: those must not go before the last write, whose caller may have left.
+        let at_rest = {
+            let rest = Box::pin(async {
+                self.under_way.wait().await;
+                self.sessions.drain().await;
+            });
+            matches!(select(rest, self.clock.sleep_until(until)).await, Either::Left(_))
+        };
+        if !at_rest {
+            log::warn!("some calls to OwnerRez were still running when the time to stop was over");
+        }
+        self.server.stop(at_rest).await;
         // The last to go: how a stop comes along is worth a look, too.
         if let Some((_, figures)) = &self.figures {
             figures.stop(false).await;

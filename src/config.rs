@@ -147,6 +147,8 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// How long a stop waits for calls in flight.
     pub shutdown_seconds: u32,
+    /// Threads that serve requests and run the sessions; at least one.
+    pub workers: usize,
 }
 
 impl Server {
@@ -238,8 +240,6 @@ pub struct Sessions {
     pub recent_answers_bytes: usize,
     /// When a session without calls is dropped.
     pub idle_seconds: u32,
-    /// Threads that run sessions; at least one.
-    pub arbiters: usize,
     /// How often tokens are looked through for renewal.
     pub renewal_sweep_seconds: u32,
 }

@@ -2,9 +2,10 @@
 
 mod redirect_uri;
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, hash::Hash, num::NonZeroUsize, pin::Pin, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use lru::LruCache;
 use secrecy::SecretString;
 use serde_json::Value;
 use uuid::Uuid;
@@ -285,9 +286,24 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     told
 }
 
+/// An empty cache for so many entries, which takes memory only as it fills; its own constructor takes all of it at once.
+pub fn growing_cache<K: Hash + Eq, V>(most: NonZeroUsize) -> LruCache<K, V> {
+    let mut cache = LruCache::unbounded();
+    cache.resize(most);
+    cache
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_growing_cache_is_bounded() {
+        let mut cache = growing_cache(NonZeroUsize::MIN);
+        cache.put("a", 1);
+        cache.put("b", 2);
+        assert_eq!((cache.len(), cache.peek("a"), cache.peek("b")), (1, None, Some(&2)));
+    }
 
     fn tokens(life_seconds: i64, refresh: bool) -> TokenSet {
         let obtained_at = DateTime::UNIX_EPOCH;

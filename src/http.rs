@@ -16,6 +16,7 @@ mod moved;
 mod oauth;
 mod observe;
 mod pages;
+mod plain_call;
 mod ready;
 mod single_user;
 mod source_address;

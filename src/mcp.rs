@@ -14,7 +14,8 @@ use rmcp::{
     },
     service::RequestContext,
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::Caller,
@@ -73,10 +74,36 @@ impl Server {
         theirs.or(alone).ok_or_else(|| ErrorData::internal_error("the request lost its caller", None))
     }
 
+    /// Calls a tool, whatever the message came by, and tells whoever watches.
+    pub async fn call(
+        &self,
+        (caller, choice): (&Caller, &Choice),
+        name: &str,
+        arguments: Map<String, Value>,
+        person: &Person,
+        cancel: &CancellationToken,
+        watch: Option<&dyn Watch>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let called = self.toolbox.call(caller, choice, name, arguments, person, cancel).await;
+        let called = called.map_err(|UnknownTool { near }| {
+            let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));
+            ErrorData::invalid_params(format!("Unknown tool.{near} tools/list names the most useful ones."), None)
+        })?;
+        if let Some(watch) = watch {
+            watch.called(&called.tool, called.trace);
+        }
+        Ok(called.response)
+    }
+
+    /// Who watches this request.
+    fn watch(context: &RequestContext<RoleServer>) -> Option<&dyn Watch> {
+        let parts = context.extensions.get::<http::request::Parts>();
+        parts.and_then(|parts| parts.extensions.get::<Arc<dyn Watch>>()).map(|watch| &**watch)
+    }
+
     /// Tells whoever watches this request.
     fn tell(context: &RequestContext<RoleServer>, tool: &str, trace: Trace) {
-        let parts = context.extensions.get::<http::request::Parts>();
-        if let Some(watch) = parts.and_then(|parts| parts.extensions.get::<Arc<dyn Watch>>()) {
+        if let Some(watch) = Self::watch(context) {
             watch.called(tool, trace);
         }
     }
@@ -116,17 +143,11 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let (caller, choice) = self.caller(&context)?;
+        let asks = self.caller(&context)?;
         let CallToolRequestParams { name, arguments, input_responses, request_state, .. } = request;
         let person = person(&context, request_state, input_responses);
         let arguments = arguments.unwrap_or_default();
-        let called = self.toolbox.call(caller, choice, &name, arguments, &person, &context.ct).await;
-        let called = called.map_err(|UnknownTool { near }| {
-            let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));
-            ErrorData::invalid_params(format!("Unknown tool.{near} tools/list names the most useful ones."), None)
-        })?;
-        Self::tell(&context, &called.tool, called.trace);
-        Ok(called.response)
+        self.call(asks, &name, arguments, &person, &context.ct, Self::watch(&context)).await
     }
 
     async fn list_resources(

@@ -7,6 +7,7 @@ mod allowance;
 pub mod blocks;
 pub mod budget;
 mod chores;
+mod directory;
 mod error;
 mod recent;
 mod sign_in;
@@ -14,6 +15,7 @@ mod supervisor;
 mod token_keeper;
 mod usage;
 mod user_session;
+mod window;
 
 use std::sync::{
     Arc,
@@ -38,6 +40,7 @@ pub use user_session::SessionStats;
 
 use self::{
     chores::Chores,
+    directory::Directory,
     supervisor::{GetSession, SessionSupervisor},
     token_keeper::Credential,
     user_session::{CallUpstream, Connect, Disconnect, Panic, Renew, UserSession},
@@ -59,8 +62,6 @@ pub struct SessionSettings {
     pub queue_depth: usize,
     /// A session without calls for this long is offered its leave.
     pub idle: TimeDelta,
-    /// Threads that sessions are spread over.
-    pub arbiters: usize,
     /// Pause between two rounds of the background chores.
     pub chores_every: TimeDelta,
     /// Users who did not connect an account for this long after they registered are removed.
@@ -117,20 +118,24 @@ pub struct Answer {
 #[derive(Clone)]
 pub struct Sessions {
     deps: Arc<SessionDeps>,
+    directory: Directory,
     supervisor: Addr<SessionSupervisor>,
     chores: Addr<Chores>,
     control: ArbiterHandle,
 }
 
 impl Sessions {
-    /// Starts the supervisor, its arbiters and the background chores on the `control` arbiter.
+    /// Starts the supervisor and the background chores on the `control` arbiter. A session lives on the thread that its
+    /// user's first call came from, so that most calls change no thread.
     pub fn start(control: &ArbiterHandle, deps: SessionDeps) -> Self {
-        let deps = Arc::new(deps);
-        let for_supervisor = deps.clone();
-        let supervisor = SessionSupervisor::start_in_arbiter(control, move |_| SessionSupervisor::new(for_supervisor));
+        let (deps, directory) = (Arc::new(deps), Directory::default());
+        let (for_supervisor, its_directory) = (deps.clone(), directory.clone());
+        let supervisor = SessionSupervisor::start_in_arbiter(control, move |_| {
+            SessionSupervisor::new(for_supervisor, its_directory)
+        });
         let (for_chores, their_boss) = (deps.clone(), supervisor.clone());
         let chores = Chores::start_in_arbiter(control, move |_| Chores::new(for_chores, their_boss));
-        Self { deps, supervisor, chores, control: control.clone() }
+        Self { deps, directory, supervisor, chores, control: control.clone() }
     }
 
     /// Sends one request for a user and waits for the answer's body, at most for the call deadline. Cancelling drops
@@ -237,7 +242,7 @@ impl Sessions {
     /// Makes this user's actor panic: tests show with it that nobody else notices.
     #[doc(hidden)]
     pub async fn panic_for_test(&self, user: UserId) {
-        if let Ok(Ok(session)) = self.supervisor.send(GetSession { user }).await {
+        if let Ok(session) = self.session(user).await {
             let _ = session.send(Panic).await;
         }
     }
@@ -283,11 +288,20 @@ impl Sessions {
         self.deps.allowance.close().await;
     }
 
-    /// Writes down what is only in memory, then ends the threads. Nothing can be asked afterwards.
+    /// Writes down what is only in memory, then ends. Nothing can be asked afterwards.
     pub async fn stop(self) {
         self.deps.allowance.write_usage(&self.deps.store).await;
-        let _ = self.supervisor.send(supervisor::StopArbiters).await;
+        let _ = self.supervisor.send(supervisor::Forget).await;
         self.control.stop();
+    }
+
+    /// The user's session: the one that lives, or the supervisor's answer.
+    async fn session(&self, user: UserId) -> Result<Addr<UserSession>, CallError> {
+        if let Some(session) = self.directory.live(user, self.deps.clock.now()) {
+            return Ok(session);
+        }
+        let on = Arbiter::try_current().unwrap_or_else(|| self.control.clone());
+        self.supervisor.send(GetSession { user, on }).await.map_err(|_| CallError::ShuttingDown)?
     }
 
     /// Hands a message to the user's session and waits for its reply. An actor that had left, or died, before it read
@@ -298,7 +312,7 @@ impl Sessions {
         UserSession: Handler<M>,
     {
         for _ in 0..2 {
-            let session = self.supervisor.send(GetSession { user }).await.map_err(|_| CallError::ShuttingDown)??;
+            let session = self.session(user).await?;
             let (reply, answer) = oneshot::channel();
             // On its way already: an address of our own is never full. That the message was read is asked only where no
             // answer comes, because to be told so every time would wake this thread twice for each call.
@@ -315,7 +329,8 @@ impl Sessions {
 
     /// Renews a user's tokens if they are due. For the chores.
     async fn renew(supervisor: &Addr<SessionSupervisor>, user: UserId) -> Result<(), CallError> {
-        let session = supervisor.send(GetSession { user }).await.map_err(|_| CallError::ShuttingDown)??;
+        let on = Arbiter::current();
+        let session = supervisor.send(GetSession { user, on }).await.map_err(|_| CallError::ShuttingDown)??;
         let (reply, answer) = oneshot::channel();
         session.send(Renew { reply }).await.map_err(|_| CallError::ShuttingDown)?;
         answer.await.map_err(|_| CallError::SessionLost { write_may_have_happened: false })?

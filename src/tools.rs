@@ -20,7 +20,7 @@ mod trace;
 mod write_words;
 mod writes;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Tool};
 use serde_json::{Map, Value};
@@ -129,8 +129,8 @@ impl Toolbox {
     /// # Errors
     /// A name that is no toolset's or no tool's.
     pub fn choose(&self, caller: &Caller, wishes: &Wishes) -> Result<Choice, UnknownName> {
-        let known: BTreeSet<&str> = self.kinds().map(|(kind, _)| kind.name).collect();
-        Choice::new(caller, wishes, &known, CALL_OPERATION)
+        let known = || self.kinds().map(|(kind, _)| kind.name).collect();
+        Choice::new(caller, wishes, known, CALL_OPERATION)
     }
 
     /// The chosen tools as `tools/list` shows them, ordered by name: the same list for the same choice.
@@ -162,9 +162,9 @@ impl Toolbox {
     }
 
     /// Whether a call takes more than this scope. Tools that do not exist take nothing.
-    pub fn is_beyond(&self, name: &str, arguments: &Value, scope: Scope) -> bool {
+    pub fn is_beyond(&self, name: &str, arguments: &Map<String, Value>, scope: Scope) -> bool {
         let name = match name {
-            CALL_OPERATION => arguments["name"].as_str().unwrap_or_default(),
+            CALL_OPERATION => arguments.get("name").and_then(Value::as_str).unwrap_or_default(),
             name => name,
         };
         let operation = self.0.catalog.get(name).or_else(|| self.0.catalog.drafted_by(name));

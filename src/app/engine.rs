@@ -176,7 +176,6 @@ fn session_settings(config: &Config) -> SessionSettings {
         call_deadline: seconds(config.sessions.call_deadline_seconds),
         queue_depth: config.sessions.queue_depth,
         idle: seconds(config.sessions.idle_seconds),
-        arbiters: config.sessions.arbiters,
         chores_every: seconds(config.sessions.renewal_sweep_seconds),
         unconnected_for: Some(config.registration.unconnected_days)
             .filter(|days| *days > 0)

@@ -18,7 +18,6 @@ pub(super) fn without_database(config: &Config) -> Result<(Config, TempDir), Sta
     config.encryption = EncryptionKey::KeptBeside(path.with_extension("db.key"));
     config.previous_keys = Vec::new();
     config.database = Database::Sqlite { path };
-    config.sessions.arbiters = 1;
     Ok((config, directory))
 }
 

@@ -77,20 +77,22 @@ pub(super) fn show(kind: &RecordData, rows: Option<&str>, view: &View, answer: V
         guest_written: BTreeSet::new(),
         present: BTreeSet::new(),
     };
-    let mut shown = match rows {
+    match rows {
         Some(rows) => {
-            let items = members.remove(rows).unwrap_or(Value::Null);
-            let items: Vec<Value> = items.as_array().into_iter().flatten().map(|item| lean.record(item)).collect();
+            let mut items = match members.remove(rows) {
+                Some(Value::Array(items)) => items,
+                _ => Vec::new(),
+            };
+            for members in items.iter_mut().filter_map(Value::as_object_mut) {
+                lean.object(members, &mut String::new());
+            }
             // What stands beside the records belongs to the page, and is not asked for by `fields`.
-            let mut shown = lean.beside(&members);
-            shown.insert(rows.to_owned(), Value::Array(items));
-            shown
+            lean.beside(&mut members);
+            members.insert(rows.to_owned(), Value::Array(items));
         }
-        None => match lean.record(&Value::Object(members)) {
-            Value::Object(shown) => shown,
-            _ => Map::new(),
-        },
-    };
+        None => lean.object(&mut members, &mut String::new()),
+    }
+    let mut shown = members;
     lean.remarks(&mut shown);
     let table_rows = rows.or(kind.rows.as_deref());
     match (view.table, table_rows) {
@@ -100,87 +102,81 @@ pub(super) fn show(kind: &RecordData, rows: Option<&str>, view: &View, answer: V
         }
         _ => {
             let structured = Value::Object(shown);
-            Shown { text: structured.to_string(), structured: Some(structured) }
+            // Straight into a string; `Display` goes through a formatter, which takes several times as long. A value
+            // always has a text.
+            Shown { text: serde_json::to_string(&structured).unwrap_or_default(), structured: Some(structured) }
         }
     }
 }
 
 impl<'a> Lean<'a> {
     /// What stands beside the records of a list.
-    fn beside(&mut self, members: &Map<String, Value>) -> Map<String, Value> {
+    fn beside(&mut self, members: &mut Map<String, Value>) {
         let view = std::mem::replace(&mut self.view, &USUAL);
         self.in_list = false;
-        let shown = self.object(members, "");
+        self.object(members, &mut String::new());
         (self.view, self.in_list) = (view, true);
-        shown
     }
 
-    fn record(&mut self, record: &Value) -> Value {
-        match record {
-            Value::Object(members) => Value::Object(self.object(members, "")),
-            other => other.clone(),
-        }
-    }
-
-    fn object(&mut self, members: &Map<String, Value>, place: &str) -> Map<String, Value> {
-        let mut shown = Map::new();
-        for (name, value) in members {
-            let path = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-            if let Some(value) = self.member(value, &path) {
-                shown.insert(name.clone(), value);
+    /// Leaves of these members what is shown. `place` is the path that leads to them; it is the same afterwards.
+    fn object(&mut self, members: &mut Map<String, Value>, place: &mut String) {
+        let outer = place.len();
+        members.retain(|name, value| {
+            if outer > 0 {
+                place.push('.');
             }
-        }
-        shown
+            place.push_str(name);
+            let shown = self.member(value, place);
+            place.truncate(outer);
+            shown
+        });
     }
 
-    /// A member as it is shown, if it is.
-    fn member(&mut self, value: &Value, path: &str) -> Option<Value> {
+    /// Makes a member what is shown of it. False where that is nothing.
+    fn member(&mut self, value: &mut Value, path: &mut String) -> bool {
         if is_empty(value) && path != "items" {
-            return None;
+            return false;
         }
         let fields = &self.view.fields;
-        let asked = fields.iter().any(|field| field == path || within(path, field));
-        let leads = !asked && fields.iter().any(|field| within(field, path));
-        if !fields.is_empty() && !asked && !leads {
-            return None;
+        let asked = fields.iter().find(|field| *field == path || within(path, field));
+        if asked.is_none() && !fields.is_empty() && !fields.iter().any(|field| within(field, path)) {
+            return false;
         }
         if fields.is_empty() && self.kind.is_left_out(path, self.in_list) {
-            self.omitted.insert(path.to_owned());
-            return None;
+            self.omitted.insert(path.clone());
+            return false;
         }
-        if let Some(field) = fields.iter().find(|field| *field == path || within(path, field)) {
-            self.present.insert(field.clone());
-        }
-        let shown = self.value(value, path);
-        (!is_empty(&shown)).then_some(shown)
+        self.present.extend(asked.cloned());
+        self.value(value, path);
+        !is_empty(value)
     }
 
-    fn value(&mut self, value: &Value, path: &str) -> Value {
+    fn value(&mut self, value: &mut Value, path: &mut String) {
         match value {
-            Value::Object(members) => Value::Object(self.object(members, path)),
-            Value::Array(items) => {
-                let items = items.iter().map(|item| self.value(item, path));
-                Value::Array(items.filter(|item| !is_empty(item)).collect())
-            }
+            Value::Object(members) => self.object(members, path),
+            Value::Array(items) => items.retain_mut(|item| {
+                self.value(item, path);
+                !is_empty(item)
+            }),
             Value::String(text) => {
                 if self.kind.is_guest_written(path) {
-                    self.guest_written.insert(path.to_owned());
+                    self.guest_written.insert(path.clone());
                 }
-                Value::String(self.text(text, path))
+                self.text(text, path);
             }
-            other => other.clone(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
-    /// A text, cut unless exactly this member was asked for.
-    fn text(&mut self, text: &str, path: &str) -> String {
-        let asked = self.view.fields.iter().any(|field| field == path);
-        match text.char_indices().nth(LONGEST_TEXT) {
-            Some((end, _)) if !asked => {
-                self.cut.insert(path.to_owned());
-                format!("{}…", &text[..end])
-            }
-            _ => text.to_owned(),
+    /// Cuts a text, unless exactly this member was asked for.
+    fn text(&mut self, text: &mut String, path: &str) {
+        if text.len() <= LONGEST_TEXT || self.view.fields.iter().any(|field| field == path) {
+            return;
+        }
+        if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
+            self.cut.insert(path.to_owned());
+            text.truncate(end);
+            text.push('…');
         }
     }
 

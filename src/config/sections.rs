@@ -113,6 +113,7 @@ fn server(layers: &mut Layers) -> Option<Server> {
         trusted_proxies: layers.list("server.trusted_proxies", network).unwrap_or_default(),
         max_body_bytes: layers.number("server.max_body_bytes", 1024..=64 * MEBIBYTE),
         shutdown_seconds: layers.number("server.shutdown_seconds", 1..=600),
+        workers: layers.number("server.workers", 1..=256),
     };
     if !server.is_loopback_only() && !layers.is_given("server.url") {
         layers.refuse(
@@ -268,8 +269,6 @@ fn client(layers: &mut Layers) -> Option<ClientCredentials> {
 }
 
 fn sessions(layers: &mut Layers) -> Sessions {
-    let arbiters = layers.number("sessions.arbiters", 0..=256);
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let sessions = Sessions {
         call_deadline_seconds: layers.number("sessions.call_deadline_seconds", 1..=600),
         queue_depth: layers.number("sessions.queue_depth", 1..=1000),
@@ -278,7 +277,6 @@ fn sessions(layers: &mut Layers) -> Sessions {
         answer_limit_bytes: layers.number("sessions.answer_limit_bytes", 64 * 1024..=64 * MEBIBYTE),
         recent_answers_bytes: layers.number("sessions.recent_answers_bytes", 0..=1024 * MEBIBYTE),
         idle_seconds: layers.number("sessions.idle_seconds", 1..=86_400),
-        arbiters: if arbiters == 0 { cores() } else { arbiters },
         renewal_sweep_seconds: layers.number("sessions.renewal_sweep_seconds", 1..=86_400),
     };
     let allowed = sessions.connect_timeout_seconds..=sessions.call_deadline_seconds;

@@ -33,6 +33,11 @@ impl AllowedHosts {
     }
 
     fn allow(&self, host: &str) -> bool {
+        self.0.iter().any(|allowed| is_plainly(allowed, host)) || self.allow_in_other_words(host)
+    }
+
+    /// The same for what is not written just as it stands in the settings.
+    fn allow_in_other_words(&self, host: &str) -> bool {
         let Some(asked) = as_url(host) else { return false };
         let plain = asked.path() == "/" && asked.username().is_empty() && asked.password().is_none();
         plain
@@ -40,6 +45,23 @@ impl AllowedHosts {
                 allowed.host() == asked.host() && (allowed.port().is_none() || allowed.port() == asked.port())
             })
     }
+}
+
+/// Whether a host is written as the allowed one is, which spares most requests the reading of a URL.
+fn is_plainly(allowed: &Url, host: &str) -> bool {
+    let port = allowed.port();
+    let name = match host.rsplit_once(':') {
+        Some((name, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            let fits = digits.parse::<u16>().is_ok_and(|said| port.is_none_or(|port| port == said));
+            if !fits {
+                return false;
+            }
+            name
+        }
+        _ if port.is_none() => host,
+        _ => return false,
+    };
+    allowed.host_str().is_some_and(|allowed| allowed == name)
 }
 
 /// A host as a URL, whose authority form sorts out ports and the brackets of IPv6.

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::{HttpState, error::ApiError, limits::FailedKeys, observe::Notes, source_address::SourceAddress};
 use crate::{
     crypto::{self, ApiKey, CryptoError, PredecessorKey, PresentedKey, Signer},
-    domain::{Caller, Credential, KeyId, Scope, SharedClock},
+    domain::{Caller, Credential, KeyId, Scope, SharedClock, growing_cache},
     metrics::Metrics,
     oauth::AccessCheck,
     store::{ChangeWatch, PREDECESSOR_CANDIDATES, Recalled, Remembered, Seen, Store, StoredKey},
@@ -152,7 +152,7 @@ impl KeyCheck {
             bcrypt: Arc::new(Semaphore::new(settings.bcrypt_parallel.max(1))),
             admitted: Arc::new(Semaphore::new(settings.bcrypt_parallel.max(1) + WAITING)),
             known: Remembered::new(changes, settings.cache_entries),
-            refused: Mutex::new(LruCache::new(entries)),
+            refused: Mutex::new(growing_cache(entries)),
             failures: FailedKeys::new(
                 settings.failures_per_address,
                 settings.failures_per_lookup_id,

@@ -12,6 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 
 use super::{error::ApiError, source_address::SourceAddress};
+use crate::domain::growing_cache;
 
 /// Sources, or lookup ids, that are remembered. Whoever has more addresses than that is not stopped by counting them;
 /// the bounds on bcrypt are for such.
@@ -35,7 +36,7 @@ struct Count {
 
 impl<Who: Hash + Eq> Counts<Who> {
     fn new(limit: u32, span: TimeDelta) -> Self {
-        Self { limit, span, seen: Mutex::new(LruCache::new(REMEMBERED)) }
+        Self { limit, span, seen: Mutex::new(growing_cache(REMEMBERED)) }
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, LruCache<Who, Count>> {

@@ -11,6 +11,7 @@ use super::{
     error::ApiError,
     mcp_caller::{self, McpCaller},
     observe::Notes,
+    plain_call::PlainCall,
 };
 use crate::{
     domain::{Caller, Credential, Scope},
@@ -32,7 +33,7 @@ use rmcp::{
         StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
     },
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The endpoint. The gateway's server is behind it; what the conformance suite asks for is another
 /// (`tests/conformance`).
@@ -93,6 +94,9 @@ pub(crate) async fn handle(
         return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
     }
     let choice = choice(endpoint.server.toolbox(), &caller, &request)?;
+    if let Some(call) = PlainCall::of(&request, &body, &endpoint.server) {
+        return Ok(call.answer(&request, &endpoint.server, &caller, &choice).await);
+    }
     let asks = Some((caller, choice));
     match batch::messages(&request, &body) {
         Some(Ok(messages)) => answer_batch(&endpoint, &request, asks, messages).await,
@@ -132,7 +136,8 @@ fn is_too_much(toolbox: &Toolbox, caller: &Caller, body: &[u8]) -> bool {
     let messages = message.as_array().map_or(std::slice::from_ref(&message), Vec::as_slice);
     messages.iter().filter(|message| message["method"] == "tools/call").any(|call| {
         let name = call["params"]["name"].as_str().unwrap_or_default();
-        toolbox.is_beyond(name, &call["params"]["arguments"], caller.scope)
+        let arguments = call["params"]["arguments"].as_object();
+        toolbox.is_beyond(name, arguments.unwrap_or(&Map::new()), caller.scope)
     })
 }
 

@@ -9,7 +9,7 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        Method,
+        ConnectionType, Method,
         header::{HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -19,6 +19,7 @@ use log::{
     Level,
     kv::{self, Key, Source, ToValue, Value, VisitSource},
 };
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::failure::Failure;
@@ -210,6 +211,8 @@ pub struct Observer {
     pub metrics: Arc<Metrics>,
     /// Time.
     pub clock: SharedClock,
+    /// The requests that are under way; closed once the gateway stops.
+    pub under_way: TaskTracker,
 }
 
 impl Observer {
@@ -221,7 +224,8 @@ impl Observer {
     ) -> Result<ServiceResponse<B>, Error> {
         let notes = Arc::new(Notes::new(request.headers().get(REQUEST_ID)));
         request.extensions_mut().insert(notes.clone());
-        let Self { metrics, clock } = self;
+        let Self { metrics, clock, under_way } = self;
+        let _under_way = under_way.token();
         let mut line = Line {
             since: clock.now(),
             route: request.match_pattern(),
@@ -241,6 +245,10 @@ impl Observer {
         let failure = response.response_mut().extensions_mut().remove::<Failure>();
         if let Some(failure) = failure {
             line.notes.failed(failure);
+        }
+        if under_way.is_closed() {
+            // Whoever comes back finds another process, or the next one.
+            response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
         if let Ok(id) = HeaderValue::from_str(&line.notes.id) {
             response.headers_mut().insert(REQUEST_ID, id);

@@ -1,11 +1,11 @@
-//! The actor around [`Budget`]: it turns actions into answers, keeps the reservations in the database, and holds the
-//! lock that lets exactly one process spend a share.
+//! The way to the window of all, and the actor behind it: it keeps the reservations in the database and the time, and
+//! holds the lock that lets exactly one process spend a share.
 //!
 //! How the window survives a crash: permits are written to the database in blocks before one of them is spent. A block
 //! whose permits are all spent and answered is closed with its figure; a block that a dead process left open counts as
 //! spent at the moment its successor takes over.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::{Arc, MutexGuard};
 
 use actix::prelude::*;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::{
     blocks::{Blocks, left_behind},
-    budget::{Account, Action, Budget, BudgetStats, Event, PERIOD, Refusal, Ticket},
+    budget::{Account, BudgetStats, Event, PERIOD, Refusal, Ticket},
     usage::Usage,
+    window::{SharedWindow, Window, Wish},
 };
 use crate::{
     domain::{SharedClock, UserId},
@@ -42,20 +43,22 @@ pub struct AllowanceSettings {
 
 /// The way to the allowance.
 #[derive(Clone)]
-pub struct Allowance {
+pub struct Allowance(Arc<Way>);
+
+struct Way {
+    window: SharedWindow,
     actor: Addr<UpstreamBudget>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
-    usage: Arc<Usage>,
+    usage: Usage,
 }
 
 /// The right to send one request. It counts as spent once [`Permit::sending`] was called, whatever happens then.
 pub struct Permit {
-    actor: Addr<UpstreamBudget>,
-    clock: SharedClock,
+    way: Arc<Way>,
     ticket: Ticket,
-    /// In whose name, until it is sent.
-    user: Option<(UserId, Arc<Usage>)>,
+    /// In whose name.
+    user: UserId,
     sent: bool,
     settled: bool,
 }
@@ -63,25 +66,41 @@ pub struct Permit {
 impl Permit {
     /// To be called right before the request leaves.
     pub fn sending(&mut self) {
-        self.sent = true;
-        if let Some((user, usage)) = self.user.take() {
-            usage.sent(user, self.clock.now());
+        if !self.sent {
+            self.sent = true;
+            self.way.usage.sent(self.user, self.way.clock.now());
         }
     }
 
     /// The reply was 429.
     pub fn throttled(mut self, retry_after: Option<TimeDelta>) {
         self.settled = true;
-        self.actor.do_send(Settle(Event::Throttled { ticket: self.ticket, at: self.clock.now(), retry_after }));
+        self.way.tell(Event::Throttled { ticket: self.ticket, at: self.way.clock.now(), retry_after });
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.settled {
-            let (ticket, at) = (self.ticket, self.clock.now());
-            let event = if self.sent { Event::Done { ticket, at } } else { Event::Cancel(ticket) };
-            self.actor.do_send(Settle(event));
+            let (ticket, at) = (self.ticket, self.way.clock.now());
+            self.way.tell(if self.sent { Event::Done { ticket, at } } else { Event::Cancel(ticket) });
+        }
+    }
+}
+
+impl Way {
+    fn tell(&self, event: Event) {
+        let mut window = self.window.lock();
+        window.handle(self.clock.now(), event);
+        self.see_to(window);
+    }
+
+    /// Hands the actor what there is for it to do.
+    fn see_to(&self, window: MutexGuard<'_, Window>) {
+        let needs_a_look = window.needs_a_look();
+        drop(window);
+        if needs_a_look {
+            self.actor.do_send(Look);
         }
     }
 }
@@ -96,15 +115,13 @@ impl Allowance {
         metrics: Arc<Metrics>,
         share: Option<Share>,
     ) -> Self {
-        let now = clock.clone();
+        let window = SharedWindow::new(settings.limit, clock.now());
+        let (its_window, its_clock) = (window.clone(), clock.clone());
         let actor = UpstreamBudget::start_in_arbiter(arbiter, move |_| UpstreamBudget {
-            budget: Budget::new(settings.limit, clock.now()),
+            window: its_window,
             settings,
             store,
-            clock,
-            tickets: 0,
-            callers: HashMap::new(),
-            blocks: Blocks::default(),
+            clock: its_clock,
             tenure: None,
             found: share,
             sought: false,
@@ -112,50 +129,59 @@ impl Allowance {
             away: false,
             timer: None,
         });
-        Self { actor, clock: now, metrics, usage: Arc::default() }
+        Self(Arc::new(Way { window, actor, clock, metrics, usage: Usage::default() }))
     }
 
     /// Waits for the right to send one request in a user's name, counted for `account`. Dropping the future leaves the
     /// queue.
     pub async fn acquire(&self, user: UserId, account: Account, deadline: DateTime<Utc>) -> Result<Permit, Refusal> {
-        let asked = self.clock.now();
-        let (reply, answer) = oneshot::channel();
-        self.actor.do_send(Acquire { account, deadline, reply });
-        let mut outcome = answer.await.unwrap_or(Err(Refusal::Standby));
-        if let Ok(permit) = &mut outcome {
-            permit.user = Some((user, self.usage.clone()));
-        }
-        let word = outcome.as_ref().map_or_else(Refusal::word, |_| "granted");
-        self.metrics.allowance_asked(word, self.clock.now() - asked);
-        outcome
+        let way = &self.0;
+        let asked = way.clock.now();
+        let (mut permit, wish) = {
+            let mut window = way.window.lock();
+            let ticket = window.ticket();
+            let wish = window.wish(asked, ticket, account, deadline);
+            way.see_to(window);
+            // From here on it is given back when this future is dropped, granted or not.
+            (Permit { way: way.clone(), ticket, user, sent: false, settled: false }, wish)
+        };
+        let verdict = match wish {
+            Wish::Decided(verdict) => verdict,
+            Wish::Waits(answer) => answer.await.unwrap_or(Err(Refusal::Standby)),
+        };
+        let word = verdict.as_ref().map_or_else(Refusal::word, |()| "granted");
+        way.metrics.allowance_asked(word, way.clock.now() - asked);
+        // What was refused is in no book any more.
+        permit.settled = verdict.is_err();
+        verdict.map(|()| permit)
     }
 
     /// Writes down who sent how many requests since the last time.
     pub async fn write_usage(&self, store: &Store) {
-        if let Err(error) = self.usage.write(store, self.clock.now()).await {
+        if let Err(error) = self.0.usage.write(store, self.0.clock.now()).await {
             log::warn!("who used the OwnerRez allowance was not written down yet: {error}");
         }
     }
 
     /// Tells how many OwnerRez accounts are connected.
     pub fn accounts_changed(&self, accounts: u64) {
-        self.actor.do_send(Settle(Event::Accounts(accounts)));
+        self.0.tell(Event::Accounts(accounts));
     }
 
     /// Present figures; `None` once the actor is gone.
     pub async fn observe(&self) -> Option<AllowanceStats> {
-        self.actor.send(Observe).await.ok()
+        self.0.actor.send(Observe).await.ok()
     }
 
     /// Completes once the first search for the right to spend has ended: a gateway that answers requests before that
     /// would turn them away for nothing.
     pub async fn sought(&self) {
-        let _ = self.actor.send(Sought).await;
+        let _ = self.0.actor.send(Sought).await;
     }
 
     /// Closes the open blocks, so that a successor need not count them as spent.
     pub async fn close(&self) {
-        let _ = self.actor.send(Close).await;
+        let _ = self.0.actor.send(Close).await;
     }
 }
 
@@ -186,19 +212,10 @@ pub async fn take_lock(database: &DatabaseTarget, shared: bool) -> Result<Option
     Ok(None)
 }
 
-struct Acquire {
-    account: Account,
-    deadline: DateTime<Utc>,
-    reply: oneshot::Sender<Result<Permit, Refusal>>,
-}
+/// There is an errand in the window, or it has to be looked at sooner.
+struct Look;
 
-impl Message for Acquire {
-    type Result = ();
-}
-
-struct Settle(Event);
-
-impl Message for Settle {
+impl Message for Look {
     type Result = ();
 }
 
@@ -222,13 +239,10 @@ impl Message for Close {
 
 /// The actor. One per process.
 struct UpstreamBudget {
+    window: SharedWindow,
     settings: AllowanceSettings,
-    budget: Budget,
     store: Store,
     clock: SharedClock,
-    tickets: u64,
-    callers: HashMap<Ticket, oneshot::Sender<Result<Permit, Refusal>>>,
-    blocks: Blocks,
     tenure: Option<Tenure>,
     found: Option<Share>,
     /// Whether the first search for the right to spend has ended, one way or the other.
@@ -258,30 +272,11 @@ impl Actor for UpstreamBudget {
     }
 }
 
-impl Handler<Acquire> for UpstreamBudget {
+impl Handler<Look> for UpstreamBudget {
     type Result = ();
 
-    fn handle(&mut self, message: Acquire, ctx: &mut Self::Context) {
-        if message.reply.is_closed() {
-            return;
-        }
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.callers.insert(ticket, message.reply);
-        self.event(Event::Acquire { ticket, account: message.account, deadline: message.deadline }, ctx);
-    }
-}
-
-impl Handler<Settle> for UpstreamBudget {
-    type Result = ();
-
-    fn handle(&mut self, message: Settle, ctx: &mut Self::Context) {
-        match message.0 {
-            Event::Done { ticket, at } | Event::Throttled { ticket, at, .. } => self.blocks.settle(ticket, true, at),
-            Event::Cancel(ticket) => self.blocks.settle(ticket, false, self.clock.now()),
-            _ => {}
-        }
-        self.event(message.0, ctx);
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+        self.look(ctx);
     }
 }
 
@@ -290,7 +285,7 @@ impl Handler<Observe> for UpstreamBudget {
 
     fn handle(&mut self, _: Observe, ctx: &mut Self::Context) -> Self::Result {
         self.event(Event::Tick, ctx);
-        MessageResult(AllowanceStats { budget: self.budget.stats(), active: self.tenure.is_some() })
+        MessageResult(AllowanceStats { budget: self.window.lock().budget.stats(), active: self.tenure.is_some() })
     }
 }
 
@@ -314,8 +309,7 @@ impl Handler<Close> for UpstreamBudget {
 
     fn handle(&mut self, _: Close, ctx: &mut Self::Context) -> Self::Result {
         let tenure = self.tenure.take();
-        let closed = self.blocks.close_all(self.clock.now());
-        self.event(Event::Active(false), ctx);
+        let closed = self.close(|blocks, now| blocks.close_all(now), ctx);
         let store = self.store.clone();
         Box::pin(async move {
             let Some(tenure) = tenure else { return };
@@ -328,28 +322,30 @@ impl Handler<Close> for UpstreamBudget {
 
 impl UpstreamBudget {
     fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
-        for action in self.budget.handle(self.clock.now(), event) {
-            match action {
-                Action::Grant(ticket) => self.grant(ticket, ctx),
-                Action::Refuse(ticket, refusal) => {
-                    if let Some(caller) = self.callers.remove(&ticket) {
-                        let _ = caller.send(Err(refusal));
-                    }
-                }
-                Action::Stock(permits) => self.stock(permits, ctx),
-            }
-        }
-        self.set_timer(ctx);
+        self.window.lock().handle(self.clock.now(), event);
+        self.look(ctx);
     }
 
-    fn grant(&mut self, ticket: Ticket, ctx: &mut Context<Self>) {
-        self.blocks.spend(ticket);
-        let permit =
-            Permit { actor: ctx.address(), clock: self.clock.clone(), ticket, user: None, sent: false, settled: false };
-        // A caller that went away drops the permit here; its destructor gives the slot back.
-        if let Some(caller) = self.callers.remove(&ticket) {
-            let _ = caller.send(Ok(permit));
+    /// Ends the spending, and settles the blocks before anyone could get one more permit out of them.
+    fn close<T>(&mut self, settle: impl FnOnce(&mut Blocks, DateTime<Utc>) -> T, ctx: &mut Context<Self>) -> T {
+        let now = self.clock.now();
+        let settled = {
+            let mut window = self.window.lock();
+            let settled = settle(&mut window.blocks, now);
+            window.handle(now, Event::Active(false));
+            settled
+        };
+        self.look(ctx);
+        settled
+    }
+
+    /// Does what the window asks for, and sees to it that it is looked at in time.
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        let wanted = self.window.lock().wanted.take();
+        if let Some(permits) = wanted {
+            self.stock(permits, ctx);
         }
+        self.set_timer(ctx);
     }
 
     fn stock(&mut self, permits: u32, ctx: &mut Context<Self>) {
@@ -358,7 +354,7 @@ impl UpstreamBudget {
         };
         let now = self.clock.now();
         let store = self.store.clone();
-        let closed = self.blocks.take_closed();
+        let closed = self.window.lock().blocks.take_closed();
         let (unwritten, epoch) = (closed.clone(), tenure.epoch);
         let block = Uuid::now_v7();
         let reserve = async move {
@@ -373,13 +369,13 @@ impl UpstreamBudget {
                 // It came too late: whoever holds the slot now, even this process, counts the block as spent.
                 _ if actor.tenure.as_ref().is_none_or(|tenure| tenure.epoch != epoch) => {}
                 Ok(true) => {
-                    actor.blocks.open(block, permits);
+                    actor.window.lock().blocks.open(block, permits);
                     actor.event(Event::Stocked(permits), ctx);
                 }
                 Ok(false) => actor.lose_tenure(ctx),
                 Err(error) => {
                     log::error!("requests to OwnerRez could not be reserved in the database: {error}");
-                    actor.blocks.put_back(unwritten);
+                    actor.window.lock().blocks.put_back(unwritten);
                     actor.event(Event::StockFailed, ctx);
                 }
             });
@@ -387,7 +383,11 @@ impl UpstreamBudget {
     }
 
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        let wake_at = self.budget.wake_at();
+        let wake_at = {
+            let mut window = self.window.lock();
+            window.alarm = window.budget.wake_at();
+            window.alarm
+        };
         if self.timer.as_ref().map(|(at, _)| *at) == wake_at {
             return;
         }
@@ -438,7 +438,7 @@ impl UpstreamBudget {
         match outcome {
             Ok(Some((tenure, spent, accounts))) => {
                 self.away = false;
-                self.budget.carry_over(spent);
+                self.window.lock().budget.carry_over(spent);
                 log::info!("this process spends the OwnerRez allowance (share {})", tenure.slot);
                 self.tenure = Some(tenure);
                 self.event(Event::Accounts(accounts), ctx);
@@ -484,8 +484,7 @@ impl UpstreamBudget {
         if self.tenure.take().is_some() {
             log::warn!("this process lost the right to spend the OwnerRez allowance and waits for it on standby");
             // In the database they stay open, so whoever comes next counts them as spent.
-            self.blocks = Blocks::default();
-            self.event(Event::Active(false), ctx);
+            self.close(|blocks, _| *blocks = Blocks::default(), ctx);
             self.seek_again(ctx);
         }
     }

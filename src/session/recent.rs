@@ -17,7 +17,7 @@ use lru::LruCache;
 use uuid::Uuid;
 
 use super::Answer;
-use crate::domain::{UpstreamRequest, UserId};
+use crate::domain::{UpstreamRequest, UserId, growing_cache};
 
 /// No single answer takes more than this part of the memory.
 const LARGEST_PART: usize = 8;
@@ -67,7 +67,7 @@ struct Entry {
 impl RecentAnswers {
     /// A memory of so many bytes; zero switches it off.
     pub fn new(room: usize) -> Self {
-        let kept = Kept { answers: LruCache::new(MOST_ENTRIES), bytes: 0 };
+        let kept = Kept { answers: growing_cache(MOST_ENTRIES), bytes: 0 };
         Self { room, kept: Mutex::new(kept), lives: AtomicU64::new(0) }
     }
 

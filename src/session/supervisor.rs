@@ -1,14 +1,14 @@
-//! Keeps at most one live session per user, spreads them over arbiters, and lets idle ones go.
+//! Keeps at most one live session per user and lets idle ones go.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use actix::prelude::*;
-use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use super::{
     CallError, SessionDeps,
+    directory::{Directory, Entry},
     user_session::{Settled, TryLeave, UserSession},
 };
 use crate::domain::UserId;
@@ -18,6 +18,8 @@ use crate::domain::UserId;
 #[rtype(result = "Result<Addr<UserSession>, CallError>")]
 pub(super) struct GetSession {
     pub(super) user: UserId,
+    /// The thread for a new one: that of whoever asks, who probably asks again.
+    pub(super) on: ArbiterHandle,
 }
 
 /// Gives the address of a user's session if there is one.
@@ -37,10 +39,10 @@ pub(super) struct Observe;
 #[rtype(result = "()")]
 pub(super) struct BeginShutdown;
 
-/// Ends the threads of the sessions.
+/// Lets go of all sessions; they end once nobody else holds them.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct StopArbiters;
+pub(super) struct Forget;
 
 /// Figures of the sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, MessageResponse)]
@@ -51,52 +53,29 @@ pub struct SupervisorStats {
     pub started: u64,
 }
 
-type Waiting = oneshot::Sender<Result<Addr<UserSession>, CallError>>;
-
-enum Entry {
-    Live {
-        session: Addr<UserSession>,
-        last_used: DateTime<Utc>,
-    },
-    /// Asked to leave and not yet answered: whoever wants the session waits for the answer, because an address that
-    /// is handed out now may be dead on arrival.
-    Leaving {
-        session: Addr<UserSession>,
-        waiting: Vec<Waiting>,
-    },
-}
-
 pub(super) struct SessionSupervisor {
     deps: Arc<SessionDeps>,
-    arbiters: Vec<Arbiter>,
-    next_arbiter: usize,
-    entries: HashMap<UserId, Entry>,
+    directory: Directory,
     started: u64,
-    closing: bool,
 }
 
 impl SessionSupervisor {
-    pub(super) fn new(deps: Arc<SessionDeps>) -> Self {
-        let arbiters = (0..deps.settings.arbiters.max(1)).map(|_| Arbiter::new()).collect();
-        Self { deps, arbiters, next_arbiter: 0, entries: HashMap::new(), started: 0, closing: false }
+    pub(super) fn new(deps: Arc<SessionDeps>, directory: Directory) -> Self {
+        Self { deps, directory, started: 0 }
     }
 
-    fn session(&mut self, user: UserId) -> Addr<UserSession> {
+    /// The user's session, started on that thread if there is none.
+    fn session(&mut self, user: UserId, on: &ArbiterHandle) -> Addr<UserSession> {
         let now = self.deps.clock.now();
-        if let Some(Entry::Live { session, last_used }) = self.entries.get_mut(&user)
-            // After a panic the mailbox is closed; actix does not restart an actor that panicked.
-            && session.connected()
-        {
-            *last_used = now;
-            return session.clone();
+        let mut entries = self.directory.lock();
+        if let Some(session) = entries.live(user, now) {
+            return session;
         }
-        let arbiter = self.arbiters[self.next_arbiter % self.arbiters.len()].handle();
-        self.next_arbiter = self.next_arbiter.wrapping_add(1);
         self.started += 1;
         self.deps.metrics.session_started();
         let deps = self.deps.clone();
-        let session = UserSession::start_in_arbiter(&arbiter, move |_| UserSession::new(user, deps));
-        self.entries.insert(user, Entry::Live { session: session.clone(), last_used: now });
+        let session = UserSession::start_in_arbiter(on, move |_| UserSession::new(user, deps));
+        entries.of.insert(user, Entry::Live { session: session.clone(), last_used: now });
         session
     }
 
@@ -111,32 +90,32 @@ impl SessionSupervisor {
 
     fn sweep(&mut self, ctx: &mut Context<Self>) {
         let idle_since = self.deps.clock.now() - self.deps.settings.idle;
-        let idle: Vec<UserId> = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| matches!(entry, Entry::Live { last_used, .. } if *last_used <= idle_since))
-            .map(|(user, _)| *user)
-            .collect();
-        for user in idle {
-            if let Some(Entry::Live { session, .. }) = self.entries.remove(&user) {
-                let question = session.send(TryLeave);
-                self.entries.insert(user, Entry::Leaving { session, waiting: Vec::new() });
-                // A session that does not answer any more has left as well.
-                let answer = async move { question.await.unwrap_or(true) };
-                ctx.spawn(answer.into_actor(self).map(move |left, supervisor, _| supervisor.answered(user, left)));
-            }
+        for (user, entry) in &mut self.directory.lock().of {
+            let session = match entry {
+                Entry::Live { session, last_used } if *last_used <= idle_since => session.clone(),
+                _ => continue,
+            };
+            let (user, question) = (*user, session.send(TryLeave));
+            *entry = Entry::Leaving { session, waiting: Vec::new() };
+            // A session that does not answer any more has left as well.
+            let answer = async move { question.await.unwrap_or(true) };
+            ctx.spawn(answer.into_actor(self).map(move |left, supervisor, _| supervisor.answered(user, left)));
         }
     }
 
     fn answered(&mut self, user: UserId, left: bool) {
-        let Some(Entry::Leaving { session, waiting }) = self.entries.remove(&user) else {
-            return;
+        let (waiting, closed) = {
+            let mut entries = self.directory.lock();
+            let Some(Entry::Leaving { session, waiting }) = entries.of.remove(&user) else {
+                return;
+            };
+            if !left {
+                entries.of.insert(user, Entry::Live { session, last_used: self.deps.clock.now() });
+            }
+            (waiting, entries.closed)
         };
-        if !left {
-            self.entries.insert(user, Entry::Live { session, last_used: self.deps.clock.now() });
-        }
-        for caller in waiting {
-            let answer = if self.closing { Err(CallError::ShuttingDown) } else { Ok(self.session(user)) };
+        for (on, caller) in waiting {
+            let answer = if closed { Err(CallError::ShuttingDown) } else { Ok(self.session(user, &on)) };
             let _ = caller.send(answer);
         }
     }
@@ -154,15 +133,19 @@ impl Handler<GetSession> for SessionSupervisor {
     type Result = ResponseFuture<Result<Addr<UserSession>, CallError>>;
 
     fn handle(&mut self, message: GetSession, _: &mut Self::Context) -> Self::Result {
-        if self.closing {
-            return Box::pin(async { Err(CallError::ShuttingDown) });
+        let GetSession { user, on } = message;
+        {
+            let mut entries = self.directory.lock();
+            if entries.closed {
+                return Box::pin(async { Err(CallError::ShuttingDown) });
+            }
+            if let Some(Entry::Leaving { waiting, .. }) = entries.of.get_mut(&user) {
+                let (reply, answer) = oneshot::channel();
+                waiting.push((on, reply));
+                return Box::pin(async move { answer.await.unwrap_or(Err(CallError::ShuttingDown)) });
+            }
         }
-        if let Some(Entry::Leaving { waiting, .. }) = self.entries.get_mut(&message.user) {
-            let (reply, answer) = oneshot::channel();
-            waiting.push(reply);
-            return Box::pin(async move { answer.await.unwrap_or(Err(CallError::ShuttingDown)) });
-        }
-        let session = self.session(message.user);
+        let session = self.session(user, &on);
         Box::pin(async move { Ok(session) })
     }
 }
@@ -171,9 +154,7 @@ impl Handler<FindSession> for SessionSupervisor {
     type Result = Option<Addr<UserSession>>;
 
     fn handle(&mut self, message: FindSession, _: &mut Self::Context) -> Self::Result {
-        self.entries.get(&message.user).map(|entry| match entry {
-            Entry::Live { session, .. } | Entry::Leaving { session, .. } => session.clone(),
-        })
+        self.directory.lock().of.get(&message.user).map(|entry| entry.session().clone())
     }
 }
 
@@ -181,7 +162,7 @@ impl Handler<Observe> for SessionSupervisor {
     type Result = SupervisorStats;
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
-        SupervisorStats { sessions: self.entries.len(), started: self.started }
+        SupervisorStats { sessions: self.directory.lock().of.len(), started: self.started }
     }
 }
 
@@ -189,27 +170,19 @@ impl Handler<BeginShutdown> for SessionSupervisor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: BeginShutdown, _: &mut Self::Context) -> Self::Result {
-        self.closing = true;
-        let settled: Vec<_> = self
-            .entries
-            .values()
-            .map(|entry| match entry {
-                Entry::Live { session, .. } | Entry::Leaving { session, .. } => session.send(Settled),
-            })
-            .collect();
+        let mut entries = self.directory.lock();
+        entries.closed = true;
+        let settled: Vec<_> = entries.of.values().map(|entry| entry.session().send(Settled)).collect();
         Box::pin(async move {
             join_all(settled).await;
         })
     }
 }
 
-impl Handler<StopArbiters> for SessionSupervisor {
+impl Handler<Forget> for SessionSupervisor {
     type Result = ();
 
-    fn handle(&mut self, _: StopArbiters, _: &mut Self::Context) {
-        self.entries.clear();
-        for arbiter in self.arbiters.drain(..) {
-            arbiter.stop();
-        }
+    fn handle(&mut self, _: Forget, _: &mut Self::Context) {
+        self.directory.lock().of.clear();
     }
 }

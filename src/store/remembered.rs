@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 
 use super::{ChangeWatch, Seen};
+use crate::domain::growing_cache;
 
 /// The last use of a row is written this often at most.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -44,7 +45,7 @@ impl<Key: Hash + Eq, Value: Clone> Remembered<Key, Value> {
     /// Room for so many.
     pub fn new(changes: Arc<ChangeWatch>, capacity: usize) -> Self {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
-        Self { changes, entries: Mutex::new(LruCache::new(capacity)) }
+        Self { changes, entries: Mutex::new(growing_cache(capacity)) }
     }
 
     /// To be noted before something is read that is to be remembered.

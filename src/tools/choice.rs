@@ -1,7 +1,7 @@
 //! Which tools a connection sees and calls: what its request says, else what its key says, else the default. The names
 //! and rules are those of github-mcp-server, so that people and clients who know it find them here.
 
-use std::{collections::BTreeSet, fmt};
+use std::{cell::LazyCell, collections::BTreeSet, fmt};
 
 use crate::{
     catalog::{self, Operation, Toolset},
@@ -151,13 +151,15 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// What this request of this caller gets. `opens` is the tool whose name alone opens the way to all the others.
-    pub(super) fn new(
+    /// What this request of this caller gets. `known` tells the names of all tools, which few requests take;
+    /// `opens` is the tool whose name alone opens the way to all the others.
+    pub(super) fn new<'a>(
         caller: &Caller,
         wishes: &Wishes,
-        known: &BTreeSet<&str>,
+        known: impl FnOnce() -> BTreeSet<&'a str>,
         opens: &str,
     ) -> Result<Self, UnknownName> {
+        let known = LazyCell::new(known);
         let tools = |text: &Option<String>| {
             let mut found = BTreeSet::new();
             for name in names(text.as_deref().unwrap_or_default()) {
@@ -249,7 +251,7 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let wishes = Wishes { toolsets: text(toolsets), tools: text(tools), excluded: text(excluded), read_only };
         let known = BTreeSet::from([READ.name, WRITE.name, OPENS.name]);
-        let choice = Choice::new(caller, &wishes, &known, OPENS.name).unwrap();
+        let choice = Choice::new(caller, &wishes, || known, OPENS.name).unwrap();
         [READ, WRITE, OPENS].into_iter().filter(|tool| choice.lists(*tool)).map(|tool| tool.name).collect()
     }
 

@@ -76,8 +76,8 @@ struct Bench {
     stub_origin: String,
 }
 
-/// Measures everything. `say` hears how far it is.
-pub(crate) async fn run(say: fn(&str)) -> Outcomes<Report> {
+/// Measures everything, or nothing but the calls side by side. `say` hears how far it is.
+pub(crate) async fn run(only_calls: bool, say: fn(&str)) -> Outcomes<Report> {
     let scratch = tempfile::tempdir()?;
     let seeded = scratch.path().join("seeded.db");
     let config = scratch.path().join("bench.toml");
@@ -89,7 +89,8 @@ pub(crate) async fn run(say: fn(&str)) -> Outcomes<Report> {
     let bench = Bench { scratch, seeded, config, encryption_key, keys, stub, stub_origin };
 
     let mut report = Report::default();
-    let outcome = bench.stages(&mut report, say).await;
+    let outcome =
+        if only_calls { bench.side_by_side(&mut report, say).await } else { bench.stages(&mut report, say).await };
     if outcome.is_err() {
         say(&report.markdown());
     }

@@ -3,6 +3,7 @@
 //! ```console
 //! cargo bench --bench gateway            # prints the tables
 //! cargo bench --bench gateway -- --write # and puts them into docs/BENCHMARKS.md
+//! cargo bench --bench gateway -- --calls # only the tool calls side by side, while one works on them
 //! ```
 //!
 //! One program in three parts: this process measures and makes the load; it starts itself as the stub of OwnerRez and
@@ -34,7 +35,9 @@ fn main() -> ExitCode {
         match arguments.as_slice() {
             ["stub"] => Ok(stub::serve().await?),
             ["passthrough", upstream] => Ok(passthrough::serve(upstream).await?),
-            given if given.contains(&"--bench") => measure(given.contains(&"--write")).await,
+            given if given.contains(&"--bench") => {
+                measure(given.contains(&"--write"), given.contains(&"--calls")).await
+            }
             _ => Err("run it as `cargo bench --bench gateway`".into()),
         }
     });
@@ -50,11 +53,11 @@ fn main() -> ExitCode {
     }
 }
 
-async fn measure(write: bool) -> Result<(), Box<dyn Error>> {
-    let report = bench::run(say).await?;
+async fn measure(write: bool, only_calls: bool) -> Result<(), Box<dyn Error>> {
+    let report = bench::run(only_calls, say).await?;
     let text = format!("{}\n\n{}", circumstances(), report.markdown());
     say(&text);
-    if write {
+    if write && !only_calls {
         put_into_page(Path::new(PAGE), &text)?;
     }
     match report.missed() {

@@ -36,6 +36,7 @@ mod on_demand;
 mod operating;
 mod pages;
 mod personal_tokens;
+mod plain_calls;
 mod processes;
 mod recent;
 mod registering;

@@ -321,9 +321,8 @@ async fn a_call_during_the_leave_is_answered_by_one_session() {
 #[actix_web::test]
 async fn a_panic_in_one_session_harms_no_other() {
     on_each_database(async |database| {
-        // All on one thread, where it would hurt most.
-        let settings = Settings::default().tune(|config| config.sessions.arbiters = 1);
-        let gateway = Gateway::start_with(database, settings).await;
+        // All are on one thread, where it hurts most.
+        let gateway = Gateway::start(database).await;
         let victim = gateway.connected_user("Victim").await;
         let others = [gateway.connected_user("Alice").await, gateway.connected_user("Bob").await];
         let before = started(&gateway).await;

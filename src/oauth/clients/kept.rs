@@ -15,7 +15,7 @@ use super::{
     fetch::{FetchProblem, Fetched, Fetcher},
     problem::DocumentProblem,
 };
-use crate::domain::SharedClock;
+use crate::domain::{SharedClock, growing_cache};
 
 /// What is wrong now may soon be repaired; until then one look is enough for all who ask.
 const BAD_FOR: TimeDelta = TimeDelta::seconds(30);
@@ -66,7 +66,7 @@ impl<T> Kept<T> {
         capacity: NonZeroUsize,
         read: Read<T>,
     ) -> Self {
-        let (good, bad) = (Mutex::new(LruCache::new(capacity)), Mutex::new(LruCache::new(BAD_ONES)));
+        let (good, bad) = (Mutex::new(growing_cache(capacity)), Mutex::new(growing_cache(BAD_ONES)));
         Self { fetcher, clock, reader, read, good, bad, turns: Mutex::default() }
     }
 

@@ -1,0 +1,130 @@
+//! The short way of the commonest message: a call of a tool that only reads, from a client of the revisions with
+//! `initialize`. The engine gives every message a transport and a task of its own, which costs more than all the rest of
+//! a call. Only what is beyond doubt goes this way; whatever is out of the ordinary, mistakes included, is the engine's.
+//!
+//! Calls that change something are the engine's as well: there they run to their end though the client has left, here
+//! they would end with its connection.
+
+use std::{borrow::Cow, sync::Arc};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, header},
+};
+use bytes::Bytes;
+use rmcp::{
+    ErrorData,
+    model::{RequestId, ServerResult},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::observe::Notes;
+use crate::{
+    domain::{Caller, Scope},
+    mcp::{Server, Watch},
+    tools::{Choice, Person},
+};
+
+/// The revisions with `initialize`; a request without the header is of the first of them.
+const REVISIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
+const REVISION: &str = "mcp-protocol-version";
+
+/// A message with all the members that it may have here.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlainCall<'a> {
+    jsonrpc: &'a str,
+    id: RequestId,
+    method: &'a str,
+    #[serde(borrow)]
+    params: Params<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Params<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(default)]
+    arguments: Map<String, Value>,
+    #[serde(default, rename = "_meta")]
+    _meta: Meta,
+}
+
+/// Where a client would like to hear of progress: there is none on a request without a stream.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Meta {
+    #[serde(default, rename = "progressToken")]
+    _progress_token: Option<RequestId>,
+}
+
+/// The message back (JSON-RPC 2.0, section 5).
+#[derive(Serialize)]
+struct Reply<'a> {
+    jsonrpc: &'static str,
+    id: &'a RequestId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<ServerResult>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorData>,
+}
+
+impl<'a> PlainCall<'a> {
+    /// The call that a request is, if it is beyond doubt that it is one.
+    pub(super) fn of(request: &HttpRequest, body: &'a Bytes, server: &Server) -> Option<Self> {
+        if request.method() != Method::POST || !has_plain_headers(request) {
+            return None;
+        }
+        let call: Self = serde_json::from_slice(body).ok()?;
+        let plain = call.jsonrpc == "2.0" && call.method == "tools/call";
+        let changes = server.toolbox().is_beyond(&call.params.name, &call.params.arguments, Scope::Read);
+        (plain && !changes).then_some(call)
+    }
+
+    /// Its answer.
+    pub(super) async fn answer(
+        self,
+        request: &HttpRequest,
+        server: &Server,
+        caller: &Caller,
+        choice: &Choice,
+    ) -> HttpResponse {
+        let notes: Option<Arc<dyn Watch>> = Notes::of(request).map(|notes| notes as Arc<dyn Watch>);
+        let Params { name, arguments, .. } = self.params;
+        // Nobody cancels it: where the client leaves, actix drops this future, and what waits ends with it.
+        let cancel = CancellationToken::new();
+        let person = Person::default();
+        let called = server.call((caller, choice), &name, arguments, &person, &cancel, notes.as_deref()).await;
+        let (result, error) = match called {
+            Ok(response) => {
+                let mut result = ServerResult::from(response);
+                result.strip_result_type_for_legacy_peer();
+                (Some(result), None)
+            }
+            Err(error) => (None, Some(error)),
+        };
+        HttpResponse::Ok().json(Reply { jsonrpc: "2.0", id: &self.id, result, error })
+    }
+}
+
+/// Whether the headers say what every client of these revisions says, and nothing else about the protocol.
+fn has_plain_headers(request: &HttpRequest) -> bool {
+    let headers = request.headers();
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let accepted = text(header::ACCEPT);
+    let accepts = |kind: &str| accepted.split(',').any(|one| is(one, kind));
+    let ours = |name: &str| !name.starts_with("mcp-") || name == REVISION;
+    headers.iter().all(|(name, _)| ours(name.as_str()))
+        && headers.get(REVISION).is_none_or(|revision| REVISIONS.iter().any(|known| revision == known))
+        && is(text(header::CONTENT_TYPE), "application/json")
+        && accepts("application/json")
+        && accepts("text/event-stream")
+}
+
+/// Whether a media type is this one, whatever its parameters.
+fn is(media_type: &str, kind: &str) -> bool {
+    media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(kind))
+}
