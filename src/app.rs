@@ -342,7 +342,9 @@ fn database_target(config: &Config) -> DatabaseTarget {
 fn target_of(database: &Database, max_connections: u32) -> DatabaseTarget {
     match database {
         Database::Sqlite { path } => DatabaseTarget::Sqlite { path: path.clone() },
-        Database::Postgres { url } => DatabaseTarget::Postgres { url: url.clone(), max_connections },
+        Database::Postgres { url, direct_url } => {
+            DatabaseTarget::Postgres { url: url.clone(), direct_url: direct_url.clone(), max_connections }
+        }
     }
 }
 

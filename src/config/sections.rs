@@ -44,7 +44,7 @@ pub(super) fn survey(sources: Sources) -> Survey {
     };
     let layers = &mut Layers::of(sources);
     let server = server(layers).filter(|_| sound("server.bind"));
-    let database = layers.text("database.url", Database::parse).filter(|_| sound("database.url"));
+    let database = database(layers).filter(|_| sound("database.url") && sound("database.direct_url"));
     let encryption = match (&server, &database) {
         (Some(server), Some(database)) => encryption(layers, server, database),
         _ => layers.verbatim("encryption.key", given_key).map(EncryptionKey::Given),
@@ -65,7 +65,7 @@ fn is_unreadable_file(error: &ConfigError) -> bool {
 
 fn sections(layers: &mut Layers) -> Option<Config> {
     let server = server(layers);
-    let database = layers.text("database.url", Database::parse);
+    let database = database(layers);
     let database_pool_size = layers.number("database.pool_size", 1..=1000);
     let ownerrez = ownerrez(layers, server.as_ref().and_then(|server| server.url.as_ref()));
     let sessions = sessions(layers);
@@ -122,6 +122,17 @@ fn server(layers: &mut Layers) -> Option<Server> {
         );
     }
     Some(server)
+}
+
+fn database(layers: &mut Layers) -> Option<Database> {
+    let database = layers.text("database.url", Database::parse)?;
+    let Some(direct_url) = layers.text("database.direct_url", Database::parse_direct) else { return Some(database) };
+    let led_past = database.clone().with_direct(direct_url);
+    if led_past.is_none() {
+        let what = "it is set, and database.url (DATABASE_URL) names no PostgreSQL server";
+        layers.refuse("database.direct_url", what, "remove it, or let DATABASE_URL name that server's pooler");
+    }
+    Some(led_past.unwrap_or(database))
 }
 
 fn tools(layers: &mut Layers) -> ChosenTools {

@@ -39,6 +39,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     file_only("server.max_body_bytes"),
     file_only("server.shutdown_seconds"),
     named("database.url", "DATABASE_URL"),
+    named("database.direct_url", "DATABASE_DIRECT_URL"),
     file_only("database.pool_size"),
     named("encryption.key", "ENCRYPTION_KEY"),
     named("encryption.previous_keys", "ENCRYPTION_KEYS_PREVIOUS"),

@@ -129,7 +129,7 @@ async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
 }
 
 async fn listen_once(store: &Store, target: &DatabaseTarget, clock: &SharedClock) -> Result<(), StoreError> {
-    let DatabaseTarget::Postgres { url, .. } = target else { return Ok(()) };
+    let DatabaseTarget::Postgres { url, direct_url, .. } = target else { return Ok(()) };
     let heard = &store.heard;
     // A connection of its own: one from the common pool would be missing there.
     let pool = PgPoolOptions::new()
@@ -137,7 +137,7 @@ async fn listen_once(store: &Store, target: &DatabaseTarget, clock: &SharedClock
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_lazy_with(postgres_options(url)?);
+        .connect_lazy_with(postgres_options(direct_url.as_ref().unwrap_or(url))?);
     let mut listener = PgListener::connect_with(&pool).await.map_err(StoreError::from)?;
     listener.listen(CHANNEL).await.map_err(StoreError::from)?;
     // What happened before can have been missed.
