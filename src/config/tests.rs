@@ -282,6 +282,20 @@ fn postgres_needs_a_key_of_the_operators() {
 }
 
 #[test]
+fn a_way_past_a_pooler_needs_a_server_to_lead_to() {
+    const DIRECT: &str = "DATABASE_DIRECT_URL";
+    let served = [("DATABASE_URL", "postgres://u:p@pooler/x"), ("ENCRYPTION_KEY", KEY)];
+    let with = |direct| [served[0], served[1], (DIRECT, direct)];
+    let config = good(&with("postgres://u:h1dden@server/x"));
+    assert!(!format!("{config:?}").contains("h1dden"));
+    assert!(matches!(&config.database, Database::Postgres { direct_url: Some(_), .. }));
+    assert!(matches!(good(&served).database, Database::Postgres { direct_url: None, .. }));
+    refused(&with("sqlite://x.db"), DIRECT);
+    refused(&with("postgres://u:p@server:port/x"), DIRECT);
+    refused(&[(DIRECT, "postgres://u:p@server/x")], DIRECT);
+}
+
+#[test]
 fn a_bad_key_is_never_replaced_by_a_kept_one() {
     refused(&[("ENCRYPTION_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")], "ENCRYPTION_KEY");
 }
