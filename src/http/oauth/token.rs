@@ -1,6 +1,13 @@
 //! `/token`, `/revoke` and `/register`: where clients come without a browser.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+    web,
+};
 use bytes::Bytes;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -66,6 +73,15 @@ async fn admitted(
     request: &HttpRequest,
     form: &TokenForm,
 ) -> Result<(), HttpResponse> {
+    let named = !form.client_id.is_empty() || !form.client_assertion.expose_secret().is_empty();
+    if !named && request.headers().contains_key(header::AUTHORIZATION) {
+        let words = "clients have no secrets here; send client_id in the body and no Authorization header";
+        let mut refusal = told(StatusCode::UNAUTHORIZED, "invalid_client", words, None, None);
+        // What a refusal of this header has to say (RFC 6749 section 5.2).
+        let challenge = HeaderValue::from_static("Basic realm=\"none\"");
+        refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        return Err(refusal);
+    }
     let now = state.clock.now();
     let Err(mut wait) = state.oauth_limits.asks_for_tokens(state.settings.source_of(request), now) else {
         return Ok(());
