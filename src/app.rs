@@ -370,6 +370,7 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
         personal_tokens: config.connect.personal_tokens || config.server.is_loopback_only(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         registration: config.registration.mode.clone(),
+        webhook: config.ownerrez.webhook.clone(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
@@ -227,7 +227,7 @@ fn encryption(layers: &mut Layers, server: &Server, database: &Database) -> Opti
 fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRez> {
     let api_url = layers.text("ownerrez.api_url", base_address);
     let app_url = layers.text("ownerrez.app_url", base_address);
-    let client = client(layers);
+    let (client, webhook) = (client(layers), webhook(layers));
     let given = layers.text("ownerrez.redirect_uri", redirect_address);
     let (redirect_uri, unused_redirect_uri) = match given {
         Some(url) if url.path() != CALLBACK_PATH => (None, Some(url)),
@@ -247,6 +247,7 @@ fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRez> {
         api_url: api_url?,
         app_url: app_url?,
         client,
+        webhook,
         redirect_uri,
         unused_redirect_uri,
         send_redirect_uri: layers.flag("ownerrez.send_redirect_uri"),
@@ -276,6 +277,25 @@ fn client(layers: &mut Layers) -> Option<ClientCredentials> {
             None
         }
     }
+}
+
+fn webhook(layers: &mut Layers) -> Option<SecretString> {
+    const USER: &str = "ownerrez.webhook_user";
+    const PASSWORD: &str = "ownerrez.webhook_password";
+    let user = layers.text(USER, |text| {
+        // Where a colon stands, the Basic scheme takes the password to begin (RFC 7617).
+        let good = !text.contains(':') && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no user name", "leave out colons and spaces")) }
+    });
+    let password = layers.text(PASSWORD, header_token);
+    // Of a half that was given but is unreadable, its own mistake says enough.
+    for (missing, given) in [(USER, PASSWORD), (PASSWORD, USER)] {
+        if layers.is_given(given) && !layers.is_given(missing) {
+            let remedy = "give both, as your OAuth app at OwnerRez has them for its webhooks, or neither";
+            layers.refuse(missing, "it is not set, though the other half of the credentials is", remedy);
+        }
+    }
+    Some(format!("{}:{}", user?, password?.expose_secret()).into())
 }
 
 fn sessions(layers: &mut Layers) -> Sessions {

@@ -47,6 +47,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     named("ownerrez.app_url", "OWNERREZ_APP_URL"),
     named("ownerrez.client_id", "OWNERREZ_CLIENT_ID"),
     named("ownerrez.client_secret", "OWNERREZ_CLIENT_SECRET"),
+    named("ownerrez.webhook_user", "OWNERREZ_WEBHOOK_USER"),
+    named("ownerrez.webhook_password", "OWNERREZ_WEBHOOK_PASSWORD"),
     named("ownerrez.redirect_uri", "OWNERREZ_REDIRECT_URI"),
     file_only("ownerrez.send_redirect_uri"),
     named("ownerrez.request_limit", "UPSTREAM_LIMIT"),

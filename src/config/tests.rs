@@ -387,6 +387,20 @@ fn half_of_the_client_credentials_is_a_mistake() {
 }
 
 #[test]
+fn webhooks_have_a_user_and_a_password_worth_the_name() {
+    const USER: &str = "OWNERREZ_WEBHOOK_USER";
+    const PASSWORD: &str = "OWNERREZ_WEBHOOK_PASSWORD";
+    let config = good(&[(USER, "ownerrez"), (PASSWORD, "0123456789abcdef")]);
+    assert_eq!(config.ownerrez.webhook.as_ref().expect("given").expose_secret(), "ownerrez:0123456789abcdef");
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    assert!(good(&[]).ownerrez.webhook.is_none());
+    refused(&[(USER, "ownerrez")], PASSWORD);
+    refused(&[(PASSWORD, "0123456789abcdef")], USER);
+    refused(&[(USER, "ownerrez"), (PASSWORD, "short")], PASSWORD);
+    refused(&[(USER, "owner:rez"), (PASSWORD, "0123456789abcdef")], USER);
+}
+
+#[test]
 fn the_example_loads_once_its_key_is_filled_in() {
     let example = include_str!("../../config/env.example");
     let lines = example.lines().filter(|line| !line.starts_with('#'));
