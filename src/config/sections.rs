@@ -288,14 +288,18 @@ fn webhook(layers: &mut Layers) -> Option<SecretString> {
         if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no user name", "leave out colons and spaces")) }
     });
     let password = layers.text(PASSWORD, header_token);
+    let missing = match (user, password) {
+        (Some(user), Some(password)) => return Some(format!("{user}:{}", password.expose_secret()).into()),
+        (Some(_), None) => PASSWORD,
+        (None, Some(_)) => USER,
+        (None, None) => return None,
+    };
     // Of a half that was given but is unreadable, its own mistake says enough.
-    for (missing, given) in [(USER, PASSWORD), (PASSWORD, USER)] {
-        if layers.is_given(given) && !layers.is_given(missing) {
-            let remedy = "give both, as your OAuth app at OwnerRez has them for its webhooks, or neither";
-            layers.refuse(missing, "it is not set, though the other half of the credentials is", remedy);
-        }
+    if !layers.is_given(missing) {
+        let remedy = "give both, as your OAuth app at OwnerRez has them for its webhooks, or neither";
+        layers.refuse(missing, "it is not set, though the other half of the credentials is", remedy);
     }
-    Some(format!("{}:{}", user?, password?.expose_secret()).into())
+    None
 }
 
 fn sessions(layers: &mut Layers) -> Sessions {
