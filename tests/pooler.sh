@@ -23,7 +23,7 @@ drop_database() {
 at_end=drop_database
 
 say_what_was_said() {
-    tail -n 20 "$scratch/one.log" "$scratch/two.log" "$scratch/said"
+    tail -n 20 "$scratch/"{one,two,third}.log "$scratch/said"
 }
 at_failure=say_what_was_said
 
@@ -101,6 +101,7 @@ check_says problem "$(pooled "$forgetful_port")" "$direct" "not let prepared sta
 check_says problem "$(pooled "$by_statement_port")" "$direct" "not let prepared statements work"
 check_says problem "$transaction" "$transaction" "DATABASE_DIRECT_URL leads through a pooler"
 check_says problem "$transaction" "$server" "leads to another database"
+check_says problem "$transaction" "postgres://$user@127.0.0.1:1/$database" "DATABASE_DIRECT_URL: the database is unavailable"
 check_says ok "$transaction" "$direct" "past it to the same database"
 check_says ok "$transaction" "$(pooled "$by_session_port")" "past it to the same database"
 check_says ok "$direct" "$direct" "needs no DATABASE_DIRECT_URL"
@@ -151,4 +152,14 @@ locks=$(psql --no-psqlrc --quiet --no-align --tuples-only "$direct" --command "S
 [ "$locks" = 2 ] || fail "two processes hold $locks slots"
 stop one
 stop two
+
+# Without the way past it a third one says what is missing.
+background third env PORT="$(free_port)" DATABASE_DIRECT_URL= "$program" serve
+for _ in $(seq 300); do
+    ! grep -q "behind a pooler set DATABASE_DIRECT_URL" "$scratch/third.log" || break
+    runs third || fail "it ended: $(cat "$scratch/third.log")"
+    sleep 0.1
+done
+grep -h "behind a pooler set DATABASE_DIRECT_URL" "$scratch/third.log" || fail "nothing is said without the way past"
+stop third
 echo "a database behind a pooler works"

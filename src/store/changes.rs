@@ -19,7 +19,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use super::{ACQUIRE_TIMEOUT, DatabaseTarget, Store, StoreError, postgres_options};
-use crate::domain::SharedClock;
+use crate::domain::{SharedClock, chain};
 
 /// The channel on which the triggers of `api_keys`, `oauth_grants` and `users` speak. Stands in a migration as well.
 const CHANNEL: &str = "ownerrez_gateway_keys";
@@ -121,7 +121,13 @@ async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
                 told = false;
             }
             if !std::mem::replace(&mut told, true) {
-                log::warn!("changes of API keys are not heard, so keys are looked up at each use: {error}");
+                // The likeliest cause, and the operator's to know of.
+                let hint = match target {
+                    DatabaseTarget::Postgres { direct_url: None, .. } => "; behind a pooler set DATABASE_DIRECT_URL",
+                    _ => "",
+                };
+                let why = chain(&error);
+                log::warn!("changes of API keys are not heard, so keys are looked up at each use: {why}{hint}");
             }
         }
         clock.sleep_until(clock.now() + RETRY).await;

@@ -206,7 +206,17 @@ async fn led_well(
         }
         return Ok(true);
     };
-    if what_is_kept(direct_url).await? != Keeps::Session {
+    let kept = match what_is_kept(direct_url).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            checked.problem(
+                format!("database: DATABASE_DIRECT_URL: {error} ({})", cause(&error)),
+                "let this machine reach the server there, or correct DATABASE_DIRECT_URL",
+            );
+            return Ok(true);
+        }
+    };
+    if kept != Keeps::Session {
         checked.problem(
             "database: DATABASE_DIRECT_URL leads through a pooler that lends its connections by the transaction",
             "let it name the server itself, or a pooler that lends by the session",
