@@ -43,7 +43,7 @@ start_pooler() {
         printf '%s\n' listen_addr=127.0.0.1 "listen_port=$port" unix_socket_dir= auth_type=any default_pool_size=3 "$@"
     } >"$scratch/$name.ini"
     chmod 755 "$scratch"
-    [ "$(id -u)" != 0 ] || become=(runuser -u nobody --)
+    [ "$(id -u)" != 0 ] || become=(setpriv --reuid nobody --regid nogroup --clear-groups)
     background "$name" ${become[@]+"${become[@]}"} "$pgbouncer" "$scratch/$name.ini"
     for _ in $(seq 100); do
         ! is_open "$port" || break
