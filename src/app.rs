@@ -362,7 +362,9 @@ fn database_target(config: &Config) -> DatabaseTarget {
 fn target_of(database: &Database, max_connections: u32) -> DatabaseTarget {
     match database {
         Database::Sqlite { path } => DatabaseTarget::Sqlite { path: path.clone() },
-        Database::Postgres { url } => DatabaseTarget::Postgres { url: url.clone(), max_connections },
+        Database::Postgres { url, direct_url } => {
+            DatabaseTarget::Postgres { url: url.clone(), direct_url: direct_url.clone(), max_connections }
+        }
     }
 }
 
@@ -388,6 +390,7 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
         personal_tokens: config.connect.personal_tokens || config.server.is_loopback_only(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         registration: config.registration.mode.clone(),
+        webhook: config.ownerrez.webhook.clone(),
     }
 }
 

@@ -201,6 +201,8 @@ pub struct OwnerRez {
     pub app_url: Url,
     /// The operator's OAuth app. Without it accounts cannot be connected through OAuth.
     pub client: Option<ClientCredentials>,
+    /// What OwnerRez's notices bear, `user:password`; without it none are taken.
+    pub webhook: Option<SecretString>,
     /// The redirect URI, if it was spelled out. See [`Config::redirect_uri`].
     pub redirect_uri: Option<Url>,
     /// The predecessor's redirect URI, if that was given: it is not used. Accounts that are connected stay so; for new

@@ -21,6 +21,7 @@ mod ready;
 mod single_user;
 mod source_address;
 mod users;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ use actix_web::{
     http::{Method, header},
     web,
 };
+use secrecy::SecretString;
 use serde_json::json;
 use url::Url;
 
@@ -107,6 +109,8 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<Network>,
     /// Who may register.
     pub registration: RegistrationMode,
+    /// What OwnerRez's notices bear, `user:password`; without it none are taken.
+    pub webhook: Option<SecretString>,
 }
 
 impl HttpSettings {
@@ -149,6 +153,9 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
     }
     if let Some(scrape) = probes.scrape {
         metrics::route(config, scrape);
+    }
+    if let Some(credentials) = state.settings.webhook.clone() {
+        webhook::route(config, credentials);
     }
     for path in choice::PATHS {
         config.service(at(path, "POST").route(web::route().to(mcp::handle)));

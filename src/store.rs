@@ -22,6 +22,7 @@ mod lock;
 mod migrate;
 mod operators;
 mod own_account;
+mod pooler;
 mod predecessor_keys;
 mod refresh;
 mod remembered;
@@ -59,11 +60,12 @@ pub use allowance::{Block, ClosedBlock};
 pub use changes::{ChangeWatch, Seen, watch_changes};
 pub use connections::{Connection, SealedGrant, SealedTokens};
 pub use error::{Cause, StoreError};
-pub use grants::{NewGrant, StoredCode, StoredGrant};
+pub use grants::{NewGrant, Redemption, StoredCode, StoredGrant};
 pub use keys::{KeyAdded, KeyRemoved, NewKey, StoredKey};
 pub use links::{Link, NewLink};
 pub use lock::ProcessLock;
-pub use operators::{ConnectionOverview, SealedRow, SealedTable, UserOverview};
+pub use operators::{ConnectionOverview, IdentityOverview, SealedRow, SealedTable, UserOverview};
+pub use pooler::{Keeps, is_one_database, what_is_kept};
 pub use predecessor_keys::PREDECESSOR_CANDIDATES;
 pub use refresh::{NewRefresh, Rotated, StoredRefresh};
 pub use remembered::{Recalled, Remembered};
@@ -95,6 +97,8 @@ pub enum DatabaseTarget {
     Postgres {
         /// `postgres://…`, with the password in it.
         url: SecretString,
+        /// The same server without the pooler that `url` may lead through.
+        direct_url: Option<SecretString>,
         /// The most connections that this process opens for its calls; locks have their own.
         max_connections: u32,
     },
@@ -104,6 +108,8 @@ pub enum DatabaseTarget {
 #[derive(Clone, Debug)]
 pub struct Store {
     db: DatabaseConnection,
+    /// Past the pooler, if `db` goes through one.
+    direct: Option<DatabaseConnection>,
     heard: Arc<Heard>,
     /// Where connections are given back to the pool.
     runtime: Handle,
@@ -115,6 +121,7 @@ impl Store {
     pub async fn connect(target: &DatabaseTarget) -> Result<Store, StoreError> {
         // The pools are built here instead of by sea_orm's `Database::connect`, which puts the whole URL, password
         // included, into its error text and into a trace span.
+        let mut direct = None;
         let db = match target {
             DatabaseTarget::Sqlite { path } => {
                 create_private_file(path)
@@ -140,15 +147,12 @@ impl Store {
                     .map_err(StoreError::from)?;
                 SqlxSqliteConnector::from_sqlx_sqlite_pool(pool)
             }
-            DatabaseTarget::Postgres { url, max_connections } => {
-                let pool = PgPoolOptions::new()
-                    .max_connections((*max_connections).max(1))
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .connect_lazy_with(postgres_options(url)?);
-                SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
+            DatabaseTarget::Postgres { url, direct_url, max_connections } => {
+                direct = direct_url.as_ref().map(|url| postgres_pool(url, 1)).transpose()?;
+                postgres_pool(url, (*max_connections).max(1))?
             }
         };
-        Ok(Store { db, heard: Arc::default(), runtime: Handle::current() })
+        Ok(Store { db, direct, heard: Arc::default(), runtime: Handle::current() })
     }
 
     /// Whether the database answers.
@@ -158,6 +162,9 @@ impl Store {
 
     /// Closes the pool once its calls are done. Later calls, also through clones, are answered `Unavailable`.
     pub async fn close(&self) -> Result<(), StoreError> {
+        if let Some(direct) = &self.direct {
+            self.run(direct.close_by_ref()).await?;
+        }
         self.run(self.db.close_by_ref()).await
     }
 
@@ -171,27 +178,39 @@ impl Store {
 
     /// Starts a transaction that may write. One that is dropped without commit is rolled back.
     async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        // A deferred transaction on SQLite that first reads and then writes fails at once, without waiting, when
-        // another process has written in between; an immediate one waits for its turn at the start. PostgreSQL
-        // ignores this option.
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let db = self.db.clone();
-        // In a task of its own, because it must not be cut off when the caller goes away: sqlx 0.9 forgets a BEGIN
-        // that was sent and not yet answered, and puts the connection back into the pool with that transaction open.
-        // Whatever the next callers write there seems to succeed and is rolled back some day.
-        match tokio::spawn(async move { db.begin_with_options(options).await }).await {
-            Ok(transaction) => transaction,
-            Err(error) => Err(DbErr::Conn(RuntimeErr::Internal(error.to_string()))),
-        }
+        begin(&self.db).await
     }
+}
+
+async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    // A deferred transaction on SQLite that first reads and then writes fails at once, without waiting, when another
+    // process has written in between; an immediate one waits for its turn at the start. PostgreSQL ignores this option.
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let db = db.clone();
+    // In a task of its own, because it must not be cut off when the caller goes away: sqlx 0.9 forgets a BEGIN that was
+    // sent and not yet answered, and puts the connection back into the pool with that transaction open. Whatever the next
+    // callers write there seems to succeed and is rolled back some day.
+    match tokio::spawn(async move { db.begin_with_options(options).await }).await {
+        Ok(transaction) => transaction,
+        Err(error) => Err(DbErr::Conn(RuntimeErr::Internal(error.to_string()))),
+    }
+}
+
+fn postgres_pool(url: &SecretString, max_connections: u32) -> Result<DatabaseConnection, StoreError> {
+    let pool = PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(postgres_options(url)?);
+    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
 fn postgres_options(url: &SecretString) -> Result<PgConnectOptions, StoreError> {
     match url.expose_secret().parse::<PgConnectOptions>() {
-        Ok(options) => Ok(options.application_name("ownerrez-gateway")),
+        // Poolers refuse that parameter unless they are told otherwise; it is about numbers as text, which we never read.
+        Ok(options) => Ok(options.application_name("ownerrez-gateway").extra_float_digits(None)),
         // The error is left out: it may quote parts of the URL.
         Err(_) => Err(StoreError::target("the PostgreSQL URL cannot be parsed".to_owned())),
     }

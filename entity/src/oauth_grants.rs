@@ -33,6 +33,8 @@ pub struct Model {
     /// Which token of that generation it used.
     #[sea_orm(column_type = "Text", nullable)]
     pub confirmed_hash: Option<String>,
+    /// Whether its client signed when it redeemed the code, and has to sign ever after.
+    pub signed: bool,
 }
 
 /// None that queries use.

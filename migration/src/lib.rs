@@ -11,6 +11,7 @@ mod m20261124_000005_key_toolsets;
 mod m20261124_000006_sign_in;
 mod m20261124_000007_forgotten_clients;
 mod m20261124_000008_account;
+mod m20261126_000009_signed_grants;
 mod predecessor;
 
 /// All migrations. `store` runs them, in one transaction, one process at a time.
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000006_sign_in::Migration),
             Box::new(m20261124_000007_forgotten_clients::Migration),
             Box::new(m20261124_000008_account::Migration),
+            Box::new(m20261126_000009_signed_grants::Migration),
         ]
     }
 }

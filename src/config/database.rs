@@ -16,6 +16,9 @@ use super::errors::Problem;
 /// What PostgreSQL's own programs know, by what they protect from.
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
+pub(super) const DIRECT_REMEDY: &str =
+    "write it like DATABASE_URL, with the server's own address in place of its pooler's";
+
 /// The database, embedded or served.
 #[derive(Clone, Debug)]
 pub enum Database {
@@ -28,6 +31,8 @@ pub enum Database {
     Postgres {
         /// The whole connection URL, parameters included. It may hold a password.
         url: SecretString,
+        /// The way past a pooler, where `url` leads through one: for what belongs to one connection.
+        direct_url: Option<SecretString>,
     },
 }
 
@@ -37,11 +42,28 @@ impl Database {
         let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
         match scheme.as_deref() {
             Some("sqlite") => sqlite_path(text).map(|path| Self::Sqlite { path }),
-            Some("postgres" | "postgresql") => postgres_url(text).map(|url| Self::Postgres { url }),
+            Some("postgres" | "postgresql") => postgres_url(text).map(|url| Self::Postgres { url, direct_url: None }),
             _ => Err(Problem::new(
                 "it names neither SQLite nor PostgreSQL",
                 "write sqlite://path/to/file.db or postgres://user:password@host/name",
             )),
+        }
+    }
+
+    /// Reads DATABASE_DIRECT_URL, a secret too.
+    pub(super) fn parse_direct(text: &str) -> Result<SecretString, Problem> {
+        match Self::parse(text) {
+            Ok(Self::Postgres { url, .. }) => Ok(url),
+            Ok(Self::Sqlite { .. }) => Err(Problem::new("it names no PostgreSQL server", DIRECT_REMEDY)),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The same database with a way past its pooler; `None` where there is no pooler to go past.
+    pub(super) fn with_direct(self, direct_url: SecretString) -> Option<Self> {
+        match self {
+            Self::Postgres { url, .. } => Some(Self::Postgres { url, direct_url: Some(direct_url) }),
+            Self::Sqlite { .. } => None,
         }
     }
 
@@ -208,7 +230,7 @@ mod tests {
         ] {
             let read = Database::parse(given).ok();
             let kept = match &read {
-                Some(Database::Postgres { url }) => Some(url.expose_secret()),
+                Some(Database::Postgres { url, .. }) => Some(url.expose_secret()),
                 _ => None,
             };
             assert_eq!(kept, good.then_some(given), "{given}");

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
@@ -44,7 +44,7 @@ pub(super) fn survey(sources: Sources) -> Survey {
     };
     let layers = &mut Layers::of(sources);
     let server = server(layers).filter(|_| sound("server.bind"));
-    let database = layers.text("database.url", Database::parse).filter(|_| sound("database.url"));
+    let database = database(layers).filter(|_| sound("database.url") && sound("database.direct_url"));
     let encryption = match (&server, &database) {
         (Some(server), Some(database)) => encryption(layers, server, database),
         _ => layers.verbatim("encryption.key", given_key).map(EncryptionKey::Given),
@@ -65,7 +65,7 @@ fn is_unreadable_file(error: &ConfigError) -> bool {
 
 fn sections(layers: &mut Layers) -> Option<Config> {
     let server = server(layers);
-    let database = layers.text("database.url", Database::parse);
+    let database = database(layers);
     let database_pool_size = layers.number("database.pool_size", 1..=1000);
     let ownerrez = ownerrez(layers, server.as_ref().and_then(|server| server.url.as_ref()));
     let sessions = sessions(layers);
@@ -123,6 +123,17 @@ fn server(layers: &mut Layers) -> Option<Server> {
         );
     }
     Some(server)
+}
+
+fn database(layers: &mut Layers) -> Option<Database> {
+    let database = layers.text("database.url", Database::parse)?;
+    let Some(direct_url) = layers.text("database.direct_url", Database::parse_direct) else { return Some(database) };
+    let led_past = database.clone().with_direct(direct_url);
+    if led_past.is_none() {
+        let what = "it is set, and database.url (DATABASE_URL) names no PostgreSQL server";
+        layers.refuse("database.direct_url", what, "remove it, or let DATABASE_URL name that server's pooler");
+    }
+    Some(led_past.unwrap_or(database))
 }
 
 fn tools(layers: &mut Layers) -> ChosenTools {
@@ -217,7 +228,7 @@ fn encryption(layers: &mut Layers, server: &Server, database: &Database) -> Opti
 fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRez> {
     let api_url = layers.text("ownerrez.api_url", base_address);
     let app_url = layers.text("ownerrez.app_url", base_address);
-    let client = client(layers);
+    let (client, webhook) = (client(layers), webhook(layers));
     let given = layers.text("ownerrez.redirect_uri", redirect_address);
     let (redirect_uri, unused_redirect_uri) = match given {
         Some(url) if url.path() != CALLBACK_PATH => (None, Some(url)),
@@ -237,6 +248,7 @@ fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRez> {
         api_url: api_url?,
         app_url: app_url?,
         client,
+        webhook,
         redirect_uri,
         unused_redirect_uri,
         send_redirect_uri: layers.flag("ownerrez.send_redirect_uri"),
@@ -266,6 +278,29 @@ fn client(layers: &mut Layers) -> Option<ClientCredentials> {
             None
         }
     }
+}
+
+fn webhook(layers: &mut Layers) -> Option<SecretString> {
+    const USER: &str = "ownerrez.webhook_user";
+    const PASSWORD: &str = "ownerrez.webhook_password";
+    let user = layers.text(USER, |text| {
+        // Where a colon stands, the Basic scheme takes the password to begin (RFC 7617).
+        let good = !text.contains(':') && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no user name", "leave out colons and spaces")) }
+    });
+    let password = layers.text(PASSWORD, header_token);
+    let missing = match (user, password) {
+        (Some(user), Some(password)) => return Some(format!("{user}:{}", password.expose_secret()).into()),
+        (Some(_), None) => PASSWORD,
+        (None, Some(_)) => USER,
+        (None, None) => return None,
+    };
+    // Of a half that was given but is unreadable, its own mistake says enough.
+    if !layers.is_given(missing) {
+        let remedy = "give both, as your OAuth app at OwnerRez has them for its webhooks, or neither";
+        layers.refuse(missing, "it is not set, though the other half of the credentials is", remedy);
+    }
+    None
 }
 
 fn sessions(layers: &mut Layers) -> Sessions {

@@ -282,6 +282,20 @@ fn postgres_needs_a_key_of_the_operators() {
 }
 
 #[test]
+fn a_way_past_a_pooler_needs_a_server_to_lead_to() {
+    const DIRECT: &str = "DATABASE_DIRECT_URL";
+    let served = [("DATABASE_URL", "postgres://u:p@pooler/x"), ("ENCRYPTION_KEY", KEY)];
+    let with = |direct| [served[0], served[1], (DIRECT, direct)];
+    let config = good(&with("postgres://u:h1dden@server/x"));
+    assert!(!format!("{config:?}").contains("h1dden"));
+    assert!(matches!(&config.database, Database::Postgres { direct_url: Some(_), .. }));
+    assert!(matches!(good(&served).database, Database::Postgres { direct_url: None, .. }));
+    refused(&with("sqlite://x.db"), DIRECT);
+    refused(&with("postgres://u:p@server:port/x"), DIRECT);
+    refused(&[(DIRECT, "postgres://u:p@server/x")], DIRECT);
+}
+
+#[test]
 fn a_bad_key_is_never_replaced_by_a_kept_one() {
     refused(&[("ENCRYPTION_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")], "ENCRYPTION_KEY");
 }
@@ -370,6 +384,20 @@ fn metrics_have_an_address_or_a_token_worth_the_name() {
 fn half_of_the_client_credentials_is_a_mistake() {
     refused(&[("OWNERREZ_CLIENT_ID", "c_1")], "OWNERREZ_CLIENT_SECRET");
     refused(&[("OWNERREZ_CLIENT_SECRET", "s_1")], "OWNERREZ_CLIENT_ID");
+}
+
+#[test]
+fn webhooks_have_a_user_and_a_password_worth_the_name() {
+    const USER: &str = "OWNERREZ_WEBHOOK_USER";
+    const PASSWORD: &str = "OWNERREZ_WEBHOOK_PASSWORD";
+    let config = good(&[(USER, "ownerrez"), (PASSWORD, "0123456789abcdef")]);
+    assert_eq!(config.ownerrez.webhook.as_ref().expect("given").expose_secret(), "ownerrez:0123456789abcdef");
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    assert!(good(&[]).ownerrez.webhook.is_none());
+    refused(&[(USER, "ownerrez")], PASSWORD);
+    refused(&[(PASSWORD, "0123456789abcdef")], USER);
+    refused(&[(USER, "ownerrez"), (PASSWORD, "short")], PASSWORD);
+    refused(&[(USER, "owner:rez"), (PASSWORD, "0123456789abcdef")], USER);
 }
 
 #[test]

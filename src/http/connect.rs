@@ -289,20 +289,24 @@ pub(crate) async fn status(
     Ok(no_store().json(answer))
 }
 
+/// The cheapest question to OwnerRez that needs good tokens.
+pub(super) fn who_am_i() -> UpstreamRequest {
+    UpstreamRequest {
+        operation: "get_current_user".into(),
+        method: Method::Get,
+        path_and_query: "/v2/users/me".to_owned(),
+        body: None,
+        fresh_for: None,
+    }
+}
+
 /// `GET /api/connect/ownerrez/test`: one request to OwnerRez with the user's own tokens.
 pub(crate) async fn test(
     state: web::Data<HttpState>,
     AnyCaller(caller): AnyCaller,
     http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let request = UpstreamRequest {
-        operation: "get_current_user".into(),
-        method: Method::Get,
-        path_and_query: "/v2/users/me".to_owned(),
-        body: None,
-        fresh_for: None,
-    };
-    let outcome = state.sessions.call(caller.user, request, &CancellationToken::new()).await;
+    let outcome = state.sessions.call(caller.user, who_am_i(), &CancellationToken::new()).await;
     if let Some(notes) = Notes::of(&http) {
         notes.call(Trace::of(&outcome));
     }

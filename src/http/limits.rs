@@ -1,4 +1,5 @@
-//! How often one source may do what costs us something and proves nothing: present keys that are no keys, and register.
+//! How often one source may do what costs us something and proves nothing: present keys that are no keys, register, ask
+//! for tokens.
 //!
 //! Everything here lives in memory, is bounded, and is this process's own: with several processes each allows as much.
 
@@ -12,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 
 use super::{error::ApiError, source_address::SourceAddress};
-use crate::domain::growing_cache;
+use crate::domain::{GrantId, growing_cache};
 
 /// Sources, or lookup ids, that are remembered. Whoever has more addresses than that is not stopped by counting them;
 /// the bounds on bcrypt are for such.
@@ -147,23 +148,41 @@ impl Registrations {
     }
 }
 
-/// What strangers do at the authorization server that costs something, by where they come from, within an hour.
+/// What strangers do at the authorization server that costs something, by where they come from.
+///
+/// Where no browser is between, ChatGPT and Claude ask for all their users from a few addresses, and whoever has them ask
+/// with bad codes must not keep the others out. So a source that asked often for tokens is not turned away: it has to
+/// show a code or token that is known, which is one look into the database, before anything is fetched, opened or
+/// verified for it; and then what counts is how often this was done with that grant.
 pub struct OAuthLimits {
     registrations: Counts<SourceAddress>,
     requests: Counts<SourceAddress>,
     sign_ins: Counts<SourceAddress>,
+    token_requests: Counts<SourceAddress>,
+    by_grant: Counts<GrantId>,
 }
 
 /// Authorization requests that one source may make within an hour: each may have a document fetched.
 const REQUESTS: u32 = 300;
+/// Requests without a browser that one source may make within five minutes before it must show something that is known.
+const TOKEN_REQUESTS: u32 = 60;
+/// What it may do from then on with one grant in such a span. Programs that share their tokens may refresh at once.
+const PER_GRANT: u32 = 20;
 /// Times that one source may agree within an hour: each leaves a row for some minutes.
 const SIGN_INS: u32 = 120;
 
 impl OAuthLimits {
-    /// So many clients may register within an hour.
+    /// So many clients may register within an hour from one source.
     pub fn new(registrations: u32) -> Self {
         let counts = |limit| Counts::new(limit, TimeDelta::hours(1));
-        Self { registrations: counts(registrations), requests: counts(REQUESTS), sign_ins: counts(SIGN_INS) }
+        let soon = TimeDelta::minutes(5);
+        Self {
+            registrations: counts(registrations),
+            requests: counts(REQUESTS),
+            sign_ins: counts(SIGN_INS),
+            token_requests: Counts::new(TOKEN_REQUESTS, soon),
+            by_grant: Counts::new(PER_GRANT, soon),
+        }
     }
 
     /// Counts a client that registers, or says how long it has to wait.
@@ -176,17 +195,27 @@ impl OAuthLimits {
         admit(&self.requests, source, now)
     }
 
+    /// Counts a client that asks for tokens or gives one back.
+    pub(crate) fn asks_for_tokens(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+        admit(&self.token_requests, source, now)
+    }
+
+    /// Counts the same for a grant, where the source may not ask for just anything any more.
+    pub(crate) fn uses(&self, grant: GrantId, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+        admit(&self.by_grant, grant, now)
+    }
+
     /// Counts a browser that agrees.
     pub(crate) fn agrees(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         admit(&self.sign_ins, source, now)
     }
 }
 
-fn admit(counts: &Counts<SourceAddress>, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
-    if let Some(wait) = counts.wait(&source, counts.limit, now) {
+fn admit<Who: Hash + Eq>(counts: &Counts<Who>, who: Who, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+    if let Some(wait) = counts.wait(&who, counts.limit, now) {
         return Err(wait);
     }
-    counts.add(source, now);
+    counts.add(who, now);
     Ok(())
 }
 

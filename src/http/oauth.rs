@@ -10,6 +10,7 @@ mod token;
 
 use actix_web::{
     HttpResponse, Resource,
+    error::UrlencodedError,
     http::{StatusCode, header},
     middleware::DefaultHeaders,
     web,
@@ -50,7 +51,11 @@ pub(super) fn routes(
     page_query: web::QueryConfig,
 ) {
     let token_form = web::FormConfig::default().limit(super::FORM_LIMIT).error_handler(|error, _| {
-        let refusal = refused(&OAuthError::InvalidRequest("the body must be a form with each parameter at most once"));
+        let refusal = refused(&OAuthError::InvalidRequest(match error {
+            UrlencodedError::Overflow { .. } => "the body is too large",
+            UrlencodedError::ContentType => "the Content-Type must be application/x-www-form-urlencoded",
+            _ => "the body must be a form with each parameter at most once",
+        }));
         actix_web::error::InternalError::from_response(error, refusal).into()
     });
     config

@@ -47,15 +47,15 @@ pub(crate) const KEY_WRONG: &str = "That is not the API key whose beginning is s
 
 /// A button is what most people came for, unless it is a `second` one, or `ending` something.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:2rem auto;padding:0 1rem;\
-color:#1a1a1a;background:#fff}h1{font-size:1.4rem}code{background:#eee;padding:.1rem .3rem;overflow-wrap:anywhere}\
+color:#1a1a1a;background:#fff;overflow-wrap:anywhere}h1{font-size:1.4rem}code{background:#eee;padding:.1rem .3rem}\
 label{display:block;font-weight:600;margin:1rem 0 .3rem}input,select{font:inherit;width:100%;box-sizing:border-box;\
 padding:.6rem;border:1px solid #555;border-radius:.3rem}button{font:inherit;margin:1rem .6rem 0 0;padding:.6rem 1.2rem;\
-border:0;border-radius:.3rem;background:#0b5394;color:#fff}h2{font-size:1.2rem;margin-top:2rem}h3{font-size:1rem}\
+border:0;border-radius:.3rem;background:#0b5394;color:#fff;max-width:100%}h2{font-size:1.2rem;margin-top:2rem}h3{font-size:1rem}\
 button.second,button.ending{background:#fff;color:#0b5394;box-shadow:inset 0 0 0 1px}button.ending{color:#b00020}\
-pre{background:#eee;padding:.6rem;overflow-x:auto;font-size:.85rem}.problem{border-left:.3rem solid #b00020;padding:.2rem .8rem}";
+pre{background:#eee;padding:.6rem;white-space:pre-wrap;font-size:.85rem}.problem{border-left:.3rem solid #b00020;padding:.2rem .8rem}";
 
 /// SHA-256 of [`STYLE`], which lets the policy allow this style and no other.
-const STYLE_HASH: &str = "'sha256-JpDU9iQy97y4GVQzmznkzMFifsA4VlBFTWhO+C+23VA='";
+const STYLE_HASH: &str = "'sha256-V9IiMM6ND+qaaBekyuwOeHsVnPiNp1QEbXIK8PK0WzQ='";
 
 /// The target of forms that lead to us and nowhere else.
 const SELF: &str = "'self'";

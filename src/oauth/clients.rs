@@ -107,7 +107,7 @@ pub enum ClientAuthentication {
         /// What it may sign with; never none.
         algorithms: Vec<SigningAlgorithm>,
         /// Whether it lists `none` as well in its `token_endpoint_auth_methods_supported`, as ChatGPT does. What it does
-        /// sign must be good even then.
+        /// sign must be good even then, and whoever signed for a code has to sign for all that follows from it.
         may_go_without: bool,
     },
 }
@@ -253,19 +253,20 @@ impl Clients {
     }
 
     /// Whether the client at the token endpoint is who it says it is. `audiences` are the names of this authorization
-    /// server: its issuer and the URL of its token endpoint. A good assertion is used up by this call.
+    /// server: its issuer and the URL of its token endpoint. A good assertion is used up by this call. The answer tells
+    /// whether there was one.
     pub async fn authenticate(
         &self,
         client: &Client,
         presented: &PresentedClient<'_>,
         audiences: &[String],
-    ) -> Result<(), ClientError> {
+    ) -> Result<bool, ClientError> {
         let all = &*self.0;
         let (keys, algorithms, kind, assertion) = match (&client.authentication, *presented) {
             (
                 ClientAuthentication::None | ClientAuthentication::PrivateKeyJwt { may_go_without: true, .. },
                 PresentedClient::None,
-            ) => return Ok(()),
+            ) => return Ok(false),
             (ClientAuthentication::None, PresentedClient::Assertion { .. }) => {
                 return Err(AssertionProblem::NotExpected.into());
             }
@@ -285,7 +286,7 @@ impl Clients {
         let now = all.clock.now();
         let proof = assertion.check(&keys, &client.id.0, audiences, now)?;
         all.replays.use_once(&client.id.0, &proof.id, proof.until, now)?;
-        Ok(())
+        Ok(true)
     }
 
     /// Registers a client (RFC 7591). How often one source may is the caller's to limit; nothing is stored.

@@ -12,13 +12,13 @@ use serde_json::Value;
 use super::{
     AuthorizationServer, OAuthError, OAuthSettings, Scopes, ServerError,
     access_token::Claims,
-    clients::{Client, PresentedClient},
+    clients::{AssertionProblem, Client, ClientError, PresentedClient},
     pkce,
 };
 use crate::{
     crypto::{self, CryptoError},
     domain::{GrantId, UserId},
-    store::{NewRefresh, Rotated, StoreError, StoredGrant},
+    store::{NewRefresh, Redemption, Rotated, StoreError, StoredGrant},
 };
 
 /// The path of the endpoint; with the issuer it is what assertions name as their audience.
@@ -87,6 +87,29 @@ impl From<CryptoError> for OAuthError {
     }
 }
 
+/// Who asks.
+struct Asker {
+    client: Client,
+    /// Whether it has just proved that by a signature.
+    signed: bool,
+}
+
+impl Asker {
+    /// Whether something was given to this client.
+    fn has(&self, client_id: &str) -> bool {
+        *self.client.id.0 == *client_id
+    }
+
+    /// A client that may sign or not (`may_go_without`) is held to what it began with: otherwise whoever steals its
+    /// refresh token would just leave the signature out.
+    fn signs_for(&self, grant: &StoredGrant) -> Result<(), OAuthError> {
+        if grant.signed && !self.signed {
+            return Err(ClientError::from(AssertionProblem::Missing).into());
+        }
+        Ok(())
+    }
+}
+
 const BAD_CODE: OAuthError =
     OAuthError::InvalidGrant("the code is not good: unknown, expired, used, or for another client or redirect_uri");
 const BAD_REFRESH: OAuthError =
@@ -101,41 +124,59 @@ impl AuthorizationServer {
                 _ => OAuthError::UnsupportedGrantType,
             });
         }
-        let client = self.client(form).await?;
+        let asker = self.asker(form).await?;
         if form.grant_type == "refresh_token" {
-            self.refresh(&client, form).await
+            self.refresh(&asker, form).await
         } else {
-            self.redeem(&client, form).await
+            self.redeem(&asker, form).await
         }
     }
 
     /// Ends the grant of a token that its client gives back (RFC 7009).
     pub async fn revoke(&self, form: &TokenForm) -> Result<Revocation, OAuthError> {
-        let client = self.client(form).await?;
+        let asker = self.asker(form).await?;
         let token = form.token.expose_secret();
         if token.is_empty() {
             return Err(OAuthError::InvalidRequest("token is missing"));
         }
-        let store = &self.0.store;
-        let grant = match self.access_tokens().read(token) {
-            Some(claims) => store.grant(claims.grant).await?,
-            None => store.refresh_token(&crypto::digest_hex(token)).await?.map(|refresh| refresh.grant),
-        };
-        let Some(grant) = grant.filter(|grant| is_of(&grant.client_id, &client)) else {
+        let Some(grant) = self.grant_of(token).await?.filter(|grant| asker.has(&grant.client_id)) else {
             return Ok(Revocation::Nothing);
         };
-        let ended = store.end_grant(grant.user, grant.id).await?;
+        asker.signs_for(&grant)?;
+        let ended = self.0.store.end_grant(grant.user, grant.id).await?;
         Ok(if ended { Revocation::Ended(grant.user, grant.id) } else { Revocation::Nothing })
     }
 
-    /// Who asks, proved as far as that client can prove it.
-    async fn client(&self, form: &TokenForm) -> Result<Client, OAuthError> {
-        let assertion = form.client_assertion.expose_secret();
-        // Who signs may leave its id out: it stands in what is signed (RFC 7523 section 3).
-        let id = match form.client_id.as_str() {
-            "" => subject(assertion).ok_or(OAuthError::InvalidRequest("client_id is missing"))?,
-            id => id.to_owned(),
+    /// The grant that a form is about, if what it shows is known and was given to the client that it names: one look,
+    /// whatever is or is not proved. `None` where the form names no client.
+    pub async fn shown(&self, form: &TokenForm) -> Result<Option<GrantId>, OAuthError> {
+        let Ok(client_id) = client_id(form) else { return Ok(None) };
+        let secrets = [&form.code, &form.refresh_token, &form.token].map(ExposeSecret::expose_secret);
+        let known = match secrets {
+            ["", "", ""] => None,
+            [code, "", ""] => {
+                let code = self.0.store.code(&crypto::digest_hex(code)).await?;
+                code.map(|code| (code.grant, code.client_id))
+            }
+            [_, refresh, ""] => self.grant_of(refresh).await?.map(|grant| (grant.id, grant.client_id)),
+            [_, _, token] => self.grant_of(token).await?.map(|grant| (grant.id, grant.client_id)),
         };
+        Ok(known.filter(|(_, owner)| *owner == client_id).map(|(grant, _)| grant))
+    }
+
+    /// The grant of an access or refresh token.
+    async fn grant_of(&self, token: &str) -> Result<Option<StoredGrant>, StoreError> {
+        let store = &self.0.store;
+        match self.access_tokens().read(token) {
+            Some(claims) => store.grant(claims.grant).await,
+            None => Ok(store.refresh_token(&crypto::digest_hex(token)).await?.map(|refresh| refresh.grant)),
+        }
+    }
+
+    /// Who asks, proved as far as that client can prove it.
+    async fn asker(&self, form: &TokenForm) -> Result<Asker, OAuthError> {
+        let assertion = form.client_assertion.expose_secret();
+        let id = client_id(form)?;
         let clients = &self.0.clients;
         let client = clients.find(&id).await?;
         let presented = if assertion.is_empty() && form.client_assertion_type.is_empty() {
@@ -145,11 +186,11 @@ impl AuthorizationServer {
         };
         let settings = self.settings();
         let audiences = [settings.url(TOKEN_PATH), settings.issuer.clone()];
-        clients.authenticate(&client, &presented, &audiences).await?;
-        Ok(client)
+        let signed = clients.authenticate(&client, &presented, &audiences).await?;
+        Ok(Asker { client, signed })
     }
 
-    async fn redeem(&self, client: &Client, form: &TokenForm) -> Result<Tokens, OAuthError> {
+    async fn redeem(&self, asker: &Asker, form: &TokenForm) -> Result<Tokens, OAuthError> {
         let code = form.code.expose_secret();
         if code.is_empty() {
             return Err(OAuthError::InvalidRequest("code is missing"));
@@ -157,7 +198,7 @@ impl AuthorizationServer {
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
         let hash = crypto::digest_hex(code);
         let code = store.code(&hash).await?.ok_or(BAD_CODE)?;
-        if !is_of(&code.client_id, client) || code.redirect_uri != form.redirect_uri {
+        if !asker.has(&code.client_id) || code.redirect_uri != form.redirect_uri {
             return Err(BAD_CODE);
         }
         if !pkce::proves(form.code_verifier.expose_secret(), &code.code_challenge) {
@@ -174,7 +215,8 @@ impl AuthorizationServer {
         let refresh = issue.granted.offline.then(|| new_refresh(settings, now)).transpose()?;
         let ends_at = refresh.as_ref().map_or(now + settings.access_life, |(_, refresh)| refresh.expires_at);
         let (token, stored) = refresh.unzip();
-        if !store.redeem_code(&hash, grant.id, stored, ends_at, now).await? {
+        let redemption = Redemption { refresh: stored, signed: asker.signed, ends_at };
+        if !store.redeem_code(&hash, grant.id, redemption, now).await? {
             // Between the look and the step somebody else redeemed it, if it did not just expire.
             return match store.code(&hash).await? {
                 Some(code) if code.used => self.end(code.user, code.grant, "its code was redeemed twice").await,
@@ -184,7 +226,7 @@ impl AuthorizationServer {
         Ok(self.issue(issue, token, now))
     }
 
-    async fn refresh(&self, client: &Client, form: &TokenForm) -> Result<Tokens, OAuthError> {
+    async fn refresh(&self, asker: &Asker, form: &TokenForm) -> Result<Tokens, OAuthError> {
         let shown = form.refresh_token.expose_secret();
         if shown.is_empty() {
             return Err(OAuthError::InvalidRequest("refresh_token is missing"));
@@ -192,9 +234,10 @@ impl AuthorizationServer {
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
         let hash = crypto::digest_hex(shown);
         let known = store.refresh_token(&hash).await?.ok_or(BAD_REFRESH)?;
-        if !is_of(&known.grant.client_id, client) || known.expires_at <= now {
+        if !asker.has(&known.grant.client_id) || known.expires_at <= now {
             return Err(BAD_REFRESH);
         }
+        asker.signs_for(&known.grant)?;
         let issue = Issue::of(&known.grant, form, settings)?;
         let (token, successor) = new_refresh(settings, now)?;
         match store.rotate(known.grant.id, (known.generation, &hash), successor, now).await? {
@@ -261,8 +304,12 @@ impl Issue {
     }
 }
 
-fn is_of(client_id: &str, client: &Client) -> bool {
-    *client.id.0 == *client_id
+/// Whom a form names. Who signs may leave its id out: it stands in what is signed (RFC 7523 section 3).
+fn client_id(form: &TokenForm) -> Result<String, OAuthError> {
+    match form.client_id.as_str() {
+        "" => subject(form.client_assertion.expose_secret()).ok_or(OAuthError::InvalidRequest("client_id is missing")),
+        id => Ok(id.to_owned()),
+    }
 }
 
 fn new_refresh(settings: &OAuthSettings, now: DateTime<Utc>) -> Result<(SecretString, NewRefresh), CryptoError> {

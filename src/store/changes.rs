@@ -19,7 +19,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use super::{ACQUIRE_TIMEOUT, DatabaseTarget, Store, StoreError, postgres_options};
-use crate::domain::SharedClock;
+use crate::domain::{SharedClock, chain};
 
 /// The channel on which the triggers of `api_keys`, `oauth_grants` and `users` speak. Stands in a migration as well.
 const CHANNEL: &str = "ownerrez_gateway_keys";
@@ -121,7 +121,13 @@ async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
                 told = false;
             }
             if !std::mem::replace(&mut told, true) {
-                log::warn!("changes of API keys are not heard, so keys are looked up at each use: {error}");
+                // The likeliest cause, and the operator's to know of.
+                let hint = match target {
+                    DatabaseTarget::Postgres { direct_url: None, .. } => "; behind a pooler set DATABASE_DIRECT_URL",
+                    _ => "",
+                };
+                let why = chain(&error);
+                log::warn!("changes of API keys are not heard, so keys are looked up at each use: {why}{hint}");
             }
         }
         clock.sleep_until(clock.now() + RETRY).await;
@@ -129,7 +135,7 @@ async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
 }
 
 async fn listen_once(store: &Store, target: &DatabaseTarget, clock: &SharedClock) -> Result<(), StoreError> {
-    let DatabaseTarget::Postgres { url, .. } = target else { return Ok(()) };
+    let DatabaseTarget::Postgres { url, direct_url, .. } = target else { return Ok(()) };
     let heard = &store.heard;
     // A connection of its own: one from the common pool would be missing there.
     let pool = PgPoolOptions::new()
@@ -137,7 +143,7 @@ async fn listen_once(store: &Store, target: &DatabaseTarget, clock: &SharedClock
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_lazy_with(postgres_options(url)?);
+        .connect_lazy_with(postgres_options(direct_url.as_ref().unwrap_or(url))?);
     let mut listener = PgListener::connect_with(&pool).await.map_err(StoreError::from)?;
     listener.listen(CHANNEL).await.map_err(StoreError::from)?;
     // What happened before can have been missed.

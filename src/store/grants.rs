@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use entity::{Moment, authorization_codes as codes, oauth_grants as grants, refresh_tokens as refreshes};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, LockType},
 };
 use uuid::Uuid;
@@ -58,6 +58,19 @@ pub struct StoredGrant {
     pub last_used_at: Option<DateTime<Utc>>,
     /// From then on none of its codes and tokens is good any more.
     pub expires_at: DateTime<Utc>,
+    /// Whether its client signed for the code.
+    pub signed: bool,
+}
+
+/// How a code is redeemed.
+#[derive(Clone, Debug)]
+pub struct Redemption {
+    /// The first refresh token, if there is to be one.
+    pub refresh: Option<NewRefresh>,
+    /// Whether the client signed for it.
+    pub signed: bool,
+    /// Until then the grant lives.
+    pub ends_at: DateTime<Utc>,
 }
 
 /// A code as it was stored.
@@ -93,6 +106,7 @@ impl From<grants::Model> for StoredGrant {
             expires_at,
             confirmed_generation: _,
             confirmed_hash: _,
+            signed,
         } = row;
         StoredGrant {
             id: GrantId(id),
@@ -104,6 +118,7 @@ impl From<grants::Model> for StoredGrant {
             created_at: created_at.into(),
             last_used_at: last_used_at.map(Into::into),
             expires_at: expires_at.into(),
+            signed,
         }
     }
 }
@@ -172,6 +187,7 @@ impl Store {
             expires_at: Set(expires_at),
             confirmed_generation: Set(0),
             confirmed_hash: Set(None),
+            signed: Set(false),
         };
         self.run(async {
             let transaction = self.begin().await?;
@@ -194,15 +210,15 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.map(StoredCode::from))
     }
 
-    /// Redeems a code: of all callers one gets `true`. The grant lives until `ends_at` from then on.
+    /// Redeems a code: of all callers one gets `true`.
     pub async fn redeem_code(
         &self,
         code_hash: &str,
         grant: GrantId,
-        refresh: Option<NewRefresh>,
-        ends_at: DateTime<Utc>,
+        redemption: Redemption,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
+        let Redemption { refresh, signed, ends_at } = redemption;
         let moment = Moment::from(now);
         let used = codes::Entity::update_many()
             .col_expr(codes::Column::UsedAt, Expr::value(moment))
@@ -216,6 +232,10 @@ impl Store {
                 return Ok(false);
             }
             live_until(&transaction, grant, ends_at, now).await?;
+            if signed {
+                let sign = grants::Entity::update_many().col_expr(grants::Column::Signed, Expr::value(true));
+                sign.filter(grants::Column::Id.eq(grant.0)).exec(&transaction).await?;
+            }
             if let Some(refresh) = refresh {
                 add_refresh(&transaction, grant, 1, refresh, now).await?;
             }
@@ -233,12 +253,7 @@ impl Store {
 
     /// Every grant of the user whose code was redeemed and that has not ended, the oldest first.
     pub async fn grants(&self, user: UserId, now: DateTime<Utc>) -> Result<Vec<StoredGrant>, StoreError> {
-        let query = grants::Entity::find()
-            .filter(grants::Column::UserId.eq(user.0))
-            .filter(grants::Column::ExpiresAt.gt(Moment::from(now)))
-            .filter(grants::Column::LastUsedAt.is_not_null())
-            .order_by_asc(grants::Column::CreatedAt)
-            .order_by_asc(grants::Column::Id);
+        let query = live_grants(now).filter(grants::Column::UserId.eq(user.0));
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(StoredGrant::from).collect())
     }
 
@@ -294,6 +309,15 @@ impl Store {
         })
         .await
     }
+}
+
+/// Everybody's grants whose codes were redeemed and that have not ended, the oldest first.
+pub(super) fn live_grants(now: DateTime<Utc>) -> Select<grants::Entity> {
+    grants::Entity::find()
+        .filter(grants::Column::ExpiresAt.gt(Moment::from(now)))
+        .filter(grants::Column::LastUsedAt.is_not_null())
+        .order_by_asc(grants::Column::CreatedAt)
+        .order_by_asc(grants::Column::Id)
 }
 
 /// Whoever uses a grant keeps it alive.

@@ -15,6 +15,7 @@ use super::{ACQUIRE_TIMEOUT, DatabaseTarget, StoreError, create_private_file, po
 /// from each other and, with luck, from those of other programs in the same database.
 const PROCESS_SPACE: i32 = 0x6f72_6770;
 pub(super) const MIGRATION_SPACE: i32 = 0x6f72_676d;
+pub(super) const CHECK_SPACE: i32 = 0x6f72_6763;
 
 /// Bounds every question that the lock asks the server.
 const ANSWER_TIMEOUT: Duration = ACQUIRE_TIMEOUT;
@@ -37,8 +38,8 @@ impl ProcessLock {
     pub async fn try_acquire(target: &DatabaseTarget, slot: i32) -> Result<Option<ProcessLock>, StoreError> {
         match target {
             DatabaseTarget::Sqlite { path } => lock_beside(path).map(|file| file.map(Held::File).map(ProcessLock)),
-            DatabaseTarget::Postgres { url, .. } => {
-                let options = postgres_options(url)?;
+            DatabaseTarget::Postgres { url, direct_url, .. } => {
+                let options = postgres_options(direct_url.as_ref().unwrap_or(url))?;
                 answered(open_session(options, slot))
                     .await
                     .map(|held| held.map(|connection| Held::Session { connection: Mutex::new(connection), slot }))
@@ -67,7 +68,7 @@ impl ProcessLock {
     }
 }
 
-async fn answered<T>(question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+pub(super) async fn answered<T>(question: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
     match timeout(ANSWER_TIMEOUT, question).await {
         Ok(answer) => answer.map_err(StoreError::from),
         Err(_) => Err(StoreError::timed_out(ANSWER_TIMEOUT)),

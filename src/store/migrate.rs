@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use migration::{MigrationStatus, Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 
-use super::{Store, StoreError, dropped::DroppedIn, lock};
+use super::{Store, StoreError, begin, dropped::DroppedIn, lock};
 
 /// How long a run waits for another process's run, and for tables that are in use.
 const LOCK_TIMEOUT: &str = "60s";
@@ -58,7 +58,7 @@ impl Store {
     /// Not bounded in time like other calls: a migration takes as long as it takes.
     async fn begin_migration(&self) -> Result<DatabaseTransaction, DbErr> {
         // On SQLite this is the lock already.
-        let transaction = self.begin().await?;
+        let transaction = begin(self.direct.as_ref().unwrap_or(&self.db)).await?;
         if transaction.get_database_backend() == DbBackend::Postgres {
             transaction.execute_unprepared(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")).await?;
             transaction

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use entity::{Moment, api_keys, ownerrez_connections as connections, pending_revocations, users};
+use entity::{Moment, api_keys, identities, ownerrez_connections as connections, pending_revocations, users};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
-use super::{Store, StoreError, StoredKey};
+use super::{Store, StoreError, StoredGrant, StoredKey, grants::live_grants};
 use crate::domain::{AccountId, Sealed, UserId};
 
 /// A user as the operator sees them.
@@ -26,6 +26,21 @@ pub struct UserOverview {
     pub keys: Vec<StoredKey>,
     /// Their OwnerRez account.
     pub connection: Option<ConnectionOverview>,
+    /// What they sign in with, the oldest first.
+    pub identities: Vec<IdentityOverview>,
+    /// What they let clients do, the oldest first.
+    pub grants: Vec<StoredGrant>,
+}
+
+/// An account at OwnerRez that signs a user in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdentityOverview {
+    /// OwnerRez's origin.
+    pub issuer: String,
+    /// The number of the account there.
+    pub subject: String,
+    /// When it last signed in.
+    pub last_sign_in_at: DateTime<Utc>,
 }
 
 /// A connection without its tokens.
@@ -65,7 +80,7 @@ pub enum SealedTable {
 
 impl Store {
     /// Everybody, in the order in which they registered.
-    pub async fn user_overviews(&self) -> Result<Vec<UserOverview>, StoreError> {
+    pub async fn user_overviews(&self, now: DateTime<Utc>) -> Result<Vec<UserOverview>, StoreError> {
         let everyone = users::Entity::find().order_by_asc(users::Column::CreatedAt).order_by_asc(users::Column::Id);
         let keys =
             api_keys::Entity::find().order_by_asc(api_keys::Column::CreatedAt).order_by_asc(api_keys::Column::Id);
@@ -79,6 +94,17 @@ impl Store {
         let connected = self.run(connected.all(&self.db)).await?;
         let mut connection_of: HashMap<Uuid, ConnectionOverview> =
             connected.into_iter().map(|row| (row.user_id, ConnectionOverview::from(row))).collect();
+        let mut identities_of: HashMap<Uuid, Vec<IdentityOverview>> = HashMap::new();
+        let identities = identities::Entity::find().order_by_asc(identities::Column::CreatedAt);
+        for row in self.run(identities.all(&self.db)).await? {
+            let identities::Model { id: _, user_id, issuer, subject, created_at: _, last_sign_in_at } = row;
+            let identity = IdentityOverview { issuer, subject, last_sign_in_at: last_sign_in_at.into() };
+            identities_of.entry(user_id).or_default().push(identity);
+        }
+        let mut grants_of: HashMap<Uuid, Vec<StoredGrant>> = HashMap::new();
+        for row in self.run(live_grants(now).all(&self.db)).await? {
+            grants_of.entry(row.user_id).or_default().push(row.into());
+        }
         let everyone = self.run(everyone.all(&self.db)).await?;
         Ok(everyone
             .into_iter()
@@ -88,6 +114,8 @@ impl Store {
                 disabled_at: disabled_at.map(Into::into),
                 keys: keys_of.remove(&id).unwrap_or_default(),
                 connection: connection_of.remove(&id),
+                identities: identities_of.remove(&id).unwrap_or_default(),
+                grants: grants_of.remove(&id).unwrap_or_default(),
             })
             .collect())
     }

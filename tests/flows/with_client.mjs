@@ -1,16 +1,21 @@
 // npm @modelcontextprotocol/client signs in by its own means, with nothing but the address of the gateway: discovery,
-// registration, consent in a browser, a code, a tool, a refresh, and the end of it all.
+// registration, consent in a browser, a code, a tool, a refresh, and the end of it all. With KEY, the file of a private
+// key, in the environment it does not register: it is the client whose document document.mjs made, and signs.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { Client, StreamableHTTPClientTransport, UnauthorizedError } from '@modelcontextprotocol/client';
+import {
+  Client, StreamableHTTPClientTransport, UnauthorizedError, createPrivateKeyJwtAuth,
+} from '@modelcontextprotocol/client';
 
-const { MCP_URL, ACCOUNT } = process.env;
-const NAME = '@modelcontextprotocol/client';
+const { MCP_URL, ACCOUNT, KEY } = process.env;
+const DOCUMENT = 'https://client.example/client.json';
+const NAME = KEY ? '@modelcontextprotocol/client with a document' : '@modelcontextprotocol/client';
 const run = promisify(execFile);
 const said = (what) => console.log(`ok      ${NAME}: ${what}`);
 
@@ -25,6 +30,9 @@ const server = createServer((request, response) => {
 await once(server, 'listening');
 const callback = `http://127.0.0.1:${server.address().port}/callback`;
 
+const sign = KEY && createPrivateKeyJwtAuth({
+  issuer: DOCUMENT, subject: DOCUMENT, privateKey: readFileSync(KEY, 'utf8'), alg: 'RS256',
+});
 const kept = {};
 let sentTo;
 const provider = {
@@ -34,8 +42,9 @@ const provider = {
     redirect_uris: [callback],
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
-    token_endpoint_auth_method: 'none',
+    token_endpoint_auth_method: KEY ? 'private_key_jwt' : 'none',
   },
+  ...(KEY && { clientMetadataUrl: DOCUMENT, addClientAuthentication: sign }),
   state: () => (kept.state = crypto.randomUUID()),
   clientInformation: () => kept.client,
   saveClientInformation: (client) => { kept.client = client; },
@@ -71,9 +80,9 @@ async function me(connected) {
 
 let asking = transport();
 await assert.rejects(client().connect(asking), UnauthorizedError);
-assert.ok(kept.client.client_id, 'it is registered');
+assert.ok(KEY ? kept.client.client_id === DOCUMENT : kept.client.client_id, 'it has an id');
 assert.equal(sentTo.searchParams.get('resource'), MCP_URL);
-said('finds the authorization server and registers');
+said(KEY ? 'finds the authorization server and need not register' : 'finds the authorization server and registers');
 
 const refused = await person('Sign in with OwnerRez=Cancel');
 await assert.rejects(asking.finishAuth(refused), { code: 'access_denied' });
@@ -101,9 +110,13 @@ assert.notEqual(kept.tokens.refresh_token, first.refresh_token);
 said('refreshes its token and goes on');
 
 // The library has no call for RFC 7009.
-const { revocation_endpoint } = kept.discovery.authorizationServerMetadata;
+const { revocation_endpoint, token_endpoint } = kept.discovery.authorizationServerMetadata;
 const { client_id } = kept.client;
 const body = new URLSearchParams({ client_id, token: kept.tokens.refresh_token });
+if (KEY) {
+  assert.equal((await fetch(revocation_endpoint, { method: 'POST', body })).status, 401, 'anybody knows its id');
+  await sign(new Headers(), body, token_endpoint, kept.discovery.authorizationServerMetadata);
+}
 assert.equal((await fetch(revocation_endpoint, { method: 'POST', body })).status, 200);
 sentTo = undefined;
 await assert.rejects(me(connected), UnauthorizedError);

@@ -11,7 +11,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
 MCP_URL, ACCOUNT, NODE = (os.environ[name] for name in ("MCP_URL", "ACCOUNT", "NODE"))
-NAME = "A client from PyPI"
+# As long as a name may be, and nowhere to break it: the pages must fit a phone all the same.
+NAME = "A-client-from-PyPI".ljust(80, "W")
 STEPS = (
     "Sign in with OwnerRez=Allow and continue to OwnerRez",
     "Allow access to your account?=Approve",

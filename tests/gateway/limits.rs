@@ -4,7 +4,9 @@ use chrono::TimeDelta;
 use ownerrez_gateway::crypto::ApiKey;
 use secrecy::ExposeSecret;
 
-use crate::world::{Browser, Gateway, Person, Reply, Settings, on_each_database};
+use serde_json::json;
+
+use crate::world::{Browser, ClientApp, Gateway, Person, Publisher, Reply, Settings, on_each_database};
 
 const STATUS: &str = "/api/connect/ownerrez/status";
 const ATTACKER: &str = "203.0.113.66";
@@ -172,6 +174,76 @@ async fn good_keys_that_are_checked_at_once_count_as_no_failures() {
         let people: Vec<Person> = people.iter().map(|person| person.at(&gateway.url)).collect();
         let replies = futures_util::future::join_all(people.iter().map(|person| person.get(STATUS))).await;
         assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// ChatGPT and Claude ask for all their users from a few addresses: whoever makes them ask for nothing keeps nobody out.
+#[actix_web::test]
+async fn a_source_that_asks_often_for_tokens_has_to_show_one_that_is_known() {
+    on_each_database(async |database| {
+        let publisher = Publisher::start(&["stranger.example"]).await;
+        let gateway = Gateway::start_with(database, Settings::default().within(publisher.outside())).await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let app = ClientApp::register(&gateway, "App").await;
+        let tokens = app.tokens(&gateway, account, &[]).await;
+        let stranger = |number: usize| format!("https://stranger.example/{number}.json");
+        // Each has something fetched.
+        for number in 1..60 {
+            assert_eq!(app.redeem("x", &[("client_id", &stranger(number))]).await.status, 401, "{number}");
+        }
+        let fetched = publisher.lookups("stranger.example");
+        assert_eq!(fetched, 59);
+
+        for refused in [
+            app.redeem("x", &[("client_id", &stranger(60))]).await,
+            app.redeem("x", &[]).await,
+            app.redeem("", &[]).await,
+            app.refresh(&json!("x"), &[]).await,
+            app.refresh(&tokens["refresh_token"], &[("client_id", &stranger(60))]).await,
+            app.revoke(&json!("x")).await,
+        ] {
+            assert_eq!((refused.status, refused.error()), (429, "too_many_token_requests"), "{}", refused.body);
+            assert_eq!(refused.header("retry-after"), Some("300"));
+        }
+        assert_eq!(publisher.lookups("stranger.example"), fetched);
+
+        let landing = app.sign_in(&gateway, account, &[]).await;
+        let others = app.redeem(landing.get("code"), &[]).await;
+        assert_eq!(others.status, 200, "a new sign-in from there: {}", others.body);
+        let mut last = tokens["refresh_token"].clone();
+        for number in 0..20 {
+            let reply = app.refresh(&last, &[]).await;
+            assert_eq!(reply.status, 200, "{number}: {}", reply.body);
+            last = reply.body["refresh_token"].clone();
+        }
+        assert_eq!(app.refresh(&last, &[]).await.status, 429, "that grant had its share");
+        assert_eq!(app.revoke(&others.body["access_token"]).await.status, 200);
+
+        gateway.advance(TimeDelta::minutes(5));
+        assert_eq!(app.refresh(&last, &[]).await.status, 200);
+        assert_eq!(app.refresh(&json!("x"), &[]).await.status, 400);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn forms_of_the_consent_page_count_as_its_questions_do() {
+    on_each_database(async |database| {
+        let publisher = Publisher::start(&["stranger.example"]).await;
+        let gateway = Gateway::start_with(database, Settings::default().within(publisher.outside())).await;
+        let mut browser = Browser::new();
+        let url = format!("{}/authorize", gateway.url);
+        let mut statuses = Vec::new();
+        for number in 0..301 {
+            let request = format!("client_id=https://stranger.example/{number}.json");
+            statuses.push(browser.submit(&url, &[("request", &request), ("decision", "allow")]).await.status);
+        }
+        assert_eq!((statuses[299], statuses[300]), (400, 429));
+        assert_eq!(publisher.lookups("stranger.example"), 300);
+        assert_eq!(browser.open(&url).await.status, 429);
         gateway.stop().await;
     })
     .await;

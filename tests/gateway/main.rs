@@ -53,5 +53,6 @@ mod token_life;
 mod tools_page;
 mod toolsets;
 mod upstream_faults;
+mod webhooks;
 mod world;
 mod writes;

@@ -1,9 +1,11 @@
 //! Signing in with OwnerRez: a client is added by its address, its user agrees once and approves at OwnerRez, and it works.
 //! And everyone who tries to get in between.
 
+mod at_once;
 mod authorize;
 mod codes;
 mod identity;
+mod odd;
 mod others;
 mod processes;
 mod refresh;

@@ -59,7 +59,7 @@ impl Desk {
         let url = database.url();
         let target = match url.strip_prefix("sqlite://") {
             Some(path) => DatabaseTarget::Sqlite { path: path.into() },
-            None => DatabaseTarget::Postgres { url: url.into(), max_connections: 2 },
+            None => DatabaseTarget::Postgres { url: url.into(), direct_url: None, max_connections: 2 },
         };
         let store = Store::connect(&target).await.unwrap();
         store.migrate_up().await.unwrap();

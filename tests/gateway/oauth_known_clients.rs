@@ -211,3 +211,43 @@ async fn todays_clients_get_in_by_the_requests_that_they_send() {
     })
     .await;
 }
+
+/// ChatGPT's other document offers `none` as well. Where the code came with a signature, nobody goes on without.
+#[actix_web::test]
+async fn who_may_sign_or_not_is_held_to_what_it_began_with() {
+    on_each_database(async |database| {
+        let signer = Signer::rs256();
+        let publisher = Publisher::start(&["chatgpt.com"]).await;
+        publisher.publish(CHATGPT_KEYS, Published::json(&signer.jwks("one")));
+        const ID: &str = "https://chatgpt.com/oauth/client.json";
+        let redirect_uri = "https://chatgpt.com/connector_platform_oauth_redirect";
+        let client = document(
+            ID,
+            json!({"client_id": ID, "client_name": "ChatGPT", "redirect_uris": [redirect_uri],
+                "token_endpoint_auth_method": "private_key_jwt",
+                "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+                "token_endpoint_auth_signing_alg": "RS256", "jwks_uri": CHATGPT_KEYS}),
+            redirect_uri,
+        );
+        publisher.publish(ID, Published::json(&client.metadata));
+        let gateway = Gateway::start_with(database, Settings::default().within(publisher.outside())).await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let app = ClientApp::known(&gateway, ID, redirect_uri);
+
+        let bare = app.tokens(&gateway, account, &[]).await;
+        let shown = proof(&gateway, &client, &signer);
+        let landing = app.sign_in(&gateway, account, &[]).await;
+        let signed = app.redeem(landing.get("code"), &with(shown.as_deref(), &[])).await.body;
+
+        assert_eq!(app.refresh(&bare["refresh_token"], &[]).await.status, 200, "it never signed");
+        for refusal in [app.refresh(&signed["refresh_token"], &[]).await, app.revoke(&signed["access_token"]).await] {
+            assert_eq!((refusal.status, refusal.error()), (401, "invalid_client"), "{}", refusal.body);
+        }
+        app.caller(&signed).call("get_current_user", json!({})).await.ok();
+        let shown = proof(&gateway, &client, &signer);
+        let renewed = app.refresh(&signed["refresh_token"], &with(shown.as_deref(), &[])).await;
+        assert_eq!(renewed.status, 200, "nothing was used up: {}", renewed.body);
+        gateway.stop().await;
+    })
+    .await;
+}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     processes::program::{Ending, Program},
-    world::{Gateway, Person, Settings, TestDatabase, on_each_database, on_postgres},
+    world::{ClientApp, Gateway, Person, Settings, TestDatabase, on_each_database, on_postgres},
 };
 
 const REVOKE: &str = "DELETE /oauth/access_token/{token}";
@@ -72,6 +72,35 @@ async fn users_are_shown_beside_a_running_gateway() {
         gateway.ownerrez().revoke_account_grants(alice.account.unwrap());
         alice.call("list_owners", json!({})).await.refused();
         assert!(succeeds(&gateway, &["users", "list"]).contains("needs_reconnect"));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn who_signed_in_and_with_which_clients_is_shown_too() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        for name in ["App", "Other app"] {
+            let app = ClientApp::register(&gateway, name).await;
+            let tokens = app.tokens(&gateway, account, &[]).await;
+            gateway.advance(TimeDelta::minutes(1));
+            app.refresh(&tokens["refresh_token"], &[]).await;
+            // Agreed to and never redeemed.
+            app.sign_in(&gateway, account, &[]).await;
+        }
+
+        let all = operate(&gateway, UsersCommand::List).await;
+        let user = &all[0];
+        assert_eq!(user["identities"][0]["ownerrez_user_id"], json!(account.0.to_string()));
+        let clients: Vec<_> = user["clients"].as_array().unwrap().iter().map(|client| &client["name"]).collect();
+        assert_eq!(clients, ["App", "Other app"]);
+        assert!(user["clients"][1]["last_used_at"].as_str() > user["clients"][0]["last_used_at"].as_str());
+        let text = said(&gateway, UsersCommand::List, false).await;
+        for part in [format!("signs in as {account} at http"), "clients signed in: 2, last used 20".to_owned()] {
+            assert!(text.contains(&part), "{part}: {text}");
+        }
         gateway.stop().await;
     })
     .await;
@@ -147,11 +176,14 @@ async fn usage(gateway: &Gateway) -> Value {
 
 /// A command at the time of the story, where that matters: the program itself has the time of the machine.
 async fn operate(gateway: &Gateway, command: UsersCommand) -> Value {
+    serde_json::from_str(&said(gateway, command, true).await).unwrap()
+}
+
+async fn said(gateway: &Gateway, command: UsersCommand, as_json: bool) -> String {
     let environment =
         gateway.environment().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let config = Config::load(Sources { file: None, environment }).unwrap();
-    let said = app::operate_users(&config, command, true, gateway.clock.clone()).await.unwrap();
-    serde_json::from_str(&said).unwrap()
+    app::operate_users(&config, command, as_json, gateway.clock.clone()).await.unwrap()
 }
 
 #[actix_web::test]

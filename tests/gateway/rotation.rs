@@ -40,7 +40,7 @@ async fn store_of(database: &TestDatabase) -> Store {
     let url = database.url();
     let target = match url.strip_prefix("sqlite://") {
         Some(path) => DatabaseTarget::Sqlite { path: path.into() },
-        None => DatabaseTarget::Postgres { url: url.into(), max_connections: 2 },
+        None => DatabaseTarget::Postgres { url: url.into(), direct_url: None, max_connections: 2 },
     };
     Store::connect(&target).await.unwrap()
 }

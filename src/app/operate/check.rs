@@ -3,6 +3,7 @@
 use std::{fmt::Write, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
+use secrecy::SecretString;
 
 use super::{
     super::{cause, ring_of, target_of},
@@ -14,7 +15,7 @@ use crate::{
     crypto::{KeyRing, SealedWith},
     domain::SharedClock,
     metrics::Metrics,
-    store::{SealedTable, Store, StoreError},
+    store::{Keeps, SealedTable, Store, StoreError, is_one_database, what_is_kept},
     upstream::{ClientCredentials, Upstream, UpstreamSettings},
 };
 
@@ -152,6 +153,11 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
         }
         return Ok(());
     }
+    if let Database::Postgres { url, direct_url } = database
+        && !led_well(url, direct_url.as_ref(), checked).await?
+    {
+        return Ok(());
+    }
     // One connection: the running gateways need theirs.
     let store = Store::connect(&target_of(database, 1)).await?;
     store.ping().await?;
@@ -173,6 +179,60 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
         Err(error) => return Err(error),
     }
     store.close().await
+}
+
+/// Whether the URLs lead to the server, or through a pooler and past it. `false` if nothing can be asked on that way.
+async fn led_well(
+    url: &SecretString,
+    direct_url: Option<&SecretString>,
+    checked: &mut Checked,
+) -> Result<bool, StoreError> {
+    let pooled = what_is_kept(url).await?;
+    if let Keeps::Nothing(said) = pooled {
+        checked.problem(
+            format!("database: DATABASE_URL leads through a pooler that does not let prepared statements work ({said})"),
+            "let that be PgBouncer 1.21 or newer with max_prepared_statements above 0, and set DATABASE_DIRECT_URL; or let \
+             DATABASE_URL name the server itself",
+        );
+        return Ok(false);
+    }
+    let Some(direct_url) = direct_url else {
+        if pooled == Keeps::Statements {
+            checked.problem(
+                "database: DATABASE_URL leads through a pooler that lends its connections by the transaction, which breaks \
+                 locks and notices",
+                "set DATABASE_DIRECT_URL to the server's own address, or let DATABASE_URL name that",
+            );
+        }
+        return Ok(true);
+    };
+    let kept = match what_is_kept(direct_url).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            checked.problem(
+                format!("database: DATABASE_DIRECT_URL: {error} ({})", cause(&error)),
+                "let this machine reach the server there, or correct DATABASE_DIRECT_URL",
+            );
+            return Ok(true);
+        }
+    };
+    if kept != Keeps::Session {
+        checked.problem(
+            "database: DATABASE_DIRECT_URL leads through a pooler that lends its connections by the transaction",
+            "let it name the server itself, or a pooler that lends by the session",
+        );
+    } else if !is_one_database(direct_url, url).await? {
+        checked.problem(
+            "database: DATABASE_DIRECT_URL leads to another database than DATABASE_URL",
+            "let both name the same database of the same server",
+        );
+    } else {
+        checked.good(match pooled {
+            Keeps::Session => "database: DATABASE_URL needs no DATABASE_DIRECT_URL, which leads to the same database",
+            _ => "database: DATABASE_URL leads through a pooler, DATABASE_DIRECT_URL past it to the same database",
+        });
+    }
+    Ok(true)
 }
 
 /// Which rows hang on which key, and whether that key is there.

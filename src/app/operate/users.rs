@@ -11,13 +11,13 @@ use super::{OperateError, existing_store};
 use crate::{
     config::Config,
     domain::{SharedClock, UserId},
-    store::{ConnectionOverview, Store, StoredKey, UserOverview},
+    store::{ConnectionOverview, IdentityOverview, Store, StoredGrant, StoredKey, UserOverview},
 };
 
 /// What to do about users.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum UsersCommand {
-    /// Show everybody, with their keys and connection
+    /// Show everybody, with their keys, connection, sign-ins and clients
     List,
     /// Keep a user out: their keys are refused, their tokens are kept but not renewed
     Disable {
@@ -48,7 +48,7 @@ pub async fn operate_users(
     let store = existing_store(config).await?;
     let (text, data) = match command {
         UsersCommand::List => {
-            let users = store.user_overviews().await?;
+            let users = store.user_overviews(clock.now()).await?;
             (list_text(&users), Value::Array(users.iter().map(user_json).collect()))
         }
         UsersCommand::Disable { user } => {
@@ -126,6 +126,14 @@ fn list_text(users: &[UserOverview]) -> String {
                 key.name.as_deref().map(printable).unwrap_or_default(),
             );
         }
+        for IdentityOverview { issuer, subject, last_sign_in_at } in &user.identities {
+            let last = minute(Some(*last_sign_in_at));
+            let _ = write!(text, "\n    signs in as {} at {}, last {last}", printable(subject), printable(issuer));
+        }
+        if !user.grants.is_empty() {
+            let last = minute(user.grants.iter().filter_map(|grant| grant.last_used_at).max());
+            let _ = write!(text, "\n    clients signed in: {}, last used {last}", user.grants.len());
+        }
     }
     let _ = write!(text, "\n{} users. Times are UTC.", users.len());
     text
@@ -149,7 +157,7 @@ fn printable(name: &str) -> String {
 }
 
 fn user_json(user: &UserOverview) -> Value {
-    let UserOverview { id, created_at, disabled_at, keys, connection } = user;
+    let UserOverview { id, created_at, disabled_at, keys, connection, identities, grants } = user;
     let key = |key: &StoredKey| {
         json!({
             "prefix": key.beginning(), "name": key.name, "scope": key.scope,
@@ -163,9 +171,21 @@ fn user_json(user: &UserOverview) -> Value {
             "connected_at": connected_at, "expires_at": expires_at, "rejected_at": rejected_at,
         })
     });
+    let identity = |identity: &IdentityOverview| {
+        let IdentityOverview { issuer, subject, last_sign_in_at } = identity;
+        json!({"issuer": issuer, "ownerrez_user_id": subject, "last_sign_in_at": last_sign_in_at})
+    };
+    let client = |grant: &StoredGrant| {
+        json!({
+            "client_id": grant.client_id, "name": grant.client_name, "scope": grant.scope,
+            "created_at": grant.created_at, "last_used_at": grant.last_used_at, "expires_at": grant.expires_at,
+        })
+    };
     json!({
         "id": id.to_string(), "created_at": created_at, "disabled_at": disabled_at,
         "keys": keys.iter().map(key).collect::<Vec<_>>(), "connection": connection,
+        "identities": identities.iter().map(identity).collect::<Vec<_>>(),
+        "clients": grants.iter().map(client).collect::<Vec<_>>(),
     })
 }
 

@@ -65,6 +65,10 @@ pub(super) async fn decide(
     if is_foreign(&request) {
         return pages::error(&ApiError::OriginNotAllowed);
     }
+    // Anybody can send a form, and what it names is looked up as well.
+    if let Err(wait) = state.oauth_limits.asks(state.settings.source_of(&request), state.clock.now()) {
+        return too_many(wait);
+    }
     // Nothing is taken on trust that the page has kept meanwhile.
     let (mut asked, place) = match server.request(&query).await {
         Ok(found) => found,

@@ -1,6 +1,13 @@
 //! `/token`, `/revoke` and `/register`: where clients come without a browser.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+    web,
+};
 use bytes::Bytes;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -12,7 +19,15 @@ use crate::{
 };
 
 /// `POST /token` (RFC 6749 sections 4.1.3 and 6)
-pub(super) async fn token(server: web::Data<AuthorizationServer>, form: web::Form<TokenForm>) -> HttpResponse {
+pub(super) async fn token(
+    state: web::Data<HttpState>,
+    server: web::Data<AuthorizationServer>,
+    request: HttpRequest,
+    form: web::Form<TokenForm>,
+) -> HttpResponse {
+    if let Err(refusal) = admitted(&state, &server, &request, &form).await {
+        return refusal;
+    }
     match server.token(&form).await {
         Ok(tokens) => {
             let mut body = json!({
@@ -31,7 +46,15 @@ pub(super) async fn token(server: web::Data<AuthorizationServer>, form: web::For
 }
 
 /// `POST /revoke` (RFC 7009): the token, and everything else that its grant gave.
-pub(super) async fn revoke(server: web::Data<AuthorizationServer>, form: web::Form<TokenForm>) -> HttpResponse {
+pub(super) async fn revoke(
+    state: web::Data<HttpState>,
+    server: web::Data<AuthorizationServer>,
+    request: HttpRequest,
+    form: web::Form<TokenForm>,
+) -> HttpResponse {
+    if let Err(refusal) = admitted(&state, &server, &request, &form).await {
+        return refusal;
+    }
     match server.revoke(&form).await {
         Ok(revocation) => {
             if let Revocation::Ended(user, grant) = revocation {
@@ -41,6 +64,36 @@ pub(super) async fn revoke(server: web::Data<AuthorizationServer>, form: web::Fo
         }
         Err(error) => refused(&error),
     }
+}
+
+/// Whether this request may cost anything.
+async fn admitted(
+    state: &HttpState,
+    server: &AuthorizationServer,
+    request: &HttpRequest,
+    form: &TokenForm,
+) -> Result<(), HttpResponse> {
+    let named = !form.client_id.is_empty() || !form.client_assertion.expose_secret().is_empty();
+    if !named && request.headers().contains_key(header::AUTHORIZATION) {
+        let words = "clients have no secrets here; send client_id in the body and no Authorization header";
+        let mut refusal = told(StatusCode::UNAUTHORIZED, "invalid_client", words, None, None);
+        // What a refusal of this header has to say (RFC 6749 section 5.2).
+        let challenge = HeaderValue::from_static("Basic realm=\"none\"");
+        refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        return Err(refusal);
+    }
+    let now = state.clock.now();
+    let Err(mut wait) = state.oauth_limits.asks_for_tokens(state.settings.source_of(request), now) else {
+        return Ok(());
+    };
+    if let Some(grant) = server.shown(form).await.map_err(|error| refused(&error))? {
+        match state.oauth_limits.uses(grant, now) {
+            Ok(()) => return Ok(()),
+            Err(of_grant) => wait = of_grant,
+        }
+    }
+    let words = "too many requests from this address; what is not known is looked at again after a while";
+    Err(told(StatusCode::TOO_MANY_REQUESTS, "too_many_token_requests", words, Some(wait), None))
 }
 
 /// `POST /register` (RFC 7591)

@@ -37,7 +37,7 @@ pub(super) async fn on_postgres(story: impl AsyncFn(Base)) {
     administer(&server, &format!("CREATE DATABASE {name}")).await;
     let mut url = url::Url::parse(&server).unwrap();
     url.set_path(&name);
-    let target = DatabaseTarget::Postgres { url: url.to_string().into(), max_connections: 8 };
+    let target = DatabaseTarget::Postgres { url: url.to_string().into(), direct_url: None, max_connections: 8 };
     let outcome = AssertUnwindSafe(async { story(Base::at(target).await).await }).catch_unwind().await;
     administer(&server, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
     if let Err(panic) = outcome {

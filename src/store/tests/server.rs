@@ -128,7 +128,7 @@ async fn a_statement_cut_off_by_the_server_may_succeed_later() {
 #[tokio::test]
 async fn an_absent_server_is_noticed_by_calls_and_not_at_start() {
     let url = "postgres://gateway:hunter2@127.0.0.1:1/gateway";
-    let target = DatabaseTarget::Postgres { url: url.into(), max_connections: 2 };
+    let target = DatabaseTarget::Postgres { url: url.into(), direct_url: None, max_connections: 2 };
     let store = Store::connect(&target).await.unwrap();
     let started = Instant::now();
     let (outcomes, migrated) = join(join_all((0..8).map(|_| store.key_by_prefix("x"))), store.migrate_up()).await;
@@ -144,7 +144,8 @@ async fn an_absent_server_is_noticed_by_calls_and_not_at_start() {
 
 #[tokio::test]
 async fn a_url_that_cannot_be_parsed_is_not_repeated() {
-    let target = DatabaseTarget::Postgres { url: "postgres//u:hunter2@[/".into(), max_connections: 2 };
+    let target =
+        DatabaseTarget::Postgres { url: "postgres//u:hunter2@[/".into(), direct_url: None, max_connections: 2 };
     let error = Store::connect(&target).await.unwrap_err();
     assert!(matches!(error, StoreError::Target(_)));
     assert!(!format!("{error:?}").contains("hunter2"));

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::world::{Browser, ClientApp, Gateway, Landing, on_each_database};
+use crate::world::{Browser, ClientApp, Gateway, Landing, Settings, on_each_database};
 
 #[actix_web::test]
 async fn until_client_and_redirect_uri_are_sure_nobody_else_is_told() {
@@ -172,6 +172,35 @@ async fn only_the_browser_that_agreed_comes_back_once_and_in_time() {
         let back = gateway.ownerrez().approve(&to_ownerrez.location(), account).unwrap();
         assert_eq!(browser.open(&back).await.status, 403, "too late");
         gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn cookies_of_a_sign_in_are_bound_to_the_host_behind_tls_and_plain_on_loopback() {
+    on_each_database(async |database| {
+        let behind_tls =
+            Settings::default().set("SERVER_URL", "https://gateway.example").set("ALLOWED_HOSTS", "127.0.0.1");
+        for (settings, bound) in [(behind_tls, true), (Settings::default(), false)] {
+            let gateway = Gateway::start_with(database, settings).await;
+            let account = gateway.ownerrez().add_account("Alice").id;
+            let app = ClientApp::register(&gateway, "App").await;
+            let mut browser = Browser::new();
+            let consent = browser.open(&app.authorize_url(&[])).await;
+            let to_ownerrez = app.decide(&mut browser, &[], "allow").await;
+            for page in [&consent, &to_ownerrez] {
+                let cookie = page.header("set-cookie").expect("a cookie");
+                assert_eq!(cookie.starts_with("__Host-"), bound, "{cookie}");
+                assert_eq!(cookie.contains("Secure"), bound, "{cookie}");
+                for part in ["HttpOnly", "SameSite=Lax", "Path=/"] {
+                    assert!(cookie.contains(part), "{part}: {cookie}");
+                }
+                assert!(!cookie.contains("Domain"), "{cookie}");
+            }
+            let landing = app.sign_in(&gateway, account, &[]).await;
+            assert_eq!(landing.get("iss"), gateway.url, "and the whole way is walked");
+            gateway.stop().await;
+        }
     })
     .await;
 }

@@ -38,14 +38,17 @@ impl Desk {
             "jti": uuid::Uuid::new_v4().to_string()})
     }
 
-    async fn show(&self, client: &Client, assertion: &str) -> Result<(), ClientError> {
+    async fn show(&self, client: &Client, assertion: &str) -> Result<bool, ClientError> {
         let presented = PresentedClient::Assertion { kind: ASSERTION_TYPE, assertion };
         self.clients.authenticate(client, &presented, &[ISSUER.to_owned(), TOKEN.to_owned()]).await
     }
 
     async fn problem(&self, client: &Client, assertion: &str) -> Option<AssertionProblem> {
         match self.show(client, assertion).await {
-            Ok(()) => None,
+            Ok(signed) => {
+                assert!(signed);
+                None
+            }
             Err(ClientError::Assertion(problem)) => Some(problem),
             Err(other) => panic!("{other:?}"),
         }
@@ -263,7 +266,7 @@ async fn who_has_keys_must_use_them_unless_it_says_otherwise_itself() {
         publisher.publish(CHATGPT, Published::json(&both));
         desk.clock.advance(TimeDelta::hours(1));
         let client = desk.clients.find(CHATGPT).await.unwrap();
-        assert!(desk.clients.authenticate(&client, &nothing, &[]).await.is_ok());
+        assert!(!desk.clients.authenticate(&client, &nothing, &[]).await.unwrap());
         assert!(desk.problem(&client, "a.b.c").await.is_some(), "what it does sign must be good");
 
         let public = desk.clients.register(&json!({"redirect_uris": ["https://client.example.com/cb"]})).unwrap();

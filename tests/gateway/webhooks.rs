@@ -1,0 +1,117 @@
+//! OwnerRez says that somebody took the app away from their account.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ownerrez_gateway::domain::AccountId;
+use serde_json::{Value, json};
+
+use crate::world::{Gateway, Person, Reply, Settings, eventually, on_each_database};
+
+const PATH: &str = "/api/webhooks/ownerrez";
+const PASSWORD: &str = "a-password-of-the-app";
+const ME: &str = "GET /v2/users/me";
+
+fn with_webhooks() -> Settings {
+    Settings::default().set("OWNERREZ_WEBHOOK_USER", "ownerrez").set("OWNERREZ_WEBHOOK_PASSWORD", PASSWORD)
+}
+
+async fn sent(gateway: &Gateway, credentials: &str, body: String) -> Reply {
+    let basic = format!("Basic {}", STANDARD.encode(credentials));
+    let headers = [("content-type", "application/json"), ("authorization", basic.as_str())];
+    Person::visitor(&gateway.url).send("POST", PATH, &headers, Some(body)).await
+}
+
+async fn says(gateway: &Gateway, notice: &Value) -> u16 {
+    sent(gateway, &format!("ownerrez:{PASSWORD}"), notice.to_string()).await.status
+}
+
+fn revoked(account: AccountId) -> Value {
+    json!({"id": "5b1c1f9e-0000-4000-8000-000000000001", "action": "application_authorization_revoked",
+        "user_id": account.0, "entity_type": "api_application"})
+}
+
+async fn needs_reconnect(person: &Person) -> bool {
+    person.get("/api/connect/ownerrez/status").await.body["needs_reconnect"] == json!(true)
+}
+
+#[actix_web::test]
+async fn who_takes_the_app_away_is_noticed_at_once_and_nobody_else_is_asked_about() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, with_webhooks()).await;
+        let (alice, bob) = (gateway.connected_user("Alice").await, gateway.connected_user("Bob").await);
+        let account = alice.account.unwrap();
+        gateway.ownerrez().clear_requests();
+
+        gateway.ownerrez().revoke_account_grants(account);
+        assert!(!needs_reconnect(&alice).await, "nobody knows yet");
+        assert_eq!(says(&gateway, &revoked(account)).await, 204);
+
+        eventually("the gateway has noticed", async || needs_reconnect(&alice).await.then_some(())).await;
+        assert!(!needs_reconnect(&bob).await);
+        assert_eq!(gateway.ownerrez().count(ME), 1, "about Alice");
+        // Once more, for nothing: OwnerRez repeats itself.
+        assert_eq!(says(&gateway, &revoked(account)).await, 204);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_notice_that_comes_late_or_is_about_nobody_changes_nothing() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, with_webhooks()).await;
+        let alice = gateway.connected_user("Alice").await;
+        gateway.ownerrez().clear_requests();
+        for notice in [
+            json!({"id": 1, "action": "webhook_test"}),
+            json!({"id": 2, "action": "entity_update", "user_id": alice.account.unwrap().0, "entity_type": "booking"}),
+            json!({"id": 3, "action": "application_authorization_revoked"}),
+            revoked(AccountId(1)),
+        ] {
+            assert_eq!(says(&gateway, &notice).await, 204, "{notice}");
+        }
+        assert_eq!(gateway.ownerrez().count(ME), 0);
+        // Her tokens are good: she has connected again since.
+        assert_eq!(says(&gateway, &revoked(alice.account.unwrap())).await, 204);
+        eventually("OwnerRez was asked", async || (gateway.ownerrez().count(ME) == 1).then_some(())).await;
+        alice.call("list_owners", json!({})).await.ok();
+        assert!(!needs_reconnect(&alice).await);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn only_ownerrez_is_listened_to() {
+    on_each_database(async |database| {
+        let settings = with_webhooks().tune(|config| config.keys.failures_per_address = 4);
+        let gateway = Gateway::start_with(database, settings).await;
+        let alice = gateway.connected_user("Alice").await;
+        let notice = revoked(alice.account.unwrap()).to_string();
+        let visitor = Person::visitor(&gateway.url);
+        gateway.ownerrez().clear_requests();
+        let bare = visitor.send("POST", PATH, &[("content-type", "application/json")], Some(notice.clone())).await;
+        let mut refusals = vec![bare];
+        for credentials in ["ownerrez:", "ownerrez", &format!("other:{PASSWORD}")] {
+            refusals.push(sent(&gateway, credentials, notice.clone()).await);
+        }
+        for refused in refusals {
+            assert_eq!((refused.status, refused.error()), (401, "webhook_credentials_required"));
+            assert!(refused.header("www-authenticate").unwrap().starts_with("Basic "));
+            assert!(!refused.body.to_string().contains(PASSWORD));
+        }
+        assert_eq!(says(&gateway, &revoked(alice.account.unwrap())).await, 429, "too many guesses from here");
+        gateway.advance(chrono::TimeDelta::minutes(5));
+        for body in [String::new(), "[]".to_owned(), "{\"a\":\"".to_owned() + &"x".repeat(300_000) + "\"}"] {
+            let reply = sent(&gateway, &format!("ownerrez:{PASSWORD}"), body).await;
+            assert_eq!((reply.status, reply.error()), (400, "invalid_request"));
+        }
+        assert_eq!(gateway.ownerrez().count(ME), 0);
+        assert_eq!(visitor.get(PATH).await.status, 405);
+        gateway.stop().await;
+
+        let gateway = Gateway::start(database).await;
+        assert_eq!(sent(&gateway, "", notice).await.status, 404, "where the operator set nothing, nobody listens");
+        gateway.stop().await;
+    })
+    .await;
+}
