@@ -85,7 +85,8 @@ impl RecordData {
             if !TYPES.contains(&member.holds.as_str()) {
                 match kinds.get(&member.holds) {
                     Some(kind) => {
-                        members.extend(kind.members.iter().map(|one| Member { path: within(&one.path), ..one.clone() }));
+                        members
+                            .extend(kind.members.iter().map(|one| Member { path: within(&one.path), ..one.clone() }));
                         self.guest_written.extend(kind.guest_written.iter().map(within));
                         self.left_out.extend(kind.left_out.iter().map(within));
                         if member.many {
@@ -124,7 +125,9 @@ impl RecordData {
         let shown: String = path.chars().take(60).map(|c| if c.is_control() || c == '`' { '?' } else { c }).collect();
         let near = closest(path, paths());
         let near = near.map_or(String::new(), |near| format!("perhaps `{near}` is meant; "));
-        let message = format!("there is no member `{shown}` in a {}: {near}it has {}", self.record, known.join(", "));
+        let known =
+            if known.is_empty() { format!("`{place}` has no members") } else { format!("it has {}", known.join(", ")) };
+        let message = format!("there is no member `{shown}` in a {}: {near}{known}", self.record);
         Some(Problem::new("fields", message))
     }
 
@@ -135,8 +138,9 @@ impl RecordData {
             let part = &path[..end];
             if !self.has(part) {
                 // What is within a member that nobody described may be anything.
-                let described = known.is_empty() || self.members.iter().any(|member| is_within(&member.path, known));
-                return described.then_some(known);
+                let is_plain = |member: &Member| member.path == known && !["any", "object"].contains(&&*member.holds);
+                let described = |member: &Member| is_within(&member.path, known) || is_plain(member);
+                return (known.is_empty() || self.members.iter().any(described)).then_some(known);
             }
             known = part;
         }

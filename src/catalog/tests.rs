@@ -108,17 +108,35 @@ fn answers_of_a_confirmed_shape_have_an_output_schema() {
             assert!(!text.contains(word), "{}: {word}", operation.name());
         }
         let is_list = operation.name().starts_with("list_");
-        assert_eq!(schema["properties"]["items"]["type"] == "array", is_list || operation.name() == "update_spot_rates");
+        assert_eq!(
+            schema["properties"]["items"]["type"] == "array",
+            is_list || operation.name() == "update_spot_rates"
+        );
         assert_eq!(schema["properties"]["next_offset"]["type"] == "integer", is_list, "{}", operation.name());
         let takes_format = operation.schema()["properties"]["format"].is_object();
         assert_eq!(schema["properties"]["table"]["type"] == "string", takes_format, "{}", operation.name());
     }
-    let subjects: BTreeSet<&str> = without.iter().filter_map(|name| name.split_once('_')).map(|(_, what)| what).collect();
+    let subjects: BTreeSet<&str> =
+        without.iter().filter_map(|name| name.split_once('_')).map(|(_, what)| what).collect();
     assert_eq!(
         subjects.into_iter().collect::<Vec<_>>(),
         [
-            "current_user", "discount", "discounts", "inquiries", "inquiry", "listing", "listing_site", "listing_sites",
-            "listings", "owner", "owners", "properties", "spot_rates", "surcharge", "surcharges", "webhook_categories"
+            "current_user",
+            "discount",
+            "discounts",
+            "inquiries",
+            "inquiry",
+            "listing",
+            "listing_site",
+            "listing_sites",
+            "listings",
+            "owner",
+            "owners",
+            "properties",
+            "spot_rates",
+            "surcharge",
+            "surcharges",
+            "webhook_categories"
         ],
         "{without:?}"
     );

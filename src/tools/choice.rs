@@ -258,7 +258,8 @@ mod tests {
     /// The toolsets, tools, exclusions and read-only of a request, and what it lists of the three tools above.
     fn listed(caller: &Caller, toolsets: &str, tools: &str, excluded: &str, read_only: bool) -> Vec<&'static str> {
         let text = |text: &str| Some(text.to_owned());
-        let wishes = Wishes { toolsets: text(toolsets), tools: text(tools), excluded: text(excluded), read_only, outputs: None };
+        let wishes =
+            Wishes { toolsets: text(toolsets), tools: text(tools), excluded: text(excluded), read_only, outputs: None };
         let known = BTreeSet::from([READ.name, WRITE.name, OPENS.name]);
         let choice = Choice::new(caller, &wishes, &known, OPENS.name).unwrap();
         [READ, WRITE, OPENS].into_iter().filter(|tool| choice.lists(*tool)).map(|tool| tool.name).collect()

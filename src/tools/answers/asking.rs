@@ -52,12 +52,7 @@ pub(super) struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    pub(super) fn new(
-        parts: &'a Parts,
-        caller: &'a Caller,
-        view: &'a View,
-        cancel: &'a CancellationToken,
-    ) -> Self {
+    pub(super) fn new(parts: &'a Parts, caller: &'a Caller, view: &'a View, cancel: &'a CancellationToken) -> Self {
         let started = parts.links.clock.now();
         Self { parts, caller, view, cancel, started, requests: 0, lacks: Vec::new(), trace: Trace::default() }
     }

@@ -38,8 +38,9 @@ pub(super) async fn booking_dossier(asking: &mut Asking<'_>, question: Question)
         None => None,
     };
     let refunded = of(&booking, "total_refunded") != 0;
-    // A total that is not there says nothing.
-    let paid = refunded || booking["total_paid"].as_f64() != Some(0.0);
+    // A total that is not there says nothing, except of a block.
+    let unpaid = booking["total_paid"].as_f64().map_or(booking["is_block"] == json!(true), |paid| paid == 0.0);
+    let paid = refunded || !unpaid;
     let payments = movements(asking, "payments", paid, id).await?;
     let refunds = movements(asking, "refunds", refunded, id).await?;
     let wants_messages = question.messages != Some(false) && asking.wants("guest_written.messages");
