@@ -127,7 +127,7 @@ pub(super) fn show_own(kind: &RecordData, view: &View, answer: Value) -> Shown {
     };
     let mut lean = Lean { keeps_empty: true, ..Lean::new(kind, view) };
     // Who names a part of the extent gets that part of it.
-    let is_extent = |name: &str| EXTENT.contains(&name) && !(view.wants(name) && !view.fields.is_empty());
+    let is_extent = |name: &str| EXTENT.contains(&name) && (view.fields.is_empty() || !view.wants(name));
     let (extent, rest): (Map<_, _>, Map<_, _>) = members.into_iter().partition(|(name, _)| is_extent(name));
     let mut shown = lean.beside(&extent);
     shown.extend(lean.object(&rest, ""));
