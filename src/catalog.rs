@@ -12,6 +12,7 @@
 //! - `answer`: OwnerRez's reply → the whole answer
 //! - `record`: what is known of the records in it
 //! - `lean`: the whole answer → what the model gets of it
+//! - `output`: what clients are promised of an answer
 //! - `options`: what any write takes besides: once more, under a key, with a confirmation
 //! - `effect`: what a write changes, what it says, and which read shows whether it was done
 //! - `closest`: "did you mean"
@@ -25,6 +26,7 @@ mod lean;
 mod normalise;
 mod operation;
 mod options;
+mod output;
 mod problem;
 mod record;
 mod request;
@@ -34,10 +36,10 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use rmcp::model::Tool;
+use rmcp::model::{JsonObject, Tool};
 use serde_json::Value;
 
 use self::{data::OperationData, form::FormData, record::RecordData};
@@ -51,6 +53,9 @@ pub use self::{
     problem::{ArgumentError, Problem},
 };
 use crate::domain::{Scope, UpstreamRequest};
+
+/// What is known of records.
+const KINDS: &str = include_str!("../config/records.json");
 
 /// Every operation of the gateway, checked and ready.
 pub struct Catalog {
@@ -68,7 +73,7 @@ pub struct CatalogError {
 impl Catalog {
     /// The catalogue that is compiled into the program.
     pub fn embedded() -> Result<Catalog, CatalogError> {
-        Catalog::parse(include_str!("../config/operations.json"), include_str!("../config/records.json"))
+        Catalog::parse(include_str!("../config/operations.json"), KINDS)
     }
 
     fn parse(table: &str, kinds: &str) -> Result<Catalog, CatalogError> {
@@ -148,15 +153,15 @@ impl Catalog {
     }
 }
 
-fn build(record: Value, kinds: &BTreeMap<String, RecordData>) -> Result<Operation, Vec<String>> {
+fn build(record: Value, kinds: &BTreeMap<String, Arc<RecordData>>) -> Result<Operation, Vec<String>> {
     let data: OperationData = serde_json::from_value(record).map_err(|error| vec![error.to_string()])?;
     let mut mistakes = review::mistakes(&data);
     let kind = match &data.record {
         Some(name) => kinds.get(name).cloned().unwrap_or_else(|| {
             mistakes.push(format!("`record` names `{name}`, of which nothing is known"));
-            RecordData::default()
+            Arc::default()
         }),
-        None => RecordData::default(),
+        None => Arc::default(),
     };
     if mistakes.is_empty() { Operation::new(data, kind) } else { Err(mistakes) }
 }
@@ -165,17 +170,23 @@ fn build(record: Value, kinds: &BTreeMap<String, RecordData>) -> Result<Operatio
 pub fn forms(table: &str) -> Result<Vec<Form>, CatalogError> {
     let records: Vec<FormData> =
         serde_json::from_str(table).map_err(|error| CatalogError { mistakes: vec![error.to_string()] })?;
+    let kinds = record::kinds(KINDS).map_err(|mistakes| CatalogError { mistakes })?;
     let (mut forms, mut mistakes) = (Vec::new(), Vec::new());
     for record in records {
         let name = record.tool.clone();
         let found = review::form_mistakes(&record);
-        let form = if found.is_empty() { Form::of(record) } else { Err(found) };
+        let form = if found.is_empty() { Form::of(record, &kinds) } else { Err(found) };
         match form {
             Ok(form) => forms.push(form),
             Err(found) => mistakes.extend(found.into_iter().map(|mistake| format!("{name}: {mistake}"))),
         }
     }
     if mistakes.is_empty() { Ok(forms) } else { Err(CatalogError { mistakes }) }
+}
+
+/// Whether an answer keeps to what clients were promised of it.
+pub fn keeps_to(answer: &Value, schema: &JsonObject) -> bool {
+    output::keeps_to(answer, schema)
 }
 
 /// The one of these names that was probably meant by one that does not exist.

@@ -22,8 +22,8 @@ mod writes;
 
 use std::sync::Arc;
 
-use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, Tool};
-use serde_json::{Map, Value};
+use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, JsonObject, Tool};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -140,8 +140,31 @@ impl Toolbox {
         if choice.is_read_only() {
             tools = tools.into_iter().map(OnDemand::reading).collect();
         }
+        if choice.shows_outputs() {
+            for tool in &mut tools {
+                tool.output_schema = self.output_schema(&tool.name).cloned();
+            }
+        }
         tools.sort_by(|one, other| one.name.cmp(&other.name));
         tools
+    }
+
+    /// What a tool's answers look like, where that is promised.
+    fn output_schema(&self, name: &str) -> Option<&Arc<JsonObject>> {
+        let of_operation = self.0.catalog.get(name).and_then(Operation::output_schema);
+        of_operation.or_else(|| self.0.answers.get(name)?.output_schema())
+    }
+
+    /// Clients that were shown the schema of an answer throw an answer away that does not keep to it. OwnerRez may say
+    /// something else tomorrow: then the answer goes into a member that nobody made promises about.
+    fn keeping_promises(&self, name: &str, response: &mut CallToolResponse) {
+        let CallToolResponse::Complete(result) = response else { return };
+        let (Some(schema), Some(answer)) = (self.output_schema(name), &mut result.structured_content) else { return };
+        if !catalog::keeps_to(answer, schema) {
+            log::warn!("an answer of {name} is not what its output schema says");
+            let note = "OwnerRez answered in a form that the output schema of this tool does not know.";
+            *result = answered(json!({"value": answer.take(), "note": note}));
+        }
     }
 
     /// Every tool, and what there is to choose it by.
@@ -224,11 +247,11 @@ impl Toolbox {
         person: &Person,
         cancel: &CancellationToken,
     ) -> Result<Called, UnknownTool> {
-        let (tool, response, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
+        let (tool, mut response, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
             (name.to_owned(), failed(refused).into(), Trace::error(NOT_CHOSEN))
         } else if let Some(answer) = self.0.answers.get(name) {
             let (given, trace) = answer.give(&self.0, caller, arguments, cancel).await;
-            (answer.name().to_owned(), given.map_or_else(failed, answered).into(), trace)
+            (answer.name().to_owned(), given.map_or_else(failed, shown).into(), trace)
         } else if name == FIND_OPERATION {
             let found = self.0.on_demand.find(&self.0.catalog, choice, arguments);
             let trace = found.as_ref().map_or(Trace::error(BAD_ARGUMENTS), |_| Trace::default());
@@ -242,6 +265,9 @@ impl Toolbox {
         } else {
             return Err(self.unknown(name));
         };
+        if choice.shows_outputs() {
+            self.keeping_promises(name, &mut response);
+        }
         Ok(Called { tool, response, trace })
     }
 
@@ -384,18 +410,13 @@ impl Toolbox {
 }
 
 fn answered(answer: Value) -> CallToolResult {
-    // Straight into a string; `Display` goes through a formatter, which takes several times as long. A value always
-    // has a text.
-    let text = serde_json::to_string(&answer).unwrap_or_default();
-    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-    result.structured_content = Some(answer);
-    result
+    shown(Shown::whole(answer))
 }
 
-/// What a lean answer is on the wire.
+/// What an answer is on the wire.
 fn shown(shown: Shown) -> CallToolResult {
     let mut result = CallToolResult::success(vec![ContentBlock::text(shown.text)]);
-    result.structured_content = shown.structured;
+    result.structured_content = Some(shown.structured);
     result
 }
 

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::record::RecordData;
 use crate::domain::Method;
 
 /// An operation of OwnerRez and the tool made of it.
@@ -29,6 +30,9 @@ pub(super) struct OperationData {
     /// The kind of its records, where something is known of them.
     #[serde(default)]
     pub record: Option<String>,
+    /// Whether only some source of ours says what the answer holds: then clients are promised nothing.
+    #[serde(default)]
+    pub answer_unconfirmed: bool,
     /// So long, in seconds, an earlier answer to the same request will do: for what hardly changes. Reads only.
     #[serde(default)]
     pub fresh_seconds: Option<u32>,
@@ -74,6 +78,13 @@ pub(super) struct OperationData {
     /// `{entity_type}s/{entity_id}` over its arguments, or over each entry where the body is a list.
     #[serde(default)]
     pub touches: Vec<String>,
+}
+
+impl OperationData {
+    /// Whether its answer can be had as a table.
+    pub(super) fn takes_format(&self, kind: &RecordData) -> bool {
+        self.read_only && (self.answer.is_page() || self.answer == AnswerKind::List || kind.rows.is_some())
+    }
 }
 
 /// When an operation reaches a guest.

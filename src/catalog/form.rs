@@ -1,17 +1,20 @@
 //! What a tool takes: its schema as clients see it, and the way from what a model wrote to arguments that are right.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::TimeDelta;
 use jsonschema::Validator;
-use rmcp::model::{Tool, ToolAnnotations};
+use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
     data::{CheckData, RangeData, Toolset},
+    lean::{self, FIELDS, Shown, View},
     normalise::{self, Nulls},
+    output,
     problem::{self, ArgumentError, Problem, show},
+    record::{Member, RecordData},
     schema,
 };
 
@@ -24,6 +27,9 @@ pub struct Form {
     rules: Rules,
     checks: Vec<Check>,
     toolset: Option<Toolset>,
+    /// What its answers are, where it is a tool of ours.
+    kind: RecordData,
+    output: Option<Arc<JsonObject>>,
 }
 
 /// What holds between arguments, as it is written.
@@ -67,6 +73,9 @@ pub(super) struct FormData {
     pub ranges: Vec<RangeData>,
     #[serde(default)]
     pub checks: Vec<CheckData>,
+    /// What its answers hold, where that is promised; the same for `fields`.
+    #[serde(default)]
+    pub members: Vec<Member>,
 }
 
 impl Form {
@@ -77,12 +86,18 @@ impl Form {
             let holds = schema::validator(&check.holds).map_err(|mistake| vec![mistake])?;
             checks.push(Check { holds, problem: Problem::new(&check.argument, &check.explain) });
         }
-        Ok(Form { name: tool.name.as_ref().into(), tool, schema, validator, rules, checks, toolset: None })
+        let (name, kind) = (tool.name.as_ref().into(), RecordData::default());
+        Ok(Form { name, tool, schema, validator, rules, checks, toolset: None, kind, output: None })
     }
 
-    pub(super) fn of(data: FormData) -> Result<Form, Vec<String>> {
+    pub(super) fn of(data: FormData, kinds: &BTreeMap<String, Arc<RecordData>>) -> Result<Form, Vec<String>> {
         let FormData { tool, toolset, destructive, title, description, arguments, required, .. } = data;
-        let FormData { one_of_required, one_of_why, ranges, checks, .. } = data;
+        let FormData { one_of_required, one_of_why, ranges, checks, members, .. } = data;
+        let mut kind = RecordData { record: format!("{tool} answer"), members, ..RecordData::default() };
+        let mistakes = kind.unfold(kinds);
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
         let mut schema = json!({"type": "object", "properties": arguments, "additionalProperties": false});
         if !required.is_empty() {
             schema["required"] = json!(required);
@@ -96,7 +111,8 @@ impl Form {
             .with_title(title)
             .with_annotations(hints);
         let form = Form::new(tool, schema, Rules { one_of_required, one_of_why, ranges, checks })?;
-        Ok(Form { toolset, ..form })
+        let output = output::of_record(&kind).map(Arc::new);
+        Ok(Form { toolset, kind, output, ..form })
     }
 
     /// Name of the tool.
@@ -114,10 +130,29 @@ impl Form {
         &self.tool
     }
 
+    /// The schema of its answers, where their shape is promised.
+    pub fn output_schema(&self) -> Option<&Arc<JsonObject>> {
+        self.output.as_ref()
+    }
+
+    /// How checked arguments want the answer.
+    pub fn view(&self, arguments: &Map<String, Value>) -> View {
+        View::of(arguments)
+    }
+
+    /// Turns an answer into what the model gets of it: all of it, where nothing can be selected.
+    pub fn show(&self, view: &View, answer: Value) -> Shown {
+        let selects = self.properties().get(FIELDS).is_some();
+        if selects { lean::show_own(&self.kind, view, answer) } else { Shown::whole(answer) }
+    }
+
     /// The arguments set right where their meaning is certain, or all that is wrong with them.
     pub fn check(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ArgumentError> {
         let arguments = self.coerced(arguments, |_| false);
-        let problems = self.problems(&arguments, false);
+        let mut problems = self.problems(&arguments, false);
+        if problems.is_empty() {
+            problems.extend(View::of(&arguments).unknown_in(&self.kind));
+        }
         if problems.is_empty() { Ok(arguments) } else { Err(self.error(problems)) }
     }
 

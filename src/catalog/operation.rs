@@ -1,9 +1,9 @@
 //! One operation, ready to use.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use chrono::TimeDelta;
-use rmcp::model::Tool;
+use rmcp::model::{JsonObject, Tool};
 use serde_json::{Map, Value};
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
     lean::{self, Shown, View},
     normalise,
     options::WriteOptions,
+    output,
     problem::{ArgumentError, Problem},
     record::RecordData,
     request, schema,
@@ -24,13 +25,14 @@ use crate::domain::{Method, Scope, UpstreamRequest};
 pub struct Operation {
     data: OperationData,
     form: Form,
-    kind: RecordData,
+    kind: Arc<RecordData>,
+    output: Option<Arc<JsonObject>>,
     draft: Option<Tool>,
 }
 
 impl Operation {
-    pub(super) fn new(mut data: OperationData, kind: RecordData) -> Result<Operation, Vec<String>> {
-        let schema = schema::input_schema(&data);
+    pub(super) fn new(mut data: OperationData, kind: Arc<RecordData>) -> Result<Operation, Vec<String>> {
+        let schema = schema::input_schema(&data, &kind);
         let tool = schema::tool(&data, &schema);
         let rules = Rules {
             one_of_required: mem::take(&mut data.one_of_required),
@@ -39,7 +41,8 @@ impl Operation {
             checks: mem::take(&mut data.checks),
         };
         let draft = data.draft.as_ref().map(|draft| schema::draft_tool(draft, &schema));
-        Ok(Operation { data, form: Form::new(tool, schema, rules)?, kind, draft })
+        let output = output::of_operation(&data, &kind).map(Arc::new);
+        Ok(Operation { data, form: Form::new(tool, schema, rules)?, kind, output, draft })
     }
 
     /// Name of the tool.
@@ -70,6 +73,11 @@ impl Operation {
     /// The tool as `tools/list` shows it.
     pub fn tool(&self) -> &Tool {
         self.form.tool()
+    }
+
+    /// The schema of its answers, where their shape is confirmed.
+    pub fn output_schema(&self) -> Option<&Arc<JsonObject>> {
+        self.output.as_ref()
     }
 
     /// Whether it changes nothing upstream.
@@ -145,8 +153,7 @@ impl Operation {
         let (arguments, mut problems) = self.normalise(arguments.clone());
         problems.extend(self.form.problems(&arguments, self.data.method == Method::Patch));
         if problems.is_empty() {
-            let fields = View::of(&arguments).fields;
-            problems.extend(fields.iter().filter_map(|path| self.kind.unknown(path)));
+            problems.extend(View::of(&arguments).unknown_in(&self.kind));
         }
         if problems.is_empty() {
             match request::build(&self.data, &arguments) {

@@ -1,6 +1,6 @@
 //! What is known of the records in answers: `config/records.json` holds one entry for each kind.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub(super) struct RecordData {
     pub record: String,
     /// Every member, in the order in which tables show them, where that is confirmed for this kind.
     #[serde(default)]
-    pub members: Vec<String>,
+    pub members: Vec<Member>,
     /// Members whose text guests or channels write.
     #[serde(default)]
     pub guest_written: Vec<String>,
@@ -31,22 +31,44 @@ pub(super) struct RecordData {
     pub rows: Option<String>,
 }
 
+/// A member, written `path` where it is text, else `path:type`. The type is `boolean`, `integer`, `number`, `object`,
+/// `any`, or another kind of record, whose members are then members of this one too; `[]` after it says "a list of".
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(from = "String")]
+pub(super) struct Member {
+    pub path: String,
+    pub holds: String,
+    pub many: bool,
+}
+
+impl From<String> for Member {
+    fn from(text: String) -> Self {
+        let (path, holds) = text.split_once(':').unwrap_or((&text, "string"));
+        let one = holds.strip_suffix("[]");
+        Self { path: path.to_owned(), holds: one.unwrap_or(holds).to_owned(), many: one.is_some() }
+    }
+}
+
+/// The types that are no kinds of records.
+const TYPES: [&str; 6] = ["any", "boolean", "integer", "number", "object", "string"];
+
 /// All kinds by their names, or what is wrong with them.
-pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, RecordData>, Vec<String>> {
+pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, Arc<RecordData>>, Vec<String>> {
     let records: Vec<RecordData> = serde_json::from_str(table).map_err(|error| vec![error.to_string()])?;
     let mut kinds = BTreeMap::new();
     let mut mistakes = Vec::new();
-    for record in records {
+    for mut record in records {
+        mistakes.extend(record.unfold(&kinds));
         let rows = record.rows.iter();
         for path in
             [&record.guest_written, &record.left_out, &record.left_out_of_lists].into_iter().flatten().chain(rows)
         {
-            if !record.members.is_empty() && !record.members.contains(path) {
+            if !record.members.is_empty() && !record.has(path) {
                 mistakes.push(format!("{}: `{path}` is none of its members", record.record));
             }
         }
         let name = record.record.clone();
-        if kinds.insert(name.clone(), record).is_some() {
+        if kinds.insert(name.clone(), Arc::new(record)).is_some() {
             mistakes.push(format!("{name}: the name is taken twice"));
         }
     }
@@ -54,21 +76,58 @@ pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, RecordData>, Vec<Str
 }
 
 impl RecordData {
+    /// Puts the members of other kinds in the place of their names, and what is known of them; or says what is wrong.
+    pub(super) fn unfold(&mut self, kinds: &BTreeMap<String, Arc<RecordData>>) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        for mut member in std::mem::take(&mut self.members) {
+            let within = |path: &String| format!("{}.{path}", member.path);
+            let mut members = Vec::new();
+            if !TYPES.contains(&member.holds.as_str()) {
+                match kinds.get(&member.holds) {
+                    Some(kind) => {
+                        members
+                            .extend(kind.members.iter().map(|one| Member { path: within(&one.path), ..one.clone() }));
+                        self.guest_written.extend(kind.guest_written.iter().map(within));
+                        self.left_out.extend(kind.left_out.iter().map(within));
+                        if member.many {
+                            self.left_out.extend(kind.left_out_of_lists.iter().map(within));
+                        }
+                    }
+                    None => mistakes.push(format!(
+                        "{}: `{}` holds `{}`, which is no type and no kind above it",
+                        self.record, member.path, member.holds
+                    )),
+                }
+                member.holds = "object".to_owned();
+            }
+            self.members.push(member);
+            self.members.extend(members);
+        }
+        mistakes
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.members.iter().any(|member| member.path == path)
+    }
+
     /// What is wrong with a path that somebody asks for, as far as this is known.
     pub(super) fn unknown(&self, path: &str) -> Option<Problem> {
         if self.members.is_empty() {
             return None;
         }
         let place = self.deepest(path)?;
-        let within = |member: &&String| match place {
+        let paths = || self.members.iter().map(|member| member.path.as_str());
+        let within = |member: &&str| match place {
             "" => !member.contains('.'),
-            place => member.strip_prefix(place).is_some_and(|rest| rest.starts_with('.')),
+            place => is_within(member, place),
         };
-        let known: Vec<&str> = self.members.iter().filter(within).map(String::as_str).collect();
+        let known: Vec<&str> = paths().filter(within).collect();
         let shown: String = path.chars().take(60).map(|c| if c.is_control() || c == '`' { '?' } else { c }).collect();
-        let near = closest(path, self.members.iter().map(String::as_str));
+        let near = closest(path, paths());
         let near = near.map_or(String::new(), |near| format!("perhaps `{near}` is meant; "));
-        let message = format!("there is no member `{shown}` in a {}: {near}it has {}", self.record, known.join(", "));
+        let known =
+            if known.is_empty() { format!("`{place}` has no members") } else { format!("it has {}", known.join(", ")) };
+        let message = format!("there is no member `{shown}` in a {}: {near}{known}", self.record);
         Some(Problem::new("fields", message))
     }
 
@@ -77,10 +136,11 @@ impl RecordData {
         let mut known = "";
         for end in path.match_indices('.').map(|(at, _)| at).chain([path.len()]) {
             let part = &path[..end];
-            if !self.members.iter().any(|member| member == part) {
+            if !self.has(part) {
                 // What is within a member that nobody described may be anything.
-                let described = known.is_empty() || self.members.iter().any(|member| is_within(member, known));
-                return described.then_some(known);
+                let is_plain = |member: &Member| member.path == known && !["any", "object"].contains(&&*member.holds);
+                let described = |member: &Member| is_within(&member.path, known) || is_plain(member);
+                return (known.is_empty() || self.members.iter().any(described)).then_some(known);
             }
             known = part;
         }
@@ -100,7 +160,7 @@ impl RecordData {
 
     /// Where a column stands in a table: as the members are told, the others after them.
     pub(super) fn position(&self, path: &str) -> usize {
-        self.members.iter().position(|member| member == path).unwrap_or(usize::MAX)
+        self.members.iter().position(|member| member.path == path).unwrap_or(usize::MAX)
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     data::{AnswerKind, DraftData, GuestVisible, OperationData, ParameterData},
     lean::{FIELDS, FORMAT},
     options::{CONFIRM, DRAFT_ID},
+    record::RecordData,
 };
 
 /// Beyond this, JSON numbers are no longer exact in every language; JSON Schema also calls 1e300 an integer.
@@ -18,7 +19,7 @@ pub(super) const LARGEST_INTEGER: i64 = (1 << 53) - 1;
 
 /// One flat object: parameters and the members of the body side by side. Nothing else is accepted, so that a misspelt
 /// name costs no request. No `anyOf` and the like: many clients refuse them at the top level.
-pub(super) fn input_schema(data: &OperationData) -> Value {
+pub(super) fn input_schema(data: &OperationData, kind: &RecordData) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
     for parameter in &data.parameters {
@@ -45,7 +46,7 @@ pub(super) fn input_schema(data: &OperationData) -> Value {
     }
     if data.read_only && data.answer != AnswerKind::None {
         properties.insert(FIELDS.into(), json!({"type": "array", "items": {"type": "string"}}));
-        if data.answer.is_page() || data.answer == AnswerKind::List {
+        if data.takes_format(kind) {
             properties.insert(FORMAT.into(), json!({"type": "string", "enum": ["json", "table"]}));
         }
     }

@@ -90,6 +90,59 @@ fn lists_take_limit_and_offset() {
     }
 }
 
+/// Answers are lean, so nothing is required of them; and what only some source of ours says is no promise.
+#[test]
+fn answers_of_a_confirmed_shape_have_an_output_schema() {
+    let catalog = catalog();
+    let mut without = Vec::new();
+    for operation in catalog.operations() {
+        let Some(schema) = operation.output_schema() else {
+            without.push(operation.name());
+            continue;
+        };
+        let schema = Value::Object(schema.as_ref().clone());
+        jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("{}: {error}", operation.name()));
+        assert_eq!(schema["type"], "object", "{}", operation.name());
+        let text = schema.to_string();
+        for word in ["\"required\":[", "additionalProperties", "\"enum\":", "\"format\":\"", "$ref"] {
+            assert!(!text.contains(word), "{}: {word}", operation.name());
+        }
+        let is_list = operation.name().starts_with("list_");
+        assert_eq!(
+            schema["properties"]["items"]["type"] == "array",
+            is_list || operation.name() == "update_spot_rates"
+        );
+        assert_eq!(schema["properties"]["next_offset"]["type"] == "integer", is_list, "{}", operation.name());
+        let takes_format = operation.schema()["properties"]["format"].is_object();
+        assert_eq!(schema["properties"]["table"]["type"] == "string", takes_format, "{}", operation.name());
+    }
+    let subjects: BTreeSet<&str> =
+        without.iter().filter_map(|name| name.split_once('_')).map(|(_, what)| what).collect();
+    assert_eq!(
+        subjects.into_iter().collect::<Vec<_>>(),
+        [
+            "current_user",
+            "discount",
+            "discounts",
+            "inquiries",
+            "inquiry",
+            "listing",
+            "listing_site",
+            "listing_sites",
+            "listings",
+            "owner",
+            "owners",
+            "properties",
+            "spot_rates",
+            "surcharge",
+            "surcharges",
+            "webhook_categories"
+        ],
+        "{without:?}"
+    );
+    assert_eq!(without.len(), 81 - 61, "{without:?}");
+}
+
 /// Every connected model reads all of the default list. A token is four characters of the compact JSON, as a rule.
 #[test]
 fn the_default_list_takes_less_than_8000_tokens() {

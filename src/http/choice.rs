@@ -17,6 +17,7 @@ const TOOLSETS: &str = "X-MCP-Toolsets";
 const TOOLS: &str = "X-MCP-Tools";
 const EXCLUDED: &str = "X-MCP-Exclude-Tools";
 const READ_ONLY: &str = "X-MCP-Readonly";
+const OUTPUTS: &str = "X-MCP-Output-Schemas";
 
 /// The tools that this request of this caller gets.
 pub(super) fn choice(toolbox: &Toolbox, caller: &Caller, request: &HttpRequest) -> Result<Choice, ApiError> {
@@ -42,6 +43,7 @@ fn wishes(request: &HttpRequest) -> Result<Wishes, ApiError> {
         read_only: path_says_read_only
             || query.get("readonly").is_some_and(|word| is_yes(word))
             || header(request, READ_ONLY)?.is_some_and(|word| is_yes(&word)),
+        outputs: asked("output_schemas").or(header(request, OUTPUTS)?).map(|word| is_yes(&word)),
     })
 }
 

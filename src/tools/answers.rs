@@ -24,9 +24,9 @@ mod staying;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use rmcp::model::Tool;
+use rmcp::model::{JsonObject, Tool};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use self::asking::{Asking, Stop};
 use super::{BAD_ARGUMENTS, Parts, Trace, choice::Kind, text};
 use crate::{
-    catalog::{self, CatalogError, Form},
+    catalog::{self, CatalogError, Form, Shown},
     domain::Caller,
 };
 
@@ -107,6 +107,11 @@ impl<'a> Answer<'a> {
         self.form.tool()
     }
 
+    /// What its answers look like.
+    pub(super) fn output_schema(&self) -> Option<&'a Arc<JsonObject>> {
+        self.form.output_schema()
+    }
+
     /// The answer, or the words that tell why there is none.
     pub(super) async fn give(
         &self,
@@ -114,16 +119,17 @@ impl<'a> Answer<'a> {
         caller: &Caller,
         arguments: Map<String, Value>,
         cancel: &CancellationToken,
-    ) -> (Result<Value, String>, Trace) {
+    ) -> (Result<Shown, String>, Trace) {
         let arguments = match self.form.check(arguments) {
             Ok(arguments) => arguments,
             Err(problem) => return (Err(problem.to_string()), Trace::error(BAD_ARGUMENTS)),
         };
-        let mut asking = Asking::new(parts, caller, cancel);
+        let view = self.form.view(&arguments);
+        let mut asking = Asking::new(parts, caller, &view, cancel);
         let given = self.question.answer(&mut asking, arguments).await;
         let mut trace = asking.trace;
         let given = match given {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => Ok(self.form.show(&view, answer)),
             Err(Stop::Call { operation, error }) => match parts.catalog.get(&operation) {
                 Some(operation) => Err(text::explain(&parts.links, caller, operation, &error).await),
                 None => Err(error.to_string()),

@@ -26,6 +26,8 @@ pub struct Wishes {
     pub excluded: Option<String>,
     /// Whether only what reads is wanted.
     pub read_only: bool,
+    /// Whether the list shows what answers look like. None: as the chosen tools have it.
+    pub outputs: Option<bool>,
 }
 
 /// Whether a switch that is written as a word is on.
@@ -148,6 +150,8 @@ pub struct Choice {
     read_only: bool,
     /// Whether what is not listed can be called.
     open: bool,
+    /// Whether the list shows output schemas.
+    outputs: bool,
 }
 
 impl Choice {
@@ -181,12 +185,19 @@ impl Choice {
         }
         let read_only = wishes.read_only || caller.view.read_only || caller.scope == Scope::Read;
         let open = toolsets.default || tools.contains(opens);
-        Ok(Self { toolsets, tools, excluded, read_only, open })
+        // Every model's client reads the default list; who chose has few tools, and knows what for.
+        let outputs = wishes.outputs.unwrap_or(!toolsets.default);
+        Ok(Self { toolsets, tools, excluded, read_only, open, outputs })
     }
 
     /// Whether only what reads is shown and called.
     pub(super) fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// Whether the list shows what answers look like.
+    pub(super) fn shows_outputs(&self) -> bool {
+        self.outputs
     }
 
     /// Whether what is not listed can be found and called.
@@ -249,7 +260,8 @@ mod tests {
     /// The toolsets, tools, exclusions and read-only of a request, and what it lists of the three tools above.
     fn listed(caller: &Caller, toolsets: &str, tools: &str, excluded: &str, read_only: bool) -> Vec<&'static str> {
         let text = |text: &str| Some(text.to_owned());
-        let wishes = Wishes { toolsets: text(toolsets), tools: text(tools), excluded: text(excluded), read_only };
+        let wishes =
+            Wishes { toolsets: text(toolsets), tools: text(tools), excluded: text(excluded), read_only, outputs: None };
         let known = BTreeSet::from([READ.name, WRITE.name, OPENS.name]);
         let choice = Choice::new(caller, &wishes, || known, OPENS.name).unwrap();
         [READ, WRITE, OPENS].into_iter().filter(|tool| choice.lists(*tool)).map(|tool| tool.name).collect()

@@ -110,6 +110,11 @@ impl OnDemand {
             if rank < SCHEMAS_SHOWN {
                 shown["input_schema"] = json!(tool.input_schema);
             }
+            if tool.name == query.trim()
+                && let Some(schema) = operation.output_schema()
+            {
+                shown["output_schema"] = json!(schema);
+            }
             shown
         });
         let mut answer = json!({"operations": shown.collect::<Vec<_>>()});

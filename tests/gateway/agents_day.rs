@@ -174,7 +174,7 @@ fn sum(costs: &[Cost]) -> Cost {
 }
 
 #[actix_web::test]
-async fn the_default_list_answers_thirty_questions_with_a_third_of_the_tokens_and_no_more_requests_to_speak_of() {
+async fn the_default_list_answers_thirty_questions_with_a_third_of_the_tokens_and_fewer_requests() {
     on_each_database(async |database| {
         let (plain, _) = a_day(database, |question| &question.plain).await;
         let (default, default_list) = a_day(database, |question| &question.default).await;
@@ -212,8 +212,7 @@ async fn the_default_list_answers_thirty_questions_with_a_third_of_the_tokens_an
             default.requests as f64 / plain.requests as f64
         );
         assert!(with_lists[1] * 2 < with_lists[0], "less than half of the tokens: {with_lists:?}");
-        // An answer asks for what a question needs to be answered in full, which a script of plain calls may do without.
-        assert!(default.requests * 10 <= plain.requests * 11, "{} and {} requests", default.requests, plain.requests);
+        assert!(default.requests < plain.requests, "{} and {} requests", default.requests, plain.requests);
     })
     .await;
 }

@@ -7,7 +7,10 @@ use ownerrez_gateway::catalog::Catalog;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::world::{Gateway, Person, on_each_database, rpc};
+use crate::{
+    outputs::Promised,
+    world::{Gateway, Person, on_each_database, rpc},
+};
 
 /// One call of the table, in order.
 #[derive(Deserialize)]
@@ -66,11 +69,12 @@ fn check(call: &str, answer: &Value, shows: &Map<String, Value>, kept: &BTreeMap
     }
 }
 
-async fn follow(person: &Person, example: &Example, kept: &mut BTreeMap<String, Value>) {
+async fn follow(person: &Person, example: &Example, promised: &Promised, kept: &mut BTreeMap<String, Value>) {
     let with = filled(&Value::Object(example.with.clone()), kept);
     let two_steps = example.call.starts_with("delete_") || example.call == "create_message";
     let answer =
         if two_steps { person.agree(&example.call, with).await } else { person.call(&example.call, with).await }.ok();
+    promised.kept_by(&example.call, &answer);
     for (name, pointer) in &example.keep {
         let part = answer.pointer(pointer).unwrap_or_else(|| panic!("{}: no {pointer} in {answer}", example.call));
         kept.insert(name.clone(), part.clone());
@@ -114,8 +118,9 @@ async fn every_operation_works_and_every_write_is_seen() {
         let account = gateway.ownerrez().accounts()[0].id;
         let alice = gateway.user("Alice").await.connect(&gateway, account).await;
         let mut kept = BTreeMap::new();
+        let promised = Promised::to(&alice).await;
         for example in examples() {
-            follow(&alice, &example, &mut kept).await;
+            follow(&alice, &example, &promised, &mut kept).await;
         }
         // Each change passed the gate: it was recorded, and so was its outcome. A price changes nothing.
         let catalog = Catalog::embedded().unwrap();

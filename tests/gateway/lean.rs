@@ -131,8 +131,11 @@ async fn a_list_reads_as_a_table() {
         };
         let reply = call(json!({"fields": fields, "format": "table", "limit": 2})).await;
         let result = &reply.body["result"];
-        assert!(result["isError"] == json!(false) && result.get("structuredContent").is_none(), "{result}");
+        assert_eq!(result["isError"], json!(false), "{result}");
         let text = result["content"][0]["text"].as_str().unwrap();
+        let structured = &result["structuredContent"];
+        assert_eq!(structured["table"], json!(text.split_once('\n').unwrap().1));
+        assert!(structured["count"].is_number() && structured["items"].is_null(), "{result}");
         let lines: Vec<&str> = text.lines().collect();
         let around: Value = serde_json::from_str(lines[0]).unwrap();
         assert!(around["count"].is_number() && around["next_offset"] == json!(2), "{text}");
@@ -143,6 +146,12 @@ async fn a_list_reads_as_a_table() {
             let city = item["address"]["city"].as_str().unwrap();
             assert_eq!(cells, [item["name"].as_str().unwrap(), &item["id"].to_string(), city]);
         }
+        // The nights of a calendar are rows as well.
+        let nights = json!({"property_id": whole["items"][0]["id"], "from": "2026-07-01", "to": "2026-07-03",
+            "format": "table", "fields": ["days.date", "days.rate.amount"]});
+        let nights = alice.call("get_property_calendar", nights).await.ok();
+        let lines: Vec<&str> = nights["table"].as_str().unwrap().lines().collect();
+        assert_eq!((lines[0], lines.len()), ("date\trate.amount", 4), "{nights}");
         let reply = call(json!({"format": "table", "offset": 10_000})).await;
         assert!(reply.body["result"]["content"][0]["text"].as_str().unwrap().ends_with("No records."));
 

@@ -34,6 +34,7 @@ mod oauth_known_clients;
 mod observing;
 mod on_demand;
 mod operating;
+mod outputs;
 mod pages;
 mod personal_tokens;
 mod plain_calls;

@@ -13,7 +13,10 @@ use ownerrez_gateway::{catalog::Catalog, domain::Scope};
 use rmcp::model::Tool;
 use serde_json::{Value, json};
 
-use crate::world::{Gateway, Person, on_each_database, rpc};
+use crate::{
+    outputs::Promised,
+    world::{Gateway, Person, on_each_database, rpc},
+};
 
 const PAGE: &str = include_str!("../../docs/TOOLS.md");
 
@@ -71,10 +74,11 @@ async fn asked(
     tool: &str,
     examples: &[Value],
     operations: &BTreeMap<String, String>,
+    promised: &Promised,
 ) -> Vec<String> {
     gateway.ownerrez().clear_requests();
     for arguments in examples {
-        person.call(tool, arguments.clone()).await.ok();
+        promised.kept_by(tool, &person.call(tool, arguments.clone()).await.ok());
     }
     let seen = operations.values().filter(|pattern| gateway.ownerrez().count(pattern) > 0);
     let seen: BTreeSet<String> = seen.cloned().collect();
@@ -119,6 +123,7 @@ async fn the_page_of_tools_says_what_the_gateway_does() {
             .map(|record| (text(record, "tool"), format!("{} {}", text(record, "method"), text(record, "path"))))
             .collect();
         let examples = examples(&gateway, &person).await;
+        let promised = Promised::to(&person).await;
 
         let head = "| Tool | What for | Scope | Asks OwnerRez | Tokens |\n|---|---|---|---|---:|\n";
         let (mut answers, mut plain, mut others) = (head.to_owned(), head.to_owned(), head.to_owned());
@@ -129,7 +134,7 @@ async fn the_page_of_tools_says_what_the_gateway_does() {
             }
             let examples = examples.get(tool.name.as_ref());
             let examples = examples.unwrap_or_else(|| panic!("give an example of {} in this file", tool.name));
-            row(&mut answers, tool, &asked(&gateway, &person, &tool.name, examples, &operations).await);
+            row(&mut answers, tool, &asked(&gateway, &person, &tool.name, examples, &operations, &promised).await);
         }
         let every = catalog.all_tools(Scope::Full);
         let unlisted: Vec<&Tool> = every.iter().filter(|one| listed.iter().all(|tool| tool.name != one.name)).collect();

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
+    catalog::View,
     domain::{Caller, Scope},
     session::CallError,
     tools::{Parts, Trace},
@@ -17,7 +18,7 @@ pub(super) const MOST_REQUESTS: usize = 10;
 /// Nor does it begin another one after this time. Clients give up after a minute, as a rule.
 const MOST_TIME: TimeDelta = TimeDelta::seconds(40);
 /// OwnerRez's largest page.
-const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 /// As many properties fit into one request.
 const PROPERTIES_AT_ONCE: usize = 100;
 
@@ -41,6 +42,7 @@ pub(super) enum Stop {
 pub(super) struct Asking<'a> {
     parts: &'a Parts,
     caller: &'a Caller,
+    view: &'a View,
     cancel: &'a CancellationToken,
     started: DateTime<Utc>,
     requests: usize,
@@ -50,18 +52,28 @@ pub(super) struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    pub(super) fn new(parts: &'a Parts, caller: &'a Caller, cancel: &'a CancellationToken) -> Self {
+    pub(super) fn new(parts: &'a Parts, caller: &'a Caller, view: &'a View, cancel: &'a CancellationToken) -> Self {
         let started = parts.links.clock.now();
-        Self { parts, caller, cancel, started, requests: 0, lacks: Vec::new(), trace: Trace::default() }
+        Self { parts, caller, view, cancel, started, requests: 0, lacks: Vec::new(), trace: Trace::default() }
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.started
     }
 
+    /// Whether the answer is to hold anything of this member: what nobody wants is not asked of OwnerRez.
+    pub(super) fn wants(&self, path: &str) -> bool {
+        self.view.wants(path)
+    }
+
     /// How many requests may still be sent.
     pub(super) fn left(&self) -> usize {
         if self.parts.links.clock.now() - self.started > MOST_TIME { 0 } else { MOST_REQUESTS - self.requests }
+    }
+
+    /// How many were sent.
+    pub(super) fn used(&self) -> usize {
+        self.requests
     }
 
     /// The answer is not the whole truth: says what is missing and how to narrow the question.

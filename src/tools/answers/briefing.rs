@@ -12,30 +12,36 @@ use super::{
     staying::{Sorted, TREATMENT},
 };
 
+/// What the bookings of today and the coming week are asked for.
+const THESE_DAYS: [&str; 7] =
+    ["arrivals", "departures", "changeovers", "in_house", "owner_stays", "owed_by_arrivals_of_7_days", "pending"];
+
 #[derive(Deserialize)]
 pub(super) struct Question {
     property_ids: Option<Vec<i64>>,
 }
 
 /// Arrivals, departures, changeovers, what is owed, what is pending, and what came in since yesterday. Four requests
-/// for up to a hundred properties, and one more where a property has no time zone.
+/// for up to a hundred properties, and one more where a property has no time zone; fewer where not all of it is wanted.
 pub(super) async fn todays_briefing(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
     let ids = portfolio.ids();
     let days = portfolio.days(asking, None, 1).await?;
     let span = days.span(asking.now().date_naive());
     let coming = later(span.last, 7);
-    let filters = json!({"from": span.first, "to": coming, "include_guest": true});
-    let records = asking.bookings(&ids, filters).await?;
+    let records = if THESE_DAYS.iter().any(|part| asking.wants(part)) {
+        asking.bookings(&ids, json!({"from": span.first, "to": coming, "include_guest": true})).await?
+    } else {
+        Vec::new()
+    };
     let stays = Stay::read_all(asking, records);
     let since = (asking.now() - TimeDelta::days(1)).to_rfc3339_opts(SecondsFormat::Secs, true);
-    let (booked, inquiries) = if ids.is_empty() {
-        (Vec::new(), Vec::new())
-    } else {
-        let changed = asking.bookings(&ids, json!({"since_utc": since, "include_guest": true})).await?;
-        let asked = json!({"since_utc": since, "include_guest": true});
-        (Stay::read_all(asking, changed), asking.pages("list_inquiries", asked, 2).await?)
-    };
+    let lately = json!({"since_utc": since, "include_guest": true});
+    let wants_bookings = asking.wants("last_24_hours.new_bookings") || asking.wants("last_24_hours.canceled");
+    let changed = if wants_bookings { asking.bookings(&ids, lately.clone()).await? } else { Vec::new() };
+    let booked = Stay::read_all(asking, changed);
+    let wants_inquiries = !ids.is_empty() && asking.wants("last_24_hours.inquiries");
+    let inquiries = if wants_inquiries { asking.pages("list_inquiries", lately, 2).await? } else { Vec::new() };
 
     let sorted = Sorted::of(&stays, &days);
     let tell = |stays: &mut dyn Iterator<Item = &Stay>| -> Vec<Value> {

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use serde_json::{Value, json};
 
 use super::{
-    asking::{Asking, Stop},
+    asking::{Asking, PAGE, Stop},
     days::{Days, later, today},
 };
 
@@ -115,6 +115,17 @@ impl Portfolio {
             covered["time_zone_note"] = json!(note);
         }
         covered
+    }
+}
+
+/// The record of one property. It is taken from the list that most answers begin with, and which is remembered, rather
+/// than asked for by itself; large accounts have properties beyond its first page.
+pub(super) async fn property(asking: &mut Asking<'_>, id: i64) -> Result<Option<Value>, Stop> {
+    let page = asking.one("list_properties", json!({"limit": PAGE})).await?;
+    let listed = page["items"].as_array().into_iter().flatten().find(|property| property["id"] == json!(id));
+    match listed {
+        Some(property) => Ok(Some(property.clone())),
+        None => asking.if_there("get_property", json!({"id": id})).await,
     }
 }
 

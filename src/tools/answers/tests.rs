@@ -36,6 +36,12 @@ fn schemas_are_what_clients_can_read() {
         assert_eq!((&schema["type"], &schema["additionalProperties"]), (&json!("object"), &json!(false)));
         assert!(schema["anyOf"].is_null() && schema["oneOf"].is_null());
         jsonschema::meta::validate(schema).unwrap();
+        // What ChatGPT asks for has exactly the form that it asks for.
+        let selects = tool["name"] != "search" && tool["name"] != "fetch";
+        assert_eq!(schema["properties"]["fields"]["type"] == "array", selects, "{}", tool["name"]);
+        let output = answers().get(tool["name"].as_str().unwrap()).unwrap().output_schema().unwrap().clone();
+        jsonschema::meta::validate(&Value::Object(output.as_ref().clone())).unwrap();
+        assert!(output["properties"].as_object().unwrap().values().all(|member| member["required"].is_null()));
         assert_eq!(tool["annotations"]["readOnlyHint"], json!(true), "{}", tool["name"]);
         assert_eq!(tool["annotations"]["destructiveHint"], json!(false), "{}", tool["name"]);
     }
