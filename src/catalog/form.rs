@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::TimeDelta;
-use jsonschema::Validator;
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -15,15 +14,14 @@ use super::{
     output,
     problem::{self, ArgumentError, Problem, show},
     record::{Member, RecordData},
-    schema,
+    schema::{self, Rule},
 };
 
 /// The arguments of one tool.
 pub struct Form {
     name: Arc<str>,
     tool: Tool,
-    schema: Value,
-    validator: Validator,
+    rule: Rule,
     rules: Rules,
     checks: Vec<Check>,
     toolset: Option<Toolset>,
@@ -43,7 +41,7 @@ pub(super) struct Rules {
 
 /// A rule between arguments, ready to use.
 struct Check {
-    holds: Validator,
+    holds: Rule,
     problem: Problem,
 }
 
@@ -79,15 +77,22 @@ pub(super) struct FormData {
 }
 
 impl Form {
-    pub(super) fn new(tool: Tool, schema: Value, rules: Rules) -> Result<Form, Vec<String>> {
-        let validator = schema::validator(&schema).map_err(|mistake| vec![mistake])?;
-        let mut checks = Vec::new();
-        for check in &rules.checks {
-            let holds = schema::validator(&check.holds).map_err(|mistake| vec![mistake])?;
-            checks.push(Check { holds, problem: Problem::new(&check.argument, &check.explain) });
+    pub(super) fn new(tool: Tool, schema: Value, rules: Rules) -> Form {
+        let checks = rules.checks.iter().map(|check| Check {
+            holds: Rule::new(check.holds.clone()),
+            problem: Problem::new(&check.argument, &check.explain),
+        });
+        let (checks, kind) = (checks.collect(), RecordData::default());
+        Form {
+            name: tool.name.as_ref().into(),
+            tool,
+            rule: Rule::new(schema),
+            rules,
+            checks,
+            toolset: None,
+            kind,
+            output: None,
         }
-        let (name, kind) = (tool.name.as_ref().into(), RecordData::default());
-        Ok(Form { name, tool, schema, validator, rules, checks, toolset: None, kind, output: None })
     }
 
     pub(super) fn of(data: FormData, kinds: &BTreeMap<String, Arc<RecordData>>) -> Result<Form, Vec<String>> {
@@ -110,9 +115,16 @@ impl Form {
         let tool = Tool::new(tool, description, Arc::new(schema.as_object().cloned().unwrap_or_default()))
             .with_title(title)
             .with_annotations(hints);
-        let form = Form::new(tool, schema, Rules { one_of_required, one_of_why, ranges, checks })?;
+        let form = Form::new(tool, schema, Rules { one_of_required, one_of_why, ranges, checks });
         let output = output::of_record(&kind).map(Arc::new);
         Ok(Form { toolset, kind, output, ..form })
+    }
+
+    /// What is wrong with the schemas themselves.
+    #[cfg(test)]
+    pub(super) fn mistakes(&self) -> Vec<String> {
+        let rules = std::iter::once(&self.rule).chain(self.checks.iter().map(|check| &check.holds));
+        rules.filter_map(|rule| rule.validator().err().map(str::to_owned)).collect()
     }
 
     /// Name of the tool.
@@ -163,11 +175,11 @@ impl Form {
     /// What is checked. Clients may see more, or less: see `schema::published`.
     #[cfg(test)]
     pub(super) fn schema(&self) -> &Value {
-        &self.schema
+        self.rule.schema()
     }
 
     pub(super) fn properties(&self) -> &Value {
-        &self.schema["properties"]
+        &self.rule.schema()["properties"]
     }
 
     pub(super) fn error(&self, problems: Vec<Problem>) -> ArgumentError {
@@ -202,8 +214,14 @@ impl Form {
 
     fn violations(&self, arguments: &Map<String, Value>, null_clears: bool) -> Vec<Problem> {
         let arguments = Value::Object(arguments.clone());
-        let errors = self.validator.iter_errors(&arguments);
-        let mut problems = problem::from_validation(errors, &self.schema, null_clears);
+        let errors = match self.rule.validator() {
+            Ok(validator) => validator.iter_errors(&arguments),
+            Err(mistake) => {
+                let told = format!("no argument can be checked, which is a fault of the gateway's: {mistake}");
+                return vec![Problem::new(&*self.name, told)];
+            }
+        };
+        let mut problems = problem::from_validation(errors, self.rule.schema(), null_clears);
         for group in &self.rules.one_of_required {
             if group.iter().all(|name| arguments[name.as_str()].is_null()) {
                 let names = group.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
@@ -215,8 +233,12 @@ impl Form {
     }
 
     fn broken_checks(&self, arguments: &Map<String, Value>) -> Vec<Problem> {
+        if self.checks.is_empty() {
+            return Vec::new();
+        }
         let arguments = Value::Object(arguments.clone());
-        let broken = self.checks.iter().filter(|check| !check.holds.is_valid(&arguments));
+        let holds = |check: &Check| check.holds.validator().is_ok_and(|validator| validator.is_valid(&arguments));
+        let broken = self.checks.iter().filter(|check| !holds(check));
         broken.map(|check| check.problem.clone()).collect()
     }
 }

@@ -13,6 +13,8 @@ use super::{
 
 /// Longer texts are cut, in characters.
 const LONGEST_TEXT: usize = 1_500;
+/// What most answers fit into, in bytes.
+const USUAL_SIZE: usize = 2 * 1024;
 /// The arguments by which a reader says how an answer is shown.
 pub(super) const FIELDS: &str = "fields";
 pub(super) const FORMAT: &str = "format";
@@ -74,9 +76,11 @@ pub struct Shown {
 impl Shown {
     /// An answer as it is.
     pub fn whole(structured: Value) -> Self {
-        // Straight into a string; `Display` goes through a formatter, which takes several times as long. A value always
+        // Straight into a buffer; `Display` goes through a formatter, which takes several times as long. A value always
         // has a text.
-        Self { text: serde_json::to_string(&structured).unwrap_or_default(), structured }
+        let mut text = Vec::with_capacity(USUAL_SIZE);
+        let written = serde_json::to_writer(&mut text, &structured).ok().and_then(|()| String::from_utf8(text).ok());
+        Self { text: written.unwrap_or_default(), structured }
     }
 }
 

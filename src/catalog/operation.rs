@@ -42,7 +42,7 @@ impl Operation {
         };
         let draft = data.draft.as_ref().map(|draft| schema::draft_tool(draft, &schema));
         let output = output::of_operation(&data, &kind).map(Arc::new);
-        Ok(Operation { data, form: Form::new(tool, schema, rules)?, kind, output, draft })
+        Ok(Operation { data, form: Form::new(tool, schema, rules), kind, output, draft })
     }
 
     /// Name of the tool.
@@ -128,6 +128,12 @@ impl Operation {
     /// The record of this id that a request of this operation's has created, if it creates one.
     pub fn created(&self, id: i64) -> Option<String> {
         effect::created(&self.data, id)
+    }
+
+    /// What is wrong with its schemas themselves.
+    #[cfg(test)]
+    pub(super) fn mistakes(&self) -> Vec<String> {
+        self.form.mistakes()
     }
 
     /// The schema of its own arguments.

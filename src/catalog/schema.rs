@@ -1,6 +1,6 @@
 //! From a record of the table to the JSON Schema that clients see, and to the validator behind it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, NaiveDate};
 use jsonschema::{Draft, Validator};
@@ -103,8 +103,30 @@ pub(super) fn draft_tool(draft: &DraftData, schema: &Value) -> Tool {
         .with_annotations(hints)
 }
 
+/// A schema, and what holds values against it. That is made when it is first needed: for all tools together it would
+/// take longer than the rest of a start and more memory than all other data, and few processes need more than a part.
+pub(super) struct Rule {
+    schema: Value,
+    validator: OnceLock<Result<Validator, String>>,
+}
+
+impl Rule {
+    pub(super) fn new(schema: Value) -> Self {
+        Self { schema, validator: OnceLock::new() }
+    }
+
+    pub(super) fn schema(&self) -> &Value {
+        &self.schema
+    }
+
+    /// The validator, or what is wrong with the schema itself: for those of the tables a test shows that nothing is.
+    pub(super) fn validator(&self) -> Result<&Validator, &str> {
+        self.validator.get_or_init(|| validator(&self.schema)).as_ref().map_err(String::as_str)
+    }
+}
+
 /// The validator for a schema, with formats checked.
-pub(super) fn validator(schema: &Value) -> Result<Validator, String> {
+fn validator(schema: &Value) -> Result<Validator, String> {
     jsonschema::options()
         .with_draft(Draft::Draft202012)
         .should_validate_formats(true)

@@ -8,7 +8,7 @@ mod writes;
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -20,6 +20,17 @@ fn catalog() -> Catalog {
 /// Every tool as `tools/list` would carry it, as JSON.
 fn tools() -> Vec<Value> {
     catalog().all_tools(Scope::Full).iter().map(|tool| serde_json::to_value(tool).unwrap()).collect()
+}
+
+/// They are read when a tool is first called, so nothing else would tell.
+#[test]
+fn every_schema_can_be_checked_by() {
+    let of_operations = catalog().operations().flat_map(Operation::mistakes).collect::<Vec<_>>();
+    assert_eq!(of_operations, [""; 0]);
+    let answers = forms(include_str!("../../config/answers.json")).unwrap();
+    assert_eq!(answers.iter().flat_map(Form::mistakes).collect::<Vec<_>>(), [""; 0]);
+    let rule = schema::Rule::new(json!({"type": 7}));
+    assert!(rule.validator().is_err_and(|mistake| mistake.contains("invalid")), "the check itself");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use log::{
     kv::{self, Key, Source, ToValue, Value, VisitSource},
 };
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
+use uuid::Builder;
 
 use super::failure::Failure;
 use crate::{
@@ -53,10 +53,10 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    fn new(offered: Option<&HeaderValue>) -> Self {
+    fn new(offered: Option<&HeaderValue>, now: DateTime<Utc>) -> Self {
         let id = offered.and_then(|value| value.to_str().ok()).filter(|id| is_sane(id));
         Self {
-            id: id.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
+            id: id.map_or_else(|| new_id(now), str::to_owned),
             key: OnceLock::new(),
             user: OnceLock::new(),
             tool: OnceLock::new(),
@@ -108,6 +108,14 @@ impl Watch for Notes {
         let _ = self.tool.set(tool.to_owned());
         self.call(trace);
     }
+}
+
+/// A UUID of version 7. It is no secret: nothing is gained by asking the system for every random number in it.
+fn new_id(now: DateTime<Utc>) -> String {
+    let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+    let mut random = [0; 10];
+    fastrand::fill(&mut random);
+    Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
 }
 
 /// An id that can stand in a header and in a log without harm.
@@ -222,12 +230,12 @@ impl Observer {
         request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<B>, Error> {
-        let notes = Arc::new(Notes::new(request.headers().get(REQUEST_ID)));
-        request.extensions_mut().insert(notes.clone());
         let Self { metrics, clock, under_way } = self;
-        let _under_way = under_way.token();
+        let (_under_way, since) = (under_way.token(), clock.now());
+        let notes = Arc::new(Notes::new(request.headers().get(REQUEST_ID), since));
+        request.extensions_mut().insert(notes.clone());
         let mut line = Line {
-            since: clock.now(),
+            since,
             route: request.match_pattern(),
             method: known(request.method()),
             status: None,
@@ -259,11 +267,14 @@ impl Observer {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
     fn only_a_sane_id_is_taken_over() {
-        let taken = |offered: &[u8]| Notes::new(HeaderValue::from_bytes(offered).ok().as_ref()).id;
+        let taken =
+            |offered: &[u8]| Notes::new(HeaderValue::from_bytes(offered).ok().as_ref(), DateTime::UNIX_EPOCH).id;
         for sane in ["7", "4bf92f3577b34da6a3ce929d0e0e4736", "a/b:c=d", &"x".repeat(128)] {
             assert_eq!(taken(sane.as_bytes()), sane);
         }

@@ -29,6 +29,8 @@ use crate::{
 
 /// The revisions with `initialize`; a request without the header is of the first of them.
 const REVISIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
+/// What most answers fit into, in bytes.
+const USUAL_SIZE: usize = 4 * 1024;
 const REVISION: &str = "mcp-protocol-version";
 
 /// A message with all the members that it may have here.
@@ -106,7 +108,12 @@ impl<'a> PlainCall<'a> {
             }
             Err(error) => (None, Some(error)),
         };
-        HttpResponse::Ok().json(Reply { jsonrpc: "2.0", id: &self.id, result, error })
+        let reply = Reply { jsonrpc: "2.0", id: &self.id, result, error };
+        let mut body = Vec::with_capacity(USUAL_SIZE);
+        match serde_json::to_writer(&mut body, &reply) {
+            Ok(()) => HttpResponse::Ok().content_type("application/json").body(body),
+            Err(error) => HttpResponse::from_error(actix_web::error::ErrorInternalServerError(error)),
+        }
     }
 }
 
