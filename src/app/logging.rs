@@ -71,22 +71,25 @@ struct AsText<'a>(&'a dyn Source);
 
 impl Display for AsText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        struct Writer<'a, 'b>(&'a mut fmt::Formatter<'b>);
+        /// Where to, and a place for the text of one value after the other.
+        struct Writer<'a, 'b>(&'a mut fmt::Formatter<'b>, String);
 
         impl<'kvs> VisitSource<'kvs> for Writer<'_, '_> {
             fn visit_pair(&mut self, name: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
-                let text = value.to_string();
+                let Self(out, text) = self;
+                text.clear();
+                fmt::Write::write_fmt(text, format_args!("{value}"))?;
                 let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
                 if plain {
-                    write!(self.0, " {name}={text}")?
+                    write!(out, " {name}={text}")?
                 } else {
-                    write!(self.0, " {name}={text:?}")?
+                    write!(out, " {name}={text:?}")?
                 }
                 Ok(())
             }
         }
 
-        self.0.visit(&mut Writer(f)).map_err(|_| fmt::Error)
+        self.0.visit(&mut Writer(f, String::new())).map_err(|_| fmt::Error)
     }
 }
 

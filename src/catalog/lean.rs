@@ -233,13 +233,13 @@ impl<'a> Lean<'a> {
 
     /// What is to be known about the answer, within it.
     fn remarks(&self, shown: &mut Map<String, Value>) {
-        let list = |paths: &BTreeSet<String>| paths.iter().cloned().collect::<Vec<_>>().join(", ");
+        let list = |paths: &BTreeSet<String>| paths.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         if !self.omitted.is_empty() {
-            let mut paths = self.omitted.clone();
             // One word for many members of one parent.
-            paths.retain(|path| !path.contains('.'));
-            paths.extend(self.omitted.iter().filter_map(|path| Some(format!("{}.…", path.rsplit_once('.')?.0))));
-            shown.insert("omitted".into(), json!(list(&paths)));
+            let word =
+                |path: &String| path.rsplit_once('.').map_or_else(|| path.clone(), |(outer, _)| format!("{outer}.…"));
+            let words = self.omitted.iter().map(word).collect();
+            shown.insert("omitted".into(), json!(list(&words)));
         }
         if !self.cut.is_empty() {
             let told = format!(

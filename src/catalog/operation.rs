@@ -11,7 +11,7 @@ use super::{
     data::{AnswerKind, OperationData, Toolset},
     effect,
     form::{Form, Rules},
-    lean::{self, Shown, View},
+    lean::{self, FIELDS, FORMAT, Shown, View},
     normalise,
     options::WriteOptions,
     output,
@@ -194,7 +194,8 @@ impl Operation {
 
     /// How these arguments want the answer.
     pub fn view(&self, arguments: &Map<String, Value>) -> View {
-        if self.data.read_only { View::of(&self.normalise(arguments.clone()).0) } else { View::default() }
+        let says = [FIELDS, FORMAT].iter().any(|name| arguments.contains_key(*name));
+        if self.data.read_only && says { View::of(&self.normalise(arguments.clone()).0) } else { View::default() }
     }
 
     /// Turns an answer into what the model gets of it.
