@@ -55,3 +55,4 @@ mod toolsets;
 mod upstream_faults;
 mod world;
 mod writes;
+mod wrong_arguments;
