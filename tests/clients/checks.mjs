@@ -51,7 +51,7 @@ export async function checkAll(name, connect) {
   });
   await client.close();
   await check(`${name}: takes answers that it was shown the schema of, tables included`, async () => {
-    const chosen = await connect(`${MCP_URL}?toolsets=properties,bookings`, CONNECTED_KEY);
+    const chosen = await connect(`${MCP_URL}?output_schemas=true`, CONNECTED_KEY);
     const tools = await chosen.list();
     assert.ok(tools.some((tool) => tool.name === 'list_properties' && tool.outputSchema?.type === 'object'));
     answer(await chosen.call('list_properties', { limit: 2 }));
