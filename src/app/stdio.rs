@@ -30,7 +30,7 @@ fn wishes(tools: &ChosenTools) -> Wishes {
         tools: list(&tools.tools),
         excluded: list(&tools.excluded),
         read_only: tools.read_only,
-        outputs: None,
+        outputs: false,
     }
 }
 

@@ -43,7 +43,7 @@ fn wishes(request: &HttpRequest) -> Result<Wishes, ApiError> {
         read_only: path_says_read_only
             || query.get("readonly").is_some_and(|word| is_yes(word))
             || header(request, READ_ONLY)?.is_some_and(|word| is_yes(&word)),
-        outputs: asked("output_schemas").or(header(request, OUTPUTS)?).map(|word| is_yes(&word)),
+        outputs: asked("output_schemas").or(header(request, OUTPUTS)?).is_some_and(|word| is_yes(&word)),
     })
 }
 

@@ -26,8 +26,8 @@ pub struct Wishes {
     pub excluded: Option<String>,
     /// Whether only what reads is wanted.
     pub read_only: bool,
-    /// Whether the list shows what answers look like. None: as the chosen tools have it.
-    pub outputs: Option<bool>,
+    /// Whether the list shows what answers look like.
+    pub outputs: bool,
 }
 
 /// Whether a switch that is written as a word is on.
@@ -185,9 +185,7 @@ impl Choice {
         }
         let read_only = wishes.read_only || caller.view.read_only || caller.scope == Scope::Read;
         let open = toolsets.default || tools.contains(opens);
-        // Every model's client reads the default list; who chose has few tools, and knows what for.
-        let outputs = wishes.outputs.unwrap_or(!toolsets.default);
-        Ok(Self { toolsets, tools, excluded, read_only, open, outputs })
+        Ok(Self { toolsets, tools, excluded, read_only, open, outputs: wishes.outputs })
     }
 
     /// Whether only what reads is shown and called.
@@ -260,8 +258,13 @@ mod tests {
     /// The toolsets, tools, exclusions and read-only of a request, and what it lists of the three tools above.
     fn listed(caller: &Caller, toolsets: &str, tools: &str, excluded: &str, read_only: bool) -> Vec<&'static str> {
         let text = |text: &str| Some(text.to_owned());
-        let wishes =
-            Wishes { toolsets: text(toolsets), tools: text(tools), excluded: text(excluded), read_only, outputs: None };
+        let wishes = Wishes {
+            toolsets: text(toolsets),
+            tools: text(tools),
+            excluded: text(excluded),
+            read_only,
+            outputs: false,
+        };
         let known = BTreeSet::from([READ.name, WRITE.name, OPENS.name]);
         let choice = Choice::new(caller, &wishes, || known, OPENS.name).unwrap();
         [READ, WRITE, OPENS].into_iter().filter(|tool| choice.lists(*tool)).map(|tool| tool.name).collect()

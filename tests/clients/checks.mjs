@@ -50,6 +50,18 @@ export async function checkAll(name, connect) {
     assert.match(textOf(result), /`limit`.*100/s);
   });
   await client.close();
+  await check(`${name}: takes answers that it was shown the schema of, tables included`, async () => {
+    const chosen = await connect(`${MCP_URL}?output_schemas=true`, CONNECTED_KEY);
+    const tools = await chosen.list();
+    assert.ok(tools.some((tool) => tool.name === 'list_properties' && tool.outputSchema?.type === 'object'));
+    answer(await chosen.call('list_properties', { limit: 2 }));
+    const table = answer(await chosen.call('list_properties', { limit: 2, format: 'table' }));
+    assert.match(table.table, /\n/);
+    answer(await chosen.call('who_is_staying', { fields: ['counts'] }));
+    const wrong = await chosen.call('list_properties', { limit: 1_000_000 });
+    await chosen.close();
+    assert.ok(wrong.isError, 'it was taken');
+  });
   await check(`${name}: an account that is not connected gets a link`, async () => {
     const stranger = await connect(MCP_URL, UNCONNECTED_KEY);
     const result = await stranger.call('list_properties', {});

@@ -60,16 +60,25 @@ async def a_wrong_argument_is_named_with_what_is_allowed(client: Connection, not
     assert result["isError"] and re.search(r"`limit`.*100", text_of(result), re.DOTALL), result
 
 
+async def takes_answers_that_it_was_shown_the_schema_of_tables_included(client: Connection, note: str) -> None:
+    listed = next(tool for tool in await client.tools() if tool["name"] == "list_properties")
+    assert listed["outputSchema"]["type"] == "object", listed
+    answer(await client.call("list_properties", {"limit": 2}))
+    assert "\n" in answer(await client.call("list_properties", {"limit": 2, "format": "table"}))["table"]
+    answer(await client.call("who_is_staying", {"fields": ["counts"]}))
+    assert (await client.call("list_properties", {"limit": 1_000_000}))["isError"]
+
+
 async def an_account_that_is_not_connected_gets_a_link(stranger: Connection, note: str) -> None:
     result = await stranger.call("list_properties", {})
     text = text_of(result)
     assert result["isError"] and re.search(r"http://127\.0\.0\.1:\d+/\S+", text) and "connect" in text.lower(), result
 
 
-async def check(name: str, key: str, connect: Callable[[str, str], Any], *wanted: Callable) -> bool:
+async def check(name: str, key: str, connect: Callable[[str, str], Any], *wanted: Callable, chosen: str = "") -> bool:
     """A line for each check; whether all of them held."""
     good = True
-    async with connect(URL, key) as client:
+    async with connect(URL + chosen, key) as client:
         for one in wanted:
             what = f"{name}: {one.__name__.replace('_', ' ')} ({client.revision})"
             try:
@@ -94,6 +103,8 @@ def check_all(name: str, connect: Callable[[str, str], Any]) -> None:
             writes_and_what_it_wrote_is_there,
             a_wrong_argument_is_named_with_what_is_allowed,
         )
+        shown = takes_answers_that_it_was_shown_the_schema_of_tables_included
+        good = await check(name, CONNECTED, connect, shown, chosen="?output_schemas=true") and good
         return await check(name, UNCONNECTED, connect, an_account_that_is_not_connected_gets_a_link) and good
 
     sys.exit(0 if asyncio.run(run()) else 1)

@@ -57,3 +57,4 @@ mod upstream_faults;
 mod webhooks;
 mod world;
 mod writes;
+mod wrong_arguments;

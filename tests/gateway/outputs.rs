@@ -14,7 +14,7 @@ pub(crate) struct Promised(BTreeMap<String, Validator>);
 
 impl Promised {
     pub(crate) async fn to(person: &Person) -> Self {
-        let tools = listed(person, "/mcp/x/all", &[]).await;
+        let tools = listed(person, "/mcp/x/all?output_schemas=true", &[]).await;
         let schemas = tools.iter().filter(|tool| tool["outputSchema"].is_object());
         Self(
             schemas
@@ -47,23 +47,22 @@ async fn called(person: &Person, path: &str, tool: &str, arguments: Value) -> Va
 }
 
 #[actix_web::test]
-async fn who_chose_tools_is_shown_what_they_answer_and_the_default_list_stays_short() {
+async fn who_asks_is_shown_what_tools_answer_and_lists_stay_short_otherwise() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let alice = gateway.user("Alice").await;
         let on = [("x-mcp-output-schemas", "true")];
-        let off = [("x-mcp-output-schemas", "false")];
         for (path, headers, shown) in [
             ("/mcp", &[][..], false),
-            ("/mcp?toolsets=default,guests", &[], false),
             ("/mcp/readonly", &[], false),
+            ("/mcp/x/properties", &[], false),
             ("/mcp?output_schemas=true", &[], true),
             ("/mcp", &on, true),
-            ("/mcp/x/properties", &[], true),
-            ("/mcp?tools=list_properties", &[], true),
-            ("/mcp/x/properties/readonly", &[], true),
-            ("/mcp/x/properties", &off, false),
-            ("/mcp/x/properties?output_schemas=no", &on, false),
+            ("/mcp/x/properties?output_schemas=1", &[], true),
+            ("/mcp?tools=list_properties", &on, true),
+            ("/mcp/x/properties/readonly", &on, true),
+            // The more deliberate way wins.
+            ("/mcp?output_schemas=no", &on, false),
         ] {
             let tools = listed(&alice, path, headers).await;
             let list = tools.iter().find(|tool| tool["name"] == "list_properties").unwrap();
@@ -71,7 +70,7 @@ async fn who_chose_tools_is_shown_what_they_answer_and_the_default_list_stays_sh
             let any = tools.iter().any(|tool| tool["outputSchema"].is_object());
             assert_eq!(any, shown, "{path} {headers:?}");
         }
-        let tools = listed(&alice, "/mcp/x/all", &[]).await;
+        let tools = listed(&alice, "/mcp/x/all", &on).await;
         let count = tools.iter().filter(|tool| tool["outputSchema"].is_object()).count();
         assert_eq!(count, 61 + 9, "operations of a confirmed shape, and the answers");
 
@@ -131,9 +130,9 @@ async fn what_ownerrez_answers_otherwise_tomorrow_is_not_thrown_away_by_clients(
         let promised = Promised::to(&alice).await;
         let odd = json!({"id": "five", "name": 7, "bedrooms": {"number": 3}});
         gateway.ownerrez().script(Rule::on("GET /v2/properties/{id}").always().reply(200, odd.clone()));
-        // Nobody who reads the default list was promised anything.
+        // Nobody was promised anything who did not ask.
         assert_eq!(called(&alice, "/mcp", "get_property", json!({"id": 5})).await, odd);
-        let answer = called(&alice, "/mcp/x/properties", "get_property", json!({"id": 5})).await;
+        let answer = called(&alice, "/mcp?output_schemas=true", "get_property", json!({"id": 5})).await;
         promised.kept_by("get_property", &answer);
         assert_eq!(answer["value"], odd);
         assert!(answer["note"].as_str().unwrap().contains("does not know"), "{answer}");
