@@ -113,8 +113,7 @@ impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
         let mut implementation = Implementation::new("ownerrez-gateway", env!("CARGO_PKG_VERSION"));
         implementation.title = Some("OwnerRez".to_owned());
-        let icon = Icon::new(format!("data:image/svg+xml;base64,{}", STANDARD.encode(ICON)));
-        implementation.icons = Some(vec![icon.with_mime_type("image/svg+xml").with_sizes(vec!["any".to_owned()])]);
+        implementation.icons = icons();
         let capabilities = ServerCapabilities::builder();
         let capabilities = capabilities.enable_tools().enable_resources().enable_prompts().enable_completions();
         let mut info = ServerConfig::new(capabilities.build());
@@ -157,6 +156,7 @@ impl ServerHandler for Server {
     ) -> Result<ListResourcesResult, ErrorData> {
         self.caller(&context)?;
         let mut list = ListResourcesResult::with_all_items(self.toolbox.resources().list());
+        list.resources.iter_mut().for_each(|resource| resource.icons = icons());
         (list.ttl_ms, list.cache_scope) = (Some(LISTS_TTL_MS), Some(CacheScope::Private));
         Ok(list)
     }
@@ -168,6 +168,7 @@ impl ServerHandler for Server {
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         self.caller(&context)?;
         let mut list = ListResourceTemplatesResult::with_all_items(self.toolbox.resources().templates());
+        list.resource_templates.iter_mut().for_each(|template| template.icons = icons());
         (list.ttl_ms, list.cache_scope) = (Some(LISTS_TTL_MS), Some(CacheScope::Private));
         Ok(list)
     }
@@ -196,6 +197,7 @@ impl ServerHandler for Server {
     ) -> Result<ListPromptsResult, ErrorData> {
         self.caller(&context)?;
         let mut list = ListPromptsResult::with_all_items(self.toolbox.prompts().list());
+        list.prompts.iter_mut().for_each(|prompt| prompt.icons = icons());
         (list.ttl_ms, list.cache_scope) = (Some(LISTS_TTL_MS), Some(CacheScope::Private));
         Ok(list)
     }
@@ -231,6 +233,12 @@ impl ServerHandler for Server {
         let completion = CompletionInfo::with_pagination(shown, u32::try_from(ids.len()).ok(), more);
         completion.map(CompleteResult::new).map_err(|error| ErrorData::internal_error(error, None))
     }
+}
+
+/// The picture of everything that clients list for people. Tools bear none: their list is read by models.
+fn icons() -> Option<Vec<Icon>> {
+    let icon = Icon::new(format!("data:image/svg+xml;base64,{}", STANDARD.encode(ICON)));
+    Some(vec![icon.with_mime_type("image/svg+xml").with_sizes(vec!["any".to_owned()])])
 }
 
 /// What this request brings of the person behind the client.

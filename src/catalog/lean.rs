@@ -32,6 +32,8 @@ pub struct View {
     pub(super) fields: Vec<String>,
     /// Whether records are wanted as a table.
     pub(super) table: bool,
+    /// Whether long texts are wanted as they are.
+    pub(super) uncut: bool,
 }
 
 impl View {
@@ -41,7 +43,13 @@ impl View {
         Self {
             fields: fields.filter_map(Value::as_str).map(in_record).collect(),
             table: arguments.get(FORMAT).is_some_and(|format| format == "table"),
+            uncut: false,
         }
+    }
+
+    /// The same with long texts as they are, for readers who cannot ask again for all of one.
+    pub fn uncut(self) -> Self {
+        Self { uncut: true, ..self }
     }
 
     /// What is wrong with the members that are asked for.
@@ -62,7 +70,7 @@ fn in_record(path: &str) -> String {
 }
 
 /// Nothing particular.
-static USUAL: View = View { fields: Vec::new(), table: false };
+static USUAL: View = View { fields: Vec::new(), table: false, uncut: false };
 
 /// An answer as a model gets it.
 #[derive(Clone, PartialEq, Debug)]
@@ -221,7 +229,7 @@ impl<'a> Lean<'a> {
 
     /// Cuts a text, unless exactly this member was asked for.
     fn text(&mut self, text: &mut String, path: &str) {
-        if text.len() <= LONGEST_TEXT || self.view.fields.iter().any(|field| field == path) {
+        if text.len() <= LONGEST_TEXT || self.view.uncut || self.view.fields.iter().any(|field| field == path) {
             return;
         }
         if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {

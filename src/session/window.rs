@@ -123,3 +123,69 @@ impl Window {
         self.wanted.is_some() || late
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::UserId;
+
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+    const SOMEBODY: Account = Account::User(UserId(Uuid::nil()));
+
+    /// A window of one request that may be spent and is in stock.
+    fn of_one() -> Window {
+        let shared = SharedWindow::new(1, NOW);
+        let mut window = Arc::into_inner(shared.0).unwrap().into_inner().unwrap();
+        window.handle(NOW, Event::Active(true));
+        assert_eq!(window.wanted.take(), Some(1), "the actor's first errand");
+        window.blocks.open(Uuid::nil(), 1);
+        window.handle(NOW, Event::Stocked(1));
+        window
+    }
+
+    fn wish(window: &mut Window) -> (Ticket, Wish) {
+        let ticket = window.ticket();
+        (ticket, window.wish(NOW, ticket, SOMEBODY, NOW + TimeDelta::minutes(10)))
+    }
+
+    #[test]
+    fn what_can_be_had_is_had_at_once_and_the_actor_has_nothing_to_do() {
+        let mut window = of_one();
+        let (_, wish) = wish(&mut window);
+        assert!(matches!(wish, Wish::Decided(Ok(()))));
+        assert!(!window.needs_a_look());
+    }
+
+    #[test]
+    fn whoever_waits_is_told_and_the_actor_looks_in_time() {
+        let mut window = of_one();
+        let (first, _) = wish(&mut window);
+        let (_, second) = wish(&mut window);
+        let Wish::Waits(mut answer) = second else { panic!("there was nothing left") };
+        assert!(window.needs_a_look(), "somebody has to be told when it is too late");
+        window.alarm = window.budget.wake_at();
+        assert!(!window.needs_a_look());
+
+        // What was not sent is not handed on: it has to be reserved anew.
+        window.handle(NOW, Event::Cancel(first));
+        assert_eq!(window.wanted.take(), Some(1));
+        window.blocks.open(Uuid::max(), 1);
+        window.handle(NOW, Event::Stocked(1));
+        assert_eq!(answer.try_recv(), Ok(Ok(())));
+    }
+
+    #[test]
+    fn whoever_leaves_the_queue_keeps_nobody_waiting() {
+        let mut window = of_one();
+        let (first, _) = wish(&mut window);
+        let (second, _waits) = wish(&mut window);
+        assert_eq!(window.budget.stats().waiting, 1);
+        window.handle(NOW, Event::Cancel(second));
+        assert_eq!((window.budget.stats().waiting, window.waiting.len()), (0, 0));
+        window.handle(NOW, Event::Done { ticket: first, at: NOW });
+        assert_eq!(window.blocks.take_closed().len(), 1, "all of the block is spent and answered");
+    }
+}

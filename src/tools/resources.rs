@@ -260,7 +260,7 @@ impl Parts {
         };
         let outcome = self.sessions.call(caller.user, request.clone(), cancel).await;
         let trace = Trace::of(&outcome);
-        let lean = |whole| known.show(&known.view(arguments), whole).structured;
+        let lean = |whole| known.show(&known.view(arguments).uncut(), whole).structured;
         (outcome.map(|answer| lean(known.answer(&request, answer.status, answer.body))), trace)
     }
 

@@ -50,7 +50,30 @@ async fn a_record_is_read_at_its_address_as_the_tool_reads_it() {
         assert_eq!((&contents["uri"], &contents["mimeType"]), (&json!(uri), &json!("application/json")));
         let record: Value = serde_json::from_str(contents["text"].as_str().unwrap()).unwrap();
         assert_eq!(record, by_tool);
+        let prompts = asked(&host, "prompts/list", json!({})).await;
+        let prompts = prompts["result"]["prompts"].as_array().unwrap().clone();
+        let resources = listed["result"]["resources"].as_array().unwrap();
+        for shown in resources.iter().chain(&templates).chain(&prompts) {
+            assert!(shown["title"].is_string() && shown["icons"][0]["src"].is_string(), "{shown}");
+        }
         assert_eq!(gateway.ownerrez().count("* /v2/*"), 1);
+    })
+    .await;
+}
+
+/// Whoever reads an address cannot name what they want all of.
+#[actix_web::test]
+async fn long_texts_are_whole_at_an_address() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let host = host(&gateway).await;
+        let notes = "And so on. ".repeat(300);
+        let made = host.call("create_guest", json!({"first_name": "Ada", "notes": notes})).await.ok();
+        let uri = format!("ownerrez://guests/{}", made["id"]);
+        let read = asked(&host, "resources/read", json!({"uri": uri})).await;
+        let record: Value = serde_json::from_str(read["result"]["contents"][0]["text"].as_str().unwrap()).unwrap();
+        assert_eq!((record["notes"].as_str(), record.get("cut")), (Some(notes.as_str()), None));
+        gateway.stop().await;
     })
     .await;
 }
