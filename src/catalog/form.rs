@@ -1,6 +1,9 @@
 //! What a tool takes: its schema as clients see it, and the way from what a model wrote to arguments that are right.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use chrono::TimeDelta;
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
@@ -27,7 +30,7 @@ pub struct Form {
     toolset: Option<Toolset>,
     /// What its answers are, where it is a tool of ours.
     kind: RecordData,
-    output: Option<Arc<JsonObject>>,
+    output: OnceLock<Option<Arc<JsonObject>>>,
 }
 
 /// What holds between arguments, as it is written.
@@ -91,7 +94,7 @@ impl Form {
             checks,
             toolset: None,
             kind,
-            output: None,
+            output: OnceLock::new(),
         }
     }
 
@@ -116,8 +119,7 @@ impl Form {
             .with_title(title)
             .with_annotations(hints);
         let form = Form::new(tool, schema, Rules { one_of_required, one_of_why, ranges, checks });
-        let output = output::of_record(&kind).map(Arc::new);
-        Ok(Form { toolset, kind, output, ..form })
+        Ok(Form { toolset, kind, ..form })
     }
 
     /// What is wrong with the schemas themselves.
@@ -144,7 +146,7 @@ impl Form {
 
     /// The schema of its answers, where their shape is promised.
     pub fn output_schema(&self) -> Option<&Arc<JsonObject>> {
-        self.output.as_ref()
+        self.output.get_or_init(|| output::of_record(&self.kind).map(Arc::new)).as_ref()
     }
 
     /// How checked arguments want the answer.

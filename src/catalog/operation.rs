@@ -1,6 +1,9 @@
 //! One operation, ready to use.
 
-use std::{mem, sync::Arc};
+use std::{
+    mem,
+    sync::{Arc, OnceLock},
+};
 
 use chrono::TimeDelta;
 use rmcp::model::{JsonObject, Tool};
@@ -26,7 +29,8 @@ pub struct Operation {
     data: OperationData,
     form: Form,
     kind: Arc<RecordData>,
-    output: Option<Arc<JsonObject>>,
+    /// Made when somebody first asks for it, as few do: they weigh as much as all the rest.
+    output: OnceLock<Option<Arc<JsonObject>>>,
     draft: Option<Tool>,
 }
 
@@ -41,8 +45,7 @@ impl Operation {
             checks: mem::take(&mut data.checks),
         };
         let draft = data.draft.as_ref().map(|draft| schema::draft_tool(draft, &schema));
-        let output = output::of_operation(&data, &kind).map(Arc::new);
-        Ok(Operation { data, form: Form::new(tool, schema, rules), kind, output, draft })
+        Ok(Operation { data, form: Form::new(tool, schema, rules), kind, output: OnceLock::new(), draft })
     }
 
     /// Name of the tool.
@@ -77,7 +80,7 @@ impl Operation {
 
     /// The schema of its answers, where their shape is confirmed.
     pub fn output_schema(&self) -> Option<&Arc<JsonObject>> {
-        self.output.as_ref()
+        self.output.get_or_init(|| output::of_operation(&self.data, &self.kind).map(Arc::new)).as_ref()
     }
 
     /// Whether it changes nothing upstream.
