@@ -319,8 +319,8 @@ impl App {
             });
             matches!(select(rest, self.clock.sleep_until(until)).await, Either::Left(_))
         };
-        // Before the server's threads go: connections to the database end with the threads that opened them.
-        self.sessions.stop().await;
+        // Connections to the database end with the threads that opened them, so these go after it.
+        self.sessions.write_down().await;
         if !at_rest {
             log::warn!("some calls to OwnerRez were still running when the time to stop was over");
             // What runs there holds connections that are waited for below.
@@ -336,6 +336,7 @@ impl App {
         if let Some((_, figures)) = &self.figures {
             figures.stop(false).await;
         }
+        self.sessions.stop().await;
     }
 }
 
