@@ -305,6 +305,7 @@ impl App {
         // One span for all: whoever sent the signal waits no longer than that.
         let until = self.clock.now() + self.drain_time;
         self.server.pause().await;
+        logging::expect_the_end_of_the_listener();
         // Whoever knocks now is to try elsewhere at once instead of waiting for a process that goes.
         if let Err(error) = SockRef::from(&self.listener).shutdown(Shutdown::Both) {
             log::debug!("the listener stays open until the end: {error}");
@@ -318,18 +319,24 @@ impl App {
             });
             matches!(select(rest, self.clock.sleep_until(until)).await, Either::Left(_))
         };
+        // Connections to the database end with the threads that opened them, so these go after it.
+        self.sessions.write_down().await;
         if !at_rest {
             log::warn!("some calls to OwnerRez were still running when the time to stop was over");
+            // What runs there holds connections that are waited for below.
+            self.server.stop(false).await;
         }
-        self.server.stop(at_rest).await;
+        if let Err(error) = self.store.close().await {
+            log::warn!("the database was not closed cleanly: {error}");
+        }
+        if at_rest {
+            self.server.stop(true).await;
+        }
         // The last to go: how a stop comes along is worth a look, too.
         if let Some((_, figures)) = &self.figures {
             figures.stop(false).await;
         }
         self.sessions.stop().await;
-        if let Err(error) = self.store.close().await {
-            log::warn!("the database was not closed cleanly: {error}");
-        }
     }
 }
 

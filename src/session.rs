@@ -288,9 +288,13 @@ impl Sessions {
         self.deps.allowance.close().await;
     }
 
-    /// Writes down what is only in memory, then ends. Nothing can be asked afterwards.
-    pub async fn stop(self) {
+    /// Writes down what is only in memory.
+    pub async fn write_down(&self) {
         self.deps.allowance.write_usage(&self.deps.store).await;
+    }
+
+    /// Ends. Nothing can be asked afterwards.
+    pub async fn stop(self) {
         let _ = self.supervisor.send(supervisor::Forget).await;
         self.control.stop();
     }

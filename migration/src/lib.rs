@@ -1,7 +1,11 @@
 //! The history of the database, oldest first. A migration that was released is never edited.
 
 pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
-use sea_orm_migration::{MigrationTrait, async_trait::async_trait};
+use sea_orm_migration::{
+    MigrationTrait, SchemaManager,
+    async_trait::async_trait,
+    sea_orm::{DatabaseConnection, DbErr},
+};
 
 mod m20261123_000001_first_tables;
 mod m20261123_000002_key_changes;
@@ -33,4 +37,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000009_signed_grants::Migration),
         ]
     }
+}
+
+/// Whether the first migration may be applied: an error says what stands in a database without a record of migrations
+/// that must not be touched. Changes nothing.
+pub async fn may_begin(db: &DatabaseConnection) -> Result<(), DbErr> {
+    predecessor::is_here(&SchemaManager::new(db)).await.map(drop)
 }

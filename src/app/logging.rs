@@ -4,6 +4,7 @@
 use std::{
     fmt::{self, Display},
     io::Write,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use env_logger::{Builder, Env};
@@ -36,6 +37,14 @@ pub fn start_logging(format: LogFormat, level: &str) {
     }
 }
 
+/// Whether the process closes what it listens at, of which actix complains as of an error.
+static LISTENER_ENDS: AtomicBool = AtomicBool::new(false);
+
+/// From here on no complaint of the listener's is of interest.
+pub(super) fn expect_the_end_of_the_listener() {
+    LISTENER_ENDS.store(true, Ordering::Relaxed);
+}
+
 /// Keeps the finer lines of libraries out, whatever `RUST_LOG` says. They know nothing of secrets: rmcp writes whole
 /// requests and answers at `debug`, connect links and guests among them, and what others write changes with their
 /// versions. Of rmcp's greetings and of spans, which carry whatever their makers like, not even `info` is of use.
@@ -58,6 +67,9 @@ impl<L: Log> Log for Discreet<L> {
 }
 
 fn may_speak(metadata: &Metadata<'_>) -> bool {
+    if metadata.target() == "actix_server::accept" && LISTENER_ENDS.load(Ordering::Relaxed) {
+        return false;
+    }
     let finest = match metadata.target().split("::").next() {
         Some(env!("CARGO_CRATE_NAME")) => Level::Trace,
         Some("rmcp" | "tracing") => Level::Warn,

@@ -54,6 +54,7 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
     if let Either::Right(_) = select(Box::pin(engine.sessions.drain()), clock.sleep_until(until)).await {
         log::warn!("some calls to OwnerRez were still running when the time to stop was over");
     }
+    engine.sessions.write_down().await;
     engine.sessions.stop().await;
     engine.store.close().await?;
     Ok(())

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use migration::{MigrationStatus, Migrator, MigratorTrait};
+use migration::{MigrationStatus, Migrator, MigratorTrait, may_begin};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 
 use super::{Store, StoreError, begin, dropped::DroppedIn, lock};
@@ -39,6 +39,12 @@ impl Store {
             .iter()
             .map(|migration| (migration.name().to_owned(), migration.status() == MigrationStatus::Applied))
             .collect())
+    }
+
+    /// Whether a run would find only what it may alter; otherwise `LeftAlone`. Changes nothing.
+    pub async fn may_migrate(&self) -> Result<(), StoreError> {
+        let untouched = self.migration_status().await?.iter().all(|(_, applied)| !applied);
+        if untouched { self.run(may_begin(&self.db)).await } else { Ok(()) }
     }
 
     /// Migrations of this program that are not applied. One cheap question, fit to be asked by probes; what a newer

@@ -111,6 +111,15 @@ fn the_example_names_only_settings_and_needs_only_a_key() {
 }
 
 #[test]
+fn the_guide_lists_every_variable() {
+    let guide = file("docs/SETUP.md");
+    let rows: Vec<&str> = guide.lines().filter(|line| line.starts_with("| `")).collect();
+    for name in known_variables() {
+        assert!(rows.iter().any(|row| row.contains(&format!("`{name}`"))), "{name} is not in docs/SETUP.md");
+    }
+}
+
+#[test]
 fn the_image_copies_only_what_exists_and_is_sent_to_the_engine() {
     let ignored = file(".dockerignore");
     assert!(ignored.lines().any(|line| line == "!Dockerfile"), "Fly.io's client wants it in the context");

@@ -325,6 +325,22 @@ async fn check_knows_the_seals_of_the_predecessor_before_and_after_the_take_over
     .await;
 }
 
+#[actix_web::test]
+async fn check_finds_tables_that_the_gateway_would_refuse() {
+    on_postgres(async |database: &TestDatabase| {
+        database.execute("CREATE TABLE users (id integer)").await;
+        let (url, home) = (database.url(), tempfile::tempdir().unwrap());
+        let environment = [("DATABASE_URL", &*url), ("ENCRYPTION_KEY", OTHER_KEY)];
+        for arguments in [&["check"][..], &["migrate", "up"], &["serve"]] {
+            let ending = Program::start(home.path(), arguments, &environment).end();
+            assert_ne!(ending.code, Some(0), "{ending:?}");
+            assert!(ending.written.contains("users.id is integer, not uuid"), "{ending:?}");
+            assert!(!ending.written.contains("next start applies"), "{ending:?}");
+        }
+    })
+    .await;
+}
+
 #[test]
 fn check_tells_every_problem_at_once() {
     let home = tempfile::tempdir().unwrap();
@@ -333,6 +349,7 @@ fn check_tells_every_problem_at_once() {
         ("PORT", "many"),
         ("OWNERREZ_API_URL", "http://127.0.0.1:1"),
         ("OWNERREZ_REDIRECT_URI", "http://localhost:3000/oauth/callback"),
+        ("OWNERREZ_CLIENT_ID", "c_half"),
     ];
     let ending = Program::start(home.path(), &["check", "--upstream"], &dead).end();
     assert_eq!(ending.code, Some(2), "{ending:?}");
@@ -344,11 +361,13 @@ fn check_tells_every_problem_at_once() {
         "PROBLEM  OWNERREZ_REDIRECT_URI is http://localhost:3000/oauth/callback",
         "/api/connect/ownerrez/callback",
         "PROBLEM  OwnerRez: no answer from http://127.0.0.1:1/",
-        "5 problems.",
+        "OWNERREZ_CLIENT_SECRET (ownerrez.client_secret in a file)",
+        "6 problems.",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert_eq!(text.matches("To repair it: ").count(), 5, "{text}");
+    assert_eq!(text.matches("To repair it: ").count(), 6, "{text}");
+    assert!(!text.contains("no OAuth app is set"), "{text}");
     assert!(!text.contains("hush"), "{text}");
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "it makes nothing");
 }

@@ -13,7 +13,7 @@ use futures_util::future::join;
 use serde_json::{Value, json};
 
 use self::program::Program;
-use crate::world::{Browser, Person, eventually, on_postgres};
+use crate::world::{Browser, Person, eventually, on_each_database, on_postgres};
 
 /// The simulated OwnerRez as a process of its own.
 struct OwnerRez {
@@ -158,18 +158,27 @@ async fn a_stop_answers_what_is_under_way_and_waits_for_no_idle_client() {
 }
 
 #[actix_web::test]
-async fn a_stop_with_idle_clients_is_quick() {
-    let home = tempfile::tempdir().unwrap();
-    let ownerrez = OwnerRez::start(home.path());
-    let gateway = ownerrez.gateway(home.path(), &[]);
-    let url = gateway.url();
-    let kept_alive = Person::visitor(&url);
-    assert_eq!(kept_alive.get("/health").await.status, 200);
-    let silent = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
-    let ending = gateway.stop();
-    assert_eq!(ending.code, Some(0));
-    assert!(ending.took < Duration::from_secs(3), "{:?}", ending.took);
-    drop(silent);
+async fn a_stop_with_idle_clients_is_quick_and_without_complaint() {
+    on_each_database(async |database| {
+        let home = tempfile::tempdir().unwrap();
+        let ownerrez = OwnerRez::start(home.path());
+        let gateway = ownerrez.gateway(home.path(), &[("DATABASE_URL", &database.url()), KEY]);
+        let url = gateway.url();
+        let alice = connected_user(&url).await;
+        ask(&alice).await.unwrap();
+        // Alice's connection is kept alive.
+        let silent = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+        let ending = gateway.stop();
+        assert_eq!(ending.code, Some(0));
+        assert!(ending.took < Duration::from_secs(3), "{:?}", ending.took);
+        for level in ["WARN", "ERROR"] {
+            assert!(!ending.written.contains(level), "{}", ending.written);
+        }
+        let used = database.number("SELECT CAST(sum(requests) AS bigint) FROM allowance_use").await;
+        assert_eq!(used, 2, "connecting and the call are written down");
+        drop(silent);
+    })
+    .await;
 }
 
 #[test]

@@ -82,6 +82,7 @@ pub async fn check(sources: Sources, with_upstream: bool, clock: SharedClock) ->
         checked.problem(format!("database: {error} ({})", cause(&error)), remedy_of(&error));
     }
     if let Some(ownerrez) = &survey.ownerrez {
+        app_at(ownerrez, &survey, &mut checked);
         redirect(ownerrez, &mut checked);
         if with_upstream {
             reach(ownerrez, clock, &mut checked).await;
@@ -161,6 +162,7 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
     // One connection: the running gateways need theirs.
     let store = Store::connect(&target_of(database, 1)).await?;
     store.ping().await?;
+    store.may_migrate().await?;
     let missing = missing_migrations(&store).await?;
     if missing.is_empty() {
         checked.good("database: it answers, and its schema is up to date");
@@ -300,11 +302,18 @@ fn opened(key: String, group: &Group, checked: &mut Checked) {
     }
 }
 
-fn redirect(ownerrez: &OwnerRez, checked: &mut Checked) {
+fn app_at(ownerrez: &OwnerRez, survey: &Survey, checked: &mut Checked) {
     match &ownerrez.client {
         Some(client) => checked.good(format!("OwnerRez: the OAuth app is {}", client.id)),
-        None => checked.good("OwnerRez: no OAuth app is set (OWNERREZ_CLIENT_ID), so nobody can connect an account"),
+        // Half of one is set, which was said.
+        None if survey.errors.iter().any(|error| error.setting.starts_with("OWNERREZ_CLIENT_")) => {}
+        None => checked.good(
+            "OwnerRez: no OAuth app is set (OWNERREZ_CLIENT_ID), so nobody can sign in or connect an account through it",
+        ),
     }
+}
+
+fn redirect(ownerrez: &OwnerRez, checked: &mut Checked) {
     if let Some(unused) = &ownerrez.unused_redirect_uri {
         checked.problem(
             format!(
