@@ -3,6 +3,7 @@
 
 use std::env;
 
+#[expect(clippy::disallowed_methods, reason = "Cargo tells a build script of its target this way only")]
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let target = |name: &str| env::var(name).unwrap_or_default();
