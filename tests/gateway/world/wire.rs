@@ -55,11 +55,6 @@ impl Wire {
         self.0.get_mut().write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// Waits until an answer begins to arrive, and leaves it.
-    pub(crate) async fn until_answered(&mut self) {
-        self.0.get_mut().readable().await.unwrap();
-    }
-
     /// The next answer, which must say how long it is.
     pub(crate) async fn read(&mut self) -> WireReply {
         let status = self.line().await;
