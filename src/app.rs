@@ -57,7 +57,7 @@ use crate::{
         clients::{Clients, Outside},
     },
     session::Sessions,
-    store::{DatabaseTarget, Store, StoreError, watch_changes},
+    store::{ChangeWatch, DatabaseTarget, Store, StoreError, watch_changes},
     tools::UnknownName,
 };
 
@@ -134,6 +134,7 @@ pub struct App {
     figures: Option<(SocketAddr, ServerHandle)>,
     sessions: Sessions,
     keys: KeyCheck,
+    changes: Arc<ChangeWatch>,
     store: Store,
     clock: SharedClock,
     listener: TcpListener,
@@ -207,7 +208,14 @@ impl App {
             access: oauth.as_ref().map(|server| {
                 let signer = ring.access_token_signer().clone();
                 let capacity = config.keys.cache_entries;
-                AccessCheck::new(store.clone(), changes, clock.clone(), signer, server.settings().clone(), capacity)
+                AccessCheck::new(
+                    store.clone(),
+                    changes.clone(),
+                    clock.clone(),
+                    signer,
+                    server.settings().clone(),
+                    capacity,
+                )
             }),
             oauth,
             oauth_limits: Arc::new(OAuthLimits::new(config.oauth.registrations_per_hour_and_address)),
@@ -264,6 +272,7 @@ impl App {
             figures,
             sessions,
             keys,
+            changes,
             store,
             clock,
             listener: stopper,
@@ -326,11 +335,13 @@ impl App {
             // What runs there holds connections that are waited for below.
             self.server.stop(false).await;
         }
+        self.changes.end();
         if let Err(error) = self.store.close().await {
             log::warn!("the database was not closed cleanly: {error}");
         }
         if at_rest {
-            self.server.stop(true).await;
+            // Who does not take their answer has no more time than those who waited for theirs.
+            select(Box::pin(self.server.stop(true)), self.clock.sleep_until(until)).await;
         }
         // The last to go: how a stop comes along is worth a look, too.
         if let Some((_, figures)) = &self.figures {

@@ -76,9 +76,16 @@ impl ChangeWatch {
     }
 }
 
+impl ChangeWatch {
+    /// Listens no more; soon nothing is vouched for.
+    pub fn end(&self) {
+        self.task.abort();
+    }
+}
+
 impl Drop for ChangeWatch {
     fn drop(&mut self) {
-        self.task.abort();
+        self.end();
     }
 }
 
@@ -96,17 +103,23 @@ pub fn watch_changes(store: &Store, target: &DatabaseTarget, clock: SharedClock)
 }
 
 async fn look(store: &Store, clock: &SharedClock) {
-    let mut last = None;
+    let (mut last, mut told) = (None, false);
     loop {
         let now = clock.now();
         match store.data_version().await {
             Ok(version) => {
+                told = false;
                 if last.replace(version).is_some_and(|last| last != version) {
                     store.heard.change();
                 }
                 store.heard.listens_at(now);
             }
-            Err(error) => log::warn!("whether API keys have changed could not be seen: {error}"),
+            Err(error) if !std::mem::replace(&mut told, true) => {
+                log::warn!(
+                    "whether API keys have changed could not be seen, so they are looked up at each use: {error}"
+                );
+            }
+            Err(_) => {}
         }
         clock.sleep_until(now + LOOK_EVERY).await;
     }
