@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpResponse, http::header, web};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -77,13 +77,22 @@ pub(crate) async fn list(state: web::Data<HttpState>, AnyCaller(caller): AnyCall
 
 /// `{name?, scope, expires_at?, toolsets?, readonly?}`
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `scope`, and `name`, `expires_at`, `toolsets`, `readonly` where they are wanted")]
 pub(crate) struct WantedKey {
     name: Option<String>,
     scope: Scope,
+    #[serde(default, deserialize_with = "time")]
     expires_at: Option<DateTime<Utc>>,
     toolsets: Option<WantedToolsets>,
     #[serde(default)]
     readonly: bool,
+}
+
+/// A time (RFC 3339), or a refusal that says whose it is.
+fn time<'de, D: Deserializer<'de>>(written: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = Option::<String>::deserialize(written)?;
+    let wrong = |_| D::Error::custom("`expires_at` is no time such as 2027-01-31T00:00:00Z");
+    text.map(|text| text.parse().map_err(wrong)).transpose()
 }
 
 /// A list of names, or what a header would say.

@@ -220,6 +220,10 @@ async fn wrong_wishes_make_no_key() {
         ] {
             let refused = alice.post("/api/keys", &wish).await;
             assert_eq!((refused.status, refused.error()), (400, "invalid_request"), "{wish}");
+            let said = refused.body["message"].as_str().unwrap();
+            assert!(!said.contains("WantedKey"), "a name of ours, not of the reader's: {said}");
+            let is_time = wish["expires_at"].as_str().is_some_and(|text| text == "tomorrow");
+            assert_eq!(said.contains("`expires_at` is no time"), is_time, "{said}");
         }
         for number in 1..50 {
             another(&alice, json!({"scope": "read", "name": format!("{number}")})).await;
