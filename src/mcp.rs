@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::Caller,
-    tools::{Choice, ERRAND, Person, PersonReply, QUESTION, Toolbox, Trace, UnknownTool, Unread},
+    tools::{Choice, ERRAND, Person, PersonReply, QUESTION, Response, Toolbox, Trace, UnknownTool, Unread},
 };
 
 /// For how long a client may keep the lists of tools, resources and prompts: they change with the gateway's version and
@@ -83,7 +83,7 @@ impl Server {
         person: &Person,
         cancel: &CancellationToken,
         watch: Option<&dyn Watch>,
-    ) -> Result<CallToolResponse, ErrorData> {
+    ) -> Result<Response, ErrorData> {
         let called = self.toolbox.call(caller, choice, name, arguments, person, cancel).await;
         let called = called.map_err(|UnknownTool { near }| {
             let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));
@@ -146,7 +146,8 @@ impl ServerHandler for Server {
         let CallToolRequestParams { name, arguments, input_responses, request_state, .. } = request;
         let person = person(&context, request_state, input_responses);
         let arguments = arguments.unwrap_or_default();
-        self.call(asks, &name, arguments, &person, &context.ct, Self::watch(&context)).await
+        let called = self.call(asks, &name, arguments, &person, &context.ct, Self::watch(&context)).await;
+        called.map(CallToolResponse::from)
     }
 
     async fn list_resources(

@@ -99,9 +99,39 @@ pub struct Called {
     /// The tool's name, as logs and counters know it.
     pub tool: String,
     /// What the model gets, or what its person is asked.
-    pub response: CallToolResponse,
+    pub response: Response,
     /// What the log learns.
     pub trace: Trace,
+}
+
+/// What a call gives.
+#[derive(Clone, Debug)]
+pub enum Response {
+    /// An answer.
+    Answer(Shown),
+    /// Anything else that the protocol has: refusals, questions to a person.
+    Other(CallToolResponse),
+}
+
+impl From<CallToolResult> for Response {
+    fn from(result: CallToolResult) -> Self {
+        Self::Other(result.into())
+    }
+}
+
+impl From<CallToolResponse> for Response {
+    fn from(response: CallToolResponse) -> Self {
+        Self::Other(response)
+    }
+}
+
+impl From<Response> for CallToolResponse {
+    fn from(response: Response) -> Self {
+        match response {
+            Response::Answer(answer) => shown(answer).into(),
+            Response::Other(response) => response,
+        }
+    }
 }
 
 impl Called {
@@ -157,13 +187,17 @@ impl Toolbox {
 
     /// Clients that were shown the schema of an answer throw an answer away that does not keep to it. OwnerRez may say
     /// something else tomorrow: then the answer goes into a member that nobody made promises about.
-    fn keeping_promises(&self, name: &str, response: &mut CallToolResponse) {
-        let CallToolResponse::Complete(result) = response else { return };
-        let (Some(schema), Some(answer)) = (self.output_schema(name), &mut result.structured_content) else { return };
+    fn keeping_promises(&self, name: &str, response: &mut Response) {
+        let answer = match response {
+            Response::Answer(shown) => Some(&mut shown.structured),
+            Response::Other(CallToolResponse::Complete(result)) => result.structured_content.as_mut(),
+            Response::Other(_) => None,
+        };
+        let (Some(schema), Some(answer)) = (self.output_schema(name), answer) else { return };
         if !catalog::keeps_to(answer, schema) {
             log::warn!("an answer of {name} is not what its output schema says");
             let note = "OwnerRez answered in a form that the output schema of this tool does not know.";
-            *result = answered(json!({"value": answer.take(), "note": note}));
+            *response = Response::Answer(Shown::whole(json!({"value": answer.take(), "note": note})));
         }
     }
 
@@ -232,7 +266,7 @@ impl Toolbox {
             && let Some(page) = text::where_to_connect(&self.0.links, caller).await
         {
             let errand = confirm::errand(text::GO_AND_CONNECT.to_owned(), page);
-            return Ok(Called { response: errand.into(), ..called });
+            return Ok(Called { response: Response::Other(errand.into()), ..called });
         }
         Ok(called)
     }
@@ -251,11 +285,11 @@ impl Toolbox {
             (name.to_owned(), failed(refused).into(), Trace::error(NOT_CHOSEN))
         } else if let Some(answer) = self.0.answers.get(name) {
             let (given, trace) = answer.give(&self.0, caller, arguments, cancel).await;
-            (answer.name().to_owned(), given.map_or_else(failed, shown).into(), trace)
+            (answer.name().to_owned(), response_of(given), trace)
         } else if name == FIND_OPERATION {
             let found = self.0.on_demand.find(&self.0.catalog, choice, arguments);
             let trace = found.as_ref().map_or(Trace::error(BAD_ARGUMENTS), |_| Trace::default());
-            (name.to_owned(), found.map_or_else(failed, answered).into(), trace)
+            (name.to_owned(), response_of(found.map(Shown::whole)), trace)
         } else if let Some(operation) = self.0.catalog.get(name) {
             let (response, trace) = self.run(operation, caller, arguments, person, cancel).await;
             (operation.name().to_owned(), response, trace)
@@ -323,7 +357,7 @@ impl Toolbox {
         arguments: Map<String, Value>,
         person: &Person,
         cancel: &CancellationToken,
-    ) -> (CallToolResponse, Trace) {
+    ) -> (Response, Trace) {
         if !operation.is_within(caller.scope) {
             return (failed(text::beyond_scope(operation.name())).into(), Trace::error(INSUFFICIENT_SCOPE));
         }
@@ -333,18 +367,17 @@ impl Toolbox {
             Err((told, code)) => return (failed(told).into(), Trace::error(code)),
         };
         if operation.changes(&request) {
-            return Write { parts: &self.0, caller, operation, request, options, draft, person, cancel }.pass().await;
+            let write = Write { parts: &self.0, caller, operation, request, options, draft, person, cancel };
+            let (response, trace) = write.pass().await;
+            return (response.into(), trace);
         }
         let outcome = self.0.sessions.call(caller.user, request.clone(), cancel).await;
         let trace = Trace::of(&outcome);
-        let result = match outcome {
-            Ok(answer) => {
-                let whole = operation.answer(&request, answer.status, answer.body);
-                shown(operation.show(&view, whole))
-            }
-            Err(error) => failed(text::explain(&self.0.links, caller, operation, &error).await),
+        let given = match outcome {
+            Ok(answer) => Ok(operation.show(&view, operation.answer(&request, answer.status, answer.body))),
+            Err(error) => Err(text::explain(&self.0.links, caller, operation, &error).await),
         };
-        (result.into(), trace)
+        (response_of(given), trace)
     }
 
     /// The request that the arguments ask for, how it is to be made, and the draft that it is made from; or what is wrong
@@ -409,13 +442,19 @@ impl Toolbox {
     }
 }
 
+/// An answer, or why there is none.
+fn response_of(given: Result<Shown, String>) -> Response {
+    given.map_or_else(|told| failed(told).into(), Response::Answer)
+}
+
 fn answered(answer: Value) -> CallToolResult {
     shown(Shown::whole(answer))
 }
 
 /// What an answer is on the wire.
 fn shown(shown: Shown) -> CallToolResult {
-    let mut result = CallToolResult::success(vec![ContentBlock::text(shown.text)]);
+    let text = shown.table.clone().unwrap_or_else(|| shown.json());
+    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = Some(shown.structured);
     result
 }

@@ -75,20 +75,25 @@ static USUAL: View = View { fields: Vec::new(), table: false, uncut: false };
 /// An answer as a model gets it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Shown {
-    /// As text.
-    pub text: String,
-    /// The same as JSON; a table is one text in it. Clients that know the shape of the answer insist on this.
+    /// As JSON; a table is one text in it. Clients that know the shape of the answer insist on this.
     pub structured: Value,
+    /// The text beside it, where that is a table; else it is the same JSON.
+    pub table: Option<String>,
 }
 
 impl Shown {
     /// An answer as it is.
     pub fn whole(structured: Value) -> Self {
+        Self { structured, table: None }
+    }
+
+    /// The JSON as text.
+    pub fn json(&self) -> String {
         // Straight into a buffer; `Display` goes through a formatter, which takes several times as long. A value always
         // has a text.
         let mut text = Vec::with_capacity(USUAL_SIZE);
-        let written = serde_json::to_writer(&mut text, &structured).ok().and_then(|()| String::from_utf8(text).ok());
-        Self { text: written.unwrap_or_default(), structured }
+        let written = serde_json::to_writer(&mut text, &self.structured).ok();
+        written.and_then(|()| String::from_utf8(text).ok()).unwrap_or_default()
     }
 }
 
@@ -295,7 +300,7 @@ impl<'a> Lean<'a> {
         let first = if around.is_empty() { String::new() } else { format!("{}\n", Value::Object(around.clone())) };
         let text = format!("{first}{table}");
         around.insert(TABLE.to_owned(), Value::String(table));
-        Shown { text, structured: Value::Object(around) }
+        Shown { structured: Value::Object(around), table: Some(text) }
     }
 }
 

@@ -14,7 +14,7 @@ use actix_web::{
 use bytes::Bytes;
 use rmcp::{
     ErrorData,
-    model::{RequestId, ServerResult},
+    model::{CallToolResponse, RequestId, ServerResult},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,13 +24,13 @@ use super::observe::Notes;
 use crate::{
     domain::{Caller, Scope},
     mcp::{Server, Watch},
-    tools::{Choice, Person},
+    tools::{Choice, Person, Response},
 };
 
 /// The revisions with `initialize`; a request without the header is of the first of them.
 const REVISIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
-/// What most answers fit into, in bytes.
-const USUAL_SIZE: usize = 4 * 1024;
+/// Room for what stands around an answer, in bytes.
+const AROUND: usize = 256;
 const REVISION: &str = "mcp-protocol-version";
 
 /// A message with all the members that it may have here.
@@ -100,21 +100,33 @@ impl<'a> PlainCall<'a> {
         let cancel = CancellationToken::new();
         let person = Person::default();
         let called = server.call((caller, choice), &name, arguments, &person, &cancel, notes.as_deref()).await;
-        let (result, error) = match called {
+        let body = match called {
+            Ok(Response::Answer(answer)) if answer.table.is_none() => whole(&self.id, &answer.json()),
             Ok(response) => {
-                let mut result = ServerResult::from(response);
+                let mut result = ServerResult::from(CallToolResponse::from(response));
                 result.strip_result_type_for_legacy_peer();
-                (Some(result), None)
+                serde_json::to_vec(&Reply { jsonrpc: "2.0", id: &self.id, result: Some(result), error: None })
             }
-            Err(error) => (None, Some(error)),
+            Err(error) => serde_json::to_vec(&Reply { jsonrpc: "2.0", id: &self.id, result: None, error: Some(error) }),
         };
-        let reply = Reply { jsonrpc: "2.0", id: &self.id, result, error };
-        let mut body = Vec::with_capacity(USUAL_SIZE);
-        match serde_json::to_writer(&mut body, &reply) {
-            Ok(()) => HttpResponse::Ok().content_type("application/json").body(body),
+        match body {
+            Ok(body) => HttpResponse::Ok().content_type("application/json").body(body),
             Err(error) => HttpResponse::from_error(actix_web::error::ErrorInternalServerError(error)),
         }
     }
+}
+
+/// The message with an answer that stands in it twice, as text and as the same JSON, which is written once and copied.
+fn whole(id: &RequestId, json: &str) -> serde_json::Result<Vec<u8>> {
+    let mut body = Vec::with_capacity(2 * json.len() + json.len() / 2 + AROUND);
+    body.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    serde_json::to_writer(&mut body, id)?;
+    body.extend_from_slice(br#","result":{"content":[{"type":"text","text":"#);
+    serde_json::to_writer(&mut body, json)?;
+    body.extend_from_slice(br#"}],"structuredContent":"#);
+    body.extend_from_slice(json.as_bytes());
+    body.extend_from_slice(br#","isError":false}}"#);
+    Ok(body)
 }
 
 /// Whether the headers say what every client of these revisions says, and nothing else about the protocol.
