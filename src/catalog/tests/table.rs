@@ -104,9 +104,7 @@ fn each_mistake_is_named() {
         (query(json!({"type": "array", "items": {"type": "integer"}})), "cannot travel"),
         (query(json!({"type": "array", "style": "indexed"})), "`items`"),
         (query(json!({"type": "integer", "minium": 1})), "minium"),
-        (query(json!({"type": "integer", "minimum": "one"})), "invalid"),
         (query(json!({"type": "string", "format": "dates"})), "format"),
-        (query(json!({"type": "string", "pattern": "["})), "invalid"),
         (query(json!({"type": "string", "anyOf": []})), "anyOf"),
     ] {
         let found = mistakes(&[record(changes.clone())]);
