@@ -27,7 +27,8 @@ pub(super) struct Question {
 }
 
 /// A guest's stays. OwnerRez cannot list bookings by guest, so those of the properties are looked through: two requests
-/// and one for each hundred bookings; one less where the guest is known and only the stays are wanted. A name that fits several guests costs one and answers who they are.
+/// and one for each hundred bookings; one less where the guest is known and only the stays are wanted. A name that fits
+/// several guests costs one and answers who they are.
 pub(super) async fn guest_history(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let wants_guest = asking.wants("guest") || asking.wants("guest_written.guest_notes");
     let guest = match (question.guest_id, &question.query) {
