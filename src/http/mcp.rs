@@ -20,12 +20,11 @@ use crate::{
 };
 use actix_web::{
     HttpRequest, HttpResponse,
-    error::PayloadError,
     http::{StatusCode, header as actix_header},
     web,
 };
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use http_body_util::{BodyExt, BodyStream, Full, combinators::BoxBody};
 use rmcp::{
     ServerHandler,
@@ -34,6 +33,9 @@ use rmcp::{
     },
 };
 use serde_json::{Map, Value};
+
+/// The largest body, in bytes, that is read from somebody who is refused.
+const READ_AWAY: usize = 8 * 1024;
 
 /// The endpoint. The gateway's server is behind it; what the conformance suite asks for is another
 /// (`tests/conformance`).
@@ -82,14 +84,19 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
 pub(crate) async fn handle(
     state: web::Data<HttpState>,
     endpoint: web::Data<McpEndpoint>,
-    McpCaller(caller): McpCaller,
+    caller: Result<McpCaller, actix_web::Error>,
     request: HttpRequest,
-    body: Result<Bytes, actix_web::Error>,
+    body: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let body = body.map_err(|error| match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => ApiError::TooLarge,
-        _ => ApiError::BadRequest("The body could not be read.".to_owned()),
-    })?;
+    let McpCaller(caller) = match caller {
+        Ok(caller) => caller,
+        Err(refusal) => {
+            read_away(body).await;
+            return Err(refusal);
+        }
+    };
+    let body = body.to_bytes_limited(state.settings.max_body).await.map_err(|_| ApiError::TooLarge)?;
+    let body = body.map_err(|_| ApiError::BadRequest("The body could not be read.".to_owned()))?;
     if is_too_much(endpoint.server.toolbox(), &caller, &body) {
         return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
     }
@@ -103,6 +110,14 @@ pub(crate) async fn handle(
         Some(Err(refusal)) => Ok(refusal),
         None => endpoint.answer(&request, asks, body).await,
     }
+}
+
+/// Reads away what has arrived of the body of somebody who is refused. If that is all of it their connection stays open,
+/// and making a new one for each refusal costs more than the refusal itself; nobody waits for what has not.
+async fn read_away(body: web::Payload) {
+    // The head was passed on before the rest of what came with it was looked at.
+    tokio::task::yield_now().await;
+    let _ = body.to_bytes_limited(READ_AWAY).now_or_never();
 }
 
 /// One message after the other: in order, and never more of one user's at once than one message would make.

@@ -232,6 +232,17 @@ async fn without_a_key_nothing_is_looked_at() {
                 assert!(reply.body["error"].is_string(), "{method}: {}", reply.body);
             }
         }
+        // A body that came with its head is read away: the connection serves the next message.
+        let mut wire = Wire::open(&gateway.url).await;
+        let body = rpc(1, "tools/call", json!({"name": "list_owners", "arguments": {}})).to_string();
+        let strangers = format!(
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        for _ in 0..3 {
+            wire.write(&strangers).await;
+            assert_eq!(wire.read().await.status, 401);
+        }
         // The body is announced and never comes: the answer does not wait for it.
         let mut wire = Wire::open(&gateway.url).await;
         wire.write(
