@@ -239,7 +239,7 @@ impl Toolbox {
         cancel: &CancellationToken,
     ) -> Result<Called, UnknownTool> {
         if name == CONNECT_TOOL && choice.is_open() {
-            let text = text::how_to_connect(&self.0.links, caller).await;
+            let text = Box::pin(text::how_to_connect(&self.0.links, caller)).await;
             let result = CallToolResult::success(vec![ContentBlock::text(text)]);
             return Ok(Called { tool: CONNECT_TOOL.to_owned(), response: result.into(), trace: Trace::default() });
         }
@@ -247,7 +247,7 @@ impl Toolbox {
             CALL_OPERATION if self.not_chosen(choice, caller, name).is_none() => {
                 match self.0.on_demand.passed_on(arguments) {
                     Ok((inner, arguments)) => {
-                        match self.call_tool(caller, choice, &inner, arguments, person, cancel).await {
+                        match Box::pin(self.call_tool(caller, choice, &inner, arguments, person, cancel)).await {
                             Ok(called) => called,
                             Err(UnknownTool { near }) => {
                                 Called::refused(CALL_OPERATION, text::no_operation(near), UNKNOWN_OPERATION)
@@ -263,7 +263,7 @@ impl Toolbox {
         let unconnected = matches!(called.trace.error, Some("not_connected" | "needs_reconnect"));
         if unconnected
             && person.can_be_sent
-            && let Some(page) = text::where_to_connect(&self.0.links, caller).await
+            && let Some(page) = Box::pin(text::where_to_connect(&self.0.links, caller)).await
         {
             let errand = confirm::errand(text::GO_AND_CONNECT.to_owned(), page);
             return Ok(Called { response: Response::Other(errand.into()), ..called });
@@ -284,7 +284,7 @@ impl Toolbox {
         let (tool, mut response, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
             (name.to_owned(), failed(refused).into(), Trace::error(NOT_CHOSEN))
         } else if let Some(answer) = self.0.answers.get(name) {
-            let (given, trace) = answer.give(&self.0, caller, arguments, cancel).await;
+            let (given, trace) = Box::pin(answer.give(&self.0, caller, arguments, cancel)).await;
             (answer.name().to_owned(), response_of(given), trace)
         } else if name == FIND_OPERATION {
             let found = self.0.on_demand.find(&self.0.catalog, choice, arguments);
@@ -294,7 +294,7 @@ impl Toolbox {
             let (response, trace) = self.run(operation, caller, arguments, person, cancel).await;
             (operation.name().to_owned(), response, trace)
         } else if let Some(operation) = self.0.catalog.drafted_by(name) {
-            let (result, trace) = self.draft(name, operation, caller, &arguments).await;
+            let (result, trace) = Box::pin(self.draft(name, operation, caller, &arguments)).await;
             (name.to_owned(), result.into(), trace)
         } else {
             return Err(self.unknown(name));
@@ -368,14 +368,14 @@ impl Toolbox {
         };
         if operation.changes(&request) {
             let write = Write { parts: &self.0, caller, operation, request, options, draft, person, cancel };
-            let (response, trace) = write.pass().await;
+            let (response, trace) = Box::pin(write.pass()).await;
             return (response.into(), trace);
         }
         let outcome = self.0.sessions.call(caller.user, request.clone(), cancel).await;
         let trace = Trace::of(&outcome);
         let given = match outcome {
             Ok(answer) => Ok(operation.show(&view, operation.answer(&request, answer.status, answer.body))),
-            Err(error) => Err(text::explain(&self.0.links, caller, operation, &error).await),
+            Err(error) => Err(Box::pin(text::explain(&self.0.links, caller, operation, &error)).await),
         };
         (response_of(given), trace)
     }

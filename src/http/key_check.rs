@@ -206,7 +206,7 @@ impl KeyCheck {
             let _turn = turn.lock().await;
             match inner.known(&digest).await {
                 Ok(Some(known)) => Ok((known, "cached")),
-                Ok(None) => inner.ask_for(&key, digest, source).await.map(|known| (known, "verified")),
+                Ok(None) => Box::pin(inner.ask_for(&key, digest, source)).await.map(|known| (known, "verified")),
                 Err(error) => Err(error),
             }
         };
@@ -238,20 +238,26 @@ impl Inner {
         let known = match self.known.recall(digest, now) {
             Recalled::Nothing => return Ok(None),
             Recalled::Good(known) => known,
-            Recalled::Doubtful(known) => {
-                let seen = self.known.seen();
-                let stored = self.store.key(known.caller.user, known.caller.key).await?;
-                let Some(stored) = stored.filter(|stored| *stored.hash == *known.hash) else {
-                    self.known.forget(digest);
-                    return Ok(None);
-                };
-                self.remember(*digest, stored, seen).await?
-            }
+            Recalled::Doubtful(known) => match Box::pin(self.looked_up(digest, known)).await? {
+                Some(known) => known,
+                None => return Ok(None),
+            },
         };
         if self.known.use_is_due(digest, now) {
             self.touch(&known.caller, now);
         }
         Ok(Some(known))
+    }
+
+    /// What the row says of a key that was good.
+    async fn looked_up(&self, digest: &[u8; 32], known: Known) -> Result<Option<Known>, ApiError> {
+        let seen = self.known.seen();
+        let stored = self.store.key(known.caller.user, known.caller.key).await?;
+        let Some(stored) = stored.filter(|stored| *stored.hash == *known.hash) else {
+            self.known.forget(digest);
+            return Ok(None);
+        };
+        self.remember(*digest, stored, seen).await.map(Some)
     }
 
     async fn remember(&self, digest: [u8; 32], stored: StoredKey, seen: Seen) -> Result<Known, ApiError> {

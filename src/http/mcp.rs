@@ -106,9 +106,10 @@ pub(crate) async fn handle(
     }
     let asks = Some((caller, choice));
     match batch::messages(&request, &body) {
-        Some(Ok(messages)) => answer_batch(&endpoint, &request, asks, messages).await,
+        // Boxed, as whatever most requests do not come to: what stands in a future takes room and is moved with it.
+        Some(Ok(messages)) => Box::pin(answer_batch(&endpoint, &request, asks, messages)).await,
         Some(Err(refusal)) => Ok(refusal),
-        None => endpoint.answer(&request, asks, body).await,
+        None => Box::pin(endpoint.answer(&request, asks, body)).await,
     }
 }
 

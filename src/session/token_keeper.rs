@@ -113,10 +113,10 @@ impl TokenKeeper {
         let mut held = self.ready(deadline).await?;
         let mut reply = self.send(&held, request, deadline, cancel, sent).await?;
         if reply.status == 401 {
-            held = self.after_unauthorized(held, deadline).await?;
+            held = Box::pin(self.after_unauthorized(held, deadline)).await?;
             reply = self.send(&held, request, deadline, cancel, sent).await?;
             if reply.status == 401 {
-                return Err(self.reject(&held).await);
+                return Err(Box::pin(self.reject(&held)).await);
             }
         }
         let status = reply.status;
@@ -226,7 +226,9 @@ impl TokenKeeper {
 
     /// Tokens to send a call with: saved, opened and not about to expire.
     async fn ready(&self, deadline: DateTime<Utc>) -> Result<Rc<Held>, CallError> {
-        self.save_unsaved().await?;
+        if !self.may_be_forgotten() {
+            Box::pin(self.save_unsaved()).await?;
+        }
         let held = {
             let known = match &*self.state.borrow() {
                 TokenState::Ready(held) => Some(held.clone()),
@@ -234,13 +236,13 @@ impl TokenKeeper {
             };
             match known {
                 Some(held) => held,
-                None => self.load_fresh().await?,
+                None => Box::pin(self.load_fresh()).await?,
             }
         };
         let due = held.tokens.refresh.is_some()
             && held.tokens.refresh_from().is_some_and(|from| from <= self.now())
             && self.no_refresh_before.get() <= self.now();
-        if due { self.refresh(held, Because::Due, deadline).await } else { Ok(held) }
+        if due { Box::pin(self.refresh(held, Because::Due, deadline)).await } else { Ok(held) }
     }
 
     /// Reads the row and opens it.

@@ -166,6 +166,7 @@ impl UserSession {
     fn run(&mut self, job: Job, ctx: &mut Context<Self>) {
         self.busy = true;
         let (deps, keeper, memory) = (self.deps.clone(), self.keeper.clone(), self.memory.clone());
+        // What most jobs do not come to is boxed: what stands in a future takes room and is moved with it.
         let work = async move {
             match job {
                 Job::Call(call) => {
@@ -181,17 +182,17 @@ impl UserSession {
                     let _ = call.reply.send(outcome);
                 }
                 Job::Connect(connect) => {
-                    let outcome = keeper.connect(connect.with, connect.deadline).await;
+                    let outcome = Box::pin(keeper.connect(connect.with, connect.deadline)).await;
                     let _ = connect.reply.send(outcome);
                 }
                 Job::SignIn(SignIn { code, issuer, admits_new, deadline, reply }) => {
-                    let _ = reply.send(keeper.sign_in(code, &issuer, admits_new, deadline).await);
+                    let _ = reply.send(Box::pin(keeper.sign_in(code, &issuer, admits_new, deadline)).await);
                 }
                 Job::Install(Install { identity, grant, reply }) => {
-                    let _ = reply.send(keeper.install(&identity, grant).await);
+                    let _ = reply.send(Box::pin(keeper.install(&identity, grant)).await);
                 }
                 Job::Renew(renew) => {
-                    let outcome = keeper.renew().await;
+                    let outcome = Box::pin(keeper.renew()).await;
                     let _ = renew.reply.send(outcome);
                 }
             }
@@ -236,7 +237,7 @@ async fn answer(
     memory: &Memory,
     call: &CallUpstream,
 ) -> Result<Answer, CallError> {
-    let owner = if deps.recent.serves(&call.request) { memory.owner(deps).await } else { None };
+    let owner = if deps.recent.serves(&call.request) { Box::pin(memory.owner(deps)).await } else { None };
     if let Some(answer) = owner.and_then(|owner| deps.recent.find(owner, &call.request, keeper.now())) {
         return Ok(answer);
     }

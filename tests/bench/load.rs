@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval_at},
 };
 
 /// One connection and its bytes that were read too far.
@@ -146,15 +146,18 @@ pub(crate) async fn run(connections: Vec<(Connection, Vec<&[u8]>)>, expected: Ex
 }
 
 /// Sends requests over and over on each connection until it is dropped, and counts the answers. With a pause, each
-/// connection keeps that rhythm as far as the other side can; without one, it sends as fast as it is answered.
+/// connection keeps that rhythm as far as the other side can, one after the other; without one, it sends as fast as it is
+/// answered.
 pub(crate) async fn flood(
     connections: Vec<(Connection, Vec<Vec<u8>>)>,
     pause: Option<Duration>,
     expected: Expected,
     answered: &Cell<u64>,
 ) -> io::Error {
-    let floods = connections.into_iter().map(|(mut connection, requests)| async move {
-        let mut rhythm = pause.map(interval);
+    let (begin, many) = (Instant::now(), connections.len() as u32);
+    let floods = connections.into_iter().zip(0..).map(|((mut connection, requests), at)| async move {
+        // Each in its own time, or all of them would send at once and a second would be some bursts.
+        let mut rhythm = pause.map(|pause| interval_at((begin + pause * at / many).into(), pause));
         if let Some(rhythm) = &mut rhythm {
             rhythm.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }

@@ -84,11 +84,11 @@ impl<'a> Town<'a> {
 
     /// Everyone reads, writes and asks for their status, all at once; all of it succeeds.
     async fn works(&self) {
-        assert_eq!(self.tries().await, 3 * PEOPLE.len(), "all works without a restart");
+        assert_eq!(self.tries().await, [""; 0], "all works without a restart");
     }
 
-    /// The same, whether it succeeds or not; how much of it did.
-    async fn tries(&self) -> usize {
+    /// The same, whether it succeeds or not: what was answered where it did not.
+    async fn tries(&self) -> Vec<String> {
         let all = self.people.iter().map(async |person| {
             let name = format!("Guest {}", self.told.borrow().len());
             self.told.borrow_mut().push((name.clone(), Told::Unknown));
@@ -97,19 +97,22 @@ impl<'a> Town<'a> {
                 let told = what_is_told(&answer);
                 let mut all = self.told.borrow_mut();
                 all.iter_mut().find(|(known, _)| *known == name).unwrap().1 = told;
-                usize::from(told == Told::Done)
+                (told != Told::Done).then(|| answer.0.body.to_string())
             };
             let read = async {
                 let answer = person.call("list_owners", json!({})).await;
-                usize::from(what_is_told(&answer) == Told::Done)
+                (what_is_told(&answer) != Told::Done).then(|| answer.0.body.to_string())
             };
-            let ask = async { usize::from(is_honest(&person.get("/api/connect/ownerrez/status").await)) };
+            let ask = async {
+                let reply = person.get("/api/connect/ownerrez/status").await;
+                (!is_honest(&reply)).then(|| reply.body.to_string())
+            };
             let (read, (write, asked)) = join(read, join(write, ask)).await;
-            read + write + asked
+            [read, write, asked]
         });
         // A bound for what must end: nothing that was asked may wait for ever.
         let answered = timeout(Duration::from_secs(60), join_all(all)).await;
-        answered.expect("everyone is answered").into_iter().sum()
+        answered.expect("everyone is answered").into_iter().flatten().flatten().collect()
     }
 
     /// The database goes while OwnerRez works on a request of each: calls, and for one of them a refresh, whose answer
@@ -127,8 +130,8 @@ impl<'a> Town<'a> {
             held.iter().for_each(Held::release);
             away
         };
-        let (served, away) = join(self.tries(), goes).await;
-        assert!(served < 3 * PEOPLE.len(), "the database is away");
+        let (refused, away) = join(self.tries(), goes).await;
+        assert!(!refused.is_empty(), "the database is away");
         away
     }
 

@@ -1,0 +1,413 @@
+//! What a caller reads of each refusal: status, stable code, what happened, what to do next.
+
+use actix_web::http::StatusCode;
+use chrono::TimeDelta;
+
+use super::{ApiError, Moved};
+use crate::{
+    oauth::AccessError,
+    session::{CallError, ConnectError, budget::Refusal},
+    store::StoreError,
+    upstream::{RefusedKind, TokenError},
+};
+
+/// An error as the caller sees it.
+pub(crate) struct Shown {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) hint: String,
+    pub(crate) retry_after: Option<TimeDelta>,
+}
+
+impl Shown {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), hint: hint.into(), retry_after: None }
+    }
+
+    fn after(mut self, wait: TimeDelta) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+}
+
+const RECONNECT: &str = "Connect again: GET /api/connect/ownerrez/start gives a link to open in a browser.";
+
+/// A 5xx says the same whatever its cause; the cause is in the log.
+fn internal() -> Shown {
+    Shown::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal_error",
+        "The gateway failed on this request.",
+        "Nothing you can mend. Try again; if it lasts, tell whoever runs this gateway the time of this answer.",
+    )
+}
+
+fn database_unavailable() -> Shown {
+    Shown::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "database_unavailable",
+        "The gateway cannot reach its database.",
+        "Your key was not refused. Try again in a moment.",
+    )
+    .after(TimeDelta::seconds(5))
+}
+
+impl ApiError {
+    /// The one exhaustive match from causes to the wire.
+    pub(crate) fn shown(&self) -> Shown {
+        match self {
+            Self::NoKey => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "missing_api_key",
+                "This endpoint needs an API key.",
+                "Send the header `Authorization: Bearer ownerrez_sk_…`. POST /api/users/register makes a key.",
+            ),
+            Self::BadKey => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_api_key",
+                "This API key is not valid here.",
+                "Check that the whole key was copied (62 characters, or 60 of an old one, beginning with ownerrez_sk_). \
+                 POST /api/users/register makes a new one.",
+            ),
+            Self::KeyExpired => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "expired_api_key",
+                "This API key has expired.",
+                "Use another key. A full key of the same user can make a new one: POST /api/keys.",
+            ),
+            Self::Disabled | Self::Connect(ConnectError::Disabled) => Shown::new(
+                StatusCode::FORBIDDEN,
+                "account_disabled",
+                "The operator of this gateway has disabled this user.",
+                "Only the operator can change that; nothing of yours was deleted.",
+            ),
+            Self::AccessToken(AccessError::Expired) => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "expired_access_token",
+                "This access token has expired.",
+                "The client gets a new one with its refresh token, or asks its user to sign in again.",
+            ),
+            Self::AccessToken(AccessError::Invalid | AccessError::WrongAudience) => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_access_token",
+                "This access token is not valid here: it was ended, or made for another address.",
+                "The user has to sign in to this client again.",
+            ),
+            Self::AccessToken(AccessError::Disabled) => Self::Disabled.shown(),
+            Self::AccessToken(AccessError::Store(error)) => store(error),
+            Self::AccessTokenNotHere => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "access_token_not_accepted",
+                "Access tokens of MCP clients open /mcp and nothing else.",
+                "Send an API key here: POST /api/users/register makes one.",
+            ),
+            Self::GrantTooSmall => Shown::new(
+                StatusCode::FORBIDDEN,
+                "insufficient_scope",
+                "This tool changes the OwnerRez account, and this client may only read.",
+                "Sign in again with the scope ownerrez:full and allow it to make changes.",
+            ),
+            Self::InsufficientScope => Shown::new(
+                StatusCode::FORBIDDEN,
+                "insufficient_scope",
+                "This API key may only read.",
+                "Managing keys and the OwnerRez connection takes a key with the scope `full`.",
+            ),
+            Self::LastKey => Shown::new(
+                StatusCode::CONFLICT,
+                "last_key",
+                "This is the last full key: without it nobody could manage this user any more. Nothing was deleted.",
+                "Make another full key first (POST /api/keys), or add ?confirm=true to delete everything: this key, the other keys, the OwnerRez connection and the user.",
+            ),
+            Self::TooManyKeys(most) => Shown::new(
+                StatusCode::CONFLICT,
+                "too_many_keys",
+                format!("A user may have {most} keys, and you have that many."),
+                "Delete one that is not used any more: GET /api/keys tells when each was last used.",
+            ),
+            Self::NoSuchKey => Shown::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "You have no key with this id.",
+                "GET /api/keys lists your keys with their ids.",
+            ),
+            Self::PersonalTokensOff => Shown::new(
+                StatusCode::FORBIDDEN,
+                "personal_tokens_not_allowed",
+                "This gateway does not take personal access tokens.",
+                "GET /api/connect/ownerrez/start gives a link that connects your account through OwnerRez. Operators: ALLOW_PERSONAL_TOKENS=true allows them; OwnerRez lets one address use them for two accounts a day.",
+            ),
+            Self::KeyCheckBusy => Shown::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "key_check_busy",
+                "Too many keys are being checked for the first time right now.",
+                "Your key was not refused. Try again in a few seconds.",
+            )
+            .after(TimeDelta::seconds(3)),
+            Self::TooManyFailedKeys(wait) => too_many(
+                "too_many_failed_keys",
+                "Too many keys that are not valid came from your address, so this one was not looked at.",
+                "Check the key. Operators: behind a proxy, name it in TRUSTED_PROXIES, or all its clients count as one.",
+                *wait,
+            ),
+            Self::RegistrationClosed => Shown::new(
+                StatusCode::FORBIDDEN,
+                "registration_closed",
+                "This gateway takes no new users.",
+                "Ask whoever runs it. Operators: REGISTRATION_MODE says who may register.",
+            ),
+            Self::RegistrationTokenRequired => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "registration_token_required",
+                "Only who has this gateway's registration token may register.",
+                "Ask whoever runs it for the token and send it as `Authorization: Bearer …`.",
+            ),
+            Self::TooManyRegistrations(wait) => too_many(
+                "too_many_registrations",
+                "Too many users have registered from your address.",
+                "One user serves all your MCP clients. Operators: behind a proxy, name it in TRUSTED_PROXIES.",
+                *wait,
+            ),
+            Self::NotFound => Shown::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "There is nothing at this path.",
+                "MCP clients use POST /mcp; the REST endpoints are listed in the README.",
+            ),
+            Self::MethodNotAllowed(allow) => Shown::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "This path does not take that method.",
+                format!("It takes {allow}."),
+            ),
+            Self::BadRequest(what) => {
+                Shown::new(StatusCode::BAD_REQUEST, "invalid_request", what, "Correct the request and send it again.")
+            }
+            Self::UnknownName(unknown) => Shown::new(
+                StatusCode::BAD_REQUEST,
+                if unknown.kind == "toolset" { "unknown_toolset" } else { "unknown_tool" },
+                unknown.to_string(),
+                "Correct the address, the headers or the body that name it; names are separated by commas.",
+            ),
+            Self::WrongContentType => Shown::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The body's Content-Type is not one this endpoint reads.",
+                "Send JSON with `Content-Type: application/json`.",
+            ),
+            Self::TooLarge => Shown::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "The request body is larger than this gateway takes.",
+                "Send less in one request.",
+            ),
+            Self::HostNotAllowed => Shown::new(
+                StatusCode::FORBIDDEN,
+                "host_not_allowed",
+                "The Host header names a host that this gateway does not answer for.",
+                "Use the address that the operator gave. Operators: add the host to ALLOWED_HOSTS or set SERVER_URL.",
+            ),
+            Self::OriginNotAllowed => Shown::new(
+                StatusCode::FORBIDDEN,
+                "origin_not_allowed",
+                "Requests from pages of that origin are not allowed.",
+                "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
+            ),
+            Self::NotDirect => Shown::new(
+                StatusCode::FORBIDDEN,
+                "not_direct",
+                "Without an API key this gateway serves only programs on its own machine that reach it directly.",
+                "Use http://127.0.0.1 with its port, and no proxy. To serve others, unset SINGLE_USER and give them keys.",
+            ),
+            Self::BadMetricsToken => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_metrics_token",
+                "The metrics are behind a token of the operator's.",
+                "Send the header `Authorization: Bearer …` with the value of METRICS_TOKEN.",
+            ),
+            Self::Starting => database_unavailable(),
+            Self::Moved(Moved::Callback(redirect_uri)) => Shown::new(
+                StatusCode::GONE,
+                "moved",
+                "This gateway no longer takes OwnerRez's answers at this address, so nothing was connected.",
+                format!(
+                    "Operators: register the redirect URI {redirect_uri} with your OAuth app in OwnerRez. Then ask the \
+                     gateway for a new connect link: GET /api/connect/ownerrez/start."
+                ),
+            ),
+            Self::Moved(Moved::Transport(mcp_url)) => Shown::new(
+                StatusCode::GONE,
+                "moved",
+                "This gateway does not offer the SSE transport any more.",
+                format!("Point your MCP client at {mcp_url} (Streamable HTTP) with the same API key."),
+            ),
+            Self::AlreadyConnected | Self::Connect(ConnectError::AlreadyConnected) => Shown::new(
+                StatusCode::CONFLICT,
+                "already_connected",
+                "An OwnerRez account is already connected, and its connection works.",
+                "To connect another account, end this connection first: DELETE /api/connect/ownerrez.",
+            ),
+            Self::NotConfigured | Self::Connect(ConnectError::Token(TokenError::NoClient)) => Shown::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "ownerrez_not_configured",
+                "This gateway has no OwnerRez OAuth app yet, so accounts cannot be connected.",
+                "Operators: create an OAuth app in OwnerRez and set OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET.",
+            ),
+            Self::Call(error) => call(error),
+            Self::Connect(ConnectError::Allowance(Refusal::Spent(wait))) => Shown::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "allowance_spent",
+                "Too many accounts are being connected right now: OwnerRez limits what one gateway may ask for.",
+                format!("Get a new connect link and try again in {} seconds.", wait.num_seconds().max(1)),
+            )
+            .after(*wait),
+            Self::Connect(ConnectError::Allowance(refusal)) => allowance(*refusal),
+            Self::Connect(ConnectError::Token(error)) => token(error),
+            Self::Connect(ConnectError::Unnamed) => Shown::new(
+                StatusCode::BAD_GATEWAY,
+                "ownerrez_unavailable",
+                "OwnerRez did not say whose account this is, so nobody was signed in.",
+                "Try again in a minute.",
+            ),
+            Self::Connect(ConnectError::NewUser) => Shown::new(
+                StatusCode::FORBIDDEN,
+                "registration_closed",
+                "This gateway takes no new users, and nobody has signed in with this OwnerRez account before.",
+                "Ask whoever runs it. Operators: REGISTRATION_MODE says who may register.",
+            ),
+            Self::Connect(ConnectError::Interrupted) => Shown::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "interrupted",
+                "The connection was interrupted before it was complete.",
+                RECONNECT,
+            ),
+            Self::Connect(ConnectError::Store(error)) | Self::Store(error) => store(error),
+            Self::Connect(ConnectError::Crypto(_)) | Self::Crypto(_) => internal(),
+        }
+    }
+}
+
+/// Whole seconds, so that who waits exactly that long is not told to wait again.
+fn too_many(code: &'static str, message: &'static str, hint: &'static str, wait: TimeDelta) -> Shown {
+    let seconds = TimeDelta::seconds(wait.num_seconds() + i64::from(wait.subsec_nanos() > 0));
+    let hint = format!("{hint} Try again in {} seconds.", seconds.num_seconds());
+    Shown::new(StatusCode::TOO_MANY_REQUESTS, code, message, hint).after(seconds)
+}
+
+fn store(error: &StoreError) -> Shown {
+    if matches!(error, StoreError::Unavailable(_)) { database_unavailable() } else { internal() }
+}
+
+fn allowance(refusal: Refusal) -> Shown {
+    match refusal {
+        Refusal::Spent(wait) => Shown::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            refusal.code(),
+            "OwnerRez allows this gateway 300 requests in 5 minutes, and they are spent.",
+            format!("Try again in {} seconds.", wait.num_seconds().max(1)),
+        )
+        .after(wait),
+        Refusal::Throttled(wait) => Shown::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            refusal.code(),
+            "OwnerRez asked this gateway to send fewer requests.",
+            format!("Try again in {} seconds.", wait.num_seconds().max(1)),
+        )
+        .after(wait),
+        Refusal::Standby => Shown::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            refusal.code(),
+            "Another process of this gateway is the one that talks to OwnerRez.",
+            "Try again in a moment. Operators: one process per database, or UPSTREAM_SHARED=true with a share each.",
+        )
+        .after(TimeDelta::seconds(5)),
+        Refusal::Storage => database_unavailable(),
+    }
+}
+
+fn call(error: &CallError) -> Shown {
+    match error {
+        CallError::NotConnected => Shown::new(
+            StatusCode::CONFLICT,
+            error.code(),
+            "No OwnerRez account is connected to this API key's user.",
+            "GET /api/connect/ownerrez/start gives a link to open in a browser.",
+        ),
+        CallError::NeedsReconnect => {
+            Shown::new(StatusCode::CONFLICT, error.code(), "OwnerRez ended the connection to your account.", RECONNECT)
+        }
+        CallError::Busy => Shown::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            error.code(),
+            "Too many calls of yours are waiting already.",
+            "Wait for their answers before sending more.",
+        )
+        .after(TimeDelta::seconds(1)),
+        CallError::Allowance(refusal) => allowance(*refusal),
+        CallError::Refused(refused) => {
+            let throttled = refused.kind == RefusedKind::Throttled;
+            Shown::new(
+                if throttled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY },
+                error.code(),
+                format!("OwnerRez answered with status {}.", refused.status),
+                "Try again later; what OwnerRez said is shown by the MCP tool of the same call.",
+            )
+        }
+        CallError::Deadline { .. } | CallError::Transport { .. } => Shown::new(
+            StatusCode::BAD_GATEWAY,
+            error.code(),
+            "OwnerRez gave no usable answer in time.",
+            "Try again in a minute.",
+        ),
+        CallError::Refresh(error) => token(error),
+        CallError::RefreshElsewhere | CallError::ShuttingDown | CallError::Cancelled => Shown::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            error.code(),
+            "The gateway could not take this call right now.",
+            "Try again in a few seconds.",
+        )
+        .after(TimeDelta::seconds(5)),
+        CallError::Store(error) => store(error),
+        CallError::Crypto(_) | CallError::SessionLost { .. } => internal(),
+    }
+}
+
+fn token(error: &TokenError) -> Shown {
+    match error {
+        TokenError::Refused => Shown::new(
+            StatusCode::BAD_GATEWAY,
+            error.code(),
+            "OwnerRez did not accept the authorization: it was used before, or it is older than 10 minutes.",
+            RECONNECT,
+        ),
+        TokenError::PersonalRefused(refused) => Shown::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            error.code(),
+            match refused.messages.as_slice() {
+                [] => format!("OwnerRez refused this e-mail address and token with status {}.", refused.status),
+                said => format!("OwnerRez refused with status {}: {}", refused.status, said.join(" ")),
+            },
+            if refused.kind == RefusedKind::Unauthorized {
+                "Nothing was stored. `email` is the one you sign in to OwnerRez with, `token` a personal access token of \
+                 that account (pt_…). OwnerRez lets one address use such tokens for two accounts in 24 hours."
+            } else {
+                "Nothing was stored. OwnerRez lets one address use personal access tokens for two accounts in 24 hours; \
+                 beyond that connect through OAuth: GET /api/connect/ownerrez/start."
+            },
+        ),
+        TokenError::NoClient | TokenError::ClientRefused => Shown::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            error.code(),
+            "OwnerRez does not accept this gateway's OAuth app.",
+            "Operators: check OWNERREZ_CLIENT_ID, OWNERREZ_CLIENT_SECRET and the app's redirect URI in OwnerRez.",
+        ),
+        TokenError::Throttled(wait) => allowance(Refusal::Throttled(wait.unwrap_or_else(|| TimeDelta::seconds(60)))),
+        TokenError::Unexpected(_) | TokenError::Unreadable | TokenError::Transport(_) => Shown::new(
+            StatusCode::BAD_GATEWAY,
+            error.code(),
+            "OwnerRez gave no usable answer when asked for tokens.",
+            "Try again in a minute.",
+        ),
+    }
+}
