@@ -200,12 +200,13 @@ impl Upstream {
                 PayloadError::Overflow => TransportError::TooLarge { limit },
                 _ => TransportError::Broken,
             })?;
-            let body = match serde_json::from_slice(&bytes) {
-                Ok(body) => body,
-                Err(_) if bytes.is_empty() => Value::Null,
+            // From a text: from bytes each string in it would be checked by itself.
+            let body = match std::str::from_utf8(&bytes).ok().and_then(|text| serde_json::from_str(text).ok()) {
+                Some(body) => body,
+                None if bytes.is_empty() => Value::Null,
                 // An error page of the edge is still an answer; its text is of no use to anyone.
-                Err(_) if status >= 400 => Value::Null,
-                Err(_) => return Err(TransportError::NotJson { status }),
+                None if status >= 400 => Value::Null,
+                None => return Err(TransportError::NotJson { status }),
             };
             Ok(Reply { status, body, retry_after })
         };

@@ -88,14 +88,24 @@ impl Display for AsText<'_> {
 
         impl<'kvs> VisitSource<'kvs> for Writer<'_, '_> {
             fn visit_pair(&mut self, name: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
-                let Self(out, text) = self;
-                text.clear();
-                fmt::Write::write_fmt(text, format_args!("{value}"))?;
+                let Self(out, room) = self;
+                let text = match value.to_borrowed_str() {
+                    Some(text) => text,
+                    None => {
+                        room.clear();
+                        fmt::Write::write_fmt(room, format_args!("{value}"))?;
+                        room
+                    }
+                };
+                // Piece by piece: a format string takes several times as long, and there are ten fields in a line.
+                for piece in [" ", name.as_str(), "="] {
+                    out.write_str(piece)?;
+                }
                 let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
                 if plain {
-                    write!(out, " {name}={text}")?
+                    out.write_str(text)?
                 } else {
-                    write!(out, " {name}={text:?}")?
+                    write!(out, "{text:?}")?
                 }
                 Ok(())
             }

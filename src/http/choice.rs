@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, http::header::HeaderName, web};
 
 use super::error::ApiError;
 use crate::{
@@ -13,11 +13,12 @@ use crate::{
 /// Where the protocol is spoken: the plain path, and those of github-mcp-server for clients that cannot send headers.
 pub(super) const PATHS: [&str; 4] = ["/mcp", "/mcp/readonly", "/mcp/x/{toolset}", "/mcp/x/{toolset}/readonly"];
 
-const TOOLSETS: &str = "X-MCP-Toolsets";
-const TOOLS: &str = "X-MCP-Tools";
-const EXCLUDED: &str = "X-MCP-Exclude-Tools";
-const READ_ONLY: &str = "X-MCP-Readonly";
-const OUTPUTS: &str = "X-MCP-Output-Schemas";
+// As texts they would be read and allocated anew at each request.
+static TOOLSETS: HeaderName = HeaderName::from_static("x-mcp-toolsets");
+static TOOLS: HeaderName = HeaderName::from_static("x-mcp-tools");
+static EXCLUDED: HeaderName = HeaderName::from_static("x-mcp-exclude-tools");
+static READ_ONLY: HeaderName = HeaderName::from_static("x-mcp-readonly");
+static OUTPUTS: HeaderName = HeaderName::from_static("x-mcp-output-schemas");
 
 /// The tools that this request of this caller gets.
 pub(super) fn choice(toolbox: &Toolbox, caller: &Caller, request: &HttpRequest) -> Result<Choice, ApiError> {
@@ -37,18 +38,18 @@ fn wishes(request: &HttpRequest) -> Result<Wishes, ApiError> {
     let in_path = request.match_info().get("toolset").map(str::to_owned);
     let path_says_read_only = request.path().ends_with("/readonly");
     Ok(Wishes {
-        toolsets: in_path.or_else(|| asked("toolsets")).or(header(request, TOOLSETS)?),
-        tools: asked("tools").or(header(request, TOOLS)?),
-        excluded: asked("exclude_tools").or(header(request, EXCLUDED)?),
+        toolsets: in_path.or_else(|| asked("toolsets")).or(header(request, &TOOLSETS)?),
+        tools: asked("tools").or(header(request, &TOOLS)?),
+        excluded: asked("exclude_tools").or(header(request, &EXCLUDED)?),
         read_only: path_says_read_only
             || query.get("readonly").is_some_and(|word| is_yes(word))
-            || header(request, READ_ONLY)?.is_some_and(|word| is_yes(&word)),
-        outputs: asked("output_schemas").or(header(request, OUTPUTS)?).is_some_and(|word| is_yes(&word)),
+            || header(request, &READ_ONLY)?.is_some_and(|word| is_yes(&word)),
+        outputs: asked("output_schemas").or(header(request, &OUTPUTS)?).is_some_and(|word| is_yes(&word)),
     })
 }
 
 /// A header that may stand there several times, as lists may (RFC 9110 section 5.3).
-fn header(request: &HttpRequest, name: &'static str) -> Result<Option<String>, ApiError> {
+fn header(request: &HttpRequest, name: &HeaderName) -> Result<Option<String>, ApiError> {
     let mut values = Vec::new();
     for value in request.headers().get_all(name) {
         let text = value.to_str();
