@@ -226,7 +226,7 @@ impl TokenKeeper {
 
     /// Tokens to send a call with: saved, opened and not about to expire.
     async fn ready(&self, deadline: DateTime<Utc>) -> Result<Rc<Held>, CallError> {
-        if !self.may_be_forgotten() {
+        if self.unsaved.borrow().is_some() {
             Box::pin(self.save_unsaved()).await?;
         }
         let held = {
