@@ -17,6 +17,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use actix_web::{
@@ -60,6 +61,10 @@ use crate::{
     store::{ChangeWatch, DatabaseTarget, Store, StoreError, watch_changes},
     tools::UnknownName,
 };
+
+/// How long a connection stays on which nothing is asked. Longer than others keep theirs (most clients 90 s, Caddy two
+/// minutes), so that it is they who end it: whoever does may lose a request that is on its way.
+const IDLE_CONNECTIONS_STAY: Duration = Duration::from_secs(180);
 
 /// For a year browsers do not even try plain http (RFC 6797).
 const HSTS: (header::HeaderName, &str) = (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
@@ -258,6 +263,7 @@ impl App {
         })
         .listen(listener)?
         .workers(config.server.workers)
+        .keep_alive(IDLE_CONNECTIONS_STAY)
         // A client that hangs up in the middle of a call is noticed only this way.
         .h1_allow_half_closed(false)
         .shutdown_timeout(u64::from(config.server.shutdown_seconds))

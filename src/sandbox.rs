@@ -43,6 +43,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex},
     thread,
+    time::Duration,
 };
 
 use actix_web::{App, HttpServer, dev::ServerHandle, rt::System, web};
@@ -168,6 +169,8 @@ async fn run(listener: TcpListener, controls: Controls, started: oneshot::Sender
             .default_service(web::to(serve::serve))
     })
     .workers(1)
+    // Longer than the gateway keeps them: who closes an idle connection may lose a request that is on its way.
+    .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(1)
     .disable_signals()
     .listen(listener);
