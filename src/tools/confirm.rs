@@ -4,7 +4,7 @@
 //! the write that was asked about. With others it takes two steps: the first call is answered with what would happen and a
 //! token, the second gives the token. Tokens are sealed for their user, name one request exactly, and end soon.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use rmcp::model::{ElicitRequest, ElicitRequestParams, ElicitationSchema, InputRequest, InputRequiredResult};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -115,7 +115,7 @@ pub(super) fn seal(
     arguments: Option<Map<String, Value>>,
     now: DateTime<Utc>,
 ) -> Result<(String, DateTime<Utc>), CryptoError> {
-    let until = now + if way == Way::Draft { DRAFT_LIFE } else { CONFIRMATION_LIFE };
+    let until = (now + if way == Way::Draft { DRAFT_LIFE } else { CONFIRMATION_LIFE }).trunc_subsecs(0);
     let nonce = crypto::random_token()?.expose_secret().chars().take(16).collect();
     let token = Token { way, nonce, until: until.timestamp(), request: request.to_owned(), arguments };
     let text = serde_json::to_string(&token).map_err(|_| CryptoError::Corrupt)?;
