@@ -32,6 +32,7 @@ mod record;
 mod request;
 mod review;
 mod schema;
+mod tree;
 
 #[cfg(test)]
 mod tests;

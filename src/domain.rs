@@ -1,5 +1,6 @@
 //! The words of the house: identifiers, secrets' containers, requests and replies. Values only, no I/O.
 
+mod json_text;
 mod redirect_uri;
 
 use std::{fmt, future::Future, hash::Hash, num::NonZeroUsize, pin::Pin, sync::Arc};
@@ -10,6 +11,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use json_text::JsonText;
 pub use redirect_uri::{
     BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectPlace, RedirectTarget, RedirectUri,
     is_private_use_scheme,

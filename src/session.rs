@@ -26,7 +26,6 @@ use actix::prelude::*;
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -47,7 +46,7 @@ use self::{
 };
 use crate::{
     crypto::{KeyRing, SealedFor},
-    domain::{AccountId, KeyId, SharedClock, TokenSet, UpstreamRequest, UserId},
+    domain::{AccountId, JsonText, KeyId, SharedClock, TokenSet, UpstreamRequest, UserId},
     metrics::{Metrics, Observed},
     store::{SealedGrant, SealedTokens, Store},
     upstream::{Upstream, UpstreamSettings},
@@ -108,8 +107,8 @@ impl SessionDeps {
 pub struct Answer {
     /// HTTP status, 200 to 299.
     pub status: u16,
-    /// Parsed body; null where there was none.
-    pub body: Value,
+    /// The body; empty where there was none.
+    pub body: JsonText,
     /// It is an earlier answer to the same request: OwnerRez was not asked.
     pub remembered: bool,
 }

@@ -189,15 +189,15 @@ impl Toolbox {
     /// something else tomorrow: then the answer goes into a member that nobody made promises about.
     fn keeping_promises(&self, name: &str, response: &mut Response) {
         let answer = match response {
-            Response::Answer(shown) => Some(&mut shown.structured),
-            Response::Other(CallToolResponse::Complete(result)) => result.structured_content.as_mut(),
+            Response::Answer(shown) => Some(shown.structured()),
+            Response::Other(CallToolResponse::Complete(result)) => result.structured_content.clone(),
             Response::Other(_) => None,
         };
         let (Some(schema), Some(answer)) = (self.output_schema(name), answer) else { return };
-        if !catalog::keeps_to(answer, schema) {
+        if !catalog::keeps_to(&answer, schema) {
             log::warn!("an answer of {name} is not what its output schema says");
             let note = "OwnerRez answered in a form that the output schema of this tool does not know.";
-            *response = Response::Answer(Shown::whole(json!({"value": answer.take(), "note": note})));
+            *response = Response::Answer(Shown::whole(&json!({"value": answer, "note": note})));
         }
     }
 
@@ -289,7 +289,7 @@ impl Toolbox {
         } else if name == FIND_OPERATION {
             let found = self.0.on_demand.find(&self.0.catalog, choice, arguments);
             let trace = found.as_ref().map_or(Trace::error(BAD_ARGUMENTS), |_| Trace::default());
-            (name.to_owned(), response_of(found.map(Shown::whole)), trace)
+            (name.to_owned(), response_of(found.map(|found| Shown::whole(&found))), trace)
         } else if let Some(operation) = self.0.catalog.get(name) {
             let (response, trace) = self.run(operation, caller, arguments, person, cancel).await;
             (operation.name().to_owned(), response, trace)
@@ -374,7 +374,7 @@ impl Toolbox {
         let outcome = self.0.sessions.call(caller.user, request.clone(), cancel).await;
         let trace = Trace::of(&outcome);
         let given = match outcome {
-            Ok(answer) => Ok(operation.show(&view, operation.answer(&request, answer.status, answer.body))),
+            Ok(answer) => Ok(operation.show(&view, &request, answer.status, &answer.body)),
             Err(error) => Err(Box::pin(text::explain(&self.0.links, caller, operation, &error)).await),
         };
         (response_of(given), trace)
@@ -448,14 +448,14 @@ fn response_of(given: Result<Shown, String>) -> Response {
 }
 
 fn answered(answer: Value) -> CallToolResult {
-    shown(Shown::whole(answer))
+    shown(Shown::whole(&answer))
 }
 
 /// What an answer is on the wire.
 fn shown(shown: Shown) -> CallToolResult {
-    let text = shown.table.clone().unwrap_or_else(|| shown.json());
-    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-    result.structured_content = Some(shown.structured);
+    let structured = shown.structured();
+    let mut result = CallToolResult::success(vec![ContentBlock::text(shown.table.unwrap_or(shown.json))]);
+    result.structured_content = Some(structured);
     result
 }
 

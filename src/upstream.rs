@@ -19,7 +19,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -28,7 +27,7 @@ pub use tokens::{Issued, TokenError};
 
 use self::counted::Counted;
 use crate::{
-    domain::{Method, SharedClock, TokenKind, TokenSet, UpstreamRequest},
+    domain::{JsonText, Method, SharedClock, TokenKind, TokenSet, UpstreamRequest},
     metrics::Metrics,
 };
 
@@ -96,8 +95,8 @@ pub enum TransportError {
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// Parsed body; null where there was none.
-    pub body: Value,
+    /// The body; nothing where it was none, or no JSON beside a refusal.
+    pub body: JsonText,
     /// `Retry-After` in seconds, which OwnerRez rarely sends.
     pub retry_after: Option<TimeDelta>,
 }
@@ -204,12 +203,10 @@ impl Upstream {
                 PayloadError::Overflow => TransportError::TooLarge { limit },
                 _ => TransportError::Broken,
             })?;
-            // From a text: from bytes each string in it would be checked by itself.
-            let body = match std::str::from_utf8(&bytes).ok().and_then(|text| serde_json::from_str(text).ok()) {
+            let body = match JsonText::new(bytes) {
                 Some(body) => body,
-                None if bytes.is_empty() => Value::Null,
                 // An error page of the edge is still an answer; its text is of no use to anyone.
-                None if status >= 400 => Value::Null,
+                None if status >= 400 => JsonText::default(),
                 None => return Err(TransportError::NotJson { status }),
             };
             Ok(Reply { status, body, retry_after })

@@ -157,7 +157,7 @@ impl Form {
     /// Turns an answer into what the model gets of it: all of it, where nothing can be selected.
     pub fn show(&self, view: &View, answer: Value) -> Shown {
         let selects = self.properties().get(FIELDS).is_some();
-        if selects { lean::show_own(&self.kind, view, answer) } else { Shown::whole(answer) }
+        if selects { lean::show_own(&self.kind, view, answer) } else { Shown::whole(&answer) }
     }
 
     /// The arguments set right where their meaning is certain, or all that is wrong with them.

@@ -22,7 +22,7 @@ use super::{
     record::RecordData,
     request, schema,
 };
-use crate::domain::{Method, Scope, UpstreamRequest};
+use crate::domain::{JsonText, Method, Scope, UpstreamRequest};
 
 /// One operation of OwnerRez and the tool made of it.
 pub struct Operation {
@@ -186,8 +186,8 @@ impl Operation {
     }
 
     /// Turns the body of OwnerRez's success reply into the whole answer: always a JSON object.
-    pub fn answer(&self, request: &UpstreamRequest, status: u16, body: Value) -> Value {
-        answer::answer(&self.data, request, status, body)
+    pub fn answer(&self, request: &UpstreamRequest, status: u16, body: &JsonText) -> Value {
+        answer::answer(&self.data, request, status, body.read()).into_value()
     }
 
     /// Whether something is known of it that guests write.
@@ -201,8 +201,9 @@ impl Operation {
         if self.data.read_only && says { View::of(&self.normalise(arguments.clone()).0) } else { View::default() }
     }
 
-    /// Turns an answer into what the model gets of it.
-    pub fn show(&self, view: &View, answer: Value) -> Shown {
+    /// Turns the same into what the model gets of it.
+    pub fn show(&self, view: &View, request: &UpstreamRequest, status: u16, body: &JsonText) -> Shown {
+        let answer = answer::answer(&self.data, request, status, body.read());
         lean::show(&self.kind, self.lists().then_some("items"), view, answer)
     }
 

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{closest::closest, problem::Problem};
 
@@ -147,15 +146,15 @@ impl RecordData {
         None
     }
 
-    /// Whether the kind itself says that this member is guests' text.
-    pub(super) fn is_guest_written(&self, path: &str) -> bool {
-        self.guest_written.iter().any(|member| member == path)
+    /// This member, if the kind itself says that it is guests' text.
+    pub(super) fn guest_written(&self, path: &str) -> Option<&str> {
+        self.guest_written.iter().map(String::as_str).find(|member| *member == path)
     }
 
-    /// Whether nobody asks for this member, as a rule.
-    pub(super) fn is_left_out(&self, path: &str, in_list: bool) -> bool {
-        let among = |members: &[String]| members.iter().any(|member| member == path);
-        among(&self.left_out) || (in_list && among(&self.left_out_of_lists))
+    /// This member, if nobody asks for it, as a rule.
+    pub(super) fn left_out(&self, path: &str, in_list: bool) -> Option<&str> {
+        let lists_only = self.left_out_of_lists.iter().filter(|_| in_list);
+        self.left_out.iter().chain(lists_only).map(String::as_str).find(|member| *member == path)
     }
 
     /// Where a column stands in a table: as the members are told, the others after them.
@@ -167,15 +166,4 @@ impl RecordData {
 /// Whether one member stands somewhere within another.
 fn is_within(member: &str, outer: &str) -> bool {
     member.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
-}
-
-/// Whether a value says anything.
-pub(super) fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        Value::Bool(_) | Value::Number(_) => false,
-    }
 }

@@ -310,7 +310,7 @@ pub(crate) async fn test(
     if let Some(notes) = Notes::of(&http) {
         notes.call(Trace::of(&outcome));
     }
-    let user = outcome?.body;
+    let user = outcome?.body.value();
     Ok(no_store().json(json!({
         "success": true,
         "message": "The connection to OwnerRez works.",

@@ -101,7 +101,7 @@ impl<'a> PlainCall<'a> {
         let person = Person::default();
         let called = server.call((caller, choice), &name, arguments, &person, &cancel, notes.as_deref()).await;
         let body = match called {
-            Ok(Response::Answer(answer)) if answer.table.is_none() => whole(&self.id, &answer.json()),
+            Ok(Response::Answer(answer)) if answer.table.is_none() => whole(&self.id, &answer.json),
             Ok(response) => {
                 let mut result = ServerResult::from(CallToolResponse::from(response));
                 result.strip_result_type_for_legacy_peer();

@@ -17,7 +17,7 @@ use lru::LruCache;
 use uuid::Uuid;
 
 use super::Answer;
-use crate::domain::{UpstreamRequest, UserId, growing_cache};
+use crate::domain::{JsonText, UpstreamRequest, UserId, growing_cache};
 
 /// No single answer takes more than this part of the memory.
 const LARGEST_PART: usize = 8;
@@ -60,8 +60,7 @@ struct Key {
 struct Entry {
     at: DateTime<Utc>,
     status: u16,
-    /// As text, which is a fraction of the parsed value's size.
-    body: Box<[u8]>,
+    body: JsonText,
 }
 
 impl RecentAnswers {
@@ -86,8 +85,7 @@ impl RecentAnswers {
         let fresh_for = request.fresh_for?;
         let mut kept = self.lock();
         let entry = kept.answers.get(&key(owner, request)).filter(|entry| entry.at + fresh_for > now)?;
-        let (status, body) = (entry.status, serde_json::from_slice(&entry.body).ok()?);
-        Some(Answer { status, body, remembered: true })
+        Some(Answer { status: entry.status, body: entry.body.clone(), remembered: true })
     }
 
     /// Remembers an answer. The oldest make room.
@@ -95,8 +93,7 @@ impl RecentAnswers {
         if !self.serves(request) {
             return;
         }
-        let Ok(body) = serde_json::to_vec(&answer.body) else { return };
-        let entry = Entry { at: now, status: answer.status, body: body.into() };
+        let entry = Entry { at: now, status: answer.status, body: answer.body.compact() };
         let key = key(owner, request);
         if size(&key, &entry) > self.room / LARGEST_PART {
             return;
@@ -149,7 +146,7 @@ mod tests {
     }
 
     fn answer(body: Value) -> Answer {
-        Answer { status: 200, body, remembered: false }
+        Answer { status: 200, body: body.into(), remembered: false }
     }
 
     #[test]
@@ -157,7 +154,7 @@ mod tests {
         let (memory, now) = (RecentAnswers::new(10_000), DateTime::UNIX_EPOCH);
         memory.keep(owner(1), &asking("/a"), &answer(json!({"a": 1})), now);
         let found = memory.find(owner(1), &asking("/a"), now + TimeDelta::seconds(9)).unwrap();
-        assert_eq!(found, Answer { status: 200, body: json!({"a": 1}), remembered: true });
+        assert_eq!(found, Answer { status: 200, body: json!({"a": 1}).into(), remembered: true });
         assert_eq!(memory.find(owner(1), &asking("/a"), now + TimeDelta::seconds(10)), None, "too old");
         assert_eq!(memory.find(owner(1), &asking("/b"), now), None);
         assert_eq!(memory.find(owner(2), &asking("/a"), now), None, "somebody else");

@@ -260,8 +260,8 @@ impl Parts {
         };
         let outcome = self.sessions.call(caller.user, request.clone(), cancel).await;
         let trace = Trace::of(&outcome);
-        let lean = |whole| known.show(&known.view(arguments).uncut(), whole).structured;
-        (outcome.map(|answer| lean(known.answer(&request, answer.status, answer.body))), trace)
+        let view = known.view(arguments).uncut();
+        (outcome.map(|answer| known.show(&view, &request, answer.status, &answer.body).structured()), trace)
     }
 
     async fn explain(&self, caller: &Caller, operation: &str, error: &CallError) -> String {

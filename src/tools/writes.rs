@@ -220,8 +220,7 @@ impl Write<'_> {
         match outcome {
             Ok(Answer { status, ref body, .. }) => {
                 let trace = Trace::of(&outcome);
-                let whole = self.operation.answer(&self.request, status, body.clone());
-                (shown(self.operation.show(&View::default(), whole)).into(), trace)
+                (shown(self.operation.show(&View::default(), &self.request, status, body)).into(), trace)
             }
             Err(error) if error.write_may_have_happened() => {
                 let read = self.parts.catalog.settling_read(self.operation, &self.request, sent_at);
@@ -264,7 +263,7 @@ impl Sending {
         let now = self.parts.links.clock.now();
         let settled = match outcome {
             Ok(answer) => {
-                let answer_id = answer.body.get("id").and_then(Value::as_i64);
+                let answer_id = answer.body.value().get("id").and_then(Value::as_i64);
                 let operation = self.parts.catalog.get(&self.request.operation);
                 let created = answer_id.zip(operation).and_then(|(id, operation)| operation.created(id));
                 let touched = self.touched.into_iter().chain(created).collect();

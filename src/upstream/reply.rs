@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::Reply;
+use crate::domain::JsonText;
 
 /// A refusal, sorted by whose turn it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ const MESSAGE_CHARS: usize = 500;
 
 impl Reply {
     /// The body of a success, or the refusal.
-    pub fn into_result(self) -> Result<Value, Refused> {
+    pub fn into_result(self) -> Result<JsonText, Refused> {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }
@@ -58,11 +59,13 @@ impl Reply {
     }
 
     fn refusal(&self) -> Refused {
+        let body = self.body.value();
+        let said = Said(&body);
         let kind = match self.status {
             400 | 422 => RefusedKind::Invalid,
             401 => RefusedKind::Unauthorized,
             402 => RefusedKind::FeatureMissing,
-            403 if self.says_read_only() => RefusedKind::ReadOnly,
+            403 if said.read_only() => RefusedKind::ReadOnly,
             403 => RefusedKind::Forbidden,
             404 => RefusedKind::NotFound,
             409 | 412 => RefusedKind::Conflict,
@@ -70,23 +73,29 @@ impl Reply {
             400..=499 => RefusedKind::NotAccepted,
             _ => RefusedKind::Unavailable,
         };
-        let code = self.code().map(|code| cut(code, 64));
-        let messages = self.messages().map(|message| cut(message, MESSAGE_CHARS)).collect();
+        let code = said.code().map(|code| cut(code, 64));
+        let messages = said.messages().map(|message| cut(message, MESSAGE_CHARS)).collect();
         Refused { kind, status: self.status, code, messages, retry_after: self.retry_after }
     }
+}
 
-    fn code(&self) -> Option<&str> {
-        self.body.get("code").and_then(Value::as_str)
+/// The body of a refusal, in either of its shapes.
+#[derive(Clone, Copy)]
+struct Said<'a>(&'a Value);
+
+impl<'a> Said<'a> {
+    fn code(self) -> Option<&'a str> {
+        self.0.get("code").and_then(Value::as_str)
     }
 
-    fn messages(&self) -> impl Iterator<Item = &str> {
-        let listed = self.body.get("messages").and_then(Value::as_array).into_iter().flatten();
-        let single = ["message", "error"].iter().filter_map(|name| self.body.get(*name));
+    fn messages(self) -> impl Iterator<Item = &'a str> {
+        let listed = self.0.get("messages").and_then(Value::as_array).into_iter().flatten();
+        let single = ["message", "error"].iter().filter_map(move |name| self.0.get(*name));
         listed.chain(single).filter_map(Value::as_str).take(MESSAGES)
     }
 
     /// OwnerRez's code for this is not documented, its words are not either: whatever it writes, it has to name it.
-    fn says_read_only(&self) -> bool {
+    fn read_only(self) -> bool {
         let names_it = |text: &str| text.to_ascii_lowercase().replace(['-', '_', ' '], "").contains("readonly");
         self.code().into_iter().chain(self.messages()).any(names_it)
     }
@@ -106,7 +115,7 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, body: Value) -> Refused {
-        Reply { status, body, retry_after: None }.into_result().unwrap_err()
+        Reply { status, body: body.into(), retry_after: None }.into_result().unwrap_err()
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl Upstream {
             RefusedKind::Unavailable => TokenError::Unexpected(refused.status),
             _ => TokenError::PersonalRefused(refused),
         })?;
-        let account = body.get("id").and_then(Value::as_i64).map(AccountId);
+        let account = body.value().get("id").and_then(Value::as_i64).map(AccountId);
         Ok(Grant { tokens, account })
     }
 
@@ -157,7 +157,7 @@ impl Upstream {
         let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let reply = self.exchange(operation, call, Some(("application/x-www-form-urlencoded", form))).await?;
         match reply.status {
-            200..=299 => read(&reply.body, self.clock.now()).ok_or(TokenError::Unreadable),
+            200..=299 => read(&reply.body.value(), self.clock.now()).ok_or(TokenError::Unreadable),
             status => Err(refused(status, &reply)),
         }
     }
@@ -169,8 +169,8 @@ impl Upstream {
 }
 
 fn refused(status: u16, reply: &Reply) -> TokenError {
-    let error = reply.body.get("error").and_then(Value::as_str).unwrap_or_default();
-    match (status, error) {
+    let body = reply.body.value();
+    match (status, body.get("error").and_then(Value::as_str).unwrap_or_default()) {
         (429, _) => TokenError::Throttled(reply.retry_after),
         (_, "invalid_client" | "unauthorized_client") | (401, _) => TokenError::ClientRefused,
         (400, "invalid_grant") => TokenError::Refused,

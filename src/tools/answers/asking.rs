@@ -106,7 +106,7 @@ impl<'a> Asking<'a> {
             self.requests += 1;
         }
         match outcome {
-            Ok(answer) => Ok(known.answer(&request, answer.status, answer.body)),
+            Ok(answer) => Ok(known.answer(&request, answer.status, &answer.body)),
             Err(error) => Err(Stop::Call { operation: operation.to_owned(), error: Box::new(error) }),
         }
     }

@@ -1,0 +1,151 @@
+//! JSON as it came, kept as text: most of an answer is looked at once, and a tree of values costs more than its text.
+
+use std::fmt;
+
+use bytes::Bytes;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::Value;
+
+/// A text that is known to be JSON, or nothing, which counts as null. It may hold secrets, so `Debug` tells its length
+/// only.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct JsonText(Bytes);
+
+impl JsonText {
+    /// Takes a text that is JSON, or empty; `None` if it is neither.
+    pub fn new(text: Bytes) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::default());
+        }
+        let checked = serde_json::from_str::<Checked>(std::str::from_utf8(&text).ok()?);
+        checked.is_ok().then_some(Self(text))
+    }
+
+    /// The same in memory of its own, which is no larger than it has to be.
+    pub fn compact(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
+    /// In bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Reads it into any form. Borrowed texts are cut out of this one.
+    pub fn read<'a, T: Deserialize<'a> + Default>(&'a self) -> T {
+        // From a text: from bytes each string in it would be checked by itself.
+        let text = std::str::from_utf8(&self.0).unwrap_or_default();
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// All of it as values.
+    pub fn value(&self) -> Value {
+        self.read()
+    }
+}
+
+impl From<Value> for JsonText {
+    fn from(value: Value) -> Self {
+        Self(Bytes::from(value.to_string()))
+    }
+}
+
+impl fmt::Debug for JsonText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JsonText({} bytes)", self.0.len())
+    }
+}
+
+/// JSON that is looked through and thrown away, no deeper than it can be read later.
+struct Checked;
+
+impl<'de> Deserialize<'de> for Checked {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Checked)
+    }
+}
+
+impl<'de> Visitor<'de> for Checked {
+    type Value = Checked;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Checked, E> {
+        Ok(Checked)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Checked, A::Error> {
+        while items.next_element::<Checked>()?.is_some() {}
+        Ok(Checked)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Checked, A::Error> {
+        while members.next_entry::<IgnoredAny, Checked>()?.is_some() {}
+        Ok(Checked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(text: &str) -> Option<JsonText> {
+        JsonText::new(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_is_what_can_be_read(text in r#"[\[\]{}":,a0 \\.eE+-]{0,24}|[0-9.eE+-]{1,8}|"\PC{0,6}""#) {
+            let read = serde_json::from_str::<Value>(&text).ok();
+            let taken = of(&text).filter(|taken| !taken.is_empty());
+            prop_assert_eq!(taken.map(|taken| taken.value()), read);
+        }
+    }
+
+    #[test]
+    fn nothing_is_null_and_depth_has_an_end() {
+        assert_eq!(of("").map(|nothing| nothing.value()), Some(Value::Null));
+        let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(of(&deep(100)).is_some_and(|text| text.value().is_array()));
+        assert_eq!(of(&deep(100_000)), None);
+        assert_eq!(JsonText::new(Bytes::from_static(b"\"\xff\"")), None);
+    }
+
+    #[test]
+    fn nobody_sees_the_text_by_accident() {
+        assert_eq!(format!("{:?}", JsonText::from(json!({"access_token": "at_1"}))), "JsonText(23 bytes)");
+    }
+}
