@@ -1,5 +1,5 @@
 //! An answer while it is being made lean: names and texts are cut out of the text that it came in, members stand in lists.
-//! Reading, pruning and writing it costs a third of what it does with serde_json's own values.
+//! serde_json's own values allocate each name and each text, which most calls would pay for and few need.
 
 use std::{borrow::Cow, fmt};
 
