@@ -33,6 +33,9 @@ const CONNECTIONS: usize = 16;
 const WARM_UP: usize = 1_000;
 /// With the warm-up below nine tenths of [`UPSTREAM_LIMIT`]: the last tenth is for those who used little.
 const CALLS: usize = 6_400;
+/// Turns that the contestants take within a round. What else runs on the machine changes from second to second, and a
+/// ratio means something only if both had the same of it.
+const TURNS: usize = 8;
 /// The most that the setting takes. Every gateway starts on a fresh copy of the database, so its window is empty.
 const UPSTREAM_LIMIT: u32 = 10_000;
 /// Users in the database. One call for each is just the limit.
@@ -124,15 +127,8 @@ impl Bench {
         let mut ratios = Samples::default();
         for round in 0..ROUNDS {
             say(&format!("tool calls: round {} of {ROUNDS}", round + 1));
-            let mut cpu = [0.0; 2];
-            // Whoever is second may find a warmer or a busier machine, so they take turns in that as well.
-            for contestant in [round % 2, 1 - round % 2] {
-                cpu[contestant] = if contestant == 0 {
-                    self.loaded(&self.gateway()?, &mut gateway).await?
-                } else {
-                    self.loaded(&Process::own(&["passthrough", &self.stub_origin])?, &mut passthrough).await?
-                };
-            }
+            let contestants = [self.gateway()?, Process::own(&["passthrough", &self.stub_origin])?];
+            let cpu = self.loaded(&contestants, [&mut gateway, &mut passthrough]).await?;
             ratios.add(cpu[0] / cpu[1]);
         }
         report.target(
@@ -152,19 +148,33 @@ impl Bench {
         Ok(())
     }
 
-    /// One contestant's turn; its processor time per answer in microseconds.
-    async fn loaded(&self, process: &Process, series: &mut Series) -> Outcomes<f64> {
+    /// A round of both contestants, who take turns; the processor time per answer of each in microseconds.
+    async fn loaded(&self, contestants: &[Process; 2], series: [&mut Series; 2]) -> Outcomes<[f64; 2]> {
         settle();
-        series.resting.add(process.resident()?);
-        self.calls(process, WARM_UP).await?;
-        let before = process.cpu()?;
-        let outcome = self.calls(process, CALLS).await?;
-        let cpu = (process.cpu()? - before) * 1e6 / outcome.answers() as f64;
-        series.cpu.add(cpu);
-        series.per_second.add(outcome.per_second());
-        series.p50.add(outcome.percentile(0.5));
-        series.p99.add(outcome.percentile(0.99));
-        series.resident.add(process.resident()?);
+        let mut before = [0.0; 2];
+        for (at, process) in contestants.iter().enumerate() {
+            series[at].resting.add(process.resident()?);
+            self.calls(process, WARM_UP).await?;
+            before[at] = process.cpu()?;
+        }
+        let mut outcomes = [Outcome::default(), Outcome::default()];
+        for turn in 0..TURNS {
+            // Whoever is second may find a warmer machine, so they take turns in that as well.
+            for at in [turn % 2, 1 - turn % 2] {
+                outcomes[at].add(self.calls(&contestants[at], CALLS / TURNS).await?);
+            }
+        }
+        let mut cpu = [0.0; 2];
+        for (at, process) in contestants.iter().enumerate() {
+            let outcome = &outcomes[at];
+            // Who waits for the other's turn uses none.
+            cpu[at] = (process.cpu()? - before[at]) * 1e6 / outcome.answers() as f64;
+            series[at].cpu.add(cpu[at]);
+            series[at].per_second.add(outcome.per_second());
+            series[at].p50.add(outcome.percentile(0.5));
+            series[at].p99.add(outcome.percentile(0.99));
+            series[at].resident.add(process.resident()?);
+        }
         Ok(cpu)
     }
 

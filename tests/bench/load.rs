@@ -99,13 +99,22 @@ pub(crate) fn post_mcp(host: SocketAddr, bearer: &str, body: &str) -> Vec<u8> {
 }
 
 /// What a load gave.
+#[derive(Default)]
 pub(crate) struct Outcome {
     /// From the first request to the last answer.
     pub(crate) took: Duration,
+    /// The shortest first.
     latencies: Vec<Duration>,
 }
 
 impl Outcome {
+    /// Counts another load in.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.took += other.took;
+        self.latencies.extend(other.latencies);
+        self.latencies.sort_unstable();
+    }
+
     pub(crate) fn answers(&self) -> usize {
         self.latencies.len()
     }
