@@ -154,8 +154,9 @@ pub(super) fn show(kind: &RecordData, rows: Option<&str>, view: &View, answer: N
 
 /// Makes an answer of the gateway's own lean.
 pub(super) fn show_own(kind: &RecordData, view: &View, answer: Value) -> Shown {
-    let Node::Object(members) = Node::from(answer) else {
-        return Shown::of(&Node::Null);
+    let members = match Node::from(answer) {
+        Node::Object(members) => members,
+        other => return Shown::of(&other),
     };
     let mut lean = Lean { keeps_empty: true, ..Lean::new(kind, view) };
     // Who names a part of the extent gets that part of it.

@@ -25,7 +25,7 @@ impl JsonText {
     }
 
     /// The same in memory of its own, which is no larger than it has to be.
-    pub fn compact(&self) -> Self {
+    pub fn copied(&self) -> Self {
         Self(Bytes::copy_from_slice(&self.0))
     }
 
@@ -39,7 +39,7 @@ impl JsonText {
         self.0.is_empty()
     }
 
-    /// Reads it into any form. Borrowed texts are cut out of this one.
+    /// Reads it into any form; the form's default where it does not fit. Borrowed texts are cut out of this one.
     pub fn read<'a, T: Deserialize<'a> + Default>(&'a self) -> T {
         // From a text: from bytes each string in it would be checked by itself.
         let text = std::str::from_utf8(&self.0).unwrap_or_default();

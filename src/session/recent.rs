@@ -93,7 +93,7 @@ impl RecentAnswers {
         if !self.serves(request) {
             return;
         }
-        let entry = Entry { at: now, status: answer.status, body: answer.body.compact() };
+        let entry = Entry { at: now, status: answer.status, body: answer.body.copied() };
         let key = key(owner, request);
         if size(&key, &entry) > self.room / LARGEST_PART {
             return;
