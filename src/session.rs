@@ -6,6 +6,7 @@
 mod allowance;
 pub mod blocks;
 pub mod budget;
+mod call;
 mod chores;
 mod directory;
 mod error;
@@ -17,14 +18,10 @@ mod usage;
 mod user_session;
 mod window;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::{future::pending, sync::Arc};
 
 use actix::prelude::*;
 use chrono::TimeDelta;
-use futures_util::future::{Either, select};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -38,11 +35,12 @@ pub use supervisor::SupervisorStats;
 pub use user_session::SessionStats;
 
 use self::{
+    call::{CallOff, CallUpstream, Departure},
     chores::Chores,
     directory::Directory,
     supervisor::{GetSession, SessionSupervisor},
     token_keeper::Credential,
-    user_session::{CallUpstream, Connect, Disconnect, Panic, Renew, UserSession},
+    user_session::{Connect, Disconnect, Panic, Renew, UserSession},
 };
 use crate::{
     crypto::{KeyRing, SealedFor},
@@ -142,33 +140,36 @@ impl Sessions {
     pub async fn call(
         &self,
         user: UserId,
-        request: UpstreamRequest,
+        request: &Arc<UpstreamRequest>,
         cancel: &CancellationToken,
     ) -> Result<Answer, CallError> {
         let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
         let write = request.is_write();
-        let cancel = cancel.child_token();
+        let departure = Arc::new(Departure::default());
         // Whatever ends this future, a caller that hung up included, a call that was not sent is not sent any more.
-        let _gone = cancel.clone().drop_guard();
-        let sent = Arc::new(AtomicBool::new(false));
+        let _gone = CallOff(departure.clone());
         let call = self.ask(user, |reply| CallUpstream {
             request: request.clone(),
             deadline,
-            cancel: cancel.clone(),
-            sent: sent.clone(),
+            departure: departure.clone(),
             reply,
         });
-        match select(Box::pin(call), self.deps.clock.sleep_until(deadline)).await {
-            Either::Left((Ok(outcome), _)) => outcome,
-            // The session drops waiting calls whose caller went away.
-            Either::Left((Err(CallError::SessionLost { .. }), _))
-                if cancel.is_cancelled() && !(write && sent.load(Ordering::Acquire)) =>
-            {
-                Err(CallError::Cancelled)
+        let cancelled = async {
+            cancel.cancelled().await;
+            if write && !departure.call_off() {
+                // How it ends is worth knowing.
+                pending().await
             }
-            Either::Left((Err(lost), _)) => Err(lost.with_outcome(write && sent.load(Ordering::Acquire))),
-            Either::Right(_) => {
-                Err(CallError::Deadline { write_may_have_happened: write && sent.load(Ordering::Acquire) })
+        };
+        tokio::select! {
+            biased;
+            outcome = Box::pin(call) => match outcome {
+                Ok(outcome) => outcome,
+                Err(lost) => Err(lost.with_outcome(write && !departure.call_off())),
+            },
+            () = cancelled => Err(CallError::Cancelled),
+            () = self.deps.clock.sleep_until(deadline) => {
+                Err(CallError::Deadline { write_may_have_happened: write && !departure.call_off() })
             }
         }
     }

@@ -213,9 +213,17 @@ impl Toolbox {
         operations.chain(answers).chain(drafts).chain(self.0.on_demand.kinds())
     }
 
+    /// One of them by its name.
+    fn kind(&self, name: &str) -> Option<(Kind<'_>, &Tool)> {
+        if let Some(operation) = self.0.catalog.get(name) {
+            return Some((Kind::from(operation), operation.tool()));
+        }
+        self.kinds().find(|(kind, _)| kind.name == name)
+    }
+
     /// One tool by its name.
     pub fn tool(&self, name: &str) -> Option<Tool> {
-        self.kinds().find(|(kind, _)| kind.name == name).map(|(_, tool)| tool.clone())
+        self.kind(name).map(|(_, tool)| tool.clone())
     }
 
     /// Whether a call takes more than this scope. Tools that do not exist take nothing.
@@ -307,7 +315,7 @@ impl Toolbox {
 
     /// Why a tool that there is cannot be called here.
     fn not_chosen(&self, choice: &Choice, caller: &Caller, name: &str) -> Option<String> {
-        let (kind, _) = self.kinds().find(|(kind, _)| kind.name == name)?;
+        let (kind, _) = self.kind(name)?;
         if !choice.holds(kind) {
             return Some(text::not_chosen(name));
         }
@@ -371,7 +379,7 @@ impl Toolbox {
             let (response, trace) = Box::pin(write.pass()).await;
             return (response.into(), trace);
         }
-        let outcome = self.0.sessions.call(caller.user, request.clone(), cancel).await;
+        let outcome = self.0.sessions.call(caller.user, &request, cancel).await;
         let trace = Trace::of(&outcome);
         let given = match outcome {
             Ok(answer) => Ok(operation.show(&view, &request, answer.status, &answer.body)),
@@ -387,7 +395,7 @@ impl Toolbox {
         operation: &Operation,
         caller: &Caller,
         mut arguments: Map<String, Value>,
-    ) -> Result<(UpstreamRequest, WriteOptions, Option<Consent>), (String, &'static str)> {
+    ) -> Result<(Arc<UpstreamRequest>, WriteOptions, Option<Consent>), (String, &'static str)> {
         let wrong = |problem: ArgumentError| (problem.to_string(), BAD_ARGUMENTS);
         let options = operation.options(&mut arguments).map_err(wrong)?;
         let beside = match operation.request(&arguments) {
@@ -410,7 +418,7 @@ impl Toolbox {
                 operation.request(&arguments).map_err(wrong)?
             }
         };
-        Ok((request, options, draft))
+        Ok((Arc::new(request), options, draft))
     }
 
     /// Shows what an operation would send. Asks nobody and sends nothing.

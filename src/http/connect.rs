@@ -3,6 +3,8 @@
 //! A link that someone forwards attaches nothing: its page asks for the API key that will get access, or for a browser in
 //! which that key's user has signed in. Only then is the browser given a cookie and sent to OwnerRez, and only that browser may come back (RFC 9700 section 4.7).
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     cookie::{Cookie, SameSite, time::Duration},
@@ -290,14 +292,14 @@ pub(crate) async fn status(
 }
 
 /// The cheapest question to OwnerRez that needs good tokens.
-pub(super) fn who_am_i() -> UpstreamRequest {
-    UpstreamRequest {
+pub(super) fn who_am_i() -> Arc<UpstreamRequest> {
+    Arc::new(UpstreamRequest {
         operation: "get_current_user".into(),
         method: Method::Get,
         path_and_query: "/v2/users/me".to_owned(),
         body: None,
         fresh_for: None,
-    }
+    })
 }
 
 /// `GET /api/connect/ownerrez/test`: one request to OwnerRez with the user's own tokens.
@@ -306,7 +308,7 @@ pub(crate) async fn test(
     AnyCaller(caller): AnyCaller,
     http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let outcome = state.sessions.call(caller.user, who_am_i(), &CancellationToken::new()).await;
+    let outcome = state.sessions.call(caller.user, &who_am_i(), &CancellationToken::new()).await;
     if let Some(notes) = Notes::of(&http) {
         notes.call(Trace::of(&outcome));
     }

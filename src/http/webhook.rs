@@ -67,7 +67,7 @@ async fn receive(
         for reached in state.store.reaching(AccountId(account), now).await? {
             let (state, user) = (state.clone(), reached.user);
             actix_web::rt::spawn(async move {
-                let outcome = state.sessions.call(user, connect::who_am_i(), &CancellationToken::new()).await;
+                let outcome = state.sessions.call(user, &connect::who_am_i(), &CancellationToken::new()).await;
                 let found =
                     if outcome.is_ok() { "the connection still works" } else { "the connection is looked after" };
                 log::info!("OwnerRez says that user {user} ended the authorization: {found}");

@@ -8,21 +8,17 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Answer, CallError, ConnectError, SessionDeps, budget::Account};
+use super::{Answer, CallError, ConnectError, SessionDeps, budget::Account, call::CallUpstream};
 use crate::{
     crypto::{CryptoError, SealedFor, sealed_by_predecessor},
-    domain::{AccountId, Grant, TokenKind, TokenSet, UpstreamRequest, UserId},
+    domain::{AccountId, Grant, TokenKind, TokenSet, UserId},
     store::{Connection, SealedGrant, SealedTokens},
     upstream::{Issued, Reply, TokenError, TransportError, Upstream},
 };
@@ -103,18 +99,12 @@ impl TokenKeeper {
 
     /// One request for the user: a token that is good as far as we know, a permit, the exchange, and once more with a
     /// refreshed token if OwnerRez answers 401.
-    pub(super) async fn call(
-        &self,
-        request: &UpstreamRequest,
-        deadline: DateTime<Utc>,
-        cancel: &CancellationToken,
-        sent: &AtomicBool,
-    ) -> Result<Answer, CallError> {
-        let mut held = self.ready(deadline).await?;
-        let mut reply = self.send(&held, request, deadline, cancel, sent).await?;
+    pub(super) async fn call(&self, call: &mut CallUpstream) -> Result<Answer, CallError> {
+        let mut held = self.ready(call.deadline).await?;
+        let mut reply = self.send(&held, call).await?;
         if reply.status == 401 {
-            held = Box::pin(self.after_unauthorized(held, deadline)).await?;
-            reply = self.send(&held, request, deadline, cancel, sent).await?;
+            held = Box::pin(self.after_unauthorized(held, call.deadline)).await?;
+            reply = self.send(&held, call).await?;
             if reply.status == 401 {
                 return Err(Box::pin(self.reject(&held)).await);
             }
@@ -324,32 +314,27 @@ impl TokenKeeper {
         })
     }
 
-    async fn send(
-        &self,
-        held: &Held,
-        request: &UpstreamRequest,
-        deadline: DateTime<Utc>,
-        cancel: &CancellationToken,
-        sent: &AtomicBool,
-    ) -> Result<Reply, CallError> {
-        let acquire = self.deps.allowance.acquire(self.user, self.account(held), deadline);
+    async fn send(&self, held: &Held, call: &mut CallUpstream) -> Result<Reply, CallError> {
+        let acquire = self.deps.allowance.acquire(self.user, self.account(held), call.deadline);
         let mut permit = tokio::select! {
+            biased;
             permit = acquire => permit.map_err(CallError::Allowance)?,
-            () = cancel.cancelled() => return Err(CallError::Cancelled),
+            () = call.abandoned() => return Err(CallError::Cancelled),
         };
-        if cancel.is_cancelled() {
+        if !call.departure.leave() {
             return Err(CallError::Cancelled);
         }
         permit.sending();
-        sent.store(true, Ordering::Release);
-        let exchange = self.upstream.send(&held.tokens, request);
+        let request = call.request.clone();
+        let exchange = self.upstream.send(&held.tokens, &request);
         let reply = if request.is_write() {
             // Cut off in the middle nobody would know whether it was carried out.
             exchange.await
         } else {
             tokio::select! {
+                biased;
                 reply = exchange => reply,
-                () = cancel.cancelled() => return Err(CallError::Cancelled),
+                () = call.abandoned() => return Err(CallError::Cancelled),
             }
         };
         match reply {

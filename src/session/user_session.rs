@@ -3,44 +3,27 @@
 //! The queue is explicit instead of the mailbox, so that control messages overtake waiting calls: a user can
 //! disconnect, and the supervisor can look, while a call is under way.
 
-use std::{
-    cell::Cell,
-    collections::VecDeque,
-    rc::Rc,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{cell::Cell, collections::VecDeque, rc::Rc, sync::Arc};
 
 use actix::prelude::*;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Answer, CallError, ConnectError, SessionDeps,
+    call::CallUpstream,
     recent::Owner,
     sign_in::Recognised,
     token_keeper::{Credential, TokenKeeper},
 };
 use crate::{
-    domain::{AccountId, Identity, UpstreamRequest, UserId},
+    domain::{AccountId, Identity, UserId},
     metrics::Counted,
     store::SealedGrant,
 };
 
 type Reply<T> = oneshot::Sender<T>;
-
-/// One request to OwnerRez.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct CallUpstream {
-    pub(super) request: UpstreamRequest,
-    pub(super) deadline: DateTime<Utc>,
-    pub(super) cancel: CancellationToken,
-    /// Set right before the request leaves: from then on a write may have happened.
-    pub(super) sent: Arc<AtomicBool>,
-    pub(super) reply: Reply<Result<Answer, CallError>>,
-}
 
 /// Something to connect an account with.
 #[derive(Message)]
@@ -124,7 +107,7 @@ enum Job {
 impl Job {
     /// Nobody waits for the outcome of this call any more.
     fn is_abandoned(&self) -> bool {
-        matches!(self, Job::Call(call) if call.cancel.is_cancelled() || call.reply.is_closed())
+        matches!(self, Job::Call(call) if call.is_abandoned())
     }
 }
 
@@ -169,8 +152,8 @@ impl UserSession {
         // What most jobs do not come to is boxed: what stands in a future takes room and is moved with it.
         let work = async move {
             match job {
-                Job::Call(call) => {
-                    if call.cancel.is_cancelled() || call.reply.is_closed() {
+                Job::Call(mut call) => {
+                    if call.is_abandoned() {
                         return;
                     }
                     if call.deadline <= keeper.now() {
@@ -178,7 +161,7 @@ impl UserSession {
                         let _ = call.reply.send(Err(CallError::Deadline { write_may_have_happened: false }));
                         return;
                     }
-                    let outcome = answer(&deps, &keeper, &memory, &call).await;
+                    let outcome = answer(&deps, &keeper, &memory, &mut call).await;
                     let _ = call.reply.send(outcome);
                 }
                 Job::Connect(connect) => {
@@ -235,7 +218,7 @@ async fn answer(
     deps: &SessionDeps,
     keeper: &TokenKeeper,
     memory: &Memory,
-    call: &CallUpstream,
+    call: &mut CallUpstream,
 ) -> Result<Answer, CallError> {
     let owner = if deps.recent.serves(&call.request) { Box::pin(memory.owner(deps)).await } else { None };
     if let Some(answer) = owner.and_then(|owner| deps.recent.find(owner, &call.request, keeper.now())) {
@@ -244,7 +227,7 @@ async fn answer(
     if call.request.is_write() {
         memory.writes.set(memory.writes.get() + 1);
     }
-    let outcome = keeper.call(&call.request, call.deadline, &call.cancel, &call.sent).await;
+    let outcome = keeper.call(call).await;
     if let (Some(owner), Ok(answer)) = (owner, &outcome) {
         deps.recent.keep(owner, &call.request, answer, keeper.now());
     }

@@ -253,12 +253,13 @@ impl Parts {
         cancel: &CancellationToken,
     ) -> (Result<Value, CallError>, Trace) {
         let known = self.catalog.get(operation);
-        let Some((known, request)) = known.and_then(|known| Some((known, known.request(arguments).ok()?))) else {
+        let Some((known, request)) = known.and_then(|known| Some((known, Arc::new(known.request(arguments).ok()?))))
+        else {
             let failure = Some(format!("{operation} does not take the arguments of the table of resources"));
             let trace = Trace { failure, ..Trace::error("internal_error") };
             return (Err(CallError::SessionLost { write_may_have_happened: false }), trace);
         };
-        let outcome = self.sessions.call(caller.user, request.clone(), cancel).await;
+        let outcome = self.sessions.call(caller.user, &request, cancel).await;
         let trace = Trace::of(&outcome);
         let view = known.view(arguments).uncut();
         (outcome.map(|answer| known.show(&view, &request, answer.status, &answer.body).structured()), trace)

@@ -37,7 +37,7 @@ pub(super) struct Write<'a> {
     pub parts: &'a Arc<Parts>,
     pub caller: &'a Caller,
     pub operation: &'a Operation,
-    pub request: UpstreamRequest,
+    pub request: Arc<UpstreamRequest>,
     pub options: WriteOptions,
     /// The draft that the call names.
     pub draft: Option<Consent>,
@@ -247,12 +247,12 @@ struct Sending {
     id: Uuid,
     connection: Uuid,
     touched: Vec<String>,
-    request: UpstreamRequest,
+    request: Arc<UpstreamRequest>,
 }
 
 impl Sending {
     async fn run(self, cancel: CancellationToken) -> Result<Answer, CallError> {
-        let outcome = self.parts.sessions.call(self.user, self.request.clone(), &cancel).await;
+        let outcome = self.parts.sessions.call(self.user, &self.request, &cancel).await;
         self.settle(&outcome).await;
         outcome
     }

@@ -1,5 +1,7 @@
 //! How an answer asks OwnerRez: operations of the catalogue by their names, page after page, within bounds.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -93,14 +95,14 @@ impl<'a> Asking<'a> {
             return Err(broken("an answer only reads".to_owned()));
         }
         let arguments = arguments.as_object().cloned().unwrap_or_default();
-        let request = known.request(&arguments).map_err(|error| broken(error.to_string()))?;
+        let request = Arc::new(known.request(&arguments).map_err(|error| broken(error.to_string()))?);
         if self.left() == 0 {
             return Err(Stop::Told(format!(
                 "OwnerRez needs too many or too slow requests for this question ({MOST_REQUESTS} at most). Ask for fewer \
                  days or fewer properties at once."
             )));
         }
-        let outcome = self.parts.sessions.call(self.caller.user, request.clone(), self.cancel).await;
+        let outcome = self.parts.sessions.call(self.caller.user, &request, self.cancel).await;
         self.trace = Trace::of(&outcome);
         if !matches!(&outcome, Ok(answer) if answer.remembered) {
             self.requests += 1;
