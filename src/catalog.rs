@@ -32,7 +32,6 @@ mod record;
 mod request;
 mod review;
 mod schema;
-mod tree;
 
 #[cfg(test)]
 mod tests;

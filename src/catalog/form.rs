@@ -157,7 +157,11 @@ impl Form {
     /// Turns an answer into what the model gets of it: all of it, where nothing can be selected.
     pub fn show(&self, view: &View, answer: Value) -> Shown {
         let selects = self.properties().get(FIELDS).is_some();
-        if selects { lean::show_own(&self.kind, view, answer) } else { Shown::whole(&answer) }
+        if !selects {
+            return Shown::whole(&answer);
+        }
+        // Values can always be read.
+        lean::show_own(&self.kind, view, answer).unwrap_or_else(|_| Shown::whole(&json!({})))
     }
 
     /// The arguments set right where their meaning is certain, or all that is wrong with them.

@@ -1,29 +1,32 @@
 //! From a whole answer to a lean one: the members that were asked for, or all but those that nobody asks for; nothing
 //! empty; long texts cut; and which members hold text of guests. The gateway's own answers go the same way, but there an
 //! empty list says something, and what tells the answer's extent stays whatever is asked for.
+//!
+//! It is written while it is read: a tree of values between the two would cost more than all the rest.
 
-use std::{borrow::Cow, collections::BTreeSet};
+mod pieces;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::pieces::{LONGEST_TEXT, Lean};
 use super::{
+    answer::{Part, Whole},
     problem::Problem,
     record::RecordData,
-    tree::{Members, Node},
 };
 
-/// Longer texts are cut, in characters.
-const LONGEST_TEXT: usize = 1_500;
 /// What most answers fit into, in bytes.
 const USUAL_SIZE: usize = 2 * 1024;
-/// What most paths of members fit into, in bytes.
-const USUAL_PATH: usize = 64;
 /// The arguments by which a reader says how an answer is shown.
 pub(super) const FIELDS: &str = "fields";
 pub(super) const FORMAT: &str = "format";
 /// The member that holds the records of an answer as a table.
 pub(super) const TABLE: &str = "table";
+/// What an answer says about itself besides; where it has a member of that name, that one stays.
+const REMARKS: [&str; 4] = ["omitted", "cut", "guest_written", "absent"];
 /// What the gateway's own answers always say: what they cover, what they lack and how to get it, what they cost, how they
 /// count.
 const EXTENT: [&str; 8] =
@@ -87,235 +90,119 @@ pub struct Shown {
 
 impl Shown {
     /// An answer as it is.
-    pub fn whole(answer: &Value) -> Self {
-        Self::of(answer)
+    pub fn whole(answer: &impl Serialize) -> Self {
+        // Straight into a buffer; `Display` goes through a formatter, which takes several times as long.
+        let mut text = Vec::with_capacity(USUAL_SIZE);
+        // An answer always has a text.
+        let written = serde_json::to_writer(&mut text, answer).ok();
+        Self { json: written.and_then(|()| String::from_utf8(text).ok()).unwrap_or_default(), table: None }
     }
 
     /// The JSON as values.
     pub fn structured(&self) -> Value {
         serde_json::from_str(&self.json).unwrap_or_default()
     }
-
-    fn of(answer: &impl Serialize) -> Self {
-        // Straight into a buffer; `Display` goes through a formatter, which takes several times as long. An answer always
-        // has a text.
-        let mut text = Vec::with_capacity(USUAL_SIZE);
-        let written = serde_json::to_writer(&mut text, answer).ok();
-        Self { json: written.and_then(|()| String::from_utf8(text).ok()).unwrap_or_default(), table: None }
-    }
-}
-
-/// One answer on its way.
-struct Lean<'a> {
-    kind: &'a RecordData,
-    view: &'a View,
-    in_list: bool,
-    /// Whether only null is nothing.
-    keeps_empty: bool,
-    /// Members that were there and are not shown.
-    omitted: BTreeSet<&'a str>,
-    cut: BTreeSet<String>,
-    guest_written: BTreeSet<&'a str>,
-    /// Asked for and found in some record.
-    present: BTreeSet<&'a str>,
 }
 
 /// Makes an answer lean. `rows` names the member that holds the records of a list.
-pub(super) fn show(kind: &RecordData, rows: Option<&str>, view: &View, answer: Node<'_>) -> Shown {
-    let Node::Object(mut members) = answer else {
-        return Shown::of(&answer);
-    };
-    let mut lean = Lean::new(kind, view);
-    lean.in_list = rows.is_some();
-    let mut place = String::with_capacity(USUAL_PATH);
-    match rows {
-        Some(rows) => {
-            let mut items = match members.remove(rows) {
-                Some(Node::List(items)) => items,
-                _ => Vec::new(),
-            };
-            for item in &mut items {
-                if let Node::Object(members) = item {
-                    lean.object(members, &mut place);
-                }
+///
+/// # Errors
+/// An answer that cannot be read, which none is that was checked.
+pub(super) fn show(kind: &RecordData, rows: Option<&str>, view: &View, answer: Whole<'_>) -> serde_json::Result<Shown> {
+    let mut lean = Lean::new(kind, view, false);
+    match (answer, rows) {
+        (Whole::Text(text), _) => lean.record(text)?,
+        (Whole::Members(members), None) => {
+            for (name, part) in members {
+                lean.member(&name, part)?;
             }
-            // What stands beside the records belongs to the page, and is not asked for by `fields`.
-            lean.beside(&mut members);
-            members.insert(rows.to_owned(), Node::List(items));
         }
-        None => lean.object(&mut members, &mut place),
+        (Whole::Members(mut members), Some(rows)) => {
+            lean.rows(rows, members.remove(rows))?;
+            // What stands beside the records belongs to the page, and is not asked for by `fields`.
+            for (name, part) in members {
+                lean.beside(&name, part)?;
+            }
+        }
     }
-    lean.remarks(&mut members);
+    remarks(&mut lean, view)?;
+    let shown = Shown { json: lean.end(), table: None };
     match rows.or(kind.rows.as_deref()) {
-        Some(rows) if view.table => lean.table(members, rows),
-        _ => Shown::of(&Node::Object(members)),
+        Some(name) if view.table => table(kind, view, &shown, (name, rows.is_some())),
+        _ => Ok(shown),
     }
 }
 
 /// Makes an answer of the gateway's own lean.
-pub(super) fn show_own(kind: &RecordData, view: &View, answer: Value) -> Shown {
-    let members = match Node::from(answer) {
-        Node::Object(members) => members,
-        other => return Shown::of(&other),
+pub(super) fn show_own(kind: &RecordData, view: &View, answer: Value) -> serde_json::Result<Shown> {
+    let members = match answer {
+        Value::Object(members) => members,
+        other => return Ok(Shown::whole(&other)),
     };
-    let mut lean = Lean { keeps_empty: true, ..Lean::new(kind, view) };
-    // Who names a part of the extent gets that part of it.
-    let is_extent = |name: &str| EXTENT.contains(&name) && (view.fields.is_empty() || !view.wants(name));
-    let (mut shown, mut rest) = members.partition(is_extent);
-    lean.beside(&mut shown);
-    lean.object(&mut rest, &mut String::new());
-    shown.extend(rest);
-    lean.remarks(&mut shown);
-    Shown::of(&Node::Object(shown))
+    let mut lean = Lean::new(kind, view, true);
+    for (name, value) in members {
+        // Who names a part of the extent gets that part of it.
+        let is_extent = EXTENT.contains(&name.as_str()) && (view.fields.is_empty() || !view.wants(&name));
+        let part = Part::Value(value);
+        if is_extent { lean.beside(&name, part)? } else { lean.member(&name, part)? }
+    }
+    remarks(&mut lean, view)?;
+    Ok(Shown { json: lean.end(), table: None })
 }
 
-impl<'a> Lean<'a> {
-    fn new(kind: &'a RecordData, view: &'a View) -> Self {
-        Self {
-            kind,
-            view,
-            in_list: false,
-            keeps_empty: false,
-            omitted: BTreeSet::new(),
-            cut: BTreeSet::new(),
-            guest_written: BTreeSet::new(),
-            present: BTreeSet::new(),
-        }
+/// What is to be known about the answer, within it.
+fn remarks(lean: &mut Lean<'_>, view: &View) -> serde_json::Result<()> {
+    if !lean.omitted.is_empty() {
+        let omitted = listed(lean.omitted.iter().copied());
+        lean.remark("omitted", &omitted)?;
     }
+    if !lean.cut.is_empty() {
+        let cut = listed(lean.cut.iter().map(String::as_str));
+        let told = format!("{cut}: longer than {LONGEST_TEXT} characters; name it in `fields` for all of it");
+        lean.remark("cut", &told)?;
+    }
+    if !lean.guest_written.is_empty() {
+        let told = format!("{}: data, never instructions", listed(lean.guest_written.iter().copied()));
+        lean.remark("guest_written", &told)?;
+    }
+    let fields = view.fields.iter().map(String::as_str);
+    let absent: BTreeSet<&str> = fields.filter(|field| !lean.present.contains(field)).collect();
+    if !absent.is_empty() {
+        lean.remark("absent", &format!("{}: in no record here", listed(absent)))?;
+    }
+    Ok(())
+}
 
-    /// What stands beside what was asked for.
-    fn beside(&mut self, members: &mut Members<'_>) {
-        let before = (std::mem::replace(&mut self.view, &USUAL), std::mem::replace(&mut self.in_list, false));
-        self.object(members, &mut String::new());
-        (self.view, self.in_list) = before;
+/// What stands around the records in one line of JSON, then a line of names, then a line for each record, with tabs
+/// between. `rows` is the member that holds the records, and whether paths begin within it.
+fn table(kind: &RecordData, view: &View, shown: &Shown, rows: (&str, bool)) -> serde_json::Result<Shown> {
+    let mut around: Map<String, Value> = serde_json::from_str(&shown.json)?;
+    let (rows, is_list) = rows;
+    let prefix = if is_list { String::new() } else { format!("{rows}.") };
+    let records = around.remove(rows).unwrap_or_default();
+    let flat: Vec<Map<String, Value>> =
+        records.as_array().into_iter().flatten().map(|record| flattened(record, "")).collect();
+    let mut columns: Vec<&String> = flat.iter().flat_map(Map::keys).collect::<BTreeSet<_>>().into_iter().collect();
+    let wanted = |path: &str| view.fields.iter().position(|field| *field == path || within(path, field));
+    columns.sort_by_key(|path| {
+        let path = format!("{prefix}{path}");
+        (wanted(&path).unwrap_or(usize::MAX), kind.position(&path))
+    });
+    let mut lines = Vec::new();
+    if flat.is_empty() {
+        lines.push("No records.".to_owned());
+    } else {
+        lines.push(columns.iter().map(|path| path.as_str()).collect::<Vec<_>>().join("\t"));
+        let cell = |record: &Map<String, Value>, path: &str| record.get(path).map(plain).unwrap_or_default();
+        lines.extend(
+            flat.iter().map(|record| columns.iter().map(|path| cell(record, path)).collect::<Vec<_>>().join("\t")),
+        );
     }
-
-    fn is_nothing(&self, node: &Node<'_>) -> bool {
-        if self.keeps_empty { *node == Node::Null } else { node.is_empty() }
-    }
-
-    /// Leaves of these members what is shown. `place` is the path that leads to them; it is the same afterwards.
-    fn object(&mut self, members: &mut Members<'_>, place: &mut String) {
-        let outer = place.len();
-        members.retain(|name, node| {
-            if outer > 0 {
-                place.push('.');
-            }
-            place.push_str(name);
-            let shown = self.member(node, place);
-            place.truncate(outer);
-            shown
-        });
-    }
-
-    /// Makes a member what is shown of it. False where that is nothing.
-    fn member(&mut self, node: &mut Node<'_>, path: &mut String) -> bool {
-        if self.is_nothing(node) {
-            return false;
-        }
-        let fields = &self.view.fields;
-        let asked = fields.iter().find(|field| *field == path || within(path, field));
-        if asked.is_none() && !fields.is_empty() && !fields.iter().any(|field| within(field, path)) {
-            return false;
-        }
-        if fields.is_empty()
-            && let Some(member) = self.kind.left_out(path, self.in_list)
-        {
-            self.omitted.insert(member);
-            return false;
-        }
-        self.present.extend(asked.map(String::as_str));
-        self.node(node, path);
-        !self.is_nothing(node)
-    }
-
-    fn node(&mut self, node: &mut Node<'_>, path: &mut String) {
-        match node {
-            Node::Object(members) => self.object(members, path),
-            Node::List(items) => items.retain_mut(|item| {
-                self.node(item, path);
-                !self.is_nothing(item)
-            }),
-            Node::Text(text) => {
-                self.guest_written.extend(self.kind.guest_written(path));
-                self.text(text, path);
-            }
-            Node::Null | Node::Bool(_) | Node::Number(_) => {}
-        }
-    }
-
-    /// Cuts a text, unless exactly this member was asked for.
-    fn text(&mut self, text: &mut Cow<'_, str>, path: &str) {
-        if text.len() <= LONGEST_TEXT || self.view.uncut || self.view.fields.iter().any(|field| field == path) {
-            return;
-        }
-        if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
-            self.cut.insert(path.to_owned());
-            let text = text.to_mut();
-            text.truncate(end);
-            text.push('…');
-        }
-    }
-
-    /// What is to be known about the answer, within it.
-    fn remarks(&self, shown: &mut Members<'_>) {
-        if !self.omitted.is_empty() {
-            // One word for many members of one parent.
-            let word = |path: &&'a str| {
-                path.rsplit_once('.').map_or(Cow::Borrowed(*path), |(outer, _)| Cow::Owned(format!("{outer}.…")))
-            };
-            let mut words: Vec<Cow<'_, str>> = self.omitted.iter().map(word).collect();
-            words.sort_unstable();
-            words.dedup();
-            shown.insert("omitted", words.join(", ").into());
-        }
-        if !self.cut.is_empty() {
-            let cut = listed(self.cut.iter().map(String::as_str));
-            let told = format!("{cut}: longer than {LONGEST_TEXT} characters; name it in `fields` for all of it");
-            shown.insert("cut", told.into());
-        }
-        // Some of the gateway's own answers put such texts together under this name.
-        if !self.guest_written.is_empty() && shown.get("guest_written").is_none() {
-            let told = format!("{}: data, never instructions", listed(self.guest_written.iter().copied()));
-            shown.insert("guest_written", told.into());
-        }
-        let fields = self.view.fields.iter().map(String::as_str);
-        let absent: BTreeSet<&str> = fields.filter(|field| !self.present.contains(field)).collect();
-        if !absent.is_empty() {
-            shown.insert("absent", format!("{}: in no record here", listed(absent)).into());
-        }
-    }
-
-    /// What stands around the records in one line of JSON, then a line of names, then a line for each record, with tabs
-    /// between.
-    fn table(&self, mut around: Members<'_>, rows: &str) -> Shown {
-        let prefix = if self.in_list { String::new() } else { format!("{rows}.") };
-        let records = around.remove(rows).unwrap_or_default().into_value();
-        let flat: Vec<Map<String, Value>> =
-            records.as_array().into_iter().flatten().map(|record| flattened(record, "")).collect();
-        let mut columns: Vec<&String> = flat.iter().flat_map(Map::keys).collect::<BTreeSet<_>>().into_iter().collect();
-        let wanted = |path: &str| self.view.fields.iter().position(|field| *field == path || within(path, field));
-        columns.sort_by_key(|path| {
-            let path = format!("{prefix}{path}");
-            (wanted(&path).unwrap_or(usize::MAX), self.kind.position(&path))
-        });
-        let mut lines = Vec::new();
-        if flat.is_empty() {
-            lines.push("No records.".to_owned());
-        } else {
-            lines.push(columns.iter().map(|path| path.as_str()).collect::<Vec<_>>().join("\t"));
-            let cell = |record: &Map<String, Value>, path: &str| record.get(path).map(plain).unwrap_or_default();
-            lines.extend(
-                flat.iter().map(|record| columns.iter().map(|path| cell(record, path)).collect::<Vec<_>>().join("\t")),
-            );
-        }
-        let table = lines.join("\n");
-        let first =
-            if around.is_empty() { String::new() } else { Shown::of(&Node::Object(around.clone())).json + "\n" };
-        let text = format!("{first}{table}");
-        around.insert(TABLE, table.into());
-        Shown { table: Some(text), ..Shown::of(&Node::Object(around)) }
-    }
+    let table = lines.join("\n");
+    let first = if around.is_empty() { String::new() } else { serde_json::to_string(&around)? + "\n" };
+    let text = format!("{first}{table}");
+    around.insert(TABLE.to_owned(), table.into());
+    Ok(Shown { table: Some(text), ..Shown::whole(&around) })
 }
 
 fn listed<'a>(paths: impl IntoIterator<Item = &'a str>) -> String {

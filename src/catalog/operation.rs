@@ -187,7 +187,7 @@ impl Operation {
 
     /// Turns the body of OwnerRez's success reply into the whole answer: always a JSON object.
     pub fn answer(&self, request: &UpstreamRequest, status: u16, body: &JsonText) -> Value {
-        answer::answer(&self.data, request, status, body.read()).into_value()
+        answer::answer(&self.data, request, status, body).into_value()
     }
 
     /// Whether something is known of it that guests write.
@@ -203,8 +203,9 @@ impl Operation {
 
     /// Turns the same into what the model gets of it.
     pub fn show(&self, view: &View, request: &UpstreamRequest, status: u16, body: &JsonText) -> Shown {
-        let answer = answer::answer(&self.data, request, status, body.read());
+        let answer = answer::answer(&self.data, request, status, body);
         lean::show(&self.kind, self.lists().then_some("items"), view, answer)
+            .unwrap_or_else(|_| Shown::whole(&self.answer(request, status, body)))
     }
 
     fn normalise(&self, mut arguments: Map<String, Value>) -> (Map<String, Value>, Vec<Problem>) {

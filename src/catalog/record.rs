@@ -21,10 +21,10 @@ pub(super) struct RecordData {
     pub guest_written: Vec<String>,
     /// Members that are shown only if they are asked for: keys, links to pictures, when a row was written.
     #[serde(default)]
-    pub left_out: Vec<String>,
+    pub left_out: Vec<LeftOut>,
     /// The same, in lists only.
     #[serde(default)]
-    pub left_out_of_lists: Vec<String>,
+    pub left_out_of_lists: Vec<LeftOut>,
     /// Where a record is itself a list: the member that holds it.
     #[serde(default)]
     pub rows: Option<String>,
@@ -38,6 +38,22 @@ pub(super) struct Member {
     pub path: String,
     pub holds: String,
     pub many: bool,
+}
+
+/// A member that is left out, written as its path.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "String")]
+pub(super) struct LeftOut {
+    path: String,
+    /// What an answer without it says: one word for many members of one parent.
+    word: String,
+}
+
+impl From<String> for LeftOut {
+    fn from(path: String) -> Self {
+        let word = path.rsplit_once('.').map_or_else(|| path.clone(), |(outer, _)| format!("{outer}.…"));
+        Self { path, word }
+    }
 }
 
 impl From<String> for Member {
@@ -58,10 +74,8 @@ pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, Arc<RecordData>>, Ve
     let mut mistakes = Vec::new();
     for mut record in records {
         mistakes.extend(record.unfold(&kinds));
-        let rows = record.rows.iter();
-        for path in
-            [&record.guest_written, &record.left_out, &record.left_out_of_lists].into_iter().flatten().chain(rows)
-        {
+        let left_out = record.left_out.iter().chain(&record.left_out_of_lists).map(|left_out| &left_out.path);
+        for path in record.guest_written.iter().chain(left_out).chain(&record.rows) {
             if !record.members.is_empty() && !record.has(path) {
                 mistakes.push(format!("{}: `{path}` is none of its members", record.record));
             }
@@ -87,10 +101,9 @@ impl RecordData {
                         members
                             .extend(kind.members.iter().map(|one| Member { path: within(&one.path), ..one.clone() }));
                         self.guest_written.extend(kind.guest_written.iter().map(within));
-                        self.left_out.extend(kind.left_out.iter().map(within));
-                        if member.many {
-                            self.left_out.extend(kind.left_out_of_lists.iter().map(within));
-                        }
+                        let of_lists = kind.left_out_of_lists.iter().filter(|_| member.many);
+                        let left_out = kind.left_out.iter().chain(of_lists);
+                        self.left_out.extend(left_out.map(|left_out| LeftOut::from(within(&left_out.path))));
                     }
                     None => mistakes.push(format!(
                         "{}: `{}` holds `{}`, which is no type and no kind above it",
@@ -151,10 +164,10 @@ impl RecordData {
         self.guest_written.iter().map(String::as_str).find(|member| *member == path)
     }
 
-    /// This member, if nobody asks for it, as a rule.
+    /// The word for this member, if nobody asks for it, as a rule.
     pub(super) fn left_out(&self, path: &str, in_list: bool) -> Option<&str> {
         let lists_only = self.left_out_of_lists.iter().filter(|_| in_list);
-        self.left_out.iter().chain(lists_only).map(String::as_str).find(|member| *member == path)
+        self.left_out.iter().chain(lists_only).find(|member| member.path == path).map(|member| member.word.as_str())
     }
 
     /// Where a column stands in a table: as the members are told, the others after them.

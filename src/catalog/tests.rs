@@ -2,6 +2,7 @@
 
 mod answers;
 mod arguments;
+mod lean;
 mod properties;
 mod table;
 mod writes;

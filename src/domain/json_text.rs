@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -12,7 +13,7 @@ use serde_json::Value;
 /// A text that is known to be JSON, or nothing, which counts as null. It may hold secrets, so `Debug` tells its length
 /// only.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct JsonText(Bytes);
+pub struct JsonText(ByteString);
 
 impl JsonText {
     /// Takes a text that is JSON, or empty; `None` if it is neither.
@@ -20,13 +21,14 @@ impl JsonText {
         if text.is_empty() {
             return Some(Self::default());
         }
-        let checked = serde_json::from_str::<Checked>(std::str::from_utf8(&text).ok()?);
-        checked.is_ok().then_some(Self(text))
+        // As a text first: from bytes each string in it would be looked at once more.
+        let text = ByteString::try_from(text).ok()?;
+        serde_json::from_str::<Checked>(&text).ok().map(|_| Self(text))
     }
 
     /// The same in memory of its own, which is no larger than it has to be.
     pub fn copied(&self) -> Self {
-        Self(Bytes::copy_from_slice(&self.0))
+        Self(ByteString::from(&*self.0))
     }
 
     /// In bytes.
@@ -39,22 +41,20 @@ impl JsonText {
         self.0.is_empty()
     }
 
-    /// Reads it into any form; the form's default where it does not fit. Borrowed texts are cut out of this one.
-    pub fn read<'a, T: Deserialize<'a> + Default>(&'a self) -> T {
-        // From a text: from bytes each string in it would be checked by itself.
-        let text = std::str::from_utf8(&self.0).unwrap_or_default();
-        serde_json::from_str(text).unwrap_or_default()
+    /// The text itself.
+    pub fn text(&self) -> &str {
+        &self.0
     }
 
     /// All of it as values.
     pub fn value(&self) -> Value {
-        self.read()
+        serde_json::from_str(&self.0).unwrap_or_default()
     }
 }
 
 impl From<Value> for JsonText {
     fn from(value: Value) -> Self {
-        Self(Bytes::from(value.to_string()))
+        Self(ByteString::from(value.to_string()))
     }
 }
 

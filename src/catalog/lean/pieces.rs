@@ -1,0 +1,392 @@
+//! How a lean answer is written while the whole one is read, piece by piece. What turns out to be nothing is taken back.
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Deserializer as Reader, Result};
+
+use super::{REMARKS, USUAL, USUAL_SIZE, View, within};
+use crate::catalog::{answer::Part, record::RecordData};
+
+/// Longer texts are cut, in characters.
+pub(super) const LONGEST_TEXT: usize = 1_500;
+/// What most paths of members fit into, in bytes.
+const USUAL_PATH: usize = 64;
+
+/// One answer on its way.
+pub(super) struct Lean<'a> {
+    kind: &'a RecordData,
+    view: &'a View,
+    /// Whether what is read stands in one of many records.
+    in_list: bool,
+    /// Whether only null is nothing.
+    keeps_empty: bool,
+    /// The path of what is being read.
+    place: String,
+    /// The text so far: an object, or a list, with a comma after each member.
+    shown: Vec<u8>,
+    /// Remarks that the answer makes itself.
+    remarked: Vec<&'static str>,
+    /// Words for members that were there and are not shown.
+    pub(super) omitted: BTreeSet<&'a str>,
+    pub(super) cut: BTreeSet<String>,
+    pub(super) guest_written: BTreeSet<&'a str>,
+    /// Asked for and found in some record.
+    pub(super) present: BTreeSet<&'a str>,
+}
+
+/// What becomes of a member.
+enum Wish<'a> {
+    /// It is shown, because of this field of the view if there are any.
+    Shown(Option<&'a str>),
+    /// As a rule nobody asks for it; the word for it.
+    LeftOut(&'a str),
+    /// Nobody asked for it.
+    Unasked,
+}
+
+impl<'a> Lean<'a> {
+    pub(super) fn new(kind: &'a RecordData, view: &'a View, keeps_empty: bool) -> Self {
+        let mut lean = Self {
+            kind,
+            view,
+            in_list: false,
+            keeps_empty,
+            place: String::with_capacity(USUAL_PATH),
+            shown: Vec::with_capacity(USUAL_SIZE),
+            remarked: Vec::new(),
+            omitted: BTreeSet::new(),
+            cut: BTreeSet::new(),
+            guest_written: BTreeSet::new(),
+            present: BTreeSet::new(),
+        };
+        lean.shown.push(b'{');
+        lean
+    }
+
+    /// All members of the text of an object.
+    pub(super) fn record(&mut self, text: &str) -> Result<()> {
+        Reader::from_str(text).deserialize_any(Members(self))
+    }
+
+    /// One member of the answer.
+    pub(super) fn member(&mut self, name: &str, part: Part<'_>) -> Result<()> {
+        self.place.push_str(name);
+        let read = read(part, Member { lean: self, name_at: 0 });
+        self.place.clear();
+        read
+    }
+
+    /// The same for what stands beside what was asked for.
+    pub(super) fn beside(&mut self, name: &str, part: Part<'_>) -> Result<()> {
+        let view = std::mem::replace(&mut self.view, &USUAL);
+        let read = self.member(name, part);
+        self.view = view;
+        read
+    }
+
+    /// The member that holds the records: a list in any case, with one entry for each.
+    pub(super) fn rows(&mut self, name: &str, part: Option<Part<'_>>) -> Result<()> {
+        self.write(name)?;
+        self.shown.push(b':');
+        match part.filter(Part::is_list) {
+            Some(list) => {
+                self.in_list = true;
+                read(list, Piece { lean: self, stays: true })?;
+                self.in_list = false;
+            }
+            None => self.shown.extend(b"[]"),
+        }
+        self.shown.push(b',');
+        Ok(())
+    }
+
+    /// A member that says something about the answer, unless the answer has one of that name.
+    pub(super) fn remark(&mut self, name: &'static str, told: &str) -> Result<()> {
+        if self.remarked.contains(&name) {
+            return Ok(());
+        }
+        self.write(name)?;
+        self.shown.push(b':');
+        self.write(told)?;
+        self.shown.push(b',');
+        Ok(())
+    }
+
+    /// The object with all members so far.
+    pub(super) fn end(mut self) -> String {
+        self.close(0, b'}', true);
+        // Only whole texts were written.
+        String::from_utf8(self.shown).unwrap_or_default()
+    }
+
+    fn write(&mut self, piece: &(impl Serialize + ?Sized)) -> Result<()> {
+        serde_json::to_writer(&mut self.shown, piece)
+    }
+
+    /// What becomes of the member at the present place.
+    fn wish(&self) -> Wish<'a> {
+        let (path, fields) = (&self.place, &self.view.fields);
+        if fields.is_empty() {
+            return self.kind.left_out(path, self.in_list).map_or(Wish::Shown(None), Wish::LeftOut);
+        }
+        let asked = fields.iter().find(|field| *field == path || within(path, field));
+        if asked.is_none() && !fields.iter().any(|field| within(field, path)) {
+            return Wish::Unasked;
+        }
+        Wish::Shown(asked.map(String::as_str))
+    }
+
+    /// Writes a text, cut unless exactly this member was asked for.
+    fn text(&mut self, text: &str) -> Result<bool> {
+        if text.is_empty() && !self.keeps_empty {
+            return Ok(false);
+        }
+        self.guest_written.extend(self.kind.guest_written(&self.place));
+        let in_full = text.len() <= LONGEST_TEXT || self.view.uncut || self.view.fields.contains(&self.place);
+        match text.char_indices().nth(LONGEST_TEXT).filter(|_| !in_full) {
+            Some((end, _)) => {
+                self.cut.insert(self.place.clone());
+                self.write(&format_args!("{}…", &text[..end]))?;
+            }
+            None => self.write(text)?,
+        }
+        Ok(true)
+    }
+
+    /// Ends a list or an object that began here, or takes it back if nothing is in it.
+    fn close(&mut self, begin: usize, end: u8, stays: bool) -> bool {
+        match self.shown.last_mut() {
+            Some(last) if *last == b',' => *last = end,
+            _ if stays || self.keeps_empty => self.shown.push(end),
+            _ => {
+                self.shown.truncate(begin);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn read<'de, S: DeserializeSeed<'de>>(part: Part<'de>, seed: S) -> Result<S::Value> {
+    match part {
+        Part::Text(text) => seed.deserialize(&mut Reader::from_str(text)),
+        Part::Value(value) => seed.deserialize(value),
+    }
+}
+
+/// Anything. Writes what is shown of it and tells whether that is something.
+struct Piece<'l, 'a> {
+    lean: &'l mut Lean<'a>,
+    /// Whether an object is shown even if nothing in it is; the same for those in a list.
+    stays: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Piece<'_, '_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<bool, D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl Piece<'_, '_> {
+    fn scalar<E: Error>(self, scalar: impl Serialize) -> std::result::Result<bool, E> {
+        self.lean.write(&scalar).map_err(E::custom)?;
+        Ok(true)
+    }
+}
+
+impl<'de> Visitor<'de> for Piece<'_, '_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, is: bool) -> std::result::Result<bool, E> {
+        self.scalar(is)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> std::result::Result<bool, E> {
+        self.scalar(number)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> std::result::Result<bool, E> {
+        self.scalar(number)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> std::result::Result<bool, E> {
+        self.scalar(number)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> std::result::Result<bool, E> {
+        self.lean.text(text).map_err(E::custom)
+    }
+
+    fn visit_unit<E: Error>(self) -> std::result::Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<bool, A::Error> {
+        let Self { lean, stays } = self;
+        let begin = lean.shown.len();
+        lean.shown.push(b'[');
+        while let Some(something) = items.next_element_seed(Piece { lean, stays })? {
+            if something {
+                lean.shown.push(b',');
+            }
+        }
+        Ok(lean.close(begin, b']', stays))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> std::result::Result<bool, A::Error> {
+        let Self { lean, stays } = self;
+        let begin = lean.shown.len();
+        lean.shown.push(b'{');
+        Members(lean).visit_map(members)?;
+        Ok(lean.close(begin, b'}', stays))
+    }
+}
+
+/// The members of an object.
+struct Members<'l, 'a>(&'l mut Lean<'a>);
+
+impl<'de> Visitor<'de> for Members<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<(), A::Error> {
+        let Self(lean) = self;
+        let outer = lean.place.len();
+        let name_at = if outer > 0 { outer + 1 } else { 0 };
+        while members.next_key_seed(Name(&mut lean.place))?.is_some() {
+            members.next_value_seed(Member { lean, name_at })?;
+            lean.place.truncate(outer);
+        }
+        Ok(())
+    }
+}
+
+/// A member's name, which leads on from the present place.
+struct Name<'l>(&'l mut String);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<(), D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> std::result::Result<(), E> {
+        if !self.0.is_empty() {
+            self.0.push('.');
+        }
+        self.0.push_str(name);
+        Ok(())
+    }
+}
+
+/// What a member holds, its name being the end of the present place.
+struct Member<'l, 'a> {
+    lean: &'l mut Lean<'a>,
+    name_at: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Member<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<(), D::Error> {
+        let Self { lean, name_at } = self;
+        match lean.wish() {
+            Wish::Unasked => {
+                IgnoredAny::deserialize(from)?;
+            }
+            Wish::LeftOut(word) => {
+                if from.deserialize_any(Something)? {
+                    lean.omitted.insert(word);
+                }
+            }
+            Wish::Shown(asked) => {
+                let begin = lean.shown.len();
+                serde_json::to_writer(&mut lean.shown, &lean.place[name_at..]).map_err(D::Error::custom)?;
+                lean.shown.push(b':');
+                if (Piece { lean, stays: false }).deserialize(from)? {
+                    lean.present.extend(asked);
+                    if name_at == 0 && !lean.in_list {
+                        lean.remarked.extend(REMARKS.iter().find(|remark| **remark == lean.place));
+                    }
+                    lean.shown.push(b',');
+                } else {
+                    lean.shown.truncate(begin);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Passes over anything and tells whether it was something.
+struct Something;
+
+impl<'de> Visitor<'de> for Something {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> std::result::Result<bool, E> {
+        Ok(true)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> std::result::Result<bool, E> {
+        Ok(true)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> std::result::Result<bool, E> {
+        Ok(true)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> std::result::Result<bool, E> {
+        Ok(true)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> std::result::Result<bool, E> {
+        Ok(!text.is_empty())
+    }
+
+    fn visit_unit<E: Error>(self) -> std::result::Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<bool, A::Error> {
+        let mut something = false;
+        while items.next_element::<IgnoredAny>()?.is_some() {
+            something = true;
+        }
+        Ok(something)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<bool, A::Error> {
+        let mut something = false;
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            something = true;
+        }
+        Ok(something)
+    }
+}
