@@ -13,7 +13,10 @@ use std::{cell::RefCell, collections::HashMap, sync::Arc, time::Duration};
 use awc::{
     ClientRequest, Connector,
     error::{ConnectError, PayloadError, SendRequestError},
-    http::{Method as HttpMethod, header},
+    http::{
+        Method as HttpMethod,
+        header::{self, HeaderValue},
+    },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
@@ -34,6 +37,9 @@ use crate::{
 /// For how long an idle connection is used again. Shorter than servers keep theirs (nginx 75 s, IIS 120 s): a change sent
 /// on one that is being closed would be of unknown outcome.
 const IDLE_CONNECTIONS_SERVE: Duration = Duration::from_secs(15);
+
+/// How every request begins to say who sends it.
+const USER_AGENT: &str = concat!("ownerrez-gateway/", env!("CARGO_PKG_VERSION"));
 
 /// How this deployment reaches OwnerRez.
 #[derive(Clone, Debug)]
@@ -103,19 +109,24 @@ pub struct Reply {
 
 thread_local! {
     // awc's client is not Send: one per thread, so that the sessions of an arbiter share its open connections. Keyed by
-    // the only setting that is fixed at its making; the other bounds are set per request.
-    static HTTP: RefCell<HashMap<Duration, awc::Client>> = RefCell::new(HashMap::new());
+    // what is fixed at its making, which differs in tests only; the other bounds are set per request.
+    static HTTP: RefCell<HashMap<(Duration, HeaderValue), awc::Client>> = RefCell::new(HashMap::new());
 }
 
-fn client_here(connect_timeout: Duration) -> awc::Client {
-    let make = || {
+fn client_here(settings: &UpstreamSettings) -> awc::Client {
+    let client_id = settings.client.as_ref().map_or("no-client", |client| client.id.as_str());
+    let named = HeaderValue::from_str(&format!("{USER_AGENT} ({client_id})"));
+    let user_agent = named.unwrap_or(HeaderValue::from_static(USER_AGENT));
+    let timeout = settings.connect_timeout;
+    let make = |(_, user_agent): &(Duration, HeaderValue)| {
         awc::Client::builder()
-            .connector(Connector::new().limit(100).timeout(connect_timeout).conn_keep_alive(IDLE_CONNECTIONS_SERVE))
+            .connector(Connector::new().limit(100).timeout(timeout).conn_keep_alive(IDLE_CONNECTIONS_SERVE))
+            .add_default_header((header::USER_AGENT, user_agent.clone()))
             .disable_redirects()
             .disable_timeout()
             .finish()
     };
-    HTTP.with_borrow_mut(|clients| clients.entry(connect_timeout).or_insert_with(make).clone())
+    HTTP.with_borrow_mut(|clients| clients.entry((timeout, user_agent)).or_insert_with_key(make).clone())
 }
 
 /// The way to OwnerRez from one thread.
@@ -125,16 +136,12 @@ pub struct Upstream {
     settings: Arc<UpstreamSettings>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
-    user_agent: String,
 }
 
 impl Upstream {
     /// A way for the calling thread.
     pub fn new(settings: Arc<UpstreamSettings>, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
-        let client_id = settings.client.as_ref().map_or("no-client", |client| client.id.as_str());
-        let user_agent = format!("ownerrez-gateway/{} ({client_id})", env!("CARGO_PKG_VERSION"));
-        let http = client_here(settings.connect_timeout);
-        Self { http, settings, clock, metrics, user_agent }
+        Self { http: client_here(&settings), settings, clock, metrics }
     }
 
     /// Sends one checked request with an access token. Any status counts as an answer.
@@ -166,9 +173,7 @@ impl Upstream {
 
     fn request(&self, method: HttpMethod, path_and_query: &str) -> ClientRequest {
         let origin = self.settings.api_url.as_str().trim_end_matches('/');
-        self.http
-            .request(method, format!("{origin}{path_and_query}"))
-            .insert_header((header::USER_AGENT, self.user_agent.as_str()))
+        self.http.request(method, format!("{origin}{path_and_query}"))
     }
 
     /// One request, from its first byte to the last one of its answer. `operation` is what it is counted as.

@@ -1,6 +1,6 @@
 //! Which reserved block each permit came from, and what blocks that were left behind stand for. Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -16,7 +16,7 @@ pub const TAKEOVER_GRACE: TimeDelta = TimeDelta::seconds(30);
 #[derive(Clone, Debug, Default)]
 pub struct Blocks {
     open: VecDeque<OpenBlock>,
-    spent: HashMap<Ticket, Uuid>,
+    spent: BTreeMap<Ticket, Uuid>,
     closed: Vec<ClosedBlock>,
 }
 

@@ -5,7 +5,7 @@
 //! what takes time, the database and the timer, is the actor's, which is told when there is something to do.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Window {
     pub(super) budget: Budget,
     pub(super) blocks: Blocks,
     tickets: u64,
-    waiting: HashMap<Ticket, oneshot::Sender<Verdict>>,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Verdict>>,
     /// Permits that are to be written to the database, until the actor takes the errand.
     pub(super) wanted: Option<u32>,
     /// When the actor is going to look by itself.
@@ -51,7 +51,7 @@ impl SharedWindow {
             budget: Budget::new(limit, now),
             blocks: Blocks::default(),
             tickets: 0,
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
             wanted: None,
             alarm: None,
         })))

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Ticks per second in which Linux tells processor time, on every machine that Rust runs on (`USER_HZ`, proc(5)).
-const TICKS: f64 = 100.0;
+use nix::{time::clock_getcpuclockid, unistd::Pid};
+
 /// Much longer than any start takes.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
@@ -83,14 +83,10 @@ impl Process {
         format!("http://{}", self.address)
     }
 
-    /// Processor time that it has used in all its threads, in seconds.
+    /// Processor time that it has used in all its threads, in seconds. From its clock: `/proc` counts in hundredths.
     pub(crate) fn cpu(&self) -> io::Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name stands in brackets and may hold spaces; utime and stime are the 14th and 15th field (proc(5)).
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks: Vec<f64> =
-            after_name.split_whitespace().skip(11).take(2).filter_map(|text| text.parse().ok()).collect();
-        if ticks.len() == 2 { Ok(ticks.iter().sum::<f64>() / TICKS) } else { Err(io::Error::other("no times in stat")) }
+        let id = i32::try_from(self.child.id()).map_err(io::Error::other)?;
+        Ok(Duration::from(clock_getcpuclockid(Pid::from_raw(id))?.now()?).as_secs_f64())
     }
 
     /// Memory that it holds, in MiB (`VmRSS`).
