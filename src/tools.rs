@@ -134,6 +134,9 @@ impl From<Response> for CallToolResponse {
     }
 }
 
+/// A request, how it is to be made, and the draft that it is made from.
+type Understood = (Arc<UpstreamRequest>, WriteOptions, Option<Consent>);
+
 impl Called {
     /// One that ended before anything was sent.
     fn refused(tool: &str, told: String, code: &'static str) -> Self {
@@ -395,7 +398,7 @@ impl Toolbox {
         operation: &Operation,
         caller: &Caller,
         mut arguments: Map<String, Value>,
-    ) -> Result<(Arc<UpstreamRequest>, WriteOptions, Option<Consent>), (String, &'static str)> {
+    ) -> Result<Understood, (String, &'static str)> {
         let wrong = |problem: ArgumentError| (problem.to_string(), BAD_ARGUMENTS);
         let options = operation.options(&mut arguments).map_err(wrong)?;
         let beside = match operation.request(&arguments) {

@@ -19,7 +19,7 @@ use awc::{
     },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::{Either, select};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -184,13 +184,17 @@ impl Upstream {
         body: Option<(&str, String)>,
     ) -> Result<Reply, TransportError> {
         let counted = Counted::start(self, operation);
-        let outcome = self.bounded(call, body).await;
+        let outcome = self.bounded(call, body, counted.since + self.settings.answer_timeout).await;
         counted.end(&outcome);
         outcome
     }
 
-    async fn bounded(&self, call: ClientRequest, body: Option<(&str, String)>) -> Result<Reply, TransportError> {
-        let deadline = self.clock.now() + self.settings.answer_timeout;
+    async fn bounded(
+        &self,
+        call: ClientRequest,
+        body: Option<(&str, String)>,
+        deadline: DateTime<Utc>,
+    ) -> Result<Reply, TransportError> {
         let work = async {
             let sent = match body {
                 Some((kind, text)) => call.insert_header((header::CONTENT_TYPE, kind)).send_body(text),

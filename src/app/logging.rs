@@ -78,40 +78,41 @@ fn may_speak(metadata: &Metadata<'_>) -> bool {
     metadata.level() <= finest
 }
 
+/// What the fields of most lines fit into, in bytes.
+const USUAL_FIELDS: usize = 256;
+
 /// ` name=value` for each field; values that are not one plain word stand in quotes.
 struct AsText<'a>(&'a dyn Source);
 
 impl Display for AsText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Where to, and a place for the text of one value after the other.
-        struct Writer<'a, 'b>(&'a mut fmt::Formatter<'b>, String);
+        struct Line(String);
 
-        impl<'kvs> VisitSource<'kvs> for Writer<'_, '_> {
+        impl<'kvs> VisitSource<'kvs> for Line {
             fn visit_pair(&mut self, name: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
-                let Self(out, room) = self;
-                let text = match value.to_borrowed_str() {
-                    Some(text) => text,
-                    None => {
-                        room.clear();
-                        fmt::Write::write_fmt(room, format_args!("{value}"))?;
-                        room
-                    }
-                };
+                let Self(line) = self;
                 // Piece by piece: a format string takes several times as long, and there are ten fields in a line.
-                for piece in [" ", name.as_str(), "="] {
-                    out.write_str(piece)?;
+                line.push(' ');
+                line.push_str(name.as_str());
+                line.push('=');
+                let begin = line.len();
+                match value.to_borrowed_str() {
+                    Some(text) => line.push_str(text),
+                    None => fmt::Write::write_fmt(line, format_args!("{value}"))?,
                 }
+                let text = &line[begin..];
                 let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
-                if plain {
-                    out.write_str(text)?
-                } else {
-                    write!(out, "{text:?}")?
+                if !plain {
+                    let text = line.split_off(begin);
+                    fmt::Write::write_fmt(line, format_args!("{text:?}"))?;
                 }
                 Ok(())
             }
         }
 
-        self.0.visit(&mut Writer(f, String::new())).map_err(|_| fmt::Error)
+        let mut line = Line(String::with_capacity(USUAL_FIELDS));
+        self.0.visit(&mut line).map_err(|_| fmt::Error)?;
+        f.write_str(&line.0)
     }
 }
 

@@ -75,7 +75,8 @@ impl Permit {
     /// The reply was 429.
     pub fn throttled(mut self, retry_after: Option<TimeDelta>) {
         self.settled = true;
-        self.way.tell(Event::Throttled { ticket: self.ticket, at: self.way.clock.now(), retry_after });
+        let at = self.way.clock.now();
+        self.way.tell(at, Event::Throttled { ticket: self.ticket, at, retry_after });
     }
 }
 
@@ -83,15 +84,15 @@ impl Drop for Permit {
     fn drop(&mut self) {
         if !self.settled {
             let (ticket, at) = (self.ticket, self.way.clock.now());
-            self.way.tell(if self.sent { Event::Done { ticket, at } } else { Event::Cancel(ticket) });
+            self.way.tell(at, if self.sent { Event::Done { ticket, at } } else { Event::Cancel(ticket) });
         }
     }
 }
 
 impl Way {
-    fn tell(&self, event: Event) {
+    fn tell(&self, now: DateTime<Utc>, event: Event) {
         let mut window = self.window.lock();
-        window.handle(self.clock.now(), event);
+        window.handle(now, event);
         self.see_to(window);
     }
 
@@ -145,12 +146,12 @@ impl Allowance {
             // From here on it is given back when this future is dropped, granted or not.
             (Permit { way: way.clone(), ticket, user, sent: false, settled: false }, wish)
         };
-        let verdict = match wish {
-            Wish::Decided(verdict) => verdict,
-            Wish::Waits(answer) => answer.await.unwrap_or(Err(Refusal::Standby)),
+        let (verdict, waited) = match wish {
+            Wish::Decided(verdict) => (verdict, TimeDelta::zero()),
+            Wish::Waits(answer) => (answer.await.unwrap_or(Err(Refusal::Standby)), way.clock.now() - asked),
         };
         let word = verdict.as_ref().map_or_else(Refusal::word, |()| "granted");
-        way.metrics.allowance_asked(word, way.clock.now() - asked);
+        way.metrics.allowance_asked(word, waited);
         // What was refused is in no book any more.
         permit.settled = verdict.is_err();
         verdict.map(|()| permit)
@@ -165,7 +166,7 @@ impl Allowance {
 
     /// Tells how many OwnerRez accounts are connected.
     pub fn accounts_changed(&self, accounts: u64) {
-        self.0.tell(Event::Accounts(accounts));
+        self.0.tell(self.0.clock.now(), Event::Accounts(accounts));
     }
 
     /// Present figures; `None` once the actor is gone.

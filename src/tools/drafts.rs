@@ -37,7 +37,6 @@ pub(super) fn draft(
 
 /// The draft that a call names, if it names one.
 pub(super) fn opened(parts: &Parts, caller: &Caller, options: &WriteOptions) -> Result<Option<Consent>, Refusal> {
-    let now = parts.links.clock.now();
     let id = options.draft_id.as_deref();
-    id.map(|id| confirm::open(&parts.ring, caller.user, Way::Draft, id, now)).transpose()
+    id.map(|id| confirm::open(&parts.ring, caller.user, Way::Draft, id, parts.links.clock.now())).transpose()
 }

@@ -9,7 +9,7 @@ use crate::metrics::Status;
 pub(super) struct Counted<'a> {
     upstream: &'a Upstream,
     operation: &'a str,
-    since: DateTime<Utc>,
+    pub(super) since: DateTime<Utc>,
     status: Status,
 }
 

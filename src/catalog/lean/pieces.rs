@@ -147,12 +147,13 @@ impl<'a> Lean<'a> {
         }
         self.guest_written.extend(self.kind.guest_written(&self.place));
         let in_full = text.len() <= LONGEST_TEXT || self.view.uncut || self.view.fields.contains(&self.place);
-        match text.char_indices().nth(LONGEST_TEXT).filter(|_| !in_full) {
+        let cut = if in_full { None } else { text.char_indices().nth(LONGEST_TEXT) };
+        match cut {
             Some((end, _)) => {
                 self.cut.insert(self.place.clone());
                 self.write(&format_args!("{}…", &text[..end]))?;
             }
-            None => self.write(text)?,
+            None => quote(&mut self.shown, text)?,
         }
         Ok(true)
     }
@@ -169,6 +170,18 @@ impl<'a> Lean<'a> {
         }
         true
     }
+}
+
+/// Writes a text. Most names and texts stand in JSON as they are, and looking costs less than looking at each character
+/// what to write for it.
+fn quote(out: &mut Vec<u8>, text: &str) -> Result<()> {
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        return serde_json::to_writer(out, text);
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+    Ok(())
 }
 
 fn read<'de, S: DeserializeSeed<'de>>(part: Part<'de>, seed: S) -> Result<S::Value> {
@@ -323,7 +336,7 @@ impl<'de> DeserializeSeed<'de> for Member<'_, '_> {
             }
             Wish::Shown(asked) => {
                 let begin = lean.shown.len();
-                serde_json::to_writer(&mut lean.shown, &lean.place[name_at..]).map_err(D::Error::custom)?;
+                quote(&mut lean.shown, &lean.place[name_at..]).map_err(D::Error::custom)?;
                 lean.shown.push(b':');
                 if (Piece { lean, stays: false }).deserialize(from)? {
                     lean.present.extend(asked);
