@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Deserializer as Reader, Result};
+use serde_json::Deserializer as Reader;
 
 use super::{REMARKS, USUAL, USUAL_SIZE, View, within};
 use crate::catalog::{answer::Part, record::RecordData};
@@ -68,12 +68,12 @@ impl<'a> Lean<'a> {
     }
 
     /// All members of the text of an object.
-    pub(super) fn record(&mut self, text: &str) -> Result<()> {
+    pub(super) fn record(&mut self, text: &str) -> serde_json::Result<()> {
         Reader::from_str(text).deserialize_any(Members(self))
     }
 
     /// One member of the answer.
-    pub(super) fn member(&mut self, name: &str, part: Part<'_>) -> Result<()> {
+    pub(super) fn member(&mut self, name: &str, part: Part<'_>) -> serde_json::Result<()> {
         self.place.push_str(name);
         let read = read(part, Member { lean: self, name_at: 0 });
         self.place.clear();
@@ -81,7 +81,7 @@ impl<'a> Lean<'a> {
     }
 
     /// The same for what stands beside what was asked for.
-    pub(super) fn beside(&mut self, name: &str, part: Part<'_>) -> Result<()> {
+    pub(super) fn beside(&mut self, name: &str, part: Part<'_>) -> serde_json::Result<()> {
         let view = std::mem::replace(&mut self.view, &USUAL);
         let read = self.member(name, part);
         self.view = view;
@@ -89,7 +89,7 @@ impl<'a> Lean<'a> {
     }
 
     /// The member that holds the records: a list in any case, with one entry for each.
-    pub(super) fn rows(&mut self, name: &str, part: Option<Part<'_>>) -> Result<()> {
+    pub(super) fn rows(&mut self, name: &str, part: Option<Part<'_>>) -> serde_json::Result<()> {
         self.write(name)?;
         self.shown.push(b':');
         match part.filter(Part::is_list) {
@@ -105,7 +105,7 @@ impl<'a> Lean<'a> {
     }
 
     /// A member that says something about the answer, unless the answer has one of that name.
-    pub(super) fn remark(&mut self, name: &'static str, told: &str) -> Result<()> {
+    pub(super) fn remark(&mut self, name: &'static str, told: &str) -> serde_json::Result<()> {
         if self.remarked.contains(&name) {
             return Ok(());
         }
@@ -123,7 +123,7 @@ impl<'a> Lean<'a> {
         String::from_utf8(self.shown).unwrap_or_default()
     }
 
-    fn write(&mut self, piece: &(impl Serialize + ?Sized)) -> Result<()> {
+    fn write(&mut self, piece: &(impl Serialize + ?Sized)) -> serde_json::Result<()> {
         serde_json::to_writer(&mut self.shown, piece)
     }
 
@@ -141,7 +141,7 @@ impl<'a> Lean<'a> {
     }
 
     /// Writes a text, cut unless exactly this member was asked for.
-    fn text(&mut self, text: &str) -> Result<bool> {
+    fn text(&mut self, text: &str) -> serde_json::Result<bool> {
         if text.is_empty() && !self.keeps_empty {
             return Ok(false);
         }
@@ -174,7 +174,7 @@ impl<'a> Lean<'a> {
 
 /// Writes a text. Most names and texts stand in JSON as they are, and looking costs less than looking at each character
 /// what to write for it.
-fn quote(out: &mut Vec<u8>, text: &str) -> Result<()> {
+fn quote(out: &mut Vec<u8>, text: &str) -> serde_json::Result<()> {
     if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         return serde_json::to_writer(out, text);
     }
@@ -184,7 +184,7 @@ fn quote(out: &mut Vec<u8>, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn read<'de, S: DeserializeSeed<'de>>(part: Part<'de>, seed: S) -> Result<S::Value> {
+fn read<'de, S: DeserializeSeed<'de>>(part: Part<'de>, seed: S) -> serde_json::Result<S::Value> {
     match part {
         Part::Text(text) => seed.deserialize(&mut Reader::from_str(text)),
         Part::Value(value) => seed.deserialize(value),
@@ -201,13 +201,13 @@ struct Piece<'l, 'a> {
 impl<'de> DeserializeSeed<'de> for Piece<'_, '_> {
     type Value = bool;
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<bool, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
         from.deserialize_any(self)
     }
 }
 
 impl Piece<'_, '_> {
-    fn scalar<E: Error>(self, scalar: impl Serialize) -> std::result::Result<bool, E> {
+    fn scalar<E: Error>(self, scalar: impl Serialize) -> Result<bool, E> {
         self.lean.write(&scalar).map_err(E::custom)?;
         Ok(true)
     }
@@ -220,31 +220,31 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
         f.write_str("JSON")
     }
 
-    fn visit_bool<E: Error>(self, is: bool) -> std::result::Result<bool, E> {
+    fn visit_bool<E: Error>(self, is: bool) -> Result<bool, E> {
         self.scalar(is)
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> std::result::Result<bool, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<bool, E> {
         self.scalar(number)
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> std::result::Result<bool, E> {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<bool, E> {
         self.scalar(number)
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> std::result::Result<bool, E> {
+    fn visit_f64<E: Error>(self, number: f64) -> Result<bool, E> {
         self.scalar(number)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> std::result::Result<bool, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
         self.lean.text(text).map_err(E::custom)
     }
 
-    fn visit_unit<E: Error>(self) -> std::result::Result<bool, E> {
+    fn visit_unit<E: Error>(self) -> Result<bool, E> {
         Ok(false)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<bool, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         let Self { lean, stays } = self;
         let begin = lean.shown.len();
         lean.shown.push(b'[');
@@ -256,7 +256,7 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
         Ok(lean.close(begin, b']', stays))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, members: A) -> std::result::Result<bool, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<bool, A::Error> {
         let Self { lean, stays } = self;
         let begin = lean.shown.len();
         lean.shown.push(b'{');
@@ -275,7 +275,7 @@ impl<'de> Visitor<'de> for Members<'_, '_> {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self(lean) = self;
         let outer = lean.place.len();
         let name_at = if outer > 0 { outer + 1 } else { 0 };
@@ -293,7 +293,7 @@ struct Name<'l>(&'l mut String);
 impl<'de> DeserializeSeed<'de> for Name<'_> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         from.deserialize_str(self)
     }
 }
@@ -305,7 +305,7 @@ impl Visitor<'_> for Name<'_> {
         f.write_str("a name")
     }
 
-    fn visit_str<E: Error>(self, name: &str) -> std::result::Result<(), E> {
+    fn visit_str<E: Error>(self, name: &str) -> Result<(), E> {
         if !self.0.is_empty() {
             self.0.push('.');
         }
@@ -323,7 +323,7 @@ struct Member<'l, 'a> {
 impl<'de> DeserializeSeed<'de> for Member<'_, '_> {
     type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, from: D) -> std::result::Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
         let Self { lean, name_at } = self;
         match lean.wish() {
             Wish::Unasked => {
@@ -363,31 +363,31 @@ impl<'de> Visitor<'de> for Something {
         f.write_str("JSON")
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> std::result::Result<bool, E> {
+    fn visit_bool<E: Error>(self, _: bool) -> Result<bool, E> {
         Ok(true)
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> std::result::Result<bool, E> {
+    fn visit_i64<E: Error>(self, _: i64) -> Result<bool, E> {
         Ok(true)
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> std::result::Result<bool, E> {
+    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
         Ok(true)
     }
 
-    fn visit_f64<E: Error>(self, _: f64) -> std::result::Result<bool, E> {
+    fn visit_f64<E: Error>(self, _: f64) -> Result<bool, E> {
         Ok(true)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> std::result::Result<bool, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
         Ok(!text.is_empty())
     }
 
-    fn visit_unit<E: Error>(self) -> std::result::Result<bool, E> {
+    fn visit_unit<E: Error>(self) -> Result<bool, E> {
         Ok(false)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<bool, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         let mut something = false;
         while items.next_element::<IgnoredAny>()?.is_some() {
             something = true;
@@ -395,7 +395,7 @@ impl<'de> Visitor<'de> for Something {
         Ok(something)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<bool, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<bool, A::Error> {
         let mut something = false;
         while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
             something = true;
