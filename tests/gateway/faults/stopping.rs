@@ -8,7 +8,7 @@ use ownerrez_gateway::{
     sandbox::{Held, Simulator, SimulatorOptions},
 };
 use sea_orm::{ConnectionTrait, TransactionTrait};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{TOKEN, Told, WRITE, what_is_told};
 use crate::{
@@ -146,6 +146,38 @@ async fn a_stop_whose_time_is_over_ends_quietly_and_breaks_nothing() {
         }
         assert_eq!(ownerrez.controls().count(WRITE), 1, "not repeated");
         assert_eq!(program.stop().code, Some(0));
+        ownerrez.stop(true).await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_client_that_does_not_take_its_answers_holds_a_stop_no_longer_than_its_time() {
+    on_each_database(async |database| {
+        let home = tempfile::tempdir().unwrap();
+        let ownerrez = ownerrez().await;
+        let (program, url) = gateway(home.path(), database, &ownerrez);
+        let ada = connected_user(&url, "Ada", &ownerrez).await;
+        // One answer of some megabytes, more than the system keeps for somebody who does not read; and others behind it.
+        let (mut wire, mut other) = (Wire::open(&url).await, Wire::open(&url).await);
+        let batch = Value::from(vec![rpc(1, "tools/list", json!({})); 20]);
+        let ask = Wire::mcp(&ada, &batch).replacen("/mcp", "/mcp?toolsets=all&output_schemas=true", 1);
+        wire.write(&ask.replace("2025-06-18", "2025-03-26").repeat(5)).await;
+        program.says("route=/mcp");
+        // And a call that takes most of the time of a stop.
+        let slow = json!({"pattern": "* /v2/*", "delay_seconds": 1.5});
+        let before = ownerrez.controls().count("* /v2/*");
+        assert_eq!(Person::visitor(&ownerrez.url()).post("/_control/rules", &slow).await.status, 200);
+        other.write(&Wire::mcp(&ada, &rpc(1, "tools/call", json!({"name": "list_owners", "arguments": {}})))).await;
+        ownerrez.controls().wait_for("* /v2/*", before + 1).await;
+        let ending = program.stop();
+        assert_eq!(ending.code, Some(0));
+        assert_eq!(other.read().await.status, 200);
+        // It is held, but the client gets no time of its own after the call's.
+        let took = ending.took.as_millis();
+        assert!((1_500..3_000).contains(&took), "{took} ms");
+        assert!(!ending.written.contains("panicked"), "{}", ending.written);
+        drop(wire);
         ownerrez.stop(true).await;
     })
     .await;
