@@ -42,8 +42,8 @@ use chrono::{DateTime, Utc};
 use rmcp::model::{JsonObject, Tool};
 use serde_json::Value;
 
-use self::{data::OperationData, form::FormData, record::RecordData};
 pub use self::{
+    answer::Unreadable,
     data::Toolset,
     effect::SettlingRead,
     form::Form,
@@ -52,6 +52,7 @@ pub use self::{
     options::WriteOptions,
     problem::{ArgumentError, Problem},
 };
+use self::{data::OperationData, form::FormData, record::RecordData};
 use crate::domain::{Scope, UpstreamRequest};
 
 /// What is known of records.

@@ -383,10 +383,13 @@ impl Toolbox {
             return (response.into(), trace);
         }
         let outcome = self.0.sessions.call(caller.user, &request, cancel).await;
-        let trace = Trace::of(&outcome);
-        let given = match outcome {
-            Ok(answer) => Ok(operation.show(&view, &request, answer.status, &answer.body)),
-            Err(error) => Err(Box::pin(text::explain(&self.0.links, caller, operation, &error)).await),
+        let mut trace = Trace::of(&outcome);
+        let given = match outcome.and_then(|answer| Ok(operation.show(&view, &request, answer.status, &answer.body)?)) {
+            Ok(shown) => Ok(shown),
+            Err(error) => {
+                trace.error = Some(error.code());
+                Err(Box::pin(text::explain(&self.0.links, caller, operation, &error)).await)
+            }
         };
         (response_of(given), trace)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Result, Value, json, value::RawValue};
 
 use super::{
     data::{AnswerKind, OperationData},
@@ -13,6 +13,13 @@ use crate::domain::{JsonText, UpstreamRequest};
 
 /// The page size OwnerRez takes where none is asked for.
 const DEFAULT_LIMIT: u64 = 20;
+
+/// A success of OwnerRez's that is JSON and cannot be read all the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unreadable {
+    /// Its HTTP status.
+    pub status: u16,
+}
 
 /// A whole answer: an object. What nobody changed is not read before it is shown.
 pub(super) enum Whole<'a> {
@@ -34,19 +41,19 @@ pub(super) enum Part<'a> {
 
 impl Whole<'_> {
     /// All of it as values.
-    pub(super) fn into_value(self) -> Value {
+    pub(super) fn into_value(self) -> Result<Value> {
         match self {
-            Self::Text(text) => serde_json::from_str(text).unwrap_or_default(),
-            Self::Members(members) => members.into_iter().map(|(name, part)| (name, part.into_value())).collect(),
+            Self::Text(text) => serde_json::from_str(text),
+            Self::Members(members) => members.into_iter().map(|(name, part)| Ok((name, part.into_value()?))).collect(),
         }
     }
 }
 
 impl Part<'_> {
-    pub(super) fn into_value(self) -> Value {
+    fn into_value(self) -> Result<Value> {
         match self {
-            Self::Text(text) => serde_json::from_str(text).unwrap_or_default(),
-            Self::Value(value) => value,
+            Self::Text(text) => serde_json::from_str(text),
+            Self::Value(value) => Ok(value),
         }
     }
 
@@ -90,10 +97,10 @@ pub(super) fn answer<'a>(
     request: &UpstreamRequest,
     status: u16,
     body: &'a JsonText,
-) -> Whole<'a> {
+) -> Result<Whole<'a>> {
     let text = body.text();
-    match (data.answer, Shape::of(text)) {
-        (AnswerKind::Page | AnswerKind::CountedPage, shape) => page(request, text, shape),
+    Ok(match (data.answer, Shape::of(text)) {
+        (AnswerKind::Page | AnswerKind::CountedPage, shape) => page(request, text, shape)?,
         (AnswerKind::List, Shape::List) => only("items", Part::Text(text)),
         (AnswerKind::List, Shape::Null) => only("items", Part::Value(json!([]))),
         (AnswerKind::None, _) => done(data, request, body),
@@ -101,15 +108,15 @@ pub(super) fn answer<'a>(
             done(data, request, body)
         }
         (AnswerKind::Record, Shape::Object) => Whole::Text(text),
-        (AnswerKind::List, Shape::Object) => Whole::Members(apart(text)),
+        (AnswerKind::List, Shape::Object) => Whole::Members(apart(text)?),
         (AnswerKind::Record | AnswerKind::List, _) => only("value", Part::Text(text)),
-    }
+    })
 }
 
 /// The members of an object, none of them read.
-fn apart(text: &str) -> Members<'_> {
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
-    members.into_iter().map(|(name, raw)| (name, Part::Text(raw.get()))).collect()
+fn apart(text: &str) -> Result<Members<'_>> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
+    Ok(members.into_iter().map(|(name, raw)| (name, Part::Text(raw.get()))).collect())
 }
 
 fn only<'a>(name: &str, part: Part<'a>) -> Whole<'a> {
@@ -127,17 +134,17 @@ fn done<'a>(data: &OperationData, request: &UpstreamRequest, body: &JsonText) ->
 
 /// One page. OwnerRez leaves `items` out when a page is empty, and names the next page by an address of its own; a
 /// model gets a list in any case, and the `offset` to ask for next.
-fn page<'a>(request: &UpstreamRequest, text: &'a str, shape: Shape) -> Whole<'a> {
+fn page<'a>(request: &UpstreamRequest, text: &'a str, shape: Shape) -> Result<Whole<'a>> {
     let mut page: Members<'a> = match shape {
-        Shape::Object => apart(text),
+        Shape::Object => apart(text)?,
         Shape::Null => Members::new(),
         // Whether this is all of it, only the envelope would tell.
-        Shape::List => return only("items", Part::Text(text)),
+        Shape::List => return Ok(only("items", Part::Text(text))),
         Shape::Other => [("items".to_owned(), Part::Text(text))].into(),
     };
     let items = match page.remove("items") {
         Some(items) if items.is_list() => items,
-        Some(single) => Part::Value(match single.into_value() {
+        Some(single) => Part::Value(match single.into_value()? {
             Value::Null => json!([]),
             single => json!([single]),
         }),
@@ -146,10 +153,10 @@ fn page<'a>(request: &UpstreamRequest, text: &'a str, shape: Shape) -> Whole<'a>
     let number = |page: &Members<'_>, name: &str| page.get(name).and_then(Part::as_u64);
     let limit = number(&page, "limit").or_else(|| query_number(request, "limit")).unwrap_or(DEFAULT_LIMIT);
     let offset = number(&page, "offset").or_else(|| query_number(request, "offset")).unwrap_or(0);
-    let more = page.remove("next_page_url").map(Part::into_value);
+    let more = page.remove("next_page_url").map(Part::into_value).transpose()?;
     if more.is_some_and(|url| url.as_str().is_some_and(|url| !url.is_empty())) {
         let shown = match &items {
-            Part::Text(items) => serde_json::from_str::<Vec<IgnoredAny>>(items).map_or(0, |items| items.len()),
+            Part::Text(items) => serde_json::from_str::<Vec<IgnoredAny>>(items)?.len(),
             Part::Value(items) => items.as_array().map_or(0, Vec::len),
         };
         // An empty page is the end whatever it says: its "next" offset would be its own, for ever.
@@ -161,5 +168,5 @@ fn page<'a>(request: &UpstreamRequest, text: &'a str, shape: Shape) -> Whole<'a>
     page.insert("items".to_owned(), items);
     page.insert("limit".to_owned(), Part::Value(limit.into()));
     page.insert("offset".to_owned(), Part::Value(offset.into()));
-    Whole::Members(page)
+    Ok(Whole::Members(page))
 }

@@ -107,7 +107,7 @@ impl Shown {
 /// Makes an answer lean. `rows` names the member that holds the records of a list.
 ///
 /// # Errors
-/// An answer that cannot be read, which none is that was checked.
+/// An answer that cannot be read.
 pub(super) fn show(kind: &RecordData, rows: Option<&str>, view: &View, answer: Whole<'_>) -> serde_json::Result<Shown> {
     let mut lean = Lean::new(kind, view, false);
     match (answer, rows) {

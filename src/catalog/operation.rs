@@ -10,7 +10,7 @@ use rmcp::model::{JsonObject, Tool};
 use serde_json::{Map, Value};
 
 use super::{
-    answer,
+    answer::{self, Unreadable, Whole},
     data::{AnswerKind, OperationData, Toolset},
     effect,
     form::{Form, Rules},
@@ -186,8 +186,9 @@ impl Operation {
     }
 
     /// Turns the body of OwnerRez's success reply into the whole answer: always a JSON object.
-    pub fn answer(&self, request: &UpstreamRequest, status: u16, body: &JsonText) -> Value {
-        answer::answer(&self.data, request, status, body).into_value()
+    pub fn answer(&self, request: &UpstreamRequest, status: u16, body: &JsonText) -> Result<Value, Unreadable> {
+        let answer = answer::answer(&self.data, request, status, body).and_then(Whole::into_value);
+        answer.map_err(|_| Unreadable { status })
     }
 
     /// Whether something is known of it that guests write.
@@ -202,10 +203,17 @@ impl Operation {
     }
 
     /// Turns the same into what the model gets of it.
-    pub fn show(&self, view: &View, request: &UpstreamRequest, status: u16, body: &JsonText) -> Shown {
+    pub fn show(
+        &self,
+        view: &View,
+        request: &UpstreamRequest,
+        status: u16,
+        body: &JsonText,
+    ) -> Result<Shown, Unreadable> {
+        let rows = self.lists().then_some("items");
         let answer = answer::answer(&self.data, request, status, body);
-        lean::show(&self.kind, self.lists().then_some("items"), view, answer)
-            .unwrap_or_else(|_| Shown::whole(&self.answer(request, status, body)))
+        let shown = answer.and_then(|answer| lean::show(&self.kind, rows, view, answer));
+        shown.map_err(|_| Unreadable { status })
     }
 
     fn normalise(&self, mut arguments: Map<String, Value>) -> (Map<String, Value>, Vec<Problem>) {

@@ -2,6 +2,7 @@
 
 use super::budget::Refusal;
 use crate::{
+    catalog::Unreadable,
     crypto::CryptoError,
     store::StoreError,
     upstream::{Refused, RefusedKind, TokenError, TransportError},
@@ -63,6 +64,13 @@ pub enum CallError {
     /// The gateway is stopping.
     #[error("the gateway is stopping")]
     ShuttingDown,
+}
+
+impl From<Unreadable> for CallError {
+    /// For what only reads.
+    fn from(Unreadable { status }: Unreadable) -> Self {
+        Self::Transport { error: TransportError::NotJson { status }, write_may_have_happened: false }
+    }
 }
 
 impl CallError {

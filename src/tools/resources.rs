@@ -260,9 +260,12 @@ impl Parts {
             return (Err(CallError::SessionLost { write_may_have_happened: false }), trace);
         };
         let outcome = self.sessions.call(caller.user, &request, cancel).await;
-        let trace = Trace::of(&outcome);
+        let mut trace = Trace::of(&outcome);
         let view = known.view(arguments).uncut();
-        (outcome.map(|answer| known.show(&view, &request, answer.status, &answer.body).structured()), trace)
+        let shown =
+            outcome.and_then(|answer| Ok(known.show(&view, &request, answer.status, &answer.body)?.structured()));
+        trace.error = shown.as_ref().err().map(CallError::code);
+        (shown, trace)
     }
 
     async fn explain(&self, caller: &Caller, operation: &str, error: &CallError) -> String {

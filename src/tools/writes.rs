@@ -220,7 +220,9 @@ impl Write<'_> {
         match outcome {
             Ok(Answer { status, ref body, .. }) => {
                 let trace = Trace::of(&outcome);
-                (shown(self.operation.show(&View::default(), &self.request, status, body)).into(), trace)
+                // It was done, whatever its answer says.
+                let answer = self.operation.show(&View::default(), &self.request, status, body);
+                (answer.map_or_else(|_| answered(json!({"done": true})), shown).into(), trace)
             }
             Err(error) if error.write_may_have_happened() => {
                 let read = self.parts.catalog.settling_read(self.operation, &self.request, sent_at);

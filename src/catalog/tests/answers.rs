@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{Method, UpstreamRequest};
+use crate::domain::{JsonText, Method, UpstreamRequest};
 
 fn answer(tool: &str, arguments: Value, status: u16, body: Value) -> Value {
     let catalog = catalog();
     let operation = catalog.get(tool).unwrap();
     let request = operation.request(arguments.as_object().unwrap()).unwrap();
-    operation.answer(&request, status, &body.into())
+    operation.answer(&request, status, &body.into()).unwrap()
 }
 
 fn page(arguments: Value, body: Value) -> Value {
@@ -108,7 +108,30 @@ fn whatever_comes_the_answer_is_an_object() {
                 body: None,
                 fresh_for: None,
             };
-            assert!(operation.answer(&request, 200, &body.clone().into()).is_object(), "{}: {body}", operation.name());
+            let answer = operation.answer(&request, 200, &body.clone().into()).unwrap();
+            assert!(answer.is_object(), "{}: {body}", operation.name());
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_told_and_never_taken_for_nothing() {
+    let catalog = catalog();
+    let deep = format!(r#"{{"items": [{}{}]}}"#, "[".repeat(200), "]".repeat(200));
+    for text in [deep.as_str(), r#"{"items": [{"amount": 1e999}]}"#] {
+        let body = JsonText::new(text.to_owned().into()).expect("it is JSON");
+        for tool in ["list_properties", "get_property", "update_spot_rates"] {
+            let operation = catalog.get(tool).unwrap();
+            let request = UpstreamRequest {
+                operation: tool.into(),
+                method: Method::Get,
+                path_and_query: "/v2/x/1".into(),
+                body: None,
+                fresh_for: None,
+            };
+            let unreadable = Unreadable { status: 200 };
+            assert_eq!(operation.answer(&request, 200, &body), Err(unreadable), "{tool}");
+            assert_eq!(operation.show(&View::default(), &request, 200, &body), Err(unreadable), "{tool}");
         }
     }
 }

@@ -107,10 +107,10 @@ impl<'a> Asking<'a> {
         if !matches!(&outcome, Ok(answer) if answer.remembered) {
             self.requests += 1;
         }
-        match outcome {
-            Ok(answer) => Ok(known.answer(&request, answer.status, &answer.body)),
-            Err(error) => Err(Stop::Call { operation: operation.to_owned(), error: Box::new(error) }),
-        }
+        outcome.and_then(|answer| Ok(known.answer(&request, answer.status, &answer.body)?)).map_err(|error| {
+            self.trace.error = Some(error.code());
+            Stop::Call { operation: operation.to_owned(), error: Box::new(error) }
+        })
     }
 
     /// The same where there may be no such record.
