@@ -4,19 +4,21 @@
 //! Every request carries the User-Agent `ownerrez-gateway/VERSION (CLIENT_ID)`: without one OwnerRez answers 401
 //! `user_agent_required`, token and revoke calls included (article "API authentication").
 
+mod answer_guard;
 mod counted;
+mod dialer;
+mod http_client;
 mod reply;
+mod retry_after;
+mod tls_trust;
 mod tokens;
 
-use std::{cell::RefCell, collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use awc::{
-    ClientRequest, Connector,
+    ClientRequest,
     error::{ConnectError, PayloadError, SendRequestError},
-    http::{
-        Method as HttpMethod,
-        header::{self, HeaderValue},
-    },
+    http::{Method as HttpMethod, header},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -26,20 +28,14 @@ use url::Url;
 use zeroize::Zeroizing;
 
 pub use reply::{Refused, RefusedKind};
+pub use tls_trust::TlsTrust;
 pub use tokens::{Issued, TokenError};
 
-use self::counted::Counted;
+use self::{counted::Counted, http_client::HttpClient, retry_after::read_retry_after};
 use crate::{
     domain::{JsonText, Method, SharedClock, TokenKind, TokenSet, UpstreamRequest},
     metrics::Metrics,
 };
-
-/// For how long an idle connection is used again. Shorter than servers keep theirs (nginx 75 s, IIS 120 s): a change sent
-/// on one that is being closed would be of unknown outcome.
-const IDLE_CONNECTIONS_SERVE: Duration = Duration::from_secs(15);
-
-/// How every request begins to say who sends it.
-const USER_AGENT: &str = concat!("ownerrez-gateway/", env!("CARGO_PKG_VERSION"));
 
 /// How this deployment reaches OwnerRez.
 #[derive(Clone, Debug)]
@@ -56,6 +52,8 @@ pub struct UpstreamSettings {
     pub answer_timeout: TimeDelta,
     /// Bound on an answer's body, in bytes.
     pub answer_limit: usize,
+    /// Whose certificates count.
+    pub tls: TlsTrust,
 }
 
 /// The operator's OwnerRez OAuth app.
@@ -107,32 +105,10 @@ pub struct Reply {
     pub retry_after: Option<TimeDelta>,
 }
 
-thread_local! {
-    // awc's client is not Send: one per thread, so that the sessions of an arbiter share its open connections. Keyed by
-    // what is fixed at its making, which differs in tests only; the other bounds are set per request.
-    static HTTP: RefCell<HashMap<(Duration, HeaderValue), awc::Client>> = RefCell::new(HashMap::new());
-}
-
-fn client_here(settings: &UpstreamSettings) -> awc::Client {
-    let client_id = settings.client.as_ref().map_or("no-client", |client| client.id.as_str());
-    let named = HeaderValue::from_str(&format!("{USER_AGENT} ({client_id})"));
-    let user_agent = named.unwrap_or(HeaderValue::from_static(USER_AGENT));
-    let timeout = settings.connect_timeout;
-    let make = |(_, user_agent): &(Duration, HeaderValue)| {
-        awc::Client::builder()
-            .connector(Connector::new().limit(100).timeout(timeout).conn_keep_alive(IDLE_CONNECTIONS_SERVE))
-            .add_default_header((header::USER_AGENT, user_agent.clone()))
-            .disable_redirects()
-            .disable_timeout()
-            .finish()
-    };
-    HTTP.with_borrow_mut(|clients| clients.entry((timeout, user_agent)).or_insert_with_key(make).clone())
-}
-
 /// The way to OwnerRez from one thread.
 #[derive(Clone)]
 pub struct Upstream {
-    http: awc::Client,
+    http: HttpClient,
     settings: Arc<UpstreamSettings>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
@@ -141,7 +117,7 @@ pub struct Upstream {
 impl Upstream {
     /// A way for the calling thread.
     pub fn new(settings: Arc<UpstreamSettings>, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
-        Self { http: client_here(&settings), settings, clock, metrics }
+        Self { http: HttpClient::here(&settings), settings, clock, metrics }
     }
 
     /// Sends one checked request with an access token. Any status counts as an answer.
@@ -172,8 +148,7 @@ impl Upstream {
     }
 
     fn request(&self, method: HttpMethod, path_and_query: &str) -> ClientRequest {
-        let origin = self.settings.api_url.as_str().trim_end_matches('/');
-        self.http.request(method, format!("{origin}{path_and_query}"))
+        self.http.request(method, path_and_query)
     }
 
     /// One request, from its first byte to the last one of its answer. `operation` is what it is counted as.
@@ -202,11 +177,8 @@ impl Upstream {
             };
             let mut response = sent.await.map_err(|error| sending_failed(&error))?;
             let status = response.status().as_u16();
-            let retry_after = response
-                .headers()
-                .get(header::RETRY_AFTER)
-                .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-                .and_then(TimeDelta::try_seconds);
+            let retry_after = response.headers().get(header::RETRY_AFTER);
+            let retry_after = retry_after.and_then(|value| read_retry_after(value.to_str().ok()?, self.clock.now()));
             let limit = self.settings.answer_limit;
             let bytes = response.body().limit(limit).await.map_err(|error| match error {
                 PayloadError::Overflow => TransportError::TooLarge { limit },

@@ -21,7 +21,7 @@ use crate::{
     session::{Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, take_lock},
     store::{Store, StoreError},
     tools::{Answers, ConnectLinks, LinkWay, OnDemand, Parts, Prompts, Resources, Toolbox},
-    upstream::{ClientCredentials, UpstreamSettings},
+    upstream::{ClientCredentials, TlsTrust, UpstreamSettings},
 };
 
 /// Pause between two attempts to reach a database that is away at the start.
@@ -168,6 +168,7 @@ fn upstream_settings(config: &Config, bound_port: u16) -> UpstreamSettings {
         connect_timeout: Duration::from_secs(u64::from(config.sessions.connect_timeout_seconds)),
         answer_timeout: seconds(config.sessions.upstream_timeout_seconds),
         answer_limit: config.sessions.answer_limit_bytes,
+        tls: TlsTrust::public(),
     }
 }
 

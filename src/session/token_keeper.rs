@@ -416,7 +416,7 @@ impl TokenKeeper {
                 }
             }
         }
-        match outcome {
+        match outcome.and_then(|issued| of_same_account(&held, issued)) {
             Ok(issued) => {
                 drop(permit);
                 let tokens = issued.into_refreshed(&refresh_token);
@@ -532,6 +532,18 @@ impl TokenKeeper {
 /// Whether the access token can do without the refresh for now: it was not refused, and its time is not over.
 fn may_serve(held: &Held, because: Because, now: DateTime<Utc>) -> bool {
     because == Because::Due && held.tokens.expires_at.is_none_or(|end| end > now)
+}
+
+/// Refuses tokens of another account: they would show its data to this user. They are left alone at OwnerRez, because
+/// somebody else may depend on them.
+fn of_same_account(held: &Held, issued: Issued) -> Result<Issued, TokenError> {
+    match (held.account, issued.account()) {
+        (Some(asked), Some(given)) if asked != given => {
+            log::error!("OwnerRez answered a refresh for account {asked} with tokens of account {given}");
+            Err(TokenError::ForeignAccount)
+        }
+        _ => Ok(issued),
+    }
 }
 
 /// Keeps the only copy of new tokens safe while they are being written.

@@ -25,6 +25,11 @@ impl Issued {
         self.grant
     }
 
+    /// Returns whose account the reply names; `None` where it names none.
+    pub fn account(&self) -> Option<AccountId> {
+        self.grant.account
+    }
+
     /// The tokens of a refresh: clients in the field keep the old refresh token where the reply brings none.
     pub fn into_refreshed(self, old_refresh: &SecretString) -> TokenSet {
         let mut tokens = self.grant.tokens;
@@ -57,6 +62,9 @@ pub enum TokenError {
     /// A success without an access token in it.
     #[error("the token endpoint of OwnerRez answered without a token")]
     Unreadable,
+    /// A success with tokens of another account than the one that was asked for. They are not kept.
+    #[error("the token endpoint of OwnerRez answered with tokens of another account")]
+    ForeignAccount,
     /// No answer.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -70,7 +78,9 @@ impl TokenError {
             Self::PersonalRefused(_) => "personal_token_refused",
             Self::NoClient | Self::ClientRefused => "ownerrez_app_refused",
             Self::Throttled(_) => "ownerrez_throttled",
-            Self::Unexpected(_) | Self::Unreadable | Self::Transport(_) => "ownerrez_unavailable",
+            Self::Unexpected(_) | Self::Unreadable | Self::ForeignAccount | Self::Transport(_) => {
+                "ownerrez_unavailable"
+            }
         }
     }
 
@@ -78,7 +88,7 @@ impl TokenError {
     pub fn outcome_unknown(&self) -> bool {
         match self {
             Self::Transport(TransportError::Unreachable | TransportError::Invalid) => false,
-            Self::Transport(_) | Self::Unreadable => true,
+            Self::Transport(_) | Self::Unreadable | Self::ForeignAccount => true,
             Self::Unexpected(status) => *status >= 500,
             Self::NoClient | Self::Refused | Self::PersonalRefused(_) | Self::ClientRefused | Self::Throttled(_) => {
                 false

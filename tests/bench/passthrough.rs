@@ -15,7 +15,7 @@ pub(crate) async fn serve(upstream: &str) -> io::Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let port = listener.local_addr()?.port();
     let server = HttpServer::new(move || {
-        // One client per worker, as in the gateway: it keeps its connections to the stub.
+        // One client per worker, as in the gateway.
         let client = awc::Client::builder().disable_redirects().finish();
         App::new()
             .app_data(web::Data::new(client))
@@ -34,7 +34,8 @@ async fn pass_through(
     client: web::Data<awc::Client>,
     called: web::Data<String>,
 ) -> actix_web::Result<HttpResponse> {
-    let mut call = client.get(called.as_str()).insert_header((header::ACCEPT, "application/json"));
+    // One connection for one request, as in the gateway: a kept one can give a user the late answer to another.
+    let mut call = client.get(called.as_str()).insert_header((header::ACCEPT, "application/json")).force_close();
     if let Some(bearer) = request.headers().get(header::AUTHORIZATION) {
         call = call.insert_header((header::AUTHORIZATION, bearer.clone()));
     }

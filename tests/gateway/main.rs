@@ -21,6 +21,7 @@ mod connecting;
 mod deployment;
 mod disconnecting;
 mod faults;
+mod foreign_answers;
 mod keys;
 mod layers;
 mod lean;

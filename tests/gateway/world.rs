@@ -6,6 +6,7 @@ mod clock;
 mod database;
 mod person;
 mod publisher;
+mod rough_edge;
 mod wire;
 
 use std::{collections::HashMap, sync::Arc};
@@ -26,6 +27,7 @@ pub(crate) use self::{
     database::{TestDatabase, on_each_database, on_postgres},
     person::{Answer, Person, Reply},
     publisher::{Published, Publisher},
+    rough_edge::{Form, RoughEdge},
     wire::{Wire, WireReply},
 };
 

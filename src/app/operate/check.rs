@@ -16,7 +16,7 @@ use crate::{
     domain::SharedClock,
     metrics::Metrics,
     store::{Keeps, SealedTable, Store, StoreError, is_one_database, what_is_kept},
-    upstream::{ClientCredentials, Upstream, UpstreamSettings},
+    upstream::{ClientCredentials, TlsTrust, Upstream, UpstreamSettings},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -337,6 +337,7 @@ async fn reach(ownerrez: &OwnerRez, clock: SharedClock, checked: &mut Checked) {
         connect_timeout: CONNECT_TIMEOUT,
         answer_timeout: ANSWER_TIMEOUT,
         answer_limit: ANSWER_LIMIT,
+        tls: TlsTrust::public(),
     };
     match Upstream::new(Arc::new(settings), clock, Arc::new(Metrics::new())).reach().await {
         Ok(status) => checked.good(format!("OwnerRez: {} answers (status {status})", ownerrez.api_url)),

@@ -403,11 +403,13 @@ fn token(error: &TokenError) -> Shown {
             "Operators: check OWNERREZ_CLIENT_ID, OWNERREZ_CLIENT_SECRET and the app's redirect URI in OwnerRez.",
         ),
         TokenError::Throttled(wait) => allowance(Refusal::Throttled(wait.unwrap_or_else(|| TimeDelta::seconds(60)))),
-        TokenError::Unexpected(_) | TokenError::Unreadable | TokenError::Transport(_) => Shown::new(
-            StatusCode::BAD_GATEWAY,
-            error.code(),
-            "OwnerRez gave no usable answer when asked for tokens.",
-            "Try again in a minute.",
-        ),
+        TokenError::Unexpected(_) | TokenError::Unreadable | TokenError::ForeignAccount | TokenError::Transport(_) => {
+            Shown::new(
+                StatusCode::BAD_GATEWAY,
+                error.code(),
+                "OwnerRez gave no usable answer when asked for tokens.",
+                "Try again in a minute.",
+            )
+        }
     }
 }

@@ -1,0 +1,123 @@
+//! Connections to OwnerRez: TCP, TLS where its address says https, and the guard over both.
+//!
+//! awc can replace the layer below TLS only, and the guard has to lie above it. So awc is given addresses of plain http,
+//! and the TLS happens here. HTTP/2 is never offered: the guard reads HTTP/1, and the crate h2 that awc brings has a
+//! known fault (RUSTSEC-2026-0258).
+
+use std::{
+    fmt, io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use actix_rt::net::{ActixStream, Ready, TcpStream};
+use actix_service::{Service, always_ready};
+use actix_tls::connect::{
+    ConnectError, ConnectInfo, Connection, ConnectorService,
+    rustls_0_23::{TlsConnector, reexports::AsyncTlsStream},
+};
+use awc::http::Uri;
+use futures_util::future::LocalBoxFuture;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{answer_guard::AnswerGuard, tls_trust::TlsTrust};
+
+/// Makes connections, each for one request.
+#[derive(Clone)]
+pub(super) struct Dialer {
+    /// `None` for plain http.
+    pub(super) tls: Option<TlsTrust>,
+}
+
+impl Service<ConnectInfo<Uri>> for Dialer {
+    type Response = Connection<Uri, AnswerGuard<Line>>;
+    type Error = ConnectError;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, ConnectError>>;
+
+    always_ready!();
+
+    fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
+        let tls = self.tls.clone();
+        Box::pin(async move {
+            let connection = ConnectorService::default().call(info).await?;
+            let (line, uri) = match tls {
+                None => {
+                    let (stream, uri) = connection.into_parts();
+                    (Line::Plain(stream), uri)
+                }
+                Some(trust) => {
+                    let over_tls = TlsConnector::service(trust.config()).call(connection).await;
+                    let (stream, uri) = over_tls.map_err(ConnectError::Io)?.into_parts();
+                    (Line::Tls(Box::new(stream)), uri)
+                }
+            };
+            Ok(Connection::new(uri, AnswerGuard::new(line)))
+        })
+    }
+}
+
+/// A connection, encrypted or not.
+pub(super) enum Line {
+    Plain(TcpStream),
+    Tls(Box<AsyncTlsStream<TcpStream>>),
+}
+
+impl Line {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl ActixStream for Line {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        ActixStream::poll_read_ready(self.tcp(), cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        ActixStream::poll_write_ready(self.tcp(), cx)
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain(_) => "Plain",
+            Self::Tls(_) => "Tls",
+        })
+    }
+}

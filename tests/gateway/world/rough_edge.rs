@@ -1,0 +1,286 @@
+//! An edge before OwnerRez that speaks HTTP/1.1 by hand, and badly. It forwards each request to the simulator, so accounts
+//! and tokens are real; only the form of the answers is bent.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ownerrez_gateway::upstream::TlsTrust;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::TcpListener,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer},
+};
+
+/// The form of an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    /// With its length; the connection is kept if the caller keeps it.
+    Plain,
+    /// After a head of this status, which comes apart from the answer.
+    Interim(u16),
+    /// The answer comes once more: at once, and again where another request comes on the same connection.
+    Twice,
+    /// In chunks of seven bytes.
+    Chunked,
+    /// Without a length; the end of the connection ends it.
+    Unframed,
+    /// All of it, but it says that it is ten bytes longer.
+    CutLength,
+    /// All of it, without the last chunk.
+    CutChunks,
+    /// Behind a head that never ends.
+    EndlessHead,
+}
+
+/// The edge.
+pub(crate) struct RoughEdge {
+    port: u16,
+    shared: Arc<Shared>,
+    trust: Option<ClientConfig>,
+}
+
+struct Shared {
+    simulator: Mutex<String>,
+    form: Mutex<Box<dyn FnMut(&str) -> Form + Send>>,
+    /// What was agreed on in TLS, for each connection.
+    protocols: Mutex<Vec<Option<Vec<u8>>>>,
+    connections: Mutex<usize>,
+}
+
+/// A request as it came.
+struct Request {
+    line: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// What the simulator answered.
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl RoughEdge {
+    /// Starts one over plain TCP.
+    pub(crate) async fn start() -> Self {
+        Self::listen(None, None).await
+    }
+
+    /// Starts one over TLS that would rather speak HTTP/2.
+    pub(crate) async fn start_over_tls() -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let mut server = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.into())
+            .unwrap();
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let mut client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.alpn_protocols = server.alpn_protocols.clone();
+        Self::listen(Some(TlsAcceptor::from(Arc::new(server))), Some(client)).await
+    }
+
+    async fn listen(tls: Option<TlsAcceptor>, trust: Option<ClientConfig>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shared = Arc::new(Shared {
+            simulator: Mutex::default(),
+            form: Mutex::new(Box::new(|_| Form::Plain)),
+            protocols: Mutex::default(),
+            connections: Mutex::default(),
+        });
+        let serving = shared.clone();
+        actix_rt::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                *serving.connections.lock().unwrap() += 1;
+                let (tls, shared) = (tls.clone(), serving.clone());
+                actix_rt::spawn(async move {
+                    // A caller may hang up at any time.
+                    let _ = match tls {
+                        None => shared.serve(stream).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => {
+                                let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+                                shared.protocols.lock().unwrap().push(agreed);
+                                shared.serve(stream).await
+                            }
+                            Err(error) => Err(error),
+                        },
+                    };
+                });
+            }
+        });
+        Self { port, shared, trust }
+    }
+
+    /// Its address, for `OWNERREZ_API_URL`.
+    pub(crate) fn url(&self) -> String {
+        if self.trust.is_some() {
+            format!("https://localhost:{}", self.port)
+        } else {
+            format!("http://127.0.0.1:{}", self.port)
+        }
+    }
+
+    /// Whom a client of the edge over TLS has to trust.
+    pub(crate) fn trust(&self) -> TlsTrust {
+        self.trust.clone().expect("an edge over TLS").into()
+    }
+
+    /// Where the requests go.
+    pub(crate) fn lead_to(&self, simulator: &str) {
+        *self.shared.simulator.lock().unwrap() = simulator.to_owned();
+    }
+
+    /// The form of each answer from now on; the function is given the first line of the request.
+    pub(crate) fn answer_in(&self, form: impl FnMut(&str) -> Form + Send + 'static) {
+        *self.shared.form.lock().unwrap() = Box::new(form);
+    }
+
+    /// How many connections were made.
+    pub(crate) fn connections(&self) -> usize {
+        *self.shared.connections.lock().unwrap()
+    }
+
+    /// What was agreed on in TLS, for each connection.
+    pub(crate) fn protocols(&self) -> Vec<Option<Vec<u8>>> {
+        self.shared.protocols.lock().unwrap().clone()
+    }
+}
+
+impl Shared {
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+        let mut stream = BufReader::new(stream);
+        let mut late = Vec::new();
+        while let Some(request) = Request::read(&mut stream).await? {
+            let answer = self.forward(&request).await;
+            let form = self.form.lock().unwrap()(&request.line);
+            stream.write_all(&std::mem::take(&mut late)).await?;
+            let sized = |more: usize| {
+                let head =
+                    format!("HTTP/1.1 {} -\r\nContent-Length: {}\r\n\r\n", answer.status, answer.body.len() + more);
+                [head.into_bytes(), answer.body.clone()].concat()
+            };
+            match form {
+                Form::Plain => stream.write_all(&sized(0)).await?,
+                Form::Interim(status) => {
+                    stream.write_all(format!("HTTP/1.1 {status} -\r\nX-Hint: 1\r\n\r\n").as_bytes()).await?;
+                    stream.flush().await?;
+                    gap().await;
+                    stream.write_all(&sized(0)).await?;
+                }
+                Form::Twice => {
+                    late = sized(0);
+                    stream.write_all(&late).await?;
+                    stream.flush().await?;
+                    gap().await;
+                }
+                Form::Chunked | Form::CutChunks => {
+                    let head = format!("HTTP/1.1 {} -\r\nTransfer-Encoding: chunked\r\n\r\n", answer.status);
+                    stream.write_all(head.as_bytes()).await?;
+                    for chunk in answer.body.chunks(7) {
+                        stream
+                            .write_all(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat())
+                            .await?;
+                    }
+                    if form == Form::CutChunks {
+                        break;
+                    }
+                    stream.write_all(b"0\r\n\r\n").await?;
+                }
+                Form::Unframed => {
+                    let head = format!("HTTP/1.1 {} -\r\nContent-Type: application/json\r\n\r\n", answer.status);
+                    stream.write_all(&[head.as_bytes(), &answer.body].concat()).await?;
+                    break;
+                }
+                Form::CutLength => {
+                    stream.write_all(&sized(10)).await?;
+                    break;
+                }
+                Form::EndlessHead => {
+                    stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
+                    for number in 0..20_000 {
+                        stream.write_all(format!("HTTP/1.1 100 -\r\nX: {number}\r\n\r\n").as_bytes()).await?;
+                    }
+                    break;
+                }
+            }
+            stream.flush().await?;
+            if request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+                break;
+            }
+        }
+        // What comes late comes all the same.
+        stream.write_all(&late).await?;
+        stream.flush().await?;
+        stream.shutdown().await
+    }
+
+    async fn forward(&self, request: &Request) -> Answer {
+        let url = self.simulator.lock().unwrap().clone();
+        let mut words = request.line.split(' ');
+        let (method, path) = (words.next().unwrap().parse().unwrap(), words.next().unwrap());
+        let client = awc::Client::builder().disable_timeout().disable_redirects().finish();
+        let mut call = client.request(method, format!("{url}{path}")).force_close();
+        for name in ["authorization", "content-type", "user-agent", "accept"] {
+            if let Some(value) = request.header(name) {
+                call = call.insert_header((name, value));
+            }
+        }
+        let mut response = call.send_body(request.body.clone()).await.unwrap();
+        Answer { status: response.status().as_u16(), body: response.body().await.unwrap().to_vec() }
+    }
+}
+
+impl Request {
+    /// `None` where the caller has hung up.
+    async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<Self>> {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await? == 0 {
+                return Ok(None);
+            }
+            match line.trim_end() {
+                "" => break,
+                text => lines.push(text.to_owned()),
+            }
+        }
+        let headers = lines.split_off(1).into_iter().filter_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            Some((name.to_ascii_lowercase(), value.to_owned()))
+        });
+        let mut request = Self { line: lines.remove(0), headers: headers.collect(), body: Vec::new() };
+        let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
+        request.body.resize(length, 0);
+        stream.read_exact(&mut request.body).await?;
+        Ok(Some(request))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the network's time, in which a client takes what has come for the answer"
+)]
+async fn gap() {
+    tokio::time::sleep(Duration::from_millis(2)).await;
+}
