@@ -535,7 +535,7 @@ fn may_serve(held: &Held, because: Because, now: DateTime<Utc>) -> bool {
 }
 
 /// Refuses tokens of another account: they would show its data to this user. They are left alone at OwnerRez, because
-/// somebody else may depend on them.
+/// another user may depend on them.
 fn of_same_account(held: &Held, issued: Issued) -> Result<Issued, TokenError> {
     match (held.account, issued.account()) {
         (Some(asked), Some(given)) if asked != given => {

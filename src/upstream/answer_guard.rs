@@ -249,7 +249,7 @@ impl<S: ActixStream> ActixStream for AnswerGuard<S> {
 
 impl<S> fmt::Debug for AnswerGuard<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not what was collected: it is an answer to somebody.
+        // Not what was collected: it belongs to a user.
         f.write_str("AnswerGuard")
     }
 }

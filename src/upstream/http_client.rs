@@ -36,7 +36,7 @@ thread_local! {
 #[derive(Clone)]
 pub(super) struct HttpClient {
     client: awc::Client,
-    /// What stands before each path.
+    /// The address before each path.
     base: Rc<str>,
 }
 

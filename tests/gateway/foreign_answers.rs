@@ -15,7 +15,7 @@ const TOKEN: &str = "POST /oauth/access_token";
 const USERS: usize = 10;
 const ROUNDS: usize = 100;
 
-/// Each form that an honest answer may have, and each that brings bytes that nobody waits for.
+/// Each form that a whole answer may have, and each that brings bytes without a request.
 const WHOLE: [Form; 8] = [
     Form::Interim(103),
     Form::Plain,

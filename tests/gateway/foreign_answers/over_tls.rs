@@ -69,7 +69,7 @@ async fn over_tls_no_answer_is_foreign_and_http_2_is_not_offered() {
     assert!(edge.protocols().iter().all(|agreed| agreed.as_deref() == Some(b"http/1.1")));
     assert!(edge.protocols().len() >= 136, "{}", edge.protocols().len());
 
-    // A certificate that nobody vouches for: nothing was sent.
+    // An unknown certificate authority: nothing was sent.
     let public = settings(ownerrez_gateway::upstream::TlsTrust::public());
     let distrustful = Upstream::new(Arc::new(public), clock, Arc::new(Metrics::new()));
     let outcome = distrustful.send(&tokens[0], &me).await;
