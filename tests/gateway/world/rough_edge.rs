@@ -38,6 +38,9 @@ pub(crate) enum Form {
     EndlessHead,
 }
 
+/// Chooses the form of an answer by the first line of its request.
+type FormOf = Box<dyn FnMut(&str) -> Form + Send>;
+
 /// The edge.
 pub(crate) struct RoughEdge {
     port: u16,
@@ -47,7 +50,7 @@ pub(crate) struct RoughEdge {
 
 struct Shared {
     simulator: Mutex<String>,
-    form: Mutex<Box<dyn FnMut(&str) -> Form + Send>>,
+    form: Mutex<FormOf>,
     /// What was agreed on in TLS, for each connection.
     protocols: Mutex<Vec<Option<Vec<u8>>>>,
     connections: Mutex<usize>,
