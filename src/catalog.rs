@@ -5,6 +5,8 @@
 //! - `data`: the record as it stands in the table
 //! - `review`: what may be wrong with a record
 //! - `schema`: record → the JSON Schema that clients see and the validator built from it
+//! - `published`: the schema of the check → the one that every known client can load
+//! - `extras`: what clients send besides a tool's arguments
 //! - `form`: what any tool takes, an operation of OwnerRez's or one of ours that asks several of them
 //! - `normalise`: lenient reading of arguments, where the meaning is certain
 //! - `problem`: what is wrong with arguments, in words a model can act on
@@ -15,12 +17,14 @@
 //! - `output`: what clients are promised of an answer
 //! - `options`: what any write takes besides: once more, under a key, with a confirmation
 //! - `effect`: what a write changes, what it says, and which read shows whether it was done
-//! - `closest`: "did you mean"
+//! - `closest`: "did you mean"; `act`: and never another act than the one that was asked for
 
+mod act;
 mod answer;
 mod closest;
 mod data;
 mod effect;
+mod extras;
 mod form;
 mod lean;
 mod normalise;
@@ -28,6 +32,7 @@ mod operation;
 mod options;
 mod output;
 mod problem;
+mod published;
 mod record;
 mod request;
 mod review;
@@ -150,7 +155,7 @@ impl Catalog {
 
     /// The name that was probably meant by one that does not exist.
     pub fn suggest(&self, name: &str) -> Option<&str> {
-        closest::closest(name, self.operations.keys().map(String::as_str))
+        suggest(name, self.operations.keys().map(String::as_str)).or_else(|| self.same_act(name))
     }
 }
 
@@ -190,7 +195,13 @@ pub fn keeps_to(answer: &Value, schema: &JsonObject) -> bool {
     output::keeps_to(answer, schema)
 }
 
-/// The one of these names that was probably meant by one that does not exist.
+/// The one of these names that was probably meant by one that does not exist. Where both say what they do, they do the
+/// same.
 pub fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    closest::closest(name, known)
+    closest::closest(name, known.filter(|candidate| act::may_mean(name, candidate)))
+}
+
+/// A name as a caller gave it, fit to be shown: cut, and without control characters.
+pub fn shown_name(name: &str) -> String {
+    problem::clip(name)
 }

@@ -350,6 +350,8 @@ pub struct ChosenTools {
     pub excluded: Vec<String>,
     /// Whether only what reads is wanted.
     pub read_only: bool,
+    /// Whether what needs consent takes two steps instead of a question to the person.
+    pub two_steps: bool,
 }
 
 /// What a line of the log looks like.

@@ -78,6 +78,8 @@ pub struct KeyView {
     pub toolsets: Option<Arc<str>>,
     /// Whether only what reads is shown and called, whatever a request says.
     pub read_only: bool,
+    /// Whether what needs consent takes two steps instead of a question to the person, whatever a request says.
+    pub two_steps: bool,
 }
 
 /// What a caller showed.

@@ -7,19 +7,20 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CompletionInfo,
-        GetPromptRequestParams, GetPromptResponse, Icon, Implementation, InputResponses, ListPromptsResult,
-        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, ResourceContents,
-        ServerCapabilities, ServerConfig, Tool,
+        ElicitationAction, GetPromptRequestParams, GetPromptResponse, Icon, Implementation, InputResponses,
+        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
+        ResourceContents, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::Caller,
-    tools::{Choice, ERRAND, Person, PersonReply, QUESTION, Response, Toolbox, Trace, UnknownTool, Unread},
+    tools::{Choice, ERRAND, Person, PersonReply, QUESTION, Response, Toolbox, Trace, Unread},
 };
 
 /// For how long a client may keep the lists of tools, resources and prompts: they change with the gateway's version and
@@ -85,9 +86,10 @@ impl Server {
         watch: Option<&dyn Watch>,
     ) -> Result<Response, ErrorData> {
         let called = self.toolbox.call(caller, choice, name, arguments, person, cancel).await;
-        let called = called.map_err(|UnknownTool { near }| {
-            let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));
-            ErrorData::invalid_params(format!("Unknown tool.{near} tools/list names the most useful ones."), None)
+        let called = called.map_err(|unknown| {
+            let asked = &unknown.asked;
+            let told = format!("Unknown tool `{asked}`.{unknown} tools/list names the most useful ones.");
+            ErrorData::invalid_params(told, None)
         })?;
         if let Some(watch) = watch {
             watch.called(&called.tool, called.trace);
@@ -257,8 +259,9 @@ fn person(
     let was_sent = input_responses.as_ref().is_some_and(|answers| answers.contains_key(ERRAND));
     let answer = input_responses.and_then(|mut answers| answers.remove(QUESTION));
     let reply = request_state.zip(answer).map(|(state, answer)| {
-        let accepted = answer.get("action").is_some_and(|action| action == "accept");
-        PersonReply { state, accepted }
+        let action = answer.get("action").and_then(|action| ElicitationAction::deserialize(action).ok());
+        // Whatever this may be, it is no consent.
+        PersonReply { state, action: action.unwrap_or(ElicitationAction::Cancel) }
     });
     Person { can_be_asked: new_enough && has_forms, can_be_sent: new_enough && has_pages && !was_sent, reply }
 }

@@ -1,17 +1,20 @@
 //! What a model can do: the tools, over the sessions. This room knows nothing of HTTP; whatever speaks MCP calls it.
 //!
 //! - `answers`: tools that answer a question, over many operations
+//! - `called`: how a call ended
 //! - `writes`: the gate that every write passes; `confirm` whether a person agreed, `drafts` messages in two steps,
-//!   `write_words` its texts
+//!   `question` what a person is asked, `write_words` its texts
 //! - `links`: connect links; `text`: errors in words; `trace`: what the log learns
 
 mod answers;
+mod called;
 mod choice;
 mod confirm;
 mod drafts;
 mod links;
 mod on_demand;
 mod prompts;
+mod question;
 mod resources;
 #[cfg(test)]
 mod tests;
@@ -20,7 +23,7 @@ mod trace;
 mod write_words;
 mod writes;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, JsonObject, Tool};
 use serde_json::{Map, Value, json};
@@ -29,6 +32,7 @@ use url::Url;
 
 pub use self::{
     answers::Answers,
+    called::{Called, Response},
     choice::{Choice, Toolsets, UnknownName, Wishes, is_yes},
     confirm::{ERRAND, Person, PersonReply, QUESTION},
     links::{ACCOUNT_PATH, ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
@@ -38,9 +42,10 @@ pub use self::{
     trace::Trace,
 };
 use self::{
+    called::{answered, failed, response_of, shown},
     choice::Kind,
     confirm::Consent,
-    on_demand::{CALL_OPERATION, FIND_OPERATION},
+    on_demand::{CALL_OPERATION, FIND_OPERATION, Passed},
     writes::Write,
 };
 use crate::{
@@ -93,62 +98,46 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
 }
 
-/// How a call ended.
-#[derive(Clone, Debug)]
-pub struct Called {
-    /// The tool's name, as logs and counters know it.
-    pub tool: String,
-    /// What the model gets, or what its person is asked.
-    pub response: Response,
-    /// What the log learns.
-    pub trace: Trace,
-}
-
-/// What a call gives.
-#[derive(Clone, Debug)]
-pub enum Response {
-    /// An answer.
-    Answer(Shown),
-    /// Anything else that the protocol has: refusals, questions to a person.
-    Other(CallToolResponse),
-}
-
-impl From<CallToolResult> for Response {
-    fn from(result: CallToolResult) -> Self {
-        Self::Other(result.into())
-    }
-}
-
-impl From<CallToolResponse> for Response {
-    fn from(response: CallToolResponse) -> Self {
-        Self::Other(response)
-    }
-}
-
-impl From<Response> for CallToolResponse {
-    fn from(response: Response) -> Self {
-        match response {
-            Response::Answer(answer) => shown(answer).into(),
-            Response::Other(response) => response,
-        }
-    }
-}
-
 /// A request, how it is to be made, and the draft that it is made from.
 type Understood = (Arc<UpstreamRequest>, WriteOptions, Option<Consent>);
 
-impl Called {
-    /// One that ended before anything was sent.
-    fn refused(tool: &str, told: String, code: &'static str) -> Self {
-        Self { tool: tool.to_owned(), response: failed(told).into(), trace: Trace::error(code) }
-    }
+/// How a call came to its tool.
+struct Route<'a> {
+    person: &'a Person,
+    /// By the tool that calls others, under whose name the client knows it.
+    by_call_operation: bool,
+    /// A remark for each thing that was ignored of the arguments.
+    ignored: Vec<String>,
+}
+
+/// Who asks for an operation, and how.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    caller: &'a Caller,
+    person: &'a Person,
+    by_call_operation: bool,
 }
 
 /// There is no tool of that name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnknownTool {
-    /// One that may have been meant.
+    /// The name that was asked for, fit to be shown.
+    pub asked: String,
+    /// One that may have been meant, which does the same.
     pub near: Option<String>,
+    /// That OwnerRez has nothing of the kind, where that is certain.
+    pub impossible: Option<String>,
+}
+
+impl fmt::Display for UnknownTool {
+    /// Writes what helps to go on; nothing where nothing is known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.impossible, &self.near) {
+            (Some(impossible), _) => write!(f, " {impossible}"),
+            (None, Some(near)) => write!(f, " Did you mean `{near}`?"),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 impl Toolbox {
@@ -254,21 +243,32 @@ impl Toolbox {
             let result = CallToolResult::success(vec![ContentBlock::text(text)]);
             return Ok(Called { tool: CONNECT_TOOL.to_owned(), response: result.into(), trace: Trace::default() });
         }
+        let unasked;
+        let person = if choice.takes_two_steps() {
+            unasked = Person { can_be_asked: false, reply: None, ..person.clone() };
+            &unasked
+        } else {
+            person
+        };
         let called = match name {
             CALL_OPERATION if self.not_chosen(choice, caller, name).is_none() => {
-                match self.0.on_demand.passed_on(arguments) {
-                    Ok((inner, arguments)) => {
-                        match Box::pin(self.call_tool(caller, choice, &inner, arguments, person, cancel)).await {
+                match self.0.on_demand.passed_on(&self.0.catalog, arguments) {
+                    Ok(Passed { name, arguments, ignored }) => {
+                        let route = Route { person, by_call_operation: true, ignored };
+                        match Box::pin(self.call_tool(caller, choice, &name, arguments, route, cancel)).await {
                             Ok(called) => called,
-                            Err(UnknownTool { near }) => {
-                                Called::refused(CALL_OPERATION, text::no_operation(near), UNKNOWN_OPERATION)
+                            Err(unknown) => {
+                                Called::refused(CALL_OPERATION, text::no_operation(&unknown), UNKNOWN_OPERATION)
                             }
                         }
                     }
                     Err(problem) => Called::refused(CALL_OPERATION, problem, BAD_ARGUMENTS),
                 }
             }
-            name => self.call_tool(caller, choice, name, arguments, person, cancel).await?,
+            name => {
+                let route = Route { person, by_call_operation: false, ignored: Vec::new() };
+                self.call_tool(caller, choice, name, arguments, route, cancel).await?
+            }
         };
         self.0.metrics.tool_call(&called.tool, called.trace.error.unwrap_or("ok"));
         let unconnected = matches!(called.trace.error, Some("not_connected" | "needs_reconnect"));
@@ -288,24 +288,31 @@ impl Toolbox {
         caller: &Caller,
         choice: &Choice,
         name: &str,
-        arguments: Map<String, Value>,
-        person: &Person,
+        mut arguments: Map<String, Value>,
+        route: Route<'_>,
         cancel: &CancellationToken,
     ) -> Result<Called, UnknownTool> {
+        let Route { person, by_call_operation, mut ignored } = route;
         let (tool, mut response, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
             (name.to_owned(), failed(refused).into(), Trace::error(NOT_CHOSEN))
         } else if let Some(answer) = self.0.answers.get(name) {
+            ignored.extend(answer.form().set_aside(&mut arguments, true));
             let (given, trace) = Box::pin(answer.give(&self.0, caller, arguments, cancel)).await;
             (answer.name().to_owned(), response_of(given), trace)
         } else if name == FIND_OPERATION {
+            ignored.extend(self.0.on_demand.find_form().set_aside(&mut arguments, true));
             let found = self.0.on_demand.find(&self.0.catalog, choice, arguments);
             let trace = found.as_ref().map_or(Trace::error(BAD_ARGUMENTS), |_| Trace::default());
             (name.to_owned(), response_of(found.map(|found| Shown::whole(&found))), trace)
         } else if let Some(operation) = self.0.catalog.get(name) {
-            let (response, trace) = self.run(operation, caller, arguments, person, cancel).await;
+            ignored.extend(operation.set_aside(&mut arguments));
+            let asked = Asked { caller, person, by_call_operation };
+            let (response, trace) = self.run(operation, asked, arguments, cancel).await;
             (operation.name().to_owned(), response, trace)
         } else if let Some(operation) = self.0.catalog.drafted_by(name) {
-            let (result, trace) = Box::pin(self.draft(name, operation, caller, &arguments)).await;
+            ignored.extend(operation.set_aside(&mut arguments));
+            let asked = Asked { caller, person, by_call_operation };
+            let (result, trace) = Box::pin(self.draft(name, operation, asked, &arguments)).await;
             (name.to_owned(), result.into(), trace)
         } else {
             return Err(self.unknown(name));
@@ -313,7 +320,7 @@ impl Toolbox {
         if choice.shows_outputs() {
             self.keeping_promises(name, &mut response);
         }
-        Ok(Called { tool, response, trace })
+        Ok(Called { tool, response: response.with_ignored(&ignored), trace })
     }
 
     /// Why a tool that there is cannot be called here.
@@ -354,9 +361,13 @@ impl Toolbox {
     }
 
     fn unknown(&self, name: &str) -> UnknownTool {
+        let catalog = &self.0.catalog;
+        let known = self.kinds().map(|(kind, _)| kind.name).filter(|known| *known != name);
+        let near = catalog::suggest(name, known).or_else(|| catalog.same_act(name).filter(|known| *known != name));
         UnknownTool {
-            near: catalog::suggest(name, self.kinds().map(|(kind, _)| kind.name).filter(|known| *known != name))
-                .map(str::to_owned),
+            asked: catalog::shown_name(name),
+            near: near.map(str::to_owned),
+            impossible: catalog.impossible(name),
         }
     }
 
@@ -364,9 +375,8 @@ impl Toolbox {
     async fn run(
         &self,
         operation: &Operation,
-        caller: &Caller,
+        Asked { caller, person, by_call_operation }: Asked<'_>,
         arguments: Map<String, Value>,
-        person: &Person,
         cancel: &CancellationToken,
     ) -> (Response, Trace) {
         if !operation.is_within(caller.scope) {
@@ -378,7 +388,8 @@ impl Toolbox {
             Err((told, code)) => return (failed(told).into(), Trace::error(code)),
         };
         if operation.changes(&request) {
-            let write = Write { parts: &self.0, caller, operation, request, options, draft, person, cancel };
+            let parts = &self.0;
+            let write = Write { parts, caller, operation, request, options, draft, person, by_call_operation, cancel };
             let (response, trace) = Box::pin(write.pass()).await;
             return (response.into(), trace);
         }
@@ -432,7 +443,7 @@ impl Toolbox {
         &self,
         name: &str,
         operation: &Operation,
-        caller: &Caller,
+        Asked { caller, by_call_operation, .. }: Asked<'_>,
         arguments: &Map<String, Value>,
     ) -> (CallToolResult, Trace) {
         if !operation.is_within(caller.scope) {
@@ -445,7 +456,7 @@ impl Toolbox {
                 return (failed(problem.to_string()), Trace::error(BAD_ARGUMENTS));
             }
         };
-        match drafts::draft(&self.0, caller, operation, &request) {
+        match drafts::draft(&self.0, caller, operation, &request, by_call_operation) {
             Ok(draft) => (answered(draft), Trace::default()),
             Err(error) => {
                 let error = CallError::from(error);
@@ -454,25 +465,4 @@ impl Toolbox {
             }
         }
     }
-}
-
-/// An answer, or why there is none.
-fn response_of(given: Result<Shown, String>) -> Response {
-    given.map_or_else(|told| failed(told).into(), Response::Answer)
-}
-
-fn answered(answer: Value) -> CallToolResult {
-    shown(Shown::whole(&answer))
-}
-
-/// What an answer is on the wire.
-fn shown(shown: Shown) -> CallToolResult {
-    let structured = shown.structured();
-    let mut result = CallToolResult::success(vec![ContentBlock::text(shown.table.unwrap_or(shown.json))]);
-    result.structured_content = Some(structured);
-    result
-}
-
-fn failed(text: String) -> CallToolResult {
-    CallToolResult::error(vec![ContentBlock::text(text)])
 }

@@ -37,6 +37,8 @@ pub struct Model {
     pub toolsets: Option<String>,
     /// Whether it shows and calls only what reads, whatever its scope.
     pub read_only: bool,
+    /// Whether what needs consent takes two steps instead of a question to the person.
+    pub two_steps: bool,
 }
 
 /// None that queries use.

@@ -31,6 +31,7 @@ fn wishes(tools: &ChosenTools) -> Wishes {
         excluded: list(&tools.excluded),
         read_only: tools.read_only,
         outputs: false,
+        two_steps: tools.two_steps,
     }
 }
 

@@ -55,6 +55,10 @@ pub(super) struct OperationData {
     /// clients refuse at the top level.
     #[serde(default)]
     pub one_of_required: Vec<Vec<String>>,
+    /// The members of the body that OwnerRez empties when they are null, of each entry where the body is a list. The
+    /// argument `clear` names them, because null in an argument means that it was not given.
+    #[serde(default)]
+    pub clears: Vec<String>,
     /// Why, as the error tells it.
     #[serde(default)]
     pub one_of_why: Option<String>,
@@ -192,7 +196,11 @@ impl AnswerKind {
 /// `csv-int` is a list of integers that travels as `1,2,3`.
 #[derive(Deserialize)]
 pub(super) struct ParameterData {
+    /// Name of the argument.
     pub name: String,
+    /// OwnerRez's name, where the argument has another one.
+    #[serde(default)]
+    pub wire: Option<String>,
     #[serde(rename = "in")]
     pub place: Place,
     pub required: bool,
@@ -203,6 +211,11 @@ pub(super) struct ParameterData {
 }
 
 impl ParameterData {
+    /// The name under which it travels.
+    pub(super) fn wire_name(&self) -> &str {
+        self.wire.as_deref().unwrap_or(&self.name)
+    }
+
     pub(super) fn is_csv(&self) -> bool {
         self.schema.get("format").is_some_and(|format| format == "csv-int")
     }

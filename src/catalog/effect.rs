@@ -2,11 +2,10 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
-use url::form_urlencoded::parse;
 
 use super::{
     data::{GuestVisible, OperationData, Segment, segments},
-    request::path_values,
+    request::{as_arguments, path_values, query_values},
 };
 use crate::domain::UpstreamRequest;
 
@@ -22,20 +21,20 @@ pub struct SettlingRead {
     pub arguments: Map<String, Value>,
 }
 
-/// Everything that a request says, by the names of the arguments that it was made from.
+/// Everything that a request says, as arguments that make the same request.
 pub(super) fn said(data: &OperationData, request: &UpstreamRequest) -> Map<String, Value> {
     let mut said = path_values(data, request);
-    if let Some((_, query)) = request.path_and_query.split_once('?') {
-        for (name, value) in parse(query.as_bytes()) {
-            let value = value.parse::<i64>().map_or_else(|_| Value::String(value.into_owned()), Value::from);
-            said.insert(name.into_owned(), value);
-        }
-    }
+    said.extend(query_values(data, request));
     match (&request.body, &data.body_argument) {
+        (Some(Value::Array(entries)), Some(name)) => {
+            let entry =
+                |entry: &Value| entry.as_object().map_or_else(|| entry.clone(), |e| as_arguments(data, e).into());
+            said.insert(name.clone(), entries.iter().map(entry).collect());
+        }
         (Some(body), Some(name)) => {
             said.insert(name.clone(), body.clone());
         }
-        (Some(Value::Object(members)), None) => said.extend(members.clone()),
+        (Some(Value::Object(members)), None) => said.extend(as_arguments(data, members)),
         _ => {}
     }
     said
@@ -139,8 +138,8 @@ pub(super) fn arguments_for(
         }
         let days = entries.iter().filter_map(|entry| entry.get("date")?.as_str());
         match name {
-            "from" => days.min().map(Value::from),
-            "to" => days.max().map(Value::from),
+            "from_date" => days.min().map(Value::from),
+            "to_date" => days.max().map(Value::from),
             _ => None,
         }
     };

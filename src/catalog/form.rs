@@ -11,11 +11,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    data::{CheckData, RangeData, Toolset},
+    data::{CheckData, RangeData, SynonymData, Toolset},
+    extras,
     lean::{self, FIELDS, Shown, View},
-    normalise::{self, Nulls},
+    normalise::{self, Reading},
     output,
     problem::{self, ArgumentError, Problem, show},
+    published::published,
     record::{Member, RecordData},
     schema::{self, Rule},
 };
@@ -27,6 +29,8 @@ pub struct Form {
     rule: Rule,
     rules: Rules,
     checks: Vec<Check>,
+    /// Older and likely names of arguments, where it is a tool of ours.
+    synonyms: Vec<SynonymData>,
     toolset: Option<Toolset>,
     /// What its answers are, where it is a tool of ours.
     kind: RecordData,
@@ -74,6 +78,8 @@ pub(super) struct FormData {
     pub ranges: Vec<RangeData>,
     #[serde(default)]
     pub checks: Vec<CheckData>,
+    #[serde(default)]
+    pub synonyms: Vec<SynonymData>,
     /// What its answers hold, where that is promised; the same for `fields`.
     #[serde(default)]
     pub members: Vec<Member>,
@@ -92,6 +98,7 @@ impl Form {
             rule: Rule::new(schema),
             rules,
             checks,
+            synonyms: Vec::new(),
             toolset: None,
             kind,
             output: OnceLock::new(),
@@ -100,7 +107,7 @@ impl Form {
 
     pub(super) fn of(data: FormData, kinds: &BTreeMap<String, Arc<RecordData>>) -> Result<Form, Vec<String>> {
         let FormData { tool, toolset, destructive, title, description, arguments, required, .. } = data;
-        let FormData { one_of_required, one_of_why, ranges, checks, members, .. } = data;
+        let FormData { one_of_required, one_of_why, ranges, checks, synonyms, members, .. } = data;
         let mut kind = RecordData { record: format!("{tool} answer"), members, ..RecordData::default() };
         let mistakes = kind.unfold(kinds);
         if !mistakes.is_empty() {
@@ -115,11 +122,9 @@ impl Form {
             .destructive(destructive)
             .idempotent(!destructive)
             .open_world(true);
-        let tool = Tool::new(tool, description, Arc::new(schema.as_object().cloned().unwrap_or_default()))
-            .with_title(title)
-            .with_annotations(hints);
+        let tool = Tool::new(tool, description, Arc::new(published(&schema))).with_title(title).with_annotations(hints);
         let form = Form::new(tool, schema, Rules { one_of_required, one_of_why, ranges, checks });
-        Ok(Form { toolset, kind, ..form })
+        Ok(Form { toolset, kind, synonyms, ..form })
     }
 
     /// What is wrong with the schemas themselves.
@@ -165,9 +170,11 @@ impl Form {
     }
 
     /// The arguments set right where their meaning is certain, or all that is wrong with them.
-    pub fn check(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, ArgumentError> {
-        let arguments = self.coerced(arguments, |_| false);
-        let mut problems = self.problems(&arguments, false);
+    pub fn check(&self, mut arguments: Map<String, Value>) -> Result<Map<String, Value>, ArgumentError> {
+        let mut problems = normalise::translate(&mut arguments, &self.synonyms);
+        let (arguments, found) = self.read(arguments, false);
+        problems.extend(found);
+        problems.extend(self.problems(&arguments));
         if problems.is_empty() {
             problems.extend(View::of(&arguments).unknown_in(&self.kind));
         }
@@ -178,7 +185,7 @@ impl Form {
         self.name.clone()
     }
 
-    /// What is checked. Clients may see more, or less: see `schema::published`.
+    /// What is checked. Clients see another form of it: see `published`.
     #[cfg(test)]
     pub(super) fn schema(&self) -> &Value {
         self.rule.schema()
@@ -192,24 +199,20 @@ impl Form {
         ArgumentError { tool: self.name.clone(), problems }
     }
 
-    pub(super) fn coerced(
-        &self,
-        arguments: Map<String, Value>,
-        null_may_clear: impl Fn(&str) -> bool,
-    ) -> Map<String, Value> {
-        let mut right = Map::new();
-        for (name, value) in arguments {
-            let schema = &self.properties()[name.as_str()];
-            let nulls = if schema.is_null() || null_may_clear(&name) { Nulls::Keep } else { Nulls::Drop };
-            if !normalise::is_dropped(schema, &value, nulls) {
-                right.insert(name, normalise::coerce(schema, value, nulls));
-            }
-        }
-        right
+    /// Takes out of the arguments what is to be ignored, and returns one remark for each.
+    pub fn set_aside(&self, arguments: &mut Map<String, Value>, reads: bool) -> Vec<String> {
+        extras::set_aside(self.rule.schema(), arguments, reads)
     }
 
-    pub(super) fn problems(&self, arguments: &Map<String, Value>, null_clears: bool) -> Vec<Problem> {
-        let mut problems = self.violations(arguments, null_clears);
+    /// Corrects arguments where their meaning is certain; also what is wrong with them that the check would not find.
+    pub(super) fn read(&self, arguments: Map<String, Value>, writes: bool) -> (Map<String, Value>, Vec<Problem>) {
+        let mut reading = Reading::new(writes);
+        let read = reading.members(self.rule.schema(), arguments, "");
+        (read, reading.problems)
+    }
+
+    pub(super) fn problems(&self, arguments: &Map<String, Value>) -> Vec<Problem> {
+        let mut problems = self.violations(arguments);
         // Rules between arguments say something sensible only about arguments that are right by themselves.
         if problems.is_empty() {
             problems.extend(self.rules.ranges.iter().filter_map(|range| out_of_order(range, arguments)));
@@ -218,7 +221,7 @@ impl Form {
         problems
     }
 
-    fn violations(&self, arguments: &Map<String, Value>, null_clears: bool) -> Vec<Problem> {
+    fn violations(&self, arguments: &Map<String, Value>) -> Vec<Problem> {
         let arguments = Value::Object(arguments.clone());
         let errors = match self.rule.validator() {
             Ok(validator) => validator.iter_errors(&arguments),
@@ -227,7 +230,7 @@ impl Form {
                 return vec![Problem::new(&*self.name, told)];
             }
         };
-        let mut problems = problem::from_validation(errors, self.rule.schema(), null_clears);
+        let mut problems = problem::from_validation(errors, self.rule.schema());
         for group in &self.rules.one_of_required {
             if group.iter().all(|name| arguments[name.as_str()].is_null()) {
                 let names = group.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");

@@ -98,6 +98,18 @@ impl Shown {
         Self { json: written.and_then(|()| String::from_utf8(text).ok()).unwrap_or_default(), table: None }
     }
 
+    /// The same with a remark as one more member, and as a first line where the text is a table.
+    #[must_use]
+    pub fn with_remark(mut self, name: &str, remark: &str) -> Self {
+        let line = serde_json::json!({ name: remark }).to_string();
+        if let (Some(members), Some(member)) = (self.json.trim_end().strip_suffix('}'), line.strip_prefix('{')) {
+            let comma = if members.ends_with('{') { "" } else { "," };
+            self.json = format!("{members}{comma}{member}");
+        }
+        self.table = self.table.map(|table| format!("{line}\n{table}"));
+        self
+    }
+
     /// The JSON as values.
     pub fn structured(&self) -> Value {
         serde_json::from_str(&self.json).unwrap_or_default()

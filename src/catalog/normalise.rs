@@ -1,43 +1,35 @@
-//! Lenient reading of arguments. Models write numbers as text, copy dates out of answers and fill what they do not
-//! need with null. Where the meaning is certain the value is set right before it is checked; where it is not, it stays
-//! as it is and the check explains.
+//! Lenient reading of arguments. Models write numbers as text, copy dates out of answers, and fill what they do not need
+//! with null or empty text. Where the meaning is certain the value is corrected before it is checked; where it is not, it
+//! stays as it is and the check explains.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde_json::{Map, Number, Value, json};
 
 use super::{
     data::SynonymData,
-    problem::Problem,
-    schema::{self, LARGEST_INTEGER},
+    problem::{Problem, join},
+    schema::{self, CLEAR, LARGEST_INTEGER},
 };
-
-/// What about null where the schema knows none.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nulls {
-    /// "Nothing given": left out.
-    Drop,
-    /// A change to null might be meant: kept, so that the check can explain.
-    Keep,
-}
 
 /// Merges `data`, the shape of this gateway's predecessor (`{id, data: {…}}`), into the arguments around it. Where the
 /// body is open, what is not among its `known` members stays in `data`.
 pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Value>) -> Vec<Problem> {
     let inner = match arguments.remove("data") {
+        None => return Vec::new(),
+        Some(nothing) if is_nothing(&nothing) => return Vec::new(),
         Some(Value::Object(inner)) => inner,
         Some(Value::String(text)) => match serde_json::from_str(&text) {
             Ok(Value::Object(inner)) => inner,
             _ => return vec![Problem::new("data", "`data` is no object: give its members as arguments of their own")],
         },
-        None | Some(Value::Null) => return Vec::new(),
         Some(_) => {
             return vec![Problem::new("data", "`data` is no object: give its members as arguments of their own")];
         }
     };
     let mut problems = Vec::new();
     let mut rest = Map::new();
-    for (name, value) in inner {
-        match arguments.get(&name) {
+    for (name, value) in inner.into_iter().filter(|(_, value)| !value.is_null()) {
+        match arguments.get(&name).filter(|outer| !outer.is_null()) {
             _ if known.is_some_and(|known| known[name.as_str()].is_null()) => {
                 rest.insert(name, value);
             }
@@ -56,6 +48,11 @@ pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Valu
     problems
 }
 
+/// Returns whether a value says nothing in any tool: null, or text without a character to read.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
 /// Puts older and likely names under the arguments that are meant.
 pub(super) fn translate(arguments: &mut Map<String, Value>, synonyms: &[SynonymData]) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -68,8 +65,9 @@ pub(super) fn translate(arguments: &mut Map<String, Value>, synonyms: &[SynonymD
             }
             continue;
         }
-        let Some(value) = arguments.remove(name).filter(|value| !value.is_null()) else { continue };
-        if arguments.get(argument).is_some_and(|given| !given.is_null()) {
+        let Some(value) = arguments.remove(name).filter(|value| !is_nothing(value)) else { continue };
+        let given = arguments.get(argument).filter(|given| !is_nothing(given));
+        if given.is_some_and(|given| *given != value) {
             let message = format!("`{name}` and `{argument}` are the same argument: give `{argument}` only");
             problems.push(Problem::new(argument, message));
             continue;
@@ -83,38 +81,107 @@ pub(super) fn translate(arguments: &mut Map<String, Value>, synonyms: &[SynonymD
     problems
 }
 
-/// Sets a value right under its schema.
-pub(super) fn coerce(schema: &Value, value: Value, nulls: Nulls) -> Value {
-    match (schema::kind(schema), value) {
-        ("integer", value) => integer(value),
-        ("number", Value::String(text)) => number(&text).unwrap_or(Value::String(text)),
-        ("boolean", Value::String(text)) => boolean(&text).unwrap_or(Value::String(text)),
-        ("string", Value::String(text)) => string(schema, text),
-        // Postal codes and phone numbers that were written as numbers.
-        ("string", Value::Number(number)) if is_free_text(schema) && !number.is_f64() => json!(number.to_string()),
-        ("array", value) if !value.is_null() => {
-            let items = list(schema::kind(&schema["items"]), value);
-            items.into_iter().map(|item| coerce(&schema["items"], item, nulls)).collect()
+/// Reads arguments by their schema.
+pub(super) struct Reading {
+    /// Whether they are the arguments of an operation that changes something.
+    writes: bool,
+    /// What the check by the schema would not find.
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Reading {
+    pub(super) fn new(writes: bool) -> Self {
+        Self { writes, problems: Vec::new() }
+    }
+
+    /// Reads the members of an object and leaves out those that say nothing. Null always does: clients send it for every
+    /// argument that the model did not give (CrewAI, mcp-use for Python).
+    pub(super) fn members(&mut self, schema: &Value, members: Map<String, Value>, place: &str) -> Map<String, Value> {
+        let required = schema["required"].as_array();
+        let mut read = Map::new();
+        for (name, value) in members {
+            let member = &schema["properties"][name.as_str()];
+            let is_required = required.is_some_and(|required| required.iter().any(|one| *one == name));
+            if value.is_null() || (!is_required && is_empty_text(member, &value)) {
+                continue;
+            }
+            let value = self.value(member, value, &join(place, &name));
+            if !is_required && !member.is_null() && value.as_array().is_some_and(Vec::is_empty) {
+                if self.writes && name != CLEAR {
+                    self.problems.push(empty_list(schema, &join(place, &name)));
+                }
+                continue;
+            }
+            read.insert(name, value);
         }
-        ("object", Value::String(text)) => match serde_json::from_str(&text) {
-            Ok(Value::Object(members)) => coerce(schema, Value::Object(members), nulls),
-            _ => Value::String(text),
-        },
-        ("object", Value::Object(members)) => members
-            .into_iter()
-            .filter(|(name, member)| !is_dropped(&schema["properties"][name.as_str()], member, nulls))
-            .map(|(name, member)| {
-                let member = coerce(&schema["properties"][name.as_str()], member, nulls);
-                (name, member)
-            })
-            .collect(),
-        (_, value) => value,
+        read
+    }
+
+    /// Corrects a value under its schema.
+    fn value(&mut self, schema: &Value, value: Value, place: &str) -> Value {
+        match (schema::kind(schema), value) {
+            ("integer", value) => integer(value),
+            ("number", Value::String(text)) => number(&text).unwrap_or(Value::String(text)),
+            ("boolean", Value::String(text)) => boolean(&text).unwrap_or(Value::String(text)),
+            ("string", Value::String(text)) => string(schema, text),
+            // Postal codes and phone numbers that were written as numbers.
+            ("string", Value::Number(number)) if is_free_text(schema) && !number.is_f64() => json!(number.to_string()),
+            ("array", value) => {
+                let items = list(schema::kind(&schema["items"]), value).into_iter().filter(|item| !item.is_null());
+                let items = items.enumerate();
+                items.map(|(index, item)| self.value(&schema["items"], item, &format!("{place}[{index}]"))).collect()
+            }
+            ("object", Value::String(text)) => match serde_json::from_str(&text) {
+                Ok(Value::Object(members)) => Value::Object(self.members(schema, members, place)),
+                _ => Value::String(text),
+            },
+            ("object", Value::Object(members)) => Value::Object(self.members(schema, members, place)),
+            (_, value) => without_nulls(value),
+        }
     }
 }
 
-/// Whether a member says nothing.
-pub(super) fn is_dropped(schema: &Value, value: &Value, nulls: Nulls) -> bool {
-    value.is_null() && nulls == Nulls::Drop && !schema::allows_null(schema)
+/// Returns whether a value is empty text where the schema has no empty value: a date, a moment, a choice, a number, a list.
+/// Clients that have to give every argument write that for "not given" (OpenAI's strict mode).
+fn is_empty_text(schema: &Value, value: &Value) -> bool {
+    if !value.as_str().is_some_and(|text| text.trim().is_empty()) {
+        return false;
+    }
+    match schema::kind(schema) {
+        "" => false,
+        "string" => {
+            let chooses = schema["enum"].as_array().is_some_and(|choices| !choices.iter().any(|choice| choice == ""));
+            let has_form = !schema["format"].is_null() || !schema["pattern"].is_null();
+            chooses || has_form || schema["minLength"].as_u64().is_some_and(|least| least > 0)
+        }
+        _ => true,
+    }
+}
+
+/// Explains that an empty list changes nothing.
+fn empty_list(schema: &Value, place: &str) -> Problem {
+    let clears = schema["properties"][CLEAR]["items"]["enum"].as_array().into_iter().flatten();
+    let clears: Vec<&str> = clears.filter_map(Value::as_str).collect();
+    let how = if clears.is_empty() {
+        "this operation has no `clear`, so it cannot empty a list; tools named delete_… remove single entries"
+            .to_owned()
+    } else {
+        format!("to empty something, name it in `clear`, which takes `{}`", clears.join("`, `"))
+    };
+    Problem::new(place, format!("`{place}` is an empty list, which changes nothing: leave it out; {how}"))
+}
+
+/// Leaves out the members that are null, at every depth. Items of a list that no schema describes stay: their places may
+/// mean something.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let given = members.into_iter().filter(|(_, member)| !member.is_null());
+            given.map(|(name, member)| (name, without_nulls(member))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
 }
 
 fn integer(value: Value) -> Value {

@@ -22,7 +22,7 @@ use super::{
     record::RecordData,
     request, schema,
 };
-use crate::domain::{JsonText, Method, Scope, UpstreamRequest};
+use crate::domain::{JsonText, Scope, UpstreamRequest};
 
 /// One operation of OwnerRez and the tool made of it.
 pub struct Operation {
@@ -149,6 +149,11 @@ impl Operation {
         &self.data
     }
 
+    /// Takes out of the arguments what is to be ignored, and returns one remark for each.
+    pub fn set_aside(&self, arguments: &mut Map<String, Value>) -> Vec<String> {
+        self.form.set_aside(arguments, self.data.read_only)
+    }
+
     /// Takes out of the arguments of a write what says how it is to be made.
     pub fn options(&self, arguments: &mut Map<String, Value>) -> Result<WriteOptions, ArgumentError> {
         if self.data.read_only {
@@ -160,7 +165,7 @@ impl Operation {
     /// Turns arguments into the request to send, or says all that is wrong with them.
     pub fn request(&self, arguments: &Map<String, Value>) -> Result<UpstreamRequest, ArgumentError> {
         let (arguments, mut problems) = self.normalise(arguments.clone());
-        problems.extend(self.form.problems(&arguments, self.data.method == Method::Patch));
+        problems.extend(self.form.problems(&arguments));
         if problems.is_empty() {
             problems.extend(View::of(&arguments).unknown_in(&self.kind));
         }
@@ -187,8 +192,8 @@ impl Operation {
 
     /// Turns the body of OwnerRez's success reply into the whole answer: always a JSON object.
     pub fn answer(&self, request: &UpstreamRequest, status: u16, body: &JsonText) -> Result<Value, Unreadable> {
-        let answer = answer::answer(&self.data, request, status, body).and_then(Whole::into_value);
-        answer.map_err(|_| Unreadable { status })
+        let read = |body: &JsonText| answer::answer(&self.data, request, status, body).and_then(Whole::into_value);
+        repairing(body, read).map_err(|_| Unreadable { status })
     }
 
     /// Whether something is known of it that guests write.
@@ -211,9 +216,11 @@ impl Operation {
         body: &JsonText,
     ) -> Result<Shown, Unreadable> {
         let rows = self.lists().then_some("items");
-        let answer = answer::answer(&self.data, request, status, body);
-        let shown = answer.and_then(|answer| lean::show(&self.kind, rows, view, answer));
-        shown.map_err(|_| Unreadable { status })
+        let show = |body: &JsonText| {
+            let answer = answer::answer(&self.data, request, status, body);
+            answer.and_then(|answer| lean::show(&self.kind, rows, view, answer))
+        };
+        repairing(body, show).map_err(|_| Unreadable { status })
     }
 
     fn normalise(&self, mut arguments: Map<String, Value>) -> (Map<String, Value>, Vec<Problem>) {
@@ -223,12 +230,13 @@ impl Operation {
             problems = normalise::merge_data(&mut arguments, self.data.open_body.then_some(properties));
         }
         problems.extend(normalise::translate(&mut arguments, &self.data.synonyms));
-        (self.form.coerced(arguments, |name| self.null_may_clear(name)), problems)
+        let (arguments, found) = self.form.read(arguments, !self.data.read_only);
+        problems.extend(found);
+        (arguments, problems)
     }
+}
 
-    /// A null in what a PATCH changes is not "nothing given".
-    fn null_may_clear(&self, name: &str) -> bool {
-        let is_parameter = self.data.parameters.iter().any(|parameter| parameter.name == name);
-        self.data.method == Method::Patch && !is_parameter
-    }
+/// Reads a body, and once more with its texts repaired if that fails: half a character in one record costs no page.
+fn repairing<T>(body: &JsonText, read: impl Fn(&JsonText) -> serde_json::Result<T>) -> serde_json::Result<T> {
+    read(body).or_else(|error| body.without_lone_surrogates().map_or(Err(error), |repaired| read(&repaired)))
 }

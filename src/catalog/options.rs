@@ -14,9 +14,6 @@ pub(super) const CONFIRM: &str = "confirm";
 /// What the drafting tool gave.
 pub(super) const DRAFT_ID: &str = "draft_id";
 
-/// The names that no operation may give to arguments of its own.
-pub(super) const NAMES: [&str; 4] = [AGAIN, IDEMPOTENCY_KEY, CONFIRM, DRAFT_ID];
-
 /// Longer ones are no names and no tokens of ours.
 const KEY_CHARS: usize = 200;
 const TOKEN_CHARS: usize = 200_000;
@@ -35,12 +32,16 @@ pub struct WriteOptions {
 }
 
 impl WriteOptions {
+    /// The names of the options, which no operation may give to arguments of its own.
+    pub const NAMES: [&str; 4] = [AGAIN, IDEMPOTENCY_KEY, CONFIRM, DRAFT_ID];
+
     /// Takes the options out of the arguments, or says what is wrong with them.
     pub(super) fn take(arguments: &mut Map<String, Value>, drafts: bool) -> Result<WriteOptions, Vec<Problem>> {
         let mut problems = Vec::new();
         let again = match arguments.remove(AGAIN) {
             None | Some(Value::Null) => false,
             Some(Value::Bool(again)) => again,
+            Some(Value::String(word)) if word.trim().is_empty() => false,
             Some(Value::String(word)) if word.eq_ignore_ascii_case("true") => true,
             Some(Value::String(word)) if word.eq_ignore_ascii_case("false") => false,
             Some(other) => {
@@ -50,6 +51,7 @@ impl WriteOptions {
         };
         let mut text = |name: &str, longest: usize| match arguments.remove(name) {
             None | Some(Value::Null) => None,
+            Some(Value::String(text)) if text.trim().is_empty() => None,
             Some(Value::String(text)) if (1..=longest).contains(&text.chars().count()) => Some(text),
             Some(other) => {
                 let message =

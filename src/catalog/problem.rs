@@ -58,13 +58,9 @@ impl Problem {
 }
 
 /// Puts the validator's findings in words: one problem per argument.
-pub(super) fn from_validation<'a>(
-    errors: impl Iterator<Item = ValidationError<'a>>,
-    schema: &Value,
-    null_clears: bool,
-) -> Vec<Problem> {
+pub(super) fn from_validation<'a>(errors: impl Iterator<Item = ValidationError<'a>>, schema: &Value) -> Vec<Problem> {
     let mut problems: Vec<Problem> = Vec::new();
-    for problem in errors.flat_map(|error| explain(&error, schema, null_clears)) {
+    for problem in errors.flat_map(|error| explain(&error, schema)) {
         if problems.iter().all(|known| known.argument != problem.argument) {
             problems.push(problem);
         }
@@ -72,7 +68,7 @@ pub(super) fn from_validation<'a>(
     problems
 }
 
-fn explain(error: &ValidationError<'_>, schema: &Value, null_clears: bool) -> Vec<Problem> {
+fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Problem> {
     let (place, schema) = locate(error, schema);
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
@@ -86,9 +82,6 @@ fn explain(error: &ValidationError<'_>, schema: &Value, null_clears: bool) -> Ve
         }
         kind => {
             let allowed = match kind {
-                _ if error.instance().is_null() && null_clears => {
-                    "leave it out to keep what is there; OwnerRez does not say that null clears it".to_owned()
-                }
                 // Only the validator knows this bound, see `schema::bounded`.
                 ValidationErrorKind::Maximum { .. } if schema["maximum"].is_null() => {
                     "give a smaller number".to_owned()
@@ -132,7 +125,7 @@ fn locate<'a>(error: &ValidationError<'_>, schema: &'a Value) -> (String, &'a Va
     (place, schema)
 }
 
-fn join(place: &str, name: &str) -> String {
+pub(super) fn join(place: &str, name: &str) -> String {
     if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
 }
 
@@ -149,7 +142,7 @@ pub(super) fn show(value: &Value) -> String {
 }
 
 /// A name as the caller gave it, cut and without control characters.
-fn clip(name: &str) -> String {
+pub(super) fn clip(name: &str) -> String {
     let shown = name.chars().take(SHOWN_CHARACTERS).map(|c| if c.is_control() || c == '`' { '?' } else { c });
     let more = if name.chars().nth(SHOWN_CHARACTERS).is_some() { "…" } else { "" };
     shown.collect::<String>() + more

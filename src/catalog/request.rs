@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 use url::form_urlencoded::{Serializer, byte_serialize, parse};
 
 use super::{
-    data::{OperationData, Place, Segment, Style, segments},
+    data::{OperationData, ParameterData, Place, Segment, Style, segments},
     problem::Problem,
+    schema::CLEAR,
 };
 use crate::domain::{Method, UpstreamRequest};
 
@@ -46,8 +47,8 @@ fn path_value(name: &str, value: Option<&Value>) -> Result<String, Problem> {
 fn query(data: &OperationData, arguments: &Map<String, Value>) -> String {
     let mut query = Serializer::new(String::new());
     for parameter in data.parameters.iter().filter(|parameter| parameter.place == Place::Query) {
-        let name = &parameter.name;
-        match arguments.get(name) {
+        let name = parameter.wire_name();
+        match arguments.get(&parameter.name) {
             None | Some(Value::Null) => {}
             Some(Value::Array(items)) if parameter.style == Some(Style::Indexed) => {
                 for (index, item) in items.iter().enumerate() {
@@ -69,7 +70,15 @@ fn query(data: &OperationData, arguments: &Map<String, Value>) -> String {
 fn body(data: &OperationData, arguments: &Map<String, Value>) -> Result<Option<Value>, Problem> {
     let Some(schema) = &data.body else { return Ok(None) };
     if let Some(name) = &data.body_argument {
-        return Ok(arguments.get(name).cloned());
+        let Some(Value::Array(entries)) = arguments.get(name) else { return Ok(arguments.get(name).cloned()) };
+        let emptied = entries.iter().enumerate().map(|(index, entry)| match entry.clone() {
+            Value::Object(mut entry) => {
+                clear(data, &mut entry, &format!("{name}[{index}]."))?;
+                Ok(Value::Object(entry))
+            }
+            other => Ok(other),
+        });
+        return Ok(Some(emptied.collect::<Result<_, Problem>>()?));
     }
     let names: Vec<&String> = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
     let given = names.iter().filter_map(|name| Some(((*name).clone(), arguments.get(*name)?.clone())));
@@ -77,13 +86,56 @@ fn body(data: &OperationData, arguments: &Map<String, Value>) -> Result<Option<V
     if let Some(Value::Object(more)) = arguments.get("data").filter(|_| data.open_body) {
         body.extend(more.clone());
     }
+    if let Some(names) = arguments.get(CLEAR) {
+        body.insert(CLEAR.to_owned(), names.clone());
+        clear(data, &mut body, "")?;
+    }
     if body.is_empty() {
         let list = |between: &str| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(between);
         let what = if data.method == Method::Patch { "change" } else { "create" };
-        let message = format!("there is nothing to {what}: give at least one of `{}`", list("`, `"));
+        let or_clear = if data.clears.is_empty() { "" } else { ", or name in `clear` what to empty" };
+        let message = format!("there is nothing to {what}: give at least one of `{}`{or_clear}", list("`, `"));
         return Err(Problem::new(list("|"), message));
     }
     Ok(Some(Value::Object(body)))
+}
+
+/// Replaces the names in `clear` by members that are null, which is how OwnerRez takes them.
+fn clear(data: &OperationData, members: &mut Map<String, Value>, place: &str) -> Result<(), Problem> {
+    if data.clears.is_empty() {
+        return Ok(());
+    }
+    let Some(Value::Array(names)) = members.remove(CLEAR) else { return Ok(()) };
+    for name in names.iter().filter_map(Value::as_str) {
+        if members.insert(name.to_owned(), Value::Null).is_some_and(|given| !given.is_null()) {
+            let argument = format!("{place}{name}");
+            let message = format!("`{argument}` has a value and is named in `clear`: give one of the two");
+            return Err(Problem::new(argument, message));
+        }
+    }
+    Ok(())
+}
+
+/// The inverse of `clear`: members of a body as arguments.
+pub(super) fn as_arguments(data: &OperationData, members: &Map<String, Value>) -> Map<String, Value> {
+    let is_cleared = |name: &str, value: &Value| value.is_null() && data.clears.iter().any(|clears| clears == name);
+    let mut given = members.clone();
+    given.retain(|name, value| !is_cleared(name, value));
+    let cleared = members.iter().filter(|(name, value)| is_cleared(name, value));
+    let cleared: Vec<Value> = cleared.map(|(name, _)| Value::from(name.as_str())).collect();
+    if !cleared.is_empty() {
+        given.insert(CLEAR.to_owned(), Value::Array(cleared));
+    }
+    if data.open_body {
+        let known = data.body.as_ref().and_then(|body| body["properties"].as_object());
+        let (named, open): (Map<_, _>, Map<_, _>) =
+            given.into_iter().partition(|(name, _)| known.is_some_and(|known| known.contains_key(name)));
+        given = named;
+        if !open.is_empty() {
+            given.insert("data".to_owned(), Value::Object(open));
+        }
+    }
+    given
 }
 
 /// A scalar as it stands in a path or query.
@@ -97,20 +149,43 @@ pub(super) fn path_values(data: &OperationData, request: &UpstreamRequest) -> Ma
     segments(&data.path)
         .zip(path.split('/').skip(1))
         .filter_map(|(segment, value)| match segment {
-            Segment::Placeholder(name) => Some((name.to_owned(), decoded(value))),
+            Segment::Placeholder(name) => {
+                // A lone key of a form: the same encoding that `path_value` used.
+                let text = parse(value.as_bytes()).next().map(|(text, _)| text.into_owned()).unwrap_or_default();
+                let parameter = data.parameters.iter().find(|parameter| parameter.name == name);
+                Some((name.to_owned(), typed(parameter, text)))
+            }
             Segment::Literal(_) => None,
         })
         .collect()
+}
+
+/// The query parameters of a request, by the names of their arguments.
+pub(super) fn query_values(data: &OperationData, request: &UpstreamRequest) -> Map<String, Value> {
+    let Some((_, query)) = request.path_and_query.split_once('?') else { return Map::new() };
+    let named = parse(query.as_bytes()).map(|(name, text)| {
+        let parameter = data.parameters.iter().find(|parameter| parameter.wire_name() == name);
+        let name = parameter.map_or(name.into_owned(), |parameter| parameter.name.clone());
+        (name, typed(parameter, text.into_owned()))
+    });
+    named.collect()
+}
+
+/// The value of a parameter that travelled as text: a number or a truth value only where the parameter is one, because a
+/// tag may be called "007".
+fn typed(parameter: Option<&ParameterData>, text: String) -> Value {
+    let kind = parameter.and_then(|parameter| parameter.schema.get("type")?.as_str()).unwrap_or_default();
+    let read = match kind {
+        "integer" => text.parse().ok().map(|whole: i64| Value::from(whole)),
+        "number" => serde_json::from_str(&text).ok().filter(Value::is_number),
+        "boolean" => text.parse().ok().map(Value::Bool),
+        _ => None,
+    };
+    read.unwrap_or(Value::String(text))
 }
 
 /// A whole number in a request's query.
 pub(super) fn query_number(request: &UpstreamRequest, name: &str) -> Option<u64> {
     let (_, query) = request.path_and_query.split_once('?')?;
     parse(query.as_bytes()).find(|(known, _)| known == name)?.1.parse().ok()
-}
-
-fn decoded(segment: &str) -> Value {
-    // A lone key of a form: the same encoding that `path_value` used.
-    let text = parse(segment.as_bytes()).next().map(|(text, _)| text.into_owned()).unwrap_or_default();
-    text.parse::<i64>().map_or(Value::String(text), Value::from)
 }

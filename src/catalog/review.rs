@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
-    data::{GuestVisible, OperationData, ParameterData, Place, Segment, Style, segments},
+    data::{GuestVisible, OperationData, ParameterData, Place, Segment, Style, SynonymData, segments},
     effect,
     form::FormData,
     lean::{FIELDS, FORMAT},
-    options,
+    options::WriteOptions,
+    schema::CLEAR,
 };
 use crate::domain::Method;
 
@@ -63,6 +64,7 @@ pub(super) fn form_mistakes(data: &FormData) -> Vec<String> {
             found.push(format!("the rules name `{name}`, which is no argument"));
         }
     }
+    synonyms(&data.synonyms, |name| data.arguments.contains_key(name), &mut found);
     found
 }
 
@@ -80,8 +82,8 @@ fn tool_words(tool: &str, title: &str, description: &str, found: &mut Vec<String
     if !(4..=40).contains(&title.chars().count()) {
         found.push("`title` has 4 to 40 characters".into());
     }
-    if !(20..=300).contains(&description.chars().count()) {
-        found.push("`description` has 20 to 300 characters".into());
+    if !(20..=200).contains(&description.chars().count()) {
+        found.push("`description` has 20 to 200 characters".into());
     }
 }
 
@@ -224,12 +226,13 @@ fn rules(data: &OperationData, found: &mut Vec<String>) {
             found.push(format!("`ranges` names `{name}`, which is no argument"));
         }
     }
-    for synonym in &data.synonyms {
-        if !known(&synonym.argument) {
-            found.push(format!("`synonyms` names `{}`, which is no argument", synonym.argument));
+    synonyms(&data.synonyms, known, found);
+    if !data.clears.is_empty() {
+        for name in data.clears.iter().filter(|name| !body_or_entry_members(data).any(|member| member == **name)) {
+            found.push(format!("`clears` names `{name}`, which is no member of the body"));
         }
-        if known(&synonym.name) && synonym.values.is_none() {
-            found.push(format!("`synonyms` gives `{}` another meaning, but it is an argument", synonym.name));
+        if known(CLEAR) || body_or_entry_members(data).any(|member| member == CLEAR) || data.method != Method::Patch {
+            found.push("`clears` keeps the argument `clear` of a PATCH for itself".into());
         }
     }
     for check in &data.checks {
@@ -242,12 +245,21 @@ fn rules(data: &OperationData, found: &mut Vec<String>) {
     }
 }
 
+fn synonyms(synonyms: &[SynonymData], known: impl Fn(&str) -> bool, found: &mut Vec<String>) {
+    for synonym in synonyms {
+        if !known(&synonym.argument) {
+            found.push(format!("`synonyms` names `{}`, which is no argument", synonym.argument));
+        }
+        if known(&synonym.name) && synonym.values.is_none() {
+            found.push(format!("`synonyms` gives `{}` another meaning, but it is an argument", synonym.name));
+        }
+    }
+}
+
 /// What is said about the effect of a write.
 fn writes(data: &OperationData, found: &mut Vec<String>) {
-    let listed = data.body.iter().filter(|_| data.body_argument.is_some());
-    let entries = listed.filter_map(|body| body["items"]["properties"].as_object()).flatten().map(|(name, _)| &**name);
     let names: BTreeSet<&str> =
-        data.parameters.iter().map(|p| p.name.as_str()).chain(body_members(data)).chain(entries).collect();
+        data.parameters.iter().map(|p| p.name.as_str()).chain(body_or_entry_members(data)).collect();
     if let Some(draft) = &data.draft {
         tool_words(&draft.tool, &draft.title, &draft.description, found);
         if data.guest_visible != GuestVisible::Always(true) || data.body.is_none() {
@@ -273,7 +285,7 @@ fn writes(data: &OperationData, found: &mut Vec<String>) {
         }
     }
     if !data.read_only {
-        for name in options::NAMES.into_iter().filter(|name| names.contains(name)) {
+        for name in WriteOptions::NAMES.into_iter().filter(|name| names.contains(name)) {
             found.push(format!("the argument `{name}` means something else to every write"));
         }
     }
@@ -285,19 +297,22 @@ fn body_members(data: &OperationData) -> impl Iterator<Item = &str> {
     spread.and_then(|body| body["properties"].as_object()).into_iter().flatten().map(|(name, _)| name.as_str())
 }
 
+/// The same, and those of each entry where the body is a list.
+fn body_or_entry_members(data: &OperationData) -> impl Iterator<Item = &str> {
+    let listed = data.body.iter().filter(|_| data.body_argument.is_some());
+    let entries = listed.filter_map(|body| body["items"]["properties"].as_object()).flatten().map(|(name, _)| &**name);
+    body_members(data).chain(entries)
+}
+
 /// Checks the words of a schema and of the schemas within it.
 fn schema_words(place: &str, schema: &Value, found: &mut Vec<String>) {
     let Some(words) = schema.as_object() else {
         found.push(format!("the schema of `{place}` is no object"));
         return;
     };
-    let types: Vec<&str> = match words.get("type") {
-        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null").collect(),
-        Some(Value::String(kind)) => vec![kind],
-        _ => Vec::new(),
-    };
-    if types.len() != 1 || !TYPES.contains(&types[0]) {
-        found.push(format!("`{place}` has one `type`, to which \"null\" may be added"));
+    let kind = words.get("type").and_then(Value::as_str);
+    if !kind.is_some_and(|kind| TYPES.contains(&kind)) {
+        found.push(format!("`{place}` has one `type`"));
     }
     for word in words.keys().filter(|word| *word != "type" && !SCHEMA_WORDS.contains(&word.as_str())) {
         found.push(format!("`{place}` uses the word \"{word}\", which the table does not know"));
@@ -306,7 +321,7 @@ fn schema_words(place: &str, schema: &Value, found: &mut Vec<String>) {
     if format.is_some_and(|format| !FORMATS.contains(&format)) {
         found.push(format!("`{place}` has a format that nobody checks"));
     }
-    if types == ["array"] && !words.contains_key("items") {
+    if kind == Some("array") && !words.contains_key("items") {
         found.push(format!("the list `{place}` says nothing about its `items`"));
     }
     if let Some(items) = words.get("items") {

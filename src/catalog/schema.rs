@@ -11,8 +11,12 @@ use super::{
     data::{AnswerKind, DraftData, GuestVisible, OperationData, ParameterData},
     lean::{FIELDS, FORMAT},
     options::{CONFIRM, DRAFT_ID},
+    published::published,
     record::RecordData,
 };
+
+/// The argument that names members to empty, in operations that can.
+pub(super) const CLEAR: &str = "clear";
 
 /// Beyond this, JSON numbers are no longer exact in every language; JSON Schema also calls 1e300 an integer.
 pub(super) const LARGEST_INTEGER: i64 = (1 << 53) - 1;
@@ -30,7 +34,11 @@ pub(super) fn input_schema(data: &OperationData, kind: &RecordData) -> Value {
     }
     match (&data.body, &data.body_argument) {
         (Some(body), Some(name)) => {
-            properties.insert(name.clone(), body.clone());
+            let mut body = body.clone();
+            if !data.clears.is_empty() {
+                body["items"]["properties"][CLEAR] = clear_schema(data);
+            }
+            properties.insert(name.clone(), body);
             required.push(json!(name));
         }
         (Some(body), None) => {
@@ -40,6 +48,9 @@ pub(super) fn input_schema(data: &OperationData, kind: &RecordData) -> Value {
             }
             let members = body["properties"].as_object().into_iter().flatten();
             properties.extend(members.map(|(name, schema)| (name.clone(), schema.clone())));
+            if !data.clears.is_empty() {
+                properties.insert(CLEAR.into(), clear_schema(data));
+            }
             required.extend(body["required"].as_array().into_iter().flatten().cloned());
         }
         (None, _) => {}
@@ -55,6 +66,10 @@ pub(super) fn input_schema(data: &OperationData, kind: &RecordData) -> Value {
         schema["required"] = Value::Array(required);
     }
     schema
+}
+
+fn clear_schema(data: &OperationData) -> Value {
+    json!({"type": "array", "items": {"type": "string", "enum": data.clears}, "description": "Members to empty"})
 }
 
 fn parameter_schema(parameter: &ParameterData) -> Value {
@@ -76,13 +91,13 @@ pub(super) fn tool(data: &OperationData, schema: &Value) -> Tool {
         .idempotent(data.idempotent)
         // The records behind OwnerRez change without us: guests, channels and other clients write to them.
         .open_world(true);
-    Tool::new(data.tool.clone(), data.description.clone(), Arc::new(published(data, schema)))
+    Tool::new(data.tool.clone(), data.description.clone(), Arc::new(listed(data, schema)))
         .with_title(data.title.clone())
         .with_annotations(annotations)
 }
 
 /// The schema that clients see: the operation's own arguments, and the token of a second step where there may be one.
-fn published(data: &OperationData, schema: &Value) -> Map<String, Value> {
+fn listed(data: &OperationData, schema: &Value) -> Map<String, Value> {
     let mut schema = schema.clone();
     if let Some(draft) = &data.draft {
         let given = json!({"type": "string", "description": format!("From {}", draft.tool)});
@@ -91,14 +106,13 @@ fn published(data: &OperationData, schema: &Value) -> Map<String, Value> {
     } else if data.destructive || data.guest_visible != GuestVisible::Always(false) {
         schema["properties"][CONFIRM] = json!({"type": "string", "description": "From the first answer"});
     }
-    schema.as_object().cloned().unwrap_or_default()
+    published(&schema)
 }
 
 /// The tool that takes the arguments of an operation and only shows what it would send.
 pub(super) fn draft_tool(draft: &DraftData, schema: &Value) -> Tool {
     let hints = ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(false);
-    let schema = schema.as_object().cloned().unwrap_or_default();
-    Tool::new(draft.tool.clone(), draft.description.clone(), Arc::new(schema))
+    Tool::new(draft.tool.clone(), draft.description.clone(), Arc::new(published(schema)))
         .with_title(draft.title.clone())
         .with_annotations(hints)
 }
@@ -166,23 +180,14 @@ fn is_email(text: &str) -> bool {
     parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()) && !text.contains(char::is_whitespace)
 }
 
-/// The type a schema asks for, apart from null.
+/// The type that a schema asks for.
 pub(super) fn kind(schema: &Value) -> &str {
-    match &schema["type"] {
-        Value::String(kind) => kind,
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null").unwrap_or_default(),
-        _ => "",
-    }
-}
-
-/// Whether null is a value of its own here, and not just "nothing given".
-pub(super) fn allows_null(schema: &Value) -> bool {
-    schema["type"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "null"))
+    schema["type"].as_str().unwrap_or_default()
 }
 
 /// What a schema allows, in words.
 pub(super) fn describe(schema: &Value) -> String {
-    let mut words = if let Some(choices) = schema["enum"].as_array() {
+    if let Some(choices) = schema["enum"].as_array() {
         format!("one of {}", choices.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))
     } else {
         match kind(schema) {
@@ -206,11 +211,7 @@ pub(super) fn describe(schema: &Value) -> String {
             }
             _ => "another value".to_owned(),
         }
-    };
-    if allows_null(schema) {
-        words.push_str(", or null");
     }
-    words
 }
 
 fn describe_text(schema: &Value) -> String {
@@ -253,7 +254,6 @@ mod tests {
             (json!({"type": "integer", "minimum": 1, "maximum": 100}), "a whole number of 1 to 100"),
             (json!({"type": "string", "enum": ["a", "b"]}), "one of \"a\", \"b\""),
             (json!({"type": "string", "minLength": 1, "maxLength": 9}), "text with a length of 1 to 9"),
-            (json!({"type": ["string", "null"]}), "text, or null"),
             (
                 json!({"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 9}),
                 "a list with a length of 1 to 9, each a whole number of at least 1",

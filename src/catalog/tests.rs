@@ -59,7 +59,7 @@ fn names_titles_and_descriptions_fit_their_bounds() {
         assert!(name.len() <= 64 && name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{name}");
         assert!((4..=40).contains(&tool["title"].as_str().unwrap().len()), "{name}");
         let description = tool["description"].as_str().unwrap();
-        assert!((20..=300).contains(&description.len()) && description.ends_with('.'), "{name}: {description}");
+        assert!((20..=202).contains(&description.len()) && description.ends_with('.'), "{name}: {description}");
     }
 }
 

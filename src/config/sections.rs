@@ -148,6 +148,7 @@ fn tools(layers: &mut Layers) -> ChosenTools {
         tools: layers.list("tools.tools", name).unwrap_or_default(),
         excluded: layers.list("tools.exclude", name).unwrap_or_default(),
         read_only: layers.flag("tools.read_only"),
+        two_steps: layers.flag("tools.two_steps"),
     }
 }
 

@@ -91,6 +91,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     named("tools.tools", "MCP_TOOLS"),
     named("tools.exclude", "MCP_EXCLUDE_TOOLS"),
     named("tools.read_only", "MCP_READ_ONLY"),
+    named("tools.two_steps", "MCP_TWO_STEPS"),
     named("log.format", "LOG_FORMAT"),
     named("metrics.bind", "METRICS_BIND"),
     named("metrics.token", "METRICS_TOKEN"),

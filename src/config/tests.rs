@@ -94,6 +94,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(*log_format, LogFormat::Text);
     assert!(matches!(transport, Transport::Http));
     assert!(tools.toolsets.is_empty() && tools.tools.is_empty() && tools.excluded.is_empty() && !tools.read_only);
+    assert!(!tools.two_steps);
     assert!(metrics.bind.is_none() && metrics.token.is_none());
 }
 

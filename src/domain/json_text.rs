@@ -46,8 +46,44 @@ impl JsonText {
 
     /// All of it as values; null where it cannot be read.
     pub fn value(&self) -> Value {
-        serde_json::from_str(&self.0).unwrap_or_default()
+        let read = serde_json::from_str(&self.0).ok();
+        read.or_else(|| serde_json::from_str(&self.without_lone_surrogates()?.0).ok()).unwrap_or_default()
     }
+
+    /// The same with U+FFFD for each escape of half a surrogate pair (RFC 8259 section 8.2); `None` if there is none. A
+    /// text that was cut in the middle of an emoji has one, and serde_json then reads nothing of the whole. Call it only
+    /// when reading has failed: it looks at every byte.
+    pub fn without_lone_surrogates(&self) -> Option<Self> {
+        let mut repaired = String::new();
+        let (mut rest, mut found) = (&*self.0, false);
+        // Outside of texts JSON has no backslash.
+        while let Some(at) = rest.find('\\') {
+            let escape = &rest[at..];
+            let (length, is_lone) = match (unit(escape), escape.get(6..).and_then(unit)) {
+                (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, false),
+                (Some(0xd800..=0xdfff), _) => (6, true),
+                (Some(_), _) => (6, false),
+                // The character after the backslash is one of ASCII.
+                (None, _) => (2, false),
+            };
+            let end = at + length;
+            repaired.push_str(if is_lone { &rest[..at] } else { rest.get(..end)? });
+            if is_lone {
+                repaired.push_str("\\ufffd");
+                found = true;
+            }
+            rest = rest.get(end..)?;
+        }
+        repaired.push_str(rest);
+        found.then(|| Self(ByteString::from(repaired)))
+    }
+}
+
+/// The UTF-16 unit that an escape such as `\u00e9` begins with.
+fn unit(escape: &str) -> Option<u16> {
+    let digits = escape.strip_prefix("\\u")?.get(..4)?;
+    // It takes a sign, too.
+    digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 impl From<Value> for JsonText {
@@ -84,6 +120,54 @@ mod tests {
                 (Some(_), Err(error)) => prop_assert!(error.to_string().contains("out of range"), "{}", error),
                 (None, Ok(_)) => prop_assert!(false, "it can be read"),
             }
+        }
+    }
+
+    proptest! {
+        /// What stands around half a pair stays as it was.
+        #[test]
+        fn half_a_pair_becomes_the_replacement_character(
+            before in r#"(\PC|\\\\|\\"|\\u[0-9a-cA-C][0-9a-f]{3}|\\ud83d\\ude00){0,8}"#, lone in r"\\u[dD][89a-fA-F][0-9a-f]{2}",
+            after in r#"(|[g-z\\]\PC{0,4}|\\u00e9|\\ud83d\\ude00)"#,
+        ) {
+            let quote = |text: &str| text.replace('"', "\\u0022");
+            let readable = |text: &str| serde_json::from_str::<String>(&format!("\"{text}\"")).ok();
+            let (before, after) = (quote(&before), quote(&after));
+            prop_assume!(readable(&before).is_some() && readable(&after).is_some());
+            let broken = of(&format!(r#"{{"items":[{{"x":"{before}{lone}{after}"}},{{"x":"whole"}}]}}"#)).unwrap();
+            let text = format!("{}\u{fffd}{}", readable(&before).unwrap(), readable(&after).unwrap());
+            prop_assert_eq!(broken.value(), json!({"items": [{"x": text}, {"x": "whole"}]}));
+        }
+
+        #[test]
+        fn what_can_be_read_is_never_changed(text in "\\PC{0,40}", member in any::<String>()) {
+            for value in [json!(text), json!({member: text})] {
+                let escaped: String = value.to_string().encode_utf16().map(|unit| match unit {
+                    0x20..=0x7e => char::from_u32(unit.into()).unwrap().to_string(),
+                    unit => format!("\\u{unit:04x}"),
+                }).collect();
+                prop_assert_eq!(of(&escaped).unwrap().without_lone_surrogates(), None);
+                prop_assert_eq!(of(&escaped).unwrap().value(), value);
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_of_half_a_pair_is_found_and_no_escape_is_taken_for_one() {
+        for (text, read) in [
+            (r#""\ud83d""#, "\u{fffd}"),
+            (r#""\ude00""#, "\u{fffd}"),
+            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
+            (r#""\ude00\ud83d""#, "\u{fffd}\u{fffd}"),
+            (r#""\ud83d\\ude00""#, "\u{fffd}\\ude00"),
+            (r#""\\ud83d \ud83d""#, "\\ud83d \u{fffd}"),
+            (r#""\ud83dx\n""#, "\u{fffd}x\n"),
+        ] {
+            assert_eq!(of(text).unwrap().value(), json!(read), "{text}");
+        }
+        assert_eq!(of(r#"{"\ud83d": 1}"#).unwrap().value(), json!({"\u{fffd}": 1}));
+        for whole in [r#""\ud83d\ude00""#, r#""\\ud83d""#, "[]", "\"\u{1f600}\""] {
+            assert_eq!(of(whole).unwrap().without_lone_surrogates(), None, "{whole}");
         }
     }
 

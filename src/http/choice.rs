@@ -19,6 +19,7 @@ static TOOLS: HeaderName = HeaderName::from_static("x-mcp-tools");
 static EXCLUDED: HeaderName = HeaderName::from_static("x-mcp-exclude-tools");
 static READ_ONLY: HeaderName = HeaderName::from_static("x-mcp-readonly");
 static OUTPUTS: HeaderName = HeaderName::from_static("x-mcp-output-schemas");
+static TWO_STEPS: HeaderName = HeaderName::from_static("x-mcp-two-steps");
 
 /// The tools that this request of this caller gets.
 pub(super) fn choice(toolbox: &Toolbox, caller: &Caller, request: &HttpRequest) -> Result<Choice, ApiError> {
@@ -31,7 +32,8 @@ impl From<UnknownName> for ApiError {
     }
 }
 
-/// The path is the most deliberate, then the query, then a header. Where any of them asks for reading only, it is so.
+/// The path is the most deliberate, then the query, then a header. Where any of them asks for reading only, or for
+/// two steps, it is so.
 fn wishes(request: &HttpRequest) -> Result<Wishes, ApiError> {
     let query = web::Query::<HashMap<String, String>>::from_query(request.query_string())?;
     let asked = |name: &str| query.get(name).filter(|text| !text.trim().is_empty()).cloned();
@@ -45,6 +47,8 @@ fn wishes(request: &HttpRequest) -> Result<Wishes, ApiError> {
             || query.get("readonly").is_some_and(|word| is_yes(word))
             || header(request, &READ_ONLY)?.is_some_and(|word| is_yes(&word)),
         outputs: asked("output_schemas").or(header(request, &OUTPUTS)?).is_some_and(|word| is_yes(&word)),
+        two_steps: query.get("two_steps").is_some_and(|word| is_yes(word))
+            || header(request, &TWO_STEPS)?.is_some_and(|word| is_yes(&word)),
     })
 }
 

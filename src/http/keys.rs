@@ -49,12 +49,13 @@ struct ShownView {
     /// None for the default.
     toolsets: Option<Vec<String>>,
     readonly: bool,
+    two_steps: bool,
 }
 
 impl From<&KeyView> for ShownView {
     fn from(view: &KeyView) -> Self {
         let toolsets = view.toolsets.as_deref().map(|names| names.split(',').map(str::to_owned).collect());
-        Self { toolsets, readonly: view.read_only }
+        Self { toolsets, readonly: view.read_only, two_steps: view.two_steps }
     }
 }
 
@@ -75,9 +76,11 @@ pub(crate) async fn list(state: web::Data<HttpState>, AnyCaller(caller): AnyCall
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"keys": keys})))
 }
 
-/// `{name?, scope, expires_at?, toolsets?, readonly?}`
+/// `{name?, scope, expires_at?, toolsets?, readonly?, two_steps?}`
 #[derive(Deserialize)]
-#[serde(expecting = "an object with `scope`, and `name`, `expires_at`, `toolsets`, `readonly` where they are wanted")]
+#[serde(
+    expecting = "an object with `scope`, and `name`, `expires_at`, `toolsets`, `readonly`, `two_steps` where they are wanted"
+)]
 pub(crate) struct WantedKey {
     name: Option<String>,
     scope: Scope,
@@ -86,6 +89,8 @@ pub(crate) struct WantedKey {
     toolsets: Option<WantedToolsets>,
     #[serde(default)]
     readonly: bool,
+    #[serde(default)]
+    two_steps: bool,
 }
 
 /// A time (RFC 3339), or a refusal that says whose it is.
@@ -121,12 +126,12 @@ pub(crate) async fn create(
     FullCaller(caller): FullCaller,
     body: web::Json<WantedKey>,
 ) -> Result<HttpResponse, ApiError> {
-    let WantedKey { name, scope, expires_at, toolsets, readonly } = body.into_inner();
+    let WantedKey { name, scope, expires_at, toolsets, readonly, two_steps } = body.into_inner();
     let name = checked_name(name)?;
     let now = state.clock.now();
     let expires_at = checked_end(expires_at, caller.expires_at, now)?;
     let toolsets = toolsets.map(WantedToolsets::checked).transpose()?.flatten();
-    let view = KeyView { toolsets, read_only: readonly || caller.view.read_only };
+    let view = KeyView { toolsets, read_only: readonly || caller.view.read_only, two_steps };
     let shown = ShownView::from(&view);
     let id = KeyId(Uuid::now_v7());
     let wanted = NewlyNamed { id, name: name.clone(), scope, expires_at, view };
@@ -143,6 +148,7 @@ pub(crate) async fn create(
         "expires_at": expires_at,
         "toolsets": shown.toolsets,
         "readonly": shown.readonly,
+        "two_steps": shown.two_steps,
         "message": "Store this API key now: it is not shown again.",
     })))
 }

@@ -98,7 +98,11 @@ impl Operation {
     /// Reads a body that is a list of objects.
     pub(super) fn read_list(&self, body: &[u8]) -> Result<Vec<Map<String, Value>>, Vec<String>> {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
-        let complaints = self.complaints(&body);
+        let mut checked = body.clone();
+        for entry in checked.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            entry.retain(|name, value| !value.is_null() || !self.clears.contains(name));
+        }
+        let complaints = self.complaints(&checked);
         let Value::Array(entries) = body else { return Err(vec!["The body must be a JSON array.".to_owned()]) };
         // A call that changes nothing is no mistake (measured).
         if entries.is_empty() || complaints.is_empty() {

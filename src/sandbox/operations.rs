@@ -24,6 +24,8 @@ pub(super) struct Operation {
     pub(super) parameters: Vec<Parameter>,
     pub(super) one_of_required: Vec<Vec<String>>,
     pub(super) body: Option<Validator>,
+    /// Members of its entries that null empties.
+    pub(super) clears: Vec<String>,
     /// `None` only while an operation waits for its behaviour; a test does not let that pass.
     pub(super) kind: Option<Kind>,
     pub(super) gate: Option<Gate>,
@@ -64,11 +66,16 @@ struct Listed {
     one_of_required: Vec<Vec<String>>,
     #[serde(default)]
     body: Option<Value>,
+    #[serde(default)]
+    clears: Vec<String>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct Parameter {
+    /// OwnerRez's name. The catalogue may give the argument of a tool another one.
     pub(super) name: String,
+    #[serde(default)]
+    wire: Option<String>,
     #[serde(rename = "in")]
     pub(super) place: Place,
     #[serde(rename = "type")]
@@ -80,6 +87,15 @@ pub(super) struct Parameter {
     pub(super) choices: Vec<String>,
     #[serde(default)]
     pub(super) style: String,
+}
+
+impl Parameter {
+    fn as_sent(mut self) -> Self {
+        if let Some(wire) = self.wire.take() {
+            self.name = wire;
+        }
+        self
+    }
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -258,7 +274,8 @@ impl Operations {
         let listed: Vec<Listed> = serde_json::from_str(CATALOGUE)?;
         let Behaviour { collections, mut operations } = serde_json::from_str(BEHAVIOUR)?;
         let mut all = Vec::with_capacity(listed.len());
-        for Listed { tool, method, path, read_only, answer, parameters, one_of_required, body } in listed {
+        for Listed { tool, method, path, read_only, answer, parameters, one_of_required, body, clears } in listed {
+            let parameters = parameters.into_iter().map(Parameter::as_sent).collect();
             let body = body.map(|schema| {
                 jsonschema::options()
                     .should_validate_formats(true)
@@ -276,6 +293,7 @@ impl Operations {
                 strict,
                 counted: answer == "counted_page",
                 body: body.transpose()?,
+                clears,
                 tool,
                 method,
                 path,
@@ -351,7 +369,10 @@ mod tests {
             };
             assert!(collection.is_none_or(|name| collections.contains_key(name)), "{tool}: {collection:?}");
             let operation = listed.iter().find(|operation| operation.tool == *tool).expect("as above");
-            let known = |name: &str| operation.parameters.iter().any(|parameter| parameter.name == name);
+            let known = |name: &str| {
+                let names = operation.parameters.iter().map(|one| one.wire.as_ref().unwrap_or(&one.name));
+                names.into_iter().any(|known| known == name)
+            };
             for filter in filters {
                 assert!(known(&filter.param), "{tool}: {}", filter.param);
             }

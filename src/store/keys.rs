@@ -77,6 +77,7 @@ impl From<api_keys::Model> for StoredKey {
             key_digest: _,
             toolsets,
             read_only,
+            two_steps,
         } = row;
         StoredKey {
             id: KeyId(id),
@@ -89,7 +90,7 @@ impl From<api_keys::Model> for StoredKey {
             created_at: created_at.into(),
             last_used_at: last_used_at.map(Into::into),
             expires_at: expires_at.map(Into::into),
-            view: KeyView { toolsets: toolsets.map(Into::into), read_only },
+            view: KeyView { toolsets: toolsets.map(Into::into), read_only, two_steps },
         }
     }
 }
@@ -133,6 +134,7 @@ pub(super) fn row(user: UserId, key: NewKey, now: DateTime<Utc>) -> api_keys::Ac
         key_digest: Set(None),
         toolsets: Set(view.toolsets.as_deref().map(str::to_owned)),
         read_only: Set(view.read_only),
+        two_steps: Set(view.two_steps),
     }
 }
 

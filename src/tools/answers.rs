@@ -102,6 +102,11 @@ impl<'a> Answer<'a> {
         Kind { name: self.form.name(), toolset: self.form.toolset(), default: true, read_only: true }
     }
 
+    /// What it takes.
+    pub(super) fn form(&self) -> &'a Form {
+        self.form
+    }
+
     /// The tool itself.
     pub(super) fn tool(&self) -> &'a Tool {
         self.form.tool()

@@ -28,6 +28,9 @@ pub struct Wishes {
     pub read_only: bool,
     /// Whether the list shows what answers look like.
     pub outputs: bool,
+    /// Whether what needs consent takes two steps instead of a question to the person: for clients that answer questions
+    /// by themselves. Never an argument of a tool, because the model writes those.
+    pub two_steps: bool,
 }
 
 /// Whether a switch that is written as a word is on.
@@ -152,6 +155,8 @@ pub struct Choice {
     open: bool,
     /// Whether the list shows output schemas.
     outputs: bool,
+    /// Whether no question is shown to the person.
+    two_steps: bool,
 }
 
 impl Choice {
@@ -185,7 +190,8 @@ impl Choice {
         }
         let read_only = wishes.read_only || caller.view.read_only || caller.scope == Scope::Read;
         let open = toolsets.default || tools.contains(opens);
-        Ok(Self { toolsets, tools, excluded, read_only, open, outputs: wishes.outputs })
+        let two_steps = wishes.two_steps || caller.view.two_steps;
+        Ok(Self { toolsets, tools, excluded, read_only, open, outputs: wishes.outputs, two_steps })
     }
 
     /// Whether only what reads is shown and called.
@@ -196,6 +202,11 @@ impl Choice {
     /// Whether the list shows what answers look like.
     pub(super) fn shows_outputs(&self) -> bool {
         self.outputs
+    }
+
+    /// Whether what needs consent takes two steps, even if the client could show a question.
+    pub(super) fn takes_two_steps(&self) -> bool {
+        self.two_steps
     }
 
     /// Whether what is not listed can be found and called.
@@ -251,7 +262,7 @@ mod tests {
             label: "p".into(),
             scope,
             expires_at: None,
-            view: KeyView { toolsets: toolsets.map(Into::into), read_only },
+            view: KeyView { toolsets: toolsets.map(Into::into), read_only, two_steps: false },
         }
     }
 
@@ -263,7 +274,7 @@ mod tests {
             tools: text(tools),
             excluded: text(excluded),
             read_only,
-            outputs: false,
+            ..Wishes::default()
         };
         let known = BTreeSet::from([READ.name, WRITE.name, OPENS.name]);
         let choice = Choice::new(caller, &wishes, || known, OPENS.name).unwrap();

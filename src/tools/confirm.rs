@@ -1,11 +1,13 @@
 //! Whether a person agreed to a write that removes something for good or reaches a guest.
 //!
 //! A client that can ask its person does so, by an input-required result (revision 2026-07-28); what it sends back names
-//! the write that was asked about. With others it takes two steps: the first call is answered with what would happen and a
+//! the write that was asked about. With others, and where the connection chose so, it takes two steps: the first call is answered with what would happen and a
 //! token, the second gives the token. Tokens are sealed for their user, name one request exactly, and end soon.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use rmcp::model::{ElicitRequest, ElicitRequestParams, ElicitationSchema, InputRequest, InputRequiredResult};
+use rmcp::model::{
+    ElicitRequest, ElicitRequestParams, ElicitationAction, ElicitationSchema, InputRequest, InputRequiredResult,
+};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -40,8 +42,8 @@ pub struct Person {
 pub struct PersonReply {
     /// The state that travelled with the question.
     pub state: String,
-    /// They agreed.
-    pub accepted: bool,
+    /// What they did with it. Only `accept` is consent: clients without a person answer the others by themselves.
+    pub action: ElicitationAction,
 }
 
 /// How a token came to be.
@@ -85,8 +87,10 @@ pub(super) struct Consent {
 /// Why a token, or a person, allows nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Refusal {
-    /// The person said no.
+    /// The question was answered with no.
     Declined,
+    /// The question was closed without an answer.
+    Cancelled,
     /// It is older than it may be.
     Expired,
     /// It was altered, belongs to another user, or is no such token.
@@ -100,6 +104,7 @@ impl Refusal {
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::Declined => "declined",
+            Self::Cancelled => "not_answered",
             Self::Expired => "consent_expired",
             Self::NotGood | Self::OtherCall => "consent_refused",
         }

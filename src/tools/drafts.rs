@@ -21,6 +21,7 @@ pub(super) fn draft(
     caller: &Caller,
     operation: &Operation,
     request: &UpstreamRequest,
+    by_call_operation: bool,
 ) -> Result<Value, CryptoError> {
     let said = operation.said(request);
     let request = digests(parts, caller.user, request).into_iter().next().unwrap_or_default();
@@ -31,7 +32,7 @@ pub(super) fn draft(
         "draft": said,
         "draft_id": id,
         "expires_at": until,
-        "next": words::how_to_send(operation.name()),
+        "next": words::how_to_send(operation.name(), by_call_operation),
     }))
 }
 

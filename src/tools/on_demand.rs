@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use self::index::Index;
 use super::choice::{Choice, Kind};
-use crate::catalog::{self, Catalog, CatalogError, Form};
+use crate::catalog::{self, Catalog, CatalogError, Form, Operation, WriteOptions};
 
 /// Finds what is not listed.
 pub(super) const FIND_OPERATION: &str = "find_operation";
@@ -30,6 +30,15 @@ pub struct OnDemand {
     find: Form,
     call: Form,
     index: Index,
+}
+
+/// A call that goes on to another tool.
+pub(super) struct Passed {
+    /// Name of that tool.
+    pub(super) name: String,
+    pub(super) arguments: Map<String, Value>,
+    /// A remark for each name beside them that was ignored.
+    pub(super) ignored: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -132,14 +141,38 @@ impl OnDemand {
         Ok(answer)
     }
 
-    /// What is to be called, and with which arguments.
-    pub(super) fn passed_on(&self, arguments: Map<String, Value>) -> Result<(String, Map<String, Value>), String> {
+    /// The form of the tool that finds.
+    pub(super) fn find_form(&self) -> &Form {
+        &self.find
+    }
+
+    /// Reads what is to be called, and with which arguments.
+    ///
+    /// # Errors
+    /// What is wrong with the arguments, in words.
+    pub(super) fn passed_on(&self, catalog: &Catalog, mut arguments: Map<String, Value>) -> Result<Passed, String> {
+        let named = arguments.get("name").and_then(Value::as_str).unwrap_or_default();
+        let reads = catalog.get(named).is_none_or(Operation::is_read_only) && catalog.drafted_by(named).is_none();
+        let ignored = self.call.set_aside(&mut arguments, reads);
+        let options = WriteOptions::NAMES.into_iter().filter_map(|name| Some((name, arguments.remove(name)?)));
+        let says_something =
+            |value: &Value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
+        let options: Vec<(&str, Value)> = options.filter(|(_, value)| says_something(value)).collect();
         let mut arguments = self.call.check(arguments).map_err(|problem| problem.to_string())?;
         let name = arguments.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let inner = match arguments.remove("arguments") {
+        let mut inner = match arguments.remove("arguments") {
             Some(Value::Object(inner)) => inner,
             _ => Map::new(),
         };
-        Ok((name, inner))
+        for (option, value) in options {
+            let within = inner.entry(option).or_insert_with(|| value.clone());
+            if *within != value {
+                return Err(format!(
+                    "call_operation: `{option}` stands both beside `name` and in `arguments`, with different values: give \
+                     it once. Nothing was sent to OwnerRez."
+                ));
+            }
+        }
+        Ok(Passed { name, arguments: inner, ignored })
     }
 }

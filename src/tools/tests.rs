@@ -1,5 +1,7 @@
 //! The list as a whole: what every connected model reads.
 
+mod consumers;
+
 use serde_json::Value;
 
 use super::*;

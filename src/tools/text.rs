@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{ConnectLinks, LinkError};
+use super::{ConnectLinks, LinkError, UnknownTool};
 use crate::{
     catalog::Operation,
     domain::{Caller, Credential, Scope, chain},
@@ -71,9 +71,11 @@ pub(super) fn beyond_scope(tool: &str) -> String {
 }
 
 /// There is nothing of that name to pass a call on to.
-pub(super) fn no_operation(near: Option<String>) -> String {
-    let near = near.map_or(String::new(), |name| format!(" Perhaps `{name}` is meant."));
-    format!("There is no such operation, so nothing was sent.{near} find_operation finds operations by words.")
+pub(super) fn no_operation(unknown: &UnknownTool) -> String {
+    format!(
+        "There is no operation `{}`, so nothing was sent.{unknown} find_operation finds operations by words.",
+        unknown.asked
+    )
 }
 
 /// The connection chose other tools.

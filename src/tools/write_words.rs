@@ -1,7 +1,7 @@
 //! What a model, or the person, is told about writes: what happened, whose turn it is, and the next step.
 
 use chrono::TimeDelta;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::confirm::Refusal;
 use crate::{
@@ -80,9 +80,14 @@ pub(super) fn refused(refusal: Refusal, operation: &Operation) -> String {
         None => "Call without `confirm` for a new one.".to_owned(),
     };
     match refusal {
-        Refusal::Declined => {
-            "The user said no, so nothing was sent. Do not try again unless they ask for it.".to_owned()
-        }
+        Refusal::Declined => format!(
+            "The question was answered with no (`decline`), so nothing was changed. Do not try again unless the user asks \
+             for it. {TWO_STEPS}"
+        ),
+        Refusal::Cancelled => format!(
+            "The question was closed without an answer (`cancel`), so nothing was changed: only a person's yes counts. \
+             {TWO_STEPS}"
+        ),
         Refusal::Expired => format!("What was agreed to is too old by now, so nothing was sent. {anew}"),
         Refusal::NotGood => format!(
             "The draft or confirmation is not one of this user's, or was not copied exactly. Nothing was sent. {anew}"
@@ -93,32 +98,34 @@ pub(super) fn refused(refusal: Refusal, operation: &Operation) -> String {
     }
 }
 
-/// What would happen, for the person to decide.
-pub(super) fn question(operation: &Operation, said: &Map<String, Value>) -> String {
-    let title = operation.tool().title.as_deref().unwrap_or(operation.name());
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let lines: Vec<String> = said.iter().map(|(name, value)| format!("{name}: {}", plain(value))).collect();
-    let end =
-        if operation.is_destructive() { "This cannot be undone." } else { "A guest gets this at once, for good." };
-    format!("{title}?\n\n{}\n\n{end}", lines.join("\n"))
+/// The setting of a connection whose client has nobody to ask.
+const TWO_STEPS: &str = "If this client runs without a person and answered by itself, the user can set the connection to \
+two steps: `?two_steps=true` in its address, the header `X-MCP-Two-Steps: true`, or a key made with `two_steps`.";
+
+/// The first of two steps was made by the tool that calls others, so the second one is too.
+fn call_again(operation: &Operation, by_call_operation: bool) -> String {
+    let name = operation.name();
+    if by_call_operation { format!("`call_operation` for `{name}`") } else { format!("`{name}`") }
 }
 
 /// What to do after the first of two steps.
-pub(super) fn how_to_confirm(operation: &Operation) -> String {
+pub(super) fn how_to_confirm(operation: &Operation, by_call_operation: bool) -> String {
     let effect = if operation.is_destructive() { "It cannot be undone" } else { "It reaches a guest at once" };
     format!(
-        "Nothing was sent yet. {effect}: tell the user what would happen, and only if they agree call `{}` again with \
-         the same arguments and this `confirm`.",
-        operation.name()
+        "Nothing was sent yet. {effect}: tell the user what would happen, and only if they agree call {} with exactly the \
+         arguments in `next_call`.",
+        call_again(operation, by_call_operation)
     )
 }
 
 /// What to do with a draft.
-pub(super) fn how_to_send(tool: &str) -> String {
-    format!(
-        "Nothing was sent. Show the draft to the user as it stands, and only if they agree call `{tool}` with this \
-         `draft_id`."
-    )
+pub(super) fn how_to_send(tool: &str, by_call_operation: bool) -> String {
+    let call = if by_call_operation {
+        format!("`call_operation` with `name`: \"{tool}\" and this `draft_id`")
+    } else {
+        format!("`{tool}` with this `draft_id`")
+    };
+    format!("Nothing was sent. Show the draft to the user as it stands, and only if they agree call {call}.")
 }
 
 /// Arguments of a tool that sends drafts are wrong.

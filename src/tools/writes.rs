@@ -7,15 +7,17 @@
 
 use std::sync::Arc;
 
-use rmcp::model::CallToolResponse;
-use serde_json::{Value, json};
+use rmcp::model::{CallToolResponse, ElicitationAction};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     Parts, Trace, answered,
     confirm::{self, Consent, Person, Refusal, Way},
-    drafts, failed, shown, text, write_words as words,
+    drafts, failed,
+    on_demand::CALL_OPERATION,
+    question, shown, text, write_words as words,
 };
 use crate::{
     catalog::{Operation, SettlingRead, View, WriteOptions},
@@ -42,6 +44,8 @@ pub(super) struct Write<'a> {
     /// The draft that the call names.
     pub draft: Option<Consent>,
     pub person: &'a Person,
+    /// Whether the client knows the operation by the tool that calls others.
+    pub by_call_operation: bool,
     pub cancel: &'a CancellationToken,
 }
 
@@ -129,8 +133,12 @@ impl Write<'_> {
         let consent = if self.person.can_be_asked {
             match &self.person.reply {
                 None => return Ok(Standing::NotAskedYet),
-                Some(reply) if !reply.accepted => return Err(Refusal::Declined),
-                Some(reply) => confirm::open(ring, user, Way::Asked, &reply.state, now)?,
+                Some(reply) => match reply.action {
+                    ElicitationAction::Accept => confirm::open(ring, user, Way::Asked, &reply.state, now)?,
+                    ElicitationAction::Decline => return Err(Refusal::Declined),
+                    // Cancelled, and whatever a later revision knows.
+                    _ => return Err(Refusal::Cancelled),
+                },
             }
         } else if let Some(draft) = &self.draft {
             draft.clone()
@@ -154,22 +162,40 @@ impl Write<'_> {
         let now = parts.links.clock.now();
         if self.person.can_be_asked {
             let (state, _) = confirm::seal(&parts.ring, caller.user, Way::Asked, digest, None, now)?;
-            let question = confirm::question(words::question(operation, &said), state);
+            let question = confirm::question(question::question(operation, &said), state);
             return Ok((question.into(), Trace::default()));
         }
         let answer = if operation.draft().is_some() {
-            drafts::draft(parts, caller, operation, &self.request)?
+            drafts::draft(parts, caller, operation, &self.request, self.by_call_operation)?
         } else {
             let (token, until) = confirm::seal(&parts.ring, caller.user, Way::Told, digest, None, now)?;
             json!({
                 "done": false,
-                "would": {"tool": operation.name(), "arguments": said},
-                "confirm": token,
+                "would": {"tool": operation.name(), "arguments": said.clone()},
+                "confirm": token.clone(),
                 "expires_at": until,
-                "next": words::how_to_confirm(operation),
+                "next": words::how_to_confirm(operation, self.by_call_operation),
+                "next_call": self.second_step(said, token),
             })
         };
         Ok((answered(answer).into(), Trace::default()))
+    }
+
+    /// The call that makes what a person agreed to.
+    fn second_step(&self, mut arguments: Map<String, Value>, confirm: String) -> Value {
+        if self.options.again {
+            arguments.insert("again".to_owned(), true.into());
+        }
+        if let Some(key) = &self.options.idempotency_key {
+            arguments.insert("idempotency_key".to_owned(), key.as_str().into());
+        }
+        let name = self.operation.name();
+        if self.by_call_operation {
+            let arguments = json!({"name": name, "arguments": arguments, "confirm": confirm});
+            return json!({"tool": CALL_OPERATION, "arguments": arguments});
+        }
+        arguments.insert("confirm".to_owned(), confirm.into());
+        json!({"tool": name, "arguments": arguments})
     }
 
     /// A write that stands in the way of this one.

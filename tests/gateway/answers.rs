@@ -533,13 +533,13 @@ async fn wrong_questions_cost_nothing_and_name_what_is_wrong() {
         let alice = gateway.connected_user("Alice").await;
         gateway.ownerrez().clear_requests();
         for (tool, arguments, named) in [
-            ("who_is_staying", json!({"from": "2026-06-20", "to": "2026-06-19"}), "`to`"),
+            ("who_is_staying", json!({"from": "2026-06-20", "to": "2026-06-19"}), "`to_date`"),
             ("who_is_staying", json!({"from": "2026-06-20", "to": "2027-06-19"}), "at most 92"),
-            ("who_is_staying", json!({"form": "2026-06-20"}), "`from`"),
+            ("who_is_staying", json!({"form_date": "2026-06-20"}), "`from_date`"),
             ("find_availability", json!({"arrival": "2026-06-20"}), "`departure` is missing"),
             ("find_availability", json!({"arrival": "2026-06-20", "departure": "2026-06-20"}), "later than"),
             ("booking_dossier", json!({}), "`booking_id`"),
-            ("calendar_overview", json!({"from": "9999-12-31", "to": "9999-12-30"}), "`to`"),
+            ("calendar_overview", json!({"from_date": "9999-12-31", "to_date": "9999-12-30"}), "`to_date`"),
             ("revenue_summary", json!({"from": "2026-06-01", "to": "2026-06-30", "count_by": "moon"}), "`count_by`"),
             ("guest_history", json!({}), "`guest_id` or `query`"),
             ("guest_history", json!({"guest_id": 1, "query": "x"}), "not both"),

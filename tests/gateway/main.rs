@@ -15,6 +15,7 @@ mod agents_day;
 mod allowance;
 mod allowance_rules;
 mod answers;
+mod arguments;
 mod batches;
 mod catalogue;
 mod connecting;

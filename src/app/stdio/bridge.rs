@@ -97,6 +97,7 @@ fn choice(tools: &ChosenTools) -> Vec<(&'static str, String)> {
         ("x-mcp-tools", tools.tools.join(",")),
         ("x-mcp-exclude-tools", tools.excluded.join(",")),
         ("x-mcp-readonly", tools.read_only.to_string()),
+        ("x-mcp-two-steps", tools.two_steps.to_string()),
     ];
     lists.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }

@@ -62,7 +62,7 @@ pub(super) async fn find_availability(asking: &mut Asking<'_>, question: Questio
     let first = shifts.iter().map(|nights| nights.arrival).min().unwrap_or(question.arrival);
     let last = shifts.iter().map(|nights| nights.departure).max().unwrap_or(question.departure);
     let stays = if flexible && !portfolio.properties.is_empty() {
-        let records = asking.bookings(&portfolio.ids(), json!({"from": first, "to": last})).await?;
+        let records = asking.bookings(&portfolio.ids(), json!({"from_date": first, "to_date": last})).await?;
         Stay::read_all(asking, records)
     } else {
         Vec::new()
@@ -91,7 +91,7 @@ pub(super) async fn find_availability(asking: &mut Asking<'_>, question: Questio
         } else if asking.left() == 0 {
             unchecked.push(about);
         } else {
-            let asked = json!({"property_id": property.id, "from": first, "to": last});
+            let asked = json!({"property_id": property.id, "from_date": first, "to_date": last});
             let calendar = asking.one("get_property_calendar", asked).await?;
             match best(&calendar, &candidates, question.max_rent.map(cents)) {
                 Ok(offers) => {

@@ -30,7 +30,7 @@ pub(super) async fn todays_briefing(asking: &mut Asking<'_>, question: Question)
     let span = days.span(asking.now().date_naive());
     let coming = later(span.last, 7);
     let records = if THESE_DAYS.iter().any(|part| asking.wants(part)) {
-        asking.bookings(&ids, json!({"from": span.first, "to": coming, "include_guest": true})).await?
+        asking.bookings(&ids, json!({"from_date": span.first, "to_date": coming, "include_guest": true})).await?
     } else {
         Vec::new()
     };

@@ -22,7 +22,7 @@ const YEARS: u64 = 2;
 pub(super) struct Question {
     guest_id: Option<i64>,
     query: Option<String>,
-    from: Option<NaiveDate>,
+    from_date: Option<NaiveDate>,
     property_ids: Option<Vec<i64>>,
 }
 
@@ -45,9 +45,9 @@ pub(super) async fn guest_history(asking: &mut Asking<'_>, question: Question) -
     };
     let portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
     let today = asking.now().date_naive();
-    let first = question.from.unwrap_or(earlier(today, YEARS * 365));
+    let first = question.from_date.unwrap_or(earlier(today, YEARS * 365));
     let days = Days { first, last: later(today, YEARS * 365).max(first) };
-    let filters = json!({"from": days.first, "to": days.last, "include_charges": false});
+    let filters = json!({"from_date": days.first, "to_date": days.last, "include_charges": false});
     let records = asking.bookings(&portfolio.ids(), filters).await?;
     let own = records.into_iter().filter(|record| !record["guest_id"].is_null() && record["guest_id"] == guest["id"]);
     let stays = Stay::read_all(asking, own.collect());

@@ -11,15 +11,15 @@ use super::{
     stay::Stay,
 };
 
-const TREATMENT: &str = "Nights from `from` to `to`, both included, each counted once. `guest_nights` are those of active \
+const TREATMENT: &str = "Nights from `from_date` to `to_date`, both included, each counted once. `guest_nights` are those of active \
 bookings; `other_nights` only those of owner stays, blocks and pending bookings. `occupancy_percent` is guest nights of \
 all nights. `gaps` are free stretches between two stays, `departure` being the day the next one begins. Closed \
 properties count as well.";
 
 #[derive(Deserialize)]
 pub(super) struct Question {
-    from: NaiveDate,
-    to: NaiveDate,
+    from_date: NaiveDate,
+    to_date: NaiveDate,
     property_ids: Option<Vec<i64>>,
 }
 
@@ -27,8 +27,8 @@ pub(super) struct Question {
 /// and a hundred bookings.
 pub(super) async fn calendar_overview(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
-    let days = Days { first: question.from, last: question.to };
-    let filters = json!({"from": days.first, "to": days.last});
+    let days = Days { first: question.from_date, last: question.to_date };
+    let filters = json!({"from_date": days.first, "to_date": days.last});
     let records = asking.bookings(&portfolio.ids(), filters).await?;
     let stays = Stay::read_all(asking, records);
     let within = days.nights();

@@ -16,8 +16,8 @@ use super::{
 
 #[derive(Deserialize)]
 pub(super) struct Question {
-    from: NaiveDate,
-    to: NaiveDate,
+    from_date: NaiveDate,
+    to_date: NaiveDate,
     #[serde(default)]
     count_by: CountBy,
     property_ids: Option<Vec<i64>>,
@@ -53,8 +53,8 @@ impl CountBy {
 /// bookings, one more for each further hundred.
 pub(super) async fn revenue_summary(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
-    let days = Days { first: question.from, last: question.to };
-    let filters = json!({"from": days.first, "to": days.last, "status": "active", "include_charges": true});
+    let days = Days { first: question.from_date, last: question.to_date };
+    let filters = json!({"from_date": days.first, "to_date": days.last, "status": "active", "include_charges": true});
     let records = asking.bookings(&portfolio.ids(), filters).await?;
     let stays = Stay::read_all(asking, records);
     let mut all: BTreeMap<String, Currency> = BTreeMap::new();

@@ -15,7 +15,7 @@ use crate::world::{Gateway, Person, Settings, on_each_database, on_postgres, rpc
 const SEND: &str = "POST /v2/messages";
 
 /// A message into a thread of this person's.
-async fn message(person: &Person, text: &str) -> Value {
+pub(super) async fn message(person: &Person, text: &str) -> Value {
     let inquiries = person.call("list_inquiries", json!({})).await.ok();
     json!({"thread_id": inquiries["items"][0]["thread_ids"][0], "body": text})
 }

@@ -1,0 +1,109 @@
+//! What clients send besides a tool's arguments: names that they add to every call, and filters that filter nothing.
+
+use serde_json::{Map, Value};
+
+use super::lean::FIELDS;
+
+/// Names that clients add to the arguments of every call: n8n's agent the first three, Cline the last one.
+const ADDED: [&str; 4] = ["toolCallId", "chatInput", "sessionId", "task_progress"];
+/// n8n adds this one too. It could be meant, so it is ignored only in company of `ITS_COMPANY`, and never in a write.
+const ACTION: &str = "action";
+const ITS_COMPANY: [&str; 2] = ["toolCallId", "chatInput"];
+
+/// Takes out of the arguments of a tool with this schema what is to be ignored, and returns one remark for each. `reads`
+/// says that the tool changes nothing: then an empty list is a filter that filters nothing.
+pub(super) fn set_aside(schema: &Value, arguments: &mut Map<String, Value>, reads: bool) -> Vec<String> {
+    let is_defined = |name: &str| !schema["properties"][name].is_null();
+    let by_n8n = ITS_COMPANY.iter().any(|name| arguments.contains_key(*name) && !is_defined(name));
+    let action = Some(ACTION).filter(|_| reads && by_n8n);
+    let mut remarks = Vec::new();
+    for name in ADDED.into_iter().chain(action).filter(|name| !is_defined(name)) {
+        if arguments.remove(name).is_some() {
+            remarks.push(format!("`{name}` is not an argument of this tool"));
+        }
+    }
+    if reads {
+        let required = schema["required"].as_array();
+        let is_required = |name: &str| required.is_some_and(|required| required.iter().any(|one| one == name));
+        arguments.retain(|name, value| {
+            let is_empty = is_empty_list(value) && schema["properties"][name.as_str()]["type"] == "array";
+            if !is_empty || is_required(name) {
+                return true;
+            }
+            if name != FIELDS {
+                remarks.push(format!("`{name}` is an empty list, so it limits nothing and the answer covers all"));
+            }
+            false
+        });
+    }
+    remarks
+}
+
+/// Returns whether a value says "a list of nothing": also as text, and with nothing but null in it.
+fn is_empty_list(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(Value::is_null),
+        Value::String(text) => text.bytes().all(|byte| byte.is_ascii_whitespace() || byte == b'[' || byte == b']'),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn left(schema: &Value, given: Value, reads: bool) -> (Value, usize) {
+        let mut arguments = given.as_object().unwrap().clone();
+        let remarks = set_aside(schema, &mut arguments, reads);
+        (Value::Object(arguments), remarks.len())
+    }
+
+    #[test]
+    fn only_what_clients_are_known_to_add_is_ignored() {
+        let plain = json!({"properties": {"id": {"type": "integer"}}});
+        let defined = json!({"properties": {"sessionId": {}, "action": {}}});
+        for (schema, given, reads, stays, ignored) in [
+            (
+                &plain,
+                json!({"id": 1, "toolCallId": "c", "chatInput": "x", "sessionId": "s", "action": "a"}),
+                true,
+                json!({"id": 1}),
+                4,
+            ),
+            (&plain, json!({"id": 1, "toolCallId": "c", "action": "a"}), false, json!({"id": 1, "action": "a"}), 1),
+            (
+                &plain,
+                json!({"id": 1, "task_progress": "- [x] one", "action": "a"}),
+                true,
+                json!({"id": 1, "action": "a"}),
+                1,
+            ),
+            (&plain, json!({"id": 1, "sessionId": "s", "action": "a"}), true, json!({"id": 1, "action": "a"}), 1),
+            (&plain, json!({"id": 1, "tool_call_id": "c"}), true, json!({"id": 1, "tool_call_id": "c"}), 0),
+            (
+                &defined,
+                json!({"sessionId": "s", "action": "a", "toolCallId": 1}),
+                true,
+                json!({"sessionId": "s", "action": "a"}),
+                1,
+            ),
+        ] {
+            assert_eq!(left(schema, given.clone(), reads), (stays, ignored), "{given}");
+        }
+    }
+
+    #[test]
+    fn an_empty_filter_of_a_read_is_ignored_and_any_other_empty_list_is_not() {
+        let list = json!({"type": "array", "items": {"type": "integer"}});
+        let schema = json!({"required": ["must"], "properties": {"ids": list, "must": list, "fields": list, "text": {"type": "string"}}});
+        for empty in [json!([]), json!([null]), json!("[]"), json!("")] {
+            let given = json!({"ids": empty, "must": empty, "fields": empty, "text": "", "other": empty});
+            let stays = json!({"must": empty, "text": "", "other": empty});
+            assert_eq!(left(&schema, given.clone(), true), (stays, 1), "{given}");
+            assert_eq!(left(&schema, given.clone(), false), (given, 0));
+        }
+        assert_eq!(left(&schema, json!({"ids": [1]}), true), (json!({"ids": [1]}), 0));
+    }
+}

@@ -1,0 +1,76 @@
+//! From the schema that arguments are checked by to the one that clients see. Clients convert it to other languages, and
+//! many can convert a part of JSON Schema only. What no schema says is said by the check when it is broken.
+//!
+//! `src/tools/tests/consumers.rs` names each rule and the clients that need it.
+
+use serde_json::{Map, Value, json};
+
+/// A day as RFC 3339 writes it (`full-date`). It takes the place of the format `date`, which Gemini refuses.
+const DAY: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
+const DAY_IN_WORDS: &str = "YYYY-MM-DD";
+
+/// Returns the schema of a tool's arguments as clients can load it.
+pub(super) fn published(schema: &Value) -> Map<String, Value> {
+    schema.as_object().map(loadable).unwrap_or_default()
+}
+
+fn loadable(schema: &Map<String, Value>) -> Map<String, Value> {
+    let mut shown: Map<String, Value> =
+        schema.iter().map(|(word, value)| (word.clone(), loadable_word(word, value))).collect();
+    match schema.get("format").and_then(Value::as_str) {
+        Some("date") => {
+            shown.remove("format");
+            shown.insert("pattern".to_owned(), json!(DAY));
+            let described = schema.get("description").and_then(Value::as_str);
+            let described = described.map_or(DAY_IN_WORDS.to_owned(), |words| format!("{words}, {DAY_IN_WORDS}"));
+            shown.insert("description".to_owned(), json!(described));
+        }
+        // Gemini takes this one.
+        Some("date-time") | None => {}
+        Some(_) => {
+            shown.remove("format");
+        }
+    }
+    shown
+}
+
+fn loadable_word(word: &str, value: &Value) -> Value {
+    match (word, value) {
+        ("items", Value::Object(items)) => Value::Object(loadable(items)),
+        ("properties", Value::Object(members)) => {
+            let members = members.iter();
+            members.map(|(name, member)| (name.clone(), Value::Object(published(member)))).collect()
+        }
+        _ => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_become_what_every_client_takes_at_every_depth() {
+        let schema = json!({"type": "object", "properties": {
+            "day": {"type": "string", "format": "date"},
+            "format": {"type": "string", "enum": ["json"]},
+            "at": {"type": "string", "format": "date-time"},
+            "nights": {"type": "array", "items": {"type": "object", "properties": {
+                "date": {"type": "string", "format": "date", "description": "Night"},
+                "mail": {"type": "string", "format": "email"},
+            }}},
+        }});
+        assert_eq!(
+            Value::Object(published(&schema)),
+            json!({"type": "object", "properties": {
+                "day": {"type": "string", "pattern": DAY, "description": "YYYY-MM-DD"},
+                "format": {"type": "string", "enum": ["json"]},
+                "at": {"type": "string", "format": "date-time"},
+                "nights": {"type": "array", "items": {"type": "object", "properties": {
+                    "date": {"type": "string", "pattern": DAY, "description": "Night, YYYY-MM-DD"},
+                    "mail": {"type": "string"},
+                }}},
+            }})
+        );
+    }
+}

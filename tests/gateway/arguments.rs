@@ -1,0 +1,259 @@
+//! Arguments as clients send them: null and empty text for what the model did not say, names that no tool knows, and what
+//! the answers say about it.
+
+use ownerrez_gateway::sandbox::Rule;
+use serde_json::{Value, json};
+
+use crate::world::{Answer, Gateway, Person, on_each_database, rpc};
+
+/// The override of a night, as OwnerRez has it.
+async fn night(person: &Person, property: &Value, day: &str) -> Value {
+    let rates = json!({"property_ids": [property], "from_date": day, "to_date": day});
+    person.call("list_spot_rates", rates).await.ok()["items"][0].clone()
+}
+
+/// CrewAI and mcp-use for Python send null for every member of the schema that the model did not give.
+#[actix_web::test]
+async fn null_changes_nothing_and_clear_does() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let property = alice.call("list_properties", json!({})).await.ok()["items"][0]["id"].clone();
+        let day = "2028-03-01";
+        let rate = |more: Value| {
+            let mut rate = json!({"property_id": property, "date": day});
+            rate.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"rates": [rate]})
+        };
+        let rules = json!({"amount": 150, "min_nights": 4, "max_nights": 9, "is_arrival_disallowed": true});
+        alice.call("update_spot_rates", rate(rules)).await.ok();
+
+        let price = json!({
+            "amount": 99, "currency": null, "min_nights": null, "max_nights": null, "is_arrival_disallowed": null,
+            "is_departure_disallowed": null, "overrides_gap_arrival": null, "overrides_gap_departure": null,
+            "overrides_gap_min_nights": null, "clear": null,
+        });
+        alice.call("update_spot_rates", rate(price)).await.ok();
+        let kept = night(&alice, &property, day).await;
+        assert_eq!((&kept["amount"], &kept["min_nights"], &kept["max_nights"]), (&json!(99), &json!(4), &json!(9)));
+        assert_eq!(kept["is_arrival_disallowed"], json!(true));
+
+        alice.call("update_spot_rates", rate(json!({"clear": ["min_nights", "is_arrival_disallowed"]}))).await.ok();
+        let cleared = night(&alice, &property, day).await;
+        assert_eq!((&cleared["amount"], &cleared["max_nights"]), (&json!(99), &json!(9)));
+        assert_eq!((&cleared["min_nights"], &cleared["is_arrival_disallowed"]), (&json!(null), &json!(null)));
+
+        let block =
+            json!({"property_id": property, "is_block": true, "arrival": "2028-05-01", "departure": "2028-05-04"});
+        let block = alice.call("create_booking", block).await.ok()["id"].clone();
+        let moment = json!({"id": block, "cleaning_date": "2028-05-04T15:00:00Z", "guest_id": null, "clear": null});
+        alice.call("update_booking", moment).await.ok();
+        let others = json!({"id": block, "title": "Paint", "cleaning_date": null, "notes": null, "check_in": ""});
+        alice.call("update_booking", others).await.ok();
+        let booking = alice.call("get_booking", json!({"id": block, "fields": ["cleaning_date", "title"]})).await.ok();
+        assert!(booking["cleaning_date"].is_string() && booking["title"] == "Paint", "{booking}");
+        alice.call("update_booking", json!({"id": block, "clear": ["cleaning_date"]})).await.ok();
+        let booking = alice.call("get_booking", json!({"id": block, "fields": ["cleaning_date", "title"]})).await.ok();
+        assert!(booking["cleaning_date"].is_null() && booking["title"] == "Paint", "{booking}");
+
+        // What is required is missing when it is null.
+        let wrong = json!({"rates": [{"property_id": property, "date": null, "amount": 1}]});
+        assert!(alice.call("update_spot_rates", wrong).await.refused().contains("`rates[0].date` is missing"));
+        assert!(alice.call("get_booking", json!({"id": null})).await.refused().contains("`id` is missing"));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// OpenAI's strict mode makes a model give every argument.
+#[actix_web::test]
+async fn empty_text_and_empty_filters_are_absent_and_the_answer_says_what_it_covers() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let property = alice.call("list_properties", json!({})).await.ok()["items"][0]["id"].clone();
+        let strict = json!({
+            "property_ids": [property], "status": "", "from_date": "", "to_date": "", "since_utc": "", "fields": [],
+        });
+        let plain = alice.call("list_bookings", json!({"property_ids": [property]})).await.ok();
+        assert_eq!(alice.call("list_bookings", strict).await.ok(), plain);
+
+        let since = "2020-01-01T00:00:00Z";
+        let all = alice.call("list_bookings", json!({"since_utc": since})).await.ok();
+        for empty in [json!([]), json!(""), json!([null])] {
+            let mut given = alice.call("list_bookings", json!({"since_utc": since, "property_ids": empty})).await.ok();
+            let said = given.as_object_mut().unwrap().remove("ignored_arguments").unwrap();
+            assert!(
+                said.as_str().unwrap().contains("`property_ids` is an empty list") && said.to_string().contains("all")
+            );
+            assert_eq!(given, all);
+        }
+        let staying = alice.call("who_is_staying", json!({"property_ids": [], "from_date": ""})).await.ok();
+        assert!(staying["ignored_arguments"].as_str().unwrap().contains("covers all"), "{staying}");
+        let table = json!({"since_utc": since, "property_ids": [], "format": "table"});
+        let table = alice.call("list_bookings", table).await.0.body["result"].clone();
+        assert!(table["content"][0]["text"].as_str().unwrap().starts_with("{\"ignored_arguments\":"), "{table}");
+        assert!(table["structuredContent"]["ignored_arguments"].is_string(), "{table}");
+        // Where one filter is needed, an empty one is none; what is required cannot be empty.
+        let told = alice.call("list_bookings", json!({"property_ids": []})).await.refused();
+        assert!(told.contains("give `property_ids` or `since_utc`"), "{told}");
+        let required = json!({"property_ids": [], "from_date": "2028-01-01", "to_date": "2028-01-02"});
+        assert!(alice.call("list_spot_rates", required).await.refused().contains("`property_ids` is a list of 0"));
+
+        gateway.ownerrez().clear_requests();
+        let told = alice.call("create_guest", json!({"first_name": "Ada", "phones": []})).await.refused();
+        assert!(told.contains("`phones` is an empty list") && told.contains("`clear`"), "{told}");
+        assert_eq!(gateway.ownerrez().count("* /v2/*"), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn what_clients_add_to_every_call_is_ignored_and_named() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let n8n = |mut arguments: Value| {
+            let added = json!({"toolCallId": "call_1", "sessionId": "s", "action": "sendMessage", "chatInput": "hi"});
+            arguments.as_object_mut().unwrap().extend(added.as_object().unwrap().clone());
+            arguments
+        };
+        for (tool, arguments) in [
+            ("list_properties", json!({})),
+            ("who_is_staying", json!({})),
+            ("find_operation", json!({"query": "tags"})),
+            ("call_operation", json!({"name": "list_surcharges"})),
+        ] {
+            let mut answer = alice.call(tool, n8n(arguments.clone())).await.ok();
+            let said = answer.as_object_mut().unwrap().remove("ignored_arguments").unwrap_or_default().to_string();
+            for name in ["toolCallId", "sessionId", "action", "chatInput"] {
+                assert!(said.contains(&format!("`{name}`")), "{tool}: {said}");
+            }
+            let plain = alice.call(tool, arguments).await.ok();
+            assert_eq!(answer["items"], plain["items"], "{tool}");
+        }
+        // Cline, in a write; the answer says it there, too.
+        let guest = json!({"first_name": "Ada", "last_name": "Story", "task_progress": "- [ ] one"});
+        let made = alice.call("create_guest", guest).await;
+        let text = made.0.body["result"]["content"][0]["text"].as_str().unwrap().to_owned();
+        let made = made.ok();
+        assert!(made["id"].is_number() && made["ignored_arguments"].as_str().unwrap().contains("`task_progress`"));
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), made, "the text says the same");
+
+        gateway.ownerrez().clear_requests();
+        // An action could be meant where something changes.
+        for (tool, arguments) in [
+            ("create_guest", n8n(json!({"first_name": "Bea", "last_name": "Story"}))),
+            ("call_operation", n8n(json!({"name": "create_tag", "arguments": {}}))),
+            ("list_properties", json!({"action": "sendMessage"})),
+            ("list_properties", json!({"action": "sendMessage", "sessionId": "s"})),
+        ] {
+            let told = alice.call(tool, arguments).await.refused();
+            assert!(told.contains("there is no argument `action`"), "{tool}: {told}");
+        }
+        for other in ["tool_call_id", "session", "chat_input", "thought"] {
+            let told = alice.call("list_properties", json!({other: "x", "toolCallId": "c"})).await.refused();
+            assert!(told.contains(&format!("no argument `{other}`")), "{told}");
+        }
+        assert_eq!(gateway.ownerrez().count("* /v2/*"), 0);
+        // Where an operation has an argument of that name it is that argument.
+        let hook = json!({"type": "booking", "action": "entity_create", "webhook_url": "https://hooks.example/", "toolCallId": "c"});
+        let hook = alice.call("create_webhook_subscription", hook).await.ok();
+        assert!(!hook["ignored_arguments"].as_str().unwrap().contains("action"), "{hook}");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn an_unknown_tool_is_named_and_never_leads_to_another_act() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        for (name, words, never) in [
+            ("delete_booking", "OwnerRez's API has no operation that deletes a booking", "create_booking"),
+            ("cancel_bookings", "no operation that deletes a booking", "list_bookings`?"),
+            ("list_booking", "Did you mean `list_bookings`?", "no operation"),
+            ("remove_guests", "Did you mean `delete_guest`?", "no operation"),
+            ("launch_rocket", "tools/list", "Did you mean"),
+        ] {
+            let call = rpc(1, "tools/call", json!({"name": name, "arguments": {}}));
+            let error = alice.mcp(&call).await.body["error"].clone();
+            let told = error["message"].as_str().unwrap();
+            assert!(told.starts_with(&format!("Unknown tool `{name}`.")) && told.contains(words), "{told}");
+            assert!(!told.contains(never), "{told}");
+            assert_eq!(error["code"], json!(-32602));
+            let told = alice.call("call_operation", json!({"name": name})).await.refused();
+            assert!(told.contains(&format!("no operation `{name}`")) && !told.contains(never), "{told}");
+        }
+        let strange = "x`\u{1b}[31m\n".to_owned() + &"y".repeat(500);
+        let call = rpc(1, "tools/call", json!({"name": strange, "arguments": {}}));
+        let told = alice.mcp(&call).await.body["error"]["message"].as_str().unwrap().to_owned();
+        assert!(told.len() < 200 && !told.contains('\u{1b}') && !told.contains('\n'), "{told}");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn half_a_character_in_one_record_costs_no_page() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let whole = r#"{"id": 1, "name": "Casa \ud83d\ude00"}"#;
+        let broken = r#"{"id": 2, "name": "Casa \ud83d", "bedrooms": 3}"#;
+        let page = format!(r#"{{"count": 2, "items": [{whole}, {broken}], "limit": 20, "offset": 0}}"#);
+        gateway.ownerrez().script(Rule::on("GET /v2/properties").always().reply(200, json!(page)));
+        for arguments in [json!({}), json!({"fields": ["id", "name"]}), json!({"format": "table"})] {
+            let answer = alice.call("list_properties", arguments).await;
+            let text = answer.0.body["result"]["content"][0]["text"].to_string();
+            assert!(text.contains("Casa \u{1f600}") && text.contains("Casa \u{fffd}"), "{text}");
+            answer.ok();
+        }
+        gateway.ownerrez().script(Rule::on("GET /v2/properties/{id}").always().reply(200, json!(broken)));
+        let answer = alice.call("get_property", json!({"id": 2})).await.ok();
+        assert_eq!((&answer["name"], &answer["bedrooms"]), (&json!("Casa \u{fffd}"), &json!(3)));
+        // What guests are told of a refusal goes the same way.
+        let refusal = r#"{"messages": ["Not \udc00 now."], "code": "x"}"#;
+        gateway.ownerrez().script(Rule::on("GET /v2/guests/{id}").reply(400, json!(refusal)));
+        assert!(alice.call("get_guest", json!({"id": 1})).await.refused().contains("Not \u{fffd} now."));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// The names that OwnerRez uses, which were listed before, still do.
+#[actix_web::test]
+async fn old_names_of_arguments_keep_working() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let property = alice.call("list_properties", json!({})).await.ok()["items"][0]["id"].clone();
+        for (tool, more) in [
+            ("get_property_calendar", json!({"property_id": property})),
+            ("list_spot_rates", json!({"property_ids": [property]})),
+            ("list_bookings", json!({"property_ids": [property]})),
+            ("list_guests", json!({"q": "a"})),
+            ("calendar_overview", json!({})),
+            ("who_is_staying", json!({})),
+            ("revenue_summary", json!({})),
+        ] {
+            let with = |from: &str, to: &str| {
+                let mut arguments = more.clone();
+                arguments[from] = json!("2026-06-01");
+                arguments[to] = json!("2026-06-09");
+                arguments
+            };
+            let listed: Answer = alice.call(tool, with("from_date", "to_date")).await;
+            let mut listed = listed.ok();
+            let mut old = alice.call(tool, with("from", "to")).await.ok();
+            for answer in [&mut listed, &mut old] {
+                answer.as_object_mut().unwrap().remove("requests_used");
+            }
+            assert_eq!(old, listed, "{tool}");
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
