@@ -1,7 +1,7 @@
 //! What a model can do: the tools, over the sessions. This room knows nothing of HTTP; whatever speaks MCP calls it.
 //!
 //! - `answers`: tools that answer a question, over many operations
-//! - `called`: how a call ended
+//! - `run`: the one way to an operation of OwnerRez; `called`: how a call ended
 //! - `writes`: the gate that every write passes; `confirm` whether a person agreed, `drafts` messages in two steps,
 //!   `question` what a person is asked, `write_words` its texts
 //! - `links`: connect links; `text`: errors in words; `trace`: what the log learns
@@ -16,14 +16,16 @@ mod on_demand;
 mod prompts;
 mod question;
 mod resources;
+mod run;
 #[cfg(test)]
 mod tests;
 mod text;
 mod trace;
+mod unknown_tool;
 mod write_words;
 mod writes;
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, JsonObject, Tool};
 use serde_json::{Map, Value, json};
@@ -40,20 +42,20 @@ pub use self::{
     prompts::Prompts,
     resources::{Resources, Unread},
     trace::Trace,
+    unknown_tool::UnknownTool,
 };
 use self::{
     called::{answered, failed, response_of, shown},
     choice::Kind,
-    confirm::Consent,
     on_demand::{CALL_OPERATION, FIND_OPERATION, Passed},
-    writes::Write,
+    run::Asked,
 };
 use crate::{
-    catalog::{self, ArgumentError, Catalog, Operation, Shown, WriteOptions},
+    catalog::{self, Catalog, Operation, Shown},
     crypto::KeyRing,
-    domain::{Caller, Scope, UpstreamRequest},
+    domain::{Caller, Scope},
     metrics::Metrics,
-    session::{CallError, Sessions},
+    session::Sessions,
 };
 
 /// The outcome of a call that the caller's key does not allow.
@@ -98,9 +100,6 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
 }
 
-/// A request, how it is to be made, and the draft that it is made from.
-type Understood = (Arc<UpstreamRequest>, WriteOptions, Option<Consent>);
-
 /// How a call came to its tool.
 struct Route<'a> {
     person: &'a Person,
@@ -108,36 +107,6 @@ struct Route<'a> {
     by_call_operation: bool,
     /// A remark for each thing that was ignored of the arguments.
     ignored: Vec<String>,
-}
-
-/// Who asks for an operation, and how.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    caller: &'a Caller,
-    person: &'a Person,
-    by_call_operation: bool,
-}
-
-/// There is no tool of that name.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UnknownTool {
-    /// The name that was asked for, fit to be shown.
-    pub asked: String,
-    /// One that may have been meant, which does the same.
-    pub near: Option<String>,
-    /// That OwnerRez has nothing of the kind, where that is certain.
-    pub impossible: Option<String>,
-}
-
-impl fmt::Display for UnknownTool {
-    /// Writes what helps to go on; nothing where nothing is known.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.impossible, &self.near) {
-            (Some(impossible), _) => write!(f, " {impossible}"),
-            (None, Some(near)) => write!(f, " Did you mean `{near}`?"),
-            (None, None) => Ok(()),
-        }
-    }
 }
 
 impl Toolbox {
@@ -368,101 +337,6 @@ impl Toolbox {
             asked: catalog::shown_name(name),
             near: near.map(str::to_owned),
             impossible: catalog.impossible(name),
-        }
-    }
-
-    /// The one way to an operation of OwnerRez's, by whatever tool.
-    async fn run(
-        &self,
-        operation: &Operation,
-        Asked { caller, person, by_call_operation }: Asked<'_>,
-        arguments: Map<String, Value>,
-        cancel: &CancellationToken,
-    ) -> (Response, Trace) {
-        if !operation.is_within(caller.scope) {
-            return (failed(text::beyond_scope(operation.name())).into(), Trace::error(INSUFFICIENT_SCOPE));
-        }
-        let view = operation.view(&arguments);
-        let (request, options, draft) = match self.understood(operation, caller, arguments) {
-            Ok(understood) => understood,
-            Err((told, code)) => return (failed(told).into(), Trace::error(code)),
-        };
-        if operation.changes(&request) {
-            let parts = &self.0;
-            let write = Write { parts, caller, operation, request, options, draft, person, by_call_operation, cancel };
-            let (response, trace) = Box::pin(write.pass()).await;
-            return (response.into(), trace);
-        }
-        let outcome = self.0.sessions.call(caller.user, &request, cancel).await;
-        let mut trace = Trace::of(&outcome);
-        let given = match outcome.and_then(|answer| Ok(operation.show(&view, &request, answer.status, &answer.body)?)) {
-            Ok(shown) => Ok(shown),
-            Err(error) => {
-                trace.error = Some(error.code());
-                Err(Box::pin(text::explain(&self.0.links, caller, operation, &error)).await)
-            }
-        };
-        (response_of(given), trace)
-    }
-
-    /// The request that the arguments ask for, how it is to be made, and the draft that it is made from; or what is wrong
-    /// with them, and its code. What stands beside the id of a draft is held against that draft later.
-    fn understood(
-        &self,
-        operation: &Operation,
-        caller: &Caller,
-        mut arguments: Map<String, Value>,
-    ) -> Result<Understood, (String, &'static str)> {
-        let wrong = |problem: ArgumentError| (problem.to_string(), BAD_ARGUMENTS);
-        let options = operation.options(&mut arguments).map_err(wrong)?;
-        let beside = match operation.request(&arguments) {
-            Ok(request) => Some(request),
-            Err(_) if options.draft_id.is_some() && arguments.is_empty() => None,
-            Err(problem) => {
-                let told = match operation.draft() {
-                    Some(tool) => format!("{problem} {}", write_words::or_a_draft(&tool.name)),
-                    None => problem.to_string(),
-                };
-                return Err((told, BAD_ARGUMENTS));
-            }
-        };
-        let draft = drafts::opened(&self.0, caller, &options)
-            .map_err(|refusal| (write_words::refused(refusal, operation), refusal.code()))?;
-        let request = match (beside, &draft) {
-            (Some(request), _) => request,
-            (None, draft) => {
-                let arguments = draft.as_ref().map(|draft| draft.arguments.clone()).unwrap_or_default();
-                operation.request(&arguments).map_err(wrong)?
-            }
-        };
-        Ok((Arc::new(request), options, draft))
-    }
-
-    /// Shows what an operation would send. Asks nobody and sends nothing.
-    async fn draft(
-        &self,
-        name: &str,
-        operation: &Operation,
-        Asked { caller, by_call_operation, .. }: Asked<'_>,
-        arguments: &Map<String, Value>,
-    ) -> (CallToolResult, Trace) {
-        if !operation.is_within(caller.scope) {
-            return (failed(text::beyond_scope(operation.name())), Trace::error(INSUFFICIENT_SCOPE));
-        }
-        let request = match operation.request(arguments) {
-            Ok(request) => request,
-            Err(problem) => {
-                let problem = ArgumentError { tool: name.into(), ..problem };
-                return (failed(problem.to_string()), Trace::error(BAD_ARGUMENTS));
-            }
-        };
-        match drafts::draft(&self.0, caller, operation, &request, by_call_operation) {
-            Ok(draft) => (answered(draft), Trace::default()),
-            Err(error) => {
-                let error = CallError::from(error);
-                let told = text::explain(&self.0.links, caller, operation, &error).await;
-                (failed(told), Trace::of(&Err(error)))
-            }
         }
     }
 }

@@ -106,7 +106,8 @@ impl Reading {
                 continue;
             }
             let value = self.value(member, value, &join(place, &name));
-            if !is_required && !member.is_null() && value.as_array().is_some_and(Vec::is_empty) {
+            let is_empty = schema::kind(member) == "array" && value.as_array().is_some_and(Vec::is_empty);
+            if is_empty && !is_required {
                 if self.writes && name != CLEAR {
                     self.problems.push(empty_list(schema, &join(place, &name)));
                 }

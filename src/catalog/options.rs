@@ -32,6 +32,13 @@ pub struct WriteOptions {
 }
 
 impl WriteOptions {
+    /// Whether a value of one of these names is given. Clients that have to give every listed argument write null or empty
+    /// text for `confirm` and `draft_id`. An idempotency key is never listed, so an empty one is a mistake.
+    pub fn says_something(name: &str, value: &Value) -> bool {
+        let is_blank = value.as_str().is_some_and(|text| text.trim().is_empty());
+        !value.is_null() && (!is_blank || name == IDEMPOTENCY_KEY)
+    }
+
     /// The names of the options, which no operation may give to arguments of its own.
     pub const NAMES: [&str; 4] = [AGAIN, IDEMPOTENCY_KEY, CONFIRM, DRAFT_ID];
 
@@ -51,7 +58,7 @@ impl WriteOptions {
         };
         let mut text = |name: &str, longest: usize| match arguments.remove(name) {
             None | Some(Value::Null) => None,
-            Some(Value::String(text)) if text.trim().is_empty() => None,
+            given if given.as_ref().is_some_and(|given| !Self::says_something(name, given)) => None,
             Some(Value::String(text)) if (1..=longest).contains(&text.chars().count()) => Some(text),
             Some(other) => {
                 let message =

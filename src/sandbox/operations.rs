@@ -90,7 +90,7 @@ pub(super) struct Parameter {
 }
 
 impl Parameter {
-    fn as_sent(mut self) -> Self {
+    fn under_its_wire_name(mut self) -> Self {
         if let Some(wire) = self.wire.take() {
             self.name = wire;
         }
@@ -275,7 +275,7 @@ impl Operations {
         let Behaviour { collections, mut operations } = serde_json::from_str(BEHAVIOUR)?;
         let mut all = Vec::with_capacity(listed.len());
         for Listed { tool, method, path, read_only, answer, parameters, one_of_required, body, clears } in listed {
-            let parameters = parameters.into_iter().map(Parameter::as_sent).collect();
+            let parameters = parameters.into_iter().map(Parameter::under_its_wire_name).collect();
             let body = body.map(|schema| {
                 jsonschema::options()
                     .should_validate_formats(true)

@@ -155,9 +155,8 @@ impl OnDemand {
         let reads = catalog.get(named).is_none_or(Operation::is_read_only) && catalog.drafted_by(named).is_none();
         let ignored = self.call.set_aside(&mut arguments, reads);
         let options = WriteOptions::NAMES.into_iter().filter_map(|name| Some((name, arguments.remove(name)?)));
-        let says_something =
-            |value: &Value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
-        let options: Vec<(&str, Value)> = options.filter(|(_, value)| says_something(value)).collect();
+        let options: Vec<(&str, Value)> =
+            options.filter(|(name, value)| WriteOptions::says_something(name, value)).collect();
         let mut arguments = self.call.check(arguments).map_err(|problem| problem.to_string())?;
         let name = arguments.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut inner = match arguments.remove("arguments") {

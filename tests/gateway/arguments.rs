@@ -174,8 +174,8 @@ async fn an_unknown_tool_is_named_and_never_leads_to_another_act() {
         for (name, words, never) in [
             ("delete_booking", "OwnerRez's API has no operation that deletes a booking", "create_booking"),
             ("cancel_bookings", "no operation that deletes a booking", "list_bookings`?"),
-            ("list_booking", "Did you mean `list_bookings`?", "no operation"),
-            ("remove_guests", "Did you mean `delete_guest`?", "no operation"),
+            ("list_booking", "Did you mean `list_bookings`?", "API"),
+            ("remove_guests", "Did you mean `delete_guest`?", "API"),
             ("launch_rocket", "tools/list", "Did you mean"),
         ] {
             let call = rpc(1, "tools/call", json!({"name": name, "arguments": {}}));

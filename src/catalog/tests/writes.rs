@@ -180,7 +180,7 @@ fn what_a_write_says_makes_the_same_write() {
 
 #[test]
 fn empty_options_say_nothing() {
-    let given = json!({"id": 7, "again": "", "idempotency_key": "", "confirm": ""});
+    let given = json!({"id": 7, "again": "", "idempotency_key": null, "confirm": ""});
     let mut arguments = given.as_object().unwrap().clone();
     let options = catalog().get("delete_guest").unwrap().options(&mut arguments).unwrap();
     assert_eq!((options, Value::Object(arguments)), (WriteOptions::default(), json!({"id": 7})));
@@ -204,6 +204,7 @@ fn options_are_taken_out_of_the_arguments_of_writes_only() {
 
     for (wrong, name) in [
         (json!({"again": 7}), "again"),
+        (json!({"idempotency_key": ""}), "idempotency_key"),
         (json!({"idempotency_key": "x".repeat(201)}), "idempotency_key"),
         (json!({"confirm": true}), "confirm"),
     ] {

@@ -1,0 +1,128 @@
+//! The one way to an operation of OwnerRez, by whatever tool: rights, arguments, consent, request, answer.
+
+use std::sync::Arc;
+
+use rmcp::model::CallToolResult;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    BAD_ARGUMENTS, INSUFFICIENT_SCOPE, Person, Response, Toolbox, Trace,
+    called::{answered, failed, response_of},
+    confirm::Consent,
+    drafts, text, write_words,
+    writes::Write,
+};
+use crate::{
+    catalog::{ArgumentError, Operation, WriteOptions},
+    domain::{Caller, UpstreamRequest},
+    session::CallError,
+};
+
+/// A request, how it is to be made, and the draft that it is made from.
+type Understood = (Arc<UpstreamRequest>, WriteOptions, Option<Consent>);
+
+/// Who asks for an operation, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) person: &'a Person,
+    pub(super) by_call_operation: bool,
+}
+
+impl Toolbox {
+    /// The one way to an operation of OwnerRez's, by whatever tool.
+    pub(super) async fn run(
+        &self,
+        operation: &Operation,
+        Asked { caller, person, by_call_operation }: Asked<'_>,
+        arguments: Map<String, Value>,
+        cancel: &CancellationToken,
+    ) -> (Response, Trace) {
+        if !operation.is_within(caller.scope) {
+            return (failed(text::beyond_scope(operation.name())).into(), Trace::error(INSUFFICIENT_SCOPE));
+        }
+        let view = operation.view(&arguments);
+        let (request, options, draft) = match self.understood(operation, caller, arguments) {
+            Ok(understood) => understood,
+            Err((told, code)) => return (failed(told).into(), Trace::error(code)),
+        };
+        if operation.changes(&request) {
+            let parts = &self.0;
+            let write = Write { parts, caller, operation, request, options, draft, person, by_call_operation, cancel };
+            let (response, trace) = Box::pin(write.pass()).await;
+            return (response.into(), trace);
+        }
+        let outcome = self.0.sessions.call(caller.user, &request, cancel).await;
+        let mut trace = Trace::of(&outcome);
+        let given = match outcome.and_then(|answer| Ok(operation.show(&view, &request, answer.status, &answer.body)?)) {
+            Ok(shown) => Ok(shown),
+            Err(error) => {
+                trace.error = Some(error.code());
+                Err(Box::pin(text::explain(&self.0.links, caller, operation, &error)).await)
+            }
+        };
+        (response_of(given), trace)
+    }
+
+    /// The request that the arguments ask for, how it is to be made, and the draft that it is made from; or what is wrong
+    /// with them, and its code. What stands beside the id of a draft is held against that draft later.
+    fn understood(
+        &self,
+        operation: &Operation,
+        caller: &Caller,
+        mut arguments: Map<String, Value>,
+    ) -> Result<Understood, (String, &'static str)> {
+        let wrong = |problem: ArgumentError| (problem.to_string(), BAD_ARGUMENTS);
+        let options = operation.options(&mut arguments).map_err(wrong)?;
+        let beside = match operation.request(&arguments) {
+            Ok(request) => Some(request),
+            Err(_) if options.draft_id.is_some() && arguments.is_empty() => None,
+            Err(problem) => {
+                let told = match operation.draft() {
+                    Some(tool) => format!("{problem} {}", write_words::or_a_draft(&tool.name)),
+                    None => problem.to_string(),
+                };
+                return Err((told, BAD_ARGUMENTS));
+            }
+        };
+        let draft = drafts::opened(&self.0, caller, &options)
+            .map_err(|refusal| (write_words::refused(refusal, operation), refusal.code()))?;
+        let request = match (beside, &draft) {
+            (Some(request), _) => request,
+            (None, draft) => {
+                let arguments = draft.as_ref().map(|draft| draft.arguments.clone()).unwrap_or_default();
+                operation.request(&arguments).map_err(wrong)?
+            }
+        };
+        Ok((Arc::new(request), options, draft))
+    }
+
+    /// Shows what an operation would send. Asks nobody and sends nothing.
+    pub(super) async fn draft(
+        &self,
+        name: &str,
+        operation: &Operation,
+        Asked { caller, by_call_operation, .. }: Asked<'_>,
+        arguments: &Map<String, Value>,
+    ) -> (CallToolResult, Trace) {
+        if !operation.is_within(caller.scope) {
+            return (failed(text::beyond_scope(operation.name())), Trace::error(INSUFFICIENT_SCOPE));
+        }
+        let request = match operation.request(arguments) {
+            Ok(request) => request,
+            Err(problem) => {
+                let problem = ArgumentError { tool: name.into(), ..problem };
+                return (failed(problem.to_string()), Trace::error(BAD_ARGUMENTS));
+            }
+        };
+        match drafts::draft(&self.0, caller, operation, &request, by_call_operation) {
+            Ok(draft) => (answered(draft), Trace::default()),
+            Err(error) => {
+                let error = CallError::from(error);
+                let told = text::explain(&self.0.links, caller, operation, &error).await;
+                (failed(told), Trace::of(&Err(error)))
+            }
+        }
+    }
+}
