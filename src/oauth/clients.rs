@@ -5,6 +5,7 @@
 //! with keys, that it has them.
 
 mod assertion;
+mod crowd;
 mod document;
 mod fetch;
 mod kept;

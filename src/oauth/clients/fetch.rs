@@ -3,7 +3,7 @@
 //!
 //! Each fetch dials anew. They are rare, and so a connection always goes to an address that was judged just now.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use actix_rt::net::TcpStream;
 use actix_service::{Service, always_ready};
@@ -19,20 +19,28 @@ use awc::{
 use bytes::Bytes;
 use chrono::TimeDelta;
 use futures_util::future::{Either, LocalBoxFuture, select};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
 use url::Url;
 
-use super::outside::{AddressError, NoPublicAddress, Outside};
+use super::{
+    crowd::{Crowds, Member, network},
+    outside::{AddressError, NoPublicAddress, Outside},
+};
 use crate::{domain::SharedClock, metrics::Metrics};
 
 /// The largest document, in bytes.
 pub(super) const SIZE_LIMIT: usize = 5 * 1024;
 /// From the wish to the last byte.
 const TIME_LIMIT: TimeDelta = TimeDelta::seconds(10);
-/// Fetches at the same time, in this process.
-const AT_ONCE: usize = 8;
-/// Fetches that wait for that; more are told to come back.
-const IN_LINE: usize = 64;
+/// Fetches at the same time, in this process, and those that wait for a slot; more are refused for now.
+const AT_ONCE: usize = 64;
+const WAITING: usize = 256;
+/// The same for one host. A host that stays silent holds up no other.
+const AT_ONCE_PER_HOST: usize = 2;
+const WAITING_PER_HOST: usize = 8;
+/// Fetches at the same time from one network, because one owner can have any number of host names. Many unrelated hosts
+/// share the networks of large providers, so this is not much smaller than [`AT_ONCE`].
+const AT_ONCE_PER_NETWORK: usize = 16;
 /// awc counts in real time; what bounds a fetch is [`TIME_LIMIT`] by the clock.
 const BACKSTOP: Duration = Duration::from_secs(60);
 
@@ -51,10 +59,13 @@ pub(super) struct Fetched {
 }
 
 /// Why there is no document.
+///
+/// A host that may not be dialled, one that cannot be reached, and one that stays silent have the same text and the same
+/// consequence. Otherwise the answer would say which internal names exist. Logs and metrics name the difference.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FetchProblem {
     /// Nothing may be dialled there.
-    #[error("is at no public address")]
+    #[error("cannot be fetched: no public host answers there over TLS within 10 seconds")]
     NotPublic,
     /// An answer that is not the document, a redirect for instance.
     #[error("answered with status {0} where 200 is needed; redirects are not followed")]
@@ -65,11 +76,11 @@ pub enum FetchProblem {
     /// Beyond the bound.
     #[error("is larger than {SIZE_LIMIT} bytes")]
     TooLarge,
-    /// The name is unknown, nobody listens, or the certificate is not good.
-    #[error("cannot be reached over TLS")]
+    /// The name is unknown, nothing listens, or the certificate is not good.
+    #[error("cannot be fetched: no public host answers there over TLS within 10 seconds")]
     Unreachable,
     /// Not complete in time.
-    #[error("did not answer within 10 seconds")]
+    #[error("cannot be fetched: no public host answers there over TLS within 10 seconds")]
     TimedOut,
     /// The connection ended early.
     #[error("broke off its answer")]
@@ -86,12 +97,13 @@ impl FetchProblem {
     /// Whether the same fetch may succeed in a while, without anybody repairing the document.
     pub fn passes(&self) -> bool {
         match self {
-            Self::NotPublic | Self::Status(_) | Self::ContentType | Self::TooLarge => false,
-            Self::Unreachable | Self::TimedOut | Self::Broken | Self::Fault(_) | Self::Busy => true,
+            Self::Status(_) | Self::ContentType | Self::TooLarge => false,
+            Self::NotPublic | Self::Unreachable | Self::TimedOut | Self::Broken | Self::Fault(_) | Self::Busy => true,
         }
     }
 
-    fn word(&self) -> &'static str {
+    /// One word of few, for counters and logs.
+    pub(super) fn word(&self) -> &'static str {
         match self {
             Self::NotPublic => "not_public",
             Self::Status(_) => "status",
@@ -114,12 +126,16 @@ pub(super) struct Fetcher {
     metrics: Arc<Metrics>,
     slots: Arc<Semaphore>,
     line: Arc<Semaphore>,
+    hosts: Arc<Crowds<String>>,
+    networks: Arc<Crowds<IpAddr>>,
 }
 
 impl Fetcher {
     pub(super) fn new(outside: Outside, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
-        let (slots, line) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(AT_ONCE + IN_LINE)));
-        Self { outside, clock, metrics, slots, line }
+        let (slots, line) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(AT_ONCE + WAITING)));
+        let hosts = Crowds::new(AT_ONCE_PER_HOST, WAITING_PER_HOST);
+        let networks = Crowds::new(AT_ONCE_PER_NETWORK, 0);
+        Self { outside, clock, metrics, slots, line, hosts, networks }
     }
 
     pub(super) async fn get(&self, url: &Url) -> Result<Fetched, FetchProblem> {
@@ -129,10 +145,16 @@ impl Fetcher {
     }
 
     async fn bounded(&self, url: &Url) -> Result<Fetched, FetchProblem> {
+        let host = self.hosts.join(&url.host_str().unwrap_or_default().to_owned()).ok_or(FetchProblem::Busy)?;
         let _place = self.line.try_acquire().map_err(|_| FetchProblem::Busy)?;
         let deadline = self.clock.now() + TIME_LIMIT;
-        let _slot = match select(Box::pin(self.slots.acquire()), self.clock.sleep_until(deadline)).await {
-            Either::Left((slot, _)) => slot.map_err(|_| FetchProblem::Busy)?,
+        // First the host's slot: what waits for that takes none from others.
+        let slots = async {
+            let of_host = host.slots.acquire().await?;
+            Ok::<_, AcquireError>((of_host, self.slots.acquire().await?))
+        };
+        let _slots = match select(Box::pin(slots), self.clock.sleep_until(deadline)).await {
+            Either::Left((slots, _)) => slots.map_err(|_| FetchProblem::Busy)?,
             // Its host was not even asked.
             Either::Right(_) => return Err(FetchProblem::Busy),
         };
@@ -147,8 +169,11 @@ impl Fetcher {
     }
 
     async fn exchange(&self, url: &Url) -> Result<Fetched, FetchProblem> {
+        // Held to the end of the fetch.
+        let network = Rc::new(Cell::new(None));
+        let (outside, networks) = (self.outside.clone(), self.networks.clone());
         let connector = Connector::new()
-            .connector(Dialer { outside: self.outside.clone() })
+            .connector(Dialer { outside, networks, network: network.clone() })
             .timeout(BACKSTOP)
             .handshake_timeout(BACKSTOP)
             .rustls_0_23(self.outside.tls.clone());
@@ -180,7 +205,7 @@ fn sending_failed(error: &SendRequestError) -> FetchProblem {
         SendRequestError::Connect(ConnectError::Resolver(cause)) if cause.is::<NoPublicAddress>() => {
             FetchProblem::NotPublic
         }
-        SendRequestError::Connect(ConnectError::Disconnected) => FetchProblem::Broken,
+        SendRequestError::Connect(ConnectError::Resolver(cause)) if cause.is::<CrowdedNetwork>() => FetchProblem::Busy,
         SendRequestError::Connect(_) => FetchProblem::Unreachable,
         SendRequestError::Timeout => FetchProblem::TimedOut,
         _ => FetchProblem::Broken,
@@ -217,7 +242,14 @@ fn life(headers: &HeaderMap) -> TimeDelta {
 #[derive(Clone)]
 struct Dialer {
     outside: Outside,
+    networks: Arc<Crowds<IpAddr>>,
+    network: Rc<Cell<Option<Member<IpAddr>>>>,
 }
+
+/// As many fetches from this network run as may.
+#[derive(Debug, thiserror::Error)]
+#[error("too many documents are being fetched from this network")]
+struct CrowdedNetwork;
 
 impl Service<ConnectInfo<Uri>> for Dialer {
     type Response = Connection<Uri, TcpStream>;
@@ -227,12 +259,16 @@ impl Service<ConnectInfo<Uri>> for Dialer {
     always_ready!();
 
     fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
-        let outside = self.outside.clone();
+        let Self { outside, networks, network: held } = self.clone();
         Box::pin(async move {
             let addresses = outside.addresses(info.hostname(), info.port()).await.map_err(|error| match error {
                 AddressError::Lookup(error) => DialError::Io(error),
                 AddressError::Refused(refused) => DialError::Resolver(Box::new(refused)),
             })?;
+            if let Some(first) = addresses.first() {
+                let member = networks.join(&network(first.ip()));
+                held.set(Some(member.ok_or_else(|| DialError::Resolver(Box::new(CrowdedNetwork)))?));
+            }
             TcpConnectorService::default().call(info.set_addrs(addresses)).await
         })
     }

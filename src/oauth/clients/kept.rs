@@ -124,7 +124,12 @@ impl<T> Kept<T> {
             // That says nothing of the document.
             return self.kept_in_trouble(&key, now).ok_or(problem);
         }
-        log::info!("the OAuth client document at {} is of no use: it {problem}", url.host_str().unwrap_or_default());
+        let kind = match &problem {
+            DocumentProblem::Fetch(problem) => problem.word(),
+            _ => "content",
+        };
+        let host = url.host_str().unwrap_or_default();
+        log::info!("the OAuth client document at {host} is of no use: it {problem} ({kind})");
         if problem.passes() {
             if let Some(document) = self.kept_in_trouble(&key, now) {
                 return Ok(document);

@@ -207,7 +207,7 @@ async fn nothing_private_is_dialled_whatever_leads_there() {
             publisher.lead(HOST, &[&addresses]);
             let url = format!("https://{HOST}/{at}.json");
             assert_eq!(fetch_problem(&desk, &url).await, FetchProblem::NotPublic, "{addresses:?}");
-            assert_eq!(desk.refused_as(&url).await, ClientErrorCode::InvalidClient);
+            assert_eq!(desk.refused_as(&url).await, ClientErrorCode::TemporarilyUnavailable);
         }
 
         // By literal.
@@ -240,7 +240,7 @@ async fn the_address_that_was_judged_is_the_one_that_is_dialled() {
         assert!(desk.clients.find(URL).await.is_ok());
 
         assert_eq!((publisher.lookups(HOST), publisher.connections()), (1, 1));
-        desk.clock.advance(TimeDelta::hours(2));
+        desk.clock.advance(TimeDelta::hours(26));
         assert_eq!(fetch_problem(&desk, URL).await, FetchProblem::NotPublic, "its time was over");
         assert_eq!((publisher.lookups(HOST), publisher.connections()), (2, 1));
     })
@@ -353,36 +353,113 @@ async fn who_leaves_in_the_middle_of_a_fetch_leaves_it_to_the_next() {
     .await;
 }
 
+/// A name that does not exist, one at an internal address, one that refuses connections and one that stays silent: the
+/// answer says the same of all, or it would tell which internal names exist.
 #[actix_web::test]
-async fn strangers_cannot_make_the_gateway_fetch_without_bounds() {
+async fn the_answer_does_not_tell_which_internal_hosts_exist() {
     on_each_database(async |database: &TestDatabase| {
-        let publisher = Publisher::start(&[HOST]).await;
-        let urls: Vec<_> = (0..=72).map(|at| format!("https://{HOST}/{at}.json")).collect();
+        let (internal, refusing, silent) = ("intranet.example.com", "closed.example.com", "silent.example.com");
+        let publisher = Publisher::start(&[HOST, internal, refusing, silent]).await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let silent_at = listener.local_addr().unwrap().to_string();
+        let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed_at = closed.local_addr().unwrap().to_string();
+        drop(closed);
+        publisher.lead(internal, &[&["10.0.0.7:443"]]);
+        publisher.lead(refusing, &[&[&closed_at]]);
+        publisher.lead(silent, &[&[&silent_at]]);
+        let desk = Desk::before(database, &publisher).await;
+
+        let mut answers = Vec::new();
+        for host in ["nowhere.example.com", internal, refusing, silent] {
+            let url = format!("https://{host}/client.json");
+            let turning = async {
+                if host != silent {
+                    return None;
+                }
+                let (held, _) = listener.accept().await.unwrap();
+                desk.clock.advance(TimeDelta::seconds(10));
+                Some(held)
+            };
+            let (refusal, _held) = join(desk.refusal(&url), turning).await;
+            answers.push((refusal.code(), refusal.hint(), refusal.to_string().replace(host, "HOST")));
+        }
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+        let told = desk.metrics.text();
+        for outcome in ["not_public", "unreachable", "timed_out"] {
+            assert!(told.contains(&format!(r#"client_documents_total{{outcome="{outcome}"}}"#)), "{told}");
+        }
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn three_hundred_documents_at_a_silent_host_hold_up_no_other() {
+    on_each_database(async |database: &TestDatabase| {
+        let silent = "silent.example.com";
+        let publisher = Publisher::start(&[HOST, silent]).await;
+        let urls: Vec<_> = (0..300).map(|at| format!("https://{silent}/{at}.json")).collect();
         for url in &urls {
             publisher.publish(url, Published::json(&document(url)).stalling());
         }
+        publisher.publish(URL, Published::json(&document(URL)));
         let desk = Desk::before(database, &publisher).await;
-        let mut line: Vec<_> = urls[..72].iter().map(|url| Box::pin(desk.clients.find(url))).collect();
-        for waiting in &mut line {
-            assert!(poll!(waiting).is_pending());
+        let mut asked: Vec<_> = urls.iter().map(|url| Box::pin(desk.clients.find(url))).collect();
+        let mut at_once = Vec::new();
+        for (number, waiting) in asked.iter_mut().enumerate() {
+            // One task may not do as much at once without a pause.
+            tokio::task::yield_now().await;
+            if let std::task::Poll::Ready(outcome) = poll!(waiting) {
+                let busy = matches!(&outcome, Err(ClientError::Document { problem: DocumentProblem::Fetch(problem), .. })
+                    if *problem == FetchProblem::Busy);
+                assert!(busy, "{number}: {outcome:?}");
+                at_once.push(number);
+            }
         }
+        assert_eq!(at_once, (10..300).collect::<Vec<_>>(), "two run and eight wait");
+        asked.truncate(10);
 
-        let beyond = fetch_problem(&desk, &urls[72]).await;
-
-        assert_eq!(beyond, FetchProblem::Busy);
-        let all = join_all(line);
-        let watching = async {
-            publisher.until_stalled(8).await;
-            assert_eq!(publisher.connections(), 8, "eight at a time");
+        let all = join_all(asked);
+        let others = async {
+            publisher.until_stalled(2).await;
+            assert!(desk.clients.find(URL).await.is_ok(), "another host, meanwhile");
+            assert_eq!(publisher.connections(), 3, "two at a time of the silent one");
             desk.clock.advance(TimeDelta::seconds(10));
         };
-        let (outcomes, ()) = join(all, watching).await;
+        let (outcomes, ()) = join(all, others).await;
         assert!(outcomes.iter().all(Result::is_err), "waiting counts as well");
-        for url in &urls[71..] {
-            publisher.publish(url, Published::json(&document(url)));
-            assert!(desk.clients.find(url).await.is_ok(), "it was not asked for, so it is not remembered as bad");
-        }
+        publisher.publish(&urls[9], Published::json(&document(&urls[9])));
+        assert!(desk.clients.find(&urls[9]).await.is_ok(), "it was not asked for, so it is not remembered as bad");
         assert!(desk.clients.find(&urls[0]).await.is_err(), "this one was");
+    })
+    .await;
+}
+
+/// One owner can have any number of names.
+#[actix_web::test]
+async fn many_names_at_one_network_leave_room_for_others() {
+    on_each_database(async |database: &TestDatabase| {
+        let names: Vec<String> = (0..40).map(|at| format!("name-{at}.example.com")).collect();
+        let mut hosts: Vec<&str> = names.iter().map(String::as_str).collect();
+        hosts.push(HOST);
+        let publisher = Publisher::start(&hosts).await;
+        let urls: Vec<_> = names.iter().map(|name| format!("https://{name}/client.json")).collect();
+        for url in &urls {
+            publisher.publish(url, Published::json(&document(url)).stalling());
+        }
+        publisher.publish(URL, Published::json(&document(URL)));
+        publisher.lead(HOST, &[&[&publisher.elsewhere().await]]);
+        let desk = Desk::before(database, &publisher).await;
+
+        let all = join_all(urls.iter().map(|url| desk.clients.find(url)));
+        let others = async {
+            publisher.until_stalled(16).await;
+            assert!(desk.clients.find(URL).await.is_ok());
+            desk.clock.advance(TimeDelta::seconds(10));
+        };
+        let (outcomes, ()) = join(all, others).await;
+        assert!(outcomes.iter().all(Result::is_err));
+        assert_eq!(publisher.connections(), 17, "sixteen at a time of one network");
     })
     .await;
 }

@@ -69,6 +69,7 @@ impl Published {
 /// The server.
 pub(crate) struct Publisher {
     shared: Arc<Shared>,
+    acceptor: TlsAcceptor,
     outside: ClientConfig,
 }
 
@@ -110,20 +111,17 @@ impl Publisher {
         for host in names {
             shared.addresses.lock().unwrap().insert(host, VecDeque::from([vec![address]]));
         }
-        let (acceptor, serving) = (TlsAcceptor::from(Arc::new(server)), shared.clone());
-        actix_rt::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                serving.connections.fetch_add(1, Ordering::SeqCst);
-                let (acceptor, shared) = (acceptor.clone(), serving.clone());
-                actix_rt::spawn(async move {
-                    // A caller that trusts other certificates, or hangs up, is part of some stories.
-                    if let Ok(stream) = acceptor.accept(stream).await {
-                        let _ = shared.serve(stream).await;
-                    }
-                });
-            }
-        });
-        Self { shared, outside }
+        let acceptor = TlsAcceptor::from(Arc::new(server));
+        shared.clone().listen(listener, acceptor.clone());
+        Self { shared, acceptor, outside }
+    }
+
+    /// One more address at which it listens, in another network.
+    pub(crate) async fn elsewhere(&self) -> String {
+        let listener = TcpListener::bind("127.0.1.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        self.shared.clone().listen(listener, self.acceptor.clone());
+        address.to_string()
     }
 
     /// The world in which this server is the whole Internet: its addresses may be dialled, private ones may not.
@@ -190,6 +188,21 @@ impl Publisher {
 }
 
 impl Shared {
+    fn listen(self: Arc<Self>, listener: TcpListener, acceptor: TlsAcceptor) {
+        actix_rt::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                self.connections.fetch_add(1, Ordering::SeqCst);
+                let (acceptor, shared) = (acceptor.clone(), self.clone());
+                actix_rt::spawn(async move {
+                    // A caller that trusts other certificates, or hangs up, is part of some stories.
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        let _ = shared.serve(stream).await;
+                    }
+                });
+            }
+        });
+    }
+
     async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();

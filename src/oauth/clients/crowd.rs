@@ -1,0 +1,105 @@
+//! Bounds on fetches that go to the same place, so that one silent host does not hold up documents of others.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Semaphore;
+
+/// Counts those that go to each place, running and waiting.
+pub(super) struct Crowds<Place: Hash + Eq> {
+    /// How many run at one place at the same time.
+    at_once: usize,
+    /// How many may be there in all.
+    most: usize,
+    all: Mutex<HashMap<Place, Crowd>>,
+}
+
+struct Crowd {
+    members: usize,
+    slots: Arc<Semaphore>,
+}
+
+impl<Place: Hash + Eq + Clone> Crowds<Place> {
+    pub(super) fn new(at_once: usize, waiting: usize) -> Arc<Self> {
+        Arc::new(Self { at_once, most: at_once + waiting, all: Mutex::default() })
+    }
+
+    /// Joins those at a place; `None` where there are too many.
+    pub(super) fn join(self: &Arc<Self>, place: &Place) -> Option<Member<Place>> {
+        let mut all = self.lock();
+        let crowd = all
+            .entry(place.clone())
+            .or_insert_with(|| Crowd { members: 0, slots: Arc::new(Semaphore::new(self.at_once)) });
+        if crowd.members >= self.most {
+            return None;
+        }
+        crowd.members += 1;
+        let slots = crowd.slots.clone();
+        Some(Member { crowds: self.clone(), place: place.clone(), slots })
+    }
+
+    /// A thread that panicked here left nothing half-done.
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Crowd>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One at a place, until it is dropped.
+pub(super) struct Member<Place: Hash + Eq + Clone> {
+    crowds: Arc<Crowds<Place>>,
+    place: Place,
+    /// A permit of these lets it run.
+    pub(super) slots: Arc<Semaphore>,
+}
+
+impl<Place: Hash + Eq + Clone> Drop for Member<Place> {
+    fn drop(&mut self) {
+        let mut all = self.crowds.lock();
+        if let Some(crowd) = all.get_mut(&self.place) {
+            crowd.members -= 1;
+            if crowd.members == 0 {
+                all.remove(&self.place);
+            }
+        }
+    }
+}
+
+/// The network that an address belongs to: a /24 of IPv4, a /48 of IPv6. Many names may lead to one of them.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 8)).into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_full_for_itself_only_and_forgotten_when_empty() {
+        let crowds = Crowds::new(1, 2);
+        let mut there: Vec<_> = (0..3).map(|_| crowds.join(&"a").unwrap()).collect();
+        assert!(crowds.join(&"a").is_none());
+        assert!(crowds.join(&"b").is_some());
+        assert!(there[0].slots.try_acquire().is_ok_and(|_running| there[1].slots.try_acquire().is_err()));
+        there.pop();
+        assert!(crowds.join(&"a").is_some());
+        drop(there);
+        assert!(crowds.lock().is_empty());
+    }
+
+    #[test]
+    fn addresses_of_one_network_count_together() {
+        let at = |text: &str| network(text.parse().unwrap());
+        assert_eq!(at("203.0.113.7"), at("203.0.113.250"));
+        assert_eq!(at("::ffff:203.0.113.7"), at("203.0.113.1"));
+        assert_ne!(at("203.0.113.7"), at("203.0.114.7"));
+        assert_eq!(at("2001:db8:1:2::3"), at("2001:db8:1:ffff::1"));
+        assert_ne!(at("2001:db8:1::"), at("2001:db8:2::"));
+    }
+}
