@@ -224,6 +224,7 @@ impl App {
             }),
             oauth,
             oauth_limits: Arc::new(OAuthLimits::new(config.oauth.registrations_per_hour_and_address)),
+            notices: Arc::default(),
             clock: clock.clone(),
             signer: ring.page_signer().clone(),
             metrics: metrics.clone(),

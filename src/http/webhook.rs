@@ -3,6 +3,11 @@
 //! It is taken as a hint, and OwnerRez's own answer to the tokens decides. A notice may come late or twice (OwnerRez
 //! repeats those that were not answered), when its user has long connected again.
 
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -13,6 +18,8 @@ use actix_web::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -24,6 +31,8 @@ use crate::{crypto, domain::AccountId};
 const PATH: &str = "/api/webhooks/ownerrez";
 /// Larger notices are about entities with long texts, and none of ours.
 const LIMIT: usize = 256 * 1024;
+/// Notices for one account within this time count as one.
+const MERGED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 const REVOKED: &str = "application_authorization_revoked";
 
 /// Adds the route. `credentials` are `user:password`, as OwnerRez sends them.
@@ -63,18 +72,90 @@ async fn receive(
     }
     let unreadable = || ApiError::BadRequest("The body is no notice of OwnerRez's.".to_owned());
     let notice: Notice = serde_json::from_slice(&body.map_err(|_| unreadable())?).map_err(|_| unreadable())?;
-    if let Some(account) = notice.user_id.filter(|_| notice.action.eq_ignore_ascii_case(REVOKED)) {
-        for reached in state.store.reaching(AccountId(account), now).await? {
-            let (state, user) = (state.clone(), reached.user);
-            actix_web::rt::spawn(async move {
-                let outcome = state.sessions.call(user, &connect::who_am_i(), &CancellationToken::new()).await;
-                let found =
-                    if outcome.is_ok() { "the connection still works" } else { "the connection is looked after" };
-                log::info!("OwnerRez says that user {user} ended the authorization: {found}");
-            });
-        }
+    if let Some(account) = notice.user_id.filter(|_| notice.action.eq_ignore_ascii_case(REVOKED)).map(AccountId)
+        && !state.store.reaching(account, now).await?.is_empty()
+        && state.notices.take(account, now)
+    {
+        actix_web::rt::spawn(look_after(state, account));
     }
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Accounts whose users are being asked about, and whether another notice has come since.
+///
+/// OwnerRez repeats notices, and each question costs a request of the window. So all notices for one account within
+/// [`MERGED_WITHIN`] cost two questions for each user: one at the first notice, and one at the end for those that came
+/// later. An account is in here only if it is connected, which bounds the number.
+#[derive(Default)]
+pub struct Notices(Mutex<HashMap<AccountId, Asked>>);
+
+#[derive(Clone, Copy)]
+struct Asked {
+    at: DateTime<Utc>,
+    /// Another notice came since.
+    again: bool,
+}
+
+impl Notices {
+    /// Takes a notice in. True where OwnerRez has to be asked now.
+    fn take(&self, account: AccountId, now: DateTime<Utc>) -> bool {
+        match self.lock().entry(account) {
+            // One that is much older was left behind by a question that never ended.
+            Entry::Occupied(mut asked) if now < asked.get().at + MERGED_WITHIN * 5 => {
+                asked.get_mut().again = true;
+                false
+            }
+            entry => {
+                entry.insert_entry(Asked { at: now, again: false });
+                true
+            }
+        }
+    }
+
+    /// Whether a notice came since the last question, so that it has to be asked again. If not, the account is removed.
+    fn came_again(&self, account: AccountId, now: DateTime<Utc>) -> bool {
+        let mut all = self.lock();
+        let again = all.get(&account).is_some_and(|asked| asked.again);
+        if again {
+            all.insert(account, Asked { at: now, again: false });
+        } else {
+            all.remove(&account);
+        }
+        again
+    }
+
+    /// A thread that panicked here left nothing half-done.
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, Asked>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks OwnerRez with the tokens of every user of the account, and again after a pause while notices come.
+async fn look_after(state: web::Data<HttpState>, account: AccountId) {
+    loop {
+        ask(&state, account).await;
+        state.clock.sleep_until(state.clock.now() + MERGED_WITHIN).await;
+        if !state.notices.came_again(account, state.clock.now()) {
+            return;
+        }
+    }
+}
+
+async fn ask(state: &HttpState, account: AccountId) {
+    let reaching = match state.store.reaching(account, state.clock.now()).await {
+        Ok(reaching) => reaching,
+        Err(error) => {
+            // The next call of each user finds out.
+            log::warn!("who reaches a disconnected account could not be read: {error}");
+            return;
+        }
+    };
+    let questions = reaching.into_iter().map(|reached| async move {
+        let outcome = state.sessions.call(reached.user, &connect::who_am_i(), &CancellationToken::new()).await;
+        let found = if outcome.is_ok() { "the connection still works" } else { "the connection is looked after" };
+        log::info!("OwnerRez says that user {} ended the authorization: {found}", reached.user);
+    });
+    join_all(questions).await;
 }
 
 fn is_from_ownerrez(request: &HttpRequest, expected: &SecretString) -> bool {

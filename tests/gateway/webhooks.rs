@@ -8,6 +8,7 @@ use crate::world::{Gateway, Person, Reply, Settings, eventually, on_each_databas
 
 const PATH: &str = "/api/webhooks/ownerrez";
 const PASSWORD: &str = "a-password-of-the-app";
+const MINUTE: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 const ME: &str = "GET /v2/users/me";
 
 fn with_webhooks() -> Settings {
@@ -75,6 +76,35 @@ async fn a_notice_that_comes_late_or_is_about_nobody_changes_nothing() {
         eventually("OwnerRez was asked", async || (gateway.ownerrez().count(ME) == 1).then_some(())).await;
         alice.call("list_owners", json!({})).await.ok();
         assert!(!needs_reconnect(&alice).await);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// OwnerRez repeats its notices, and who knows the password may send as many as they like.
+#[actix_web::test]
+async fn three_hundred_notices_for_one_account_cost_two_requests() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, with_webhooks()).await;
+        let (alice, bob) = (gateway.connected_user("Alice").await, gateway.connected_user("Bob").await);
+        gateway.ownerrez().clear_requests();
+        for _ in 0..300 {
+            assert_eq!(says(&gateway, &revoked(alice.account.unwrap())).await, 204);
+        }
+        eventually("OwnerRez was asked", async || (gateway.ownerrez().count(ME) == 1).then_some(())).await;
+        assert_eq!(says(&gateway, &revoked(bob.account.unwrap())).await, 204);
+        eventually("and about Bob", async || (gateway.ownerrez().count(ME) == 2).then_some(())).await;
+
+        // What came after the question may be news: it is asked once more, for all 299.
+        gateway.ownerrez().revoke_account_grants(alice.account.unwrap());
+        eventually("the pause has begun", async || (gateway.clock.sleepers_within(MINUTE) >= 2).then_some(())).await;
+        gateway.advance(MINUTE);
+        eventually("the gateway has noticed", async || needs_reconnect(&alice).await.then_some(())).await;
+        assert!(!needs_reconnect(&bob).await);
+        gateway.advance(MINUTE);
+        alice.call("list_owners", json!({})).await.refused();
+        // With her: the refused call's token is refreshed in vain, or its connection is gone already.
+        assert_eq!(gateway.ownerrez().count(ME), 3, "one more about Alice, none about Bob");
         gateway.stop().await;
     })
     .await;
