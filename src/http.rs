@@ -1,8 +1,10 @@
 //! The wire: routes, pages, and the MCP endpoint. Every error leaves through one match in `error`.
 
 mod batch;
+mod callback;
 mod choice;
 mod connect;
+mod connect_turn;
 mod error;
 mod failure;
 mod guard;
@@ -41,6 +43,7 @@ pub use mcp::McpEndpoint;
 pub use metrics::{Scrape, metrics_routes};
 pub use observe::Observer;
 pub use ready::Readiness;
+pub use webhook::Notices;
 
 use self::{error::ApiError, source_address::SourceAddress};
 use crate::{
@@ -78,6 +81,8 @@ pub struct HttpState {
     pub access: Option<AccessCheck>,
     /// Who asked it from where of late.
     pub oauth_limits: Arc<OAuthLimits>,
+    /// Notices of OwnerRez that are being looked after.
+    pub notices: Arc<Notices>,
     /// Time.
     pub clock: SharedClock,
     /// Signs forms.
@@ -183,7 +188,7 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
                 .route(web::get().to(connect::show_link))
                 .route(web::post().to(connect::submit_link)),
         )
-        .service(at(connect::CALLBACK_PATH, "GET").app_data(page_query).route(web::get().to(connect::callback)))
+        .service(at(callback::CALLBACK_PATH, "GET").app_data(page_query).route(web::get().to(callback::callback)))
         .service(at("/api/connect/ownerrez/status", "GET").route(web::get().to(connect::status)))
         .service(at("/api/connect/ownerrez/test", "GET").route(web::get().to(connect::test)))
         .service(at("/api/connect/ownerrez", "DELETE").route(web::delete().to(connect::disconnect)))

@@ -3,11 +3,13 @@
 //!
 //! Outside this module there is only [`Sessions`].
 
+pub mod admission;
 mod allowance;
 pub mod blocks;
 pub mod budget;
 mod call;
 mod chores;
+mod connecting;
 mod directory;
 mod error;
 mod recent;
@@ -27,7 +29,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use admission::{Connector, PlaceKey};
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
+pub use connecting::{ASK_AGAIN_AFTER, Admitted, Turn};
 pub use error::{CallError, ConnectError};
 pub use recent::RecentAnswers;
 pub use sign_in::SignedIn;
@@ -37,6 +41,7 @@ pub use user_session::SessionStats;
 use self::{
     call::{CallOff, CallUpstream, Departure},
     chores::Chores,
+    connecting::ConnectQueue,
     directory::Directory,
     supervisor::{GetSession, SessionSupervisor},
     token_keeper::Credential,
@@ -118,6 +123,7 @@ pub struct Sessions {
     directory: Directory,
     supervisor: Addr<SessionSupervisor>,
     chores: Addr<Chores>,
+    connecting: Arc<ConnectQueue>,
     control: ArbiterHandle,
 }
 
@@ -132,7 +138,8 @@ impl Sessions {
         });
         let (for_chores, their_boss) = (deps.clone(), supervisor.clone());
         let chores = Chores::start_in_arbiter(control, move |_| Chores::new(for_chores, their_boss));
-        Self { deps, directory, supervisor, chores, control: control.clone() }
+        let connecting = ConnectQueue::new(deps.allowance.clone(), deps.clock.clone(), deps.settings.call_deadline);
+        Self { deps, directory, supervisor, chores, connecting, control: control.clone() }
     }
 
     /// Sends one request for a user and waits for the answer's body, at most for the call deadline. Cancelling drops
@@ -175,8 +182,13 @@ impl Sessions {
     }
 
     /// Redeems an authorization code and stores the grant.
-    pub async fn connect(&self, user: UserId, code: SecretString) -> Result<Option<AccountId>, ConnectError> {
-        self.connect_with(user, || Credential::Code(code.clone())).await
+    pub async fn connect(
+        &self,
+        user: UserId,
+        code: SecretString,
+        admitted: Admitted,
+    ) -> Result<Option<AccountId>, ConnectError> {
+        self.connect_with(user, || Credential::Code(code.clone()), admitted).await
     }
 
     /// Tries a personal access token and stores it.
@@ -185,18 +197,19 @@ impl Sessions {
         user: UserId,
         email: &str,
         token: &SecretString,
+        admitted: Admitted,
     ) -> Result<Option<AccountId>, ConnectError> {
         let both = SecretString::from(format!("{email}:{}", token.expose_secret()));
-        self.connect_with(user, || Credential::PersonalToken(both.clone())).await
+        self.connect_with(user, || Credential::PersonalToken(both.clone()), admitted).await
     }
 
     async fn connect_with(
         &self,
         user: UserId,
         with: impl Fn() -> Credential,
+        admitted: Admitted,
     ) -> Result<Option<AccountId>, ConnectError> {
-        let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
-        let connect = self.ask(user, |reply| Connect { with: with(), deadline, reply });
+        let connect = self.ask(user, |reply| Connect { with: with(), admitted: admitted.clone(), reply });
         let account = connect.await.map_err(|_| ConnectError::Interrupted)??;
         self.deps.recount_accounts().await;
         Ok(account)

@@ -26,6 +26,7 @@ mod pooler;
 mod predecessor_keys;
 mod refresh;
 mod remembered;
+mod returning;
 mod revocations;
 mod sign_in;
 #[cfg(test)]
@@ -69,6 +70,7 @@ pub use pooler::{Keeps, is_one_database, what_is_kept};
 pub use predecessor_keys::PREDECESSOR_CANDIDATES;
 pub use refresh::{NewRefresh, Rotated, StoredRefresh};
 pub use remembered::{Recalled, Remembered};
+pub use returning::Returning;
 pub use revocations::PendingRevocation;
 pub use sign_in::{NewSignIn, Reaching};
 pub use unconnected::IN_USE_FOR;

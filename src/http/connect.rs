@@ -1,4 +1,5 @@
-//! Connecting an OwnerRez account: the link, its page, the way back, and what can be asked afterwards.
+//! Connecting an OwnerRez account: the link, its page, and what can be asked afterwards. The way back from OwnerRez is in
+//! `callback`.
 //!
 //! A link that someone forwards attaches nothing: its page asks for the API key that will get access, or for a browser in
 //! which that key's user has signed in. Only then is the browser given a cookie and sent to OwnerRez, and only that browser may come back (RFC 9700 section 4.7).
@@ -20,30 +21,27 @@ use url::Url;
 
 use super::{
     HttpState,
+    connect_turn::place,
     error::ApiError,
     key_check::{AnyCaller, FullCaller},
-    oauth::{account, sign_in},
+    oauth::account,
     observe::Notes,
     pages,
 };
 use crate::{
     crypto,
     domain::{Method, UpstreamRequest, UserId},
-    oauth::AuthorizationServer,
+    session::{ConnectError, Connector, Turn},
     store::{Link, StoredKey},
     tools::{LINK_PATH, Trace},
 };
-
-/// Where OwnerRez sends the browser back to.
-pub(crate) const CALLBACK_PATH: &str = "/api/connect/ownerrez/callback";
 
 /// `GET /api/connect/ownerrez/start`
 pub(crate) async fn start(
     state: web::Data<HttpState>,
     FullCaller(caller): FullCaller,
 ) -> Result<HttpResponse, ApiError> {
-    let existing = state.store.connection(caller.user).await?;
-    if existing.is_some_and(|connection| connection.rejected_at.is_none()) {
+    if is_connected(&state, caller.user).await? {
         return Err(ApiError::AlreadyConnected);
     }
     let link = state.links.open(caller.user, caller.key).await?;
@@ -170,64 +168,10 @@ pub(super) fn to_ownerrez(state: &HttpState, client_id: &str, secret: &str, cook
         .finish()
 }
 
-#[derive(Deserialize)]
-pub(crate) struct CallbackQuery {
-    #[serde(default)]
-    pub(super) state: String,
-    #[serde(default)]
-    pub(super) code: SecretString,
-    pub(super) error: Option<String>,
-}
-
-/// `GET /api/connect/ownerrez/callback`: OwnerRez sends the browser here with a code or an error.
-pub(crate) async fn callback(
-    state: web::Data<HttpState>,
-    request: HttpRequest,
-    query: web::Query<CallbackQuery>,
-) -> HttpResponse {
-    let query = query.into_inner();
-    if let Some(server) = &state.oauth
-        && AuthorizationServer::is_sign_in(&query.state)
-    {
-        return sign_in::come_back(&state, server, &request, query).await;
-    }
-    let link = match use_up(&state, &request, &query).await {
-        Ok(Some(link)) => link,
-        // The cookie stays: anyone can send a browser here, and an attempt of its own may be under way in it.
-        Ok(None) => return pages::notice(StatusCode::FORBIDDEN, pages::OTHER_BROWSER),
-        Err(error) => return pages::error(&error),
-    };
-    let mut response = match come_back(&state, link, query).await {
-        Ok(response) => response,
-        Err(error) => pages::error(&error),
-    };
-    let mut gone = cookie(&state, BROWSER_COOKIE, String::new());
-    gone.make_removal();
-    // A cookie of ours always fits into a header.
-    let _ = response.add_cookie(&gone);
-    response
-}
-
-/// The link that this browser was bound to, if the state is its own; good once.
-async fn use_up(state: &HttpState, request: &HttpRequest, query: &CallbackQuery) -> Result<Option<Link>, ApiError> {
-    let Some(browser) = request.cookie(&cookie_name(state, BROWSER_COOKIE)) else {
-        return Ok(None);
-    };
-    let (state_hash, browser_hash) = (crypto::digest_hex(&query.state), crypto::digest_hex(browser.value()));
-    Ok(state.store.take_link(&state_hash, &browser_hash, state.clock.now()).await?)
-}
-
-async fn come_back(state: &HttpState, link: Link, query: CallbackQuery) -> Result<HttpResponse, ApiError> {
-    if query.error.is_some() || query.code.expose_secret().is_empty() {
-        // Its text is a stranger's and is not repeated.
-        return Ok(pages::notice(StatusCode::OK, pages::DENIED));
-    }
-    let Some(key) = state.store.key(link.user, link.key).await? else {
-        return Ok(pages::notice(StatusCode::GONE, pages::LINK_GONE));
-    };
-    let account = state.sessions.connect(link.user, query.code).await?;
-    log::info!("user {} connected an OwnerRez account, key {}", link.user, key.prefix);
-    Ok(pages::connected(account, &key, &state.settings.url("/mcp")))
+/// Whether the user has a connection that works. Then no code is redeemed and nothing has to wait.
+pub(super) async fn is_connected(state: &HttpState, user: UserId) -> Result<bool, ApiError> {
+    let existing = state.store.connection(user).await?;
+    Ok(existing.is_some_and(|connection| connection.rejected_at.is_none()))
 }
 
 /// `{email, token}` of an OwnerRez account. Not `Debug`: it holds a secret.
@@ -241,6 +185,7 @@ pub(crate) struct PersonalToken {
 pub(crate) async fn by_token(
     state: web::Data<HttpState>,
     FullCaller(caller): FullCaller,
+    request: HttpRequest,
     body: web::Json<PersonalToken>,
 ) -> Result<HttpResponse, ApiError> {
     if !state.settings.personal_tokens {
@@ -260,7 +205,18 @@ pub(crate) async fn by_token(
             "`token` must be a personal access token of OwnerRez, which begins with pt_.".to_owned(),
         ));
     }
-    let account = state.sessions.connect_by_token(caller.user, email, &token).await?;
+    if is_connected(&state, caller.user).await? {
+        return Err(ApiError::AlreadyConnected);
+    }
+    let connector = Connector { source: state.settings.source_of(&request).address(), user: Some(caller.user) };
+    // One place for a user, so that the same request sent again keeps it.
+    let place = place(&["personal token", &caller.user.to_string()]);
+    let turn = state.sessions.turn_to_connect(place, connector).await;
+    let admitted = match turn.map_err(|refusal| ApiError::Connect(ConnectError::Allowance(refusal)))? {
+        Turn::Admitted(admitted) => admitted,
+        Turn::Wait { about, .. } => return Err(ApiError::WaitsToConnect(about)),
+    };
+    let account = state.sessions.connect_by_token(caller.user, email, &token, admitted).await?;
     log::info!("user {} connected an OwnerRez account by a personal access token, key {}", caller.user, caller.label);
     Ok(no_store().json(json!({
         "success": true,
@@ -395,7 +351,7 @@ pub(super) fn is_genuine(state: &HttpState, request: &HttpRequest, parts: &[&str
 }
 
 pub(super) const CSRF_COOKIE: &str = "ownerrez_csrf";
-const BROWSER_COOKIE: &str = "ownerrez_connect";
+pub(super) const BROWSER_COOKIE: &str = "ownerrez_connect";
 
 /// `__Host-` (RFC 6265bis section 4.1.3.2) where TLS allows it; browsers refuse that prefix on plain http.
 pub(super) fn cookie_name(state: &HttpState, name: &str) -> String {

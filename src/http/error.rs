@@ -86,6 +86,9 @@ pub(crate) enum ApiError {
     Moved(Moved),
     #[error("already connected")]
     AlreadyConnected,
+    /// The turn may come after this time.
+    #[error("others connect their accounts first")]
+    WaitsToConnect(TimeDelta),
     #[error("no OwnerRez app configured")]
     NotConfigured,
     #[error("{0}")]

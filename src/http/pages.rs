@@ -2,6 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod sign_in;
+pub(crate) mod waiting;
 
 use actix_web::{
     HttpResponse, HttpResponseBuilder,

@@ -25,6 +25,11 @@ impl From<IpAddr> for SourceAddress {
 }
 
 impl SourceAddress {
+    /// The address itself; of an IPv6 network the first one.
+    pub(crate) fn address(self) -> IpAddr {
+        self.0
+    }
+
     /// The source of this request.
     pub(crate) fn of(request: &HttpRequest, trusted: &[Network]) -> Self {
         // Without a peer, which TCP always has, all such requests would be from one place.

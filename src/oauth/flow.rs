@@ -1,7 +1,7 @@
 //! The way of a sign-in: a browser agrees and goes to OwnerRez, comes back, perhaps looks at who else reaches the account,
 //! and goes on to the client with a code. What waits in between is sealed and bound to that browser's cookie.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -10,8 +10,8 @@ use super::{AuthorizationRequest, AuthorizationServer};
 use crate::{
     crypto::{self, CryptoError, SealedFor},
     domain::{AccountHolder, AccountId, GrantId, Sealed, UserId},
-    session::{CallError, ConnectError, SignedIn},
-    store::{NewGrant, NewSignIn, Reaching, StoreError},
+    session::{Admitted, CallError, ConnectError, SignedIn},
+    store::{NewGrant, NewSignIn, Reaching, Returning, StoreError},
 };
 
 /// How long a client has to redeem a code.
@@ -114,19 +114,30 @@ impl AuthorizationServer {
         Ok(Agreed { state, browser })
     }
 
-    /// What this browser agreed to, when OwnerRez sends it back; once.
+    /// What this browser agreed to, when OwnerRez sends it back. It stays as it is.
+    pub async fn returning(&self, state: &str, browser: &str) -> Result<Option<Returning<Errand>>, ServerError> {
+        let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
+        let found = self.0.store.returning_to_sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
+        let Some(Returning { to, created_at, expires_at }) = found else { return Ok(None) };
+        let errand = errand(self.open(state, &to)?);
+        Ok(errand.map(|to| Returning { to, created_at, expires_at }))
+    }
+
+    /// Lets the sign-in of this browser live until then, because it has to wait for its turn.
+    pub async fn prolong(&self, state: &str, browser: &str, until: DateTime<Utc>) -> Result<(), ServerError> {
+        let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
+        Ok(self.0.store.prolong_sign_in(&state_hash, &browser_hash, until).await?)
+    }
+
+    /// The same as [`Self::returning`], once: it is used up.
     pub async fn came_back(&self, state: &str, browser: &str) -> Result<Option<Errand>, ServerError> {
-        Ok(match self.take(state, browser).await? {
-            Some(Waiting::ForOwnerRez { request }) => Some(Errand::Client(request)),
-            Some(Waiting::Account) => Some(Errand::Account),
-            Some(Waiting::ForTheUser { .. }) | None => None,
-        })
+        Ok(self.take(state, browser).await?.and_then(errand))
     }
 
     /// Redeems OwnerRez's code: who is it?
-    pub async fn sign_in(&self, code: SecretString) -> Result<SignedIn, ConnectError> {
+    pub async fn sign_in(&self, code: SecretString, admitted: Admitted) -> Result<SignedIn, ConnectError> {
         let settings = self.settings();
-        self.0.sessions.sign_in(settings.identity_issuer.clone(), code, settings.admits_new).await
+        self.0.sessions.sign_in(settings.identity_issuer.clone(), code, settings.admits_new, admitted).await
     }
 
     /// Who reaches an account, beside whoever just signed in without anything yet.
@@ -206,6 +217,14 @@ impl AuthorizationServer {
     fn open(&self, state: &str, sealed: &Sealed) -> Result<Waiting, ServerError> {
         let opened = self.0.ring.open(SealedFor::SignIn(crypto::digest(state.as_bytes())), sealed)?;
         serde_json::from_str(opened.expose_secret()).map_err(|_| ServerError::Unreadable)
+    }
+}
+
+fn errand(waiting: Waiting) -> Option<Errand> {
+    match waiting {
+        Waiting::ForOwnerRez { request } => Some(Errand::Client(request)),
+        Waiting::Account => Some(Errand::Account),
+        Waiting::ForTheUser { .. } => None,
     }
 }
 

@@ -36,6 +36,22 @@ impl AuthorizationRequest {
     pub fn redirection(&self) -> Redirection {
         Redirection { redirect_uri: self.redirect_uri.clone(), state: self.state.clone() }
     }
+
+    /// The query of `/authorize` that asks for the same once more.
+    pub fn query(&self) -> String {
+        let scopes = self.scopes.to_string();
+        let given = [
+            ("response_type", "code"),
+            ("client_id", &self.client_id),
+            ("redirect_uri", &self.redirect_uri),
+            ("scope", &scopes),
+            ("resource", &self.resource),
+            ("code_challenge", &self.code_challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        let state = self.state.as_deref().map(|state| ("state", state));
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(given.into_iter().chain(state)).finish()
+    }
 }
 
 /// The parameters of a query. Each may stand there once (RFC 6749 section 3.1); empty ones count as absent.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     blocks::{Blocks, left_behind},
-    budget::{Account, BudgetStats, Event, PERIOD, Refusal, Ticket},
+    budget::{Account, BudgetStats, ConnectingPermits, Event, PERIOD, Refusal, Ticket},
     usage::Usage,
     window::{SharedWindow, Window, Wish},
 };
@@ -46,11 +46,35 @@ pub struct AllowanceSettings {
 pub struct Allowance(Arc<Way>);
 
 struct Way {
+    limit: u32,
     window: SharedWindow,
     actor: Addr<UpstreamBudget>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
     usage: Usage,
+}
+
+/// A permit that was asked for. Dropping it leaves the queue.
+pub(super) struct Requested {
+    permit: Permit,
+    wish: Wish,
+    asked: DateTime<Utc>,
+}
+
+impl Requested {
+    /// Waits for the answer.
+    pub(super) async fn decided(self) -> Result<Permit, Refusal> {
+        let Self { mut permit, wish, asked } = self;
+        let (verdict, waited) = match wish {
+            Wish::Decided(verdict) => (verdict, TimeDelta::zero()),
+            Wish::Waits(answer) => (answer.await.unwrap_or(Err(Refusal::Standby)), permit.way.clock.now() - asked),
+        };
+        let word = verdict.as_ref().map_or_else(Refusal::word, |()| "granted");
+        permit.way.metrics.allowance_asked(word, waited);
+        // What was refused is in no book any more.
+        permit.settled = verdict.is_err();
+        verdict.map(|()| permit)
+    }
 }
 
 /// The right to send one request. It counts as spent once [`Permit::sending`] was called, whatever happens then.
@@ -64,6 +88,11 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Says who sends it, where that was not known before.
+    pub(super) fn in_name_of(&mut self, user: UserId) {
+        self.user = user;
+    }
+
     /// To be called right before the request leaves.
     pub fn sending(&mut self) {
         if !self.sent {
@@ -116,7 +145,8 @@ impl Allowance {
         metrics: Arc<Metrics>,
         share: Option<Share>,
     ) -> Self {
-        let window = SharedWindow::new(settings.limit, clock.now());
+        let limit = settings.limit;
+        let window = SharedWindow::new(limit, clock.now());
         let (its_window, its_clock) = (window.clone(), clock.clone());
         let actor = UpstreamBudget::start_in_arbiter(arbiter, move |_| UpstreamBudget {
             window: its_window,
@@ -130,31 +160,44 @@ impl Allowance {
             away: false,
             timer: None,
         });
-        Self(Arc::new(Way { window, actor, clock, metrics, usage: Usage::default() }))
+        Self(Arc::new(Way { limit, window, actor, clock, metrics, usage: Usage::default() }))
     }
 
     /// Waits for the right to send one request in a user's name, counted for `account`. Dropping the future leaves the
     /// queue.
     pub async fn acquire(&self, user: UserId, account: Account, deadline: DateTime<Utc>) -> Result<Permit, Refusal> {
+        self.request(user, account, deadline).decided().await
+    }
+
+    /// Asks for the same at once, and leaves the waiting to [`Requested::decided`].
+    pub(super) fn request(&self, user: UserId, account: Account, deadline: DateTime<Utc>) -> Requested {
         let way = &self.0;
         let asked = way.clock.now();
-        let (mut permit, wish) = {
-            let mut window = way.window.lock();
-            let ticket = window.ticket();
-            let wish = window.wish(asked, ticket, account, deadline);
-            way.see_to(window);
-            // From here on it is given back when this future is dropped, granted or not.
-            (Permit { way: way.clone(), ticket, user, sent: false, settled: false }, wish)
-        };
-        let (verdict, waited) = match wish {
-            Wish::Decided(verdict) => (verdict, TimeDelta::zero()),
-            Wish::Waits(answer) => (answer.await.unwrap_or(Err(Refusal::Standby)), way.clock.now() - asked),
-        };
-        let word = verdict.as_ref().map_or_else(Refusal::word, |()| "granted");
-        way.metrics.allowance_asked(word, waited);
-        // What was refused is in no book any more.
-        permit.settled = verdict.is_err();
-        verdict.map(|()| permit)
+        let mut window = way.window.lock();
+        let ticket = window.ticket();
+        let wish = window.wish(asked, ticket, account, deadline);
+        way.see_to(window);
+        // From here on it is given back when this is dropped, granted or not.
+        Requested { permit: Permit { way: way.clone(), ticket, user, sent: false, settled: false }, wish, asked }
+    }
+
+    /// Requests within five minutes.
+    pub(super) fn limit(&self) -> u32 {
+        self.0.limit
+    }
+
+    /// What connecting may take now.
+    pub(super) fn permits_for_connecting(&self) -> ConnectingPermits {
+        let mut window = self.0.window.lock();
+        window.handle(self.0.clock.now(), Event::Tick);
+        let permits = window.budget.permits_for_connecting();
+        self.0.see_to(window);
+        permits
+    }
+
+    /// The time until connecting may take so many permits, if no other account takes any.
+    pub(super) fn wait_for_connecting(&self, permits: u32) -> TimeDelta {
+        self.0.window.lock().budget.wait_for_connecting(permits)
     }
 
     /// Writes down who sent how many requests since the last time.

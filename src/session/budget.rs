@@ -8,12 +8,15 @@
 //! First come, first served would be unfair: one account at 0.3 s a call empties the window in 90 s and every newcomer
 //! waits minutes. So the last slots are kept for those who used little, and waiting accounts take turns.
 
+mod connecting;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
+
+pub use connecting::ConnectingPermits;
 
 use crate::domain::{AccountId, UserId};
 
@@ -30,7 +33,7 @@ pub enum Account {
     OwnerRez(AccountId),
     /// A user whose OwnerRez account is not known to us.
     User(UserId),
-    /// Everyone who is just connecting: strangers share one small part.
+    /// All who connect an account. The admission in front of the budget shares this part between them.
     Connecting,
 }
 
@@ -430,7 +433,9 @@ impl Budget {
         let open = self.active && self.closed_until.is_none_or(|until| until <= self.latest);
         while open && self.stock > 0 && self.reopening.is_none_or(|at_once| self.in_flight.len() < at_once) {
             let free = self.free();
-            let eligible = self.turns.iter().filter(|account| self.eligible(**account, self.used(**account), free));
+            let connecting = self.used(Account::Connecting);
+            let eligible =
+                self.turns.iter().filter(|account| self.eligible(**account, self.used(**account), connecting, free));
             let Some(account) = eligible.min_by_key(|account| self.precedence(**account)).copied() else { break };
             let Some(ticket) = self.waiting.get(&account).and_then(|queue| queue.front()).map(|first| first.ticket)
             else {
@@ -452,20 +457,35 @@ impl Budget {
     }
 
     /// The rule of fairness: the last tenth of the window is closed to accounts that used more than a handful, and the
-    /// last third of that to everyone who used anything. A newcomer therefore always finds a slot.
-    fn eligible(&self, account: Account, used: u32, free: u32) -> bool {
-        let within_its_part = account != Account::Connecting || used < (self.limit / 20).max(1);
-        within_its_part && free > self.kept_from(account, used)
+    /// last third of that to all that used anything. So an account that used nothing always finds a slot.
+    ///
+    /// A twentieth more is closed to all accounts as long as connecting has not used as much. `connecting` is what
+    /// connecting used; for [`Account::Connecting`] it equals `used`.
+    fn eligible(&self, account: Account, used: u32, connecting: u32, free: u32) -> bool {
+        let within_its_part = account != Account::Connecting || used < (self.limit / 2).max(1);
+        within_its_part && free > self.kept_from(account, used, connecting)
     }
 
-    /// How many slots an account that used so many leaves to those who used less. Strangers never reach into what is
-    /// kept for newcomers, who have a connection already.
-    fn kept_from(&self, account: Account, used: u32) -> u32 {
+    /// How many slots an account that used so many leaves to others.
+    fn kept_from(&self, account: Account, used: u32, connecting: u32) -> u32 {
+        let is_kept_for_connecting = account != Account::Connecting && self.accounts > 1;
+        let for_connecting = if is_kept_for_connecting { (self.limit / 20).saturating_sub(connecting) } else { 0 };
+        self.kept_for_modest(account, used).saturating_add(for_connecting)
+    }
+
+    /// The same without the part that is kept for connecting.
+    ///
+    /// Connecting takes its own twentieth in any case. It may use a second one like an account with few requests, and
+    /// up to half of the window while a third of it is free.
+    fn kept_for_modest(&self, account: Account, used: u32) -> u32 {
         let reserve = if self.accounts <= 1 { 0 } else { self.limit / 10 };
-        let handful = (self.limit / 50).max(1);
-        match used {
-            0 if account != Account::Connecting => 0,
-            used if used < handful || account == Account::Connecting => reserve / 3,
+        let (handful, part) = ((self.limit / 50).max(1), (self.limit / 20).max(1));
+        match account {
+            Account::Connecting if used < part => 0,
+            Account::Connecting if used < part * 2 => reserve / 3,
+            Account::Connecting => self.limit / 3,
+            _ if used == 0 => 0,
+            _ if used < handful => reserve / 3,
             _ => reserve,
         }
     }
@@ -492,18 +512,19 @@ impl Budget {
             .filter(|(other, _)| **other != account)
             .map(|(other, queue)| {
                 let used = used_by_then.get(other).copied().unwrap_or(0);
-                (self.kept_from(*other, used), count(ahead(*other, queue.len())))
+                (self.kept_for_modest(*other, used), count(ahead(*other, queue.len())))
             })
             .collect();
         let mut free = self.free();
         let mut used = self.used(account).saturating_add(count(own));
-        let fits = |used: u32, free: u32| {
-            let kept = self.kept_from(account, used);
+        let mut connecting = self.used(Account::Connecting);
+        let fits = |used: u32, connecting: u32, free: u32| {
+            let kept = self.kept_for_modest(account, used);
             let ahead: u32 =
                 ahead_of_us.iter().filter(|(theirs, _)| *theirs <= kept).map(|(_, callers)| *callers).sum();
-            self.eligible(account, used, free.saturating_sub(ahead.saturating_add(count(own))))
+            self.eligible(account, used, connecting, free.saturating_sub(ahead.saturating_add(count(own))))
         };
-        if fits(used, free) {
+        if fits(used, connecting, free) {
             return not_before;
         }
         for (at, releases) in &self.releases {
@@ -512,8 +533,11 @@ impl Budget {
                 if release.account == Some(account) {
                     used = used.saturating_sub(release.slots);
                 }
+                if release.account == Some(Account::Connecting) {
+                    connecting = connecting.saturating_sub(release.slots);
+                }
             }
-            if fits(used, free) {
+            if fits(used, connecting, free) {
                 return not_before.max(*at);
             }
         }

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
     ConnectError, Sessions,
+    connecting::Admitted,
     token_keeper::{Credential, TokenKeeper},
     user_session::{Install, SignIn},
 };
@@ -46,14 +46,14 @@ impl Sessions {
         issuer: Arc<str>,
         code: SecretString,
         admits_new: bool,
+        admitted: Admitted,
     ) -> Result<SignedIn, ConnectError> {
-        let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
         let newcomer = UserId(Uuid::now_v7());
         let recognised = self.ask(newcomer, |reply| SignIn {
             code: code.clone(),
             issuer: issuer.clone(),
             admits_new,
-            deadline,
+            admitted: admitted.clone(),
             reply,
         });
         let signed_in = match recognised.await.map_err(|_| ConnectError::Interrupted)?? {
@@ -77,12 +77,13 @@ impl TokenKeeper {
         code: SecretString,
         issuer: &Arc<str>,
         admits_new: bool,
-        deadline: DateTime<Utc>,
+        admitted: Admitted,
     ) -> Result<Recognised, ConnectError> {
-        let grant = self.obtain(Credential::Code(code), deadline).await?;
+        let grant = self.obtain(Credential::Code(code), &admitted).await?;
         let recognised = self.recognise(&grant, issuer, admits_new).await;
         if recognised.is_err() {
             // Nobody's, and nothing remembers it.
+            admitted.spent_one_more();
             self.revoke_at_once(&grant.tokens.access).await;
         }
         recognised

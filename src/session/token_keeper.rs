@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Answer, CallError, ConnectError, SessionDeps, budget::Account, call::CallUpstream};
+use super::{Answer, CallError, ConnectError, SessionDeps, budget::Account, call::CallUpstream, connecting::Admitted};
 use crate::{
     crypto::{CryptoError, SealedFor, sealed_by_predecessor},
     domain::{AccountId, Grant, TokenKind, TokenSet, UserId},
@@ -117,13 +117,13 @@ impl TokenKeeper {
     pub(super) async fn connect(
         &self,
         with: Credential,
-        deadline: DateTime<Utc>,
+        admitted: Admitted,
     ) -> Result<Option<AccountId>, ConnectError> {
         let existing = self.deps.store.connection(self.user).await?;
         if existing.is_some_and(|row| row.rejected_at.is_none()) {
             return Err(ConnectError::AlreadyConnected);
         }
-        let grant = self.obtain(with, deadline).await?;
+        let grant = self.obtain(with, &admitted).await?;
         let sealed = self.seal(&grant.tokens)?;
         let saved = self
             .deps
@@ -144,6 +144,7 @@ impl TokenKeeper {
             }
             Err(error) => {
                 if sealed.kind == TokenKind::Bearer {
+                    admitted.spent_one_more();
                     self.revoke_at_once(&grant.tokens.access).await;
                 }
                 Err(error.into())
@@ -151,15 +152,14 @@ impl TokenKeeper {
         }
     }
 
-    /// Asks OwnerRez for a grant.
-    pub(super) async fn obtain(&self, with: Credential, deadline: DateTime<Utc>) -> Result<Grant, ConnectError> {
-        let permit = self.deps.allowance.acquire(self.user, Account::Connecting, deadline).await;
-        let mut permit = permit.map_err(ConnectError::Allowance)?;
-        permit.sending();
+    /// Asks OwnerRez for a grant, once for each admission.
+    pub(super) async fn obtain(&self, with: Credential, admitted: &Admitted) -> Result<Grant, ConnectError> {
+        let permit = admitted.spend(self.user).ok_or(ConnectError::Interrupted)?;
         let grant = match with {
             Credential::Code(code) => self.upstream.exchange_code(&code).await.map(Issued::into_grant),
             Credential::PersonalToken(token) => self.upstream.personal_grant(token).await,
         };
+        admitted.judge(&grant);
         if let Err(TokenError::Throttled(retry_after)) = &grant {
             permit.throttled(*retry_after);
         }

@@ -6,13 +6,13 @@
 use std::{cell::Cell, collections::VecDeque, rc::Rc, sync::Arc};
 
 use actix::prelude::*;
-use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 
 use super::{
     Answer, CallError, ConnectError, SessionDeps,
     call::CallUpstream,
+    connecting::Admitted,
     recent::Owner,
     sign_in::Recognised,
     token_keeper::{Credential, TokenKeeper},
@@ -30,7 +30,7 @@ type Reply<T> = oneshot::Sender<T>;
 #[rtype(result = "()")]
 pub(super) struct Connect {
     pub(super) with: Credential,
-    pub(super) deadline: DateTime<Utc>,
+    pub(super) admitted: Admitted,
     pub(super) reply: Reply<Result<Option<AccountId>, ConnectError>>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct SignIn {
     pub(super) code: SecretString,
     pub(super) issuer: Arc<str>,
     pub(super) admits_new: bool,
-    pub(super) deadline: DateTime<Utc>,
+    pub(super) admitted: Admitted,
     pub(super) reply: Reply<Result<Recognised, ConnectError>>,
 }
 
@@ -165,11 +165,11 @@ impl UserSession {
                     let _ = call.reply.send(outcome);
                 }
                 Job::Connect(connect) => {
-                    let outcome = Box::pin(keeper.connect(connect.with, connect.deadline)).await;
+                    let outcome = Box::pin(keeper.connect(connect.with, connect.admitted)).await;
                     let _ = connect.reply.send(outcome);
                 }
-                Job::SignIn(SignIn { code, issuer, admits_new, deadline, reply }) => {
-                    let _ = reply.send(Box::pin(keeper.sign_in(code, &issuer, admits_new, deadline)).await);
+                Job::SignIn(SignIn { code, issuer, admits_new, admitted, reply }) => {
+                    let _ = reply.send(Box::pin(keeper.sign_in(code, &issuer, admits_new, admitted)).await);
                 }
                 Job::Install(Install { identity, grant, reply }) => {
                     let _ = reply.send(Box::pin(keeper.install(&identity, grant)).await);

@@ -103,6 +103,21 @@ proptest! {
         prop_assert!(town.refusals > 0 || latency > 10_000 || first < 200, "the others did try");
     }
 
+    /// Connecting finds its part in time, however hard twenty accounts try.
+    #[test]
+    fn connecting_is_served_in_time(first in 20i64..900, latency in 0i64..25_000, seed in any::<u64>()) {
+        let trouble = Trouble { latency, ..Trouble::default() };
+        let mut town = Town::new(300, askers(20, 30, 0), trouble, seed);
+        for number in 0..12 {
+            let once = Asker { account: Account::Connecting, pause: 1..2, burst: 1, rest: 10_000_000 };
+            town.add(once, 15_000 * number + first * 1000);
+        }
+        town.run(TimeDelta::seconds(first + 12 * 15 + 60));
+        for one in 50..62 {
+            prop_assert_eq!(town.grants[one], 1);
+        }
+    }
+
     /// Alone, an account gets everything.
     #[test]
     fn a_lone_account_may_use_everything(limit in 1u32..400, seed in any::<u64>()) {

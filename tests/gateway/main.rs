@@ -19,6 +19,7 @@ mod arguments;
 mod batches;
 mod catalogue;
 mod connecting;
+mod connecting_in_turn;
 mod deployment;
 mod disconnecting;
 mod faults;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     super::{
         HttpState,
-        connect::{CSRF_COOKIE, CallbackQuery, cookie, cookie_for, cookie_name, csrf_secret, is_genuine, to_ownerrez},
+        connect::{CSRF_COOKIE, cookie, cookie_for, cookie_name, csrf_secret, is_genuine, to_ownerrez},
         error::ApiError,
         keys,
         pages::{self, account as words},
@@ -17,7 +17,7 @@ use super::{
     attach::{self, Desk, Moving},
     authorize::{failed, is_foreign, too_many},
     see_other,
-    sign_in::BROWSER_COOKIE,
+    sign_in::{BROWSER_COOKIE, Unredeemed},
 };
 use crate::{
     domain::{AccountHolder, GrantId, KeyId, KeyView, Scope, UserId},
@@ -200,20 +200,18 @@ async fn send_to_ownerrez(state: &HttpState, server: &AuthorizationServer, reque
     }
 }
 
-/// OwnerRez's answer, in the browser that was sent there.
+/// The end of a sign-in to the account page, in the browser that was sent to OwnerRez.
 pub(super) async fn come_back(
     state: &HttpState,
     server: &AuthorizationServer,
     request: &HttpRequest,
-    query: CallbackQuery,
+    signed_in: Result<SignedIn, Unredeemed>,
 ) -> HttpResponse {
-    if query.error.is_some() || query.code.expose_secret().is_empty() {
-        // Its text is a stranger's and is not repeated.
-        return pages::notice(StatusCode::OK, words::DENIED);
-    }
-    let SignedIn { user, account, new } = match server.sign_in(query.code).await {
+    let SignedIn { user, account, new } = match signed_in {
         Ok(signed_in) => signed_in,
-        Err(error) => return words::not_signed_in(&error.into(), ACCOUNT_PATH),
+        Err(Unredeemed::Denied) => return pages::notice(StatusCode::OK, words::DENIED),
+        Err(Unredeemed::TooLate) => return pages::waiting::too_late(Some(&state.settings.url(ACCOUNT_PATH))),
+        Err(Unredeemed::Failed(error)) => return words::not_signed_in(&error.into(), ACCOUNT_PATH),
     };
     log::info!("user {user} signed in to the account page{}", if new { ", for the first time" } else { "" });
     let opened = async {

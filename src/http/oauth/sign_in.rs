@@ -2,6 +2,7 @@
 //! does, and goes on to the client.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::form_urlencoded;
@@ -10,11 +11,13 @@ use uuid::Uuid;
 use super::{
     super::{
         HttpState,
-        connect::{CSRF_COOKIE, CallbackQuery, cookie, cookie_name, csrf_secret, is_genuine},
+        callback::CallbackQuery,
+        connect::{CSRF_COOKIE, cookie, cookie_name, csrf_secret, is_genuine},
+        connect_turn::{Next, Returned, turn},
         error::ApiError,
         pages::{self, sign_in as words},
     },
-    CONTINUE_PATH, account,
+    AUTHORIZE_PATH, CONTINUE_PATH, account,
     attach::{self, Desk, Moving},
     authorize::{failed, is_foreign},
     form_targets, see_other, sent_back,
@@ -23,6 +26,8 @@ use crate::{
     domain::{GrantId, KeyId, UserId, chain},
     oauth::{AuthorizationServer, Errand, OAuthError, Paused, ServerError},
     session::{ConnectError, SignedIn},
+    store::Returning,
+    upstream::TokenError,
 };
 
 /// Which browser agreed.
@@ -35,29 +40,54 @@ pub(in super::super) async fn come_back(
     request: &HttpRequest,
     query: CallbackQuery,
 ) -> HttpResponse {
-    let found = match browser(state, request) {
-        Some(browser) => server.came_back(&query.state, &browser).await.map(|asked| asked.zip(Some(browser))),
-        None => Ok(None),
+    let Some(browser) = browser(state, request) else {
+        return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER);
     };
-    let (asked, browser) = match found {
-        Ok(Some(found)) => found,
+    let returning = match server.returning(&query.state, &browser).await {
+        Ok(Some(returning)) => returning,
         // The cookie stays: anyone can send a browser here, and a sign-in of its own may be under way in it.
         Ok(None) => return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER),
         Err(error) => return failed(error),
     };
+    let admitted = if query.error.is_some() || query.code.expose_secret().is_empty() {
+        // Its text is not repeated: anyone may have written it.
+        Err(Unredeemed::Denied)
+    } else {
+        match turn(state, request, &returned(state, &query, &browser, &returning)).await {
+            Next::Go(admitted) => Ok(admitted),
+            Next::Wait(page, until) => return wait(state, server, (&query.state, &browser), page, until).await,
+            Next::TooLate => Err(Unredeemed::TooLate),
+            Next::NoCode => Err(Unredeemed::Failed(TokenError::Refused.into())),
+        }
+    };
+    // Used up only now: until its turn the browser may come again.
+    let asked = match server.came_back(&query.state, &browser).await {
+        Ok(Some(asked)) => asked,
+        Ok(None) => return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER),
+        Err(error) => return failed(error),
+    };
+    let signed_in = match admitted {
+        Ok(admitted) => server.sign_in(query.code, admitted).await.map_err(Unredeemed::Failed),
+        Err(unredeemed) => Err(unredeemed),
+    };
     let asked = match asked {
         Errand::Client(asked) => asked,
-        Errand::Account => return without_cookie(state, account::come_back(state, server, request, query).await),
+        Errand::Account => return without_cookie(state, account::come_back(state, server, request, signed_in).await),
     };
     let to = asked.redirection();
-    if query.error.is_some() || query.code.expose_secret().is_empty() {
-        // Its text is a stranger's and is not repeated.
-        let denied = OAuthError::AccessDenied("OwnerRez did not grant the access".to_owned());
-        return without_cookie(state, sent_back(server, &to, &denied));
-    }
-    let signed_in = match server.sign_in(query.code).await {
+    let signed_in = match signed_in {
         Ok(signed_in) => signed_in,
-        Err(error) => return without_cookie(state, sent_back(server, &to, &not_signed_in(error))),
+        Err(Unredeemed::Denied) => {
+            let denied = OAuthError::AccessDenied("OwnerRez did not grant the access".to_owned());
+            return without_cookie(state, sent_back(server, &to, &denied));
+        }
+        Err(Unredeemed::TooLate) => {
+            let again = state.settings.url(&format!("{AUTHORIZE_PATH}?{}", asked.query()));
+            return without_cookie(state, pages::waiting::too_late(Some(&again)));
+        }
+        Err(Unredeemed::Failed(error)) => {
+            return without_cookie(state, sent_back(server, &to, &not_signed_in(error)));
+        }
     };
     let SignedIn { user, account, new } = signed_in;
     log::info!("user {user} signed in with OwnerRez{}", if new { " for the first time" } else { "" });
@@ -65,6 +95,50 @@ pub(in super::super) async fn come_back(
         Ok(response) => response,
         Err(error) => without_cookie(state, sent_back(server, &to, &error.into())),
     }
+}
+
+/// Why a browser that came back was not signed in.
+pub(super) enum Unredeemed {
+    /// OwnerRez sent no code.
+    Denied,
+    /// The code ended before its turn.
+    TooLate,
+    /// The code was not redeemed.
+    Failed(ConnectError),
+}
+
+fn returned<'a>(
+    state: &HttpState,
+    query: &'a CallbackQuery,
+    browser: &'a str,
+    returning: &Returning<Errand>,
+) -> Returned<'a> {
+    Returned {
+        bound: (&query.state, browser),
+        code: &query.code,
+        user: None,
+        created_at: returning.created_at,
+        expires_at: returning.expires_at,
+        life: state.settings.link_life,
+    }
+}
+
+/// The page of a browser that waits for its turn; its sign-in and its cookie live on meanwhile.
+async fn wait(
+    state: &HttpState,
+    server: &AuthorizationServer,
+    (secret, browser): (&str, &str),
+    mut page: HttpResponse,
+    until: Option<DateTime<Utc>>,
+) -> HttpResponse {
+    if let Some(until) = until
+        && let Err(error) = server.prolong(secret, browser, until).await
+    {
+        return failed(error);
+    }
+    // A cookie of ours always fits into a header.
+    let _ = page.add_cookie(&cookie(state, BROWSER_COOKIE, browser.to_owned()));
+    page
 }
 
 /// Straight on, unless somebody else reaches the account.

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const LONG: TimeDelta = TimeDelta::seconds(30);
@@ -101,20 +103,69 @@ fn a_slot_stays_occupied_for_a_period_after_the_reply_not_the_sending() {
     assert_eq!(bench.event(Event::Tick), vec![Action::Grant(Ticket(2))]);
 }
 
+impl Bench {
+    /// Asks for connecting and, where granted, has the reply at once.
+    fn connect(&mut self) -> bool {
+        self.next += 1;
+        let ticket = Ticket(self.next);
+        let deadline = self.now + LONG;
+        let actions = self.event(Event::Acquire { ticket, account: Account::Connecting, deadline });
+        let granted = actions.contains(&Action::Grant(ticket));
+        self.event(if granted { Event::Done { ticket, at: self.now } } else { Event::Cancel(ticket) });
+        granted
+    }
+}
+
 #[test]
-fn strangers_who_connect_share_a_twentieth() {
-    let mut bench = Bench::new(300, 1);
-    let granted = (0..100)
-        .filter(|number| {
-            let ticket = Ticket(1000 + number);
-            let deadline = bench.now + LONG;
-            let actions = bench.event(Event::Acquire { ticket, account: Account::Connecting, deadline });
-            bench.done(ticket);
-            actions == vec![Action::Grant(ticket)]
-        })
-        .count();
-    assert_eq!(granted, 15);
-    assert_eq!(bench.calls_until_refused(1), 285);
+fn connecting_may_use_half_of_an_idle_window() {
+    let mut bench = Bench::new(300, 3);
+    assert_eq!((0..300).filter(|_| bench.connect()).count(), 150);
+    assert_eq!(bench.calls_until_refused(1), 120, "the rest, but for the reserve");
+}
+
+#[test]
+fn a_part_is_kept_for_connecting_while_accounts_take_all_that_they_may() {
+    let mut bench = Bench::new(300, 21);
+    while (1..=20).filter(|greedy| bench.call(*greedy)).count() > 0 {}
+    assert_eq!(bench.budget.stats().occupied, 300 - 30 - 15);
+    assert_eq!((0..100).filter(|_| bench.connect()).count(), 30, "its part, and one more from the reserve");
+    assert!(bench.call(99), "an account that used nothing still finds a slot");
+}
+
+#[test]
+fn all_accounts_together_leave_connecting_a_twentieth() {
+    let mut bench = Bench::new(300, 500);
+    assert_eq!((1..=500).filter(|account| bench.call(*account)).count(), 285);
+    assert_eq!((0..100).filter(|_| bench.connect()).count(), 15);
+}
+
+proptest! {
+    /// The budget then grants what the admission counts on, in any state.
+    #[test]
+    fn connecting_gets_what_the_budget_announced(
+        limit in prop_oneof![3 => Just(300u32), 1 => 1u32..60],
+        accounts in 0u64..4,
+        steps in prop::collection::vec((0u8..4, 0i64..40), 0..120),
+    ) {
+        let mut bench = Bench::new(limit, accounts);
+        for (what, seconds) in steps {
+            bench.now += TimeDelta::seconds(seconds);
+            match what {
+                0 => drop(bench.connect()),
+                1 => drop((0..10).map(|account| bench.call(account)).last()),
+                _ => drop((0..30).map(|_| bench.call(i64::from(what))).last()),
+            }
+        }
+        bench.event(Event::Tick);
+        let permits = bench.budget.permits_for_connecting();
+        let wait = bench.budget.wait_for_connecting(1);
+        prop_assert_eq!(wait == TimeDelta::zero(), permits.left > 0);
+        prop_assert!(wait <= PERIOD);
+        let mut later = Bench { budget: bench.budget.clone(), ..bench };
+        prop_assert_eq!(u32::try_from((0..400).filter(|_| bench.connect()).count()).unwrap(), permits.left);
+        later.now += wait;
+        prop_assert!(later.connect(), "after {}", wait);
+    }
 }
 
 #[test]

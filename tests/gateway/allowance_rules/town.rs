@@ -132,7 +132,7 @@ impl Town {
             process: 0,
             running: false,
             window: Window::new(limit, PERIOD),
-            strangers: Window::new((limit / 20).max(1), PERIOD),
+            strangers: Window::new((limit / 2).max(1), PERIOD),
             agenda: BTreeMap::new(),
             next: 0,
             askers,
@@ -296,7 +296,7 @@ impl Town {
             return;
         }
         if self.askers[wish.asker].account == Account::Connecting {
-            assert!(self.strangers.admit(self.now), "strangers took more than their part");
+            assert!(self.strangers.admit(self.now), "connecting took more than half of the window");
         }
         let back_in = self.random.i64(0..=self.trouble.latency);
         let arrives_in = self.random.i64(0..=back_in);
@@ -414,7 +414,7 @@ impl Town {
         self.budget = Budget::new(self.limit, self.now);
         self.budget.carry_over(spent);
         // Who spent what is not known across a restart.
-        self.strangers = Window::new((self.limit / 20).max(1), PERIOD);
+        self.strangers = Window::new((self.limit / 2).max(1), PERIOD);
         self.event(Event::Accounts(self.accounts));
         self.event(Event::Active(true));
     }

@@ -10,6 +10,8 @@ use url::{Url, form_urlencoded};
 pub(crate) struct Browser {
     http: awc::Client,
     cookies: BTreeMap<String, String>,
+    /// What a proxy says of its address.
+    source: Option<String>,
 }
 
 /// What the browser shows.
@@ -42,7 +44,12 @@ impl Browser {
     /// A browser without cookies.
     pub(crate) fn new() -> Self {
         let http = awc::Client::builder().disable_timeout().disable_redirects().finish();
-        Self { http, cookies: BTreeMap::new() }
+        Self { http, cookies: BTreeMap::new(), source: None }
+    }
+
+    /// The same at this address, where the gateway trusts its proxy.
+    pub(crate) fn at(source: &str) -> Self {
+        Self { source: Some(source.to_owned()), ..Self::new() }
     }
 
     /// Opens a page; redirects are not followed.
@@ -79,6 +86,9 @@ impl Browser {
     }
 
     async fn show(&mut self, mut request: awc::ClientRequest, body: Option<String>) -> Page {
+        if let Some(source) = &self.source {
+            request = request.insert_header(("x-forwarded-for", source.as_str()));
+        }
         for (name, value) in &self.cookies {
             request = request.cookie(Cookie::new(name, value));
         }

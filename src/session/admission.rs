@@ -1,0 +1,396 @@
+//! Decides who of those that connect an account may ask OwnerRez next. A pure state machine without clock, channel or
+//! database; it works in front of the budget, which only says how many permits connecting may take at the moment.
+//!
+//! Each attempt to connect costs one request of the shared window, and an invented code costs as much as a good one. The
+//! gateway cannot tell them apart before OwnerRez has answered. Three rules keep invented codes from using up what other
+//! people need:
+//!
+//! 1. Those who wait are served in turns: per network (/48 of IPv6, one address of IPv4), then per source (/64 of IPv6),
+//!    then per user. Who used least within the window goes first.
+//! 2. A network without a success of late has one attempt under way at a time. So it costs one request to find out that
+//!    its codes are bad.
+//! 3. Networks, sources and users that brought bad codes go last, take few permits in all, and leave a part of those
+//!    that are left to others. They are not excluded, because offices and mobile networks share addresses.
+
+mod record;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::{IpAddr, Ipv6Addr},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use self::record::Record;
+use super::budget::{ConnectingPermits, PERIOD};
+use crate::domain::UserId;
+
+/// A place is lost when its holder was not seen for this long.
+const KEPT: TimeDelta = TimeDelta::seconds(60);
+/// A holder that was not seen for this long is passed over until the next sight. Pages reload more often.
+const PRESENT: TimeDelta = TimeDelta::seconds(15);
+/// Places in all, of one network and of one source.
+const MOST_PLACES: usize = 1_000;
+const MOST_PER_NETWORK: u32 = 40;
+const MOST_PER_SOURCE: u32 = 20;
+/// Attempts that one network may have under way: before and after a success of late.
+const AT_ONCE_UNPROVEN: u32 = 1;
+const AT_ONCE_PROVEN: u32 = 4;
+/// How often records without content are removed.
+const SWEEP_EVERY: TimeDelta = TimeDelta::seconds(10);
+
+/// Identifies one who waits, across reloads.
+pub type PlaceKey = [u8; 32];
+
+/// Who wants to connect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Connector {
+    /// An IPv4 address, or the first address of a /64 of IPv6.
+    pub source: IpAddr,
+    /// The user, where one is known before OwnerRez has answered.
+    pub user: Option<UserId>,
+}
+
+impl Connector {
+    fn network(&self) -> Party {
+        Party::Network(match self.source {
+            IpAddr::V4(_) => self.source,
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).into(),
+        })
+    }
+
+    fn parties(&self) -> impl Iterator<Item = Party> + use<> {
+        [Some(self.network()), Some(Party::Source(self.source)), self.user.map(Party::User)].into_iter().flatten()
+    }
+}
+
+/// What a history is kept of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Party {
+    Network(IpAddr),
+    Source(IpAddr),
+    User(UserId),
+}
+
+/// The answer to one who asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// The attempt may begin, and [`Admission::end`] must be called when it has ended.
+    Admitted(Attempt),
+    /// Others go first.
+    Wait {
+        /// How many places are ahead.
+        ahead: u32,
+        /// There are permits; what is missing is the end of an attempt from the same network.
+        soon: bool,
+    },
+    /// As many wait as may; there is no place for this one.
+    Full,
+}
+
+/// An attempt that was admitted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    connector: Connector,
+    suspect: bool,
+}
+
+/// What OwnerRez said to a code or personal token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It was good.
+    Good,
+    /// It was not good. An outage is no verdict.
+    Bad,
+}
+
+/// One who waits.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    connector: Connector,
+    /// The order of arrival.
+    number: u64,
+    seen_at: DateTime<Utc>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Waiting,
+    /// Its turn has come, a permit is kept for it.
+    Called,
+    /// Its attempt is under way.
+    Admitted,
+}
+
+/// The order of those who wait: bad codes of source and user, bad codes of the network, then what network, source and
+/// user used of the window, then the arrival.
+type Rank = (u32, u32, u32, u32, u32, u64);
+
+/// The history of a party that has none.
+static NOTHING: Record = Record::EMPTY;
+
+/// The state.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// What a source, and all suspects together, may use within one window.
+    share: u32,
+    places: HashMap<PlaceKey, Place>,
+    records: HashMap<Party, Record>,
+    arrivals: u64,
+    called: u32,
+    /// When the permits of suspects are free again, and how many of their attempts are under way.
+    suspect_uses: VecDeque<DateTime<Utc>>,
+    suspects_busy: u32,
+    sweep_at: DateTime<Utc>,
+}
+
+impl Admission {
+    /// An empty state in front of a window of `limit` requests.
+    pub fn new(limit: u32) -> Self {
+        Self {
+            share: (limit / 20).max(1),
+            places: HashMap::new(),
+            records: HashMap::new(),
+            arrivals: 0,
+            called: 0,
+            suspect_uses: VecDeque::new(),
+            suspects_busy: 0,
+            sweep_at: DateTime::<Utc>::MIN_UTC,
+        }
+    }
+
+    /// Answers one who asks for the first time, or again under the same key. `permits` is the budget's at this moment.
+    pub fn ask(
+        &mut self,
+        now: DateTime<Utc>,
+        key: PlaceKey,
+        connector: Connector,
+        permits: ConnectingPermits,
+    ) -> Answer {
+        self.tidy(now);
+        if let Some(place) = self.places.get_mut(&key) {
+            place.seen_at = now;
+        } else if !self.take_place(now, key, connector) {
+            return Answer::Full;
+        }
+        self.call(now, permits);
+        let Some(place) = self.places.get(&key).copied() else { return Answer::Full };
+        match place.state {
+            State::Called if permits.left > 0 => {
+                let attempt = Attempt { connector: place.connector, suspect: self.is_suspect(&place.connector, now) };
+                self.set_state(key, State::Admitted);
+                for party in place.connector.parties() {
+                    self.record(party).busy += 1;
+                }
+                self.suspects_busy += u32::from(attempt.suspect);
+                Answer::Admitted(attempt)
+            }
+            State::Admitted => Answer::Wait { ahead: 0, soon: true },
+            State::Called => Answer::Wait { ahead: 0, soon: false },
+            State::Waiting => {
+                let rank = self.rank(&place, now);
+                let ahead = self.places.values().filter(|other| {
+                    other.state == State::Waiting && is_present(other, now) && self.rank(other, now) < rank
+                });
+                let ahead = u32::try_from(ahead.count()).unwrap_or(u32::MAX);
+                let soon = permits.left > self.called && !self.has_free_hand(&place.connector, now);
+                Answer::Wait { ahead, soon }
+            }
+        }
+    }
+
+    /// Gives an admitted place up: its attempt has its permit, or its holder went away.
+    pub fn leave(&mut self, key: &PlaceKey) {
+        self.set_state(*key, State::Waiting);
+        if let Some(place) = self.places.remove(key) {
+            for party in place.connector.parties() {
+                let record = self.record(party);
+                record.places = record.places.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Puts an admitted place back, because the budget gave no permit after all.
+    pub fn put_back(&mut self, now: DateTime<Utc>, key: &PlaceKey, attempt: Attempt) {
+        self.set_state(*key, State::Waiting);
+        self.end(now, attempt, 0);
+    }
+
+    /// Counts what OwnerRez said. A success clears the history of network, source and user.
+    pub fn judge(&mut self, now: DateTime<Utc>, connector: Connector, verdict: Verdict) {
+        for party in connector.parties() {
+            let record = self.record(party);
+            match verdict {
+                Verdict::Good => record.prove(now),
+                Verdict::Bad => record.add_bad_code(now),
+            }
+        }
+    }
+
+    /// Ends an attempt that sent so many requests.
+    pub fn end(&mut self, now: DateTime<Utc>, attempt: Attempt, requests: u32) {
+        let free_at = now + PERIOD;
+        for party in attempt.connector.parties() {
+            let record = self.record(party);
+            record.busy = record.busy.saturating_sub(1);
+            for _ in 0..requests {
+                record.uses.push_back(free_at);
+            }
+        }
+        if attempt.suspect {
+            self.suspects_busy = self.suspects_busy.saturating_sub(1);
+            for _ in 0..requests {
+                self.suspect_uses.push_back(free_at);
+            }
+        }
+    }
+
+    /// How many hold a place.
+    pub fn waiting(&self) -> usize {
+        self.places.values().filter(|place| place.state != State::Admitted).count()
+    }
+
+    fn record(&mut self, party: Party) -> &mut Record {
+        self.records.entry(party).or_default()
+    }
+
+    fn seen(&self, party: Party) -> &Record {
+        self.records.get(&party).unwrap_or(&NOTHING)
+    }
+
+    fn rank(&self, place: &Place, now: DateTime<Utc>) -> Rank {
+        let connector = &place.connector;
+        let (network, source) = (self.seen(connector.network()), self.seen(Party::Source(connector.source)));
+        let user = connector.user.map_or(&NOTHING, |user| self.seen(Party::User(user)));
+        (
+            source.bad_codes(now).max(user.bad_codes(now)),
+            network.bad_codes(now),
+            network.used(now),
+            source.used(now),
+            user.used(now),
+            place.number,
+        )
+    }
+
+    fn is_suspect(&self, connector: &Connector, now: DateTime<Utc>) -> bool {
+        connector.parties().any(|party| self.seen(party).bad_codes(now) > 0)
+    }
+
+    /// Whether the network may begin one more attempt.
+    fn has_free_hand(&self, connector: &Connector, now: DateTime<Utc>) -> bool {
+        let network = self.seen(connector.network());
+        let at_once = if network.is_proven(now) { AT_ONCE_PROVEN } else { AT_ONCE_UNPROVEN };
+        network.busy + network.called < at_once
+    }
+
+    /// Whether one more permit may go to this place, apart from the order.
+    fn may_go(&self, place: &Place, now: DateTime<Utc>, permits: ConnectingPermits) -> bool {
+        let connector = &place.connector;
+        let source = self.seen(Party::Source(connector.source));
+        let network = self.seen(connector.network());
+        if !self.has_free_hand(connector, now)
+            || source.used(now) >= self.share
+            || network.used(now) >= self.share.saturating_mul(2)
+        {
+            return false;
+        }
+        let (left, whole) = (permits.left.saturating_sub(self.called), permits.left.saturating_add(permits.used));
+        if self.is_suspect(connector, now) {
+            let used = u32::try_from(self.suspect_uses.len()).unwrap_or(u32::MAX).saturating_add(self.suspects_busy);
+            used < self.share && left > whole * 2 / 5
+        } else if network.used(now) > 0 {
+            left > whole / 5
+        } else {
+            left > 0
+        }
+    }
+
+    /// Calls those whose turn it is, as many as there are permits for.
+    fn call(&mut self, now: DateTime<Utc>, permits: ConnectingPermits) {
+        while self.called < permits.left {
+            let able = self.places.iter().filter(|(_, place)| {
+                place.state == State::Waiting && is_present(place, now) && self.may_go(place, now, permits)
+            });
+            let Some(key) = able.min_by_key(|(_, place)| self.rank(place, now)).map(|(key, _)| *key) else { return };
+            self.set_state(key, State::Called);
+        }
+    }
+
+    fn set_state(&mut self, key: PlaceKey, state: State) {
+        let Some(place) = self.places.get_mut(&key) else { return };
+        let (before, connector) = (std::mem::replace(&mut place.state, state), place.connector);
+        if before == State::Called {
+            self.called = self.called.saturating_sub(1);
+        }
+        self.called += u32::from(state == State::Called);
+        for party in connector.parties() {
+            let record = self.record(party);
+            if before == State::Called {
+                record.called = record.called.saturating_sub(1);
+            }
+            record.called += u32::from(state == State::Called);
+        }
+    }
+
+    /// Adds a place. Where all are taken, the one that would be served last loses its place if the new one goes before
+    /// it.
+    fn take_place(&mut self, now: DateTime<Utc>, key: PlaceKey, connector: Connector) -> bool {
+        if self.seen(connector.network()).places >= MOST_PER_NETWORK
+            || self.seen(Party::Source(connector.source)).places >= MOST_PER_SOURCE
+        {
+            return false;
+        }
+        self.arrivals += 1;
+        let place = Place { connector, number: self.arrivals, seen_at: now, state: State::Waiting };
+        if self.places.len() >= MOST_PLACES {
+            let of_network = |place: &Place| self.seen(place.connector.network()).places;
+            let own = (self.rank(&place, now).0, of_network(&place) + 1);
+            let waiting = self.places.iter().filter(|(_, other)| other.state == State::Waiting);
+            let last = waiting.max_by_key(|(_, other)| {
+                let rank = self.rank(other, now);
+                (rank.0, of_network(other), rank)
+            });
+            match last.map(|(key, other)| (*key, (self.rank(other, now).0, of_network(other)))) {
+                Some((key, theirs)) if theirs > own => self.leave(&key),
+                _ => return false,
+            }
+        }
+        self.places.insert(key, place);
+        for party in connector.parties() {
+            self.record(party).places += 1;
+        }
+        true
+    }
+
+    /// Passes over those who were called and did not come, and removes those who were not seen for long.
+    fn tidy(&mut self, now: DateTime<Utc>) {
+        while self.suspect_uses.front().is_some_and(|at| *at <= now) {
+            self.suspect_uses.pop_front();
+        }
+        let absent = |place: &Place| place.state != State::Admitted && !is_present(place, now);
+        let late: Vec<(PlaceKey, Place)> =
+            self.places.iter().filter(|(_, place)| absent(place)).map(|(key, place)| (*key, *place)).collect();
+        for (key, place) in late {
+            if place.seen_at + KEPT <= now {
+                self.leave(&key);
+            } else if place.state == State::Called {
+                self.set_state(key, State::Waiting);
+                // To the end: a permit was kept in vain.
+                self.arrivals += 1;
+                let number = self.arrivals;
+                self.places.entry(key).and_modify(|place| place.number = number);
+            }
+        }
+        if now >= self.sweep_at {
+            self.sweep_at = now + SWEEP_EVERY;
+            self.records.retain(|_, record| !record.forget(now));
+        }
+    }
+}
+
+fn is_present(place: &Place, now: DateTime<Utc>) -> bool {
+    now < place.seen_at + PRESENT
+}

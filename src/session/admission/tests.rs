@@ -1,0 +1,267 @@
+use std::net::Ipv4Addr;
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+mod attack;
+
+const START: DateTime<Utc> = DateTime::UNIX_EPOCH;
+const PERMITS: ConnectingPermits = ConnectingPermits { used: 0, left: 150 };
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    START + TimeDelta::seconds(seconds)
+}
+
+fn key(number: u32) -> PlaceKey {
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn from(number: u32) -> Connector {
+    Connector { source: Ipv4Addr::from(0x0A00_0000 + number).into(), user: None }
+}
+
+fn from_v6(network: u16, subnet: u16) -> Connector {
+    Connector { source: Ipv6Addr::new(0x2001, 0xdb8, network, subnet, 0, 0, 0, 0).into(), user: None }
+}
+
+fn by_user(connector: Connector, user: u128) -> Connector {
+    Connector { user: Some(UserId(Uuid::from_u128(user))), ..connector }
+}
+
+fn admitted(answer: Answer) -> Attempt {
+    match answer {
+        Answer::Admitted(attempt) => attempt,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn waits(answer: Answer) -> u32 {
+    match answer {
+        Answer::Wait { ahead, .. } => ahead,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Asks, is admitted and has the answer at once.
+fn attempt(admission: &mut Admission, number: u32, connector: Connector, verdict: Option<Verdict>) {
+    let attempt = admitted(admission.ask(START, key(number), connector, PERMITS));
+    admission.leave(&key(number));
+    if let Some(verdict) = verdict {
+        admission.judge(START, connector, verdict);
+    }
+    admission.end(START, attempt, 1);
+}
+
+/// Lets all of these ask while there is no permit, then gives them one permit after the other; the order of service.
+fn order(admission: &mut Admission, waiting: &[(u32, Connector)]) -> Vec<u32> {
+    let none = ConnectingPermits { left: 0, ..PERMITS };
+    for (number, connector) in waiting {
+        waits(admission.ask(START, key(*number), *connector, none));
+    }
+    let mut order = Vec::new();
+    // One more permit than are kept from those that used something or are suspects.
+    let one = ConnectingPermits { used: 0, left: 1 };
+    while order.len() < waiting.len() {
+        let before = order.len();
+        for (number, connector) in waiting {
+            if !order.contains(number)
+                && let Answer::Admitted(attempt) = admission.ask(START, key(*number), *connector, one)
+            {
+                admission.leave(&key(*number));
+                admission.end(START, attempt, 1);
+                order.push(*number);
+            }
+        }
+        assert!(order.len() > before, "nothing goes on after {order:?}");
+    }
+    order
+}
+
+#[test]
+fn who_finds_a_permit_is_admitted_at_once() {
+    let mut admission = Admission::new(300);
+    for number in 0..40 {
+        admitted(admission.ask(START, key(number), from(number), PERMITS));
+    }
+}
+
+#[test]
+fn sources_take_turns_and_so_do_users_of_one_source() {
+    let mut admission = Admission::new(300);
+    let (office, home) = (from(1), from(2));
+    let waiting = [(1, by_user(office, 1)), (2, by_user(office, 1)), (3, by_user(office, 2)), (4, by_user(home, 3))];
+    assert_eq!(order(&mut admission, &waiting), vec![1, 4, 3, 2]);
+}
+
+#[test]
+fn networks_of_ipv6_take_turns_before_their_sources() {
+    let mut admission = Admission::new(300);
+    let waiting = [(1, from_v6(1, 1)), (2, from_v6(1, 2)), (3, from_v6(1, 1)), (4, from_v6(2, 1)), (5, from_v6(1, 3))];
+    assert_eq!(order(&mut admission, &waiting), vec![1, 4, 2, 5, 3]);
+}
+
+#[test]
+fn a_bad_code_puts_source_network_and_user_last_and_a_success_clears_it() {
+    let mut admission = Admission::new(300);
+    attempt(&mut admission, 100, by_user(from_v6(1, 1), 7), Some(Verdict::Bad));
+    let waiting =
+        [(1, from_v6(1, 1)), (2, from_v6(1, 2)), (3, by_user(from(3), 7)), (4, from(4)), (5, by_user(from(5), 8))];
+    assert_eq!(
+        order(&mut admission.clone(), &waiting),
+        [4, 5, 2, 3, 1],
+        "others of the network before source and user"
+    );
+    admission.judge(START, by_user(from_v6(1, 1), 7), Verdict::Good);
+    assert_eq!(order(&mut admission, &waiting), [4, 5, 3, 2, 1], "by what they used");
+}
+
+#[test]
+fn an_unproven_network_has_one_attempt_under_way() {
+    let mut admission = Admission::new(300);
+    let first = admitted(admission.ask(START, key(1), from(1), PERMITS));
+    assert_eq!(admission.ask(START, key(2), from(1), PERMITS), Answer::Wait { ahead: 0, soon: true });
+    assert_eq!(admission.ask(START, key(1), from(1), PERMITS), Answer::Wait { ahead: 0, soon: true }, "its own reload");
+    admission.leave(&key(1));
+    admission.judge(START, from(1), Verdict::Good);
+    admission.end(START, first, 1);
+    for number in 2..6 {
+        admitted(admission.ask(START, key(number), from(1), PERMITS));
+    }
+    assert_eq!(
+        admission.ask(START, key(6), from(1), PERMITS),
+        Answer::Wait { ahead: 0, soon: true },
+        "four once proven"
+    );
+}
+
+#[test]
+fn suspects_take_few_permits_and_leave_a_part_to_others() {
+    let mut admission = Admission::new(300);
+    for number in 0..100 {
+        attempt(&mut admission, number, from(number), Some(Verdict::Bad));
+    }
+    let second_round = |admission: &mut Admission, permits: ConnectingPermits| {
+        (0..100)
+            .filter(|number| {
+                let answer = admission.ask(START, key(1000 + number), from(*number), permits);
+                if let Answer::Admitted(attempt) = answer {
+                    admission.leave(&key(1000 + number));
+                    admission.judge(START, from(*number), Verdict::Bad);
+                    admission.end(START, attempt, 1);
+                }
+                matches!(answer, Answer::Admitted(_))
+            })
+            .count()
+    };
+    let scarce = ConnectingPermits { used: 90, left: 60 };
+    assert_eq!(second_round(&mut admission.clone(), scarce), 0, "two fifths are left to others");
+    assert_eq!(second_round(&mut admission, PERMITS), 15, "of the 150 that are left");
+    admitted(admission.ask(START, key(5000), from(500), ConnectingPermits { used: 149, left: 1 }));
+}
+
+#[test]
+fn one_source_cannot_use_more_than_a_twentieth() {
+    let mut admission = Admission::new(300);
+    for number in 0..15 {
+        attempt(&mut admission, number, from(1), Some(Verdict::Good));
+    }
+    assert_eq!(waits(admission.ask(START, key(99), from(1), PERMITS)), 0);
+    admitted(admission.ask(START, key(100), from(2), PERMITS));
+    admitted(admission.ask(START + PERIOD, key(99), from(1), PERMITS));
+}
+
+#[test]
+fn a_place_is_kept_across_reloads_and_lost_after_a_minute() {
+    let mut admission = Admission::new(300);
+    let none = ConnectingPermits { left: 0, ..PERMITS };
+    for number in 1..4 {
+        assert_eq!(waits(admission.ask(at(0), key(number), from(number), none)), number - 1);
+    }
+    // The second one closes its page.
+    for second in (5..60).step_by(5) {
+        waits(admission.ask(at(second), key(1), from(1), none));
+        let ahead = waits(admission.ask(at(second), key(3), from(3), none));
+        assert_eq!(ahead, if second < 15 { 2 } else { 1 }, "who is not there is passed over");
+    }
+    assert_eq!(waits(admission.ask(at(59), key(2), from(2), none)), 1, "back in time, at the old place");
+    assert_eq!(admission.waiting(), 3);
+    waits(admission.ask(at(120), key(1), from(1), none));
+    assert_eq!(admission.waiting(), 1);
+}
+
+#[test]
+fn a_permit_is_not_kept_for_one_who_does_not_come() {
+    let mut admission = Admission::new(300);
+    let (none, one) = (ConnectingPermits { used: 0, left: 0 }, ConnectingPermits { used: 0, left: 1 });
+    waits(admission.ask(at(0), key(1), from(1), none));
+    waits(admission.ask(at(0), key(2), from(2), none));
+    waits(admission.ask(at(10), key(2), from(2), one));
+    admitted(admission.ask(at(15), key(2), from(2), one));
+}
+
+#[test]
+fn places_are_bounded_and_a_full_queue_admits_who_has_fewer() {
+    let mut admission = Admission::new(300);
+    let none = ConnectingPermits { left: 0, ..PERMITS };
+    for number in 0..30 {
+        let answer = admission.ask(START, key(number), from(1), none);
+        assert_eq!(answer == Answer::Full, number >= MOST_PER_SOURCE, "{number}");
+    }
+    for number in 100..2_000 {
+        admission.ask(START, key(number), from(2 + number / 20), none);
+    }
+    assert_eq!(admission.waiting(), MOST_PLACES);
+    waits(admission.ask(START, key(9_000), from(9_000), none));
+    assert_eq!(admission.waiting(), MOST_PLACES, "one who has 20 places lost one");
+    attempt(&mut admission.clone(), 9_001, from(9_001), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any course of events: no more are called and admitted than there are permits, every count returns to zero, and
+    /// nothing is remembered for good.
+    #[test]
+    fn permits_are_handed_out_once_and_everything_is_forgotten(
+        steps in prop::collection::vec((0u32..60, 0u32..12, 0u32..20, 0i64..8, any::<u8>()), 1..200),
+    ) {
+        let mut admission = Admission::new(300);
+        let (mut now, mut under_way) = (START, Vec::new());
+        for (number, source, left, seconds, choice) in steps {
+            now += TimeDelta::seconds(seconds);
+            let connector = if source % 2 == 0 { from(source) } else { from_v6(source as u16 / 4, source as u16) };
+            let permits = ConnectingPermits { used: under_way.len() as u32, left };
+            if let Answer::Admitted(attempt) = admission.ask(now, key(number), connector, permits) {
+                prop_assert!(left > 0);
+                under_way.push((key(number), attempt));
+            }
+            prop_assert!(admission.places.len() <= MOST_PLACES);
+            if choice % 3 == 0 && let Some((key, attempt)) = under_way.pop() {
+                if choice % 2 == 0 {
+                    admission.put_back(now, &key, attempt);
+                } else {
+                    admission.leave(&key);
+                    if choice % 5 == 0 {
+                        admission.judge(now, attempt.connector, Verdict::Bad);
+                    }
+                    admission.end(now, attempt, u32::from(choice) % 3);
+                }
+            }
+            let called = admission.places.values().filter(|place| place.state == State::Called).count();
+            prop_assert_eq!(admission.called as usize, called);
+        }
+        for (key, attempt) in under_way {
+            admission.leave(&key);
+            admission.end(now, attempt, 1);
+        }
+        admission.tidy(now + KEPT + PRESENT);
+        prop_assert_eq!((admission.places.len(), admission.called, admission.suspects_busy), (0, 0, 0));
+        prop_assert!(admission.records.values().all(|record| (record.busy, record.called, record.places) == (0, 0, 0)));
+        admission.tidy(now + TimeDelta::hours(2));
+        prop_assert_eq!((admission.records.len(), admission.suspect_uses.len()), (0, 0));
+    }
+}

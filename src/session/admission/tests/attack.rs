@@ -1,0 +1,164 @@
+//! Many sources that bring invented codes, 25 people who want to connect, and connected users: a simulation of the
+//! admission and the budget with a clock of its own. It finds the numbers that `docs/DEPLOYMENT.md` publishes.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    domain::AccountId,
+    session::budget::{Account, Action, Budget, Event, Ticket},
+};
+
+const PEOPLE: u32 = 25;
+/// How long an exchange takes, in seconds.
+const EXCHANGE: i64 = 1;
+
+/// With an otherwise idle window, 24 of 25 people connect within 5 minutes against this many hostile sources.
+const HOSTILE_WHILE_IDLE: u32 = 150;
+/// The same within the time that a code lives, while connected users take all that they may have.
+const HOSTILE_WHILE_BUSY: u32 = 50;
+
+struct Gateway {
+    now: DateTime<Utc>,
+    budget: Budget,
+    admission: Admission,
+    tickets: u64,
+    under_way: Vec<UnderWay>,
+}
+
+struct UnderWay {
+    ends: DateTime<Utc>,
+    ticket: Ticket,
+    connector: Connector,
+    attempt: Attempt,
+    verdict: Verdict,
+}
+
+impl Gateway {
+    fn new() -> Self {
+        let now = START;
+        let (budget, admission) = (Budget::new(300, now), Admission::new(300));
+        let mut gateway = Self { now, budget, admission, tickets: 0, under_way: Vec::new() };
+        gateway.event(Event::Accounts(40));
+        gateway.event(Event::Active(true));
+        gateway
+    }
+
+    fn event(&mut self, event: Event) -> Vec<Action> {
+        let mut done = Vec::new();
+        let mut todo = self.budget.handle(self.now, event);
+        while let Some(action) = todo.pop() {
+            match action {
+                Action::Stock(permits) => todo.extend(self.budget.handle(self.now, Event::Stocked(permits))),
+                other => done.push(other),
+            }
+        }
+        done
+    }
+
+    fn granted(&mut self, account: Account) -> Option<Ticket> {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let deadline = self.now + TimeDelta::seconds(30);
+        if self.event(Event::Acquire { ticket, account, deadline }).contains(&Action::Grant(ticket)) {
+            return Some(ticket);
+        }
+        self.event(Event::Cancel(ticket));
+        None
+    }
+
+    /// Whether the attempt began.
+    fn ask(&mut self, key: PlaceKey, connector: Connector, verdict: Verdict) -> bool {
+        self.event(Event::Tick);
+        let permits = self.budget.permits_for_connecting();
+        let Answer::Admitted(attempt) = self.admission.ask(self.now, key, connector, permits) else { return false };
+        let ticket = self.granted(Account::Connecting).expect("the admission knows what the budget has");
+        self.admission.leave(&key);
+        let ends = self.now + TimeDelta::seconds(EXCHANGE);
+        self.under_way.push(UnderWay { ends, ticket, connector, attempt, verdict });
+        true
+    }
+
+    fn advance(&mut self) {
+        self.now += TimeDelta::seconds(1);
+        let now = self.now;
+        let under_way = std::mem::take(&mut self.under_way).into_iter();
+        let (ended, under_way): (Vec<_>, Vec<_>) = under_way.partition(|one| one.ends <= now);
+        self.under_way = under_way;
+        for UnderWay { ticket, connector, attempt, verdict, .. } in ended {
+            self.admission.judge(now, connector, verdict);
+            self.admission.end(now, attempt, 1);
+            self.event(Event::Done { ticket, at: now });
+        }
+    }
+}
+
+/// How many of the people connect within so many seconds of their arrival. All hostile sources are there before. The
+/// people arrive within half a minute, one of them at a hostile source. `busy` connected accounts take what they may.
+fn connected(hostile: u32, busy: u32, within: i64, seed: u64) -> usize {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut gateway = Gateway::new();
+    let mut hostile_keys: Vec<u32> = (0..hostile).map(|number| 1_000_000 * (number + 1)).collect();
+    let arrivals: Vec<i64> = (0..PEOPLE).map(|_| random.i64(30..60)).collect();
+    let mut done = vec![false; arrivals.len()];
+    for second in 0..within + 60 {
+        for account in 0..busy {
+            for _ in 0..3 {
+                if let Some(ticket) = gateway.granted(Account::OwnerRez(AccountId(i64::from(account)))) {
+                    let at = gateway.now;
+                    gateway.event(Event::Done { ticket, at });
+                }
+            }
+        }
+        let mut order: Vec<u32> = (0..hostile).collect();
+        random.shuffle(&mut order);
+        for number in order {
+            let next = &mut hostile_keys[number as usize];
+            // They reload as often as a page does.
+            if i64::from(number % 5) == second % 5 && gateway.ask(key(*next), from(number), Verdict::Bad) {
+                *next += 1;
+            }
+        }
+        for (person, arrival) in (0u32..).zip(&arrivals) {
+            let since = second - arrival;
+            let source = if person == 0 && hostile > 0 { from(0) } else { from(500_000 + person) };
+            if (0..within).contains(&since) && since % 5 == 0 && !done[person as usize] {
+                done[person as usize] = gateway.ask(key(person), source, Verdict::Good);
+            }
+        }
+        gateway.advance();
+    }
+    done.into_iter().filter(|done| *done).count()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn people_connect_within_five_minutes_against_so_many_hostile_sources(seed in any::<u64>()) {
+        for hostile in [0, 100, HOSTILE_WHILE_IDLE] {
+            let connected = connected(hostile, 0, 300, seed);
+            prop_assert!(connected >= 24, "{} with {}", connected, hostile);
+        }
+    }
+
+    #[test]
+    fn people_connect_within_the_life_of_a_code_while_others_use_the_window(seed in any::<u64>()) {
+        for hostile in [0, HOSTILE_WHILE_BUSY] {
+            let connected = connected(hostile, 20, 570, seed);
+            prop_assert!(connected >= 24, "{} with {}", connected, hostile);
+        }
+    }
+}
+
+#[test]
+fn the_published_numbers_are_where_it_ends() {
+    for hostile in [200, 225, 250, 270, 280, 300] {
+        println!("idle {hostile}: {:?}", (0..2).map(|seed| connected(hostile, 0, 300, seed)).collect::<Vec<_>>());
+    }
+    for hostile in [50, 55, 60, 65, 70, 80] {
+        println!("busy {hostile}: {:?}", (0..2).map(|seed| connected(hostile, 20, 570, seed)).collect::<Vec<_>>());
+    }
+    assert!((0..2).any(|seed| connected(HOSTILE_WHILE_IDLE * 2, 0, 300, seed) < 24));
+    assert!((0..2).any(|seed| connected(HOSTILE_WHILE_BUSY * 2, 20, 570, seed) < 24));
+}

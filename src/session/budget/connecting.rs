@@ -1,0 +1,66 @@
+//! What connecting may take of the window: the admission in front of the budget asks for it before it admits anyone.
+
+use std::collections::VecDeque;
+
+use chrono::TimeDelta;
+
+use super::{Account, Budget, PERIOD, count};
+
+/// What connecting may take of the window at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ConnectingPermits {
+    /// Slots that connecting occupies, callers that wait for one included.
+    pub used: u32,
+    /// Permits that connecting would get now, one after the other.
+    pub left: u32,
+}
+
+impl Budget {
+    /// What connecting may take now. Call it after an event of the same moment.
+    pub fn permits_for_connecting(&self) -> ConnectingPermits {
+        let waiting = self.waiting.get(&Account::Connecting).map_or(0, VecDeque::len);
+        let used = self.used(Account::Connecting).saturating_add(count(waiting));
+        let is_open = self.active && self.closed_until.is_none_or(|until| until <= self.latest);
+        let at_once = self.reopening.map_or(u32::MAX, |at_once| count(at_once.saturating_sub(self.in_flight.len())));
+        let left = self.left_for_connecting(used, self.free().saturating_sub(count(waiting)));
+        ConnectingPermits { used, left: if is_open { left.min(at_once) } else { 0 } }
+    }
+
+    /// The time until connecting may take at least `permits`, if no other account takes any.
+    pub fn wait_for_connecting(&self, permits: u32) -> TimeDelta {
+        let ConnectingPermits { mut used, .. } = self.permits_for_connecting();
+        let not_before = self.closed_until.unwrap_or(self.latest).max(self.latest);
+        let mut free = self.free();
+        if self.left_for_connecting(used, free) >= permits {
+            return not_before - self.latest;
+        }
+        for (at, releases) in &self.releases {
+            for release in releases {
+                free = free.saturating_add(release.slots);
+                if release.account == Some(Account::Connecting) {
+                    used = used.saturating_sub(release.slots);
+                }
+            }
+            if self.left_for_connecting(used, free) >= permits {
+                return not_before.max(*at) - self.latest;
+            }
+        }
+        not_before - self.latest + PERIOD
+    }
+
+    /// How many permits connecting gets that used so many, while so many slots are free.
+    fn left_for_connecting(&self, used: u32, free: u32) -> u32 {
+        let (part, most) = ((self.limit / 20).max(1), (self.limit / 2).max(1));
+        let mut left = 0;
+        for (start, end) in [(0, part), (part, part * 2), (part * 2, most)] {
+            // All permits of one stage leave the same number of slots to others.
+            let kept = self.kept_for_modest(Account::Connecting, start);
+            let end = end.min(most);
+            left += end.saturating_sub(used + left).min(free.saturating_sub(left + kept));
+            if used + left < end {
+                break;
+            }
+        }
+        left
+    }
+}

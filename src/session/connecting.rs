@@ -1,0 +1,223 @@
+//! The way from one who connects an account to a permit of the window: [`Admission`] and the budget, asked together.
+//!
+//! A caller first gets the permit and only then uses up what is good once, the state and the code. One who has to wait
+//! loses nothing by it and asks again under the same key.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use chrono::TimeDelta;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::{
+    Sessions,
+    admission::{Admission, Answer, Attempt, Connector, PlaceKey, Verdict},
+    allowance::{Allowance, Permit},
+    budget::{Account, Refusal},
+};
+use crate::{
+    domain::{SharedClock, UserId},
+    upstream::TokenError,
+};
+
+/// One who waits asks again after this time, or loses the turn, and after a minute the place.
+pub const ASK_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(5);
+/// How long a request is held while an attempt from the same network ends.
+const HELD: TimeDelta = TimeDelta::seconds(5);
+
+/// How it goes on for one who wants to connect.
+pub enum Turn {
+    /// The attempt may begin.
+    Admitted(Admitted),
+    /// Others go first: ask again after [`ASK_AGAIN_AFTER`].
+    Wait {
+        /// How many go first; `None` where too many wait, so that there is no place.
+        ahead: Option<u32>,
+        /// When the turn may come, if no others come.
+        about: TimeDelta,
+    },
+}
+
+/// The right to try one code or personal token. Clones are the same right; dropped without use it costs nothing.
+#[derive(Clone)]
+pub struct Admitted(Arc<Started>);
+
+struct Started {
+    queue: Arc<ConnectQueue>,
+    connector: Connector,
+    attempt: Attempt,
+    permit: Mutex<Option<Permit>>,
+    requests: AtomicU32,
+}
+
+impl Admitted {
+    /// The permit, once, in this user's name. It counts as spent from here on.
+    pub(super) fn spend(&self, user: UserId) -> Option<Permit> {
+        let mut permit = lock(&self.0.permit).take()?;
+        permit.in_name_of(user);
+        permit.sending();
+        self.spent_one_more();
+        Some(permit)
+    }
+
+    /// Counts a further request for the same attempt.
+    pub(super) fn spent_one_more(&self) {
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts OwnerRez's answer to the code or personal token. Only an answer about the code itself is a verdict.
+    pub(super) fn judge<T>(&self, outcome: &Result<T, TokenError>) {
+        let verdict = match outcome {
+            Ok(_) => Verdict::Good,
+            // 400, 414 and 431: OwnerRez could not even read it.
+            Err(TokenError::Refused | TokenError::PersonalRefused(_) | TokenError::Unexpected(400 | 414 | 431)) => {
+                Verdict::Bad
+            }
+            Err(_) => return,
+        };
+        let Started { queue, connector, .. } = &*self.0;
+        queue.lock().judge(queue.clock.now(), *connector, verdict);
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // First back to the budget, so that the next one finds it there.
+        drop(lock(&self.permit).take());
+        let requests = self.requests.load(Ordering::Relaxed);
+        self.queue.lock().end(self.queue.clock.now(), self.attempt, requests);
+        self.queue.changed.notify_waiters();
+    }
+}
+
+/// All who connect, in front of the window.
+pub(super) struct ConnectQueue {
+    admission: Mutex<Admission>,
+    /// An attempt has ended.
+    changed: Notify,
+    allowance: Allowance,
+    clock: SharedClock,
+    /// How long an admitted one waits for the permit to be reserved in the database.
+    patience: TimeDelta,
+}
+
+impl ConnectQueue {
+    pub(super) fn new(allowance: Allowance, clock: SharedClock, patience: TimeDelta) -> Arc<Self> {
+        let admission = Mutex::new(Admission::new(allowance.limit()));
+        Arc::new(Self { admission, changed: Notify::new(), allowance, clock, patience })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Admission> {
+        lock(&self.admission)
+    }
+
+    /// Asks for a turn. Waits a few seconds where only an attempt from the same network has to end.
+    async fn turn(self: &Arc<Self>, key: PlaceKey, connector: Connector) -> Result<Turn, Refusal> {
+        let until = self.clock.now() + HELD;
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let (answer, requested) = {
+                let mut admission = self.lock();
+                let now = self.clock.now();
+                let answer = admission.ask(now, key, connector, self.allowance.permits_for_connecting());
+                // Under the same lock, so that no two take the same permit.
+                let requested = match answer {
+                    Answer::Admitted(attempt) => {
+                        let deadline = now + self.patience;
+                        let requested = self.allowance.request(UserId(Uuid::nil()), Account::Connecting, deadline);
+                        Some((Entering { queue: self, key, attempt: Some(attempt) }, requested))
+                    }
+                    Answer::Wait { .. } | Answer::Full => None,
+                };
+                (answer, requested)
+            };
+            if let Some((mut entering, requested)) = requested {
+                match requested.decided().await {
+                    Ok(permit) => return Ok(entering.done(connector, permit)),
+                    Err(Refusal::Spent(about) | Refusal::Throttled(about)) => {
+                        entering.put_back();
+                        return Ok(Turn::Wait { ahead: Some(0), about });
+                    }
+                    Err(refusal) => {
+                        entering.put_back();
+                        return Err(refusal);
+                    }
+                }
+            }
+            match answer {
+                Answer::Wait { soon: true, .. } if self.clock.now() < until => {
+                    tokio::select! {
+                        () = changed => {}
+                        () = self.clock.sleep_until(until) => {}
+                    }
+                }
+                Answer::Wait { ahead, .. } => {
+                    let about = self.allowance.wait_for_connecting(ahead.saturating_add(1));
+                    return Ok(Turn::Wait { ahead: Some(ahead), about });
+                }
+                Answer::Full | Answer::Admitted(_) => {
+                    return Ok(Turn::Wait { ahead: None, about: self.allowance.wait_for_connecting(1) });
+                }
+            }
+        }
+    }
+}
+
+/// One who was admitted and has no permit yet. Dropping it, when its caller went away, gives the turn back.
+struct Entering<'a> {
+    queue: &'a Arc<ConnectQueue>,
+    key: PlaceKey,
+    attempt: Option<Attempt>,
+}
+
+impl Entering<'_> {
+    fn done(&mut self, connector: Connector, permit: Permit) -> Turn {
+        let Some(attempt) = self.attempt.take() else { return Turn::Wait { ahead: None, about: ASK_AGAIN_AFTER } };
+        self.queue.lock().leave(&self.key);
+        Turn::Admitted(Admitted(Arc::new(Started {
+            queue: self.queue.clone(),
+            connector,
+            attempt,
+            permit: Mutex::new(Some(permit)),
+            requests: AtomicU32::new(0),
+        })))
+    }
+
+    fn put_back(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            self.queue.lock().put_back(self.queue.clock.now(), &self.key, attempt);
+        }
+    }
+}
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            let mut admission = self.queue.lock();
+            admission.leave(&self.key);
+            admission.end(self.queue.clock.now(), attempt, 0);
+        }
+    }
+}
+
+impl Sessions {
+    /// Asks for the right to try one code or personal token. The place of one who waits is kept under `key`.
+    ///
+    /// # Errors
+    /// The gateway may spend nothing now: it is on standby, or its database is away.
+    pub async fn turn_to_connect(&self, key: PlaceKey, connector: Connector) -> Result<Turn, Refusal> {
+        self.connecting.turn(key, connector).await
+    }
+}
+
+/// A thread that panicked here left nothing half-done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,364 @@
+//! Many connect at once, some of them with invented codes: who is served when, what people see meanwhile, and what it
+//! costs.
+
+use chrono::TimeDelta;
+use futures_util::future::{Either, join_all, select};
+use ownerrez_gateway::{domain::AccountId, sandbox::Rule};
+use serde_json::json;
+use url::Url;
+
+use crate::world::{
+    Browser, ClientApp, Gateway, Landing, Page, Person, Settings, TestDatabase, eventually, on_each_database,
+};
+
+const EXCHANGE: &str = "POST /oauth/access_token";
+const RELOAD: TimeDelta = TimeDelta::seconds(5);
+
+fn behind_a_proxy() -> Settings {
+    Settings::default().set("TRUSTED_PROXIES", "127.0.0.1")
+}
+
+/// Someone who went to OwnerRez and comes back.
+struct Returning {
+    browser: Browser,
+    back: String,
+    /// Where a sign-in ends; `None` for a connect link.
+    redirect_uri: Option<String>,
+}
+
+impl Returning {
+    /// By a connect link.
+    async fn to_link(gateway: &Gateway, person: &Person, source: &str, account: AccountId) -> Self {
+        let mut browser = Browser::at(source);
+        let started = person.get("/api/connect/ownerrez/start").await;
+        let link = started.body["authorization_url"].as_str().unwrap().to_owned();
+        let to_ownerrez = browser.give_key(&link, &person.key).await.location();
+        let back = gateway.ownerrez().approve(&to_ownerrez, account).unwrap();
+        Self { browser, back, redirect_uri: None }
+    }
+
+    /// By a sign-in of a client.
+    async fn to_client(gateway: &Gateway, app: &ClientApp, source: &str, account: AccountId) -> Self {
+        let mut browser = Browser::at(source);
+        let to_ownerrez = app.decide(&mut browser, &[], "allow").await.location();
+        let back = gateway.ownerrez().approve(&to_ownerrez, account).unwrap();
+        Self { browser, back, redirect_uri: Some(app.redirect_uri.clone()) }
+    }
+
+    /// With a code that OwnerRez never issued.
+    async fn with_invented_code(gateway: &Gateway, app: &ClientApp, source: &str) -> Self {
+        let mut browser = Browser::at(source);
+        let to_ownerrez = Url::parse(&app.decide(&mut browser, &[], "allow").await.location()).unwrap();
+        let state = to_ownerrez.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let back = format!("{}/api/connect/ownerrez/callback?state={state}&code=tc_invented", gateway.url);
+        Self { browser, back, redirect_uri: Some(app.redirect_uri.clone()) }
+    }
+
+    /// Opens the page, or reloads it.
+    async fn look(&mut self) -> Page {
+        self.browser.open(&self.back.clone()).await
+    }
+
+    /// The same; whether it is the end, and a good one.
+    async fn is_done(&mut self) -> bool {
+        let page = self.look().await;
+        match &self.redirect_uri {
+            _ if page.status == 202 => false,
+            None => {
+                assert_eq!(page.status, 200, "{}", page.body);
+                true
+            }
+            Some(redirect_uri) => !Landing::of(&page, redirect_uri).get("code").is_empty(),
+        }
+    }
+}
+
+fn assert_waits(page: &Page, ahead: &str) {
+    assert_eq!(page.status, 202, "{}", page.body);
+    assert_eq!(page.header("refresh"), Some("5"), "it reloads without script");
+    assert!(page.body.contains("OwnerRez has approved") && page.body.contains(ahead), "{}", page.body);
+    assert!(!page.body.contains("tc_") && !page.body.contains("state="), "{}", page.body);
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+}
+
+/// The attack: each of a hundred sources brings as many invented codes as it can. Twenty-five people come, one of them
+/// at a hostile source, and somebody who is connected works on.
+#[actix_web::test]
+async fn people_connect_while_a_hundred_sources_bring_invented_codes() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, behind_a_proxy()).await;
+        let app = ClientApp::register(&gateway, "App").await;
+        let worker = gateway.connected_user("Worker").await;
+        gateway.advance(TimeDelta::minutes(5));
+        gateway.ownerrez().clear_requests();
+
+        let hostile = |number: usize| format!("198.51.100.{number}");
+        let mut waiting_hostile = Vec::new();
+        for _ in 0..2 {
+            let mut round = join_all(
+                (0..100).map(async |number| Returning::with_invented_code(&gateway, &app, &hostile(number)).await),
+            )
+            .await;
+            let pages = join_all(round.iter_mut().map(Returning::look)).await;
+            let waits = pages.iter().zip(round).filter(|(page, _)| page.status == 202).map(|(_, returning)| returning);
+            waiting_hostile.extend(waits);
+        }
+        let cost = gateway.ownerrez().count(EXCHANGE);
+        assert_eq!(cost, 100, "one each before they are known; the rest is left to others");
+
+        let mut people = Vec::new();
+        for number in 0..25 {
+            let name = format!("Person {number}");
+            let account = gateway.ownerrez().add_account(&name).id;
+            let source = if number == 0 { hostile(7) } else { format!("203.0.113.{number}") };
+            people.push(if number % 2 == 0 {
+                Returning::to_link(&gateway, &gateway.user(&name).await, &source, account).await
+            } else {
+                Returning::to_client(&gateway, &app, &source, account).await
+            });
+        }
+        let (mut connected, mut seconds) = (0, 0);
+        while connected < 24 && seconds < 300 {
+            let done = join_all(people.iter_mut().map(Returning::is_done)).await;
+            connected += done.iter().filter(|done| **done).count();
+            let mut done = done.into_iter();
+            people.retain(|_| !done.next().unwrap());
+            join_all(waiting_hostile.iter_mut().map(Returning::look)).await;
+            worker.call("list_properties", json!({})).await.ok();
+            gateway.advance(RELOAD);
+            seconds += RELOAD.num_seconds();
+        }
+        println!("{connected} of 25 connected after {seconds} s; {} exchanges", gateway.ownerrez().count(EXCHANGE));
+        assert!(connected >= 24, "{connected} after {seconds} s");
+        assert_eq!(gateway.ownerrez().count_status(429), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// With a window of 20, connecting may use 10.
+async fn small(database: &TestDatabase) -> (Gateway, ClientApp) {
+    let gateway = Gateway::start_with(database, behind_a_proxy().set("UPSTREAM_LIMIT", "20")).await;
+    let app = ClientApp::register(&gateway, "App").await;
+    (gateway, app)
+}
+
+/// Ten people use that up, the first of them a minute before the others.
+async fn used_up(gateway: &Gateway, app: &ClientApp) {
+    for number in 0..10 {
+        let account = gateway.ownerrez().add_account(&format!("Early {number}")).id;
+        let source = format!("192.0.2.{number}");
+        assert!(Returning::to_client(gateway, app, &source, account).await.is_done().await);
+        gateway.advance(TimeDelta::seconds(if number == 0 { 60 } else { 0 }));
+    }
+}
+
+#[actix_web::test]
+async fn who_waits_is_served_in_turn_across_reloads() {
+    on_each_database(async |database| {
+        let (gateway, app) = small(database).await;
+        used_up(&gateway, &app).await;
+        let (alice, bob) = (gateway.user("Alice").await, gateway.user("Bob").await);
+        let account = |name: &str| gateway.ownerrez().add_account(name).id;
+        let mut alices = Returning::to_link(&gateway, &alice, "203.0.113.1", account("Alice")).await;
+        let mut bobs = Returning::to_link(&gateway, &bob, "203.0.113.2", account("Bob")).await;
+        let mut carols = Returning::to_client(&gateway, &app, "2001:db8::1", account("Carol")).await;
+        let mut dans = Returning::to_client(&gateway, &app, "2001:db8:1::1", account("Dan")).await;
+        let before = gateway.ownerrez().count(EXCHANGE);
+        assert_waits(&alices.look().await, "You are the next one");
+        assert_waits(&bobs.look().await, "One attempt to connect goes before yours");
+        assert_waits(&carols.look().await, "2 attempts to connect go before yours");
+        assert_waits(&dans.look().await, "3 attempts to connect go before yours");
+
+        // The first slot is free 300 s after the first exchange, of which 60 s are over. Carol closes her page.
+        for _ in 0..47 {
+            gateway.advance(RELOAD);
+            assert_waits(&bobs.look().await, "One attempt");
+            assert_waits(&alices.look().await, "You are the next one");
+            assert_eq!(dans.look().await.status, 202);
+        }
+        assert_eq!(gateway.ownerrez().count(EXCHANGE), before, "waiting costs nothing");
+        gateway.advance(RELOAD);
+        assert_waits(&bobs.look().await, "next one");
+        assert!(alices.is_done().await, "she came first");
+        assert_waits(&bobs.look().await, "You are the next one");
+        assert_waits(&carols.look().await, "2 attempts");
+        gateway.advance(TimeDelta::seconds(60));
+        assert!(bobs.is_done().await && dans.is_done().await && carols.is_done().await);
+        for (person, connected) in [(&alice, true), (&bob, true)] {
+            assert_eq!(person.get("/api/connect/ownerrez/status").await.body["connected"], json!(connected));
+        }
+        assert_eq!(alices.look().await.status, 403, "used up");
+        assert_eq!(gateway.ownerrez().count_status(429), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// The state lives ten minutes, and so does the code. Who comes back late still waits as long as the code lives.
+#[actix_web::test]
+async fn a_wait_outlives_the_link_and_ends_with_the_code() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, behind_a_proxy()).await;
+        let bob = gateway.connected_user("Bob").await;
+        let alice = gateway.user("Alice").await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let app = ClientApp::register(&gateway, "App").await;
+        // OwnerRez refuses everything for a while, because somebody else spends from the same address.
+        let closed = async || {
+            let rule = Rule::on("* /*").reply(429, json!({})).header("Retry-After", "300");
+            gateway.ownerrez().script(rule);
+            bob.call("list_owners", json!({})).await.refused();
+        };
+        let mut by_link = Returning::to_link(&gateway, &alice, "203.0.113.1", account).await;
+        let mut by_client = Returning::to_client(&gateway, &app, "203.0.113.2", account).await;
+        gateway.advance(TimeDelta::minutes(9));
+        closed().await;
+        let before = gateway.ownerrez().count(EXCHANGE);
+        for seconds in (0..555).step_by(15) {
+            if seconds == 300 {
+                closed().await;
+            }
+            assert_waits(&by_link.look().await, "OwnerRez limits");
+            assert_waits(&by_client.look().await, "OwnerRez limits");
+            gateway.advance(TimeDelta::seconds(15));
+            gateway.app().sessions().do_chores().await;
+        }
+        let (link_page, client_page) = (by_link.look().await, by_client.look().await);
+        for page in [&link_page, &client_page] {
+            assert_eq!(page.status, 503, "{}", page.body);
+            assert!(page.body.contains("The approval has run out") && page.body.contains("Start again"));
+            assert!(!page.body.contains("tc_"));
+        }
+        assert_eq!(gateway.ownerrez().count(EXCHANGE), before, "no code was tried");
+
+        gateway.advance(TimeDelta::minutes(1));
+        let again = |page: &Page| {
+            let (_, rest) = page.body.split_once(r#"<a href=""#).unwrap();
+            rest.split_once('"').unwrap().0.replace("&amp;", "&")
+        };
+        let mut browser = Browser::at("203.0.113.1");
+        let to_ownerrez = browser.give_key(&again(&link_page), &alice.key).await.location();
+        let back = gateway.ownerrez().approve(&to_ownerrez, account).unwrap();
+        assert_eq!(browser.open(&back).await.status, 200);
+
+        let mut browser = Browser::at("203.0.113.2");
+        let consent = browser.open(&again(&client_page)).await;
+        assert_eq!(consent.status, 200, "{}", consent.body);
+        let (request, csrf) = (consent.field("request"), consent.field("csrf"));
+        let fields = [("request", request.as_str()), ("csrf", csrf.as_str()), ("decision", "allow")];
+        let to_ownerrez = browser.submit(&format!("{}/authorize", gateway.url), &fields).await.location();
+        let back = gateway.ownerrez().approve(&to_ownerrez, account).unwrap();
+        let page = browser.open(&back).await;
+        assert_eq!(page.status, 303, "{}", page.body);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_personal_token_waits_at_its_place() {
+    on_each_database(async |database| {
+        let (gateway, app) = small(database).await;
+        used_up(&gateway, &app).await;
+        let alice = gateway.user("Alice").await;
+        let account = gateway.ownerrez().add_account("Alice");
+        let with = json!({"email": account.email, "token": account.personal_access_token});
+        let asks = async |with: &serde_json::Value| {
+            let headers = [("content-type", "application/json"), ("x-forwarded-for", "203.0.113.1")];
+            alice.send("POST", "/api/connect/ownerrez/token", &headers, Some(with.to_string())).await
+        };
+        let waits = asks(&with).await;
+        assert_eq!((waits.status, waits.error()), (429, "connecting_waits"), "{}", waits.body);
+        assert_eq!(waits.header("retry-after"), Some("5"));
+        let other = gateway.ownerrez().add_account("Other").id;
+        let mut others = Returning::to_client(&gateway, &app, "203.0.113.2", other).await;
+        for _ in 0..48 {
+            assert_waits(&others.look().await, "One attempt");
+            assert_eq!(asks(&with).await.error(), "connecting_waits");
+            gateway.advance(RELOAD);
+        }
+        assert_waits(&others.look().await, "next one");
+        assert_eq!(asks(&with).await.status, 200, "at the place that it kept");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// A wrong personal token costs a request like an invented code, so it counts like one.
+#[actix_web::test]
+async fn wrong_personal_tokens_put_their_user_last_wherever_they_come_from() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, behind_a_proxy()).await;
+        let mallory = gateway.user("Mallory").await;
+        let mut costs = 0;
+        for number in 0..40 {
+            let source = format!("198.51.100.{number}");
+            let headers = [("content-type", "application/json"), ("x-forwarded-for", source.as_str())];
+            let wrong = json!({"email": "m@example.com", "token": format!("pt_{number}")}).to_string();
+            let reply = mallory.send("POST", "/api/connect/ownerrez/token", &headers, Some(wrong)).await;
+            costs += usize::from(reply.error() == "personal_token_refused");
+        }
+        assert_eq!(costs, 16, "one before this user was known, and then the part of all suspects");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn what_is_no_code_costs_no_request() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, behind_a_proxy()).await;
+        let app = ClientApp::register(&gateway, "App").await;
+        for code in ["tc_%00", "tc_%C3%A9", "tc_%0D%0AX:y", &"x".repeat(600)] {
+            let mut returning = Returning::with_invented_code(&gateway, &app, "203.0.113.1").await;
+            returning.back = returning.back.replace("tc_invented", code);
+            let landing = Landing::of(&returning.look().await, &app.redirect_uri);
+            assert_eq!(landing.get("code"), "", "{code}");
+            assert_eq!(returning.look().await.status, 403, "the state is used up");
+        }
+        assert_eq!(gateway.ownerrez().count("* /*"), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// Who hangs up before the answer comes is known all the same.
+#[actix_web::test]
+async fn hanging_up_hides_no_bad_code() {
+    on_each_database(async |database| {
+        let (gateway, app) = small(database).await;
+        let mut invented = Returning::with_invented_code(&gateway, &app, "198.51.100.1").await;
+        let gate = gateway.ownerrez().hold(EXCHANGE);
+        let looking = Box::pin(invented.look());
+        let Either::Right(((), looking)) = select(looking, Box::pin(gate.wait_arrived(1))).await else {
+            panic!("no answer")
+        };
+        drop(looking);
+        gate.release();
+        eventually("the answer is counted", async || {
+            let stats = gateway.app().sessions().observe_allowance().await?;
+            (stats.budget.in_flight == 0).then_some(())
+        })
+        .await;
+        // Its request is forgotten by then, its bad code is not.
+        gateway.advance(TimeDelta::minutes(5));
+        used_up(&gateway, &app).await;
+        let account = gateway.ownerrez().add_account("Person").id;
+        let mut hostile = Returning::with_invented_code(&gateway, &app, "198.51.100.1").await;
+        assert_waits(&hostile.look().await, "You are the next one");
+        let mut person = Returning::to_client(&gateway, &app, "203.0.113.1", account).await;
+        assert_waits(&person.look().await, "You are the next one");
+        for _ in 0..48 {
+            gateway.advance(RELOAD);
+            assert_eq!(hostile.look().await.status, 202);
+            if person.is_done().await {
+                break;
+            }
+        }
+        assert_eq!(person.look().await.status, 403, "was served, and the hostile one before was not");
+        gateway.stop().await;
+    })
+    .await;
+}
