@@ -16,7 +16,7 @@ pub(super) fn published(schema: &Value) -> Map<String, Value> {
 
 fn loadable(schema: &Map<String, Value>) -> Map<String, Value> {
     let mut shown: Map<String, Value> =
-        schema.iter().map(|(word, value)| (word.clone(), loadable_word(word, value))).collect();
+        schema.iter().map(|(word, value)| (word.clone(), loadable_word(schema, word, value))).collect();
     match schema.get("format").and_then(Value::as_str) {
         Some("date") => {
             shown.remove("format");
@@ -34,11 +34,14 @@ fn loadable(schema: &Map<String, Value>) -> Map<String, Value> {
     shown
 }
 
-fn loadable_word(word: &str, value: &Value) -> Value {
+fn loadable_word(schema: &Map<String, Value>, word: &str, value: &Value) -> Value {
     match (word, value) {
         ("items", Value::Object(items)) => Value::Object(loadable(items)),
         ("properties", Value::Object(members)) => {
-            let members = members.iter();
+            let required = schema.get("required").and_then(Value::as_array);
+            let is_required = |name: &str| required.is_some_and(|required| required.iter().any(|one| one == name));
+            let (first, then): (Vec<_>, Vec<_>) = members.iter().partition(|(name, _)| is_required(name));
+            let members = first.into_iter().chain(then);
             members.map(|(name, member)| (name.clone(), Value::Object(published(member)))).collect()
         }
         _ => value.clone(),
@@ -48,6 +51,20 @@ fn loadable_word(word: &str, value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn required_properties_come_first_at_every_depth() {
+        let entry = json!({"type": "object", "required": ["z", "b"], "properties": {
+            "a": {"type": "string"}, "b": {"type": "string"}, "y": {"type": "string"}, "z": {"type": "string"},
+        }});
+        let schema = json!({"type": "object", "required": ["rates"], "properties": {
+            "again": {"type": "boolean"}, "rates": {"type": "array", "items": entry},
+        }});
+        let shown = published(&schema);
+        let names = |schema: &Value| schema["properties"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&Value::Object(shown.clone())), ["rates", "again"]);
+        assert_eq!(names(&shown["properties"]["rates"]["items"]), ["b", "z", "a", "y"]);
+    }
 
     #[test]
     fn formats_become_what_every_client_takes_at_every_depth() {

@@ -54,7 +54,13 @@ type Given = (CallToolResponse, Trace);
 
 /// Names a request of a user's in records and tokens, under the current key first. Says nothing about what it holds.
 pub(super) fn digests(parts: &Parts, user: UserId, request: &UpstreamRequest) -> Vec<String> {
-    let (user, body) = (user.to_string(), request.body.as_ref().map(Value::to_string).unwrap_or_default());
+    // Members in another order make the same request.
+    let canonical = |body: &Value| {
+        let mut body = body.clone();
+        body.sort_all_objects();
+        body.to_string()
+    };
+    let (user, body) = (user.to_string(), request.body.as_ref().map(canonical).unwrap_or_default());
     let said = [&user, &*request.operation, request.method.as_str(), &request.path_and_query, &body];
     parts.ring.write_signer().digests(&said)
 }

@@ -6,8 +6,8 @@ use super::*;
 use crate::domain::{JsonText, UpstreamRequest};
 
 /// What a booking's change and a guest may hold.
-const UPDATES: &str = "adults|arrival|check_in|check_in_end|check_out|children|cleaning_date|departure|guest_id|is_block|notes|property_id|title";
-const GUEST: &str = "addresses|email_addresses|first_name|is_banned|last_name|notes|opt_out_marketing_email|opt_out_marketing_sms|opt_out_transactional_sms|phones";
+const UPDATES: &str = "property_id|guest_id|is_block|arrival|departure|check_in|check_in_end|check_out|cleaning_date|title|notes|adults|children";
+const GUEST: &str = "first_name|last_name|notes|is_banned|opt_out_marketing_email|opt_out_marketing_sms|opt_out_transactional_sms|addresses|email_addresses|phones";
 
 fn request(tool: &str, arguments: &Value) -> Result<UpstreamRequest, ArgumentError> {
     catalog().get(tool).unwrap().request(arguments.as_object().unwrap())
@@ -192,7 +192,7 @@ fn what_is_wrong_is_told_by_argument_and_rule() {
         ("get_booking", json!({"id": long}), "id", "a text of 5000 characters"),
         ("get_booking", json!({"id": 1, "include_guest": "yes"}), "include_guest", "true or false"),
         ("get_booking", json!({"id": 1, "include_guests": true}), "include_guests", "perhaps `include_guest`"),
-        ("get_property", json!({"id": 1, "zzz": true}), "zzz", "known are `fields`, `id`"),
+        ("get_property", json!({"id": 1, "zzz": true}), "zzz", "known are `id`, `fields`"),
         ("get_current_user", json!({"id": 1}), "id", "known are `fields`"),
         ("list_properties", json!({"limit": 101}), "limit", "1 to 100"),
         ("list_properties", json!({"limit": 0}), "limit", "1 to 100"),

@@ -16,7 +16,7 @@ struct Rule {
 }
 
 /// Rules about the schemas of arguments.
-const INPUT_RULES: [Rule; 7] = [
+const INPUT_RULES: [Rule; 8] = [
     Rule {
         needed_by: "crewai-tools 1.15 and autogen-ext 0.7 load no tool at all where a format is `email`; Gemini refuses \
                     the request where one is anything but `enum` or `date-time`",
@@ -61,6 +61,16 @@ const INPUT_RULES: [Rule; 7] = [
             let missing = required.into_iter().find(|name| schema["properties"][name.as_str().unwrap_or("")].is_null());
             let pattern = schema["pattern"].as_str().filter(|pattern| pattern.contains("(?"));
             missing.map(Value::to_string).or(pattern.map(str::to_owned))
+        },
+    },
+    Rule {
+        needed_by: "mcporter and smolagents write a function from each tool, in the order of `properties`: a required \
+                    parameter cannot follow an optional one",
+        broken: |schema| {
+            let names = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name);
+            let required = schema["required"].as_array();
+            let is_required = |name: &str| required.is_some_and(|required| required.iter().any(|one| one == name));
+            names.skip_while(|name| is_required(name)).find(|name| is_required(name)).cloned()
         },
     },
 ];
@@ -157,6 +167,12 @@ fn each_rule_finds_what_breaks_it() {
         (argument(json!({"type": "object", "properties": {"a-b": {"type": "string"}}})), 5),
         (argument(json!({"type": "object", "required": ["x"]})), 6),
         (argument(json!({"type": "string", "pattern": "^(?!a)"})), 6),
+        (
+            argument(json!({"type": "object", "required": ["b"], "properties": {
+                "a": {"type": "string"}, "b": {"type": "string"},
+            }})),
+            7,
+        ),
     ] {
         let mut found = Vec::new();
         broken(&INPUT_RULES, "t", &schema, &mut found);
