@@ -8,6 +8,7 @@ mod healthcheck;
 mod logging;
 mod operate;
 mod own_account;
+mod serving;
 mod stdio;
 
 use std::{
@@ -17,11 +18,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use actix_web::{
-    App as ActixApp, HttpServer,
+    App as ActixApp,
     dev::ServerHandle,
     http::header,
     middleware::{Condition, DefaultHeaders, from_fn},
@@ -43,15 +43,18 @@ pub use operate::{
 };
 pub use stdio::serve_stdio;
 
-use self::engine::Engine;
+use self::{
+    engine::Engine,
+    serving::{connection_settings, request_settings, server_settings},
+};
 use crate::{
     catalog::CatalogError,
     config::{Config, Database, EncryptionKey, GivenKey, KeyFileError, RegistrationMode, Transport},
     crypto::{self, CryptoError, KeyRing},
     domain::SharedClock,
     http::{
-        self, AllowedHosts, AllowedOrigins, Guard, HttpSettings, HttpState, KeyCheck, KeySettings, McpEndpoint,
-        OAuthLimits, Observer, Probes, Readiness, Registrations, Scrape,
+        self, AllowedHosts, AllowedOrigins, Connections, Guard, HttpSettings, HttpState, KeyCheck, KeySettings,
+        LargeBodies, McpEndpoint, OAuthLimits, Observer, Probes, Readiness, Registrations, RequestBounds, Scrape,
     },
     oauth::{
         AccessCheck, AuthorizationServer, OAuthSettings, Parts,
@@ -61,10 +64,6 @@ use crate::{
     store::{ChangeWatch, DatabaseTarget, Store, StoreError, watch_changes},
     tools::UnknownName,
 };
-
-/// How long a connection stays on which nothing is asked. Longer than others keep theirs (most clients 90 s, Caddy two
-/// minutes), so that it is they who end it: whoever does may lose a request that is on its way.
-const IDLE_CONNECTIONS_STAY: Duration = Duration::from_secs(180);
 
 /// For a year browsers do not even try plain http (RFC 6797).
 const HSTS: (header::HeaderName, &str) = (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
@@ -145,6 +144,8 @@ pub struct App {
     listener: TcpListener,
     /// The requests that are being answered.
     under_way: TaskTracker,
+    /// The requests whose bodies have not all arrived.
+    unfinished: RequestBounds,
     drain_time: TimeDelta,
     stopping: Arc<AtomicBool>,
     /// The database of one person, which goes with the process.
@@ -223,6 +224,7 @@ impl App {
                 )
             }),
             oauth,
+            large_bodies: Arc::new(LargeBodies::new(config.server.large_requests_per_minute)),
             oauth_limits: Arc::new(OAuthLimits::new(config.oauth.registrations_per_hour_and_address)),
             notices: Arc::default(),
             clock: clock.clone(),
@@ -248,28 +250,24 @@ impl App {
         let under_way = TaskTracker::new();
         let observer = Observer { metrics, clock: clock.clone(), under_way: under_way.clone() };
         let figures = match config.metrics.bind {
-            Some(bind) => Some(figures::show_metrics(bind, scrape, observer.clone())?),
+            Some(bind) => Some(figures::show_metrics(bind, config, scrape, observer.clone())?),
             None => None,
         };
         let over_tls = settings.public_url.scheme() == "https";
-        let server = HttpServer::new(move || {
-            let (state, probes) = (state.clone(), probes.clone());
+        let connections = Connections::new(&connection_settings(config));
+        let bounds = RequestBounds::new(request_settings(config));
+        let unfinished = bounds.clone();
+        let server = http::serve(listener, server_settings(config), connections, move || {
+            let (state, probes, bounds) = (state.clone(), probes.clone(), bounds.clone());
             let (guard, observer) = (guard.clone(), observer.clone());
             let mcp = McpEndpoint::new(toolbox.clone(), state.settings.max_body);
             ActixApp::new()
                 .wrap(from_fn(move |request, next| guard.clone().check(request, next)))
+                .wrap(from_fn(move |request, next| bounds.clone().apply(request, next)))
                 .wrap(from_fn(move |request, next| observer.clone().watch(request, next)))
                 .wrap(Condition::new(over_tls, DefaultHeaders::new().add(HSTS)))
                 .configure(move |routes| http::routes(routes, state, mcp, probes))
-        })
-        .listen(listener)?
-        .workers(config.server.workers)
-        .keep_alive(IDLE_CONNECTIONS_STAY)
-        // A client that hangs up in the middle of a call is noticed only this way.
-        .h1_allow_half_closed(false)
-        .shutdown_timeout(u64::from(config.server.shutdown_seconds))
-        .disable_signals()
-        .run();
+        })?;
         let handle = server.handle();
         actix_rt::spawn(server);
         Ok(Self {
@@ -284,6 +282,7 @@ impl App {
             clock,
             listener: stopper,
             under_way,
+            unfinished,
             drain_time: TimeDelta::seconds(i64::from(config.server.shutdown_seconds)),
             stopping,
             _directory: directory,
@@ -327,6 +326,7 @@ impl App {
             log::debug!("the listener stays open until the end: {error}");
         }
         self.under_way.close();
+        self.unfinished.stop();
         // The sessions live on the server's threads: those must not go before the last write, whose caller may have left.
         let at_rest = {
             let rest = Box::pin(async {

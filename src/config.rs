@@ -143,8 +143,24 @@ pub struct Server {
     pub allowed_origins: Vec<String>,
     /// Who is believed about the addresses of others.
     pub trusted_proxies: Vec<Network>,
-    /// The largest request body in bytes.
+    /// The largest message to `/mcp` in bytes.
     pub max_body_bytes: usize,
+    /// The bytes of all request bodies that are being received.
+    pub max_body_bytes_under_way: usize,
+    /// How long a client may take to send a request head.
+    pub header_timeout_seconds: u32,
+    /// How long a client may take to send a request body.
+    pub body_timeout_seconds: u32,
+    /// How long a client may accept nothing of an answer.
+    pub send_timeout_seconds: u32,
+    /// Open connections at once.
+    pub max_connections: usize,
+    /// Of these from one source: an IPv4 address or an IPv6 /64.
+    pub max_connections_per_source: usize,
+    /// Requests from one source that have not sent their whole body, without a verified credential.
+    pub max_unfinished_requests_per_source: usize,
+    /// Messages to `/mcp` of more than 16 KiB that one user may send in a minute.
+    pub large_requests_per_minute: u32,
     /// How long a stop waits for calls in flight.
     pub shutdown_seconds: u32,
     /// Threads that serve requests and run the sessions; at least one.

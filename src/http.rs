@@ -20,6 +20,7 @@ mod observe;
 mod pages;
 mod plain_call;
 mod ready;
+mod server;
 mod single_user;
 mod source_address;
 mod users;
@@ -38,12 +39,13 @@ use url::Url;
 
 pub use guard::{AllowedHosts, AllowedOrigins, Guard};
 pub use key_check::{KeyCheck, KeySettings};
-pub use limits::{OAuthLimits, Registrations};
+pub use limits::{LargeBodies, OAuthLimits, Registrations};
 pub use mcp::McpEndpoint;
 pub use metrics::{Scrape, metrics_routes};
 pub use observe::Observer;
 pub use ready::Readiness;
 pub use webhook::Notices;
+pub use server::{ConnectionSettings, Connections, HeldBody, RequestBounds, RequestSettings, ServerSettings, serve};
 
 use self::{error::ApiError, source_address::SourceAddress};
 use crate::{
@@ -57,8 +59,8 @@ use crate::{
     tools::{ConnectLinks, LINK_PATH},
 };
 
-/// The largest form that a page sends, in bytes.
-const FORM_LIMIT: usize = 16 * 1024;
+/// The largest body in bytes that is read before a credential is verified, and the largest of the REST endpoints and forms.
+pub const SMALL_BODY: usize = 16 * 1024;
 
 /// What the handlers share. Cloning is cheap.
 #[derive(Clone)]
@@ -83,6 +85,8 @@ pub struct HttpState {
     pub oauth_limits: Arc<OAuthLimits>,
     /// Notices of OwnerRez that are being looked after.
     pub notices: Arc<Notices>,
+    /// Who sent large messages to `/mcp` of late.
+    pub large_bodies: Arc<LargeBodies>,
     /// Time.
     pub clock: SharedClock,
     /// Signs forms.
@@ -104,7 +108,7 @@ pub struct HttpSettings {
     pub client_id: Option<String>,
     /// Where OwnerRez sends the browser back to.
     pub redirect_uri: Url,
-    /// Largest request body, in bytes.
+    /// Largest body of a message to `/mcp`, in bytes.
     pub max_body: usize,
     /// How long a connect link is good.
     pub link_life: chrono::TimeDelta,
@@ -146,13 +150,12 @@ pub struct Probes {
 
 /// The whole route table.
 pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoint, probes: Probes) {
-    let max_body = state.settings.max_body;
-    let json = web::JsonConfig::default().limit(max_body).error_handler(|error, _| ApiError::from(error).into());
+    let json = web::JsonConfig::default().limit(SMALL_BODY).error_handler(|error, _| ApiError::from(error).into());
     let query = web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into());
-    let page_form = web::FormConfig::default().limit(FORM_LIMIT).error_handler(|error, _| page_error(error.into()));
+    let page_form = web::FormConfig::default().limit(SMALL_BODY).error_handler(|error, _| page_error(error.into()));
     let page_query = web::QueryConfig::default().error_handler(|error, _| page_error(error.into()));
     let path = web::PathConfig::default().error_handler(|_, _| ApiError::NotFound.into());
-    let payload = web::PayloadConfig::new(max_body);
+    let payload = web::PayloadConfig::new(SMALL_BODY);
     if let Some(server) = state.oauth.clone() {
         oauth::routes(config, server, page_form.clone(), page_query.clone());
     }

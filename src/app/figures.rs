@@ -1,30 +1,47 @@
 //! The listener that shows the metrics, where they have one of their own.
 
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
-use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle, middleware::from_fn};
+use actix_web::{App as ActixApp, dev::ServerHandle, middleware::from_fn};
 
-use super::StartError;
-use crate::http::{self, Observer, Scrape};
+use super::{
+    StartError,
+    serving::{connection_settings, request_settings},
+};
+use crate::{
+    config::Config,
+    http::{self, ConnectionSettings, Connections, Observer, RequestBounds, Scrape, ServerSettings},
+};
+
+/// Open connections at once. Those who read the metrics are few.
+const CONNECTIONS: usize = 64;
 
 /// A listener for the metrics alone. One thread is enough for those who read them.
 pub(super) fn show_metrics(
     address: SocketAddr,
+    config: &Config,
     scrape: Scrape,
     observer: Observer,
 ) -> Result<(SocketAddr, ServerHandle), StartError> {
     let listener = TcpListener::bind(address).map_err(|source| StartError::BindMetrics { address, source })?;
     let address = listener.local_addr()?;
-    let server = HttpServer::new(move || {
-        let (scrape, observer) = (scrape.clone(), observer.clone());
+    let settings = ServerSettings { workers: 1, keep_alive: Duration::from_secs(5), shutdown_seconds: 1 };
+    let connections = Connections::new(&ConnectionSettings {
+        max_connections: CONNECTIONS,
+        per_source: CONNECTIONS,
+        ..connection_settings(config)
+    });
+    let bounds = RequestBounds::new(request_settings(config));
+    let server = http::serve(listener, settings, connections, move || {
+        let (scrape, observer, bounds) = (scrape.clone(), observer.clone(), bounds.clone());
         ActixApp::new()
+            .wrap(from_fn(move |request, next| bounds.clone().apply(request, next)))
             .wrap(from_fn(move |request, next| observer.clone().watch(request, next)))
             .configure(|routes| http::metrics_routes(routes, scrape))
-    })
-    .listen(listener)?
-    .workers(1)
-    .disable_signals()
-    .run();
+    })?;
     let handle = server.handle();
     actix_rt::spawn(server);
     Ok((address, handle))

@@ -67,7 +67,11 @@ fn the_defaults_are_those_of_the_documentation() {
         metrics,
     } = &config;
     assert_eq!((server.bind.to_string().as_str(), server.port, &server.url), ("127.0.0.1", 8080, &None));
-    assert_eq!((server.max_body_bytes, server.shutdown_seconds), (1024 * 1024, 25));
+    assert_eq!((server.max_body_bytes, server.shutdown_seconds), (128 * 1024, 25));
+    assert_eq!((server.max_body_bytes_under_way, server.large_requests_per_minute), (64 * 1024 * 1024, 60));
+    assert_eq!((server.header_timeout_seconds, server.body_timeout_seconds), (10, 20));
+    assert_eq!((server.send_timeout_seconds, server.max_connections), (60, 10_000));
+    assert_eq!((server.max_connections_per_source, server.max_unfinished_requests_per_source), (256, 64));
     assert!(server.allowed_hosts.is_none() && server.allowed_origins.is_empty());
     assert!(matches!(database, Database::Sqlite { path } if path.as_os_str() == "data/gateway.db"));
     assert_eq!(*database_pool_size, 10);
@@ -131,6 +135,14 @@ fn every_value_out_of_bounds_is_refused_by_name() {
         ("server", "port", &[-1, 65_536][..]),
         ("oauth", "registration_days", &[0, 3651]),
         ("server", "max_body_bytes", &[1023, 67_108_865]),
+        ("server", "max_body_bytes_under_way", &[1_048_575, 68_719_476_737]),
+        ("server", "header_timeout_seconds", &[0, 601]),
+        ("server", "body_timeout_seconds", &[0, 601]),
+        ("server", "send_timeout_seconds", &[0, 601]),
+        ("server", "max_connections", &[15, 1_000_001]),
+        ("server", "max_connections_per_source", &[0, 1_000_001]),
+        ("server", "max_unfinished_requests_per_source", &[0, 1_000_001]),
+        ("server", "large_requests_per_minute", &[0, 1_000_001]),
         ("server", "shutdown_seconds", &[0, 601]),
         ("server", "workers", &[0, 257]),
         ("database", "pool_size", &[0, 1001]),

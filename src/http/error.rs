@@ -1,6 +1,8 @@
 //! Every refusal of the REST endpoints, and the one place that puts it on the wire:
 //! `{"error": stable code, "message": what happened, "hint": what to do next}`.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse, ResponseError,
     error::{JsonPayloadError, PayloadError, QueryPayloadError, UrlencodedError},
@@ -72,6 +74,16 @@ pub(crate) enum ApiError {
     WrongContentType,
     #[error("body too large")]
     TooLarge,
+    #[error("the body took too long")]
+    BodyTimedOut(Duration),
+    #[error("too many unfinished requests")]
+    TooManyUnfinished(Duration),
+    #[error("too many bytes of bodies under way")]
+    TooManyBytes,
+    #[error("too many large messages")]
+    TooManyLargeBodies(TimeDelta),
+    #[error("stopping")]
+    Stopping,
     #[error("host not allowed")]
     HostNotAllowed,
     #[error("origin not allowed")]

@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 
 use super::{error::ApiError, source_address::SourceAddress};
-use crate::domain::{GrantId, growing_cache};
+use crate::domain::{GrantId, UserId, growing_cache};
 
 /// Sources, or lookup ids, that are remembered. Whoever has more addresses than that is not stopped by counting them;
 /// the bounds on bcrypt are for such.
@@ -145,6 +145,27 @@ impl Registrations {
     /// It came to nothing, and that was not the caller's doing.
     pub(crate) fn take_back(&self, source: SourceAddress) {
         self.0.take_back(&source);
+    }
+}
+
+/// Large messages to `/mcp`, by user. Parsing one takes as long as hundreds of ordinary calls.
+pub struct LargeBodies(Counts<UserId>);
+
+impl LargeBodies {
+    /// A message of more bytes is counted.
+    pub(crate) const ABOVE: usize = 16 * 1024;
+
+    /// So many within a minute.
+    pub fn new(per_minute: u32) -> Self {
+        Self(Counts::new(per_minute, TimeDelta::minutes(1)))
+    }
+
+    /// Counts a message of that many bytes before it is parsed.
+    pub(crate) fn admit(&self, user: UserId, bytes: usize, now: DateTime<Utc>) -> Result<(), ApiError> {
+        if bytes <= Self::ABOVE {
+            return Ok(());
+        }
+        admit(&self.0, user, now).map_err(ApiError::TooManyLargeBodies)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     plain_call::PlainCall,
 };
 use crate::{
-    domain::{Caller, Credential, Scope},
+    domain::{Caller, Credential, Scope, UserId},
     mcp::{Server, Watch},
     tools::{Choice, Toolbox},
 };
@@ -95,8 +95,7 @@ pub(crate) async fn handle(
             return Err(refusal);
         }
     };
-    let body = body.to_bytes_limited(state.settings.max_body).await.map_err(|_| ApiError::TooLarge)?;
-    let body = body.map_err(|_| ApiError::BadRequest("The body could not be read.".to_owned()))?;
+    let body = read_message(&state, caller.user, &request, body).await?;
     if is_too_much(endpoint.server.toolbox(), &caller, &body) {
         return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
     }
@@ -111,6 +110,29 @@ pub(crate) async fn handle(
         Some(Err(refusal)) => Ok(refusal),
         None => Box::pin(endpoint.answer(&request, asks, body)).await,
     }
+}
+
+/// Reads a message whole. Large ones are counted for their user before they are read, or at least before they are parsed.
+async fn read_message(
+    state: &HttpState,
+    user: UserId,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<Bytes, ApiError> {
+    let limit = state.settings.max_body;
+    let length = request.headers().get(actix_header::CONTENT_LENGTH);
+    let declared = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|declared| declared > limit) {
+        return Err(ApiError::TooLarge);
+    }
+    let admit = |bytes| state.large_bodies.admit(user, bytes, state.clock.now());
+    admit(declared.unwrap_or_default())?;
+    let body = body.to_bytes_limited(limit).await.map_err(|_| ApiError::TooLarge)?;
+    let body = body.map_err(|_| ApiError::BadRequest("The body could not be read.".to_owned()))?;
+    if declared.is_none() {
+        admit(body.len())?;
+    }
+    Ok(body)
 }
 
 /// Reads away what has arrived of the body of somebody who is refused. If that is all of it their connection stays open,

@@ -50,7 +50,7 @@ pub(super) fn routes(
     page_form: web::FormConfig,
     page_query: web::QueryConfig,
 ) {
-    let token_form = web::FormConfig::default().limit(super::FORM_LIMIT).error_handler(|error, _| {
+    let token_form = web::FormConfig::default().limit(super::SMALL_BODY).error_handler(|error, _| {
         let refusal = refused(&OAuthError::InvalidRequest(match error {
             UrlencodedError::Overflow { .. } => "the body is too large",
             UrlencodedError::ContentType => "the Content-Type must be application/x-www-form-urlencoded",

@@ -50,6 +50,8 @@ pub(crate) struct Notes {
     upstream: OnceLock<Status>,
     error: OnceLock<&'static str>,
     failure: OnceLock<String>,
+    /// A credential that is no user's was verified.
+    verified: OnceLock<()>,
 }
 
 impl Notes {
@@ -63,6 +65,7 @@ impl Notes {
             upstream: OnceLock::new(),
             error: OnceLock::new(),
             failure: OnceLock::new(),
+            verified: OnceLock::new(),
         }
     }
 
@@ -75,6 +78,21 @@ impl Notes {
     pub(crate) fn caller(&self, caller: &Caller) {
         let _ = self.key.set(caller.label.clone());
         let _ = self.user.set(caller.user);
+    }
+
+    /// Notes that the request bears a valid credential that is no user's.
+    pub(crate) fn verify(&self) {
+        let _ = self.verified.set(());
+    }
+
+    /// Returns whether the request bears a credential that was found valid.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.user.get().is_some() || self.verified.get().is_some()
+    }
+
+    /// Returns the user whose credential the request bears, as far as that was verified.
+    pub(crate) fn user(&self) -> Option<UserId> {
+        self.user.get().copied()
     }
 
     /// The stable code of what went wrong.
@@ -184,7 +202,7 @@ struct Fields<'a> {
 
 impl Source for Fields<'_> {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
-        let Notes { id, key, user, tool, upstream, error, failure: _ } = &*self.line.notes;
+        let Notes { id, key, user, tool, upstream, error, failure: _, verified: _ } = &*self.line.notes;
         let mut pair = |name: &'static str, value: Value<'kvs>| visitor.visit_pair(Key::from_str(name), value);
         pair("id", id.to_value())?;
         pair("method", self.line.method.to_value())?;

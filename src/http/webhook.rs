@@ -17,7 +17,6 @@ use actix_web::{
     web,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
@@ -25,24 +24,17 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{HttpState, at, connect, error::ApiError, failure::Failure};
+use super::{HttpState, at, connect, error::ApiError, failure::Failure, observe::Notes};
 use crate::{crypto, domain::AccountId};
 
 const PATH: &str = "/api/webhooks/ownerrez";
-/// Larger notices are about entities with long texts, and none of ours.
-const LIMIT: usize = 256 * 1024;
 /// Notices for one account within this time count as one.
 const MERGED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 const REVOKED: &str = "application_authorization_revoked";
 
 /// Adds the route. `credentials` are `user:password`, as OwnerRez sends them.
 pub(super) fn route(config: &mut web::ServiceConfig, credentials: SecretString) {
-    config.service(
-        at(PATH, "POST")
-            .app_data(web::PayloadConfig::new(LIMIT))
-            .app_data(web::Data::new(Credentials(credentials)))
-            .route(web::post().to(receive)),
-    );
+    config.service(at(PATH, "POST").app_data(web::Data::new(Credentials(credentials))).route(web::post().to(receive)));
 }
 
 struct Credentials(SecretString);
@@ -61,7 +53,7 @@ async fn receive(
     state: web::Data<HttpState>,
     credentials: web::Data<Credentials>,
     request: HttpRequest,
-    body: Result<Bytes, actix_web::Error>,
+    body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (source, now) = (state.settings.source_of(&request), state.clock.now());
     let failures = state.keys.failures();
@@ -70,6 +62,10 @@ async fn receive(
         failures.failed(source, None, now);
         return Ok(refused());
     }
+    if let Some(notes) = Notes::of(&request) {
+        notes.verify();
+    }
+    let body = body.to_bytes_limited(state.settings.max_body).await.map_err(|_| ApiError::TooLarge)?;
     let unreadable = || ApiError::BadRequest("The body is no notice of OwnerRez's.".to_owned());
     let notice: Notice = serde_json::from_slice(&body.map_err(|_| unreadable())?).map_err(|_| unreadable())?;
     if let Some(account) = notice.user_id.filter(|_| notice.action.eq_ignore_ascii_case(REVOKED)).map(AccountId)

@@ -17,6 +17,7 @@ mod allowance_rules;
 mod answers;
 mod arguments;
 mod batches;
+mod bounds;
 mod catalogue;
 mod connecting;
 mod connecting_in_turn;

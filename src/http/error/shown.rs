@@ -196,6 +196,38 @@ impl ApiError {
                 "The body's Content-Type is not one this endpoint reads.",
                 "Send JSON with `Content-Type: application/json`.",
             ),
+            Self::BodyTimedOut(limit) => Shown::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                format!("The body of the request did not arrive within {} seconds.", limit.as_secs()),
+                "Send the request again.",
+            ),
+            Self::TooManyUnfinished(limit) => too_many(
+                "too_many_unfinished_requests",
+                "Too many requests from your address have not sent their whole body yet.",
+                "Complete them, or try again later. Operators: behind a proxy, name it in TRUSTED_PROXIES.",
+                TimeDelta::from_std(*limit).unwrap_or(TimeDelta::MAX),
+            ),
+            Self::TooManyBytes => Shown::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too_many_requests_under_way",
+                "The gateway is receiving as much at once as it can hold.",
+                "Your request was not read. Try again in a few seconds.",
+            )
+            .after(TimeDelta::seconds(5)),
+            Self::TooManyLargeBodies(wait) => too_many(
+                "too_many_large_requests",
+                "You sent too many large messages within a minute, so this one was not read.",
+                "Send less in one message, or try again later.",
+                *wait,
+            ),
+            Self::Stopping => Shown::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stopping",
+                "The gateway stops, and the body of this request had not arrived.",
+                "Nothing was done. Send the request again in a few seconds.",
+            )
+            .after(TimeDelta::seconds(5)),
             Self::TooLarge => Shown::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",

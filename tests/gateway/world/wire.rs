@@ -1,9 +1,11 @@
 //! HTTP/1.1 by hand: one connection that carries the requests of several people, one after the other or all at once.
 
+use std::{net::SocketAddr, time::Duration};
+
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use super::Person;
@@ -31,6 +33,30 @@ impl Wire {
     pub(crate) async fn open(url: &str) -> Self {
         let address = url.strip_prefix("http://").unwrap();
         Self(BufReader::new(TcpStream::connect(address).await.unwrap()))
+    }
+
+    /// A connection from another address of this machine: all of 127.0.0.0/8 belongs to it.
+    pub(crate) async fn open_from(source: &str, url: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
+        let address = url.strip_prefix("http://").unwrap().parse().unwrap();
+        Self(BufReader::new(socket.connect(address).await.unwrap()))
+    }
+
+    /// Reads until the server closes the connection; what came before that, as text. It must do so within ten seconds.
+    pub(crate) async fn until_closed(&mut self) -> String {
+        let mut bytes = Vec::new();
+        // An error is the end as well: the server may reset a connection on which it has not read everything.
+        let read = tokio::time::timeout(Duration::from_secs(10), self.0.read_to_end(&mut bytes)).await;
+        let _ = read.expect("the server closes the connection");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What comes next: the first bytes of an answer, or nothing where the server closes the connection.
+    pub(crate) async fn until_closed_or_answered(&mut self) -> String {
+        let mut bytes = [0; 8 * 1024];
+        let read = self.0.read(&mut bytes).await.unwrap_or_default();
+        String::from_utf8_lossy(&bytes[..read]).into_owned()
     }
 
     /// The text of a `GET` with someone's key.

@@ -1,0 +1,169 @@
+//! The body of a request as its handler reads it: with a deadline, and counted while it is not all there.
+
+use std::{
+    cell::{Cell, RefCell},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use actix_web::{dev::Payload, error::PayloadError, web::Bytes};
+use futures_util::Stream;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::{
+    bounds::{Bounds, Holder},
+    connection::Connection,
+    shares::{Exhausted, Share},
+};
+use crate::http::{error::ApiError, observe::Notes, source_address::SourceAddress};
+
+/// Why a body is not read to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    /// It took too long.
+    TimedOut,
+    /// It is larger than allowed.
+    TooLarge,
+    /// Its source has as many unfinished requests as one source may have.
+    TooManyUnfinished,
+    /// All bodies under way have as many bytes as the process takes.
+    TooManyBytes,
+    /// The process stops.
+    Stopping,
+}
+
+impl Refusal {
+    /// Returns the refusal as the client sees it.
+    pub(super) fn shown(self, bounds: &Bounds) -> ApiError {
+        match self {
+            Self::TimedOut => ApiError::BodyTimedOut(bounds.body_timeout),
+            Self::TooLarge => ApiError::TooLarge,
+            Self::TooManyUnfinished => ApiError::TooManyUnfinished(bounds.body_timeout),
+            Self::TooManyBytes => ApiError::TooManyBytes,
+            Self::Stopping => ApiError::Stopping,
+        }
+    }
+}
+
+impl From<Exhausted> for Refusal {
+    fn from(exhausted: Exhausted) -> Self {
+        match exhausted {
+            Exhausted::Holder => Self::TooManyUnfinished,
+            Exhausted::Process => Self::TooManyBytes,
+        }
+    }
+}
+
+/// What the middleware learns of the body. It lives as long as the request.
+#[derive(Default)]
+pub(super) struct Fate {
+    pub(super) refused: Cell<Option<Refusal>>,
+    /// The bytes that the body may take, of a caller whose credential is verified.
+    bytes: RefCell<Option<Share<Holder>>>,
+}
+
+/// A body with bounds.
+pub(super) struct RequestBody {
+    pub(super) payload: Payload,
+    pub(super) bounds: Arc<Bounds>,
+    pub(super) notes: Option<Arc<Notes>>,
+    pub(super) source: SourceAddress,
+    /// `Content-Length`.
+    pub(super) declared: Option<usize>,
+    pub(super) received: usize,
+    pub(super) connection: Option<Rc<Connection>>,
+    pub(super) fate: Rc<Fate>,
+    /// Set as soon as the body has to be waited for.
+    pub(super) waiting: Option<Box<Waiting>>,
+}
+
+/// A body that has not all arrived yet.
+pub(super) struct Waiting {
+    deadline: Pin<Box<Sleep>>,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    _unfinished: Option<(Share<SourceAddress>, Share<SourceAddress>)>,
+}
+
+impl RequestBody {
+    /// The largest body that this caller may send. It grows once the caller's credential is verified.
+    fn limit(&self) -> usize {
+        let verified = self.notes.as_ref().is_some_and(|notes| notes.is_verified());
+        if verified { self.bounds.verified_limit } else { self.bounds.unverified_limit }
+    }
+
+    /// Counts the body as unfinished from now on.
+    fn wait(&self) -> Result<Box<Waiting>, Refusal> {
+        let most = self.declared.unwrap_or_else(|| self.limit());
+        let notes = self.notes.as_ref().filter(|notes| notes.is_verified());
+        let unfinished = if let Some(notes) = notes {
+            let holder = notes.user().map_or(Holder::Source(self.source), Holder::User);
+            *self.fate.bytes.borrow_mut() = Some(self.bounds.verified_bytes.take(holder, most)?);
+            None
+        } else {
+            Some((self.bounds.unfinished.take(self.source, 1)?, self.bounds.unverified_bytes.take(self.source, most)?))
+        };
+        Ok(Box::new(Waiting {
+            deadline: Box::pin(sleep_until(Instant::now() + self.bounds.body_timeout)),
+            stop: Box::pin(self.bounds.stop.clone().cancelled_owned()),
+            _unfinished: unfinished,
+        }))
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        self.fate.refused.set(Some(refusal));
+        self.waiting = None;
+        // The rest is not wanted. actix-http closes the connection after the answer.
+        self.payload = Payload::None;
+        Poll::Ready(Some(Err(match refusal {
+            Refusal::TooLarge => PayloadError::Overflow,
+            _ => PayloadError::Incomplete(None),
+        })))
+    }
+}
+
+impl Stream for RequestBody {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.fate.refused.get().is_some() {
+            return Poll::Ready(None);
+        }
+        if this.declared.is_some_and(|declared| declared > this.limit()) {
+            return this.refuse(Refusal::TooLarge);
+        }
+        if let Poll::Ready(part) = Pin::new(&mut this.payload).poll_next(context) {
+            match &part {
+                Some(Ok(bytes)) => {
+                    this.received += bytes.len();
+                    if this.received > this.limit() {
+                        return this.refuse(Refusal::TooLarge);
+                    }
+                }
+                Some(Err(_)) => {}
+                None => {
+                    this.waiting = None;
+                    if let Some(connection) = &this.connection {
+                        connection.complete_body();
+                    }
+                }
+            }
+            return Poll::Ready(part);
+        }
+        let waiting = match &mut this.waiting {
+            Some(waiting) => waiting,
+            None => match this.wait() {
+                Ok(waiting) => this.waiting.insert(waiting),
+                Err(refusal) => return this.refuse(refusal),
+            },
+        };
+        if waiting.deadline.as_mut().poll(context).is_ready() {
+            return this.refuse(Refusal::TimedOut);
+        }
+        ready!(waiting.stop.as_mut().poll(context));
+        this.refuse(Refusal::Stopping)
+    }
+}
