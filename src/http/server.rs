@@ -47,7 +47,7 @@ pub struct ServerSettings {
     pub shutdown_seconds: u64,
 }
 
-/// Serves an application of actix-web. The application must be wrapped in [`RequestBounds::apply`], which tells a
+/// Serves an application of actix-web. The application must be wrapped in [`RequestBounds::apply`], which signals to a
 /// connection when its requests begin and end.
 ///
 /// # Errors

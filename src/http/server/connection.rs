@@ -13,7 +13,7 @@ pub(super) struct Connection {
 /// How much of the current request's body has arrived; once the request is over, of the last one's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BodyState {
-    /// All of it, or there is none.
+    /// All of it, or the request has no body.
     Complete,
     /// Not all of it, as far as is known.
     Incomplete {

@@ -45,7 +45,7 @@ pub struct ConnectionSettings {
     pub head_timeout: Duration,
     /// To accept any more of an answer.
     pub send_timeout: Duration,
-    /// Peers without a bound of their own: proxies that pass on requests of many.
+    /// Peers without a bound per source: proxies that pass on requests of many clients.
     pub trusted_proxies: Arc<[Network]>,
 }
 
@@ -89,7 +89,7 @@ impl Connections {
         match self.share_of(peer) {
             Ok(share) => Ok((WatchedStream::new(io, self.timeouts, share), peer)),
             Err(exhausted) => {
-                // A new connection has room for so few bytes. Without an answer the client sees a closed connection.
+                // A new connection accepts so few bytes. Without an answer the client sees a closed connection.
                 let _ = io.try_write(REFUSAL);
                 self.warn(peer, exhausted);
                 Err(io::ErrorKind::ConnectionRefused.into())
@@ -116,7 +116,7 @@ impl Connections {
         let held = self.shares.held_by(&peer.ip().into());
         match exhausted {
             Exhausted::Holder => log::warn!(
-                "a connection from {} was refused: {held} are open from there. If that is a proxy of yours, name it in \
+                "a connection from {} was refused: {held} are open from there. If your proxy is there, name it in \
                  TRUSTED_PROXIES; else see server.max_connections_per_source",
                 peer.ip()
             ),

@@ -1,5 +1,6 @@
 //! How many files and sockets this process may have open, and how many of them connections of clients may take.
 
+#[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The limit that is asked for where the system allows more.
@@ -8,6 +9,7 @@ const WANTED: u64 = 65_536;
 const LEAST: usize = 16;
 
 /// Raises the soft limit of open files as far as the system allows, up to 65,536, and returns the limit that holds.
+#[cfg(unix)]
 pub(super) fn raise_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // Without a limit there is no number to keep below.
@@ -23,6 +25,12 @@ pub(super) fn raise_limit() -> u64 {
             current
         }
     }
+}
+
+/// Returns the limit that is asked for elsewhere: other systems have no such limit, or none that is this low.
+#[cfg(not(unix))]
+pub(super) fn raise_limit() -> u64 {
+    WANTED
 }
 
 /// Returns how many connections of clients fit below a limit of open files. A quarter of the limit and `database`
@@ -43,6 +51,7 @@ mod tests {
         assert_eq!(connections_below(20, 13), LEAST);
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_limit_is_never_lowered() {
         let before = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);

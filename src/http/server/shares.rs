@@ -63,7 +63,7 @@ impl<Who: Hash + Eq + Clone> Shares<Who> {
         Ok(Share { shares: self.clone(), holder: Some(holder), amount })
     }
 
-    /// Takes `amount` units for a holder without a bound of its own; `None` where the process has no more.
+    /// Takes `amount` units for a holder to which only the total applies; `None` where the process has no more.
     pub(super) fn take_exempt(self: &Arc<Self>, amount: usize) -> Option<Share<Who>> {
         let mut taken = self.lock();
         if amount > self.total.saturating_sub(taken.all) {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bound_of_one_holder_and_of_the_process_are_told_apart() {
+    fn the_bounds_of_one_holder_and_of_the_process_differ() {
         let shares = Shares::new(10, 2);
         let _two = [shares.take("a", 1).unwrap(), shares.take("a", 1).unwrap()];
         assert_eq!(shares.take("a", 1).unwrap_err(), Exhausted::Holder);

@@ -143,7 +143,7 @@ async fn unfinished_requests_of_one_source_are_bounded() {
         assert!(refused.header("retry-after").is_some());
         assert_eq!(held.len(), 3);
 
-        // Another source, and whoever has a key at the same one, are served however they send.
+        // Another source is served, and at the same source a user with a key.
         let mut home = Wire::open(&gateway.url).await;
         home.write(&post(REGISTER, HOME, NAME.len())).await;
         wait(Duration::from_millis(50)).await;
@@ -164,7 +164,7 @@ async fn unfinished_requests_of_one_source_are_bounded() {
             assert_eq!(wire.read().await.status, 200);
         }
 
-        // Who hangs up gives the place back.
+        // A client that hangs up gives its share back.
         drop(held);
         eventually("the source is admitted again", async || {
             let mut wire = Wire::open(&gateway.url).await;

@@ -53,7 +53,7 @@ async fn one_source_holds_a_bounded_number_of_connections() {
 }
 
 #[actix_web::test]
-async fn a_trusted_proxy_has_no_bound_of_its_own() {
+async fn a_trusted_proxy_is_exempt_from_the_bound() {
     on_each_database(async |database| {
         let gateway = Gateway::start_with(database, three_each().set("TRUSTED_PROXIES", "127.0.0.2")).await;
         let mut held = Vec::new();
