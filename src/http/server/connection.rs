@@ -8,6 +8,7 @@ pub(super) struct Connection {
     begun: Cell<u64>,
     under_way: Cell<bool>,
     body: Cell<BodyState>,
+    body_wanted: Cell<bool>,
 }
 
 /// How much of the current request's body has arrived; once the request is over, of the last one's.
@@ -28,8 +29,12 @@ pub(super) struct UnderWay(Rc<Connection>);
 
 impl Connection {
     pub(super) fn new() -> Rc<Self> {
-        let (begun, under_way, body) = (Cell::new(0), Cell::new(false), Cell::new(BodyState::Complete));
-        Rc::new(Self { begun, under_way, body })
+        Rc::new(Self {
+            begun: Cell::new(0),
+            under_way: Cell::new(false),
+            body: Cell::new(BodyState::Complete),
+            body_wanted: Cell::new(false),
+        })
     }
 
     /// Begins a request.
@@ -37,6 +42,7 @@ impl Connection {
         self.begun.set(self.begun.get() + 1);
         self.under_way.set(true);
         self.body.set(body);
+        self.body_wanted.set(false);
         UnderWay(self.clone())
     }
 
@@ -53,6 +59,16 @@ impl Connection {
     /// Returns what has arrived of the body.
     pub(super) fn body(&self) -> BodyState {
         self.body.get()
+    }
+
+    /// Notes that a handler wants the body and has to be polled again, even if nothing more arrives.
+    pub(super) fn want_body(&self) {
+        self.body_wanted.set(true);
+    }
+
+    /// Returns once for each [`Self::want_body`] whether the body is still incomplete.
+    pub(super) fn lacks_wanted_body(&self) -> bool {
+        self.body_wanted.replace(false) && self.body.get() != BodyState::Complete
     }
 
     /// Notes that the whole body of the current request has arrived.

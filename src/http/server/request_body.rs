@@ -76,6 +76,8 @@ pub(super) struct RequestBody {
     pub(super) received: usize,
     pub(super) connection: Option<Rc<Connection>>,
     pub(super) fate: Rc<Fate>,
+    /// Whether a handler has asked for the body.
+    pub(super) wanted: bool,
     /// Set as soon as the body has to be waited for.
     pub(super) waiting: Option<Box<Waiting>>,
 }
@@ -152,6 +154,15 @@ impl Stream for RequestBody {
                 }
             }
             return Poll::Ready(part);
+        }
+        if !this.wanted {
+            // actix-http passes a head on before it looks at what came with it. Most bodies are there at the second look.
+            this.wanted = true;
+            match &this.connection {
+                Some(connection) => connection.want_body(),
+                None => context.waker().wake_by_ref(),
+            }
+            return Poll::Pending;
         }
         let waiting = match &mut this.waiting {
             Some(waiting) => waiting,

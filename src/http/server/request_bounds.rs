@@ -85,6 +85,7 @@ impl RequestBounds {
             received: 0,
             connection,
             fate,
+            wanted: false,
             waiting: None,
         }
     }

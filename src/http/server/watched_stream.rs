@@ -211,6 +211,10 @@ impl AsyncWrite for WatchedStream {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // actix-http flushes whenever it has looked at everything that has arrived.
+        if this.connection.lacks_wanted_body() {
+            context.waker().wake_by_ref();
+        }
         // A request may have ended since the last read, so its client may have a deadline from now on.
         if !this.ended && this.is_overdue(context) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

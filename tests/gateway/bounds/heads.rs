@@ -25,8 +25,10 @@ async fn every_head_has_a_deadline() {
         let dribbles = async {
             // A byte now and then gains no time.
             for byte in HALF.chars() {
-                dribbling.write(&byte.to_string()).await;
-                wait(Duration::from_millis(40)).await;
+                if !dribbling.writes(&byte.to_string()).await {
+                    break;
+                }
+                wait(Duration::from_millis(100)).await;
             }
             dribbling.until_closed().await
         };

@@ -7,7 +7,7 @@ use crate::world::{Gateway, Person, Reply, Settings, on_each_database, rpc};
 
 async fn sends(person: &Person, bytes: usize) -> Reply {
     let arguments = json!({"search": "x".repeat(bytes)});
-    person.post("/mcp", &rpc(1, "tools/call", json!({"name": "list_guests", "arguments": arguments}))).await
+    person.mcp(&rpc(1, "tools/call", json!({"name": "list_guests", "arguments": arguments}))).await
 }
 
 #[actix_web::test]

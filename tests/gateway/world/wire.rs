@@ -76,6 +76,11 @@ impl Wire {
         )
     }
 
+    /// Sends text to a server that may have closed the connection; whether it was sent.
+    pub(crate) async fn writes(&mut self, text: &str) -> bool {
+        self.0.get_mut().write_all(text.as_bytes()).await.is_ok()
+    }
+
     /// Sends text as it is.
     pub(crate) async fn write(&mut self, text: &str) {
         self.0.get_mut().write_all(text.as_bytes()).await.unwrap();
