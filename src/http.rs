@@ -44,8 +44,8 @@ pub use mcp::McpEndpoint;
 pub use metrics::{Scrape, metrics_routes};
 pub use observe::Observer;
 pub use ready::Readiness;
-pub use webhook::Notices;
 pub use server::{ConnectionSettings, Connections, HeldBody, RequestBounds, RequestSettings, ServerSettings, serve};
+pub use webhook::Notices;
 
 use self::{error::ApiError, source_address::SourceAddress};
 use crate::{
