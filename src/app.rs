@@ -196,7 +196,15 @@ impl App {
         let oauth = config.ownerrez.client.as_ref().map(|_| {
             // What people sign in with is the operator's OAuth app: without one there is no authorization server.
             AuthorizationServer::new(Parts {
-                clients: Clients::new(config, ring.clone(), store.clone(), clock.clone(), metrics.clone(), outside),
+                clients: Clients::new(
+                    config,
+                    &settings.public_url,
+                    ring.clone(),
+                    store.clone(),
+                    clock.clone(),
+                    metrics.clone(),
+                    outside,
+                ),
                 store: store.clone(),
                 sessions: sessions.clone(),
                 ring: ring.clone(),
@@ -411,6 +419,7 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
         client_id: config.ownerrez.client.as_ref().map(|client| client.id.clone()),
         redirect_uri: config.redirect_uri(bound_port),
         max_body: config.server.max_body_bytes,
+        contact: config.server.contact.clone(),
         link_life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
         personal_tokens: config.connect.personal_tokens || config.server.is_loopback_only(),
         trusted_proxies: config.server.trusted_proxies.clone(),

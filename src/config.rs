@@ -143,6 +143,8 @@ pub struct Server {
     pub allowed_origins: Vec<String>,
     /// Who is believed about the addresses of others.
     pub trusted_proxies: Vec<Network>,
+    /// How people reach the operator, as pages show it.
+    pub contact: Option<String>,
     /// The largest message to `/mcp` in bytes.
     pub max_body_bytes: usize,
     /// The bytes of all request bodies that are being received.

@@ -13,9 +13,16 @@ use uuid::Uuid;
 
 pub use json_text::JsonText;
 pub use redirect_uri::{
-    BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectPlace, RedirectTarget, RedirectUri,
-    is_private_use_scheme,
+    BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectPlace, RedirectPolicy, RedirectTarget, RedirectUri,
 };
+
+/// A span of minutes in words: "1 minute", "10 minutes".
+pub fn in_minutes(span: TimeDelta) -> String {
+    match span.num_minutes() {
+        1 => "1 minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    }
+}
 
 /// A person who registered with this gateway; the tenant of every row and every session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

@@ -5,6 +5,7 @@ mod callback;
 mod choice;
 mod connect;
 mod connect_turn;
+mod cookies;
 mod error;
 mod failure;
 mod guard;
@@ -110,6 +111,8 @@ pub struct HttpSettings {
     pub redirect_uri: Url,
     /// Largest body of a message to `/mcp`, in bytes.
     pub max_body: usize,
+    /// How people reach the operator.
+    pub contact: Option<String>,
     /// How long a connect link is good.
     pub link_life: chrono::TimeDelta,
     /// Whether accounts may be connected by personal access tokens.

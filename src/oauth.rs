@@ -21,7 +21,7 @@ pub use account::SESSION_LIFE;
 pub use error::{AuthorizeError, OAuthError, Redirection};
 pub use flow::{Agreed, Errand, Paused, ServerError};
 pub use request::{AuthorizationRequest, Place};
-pub use scopes::{SCOPES, Scopes};
+pub use scopes::{RESOURCE_SCOPES, SCOPES, Scopes};
 pub use token::{Revocation, TokenForm, Tokens};
 
 use self::{access_token::AccessTokens, clients::Clients};
@@ -53,13 +53,14 @@ impl OAuthSettings {
         format!("{}{path}", self.issuer)
     }
 
-    /// What a client means by `resource` (RFC 8707): `/mcp` or a path below it, written as we write it. The query is
-    /// ignored.
+    /// What a client means by `resource` (RFC 8707): `/mcp` or a path below it, as this server writes it. The origin alone
+    /// means `/mcp`, because this origin has no other resource. The query is ignored.
     pub fn resource(&self, asked: &str) -> Option<String> {
         let url = url::Url::parse(asked).ok()?;
         let ours = url::Url::parse(&self.issuer).ok()?;
         let plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
         let path = url.path().strip_suffix('/').unwrap_or(url.path());
+        let path = if path.is_empty() { RESOURCE_PATH } else { path };
         (plain && url.origin() == ours.origin() && is_within(path, RESOURCE_PATH)).then(|| self.url(path))
     }
 }
@@ -134,8 +135,10 @@ mod tests {
             ("https://gateway.example/mcp?toolsets=all", Some("https://gateway.example/mcp")),
             ("https://gateway.example/mcp/readonly", Some("https://gateway.example/mcp/readonly")),
             ("https://gateway.example/mcp/../mcp", Some("https://gateway.example/mcp")),
-            ("https://gateway.example/mcp/..", None),
-            ("https://gateway.example/", None),
+            ("https://gateway.example", Some("https://gateway.example/mcp")),
+            ("https://gateway.example/", Some("https://gateway.example/mcp")),
+            ("https://gateway.example//", None),
+            ("https://gateway.example/api", None),
             ("https://gateway.example/mcpx", None),
             ("https://gateway.example/api/keys", None),
             ("http://gateway.example/mcp", None),

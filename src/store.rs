@@ -68,7 +68,7 @@ pub use lock::ProcessLock;
 pub use operators::{ConnectionOverview, IdentityOverview, SealedRow, SealedTable, UserOverview};
 pub use pooler::{Keeps, is_one_database, what_is_kept};
 pub use predecessor_keys::PREDECESSOR_CANDIDATES;
-pub use refresh::{NewRefresh, Rotated, StoredRefresh};
+pub use refresh::{FirstRefresh, KnownRefresh, NewSuccessor, Rotated};
 pub use remembered::{Recalled, Remembered};
 pub use returning::Returning;
 pub use revocations::PendingRevocation;

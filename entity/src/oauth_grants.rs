@@ -28,11 +28,14 @@ pub struct Model {
     pub last_used_at: Option<Moment>,
     /// From then on none of its codes and tokens is good any more.
     pub expires_at: Moment,
-    /// The youngest generation of refresh tokens that the client has used; 0 before the first.
+    /// The youngest generation of refresh tokens that was used; 0 before the first use.
     pub confirmed_generation: i64,
-    /// Which token of that generation it used.
+    /// The refresh token of the next generation, sealed, from its first issue to its first use.
     #[sea_orm(column_type = "Text", nullable)]
-    pub confirmed_hash: Option<String>,
+    pub successor: Option<String>,
+    /// SHA-256, in hexadecimal, of the part that all refresh tokens of the grant have in common.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub family_hash: Option<String>,
     /// Whether its client signed when it redeemed the code, and has to sign ever after.
     pub signed: bool,
 }

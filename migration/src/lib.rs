@@ -16,6 +16,7 @@ mod m20261124_000006_sign_in;
 mod m20261124_000007_forgotten_clients;
 mod m20261124_000008_account;
 mod m20261126_000009_signed_grants;
+mod m20261130_000002_successors;
 mod m20261130_000006_key_two_steps;
 mod predecessor;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_000007_forgotten_clients::Migration),
             Box::new(m20261124_000008_account::Migration),
             Box::new(m20261126_000009_signed_grants::Migration),
+            Box::new(m20261130_000002_successors::Migration),
             Box::new(m20261130_000006_key_two_steps::Migration),
         ]
     }

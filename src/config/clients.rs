@@ -4,19 +4,21 @@ use toml::{Table, Value};
 use url::Url;
 
 use super::{errors::Problem, layers::Layers};
-use crate::domain::{RedirectUri, is_private_use_scheme};
+use crate::domain::RedirectUri;
 
 /// What is settled about OAuth clients before the first of them comes.
 #[derive(Clone, Debug)]
 pub struct OAuthClients {
-    /// Private-use URI schemes (RFC 8252 7.1) that redirect URIs may have.
-    pub redirect_schemes: Vec<String>,
+    /// The complete URIs of apps (RFC 8252 7.1) that clients may register as redirect URIs.
+    pub app_redirect_uris: Vec<RedirectUri>,
     /// The redirect URIs of the client whose id is the operator's `OWNERREZ_CLIENT_ID`.
     pub known_redirect_uris: Vec<RedirectUri>,
     /// Clients of the operator's own.
     pub predefined: Vec<PredefinedClient>,
     /// How long a client that registered itself stays registered.
     pub registration_days: u32,
+    /// Whether a client may be known by the address of a document that it publishes.
+    pub client_documents: bool,
 }
 
 /// A client of the operator's own.
@@ -33,14 +35,11 @@ pub struct PredefinedClient {
 }
 
 pub(super) fn oauth_clients(layers: &mut Layers) -> OAuthClients {
-    let redirect_schemes = layers.list("oauth.redirect_schemes", |text| {
-        let remedy = "write each in lower case and without a colon, like vscode; http, https, javascript and others that \
-                      lead to no app cannot be listed";
-        if is_private_use_scheme(text) {
-            Ok(text.to_owned())
-        } else {
-            Err(Problem::new("an entry is no scheme of an app", remedy))
-        }
+    let app_redirect_uris = layers.list("oauth.redirect_uris", |text| {
+        let remedy = "write each as the complete URI that the app registers, like cursor://anysphere.cursor-mcp/oauth/callback; \
+                      https and addresses of this machine need not be listed, and http, javascript and other schemes that \
+                      lead to no app cannot be";
+        RedirectUri::of_app(text).map_err(|problem| Problem::new(format!("an entry {problem}"), remedy))
     });
     let known = layers.list("oauth.known_redirect_uris", redirect_uri);
     let predefined = layers.tables("oauth.clients", predefined_client).unwrap_or_default();
@@ -51,10 +50,11 @@ pub(super) fn oauth_clients(layers: &mut Layers) -> OAuthClients {
         }
     }
     OAuthClients {
-        redirect_schemes: redirect_schemes.unwrap_or_default(),
+        app_redirect_uris: app_redirect_uris.unwrap_or_default(),
         known_redirect_uris: known.unwrap_or_default(),
         predefined,
         registration_days: layers.number("oauth.registration_days", 1..=3650),
+        client_documents: layers.flag("oauth.client_documents"),
     }
 }
 

@@ -84,9 +84,10 @@ impl Layers {
         let mut values = BTreeMap::new();
         flatten("", table, &mut values);
         for unknown in values.keys().filter(|key| settings::at(key).is_none()) {
-            let remedy = match settings::closest(unknown) {
-                Some(setting) => format!("remove it; the closest setting is {}", setting.key),
-                None => "remove it".to_owned(),
+            let remedy = match (settings::replacement(unknown), settings::closest(unknown)) {
+                (Some(remedy), _) => remedy.to_owned(),
+                (None, Some(setting)) => format!("remove it; the closest setting is {}", setting.key),
+                (None, None) => "remove it".to_owned(),
             };
             self.errors.push(ConfigError {
                 setting: unknown.clone(),

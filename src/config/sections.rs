@@ -17,6 +17,9 @@ use super::{
     settings, transport,
 };
 
+/// Bytes of `server.contact`.
+const CONTACT_LENGTH: usize = 200;
+
 const MEBIBYTE: i64 = 1024 * 1024;
 const MAKE_A_TOKEN: &str = "make one with `openssl rand -hex 32`";
 /// Shorter ones could be guessed.
@@ -111,6 +114,7 @@ fn server(layers: &mut Layers) -> Option<Server> {
         allowed_hosts: layers.list("server.allowed_hosts", host_name),
         allowed_origins: layers.list("server.allowed_origins", web_origin).unwrap_or_default(),
         trusted_proxies: layers.list("server.trusted_proxies", network).unwrap_or_default(),
+        contact: layers.text("server.contact", contact),
         max_body_bytes: layers.number("server.max_body_bytes", 1024..=64 * MEBIBYTE),
         max_body_bytes_under_way: layers.number("server.max_body_bytes_under_way", MEBIBYTE..=64 * 1024 * MEBIBYTE),
         header_timeout_seconds: layers.number("server.header_timeout_seconds", 1..=600),
@@ -207,6 +211,20 @@ fn registration(layers: &mut Layers) -> Option<Registration> {
         per_hour_and_address: layers.number("registration.per_hour_and_address", 1..=1_000_000),
         unconnected_days: layers.number("registration.unconnected_days", 0..=3650),
     })
+}
+
+/// An e-mail address, a telephone number or an https address: what people can do something with on a page.
+fn contact(text: &str) -> Result<String, Problem> {
+    let is_page = || Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.username().is_empty());
+    let is_number = || text.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | ' ' | '(' | ')'));
+    let is_mailbox =
+        || text.split_once('@').is_some() && !text.contains(|c: char| c.is_whitespace() || "/:".contains(c));
+    let shown = text.len() <= CONTACT_LENGTH && !text.chars().any(char::is_control);
+    if shown && (is_page() || is_number() || is_mailbox()) {
+        return Ok(text.to_owned());
+    }
+    let remedy = "give it an e-mail address, a telephone number or an https address";
+    Err(Problem::new("it is no way to reach a person", remedy))
 }
 
 fn bind_address(text: &str) -> Result<IpAddr, Problem> {

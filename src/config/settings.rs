@@ -36,6 +36,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     named("server.allowed_hosts", "ALLOWED_HOSTS"),
     named("server.allowed_origins", "ALLOWED_ORIGINS"),
     named("server.trusted_proxies", "TRUSTED_PROXIES"),
+    named("server.contact", "OPERATOR_CONTACT"),
     file_only("server.max_body_bytes"),
     file_only("server.max_body_bytes_under_way"),
     file_only("server.header_timeout_seconds"),
@@ -83,10 +84,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     file_only("connect.link_minutes"),
     file_only("connect.open_links_per_user"),
     named("connect.personal_tokens", "ALLOW_PERSONAL_TOKENS"),
-    file_only("oauth.redirect_schemes"),
+    file_only("oauth.redirect_uris"),
     file_only("oauth.known_redirect_uris"),
     file_only("oauth.clients"),
     file_only("oauth.registration_days"),
+    named("oauth.client_documents", "CLIENT_DOCUMENTS"),
     file_only("oauth.registrations_per_hour_and_address"),
     file_only("oauth.access_token_minutes"),
     file_only("oauth.refresh_token_days"),
@@ -104,6 +106,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     named("metrics.bind", "METRICS_BIND"),
     named("metrics.token", "METRICS_TOKEN"),
 ];
+
+/// Settings that were replaced: what stands in a file, and what to do instead.
+const REPLACED: [(&str, &str); 1] = [(
+    "oauth.redirect_schemes",
+    "remove it and list the complete URIs of apps in oauth.redirect_uris: a scheme alone would admit everything that the \
+     app does at it",
+)];
+
+/// What to do instead of a setting of an earlier version.
+pub(super) fn replacement(key: &str) -> Option<&'static str> {
+    REPLACED.iter().find(|(replaced, _)| *replaced == key).map(|(_, remedy)| *remedy)
+}
 
 /// The setting that stands at `key`.
 pub(super) fn at(key: &str) -> Option<&'static Setting> {

@@ -90,7 +90,16 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!((connect.link_minutes, connect.open_links_per_user), (10, 5));
     assert!(matches!(registration.mode, RegistrationMode::Open) && server.trusted_proxies.is_empty());
     assert_eq!((registration.per_hour_and_address, registration.unconnected_days), (10, 30));
-    assert_eq!(oauth_clients.redirect_schemes, ["cursor", "vscode", "vscode-insiders", "windsurf"]);
+    let apps: Vec<_> = oauth_clients.app_redirect_uris.iter().map(|uri| uri.as_str()).collect();
+    assert_eq!(
+        apps,
+        [
+            "cursor://anysphere.cursor-mcp/oauth/callback",
+            "claude://claude.ai/mcp-auth-callback/sdk",
+            "warp://mcp/oauth2callback",
+        ]
+    );
+    assert!(oauth_clients.client_documents);
     assert_eq!((oauth_clients.known_redirect_uris.len(), oauth_clients.registration_days), (12, 365));
     assert!(oauth_clients.predefined.is_empty());
     assert_eq!((oauth.access_token_minutes, oauth.refresh_token_days), (60, 60));
@@ -547,7 +556,32 @@ fn clients_that_make_no_sense_are_refused() {
             "{clients}"
         );
     }
-    assert_eq!(at_fault(load_file("[oauth]\nredirect_schemes = [\"javascript\"]\n", &[])), ["oauth.redirect_schemes"]);
+    for wrong in ["javascript:alert(1)", "cursor", "https://a.example/cb", "http://localhost/cb", "cursor://*/cb"] {
+        let file = format!("[oauth]\nredirect_uris = [\"{wrong}\"]\n");
+        assert_eq!(at_fault(load_file(&file, &[])), ["oauth.redirect_uris"], "{wrong}");
+    }
     let wrong = "[oauth]\nknown_redirect_uris = [\"https://*.example/cb\"]\n";
     assert_eq!(at_fault(load_file(wrong, &[])), ["oauth.known_redirect_uris"]);
+}
+
+#[test]
+fn the_setting_of_an_earlier_version_names_the_new_one() {
+    let errors = load_file("[oauth]\nredirect_schemes = [\"cursor\"]\n", &[]).unwrap_err();
+    let text = errors.to_string();
+    assert!(text.contains("oauth.redirect_schemes") && text.contains("oauth.redirect_uris"), "{text}");
+}
+
+#[test]
+fn a_contact_is_something_that_people_can_use() {
+    for good in ["help@gateway.example", "+44 20 7946 0000", "https://gateway.example/help"] {
+        assert_eq!(load(&[("OPERATOR_CONTACT", good)]).unwrap().server.contact.as_deref(), Some(good));
+    }
+    for bad in ["the office", "http://gateway.example", "https://user:word@gateway.example", "a@b\nc", "javascript:x@y"]
+    {
+        assert_eq!(
+            at_fault(load(&[("OPERATOR_CONTACT", bad)])),
+            ["OPERATOR_CONTACT (server.contact in a file)"],
+            "{bad:?}"
+        );
+    }
 }

@@ -13,7 +13,7 @@ use super::{
     CryptoError, Signer, hex,
     predecessor::{Opener, Record, sealed_by_predecessor},
 };
-use crate::domain::{Sealed, UserId};
+use crate::domain::{GrantId, Sealed, UserId};
 
 pub(super) const VERSION: &str = "v1.";
 pub(super) const KEY_ID_LEN: usize = 4;
@@ -35,6 +35,8 @@ pub enum SealedFor {
     ClientId,
     /// No column: a draft or a confirmation that this user's client keeps and gives back.
     Consent(UserId),
+    /// `oauth_grants.successor` of this grant: its refresh token of this generation.
+    Successor(GrantId, i64),
 }
 
 impl SealedFor {
@@ -47,6 +49,10 @@ impl SealedFor {
             }
             Self::ClientId => return [VERSION.as_bytes(), b"oauth client id\0"].concat(),
             Self::Consent(user) => ("consent to a write", user),
+            Self::Successor(grant, generation) => {
+                let column = b"oauth_grants.successor\0".as_slice();
+                return [VERSION.as_bytes(), column, grant.0.as_bytes(), &generation.to_be_bytes()].concat();
+            }
         };
         [VERSION.as_bytes(), column.as_bytes(), b"\0", user.0.as_bytes()].concat()
     }
@@ -238,6 +244,12 @@ mod tests {
             prop_assert!(ring.open(SealedFor::RefreshToken(user(1)), &sealed).is_err());
             prop_assert!(ring.open(SealedFor::ClientId, &sealed).is_err());
             prop_assert!(ring.open(SealedFor::Consent(user(1)), &sealed).is_err());
+
+            let grant = GrantId(Uuid::from_u128(1));
+            let successor = ring.seal(SealedFor::Successor(grant, 2), &secret.clone().into()).unwrap();
+            prop_assert!(ring.open(SealedFor::Successor(grant, 2), &successor).is_ok());
+            prop_assert!(ring.open(SealedFor::Successor(grant, 3), &successor).is_err());
+            prop_assert!(ring.open(SealedFor::Successor(GrantId(Uuid::from_u128(2)), 2), &successor).is_err());
 
             let mut bytes = sealed.0.clone().into_bytes();
             let at = flip % bytes.len();

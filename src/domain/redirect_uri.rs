@@ -41,7 +41,8 @@ const NEVER: &[&str] = &[
 
 /// What an authorization response adds to the query (RFC 6749 4.1.2, RFC 9207). A redirect URI that brings its own
 /// would answer the client in our place.
-const RESPONSE_PARAMETERS: &[&str] = &["code", "state", "iss", "error", "error_description", "error_uri", "response"];
+const RESPONSE_PARAMETERS: &[&str] =
+    &["code", "state", "iss", "scope", "error", "error_description", "error_uri", "response"];
 
 /// Why a redirect URI cannot be registered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -61,11 +62,15 @@ pub enum BadRedirectUri {
     /// Not encrypted, and not this machine.
     #[error("is plain http to another host than localhost, 127.0.0.1 or [::1]")]
     PlainHttp,
-    /// A private-use scheme that the operator does not list, or one that never does.
+    /// An app's URI that the operator does not list, or a scheme that never leads to an app.
     #[error(
-        "has a scheme that this gateway does not send people to; its operator can list it in oauth.redirect_schemes"
+        "is no https address and none of this machine; its operator can list the complete URI of an app in \
+         oauth.redirect_uris"
     )]
     Scheme,
+    /// The gateway's own address: an answer that is sent there reaches no client.
+    #[error("leads to this gateway itself")]
+    Own,
     /// The query is ours to write.
     #[error("has code, state, iss or another parameter of the response in its query")]
     ResponseParameter,
@@ -111,34 +116,77 @@ pub enum RedirectPlace {
     },
 }
 
-/// Whether an operator may list this scheme: written in lower case (RFC 3986 3.1), and none that never leads to a client.
-pub fn is_private_use_scheme(scheme: &str) -> bool {
+impl RedirectPlace {
+    /// Who gets an answer that is sent to this redirect URI.
+    pub fn of(uri: &str) -> Option<Self> {
+        let url = parse(uri).ok()?;
+        Some(match url.scheme() {
+            "https" => Self::Web { host: url.host_str()?.to_owned() },
+            "http" => Self::Loopback,
+            scheme => Self::App { scheme: scheme.to_owned() },
+        })
+    }
+}
+
+/// Which redirect URIs clients may register by themselves.
+#[derive(Clone, Debug, Default)]
+pub struct RedirectPolicy {
+    /// The complete URIs of apps (RFC 8252 section 7.1) that a client may register. A scheme alone says too little: an app
+    /// does different things at its different URIs.
+    pub app_uris: Vec<RedirectUri>,
+    /// The gateway's public address.
+    pub own_url: Option<Url>,
+}
+
+impl RedirectPolicy {
+    /// Admits a redirect URI that a client names.
+    pub fn admit(&self, text: &str) -> Result<RedirectUri, BadRedirectUri> {
+        if self.is_own(text) {
+            return Err(BadRedirectUri::Own);
+        }
+        RedirectUri::checked(text, |text| self.app_uris.iter().any(|listed| listed.as_str() == text))
+    }
+
+    /// Whether a URI leads to the gateway itself. The names of this machine count as one, because they reach the same
+    /// listener.
+    pub fn is_own(&self, text: &str) -> bool {
+        let Some(own) = &self.own_url else { return false };
+        let Ok(url) = Url::parse(text) else { return false };
+        let same_port = url.port_or_known_default() == own.port_or_known_default();
+        let same_host = url.host() == own.host() || (is_loopback(&url) && is_loopback(own));
+        url.scheme() == own.scheme() && same_host && same_port
+    }
+}
+
+/// Whether an app may have this scheme: written in lower case (RFC 3986 3.1), and none that never leads to a client.
+fn is_private_use_scheme(scheme: &str) -> bool {
     let rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.');
     scheme.starts_with(|c: char| c.is_ascii_lowercase()) && scheme.chars().all(rest) && !NEVER.contains(&scheme)
 }
 
 impl RedirectUri {
-    /// A redirect URI as strangers register it. `schemes` are the private-use schemes that the operator lists.
-    pub fn new(text: &str, schemes: &[String]) -> Result<Self, BadRedirectUri> {
-        Self::with(text, |scheme| schemes.iter().any(|listed| listed == scheme))
-    }
-
-    /// A redirect URI of the operator's own configuration: it may be [`CHATGPT_CONNECTOR`], and naming an app's scheme
-    /// there is listing it.
+    /// A redirect URI of the operator's own configuration: it may be [`CHATGPT_CONNECTOR`], and naming an app's URI there
+    /// is listing it.
     pub fn configured(text: &str) -> Result<Self, BadRedirectUri> {
         if text == CHATGPT_CONNECTOR {
             return Ok(Self { text: text.to_owned(), rule: Rule::ChatGptConnector });
         }
-        Self::with(text, |_| true)
+        Self::checked(text, |_| true)
     }
 
-    fn with(text: &str, is_listed: impl Fn(&str) -> bool) -> Result<Self, BadRedirectUri> {
+    /// The URI of an app, for the list of those.
+    pub fn of_app(text: &str) -> Result<Self, BadRedirectUri> {
+        let url = parse(text)?;
+        if is_private_use_scheme(url.scheme()) { Self::checked(text, |_| true) } else { Err(BadRedirectUri::Scheme) }
+    }
+
+    fn checked(text: &str, is_listed: impl Fn(&str) -> bool) -> Result<Self, BadRedirectUri> {
         let url = parse(text)?;
         let rule = match url.scheme() {
             "https" => Rule::Exact,
             "http" if is_loopback(&url) => Rule::AnyPort,
             "http" => return Err(BadRedirectUri::PlainHttp),
-            scheme if is_private_use_scheme(scheme) && is_listed(scheme) => Rule::Exact,
+            scheme if is_private_use_scheme(scheme) && is_listed(text) => Rule::Exact,
             _ => return Err(BadRedirectUri::Scheme),
         };
         Ok(Self { text: text.to_owned(), rule })
@@ -164,13 +212,7 @@ impl RedirectUri {
         if !covered {
             return None;
         }
-        let url = parse(asked).ok()?;
-        let place = match url.scheme() {
-            "https" => RedirectPlace::Web { host: url.host_str()?.to_owned() },
-            "http" => RedirectPlace::Loopback,
-            scheme => RedirectPlace::App { scheme: scheme.to_owned() },
-        };
-        Some(RedirectTarget { uri: asked.to_owned(), place })
+        Some(RedirectTarget { uri: asked.to_owned(), place: RedirectPlace::of(asked)? })
     }
 }
 

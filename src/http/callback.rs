@@ -7,8 +7,9 @@ use serde::Deserialize;
 
 use super::{
     HttpState,
-    connect::{BROWSER_COOKIE, cookie, cookie_name, is_connected},
+    connect::{is_connected, link_gone},
     connect_turn::{Next, Returned, turn},
+    cookies::CONNECT_COOKIES,
     error::ApiError,
     oauth::sign_in,
     pages,
@@ -49,19 +50,19 @@ pub(crate) async fn callback(
     {
         return sign_in::come_back(&state, server, &request, query).await;
     }
+    let flow = query.state.clone();
     let mut response = match come_back(&state, &request, query).await {
         Ok(Came::Ended(response)) => response,
         // The cookie stays with a browser that waits, and with one that another site sent here, because its own
         // attempt may be under way.
         Ok(Came::Waits(page)) => return page,
-        Ok(Came::FromElsewhere) => return pages::notice(StatusCode::FORBIDDEN, pages::OTHER_BROWSER),
+        Ok(Came::FromElsewhere) => {
+            return pages::notice(StatusCode::FORBIDDEN, pages::other_browser(state.settings.link_life));
+        }
         // The database was away: nothing is used up, and a reload goes on.
         Err(error) => return pages::error(&error),
     };
-    let mut gone = cookie(&state, BROWSER_COOKIE, String::new());
-    gone.make_removal();
-    // A cookie of ours always fits into a header.
-    let _ = response.add_cookie(&gone);
+    CONNECT_COOKIES.remove(&state, &mut response, &flow);
     response
 }
 
@@ -76,8 +77,8 @@ enum Came {
 }
 
 async fn come_back(state: &HttpState, request: &HttpRequest, query: CallbackQuery) -> Result<Came, ApiError> {
-    let Some(browser) = request.cookie(&cookie_name(state, BROWSER_COOKIE)) else { return Ok(Came::FromElsewhere) };
-    let (state_hash, browser_hash) = (crypto::digest_hex(&query.state), crypto::digest_hex(browser.value()));
+    let Some(browser) = CONNECT_COOKIES.get(state, request, &query.state) else { return Ok(Came::FromElsewhere) };
+    let (state_hash, browser_hash) = (crypto::digest_hex(&query.state), crypto::digest_hex(&browser));
     let found = state.store.returning_to_link(&state_hash, &browser_hash, state.clock.now()).await?;
     let Some(Returning { to: link, created_at, expires_at }) = found else { return Ok(Came::FromElsewhere) };
     let is_denied = query.error.is_some() || query.code.expose_secret().is_empty();
@@ -85,7 +86,7 @@ async fn come_back(state: &HttpState, request: &HttpRequest, query: CallbackQuer
         None
     } else {
         let returned = Returned {
-            bound: (&query.state, browser.value()),
+            bound: (&query.state, &browser),
             code: &query.code,
             user: Some(link.user),
             created_at,
@@ -98,8 +99,7 @@ async fn come_back(state: &HttpState, request: &HttpRequest, query: CallbackQuer
                 if let Some(until) = until {
                     state.store.prolong_link(&state_hash, &browser_hash, until).await?;
                 }
-                // A cookie of ours always fits into a header.
-                let _ = page.add_cookie(&cookie(state, BROWSER_COOKIE, browser.value().to_owned()));
+                CONNECT_COOKIES.set(state, request, &mut page, &query.state, browser);
                 return Ok(Came::Waits(page));
             }
             Next::TooLate => return Ok(Came::Ended(too_late(state, &query, &browser_hash, created_at).await?)),
@@ -127,7 +127,7 @@ async fn redeem(
         return Ok(pages::notice(StatusCode::OK, pages::DENIED));
     }
     let Some(key) = state.store.key(link.user, link.key).await? else {
-        return Ok(pages::notice(StatusCode::GONE, pages::LINK_GONE));
+        return Ok(link_gone(state));
     };
     let Some(admitted) = admitted else {
         let is_connected = is_connected(state, link.user).await?;

@@ -8,11 +8,9 @@ use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    cookie::{Cookie, SameSite, time::Duration},
     http::{StatusCode, header},
     web,
 };
-use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -22,6 +20,7 @@ use url::Url;
 use super::{
     HttpState,
     connect_turn::place,
+    cookies::{CONNECT_COOKIES, Csrf, FlowCookies, is_genuine},
     error::ApiError,
     key_check::{AnyCaller, FullCaller},
     oauth::account,
@@ -30,7 +29,7 @@ use super::{
 };
 use crate::{
     crypto,
-    domain::{Method, UpstreamRequest, UserId},
+    domain::{Method, UpstreamRequest, UserId, in_minutes},
     session::{ConnectError, Connector, Turn},
     store::{Link, StoredKey},
     tools::{LINK_PATH, Trace},
@@ -49,8 +48,11 @@ pub(crate) async fn start(
         "authorization_url": link.url,
         "state": link.state.expose_secret(),
         "expires_at": link.expires_at,
-        "message": "Open authorization_url in a browser within 10 minutes. It asks for this API key, then sends you \
-                    to OwnerRez to approve the access.",
+        "message": format!(
+            "Open authorization_url in a browser within {}. It asks for this API key, then sends you to OwnerRez to approve \
+             the access.",
+            in_minutes(state.settings.link_life)
+        ),
     })))
 }
 
@@ -78,7 +80,7 @@ pub(crate) async fn show_link(
 ) -> HttpResponse {
     match find_link(&state, &query.state).await {
         Ok(Some((_, key))) => form_page(&state, &request, &query.state, &key, None).await,
-        Ok(None) => pages::notice(StatusCode::GONE, pages::LINK_GONE),
+        Ok(None) => link_gone(&state),
         Err(error) => pages::error(&error),
     }
 }
@@ -91,7 +93,7 @@ pub(crate) async fn submit_link(
 ) -> HttpResponse {
     let link = match find_link(&state, &form.state).await {
         Ok(Some(found)) => found,
-        Ok(None) => return pages::notice(StatusCode::GONE, pages::LINK_GONE),
+        Ok(None) => return link_gone(&state),
         Err(error) => return pages::error(&error),
     };
     let (link, key) = link;
@@ -112,9 +114,9 @@ pub(crate) async fn submit_link(
         }
         Err(error) => return pages::error(&error),
     }
-    match bind_browser(&state, &link, &form.state).await {
+    match bind_browser(&state, &request, &link, &form.state).await {
         Ok(Some(response)) => response,
-        Ok(None) => pages::notice(StatusCode::GONE, pages::LINK_GONE),
+        Ok(None) => link_gone(&state),
         Err(error) => pages::error(&error),
     }
 }
@@ -140,7 +142,12 @@ async fn own_sign_in(state: &HttpState, request: &HttpRequest, user: UserId) -> 
     Ok(holder.is_some_and(|holder| holder.user == user))
 }
 
-async fn bind_browser(state: &HttpState, link: &Link, secret: &str) -> Result<Option<HttpResponse>, ApiError> {
+async fn bind_browser(
+    state: &HttpState,
+    request: &HttpRequest,
+    link: &Link,
+    secret: &str,
+) -> Result<Option<HttpResponse>, ApiError> {
     let Some(client_id) = &state.settings.client_id else {
         return Err(ApiError::NotConfigured);
     };
@@ -150,11 +157,18 @@ async fn bind_browser(state: &HttpState, link: &Link, secret: &str) -> Result<Op
     if !bound {
         return Ok(None);
     }
-    Ok(Some(to_ownerrez(state, client_id, secret, cookie(state, BROWSER_COOKIE, browser.expose_secret().to_owned()))))
+    Ok(Some(to_ownerrez(state, request, client_id, secret, CONNECT_COOKIES, &browser)))
 }
 
-/// Sends a browser with its new cookie to OwnerRez's approval.
-pub(super) fn to_ownerrez(state: &HttpState, client_id: &str, secret: &str, cookie: Cookie<'_>) -> HttpResponse {
+/// Sends a browser to OwnerRez's approval with this state, and with the cookie by which it is known when it comes back.
+pub(super) fn to_ownerrez(
+    state: &HttpState,
+    request: &HttpRequest,
+    client_id: &str,
+    secret: &str,
+    cookies: FlowCookies,
+    browser: &SecretString,
+) -> HttpResponse {
     let mut url = state.settings.app_url.clone();
     url.set_path("/oauth/authorize");
     url.query_pairs_mut()
@@ -162,10 +176,11 @@ pub(super) fn to_ownerrez(state: &HttpState, client_id: &str, secret: &str, cook
         .append_pair("client_id", client_id)
         .append_pair("redirect_uri", state.settings.redirect_uri.as_str())
         .append_pair("state", secret);
-    pages::hardened(StatusCode::SEE_OTHER, &[origin(&state.settings.app_url)])
+    let mut response = pages::hardened(StatusCode::SEE_OTHER, &[origin(&state.settings.app_url)])
         .insert_header((header::LOCATION, url.as_str()))
-        .cookie(cookie)
-        .finish()
+        .finish();
+    cookies.set(state, request, &mut response, secret, browser.expose_secret().to_owned());
+    response
 }
 
 /// Whether the user has a connection that works. Then no code is redeemed and nothing has to wait.
@@ -296,6 +311,10 @@ fn no_store() -> actix_web::HttpResponseBuilder {
     response
 }
 
+pub(super) fn link_gone(state: &HttpState) -> HttpResponse {
+    pages::notice(StatusCode::GONE, pages::link_gone(state.settings.link_life))
+}
+
 async fn find_link(state: &HttpState, secret: &str) -> Result<Option<(Link, StoredKey)>, ApiError> {
     let now = state.clock.now();
     let Some(link) = state.store.link(&crypto::digest_hex(secret), now).await? else {
@@ -311,7 +330,7 @@ async fn form_page(
     key: &StoredKey,
     problem: Option<(StatusCode, &'static str)>,
 ) -> HttpResponse {
-    let csrf = match csrf_secret(state, request) {
+    let csrf = match Csrf::of(state, request, &["connect", secret]) {
         Ok(csrf) => csrf,
         Err(error) => return pages::error(&error),
     };
@@ -319,59 +338,17 @@ async fn form_page(
         Ok(known) => known,
         Err(error) => return pages::error(&error),
     };
-    let signed = state.signer.sign(&["connect", secret, &csrf]);
     let mut response = pages::connect_form(&pages::ConnectForm {
         action: LINK_PATH,
         state: secret,
-        csrf: &signed,
+        csrf: &csrf.signed,
         key,
         known,
         app_url: &state.settings.app_url,
         problem,
     });
-    // A cookie of ours always fits into a header.
-    let _ = response.add_cookie(&cookie(state, CSRF_COOKIE, csrf));
+    csrf.keep(state, request, &mut response);
     response
-}
-
-/// What this browser's forms are signed with: its cookie, or a new one.
-pub(super) fn csrf_secret(state: &HttpState, request: &HttpRequest) -> Result<String, ApiError> {
-    match request.cookie(&cookie_name(state, CSRF_COOKIE)) {
-        Some(known) => Ok(known.value().to_owned()),
-        None => Ok(crypto::random_token()?.expose_secret().to_owned()),
-    }
-}
-
-/// Whether a form came from a page of ours in this browser. `parts` are what the page signed.
-pub(super) fn is_genuine(state: &HttpState, request: &HttpRequest, parts: &[&str], csrf: &str) -> bool {
-    request.cookie(&cookie_name(state, CSRF_COOKIE)).is_some_and(|cookie| {
-        let parts: Vec<&str> = parts.iter().copied().chain([cookie.value()]).collect();
-        state.signer.verify(&parts, csrf)
-    })
-}
-
-pub(super) const CSRF_COOKIE: &str = "ownerrez_csrf";
-pub(super) const BROWSER_COOKIE: &str = "ownerrez_connect";
-
-/// `__Host-` (RFC 6265bis section 4.1.3.2) where TLS allows it; browsers refuse that prefix on plain http.
-pub(super) fn cookie_name(state: &HttpState, name: &str) -> String {
-    if state.settings.secure() { format!("__Host-{name}") } else { name.to_owned() }
-}
-
-pub(super) fn cookie(state: &HttpState, name: &str, value: String) -> Cookie<'static> {
-    cookie_for(state, name, value, state.settings.link_life)
-}
-
-/// The same with a life of its own.
-pub(super) fn cookie_for(state: &HttpState, name: &str, value: String, life: TimeDelta) -> Cookie<'static> {
-    Cookie::build(cookie_name(state, name), value)
-        .path("/")
-        .http_only(true)
-        .secure(state.settings.secure())
-        // Lax, not Strict: the way back from OwnerRez is a navigation that another site started.
-        .same_site(SameSite::Lax)
-        .max_age(Duration::seconds(life.num_seconds()))
-        .finish()
 }
 
 /// The origin of a URL, for a Content-Security-Policy.

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::{HttpState, error::ApiError, key_check::bearer, oauth, observe::Notes, single_user};
 use crate::{
     domain::Caller,
-    oauth::{AccessCheck, OAuthSettings, Scopes},
+    oauth::{AccessCheck, OAuthSettings, RESOURCE_SCOPES},
 };
 
 /// Any caller of `/mcp`. Refusals say where clients learn how to sign in (RFC 9728 section 5.1).
@@ -83,6 +83,6 @@ fn challenge(settings: &OAuthSettings, path: &str, error: Option<&str>) -> Strin
     let error = error.map_or(String::new(), |error| format!(r#"error="{error}", "#));
     let metadata = settings.url(oauth::RESOURCE_METADATA_PATH);
     // All of it: a client that may only read is not shown the tools for which it would have to ask for more.
-    let scope = Scopes::ALL;
+    let scope = RESOURCE_SCOPES.join(" ");
     format!(r#"Bearer {error}resource_metadata="{metadata}{path}", scope="{scope}""#)
 }

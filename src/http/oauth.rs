@@ -18,8 +18,13 @@ use actix_web::{
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{at, failure::Failure, pages};
+use super::{
+    HttpState, at,
+    failure::Failure,
+    pages::{self, sign_in as words},
+};
 use crate::{
+    domain::RedirectPlace,
     oauth::{AuthorizationRequest, AuthorizationServer, OAuthError, Redirection},
     tools::ACCOUNT_PATH,
 };
@@ -145,9 +150,28 @@ fn no_store(status: StatusCode) -> actix_web::HttpResponseBuilder {
 
 /// Sends the browser back to the client with a refusal.
 fn sent_back(server: &AuthorizationServer, to: &Redirection, error: &OAuthError) -> HttpResponse {
+    noted(error, refusal_url(server, to, error).map(|url| see_other(&url, &[])))
+}
+
+/// Shows a refusal, and leaves it to the person whether the client gets it.
+fn shown_with_way_back(
+    server: &AuthorizationServer,
+    (to, place): (&Redirection, &RedirectPlace),
+    status: StatusCode,
+    next: &str,
+    error: &OAuthError,
+) -> HttpResponse {
+    let what = words::capitalised(&error.to_string());
+    let page = |url: String| words::refusal_with_way_back(status, &what, next, place, &url);
+    noted(error, refusal_url(server, to, error).map(page))
+}
+
+fn refusal_url(server: &AuthorizationServer, to: &Redirection, error: &OAuthError) -> Option<String> {
     let description = error.description();
-    let parameters = [("error", error.code()), ("error_description", description.as_str())];
-    let response = to.url(&parameters, &server.settings().issuer).map(|url| see_other(&url, &[]));
+    to.url(&[("error", error.code()), ("error_description", &description)], &server.settings().issuer)
+}
+
+fn noted(error: &OAuthError, response: Option<HttpResponse>) -> HttpResponse {
     let mut response = response.unwrap_or_else(|| refused(error));
     response.extensions_mut().insert(Failure { code: error.code(), cause: error.cause() });
     response
@@ -157,8 +181,18 @@ fn see_other(url: &str, form_targets: &[String]) -> HttpResponse {
     pages::hardened(StatusCode::SEE_OTHER, form_targets).insert_header((header::LOCATION, url)).finish()
 }
 
+/// The operator, as pages name them.
+fn operator(state: &HttpState) -> String {
+    pages::operator(state.settings.contact.as_deref())
+}
+
+/// The operator, if new users are not taken.
+fn closed_by(state: &HttpState, server: &AuthorizationServer) -> Option<String> {
+    (!server.settings().admits_new).then(|| operator(state))
+}
+
 /// Where a form of ours may end up by redirects: with OwnerRez, or with the client.
-fn form_targets(state: &super::HttpState, request: &AuthorizationRequest) -> Vec<String> {
+fn form_targets(state: &HttpState, request: &AuthorizationRequest) -> Vec<String> {
     let client = url::Url::parse(&request.redirect_uri).ok().map(|url| match url.scheme() {
         "https" | "http" => super::connect::origin(&url),
         scheme => format!("{scheme}:"),

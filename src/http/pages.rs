@@ -4,10 +4,13 @@ pub(crate) mod account;
 pub(crate) mod sign_in;
 pub(crate) mod waiting;
 
+use std::borrow::Cow;
+
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
     http::{StatusCode, header},
 };
+use chrono::TimeDelta;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::{Value, json};
 use url::Url;
@@ -16,31 +19,68 @@ use super::{
     connect::origin,
     error::{ApiError, Shown},
 };
-use crate::{domain::AccountId, store::StoredKey};
+use crate::{
+    domain::{AccountId, in_minutes},
+    store::StoredKey,
+};
 
 /// Headline and text of a page that only tells something.
 pub(crate) struct Notice {
     title: &'static str,
-    text: &'static str,
+    text: Cow<'static, str>,
 }
 
-pub(crate) const LINK_GONE: Notice = Notice {
-    title: "This link is no longer good",
-    text: "Connect links work once and for 10 minutes. Ask the gateway for a new one \
-           (GET /api/connect/ownerrez/start with your API key, or ask your assistant to connect OwnerRez).",
-};
+impl Notice {
+    pub(crate) const fn fixed(title: &'static str, text: &'static str) -> Self {
+        Self { title, text: Cow::Borrowed(text) }
+    }
 
-pub(crate) const OTHER_BROWSER: Notice = Notice {
-    title: "Nothing was connected",
-    text: "This answer from OwnerRez does not belong to a connection that was started in this browser within the last \
-           10 minutes. Open your connect link again in this browser and finish there.",
-};
+    pub(crate) fn new(title: &'static str, text: String) -> Self {
+        Self { title, text: Cow::Owned(text) }
+    }
+}
 
-pub(crate) const DENIED: Notice = Notice {
-    title: "Nothing was connected",
-    text: "OwnerRez did not grant the access. If that was a mistake, ask the gateway for a new connect link and \
-           approve the access there.",
-};
+/// A connect link that is used up or older than `life`.
+pub(crate) fn link_gone(life: TimeDelta) -> Notice {
+    let text = format!(
+        "Connect links work once and for {}. Ask the gateway for a new one (GET /api/connect/ownerrez/start with your \
+         API key, or ask your assistant to connect OwnerRez).",
+        in_minutes(life)
+    );
+    Notice::new("This link is no longer good", text)
+}
+
+/// An answer of OwnerRez in another browser than the one that was sent there, or later than `life`.
+pub(crate) fn other_browser(life: TimeDelta) -> Notice {
+    let text = format!(
+        "This answer from OwnerRez does not belong to a connection that was started in this browser within the last {}. \
+         Open your connect link again in this browser and finish there.",
+        in_minutes(life)
+    );
+    Notice::new("Nothing was connected", text)
+}
+
+pub(crate) const DENIED: Notice = Notice::fixed(
+    "Nothing was connected",
+    "OwnerRez did not grant the access. If that was a mistake, ask the gateway for a new connect link and approve the access \
+     there.",
+);
+
+/// The operator, with the contact that the settings name.
+pub(crate) fn operator(contact: Option<&str>) -> String {
+    let contact = contact.map_or(String::new(), |contact| format!(" ({contact})"));
+    format!("the operator of this gateway{contact}")
+}
+
+/// Says, before OwnerRez is asked, that new users are not taken.
+fn takes_no_new_users(operator: &str) -> Markup {
+    html! {
+        p.problem {
+            "This gateway takes no new users. If you have not signed in here before, you will not be let in: ask " (operator)
+            " first."
+        }
+    }
+}
 
 pub(crate) const FORM_STALE: &str =
     "The form had become stale, or cookies are switched off. Please enter the key again.";
@@ -50,13 +90,14 @@ pub(crate) const KEY_WRONG: &str = "That is not the API key whose beginning is s
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:2rem auto;padding:0 1rem;\
 color:#1a1a1a;background:#fff;overflow-wrap:anywhere}h1{font-size:1.4rem}code{background:#eee;padding:.1rem .3rem}\
 label{display:block;font-weight:600;margin:1rem 0 .3rem}input,select{font:inherit;width:100%;box-sizing:border-box;\
-padding:.6rem;border:1px solid #555;border-radius:.3rem}button{font:inherit;margin:1rem .6rem 0 0;padding:.6rem 1.2rem;\
-border:0;border-radius:.3rem;background:#0b5394;color:#fff;max-width:100%}h2{font-size:1.2rem;margin-top:2rem}h3{font-size:1rem}\
+padding:.6rem;border:1px solid #555;border-radius:.3rem}button,.button{font:inherit;margin:1rem .6rem 0 0;padding:.6rem 1.2rem;\
+border:0;border-radius:.3rem;background:#0b5394;color:#fff;max-width:100%}.button{display:inline-block;\
+text-decoration:none}h2{font-size:1.2rem;margin-top:2rem}h3{font-size:1rem}\
 button.second,button.ending{background:#fff;color:#0b5394;box-shadow:inset 0 0 0 1px}button.ending{color:#b00020}\
 pre{background:#eee;padding:.6rem;white-space:pre-wrap;font-size:.85rem}.problem{border-left:.3rem solid #b00020;padding:.2rem .8rem}";
 
 /// SHA-256 of [`STYLE`], which lets the policy allow this style and no other.
-const STYLE_HASH: &str = "'sha256-V9IiMM6ND+qaaBekyuwOeHsVnPiNp1QEbXIK8PK0WzQ='";
+const STYLE_HASH: &str = "'sha256-+Fjg54LLeIK7ieXbxbUzedkoDE8mgp7IjMU9AdOizKA='";
 
 /// The target of forms that lead to us and nowhere else.
 const SELF: &str = "'self'";

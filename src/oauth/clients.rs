@@ -46,7 +46,7 @@ use self::{
 use crate::{
     config::Config,
     crypto::{KeyRing, digest_hex},
-    domain::{RedirectTarget, RedirectUri, SharedClock},
+    domain::{RedirectPolicy, RedirectTarget, RedirectUri, SharedClock},
     metrics::Metrics,
     store::Store,
 };
@@ -81,6 +81,8 @@ pub struct Client {
     pub redirect_uris: Vec<RedirectUri>,
     /// How it proves who it is.
     pub authentication: ClientAuthentication,
+    /// Whether it says that it uses refresh tokens: then it gets one without asking for `offline_access`.
+    pub refreshes: bool,
     /// How it is known.
     pub kind: ClientKind,
 }
@@ -154,6 +156,9 @@ pub enum RedirectProblem {
     /// Anybody's.
     #[error("redirect_uri is not one that this client has registered")]
     NotRegistered,
+    /// Loopback URIs may have any port, so this shows only when a request names one.
+    #[error("redirect_uri leads to this gateway itself")]
+    Own,
 }
 
 impl Client {
@@ -175,7 +180,8 @@ pub struct Clients(Arc<Inner>);
 
 struct Inner {
     predefined: HashMap<String, Client>,
-    schemes: Arc<[String]>,
+    policy: Arc<RedirectPolicy>,
+    reads_documents: bool,
     registration_life: TimeDelta,
     ring: Arc<KeyRing>,
     store: Store,
@@ -192,9 +198,11 @@ impl fmt::Debug for Clients {
 }
 
 impl Clients {
-    /// The clients of this deployment. `outside` is [`Outside::internet`] but in tests.
+    /// The clients of this deployment. `public_url` is the gateway's own address; `outside` is [`Outside::internet`] but
+    /// in tests.
     pub fn new(
         config: &Config,
+        public_url: &Url,
         ring: Arc<KeyRing>,
         store: Store,
         clock: SharedClock,
@@ -202,12 +210,14 @@ impl Clients {
         outside: Outside,
     ) -> Self {
         keys::let_ring_verify();
-        let schemes: Arc<[String]> = config.oauth_clients.redirect_schemes.clone().into();
+        let app_uris = config.oauth_clients.app_redirect_uris.clone();
+        let policy = Arc::new(RedirectPolicy { app_uris, own_url: Some(public_url.clone()) });
         let fetcher = Fetcher::new(outside, clock.clone(), metrics);
-        let reader = Reader { schemes: schemes.clone() };
+        let reader = Reader { policy: policy.clone() };
         Self(Arc::new(Inner {
             predefined: predefined(config),
-            schemes,
+            policy,
+            reads_documents: config.oauth_clients.client_documents,
             registration_life: TimeDelta::days(i64::from(config.oauth_clients.registration_days)),
             ring,
             store,
@@ -239,6 +249,9 @@ impl Clients {
         if !client_id.contains("://") {
             return Err(ClientError::Unknown);
         }
+        if !all.reads_documents {
+            return Err(ClientError::DocumentsOff);
+        }
         let url = document_url(client_id).map_err(ClientError::DocumentUrl)?;
         let document = all.documents.get(&url).await.map_err(|problem| ClientError::Document {
             host: url.host_str().unwrap_or_default().to_owned(),
@@ -249,6 +262,7 @@ impl Clients {
             name: document.name.clone(),
             redirect_uris: document.redirect_uris.clone(),
             authentication: document.authentication.clone(),
+            refreshes: document.refreshes,
             kind: ClientKind::MetadataDocument,
         })
     }
@@ -290,10 +304,21 @@ impl Clients {
         Ok(true)
     }
 
+    /// Whether clients may be known by documents that they publish.
+    pub fn reads_documents(&self) -> bool {
+        self.0.reads_documents
+    }
+
+    /// Where the answer to a request of this client goes.
+    pub fn redirect(&self, client: &Client, asked: Option<&str>) -> Result<RedirectTarget, RedirectProblem> {
+        let target = client.redirect(asked)?;
+        if self.0.policy.is_own(&target.uri) { Err(RedirectProblem::Own) } else { Ok(target) }
+    }
+
     /// Registers a client (RFC 7591). How often one source may is the caller's to limit; nothing is stored.
     pub fn register(&self, metadata: &Value) -> Result<Registered, RegistrationError> {
-        let Inner { ring, schemes, registration_life, clock, .. } = &*self.0;
-        registered::register(ring, metadata, schemes, *registration_life, clock.now())
+        let Inner { ring, policy, registration_life, clock, .. } = &*self.0;
+        registered::register(ring, metadata, policy, *registration_life, clock.now())
     }
 
     /// Deletes a client that registered itself: from now on it is answered like one that never was. `false`: it is
@@ -315,7 +340,7 @@ impl Clients {
 
 impl Inner {
     async fn registration(&self, client_id: &str) -> Result<Registration, ClientError> {
-        let registration = registered::open(&self.ring, client_id, &self.schemes, self.clock.now())?;
+        let registration = registered::open(&self.ring, client_id, &self.policy, self.clock.now())?;
         if self.store.is_client_forgotten(&digest_hex(client_id)).await? {
             return Err(ClientError::Forgotten);
         }

@@ -7,6 +7,7 @@ use super::{
     clients::{ClientError, ClientErrorCode},
     flow::ServerError,
 };
+use crate::domain::RedirectPlace;
 
 /// The answer of an authorization endpoint, on its way to the client by way of the browser.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,11 +39,17 @@ pub enum AuthorizeError {
     /// The client did not register this redirect URI.
     #[error("{0}")]
     RedirectUri(String),
-    /// The client is told.
+    /// The client gets the answer.
     #[error("{error}")]
     Refused {
-        /// How.
+        /// The way of the answer.
         to: Redirection,
+        /// Who gets it, for people.
+        place: RedirectPlace,
+        /// Whether the browser goes there without being asked. Only for clients that the operator has named: everyone can
+        /// register a client and send people a link with an error in it, and would have an open redirector
+        /// (RFC 9700 section 4.11.2).
+        goes_back_by_itself: bool,
         /// Why.
         error: OAuthError,
     },
@@ -60,7 +67,7 @@ pub enum OAuthError {
     /// The code or refresh token is not good, or not this client's.
     #[error("{0}")]
     InvalidGrant(&'static str),
-    /// A scope that there is not, or more than was granted.
+    /// No scope that exists, or more than was granted.
     #[error("the scopes here are ownerrez:read, ownerrez:full and offline_access, and no more than was granted")]
     InvalidScope,
     /// A resource that is not ours, or another one than was granted.

@@ -172,13 +172,13 @@ impl AuthorizationServer {
         let redirection = request.redirection();
         let AuthorizationRequest { client_id, client_name, redirect_uri, scopes, resource, code_challenge, .. } =
             request;
-        let now = self.0.clock.now();
+        let (now, granted) = (self.0.clock.now(), scopes.to_string());
         let grant = NewGrant {
             id: GrantId(Uuid::now_v7()),
             user,
             client_id,
             client_name,
-            scope: scopes.to_string(),
+            scope: granted.clone(),
             resource,
             code_hash: crypto::digest_hex(&code),
             redirect_uri,
@@ -190,7 +190,8 @@ impl AuthorizationServer {
             return Err(ServerError::UserGone);
         }
         log::info!("user {user} signed in for a client, grant {id}");
-        redirection.url(&[("code", &code)], &self.settings().issuer).ok_or(ServerError::Unreadable)
+        // The scope may differ from what was asked for (RFC 6749 section 3.3).
+        redirection.url(&[("code", &code), ("scope", &granted)], &self.settings().issuer).ok_or(ServerError::Unreadable)
     }
 
     async fn wait(&self, waiting: &Waiting, browser: &str) -> Result<SecretString, ServerError> {

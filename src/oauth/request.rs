@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
-use super::{AuthorizationServer, AuthorizeError, OAuthError, Redirection, Scopes, pkce};
+use super::{AuthorizationServer, AuthorizeError, OAuthError, Redirection, Scopes, clients::ClientKind, pkce};
 pub use crate::domain::RedirectPlace as Place;
 
 /// Longer queries are no requests, in bytes.
@@ -90,12 +90,13 @@ impl AuthorizationServer {
         let whole = if query.len() <= QUERY_LIMIT { query } else { "" };
         let parameters = Parameters::read(whole);
         let client = self.0.clients.find(parameters.get("client_id").unwrap_or_default()).await?;
-        let target = client.redirect(parameters.get("redirect_uri"));
+        let target = self.0.clients.redirect(&client, parameters.get("redirect_uri"));
         let target = target.map_err(|problem| AuthorizeError::RedirectUri(problem.to_string()))?;
         let state = parameters.get("state").map(str::to_owned);
         let to = Redirection { redirect_uri: target.uri.clone(), state };
         match self.rest(&parameters) {
-            Ok((scopes, resource, code_challenge)) => {
+            Ok((mut scopes, resource, code_challenge)) => {
+                scopes.offline |= client.refreshes;
                 let request = AuthorizationRequest {
                     client_id: client.id.0.to_string(),
                     client_name: client.name,
@@ -107,7 +108,10 @@ impl AuthorizationServer {
                 };
                 Ok((request, target.place))
             }
-            Err(error) => Err(AuthorizeError::Refused { to, error }),
+            Err(error) => {
+                let goes_back_by_itself = client.kind == ClientKind::Predefined;
+                Err(AuthorizeError::Refused { to, place: target.place, goes_back_by_itself, error })
+            }
         }
     }
 

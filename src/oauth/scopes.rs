@@ -9,6 +9,10 @@ use crate::domain::Scope;
 /// Every scope there is, in the order in which they are written.
 pub const SCOPES: [&str; 3] = [READ, FULL, OFFLINE];
 
+/// The scopes that a resource asks for. `offline_access` is not among them: it is between the client and the authorization
+/// server (MCP 2026-07-28, authorization, refresh tokens).
+pub const RESOURCE_SCOPES: [&str; 2] = [READ, FULL];
+
 const READ: &str = "ownerrez:read";
 const FULL: &str = "ownerrez:full";
 /// Whether there is a refresh token (OpenID Connect Core section 11, whose word clients use).
@@ -23,7 +27,7 @@ pub struct Scopes {
     pub offline: bool,
 }
 
-/// A word that is no scope of ours.
+/// None of the words is a scope of this server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UnknownScope;
 
@@ -31,21 +35,23 @@ impl Scopes {
     /// Everything: what a client gets that names no scope, as clients do that take `scopes_supported` for granted.
     pub const ALL: Self = Self { access: Scope::Full, offline: true };
 
-    /// Words separated by spaces (RFC 6749 section 3.3). No word about the account means all of it: a token for nothing
-    /// would be of no use.
+    /// Reads words separated by spaces (RFC 6749 section 3.3). Unknown words are ignored next to known ones, and the answer
+    /// names what was granted. No word about the account means all of it: a token for nothing would be of no use.
     pub fn parse(words: &str) -> Result<Self, UnknownScope> {
-        let mut words = words.split_ascii_whitespace().peekable();
-        if words.peek().is_none() {
+        if words.split_ascii_whitespace().next().is_none() {
             return Ok(Self::ALL);
         }
         let (mut access, mut offline) = (None, false);
-        for word in words {
+        for word in words.split_ascii_whitespace() {
             match word {
                 READ => access = access.max(Some(Scope::Read)),
                 FULL => access = Some(Scope::Full),
                 OFFLINE => offline = true,
-                _ => return Err(UnknownScope),
+                _ => {}
             }
+        }
+        if access.is_none() && !offline {
+            return Err(UnknownScope);
         }
         Ok(Self { access: access.unwrap_or(Scope::Full), offline })
     }
@@ -82,12 +88,14 @@ mod tests {
             ("ownerrez:full ownerrez:read", "ownerrez:read ownerrez:full"),
             ("offline_access ownerrez:read", "ownerrez:read offline_access"),
             ("offline_access", "ownerrez:read ownerrez:full offline_access"),
+            ("ownerrez:read openid", "ownerrez:read"),
+            ("profile offline_access ownerrez:admin ownerrez:read", "ownerrez:read offline_access"),
         ] {
             let scopes = Scopes::parse(words).unwrap();
             assert_eq!(scopes.to_string(), meant, "{words}");
             assert_eq!(Scopes::parse(meant), Ok(scopes));
         }
-        for unknown in ["openid", "ownerrez:read admin", "OWNERREZ:READ"] {
+        for unknown in ["openid", "openid profile", "OWNERREZ:READ"] {
             assert_eq!(Scopes::parse(unknown), Err(UnknownScope), "{unknown}");
         }
     }

@@ -16,9 +16,9 @@ use super::{
     pkce,
 };
 use crate::{
-    crypto::{self, CryptoError},
-    domain::{GrantId, UserId},
-    store::{NewRefresh, Redemption, Rotated, StoreError, StoredGrant},
+    crypto::{self, CryptoError, SealedFor},
+    domain::{GrantId, Sealed, UserId},
+    store::{FirstRefresh, KnownRefresh, NewSuccessor, Redemption, Rotated, StoreError, StoredGrant},
 };
 
 /// The path of the endpoint; with the issuer it is what assertions name as their audience.
@@ -169,7 +169,7 @@ impl AuthorizationServer {
         let store = &self.0.store;
         match self.access_tokens().read(token) {
             Some(claims) => store.grant(claims.grant).await,
-            None => Ok(store.refresh_token(&crypto::digest_hex(token)).await?.map(|refresh| refresh.grant)),
+            None => Ok(self.known_refresh(token).await?.map(|known| known.grant().clone())),
         }
     }
 
@@ -212,9 +212,14 @@ impl AuthorizationServer {
         }
         let grant = store.grant(code.grant).await?.ok_or(BAD_CODE)?;
         let issue = Issue::of(&grant, form, settings)?;
-        let refresh = issue.granted.offline.then(|| new_refresh(settings, now)).transpose()?;
-        let ends_at = refresh.as_ref().map_or(now + settings.access_life, |(_, refresh)| refresh.expires_at);
-        let (token, stored) = refresh.unzip();
+        let access_ends_at = now + settings.access_life;
+        let refresh = issue.granted.offline.then(|| RefreshToken::of(new_family()?)).transpose()?;
+        let ends_at = if refresh.is_some() { now + settings.refresh_life } else { access_ends_at };
+        let stored = refresh.as_ref().map(|refresh| FirstRefresh {
+            hash: refresh.hash(),
+            family_hash: refresh.family_hash(),
+            expires_at: ends_at,
+        });
         let redemption = Redemption { refresh: stored, signed: asker.signed, ends_at };
         if !store.redeem_code(&hash, grant.id, redemption, now).await? {
             // Between the look and the step somebody else redeemed it, if it did not just expire.
@@ -223,7 +228,7 @@ impl AuthorizationServer {
                 _ => Err(BAD_CODE),
             };
         }
-        Ok(self.issue(issue, token, now))
+        Ok(self.issue(issue, refresh.map(|refresh| refresh.token), now, access_ends_at))
     }
 
     async fn refresh(&self, asker: &Asker, form: &TokenForm) -> Result<Tokens, OAuthError> {
@@ -232,23 +237,53 @@ impl AuthorizationServer {
             return Err(OAuthError::InvalidRequest("refresh_token is missing"));
         }
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
-        let hash = crypto::digest_hex(shown);
-        let known = store.refresh_token(&hash).await?.ok_or(BAD_REFRESH)?;
-        if !asker.has(&known.grant.client_id) || known.expires_at <= now {
+        let known = self.known_refresh(shown).await?.ok_or(BAD_REFRESH)?;
+        if !asker.has(&known.grant().client_id) {
             return Err(BAD_REFRESH);
         }
-        asker.signs_for(&known.grant)?;
-        let issue = Issue::of(&known.grant, form, settings)?;
-        let (token, successor) = new_refresh(settings, now)?;
-        match store.rotate(known.grant.id, (known.generation, &hash), successor, now).await? {
-            Rotated::Yes => Ok(self.issue(issue, Some(token), now)),
-            Rotated::Gone => Err(BAD_REFRESH),
-            Rotated::Replayed => {
-                let (user, grant) = (known.grant.user, known.grant.id);
-                log::warn!("grant {grant} of user {user} was ended: a refresh token was shown after its time");
-                Err(BAD_REFRESH)
+        asker.signs_for(known.grant())?;
+        let (grant, generation) = match known {
+            KnownRefresh::Stored { expires_at, .. } if expires_at <= now => return Err(BAD_REFRESH),
+            KnownRefresh::Stored { grant, generation, .. } => (grant, generation),
+            KnownRefresh::Replaced(grant) => {
+                store.end_grant(grant.user, grant.id).await?;
+                return Err(replaced(&grant));
             }
-        }
+        };
+        let issue = Issue::of(&grant, form, settings)?;
+        let family = RefreshToken::family_of(shown).map_or_else(new_family, |family| Ok(family.to_owned().into()))?;
+        let refresh = RefreshToken::of(family)?;
+        let place = SealedFor::Successor(grant.id, generation + 1);
+        let successor = NewSuccessor {
+            hash: refresh.hash(),
+            family_hash: refresh.family_hash(),
+            sealed: self.0.ring.seal(place, &refresh.token)?,
+            expires_at: now + settings.refresh_life,
+        };
+        let open = |sealed: &Sealed| match self.0.ring.open(place, sealed) {
+            Ok(token) => Some(token),
+            Err(error) => {
+                log::warn!("a new refresh token is issued beside the unused one of grant {}: {error}", grant.id);
+                None
+            }
+        };
+        let access_ends_at = now + settings.access_life;
+        // A repeat extends nothing: what it issues ends with the grant at the latest.
+        let repeat_ends_at = access_ends_at.min(grant.expires_at);
+        let (token, ends_at) = match store.rotate(grant.id, generation, successor, open, now).await? {
+            Rotated::First => (refresh.token, access_ends_at),
+            Rotated::Repeated(token) => (token, repeat_ends_at),
+            Rotated::Reissued => (refresh.token, repeat_ends_at),
+            Rotated::Gone => return Err(BAD_REFRESH),
+            Rotated::Replaced => return Err(replaced(&grant)),
+        };
+        Ok(self.issue(issue, Some(token), now, ends_at))
+    }
+
+    /// The stored refresh token with this text, or the grant of whose family it is.
+    async fn known_refresh(&self, token: &str) -> Result<Option<KnownRefresh>, StoreError> {
+        let family = RefreshToken::family_of(token).map(crypto::digest_hex);
+        self.0.store.refresh_token(&crypto::digest_hex(token), family.as_deref()).await
     }
 
     async fn end(&self, user: UserId, grant: GrantId, why: &str) -> Result<Tokens, OAuthError> {
@@ -258,12 +293,17 @@ impl AuthorizationServer {
         Err(BAD_CODE)
     }
 
-    fn issue(&self, issue: Issue, refresh: Option<SecretString>, now: DateTime<Utc>) -> Tokens {
+    fn issue(
+        &self,
+        issue: Issue,
+        refresh: Option<SecretString>,
+        now: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Tokens {
         let Issue { grant, user, scopes, granted: _, audience } = issue;
-        let access_life = self.settings().access_life;
-        let claims =
-            Claims { grant, user, scope: scopes.access, audience, issued_at: now, expires_at: now + access_life };
-        Tokens { access: self.access_tokens().write(&claims), access_life, refresh, scopes, user }
+        let claims = Claims { grant, user, scope: scopes.access, audience, issued_at: now, expires_at };
+        let access = self.access_tokens().write(&claims);
+        Tokens { access, access_life: expires_at - now, refresh, scopes, user }
     }
 }
 
@@ -312,10 +352,47 @@ fn client_id(form: &TokenForm) -> Result<String, OAuthError> {
     }
 }
 
-fn new_refresh(settings: &OAuthSettings, now: DateTime<Utc>) -> Result<(SecretString, NewRefresh), CryptoError> {
-    let token = format!("ownerrez_rt_{}", crypto::random_token()?.expose_secret());
-    let stored = NewRefresh { hash: crypto::digest_hex(&token), expires_at: now + settings.refresh_life };
-    Ok((token.into(), stored))
+/// A refresh token: `ownerrez_rt_`, the part that all tokens of its grant share, a point, and a part of its own. The shared
+/// part lets a token be recognised as replaced however many successors it has had, and needs one row for all of them.
+struct RefreshToken {
+    token: SecretString,
+    family: SecretString,
+}
+
+const REFRESH_PREFIX: &str = "ownerrez_rt_";
+
+impl RefreshToken {
+    /// Makes a token of this family.
+    fn of(family: SecretString) -> Result<Self, CryptoError> {
+        let own = crypto::random_token()?;
+        let token = format!("{REFRESH_PREFIX}{}.{}", family.expose_secret(), own.expose_secret());
+        Ok(Self { token: token.into(), family })
+    }
+
+    /// The shared part of a token. Tokens of older versions have none.
+    fn family_of(token: &str) -> Option<&str> {
+        token.strip_prefix(REFRESH_PREFIX)?.split_once('.').map(|(family, _)| family)
+    }
+
+    fn hash(&self) -> String {
+        crypto::digest_hex(self.token.expose_secret())
+    }
+
+    fn family_hash(&self) -> String {
+        crypto::digest_hex(self.family.expose_secret())
+    }
+}
+
+/// The shared part of a new grant's refresh tokens.
+fn new_family() -> Result<SecretString, CryptoError> {
+    crypto::random_token()
+}
+
+/// The refusal of a token whose successor was used; its grant has been ended.
+fn replaced(grant: &StoredGrant) -> OAuthError {
+    let (user, grant) = (grant.user, grant.id);
+    log::warn!("grant {grant} of user {user} was ended: a refresh token was shown whose successor had been used");
+    BAD_REFRESH
 }
 
 /// Whom an assertion speaks of. It is believed only once its signature was checked with that client's keys.

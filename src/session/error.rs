@@ -4,6 +4,7 @@ use super::budget::Refusal;
 use crate::{
     catalog::Unreadable,
     crypto::CryptoError,
+    domain::AccountId,
     store::StoreError,
     upstream::{Refused, RefusedKind, TokenError, TransportError},
 };
@@ -143,9 +144,9 @@ pub enum ConnectError {
     /// An operator keeps the user out who would be signed in.
     #[error("the user is disabled")]
     Disabled,
-    /// Nobody is signed in by this account yet, and new users are not taken.
-    #[error("registration is closed")]
-    NewUser,
+    /// This account signs in no user yet, and new users are not taken.
+    #[error("registration is closed, and OwnerRez account {0} has not signed in before")]
+    NewUser(AccountId),
     /// The session ended, or the gateway stops.
     #[error("the attempt was interrupted")]
     Interrupted,

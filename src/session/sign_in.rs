@@ -106,7 +106,10 @@ impl TokenKeeper {
                 return Ok(Recognised::Known { user, identity, account, grant: sealed_for(user)? });
             }
             if !admits_new {
-                return Err(ConnectError::NewUser);
+                log::warn!(
+                    "OwnerRez account {account} was not let in: it has not signed in before, and new users are not taken"
+                );
+                return Err(ConnectError::NewUser(account));
             }
             if store.register_identity(self.user, &identity, sealed_for(self.user)?, self.now()).await? {
                 self.forget();

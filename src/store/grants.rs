@@ -1,7 +1,7 @@
 //! What users let clients do: grants, and the codes that begin them.
 
 use chrono::{DateTime, Utc};
-use entity::{Moment, authorization_codes as codes, oauth_grants as grants, refresh_tokens as refreshes};
+use entity::{Moment, authorization_codes as codes, oauth_grants as grants};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{NewRefresh, Store, StoreError, refresh::add_refresh};
+use super::{FirstRefresh, Store, StoreError, refresh};
 use crate::domain::{GrantId, UserId};
 
 /// A grant about to be stored, with the code that redeems it.
@@ -66,7 +66,7 @@ pub struct StoredGrant {
 #[derive(Clone, Debug)]
 pub struct Redemption {
     /// The first refresh token, if there is to be one.
-    pub refresh: Option<NewRefresh>,
+    pub refresh: Option<FirstRefresh>,
     /// Whether the client signed for it.
     pub signed: bool,
     /// Until then the grant lives.
@@ -105,7 +105,8 @@ impl From<grants::Model> for StoredGrant {
             last_used_at,
             expires_at,
             confirmed_generation: _,
-            confirmed_hash: _,
+            successor: _,
+            family_hash: _,
             signed,
         } = row;
         StoredGrant {
@@ -186,7 +187,8 @@ impl Store {
             last_used_at: Set(None),
             expires_at: Set(expires_at),
             confirmed_generation: Set(0),
-            confirmed_hash: Set(None),
+            successor: Set(None),
+            family_hash: Set(None),
             signed: Set(false),
         };
         self.run(async {
@@ -237,7 +239,7 @@ impl Store {
                 sign.filter(grants::Column::Id.eq(grant.0)).exec(&transaction).await?;
             }
             if let Some(refresh) = refresh {
-                add_refresh(&transaction, grant, 1, refresh, now).await?;
+                refresh::begin_family(&transaction, grant, refresh, now).await?;
             }
             transaction.commit().await?;
             Ok(true)
@@ -296,7 +298,6 @@ impl Store {
                 .filter(entity::sign_in_requests::Column::ExpiresAt.lte(now))
                 .exec(&self.db)
                 .await?;
-            refreshes::Entity::delete_many().filter(refreshes::Column::ExpiresAt.lte(now)).exec(&self.db).await?;
             // Looked for first: every deletion makes all processes read what they remember anew, even one of nothing.
             let over = over.all(&self.db).await?;
             if over.is_empty() {

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use entity::{Moment, api_keys, identities, ownerrez_connections as connections, pending_revocations, users};
+use entity::{
+    Moment, api_keys, identities, oauth_grants, ownerrez_connections as connections, pending_revocations, users,
+};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait},
@@ -11,7 +13,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{Store, StoreError, StoredGrant, StoredKey, grants::live_grants};
-use crate::domain::{AccountId, Sealed, UserId};
+use crate::{
+    crypto::SealedFor,
+    domain::{AccountId, GrantId, Sealed, UserId},
+};
 
 /// A user as the operator sees them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,17 +61,15 @@ pub struct ConnectionOverview {
     pub rejected_at: Option<DateTime<Utc>>,
 }
 
-/// A row that holds sealed tokens, from either of the tables that do.
+/// A row that holds sealed tokens, from one of the tables that do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SealedRow {
     /// Which row.
     pub id: Uuid,
     /// Whose tokens; the user may be gone.
     pub user: UserId,
-    /// The access token.
-    pub access: Sealed,
-    /// The refresh token, if there is one.
-    pub refresh: Option<Sealed>,
+    /// The tokens, each with the place that it is sealed for; at least one.
+    pub tokens: Vec<(SealedFor, Sealed)>,
 }
 
 /// A table that holds sealed tokens.
@@ -76,6 +79,8 @@ pub enum SealedTable {
     Connections,
     /// `pending_revocations`.
     Revocations,
+    /// `oauth_grants`, as far as a successor waits there.
+    Grants,
 }
 
 impl Store {
@@ -175,11 +180,11 @@ impl Store {
                     .limit(limit)
                     .into_tuple::<(Uuid, Uuid, String, Option<String>)>();
                 let rows = self.run(query.all(&self.db)).await?;
-                let row = |(id, user, access, refresh): (Uuid, Uuid, String, Option<String>)| SealedRow {
-                    id,
-                    user: UserId(user),
-                    access: Sealed(access),
-                    refresh: refresh.map(Sealed),
+                let row = |(id, user, access, refresh): (Uuid, Uuid, String, Option<String>)| {
+                    let user = UserId(user);
+                    let refresh = refresh.map(|refresh| (SealedFor::RefreshToken(user), Sealed(refresh)));
+                    let access = (SealedFor::AccessToken(user), Sealed(access));
+                    SealedRow { id, user, tokens: std::iter::once(access).chain(refresh).collect() }
                 };
                 Ok(rows.into_iter().map(row).collect())
             }
@@ -189,11 +194,32 @@ impl Store {
                     .order_by_asc(pending_revocations::Column::Id)
                     .limit(limit);
                 let rows = self.run(query.all(&self.db)).await?;
-                let row = |row: pending_revocations::Model| SealedRow {
-                    id: row.id,
-                    user: UserId(row.user_id),
-                    access: Sealed(row.access_token),
-                    refresh: None,
+                let row = |row: pending_revocations::Model| {
+                    let user = UserId(row.user_id);
+                    let tokens = vec![(SealedFor::AccessToken(user), Sealed(row.access_token))];
+                    SealedRow { id: row.id, user, tokens }
+                };
+                Ok(rows.into_iter().map(row).collect())
+            }
+            SealedTable::Grants => {
+                let query = oauth_grants::Entity::find()
+                    .select_only()
+                    .columns([
+                        oauth_grants::Column::Id,
+                        oauth_grants::Column::UserId,
+                        oauth_grants::Column::ConfirmedGeneration,
+                        oauth_grants::Column::Successor,
+                    ])
+                    .filter(oauth_grants::Column::Successor.is_not_null())
+                    .apply_if(after, |query, id| query.filter(oauth_grants::Column::Id.gt(id)))
+                    .order_by_asc(oauth_grants::Column::Id)
+                    .limit(limit)
+                    .into_tuple::<(Uuid, Uuid, i64, String)>();
+                let rows = self.run(query.all(&self.db)).await?;
+                let row = |(id, user, confirmed, successor): (Uuid, Uuid, i64, String)| SealedRow {
+                    id,
+                    user: UserId(user),
+                    tokens: vec![(SealedFor::Successor(GrantId(id), confirmed + 1), Sealed(successor))],
                 };
                 Ok(rows.into_iter().map(row).collect())
             }

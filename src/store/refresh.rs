@@ -1,99 +1,136 @@
-//! The refresh tokens that keep grants alive: each use gives another one, and a stolen one is noticed.
+//! Refresh tokens: each first use makes a successor, and until that is used its predecessor returns it again. So
+//! processes that share one stored token never sign each other out, and a lost reply costs nothing. A token that is older
+//! ends its grant, because two parties hold tokens of one family (RFC 9700 section 4.14.2).
 
 use chrono::{DateTime, Utc};
-use entity::{oauth_grants as grants, refresh_tokens as refreshes};
+use entity::{Moment, oauth_grants as grants, refresh_tokens as refreshes};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, LockType},
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, LockType},
 };
+use secrecy::SecretString;
 
 use super::{Store, StoreError, StoredGrant, grants::live_until};
-use crate::domain::GrantId;
+use crate::domain::{GrantId, Sealed};
 
-/// Tokens of the youngest generation that stay good beside each other: so many replies to a refresh may be lost.
-const SIBLINGS: u64 = 8;
-/// Generations that are remembered after their time, so that a theft is noticed when one of them is shown again.
-const REMEMBERED_GENERATIONS: i64 = 16;
-
-/// A refresh token about to be stored. Its generation follows from the one that it replaces.
+/// The refresh token that comes with a grant's first access token.
 #[derive(Clone, Debug)]
-pub struct NewRefresh {
+pub struct FirstRefresh {
     /// SHA-256 of the token in hexadecimal.
     pub hash: String,
+    /// SHA-256, in hexadecimal, of the part that it shares with all its successors.
+    pub family_hash: String,
     /// From then on it is not taken.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A successor about to be stored, one generation younger than the token that was shown.
+#[derive(Clone, Debug)]
+pub struct NewSuccessor {
+    /// SHA-256 of the token in hexadecimal.
+    pub hash: String,
+    /// SHA-256, in hexadecimal, of the part that all tokens of the grant share.
+    pub family_hash: String,
+    /// The token, sealed for its grant and generation.
+    pub sealed: Sealed,
+    /// From then on it is not taken. A successor that replaces one which no longer opens keeps the time of that one.
     pub expires_at: DateTime<Utc>,
 }
 
 /// A refresh token that is known.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StoredRefresh {
-    /// What it renews.
-    pub grant: StoredGrant,
-    /// Counts the rotations of the grant, from 1.
-    pub generation: i64,
-    /// From then on it is not taken.
-    pub expires_at: DateTime<Utc>,
+pub enum KnownRefresh {
+    /// It is stored: the one that was last used, a successor, or one that was replaced a moment ago.
+    Stored {
+        /// What it renews.
+        grant: StoredGrant,
+        /// Counts the rotations of the grant, from 1.
+        generation: i64,
+        /// From then on it is not taken.
+        expires_at: DateTime<Utc>,
+    },
+    /// It is of this grant's family, and its successor was used.
+    Replaced(StoredGrant),
+}
+
+impl KnownRefresh {
+    /// The grant that the token belongs to.
+    pub fn grant(&self) -> &StoredGrant {
+        match self {
+            Self::Stored { grant, .. } | Self::Replaced(grant) => grant,
+        }
+    }
 }
 
 /// What became of a refresh.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Rotated {
-    /// The successor is stored.
-    Yes,
-    /// The token had been replaced and its successor used: somebody else has it. The grant is ended.
-    Replayed,
+    /// The token was used for the first time: the new successor is stored.
+    First,
+    /// The successor has not been used: this one, which was issued before, is issued again.
+    Repeated(SecretString),
+    /// The same, but the stored successor does not open: the new one is stored as well, with the end of that one.
+    Reissued,
+    /// The successor was used: the grant is ended.
+    Replaced,
     /// The grant is gone.
     Gone,
 }
 
-/// What is to be done with a refresh token that was shown.
+/// What a refresh token that was shown calls for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Verdict {
-    /// The client has its token: whatever came before is used up.
-    Confirm,
-    /// The client asks again with the token that it used last: the reply was lost.
-    Again,
-    /// This one was replaced, and its successor used.
-    Replay,
+    First,
+    Repeat,
+    Replaced,
 }
 
-/// A token stays good until its successor is first used; one that is shown after that has been stolen, or its thief was
-/// faster. `confirmed` is the generation last used and which of its tokens that was.
-fn judge(confirmed: (i64, Option<&str>), shown: (i64, &str)) -> Verdict {
-    match shown.0 - confirmed.0 {
-        1 => Verdict::Confirm,
-        0 if confirmed.1 == Some(shown.1) => Verdict::Again,
-        _ => Verdict::Replay,
+/// Judges a token by its generation and the youngest one that was used. A successor counts as used once it was shown
+/// at the token endpoint: that its access token was used says only that one of several holders received the reply.
+fn judge(confirmed: i64, shown: i64) -> Verdict {
+    match shown - confirmed {
+        1 => Verdict::First,
+        0 => Verdict::Repeat,
+        _ => Verdict::Replaced,
     }
 }
 
 impl Store {
-    /// The refresh token with this digest, and its grant.
-    pub async fn refresh_token(&self, hash: &str) -> Result<Option<StoredRefresh>, StoreError> {
+    /// The refresh token with this digest, or else the grant of this family.
+    pub async fn refresh_token(
+        &self,
+        hash: &str,
+        family_hash: Option<&str>,
+    ) -> Result<Option<KnownRefresh>, StoreError> {
         let query = refreshes::Entity::find_by_id(hash);
         self.run(async {
-            let Some(refresh) = query.one(&self.db).await? else { return Ok(None) };
-            let grant = grants::Entity::find_by_id(refresh.grant_id).one(&self.db).await?;
-            Ok(grant.map(|grant| StoredRefresh {
-                grant: grant.into(),
-                generation: refresh.generation,
-                expires_at: refresh.expires_at.into(),
-            }))
+            if let Some(refresh) = query.one(&self.db).await? {
+                let grant = grants::Entity::find_by_id(refresh.grant_id).one(&self.db).await?;
+                return Ok(grant.map(|grant| KnownRefresh::Stored {
+                    grant: grant.into(),
+                    generation: refresh.generation,
+                    expires_at: refresh.expires_at.into(),
+                }));
+            }
+            let Some(family_hash) = family_hash else { return Ok(None) };
+            let of_family = grants::Entity::find().filter(grants::Column::FamilyHash.eq(family_hash));
+            Ok(of_family.one(&self.db).await?.map(|grant| KnownRefresh::Replaced(grant.into())))
         })
         .await
     }
 
-    /// Puts a successor beside the refresh token that was shown, or ends the grant when that one was used up. Which of
-    /// the two is decided under the grant's lock, so of two processes that are shown rival tokens one decides first.
+    /// Takes a refresh token of this generation: stores `successor`, returns the one that is stored, or ends the grant.
+    /// The grant's row is locked meanwhile, so of several requests with tokens of one family one decides first. `open`
+    /// opens what was sealed for the successor's generation.
     pub async fn rotate(
         &self,
         grant: GrantId,
-        shown: (i64, &str),
-        successor: NewRefresh,
+        generation: i64,
+        successor: NewSuccessor,
+        open: impl Fn(&Sealed) -> Option<SecretString>,
         now: DateTime<Utc>,
     ) -> Result<Rotated, StoreError> {
-        let (generation, hash) = shown;
         self.run(async {
             let transaction = self.begin().await?;
             let lock = grants::Entity::find_by_id(grant.0).lock(LockType::NoKeyUpdate);
@@ -101,76 +138,105 @@ impl Store {
                 transaction.rollback().await?;
                 return Ok(Rotated::Gone);
             };
-            match judge((row.confirmed_generation, row.confirmed_hash.as_deref()), shown) {
-                Verdict::Replay => {
+            match judge(row.confirmed_generation, generation) {
+                Verdict::Replaced => {
                     grants::Entity::delete_by_id(grant.0).exec(&transaction).await?;
                     transaction.commit().await?;
                     self.heard.change();
-                    return Ok(Rotated::Replayed);
+                    Ok(Rotated::Replaced)
                 }
-                Verdict::Again => {}
-                Verdict::Confirm => {
-                    grants::Entity::update_many()
-                        .col_expr(grants::Column::ConfirmedGeneration, Expr::value(generation))
-                        .col_expr(grants::Column::ConfirmedHash, Expr::value(hash))
-                        .filter(grants::Column::Id.eq(grant.0))
+                Verdict::Repeat => {
+                    if let Some(token) = row.successor.and_then(|sealed| open(&Sealed(sealed))) {
+                        transaction.rollback().await?;
+                        return Ok(Rotated::Repeated(token));
+                    }
+                    let successor = NewSuccessor { expires_at: row.expires_at.into(), ..successor };
+                    add_successor(&transaction, grant, generation, successor, now).await?;
+                    transaction.commit().await?;
+                    Ok(Rotated::Reissued)
+                }
+                Verdict::First => {
+                    live_until(&transaction, grant, successor.expires_at, now).await?;
+                    add_successor(&transaction, grant, generation, successor, now).await?;
+                    refreshes::Entity::delete_many()
+                        .filter(refreshes::Column::GrantId.eq(grant.0))
+                        .filter(refreshes::Column::Generation.lt(generation))
                         .exec(&transaction)
                         .await?;
+                    transaction.commit().await?;
+                    Ok(Rotated::First)
                 }
             }
-            live_until(&transaction, grant, successor.expires_at, now).await?;
-            let newest = successor.hash.clone();
-            add_refresh(&transaction, grant, generation + 1, successor, now).await?;
-            prune(&transaction, grant, generation, &newest).await?;
-            transaction.commit().await?;
-            Ok(Rotated::Yes)
         })
         .await
     }
+
+    /// Puts the successor of a grant under another seal, if it is still under this one.
+    pub async fn store_resealed_successor(
+        &self,
+        grant: GrantId,
+        replaces: &Sealed,
+        sealed: Sealed,
+    ) -> Result<bool, StoreError> {
+        let update = grants::Entity::update_many()
+            .col_expr(grants::Column::Successor, Expr::value(sealed.0))
+            .filter(grants::Column::Id.eq(grant.0))
+            .filter(grants::Column::Successor.eq(&*replaces.0));
+        Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
+    }
 }
 
-pub(super) async fn add_refresh(
+/// Stores the first refresh token of a grant.
+pub(super) async fn begin_family(
+    transaction: &DatabaseTransaction,
+    grant: GrantId,
+    first: FirstRefresh,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let FirstRefresh { hash, family_hash, expires_at } = first;
+    grants::Entity::update_many()
+        .col_expr(grants::Column::FamilyHash, Expr::value(family_hash))
+        .filter(grants::Column::Id.eq(grant.0))
+        .exec(transaction)
+        .await?;
+    add_refresh(transaction, grant, 1, (hash, expires_at), now).await
+}
+
+/// Stores the successor of a token of `generation`, which is the youngest one that was used. What was sealed before is
+/// overwritten: its token has just been used, or it does not open.
+async fn add_successor(
     transaction: &DatabaseTransaction,
     grant: GrantId,
     generation: i64,
-    refresh: NewRefresh,
+    successor: NewSuccessor,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let NewSuccessor { hash, family_hash, sealed, expires_at } = successor;
+    grants::Entity::update_many()
+        .col_expr(grants::Column::ConfirmedGeneration, Expr::value(generation))
+        .col_expr(grants::Column::Successor, Expr::value(sealed.0))
+        .col_expr(grants::Column::FamilyHash, Expr::value(family_hash))
+        .filter(grants::Column::Id.eq(grant.0))
+        .exec(transaction)
+        .await?;
+    add_refresh(transaction, grant, generation + 1, (hash, expires_at), now).await
+}
+
+async fn add_refresh(
+    transaction: &DatabaseTransaction,
+    grant: GrantId,
+    generation: i64,
+    (hash, expires_at): (String, DateTime<Utc>),
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
     let row = refreshes::ActiveModel {
-        token_hash: Set(refresh.hash),
+        token_hash: Set(hash),
         grant_id: Set(grant.0),
         generation: Set(generation),
-        created_at: Set(now.into()),
-        expires_at: Set(refresh.expires_at.into()),
+        created_at: Set(Moment::from(now)),
+        expires_at: Set(expires_at.into()),
     };
     refreshes::Entity::insert(row).exec_without_returning(transaction).await.map(drop)
-}
-
-/// Bounds what is kept of a grant's refresh tokens beside the newest one.
-async fn prune(transaction: &DatabaseTransaction, grant: GrantId, confirmed: i64, newest: &str) -> Result<(), DbErr> {
-    let of_grant = || refreshes::Column::GrantId.eq(grant.0);
-    let beyond: Vec<String> = refreshes::Entity::find()
-        .select_only()
-        .column(refreshes::Column::TokenHash)
-        .filter(of_grant())
-        .filter(refreshes::Column::Generation.gt(confirmed))
-        .filter(refreshes::Column::TokenHash.ne(newest))
-        .order_by_desc(refreshes::Column::CreatedAt)
-        .offset(SIBLINGS - 1)
-        .limit(SIBLINGS)
-        .into_tuple()
-        .all(transaction)
-        .await?;
-    refreshes::Entity::delete_many()
-        .filter(of_grant())
-        .filter(
-            refreshes::Column::Generation
-                .lt(confirmed - REMEMBERED_GENERATIONS)
-                .or(refreshes::Column::TokenHash.is_in(beyond)),
-        )
-        .exec(transaction)
-        .await
-        .map(drop)
 }
 
 #[cfg(test)]
@@ -179,43 +245,16 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_token_is_good_until_its_successor_was_used() {
-        let first = (0, None);
-        assert_eq!(judge(first, (1, "a")), Verdict::Confirm, "the one that came with the code");
-        assert_eq!(judge((1, Some("a")), (1, "a")), Verdict::Again, "the reply was lost");
-        assert_eq!(judge((1, Some("a")), (2, "b")), Verdict::Confirm);
-        assert_eq!(judge((2, Some("b")), (2, "c")), Verdict::Replay, "two had a successor of the same token");
-        assert_eq!(judge((2, Some("b")), (1, "a")), Verdict::Replay, "used up");
-    }
-
-    /// What holders of tokens do with them: each shows one that was issued at some time.
-    fn family() -> impl Strategy<Value = Vec<prop::sample::Index>> {
-        prop::collection::vec(any::<prop::sample::Index>(), 1..40)
-    }
-
     proptest! {
-        /// However tokens are shown, no two different tokens of one generation are both accepted, and nobody goes on
-        /// with a token that is older than the last accepted one.
+        /// Of the generations that were issued, the youngest two are taken and every older one is not.
         #[test]
-        fn one_line_of_tokens_is_followed(shows in family()) {
-            let mut issued: Vec<(i64, String)> = vec![(1, "0".to_owned())];
-            let mut confirmed: (i64, Option<String>) = (0, None);
-            let mut accepted: std::collections::BTreeMap<i64, String> = std::collections::BTreeMap::new();
-            for show in shows {
-                let (generation, hash) = show.get(&issued).clone();
-                match judge((confirmed.0, confirmed.1.as_deref()), (generation, &hash)) {
-                    Verdict::Replay => break,
-                    Verdict::Confirm => {
-                        prop_assert!(generation > confirmed.0);
-                        confirmed = (generation, Some(hash.clone()));
-                    }
-                    Verdict::Again => prop_assert_eq!(confirmed.1.as_deref(), Some(hash.as_str())),
-                }
-                let known = accepted.entry(generation).or_insert_with(|| hash.clone());
-                prop_assert_eq!(&*known, &hash);
-                issued.push((generation + 1, issued.len().to_string()));
-            }
+        fn the_youngest_two_generations_are_taken(confirmed in 1i64..1_000_000, behind in 0i64..1_000) {
+            let expected = match behind {
+                0 => Verdict::First,
+                1 => Verdict::Repeat,
+                _ => Verdict::Replaced,
+            };
+            prop_assert_eq!(judge(confirmed, confirmed + 1 - behind), expected);
         }
     }
 }

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::{ConnectLinks, LinkError, UnknownTool};
 use crate::{
     catalog::Operation,
-    domain::{Caller, Credential, Scope, chain},
+    domain::{Caller, Credential, Scope, chain, in_minutes},
     session::{CallError, budget::Refusal},
     store::StoreError,
     upstream::{Refused, RefusedKind, TokenError},
@@ -134,8 +134,9 @@ async fn link(links: &ConnectLinks, caller: &Caller) -> String {
     }
     match links.open(caller.user, key).await {
         Ok(link) => format!(
-            "The user must do this, not you: open this link in a browser within 10 minutes, enter the API key there, \
-             and approve the access at OwnerRez: {}",
+            "The user must do this, not you: open this link in a browser within {}, enter the API key there, and approve \
+             the access at OwnerRez: {}",
+            in_minutes(links.life),
             link.url
         ),
         Err(LinkError::NotConfigured) => {

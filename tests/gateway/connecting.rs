@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use ownerrez_gateway::sandbox::Rule;
 use serde_json::json;
 
-use crate::world::{Browser, Gateway, Settings, on_each_database};
+use crate::world::{Browser, ClientApp, Gateway, Settings, on_each_database};
 
 #[actix_web::test]
 async fn from_registration_to_an_answer() {
@@ -293,6 +293,39 @@ async fn without_an_ownerrez_app_everything_else_works() {
         assert_eq!((start.status, start.error()), (503, "ownerrez_not_configured"));
         assert_eq!(alice.get("/api/connect/ownerrez/status").await.status, 200);
         assert!(alice.call("list_properties", json!({})).await.refused().contains("OWNERREZ_CLIENT_ID"));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn every_text_names_the_configured_time() {
+    on_each_database(async |database| {
+        let short = Settings::default().tune(|config| config.connect.link_minutes = 2);
+        let gateway = Gateway::start_with(database, short).await;
+        let alice = gateway.user("Alice").await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let started = alice.get("/api/connect/ownerrez/start").await.body;
+        let mut texts = vec![
+            started["message"].as_str().unwrap().to_owned(),
+            alice.call("list_properties", json!({})).await.refused(),
+        ];
+
+        let mut browser = Browser::new();
+        let to_ownerrez = browser.give_key(started["authorization_url"].as_str().unwrap(), &alice.key).await.location();
+        let back = gateway.ownerrez().approve(&to_ownerrez, account).unwrap();
+        let app = ClientApp::register(&gateway, "App").await;
+        let to_ownerrez = app.decide(&mut browser, &[], "allow").await.location();
+        let signed_in = gateway.ownerrez().approve(&to_ownerrez, account).unwrap();
+        gateway.advance(TimeDelta::minutes(2));
+        for late in [started["authorization_url"].as_str().unwrap(), &back, &signed_in] {
+            let page = browser.open(late).await;
+            assert!(matches!(page.status, 403 | 410), "{}", page.body);
+            texts.push(page.body);
+        }
+        for text in texts {
+            assert!(text.contains("2 minutes") && !text.contains("10 minutes"), "{text}");
+        }
         gateway.stop().await;
     })
     .await;

@@ -4,11 +4,15 @@
 mod at_once;
 mod authorize;
 mod codes;
+mod holders;
 mod identity;
+mod in_one_browser;
 mod odd;
 mod others;
 mod processes;
+mod redirects;
 mod refresh;
+mod scopes;
 mod tokens;
 
 use serde_json::json;
@@ -27,7 +31,7 @@ async fn from_the_address_to_an_answer_and_to_the_end() {
         assert_eq!(refused.status, 401);
         let challenge = refused.header("www-authenticate").unwrap();
         assert!(challenge.starts_with("Bearer ") && !challenge.contains("error="), "{challenge}");
-        assert!(challenge.contains(r#"scope="ownerrez:read ownerrez:full offline_access""#), "{challenge}");
+        assert!(challenge.contains(r#"scope="ownerrez:read ownerrez:full""#), "{challenge}");
         let (_, rest) = challenge.split_once(r#"resource_metadata=""#).unwrap();
         let metadata_url = rest.split('"').next().unwrap();
         let path = metadata_url.strip_prefix(&gateway.url).expect("ours");
@@ -108,7 +112,7 @@ async fn what_clients_read_first() {
             let reply = visitor.get(&format!("/.well-known/oauth-protected-resource{path}")).await;
             assert_eq!(reply.status, 200, "{path}");
             assert_eq!(reply.body["resource"], json!(format!("{}{resource}", gateway.url)), "{path}");
-            assert_eq!(reply.body["scopes_supported"], json!(["ownerrez:read", "ownerrez:full", "offline_access"]));
+            assert_eq!(reply.body["scopes_supported"], json!(["ownerrez:read", "ownerrez:full"]));
             assert_eq!(reply.body["bearer_methods_supported"], json!(["header"]));
         }
         let server = visitor.get("/.well-known/oauth-authorization-server").await.body;
@@ -120,6 +124,7 @@ async fn what_clients_read_first() {
         ] {
             assert_eq!(server[member], json!(format!("{}{path}", gateway.url)));
         }
+        assert_eq!(server["scopes_supported"], json!(["ownerrez:read", "ownerrez:full", "offline_access"]));
         assert_eq!(server["code_challenge_methods_supported"], json!(["S256"]));
         assert_eq!(server["response_types_supported"], json!(["code"]));
         assert_eq!(server["grant_types_supported"], json!(["authorization_code", "refresh_token"]));

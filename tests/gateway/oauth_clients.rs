@@ -18,6 +18,7 @@ use ownerrez_gateway::{
     store::{DatabaseTarget, Store},
 };
 use secrecy::SecretBox;
+use url::Url;
 
 use crate::world::{ManualClock, Publisher, TestDatabase};
 
@@ -70,7 +71,9 @@ impl Desk {
             ring = ring.with_previous(&SecretBox::new(Box::new([previous; 32]))).unwrap();
         }
         let metrics = Arc::new(Metrics::new());
-        let clients = Clients::new(&config, Arc::new(ring), store.clone(), clock.clone(), metrics.clone(), outside);
+        let own = Url::parse("https://gateway.example/").unwrap();
+        let (ring, told) = (Arc::new(ring), metrics.clone());
+        let clients = Clients::new(&config, &own, ring, store.clone(), clock.clone(), told, outside);
         Self { clients, clock, store, metrics }
     }
 

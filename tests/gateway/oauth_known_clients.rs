@@ -10,7 +10,9 @@ use crate::{
     world::{ClientApp, Gateway, Person, Published, Publisher, Settings, on_each_database, rpc},
 };
 
-/// All scopes, as a client writes them that asks for what the metadata lists.
+/// What a client asks for that takes the scopes of the challenge or of the resource metadata.
+const ASKED: &str = "ownerrez:read ownerrez:full";
+/// What it gets, because it lists the grant type `refresh_token`.
 const ALL: &str = "ownerrez:read ownerrez:full offline_access";
 const CHATGPT_KEYS: &str = "https://chatgpt.com/oauth/jwks.json";
 
@@ -35,11 +37,11 @@ struct Known {
 }
 
 fn document(url: &'static str, metadata: Value, redirect_uri: &'static str) -> Known {
-    Known { by: By::Document(url), metadata, redirect_uri, scope: ALL, names_resource: true }
+    Known { by: By::Document(url), metadata, redirect_uri, scope: ASKED, names_resource: true }
 }
 
 fn registration(metadata: Value, redirect_uri: &'static str) -> Known {
-    Known { by: By::Registration, metadata, redirect_uri, scope: ALL, names_resource: true }
+    Known { by: By::Registration, metadata, redirect_uri, scope: ASKED, names_resource: true }
 }
 
 fn todays_clients() -> Vec<Known> {
@@ -98,6 +100,14 @@ fn todays_clients() -> Vec<Known> {
             "http://localhost:61034/callback",
         ),
     ];
+    let of_app = |name: &str, uri: &'static str| {
+        json!({"client_name": name, "redirect_uris": [uri], "grant_types": both, "response_types": ["code"],
+            "token_endpoint_auth_method": "none"})
+    };
+    for (name, uri) in [("Claude", "claude://claude.ai/mcp-auth-callback/sdk"), ("Warp", "warp://mcp/oauth2callback")] {
+        // Warp leaves the resource out.
+        clients.push(Known { names_resource: name == "Claude", ..registration(of_app(name, uri), uri) });
+    }
     clients.extend(cursor.map(|used| Known { names_resource: false, ..registration(of_cursor.clone(), used) }));
     clients.extend(["https://vscode.dev/redirect", "http://127.0.0.1:52011/"].map(|used| Known {
         names_resource: false,

@@ -36,7 +36,8 @@ fn new_ring() -> KeyRing {
     KeyRing::new(&key(NEW)).unwrap().with_previous(&key(OLD)).unwrap()
 }
 
-async fn store_of(database: &TestDatabase) -> Store {
+/// The store of a running gateway's database.
+pub(crate) async fn store_of(database: &TestDatabase) -> Store {
     let url = database.url();
     let target = match url.strip_prefix("sqlite://") {
         Some(path) => DatabaseTarget::Sqlite { path: path.into() },

@@ -101,7 +101,7 @@ fn with_password(url: &str) -> String {
     url.to_string()
 }
 
-fn address(line: &str) -> String {
+pub(crate) fn address(line: &str) -> String {
     let (_, url) = line.split_once("public address ").unwrap();
     let end = url.find(['"', ' ', ',']).unwrap_or(url.len());
     url[..end].trim_end_matches('/').to_owned()

@@ -3,27 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    crypto::{KeyRing, SealedFor, SealedWith, sealed_with},
+    crypto::{KeyRing, SealedWith, sealed_with},
     store::{SealedRow, SealedTable, Store, StoreError},
 };
 
 /// Rows that are read at once.
 pub(super) const PAGE: u64 = 200;
 
-pub(super) const TABLES: [SealedTable; 2] = [SealedTable::Connections, SealedTable::Revocations];
+pub(super) const TABLES: [SealedTable; 3] = [SealedTable::Connections, SealedTable::Revocations, SealedTable::Grants];
 
 /// Rows that need the same key.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Group {
     pub(super) connections: u64,
     pub(super) revocations: u64,
+    pub(super) grants: u64,
     /// How many of them do not open, although the key is there.
     pub(super) broken: u64,
 }
 
 impl Group {
     pub(super) fn rows(&self) -> u64 {
-        self.connections + self.revocations
+        self.connections + self.revocations + self.grants
     }
 
     /// "3 connections, 1 token to be revoked".
@@ -36,6 +37,7 @@ impl Group {
         let parts = [
             counted(self.connections, "connection", "connections"),
             counted(self.revocations, "token to be revoked", "tokens to be revoked"),
+            counted(self.grants, "refresh token of an app", "refresh tokens of apps"),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
@@ -75,14 +77,10 @@ impl Records {
 
     fn count(&mut self, table: SealedTable, row: &SealedRow, ring: Option<&KeyRing>) {
         self.rows += 1;
-        let tokens = [
-            Some((SealedFor::AccessToken(row.user), &row.access)),
-            row.refresh.as_ref().map(|refresh| (SealedFor::RefreshToken(row.user), refresh)),
-        ];
         let (mut needed, mut broken) = (BTreeSet::new(), BTreeSet::new());
-        for (place, sealed) in tokens.into_iter().flatten() {
+        for (place, sealed) in &row.tokens {
             let key = sealed_with(sealed);
-            if ring.is_some_and(|ring| ring.try_open(place, sealed).is_err()) {
+            if ring.is_some_and(|ring| ring.try_open(*place, sealed).is_err()) {
                 broken.insert(key.clone());
             }
             needed.insert(key);
@@ -93,6 +91,7 @@ impl Records {
             match table {
                 SealedTable::Connections => group.connections += 1,
                 SealedTable::Revocations => group.revocations += 1,
+                SealedTable::Grants => group.grants += 1,
             }
             group.broken += u64::from(is_broken);
         }

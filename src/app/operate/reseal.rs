@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::Config,
     crypto::{CryptoError, KeyRing, SealedFor, SealedWith},
-    domain::UserId,
+    domain::{GrantId, UserId},
     store::{SealedRow, SealedTable, Store, StoreError},
 };
 
@@ -134,15 +134,25 @@ async fn reseal_row(
     table: SealedTable,
     row: SealedRow,
 ) -> Result<Result<bool, CryptoError>, StoreError> {
-    match table {
-        SealedTable::Connections => reseal_connection(store, ring, row.user).await,
-        SealedTable::Revocations => match ring.reseal(SealedFor::AccessToken(row.user), &row.access) {
-            // A task that is done by now is gone, and there is nothing left to seal.
-            Ok(Some(anew)) => Ok(Ok(store.store_resealed_revocation(row.id, &row.access, anew).await?)),
-            Ok(None) => Ok(Ok(false)),
-            Err(why) => Ok(Err(why)),
-        },
+    if table == SealedTable::Connections {
+        return reseal_connection(store, ring, row.user).await;
     }
+    let mut changed = false;
+    for (place, sealed) in &row.tokens {
+        let anew = match ring.reseal(*place, sealed) {
+            Ok(Some(anew)) => anew,
+            Ok(None) => continue,
+            Err(why) => return Ok(Err(why)),
+        };
+        // A row that is gone or was written meanwhile has nothing left to seal: whoever wrote it used its own key.
+        changed |= match table {
+            SealedTable::Grants => store.store_resealed_successor(GrantId(row.id), sealed, anew).await?,
+            SealedTable::Connections | SealedTable::Revocations => {
+                store.store_resealed_revocation(row.id, sealed, anew).await?
+            }
+        };
+    }
+    Ok(Ok(changed))
 }
 
 async fn reseal_connection(

@@ -2,8 +2,14 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn schemes() -> Vec<String> {
-    ["cursor", "vscode", "com.example.app"].map(str::to_owned).to_vec()
+const APPS: [&str; 3] =
+    ["cursor://anysphere.cursor-mcp/oauth/callback", "vscode://client.example/cb", "com.example.app:/oauth2redirect"];
+
+fn policy() -> RedirectPolicy {
+    RedirectPolicy {
+        app_uris: APPS.map(|text| RedirectUri::of_app(text).unwrap()).to_vec(),
+        own_url: Some(Url::parse("https://gateway.example/").unwrap()),
+    }
 }
 
 fn registered(text: &str) -> RedirectUri {
@@ -11,7 +17,7 @@ fn registered(text: &str) -> RedirectUri {
 }
 
 fn problem(text: &str) -> Option<BadRedirectUri> {
-    RedirectUri::new(text, &schemes()).err()
+    policy().admit(text).err()
 }
 
 #[test]
@@ -56,6 +62,13 @@ fn attacks_are_not_registered() {
         ("view-source:https://claude.ai/", Scheme),
         ("intent://x", Scheme),
         ("other://app/callback", Scheme),
+        // Listed is the whole URI: what else an app does at its scheme is not for clients to choose.
+        ("cursor://anysphere.cursor-deeplink/mcp/install?name=x", Scheme),
+        ("cursor://anysphere.cursor-mcp/oauth/callback?x=1", Scheme),
+        ("cursor://anysphere.cursor-mcp/oauth/callback/", Scheme),
+        ("vscode://vscode.git/clone?url=https://evil.example/x.git", Scheme),
+        ("https://gateway.example/authorize", Own),
+        ("https://gateway.example", Own),
         ("ftp://127.0.0.1/cb", Scheme),
         ("http://client.example.com/cb", PlainHttp),
         ("http://localhost.example.com/cb", PlainHttp),
@@ -109,7 +122,7 @@ fn attacks_are_not_registered() {
     // Not even when an operator lists it by mistake.
     for scheme in NEVER {
         let text = format!("{scheme}:callback");
-        assert!(RedirectUri::new(&text, &[(*scheme).to_owned()]).is_err(), "{text}");
+        assert!(RedirectUri::of_app(&text).is_err(), "{text}");
         assert!(RedirectUri::configured(&text).is_err(), "{text}");
     }
 }
@@ -163,6 +176,25 @@ fn people_are_told_who_gets_the_answer() {
     assert_eq!(place("cursor://claude.ai/cb"), RedirectPlace::App { scheme: "cursor".to_owned() });
 }
 
+#[test]
+fn the_gateways_own_address_is_no_clients() {
+    let of = |own: &str| RedirectPolicy { own_url: Some(Url::parse(own).unwrap()), ..policy() };
+    for (own, text, expected) in [
+        ("https://gateway.example/", "https://gateway.example/cb", true),
+        ("https://gateway.example/", "https://gateway.example:443/cb", true),
+        ("https://gateway.example/", "https://gateway.example:8443/cb", false),
+        ("https://gateway.example/", "https://other.example/cb", false),
+        ("https://gateway.example/", "http://localhost/cb", false),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080/cb", true),
+        ("http://127.0.0.1:8080/", "http://localhost:8080/cb", true),
+        ("http://127.0.0.1:8080/", "http://[::1]:8080/cb", true),
+        ("http://127.0.0.1:8080/", "http://localhost:8081/cb", false),
+        ("http://127.0.0.1:8080/", "cursor://localhost:8080/cb", false),
+    ] {
+        assert_eq!(of(own).is_own(text), expected, "{text} at {own}");
+    }
+}
+
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "http",
@@ -203,12 +235,12 @@ fn pieces() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn whatever_is_taken_reads_the_same_to_a_browser(text in prop_oneof![pieces(), ".{0,60}"]) {
-        if let Ok(uri) = RedirectUri::new(&text, &schemes()) {
+        if let Ok(uri) = policy().admit(&text) {
             let url = Url::parse(&text).unwrap();
             prop_assert_eq!(url.as_str().trim_end_matches('/'), text.trim_end_matches('/'));
             prop_assert!(text.is_ascii() && !text.contains(['#', '\\', ' ', '\t', '\n']));
             prop_assert!(url.username().is_empty() && url.password().is_none());
-            prop_assert!(url.scheme() == "https" || uri.is_loopback() || schemes().contains(&url.scheme().to_owned()));
+            prop_assert!(url.scheme() == "https" || uri.is_loopback() || APPS.contains(&&*text));
             prop_assert_eq!(uri.target(&text).map(|target| target.uri), Some(text));
         }
     }

@@ -316,11 +316,13 @@ impl ApiError {
                 "OwnerRez did not say whose account this is, so nobody was signed in.",
                 "Try again in a minute.",
             ),
-            Self::Connect(ConnectError::NewUser) => Shown::new(
+            Self::Connect(ConnectError::NewUser(account)) => Shown::new(
                 StatusCode::FORBIDDEN,
                 "registration_closed",
-                "This gateway takes no new users, and nobody has signed in with this OwnerRez account before.",
-                "Ask whoever runs it. Operators: REGISTRATION_MODE says who may register.",
+                format!(
+                    "This gateway takes no new users, and OwnerRez account {account} has not signed in here before."
+                ),
+                "Ask the operator to let this account in. Operators: REGISTRATION_MODE says who may register.",
             ),
             Self::Connect(ConnectError::Interrupted) => Shown::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::{
     super::{
         HttpState,
-        connect::{CSRF_COOKIE, cookie, cookie_for, cookie_name, csrf_secret, is_genuine, to_ownerrez},
+        connect::to_ownerrez,
+        cookies::{Csrf, SIGN_IN_COOKIES, cookie_name, is_genuine, remove_cookie, set_cookie},
         error::ApiError,
         keys,
         pages::{self, account as words},
@@ -16,8 +17,8 @@ use super::{
     },
     attach::{self, Desk, Moving},
     authorize::{failed, is_foreign, too_many},
-    see_other,
-    sign_in::{BROWSER_COOKIE, Unredeemed},
+    closed_by, operator, see_other,
+    sign_in::Unredeemed,
 };
 use crate::{
     domain::{AccountHolder, GrantId, KeyId, KeyView, Scope, UserId},
@@ -69,7 +70,7 @@ pub(super) async fn show(
 ) -> HttpResponse {
     match Session::of(&state, &server, &request).await {
         Ok(Some(session)) => overview(&state, &server, &session).await.unwrap_or_else(failed),
-        Ok(None) => door(&state, &request, None),
+        Ok(None) => door(&state, &server, &request, None),
         Err(error) => failed(error),
     }
 }
@@ -82,21 +83,25 @@ pub(super) async fn ask_to_delete(
 ) -> HttpResponse {
     match Session::of(&state, &server, &request).await {
         Ok(Some(session)) => words::delete_everything(ACCOUNT_PATH, &session.csrf(&state), session.holder.account),
-        Ok(None) => door(&state, &request, None),
+        Ok(None) => door(&state, &server, &request, None),
         Err(error) => failed(error),
     }
 }
 
 /// What the page for somebody who is not signed in shows: the way in.
-fn door(state: &HttpState, request: &HttpRequest, problem: Option<(StatusCode, &'static str)>) -> HttpResponse {
-    let csrf = match csrf_secret(state, request) {
+fn door(
+    state: &HttpState,
+    server: &AuthorizationServer,
+    request: &HttpRequest,
+    problem: Option<(StatusCode, &'static str)>,
+) -> HttpResponse {
+    let csrf = match Csrf::of(state, request, &["account"]) {
         Ok(csrf) => csrf,
         Err(error) => return pages::error(&error),
     };
-    let signed = state.signer.sign(&["account", &csrf]);
-    let mut response = words::door(ACCOUNT_PATH, &signed, &state.settings.app_url, problem);
-    // A cookie of ours always fits into a header.
-    let _ = response.add_cookie(&cookie(state, CSRF_COOKIE, csrf));
+    let closed_by = closed_by(state, server);
+    let mut response = words::door(ACCOUNT_PATH, &csrf.signed, &state.settings.app_url, closed_by.as_deref(), problem);
+    csrf.keep(state, request, &mut response);
     response
 }
 
@@ -182,7 +187,7 @@ pub(super) async fn act(
         None if matches!(wish, Wish::SignIn) && is_genuine(&state, &request, &["account"], &csrf) => {
             send_to_ownerrez(&state, &server, &request).await
         }
-        None => door(&state, &request, stale),
+        None => door(&state, &server, &request, stale),
     }
 }
 
@@ -193,8 +198,8 @@ async fn send_to_ownerrez(state: &HttpState, server: &AuthorizationServer, reque
     let Some(client_id) = &state.settings.client_id else { return pages::error(&ApiError::NotConfigured) };
     match server.agree_for_account().await {
         Ok(agreed) => {
-            let browser = cookie(state, BROWSER_COOKIE, agreed.browser.expose_secret().to_owned());
-            to_ownerrez(state, client_id, agreed.state.expose_secret(), browser)
+            let secret = agreed.state.expose_secret();
+            to_ownerrez(state, request, client_id, secret, SIGN_IN_COOKIES, &agreed.browser)
         }
         Err(error) => failed(error),
     }
@@ -211,7 +216,9 @@ pub(super) async fn come_back(
         Ok(signed_in) => signed_in,
         Err(Unredeemed::Denied) => return pages::notice(StatusCode::OK, words::DENIED),
         Err(Unredeemed::TooLate) => return pages::waiting::too_late(Some(&state.settings.url(ACCOUNT_PATH))),
-        Err(Unredeemed::Failed(error)) => return words::not_signed_in(&error.into(), ACCOUNT_PATH),
+        Err(Unredeemed::Failed(error)) => {
+            return words::not_signed_in(&error.into(), ACCOUNT_PATH, &operator(state));
+        }
     };
     log::info!("user {user} signed in to the account page{}", if new { ", for the first time" } else { "" });
     let opened = async {
@@ -223,9 +230,7 @@ pub(super) async fn come_back(
     match opened.await {
         Ok(token) => {
             let mut response = back(state);
-            let session = cookie_for(state, SESSION_COOKIE, token.expose_secret().to_owned(), SESSION_LIFE);
-            // A cookie of ours always fits into a header.
-            let _ = response.add_cookie(&session);
+            set_cookie(state, &mut response, SESSION_COOKIE, token.expose_secret().to_owned(), SESSION_LIFE);
             response
         }
         Err(error) => failed(error),
@@ -329,9 +334,6 @@ fn back(state: &HttpState) -> HttpResponse {
 }
 
 fn signed_out(state: &HttpState, mut response: HttpResponse) -> HttpResponse {
-    let mut gone = cookie(state, SESSION_COOKIE, String::new());
-    gone.make_removal();
-    // A cookie of ours always fits into a header.
-    let _ = response.add_cookie(&gone);
+    remove_cookie(state, &mut response, SESSION_COOKIE);
     response
 }

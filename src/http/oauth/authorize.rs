@@ -9,13 +9,13 @@ use serde::Deserialize;
 use super::{
     super::{
         HttpState,
-        connect::{CSRF_COOKIE, cookie, csrf_secret, is_genuine, to_ownerrez},
+        connect::to_ownerrez,
+        cookies::{Csrf, SIGN_IN_COOKIES, is_genuine},
         error::ApiError,
         failure::Failure,
         pages::{self, sign_in as words},
     },
-    form_targets, sent_back,
-    sign_in::BROWSER_COOKIE,
+    closed_by, form_targets, sent_back, shown_with_way_back,
 };
 use crate::{
     domain::{RedirectPlace, Scope},
@@ -37,7 +37,7 @@ pub(super) async fn ask(
     }
     let query = request.query_string();
     match server.request(query).await {
-        Ok((asked, place)) => consent(&state, &request, query, &asked, &place, None),
+        Ok((asked, place)) => consent(&state, &server, &request, query, (&asked, &place), None),
         Err(error) => not_asked(&server, error),
     }
 }
@@ -76,7 +76,7 @@ pub(super) async fn decide(
     };
     if !is_genuine(&state, &request, &["consent", &query], &csrf) {
         let stale = Some((StatusCode::FORBIDDEN, words::FORM_STALE));
-        return consent(&state, &request, &query, &asked, &place, stale);
+        return consent(&state, &server, &request, &query, (&asked, &place), stale);
     }
     match decision.as_str() {
         "allow" => {}
@@ -92,8 +92,8 @@ pub(super) async fn decide(
     let Some(client_id) = &state.settings.client_id else { return pages::error(&ApiError::NotConfigured) };
     match server.agree(asked).await {
         Ok(agreed) => {
-            let browser = cookie(&state, BROWSER_COOKIE, agreed.browser.expose_secret().to_owned());
-            to_ownerrez(&state, client_id, agreed.state.expose_secret(), browser)
+            let secret = agreed.state.expose_secret();
+            to_ownerrez(&state, &request, client_id, secret, SIGN_IN_COOKIES, &agreed.browser)
         }
         Err(error) => failed(error),
     }
@@ -106,35 +106,37 @@ pub(super) fn is_foreign(request: &HttpRequest) -> bool {
 
 fn consent(
     state: &HttpState,
+    server: &AuthorizationServer,
     request: &HttpRequest,
     query: &str,
-    asked: &AuthorizationRequest,
-    place: &RedirectPlace,
+    (asked, place): (&AuthorizationRequest, &RedirectPlace),
     problem: Option<(StatusCode, &'static str)>,
 ) -> HttpResponse {
-    let csrf = match csrf_secret(state, request) {
+    let csrf = match Csrf::of(state, request, &["consent", query]) {
         Ok(csrf) => csrf,
         Err(error) => return pages::error(&error),
     };
-    let signed = state.signer.sign(&["consent", query, &csrf]);
     let mut response = words::consent(&words::Consent {
         action: super::AUTHORIZE_PATH,
         query,
-        csrf: &signed,
+        csrf: &csrf.signed,
         request: asked,
         place,
         form_targets: &form_targets(state, asked),
+        closed_by: closed_by(state, server).as_deref(),
         problem,
     });
-    // A cookie of ours always fits into a header.
-    let _ = response.add_cookie(&cookie(state, CSRF_COOKIE, csrf));
+    csrf.keep(state, request, &mut response);
     response
 }
 
 /// A request that nobody is asked about.
 fn not_asked(server: &AuthorizationServer, error: AuthorizeError) -> HttpResponse {
     match error {
-        AuthorizeError::Refused { to, error } => sent_back(server, &to, &error),
+        AuthorizeError::Refused { to, goes_back_by_itself: true, error, .. } => sent_back(server, &to, &error),
+        AuthorizeError::Refused { to, place, goes_back_by_itself: false, error } => {
+            shown_with_way_back(server, (&to, &place), StatusCode::BAD_REQUEST, words::BY_A_LINK, &error)
+        }
         AuthorizeError::RedirectUri(problem) => {
             told(StatusCode::BAD_REQUEST, "invalid_request", &words::capitalised(&problem), words::NO_REDIRECT)
         }

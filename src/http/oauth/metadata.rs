@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::{Value, json};
 
 use super::{super::error::ApiError, AUTHORIZE_PATH, REGISTER_PATH, RESOURCE_METADATA_PATH, REVOKE_PATH, TOKEN_PATH};
-use crate::oauth::{AuthorizationServer, RESOURCE_PATH, SCOPES};
+use crate::oauth::{AuthorizationServer, RESOURCE_PATH, RESOURCE_SCOPES, SCOPES};
 
 /// `GET /.well-known/oauth-protected-resource`, and the same with `/mcp` or a path below it behind.
 pub(super) async fn resource(
@@ -21,7 +21,7 @@ pub(super) async fn resource(
         "resource": resource,
         "resource_name": "OwnerRez MCP gateway",
         "authorization_servers": [settings.issuer],
-        "scopes_supported": SCOPES,
+        "scopes_supported": RESOURCE_SCOPES,
         "bearer_methods_supported": ["header"],
     })))
 }
@@ -44,7 +44,7 @@ pub(super) async fn server(server: web::Data<AuthorizationServer>) -> HttpRespon
         "token_endpoint_auth_signing_alg_values_supported": ["RS256", "ES256"],
         "revocation_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
         "revocation_endpoint_auth_signing_alg_values_supported": ["RS256", "ES256"],
-        "client_id_metadata_document_supported": true,
+        "client_id_metadata_document_supported": server.clients().reads_documents(),
         "authorization_response_iss_parameter_supported": true,
     }))
 }

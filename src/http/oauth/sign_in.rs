@@ -12,26 +12,23 @@ use super::{
     super::{
         HttpState,
         callback::CallbackQuery,
-        connect::{CSRF_COOKIE, cookie, cookie_name, csrf_secret, is_genuine},
         connect_turn::{Next, Returned, turn},
+        cookies::{Csrf, SIGN_IN_COOKIES, is_genuine},
         error::ApiError,
         pages::{self, sign_in as words},
     },
     AUTHORIZE_PATH, CONTINUE_PATH, account,
     attach::{self, Desk, Moving},
     authorize::{failed, is_foreign},
-    form_targets, see_other, sent_back,
+    form_targets, operator, see_other, sent_back, shown_with_way_back,
 };
 use crate::{
-    domain::{GrantId, KeyId, UserId, chain},
-    oauth::{AuthorizationServer, Errand, OAuthError, Paused, ServerError},
+    domain::{GrantId, KeyId, RedirectPlace, UserId, chain},
+    oauth::{AuthorizationServer, Errand, OAuthError, Paused, Redirection, ServerError},
     session::{ConnectError, SignedIn},
     store::Returning,
     upstream::TokenError,
 };
-
-/// Which browser agreed.
-pub(super) const BROWSER_COOKIE: &str = "ownerrez_sign_in";
 
 /// OwnerRez's answer to a sign-in, at the callback that connecting has as well.
 pub(in super::super) async fn come_back(
@@ -40,13 +37,12 @@ pub(in super::super) async fn come_back(
     request: &HttpRequest,
     query: CallbackQuery,
 ) -> HttpResponse {
-    let Some(browser) = browser(state, request) else {
-        return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER);
-    };
+    let flow = query.state.clone();
+    let Some(browser) = SIGN_IN_COOKIES.get(state, request, &flow) else { return other_browser(state) };
     let returning = match server.returning(&query.state, &browser).await {
         Ok(Some(returning)) => returning,
-        // The cookie stays: anyone can send a browser here, and a sign-in of its own may be under way in it.
-        Ok(None) => return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER),
+        // The cookies stay: any page can send a browser here, and sign-ins of its own may be under way in it.
+        Ok(None) => return other_browser(state),
         Err(error) => return failed(error),
     };
     let admitted = if query.error.is_some() || query.code.expose_secret().is_empty() {
@@ -55,7 +51,9 @@ pub(in super::super) async fn come_back(
     } else {
         match turn(state, request, &returned(state, &query, &browser, &returning)).await {
             Next::Go(admitted) => Ok(admitted),
-            Next::Wait(page, until) => return wait(state, server, (&query.state, &browser), page, until).await,
+            Next::Wait(page, until) => {
+                return wait(state, server, request, (&query.state, &browser), page, until).await;
+            }
             Next::TooLate => Err(Unredeemed::TooLate),
             Next::NoCode => Err(Unredeemed::Failed(TokenError::Refused.into())),
         }
@@ -63,7 +61,7 @@ pub(in super::super) async fn come_back(
     // Used up only now: until its turn the browser may come again.
     let asked = match server.came_back(&query.state, &browser).await {
         Ok(Some(asked)) => asked,
-        Ok(None) => return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER),
+        Ok(None) => return other_browser(state),
         Err(error) => return failed(error),
     };
     let signed_in = match admitted {
@@ -72,28 +70,32 @@ pub(in super::super) async fn come_back(
     };
     let asked = match asked {
         Errand::Client(asked) => asked,
-        Errand::Account => return without_cookie(state, account::come_back(state, server, request, signed_in).await),
+        Errand::Account => {
+            let page = account::come_back(state, server, request, signed_in).await;
+            return without_cookie(state, &flow, page);
+        }
     };
     let to = asked.redirection();
     let signed_in = match signed_in {
         Ok(signed_in) => signed_in,
         Err(Unredeemed::Denied) => {
             let denied = OAuthError::AccessDenied("OwnerRez did not grant the access".to_owned());
-            return without_cookie(state, sent_back(server, &to, &denied));
+            return without_cookie(state, &flow, sent_back(server, &to, &denied));
         }
         Err(Unredeemed::TooLate) => {
             let again = state.settings.url(&format!("{AUTHORIZE_PATH}?{}", asked.query()));
-            return without_cookie(state, pages::waiting::too_late(Some(&again)));
+            return without_cookie(state, &flow, pages::waiting::too_late(Some(&again)));
         }
         Err(Unredeemed::Failed(error)) => {
-            return without_cookie(state, sent_back(server, &to, &not_signed_in(error)));
+            let response = not_signed_in(state, server, &to, error);
+            return without_cookie(state, &flow, response);
         }
     };
     let SignedIn { user, account, new } = signed_in;
     log::info!("user {user} signed in with OwnerRez{}", if new { " for the first time" } else { "" });
-    match go_or_look(state, server, Paused { request: asked, user, account }, &browser).await {
-        Ok(response) => response,
-        Err(error) => without_cookie(state, sent_back(server, &to, &error.into())),
+    match go_or_look(state, server, request, Paused { request: asked, user, account }, &browser).await {
+        Ok(response) => without_cookie(state, &flow, response),
+        Err(error) => without_cookie(state, &flow, sent_back(server, &to, &error.into())),
     }
 }
 
@@ -127,6 +129,7 @@ fn returned<'a>(
 async fn wait(
     state: &HttpState,
     server: &AuthorizationServer,
+    request: &HttpRequest,
     (secret, browser): (&str, &str),
     mut page: HttpResponse,
     until: Option<DateTime<Utc>>,
@@ -136,8 +139,7 @@ async fn wait(
     {
         return failed(error);
     }
-    // A cookie of ours always fits into a header.
-    let _ = page.add_cookie(&cookie(state, BROWSER_COOKIE, browser.to_owned()));
+    SIGN_IN_COOKIES.set(state, request, &mut page, secret, browser.to_owned());
     page
 }
 
@@ -145,6 +147,7 @@ async fn wait(
 async fn go_or_look(
     state: &HttpState,
     server: &AuthorizationServer,
+    request: &HttpRequest,
     signed_in: Paused,
     browser: &str,
 ) -> Result<HttpResponse, ServerError> {
@@ -152,7 +155,9 @@ async fn go_or_look(
         return finish(state, server, signed_in).await;
     }
     let secret = server.pause(signed_in, browser).await?;
-    Ok(see_other(&look_url(state, secret.expose_secret()), &[]))
+    let mut response = see_other(&look_url(state, secret.expose_secret()), &[]);
+    SIGN_IN_COOKIES.set(state, request, &mut response, secret.expose_secret(), browser.to_owned());
+    Ok(response)
 }
 
 async fn finish(
@@ -162,7 +167,7 @@ async fn finish(
 ) -> Result<HttpResponse, ServerError> {
     let targets = form_targets(state, &signed_in.request);
     let url = server.finish(signed_in.request, signed_in.user).await?;
-    Ok(without_cookie(state, see_other(&url, &targets)))
+    Ok(see_other(&url, &targets))
 }
 
 #[derive(Deserialize)]
@@ -184,28 +189,26 @@ pub(super) async fn look(
 async fn show(state: &HttpState, server: &AuthorizationServer, request: &HttpRequest, secret: &str) -> HttpResponse {
     let paused = match paused(state, server, request, secret).await {
         Ok(Some(paused)) => paused,
-        Ok(None) => return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER),
+        Ok(None) => return other_browser(state),
         Err(error) => return failed(error),
     };
     let others = match server.others(paused.account).await {
         Ok(others) => others,
         Err(error) => return failed(error),
     };
-    let csrf = match csrf_secret(state, request) {
+    let csrf = match Csrf::of(state, request, &["others", secret]) {
         Ok(csrf) => csrf,
         Err(error) => return pages::error(&error),
     };
-    let signed = state.signer.sign(&["others", secret, &csrf]);
     let mut response = words::others(&words::Others {
         action: CONTINUE_PATH,
         state: secret,
-        csrf: &signed,
+        csrf: &csrf.signed,
         paused: &paused,
         others: &others,
         form_targets: &form_targets(state, &paused.request),
     });
-    // A cookie of ours always fits into a header.
-    let _ = response.add_cookie(&cookie(state, CSRF_COOKIE, csrf));
+    csrf.keep(state, request, &mut response);
     response
 }
 
@@ -238,11 +241,11 @@ pub(super) async fn go_on(
         return pages::error(&ApiError::OriginNotAllowed);
     }
     if !is_genuine(&state, &request, &["others", &wish.state], &wish.csrf) {
-        return pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER);
+        return other_browser(&state);
     }
     match answer(&state, &server, &request, wish).await {
         Ok(Some(response)) => response,
-        Ok(None) => pages::notice(StatusCode::FORBIDDEN, words::OTHER_BROWSER),
+        Ok(None) => other_browser(&state),
         Err(error) => failed(error),
     }
 }
@@ -253,12 +256,12 @@ async fn answer(
     request: &HttpRequest,
     wish: Wish,
 ) -> Result<Option<HttpResponse>, ServerError> {
-    let Some(browser) = browser(state, request) else { return Ok(None) };
+    let Some(browser) = SIGN_IN_COOKIES.get(state, request, &wish.state) else { return Ok(None) };
     let Wish { state: secret, csrf, key, grant, user, api_key, attach: attached, from, proof } = wish;
     let moving = attached.zip(from).map(|(key, from)| Moving { key: KeyId(key), from: UserId(from), proof });
     if key.is_none() && grant.is_none() && user.is_none() && api_key.is_none() && moving.is_none() {
         let Some(paused) = server.resume(&secret, &browser).await? else { return Ok(None) };
-        return finish(state, server, paused).await.map(Some);
+        return finish(state, server, paused).await.map(|response| Some(without_cookie(state, &secret, response)));
     }
     let Some(paused) = server.paused(&secret, &browser).await? else { return Ok(None) };
     let holder = paused.holder();
@@ -299,14 +302,10 @@ async fn paused(
     request: &HttpRequest,
     secret: &str,
 ) -> Result<Option<Paused>, ServerError> {
-    match browser(state, request) {
+    match SIGN_IN_COOKIES.get(state, request, secret) {
         Some(browser) => server.paused(secret, &browser).await,
         None => Ok(None),
     }
-}
-
-fn browser(state: &HttpState, request: &HttpRequest) -> Option<String> {
-    request.cookie(&cookie_name(state, BROWSER_COOKIE)).map(|cookie| cookie.value().to_owned())
 }
 
 fn look_url(state: &HttpState, secret: &str) -> String {
@@ -314,27 +313,38 @@ fn look_url(state: &HttpState, secret: &str) -> String {
     state.settings.url(&format!("{CONTINUE_PATH}?{query}"))
 }
 
-fn without_cookie(state: &HttpState, mut response: HttpResponse) -> HttpResponse {
-    let mut gone = cookie(state, BROWSER_COOKIE, String::new());
-    gone.make_removal();
-    // A cookie of ours always fits into a header.
-    let _ = response.add_cookie(&gone);
+fn without_cookie(state: &HttpState, flow: &str, mut response: HttpResponse) -> HttpResponse {
+    SIGN_IN_COOKIES.remove(state, &mut response, flow);
     response
 }
 
-/// The client waits for an answer, so it gets one; people read it there.
-fn not_signed_in(error: ConnectError) -> OAuthError {
-    let refused = matches!(error, ConnectError::Disabled | ConnectError::NewUser);
+fn other_browser(state: &HttpState) -> HttpResponse {
+    pages::notice(StatusCode::FORBIDDEN, words::other_browser(state.settings.link_life))
+}
+
+/// The client waits for an answer, so it gets one. Why a person is not let in is shown here, because few clients show it.
+fn not_signed_in(
+    state: &HttpState,
+    server: &AuthorizationServer,
+    to: &Redirection,
+    error: ConnectError,
+) -> HttpResponse {
+    let refused = matches!(error, ConnectError::Disabled | ConnectError::NewUser(_));
     let fault = matches!(&error, ConnectError::Crypto(_));
     let error = ApiError::from(error);
     let shown = error.shown();
     if refused {
-        return OAuthError::AccessDenied(shown.message);
+        let denied = OAuthError::AccessDenied(shown.message);
+        let next = format!("Ask {} to let this account in. Your app may be waiting for the answer:", operator(state));
+        return match RedirectPlace::of(&to.redirect_uri) {
+            Some(place) => shown_with_way_back(server, (to, &place), StatusCode::FORBIDDEN, &next, &denied),
+            None => sent_back(server, to, &denied),
+        };
     }
     if fault {
-        return OAuthError::Server { cause: chain(&error) };
+        return sent_back(server, to, &OAuthError::Server { cause: chain(&error) });
     }
     let cause = shown.status.is_server_error().then(|| chain(&error));
     let retry_after = shown.retry_after.unwrap_or_else(|| chrono::TimeDelta::seconds(60));
-    OAuthError::Unavailable { message: shown.message, retry_after, cause }
+    sent_back(server, to, &OAuthError::Unavailable { message: shown.message, retry_after, cause })
 }

@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     Notice, SELF, origin, page,
     sign_in::{day, grant_line, key_line, may},
+    takes_no_new_users,
 };
 use crate::{
     crypto::ApiKey,
@@ -17,17 +18,17 @@ use crate::{
     store::{Connection, Reaching, StoredGrant, StoredKey},
 };
 
-pub(crate) const DENIED: Notice = Notice {
-    title: "Nobody was signed in",
-    text: "OwnerRez did not grant the access. If that was a mistake, open /account here again, sign in, and approve the \
-           access at OwnerRez.",
-};
+pub(crate) const DENIED: Notice = Notice::fixed(
+    "You are not signed in",
+    "OwnerRez did not grant the access. If that was a mistake, open /account here again, sign in, and approve the access at \
+     OwnerRez.",
+);
 
-pub(crate) const DELETED: Notice = Notice {
-    title: "Everything is deleted",
-    text: "Your API keys, the access of your apps, the OwnerRez connection and you as a user are deleted here. The gateway \
-           gives its access back to OwnerRez. Nothing was changed in OwnerRez itself.",
-};
+pub(crate) const DELETED: Notice = Notice::fixed(
+    "Everything is deleted",
+    "Your API keys, the access of your apps, the OwnerRez connection and you as a user are deleted here. The gateway gives \
+     its access back to OwnerRez. Nothing was changed in OwnerRez itself.",
+);
 
 pub(crate) const STALE: &str = "You are not signed in here any more, or cookies are switched off. Nothing was done: please \
 sign in again.";
@@ -44,11 +45,12 @@ in.";
 pub(crate) const KEYS_FULL: &str =
     "That key was not attached: you have as many keys as a user may have. Delete one first.";
 
-/// What somebody sees who is not signed in.
+/// What a person sees who is not signed in. `closed_by` names the operator of a gateway that takes no new users.
 pub(crate) fn door(
     action: &str,
     csrf: &str,
     app_url: &Url,
+    closed_by: Option<&str>,
     problem: Option<(StatusCode, &'static str)>,
 ) -> HttpResponse {
     let status = problem.map_or(StatusCode::OK, |(status, _)| status);
@@ -58,9 +60,14 @@ pub(crate) fn door(
             "Here you see which apps and API keys reach your OwnerRez account through this gateway, and end whatever you \
              do not need."
         }
-        p {
-            "OwnerRez will ask you to approve the access. If you have not been here before, that makes you a user of this \
-             gateway and connects your account."
+        @if let Some(operator) = closed_by {
+            (takes_no_new_users(operator))
+            p { "OwnerRez will ask you to approve the access." }
+        } @else {
+            p {
+                "OwnerRez will ask you to approve the access. If you have not been here before, that makes you a user of \
+                 this gateway and connects your account."
+            }
         }
         (button("", action, csrf, &[("do", "sign_in")], "Sign in with OwnerRez", None))
     };
@@ -77,11 +84,15 @@ pub(crate) fn stale(account: &str) -> HttpResponse {
 }
 
 /// OwnerRez's answer signed in nobody.
-pub(crate) fn not_signed_in(error: &ApiError, account: &str) -> HttpResponse {
+pub(crate) fn not_signed_in(error: &ApiError, account: &str, operator: &str) -> HttpResponse {
     let shown = error.shown();
     let body = html! {
         p { (shown.message) }
-        p { "Nobody was signed in. " a href=(account) { "Try again" } " in a minute; if it lasts, ask whoever runs this gateway." }
+        @if shown.status == StatusCode::FORBIDDEN {
+            p { "You were not signed in. Ask " (operator) " to let this account in." }
+        } @else {
+            p { "You were not signed in. " a href=(account) { "Try again" } " in a minute; if it lasts, ask " (operator) "." }
+        }
     };
     let mut response = page(shown.status, &[], "Signing in did not work", &body);
     response.extensions_mut().insert(error.failure(&shown));

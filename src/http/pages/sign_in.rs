@@ -1,27 +1,34 @@
 //! The pages of a sign-in, and their words.
 
 use actix_web::{HttpResponse, http::StatusCode};
+use chrono::TimeDelta;
 use maud::{Markup, html};
 use url::Url;
 
-use super::{Notice, account::attach_form, page};
+use super::{Notice, account::attach_form, page, takes_no_new_users};
 use crate::{
-    domain::{RedirectPlace, Scope},
+    domain::{RedirectPlace, Scope, in_minutes},
     oauth::{AuthorizationRequest, Paused},
     store::{Reaching, StoredGrant, StoredKey},
 };
 
-pub(crate) const OTHER_BROWSER: Notice = Notice {
-    title: "Nobody was signed in",
-    text: "This does not belong to a sign-in that was started in this browser within the last 10 minutes. Go back to your \
-           app, start again there, and stay in one browser.",
-};
+/// An answer in another browser than the one that agreed, or later than `life`.
+pub(crate) fn other_browser(life: TimeDelta) -> Notice {
+    let text = format!(
+        "This does not belong to a sign-in that was started in this browser within the last {}. Go back to your app, start \
+         again there, and stay in one browser.",
+        in_minutes(life)
+    );
+    Notice::new("You were not signed in", text)
+}
 
 pub(crate) const FORM_STALE: &str =
     "The page had become stale, or cookies are switched off. Please look at it again and decide.";
 pub(crate) const NO_CLIENT: &str = "Nothing was done. Close this page and start again from your app.";
-pub(crate) const NO_REDIRECT: &str = "Nothing was done, because the answer might have gone to a stranger. If you came here \
-by a link that somebody sent you, close this page; otherwise the app has to be mended by its maker.";
+pub(crate) const NO_REDIRECT: &str = "Nothing was done, because the answer might have reached another app. If you came here \
+by a link in a message, close this page; otherwise the maker of the app has to repair it.";
+pub(crate) const BY_A_LINK: &str = "Nothing was done. If you came here by a link in a message, close this page. If you started \
+this in your app, the app may be waiting for the answer:";
 pub(crate) const TOO_MANY: &str = "Too many sign-ins were started from your address.";
 pub(crate) const LATER: &str = "Try again later. Operators: behind a proxy, name it in TRUSTED_PROXIES, or all people \
 behind it count as one.";
@@ -39,6 +46,31 @@ pub(crate) fn refusal(status: StatusCode, what: &str, next: &str) -> HttpRespons
     page(status, &[], "Signing in did not work", &html! { p { (what) } p { (next) } })
 }
 
+/// A refusal with a button that takes it to the client: `url` is where the client waits.
+pub(crate) fn refusal_with_way_back(
+    status: StatusCode,
+    what: &str,
+    next: &str,
+    to: &RedirectPlace,
+    url: &str,
+) -> HttpResponse {
+    let body = html! {
+        p { (what) }
+        p { (next) }
+        p { a.button href=(url) { "Tell " (destination(to)) } }
+    };
+    page(status, &[], "Signing in did not work", &body)
+}
+
+/// Who gets an answer, as the text of a button.
+fn destination(place: &RedirectPlace) -> String {
+    match place {
+        RedirectPlace::Web { host } => host.clone(),
+        RedirectPlace::Loopback => "the program on this computer".to_owned(),
+        RedirectPlace::App { scheme } => format!("the app that opens {scheme}: links"),
+    }
+}
+
 /// What the consent page shows and sends.
 pub(crate) struct Consent<'a> {
     pub(crate) action: &'a str,
@@ -47,6 +79,8 @@ pub(crate) struct Consent<'a> {
     pub(crate) request: &'a AuthorizationRequest,
     pub(crate) place: &'a RedirectPlace,
     pub(crate) form_targets: &'a [String],
+    /// The operator of a gateway that takes no new users.
+    pub(crate) closed_by: Option<&'a str>,
     pub(crate) problem: Option<(StatusCode, &'static str)>,
 }
 
@@ -63,6 +97,7 @@ pub(crate) fn consent(consent: &Consent<'_>) -> HttpResponse {
         }
         @if let Some(host) = published_at(&request.client_id) { p { "It says what it is at " strong { (host) } "." } }
         (place(consent.place))
+        @if let Some(operator) = consent.closed_by { (takes_no_new_users(operator)) }
         h2 { "What it will be able to do" }
         ul {
             li { "Read everything in the account: properties, bookings, guests, messages, prices." }

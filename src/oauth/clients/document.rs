@@ -17,6 +17,7 @@ pub(super) struct Document {
     pub(super) name: String,
     pub(super) redirect_uris: Vec<RedirectUri>,
     pub(super) authentication: ClientAuthentication,
+    pub(super) refreshes: bool,
 }
 
 /// Reads a document that was fetched from `url`.
@@ -37,7 +38,7 @@ pub(super) fn read(reader: &Reader, url: &Url, body: &[u8]) -> Result<Document, 
     }
     metadata.check_flow()?;
     let (mut redirect_uris, mut first_bad) = (Vec::new(), None);
-    for uri in metadata.redirect_uris(&reader.schemes)? {
+    for uri in metadata.redirect_uris(&reader.policy)? {
         match uri {
             Ok(uri) => redirect_uris.push(uri),
             Err(bad) => first_bad = first_bad.or(Some(bad)),
@@ -47,19 +48,24 @@ pub(super) fn read(reader: &Reader, url: &Url, body: &[u8]) -> Result<Document, 
         return Err(MetadataProblem::RedirectUri(bad).into());
     }
     let name = metadata.name().unwrap_or_else(|| url.host_str().unwrap_or_default().to_owned());
-    Ok(Document { name, redirect_uris, authentication: metadata.authentication(false)? })
+    let authentication = metadata.authentication(false)?;
+    Ok(Document { name, redirect_uris, authentication, refreshes: metadata.refreshes() })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::domain::RedirectPolicy;
 
     const URL: &str = "https://client.example.com/client.json";
 
     fn read_json(json: Value) -> Result<Document, DocumentProblem> {
-        let reader = Reader { schemes: ["cursor".to_owned()].into() };
+        let app_uris = vec![RedirectUri::of_app("cursor://app/cb").unwrap()];
+        let reader = Reader { policy: Arc::new(RedirectPolicy { app_uris, own_url: None }) };
         read(&reader, &Url::parse(URL).unwrap(), json.to_string().as_bytes())
     }
 
@@ -93,7 +99,7 @@ mod tests {
         let twice = format!(
             r#"{{"client_id": "https://other.example.com/", "client_id": "{URL}", "redirect_uris": ["https://a.example/cb"]}}"#
         );
-        let reader = Reader { schemes: [].into() };
+        let reader = Reader { policy: Arc::default() };
         let read = read(&reader, &Url::parse(URL).unwrap(), twice.as_bytes());
         assert_eq!(
             read.map(drop),

@@ -15,7 +15,7 @@ use super::{
     fetch::{FetchProblem, Fetched, Fetcher},
     problem::DocumentProblem,
 };
-use crate::domain::{SharedClock, growing_cache};
+use crate::domain::{RedirectPolicy, SharedClock, growing_cache};
 
 /// What is wrong now may soon be repaired; until then one look is enough for all who ask.
 const BAD_FOR: TimeDelta = TimeDelta::seconds(30);
@@ -30,8 +30,8 @@ pub(super) type Read<T> = fn(&Reader, &Url, &[u8]) -> Result<T, DocumentProblem>
 /// What reading a document depends on beside the document.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
-    /// The private-use schemes of the configuration.
-    pub(super) schemes: Arc<[String]>,
+    /// Which redirect URIs may be registered.
+    pub(super) policy: Arc<RedirectPolicy>,
 }
 
 /// The documents of one kind.

@@ -12,7 +12,7 @@ use super::{
     keys::{KeySet, SigningAlgorithm},
     problem::BadDocumentUrl,
 };
-use crate::domain::{BadRedirectUri, RedirectUri};
+use crate::domain::{BadRedirectUri, RedirectPolicy, RedirectUri};
 
 /// Cursor registers three, VS Code six.
 pub(super) const MOST_REDIRECT_URIS: usize = 10;
@@ -73,6 +73,7 @@ pub(super) struct Metadata {
     pub(super) redirect_uris: Option<Vec<String>>,
     pub(super) grant_types: Option<Vec<String>>,
     pub(super) response_types: Option<Vec<String>>,
+    pub(super) scope: Option<String>,
     pub(super) token_endpoint_auth_method: Option<String>,
     /// OpenID Connect Relying Party Metadata Choices: ChatGPT says with it that it can go without keys as well.
     pub(super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
@@ -93,12 +94,12 @@ impl Metadata {
     /// Each redirect URI, good or bad, in their order; never none.
     pub(super) fn redirect_uris(
         &self,
-        schemes: &[String],
+        policy: &RedirectPolicy,
     ) -> Result<Vec<Result<RedirectUri, BadRedirectUri>>, MetadataProblem> {
         let texts = self.redirect_uris.as_deref().unwrap_or_default();
         match texts.len() {
             0 => Err(MetadataProblem::NoRedirectUris),
-            1..=MOST_REDIRECT_URIS => Ok(texts.iter().map(|text| RedirectUri::new(text, schemes)).collect()),
+            1..=MOST_REDIRECT_URIS => Ok(texts.iter().map(|text| policy.admit(text)).collect()),
             _ => Err(MetadataProblem::ManyRedirectUris),
         }
     }
@@ -115,6 +116,11 @@ impl Metadata {
             return Err(MetadataProblem::ResponseTypes);
         }
         Ok(())
+    }
+
+    /// Whether it lists the grant type `refresh_token`. Left out, the list means `authorization_code` (RFC 7591 section 2).
+    pub(super) fn refreshes(&self) -> bool {
+        self.grant_types.iter().flatten().any(|one| one == "refresh_token")
     }
 
     /// How the client proves who it is. `replaces_secrets`: who asks for a client secret becomes a public client

@@ -37,6 +37,7 @@ impl From<&PredefinedClient> for Client {
             name: name.clone(),
             redirect_uris: redirect_uris.clone(),
             authentication,
+            refreshes: true,
             kind: ClientKind::Predefined,
         }
     }

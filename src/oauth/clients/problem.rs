@@ -90,6 +90,9 @@ pub enum ClientError {
     /// It registered itself and was deleted since.
     #[error("this client was removed")]
     Forgotten,
+    /// It is known by a document, and those are not read here.
+    #[error("this gateway does not read the documents of clients (oauth.client_documents is off)")]
+    DocumentsOff,
     /// Its metadata document is of no use.
     #[error("the metadata document of this client, at {host}, {problem}")]
     Document {
@@ -126,6 +129,7 @@ impl ClientError {
             Self::Unknown
             | Self::Expired
             | Self::Forgotten
+            | Self::DocumentsOff
             | Self::Document { .. }
             | Self::Keys { .. }
             | Self::Assertion(_) => ClientErrorCode::InvalidClient,
@@ -143,6 +147,10 @@ impl ClientError {
             ClientErrorCode::InvalidClient => match self {
                 Self::Unknown | Self::Expired | Self::Forgotten => {
                     "Remove this gateway from the client and add it again: then the client registers anew."
+                }
+                Self::DocumentsOff => {
+                    "Let the client register itself, or set it up with a client id that the operator has listed in \
+                     oauth.clients."
                 }
                 _ => "Only the maker of the client can repair this.",
             },

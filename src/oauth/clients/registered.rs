@@ -10,6 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
+    super::Scopes,
     CLIENT_ID_LIMIT, Client, ClientAuthentication, ClientId, ClientKind, KeySource,
     keys::{KeySet, SigningAlgorithm},
     metadata::{Metadata, MetadataProblem},
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     crypto::{CryptoError, KeyRing, SealedFor},
-    domain::{RedirectUri, Sealed},
+    domain::{RedirectPolicy, Sealed},
 };
 
 /// How these client ids begin.
@@ -46,6 +47,8 @@ pub struct Registered {
     pub grant_types: [&'static str; 2],
     /// `code`.
     pub response_types: [&'static str; 1],
+    /// Of what it asked for, the scopes that exist; all where it asked for none of them.
+    pub scope: String,
     /// Its public keys, if it sent them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Value>,
@@ -73,6 +76,9 @@ struct Record {
     algorithm: Option<String>,
     #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
     may_go_without: bool,
+    /// Whether the grant type `refresh_token` is not listed. Earlier registrations do not say: they count as listing it.
+    #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
+    without_refresh: bool,
 }
 
 /// A registration that was opened and is still in force.
@@ -90,7 +96,7 @@ pub(super) fn is_registered(client_id: &str) -> bool {
 pub(super) fn register(
     ring: &KeyRing,
     metadata: &Value,
-    schemes: &[String],
+    policy: &RedirectPolicy,
     life: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Registered, RegistrationError> {
@@ -98,7 +104,7 @@ pub(super) fn register(
     let metadata = metadata.and_then(|metadata| Metadata::deserialize(metadata).ok());
     let metadata = metadata.ok_or(RegistrationError::Metadata(MetadataProblem::Form))?;
     metadata.check_flow().map_err(RegistrationError::Metadata)?;
-    let uris = metadata.redirect_uris(schemes).map_err(RegistrationError::Metadata)?;
+    let uris = metadata.redirect_uris(policy).map_err(RegistrationError::Metadata)?;
     let mut redirect_uris = Vec::new();
     for (at, uri) in uris.into_iter().enumerate() {
         let uri = uri.map_err(|problem| RegistrationError::RedirectUri { place: at + 1, problem })?;
@@ -113,7 +119,9 @@ pub(super) fn register(
         jwks_uri: None,
         algorithm: None,
         may_go_without: false,
+        without_refresh: !metadata.refreshes(),
     };
+    let scope = Scopes::parse(metadata.scope.as_deref().unwrap_or_default()).unwrap_or(Scopes::ALL).to_string();
     let mut method = "none";
     let mut algorithm = None;
     if let ClientAuthentication::PrivateKeyJwt { keys, algorithms, may_go_without } =
@@ -146,6 +154,7 @@ pub(super) fn register(
         token_endpoint_auth_signing_alg: algorithm,
         grant_types: ["authorization_code", "refresh_token"],
         response_types: ["code"],
+        scope,
         jwks,
         jwks_uri,
     })
@@ -155,7 +164,7 @@ pub(super) fn register(
 pub(super) fn open(
     ring: &KeyRing,
     client_id: &str,
-    schemes: &[String],
+    policy: &RedirectPolicy,
     now: DateTime<Utc>,
 ) -> Result<Registration, ClientError> {
     let sealed = client_id.strip_prefix(PREFIX).ok_or(ClientError::Unknown)?;
@@ -169,7 +178,8 @@ pub(super) fn open(
     let client = Client {
         id: ClientId(Arc::from(client_id)),
         authentication: authentication(&record).ok_or(ClientError::Unknown)?,
-        redirect_uris: record.redirect_uris.iter().filter_map(|text| RedirectUri::new(text, schemes).ok()).collect(),
+        redirect_uris: record.redirect_uris.iter().filter_map(|text| policy.admit(text).ok()).collect(),
+        refreshes: !record.without_refresh,
         name: record.name.unwrap_or_else(|| UNNAMED.to_owned()),
         kind: ClientKind::Registered,
     };
@@ -185,4 +195,26 @@ fn authentication(record: &Record) -> Option<ClientAuthentication> {
     let named = |algorithm: &SigningAlgorithm| record.algorithm.as_ref().is_none_or(|name| name == algorithm.as_str());
     let algorithms = SigningAlgorithm::ALL.into_iter().filter(named).collect();
     Some(ClientAuthentication::PrivateKeyJwt { keys, algorithms, may_go_without: record.may_go_without })
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretBox;
+
+    use super::*;
+
+    /// Ids that were given out before the grant types were kept: their clients got refresh tokens, and still do.
+    #[test]
+    fn an_earlier_registration_counts_as_one_that_refreshes() {
+        let ring = KeyRing::new(&SecretBox::new(Box::new([7; 32]))).unwrap();
+        for (record, refreshes) in [
+            (r#"{"i": 0, "e": 60, "r": ["https://a.example/cb"]}"#, true),
+            (r#"{"i": 0, "e": 60, "r": ["https://a.example/cb"], "o": true}"#, false),
+        ] {
+            let sealed = ring.seal(SealedFor::ClientId, &SecretString::from(record)).unwrap();
+            let id = format!("{PREFIX}{}", sealed.0);
+            let registration = open(&ring, &id, &RedirectPolicy::default(), DateTime::UNIX_EPOCH).unwrap();
+            assert_eq!(registration.client.refreshes, refreshes, "{record}");
+        }
+    }
 }

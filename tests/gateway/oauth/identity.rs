@@ -1,10 +1,17 @@
 //! Who somebody is: the OwnerRez account that comes back, and nothing else.
 
 use futures_util::future::join;
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::{
+    app::SystemClock,
+    sandbox::{Rule, Simulator, SimulatorOptions},
+};
 use serde_json::json;
 
-use crate::world::{Browser, ClientApp, Gateway, Landing, Settings, on_each_database};
+use crate::{
+    processes::program::Program,
+    secrets::address,
+    world::{Browser, ClientApp, Gateway, Landing, Settings, on_each_database},
+};
 
 const REVOKED: &str = "DELETE /oauth/access_token/{token}";
 
@@ -77,22 +84,86 @@ async fn two_first_sign_ins_at_once_make_one_user() {
 }
 
 #[actix_web::test]
-async fn who_may_not_register_may_not_sign_in_for_the_first_time() {
+async fn who_may_not_register_is_told_so_before_ownerrez_is_asked_and_after() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let (alices, bobs) = (gateway.ownerrez().add_account("Alice").id, gateway.ownerrez().add_account("Bob").id);
         let app = ClientApp::register(&gateway, "App").await;
         app.tokens(&gateway, alices, &[]).await;
-        let gateway = gateway.restart_with(Settings::default().set("REGISTRATION_MODE", "closed")).await;
-        let app = ClientApp::register(&gateway, "App").await;
-        let landing = app.sign_in(&gateway, bobs, &[]).await;
-        assert_eq!((landing.get("error"), landing.get("iss")), ("access_denied", gateway.url.as_str()));
-        assert_eq!(database.number("SELECT count(*) FROM users").await, 1);
-        assert_eq!(gateway.ownerrez().count(REVOKED), 1, "what nobody needs is given back");
-        assert!(!app.sign_in(&gateway, alices, &[]).await.get("code").is_empty(), "who is known gets in");
+        let mut gateway = gateway;
+        let mut refused = 0;
+        for (mode, contact) in [("closed", "help@gateway.example"), ("token", "")] {
+            let settings = Settings::default()
+                .set("REGISTRATION_MODE", mode)
+                .set("REGISTRATION_TOKEN", if mode == "token" { "0123456789abcdef" } else { "" })
+                .set("OPERATOR_CONTACT", contact);
+            gateway = gateway.restart_with(settings).await;
+            let app = ClientApp::register(&gateway, "App").await;
+            let operator = match contact {
+                "" => "the operator of this gateway".to_owned(),
+                contact => format!("the operator of this gateway ({contact})"),
+            };
+            let account_page = format!("{}/account", gateway.url);
+            for before in [app.authorize_url(&[]), account_page.clone()] {
+                let page = Browser::new().open(&before).await;
+                let says_so = page.body.contains("takes no new users") && page.body.contains(&operator);
+                assert!(says_so, "{}", page.body);
+                assert!(!page.body.contains("makes you a user"), "{}", page.body);
+            }
+
+            let page = app.approved(&gateway, &mut Browser::new(), bobs, &[]).await;
+            let landing = Landing::offered(&page, &app.redirect_uri);
+            assert_eq!((landing.get("error"), landing.get("iss")), ("access_denied", gateway.url.as_str()));
+            let mut browser = Browser::new();
+            let csrf = browser.open(&account_page).await.field("csrf");
+            let to_ownerrez = browser.submit(&account_page, &[("csrf", &csrf), ("do", "sign_in")]).await.location();
+            let there = browser.open(&gateway.ownerrez().approve(&to_ownerrez, bobs).unwrap()).await;
+            for page in [&page, &there] {
+                assert_eq!(page.status, 403);
+                for part in [&format!("account {bobs}"), &operator] {
+                    assert!(page.body.contains(part), "{part}: {}", page.body);
+                }
+                assert!(!page.body.contains("in a minute"), "{}", page.body);
+            }
+            refused += 2;
+            assert_eq!(database.number("SELECT count(*) FROM users").await, 1);
+            assert_eq!(gateway.ownerrez().count(REVOKED), refused, "tokens that are not needed are given back");
+            assert!(!app.sign_in(&gateway, alices, &[]).await.get("code").is_empty(), "who is known gets in");
+        }
         gateway.stop().await;
     })
     .await;
+}
+
+/// The operator has to find out whom to let in.
+#[actix_web::test]
+async fn the_log_names_the_account_that_was_not_let_in() {
+    let home = tempfile::tempdir().unwrap();
+    let options = SimulatorOptions {
+        client_secret: "s_sandbox".into(),
+        ..SimulatorOptions::new(std::sync::Arc::new(SystemClock::new()))
+    };
+    let ownerrez = Simulator::start(options).await.unwrap();
+    let ownerrez_url = ownerrez.url();
+    let environment = [
+        ("PORT", "0"),
+        ("OWNERREZ_API_URL", ownerrez_url.as_str()),
+        ("OWNERREZ_APP_URL", &ownerrez_url),
+        ("OWNERREZ_CLIENT_ID", "c_sandbox"),
+        ("OWNERREZ_CLIENT_SECRET", "s_sandbox"),
+        ("REGISTRATION_MODE", "closed"),
+    ];
+    let gateway = Program::start(home.path(), &["serve"], &environment);
+    let here = format!("{}/account", address(&gateway.says("public address ")));
+    let account = ownerrez.controls().add_account("Bob").id;
+    let mut browser = Browser::new();
+    let csrf = browser.open(&here).await.field("csrf");
+    let to_ownerrez = browser.submit(&here, &[("csrf", &csrf), ("do", "sign_in")]).await.location();
+    let back = ownerrez.controls().approve(&to_ownerrez, account).unwrap();
+    assert_eq!(browser.open(&back).await.status, 403);
+    let ending = gateway.stop();
+    assert!(ending.written.contains(&format!("OwnerRez account {account} was not let in")), "{}", ending.written);
+    ownerrez.stop(true).await;
 }
 
 #[actix_web::test]

@@ -180,7 +180,8 @@ async fn a_user_who_is_kept_out_is_kept_out_here_too() {
             ((reply.status, reply.error()) == (403, "account_disabled")).then_some(())
         })
         .await;
-        let landing = app.sign_in(&gateway, account, &[]).await;
+        let page = app.approved(&gateway, &mut Browser::new(), account, &[]).await;
+        let landing = Landing::offered(&page, &app.redirect_uri);
         assert_eq!((landing.get("error"), landing.get("code")), ("access_denied", ""));
         gateway.stop().await;
     })

@@ -123,7 +123,7 @@ async fn a_client_that_answers_to_this_machine_only_is_known_as_such() {
         for (uris, expected) in [
             (json!(["http://localhost/callback", "http://127.0.0.1/callback"]), true),
             (json!(["http://localhost/callback", "https://client.example.com/cb"]), false),
-            (json!(["cursor://app/cb"]), false),
+            (json!([CURSOR[0]]), false),
         ] {
             let reply = register(&desk, &json!({"redirect_uris": uris}));
             let client = desk.clients.find(client_id(&reply)).await.unwrap();
@@ -151,6 +151,9 @@ async fn registrations_that_do_not_do_are_refused_in_the_words_of_rfc_7591() {
             ),
             ("redirect_uris", json!(["https://client.example.com/cb#x"]), "invalid_redirect_uri"),
             ("redirect_uris", json!(["unknown://app/cb"]), "invalid_redirect_uri"),
+            ("redirect_uris", json!(["vscode://vscode.git/clone?url=https://a.example"]), "invalid_redirect_uri"),
+            ("redirect_uris", json!(["cursor://anysphere.cursor-deeplink/mcp/install?x=y"]), "invalid_redirect_uri"),
+            ("redirect_uris", json!(["https://gateway.example/account"]), "invalid_redirect_uri"),
             ("redirect_uris", json!(["https://chatgpt.com/connector/oauth/{id}"]), "invalid_redirect_uri"),
             ("redirect_uris", json!(many), "invalid_client_metadata"),
             ("redirect_uris", json!(long), "invalid_client_metadata"),
@@ -292,7 +295,7 @@ async fn an_apps_scheme_that_is_no_longer_listed_leaves_its_registrations() {
         let reply = register(&desk, &json!({"redirect_uris": CURSOR}));
 
         let tune = |config: &mut ownerrez_gateway::config::Config| {
-            config.oauth_clients.redirect_schemes.retain(|scheme| scheme != "cursor");
+            config.oauth_clients.app_redirect_uris.retain(|uri| !uri.as_str().starts_with("cursor:"));
         };
         let stricter = Desk::open_with(database, Otherwise { tune, ..Otherwise::default() }).await;
         let client = stricter.clients.find(client_id(&reply)).await.unwrap();

@@ -87,9 +87,9 @@ async fn the_account_page_tells_no_secret_at_any_level_of_the_log() {
     .await;
 }
 
-/// The value of a cookie that a page sets.
-fn cookie(page: &Page, name: &str) -> String {
-    let set = page.headers.iter().filter(|(header, _)| header == "set-cookie");
-    let found = set.filter_map(|(_, value)| value.strip_prefix(&format!("{name}="))).next();
-    found.expect("a cookie").split(';').next().unwrap().to_owned()
+/// The value of a cookie that a page sets, whose name begins like this.
+fn cookie(page: &Page, beginning: &str) -> String {
+    let mut set = page.headers.iter().filter(|(header, value)| header == "set-cookie" && value.starts_with(beginning));
+    let (_, found) = set.next().expect("a cookie");
+    found.split_once('=').unwrap().1.split(';').next().unwrap().to_owned()
 }

@@ -37,6 +37,15 @@ impl Landing {
         Self(url.query_pairs().into_owned().collect())
     }
 
+    /// The same of a page that leaves it to the person: the address behind its button.
+    pub(crate) fn offered(page: &Page, redirect_uri: &str) -> Self {
+        assert_eq!((page.status / 100, page.header("location")), (4, None), "{}", page.body);
+        let (_, rest) = page.body.split_once(r#"class="button" href=""#).unwrap_or_else(|| panic!("{}", page.body));
+        let address = rest.split_once('"').unwrap().0.replace("&amp;", "&");
+        assert!(address.starts_with(redirect_uri), "{address}");
+        Self(Url::parse(&address).unwrap().query_pairs().into_owned().collect())
+    }
+
     /// One of them.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.0.get(name).map(String::as_str).unwrap_or_default()
@@ -53,10 +62,20 @@ impl ClientApp {
     pub(crate) async fn register_with(gateway: &Gateway, name: &str, redirect_uri: &str) -> Self {
         let person = Person::visitor(&format!("http://{}", gateway.app().address()));
         let metadata = json!({"client_name": name, "redirect_uris": [redirect_uri]});
-        let reply = person.post("/register", &metadata).await;
+        Self::registered(gateway, &metadata, &person).await
+    }
+
+    /// A client that registers itself with this metadata; it uses the first of its redirect URIs.
+    pub(crate) async fn register_as(gateway: &Gateway, metadata: &Value) -> Self {
+        let person = Person::visitor(&format!("http://{}", gateway.app().address()));
+        Self::registered(gateway, metadata, &person).await
+    }
+
+    async fn registered(gateway: &Gateway, metadata: &Value, person: &Person) -> Self {
+        let reply = person.post("/register", metadata).await;
         assert_eq!(reply.status, 201, "{}", reply.body);
-        let id = reply.body["client_id"].as_str().unwrap();
-        Self::known(gateway, id, redirect_uri)
+        let redirect_uri = metadata["redirect_uris"][0].as_str().unwrap();
+        Self::known(gateway, reply.body["client_id"].as_str().unwrap(), redirect_uri)
     }
 
     /// A client that is known already.

@@ -1,15 +1,15 @@
 //! A browser with a cookie jar, as far as the gateway's pages need one.
 
-use std::collections::BTreeMap;
-
 use awc::{cookie::Cookie, http::header};
+use futures_util::future::join;
 use url::{Url, form_urlencoded};
 
 /// One person's browser. Another person has another one, with other cookies.
 #[derive(Clone)]
 pub(crate) struct Browser {
     http: awc::Client,
-    cookies: BTreeMap<String, String>,
+    /// Names and values, in the order in which they were made, which is the order in which they are sent.
+    cookies: Vec<(String, String)>,
     /// What a proxy says of its address.
     source: Option<String>,
 }
@@ -44,7 +44,7 @@ impl Browser {
     /// A browser without cookies.
     pub(crate) fn new() -> Self {
         let http = awc::Client::builder().disable_timeout().disable_redirects().finish();
-        Self { http, cookies: BTreeMap::new(), source: None }
+        Self { http, cookies: Vec::new(), source: None }
     }
 
     /// The same at this address, where the gateway trusts its proxy.
@@ -85,12 +85,36 @@ impl Browser {
         self.submit(action.as_str(), &[("state", &state), ("csrf", &csrf), ("api_key", key)]).await
     }
 
+    /// Opens two pages at once, neither with the cookies that the other sets.
+    pub(crate) async fn open_both(&mut self, urls: [&str; 2]) -> [Page; 2] {
+        let mut other = self.clone();
+        let (first, second) = join(self.open(urls[0]), other.open(urls[1])).await;
+        for (name, value) in other.cookies {
+            self.keep(&name, &value);
+        }
+        [first, second]
+    }
+
+    /// The names of its cookies that begin like this.
+    pub(crate) fn cookies(&self, beginning: &str) -> Vec<&str> {
+        self.cookies.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with(beginning)).collect()
+    }
+
+    fn keep(&mut self, name: &str, value: &str) {
+        match self.cookies.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => value.clone_into(known),
+            None => self.cookies.push((name.to_owned(), value.to_owned())),
+        }
+    }
+
     async fn show(&mut self, mut request: awc::ClientRequest, body: Option<String>) -> Page {
         if let Some(source) = &self.source {
             request = request.insert_header(("x-forwarded-for", source.as_str()));
         }
-        for (name, value) in &self.cookies {
-            request = request.cookie(Cookie::new(name, value));
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if !cookies.is_empty() {
+            // Written by hand, because the client would shuffle them.
+            request = request.insert_header((header::COOKIE, cookies.join("; ")));
         }
         let sent = match body {
             Some(body) => request.send_body(body),
@@ -100,9 +124,9 @@ impl Browser {
         for cookie in response.headers().get_all(header::SET_COOKIE) {
             let cookie = Cookie::parse(cookie.to_str().unwrap()).unwrap();
             if cookie.value().is_empty() {
-                self.cookies.remove(cookie.name());
+                self.cookies.retain(|(known, _)| known != cookie.name());
             } else {
-                self.cookies.insert(cookie.name().to_owned(), cookie.value().to_owned());
+                self.keep(cookie.name(), cookie.value());
             }
         }
         let body = response.body().await.unwrap();

@@ -48,6 +48,13 @@ impl TestDatabase {
         row.unwrap().try_get_by_index::<i64>(0).unwrap()
     }
 
+    /// A single text, from a query such as `SELECT name FROM api_keys`.
+    pub(crate) async fn text(&self, query: &str) -> String {
+        let db = self.open().await;
+        let row = db.query_one_raw(sea_orm::Statement::from_string(db.get_database_backend(), query)).await.unwrap();
+        row.unwrap().try_get_by_index::<String>(0).unwrap()
+    }
+
     /// Nobody gets a connection any more, and those that are open end. PostgreSQL only.
     pub(crate) async fn take_away(&self) {
         self.administer("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").await;

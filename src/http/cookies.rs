@@ -1,0 +1,143 @@
+//! Cookies: one for each flow under way, so that several sign-ins and several forms of one browser do not disturb each
+//! other. Each names its flow by a digest, and the number of one kind is bounded.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    cookie::{Cookie, SameSite, time::Duration},
+};
+use chrono::TimeDelta;
+use secrecy::ExposeSecret;
+
+use super::{HttpState, error::ApiError};
+use crate::crypto;
+
+/// Cookies of one kind that a browser may hold. With all three kinds they fill 3 of the 8 KiB of headers that proxies take.
+const MOST: usize = 8;
+/// Hexadecimal digits of the digest that names a flow.
+const FLOW_DIGITS: usize = 16;
+
+/// Cookies of one kind. The name of each ends in a digest of its flow.
+#[derive(Clone, Copy)]
+pub(super) struct FlowCookies(&'static str);
+
+/// Names the browser that a connect link was bound to. A flow is the state of a link.
+pub(super) const CONNECT_COOKIES: FlowCookies = FlowCookies("ownerrez_connect_");
+/// Names the browser that agreed to a sign-in. A flow is the state of a sign-in.
+pub(super) const SIGN_IN_COOKIES: FlowCookies = FlowCookies("ownerrez_sign_in_");
+/// Holds what a form is signed with. A flow is what the form is about.
+const CSRF_COOKIES: FlowCookies = FlowCookies("ownerrez_csrf_");
+
+impl FlowCookies {
+    fn name(self, state: &HttpState, flow: &str) -> String {
+        let digest = crypto::digest_hex(flow);
+        let id = digest.get(..FLOW_DIGITS).unwrap_or(&digest);
+        cookie_name(state, &format!("{}{id}", self.0))
+    }
+
+    /// Returns the value of the flow's cookie in this browser.
+    pub(super) fn get(self, state: &HttpState, request: &HttpRequest, flow: &str) -> Option<String> {
+        request.cookie(&self.name(state, flow)).map(|cookie| cookie.value().to_owned())
+    }
+
+    /// Sets the flow's cookie, and removes the oldest ones of this kind beyond [`MOST`]. Browsers send cookies in the
+    /// order in which they were made (RFC 6265 section 5.4).
+    pub(super) fn set(
+        self,
+        state: &HttpState,
+        request: &HttpRequest,
+        response: &mut HttpResponse,
+        flow: &str,
+        value: String,
+    ) {
+        let name = self.name(state, flow);
+        let beginning = cookie_name(state, self.0);
+        let known = request.cookies().map(|cookies| {
+            let names = cookies.iter().map(|cookie| cookie.name().to_owned());
+            names.filter(|known| known.starts_with(&beginning) && *known != name).collect::<Vec<_>>()
+        });
+        let known = known.unwrap_or_default();
+        let surplus = known.len().saturating_sub(MOST - 1);
+        add(response, &built(state, name, value, state.settings.link_life));
+        for name in known.into_iter().take(surplus) {
+            remove(state, response, name);
+        }
+    }
+
+    /// Removes the flow's cookie.
+    pub(super) fn remove(self, state: &HttpState, response: &mut HttpResponse, flow: &str) {
+        remove(state, response, self.name(state, flow));
+    }
+}
+
+/// What keeps a form genuine: a secret in a cookie, and a signature over it in the form.
+pub(super) struct Csrf {
+    flow: String,
+    secret: String,
+    /// Goes into the form.
+    pub(super) signed: String,
+}
+
+impl Csrf {
+    /// Signs a form. `parts` are what it is about; the same form in the same browser has the same secret.
+    pub(super) fn of(state: &HttpState, request: &HttpRequest, parts: &[&str]) -> Result<Self, ApiError> {
+        let flow = flow(parts);
+        let secret = match CSRF_COOKIES.get(state, request, &flow) {
+            Some(known) => known,
+            None => crypto::random_token()?.expose_secret().to_owned(),
+        };
+        let signed = state.signer.sign(&[parts, &[&secret]].concat());
+        Ok(Self { flow, secret, signed })
+    }
+
+    /// Adds the cookie to the page that has the form.
+    pub(super) fn keep(self, state: &HttpState, request: &HttpRequest, response: &mut HttpResponse) {
+        CSRF_COOKIES.set(state, request, response, &self.flow, self.secret);
+    }
+}
+
+/// Whether a form came from a page of the gateway in this browser. `parts` are what the page signed.
+pub(super) fn is_genuine(state: &HttpState, request: &HttpRequest, parts: &[&str], csrf: &str) -> bool {
+    let secret = CSRF_COOKIES.get(state, request, &flow(parts));
+    secret.is_some_and(|secret| state.signer.verify(&[parts, &[&secret]].concat(), csrf))
+}
+
+fn flow(parts: &[&str]) -> String {
+    parts.join("\0")
+}
+
+/// The name with `__Host-` (RFC 6265bis section 4.1.3.2) where TLS allows it; browsers refuse that prefix on plain http.
+pub(super) fn cookie_name(state: &HttpState, name: &str) -> String {
+    if state.settings.secure() { format!("__Host-{name}") } else { name.to_owned() }
+}
+
+/// Sets a cookie that a browser holds once, for this time.
+pub(super) fn set_cookie(state: &HttpState, response: &mut HttpResponse, name: &str, value: String, life: TimeDelta) {
+    add(response, &built(state, cookie_name(state, name), value, life));
+}
+
+/// Removes such a cookie.
+pub(super) fn remove_cookie(state: &HttpState, response: &mut HttpResponse, name: &str) {
+    remove(state, response, cookie_name(state, name));
+}
+
+fn remove(state: &HttpState, response: &mut HttpResponse, full_name: String) {
+    let mut gone = built(state, full_name, String::new(), TimeDelta::zero());
+    gone.make_removal();
+    add(response, &gone);
+}
+
+fn add(response: &mut HttpResponse, cookie: &Cookie<'_>) {
+    // Names and values are made here, of characters that fit into a header.
+    let _ = response.add_cookie(cookie);
+}
+
+fn built(state: &HttpState, full_name: String, value: String, life: TimeDelta) -> Cookie<'static> {
+    Cookie::build(full_name, value)
+        .path("/")
+        .http_only(true)
+        .secure(state.settings.secure())
+        // Lax, not Strict: the way back from OwnerRez is a navigation that another site started.
+        .same_site(SameSite::Lax)
+        .max_age(Duration::seconds(life.num_seconds()))
+        .finish()
+}
