@@ -57,7 +57,9 @@ impl Catalog {
     /// `remove_guests`.
     pub fn same_act(&self, name: &str) -> Option<&str> {
         let asked = said(name)?;
-        self.operations().map(Operation::name).find(|known| said(known).as_ref() == Some(&asked))
+        let same = self.operations().map(Operation::name).filter(|known| said(known).as_ref() == Some(&asked));
+        // Several read: `list_bookings` is nearer to `search_bookings` than `get_booking` is.
+        same.min_by_key(|known| strsim::levenshtein(&words(name).concat(), &words(known).concat()))
     }
 
     /// Says that OwnerRez has no operation for what this name asks for, where that is certain: there are operations on
@@ -133,6 +135,8 @@ mod tests {
             ("add_guest", Some("create_guest")),
             ("get_bookings", Some("get_booking")),
             ("list_booking", Some("list_bookings")),
+            ("search_bookings", Some("list_bookings")),
+            ("fetch_quote", Some("get_quote")),
             ("send_message", Some("create_message")),
             ("update_guests", Some("update_guest")),
             ("delete_payment", None),
