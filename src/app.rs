@@ -129,6 +129,13 @@ fn cause(error: &StoreError) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
+/// The stop was orderly but for this. The log says so as well.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "new OwnerRez tokens of {0} users were not stored before the time to stop was over; these users may have to connect again"
+)]
+pub struct TokensNotStored(usize);
+
 /// A running gateway.
 pub struct App {
     url: Url,
@@ -322,9 +329,11 @@ impl App {
         &self.keys
     }
 
-    /// Takes no new requests, lets those in flight come to their end within the drain time, and closes everything.
-    pub async fn stop(self) {
+    /// Takes no new requests and refuses calls that were not sent to OwnerRez; lets those that were sent come to their end
+    /// and tokens be stored, within the drain time; and closes everything.
+    pub async fn stop(self) -> Result<(), TokensNotStored> {
         self.stopping.store(true, Ordering::Release);
+        self.sessions.begin_stop();
         // One span for all: whoever sent the signal waits no longer than that.
         let until = self.clock.now() + self.drain_time;
         self.server.pause().await;
@@ -343,6 +352,8 @@ impl App {
             });
             matches!(select(rest, self.clock.sleep_until(until)).await, Either::Left(_))
         };
+        // Counted here, because what has no place in the database ends with the threads.
+        let unsaved = self.sessions.unsaved();
         // Connections to the database end with the threads that opened them, so these go after it.
         self.sessions.write_down().await;
         if !at_rest {
@@ -363,6 +374,12 @@ impl App {
             figures.stop(false).await;
         }
         self.sessions.stop().await;
+        if unsaved > 0 {
+            let lost = TokensNotStored(unsaved);
+            log::error!("{lost}");
+            return Err(lost);
+        }
+        Ok(())
     }
 }
 

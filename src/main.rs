@@ -134,7 +134,9 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let gateway = App::build(&config, clock).await?;
             log::info!("listening on {}, public address {}", gateway.address(), gateway.url());
             stop_signal().await;
-            gateway.stop().await;
+            if gateway.stop().await.is_err() {
+                return Ok(ExitCode::FAILURE);
+            }
         }
         Command::Sandbox { port, json, data } => {
             let demo = Demo::start(DemoOptions { port, data }, clock).await?;

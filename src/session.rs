@@ -5,6 +5,7 @@
 
 pub mod admission;
 mod allowance;
+mod backoff;
 pub mod blocks;
 pub mod budget;
 mod call;
@@ -23,7 +24,7 @@ mod window;
 use std::{future::pending, sync::Arc};
 
 use actix::prelude::*;
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -31,11 +32,13 @@ use uuid::Uuid;
 
 pub use admission::{Connector, PlaceKey};
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
+pub use backoff::TokenEndpoint;
 pub use connecting::{ASK_AGAIN_AFTER, Admitted, Turn};
 pub use error::{CallError, ConnectError};
 pub use recent::RecentAnswers;
 pub use sign_in::SignedIn;
 pub use supervisor::SupervisorStats;
+pub use token_keeper::UnsavedCount;
 pub use user_session::SessionStats;
 
 use self::{
@@ -88,6 +91,12 @@ pub struct SessionDeps {
     pub recent: RecentAnswers,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Whether OwnerRez's token endpoint works.
+    pub token_endpoint: TokenEndpoint,
+    /// How many users' tokens are in no database.
+    pub unsaved: UnsavedCount,
+    /// Cancelled when the process begins to stop: from then on no request leaves that has not left.
+    pub stop: CancellationToken,
 }
 
 impl SessionDeps {
@@ -143,7 +152,8 @@ impl Sessions {
     }
 
     /// Sends one request for a user and waits for the answer's body, at most for the call deadline. Cancelling drops
-    /// the call while it waits, and gives a running read up; a write that was sent runs to its end.
+    /// the call while it waits, and gives a running read up; a write that was sent runs to its end. Once the process has
+    /// begun to stop, a call that was not sent is refused at once.
     pub async fn call(
         &self,
         user: UserId,
@@ -151,6 +161,9 @@ impl Sessions {
         cancel: &CancellationToken,
     ) -> Result<Answer, CallError> {
         let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
+        if self.deps.stop.is_cancelled() {
+            return Err(CallError::ShuttingDown);
+        }
         let write = request.is_write();
         let departure = Arc::new(Departure::default());
         // Whatever ends this future, a caller that hung up included, a call that was not sent is not sent any more.
@@ -168,6 +181,13 @@ impl Sessions {
                 pending().await
             }
         };
+        let stopped = async {
+            self.deps.stop.cancelled().await;
+            if !departure.call_off() {
+                // It was sent, so its answer is waited for.
+                pending().await
+            }
+        };
         tokio::select! {
             biased;
             outcome = Box::pin(call) => match outcome {
@@ -175,6 +195,7 @@ impl Sessions {
                 Err(lost) => Err(lost.with_outcome(write && !departure.call_off())),
             },
             () = cancelled => Err(CallError::Cancelled),
+            () = stopped => Err(CallError::ShuttingDown),
             () = self.deps.clock.sleep_until(deadline) => {
                 Err(CallError::Deadline { write_may_have_happened: write && !departure.call_off() })
             }
@@ -222,7 +243,8 @@ impl Sessions {
             kind: tokens.kind,
             access,
             refresh: None,
-            obtained_at: tokens.obtained_at,
+            // Long ago, for all that is known: one refusal is enough.
+            obtained_at: DateTime::UNIX_EPOCH,
             expires_at: None,
             renew_at: None,
         };
@@ -295,7 +317,17 @@ impl Sessions {
         let _ = self.chores.send(chores::RunNow).await;
     }
 
-    /// Lets what runs come to its end (the caller bounds the wait), then gives the allowance back.
+    /// Begins the stop: calls that were not sent are refused, and no request leaves that has not left.
+    pub fn begin_stop(&self) {
+        self.deps.stop.cancel();
+    }
+
+    /// Returns how many users' tokens are in no database. They are lost if the process ends now.
+    pub fn unsaved(&self) -> usize {
+        self.deps.unsaved.get()
+    }
+
+    /// Lets what runs come to its end and tokens be stored (the caller bounds the wait), then gives the allowance back.
     pub async fn drain(&self) {
         let _ = self.supervisor.send(supervisor::BeginShutdown).await;
         self.deps.allowance.close().await;

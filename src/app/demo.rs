@@ -129,7 +129,7 @@ Ctrl-C stops both."
 
     /// Stops both servers; the temporary directory goes.
     pub async fn stop(self) {
-        self.app.stop().await;
+        let _ = self.app.stop().await;
         self.simulator.stop(true).await;
     }
 }

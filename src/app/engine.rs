@@ -10,6 +10,7 @@ use std::{
 
 use actix_rt::Arbiter;
 use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
 
 use super::{StartError, cause, database_target, key_ring, seconds};
 use crate::{
@@ -18,7 +19,10 @@ use crate::{
     crypto::KeyRing,
     domain::SharedClock,
     metrics::Metrics,
-    session::{Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, take_lock},
+    session::{
+        Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, TokenEndpoint,
+        UnsavedCount, take_lock,
+    },
     store::{Store, StoreError},
     tools::{Answers, ConnectLinks, LinkWay, OnDemand, Parts, Prompts, Resources, Toolbox},
     upstream::{ClientCredentials, TlsTrust, UpstreamSettings},
@@ -91,6 +95,9 @@ impl Engine {
             clock: clock.clone(),
             ring: ring.clone(),
             metrics: metrics.clone(),
+            token_endpoint: TokenEndpoint::default(),
+            unsaved: UnsavedCount::default(),
+            stop: CancellationToken::new(),
         };
         let sessions = Sessions::start(&control, deps);
         let links = ConnectLinks {

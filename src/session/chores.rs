@@ -123,9 +123,15 @@ impl Round {
     async fn try_run(&self) -> Result<(), StoreError> {
         let store = &self.deps.store;
         for revocation in store.due_revocations(self.deps.clock.now(), BATCH).await? {
+            if self.deps.stop.is_cancelled() {
+                return Ok(());
+            }
             self.revoke(revocation).await?;
         }
         for user in store.due_renewals(self.deps.clock.now(), BATCH).await? {
+            if self.deps.stop.is_cancelled() {
+                return Ok(());
+            }
             if let Err(error) = Sessions::renew(&self.supervisor, user).await {
                 log::warn!("the connection of user {user} was not renewed: {error}");
             }

@@ -1,5 +1,7 @@
 //! Why a call has no answer. The texts for people and models are made at the edge (`http`); here stand the facts.
 
+use chrono::TimeDelta;
+
 use super::budget::Refusal;
 use crate::{
     catalog::Unreadable,
@@ -47,6 +49,9 @@ pub enum CallError {
     /// The tokens could not be renewed for now.
     #[error("the tokens could not be renewed: {0}")]
     Refresh(TokenError),
+    /// The tokens could not be renewed a moment ago, and the next attempt is made after this time. Nothing was sent.
+    #[error("the tokens could not be renewed; the next attempt is made in {} s", .0.num_seconds().max(1))]
+    RefreshPaused(TimeDelta),
     /// Another process is renewing the tokens.
     #[error("another process is renewing the tokens")]
     RefreshElsewhere,
@@ -87,7 +92,7 @@ impl CallError {
                 RefusedKind::Unavailable => "ownerrez_unavailable",
                 _ => "ownerrez_refused",
             },
-            Self::Deadline { .. } | Self::Transport { .. } => "ownerrez_unavailable",
+            Self::Deadline { .. } | Self::Transport { .. } | Self::RefreshPaused(_) => "ownerrez_unavailable",
             Self::Refresh(error) => error.code(),
             Self::RefreshElsewhere | Self::ShuttingDown | Self::Cancelled => "try_again",
             Self::Store(StoreError::Unavailable(_)) => "database_unavailable",

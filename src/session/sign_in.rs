@@ -13,8 +13,7 @@ use super::{
     user_session::{Install, SignIn},
 };
 use crate::{
-    crypto::SealedFor,
-    domain::{AccountId, Grant, Identity, TokenKind, UserId},
+    domain::{AccountId, Grant, Identity, UserId},
     store::SealedGrant,
 };
 
@@ -82,9 +81,9 @@ impl TokenKeeper {
         let grant = self.obtain(Credential::Code(code), &admitted).await?;
         let recognised = self.recognise(&grant, issuer, admits_new).await;
         if recognised.is_err() {
-            // Nobody's, and nothing remembers it.
+            // It belongs to no user, and nothing remembers it.
             admitted.spent_one_more();
-            self.revoke_at_once(&grant.tokens.access).await;
+            self.revoke_at_once(&grant).await;
         }
         recognised
     }
@@ -122,27 +121,22 @@ impl TokenKeeper {
     /// Stores the newest grant in place of the older one, which is left alone at OwnerRez: nobody has written down whether
     /// revoking one authorization there ends the newer ones of the same account.
     pub(super) async fn install(&self, identity: &Identity, grant: SealedGrant) -> Result<(), ConnectError> {
-        let (kind, access) = (grant.tokens.kind, grant.tokens.access.clone());
+        let (account, tokens) = (grant.account, grant.tokens.clone());
         let store = &self.deps.store;
         let stored = store.renew_connection(self.user, identity, grant, Uuid::now_v7(), self.now()).await;
         match stored {
             Ok(true) => {
                 // What a refresh of the older one won is not needed any more.
-                self.unsaved.borrow_mut().take();
+                self.drop_unsaved();
                 self.forget();
                 Ok(())
             }
             Ok(false) => {
-                if kind == TokenKind::Bearer {
-                    store.add_revocation(self.user, Uuid::now_v7(), access, self.now()).await?;
-                }
+                self.drop_grant(account, tokens).await?;
                 Err(ConnectError::Interrupted)
             }
-            Err(error) => {
-                let token = self.deps.ring.open(SealedFor::AccessToken(self.user), &access)?;
-                self.revoke_at_once(&token).await;
-                Err(error.into())
-            }
+            // It may have been stored all the same, so it is not revoked. The person signs in once more.
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -6,11 +6,14 @@
 use std::{cell::Cell, collections::VecDeque, rc::Rc, sync::Arc};
 
 use actix::prelude::*;
+use chrono::TimeDelta;
+use futures_util::future::select;
 use secrecy::SecretString;
 use tokio::sync::oneshot;
 
 use super::{
     Answer, CallError, ConnectError, SessionDeps,
+    backoff::Backoff,
     call::CallUpstream,
     connecting::Admitted,
     recent::Owner,
@@ -22,6 +25,12 @@ use crate::{
     metrics::Counted,
     store::SealedGrant,
 };
+
+/// The pauses between attempts to store tokens that the database did not take.
+const SAVE_PAUSE: TimeDelta = TimeDelta::seconds(1);
+const LONGEST_SAVE_PAUSE: TimeDelta = TimeDelta::minutes(1);
+/// The same during a stop, which waits for it.
+const SAVE_PAUSE_AT_STOP: TimeDelta = TimeDelta::milliseconds(200);
 
 type Reply<T> = oneshot::Sender<T>;
 
@@ -73,7 +82,7 @@ pub(super) struct Disconnect {
 #[rtype(result = "bool")]
 pub(super) struct TryLeave;
 
-/// Completes once nothing runs and nothing waits.
+/// Completes once nothing runs, nothing waits, and all tokens are stored.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Settled;
@@ -102,6 +111,8 @@ enum Job {
     SignIn(SignIn),
     Install(Install),
     Renew(Renew),
+    /// Store tokens that the database did not take.
+    Save,
 }
 
 impl Job {
@@ -119,6 +130,10 @@ pub(super) struct UserSession {
     queue: VecDeque<(Job, Counted)>,
     busy: bool,
     when_settled: Vec<oneshot::Sender<()>>,
+    /// The pauses between attempts to store tokens, where there are any.
+    saves: Option<Box<Backoff>>,
+    /// Whether an attempt to store tokens comes after a pause.
+    save_waits: bool,
 }
 
 impl UserSession {
@@ -127,7 +142,16 @@ impl UserSession {
         let upstream = deps.upstream_here();
         let keeper = Rc::new(TokenKeeper::new(user, deps.clone(), upstream));
         let memory = Rc::new(Memory { user, life: deps.recent.new_life(), writes: Cell::new(0) });
-        Self { deps, keeper, memory, queue: VecDeque::new(), busy: false, when_settled: Vec::new() }
+        Self {
+            deps,
+            keeper,
+            memory,
+            queue: VecDeque::new(),
+            busy: false,
+            when_settled: Vec::new(),
+            saves: None,
+            save_waits: false,
+        }
     }
 
     fn next(&mut self, ctx: &mut Context<Self>) {
@@ -139,6 +163,10 @@ impl UserSession {
             None => {
                 // Thousands of sessions are idle at a time; what a queue once held need not stay.
                 self.queue = VecDeque::new();
+                if self.keeper.has_unsaved() {
+                    // The next attempt to store them comes by itself, and this function with it.
+                    return;
+                }
                 for waiting in std::mem::take(&mut self.when_settled) {
                     let _ = waiting.send(());
                 }
@@ -178,11 +206,44 @@ impl UserSession {
                     let outcome = Box::pin(keeper.renew()).await;
                     let _ = renew.reply.send(outcome);
                 }
+                Job::Save => {
+                    if let Err(error) = Box::pin(keeper.save_unsaved()).await {
+                        log::warn!("new tokens of user {} are not stored yet: {error}", keeper.user);
+                    }
+                }
             }
         };
         ctx.spawn(work.into_actor(self).map(|(), session, ctx| {
             session.busy = false;
+            session.save_later(ctx);
             session.next(ctx);
+        }));
+    }
+
+    /// Where there are tokens that are not stored, tries again after a pause. A stop cuts the pause short.
+    fn save_later(&mut self, ctx: &mut Context<Self>) {
+        if !self.keeper.has_unsaved() {
+            self.saves = None;
+            return;
+        }
+        if std::mem::replace(&mut self.save_waits, true) {
+            return;
+        }
+        let (now, stop) = (self.deps.clock.now(), self.deps.stop.clone());
+        let stopping = stop.is_cancelled();
+        let saves = self.saves.get_or_insert_with(|| Box::new(Backoff::new(SAVE_PAUSE, LONGEST_SAVE_PAUSE)));
+        let pause = if stopping { SAVE_PAUSE_AT_STOP } else { saves.failed(now) };
+        let over = self.deps.clock.sleep_until(now + pause);
+        let wait = async move {
+            if stopping {
+                over.await;
+            } else {
+                select(over, Box::pin(stop.cancelled())).await;
+            }
+        };
+        ctx.spawn(wait.into_actor(self).map(|(), session, ctx| {
+            session.save_waits = false;
+            session.enqueue(Job::Save, ctx);
         }));
     }
 
@@ -292,7 +353,7 @@ impl Handler<Disconnect> for UserSession {
         let work = async move {
             let _ = disconnect.reply.send(keeper.disconnect().await);
         };
-        ctx.spawn(work.into_actor(self));
+        ctx.spawn(work.into_actor(self).map(|(), session, ctx| session.save_later(ctx)));
     }
 }
 

@@ -314,6 +314,15 @@ impl Store {
         u64::try_from(count).map_err(|_| StoreError::corrupt("a count is negative"))
     }
 
+    /// Whether any user has a working connection to this account, or one whose account is not known.
+    pub async fn is_account_connected(&self, account: AccountId) -> Result<bool, StoreError> {
+        let may_be_it = Condition::any()
+            .add(rows::Column::UserIdOwnerrez.eq(account.0))
+            .add(rows::Column::UserIdOwnerrez.is_null());
+        let query = rows::Entity::find().filter(may_be_it).filter(rows::Column::RejectedAt.is_null()).limit(1);
+        Ok(self.run(query.one(&self.db)).await?.is_some())
+    }
+
     async fn changed(&self, update: UpdateMany<rows::Entity>) -> Result<bool, StoreError> {
         Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
     }

@@ -27,6 +27,12 @@ impl Store {
         .await
     }
 
+    /// Whether there is such a user.
+    pub async fn has_user(&self, user: UserId) -> Result<bool, StoreError> {
+        let query = users::Entity::find_by_id(user.0);
+        Ok(self.run(query.one(&self.db)).await?.is_some())
+    }
+
     /// Since when an operator keeps the user out, if so.
     pub async fn disabled_since(&self, user: UserId) -> Result<Option<DateTime<Utc>>, StoreError> {
         let query = users::Entity::find()

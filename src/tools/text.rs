@@ -52,6 +52,11 @@ fn without_link(error: &CallError) -> String {
         CallError::Refresh(_) | CallError::RefreshElsewhere => {
             "The access to OwnerRez could not be renewed right now; nothing was sent. Try again in a minute.".to_owned()
         }
+        CallError::RefreshPaused(left) => format!(
+            "The access to OwnerRez could not be renewed a moment ago, so nothing was sent. The connection is kept. Try \
+             again in {} seconds.",
+            left.num_seconds() + 1
+        ),
         CallError::Store(StoreError::Unavailable(_)) => {
             "The gateway cannot reach its database right now; nothing was sent. Try again in a minute.".to_owned()
         }
@@ -194,7 +199,17 @@ fn allowance(refusal: Refusal) -> String {
 fn refusal(refused: &Refused, operation: &Operation) -> String {
     let next = match refused.kind {
         RefusedKind::Invalid => "Correct the arguments as OwnerRez says and call again.".to_owned(),
-        RefusedKind::Unauthorized => "The user should reconnect OwnerRez.".to_owned(),
+        RefusedKind::InvalidToken => "The connection is kept, because OwnerRez had issued this token a moment ago. Try again in a \
+                                      minute. If OwnerRez goes on refusing it for some minutes, the connection ends and \
+                                      the user has to connect again."
+            .to_owned(),
+        RefusedKind::Unauthorized => "OwnerRez did not say that the access has ended, so the connection is kept. Try again in a \
+                                      minute. If this lasts, the user should disconnect OwnerRez and connect it again."
+            .to_owned(),
+        RefusedKind::OtherUnauthorized => "This refusal is not about the user's access, so the connection is kept and nothing was \
+                                           changed. Try again in a minute. If this lasts, the user should show this text to \
+                                           the operator of the gateway."
+            .to_owned(),
         RefusedKind::FeatureMissing => "This needs a feature or an agreement that the OwnerRez account does not have; \
                                         only the user can add it in OwnerRez. Do not retry."
             .to_owned(),

@@ -26,8 +26,12 @@ pub struct Refused {
 pub enum RefusedKind {
     /// 400, 422: the arguments do not fit.
     Invalid,
-    /// 401: the token is not, or no longer, good.
+    /// 401 `invalid_token`: the token has expired, or its grant was revoked.
+    InvalidToken,
+    /// 401 in OwnerRez's form that does not name the token: it may be the reason, or not.
     Unauthorized,
+    /// 401 about something else, such as `user_agent_required`, or from something before OwnerRez.
+    OtherUnauthorized,
     /// 402: a paid feature or a messaging agreement is missing.
     FeatureMissing,
     /// 403: the grant or the account does not allow it.
@@ -46,6 +50,13 @@ pub enum RefusedKind {
     Unavailable,
 }
 
+impl RefusedKind {
+    /// Whether another token could change the answer.
+    pub fn may_concern_token(self) -> bool {
+        matches!(self, Self::InvalidToken | Self::Unauthorized)
+    }
+}
+
 const MESSAGES: usize = 10;
 const MESSAGE_CHARS: usize = 500;
 
@@ -58,12 +69,13 @@ impl Reply {
         Err(self.refusal())
     }
 
-    fn refusal(&self) -> Refused {
+    /// Returns the answer as a refusal, for an answer that is no success.
+    pub fn refusal(&self) -> Refused {
         let body = self.body.value();
         let said = Said(&body);
         let kind = match self.status {
             400 | 422 => RefusedKind::Invalid,
-            401 => RefusedKind::Unauthorized,
+            401 => said.unauthorized(),
             402 => RefusedKind::FeatureMissing,
             403 if said.read_only() => RefusedKind::ReadOnly,
             403 => RefusedKind::Forbidden,
@@ -92,6 +104,17 @@ impl<'a> Said<'a> {
         let listed = self.0.get("messages").and_then(Value::as_array).into_iter().flatten();
         let single = ["message", "error"].iter().filter_map(move |name| self.0.get(*name));
         listed.chain(single).filter_map(Value::as_str).take(MESSAGES)
+    }
+
+    /// Sorts a 401 by its code (article "API errors"). Older bodies have no code.
+    fn unauthorized(self) -> RefusedKind {
+        let has_form = self.0.get("messages").is_some_and(Value::is_array) || self.0.get("status_code").is_some();
+        match self.code() {
+            Some("invalid_token") => RefusedKind::InvalidToken,
+            Some("auth_required" | "invalid_request") => RefusedKind::Unauthorized,
+            None if has_form => RefusedKind::Unauthorized,
+            _ => RefusedKind::OtherUnauthorized,
+        }
     }
 
     /// OwnerRez's code for this is not documented, its words are not either: whatever it writes, it has to name it.
@@ -147,6 +170,25 @@ mod tests {
             assert_eq!(refused(403, body.clone()).kind, kind, "{body}");
         }
         assert_eq!(refused(400, json!({"messages": ["The field is read-only."]})).kind, RefusedKind::Invalid);
+    }
+
+    #[test]
+    fn a_401_is_about_the_token_only_where_it_says_so() {
+        let form =
+            |code: &str| json!({"messages": ["No."], "code": code, "status": "unauthorized", "status_code": 401});
+        for (body, kind) in [
+            (form("invalid_token"), RefusedKind::InvalidToken),
+            (json!({"code": "invalid_token"}), RefusedKind::InvalidToken),
+            (form("auth_required"), RefusedKind::Unauthorized),
+            (form("invalid_request"), RefusedKind::Unauthorized),
+            (json!({"messages": ["No."], "status": "unauthorized", "status_code": 401}), RefusedKind::Unauthorized),
+            (form("user_agent_required"), RefusedKind::OtherUnauthorized),
+            (form("something_new"), RefusedKind::OtherUnauthorized),
+            (json!({"error": "Access denied by policy"}), RefusedKind::OtherUnauthorized),
+            (Value::Null, RefusedKind::OtherUnauthorized),
+        ] {
+            assert_eq!(refused(401, body.clone()).kind, kind, "{body}");
+        }
     }
 
     #[test]

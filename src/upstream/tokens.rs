@@ -124,7 +124,7 @@ impl Upstream {
             return Err(TokenError::Throttled(reply.retry_after));
         }
         let body = reply.into_result().map_err(|refused| match refused.kind {
-            RefusedKind::Unavailable => TokenError::Unexpected(refused.status),
+            RefusedKind::Unavailable | RefusedKind::OtherUnauthorized => TokenError::Unexpected(refused.status),
             _ => TokenError::PersonalRefused(refused),
         })?;
         let account = body.value().get("id").and_then(Value::as_i64).map(AccountId);

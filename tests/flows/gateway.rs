@@ -30,6 +30,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = Config::load(Sources::from_process(settings))?;
     let gateway = App::build_within(&config, Arc::new(SystemClock::new()), publisher.outside()).await?;
     signal(SignalKind::terminate())?.recv().await;
-    gateway.stop().await;
+    gateway.stop().await?;
     Ok(())
 }

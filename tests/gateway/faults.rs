@@ -2,6 +2,7 @@
 //! nothing is lost, and nobody has to restart anything.
 
 mod stopping;
+mod won_tokens;
 
 use std::{cell::RefCell, time::Duration};
 

@@ -125,6 +125,7 @@ async fn a_token_that_its_owner_deleted_asks_for_a_new_connection() {
         let alice = gateway.user("Alice").await;
         let with = credentials(&gateway, "Alice");
         connect(&alice, &with).await;
+        gateway.advance(TimeDelta::minutes(5));
         gateway.ownerrez().script(Rule::on("* /v2/*").reply(401, json!({"code": "invalid_token"})));
         let text = alice.call("list_properties", json!({})).await.refused();
         assert!(text.contains("OwnerRez ended the connection"), "{text}");

@@ -238,6 +238,10 @@ async fn a_token_whose_end_nobody_knew_is_refreshed_when_it_is_refused() {
     on_postgres(async |database| {
         let (gateway, accounts) = legacy.taken_over(database, Settings::default()).await;
         let with_refresh = &legacy.users[1];
+        // The number in the row is that of the reply to a refresh.
+        let number = accounts[1].unwrap();
+        let renamed = "UPDATE ownerrez_connections SET user_id_ownerrez = {} WHERE user_id_ownerrez = 900002";
+        database.execute(&renamed.replace("{}", &number.to_string())).await;
         gateway.ownerrez().expire_access_tokens(accounts[1].unwrap());
         let person = with_refresh.at(&gateway);
         assert_eq!(person.call("get_current_user", json!({})).await.ok()["id"], json!(accounts[1].unwrap().0));

@@ -79,22 +79,6 @@ async fn every_refusal_names_the_next_step() {
 }
 
 #[actix_web::test]
-async fn a_401_refreshes_once_and_then_asks_for_a_reconnect() {
-    on_each_database(async |database| {
-        for code in ["auth_required", "invalid_token", "invalid_request", "user_agent_required"] {
-            let gateway = Gateway::start(database).await;
-            let alice = gateway.connected_user(code).await;
-            gateway.ownerrez().script(Rule::on(READ).always().reply(401, error(401, code, "No.")));
-            let text = read(&alice).await.refused();
-            assert!(text.contains("http://") && text.contains("browser"), "{code}: {text}");
-            assert!(gateway.ownerrez().count(READ) <= 2, "{code}");
-            gateway.stop().await;
-        }
-    })
-    .await;
-}
-
-#[actix_web::test]
 async fn a_429_tells_how_long_to_wait_and_closes_for_everyone() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
@@ -112,6 +96,18 @@ async fn a_429_tells_how_long_to_wait_and_closes_for_everyone() {
         read(&bob).await.ok();
         read(&alice).await.ok();
         assert_eq!(gateway.ownerrez().count(READ), 3);
+
+        // As a date, and with a fraction of a second.
+        for (asked, told) in [("Mon, 15 Jun 2026 12:10:00 GMT", "Try again in "), ("1.5", "Try again in 2 seconds")] {
+            gateway.ownerrez().script(Rule::on(READ).reply(429, body.clone()).header("Retry-After", asked));
+            let text = read(&alice).await.refused();
+            assert!(text.contains(told), "{asked}: {text}");
+            let text = read(&bob).await.refused();
+            assert!(text.contains("slow down"), "{asked}: {text}");
+            gateway.app().sessions().observe_allowance().await;
+            gateway.advance(TimeDelta::seconds(if asked == "1.5" { 3 } else { 301 }));
+            read(&bob).await.ok();
+        }
 
         // Without Retry-After, as OwnerRez usually does it.
         gateway.ownerrez().script(Rule::on(READ).reply(429, body));

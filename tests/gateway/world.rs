@@ -160,7 +160,7 @@ impl Gateway {
 
     /// Stops the process in an orderly way.
     pub(crate) async fn stop(self) {
-        self.app.stop().await;
+        self.app.stop().await.expect("no tokens are lost");
     }
 
     /// The process itself.

@@ -409,6 +409,13 @@ fn call(error: &CallError) -> Shown {
             "Try again in a minute.",
         ),
         CallError::Refresh(error) => token(error),
+        CallError::RefreshPaused(left) => Shown::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            error.code(),
+            "The access to OwnerRez could not be renewed a moment ago, and OwnerRez is not asked again yet.",
+            "The connection is kept. Try again after the time in Retry-After.",
+        )
+        .after(*left),
         CallError::RefreshElsewhere | CallError::ShuttingDown | CallError::Cancelled => Shown::new(
             StatusCode::SERVICE_UNAVAILABLE,
             error.code(),
@@ -436,7 +443,7 @@ fn token(error: &TokenError) -> Shown {
                 [] => format!("OwnerRez refused this e-mail address and token with status {}.", refused.status),
                 said => format!("OwnerRez refused with status {}: {}", refused.status, said.join(" ")),
             },
-            if refused.kind == RefusedKind::Unauthorized {
+            if refused.kind.may_concern_token() {
                 "Nothing was stored. `email` is the one you sign in to OwnerRez with, `token` a personal access token of \
                  that account (pt_…). OwnerRez lets one address use such tokens for two accounts in 24 hours."
             } else {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join;
 use ownerrez_gateway::{
     app::SystemClock,
     sandbox::{Held, Simulator, SimulatorOptions},
@@ -10,7 +10,7 @@ use ownerrez_gateway::{
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 
-use super::{TOKEN, Told, WRITE, what_is_told};
+use super::{Away, TOKEN, WRITE};
 use crate::{
     processes::program::Program,
     world::{Browser, Person, TestDatabase, Wire, eventually, on_each_database, on_postgres, rpc},
@@ -58,7 +58,7 @@ async fn connected_user(url: &str, name: &str, ownerrez: &Simulator) -> Person {
 }
 
 #[actix_web::test]
-async fn a_stop_cuts_no_call_short() {
+async fn a_stop_cuts_no_call_short_and_begins_none() {
     on_each_database(async |database| {
         let home = tempfile::tempdir().unwrap();
         let ownerrez = ownerrez().await;
@@ -70,28 +70,51 @@ async fn a_stop_cuts_no_call_short() {
         // Ada's call first needs new tokens, of which there is one copy in the world when the signal comes.
         let (ada, others) = people.split_first().unwrap();
         ownerrez.controls().expire_access_tokens(ada.account.unwrap());
+        let mut status = Wire::open(&url).await;
+        let mut writes = Vec::new();
+        for person in &people {
+            let mut wire = Wire::open(&url).await;
+            wire.write(&Wire::get(person, "/health")).await;
+            assert_eq!(wire.read().await.status, 200);
+            writes.push((wire, person));
+        }
+        status.write(&Wire::get(ada, "/health")).await;
+        assert_eq!(status.read().await.status, 200);
         let mut held = vec![ownerrez.controls().hold_account(TOKEN, ada.account.unwrap())];
         held.extend(others.iter().map(|other| ownerrez.controls().hold_account("* /v2/*", other.account.unwrap())));
-        let calls = join_all(people.iter().map(async |person| {
+        let reads = people.iter().map(|person| {
+            let person = person.clone();
+            actix_rt::spawn(async move { person.call("list_owners", json!({})).await })
+        });
+        let reads: Vec<_> = reads.collect();
+        for one in &held {
+            one.wait_arrived(1).await;
+        }
+        for (wire, person) in &mut writes {
             let guest = json!({"first_name": person.id, "last_name": "Story"});
-            let (read, write) = join(person.call("list_owners", json!({})), person.call("create_guest", guest)).await;
-            [read, write].map(|answer| what_is_told(&answer))
-        }));
-        let stop = async {
-            for one in &held {
-                one.wait_arrived(1).await;
-            }
-            program.signal("TERM");
-            let address = url.trim_start_matches("http://");
-            eventually("nobody new is let in", async || tokio::net::TcpStream::connect(address).await.err()).await;
-            held.iter().for_each(Held::release);
-        };
-        let (told, ()) = join(calls, stop).await;
-        assert_eq!(told, [[Told::Done; 2]; 4], "what ran, and what waited behind it");
+            let create = json!({"name": "create_guest", "arguments": guest});
+            wire.write(&Wire::mcp(person, &rpc(1, "tools/call", create))).await;
+        }
+        status.write(&Wire::get(ada, "/api/connect/ownerrez/test")).await;
+        program.signal("TERM");
+        // While OwnerRez still works on what was sent, what was not sent is refused.
+        for (wire, _) in &mut writes {
+            let reply = wire.read().await;
+            let text = reply.body["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{}", reply.body));
+            assert!(text.contains("restarting") && text.contains("nothing was sent"), "{text}");
+        }
+        let refused = status.read().await;
+        assert_eq!((refused.status, &refused.body["error"]), (503, &json!("try_again")));
+        let address = url.trim_start_matches("http://");
+        eventually("no connection is taken", async || tokio::net::TcpStream::connect(address).await.err()).await;
+        held.iter().for_each(Held::release);
+        for read in reads {
+            read.await.unwrap().ok();
+        }
         let ending = program.end();
         assert_eq!(ending.code, Some(0));
         assert!(!ending.written.contains("panicked"), "{}", ending.written);
-        assert_eq!(ownerrez.controls().count(WRITE) - refused(&ownerrez), people.len());
+        assert_eq!(ownerrez.controls().count(WRITE), 0);
 
         let (program, url) = gateway(home.path(), database, &ownerrez);
         for person in &people {
@@ -101,11 +124,6 @@ async fn a_stop_cuts_no_call_short() {
         ownerrez.stop(true).await;
     })
     .await;
-}
-
-/// Changes that OwnerRez refused for their token.
-fn refused(ownerrez: &Simulator) -> usize {
-    ownerrez.controls().requests_to(WRITE).iter().filter(|request| request.status == Some(401)).count()
 }
 
 #[actix_web::test]
@@ -178,6 +196,57 @@ async fn a_client_that_does_not_take_its_answers_holds_a_stop_no_longer_than_its
         assert!((1_500..3_000).contains(&took), "{took} ms");
         assert!(!ending.written.contains("panicked"), "{}", ending.written);
         drop(wire);
+        ownerrez.stop(true).await;
+    })
+    .await;
+}
+
+/// A process whose new tokens for Ada are in no database, which is away.
+async fn with_unsaved_tokens(home: &Path, database: &TestDatabase, ownerrez: &Simulator) -> (Program, String, Away) {
+    let (program, url) = gateway(home, database, ownerrez);
+    let ada = connected_user(&url, "Ada", ownerrez).await;
+    ownerrez.controls().expire_access_tokens(ada.account.unwrap());
+    let held = ownerrez.controls().hold(TOKEN);
+    let goes = async {
+        held.wait_arrived(1).await;
+        let away = Away::begins(database).await;
+        held.release();
+        away
+    };
+    let (answer, away) = join(ada.call("list_owners", json!({})), goes).await;
+    assert!(answer.refused().contains("database"));
+    (program, url, away)
+}
+
+#[actix_web::test]
+async fn a_stop_waits_until_new_tokens_are_stored() {
+    on_each_database(async |database| {
+        let home = tempfile::tempdir().unwrap();
+        let ownerrez = ownerrez().await;
+        let (program, url, away) = with_unsaved_tokens(home.path(), database, &ownerrez).await;
+        program.signal("TERM");
+        let address = url.trim_start_matches("http://");
+        eventually("the stop has begun", async || tokio::net::TcpStream::connect(address).await.err()).await;
+        away.ends(database).await;
+        let ending = program.end();
+        assert_eq!(ending.code, Some(0), "{}", ending.written);
+        assert_eq!(database.number("SELECT version FROM ownerrez_connections").await, 1);
+        ownerrez.stop(true).await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_stop_that_loses_tokens_fails_and_says_so() {
+    on_each_database(async |database| {
+        let home = tempfile::tempdir().unwrap();
+        let ownerrez = ownerrez().await;
+        let (program, _, away) = with_unsaved_tokens(home.path(), database, &ownerrez).await;
+        let ending = program.stop();
+        assert_eq!(ending.code, Some(1), "{}", ending.written);
+        assert!(ending.written.contains("new OwnerRez tokens of 1 users were not stored"), "{}", ending.written);
+        assert!(!ending.written.contains("panicked"), "{}", ending.written);
+        away.ends(database).await;
         ownerrez.stop(true).await;
     })
     .await;

@@ -50,6 +50,9 @@ impl Life<'_> {
         self.disconnects_while_ownerrez_has_a_problem(&alice).await;
         self.connects(&alice, "Alice once more").await;
 
+        let erin = self.registers("Erin").await;
+        self.refreshes_in_vain(&erin).await;
+
         let carol = self.registers("Carol").await;
         self.fails_to_connect(&carol).await;
         self.starts(&carol, "Carol on her way").await;
@@ -232,21 +235,24 @@ impl Life<'_> {
         }
     }
 
-    /// After a refusal by OwnerRez; and once more, with a first answer that is lost and a second one that is none.
+    /// After a refusal by OwnerRez.
     async fn refreshes(&self, alice: &Person, account: AccountId) {
         self.ownerrez.expire_access_tokens(account);
         self.issues("second tokens", account);
         let reply = self.call("refresh", alice, "list_inquiries", json!({}), &[]).await;
         assert_eq!(reply.body["result"]["isError"], json!(false), "{}", reply.body);
+    }
 
-        self.ownerrez.expire_access_tokens(account);
-        self.ownerrez.script(Rule::on(TOKEN).reset());
+    /// OwnerRez has a problem with the refresh, which is then put off.
+    async fn refreshes_in_vain(&self, erin: &Person) {
+        let mut connecting = self.starts(erin, "Erin").await;
+        self.comes_back("Erin", &mut connecting).await;
+        self.ownerrez.expire_access_tokens(connecting.account);
         self.ownerrez.script(Rule::on(TOKEN).reply(503, json!("<html>")));
-        let reply = self.call("refresh in vain", alice, "list_inquiries", json!({}), &[]).await;
-        assert_eq!(reply.body["result"]["isError"], json!(true), "{}", reply.body);
-        self.issues("third tokens", account);
-        let reply = self.call("refresh at last", alice, "list_inquiries", json!({}), &[]).await;
-        assert_eq!(reply.body["result"]["isError"], json!(false), "{}", reply.body);
+        for what in ["refresh in vain", "refresh is put off"] {
+            let reply = self.call(what, erin, "list_inquiries", json!({}), &[]).await;
+            assert_eq!(reply.body["result"]["isError"], json!(true), "{}", reply.body);
+        }
     }
 
     async fn manages_keys(&self, alice: &Person) {

@@ -1,0 +1,121 @@
+//! Getting a grant for a user, storing it, and ending it.
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{Account, CallError, ConnectError, TokenKeeper, unsaved::Won};
+use crate::{
+    domain::{AccountId, Grant},
+    session::connecting::Admitted,
+    store::SealedGrant,
+    upstream::{Issued, TokenError},
+};
+
+/// What a user brings to connect an account.
+pub(in crate::session) enum Credential {
+    /// An authorization code.
+    Code(SecretString),
+    /// A personal access token, as `e-mail:token`.
+    PersonalToken(SecretString),
+}
+
+impl TokenKeeper {
+    /// Gets a grant for what the user brought and stores it, unless a working connection exists. A grant that the database
+    /// does not take is stored later, in the background: the user has agreed to it, and its code is used up.
+    pub(in crate::session) async fn connect(
+        &self,
+        with: Credential,
+        admitted: Admitted,
+    ) -> Result<Option<AccountId>, ConnectError> {
+        if let Err(error) = self.save_unsaved().await {
+            return Err(match error {
+                CallError::Store(error) => error.into(),
+                CallError::Crypto(error) => error.into(),
+                _ => ConnectError::Interrupted,
+            });
+        }
+        let existing = self.deps.store.connection(self.user).await?;
+        if existing.is_some_and(|row| row.rejected_at.is_none()) {
+            return Err(ConnectError::AlreadyConnected);
+        }
+        let grant = self.obtain(with, &admitted).await?;
+        let account = grant.account;
+        let sealed = self.seal(&grant.tokens)?;
+        let stored = SealedGrant { account, tokens: sealed.clone() };
+        match self.deps.store.save_connection(self.user, stored, self.now()).await {
+            Ok(true) => {
+                self.forget();
+                Ok(account)
+            }
+            Ok(false) => {
+                // Another process was faster.
+                self.drop_grant(account, sealed).await?;
+                Err(ConnectError::AlreadyConnected)
+            }
+            Err(error) => {
+                self.keep_unsaved(Won::Connected(grant));
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Asks OwnerRez for a grant, once for each admission. Nothing is asked during a stop.
+    pub(in crate::session) async fn obtain(
+        &self,
+        with: Credential,
+        admitted: &Admitted,
+    ) -> Result<Grant, ConnectError> {
+        if self.deps.stop.is_cancelled() {
+            return Err(ConnectError::Interrupted);
+        }
+        let permit = admitted.spend(self.user).ok_or(ConnectError::Interrupted)?;
+        let grant = match with {
+            Credential::Code(code) => self.upstream.exchange_code(&code).await.map(Issued::into_grant),
+            Credential::PersonalToken(token) => self.upstream.personal_grant(token).await,
+        };
+        admitted.judge(&grant);
+        if let Err(TokenError::Throttled(retry_after)) = &grant {
+            permit.throttled(*retry_after);
+        }
+        Ok(grant?)
+    }
+
+    /// Removes the connection and queues its token for revocation; works while a call is under way.
+    pub(in crate::session) async fn disconnect(&self) -> Result<bool, CallError> {
+        // What was won for a connection that is not stored yet becomes one first, so that it ends like any other.
+        let connecting =
+            self.unsaved.borrow().as_ref().is_some_and(|unsaved| matches!(unsaved.won(), Won::Connected(_)));
+        if connecting {
+            self.save_unsaved().await?;
+        }
+        let ended = self.deps.store.disconnect(self.user, Uuid::now_v7(), self.now()).await?;
+        self.forget();
+        // Tokens that were won but never stored find no row now, and are queued as well.
+        self.save_unsaved().await?;
+        Ok(ended)
+    }
+
+    /// For a grant that became no connection: best effort, since nothing remembers it.
+    pub(in crate::session) async fn revoke_at_once(&self, grant: &Grant) {
+        match self.is_connected_here(grant.account).await {
+            Ok(false) => {}
+            Ok(true) => return,
+            Err(error) => {
+                log::warn!("a grant of user {} is left to expire, since the database is away: {error}", self.user);
+                return;
+            }
+        }
+        let deadline = self.now() + TimeDelta::seconds(5);
+        let revoked = match self.permit(Account::Connecting, deadline).await {
+            Ok(mut permit) => {
+                permit.sending();
+                self.upstream.revoke(&grant.tokens.access).await.map_err(|error| error.to_string())
+            }
+            Err(refusal) => Err(refusal.to_string()),
+        };
+        if let Err(error) = revoked {
+            log::error!("a grant of user {} could neither be stored nor revoked: {error}", self.user);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What ends a connection: certain evidence, and nothing else. A 401 alone is none.
+
+use chrono::TimeDelta;
+use ownerrez_gateway::sandbox::Rule;
+use serde_json::{Value, json};
+
+use crate::world::{Gateway, Person, TestDatabase, on_each_database};
+
+const READ: &str = "GET /v2/owners";
+const TOKEN: &str = "POST /oauth/access_token";
+
+async fn read(person: &Person) -> Result<Value, String> {
+    let answer = person.call("list_owners", json!({})).await;
+    if answer.is_ok() { Ok(answer.ok()) } else { Err(answer.refused()) }
+}
+
+/// OwnerRez's error body for a 401.
+fn unauthorized(code: &str) -> Value {
+    json!({"messages": ["No."], "code": code, "status": "unauthorized", "status_code": 401})
+}
+
+async fn needs_reconnect(person: &Person) -> bool {
+    person.get("/api/connect/ownerrez/status").await.body["needs_reconnect"] == json!(true)
+}
+
+/// A person with an OAuth grant and a person with a personal token, both connected long ago.
+async fn two_people(database: &TestDatabase) -> (Gateway, [Person; 2]) {
+    let gateway = Gateway::start(database).await;
+    let alice = gateway.connected_user("Alice").await;
+    let bob = gateway.user("Bob").await;
+    let account = gateway.ownerrez().add_account("Bob");
+    let with = json!({"email": account.email, "token": account.personal_access_token});
+    assert_eq!(bob.post("/api/connect/ownerrez/token", &with).await.status, 200);
+    gateway.advance(TimeDelta::minutes(20));
+    gateway.ownerrez().clear_requests();
+    (gateway, [alice, bob])
+}
+
+#[actix_web::test]
+async fn a_401_about_something_else_passes() {
+    on_each_database(async |database| {
+        let (gateway, people) = two_people(database).await;
+        for body in [
+            unauthorized("user_agent_required"),
+            unauthorized("a_code_of_next_year"),
+            json!("<html><body>Access denied</body></html>"),
+            json!(null),
+        ] {
+            for person in &people {
+                gateway.ownerrez().script(Rule::on(READ).times(4).reply(401, body.clone()));
+                for _ in 0..4 {
+                    gateway.ownerrez().clear_requests();
+                    let text = read(person).await.unwrap_err();
+                    assert!(text.contains("401") && text.contains("the connection is kept"), "{body}: {text}");
+                    assert!(text.contains("Try again in a minute") && !text.contains("<html"), "{body}: {text}");
+                    assert_eq!(gateway.ownerrez().requests().len(), 1, "{body}: neither refreshed nor repeated");
+                    gateway.advance(TimeDelta::minutes(2));
+                }
+                assert!(!needs_reconnect(person).await, "{body}");
+                read(person).await.unwrap();
+            }
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_401_without_a_clear_reason_is_answered_with_one_refresh_and_ends_no_grant() {
+    on_each_database(async |database| {
+        let (gateway, [alice, bob]) = two_people(database).await;
+        let old_form = json!({"messages": ["No."], "status": "unauthorized", "status_code": 401});
+        for body in [unauthorized("auth_required"), unauthorized("invalid_request"), old_form] {
+            gateway.ownerrez().clear_rules();
+            gateway.ownerrez().script(Rule::on(READ).always().reply(401, body.clone()));
+            gateway.ownerrez().clear_requests();
+            for _ in 0..4 {
+                let text = read(&alice).await.unwrap_err();
+                assert!(text.contains("the connection is kept"), "{body}: {text}");
+                gateway.advance(TimeDelta::minutes(1));
+            }
+            assert_eq!(gateway.ownerrez().count(TOKEN), 1, "{body}: within five minutes");
+            gateway.advance(TimeDelta::minutes(5));
+            for _ in 0..3 {
+                read(&alice).await.unwrap_err();
+                gateway.advance(TimeDelta::minutes(5));
+            }
+            assert!(!needs_reconnect(&alice).await, "{body}");
+            gateway.ownerrez().clear_rules();
+            read(&alice).await.unwrap();
+        }
+
+        // A personal token cannot be refreshed: there the same answer for minutes is all the evidence that there can be.
+        gateway.ownerrez().script(Rule::on(READ).always().reply(401, unauthorized("invalid_request")));
+        for _ in 0..5 {
+            assert!(read(&bob).await.unwrap_err().contains("the connection is kept"));
+            gateway.advance(TimeDelta::minutes(1));
+        }
+        assert!(read(&bob).await.unwrap_err().contains("OwnerRez ended the connection"));
+        assert!(needs_reconnect(&bob).await);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_token_that_was_just_issued_is_refused_several_times_before_that_ends_the_connection() {
+    on_each_database(async |database| {
+        let (gateway, [alice, _]) = two_people(database).await;
+        let invalid = || Rule::on(READ).always().reply(401, unauthorized("invalid_token"));
+        // Two refusals over minutes, and then an answer: the count begins again.
+        for _ in 0..2 {
+            gateway.ownerrez().script(invalid());
+            gateway.ownerrez().clear_requests();
+            let text = read(&alice).await.unwrap_err();
+            assert!(text.contains("connection is kept") && text.contains("Try again in a minute"), "{text}");
+            assert_eq!((gateway.ownerrez().count(TOKEN), gateway.ownerrez().count(READ)), (1, 2), "no loop");
+            gateway.advance(TimeDelta::minutes(4));
+            read(&alice).await.unwrap_err();
+            assert_eq!(
+                (gateway.ownerrez().count(TOKEN), gateway.ownerrez().count(READ)),
+                (1, 3),
+                "no second new token"
+            );
+            gateway.ownerrez().clear_rules();
+            read(&alice).await.unwrap();
+            gateway.advance(TimeDelta::minutes(10));
+        }
+        // Many at once are no better evidence than one.
+        gateway.ownerrez().script(invalid());
+        for _ in 0..10 {
+            assert!(read(&alice).await.unwrap_err().contains("connection is kept"));
+        }
+        gateway.advance(TimeDelta::minutes(5));
+        assert!(read(&alice).await.unwrap_err().contains("OwnerRez ended the connection"));
+        assert!(needs_reconnect(&alice).await);
+        gateway.ownerrez().clear_requests();
+        read(&alice).await.unwrap_err();
+        assert_eq!(gateway.ownerrez().requests().len(), 0, "it is remembered");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_refused_refresh_is_certain_and_so_is_a_named_token_that_cannot_be_refreshed() {
+    on_each_database(async |database| {
+        let (gateway, [alice, bob]) = two_people(database).await;
+        gateway.ownerrez().revoke_account_grants(alice.account.unwrap());
+        assert!(read(&alice).await.unwrap_err().contains("OwnerRez ended the connection"));
+        assert_eq!((gateway.ownerrez().count(TOKEN), gateway.ownerrez().count(READ)), (1, 1));
+        gateway.ownerrez().script(Rule::on(READ).reply(401, unauthorized("invalid_token")));
+        assert!(read(&bob).await.unwrap_err().contains("OwnerRez ended the connection"));
+        assert!(needs_reconnect(&bob).await);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_personal_token_is_not_called_wrong_by_an_edge() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let account = gateway.ownerrez().add_account("Alice");
+        let with = json!({"email": account.email, "token": account.personal_access_token});
+        gateway.ownerrez().script(Rule::on("GET /v2/users/me").reply(401, json!("<html>")));
+        let reply = alice.post("/api/connect/ownerrez/token", &with).await;
+        assert_eq!((reply.status, reply.error()), (502, "ownerrez_unavailable"));
+        assert_eq!(alice.post("/api/connect/ownerrez/token", &with).await.status, 200);
+        gateway.stop().await;
+    })
+    .await;
+}
