@@ -1,12 +1,12 @@
-//! Decides who of those that connect an account may ask OwnerRez next. A pure state machine without clock, channel or
+//! Decides which attempt to connect an account may ask OwnerRez next. A pure state machine without clock, channel or
 //! database; it works in front of the budget, which only says how many permits connecting may take at the moment.
 //!
 //! Each attempt to connect costs one request of the shared window, and an invented code costs as much as a good one. The
 //! gateway cannot tell them apart before OwnerRez has answered. Three rules keep invented codes from using up what other
 //! people need:
 //!
-//! 1. Those who wait are served in turns: per network (/48 of IPv6, one address of IPv4), then per source (/64 of IPv6),
-//!    then per user. Who used least within the window goes first.
+//! 1. Attempts that wait are served in turns: per network (/48 of IPv6, one address of IPv4), then per source (/64 of IPv6),
+//!    then per user. The one that used least of the window goes first.
 //! 2. A network without a success of late has one attempt under way at a time. So it costs one request to find out that
 //!    its codes are bad.
 //! 3. Networks, sources and users that brought bad codes go last, take few permits in all, and leave a part of those
@@ -41,10 +41,10 @@ const AT_ONCE_PROVEN: u32 = 4;
 /// How often records without content are removed.
 const SWEEP_EVERY: TimeDelta = TimeDelta::seconds(10);
 
-/// Identifies one who waits, across reloads.
+/// Identifies a place in the queue, across reloads.
 pub type PlaceKey = [u8; 32];
 
-/// Who wants to connect.
+/// The origin of an attempt to connect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Connector {
     /// An IPv4 address, or the first address of a /64 of IPv6.
@@ -74,7 +74,7 @@ enum Party {
     User(UserId),
 }
 
-/// The answer to one who asks.
+/// The answer to a caller that asks for its turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
     /// The attempt may begin, and [`Admission::end`] must be called when it has ended.
@@ -106,7 +106,7 @@ pub enum Verdict {
     Bad,
 }
 
-/// One who waits.
+/// A place in the queue.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     connector: Connector,
@@ -125,7 +125,7 @@ enum State {
     Admitted,
 }
 
-/// The order of those who wait: bad codes of source and user, bad codes of the network, then what network, source and
+/// The order of the places: bad codes of source and user, bad codes of the network, then what network, source and
 /// user used of the window, then the arrival.
 type Rank = (u32, u32, u32, u32, u32, u64);
 
@@ -162,7 +162,7 @@ impl Admission {
         }
     }
 
-    /// Answers one who asks for the first time, or again under the same key. `permits` is the budget's at this moment.
+    /// Answers a caller that asks for the first time, or again under the same key. `permits` is the budget's at this moment.
     pub fn ask(
         &mut self,
         now: DateTime<Utc>,
@@ -308,7 +308,7 @@ impl Admission {
         }
     }
 
-    /// Calls those whose turn it is, as many as there are permits for.
+    /// Calls the next places, as many as there are permits for.
     fn call(&mut self, now: DateTime<Utc>, permits: ConnectingPermits) {
         while self.called < permits.left {
             let able = self.places.iter().filter(|(_, place)| {
@@ -365,7 +365,7 @@ impl Admission {
         true
     }
 
-    /// Passes over those who were called and did not come, and removes those who were not seen for long.
+    /// Passes over places that were called in vain, and removes places that were not seen for long.
     fn tidy(&mut self, now: DateTime<Utc>) {
         while self.suspect_uses.front().is_some_and(|at| *at <= now) {
             self.suspect_uses.pop_front();

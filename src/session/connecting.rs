@@ -1,7 +1,7 @@
-//! The way from one who connects an account to a permit of the window: [`Admission`] and the budget, asked together.
+//! The way from an attempt to connect to its permit: [`Admission`] and the budget, asked together.
 //!
-//! A caller first gets the permit and only then uses up what is good once, the state and the code. One who has to wait
-//! loses nothing by it and asks again under the same key.
+//! A caller first gets the permit and only then uses up what is good once, the state and the code. A caller that has to
+//! wait loses nothing by it and asks again under the same key.
 
 use std::{
     pin::pin,
@@ -26,12 +26,12 @@ use crate::{
     upstream::TokenError,
 };
 
-/// One who waits asks again after this time, or loses the turn, and after a minute the place.
+/// A caller that waits asks again after this time. It loses its turn otherwise, and its place after a minute.
 pub const ASK_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(5);
 /// How long a request is held while an attempt from the same network ends.
 const HELD: TimeDelta = TimeDelta::seconds(5);
 
-/// How it goes on for one who wants to connect.
+/// What becomes of an attempt to connect.
 pub enum Turn {
     /// The attempt may begin.
     Admitted(Admitted),
@@ -96,7 +96,7 @@ impl Drop for Started {
     }
 }
 
-/// All who connect, in front of the window.
+/// All attempts to connect, in front of the window.
 pub(super) struct ConnectQueue {
     admission: Mutex<Admission>,
     /// An attempt has ended.
@@ -170,7 +170,7 @@ impl ConnectQueue {
     }
 }
 
-/// One who was admitted and has no permit yet. Dropping it, when its caller went away, gives the turn back.
+/// An attempt that was admitted and has no permit yet. Dropping it, when its caller went away, gives the turn back.
 struct Entering<'a> {
     queue: &'a Arc<ConnectQueue>,
     key: PlaceKey,
@@ -208,7 +208,7 @@ impl Drop for Entering<'_> {
 }
 
 impl Sessions {
-    /// Asks for the right to try one code or personal token. The place of one who waits is kept under `key`.
+    /// Asks for the right to try one code or personal token. The place of a caller that waits is kept under `key`.
     ///
     /// # Errors
     /// The gateway may spend nothing now: it is on standby, or its database is away.

@@ -1,4 +1,4 @@
-//! Many connect at once, some of them with invented codes: who is served when, what people see meanwhile, and what it
+//! Many connect at once, some of them with invented codes: the order of service, what people see meanwhile, and what it
 //! costs.
 
 use chrono::TimeDelta;
@@ -18,7 +18,7 @@ fn behind_a_proxy() -> Settings {
     Settings::default().set("TRUSTED_PROXIES", "127.0.0.1")
 }
 
-/// Someone who went to OwnerRez and comes back.
+/// A person that went to OwnerRez and comes back.
 struct Returning {
     browser: Browser,
     back: String,
@@ -83,7 +83,7 @@ fn assert_waits(page: &Page, ahead: &str) {
 }
 
 /// The attack: each of a hundred sources brings as many invented codes as it can. Twenty-five people come, one of them
-/// at a hostile source, and somebody who is connected works on.
+/// at a hostile source, and a connected user works on.
 #[actix_web::test]
 async fn people_connect_while_a_hundred_sources_bring_invented_codes() {
     on_each_database(async |database| {
@@ -155,7 +155,7 @@ async fn used_up(gateway: &Gateway, app: &ClientApp) {
 }
 
 #[actix_web::test]
-async fn who_waits_is_served_in_turn_across_reloads() {
+async fn places_are_kept_across_reloads_and_served_in_turn() {
     on_each_database(async |database| {
         let (gateway, app) = small(database).await;
         used_up(&gateway, &app).await;
@@ -196,7 +196,7 @@ async fn who_waits_is_served_in_turn_across_reloads() {
     .await;
 }
 
-/// The state lives ten minutes, and so does the code. Who comes back late still waits as long as the code lives.
+/// The state lives ten minutes, and so does the code. A person that comes back late still waits as long as the code lives.
 #[actix_web::test]
 async fn a_wait_outlives_the_link_and_ends_with_the_code() {
     on_each_database(async |database| {
@@ -205,7 +205,7 @@ async fn a_wait_outlives_the_link_and_ends_with_the_code() {
         let alice = gateway.user("Alice").await;
         let account = gateway.ownerrez().add_account("Alice").id;
         let app = ClientApp::register(&gateway, "App").await;
-        // OwnerRez refuses everything for a while, because somebody else spends from the same address.
+        // OwnerRez refuses everything for a while, because another program spends from the same address.
         let closed = async || {
             let rule = Rule::on("* /*").reply(429, json!({})).header("Retry-After", "300");
             gateway.ownerrez().script(rule);
@@ -324,7 +324,7 @@ async fn what_is_no_code_costs_no_request() {
     .await;
 }
 
-/// Who hangs up before the answer comes is known all the same.
+/// A source that hangs up before the answer comes is known all the same.
 #[actix_web::test]
 async fn hanging_up_hides_no_bad_code() {
     on_each_database(async |database| {

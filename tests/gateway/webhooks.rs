@@ -81,7 +81,7 @@ async fn a_notice_that_comes_late_or_is_about_nobody_changes_nothing() {
     .await;
 }
 
-/// OwnerRez repeats its notices, and who knows the password may send as many as they like.
+/// OwnerRez repeats its notices, and each question costs a request of the shared window.
 #[actix_web::test]
 async fn three_hundred_notices_for_one_account_cost_two_requests() {
     on_each_database(async |database| {

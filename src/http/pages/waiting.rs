@@ -29,7 +29,7 @@ pub(crate) fn page(ahead: Option<u32>, about: TimeDelta) -> HttpResponse {
         p {
             @match ahead {
                 None => "Too many attempts to connect are waiting at this moment.",
-                Some(0) => "You are the next one of those that wait.",
+                Some(0) => "You are the next one.",
                 Some(1) => "One attempt to connect goes before yours.",
                 Some(ahead) => { (ahead) " attempts to connect go before yours." }
             }

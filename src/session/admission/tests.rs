@@ -82,7 +82,7 @@ fn order(admission: &mut Admission, waiting: &[(u32, Connector)]) -> Vec<u32> {
 }
 
 #[test]
-fn who_finds_a_permit_is_admitted_at_once() {
+fn an_attempt_that_finds_a_permit_is_admitted_at_once() {
     let mut admission = Admission::new(300);
     for number in 0..40 {
         admitted(admission.ask(START, key(number), from(number), PERMITS));
@@ -185,7 +185,7 @@ fn a_place_is_kept_across_reloads_and_lost_after_a_minute() {
     for second in (5..60).step_by(5) {
         waits(admission.ask(at(second), key(1), from(1), none));
         let ahead = waits(admission.ask(at(second), key(3), from(3), none));
-        assert_eq!(ahead, if second < 15 { 2 } else { 1 }, "who is not there is passed over");
+        assert_eq!(ahead, if second < 15 { 2 } else { 1 }, "a closed page is passed over");
     }
     assert_eq!(waits(admission.ask(at(59), key(2), from(2), none)), 1, "back in time, at the old place");
     assert_eq!(admission.waiting(), 3);
@@ -216,7 +216,7 @@ fn places_are_bounded_and_a_full_queue_admits_who_has_fewer() {
     }
     assert_eq!(admission.waiting(), MOST_PLACES);
     waits(admission.ask(START, key(9_000), from(9_000), none));
-    assert_eq!(admission.waiting(), MOST_PLACES, "one who has 20 places lost one");
+    assert_eq!(admission.waiting(), MOST_PLACES, "a source with 20 places lost one");
     attempt(&mut admission.clone(), 9_001, from(9_001), None);
 }
 
