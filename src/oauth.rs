@@ -8,6 +8,7 @@ pub mod clients;
 mod error;
 mod flow;
 mod pkce;
+mod refresh_token;
 mod request;
 mod scopes;
 mod token;

@@ -14,6 +14,7 @@ use super::{
     access_token::Claims,
     clients::{AssertionProblem, Client, ClientError, PresentedClient},
     pkce,
+    refresh_token::{RefreshToken, new_family},
 };
 use crate::{
     crypto::{self, CryptoError, SealedFor},
@@ -350,42 +351,6 @@ fn client_id(form: &TokenForm) -> Result<String, OAuthError> {
         "" => subject(form.client_assertion.expose_secret()).ok_or(OAuthError::InvalidRequest("client_id is missing")),
         id => Ok(id.to_owned()),
     }
-}
-
-/// A refresh token: `ownerrez_rt_`, the part that all tokens of its grant share, a point, and a part of its own. The shared
-/// part lets a token be recognised as replaced however many successors it has had, and needs one row for all of them.
-struct RefreshToken {
-    token: SecretString,
-    family: SecretString,
-}
-
-const REFRESH_PREFIX: &str = "ownerrez_rt_";
-
-impl RefreshToken {
-    /// Makes a token of this family.
-    fn of(family: SecretString) -> Result<Self, CryptoError> {
-        let own = crypto::random_token()?;
-        let token = format!("{REFRESH_PREFIX}{}.{}", family.expose_secret(), own.expose_secret());
-        Ok(Self { token: token.into(), family })
-    }
-
-    /// The shared part of a token. Tokens of older versions have none.
-    fn family_of(token: &str) -> Option<&str> {
-        token.strip_prefix(REFRESH_PREFIX)?.split_once('.').map(|(family, _)| family)
-    }
-
-    fn hash(&self) -> String {
-        crypto::digest_hex(self.token.expose_secret())
-    }
-
-    fn family_hash(&self) -> String {
-        crypto::digest_hex(self.family.expose_secret())
-    }
-}
-
-/// The shared part of a new grant's refresh tokens.
-fn new_family() -> Result<SecretString, CryptoError> {
-    crypto::random_token()
 }
 
 /// The refusal of a token whose successor was used; its grant has been ended.
