@@ -154,10 +154,18 @@ impl OnDemand {
         let named = arguments.get("name").and_then(Value::as_str).unwrap_or_default();
         let reads = catalog.get(named).is_none_or(Operation::is_read_only) && catalog.drafted_by(named).is_none();
         let ignored = self.call.set_aside(&mut arguments, reads);
+        // Those that the schema lists are checked by it; the others are what every write takes.
+        let properties = self.call.tool().input_schema.get("properties");
+        let is_listed = |name: &str| properties.is_some_and(|properties| properties.get(name).is_some());
+        let mut unlisted = Map::new();
+        for name in WriteOptions::NAMES.into_iter().filter(|name| !is_listed(name)) {
+            unlisted.extend(arguments.remove_entry(name));
+        }
+        let mut arguments = self.call.check(arguments).map_err(|problem| problem.to_string())?;
+        arguments.extend(unlisted);
         let options = WriteOptions::NAMES.into_iter().filter_map(|name| Some((name, arguments.remove(name)?)));
         let options: Vec<(&str, Value)> =
             options.filter(|(name, value)| WriteOptions::says_something(name, value)).collect();
-        let mut arguments = self.call.check(arguments).map_err(|problem| problem.to_string())?;
         let name = arguments.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut inner = match arguments.remove("arguments") {
             Some(Value::Object(inner)) => inner,

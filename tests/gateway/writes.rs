@@ -3,6 +3,7 @@
 
 mod consent;
 mod drafts;
+mod two_steps;
 
 use actix_rt::task::JoinHandle;
 use chrono::TimeDelta;

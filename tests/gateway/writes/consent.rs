@@ -11,7 +11,7 @@ const REMOVE: &str = "DELETE /v2/guests/{id}";
 const NEWEST: &str = "2026-07-28";
 
 /// A guest of this person's who can be removed.
-async fn someone(person: &Person, name: &str) -> Value {
+pub(super) async fn someone(person: &Person, name: &str) -> Value {
     json!({"id": person.call("create_guest", guest(name)).await.ok()["id"]})
 }
 
@@ -21,7 +21,7 @@ pub(super) async fn call(person: &Person, able: Value, tool: &str, arguments: &V
 }
 
 /// The same at another path, with more headers.
-async fn call_at(
+pub(super) async fn call_at(
     person: &Person,
     path: &str,
     more_headers: &[(&str, &str)],
@@ -194,107 +194,6 @@ async fn a_client_of_the_newest_revision_that_cannot_show_a_question_takes_two_s
             let first = Answer(call(&alice, able, "delete_guest", &ada, json!({})).await).ok();
             assert!(first["confirm"].is_string(), "{first}");
         }
-        gateway.stop().await;
-    })
-    .await;
-}
-
-/// `claude -p` and `copilot -p` declare that they can ask, and answer by themselves.
-#[actix_web::test]
-async fn a_connection_set_to_two_steps_is_never_asked() {
-    on_each_database(async |database| {
-        let gateway = Gateway::start(database).await;
-        let alice = gateway.connected_user("Alice").await;
-        let made = alice.post("/api/keys", &json!({"name": "headless", "scope": "full", "two_steps": true})).await;
-        assert_eq!((made.status, &made.body["two_steps"]), (201, &json!(true)), "{}", made.body);
-        let keys = alice.get("/api/keys").await.body["keys"].clone();
-        let shown: Vec<&Value> = keys.as_array().unwrap().iter().map(|key| &key["two_steps"]).collect();
-        assert_eq!(shown, [&json!(false), &json!(true)]);
-        let headless = alice.with_key(made.body["api_key"].as_str().unwrap(), &alice.id);
-        let able = || json!({"elicitation": {"form": {}}});
-        for (who, path, headers) in [
-            (&headless, "/mcp", &[][..]),
-            (&headless, "/mcp?two_steps=false", &[("x-mcp-two-steps", "false")]),
-            (&alice, "/mcp?two_steps=true", &[]),
-            (&alice, "/mcp/x/all?two_steps=1", &[]),
-            (&alice, "/mcp", &[("x-mcp-two-steps", "true")]),
-        ] {
-            let ada = someone(&alice, "Ada").await;
-            let first = call_at(who, path, headers, able(), "delete_guest", &ada, json!({})).await;
-            let first = Answer(first).ok();
-            assert_eq!(first["done"], json!(false), "{path}: {first}");
-            // An answer to a question that was never shown is no consent.
-            let reply = json!({"requestState": first["confirm"], "inputResponses": {"consent": {"action": "accept"}}});
-            let second = call_at(who, path, headers, able(), "delete_guest", &ada, reply).await;
-            assert_eq!(Answer(second).ok()["done"], json!(false));
-            let next = &first["next_call"];
-            let tool = next["tool"].as_str().unwrap();
-            let done = call_at(who, path, headers, able(), tool, &next["arguments"], json!({})).await;
-            assert_eq!(Answer(done).ok()["done"], json!(true), "{path}");
-            gateway.advance(TimeDelta::minutes(2));
-        }
-        // Without the setting, and where a model says it, the person is asked.
-        let ada = someone(&alice, "Ada").await;
-        for (path, headers) in [("/mcp", &[][..]), ("/mcp?two_steps=", &[("x-mcp-two-steps", "no")])] {
-            let asked = call_at(&alice, path, headers, able(), "delete_guest", &ada, json!({})).await;
-            assert_eq!(asked.body["result"]["resultType"], json!("input_required"), "{}", asked.body);
-        }
-        let argument = call(&alice, able(), "delete_guest", &with(ada, "two_steps", true), json!({})).await;
-        assert!(Answer(argument).refused().contains("no argument `two_steps`"));
-        gateway.stop().await;
-    })
-    .await;
-}
-
-/// What is not listed is confirmed by the tool that called it.
-#[actix_web::test]
-async fn the_second_step_of_call_operation_is_call_operation() {
-    on_each_database(async |database| {
-        let gateway = Gateway::start(database).await;
-        let alice = gateway.connected_user("Alice").await;
-        let tagged = async |name: &str| {
-            let ada = someone(&alice, name).await["id"].clone();
-            let tag = json!({"name": "007", "entity_id": ada, "entity_type": "guest"});
-            alice.call("create_tag", tag.clone()).await.ok();
-            tag
-        };
-        let call = |arguments: &Value| json!({"name": "delete_tag_by_name", "arguments": arguments});
-        let tag = tagged("Ada").await;
-        let first = alice.call("call_operation", call(&tag)).await.ok();
-        let next = &first["next_call"];
-        assert_eq!(next["tool"], json!("call_operation"), "{first}");
-        assert!(first["next"].as_str().unwrap().contains("call `call_operation`"), "{first}");
-        assert_eq!(alice.call("call_operation", next["arguments"].clone()).await.ok()["done"], json!(true));
-
-        // The confirmation is good beside the name and within the arguments, and not with two values.
-        let tag = tagged("Bea").await;
-        let confirm = alice.call("call_operation", call(&tag)).await.ok()["confirm"].clone();
-        let torn = with(call(&with(tag.clone(), "confirm", confirm.clone())), "confirm", "another");
-        assert!(alice.call("call_operation", torn).await.refused().contains("give it once"));
-        let within = call(&with(tag.clone(), "confirm", confirm.clone()));
-        assert_eq!(alice.call("call_operation", with(within, "confirm", "")).await.ok()["done"], json!(true));
-
-        let tag = tagged("Cleo").await;
-        let asked = with(with(call(&tag), "again", true), "idempotency_key", "k-1");
-        let first = alice.call("call_operation", asked).await.ok();
-        let second = &first["next_call"]["arguments"];
-        assert_eq!(
-            (&second["arguments"]["again"], &second["arguments"]["idempotency_key"]),
-            (&json!(true), &json!("k-1"))
-        );
-        assert_eq!(alice.call("call_operation", second.clone()).await.ok()["done"], json!(true));
-        // A read takes what a client has to send and the model left empty.
-        alice.call("call_operation", json!({"name": "list_surcharges", "arguments": "", "confirm": ""})).await.ok();
-
-        // A draft that was made this way is sent this way.
-        let draft = json!({"name": "draft_message", "arguments": super::drafts::message(&alice, "Hello").await});
-        let draft = alice.call("call_operation", draft).await.ok();
-        assert!(
-            draft["next"].as_str().unwrap().contains("`call_operation` with `name`: \"create_message\""),
-            "{draft}"
-        );
-        let send = json!({"name": "create_message", "draft_id": draft["draft_id"]});
-        alice.call("call_operation", send).await.ok();
         gateway.stop().await;
     })
     .await;
