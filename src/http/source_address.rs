@@ -43,6 +43,9 @@ impl SourceAddress {
 /// ends the walk as well, at the last proxy that is known.
 fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    if !is_trusted(peer) {
+        return peer;
+    }
     let lists: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).map(|value| value.as_bytes()).collect();
     let entries = lists.iter().rev().flat_map(|list| list.rsplit(|byte| *byte == b','));
     let mut source = peer;

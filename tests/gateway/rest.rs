@@ -193,7 +193,7 @@ async fn json_of_ten_thousand_levels_is_refused() {
         let mcp = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
         for deep in [&lists, &objects] {
             let name = format!(r#"{{"name": {deep}}}"#);
-            shaped(&alice.send("POST", "/api/users/register", JSON, Some(name)).await, 400, "invalid_request");
+            shaped(&alice.send("POST", "/api/users/register", JSON, Some(name)).await, 413, "body_too_large");
             let arguments = format!(
                 r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"list_properties","arguments":{{"a":{deep}}}}}}}"#
             );
@@ -201,6 +201,12 @@ async fn json_of_ten_thousand_levels_is_refused() {
                 let reply = alice.send("POST", "/mcp", &mcp, Some(message)).await;
                 assert!((400..500).contains(&reply.status), "{}", reply.status);
             }
+        }
+        // As many levels as fit into the small bodies that are read without a credential.
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+            let levels = 2_000;
+            let name = format!(r#"{{"name": {}1{}}}"#, open.repeat(levels), close.repeat(levels));
+            shaped(&alice.send("POST", "/api/users/register", JSON, Some(name)).await, 400, "invalid_request");
         }
         alice.call("list_properties", json!({})).await.ok();
         gateway.stop().await;
