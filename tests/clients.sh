@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Real MCP clients against the real gateway, as their users would run them: each lists the tools, reads, writes, and is
 # told what is wrong by a wrong argument and by an account that is not connected, with a bearer key. A line per check.
+# Among them are versions of last year, which the field still ships and which take no member of a newer revision, and
+# mcp-remote, which also signs in.
 # The clients are pinned in tests/clients/ and installed below target/. Arguments: the clients to run, instead of all.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source tests/clients/install.sh
@@ -8,6 +10,8 @@ source tests/clients/install.sh
 cargo build --quiet --locked
 install_from_npm
 install_from_pypi
+install_older_from_pypi
+install_schema_readers
 find_node
 
 export TMPDIR=$scratch
@@ -22,6 +26,14 @@ UNCONNECTED_KEY=$(register "${MCP_URL%/mcp}" "not connected" | member api_key)
 export HOME=$scratch
 MODULES=$modules
 cp -R tests/clients "$scratch/clients"
+cp tests/flows/walk.mjs "$scratch/clients/"
+# Where a client opens a browser, a script answers the pages.
+cat >"$scratch/browser" <<END
+#!/bin/sh
+exec "$node" "$scratch/clients/walk.mjs" "\$1" >>"$scratch/browser.log" 2>&1
+END
+chmod +x "$scratch/browser"
+export BROWSER=$scratch/browser
 ln -s "$modules" "$scratch/clients/node_modules"
 
 chosen=("$@")
@@ -40,11 +52,19 @@ try client-default "$node" client.mjs 2025-11-25
 try client-pinned "$node" client.mjs 2026-07-28 pinned
 try client-auto "$node" client.mjs 2026-07-28 auto
 try sdk "$node" sdk.mjs 2025-11-25
+try sdk-1.18.1 "$node" sdk.mjs 2025-06-18 sdk-1.18.1
+try sdk-1.10.2 "$node" sdk.mjs 2025-03-26 sdk-1.10.2
+try mcp-remote-key "$node" remote.mjs key
+try mcp-remote-sign-in "$node" remote.mjs sign-in
+try mcp-remote-slash "$node" remote.mjs slash
 try inspector "$node" inspector.mjs legacy
 try inspector-modern "$node" inspector.mjs modern
 try mcp "$python" with_mcp.py 2025-11-25
 try mcp-modern "$python" with_mcp.py 2026-07-28
+try mcp-1.15.0 "$clients/mcp-1.15.0/bin/python" with_older_mcp.py 2025-06-18
+try mcp-1.8.1 "$clients/mcp-1.8.1/bin/python" with_older_mcp.py 2024-11-05
 try fastmcp "$python" with_fastmcp.py 2026-07-28
+try schemas "$clients/schemas/bin/python" with_schemas.py
 [ "$tried" != 0 ] || fail "there is no client of that name: ${chosen[*]}"
 [ ${#failed[@]} = 0 ] || fail "failed with: ${failed[*]}"
 stop gateway

@@ -20,15 +20,32 @@ install_from_npm() {
     echo "$stamp" >"$clients/npm.stamp"
 }
 
+# A Python environment below target/clients with what a file of requirements pins: install_python NAME FILE
+install_python() {
+    local name=$1 requirements=$2 stamp
+    stamp=$(sha256sum <"$requirements")
+    [ "$(cat "$clients/$name.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+    echo "installing what $requirements pins"
+    mkdir -p "$clients"
+    python3 -m venv --clear "$clients/$name" || fail "no Python environment; is python3-venv installed?"
+    "$clients/$name/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+        --requirement "$requirements" || fail "pip install failed"
+    echo "$stamp" >"$clients/$name.stamp"
+}
+
 install_from_pypi() {
-    local stamp
-    stamp=$(sha256sum <tests/clients/requirements.txt)
-    [ "$(cat "$clients/pip.stamp" 2>/dev/null)" != "$stamp" ] || return 0
-    echo "installing what tests/clients/requirements.txt pins"
-    python3 -m venv --clear "$clients/venv" || fail "no Python environment; is python3-venv installed?"
-    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement tests/clients/requirements.txt \
-        || fail "pip install failed"
-    echo "$stamp" >"$clients/pip.stamp"
+    install_python venv tests/clients/requirements.txt
+}
+
+# The versions of PyPI mcp that the field still has, each in an environment of its own: their names are the same.
+install_older_from_pypi() {
+    install_python mcp-1.8.1 tests/clients/requirements-mcp-1.8.1.txt
+    install_python mcp-1.15.0 tests/clients/requirements-mcp-1.15.0.txt
+}
+
+# Frameworks that make types of schemas. What they bring besides is left out.
+install_schema_readers() {
+    install_python schemas tests/clients/requirements-schemas.txt
 }
 
 find_node() {

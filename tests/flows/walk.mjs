@@ -34,7 +34,7 @@ function answer(page, at) {
   if (!form) return undefined;
   const fields = new URLSearchParams();
   for (const [input] of form.matchAll(/<input\b[^>]*>/g)) {
-    if (attribute(input, 'type') === 'radio' && !/\bchecked\b/.test(input)) continue;
+    if (['radio', 'checkbox'].includes(attribute(input, 'type')) && !/\bchecked\b/.test(input)) continue;
     fields.append(attribute(input, 'name'), attribute(input, 'value'));
   }
   const button = form.match(/<button\b[^>]*>/)[0];
