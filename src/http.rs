@@ -1,11 +1,13 @@
 //! The wire: routes, pages, and the MCP endpoint. Every error leaves through one match in `error`.
 
+mod accept;
 mod batch;
 mod callback;
 mod choice;
 mod connect;
 mod connect_turn;
 mod cookies;
+mod cors;
 mod error;
 mod failure;
 mod guard;
@@ -19,6 +21,7 @@ mod moved;
 mod oauth;
 mod observe;
 mod pages;
+mod path;
 mod plain_call;
 mod ready;
 mod server;
@@ -211,14 +214,18 @@ fn page_error(error: ApiError) -> actix_web::Error {
 
 /// A resource that answers any other method with 405 and says which ones it takes (RFC 9110 section 15.5.6).
 fn at(path: &str, allow: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
-        if request.method() == Method::OPTIONS {
-            return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
-        }
-        let mut refusal = HttpResponse::from_error(ApiError::MethodNotAllowed(allow));
-        refusal.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
-        refusal
-    }))
+    web::resource(path)
+        .default_service(web::to(move |request: HttpRequest| async move { other_method(&request, allow) }))
+}
+
+/// Answers a method that a resource does not take.
+fn other_method(request: &HttpRequest, allow: &'static str) -> HttpResponse {
+    if request.method() == Method::OPTIONS {
+        return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
+    }
+    let mut refusal = HttpResponse::from_error(ApiError::MethodNotAllowed(allow));
+    refusal.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
+    refusal
 }
 
 /// The process lives. Whether it can serve is what `/ready` tells.

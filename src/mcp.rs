@@ -1,5 +1,9 @@
 //! The Model Context Protocol's side of the toolbox: rmcp asks here, whatever the transport.
 
+mod message;
+mod params;
+mod revision;
+
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -7,10 +11,11 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CompletionInfo,
-        ElicitationAction, GetPromptRequestParams, GetPromptResponse, Icon, Implementation, InputResponses,
+        CustomRequest, CustomResult, DiscoverResult, ElicitationAction, ErrorCode, GetPromptRequestParams,
+        GetPromptResponse, Icon, Implementation, InitializeRequestParams, InitializeResult, InputResponses,
         ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
-        ResourceContents, ServerCapabilities, ServerConfig, Tool,
+        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, ResourceContents,
+        ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
@@ -18,6 +23,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+pub use self::{
+    message::{Incoming, Malformed, Message},
+    revision::Revision,
+};
 use crate::{
     domain::Caller,
     tools::{Choice, ERRAND, Person, PersonReply, QUESTION, Response, Toolbox, Trace, Unread},
@@ -124,14 +133,49 @@ impl ServerHandler for Server {
         info
     }
 
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        let mut result = self.negotiate_initialize(&request)?;
+        let revision = Revision::agreed(&result.protocol_version);
+        context.peer.set_peer_info(request);
+        revision.fit_implementation(&mut result.server_info);
+        revision.fit_capabilities(&mut result.capabilities);
+        Ok(result)
+    }
+
+    async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let versions = self.supported_protocol_versions().into_owned();
+        let found = DiscoverResult::from_server_info(versions, self.get_info());
+        Ok(found.with_ttl_ms(LISTS_TTL_MS).with_cache_scope(CacheScope::Private))
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = request.method;
+        let was_removed = method == "initialize" && Revision::of(&context) >= Revision::V2026_07_28;
+        // The engine takes parameters that it cannot read for those of an unknown method.
+        if params::is_served(&method) && !was_removed {
+            return Err(ErrorData::invalid_params(format!("The params of {method} are not what they must be."), None));
+        }
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None))
+    }
+
     async fn list_tools(
         &self,
-        _: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        check_cursor(page)?;
+        let revision = Revision::of(&context);
         let mut list = ListToolsResult::with_all_items(self.toolbox.list(self.caller(&context)?.1));
-        list.ttl_ms = Some(LISTS_TTL_MS);
-        list.cache_scope = Some(CacheScope::Private);
+        list.tools.iter_mut().for_each(|tool| revision.fit_tool(tool));
+        (list.ttl_ms, list.cache_scope) = revision.lifetime(LISTS_TTL_MS);
         Ok(list)
     }
 
@@ -149,30 +193,42 @@ impl ServerHandler for Server {
         let person = person(&context, request_state, input_responses);
         let arguments = arguments.unwrap_or_default();
         let called = self.call(asks, &name, arguments, &person, &context.ct, Self::watch(&context)).await;
-        called.map(CallToolResponse::from)
+        called.map(|response| response_in(Revision::of(&context), response))
     }
 
     async fn list_resources(
         &self,
-        _: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         self.caller(&context)?;
+        check_cursor(page)?;
+        let revision = Revision::of(&context);
+        let icons = revision.has_icons().then(icons).flatten();
         let mut list = ListResourcesResult::with_all_items(self.toolbox.resources().list());
-        list.resources.iter_mut().for_each(|resource| resource.icons = icons());
-        (list.ttl_ms, list.cache_scope) = (Some(LISTS_TTL_MS), Some(CacheScope::Private));
+        for resource in &mut list.resources {
+            resource.icons.clone_from(&icons);
+            revision.fit_resource(resource);
+        }
+        (list.ttl_ms, list.cache_scope) = revision.lifetime(LISTS_TTL_MS);
         Ok(list)
     }
 
     async fn list_resource_templates(
         &self,
-        _: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
         self.caller(&context)?;
+        check_cursor(page)?;
+        let revision = Revision::of(&context);
+        let icons = revision.has_icons().then(icons).flatten();
         let mut list = ListResourceTemplatesResult::with_all_items(self.toolbox.resources().templates());
-        list.resource_templates.iter_mut().for_each(|template| template.icons = icons());
-        (list.ttl_ms, list.cache_scope) = (Some(LISTS_TTL_MS), Some(CacheScope::Private));
+        for template in &mut list.resource_templates {
+            template.icons.clone_from(&icons);
+            revision.fit_template(template);
+        }
+        (list.ttl_ms, list.cache_scope) = revision.lifetime(LISTS_TTL_MS);
         Ok(list)
     }
 
@@ -189,19 +245,26 @@ impl ServerHandler for Server {
             Unread::Failed(words) => ErrorData::internal_error(words, None),
         })?;
         let contents = ResourceContents::text(record.to_string(), request.uri).with_mime_type("application/json");
-        let result = ReadResourceResult::new(vec![contents]);
-        Ok(result.with_ttl_ms(RECORD_TTL_MS).with_cache_scope(CacheScope::Private).into())
+        let mut result = ReadResourceResult::new(vec![contents]);
+        (result.ttl_ms, result.cache_scope) = Revision::of(&context).lifetime(RECORD_TTL_MS);
+        Ok(result.into())
     }
 
     async fn list_prompts(
         &self,
-        _: Option<PaginatedRequestParams>,
+        page: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
         self.caller(&context)?;
+        check_cursor(page)?;
+        let revision = Revision::of(&context);
+        let icons = revision.has_icons().then(icons).flatten();
         let mut list = ListPromptsResult::with_all_items(self.toolbox.prompts().list());
-        list.prompts.iter_mut().for_each(|prompt| prompt.icons = icons());
-        (list.ttl_ms, list.cache_scope) = (Some(LISTS_TTL_MS), Some(CacheScope::Private));
+        for prompt in &mut list.prompts {
+            prompt.icons.clone_from(&icons);
+            revision.fit_prompt(prompt);
+        }
+        (list.ttl_ms, list.cache_scope) = revision.lifetime(LISTS_TTL_MS);
         Ok(list)
     }
 
@@ -238,6 +301,27 @@ impl ServerHandler for Server {
     }
 }
 
+/// Returns what a call gave as a result of that revision.
+pub fn response_in(revision: Revision, response: Response) -> CallToolResponse {
+    let mut response = CallToolResponse::from(response);
+    if let CallToolResponse::Complete(result) = &mut response {
+        revision.fit_result(result);
+    }
+    response
+}
+
+/// Refuses a cursor: every list has one page, so the gateway gives none. An empty one is what some clients send for none.
+fn check_cursor(page: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match page.and_then(|page| page.cursor).filter(|cursor| !cursor.is_empty()) {
+        None => Ok(()),
+        Some(_) => {
+            let words = "Invalid params: `params.cursor` is not one that this gateway gave: its lists have one page. Ask \
+                         without a cursor.";
+            Err(ErrorData::invalid_params(words, None))
+        }
+    }
+}
+
 /// The picture of everything that clients list for people. Tools bear none: their list is read by models.
 fn icons() -> Option<Vec<Icon>> {
     let icon = Icon::new(format!("data:image/svg+xml;base64,{}", STANDARD.encode(ICON)));
@@ -251,7 +335,7 @@ fn person(
     input_responses: Option<InputResponses>,
 ) -> Person {
     // Before that revision a question needs a way back to the client, which a request without a session has not.
-    let new_enough = context.protocol_version().is_some_and(|version| version >= ProtocolVersion::V_2026_07_28);
+    let new_enough = Revision::of(context) >= Revision::V2026_07_28;
     let asks = context.client_capabilities().and_then(|able| able.elicitation);
     // A client that names no mode has forms.
     let has_forms = asks.as_ref().is_some_and(|able| able.form.is_some() || able.url.is_none());

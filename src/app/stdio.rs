@@ -1,10 +1,15 @@
 //! One client, over standard input and output: with one account of its own, or by a bridge to a gateway.
 
 mod bridge;
+mod front;
+mod lines;
 
 use chrono::TimeDelta;
 use futures_util::future::{Either, select};
-use rmcp::{ServiceExt, transport::io::stdio};
+use rmcp::ServiceExt;
+use tokio::io::{BufReader, stdin};
+
+use self::lines::Output;
 
 use super::{StartError, engine::Engine, own_account};
 use crate::{
@@ -42,7 +47,9 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
     let caller = own_account::adopt(&engine, account, &clock).await?;
     let choice = engine.toolbox.choose(&caller, &wishes(&config.tools))?;
     let server = Server::of(engine.toolbox.clone(), caller, choice);
-    match server.serve(stdio()).await {
+    let (output, writer) = Output::start();
+    let (input, answers, reader) = front::checked(BufReader::new(stdin()), output);
+    match server.serve((input, answers)).await {
         Ok(running) => {
             if let Err(error) = running.waiting().await {
                 log::error!("the client's connection ended badly: {error}");
@@ -50,6 +57,11 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
         }
         // The client went away before it had said anything.
         Err(error) => log::info!("no client: {error}"),
+    }
+    // The engine has ended, so nothing that is still read gets an answer.
+    reader.abort();
+    if let Ok(Err(error)) = writer.await {
+        log::debug!("the client took no more answers: {error}");
     }
     let until = clock.now() + TimeDelta::seconds(i64::from(config.server.shutdown_seconds));
     if let Either::Right(_) = select(Box::pin(engine.sessions.drain()), clock.sleep_until(until)).await {

@@ -1,56 +1,53 @@
 //! JSON-RPC batches: the revision of 2025-03-26 has them, the ones after it do not, and the engine knows none. So they are
 //! split here: one message after the other, and one list of answers.
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpRequest;
 use bytes::Bytes;
 use serde_json::{Value, json};
+
+use crate::mcp::{Malformed, Message};
 
 /// The revision with batches.
 const REVISION: &str = "2025-03-26";
 /// Messages in one batch. Each may cost requests to OwnerRez, which all users share.
 const MOST: usize = 20;
-/// JSON-RPC 2.0, section 5.1.
-const INVALID_REQUEST: i64 = -32_600;
 
-/// The messages of a batch; `None` where the body is none, or where its revision has none and the engine says so.
-pub(super) fn messages(request: &HttpRequest, body: &Bytes) -> Option<Result<Vec<Value>, HttpResponse>> {
-    let version = request.headers().get("mcp-protocol-version");
-    if version.is_some_and(|version| version != REVISION) || body.trim_ascii_start().first() != Some(&b'[') {
-        return None;
+/// Checks that the revision of a request has batches, and how many messages one holds.
+pub(super) fn check(request: &HttpRequest, messages: &[Value]) -> Result<(), Malformed> {
+    let refused = |reason: String| Err(Malformed::invalid_request(Value::Null, format!("Invalid request: {reason}.")));
+    if request.headers().get("mcp-protocol-version").is_some_and(|version| version != REVISION) {
+        return refused(format!(
+            "a message is a JSON object, and this is an array; only revision {REVISION} has batches"
+        ));
     }
-    let Ok(Value::Array(messages)) = serde_json::from_slice(body) else { return None };
     if messages.is_empty() || messages.len() > MOST {
-        let told = format!("A batch holds 1 to {MOST} messages, and this one holds {}.", messages.len());
-        return Some(Err(HttpResponse::BadRequest().json(refusal(Value::Null, &told))));
+        return refused(format!("a batch holds 1 to {MOST} messages, and this one holds {}", messages.len()));
     }
-    Some(Ok(messages))
+    Ok(())
 }
 
-/// What is refused before the engine sees it.
-pub(super) fn refused(message: &Value) -> Option<Value> {
-    if !message.is_object() {
-        return Some(refusal(Value::Null, "An entry of a batch is one message."));
+/// Checks an entry of a batch.
+pub(super) fn entry(value: Value) -> Result<Message, Malformed> {
+    let message = Message::check(value)?;
+    message.check_params()?;
+    if message.method() == Some("initialize") {
+        // So says the revision itself: what follows would depend on an answer that is not there yet.
+        let id = message.id().cloned().unwrap_or_default();
+        return Err(Malformed::invalid_request(id, "Invalid request: initialize cannot be part of a batch."));
     }
-    // So says the revision itself: what follows would depend on an answer that is not there yet.
-    (message["method"] == "initialize").then(|| refusal(id(message), "initialize cannot be part of a batch."))
+    Ok(message)
 }
 
-/// An answer of the engine as an entry; `None` for what takes no answer.
-pub(super) fn entry(message: &Value, answer: &Bytes) -> Option<Value> {
-    // A message without a method is an answer of the client's, and one without an id a notification.
-    if message["method"].is_null() || message.get("id").is_none() {
+/// Returns an answer of the engine as an entry; `None` for what takes no answer.
+pub(super) fn answer(message: &Message, answer: &Bytes) -> Option<Value> {
+    if !message.is_request() {
         return None;
     }
     match serde_json::from_slice::<Value>(answer) {
         Ok(answer) if answer["jsonrpc"].is_string() => Some(answer),
-        _ => Some(refusal(id(message), "This message could not be answered.")),
+        _ => {
+            let error = json!({"code": -32603, "message": "This message could not be answered."});
+            Some(json!({"jsonrpc": "2.0", "id": message.id(), "error": error}))
+        }
     }
-}
-
-fn id(message: &Value) -> Value {
-    message["id"].clone()
-}
-
-fn refusal(id: Value, message: &str) -> Value {
-    json!({"jsonrpc": "2.0", "id": id, "error": {"code": INVALID_REQUEST, "message": message}})
 }

@@ -72,6 +72,8 @@ pub(crate) enum ApiError {
     UnknownName(UnknownName),
     #[error("wrong content type")]
     WrongContentType,
+    #[error("no media type of the answer is acceptable")]
+    NotAcceptable,
     #[error("body too large")]
     TooLarge,
     #[error("the body took too long")]

@@ -15,7 +15,7 @@ use actix_web::{
 };
 use url::Url;
 
-use super::{error::ApiError, oauth};
+use super::{cors::Cors, error::ApiError, oauth};
 use crate::tools::LINK_PATH;
 
 /// Hosts that we answer for: `name` for any port, or `name:port`. Compared without regard to case.
@@ -95,14 +95,28 @@ impl Guard {
         request: ServiceRequest,
         next: Next<B>,
     ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-        match self.verdict(&request) {
-            Ok(()) => Ok(next.call(request).await?.map_into_left_body()),
-            Err(refusal) => Ok(request.error_response(refusal).map_into_right_body()),
-        }
+        let origin = request.headers().get(header::ORIGIN);
+        let cors =
+            Cors::of(&request, origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.origins.allow(origin))));
+        let mut response = match self.verdict(&request).map(|()| cors.preflight(&request)) {
+            // Before the database is looked at: a browser takes anything but success for a refusal of the whole origin.
+            Ok(Some(preflight)) => request.into_response(preflight).map_into_right_body(),
+            Ok(None) => match self.readiness(&request) {
+                Ok(()) => next.call(request).await?.map_into_left_body(),
+                Err(refusal) => request.error_response(refusal).map_into_right_body(),
+            },
+            Err(refusal) => request.error_response(refusal).map_into_right_body(),
+        };
+        cors.apply(response.headers_mut());
+        Ok(response)
+    }
+
+    fn readiness(&self, request: &ServiceRequest) -> Result<(), ApiError> {
+        if is_probe(request) || self.ready.load(Ordering::Acquire) { Ok(()) } else { Err(ApiError::Starting) }
     }
 
     fn verdict(&self, request: &ServiceRequest) -> Result<(), ApiError> {
-        if matches!(request.path(), "/health" | "/ready" | "/metrics") {
+        if is_probe(request) {
             return Ok(());
         }
         let header = |name| request.headers().get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or(""));
@@ -111,8 +125,7 @@ impl Guard {
         if !host.is_some_and(|host| self.hosts.allow(host)) {
             return Err(ApiError::HostNotAllowed);
         }
-        self.check_origin(request, header(header::ORIGIN))?;
-        if self.ready.load(Ordering::Acquire) { Ok(()) } else { Err(ApiError::Starting) }
+        self.check_origin(request, header(header::ORIGIN))
     }
 
     fn check_origin(&self, request: &ServiceRequest, origin: Option<&str>) -> Result<(), ApiError> {
@@ -134,6 +147,10 @@ impl Guard {
             Some(_) => Err(ApiError::OriginNotAllowed),
         }
     }
+}
+
+fn is_probe(request: &ServiceRequest) -> bool {
+    matches!(request.path(), "/health" | "/ready" | "/metrics")
 }
 
 #[cfg(test)]

@@ -6,21 +6,26 @@
 use std::{convert::Infallible, sync::Arc};
 
 use super::{
-    HttpState, batch,
+    HttpState,
+    accept::{Accepted, EVENT_STREAM, JSON},
+    batch,
     choice::choice,
     error::ApiError,
+    failure::Failure,
     mcp_caller::{self, McpCaller},
     observe::Notes,
+    other_method,
     plain_call::PlainCall,
 };
 use crate::{
     domain::{Caller, Credential, Scope, UserId},
-    mcp::{Server, Watch},
+    mcp::{Incoming, Malformed, Message, Server, Watch},
     tools::{Choice, Toolbox},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{StatusCode, header as actix_header},
+    error::InternalError,
+    http::{Method, StatusCode, header as actix_header},
     web,
 };
 use bytes::Bytes;
@@ -28,20 +33,24 @@ use futures_util::{FutureExt, StreamExt};
 use http_body_util::{BodyExt, BodyStream, Full, combinators::BoxBody};
 use rmcp::{
     ServerHandler,
+    model::ProtocolVersion,
     transport::streamable_http_server::{
         StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
     },
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-/// The largest body, in bytes, that is read from somebody who is refused.
+/// The largest body, in bytes, that is read with a refused request.
 const READ_AWAY: usize = 8 * 1024;
+/// What the log calls a body that is no message, or one with wrong parameters.
+const MALFORMED: &str = "malformed_message";
 
 /// The endpoint. The gateway's server is behind it; what the conformance suite asks for is another
 /// (`tests/conformance`).
 pub struct McpEndpoint<S = Server> {
     server: S,
     service: StreamableHttpService<S, NeverSessionManager>,
+    max_body: usize,
 }
 
 impl McpEndpoint {
@@ -54,29 +63,118 @@ impl McpEndpoint {
 impl<S: ServerHandler + Clone> McpEndpoint<S> {
     /// An endpoint over any server of the protocol, whose clones answer one request each.
     pub fn over(server: S, max_body: usize) -> Self {
-        // Host and Origin were checked for all routes by the guard; the body was bounded by actix-web.
+        // Host and Origin were checked for all routes by the guard, and the body was bounded before it was read. The engine
+        // gets the message as it was read, which may be longer in its text.
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
             .with_json_response(true)
-            .with_max_request_body_bytes(max_body)
+            .with_max_request_body_bytes(usize::MAX)
             .disable_allowed_hosts()
             .disable_allowed_origins();
         let each = server.clone();
         let service =
             StreamableHttpService::new(move || Ok(each.clone()), Arc::new(NeverSessionManager::default()), config);
-        Self { server, service }
+        Self { server, service, max_body }
     }
 
-    /// The answer to a request: the engine's, or a refusal if it cannot be carried over. Who asks, where
-    /// that is known, and what they chose stand among the extensions of the request that the server sees.
+    /// Answers a request whose body was read. The server finds the caller and their choice, where there are any, among the
+    /// extensions of its request.
+    ///
+    /// # Errors
+    /// A refusal of the request itself: its method (405), `Accept` (406), size (413) or `Content-Type` (415).
     pub async fn answer(
         &self,
         request: &HttpRequest,
         asks: Option<(Caller, Choice)>,
         body: Bytes,
     ) -> Result<HttpResponse, actix_web::Error> {
-        let response = self.service.handle(carried_over(request, asks, body)?).await;
-        Ok(carried_back(response).await)
+        let accepted = self.admit(request)?;
+        match Incoming::parse(&body) {
+            Ok(incoming) => self.answer_incoming(request, accepted, asks, incoming).await,
+            Err(malformed) => Ok(refused_message(&malformed)),
+        }
+    }
+
+    /// Checks all that can be checked before the body is read; returns the form that the answer must have.
+    fn admit(&self, request: &HttpRequest) -> Result<Accepted, actix_web::Error> {
+        if request.method() != Method::POST {
+            let error = ApiError::MethodNotAllowed("POST");
+            return Err(InternalError::from_response(error, other_method(request, "POST")).into());
+        }
+        let headers = request.headers();
+        let accepted = Accepted::of(headers)?;
+        if !is_json(headers.get(actix_header::CONTENT_TYPE).map(actix_header::HeaderValue::as_bytes)) {
+            return Err(ApiError::WrongContentType.into());
+        }
+        let length = headers.get(actix_header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        if length.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > self.max_body) {
+            return Err(ApiError::TooLarge.into());
+        }
+        Ok(accepted)
+    }
+
+    async fn answer_incoming(
+        &self,
+        request: &HttpRequest,
+        accepted: Accepted,
+        asks: Option<(Caller, Choice)>,
+        incoming: Incoming,
+    ) -> Result<HttpResponse, actix_web::Error> {
+        let answer = match incoming {
+            Incoming::Message(message) => self.answer_message(request, accepted, asks, &message).await?,
+            Incoming::Batch(messages) => match batch::check(request, &messages) {
+                Ok(()) => self.answer_batch(request, asks, messages).await?,
+                Err(malformed) => refused_message(&malformed),
+            },
+        };
+        Ok(accepted.shape(answer).await)
+    }
+
+    async fn answer_message(
+        &self,
+        request: &HttpRequest,
+        accepted: Accepted,
+        asks: Option<(Caller, Choice)>,
+        message: &Message,
+    ) -> Result<HttpResponse, actix_web::Error> {
+        if message.method().is_none() {
+            let id = message.id().cloned().unwrap_or_default();
+            let reason = "Invalid request: the gateway sends no requests over HTTP, so it takes no answers.";
+            return Ok(refused_message(&Malformed::invalid_request(id, reason)));
+        }
+        if let Err(malformed) = message.check_params() {
+            return Ok(with_failure(HttpResponse::Ok().json(malformed.to_json())));
+        }
+        if is_ping_between_revisions(request, message) {
+            return Ok(HttpResponse::Ok().json(json!({"jsonrpc": "2.0", "id": message.id(), "result": {}})));
+        }
+        let response = self.service.handle(carried_over(request, asks, Bytes::from(message.to_text()))?).await;
+        Ok(carried_back(response, accepted, message).await)
+    }
+
+    /// One message after the other: in order, and never more of one user's at once than one message would make.
+    async fn answer_batch(
+        &self,
+        request: &HttpRequest,
+        asks: Option<(Caller, Choice)>,
+        messages: Vec<Value>,
+    ) -> Result<HttpResponse, actix_web::Error> {
+        let mut answers = Vec::new();
+        for value in messages {
+            let message = match batch::entry(value) {
+                Ok(message) if message.method().is_some() => message,
+                // An answer to a request that the gateway never sent.
+                Ok(_) => continue,
+                Err(malformed) => {
+                    answers.push(malformed.to_json());
+                    continue;
+                }
+            };
+            let carried = carried_over(request, asks.clone(), Bytes::from(message.to_text()))?;
+            let Ok(collected) = self.service.handle(carried).await.into_body().collect().await;
+            answers.extend(batch::answer(&message, &collected.to_bytes()));
+        }
+        if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
     }
 }
 
@@ -88,28 +186,60 @@ pub(crate) async fn handle(
     request: HttpRequest,
     body: web::Payload,
 ) -> Result<HttpResponse, actix_web::Error> {
-    let McpCaller(caller) = match caller {
-        Ok(caller) => caller,
+    let admitted = caller.and_then(|McpCaller(caller)| Ok((caller, endpoint.admit(&request)?)));
+    let (caller, accepted) = match admitted {
+        Ok(admitted) => admitted,
         Err(refusal) => {
             read_away(body).await;
             return Err(refusal);
         }
     };
     let body = read_message(&state, caller.user, &request, body).await?;
-    if is_too_much(endpoint.server.toolbox(), &caller, &body) {
+    let toolbox = endpoint.server.toolbox();
+    let choice = choice(toolbox, &caller, &request)?;
+    if let Some(call) = PlainCall::of(&request, &body, &endpoint.server) {
+        let answer = call.answer(&request, &endpoint.server, &caller, &choice).await;
+        return Ok(if accepted == Accepted::Stream { Box::pin(accepted.shape(answer)).await } else { answer });
+    }
+    let incoming = match Incoming::parse(&body) {
+        Ok(incoming) => incoming,
+        Err(malformed) => return Ok(refused_message(&malformed)),
+    };
+    if is_too_much(toolbox, &caller, &incoming) {
         return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
     }
-    let choice = choice(endpoint.server.toolbox(), &caller, &request)?;
-    if let Some(call) = PlainCall::of(&request, &body, &endpoint.server) {
-        return Ok(call.answer(&request, &endpoint.server, &caller, &choice).await);
-    }
-    let asks = Some((caller, choice));
-    match batch::messages(&request, &body) {
-        // Boxed, as whatever most requests do not come to: what stands in a future takes room and is moved with it.
-        Some(Ok(messages)) => Box::pin(answer_batch(&endpoint, &request, asks, messages)).await,
-        Some(Err(refusal)) => Ok(refusal),
-        None => Box::pin(endpoint.answer(&request, asks, body)).await,
-    }
+    // Boxed, because most requests do not come here: a future is moved with all that it holds.
+    Box::pin(endpoint.answer_incoming(&request, accepted, Some((caller, choice)), incoming)).await
+}
+
+/// Whether this is a ping of a client that pings as before while it names the revision that has no ping any more. It gets
+/// its answer: clients take a refusal for the end of the connection. A whole request of that revision repeats the version
+/// in its `_meta`; there the engine refuses, as the revision demands of a method that was removed (conformance suite,
+/// `server-stateless`).
+fn is_ping_between_revisions(request: &HttpRequest, message: &Message) -> bool {
+    message.method() == Some("ping")
+        && message.is_request()
+        && message.own_version().is_none()
+        && request.headers().get("mcp-protocol-version").is_some_and(|version| version == NO_PING.as_str())
+}
+
+/// The first revision without `ping`.
+const NO_PING: ProtocolVersion = ProtocolVersion::V_2026_07_28;
+
+/// Answers a body that holds no message: 400, as the transport demands for what cannot be accepted.
+fn refused_message(malformed: &Malformed) -> HttpResponse {
+    with_failure(HttpResponse::BadRequest().json(malformed.to_json()))
+}
+
+fn with_failure(mut answer: HttpResponse) -> HttpResponse {
+    answer.extensions_mut().insert(Failure { code: MALFORMED, cause: None });
+    answer
+}
+
+/// Whether a `Content-Type` is JSON, whatever its parameters.
+fn is_json(content_type: Option<&[u8]>) -> bool {
+    let essence = content_type.and_then(|kind| kind.split(|&byte| byte == b';').next());
+    essence.is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes()))
 }
 
 /// Reads a message whole. Large ones are counted for their user before they are read, or at least before they are parsed.
@@ -135,48 +265,32 @@ async fn read_message(
     Ok(body)
 }
 
-/// Reads away what has arrived of the body of somebody who is refused. If that is all of it their connection stays open,
-/// and making a new one for each refusal costs more than the refusal itself; nobody waits for what has not.
+/// Reads what has arrived of the body of a refused request, and does not wait for more. If that is all of it, the
+/// connection stays open: a new connection for each refusal costs more than the refusal itself.
 async fn read_away(body: web::Payload) {
     // The head was passed on before the rest of what came with it was looked at.
     tokio::task::yield_now().await;
     let _ = body.to_bytes_limited(READ_AWAY).now_or_never();
 }
 
-/// One message after the other: in order, and never more of one user's at once than one message would make.
-async fn answer_batch(
-    endpoint: &McpEndpoint,
-    request: &HttpRequest,
-    asks: Option<(Caller, Choice)>,
-    messages: Vec<Value>,
-) -> Result<HttpResponse, actix_web::Error> {
-    let mut answers = Vec::new();
-    for message in messages {
-        if let Some(refusal) = batch::refused(&message) {
-            answers.push(refusal);
-            continue;
-        }
-        let carried = carried_over(request, asks.clone(), Bytes::from(message.to_string()))?;
-        let Ok(collected) = endpoint.service.handle(carried).await.into_body().collect().await;
-        answers.extend(batch::entry(&message, &collected.to_bytes()));
-    }
-    if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
-}
-
 /// Whether a client that may only read calls a tool that changes something. Clients learn that from the status of the
-/// answer and may ask their user for more (RFC 6750 section 3.1); a key's owner is told in words, since nobody can step up
-/// from a key. The tool itself refuses besides.
-fn is_too_much(toolbox: &Toolbox, caller: &Caller, body: &[u8]) -> bool {
+/// answer and may ask their user for more (RFC 6750 section 3.1). The owner of a key gets words from the tool, because a key
+/// cannot be extended.
+fn is_too_much(toolbox: &Toolbox, caller: &Caller, incoming: &Incoming) -> bool {
     if !matches!(caller.credential, Credential::Grant(_)) || caller.scope == Scope::Full {
         return false;
     }
-    let Ok(message) = serde_json::from_slice::<Value>(body) else { return false };
-    let messages = message.as_array().map_or(std::slice::from_ref(&message), Vec::as_slice);
-    messages.iter().filter(|message| message["method"] == "tools/call").any(|call| {
-        let name = call["params"]["name"].as_str().unwrap_or_default();
-        let arguments = call["params"]["arguments"].as_object();
+    let is_beyond = |params: Option<&Map<String, Value>>| {
+        let name = params.and_then(|params| params.get("name")?.as_str()).unwrap_or_default();
+        let arguments = params.and_then(|params| params.get("arguments")?.as_object());
         toolbox.is_beyond(name, arguments.unwrap_or(&Map::new()), caller.scope)
-    })
+    };
+    match incoming {
+        Incoming::Message(message) => message.method() == Some("tools/call") && is_beyond(message.params()),
+        Incoming::Batch(messages) => {
+            messages.iter().any(|message| message["method"] == "tools/call" && is_beyond(message["params"].as_object()))
+        }
+    }
 }
 
 fn carried_over(
@@ -186,12 +300,15 @@ fn carried_over(
 ) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
     for (name, value) in request.headers() {
-        // The engine has no use for credentials, so it does not get them; and its body may be a part of this one.
-        let kept_back = [actix_header::AUTHORIZATION, actix_header::COOKIE, actix_header::CONTENT_LENGTH];
+        // The engine has no use for credentials, so it does not get them; and its body is another than this one.
+        let kept_back =
+            [actix_header::AUTHORIZATION, actix_header::COOKIE, actix_header::CONTENT_LENGTH, actix_header::ACCEPT];
         if !kept_back.contains(name) {
             builder = builder.header(name.as_str(), value.as_bytes());
         }
     }
+    // The engine demands that both are named. What the client takes was looked at before.
+    builder = builder.header(http::header::ACCEPT, "application/json, text/event-stream");
     if let Some(notes) = Notes::of(request) {
         let notes: Arc<dyn Watch> = notes;
         builder = builder.extension(notes);
@@ -204,18 +321,21 @@ fn carried_over(
         .map_err(|_| ApiError::BadRequest("The request line or a header cannot be read.".to_owned()))
 }
 
-async fn carried_back(response: http::Response<BoxBody<Bytes, Infallible>>) -> HttpResponse {
+async fn carried_back(
+    response: http::Response<BoxBody<Bytes, Infallible>>,
+    accepted: Accepted,
+    message: &Message,
+) -> HttpResponse {
     let (parts, body) = response.into_parts();
     let status = StatusCode::from_u16(parts.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let content_type = parts.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let is_stream = content_type.is_some_and(|kind| kind.starts_with(EVENT_STREAM.as_bytes()));
+    let is_text = !is_stream && !is_json(content_type);
     let mut answer = HttpResponse::build(status);
     for (name, value) in &parts.headers {
         answer.append_header((name.as_str(), value.as_bytes()));
     }
-    let is_stream = parts
-        .headers
-        .get(http::header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    if is_stream {
+    if is_stream && accepted != Accepted::Json {
         let frames = BodyStream::new(body).filter_map(|frame| async {
             let Ok(frame) = frame;
             frame.into_data().ok().map(Ok::<_, Infallible>)
@@ -223,5 +343,44 @@ async fn carried_back(response: http::Response<BoxBody<Bytes, Infallible>>) -> H
         return answer.streaming(Box::pin(frames));
     }
     let Ok(collected) = body.collect().await;
-    answer.body(collected.to_bytes())
+    let collected = collected.to_bytes();
+    if is_stream {
+        // What precedes the answer are notifications, which this client has no place for.
+        return HttpResponse::build(status).content_type(JSON).body(last_event(&collected));
+    }
+    if is_text && status.is_client_error() {
+        let id = message.id().cloned().unwrap_or_default();
+        return refused_message(&Malformed::invalid_request(id, String::from_utf8_lossy(&collected)));
+    }
+    answer.body(collected)
+}
+
+/// Returns the data of the last event of a stream that has any.
+fn last_event(stream: &Bytes) -> Bytes {
+    let lines = stream.split(|&byte| byte == b'\n');
+    let mut data = lines.filter_map(|line| line.strip_prefix(b"data:")).map(<[u8]>::trim_ascii);
+    data.rfind(|data| !data.is_empty()).map_or_else(Bytes::new, |data| stream.slice_ref(data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_is_the_last_event_of_a_stream() {
+        let stream = Bytes::from_static(b"data: {\"a\":1}\n\nevent: message\ndata: {\"b\":2}\n\nid: 7\ndata:\n\n");
+        assert_eq!(last_event(&stream), Bytes::from_static(b"{\"b\":2}"));
+        assert!(last_event(&Bytes::new()).is_empty());
+    }
+
+    #[test]
+    fn parameters_do_not_change_a_content_type() {
+        for json in ["application/json", "Application/JSON; charset=utf-8", " application/json ;x=y"] {
+            assert!(is_json(Some(json.as_bytes())), "{json}");
+        }
+        for other in ["text/plain", "application/jsonx", "application/json, text/plain", ""] {
+            assert!(!is_json(Some(other.as_bytes())), "{other}");
+        }
+        assert!(!is_json(None));
+    }
 }

@@ -19,7 +19,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{
-    HttpState, at,
+    HttpState, at, cors,
     failure::Failure,
     pages::{self, sign_in as words},
 };
@@ -112,6 +112,7 @@ fn open_to_browsers(
         .add((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .add((header::ACCESS_CONTROL_ALLOW_METHODS, allow))
         .add((header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Authorization, MCP-Protocol-Version"))
+        .add((header::ACCESS_CONTROL_EXPOSE_HEADERS, cors::EXPOSED))
         .add((header::ACCESS_CONTROL_MAX_AGE, "86400"));
     config.service(routes(at(path, allow)).wrap(headers));
 }

@@ -22,7 +22,7 @@ use log::{
 use tokio_util::task::TaskTracker;
 use uuid::Builder;
 
-use super::failure::Failure;
+use super::{failure::Failure, path};
 use crate::{
     domain::{Caller, SharedClock, UserId},
     mcp::Watch,
@@ -230,7 +230,7 @@ impl Source for Fields<'_> {
     }
 }
 
-/// The middleware; the outermost, so that what others refuse is seen as well.
+/// The middleware; the outermost, so that what others refuse is seen as well, and that all see one form of the path.
 #[derive(Clone)]
 pub struct Observer {
     /// Where requests are counted.
@@ -249,6 +249,7 @@ impl Observer {
         next: Next<B>,
     ) -> Result<ServiceResponse<B>, Error> {
         let Self { metrics, clock, under_way } = self;
+        let request = path::normalise(request);
         let (_under_way, since) = (under_way.token(), clock.now());
         let notes = Arc::new(Notes::new(request.headers().get(REQUEST_ID), since));
         request.extensions_mut().insert(notes.clone());

@@ -5,43 +5,47 @@
 //! Calls that change something are the engine's as well: there they run to their end though the client has left, here
 //! they would end with its connection.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{Method, header},
-};
+use actix_web::{HttpRequest, HttpResponse, http::header::HeaderMap};
 use bytes::Bytes;
 use rmcp::{
     ErrorData,
-    model::{CallToolResponse, RequestId, ServerResult},
+    model::{RequestId, ServerResult},
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::observe::Notes;
 use crate::{
     domain::{Caller, Scope},
-    mcp::{Server, Watch},
+    mcp::{Revision, Server, Watch, response_in},
     tools::{Choice, Person, Response},
 };
 
-/// The revisions with `initialize`; a request without the header is of the first of them.
-const REVISIONS: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
 /// Room for what stands around an answer, in bytes.
 const AROUND: usize = 256;
 const REVISION: &str = "mcp-protocol-version";
 
+/// A call that is beyond doubt.
+pub(super) struct PlainCall<'a> {
+    revision: Revision,
+    call: Call<'a>,
+}
+
 /// A message with all the members that it may have here.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PlainCall<'a> {
+struct Call<'a> {
     jsonrpc: &'a str,
     id: RequestId,
     method: &'a str,
     #[serde(borrow)]
-    params: Params<'a>,
+    params: Object<Params<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +56,7 @@ struct Params<'a> {
     #[serde(default)]
     arguments: Map<String, Value>,
     #[serde(default, rename = "_meta")]
-    _meta: Meta,
+    _meta: Object<Meta>,
 }
 
 /// Where a client would like to hear of progress: there is none on a request without a stream.
@@ -61,6 +65,28 @@ struct Params<'a> {
 struct Meta {
     #[serde(default, rename = "progressToken")]
     _progress_token: Option<RequestId>,
+}
+
+/// A JSON object. What serde derives for a struct also reads an array, as the members in their order.
+#[derive(Default)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
 }
 
 /// The message back (JSON-RPC 2.0, section 5).
@@ -75,15 +101,15 @@ struct Reply<'a> {
 }
 
 impl<'a> PlainCall<'a> {
-    /// The call that a request is, if it is beyond doubt that it is one.
+    /// Returns the call that a request is, if that is beyond doubt. The method, `Accept` and `Content-Type` of the
+    /// request were checked before.
     pub(super) fn of(request: &HttpRequest, body: &'a Bytes, server: &Server) -> Option<Self> {
-        if request.method() != Method::POST || !has_plain_headers(request) {
-            return None;
-        }
-        let call: Self = serde_json::from_slice(body).ok()?;
+        let revision = plain_revision(request.headers())?;
+        let Object(call): Object<Call<'a>> = serde_json::from_slice(body).ok()?;
         let plain = call.jsonrpc == "2.0" && call.method == "tools/call";
-        let changes = server.toolbox().is_beyond(&call.params.name, &call.params.arguments, Scope::Read);
-        (plain && !changes).then_some(call)
+        let Object(params) = &call.params;
+        let changes = server.toolbox().is_beyond(&params.name, &params.arguments, Scope::Read);
+        (plain && !changes).then_some(Self { revision, call })
     }
 
     /// Its answer.
@@ -95,19 +121,21 @@ impl<'a> PlainCall<'a> {
         choice: &Choice,
     ) -> HttpResponse {
         let notes: Option<Arc<dyn Watch>> = Notes::of(request).map(|notes| notes as Arc<dyn Watch>);
-        let Params { name, arguments, .. } = self.params;
+        let Self { revision, call: Call { id, params: Object(Params { name, arguments, .. }), .. } } = self;
         // Nobody cancels it: where the client leaves, actix drops this future, and what waits ends with it.
         let cancel = CancellationToken::new();
         let person = Person::default();
         let called = server.call((caller, choice), &name, arguments, &person, &cancel, notes.as_deref()).await;
         let body = match called {
-            Ok(Response::Answer(answer)) if answer.table.is_none() => whole(&self.id, &answer.json),
-            Ok(response) => {
-                let mut result = ServerResult::from(CallToolResponse::from(response));
-                result.strip_result_type_for_legacy_peer();
-                serde_json::to_vec(&Reply { jsonrpc: "2.0", id: &self.id, result: Some(result), error: None })
+            Ok(Response::Answer(answer)) if answer.table.is_none() && revision.has_structured_content() => {
+                whole(&id, &answer.json)
             }
-            Err(error) => serde_json::to_vec(&Reply { jsonrpc: "2.0", id: &self.id, result: None, error: Some(error) }),
+            Ok(response) => {
+                let mut result = ServerResult::from(response_in(revision, response));
+                result.strip_result_type_for_legacy_peer();
+                serde_json::to_vec(&Reply { jsonrpc: "2.0", id: &id, result: Some(result), error: None })
+            }
+            Err(error) => serde_json::to_vec(&Reply { jsonrpc: "2.0", id: &id, result: None, error: Some(error) }),
         };
         match body {
             Ok(body) => HttpResponse::Ok().content_type("application/json").body(body),
@@ -142,23 +170,18 @@ fn append_quoted(body: &mut Vec<u8>, json: &str) {
     body.truncate(end);
 }
 
-/// Whether the headers say what every client of these revisions says, and nothing else about the protocol.
-fn has_plain_headers(request: &HttpRequest) -> bool {
-    let headers = request.headers();
-    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let accepted = text(header::ACCEPT);
-    let accepts = |kind: &str| accepted.split(',').any(|one| is(one, kind));
+/// Returns the revision of a request, if it is one with `initialize` and no header says anything else about the protocol.
+/// A request without the header is of 2025-03-26 (2025-06-18, Transports).
+fn plain_revision(headers: &HeaderMap) -> Option<Revision> {
     let ours = |name: &str| !name.starts_with("mcp-") || name == REVISION;
-    headers.iter().all(|(name, _)| ours(name.as_str()))
-        && headers.get(REVISION).is_none_or(|revision| REVISIONS.iter().any(|known| revision == known))
-        && is(text(header::CONTENT_TYPE), "application/json")
-        && accepts("application/json")
-        && accepts("text/event-stream")
-}
-
-/// Whether a media type is this one, whatever its parameters.
-fn is(media_type: &str, kind: &str) -> bool {
-    media_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(kind))
+    if !headers.keys().all(|name| ours(name.as_str())) {
+        return None;
+    }
+    let revision = match headers.get(REVISION) {
+        None => Revision::V2025_03_26,
+        Some(named) => Revision::named(named.to_str().ok()?)?,
+    };
+    (revision < Revision::V2026_07_28).then_some(revision)
 }
 
 #[cfg(test)]

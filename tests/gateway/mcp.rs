@@ -57,7 +57,9 @@ async fn every_revision_with_a_handshake_is_spoken() {
             assert!(list.body["result"]["tools"].as_array().is_some_and(|tools| !tools.is_empty()), "{}", list.body);
             let call = rpc(3, "tools/call", json!({"name": "get_current_user", "arguments": {}}));
             let answer = alice.send("POST", "/mcp", &headers, Some(call.to_string())).await;
-            assert_eq!(Answer(answer).ok()["id"], json!(alice.account.unwrap().0));
+            let text = answer.body["result"]["content"][0]["text"].as_str().unwrap();
+            let user: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(user["id"], json!(alice.account.unwrap().0));
         }
         gateway.stop().await;
     })
@@ -306,7 +308,7 @@ async fn a_body_that_is_no_message_is_refused_properly() {
             r#"{"jsonrpc":"2.0","id":1,"method":7}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":7}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":7}}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_owners","arguments":[]}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_owners","arguments":[1]}}"#,
             r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
             "\u{0}\u{1}",
             &deep,
@@ -317,7 +319,6 @@ async fn a_body_that_is_no_message_is_refused_properly() {
             assert!(reply.status >= 400 || reply.body["error"]["code"].is_i64(), "{shown}: {}", reply.body);
         }
         assert_eq!(alice.send("POST", "/mcp", &[ACCEPT], Some("{}".to_owned())).await.status, 415);
-        assert_eq!(alice.send("POST", "/mcp", &[JSON], Some("{}".to_owned())).await.status, 406);
         let huge = format!("\"{}\"", "x".repeat(2 << 20));
         let huge = alice.send("POST", "/mcp", &[JSON, ACCEPT], Some(huge)).await;
         assert_eq!((huge.status, huge.error()), (413, "body_too_large"));

@@ -78,8 +78,7 @@ async fn a_progress_token_is_nothing_unusual_and_what_is_wrong_is_refused_by_the
 
         let plain = call(json!({})).to_string();
         for (headers, status) in [
-            (vec![JSON, REVISION], 406),
-            (vec![JSON, REVISION, ("accept", "application/json")], 406),
+            (vec![JSON, REVISION, ("accept", "text/html")], 406),
             (vec![ACCEPT, REVISION, ("content-type", "text/plain")], 415),
             (vec![JSON, ACCEPT, ("mcp-protocol-version", "1999-12-31")], 400),
             (vec![JSON, ACCEPT, REVISION, ("mcp-method", "tools/list")], 200),
@@ -91,9 +90,12 @@ async fn a_progress_token_is_nothing_unusual_and_what_is_wrong_is_refused_by_the
             json!({"jsonrpc": "1.0", "id": 1, "method": "tools/call", "params": {"name": "list_owners"}}),
             json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 7}}),
             json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call"}),
+            json!(["2.0", 1, "tools/call", {"name": "list_owners"}]),
+            json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": ["list_owners", {}, {}]}),
+            json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_owners", "_meta": [1]}}),
         ] {
             let reply = sent(&alice, &broken).await;
-            assert!(reply.body["result"].is_null(), "{broken}: {}", reply.body);
+            assert!(reply.body["result"].is_null() && reply.body["error"].is_object(), "{broken}: {}", reply.body);
         }
         gateway.stop().await;
     })

@@ -54,7 +54,7 @@ async fn a_record_is_read_at_its_address_as_the_tool_reads_it() {
         let prompts = prompts["result"]["prompts"].as_array().unwrap().clone();
         let resources = listed["result"]["resources"].as_array().unwrap();
         for shown in resources.iter().chain(&templates).chain(&prompts) {
-            assert!(shown["title"].is_string() && shown["icons"][0]["src"].is_string(), "{shown}");
+            assert!(shown["title"].is_string(), "{shown}");
         }
         assert_eq!(gateway.ownerrez().count("* /v2/*"), 1);
     })

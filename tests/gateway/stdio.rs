@@ -22,6 +22,7 @@ fn ask(program: &mut Program, tool: &str, arguments: Value) -> Value {
     program.tell(&rpc(1, "initialize", hello));
     let answer = program.json();
     assert_eq!((&answer["id"], &answer["result"]["protocolVersion"]), (&json!(1), &json!("2025-06-18")), "{answer}");
+    assert!(answer["result"]["serverInfo"]["icons"].is_null(), "the revision has none: {answer}");
     program.tell(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
     program.tell(&rpc(2, "tools/list", json!({})));
     let list = program.json();
@@ -118,6 +119,71 @@ async fn a_bridge_hands_everything_on_to_a_gateway() {
         });
         let refused = stranger.await.unwrap();
         assert!(refused["error"]["message"].as_str().unwrap().contains("API key is not valid"), "{refused}");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// Lines that are no message, and the code that each is answered with.
+const BROKEN: [(&[u8], i64); 6] = [
+    (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\",\"params\":{\"x\":\"\xff\"}}", -32700),
+    (b"\xfe\xff", -32700),
+    (b"{", -32700),
+    (b"\xef\xbb\xbf{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}", -32700),
+    (b"{\"hello\":1}", -32600),
+    (b"{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"ping\"}", -32600),
+];
+
+/// Sends what is no message, before the handshake and after it; every line is answered, and so is what follows.
+fn break_off_nothing(program: &mut Program) {
+    let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x"}});
+    for after in [false, true] {
+        for (line, code) in BROKEN {
+            program.tell_bytes(line);
+            let answer = program.json();
+            assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &Value::Null), "{answer}");
+        }
+        program.tell(&rpc(7, "tools/call", json!({"name": 5})));
+        let answer = program.json();
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(7), &json!(-32602)), "{answer}");
+        program.tell_bytes(b"  \r");
+        program.tell(&rpc(8, "ping", json!({})));
+        assert_eq!(program.json(), json!({"jsonrpc": "2.0", "id": 8, "result": {}}));
+        if !after {
+            program.tell(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+            program.tell(&rpc(9, "initialize", hello.clone()));
+            let answer = program.json();
+            assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(9), &json!(-32602)), "{answer}");
+            ask(program, "get_current_user", json!({}));
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_line_that_is_no_message_is_answered_and_the_next_one_too() {
+    let simulator = Simulator::start(SimulatorOptions::new(ManualClock::new())).await.unwrap();
+    let url = simulator.url();
+    let own = [("OWNERREZ_API_URL", url.as_str()), ("OWNERREZ_ACCESS_TOKEN", "at_invented")];
+    let directory = tempfile::tempdir().unwrap();
+    let mut program = start(&directory, &own);
+    break_off_nothing(&mut program);
+    program.hang_up();
+    let ending = program.end();
+    assert_eq!((ending.code, ending.output.as_str()), (Some(0), ""), "{}", ending.errors);
+    simulator.stop(true).await;
+
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let (url, key, directory) = (gateway.url.clone(), alice.key.clone(), tempfile::tempdir().unwrap());
+        let talk = actix_web::rt::task::spawn_blocking(move || {
+            let mut program = start(&directory, &[("OWNERREZ_GATEWAY_URL", &url), ("OWNERREZ_API_KEY", &key)]);
+            break_off_nothing(&mut program);
+            program.hang_up();
+            program.end()
+        });
+        let ending = talk.await.unwrap();
+        assert_eq!((ending.code, ending.output.as_str()), (Some(0), ""), "{}", ending.errors);
         gateway.stop().await;
     })
     .await;

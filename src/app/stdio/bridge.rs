@@ -6,20 +6,16 @@ use std::{cell::RefCell, collections::HashMap, io, rc::Rc, time::Duration};
 use awc::{Client, Connector, http::header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    sync::mpsc,
-    task::JoinHandle,
-};
+use tokio::{io::BufReader, task::JoinHandle};
 use url::Url;
 
-use crate::config::ChosenTools;
+use super::lines::{Output, next_line};
+use crate::{config::ChosenTools, mcp::Incoming};
 
 /// The largest answer that is handed on.
 const ANSWER_LIMIT: usize = 16 << 20;
 /// Longer than a gateway lets any call take.
 const PATIENCE: Duration = Duration::from_secs(180);
-const PARSE_ERROR: i64 = -32700;
 /// For what is no fault of the message.
 const SERVER_ERROR: i64 = -32000;
 
@@ -31,12 +27,12 @@ struct Bridge {
     choice: Vec<(&'static str, String)>,
     /// What was agreed upon, in the revisions that begin by agreeing.
     agreed: RefCell<Option<String>>,
-    out: mpsc::UnboundedSender<String>,
+    out: Output,
 }
 
 /// Runs until standard input ends and the last answer is out.
 pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenTools) -> io::Result<()> {
-    let (out, mut lines) = mpsc::unbounded_channel::<String>();
+    let (out, writer) = Output::start();
     let connector = Connector::new().timeout(Duration::from_secs(10));
     let bridge = Rc::new(Bridge {
         http: Client::builder().connector(connector).timeout(PATIENCE).disable_redirects().finish(),
@@ -46,26 +42,18 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
         agreed: RefCell::new(None),
         out,
     });
-    let writer = actix_rt::spawn(async move {
-        let mut output = tokio::io::stdout();
-        while let Some(line) = lines.recv().await {
-            output.write_all(line.as_bytes()).await?;
-            output.write_all(b"\n").await?;
-            output.flush().await?;
-        }
-        io::Result::Ok(())
-    });
-
     let mut under_way: HashMap<String, JoinHandle<()>> = HashMap::new();
-    let mut input = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = input.next_line().await? {
-        if line.trim().is_empty() {
-            continue;
-        }
+    let mut input = BufReader::new(tokio::io::stdin());
+    while let Some(line) = next_line(&mut input).await? {
         under_way.retain(|_, task| !task.is_finished());
-        let Ok(message) = serde_json::from_str::<Value>(&line) else {
-            bridge.refuse(&Value::Null, PARSE_ERROR, "This line is not JSON.");
-            continue;
+        // Checked here as well, since a gateway may be older than this program. Parameters are the gateway's affair.
+        let message = match Incoming::parse(&line) {
+            Ok(Incoming::Message(message)) => message.into_value(),
+            Ok(Incoming::Batch(messages)) => Value::Array(messages),
+            Err(malformed) => {
+                bridge.out.send(&malformed.to_json());
+                continue;
+            }
         };
         if message["method"] == "notifications/cancelled" {
             // Hanging up is how a gateway without sessions learns of it.
@@ -76,7 +64,7 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
         }
         let id = message["id"].to_string();
         let first = message["method"] == "initialize";
-        let task = actix_rt::spawn(bridge.clone().hand_on(message, line));
+        let task = actix_rt::spawn(bridge.clone().hand_on(message));
         if first {
             // What follows depends on what is agreed upon here.
             let _ = task.await;
@@ -103,9 +91,9 @@ fn choice(tools: &ChosenTools) -> Vec<(&'static str, String)> {
 }
 
 impl Bridge {
-    async fn hand_on(self: Rc<Self>, message: Value, line: String) {
+    async fn hand_on(self: Rc<Self>, message: Value) {
         let id = message.get("id").cloned();
-        match self.exchange(&message, line).await {
+        match self.exchange(&message).await {
             Ok(answers) => {
                 for answer in answers {
                     if message["method"] == "initialize"
@@ -113,7 +101,7 @@ impl Bridge {
                     {
                         *self.agreed.borrow_mut() = Some(version.to_owned());
                     }
-                    let _ = self.out.send(answer.to_string());
+                    self.out.send(&answer);
                 }
             }
             // A batch has no id of its own.
@@ -126,10 +114,10 @@ impl Bridge {
 
     fn refuse(&self, id: &Value, code: i64, why: &str) {
         let refusal = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": why}});
-        let _ = self.out.send(refusal.to_string());
+        self.out.send(&refusal);
     }
 
-    async fn exchange(&self, message: &Value, line: String) -> Result<Vec<Value>, String> {
+    async fn exchange(&self, message: &Value) -> Result<Vec<Value>, String> {
         let mut request = self
             .http
             .post(&self.endpoint)
@@ -156,7 +144,7 @@ impl Bridge {
         }
         let unreachable =
             |_| format!("The gateway at {} cannot be reached. Check OWNERREZ_GATEWAY_URL.", self.endpoint);
-        let mut response = request.send_body(line).await.map_err(unreachable)?;
+        let mut response = request.send_body(message.to_string()).await.map_err(unreachable)?;
         let status = response.status();
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_stream = kind.starts_with("text/event-stream");

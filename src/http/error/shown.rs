@@ -228,6 +228,12 @@ impl ApiError {
                 "Nothing was done. Send the request again in a few seconds.",
             )
             .after(TimeDelta::seconds(5)),
+            Self::NotAcceptable => Shown::new(
+                StatusCode::NOT_ACCEPTABLE,
+                "not_acceptable",
+                "The Accept header excludes both types that this endpoint can answer with.",
+                "Send `Accept: application/json, text/event-stream`, or leave the header out.",
+            ),
             Self::TooLarge => Shown::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",

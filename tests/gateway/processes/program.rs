@@ -70,6 +70,12 @@ impl Program {
         writeln!(self.child.stdin.as_mut().unwrap(), "{message}").unwrap();
     }
 
+    /// Writes a line of any bytes to it.
+    pub(crate) fn tell_bytes(&mut self, line: &[u8]) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(&[line, b"\n"].concat()).unwrap();
+    }
+
     /// Nothing more will be said to it.
     pub(crate) fn hang_up(&mut self) {
         self.child.stdin = None;

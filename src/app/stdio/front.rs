@@ -1,0 +1,92 @@
+//! The check between standard input and the engine. A line that is no message gets an answer here. The engine itself passes over it, and ends at a first message that it cannot read.
+
+use std::io;
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufRead, AsyncWriteExt, BufReader, DuplexStream},
+    task::JoinHandle,
+};
+
+use super::lines::{Output, next_line};
+use crate::mcp::{Incoming, Malformed, Message};
+
+/// The room between the front and the engine, in bytes: one message of any usual size.
+const ROOM: usize = 64 * 1024;
+
+/// Returns the engine's end of both directions, its input and its output, and the task that reads.
+///
+/// Lines of `input` go to the engine until the input ends, or are answered through `output`. What the engine writes goes
+/// to `output`.
+pub(super) fn checked(
+    input: impl AsyncBufRead + Unpin + 'static,
+    output: Output,
+) -> (DuplexStream, DuplexStream, JoinHandle<()>) {
+    let (to_engine, engine_input) = tokio::io::duplex(ROOM);
+    let (engine_output, from_engine) = tokio::io::duplex(ROOM);
+    let answers = output.clone();
+    let reader = actix_rt::spawn(async move {
+        if let Err(error) = hand_over(input, to_engine, &output).await {
+            log::debug!("the client's input ended: {error}");
+        }
+    });
+    actix_rt::spawn(async move {
+        let mut lines = BufReader::new(from_engine);
+        while let Ok(Some(line)) = next_line(&mut lines).await {
+            answers.send_text(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+    (engine_input, engine_output, reader)
+}
+
+async fn hand_over(
+    mut input: impl AsyncBufRead + Unpin,
+    mut to_engine: DuplexStream,
+    output: &Output,
+) -> io::Result<()> {
+    let mut is_open = false;
+    while let Some(line) = next_line(&mut input).await? {
+        match checked_line(&line, is_open) {
+            Ok(Line::ForEngine(message)) => {
+                is_open |= opens(&message);
+                to_engine.write_all(message.to_text().as_bytes()).await?;
+                to_engine.write_all(b"\n").await?;
+            }
+            Ok(Line::Answered(answer)) => output.send(&answer),
+            Ok(Line::Nothing) => {}
+            Err(malformed) => output.send(&malformed.to_json()),
+        }
+    }
+    Ok(())
+}
+
+enum Line {
+    ForEngine(Message),
+    Answered(Value),
+    Nothing,
+}
+
+/// `is_open` says whether a request has opened the conversation.
+fn checked_line(line: &[u8], is_open: bool) -> Result<Line, Malformed> {
+    let message = match Incoming::parse(line)? {
+        Incoming::Message(message) => message,
+        Incoming::Batch(_) => {
+            let reason = "Invalid request: a line is one message, and this is an array.";
+            return Err(Malformed::invalid_request(Value::Null, reason));
+        }
+    };
+    message.check_params()?;
+    // Before 2026-07-28 a ping may come before the handshake; 2026-07-28 has no ping, and some clients send it all the
+    // same (`http::mcp`).
+    if message.method() == Some("ping") && message.is_request() && message.own_version().is_none() {
+        return Ok(Line::Answered(json!({"jsonrpc": "2.0", "id": message.id(), "result": {}})));
+    }
+    // The engine answers a request that comes too early, and ends at anything else that does.
+    Ok(if is_open || message.is_request() { Line::ForEngine(message) } else { Line::Nothing })
+}
+
+/// Whether a request opens the conversation: the handshake, or one of 2026-07-28 that does not only ask what there is.
+fn opens(message: &Message) -> bool {
+    message.method() == Some("initialize")
+        || (message.own_version().is_some() && message.method() != Some("server/discover"))
+}

@@ -1,0 +1,109 @@
+//! The CORS protocol (Fetch standard, section 3.3) for the origins that the operator allows. Their scripts may call `/mcp`
+//! and the REST endpoints with a key, and read the answers. They never read pages, nor does anything go by cookies here, so
+//! there is no `Access-Control-Allow-Credentials`.
+//!
+//! The endpoints that scripts of every origin may call have headers of their own (`http::oauth`).
+
+use actix_web::{
+    HttpResponse,
+    dev::ServiceRequest,
+    http::{
+        Method,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+};
+
+/// The REST endpoints. No page is among them, and what is added is not readable until it is named here.
+const REST: [&str; 8] = [
+    "/api/users/register",
+    "/api/users/me",
+    "/api/keys",
+    "/api/connect/ownerrez",
+    "/api/connect/ownerrez/token",
+    "/api/connect/ownerrez/start",
+    "/api/connect/ownerrez/status",
+    "/api/connect/ownerrez/test",
+];
+const METHODS: &str = "GET, POST, DELETE";
+/// What clients of MCP send. `*` would not cover `Authorization`.
+const HEADERS: &str = "Accept, Authorization, Content-Type, Last-Event-ID, MCP-Protocol-Version, Mcp-Method, Mcp-Name, \
+                       Mcp-Session-Id, X-Request-Id";
+/// Families of headers: arguments that 2026-07-28 repeats, and what a connection chooses.
+const FAMILIES: [&str; 2] = ["mcp-param-", "x-mcp-"];
+/// The longest list of asked headers that is looked at, in bytes.
+const LONGEST: usize = 2048;
+/// The headers of an answer that scripts may read.
+pub(super) const EXPOSED: &str = "WWW-Authenticate, X-Request-Id, Retry-After";
+const MAX_AGE: &str = "86400";
+const ASKS_FOR_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOWS_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+/// What the answer to a request says of origins.
+pub(super) struct Cors {
+    /// Whether the answer depends on the origin.
+    varies: bool,
+    /// The origin that may read it.
+    origin: Option<HeaderValue>,
+    is_preflight: bool,
+}
+
+impl Cors {
+    /// Decides for a request. `origin` is its `Origin`, if that is allowed.
+    pub(super) fn of(request: &ServiceRequest, origin: Option<&HeaderValue>) -> Self {
+        let varies = is_readable(request.path());
+        let origin = origin.filter(|_| varies).cloned();
+        let is_preflight = origin.is_some()
+            && request.method() == Method::OPTIONS
+            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        Self { varies, origin, is_preflight }
+    }
+
+    /// Returns the answer to a preflight; `None` for any other request.
+    pub(super) fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
+        if !self.is_preflight {
+            return None;
+        }
+        let mut answer = HttpResponse::NoContent();
+        answer
+            .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, METHODS))
+            .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(request.headers())))
+            .insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE))
+            .append_header((header::VARY, "Access-Control-Request-Headers"));
+        // Browsers ask before a public page reaches a gateway in a private network.
+        if request.headers().get(ASKS_FOR_PRIVATE_NETWORK).is_some_and(|asked| asked == "true") {
+            answer.insert_header((ALLOWS_PRIVATE_NETWORK, "true"));
+        }
+        Some(answer.finish())
+    }
+
+    /// Adds what any answer says, refusals included.
+    pub(super) fn apply(self, headers: &mut HeaderMap) {
+        if self.varies {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        }
+        if let Some(origin) = self.origin {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+        }
+    }
+}
+
+/// Whether scripts of allowed origins may read what a path answers.
+fn is_readable(path: &str) -> bool {
+    path == "/mcp" || path.starts_with("/mcp/") || path.starts_with("/api/keys/") || REST.contains(&path)
+}
+
+fn allowed_headers(headers: &HeaderMap) -> String {
+    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|asked| asked.to_str().ok());
+    let mut allowed = HEADERS.to_owned();
+    for name in asked.filter(|asked| asked.len() <= LONGEST).unwrap_or_default().split(',').map(str::trim) {
+        let is_of_family = FAMILIES
+            .iter()
+            .any(|family| name.get(..family.len()).is_some_and(|start| start.eq_ignore_ascii_case(family)));
+        if is_of_family && HeaderName::from_bytes(name.as_bytes()).is_ok() {
+            allowed.push_str(", ");
+            allowed.push_str(name);
+        }
+    }
+    allowed
+}

@@ -1,0 +1,171 @@
+//! Scripts of the origins that the operator allows (CORS protocol, Fetch standard).
+
+use serde_json::json;
+
+use crate::world::{Gateway, Person, Reply, Settings, on_each_database, rpc};
+
+const ORIGIN: &str = "https://tool.example.com";
+const TOOL: (&str, &str) = ("origin", ORIGIN);
+
+async fn start(database: &crate::world::TestDatabase) -> Gateway {
+    // Written as an operator may write it.
+    Gateway::start_with(database, Settings::default().set("ALLOWED_ORIGINS", "https://Tool.example.com:443/")).await
+}
+
+fn says_nothing(reply: &Reply) -> bool {
+    reply.headers.iter().all(|(name, _)| !name.starts_with("access-control-"))
+}
+
+fn varies(reply: &Reply) -> bool {
+    reply.headers.iter().any(|(name, value)| name == "vary" && value.split(',').any(|of| of.trim() == "Origin"))
+}
+
+#[actix_web::test]
+async fn an_allowed_origin_reads_answers_and_refusals() {
+    on_each_database(async |database| {
+        let gateway = start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let visitor = Person::visitor(&gateway.url);
+        let list = Some(rpc(1, "tools/list", json!({})).to_string());
+        let json = ("content-type", "application/json");
+        for (person, method, path, body, status) in [
+            (&alice, "POST", "/mcp", list.clone(), 200),
+            (&alice, "POST", "/mcp/readonly/", list.clone(), 200),
+            (&alice, "POST", "/mcp", Some("{".to_owned()), 400),
+            (&alice, "GET", "/mcp", None, 405),
+            (&visitor, "POST", "/mcp", list.clone(), 401),
+            (&visitor, "GET", "/api/keys", None, 401),
+            (&alice, "GET", "/api/keys", None, 200),
+            (&alice, "GET", "/api/connect/ownerrez/status", None, 200),
+            (&alice, "DELETE", "/api/keys/nothing", None, 404),
+            (&visitor, "POST", "/api/users/register", Some("{}".to_owned()), 201),
+        ] {
+            let reply = person.send(method, path, &[TOOL, json], body).await;
+            assert_eq!(reply.status, status, "{method} {path}: {}", reply.body);
+            assert_eq!(reply.header("access-control-allow-origin"), Some(ORIGIN), "{method} {path}");
+            assert_eq!(reply.header("access-control-allow-credentials"), None, "{method} {path}");
+            let exposed = reply.header("access-control-expose-headers").unwrap();
+            assert!(exposed.contains("WWW-Authenticate") && exposed.contains("X-Request-Id"), "{exposed}");
+            assert!(varies(&reply), "{method} {path}: {:?}", reply.headers);
+        }
+        // What a cache keeps for one origin it must not give another.
+        let without = alice.send("POST", "/mcp", &[json], list.clone()).await;
+        assert!(varies(&without) && says_nothing(&without), "{:?}", without.headers);
+        for origin in ["https://evil.example", "http://tool.example.com", "https://tool.example.com:444", "null"] {
+            let refused = alice.send("POST", "/mcp", &[("origin", origin), json], list.clone()).await;
+            assert_eq!((refused.status, refused.error()), (403, "origin_not_allowed"), "{origin}");
+            assert!(says_nothing(&refused) && varies(&refused), "{origin}: {:?}", refused.headers);
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_preflight_is_answered_without_a_key() {
+    on_each_database(async |database| {
+        let gateway = start(database).await;
+        let visitor = Person::visitor(&gateway.url);
+        let asks = [
+            TOOL,
+            ("access-control-request-method", "POST"),
+            (
+                "access-control-request-headers",
+                "authorization,content-type,mcp-param-region,x-mcp-tools,x-evil, mcp-param-a b",
+            ),
+        ];
+        for path in ["/mcp", "/mcp/", "/mcp/x/bookings/readonly", "/api/keys", "/api/keys/1", "/api/users/me"] {
+            let reply = visitor.send("OPTIONS", path, &asks, None).await;
+            assert_eq!((reply.status, &reply.body), (204, &json!("")), "{path}");
+            assert_eq!(reply.header("access-control-allow-origin"), Some(ORIGIN), "{path}");
+            assert_eq!(reply.header("access-control-allow-credentials"), None);
+            assert!(varies(&reply), "{path}: {:?}", reply.headers);
+            let methods = reply.header("access-control-allow-methods").unwrap();
+            assert!(["GET", "POST", "DELETE"].iter().all(|method| methods.contains(method)), "{methods}");
+            let headers = reply.header("access-control-allow-headers").unwrap().to_lowercase();
+            let headers: Vec<&str> = headers.split(", ").collect();
+            for name in [
+                "authorization",
+                "content-type",
+                "mcp-protocol-version",
+                "mcp-method",
+                "mcp-name",
+                "mcp-session-id",
+                "last-event-id",
+                "mcp-param-region",
+                "x-mcp-tools",
+            ] {
+                assert!(headers.contains(&name), "{name}: {headers:?}");
+            }
+            assert!(!headers.contains(&"x-evil") && !headers.contains(&"*"), "{headers:?}");
+        }
+        let near = [&asks[..], &[("access-control-request-private-network", "true")]].concat();
+        let reply = visitor.send("OPTIONS", "/mcp", &near, None).await;
+        assert_eq!(reply.header("access-control-allow-private-network"), Some("true"));
+
+        // The Host is looked at all the same, and other origins are refused.
+        let rebound = [&asks[..], &[("host", "evil.example")]].concat();
+        let refused = visitor.send("OPTIONS", "/mcp", &rebound, None).await;
+        assert_eq!((refused.status, refused.error()), (403, "host_not_allowed"));
+        let foreign = [("origin", "https://evil.example"), asks[1]];
+        let refused = visitor.send("OPTIONS", "/mcp", &foreign, None).await;
+        assert_eq!((refused.status, says_nothing(&refused)), (403, true));
+        // No preflight: it names no method.
+        assert_eq!(visitor.send("OPTIONS", "/mcp", &[TOOL], None).await.status, 401);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// It reads no database either: one that is away changes nothing.
+#[actix_web::test]
+async fn a_preflight_needs_no_database() {
+    crate::world::on_postgres(async |database| {
+        let gateway = start(database).await;
+        database.take_away().await;
+        let asks = [TOOL, ("access-control-request-method", "POST")];
+        let reply = Person::visitor(&gateway.url).send("OPTIONS", "/mcp", &asks, None).await;
+        database.give_back().await;
+        assert_eq!(reply.status, 204, "{}", reply.body);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn no_script_reads_a_page_or_sends_a_notice() {
+    on_each_database(async |database| {
+        let settings = Settings::default().set("ALLOWED_ORIGINS", ORIGIN).set("OWNERREZ_WEBHOOK_USER", "owner");
+        let gateway =
+            Gateway::start_with(database, settings.set("OWNERREZ_WEBHOOK_PASSWORD", "a-password-that-is-long-enough"))
+                .await;
+        let visitor = Person::visitor(&gateway.url);
+        let asks = [TOOL, ("access-control-request-method", "POST")];
+        for path in [
+            "/authorize",
+            "/authorize/",
+            "/authorize/continue",
+            "/account",
+            "/account/delete",
+            "/api/connect/ownerrez/authorize",
+            "/api/connect/ownerrez/authorize/",
+            "/api/connect/ownerrez/callback",
+            "/api/webhooks/ownerrez",
+            "/oauth/callback",
+        ] {
+            for method in ["GET", "POST", "OPTIONS"] {
+                let reply = visitor.send(method, path, &asks, None).await;
+                assert!(says_nothing(&reply), "{method} {path}: {:?}", reply.headers);
+            }
+        }
+        // What every origin may ask says so to this one as well.
+        let reply = visitor.send("OPTIONS", "/token", &asks, None).await;
+        assert_eq!((reply.status, reply.header("access-control-allow-origin")), (204, Some("*")));
+        assert_eq!(reply.header("access-control-allow-credentials"), None);
+        assert!(
+            reply.header("access-control-expose-headers").is_some_and(|exposed| exposed.contains("WWW-Authenticate"))
+        );
+        gateway.stop().await;
+    })
+    .await;
+}
