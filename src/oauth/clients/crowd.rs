@@ -68,6 +68,14 @@ impl<Place: Hash + Eq + Clone> Drop for Member<Place> {
     }
 }
 
+/// The domain that a host belongs to: its last two labels. Hosts of some public suffixes share one, which the bounds for a
+/// domain allow for.
+pub(super) fn domain(host: &str) -> &str {
+    let host = host.trim_end_matches('.');
+    let start = host.rmatch_indices('.').nth(1).map_or(0, |(dot, _)| dot + 1);
+    host.get(start..).unwrap_or(host)
+}
+
 /// The network that an address belongs to: a /24 of IPv4, a /48 of IPv6. Many names may lead to one of them.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -91,6 +99,19 @@ mod tests {
         assert!(crowds.join(&"a").is_some());
         drop(there);
         assert!(crowds.lock().is_empty());
+    }
+
+    #[test]
+    fn hosts_of_one_domain_count_together() {
+        for (host, expected) in [
+            ("a.b.example.com", "example.com"),
+            ("example.com", "example.com"),
+            ("b.example.com.", "example.com"),
+            ("localhost", "localhost"),
+            ("", ""),
+        ] {
+            assert_eq!(domain(host), expected, "{host}");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ use tokio::sync::{AcquireError, Semaphore};
 use url::Url;
 
 use super::{
-    crowd::{Crowds, Member, network},
+    crowd::{Crowds, Member, domain, network},
     outside::{AddressError, NoPublicAddress, Outside},
 };
 use crate::{domain::SharedClock, metrics::Metrics};
@@ -38,7 +38,10 @@ const WAITING: usize = 256;
 /// The same for one host. A host that stays silent holds up no other.
 const AT_ONCE_PER_HOST: usize = 2;
 const WAITING_PER_HOST: usize = 8;
-/// Fetches at the same time from one network, because one owner can have any number of host names. Many unrelated hosts
+/// The same for one domain, because one owner can have any number of hosts in it, and look-ups of names that never end.
+const AT_ONCE_PER_DOMAIN: usize = 16;
+const WAITING_PER_DOMAIN: usize = 48;
+/// Fetches at the same time from one network, because one owner can have many domains. Many unrelated hosts
 /// share the networks of large providers, so this is not much smaller than [`AT_ONCE`].
 const AT_ONCE_PER_NETWORK: usize = 16;
 /// awc counts in real time; what bounds a fetch is [`TIME_LIMIT`] by the clock.
@@ -127,6 +130,7 @@ pub(super) struct Fetcher {
     slots: Arc<Semaphore>,
     line: Arc<Semaphore>,
     hosts: Arc<Crowds<String>>,
+    domains: Arc<Crowds<String>>,
     networks: Arc<Crowds<IpAddr>>,
 }
 
@@ -134,8 +138,9 @@ impl Fetcher {
     pub(super) fn new(outside: Outside, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
         let (slots, line) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(AT_ONCE + WAITING)));
         let hosts = Crowds::new(AT_ONCE_PER_HOST, WAITING_PER_HOST);
+        let domains = Crowds::new(AT_ONCE_PER_DOMAIN, WAITING_PER_DOMAIN);
         let networks = Crowds::new(AT_ONCE_PER_NETWORK, 0);
-        Self { outside, clock, metrics, slots, line, hosts, networks }
+        Self { outside, clock, metrics, slots, line, hosts, domains, networks }
     }
 
     pub(super) async fn get(&self, url: &Url) -> Result<Fetched, FetchProblem> {
@@ -145,13 +150,16 @@ impl Fetcher {
     }
 
     async fn bounded(&self, url: &Url) -> Result<Fetched, FetchProblem> {
-        let host = self.hosts.join(&url.host_str().unwrap_or_default().to_owned()).ok_or(FetchProblem::Busy)?;
+        let name = url.host_str().unwrap_or_default();
+        let host = self.hosts.join(&name.to_owned()).ok_or(FetchProblem::Busy)?;
+        let domain = self.domains.join(&domain(name).to_owned()).ok_or(FetchProblem::Busy)?;
         let _place = self.line.try_acquire().map_err(|_| FetchProblem::Busy)?;
         let deadline = self.clock.now() + TIME_LIMIT;
         // First the host's slot: what waits for that takes none from others.
         let slots = async {
             let of_host = host.slots.acquire().await?;
-            Ok::<_, AcquireError>((of_host, self.slots.acquire().await?))
+            let of_domain = domain.slots.acquire().await?;
+            Ok::<_, AcquireError>((of_host, of_domain, self.slots.acquire().await?))
         };
         let _slots = match select(Box::pin(slots), self.clock.sleep_until(deadline)).await {
             Either::Left((slots, _)) => slots.map_err(|_| FetchProblem::Busy)?,

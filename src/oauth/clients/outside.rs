@@ -16,8 +16,9 @@ use crate::domain::BoxFuture;
 /// Of a name's addresses this many are tried.
 const ADDRESSES: usize = 4;
 
-/// Look-ups that the system runs at the same time. One that hangs keeps its thread when nobody waits for it any more.
-const LOOKUPS: usize = 8;
+/// Look-ups that the system runs at the same time. One that hangs keeps its thread after its fetch was given up, so there
+/// are as many as fetches.
+const LOOKUPS: usize = 64;
 
 /// Looks up the addresses of hosts.
 pub trait Names: Send + Sync + 'static {

@@ -435,11 +435,34 @@ async fn three_hundred_documents_at_a_silent_host_hold_up_no_other() {
     .await;
 }
 
+/// The owner of a domain decides how long a look-up in it takes.
+#[actix_web::test]
+async fn look_ups_that_never_end_leave_others_their_turn() {
+    on_each_database(async |database: &TestDatabase| {
+        let publisher = Publisher::start(&[HOST]).await;
+        publisher.publish(URL, Published::json(&document(URL)));
+        publisher.hang_lookups(".hostile.example");
+        let desk = Desk::before(database, &publisher).await;
+        let names: Vec<String> = (0..100).map(|at| format!("name-{at}.hostile.example")).collect();
+        let urls: Vec<_> = names.iter().map(|name| format!("https://{name}/client.json")).collect();
+
+        let all = join_all(urls.iter().map(|url| desk.clients.find(url)));
+        let others = async {
+            assert!(desk.clients.find(URL).await.is_ok());
+            assert_eq!(names.iter().map(|name| publisher.lookups(name)).sum::<usize>(), 16, "of one domain at a time");
+            desk.clock.advance(TimeDelta::seconds(10));
+        };
+        let (outcomes, ()) = join(all, others).await;
+        assert!(outcomes.iter().all(Result::is_err));
+    })
+    .await;
+}
+
 /// One owner can have any number of names.
 #[actix_web::test]
 async fn many_names_at_one_network_leave_room_for_others() {
     on_each_database(async |database: &TestDatabase| {
-        let names: Vec<String> = (0..40).map(|at| format!("name-{at}.example.com")).collect();
+        let names: Vec<String> = (0..40).map(|at| format!("www.name-{at}.example")).collect();
         let mut hosts: Vec<&str> = names.iter().map(String::as_str).collect();
         hosts.push(HOST);
         let publisher = Publisher::start(&hosts).await;
