@@ -9,7 +9,9 @@ mod logging;
 mod operate;
 mod own_account;
 mod serving;
+mod starting;
 mod stdio;
+mod stop_signals;
 
 use std::{
     io,
@@ -39,13 +41,16 @@ pub use demo::{Demo, DemoOptions};
 pub use healthcheck::ask_for_health;
 pub use logging::start_logging;
 pub use operate::{
-    Checked, OperateError, ResealProgress, Resealed, UsersCommand, check, operate_users, reseal, reseal_all,
+    Checked, MigrateCommand, OperateError, ResealProgress, Resealed, UsersCommand, check, operate_migrations,
+    operate_users, reseal, reseal_all,
 };
 pub use stdio::serve_stdio;
+pub use stop_signals::StopSignals;
 
 use self::{
     engine::Engine,
     serving::{connection_settings, request_settings, server_settings},
+    starting::StartingServer,
 };
 use crate::{
     catalog::CatalogError,
@@ -160,10 +165,11 @@ pub struct App {
 }
 
 impl App {
-    /// Builds and starts a gateway: opens the database, migrates it, listens. Must be called inside an actix system.
+    /// Builds and starts a gateway: listens, opens the database, migrates it, serves. Must be called inside an actix
+    /// system.
     ///
-    /// A PostgreSQL server that is away is waited for in the background; until it is there every endpoint but
-    /// `/health` answers 503.
+    /// Waits for a database that is away, as long as it takes. Meanwhile the port answers: `/health` 200, `/ready` what is
+    /// waited for, and everything else 503. Dropping the future ends the start.
     pub async fn build(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
         Self::build_within(config, clock, Outside::internet()).await
     }
@@ -184,12 +190,15 @@ impl App {
         let bind = SocketAddr::new(config.server.bind, config.server.port);
         let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
         let (address, stopper) = (listener.local_addr()?, listener.try_clone()?);
-        let engine = Engine::start(config, clock.clone(), address.port()).await?;
+        let starting = StartingServer::start(listener.try_clone()?)?;
+        log::info!("answering /health and /ready on {address} while the gateway starts");
+        let engine = Engine::start(config, clock.clone(), address.port(), starting.progress()).await?;
         let single_user = match &config.transport {
             Transport::SingleUser(account) => Some(Arc::new(own_account::adopt(&engine, account, &clock).await?)),
             _ => None,
         };
-        let Engine { store, sessions, toolbox, links, metrics, ring, migrated, stopping } = engine;
+        let Engine { store, sessions, toolbox, links, metrics, ring } = engine;
+        let stopping = Arc::new(AtomicBool::new(false));
         let settings = Arc::new(http_settings(config, address.port()));
         let changes = Arc::new(watch_changes(&store, &database_target(config), clock.clone()));
         let keys = KeyCheck::new(
@@ -252,9 +261,8 @@ impl App {
             origins: Arc::new(AllowedOrigins(
                 config.server.origins(address.port()).iter().filter_map(|origin| Url::parse(origin).ok()).collect(),
             )),
-            ready: migrated.clone(),
         };
-        let readiness = Readiness::new(store.clone(), sessions.clone(), clock.clone(), migrated, stopping.clone());
+        let readiness = Readiness::new(store.clone(), sessions.clone(), clock.clone(), stopping.clone());
         let scrape = Scrape {
             metrics: metrics.clone(),
             sessions: sessions.clone(),
@@ -285,6 +293,7 @@ impl App {
         })?;
         let handle = server.handle();
         actix_rt::spawn(server);
+        starting.hand_over().await;
         Ok(Self {
             url: settings.public_url.clone(),
             address,
@@ -384,7 +393,7 @@ impl App {
 }
 
 /// Opens the configured database, for the commands that work on it without serving.
-pub async fn open_store(config: &Config) -> Result<Store, StartError> {
+async fn open_store(config: &Config) -> Result<Store, StartError> {
     config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
     Ok(Store::connect(&database_target(config)).await?)
 }

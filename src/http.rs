@@ -27,6 +27,7 @@ mod ready;
 mod server;
 mod single_user;
 mod source_address;
+mod starting;
 mod users;
 mod webhook;
 
@@ -49,6 +50,7 @@ pub use metrics::{Scrape, metrics_routes};
 pub use observe::Observer;
 pub use ready::Readiness;
 pub use server::{ConnectionSettings, Connections, HeldBody, RequestBounds, RequestSettings, ServerSettings, serve};
+pub use starting::{StartPhase, StartProgress, starting_routes};
 pub use webhook::Notices;
 
 use self::{error::ApiError, source_address::SourceAddress};

@@ -1,10 +1,13 @@
 //! The command line.
 
-use std::{io, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io, path::PathBuf, pin::pin, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 use ownerrez_gateway::{
-    app::{self, App, Demo, DemoOptions, OperateError, StartError, SystemClock, UsersCommand, start_logging},
+    app::{
+        self, App, Demo, DemoOptions, MigrateCommand, OperateError, StartError, StopSignals, SystemClock, UsersCommand,
+        start_logging,
+    },
     config::{Config, ConfigErrors, LogFormat, Sources, Transport},
     sandbox::{Simulator, SimulatorOptions},
 };
@@ -74,22 +77,8 @@ enum Command {
     /// Change or show the database's schema
     Migrate {
         #[command(subcommand)]
-        step: Step,
+        step: MigrateCommand,
     },
-}
-
-#[derive(Subcommand)]
-enum Step {
-    /// Apply every migration that is missing
-    Up,
-    /// Take migrations back
-    Down {
-        /// How many
-        #[arg(long, default_value_t = 1)]
-        steps: u32,
-    },
-    /// List the migrations
-    Status,
 }
 
 /// Why the process ends with a failure.
@@ -131,20 +120,33 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 app::serve_stdio(&config, clock).await?;
                 return Ok(ExitCode::SUCCESS);
             }
-            let gateway = App::build(&config, clock).await?;
+            let mut stop = pin!(StopSignals::listen().map_err(StartError::from)?.first());
+            // A start may wait long for its database; a signal ends it then, and the process with it.
+            let gateway = tokio::select! {
+                gateway = App::build(&config, clock) => gateway?,
+                () = &mut stop => {
+                    log::info!("stopped before the start was complete");
+                    return Ok(ExitCode::SUCCESS);
+                }
+            };
             log::info!("listening on {}, public address {}", gateway.address(), gateway.url());
-            stop_signal().await;
+            stop.await;
             if gateway.stop().await.is_err() {
                 return Ok(ExitCode::FAILURE);
             }
         }
         Command::Sandbox { port, json, data } => {
-            let demo = Demo::start(DemoOptions { port, data }, clock).await?;
+            let mut stop = pin!(StopSignals::listen().map_err(StartError::from)?.first());
+            let demo = tokio::select! {
+                demo = Demo::start(DemoOptions { port, data }, clock) => demo?,
+                () = &mut stop => return Ok(ExitCode::SUCCESS),
+            };
             say(&if json { demo.json() } else { demo.text() });
-            stop_signal().await;
+            stop.await;
             demo.stop().await;
         }
         Command::SimulateOwnerrez { port, json } => {
+            let stop = StopSignals::listen().map_err(StartError::from)?.first();
             let options = SimulatorOptions { port, ..SimulatorOptions::new(clock) };
             // Invented, so they may be shown.
             let client_id = options.client_id.clone();
@@ -162,7 +164,7 @@ It is steered through {url}/_control. Ctrl-C stops it.",
                     url = simulator.url()
                 )
             });
-            stop_signal().await;
+            stop.await;
             simulator.stop(true).await;
         }
         Command::Check { upstream } => {
@@ -177,9 +179,9 @@ It is steered through {url}/_control. Ctrl-C stops it.",
         Command::Reseal => {
             let config = configured_quietly(cli.config)?;
             let stop = CancellationToken::new();
-            let stopped = stop.clone();
+            let (stopped, signal) = (stop.clone(), StopSignals::listen().map_err(StartError::from)?.first());
             actix_rt::spawn(async move {
-                stop_signal().await;
+                signal.await;
                 stopped.cancel();
             });
             let outcome = app::reseal_all(&config, &stop, say).await?;
@@ -189,7 +191,7 @@ It is steered through {url}/_control. Ctrl-C stops it.",
         Command::Healthcheck => app::ask_for_health(&configured_quietly(cli.config)?).map_err(Failure::Unhealthy)?,
         Command::Migrate { step } => {
             let config = configured(cli.config)?;
-            migrate(&config, step).await?;
+            say(&app::operate_migrations(&config, step).await?);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -207,43 +209,6 @@ fn configured_quietly(file: Option<PathBuf>) -> Result<Config, ConfigErrors> {
     let config = Config::load(Sources::from_process(file))?;
     start_logging(config.log_format, "warn");
     Ok(config)
-}
-
-async fn migrate(config: &Config, step: Step) -> Result<(), StartError> {
-    let store = app::open_store(config).await?;
-    match step {
-        Step::Up => store.migrate_up().await?,
-        Step::Down { steps } => store.migrate_down(steps).await?,
-        Step::Status => {}
-    }
-    for (name, applied) in store.migration_status().await? {
-        say(&format!("{} {name}", if applied { "applied" } else { "missing" }));
-    }
-    store.close().await?;
-    Ok(())
-}
-
-/// Ctrl-C or SIGTERM. A second one ends the process at once, as people expect.
-async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            actix_rt::spawn(async move {
-                tokio::select! {
-                    _ = tokio::signal::ctrl_c() => {}
-                    _ = terminate.recv() => {}
-                }
-                std::process::exit(130);
-            });
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of a command-line program")]

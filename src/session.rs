@@ -13,6 +13,7 @@ mod chores;
 mod connecting;
 mod directory;
 mod error;
+mod outcomes;
 mod recent;
 mod sign_in;
 mod supervisor;
@@ -35,6 +36,7 @@ pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lo
 pub use backoff::TokenEndpoint;
 pub use connecting::{ASK_AGAIN_AFTER, Admitted, Turn};
 pub use error::{CallError, ConnectError};
+pub use outcomes::WriteOutcome;
 pub use recent::RecentAnswers;
 pub use sign_in::SignedIn;
 pub use supervisor::SupervisorStats;
@@ -46,6 +48,7 @@ use self::{
     chores::Chores,
     connecting::ConnectQueue,
     directory::Directory,
+    outcomes::WriteOutcomes,
     supervisor::{GetSession, SessionSupervisor},
     token_keeper::Credential,
     user_session::{Connect, Disconnect, Panic, Renew, UserSession},
@@ -132,6 +135,7 @@ pub struct Sessions {
     directory: Directory,
     supervisor: Addr<SessionSupervisor>,
     chores: Addr<Chores>,
+    outcomes: Arc<WriteOutcomes>,
     connecting: Arc<ConnectQueue>,
     control: ArbiterHandle,
 }
@@ -148,7 +152,8 @@ impl Sessions {
         let (for_chores, their_boss) = (deps.clone(), supervisor.clone());
         let chores = Chores::start_in_arbiter(control, move |_| Chores::new(for_chores, their_boss));
         let connecting = ConnectQueue::new(deps.allowance.clone(), deps.clock.clone(), deps.settings.call_deadline);
-        Self { deps, directory, supervisor, chores, connecting, control: control.clone() }
+        let outcomes = WriteOutcomes::new(deps.store.clone(), deps.clock.clone());
+        Self { deps, directory, supervisor, chores, connecting, outcomes, control: control.clone() }
     }
 
     /// Sends one request for a user and waits for the answer's body, at most for the call deadline. Cancelling drops
@@ -200,6 +205,23 @@ impl Sessions {
                 Err(CallError::Deadline { write_may_have_happened: write && !departure.call_off() })
             }
         }
+    }
+
+    /// Runs a write in a task of its own, which goes on if the caller leaves; `None` if the task was lost. A stop waits for
+    /// it.
+    pub async fn run_write<T: Send + 'static>(&self, write: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        self.outcomes.run(write).await
+    }
+
+    /// Records how a write ended: now, or as soon as the database is back.
+    pub async fn record_outcome(&self, user: UserId, write: Uuid, outcome: WriteOutcome) {
+        self.outcomes.record(user, write, outcome).await;
+    }
+
+    /// Stores what is still kept of the outcomes of a user's writes, if the database is back. To be called before
+    /// another write of that user is compared with them.
+    pub async fn store_outcomes_of(&self, user: UserId) {
+        self.outcomes.store_those_of(user).await;
     }
 
     /// Redeems an authorization code and stores the grant.
@@ -293,6 +315,11 @@ impl Sessions {
         session.send(user_session::Observe).await.ok()
     }
 
+    /// Requests to OwnerRez in five minutes that this process may send (UPSTREAM_LIMIT).
+    pub fn request_limit(&self) -> u32 {
+        self.deps.allowance.limit()
+    }
+
     /// Figures of the allowance.
     pub async fn observe_allowance(&self) -> Option<AllowanceStats> {
         self.deps.allowance.observe().await
@@ -330,12 +357,15 @@ impl Sessions {
     /// Lets what runs come to its end and tokens be stored (the caller bounds the wait), then gives the allowance back.
     pub async fn drain(&self) {
         let _ = self.supervisor.send(supervisor::BeginShutdown).await;
-        self.deps.allowance.close().await;
+        tokio::join!(self.deps.allowance.close(), self.outcomes.drain());
     }
 
     /// Writes down what is only in memory.
     pub async fn write_down(&self) {
         self.deps.allowance.write_usage(&self.deps.store).await;
+        if let left @ 1.. = self.outcomes.left() {
+            log::warn!("the outcomes of {left} writes could not be stored; they read as unknown for 15 minutes");
+        }
     }
 
     /// Ends. Nothing can be asked afterwards.

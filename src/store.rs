@@ -12,6 +12,7 @@ mod account;
 mod allowance;
 mod changes;
 mod connections;
+mod damage;
 mod dropped;
 mod error;
 mod forgotten_clients;
@@ -22,13 +23,16 @@ mod lock;
 mod migrate;
 mod operators;
 mod own_account;
+mod pool;
 mod pooler;
 mod predecessor_keys;
 mod refresh;
+mod refusal;
 mod remembered;
 mod returning;
 mod revocations;
 mod sign_in;
+mod state;
 #[cfg(test)]
 mod tests;
 mod unconnected;
@@ -44,17 +48,13 @@ use std::{
 };
 
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode, SqlxPostgresConnector,
-    SqlxSqliteConnector, TransactionOptions, TransactionTrait,
-    sqlx::{
-        postgres::{PgConnectOptions, PgPoolOptions},
-        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-    },
+    DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait, sqlx::postgres::PgConnectOptions,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 
-use self::{changes::Heard, dropped::DroppedIn};
+use self::{changes::Heard, damage::Damage, dropped::DroppedIn, refusal::Refusals};
 
 pub use account::{KeyMoved, NewSession};
 pub use allowance::{Block, ClosedBlock};
@@ -112,7 +112,10 @@ pub struct Store {
     db: DatabaseConnection,
     /// Past the pooler, if `db` goes through one.
     direct: Option<DatabaseConnection>,
+    /// Whether the server behind `db` refuses connections; on PostgreSQL only.
+    refusals: Option<Arc<Refusals>>,
     heard: Arc<Heard>,
+    damage: Arc<Damage>,
     /// Where connections are given back to the pool.
     runtime: Handle,
 }
@@ -123,38 +126,26 @@ impl Store {
     pub async fn connect(target: &DatabaseTarget) -> Result<Store, StoreError> {
         // The pools are built here instead of by sea_orm's `Database::connect`, which puts the whole URL, password
         // included, into its error text and into a trace span.
-        let mut direct = None;
+        let (mut direct, mut refusals) = (None, None);
+        let heard = Arc::<Heard>::default();
         let db = match target {
             DatabaseTarget::Sqlite { path } => {
                 create_private_file(path)
                     .map_err(|error| StoreError::target(format!("{} cannot be used: {error}", path.display())))?;
-                let options = SqliteConnectOptions::new()
-                    .filename(path)
-                    .create_if_missing(true)
-                    .foreign_keys(true)
-                    .journal_mode(SqliteJournalMode::Wal)
-                    // FULL, so that a refreshed token survives a power failure: its predecessor is used up.
-                    .synchronous(SqliteSynchronous::Full)
-                    .busy_timeout(SQLITE_BUSY_TIMEOUT);
-                // One connection: SQLite has one writer anyway, and waiting for it in the pool's queue is fair and
-                // cheap, where waiting in SQLite polls and may give up.
-                let pool = SqlitePoolOptions::new()
-                    .max_connections(1)
-                    .acquire_timeout(ACQUIRE_TIMEOUT)
-                    .idle_timeout(None)
-                    .max_lifetime(None)
-                    .test_before_acquire(false)
-                    .connect_with(options)
-                    .await
-                    .map_err(StoreError::from)?;
-                SqlxSqliteConnector::from_sqlx_sqlite_pool(pool)
+                pool::sqlite_pool(path, heard.clone()).await?
             }
             DatabaseTarget::Postgres { url, direct_url, max_connections } => {
-                direct = direct_url.as_ref().map(|url| postgres_pool(url, 1)).transpose()?;
-                postgres_pool(url, (*max_connections).max(1))?
+                direct = direct_url
+                    .as_ref()
+                    .map(postgres_options)
+                    .transpose()?
+                    .map(|options| pool::postgres_pool(options, 1));
+                let options = postgres_options(url)?;
+                refusals = Some(Arc::new(Refusals::new(options.clone())));
+                pool::postgres_pool(options, (*max_connections).max(1))
             }
         };
-        Ok(Store { db, direct, heard: Arc::default(), runtime: Handle::current() })
+        Ok(Store { db, direct, refusals, heard, damage: Arc::default(), runtime: Handle::current() })
     }
 
     /// Whether the database answers.
@@ -172,9 +163,20 @@ impl Store {
 
     /// Every call to the database passes here: bounded in time, its error classified.
     async fn run<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
-        match DroppedIn::new(&self.runtime, tokio::time::timeout(CALL_TIMEOUT, work)).await {
-            Ok(outcome) => outcome.map_err(StoreError::from),
-            Err(_) => Err(StoreError::timed_out(CALL_TIMEOUT)),
+        let bounded = tokio::time::timeout(CALL_TIMEOUT, self.watch(work));
+        let outcome = DroppedIn::new(&self.runtime, bounded).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(StoreError::timed_out(CALL_TIMEOUT)));
+        if let Err(StoreError::Damaged(cause)) = &outcome {
+            self.damage.note(cause);
+        }
+        outcome
+    }
+
+    /// Ends a call that waits for a connection which the server refuses to give.
+    async fn watch<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+        match &self.refusals {
+            Some(refusals) => refusals.watch(work).await,
+            None => work.await.map_err(StoreError::from),
         }
     }
 
@@ -195,18 +197,10 @@ async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     // In a task of its own, because it must not be cut off when the caller goes away: sqlx 0.9 forgets a BEGIN that was
     // sent and not yet answered, and puts the connection back into the pool with that transaction open. Whatever the next
     // callers write there seems to succeed and is rolled back some day.
-    match tokio::spawn(async move { db.begin_with_options(options).await }).await {
+    match tokio::spawn(refusal::of_this_call(async move { db.begin_with_options(options).await })).await {
         Ok(transaction) => transaction,
         Err(error) => Err(DbErr::Conn(RuntimeErr::Internal(error.to_string()))),
     }
-}
-
-fn postgres_pool(url: &SecretString, max_connections: u32) -> Result<DatabaseConnection, StoreError> {
-    let pool = PgPoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(postgres_options(url)?);
-    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
 fn postgres_options(url: &SecretString) -> Result<PgConnectOptions, StoreError> {

@@ -302,6 +302,11 @@ impl Toolbox {
         (!choice.reaches(kind) && caller.scope == Scope::Full).then(|| text::reads_only(name))
     }
 
+    /// Requests to OwnerRez in five minutes that this process may send (UPSTREAM_LIMIT).
+    pub fn request_limit(&self) -> u32 {
+        self.0.sessions.request_limit()
+    }
+
     /// Records with addresses of their own, and those of which there are many.
     pub fn resources(&self) -> &Resources {
         &self.0.resources

@@ -24,6 +24,9 @@ pub mod allowance_slots;
 /// Requests taken from the allowance, in blocks.
 pub mod allowance_blocks;
 
+/// What the gateway notes about the database itself.
+pub mod gateway_state;
+
 /// Who used the allowance, and when.
 pub mod allowance_use;
 

@@ -1,12 +1,6 @@
 //! Everything below the wire: the database, the sessions and the tools, running.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use actix_rt::Arbiter;
 use chrono::TimeDelta;
@@ -18,6 +12,7 @@ use crate::{
     config::{CALLBACK_PATH, Config, Database, Transport},
     crypto::KeyRing,
     domain::SharedClock,
+    http::{StartPhase, StartProgress},
     metrics::Metrics,
     session::{
         Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, TokenEndpoint,
@@ -40,15 +35,17 @@ pub(super) struct Engine {
     pub(super) metrics: Arc<Metrics>,
     /// Seals and signs.
     pub(super) ring: Arc<KeyRing>,
-    /// Whether the schema is in place.
-    pub(super) migrated: Arc<AtomicBool>,
-    /// To be set when the end begins.
-    pub(super) stopping: Arc<AtomicBool>,
 }
 
 impl Engine {
-    /// Opens the database and starts the actors. `port` is the one that people reach the gateway at, for its links.
-    pub(super) async fn start(config: &Config, clock: SharedClock, port: u16) -> Result<Self, StartError> {
+    /// Opens the database, migrates it and starts the actors. Waits for a database that is away, for as long as it takes,
+    /// and notes in `progress` what it waits for. `port` is the one that people reach the gateway at, for its links.
+    pub(super) async fn start(
+        config: &Config,
+        clock: SharedClock,
+        port: u16,
+        progress: &StartProgress,
+    ) -> Result<Self, StartError> {
         let catalog = Catalog::embedded()?;
         let answers = Answers::embedded()?;
         let on_demand = OnDemand::embedded(&catalog)?;
@@ -56,16 +53,14 @@ impl Engine {
         let resources = Resources::embedded(&catalog)?;
         let prompts = Prompts::embedded(&resources)?;
         let target = database_target(config);
-        let store = Store::connect(&target).await?;
-        let share = match (take_lock(&target, config.ownerrez.shared).await, &config.database) {
-            (Ok(None), Database::Sqlite { path }) => {
-                return Err(StartError::AlreadyRunning(path.display().to_string()));
-            }
-            (Ok(share), _) => share,
-            (Err(StoreError::Unavailable(_)), _) => None,
-            (Err(error), _) => return Err(error.into()),
+        // SQLite serves one process: found out before its file is touched.
+        let mut share = match &config.database {
+            Database::Sqlite { path } => match take_lock(&target, config.ownerrez.shared).await? {
+                None => return Err(StartError::AlreadyRunning(path.display().to_string())),
+                share => share,
+            },
+            Database::Postgres { .. } => None,
         };
-
         if let Some(unused) = &config.ownerrez.unused_redirect_uri {
             log::warn!(
                 "OWNERREZ_REDIRECT_URI ({unused}) is where the TypeScript server listened and is not used; accounts that \
@@ -74,8 +69,24 @@ impl Engine {
             );
         }
 
-        let stopping = Arc::new(AtomicBool::new(false));
-        let migrated = migrate(&store, &clock, &stopping).await?;
+        progress.enter(StartPhase::Database);
+        let store = once_there(&clock, async || {
+            let store = Store::connect(&target).await?;
+            store.ping().await?;
+            Ok(store)
+        })
+        .await?;
+        progress.enter(StartPhase::Migrations);
+        once_there(&clock, async || store.migrate_up().await).await?;
+        progress.enter(StartPhase::Allowance);
+        if share.is_none() {
+            share = match take_lock(&target, config.ownerrez.shared).await {
+                Ok(share) => share,
+                // The allowance goes on to seek it.
+                Err(StoreError::Unavailable(_)) => None,
+                Err(error) => return Err(error.into()),
+            };
+        }
 
         let metrics = Arc::new(Metrics::new());
         let control = Arbiter::new().handle();
@@ -125,41 +136,29 @@ impl Engine {
             metrics: metrics.clone(),
         };
         let toolbox = Toolbox::new(parts);
-        Ok(Self { store, sessions, toolbox, links, metrics, ring, migrated, stopping })
+        Ok(Self { store, sessions, toolbox, links, metrics, ring })
     }
 }
 
-/// Migrates now, or in the background once the database is there. The flag tells when that has happened.
-async fn migrate(
-    store: &Store,
-    clock: &SharedClock,
-    stopping: &Arc<AtomicBool>,
-) -> Result<Arc<AtomicBool>, StartError> {
-    let migrated = Arc::new(AtomicBool::new(false));
-    match store.migrate_up().await {
-        Ok(()) => migrated.store(true, Ordering::Release),
-        Err(away @ StoreError::Unavailable(_)) => {
-            log::warn!("the database is away, waiting for it: {}", cause(&away));
-            let (store, clock) = (store.clone(), clock.clone());
-            let (migrated, stopping) = (migrated.clone(), stopping.clone());
-            actix_rt::spawn(async move {
-                while !stopping.load(Ordering::Acquire) {
-                    clock.sleep_until(clock.now() + DATABASE_RETRY).await;
-                    match store.migrate_up().await {
-                        Ok(()) => {
-                            log::info!("the database is there");
-                            migrated.store(true, Ordering::Release);
-                            return;
-                        }
-                        Err(StoreError::Unavailable(_)) => {}
-                        Err(error) => log::error!("the database cannot be migrated: {error}: {}", cause(&error)),
-                    }
+/// Does what needs the database, as often as it takes until the database is there.
+async fn once_there<T>(clock: &SharedClock, work: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    let mut told = false;
+    loop {
+        match work().await {
+            Err(away @ StoreError::Unavailable(_)) => {
+                if !std::mem::replace(&mut told, true) {
+                    log::warn!("the start waits for the database: {}", cause(&away));
                 }
-            });
+            }
+            outcome => {
+                if told && outcome.is_ok() {
+                    log::info!("the start goes on");
+                }
+                return outcome;
+            }
         }
-        Err(error) => return Err(error.into()),
+        clock.sleep_until(clock.now() + DATABASE_RETRY).await;
     }
-    Ok(migrated)
 }
 
 fn upstream_settings(config: &Config, bound_port: u16) -> UpstreamSettings {

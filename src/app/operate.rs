@@ -1,11 +1,13 @@
 //! The operator's commands: they work on the database beside running gateways, and take no lock that those need.
 
 mod check;
+mod migrate;
 mod records;
 mod reseal;
 mod users;
 
 pub use check::{Checked, check};
+pub use migrate::{MigrateCommand, operate_migrations};
 pub use reseal::{ResealProgress, Resealed, reseal, reseal_all};
 pub use users::{UsersCommand, operate_users};
 
@@ -36,6 +38,12 @@ pub enum OperateError {
     /// The schema is older than this program.
     #[error("the database lacks {0}: start this version of the gateway, or run `ownerrez-gateway migrate up`")]
     NotMigrated(String),
+    /// `migrate down` without `--yes` where people are registered.
+    #[error(
+        "people are registered, and taking back {0} drops the tables and columns that they made, with everything in them; \
+         nothing was changed. Make a backup, and add --yes"
+    )]
+    WouldDropData(String),
     /// Nobody has this id or key. It is not repeated: it may be a whole key.
     #[error(
         "no user has this id, and no key begins like this: `ownerrez-gateway users list` shows the ids and the \

@@ -15,6 +15,7 @@ use super::{StartError, engine::Engine, own_account};
 use crate::{
     config::{ChosenTools, Config, OwnAccount, Transport},
     domain::SharedClock,
+    http::StartProgress,
     mcp::Server,
     tools::Wishes,
 };
@@ -43,7 +44,7 @@ fn wishes(tools: &ChosenTools) -> Wishes {
 /// The same engine as for many, over a database that goes with the process.
 async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock) -> Result<(), StartError> {
     let (config, _directory) = own_account::without_database(config)?;
-    let engine = Engine::start(&config, clock.clone(), 0).await?;
+    let engine = Engine::start(&config, clock.clone(), 0, &StartProgress::default()).await?;
     let caller = own_account::adopt(&engine, account, &clock).await?;
     let choice = engine.toolbox.choose(&caller, &wishes(&config.tools))?;
     let server = Server::of(engine.toolbox.clone(), caller, choice);

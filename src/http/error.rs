@@ -94,7 +94,7 @@ pub(crate) enum ApiError {
     NotDirect,
     #[error("bad metrics token")]
     BadMetricsToken,
-    #[error("the database has not been reached yet")]
+    #[error("the gateway is starting")]
     Starting,
     #[error("moved")]
     Moved(Moved),

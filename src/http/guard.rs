@@ -1,10 +1,7 @@
 //! Host and Origin of every request, before anything else sees it: the defence against DNS rebinding, by which a web
 //! page reaches a server on the visitor's own machine.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use actix_web::{
     Error,
@@ -83,9 +80,6 @@ pub struct Guard {
     pub hosts: Arc<AllowedHosts>,
     /// Checked against the `Origin` header where there is one.
     pub origins: Arc<AllowedOrigins>,
-    /// False while the database has never been reached since the start: nothing can be answered then but
-    /// the same three.
-    pub ready: Arc<AtomicBool>,
 }
 
 impl Guard {
@@ -99,20 +93,13 @@ impl Guard {
         let cors =
             Cors::of(&request, origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.origins.allow(origin))));
         let mut response = match self.verdict(&request).map(|()| cors.preflight(&request)) {
-            // Before the database is looked at: a browser takes anything but success for a refusal of the whole origin.
+            // A browser takes anything but success for a refusal of the whole origin.
             Ok(Some(preflight)) => request.into_response(preflight).map_into_right_body(),
-            Ok(None) => match self.readiness(&request) {
-                Ok(()) => next.call(request).await?.map_into_left_body(),
-                Err(refusal) => request.error_response(refusal).map_into_right_body(),
-            },
+            Ok(None) => next.call(request).await?.map_into_left_body(),
             Err(refusal) => request.error_response(refusal).map_into_right_body(),
         };
         cors.apply(response.headers_mut());
         Ok(response)
-    }
-
-    fn readiness(&self, request: &ServiceRequest) -> Result<(), ApiError> {
-        if is_probe(request) || self.ready.load(Ordering::Acquire) { Ok(()) } else { Err(ApiError::Starting) }
     }
 
     fn verdict(&self, request: &ServiceRequest) -> Result<(), ApiError> {

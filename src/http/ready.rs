@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -25,6 +25,8 @@ use crate::{
 const GOOD_FOR: TimeDelta = TimeDelta::seconds(1);
 /// Probes give up after a few seconds and would learn nothing from an answer that comes later.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a process is not ready after a call met damage in the database.
+const DAMAGED_FOR: TimeDelta = TimeDelta::minutes(5);
 
 /// Why requests would not be served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +34,8 @@ enum Unready {
     Stopping,
     DatabaseUnavailable,
     DatabaseUnusable,
+    DatabaseDamaged,
+    DatabaseNotWritable,
     MigrationsPending,
     Standby,
 }
@@ -46,12 +50,23 @@ impl Unready {
             Self::DatabaseUnavailable => (
                 "database_unavailable",
                 "The gateway cannot reach its database.",
-                "It recovers by itself once the database is back: check the server that DATABASE_URL names.",
+                "It recovers by itself once the database is back: check the server that DATABASE_URL names, or the disk of its file.",
             ),
             Self::DatabaseUnusable => (
                 "database_unusable",
                 "The database answers, but not as the gateway's own database does.",
                 "Look for the cause in the gateway's log, and compare with `migrate status`.",
+            ),
+            Self::DatabaseDamaged => (
+                "database_damaged",
+                "The database is damaged: calls cannot read what they need.",
+                "Stop the gateway, run `ownerrez-gateway check`, and restore the database from a backup.",
+            ),
+            Self::DatabaseNotWritable => (
+                "database_not_writable",
+                "The database answers, but it stores nothing.",
+                "It recovers by itself once a row can be written: look for a full disk, a file system that is read-only, \
+                 another program that locks the database, or a standby server. The log has the database's own words.",
             ),
             Self::MigrationsPending => (
                 "migrations_pending",
@@ -75,21 +90,16 @@ struct Inner {
     store: Store,
     sessions: Sessions,
     clock: SharedClock,
-    migrated: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
     last: Mutex<Option<(DateTime<Utc>, Verdict)>>,
+    /// How many calls met damage until the last look, and until when that keeps the process from being ready.
+    damage: std::sync::Mutex<(u64, Option<DateTime<Utc>>)>,
 }
 
 impl Readiness {
-    /// `migrated`: the database was once reached and brought up to date. `stopping`: the end has begun.
-    pub fn new(
-        store: Store,
-        sessions: Sessions,
-        clock: SharedClock,
-        migrated: Arc<AtomicBool>,
-        stopping: Arc<AtomicBool>,
-    ) -> Self {
-        Self(Arc::new(Inner { store, sessions, clock, migrated, stopping, last: Mutex::new(None) }))
+    /// `stopping`: the end has begun.
+    pub fn new(store: Store, sessions: Sessions, clock: SharedClock, stopping: Arc<AtomicBool>) -> Self {
+        Self(Arc::new(Inner { store, sessions, clock, stopping, last: Mutex::new(None), damage: Default::default() }))
     }
 
     async fn verdict(&self) -> Verdict {
@@ -116,19 +126,44 @@ impl Readiness {
 }
 
 impl Inner {
+    /// Whether a call met damage within the last minutes. It ends by itself, because a server's database may be repaired
+    /// while this process runs.
+    fn damaged_of_late(&self) -> bool {
+        let (now, met) = (self.clock.now(), self.store.calls_that_met_damage());
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let (seen, until) = *damage;
+        if met != seen {
+            *damage = (met, Some(now + DAMAGED_FOR));
+            return true;
+        }
+        until.is_some_and(|until| now < until)
+    }
+
     async fn look(&self) -> Verdict {
         let pending = timeout(PATIENCE, self.store.pending_migrations()).await;
         match pending.map_err(|_| Unready::DatabaseUnavailable)? {
             Ok(pending) if pending.is_empty() => {}
             Ok(_) => return Err(Unready::MigrationsPending),
-            Err(StoreError::Unavailable(_)) => return Err(Unready::DatabaseUnavailable),
+            Err(error @ StoreError::Unavailable(_)) => {
+                log::debug!("the database is away: {}", chain(&error));
+                return Err(Unready::DatabaseUnavailable);
+            }
+            Err(StoreError::Damaged(_)) => return Err(Unready::DatabaseDamaged),
             Err(error) => {
                 log::error!("the database cannot be used: {}", chain(&error));
                 return Err(Unready::DatabaseUnusable);
             }
         }
-        if !self.migrated.load(Ordering::Acquire) {
-            return Err(Unready::MigrationsPending);
+        if self.damaged_of_late() {
+            return Err(Unready::DatabaseDamaged);
+        }
+        match timeout(PATIENCE, self.store.prove_commit(self.clock.now())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                log::warn!("the database stores nothing: {}", chain(&error));
+                return Err(Unready::DatabaseNotWritable);
+            }
+            Err(_) => return Err(Unready::DatabaseNotWritable),
         }
         let active = self.sessions.observe_allowance().await.ok_or(Unready::Stopping)?.active;
         if active { Ok(()) } else { Err(Unready::Standby) }
@@ -141,11 +176,13 @@ pub(crate) async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
         Ok(()) => {
             HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": "ready"}))
         }
-        Err(reason) => {
-            let (code, message, hint) = reason.shown();
-            HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
-                "status": "not_ready", "reason": code, "error": "not_ready", "message": message, "hint": hint,
-            }))
-        }
+        Err(reason) => not_ready(reason.shown()),
     }
+}
+
+/// 503 with the code, what happened, and what to do next.
+pub(super) fn not_ready((code, message, hint): (&'static str, &'static str, &'static str)) -> HttpResponse {
+    HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
+        "status": "not_ready", "reason": code, "error": "not_ready", "message": message, "hint": hint,
+    }))
 }

@@ -40,12 +40,14 @@ pub enum ServerError {
 }
 
 impl ServerError {
-    /// Whether it passes.
+    /// Whether the database is away or damaged: a state of the server, not of the request.
     pub fn is_database_away(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(StoreError::Unavailable(_)) | Self::Call(CallError::Store(StoreError::Unavailable(_)))
-        )
+        match self {
+            Self::Store(error) | Self::Call(CallError::Store(error)) => {
+                matches!(error, StoreError::Unavailable(_) | StoreError::Damaged(_))
+            }
+            _ => false,
+        }
     }
 }
 

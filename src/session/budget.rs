@@ -97,8 +97,13 @@ pub enum Action {
 /// Why a request was not let through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// The allowance is spent; a slot is due after this time.
-    Spent(TimeDelta),
+    /// The allowance is spent.
+    Spent {
+        /// A slot is due after this time.
+        wait: TimeDelta,
+        /// Requests in five minutes that this process may send.
+        limit: u32,
+    },
     /// OwnerRez answered 429; the gateway sends nothing before this time has passed.
     Throttled(TimeDelta),
     /// Another process holds the right to spend.
@@ -111,7 +116,7 @@ impl Refusal {
     /// One word of few, for counters and logs.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Spent(_) => "spent",
+            Self::Spent { .. } => "spent",
             Self::Throttled(_) => "throttled",
             Self::Standby => "standby",
             Self::Storage => "storage",
@@ -121,7 +126,7 @@ impl Refusal {
     /// The stable code of a call that was refused for this.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Spent(_) => "allowance_spent",
+            Self::Spent { .. } => "allowance_spent",
             Self::Throttled(_) => "ownerrez_throttled",
             Self::Standby => "standby",
             Self::Storage => "database_unavailable",
@@ -561,7 +566,7 @@ impl Budget {
         let wait = (self.earliest(account, |_, callers| callers) - self.latest).max(TimeDelta::seconds(1));
         match self.closed_until {
             Some(until) if until > self.latest => Refusal::Throttled(wait),
-            _ => Refusal::Spent(wait),
+            _ => Refusal::Spent { wait, limit: self.limit },
         }
     }
 

@@ -141,7 +141,7 @@ impl ConnectQueue {
             if let Some((mut entering, requested)) = requested {
                 match requested.decided().await {
                     Ok(permit) => return Ok(entering.done(connector, permit)),
-                    Err(Refusal::Spent(about) | Refusal::Throttled(about)) => {
+                    Err(Refusal::Spent { wait: about, .. } | Refusal::Throttled(about)) => {
                         entering.put_back();
                         return Ok(Turn::Wait { ahead: Some(0), about });
                     }

@@ -96,6 +96,7 @@ impl CallError {
             Self::Refresh(error) => error.code(),
             Self::RefreshElsewhere | Self::ShuttingDown | Self::Cancelled => "try_again",
             Self::Store(StoreError::Unavailable(_)) => "database_unavailable",
+            Self::Store(StoreError::Damaged(_)) => "database_damaged",
             Self::Store(_) | Self::Crypto(_) | Self::SessionLost { .. } => "internal_error",
         }
     }

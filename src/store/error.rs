@@ -20,6 +20,12 @@ pub enum StoreError {
     /// A migration found what it must not touch, and touched nothing.
     #[error("the database was left as it is")]
     LeftAlone(#[source] Cause),
+    /// The database itself reports that its content is damaged. Only a restore repairs that.
+    #[error("the database is damaged")]
+    Damaged(#[source] Cause),
+    /// A newer program has changed the schema.
+    #[error("this program is older than the database")]
+    Newer(#[source] Cause),
     /// The configured database cannot be used at all.
     #[error("the configured database cannot be used")]
     Target(#[source] Cause),
@@ -32,6 +38,23 @@ impl StoreError {
 
     pub(super) fn timed_out(limit: Duration) -> Self {
         StoreError::Unavailable(Cause(format!("no answer within {} s", limit.as_secs())))
+    }
+
+    /// `version`: that of the program that applied `newest`, a migration that this program does not know.
+    pub(super) fn newer(version: Option<&str>, newest: &str) -> Self {
+        let own = env!("CARGO_PKG_VERSION");
+        StoreError::Newer(Cause(match version {
+            Some(version) if version != own => format!("start version {version} or newer (this one is {own})"),
+            Some(_) => format!("start a newer build of version {own}, which knows the migration {newest}"),
+            None => {
+                format!("start the version that applied the migration {newest}, or a newer one (this one is {own})")
+            }
+        }))
+    }
+
+    /// Nothing listens at the server's address, or the server does not accept connections yet.
+    pub(super) fn refused() -> Self {
+        StoreError::Unavailable(Cause("the server refuses connections".to_owned()))
     }
 
     /// A connection that says nothing where it should.
@@ -101,30 +124,55 @@ fn kind_of(error: &sqlx::Error) -> fn(Cause) -> StoreError {
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreError::Corrupt,
         sqlx::Error::Database(refusal) => {
             let code = refusal.code().unwrap_or_default();
-            let passes = if refusal.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
-                sqlite_passes(&code)
+            if refusal.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+                kind_of_sqlite(&code)
             } else {
-                postgres_passes(&code)
-            };
-            if passes { StoreError::Unavailable } else { StoreError::Query }
+                kind_of_postgres(&code)
+            }
         }
         _ => StoreError::Query,
     }
 }
 
-/// Whether a PostgreSQL error code tells of a state of the server rather than of the statement.
-fn postgres_passes(code: &str) -> bool {
+/// Whether a lock of another process or program was in the way.
+pub(super) fn is_about_locks(error: &DbErr) -> bool {
+    let (DbErr::Conn(RuntimeErr::SqlxError(error))
+    | DbErr::Exec(RuntimeErr::SqlxError(error))
+    | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    // PostgreSQL: lock_not_available, deadlock_detected. SQLite: BUSY, LOCKED and their extended codes.
+    code.is_some_and(|code| {
+        matches!(&*code, "55P03" | "40P01") || code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+    })
+}
+
+/// The kind of a PostgreSQL error: a state of the server, damage, or a fault of the statement.
+fn kind_of_postgres(code: &str) -> fn(Cause) -> StoreError {
     let class = code.get(..2).unwrap_or_default();
+    // data_corrupted, index_corrupted.
+    if matches!(code, "XX001" | "XX002") {
+        return StoreError::Damaged;
+    }
     // 08 connection, 53 out of connections, memory or disk, 57 shut down, starting or cancelled (57P01 … 57P03,
     // 57014), 58 its disk; 28 and 3D: no entry or no such database, an operator's matter that heals without us;
     // 40 rolled back because of others, 55P03 a lock that others kept, 55000 a database that takes no connections, 25006 a standby during fail-over.
-    matches!(class, "08" | "53" | "57" | "58" | "28" | "3D" | "40") || matches!(code, "55P03" | "55000" | "25006")
+    let passes =
+        matches!(class, "08" | "53" | "57" | "58" | "28" | "3D" | "40") || matches!(code, "55P03" | "55000" | "25006");
+    if passes { StoreError::Unavailable } else { StoreError::Query }
 }
 
 /// The same for SQLite, whose extended codes keep the primary one in the lowest byte.
-fn sqlite_passes(code: &str) -> bool {
-    // BUSY, LOCKED, IOERR, FULL, CANTOPEN.
-    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14))
+fn kind_of_sqlite(code: &str) -> fn(Cause) -> StoreError {
+    match code.parse::<u32>().map(|code| code & 0xff) {
+        // BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL.
+        Ok(5..=10 | 13..=15) => StoreError::Unavailable,
+        // CORRUPT, NOTADB.
+        Ok(11 | 26) => StoreError::Damaged,
+        _ => StoreError::Query,
+    }
 }
 
 #[cfg(test)]
@@ -132,19 +180,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_of_the_server_are_told_from_faults_of_the_statement() {
+    fn states_of_the_server_are_no_faults_of_the_statement() {
+        let of = |kind: fn(Cause) -> StoreError| kind(Cause(String::new()));
         for code in ["57P01", "57P02", "57P03", "53300", "08006", "40001", "40P01", "55P03", "28P01", "3D000", "55000"]
         {
-            assert!(postgres_passes(code), "{code}");
+            assert!(matches!(of(kind_of_postgres(code)), StoreError::Unavailable(_)), "{code}");
         }
         for code in ["23505", "23503", "42P01", "42601", ""] {
-            assert!(!postgres_passes(code), "{code}");
+            assert!(matches!(of(kind_of_postgres(code)), StoreError::Query(_)), "{code}");
         }
-        for code in ["5", "6", "261", "517", "13"] {
-            assert!(sqlite_passes(code), "{code}");
+        for code in ["5", "6", "7", "8", "261", "517", "778", "13"] {
+            assert!(matches!(of(kind_of_sqlite(code)), StoreError::Unavailable(_)), "{code}");
         }
         for code in ["1", "787", "2067", "1555", ""] {
-            assert!(!sqlite_passes(code), "{code}");
+            assert!(matches!(of(kind_of_sqlite(code)), StoreError::Query(_)), "{code}");
         }
+        for kind in [kind_of_postgres("XX001"), kind_of_postgres("XX002"), kind_of_sqlite("11"), kind_of_sqlite("779")]
+        {
+            assert!(matches!(of(kind), StoreError::Damaged(_)));
+        }
+        assert!(matches!(of(kind_of_sqlite("26")), StoreError::Damaged(_)));
+    }
+
+    #[test]
+    fn an_older_program_names_the_version_to_start() {
+        let said = |version| match StoreError::newer(version, "m9999_later") {
+            StoreError::Newer(cause) => cause.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(said(Some("9.8.7")).starts_with("start version 9.8.7 or newer"));
+        assert!(said(Some(env!("CARGO_PKG_VERSION"))).contains("m9999_later"));
+        assert!(said(None).contains("m9999_later"));
     }
 }

@@ -3,37 +3,85 @@
 //! All steps of a run share one transaction: a run that fails or is killed leaves the database as it was, on both
 //! databases. The lock lives in the same transaction, so it ends with it, whatever happens.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
-use migration::{MigrationStatus, Migrator, MigratorTrait, may_begin};
+use migration::{MigrationStatus, Migrator, MigratorTrait, may_begin, unknown_migrations};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 
-use super::{Store, StoreError, begin, dropped::DroppedIn, lock};
+use super::{Store, StoreError, begin, dropped::DroppedIn, error::is_about_locks, lock, state};
 
-/// How long a run waits for another process's run, and for tables that are in use.
-const LOCK_TIMEOUT: &str = "60s";
+/// How long one attempt waits for another process's run, and for a table that is in use. Short, because a lock that
+/// is waited for keeps the table's later readers waiting, and because a stop has to wait for the attempt.
+const LOCK_TIMEOUT: &str = "2s";
+/// How long a run goes on trying.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Store {
     /// Applies all migrations that are missing. Processes that start at once take turns and all succeed.
     pub async fn migrate_up(&self) -> Result<(), StoreError> {
         let work = async {
-            let transaction = self.begin_migration().await?;
-            Migrator::up(&transaction, None).await?;
-            transaction.commit().await
+            let started = Instant::now();
+            loop {
+                match self.try_to_migrate().await {
+                    Err(error) if is_about_locks(&error) && started.elapsed() < PATIENCE => {}
+                    outcome => return outcome,
+                }
+            }
         };
         // The end of the process may come upon it.
-        Ok(DroppedIn::new(&self.runtime, work).await?)
+        DroppedIn::new(&self.runtime, work).await.map_err(StoreError::from)?;
+        self.refuse_newer_schema().await
+    }
+
+    async fn try_to_migrate(&self) -> Result<(), DbErr> {
+        let transaction = self.begin_migration().await?;
+        // A newer program's schema is left as it is. What else is missing there is its own concern.
+        if !unknown_migrations(&transaction).await?.is_empty() {
+            return transaction.rollback().await;
+        }
+        let missing = Migrator::get_pending_migrations(&transaction).await?.len();
+        Migrator::up(&transaction, None).await?;
+        if missing > 0 {
+            state::note_schema_version(&transaction).await?;
+        }
+        transaction.commit().await
     }
 
     /// Takes back the last `steps` migrations, with the data in what they made.
     pub async fn migrate_down(&self, steps: u32) -> Result<(), StoreError> {
+        self.refuse_newer_schema().await?;
         let transaction = self.begin_migration().await?;
         Migrator::down(&transaction, Some(steps)).await?;
         Ok(transaction.commit().await?)
     }
 
+    /// Whether somebody is registered: then taking migrations back can drop what people rely on.
+    pub async fn has_users(&self) -> Result<bool, StoreError> {
+        self.run(async {
+            if !migration::has_table(&self.db, "users").await? {
+                return Ok(false);
+            }
+            let question = Statement::from_string(self.db.get_database_backend(), "SELECT 1 FROM users LIMIT 1");
+            Ok(self.db.query_one_raw(question).await?.is_some())
+        })
+        .await
+    }
+
+    /// `Newer`, if a newer program has applied migrations that this one does not know.
+    async fn refuse_newer_schema(&self) -> Result<(), StoreError> {
+        let unknown = self.run(unknown_migrations(&self.db)).await?;
+        let Some(newest) = unknown.last() else { return Ok(()) };
+        // A schema from before the row was there, or one that has changed it, names no version.
+        let version = self.run(state::schema_version(&self.db)).await.ok().flatten();
+        Err(StoreError::newer(version.as_deref(), newest))
+    }
+
     /// Every migration, oldest first, and whether it is applied. Changes nothing, not even in an empty database.
     pub async fn migration_status(&self) -> Result<Vec<(String, bool)>, StoreError> {
+        self.refuse_newer_schema().await?;
         let migrations = self.run(Migrator::get_migration_with_status_read_only(&self.db)).await?;
         Ok(migrations
             .iter()

@@ -7,6 +7,7 @@ mod dropped;
 mod forgotten_clients;
 mod harness;
 mod people;
+mod pool;
 mod predecessor;
 mod server;
 mod unconnected;

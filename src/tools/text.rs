@@ -60,6 +60,11 @@ fn without_link(error: &CallError) -> String {
         CallError::Store(StoreError::Unavailable(_)) => {
             "The gateway cannot reach its database right now; nothing was sent. Try again in a minute.".to_owned()
         }
+        CallError::Store(StoreError::Damaged(_)) => {
+            "The gateway's database is damaged; nothing was sent. Do not retry: the user should tell the gateway's operator, \
+             who has to restore it."
+                .to_owned()
+        }
         CallError::ShuttingDown => "The gateway is restarting; nothing was sent. Try again in a minute.".to_owned(),
         CallError::Store(_) | CallError::Crypto(_) | CallError::SessionLost { .. } => FAILED.to_owned(),
         // Told with a link, or in OwnerRez's words, by the caller of this function.
@@ -179,8 +184,8 @@ fn transport_hint(error: &crate::upstream::TransportError) -> &'static str {
 fn allowance(refusal: Refusal) -> String {
     let seconds = |wait: TimeDelta| wait.num_seconds().max(1);
     match refusal {
-        Refusal::Spent(wait) => format!(
-            "OwnerRez allows this gateway 300 requests in 5 minutes, shared by all its users, and they are spent; \
+        Refusal::Spent { wait, limit } => format!(
+            "This gateway may send OwnerRez {limit} requests in 5 minutes, shared by all its users, and they are spent; \
              nothing was sent. Try again in {} seconds, and ask for more per call.",
             seconds(wait)
         ),

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     catalog::{Operation, SettlingRead, View, WriteOptions},
     domain::{Caller, UpstreamRequest, UserId},
-    session::{Answer, CallError},
+    session::{Answer, CallError, WriteOutcome},
     store::{Claim, NewWrite, Settled, WriteRecord},
     upstream::{Refused, RefusedKind},
 };
@@ -92,6 +92,7 @@ impl Write<'_> {
         if connection.read_only_at.is_some() {
             return Ok(refused(words::read_only_connection(self.operation.name()), READ_ONLY));
         }
+        self.parts.sessions.store_outcomes_of(self.caller.user).await;
         let mut write = self.described();
         match self.standing(&write.digests) {
             Ok(Standing::NotNeeded) => {}
@@ -247,7 +248,7 @@ impl Write<'_> {
             touched: write.touched,
             request: self.request.clone(),
         };
-        let outcome = tokio::spawn(sending.run(cancel)).await;
+        let outcome = self.parts.sessions.run_write(sending.run(cancel)).await;
         let outcome = outcome.unwrap_or(Err(CallError::SessionLost { write_may_have_happened: true }));
         match outcome {
             Ok(Answer { status, ref body, .. }) => {
@@ -291,33 +292,28 @@ impl Sending {
         outcome
     }
 
-    /// A record that cannot be written now stays without an outcome, which reads as unknown.
     async fn settle(self, outcome: &Result<Answer, CallError>) {
-        let store = &self.parts.links.store;
-        let now = self.parts.links.clock.now();
         let settled = match outcome {
             Ok(answer) => {
                 let answer_id = answer.body.value().get("id").and_then(Value::as_i64);
                 let operation = self.parts.catalog.get(&self.request.operation);
                 let created = answer_id.zip(operation).and_then(|(id, operation)| operation.created(id));
                 let touched = self.touched.into_iter().chain(created).collect();
-                store.settle_write(self.user, self.id, Settled { done: true, answer_id, touched }, now).await
+                WriteOutcome::Settled(Settled { done: true, answer_id, touched })
             }
             Err(error) if error.write_may_have_happened() => {
-                let settled = Settled { done: false, answer_id: None, touched: self.touched };
-                store.settle_write(self.user, self.id, settled, now).await
+                WriteOutcome::Settled(Settled { done: false, answer_id: None, touched: self.touched })
             }
             Err(error) => {
+                let (store, now) = (&self.parts.links.store, self.parts.links.clock.now());
                 if let CallError::Refused(Refused { kind: RefusedKind::ReadOnly, .. }) = error
                     && let Err(error) = store.mark_read_only(self.user, self.connection, now).await
                 {
                     log::warn!("that the connection of user {} may read only was not noted: {error}", self.user);
                 }
-                store.forget_write(self.user, self.id).await
+                WriteOutcome::NotMade
             }
         };
-        if let Err(error) = settled {
-            log::warn!("the outcome of a write of user {} was not recorded: {error}", self.user);
-        }
+        self.parts.sessions.record_outcome(self.user, self.id, settled).await;
     }
 }

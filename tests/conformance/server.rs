@@ -9,7 +9,7 @@ mod rounds;
 use std::{
     io::{self, Write},
     net::TcpListener,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, middleware::from_fn, web};
@@ -37,7 +37,6 @@ async fn main() -> io::Result<()> {
     let guard = Guard {
         hosts: Arc::new(AllowedHosts::new(["127.0.0.1".to_owned(), "localhost".to_owned()])),
         origins: Arc::new(AllowedOrigins(Url::parse(&origin).into_iter().collect())),
-        ready: Arc::new(AtomicBool::new(true)),
     };
     let fixture = Fixture::new().map_err(io::Error::other)?;
     let server = HttpServer::new(move || {

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use ownerrez_gateway::sandbox::Rule;
 use serde_json::json;
 
-use crate::world::{Gateway, Person, Settings, TestDatabase, eventually, on_each_database, on_postgres};
+use crate::world::{Gateway, Person, Settings, TestDatabase, eventually, on_each_database, on_postgres, rpc};
 
 const ANY: &str = "* /v2/*";
 
@@ -302,6 +302,30 @@ async fn a_second_process_is_on_standby_and_takes_over() {
         .await;
         assert!(occupied(&second).await > spent, "it knows what was spent before");
         second.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_refusal_names_the_limit_that_is_set() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, Settings::default().set("UPSTREAM_LIMIT", "17")).await;
+        let ada = gateway.connected_user("Ada").await;
+        let hello =
+            json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
+        let said = ada.mcp(&rpc(1, "initialize", hello)).await.body["result"]["instructions"].to_string();
+        assert!(said.contains("share 17 requests to OwnerRez"), "{said}");
+        let refused = loop {
+            let answer = ada.call("list_owners", json!({})).await;
+            if !answer.is_ok() {
+                break answer.refused();
+            }
+        };
+        assert!(refused.contains("17 requests in 5 minutes"), "{refused}");
+        let rest = ada.get("/api/connect/ownerrez/test").await;
+        assert_eq!((rest.status, rest.error()), (429, "allowance_spent"));
+        assert!(rest.body["message"].as_str().is_some_and(|said| said.contains("17 requests")), "{}", rest.body);
+        gateway.stop().await;
     })
     .await;
 }

@@ -1,6 +1,8 @@
 //! The database stops and starts again while everybody works: whoever asked is answered honestly, nothing happens twice,
 //! nothing is lost, and nobody has to restart anything.
 
+mod full_disk;
+mod outcomes;
 mod stopping;
 mod won_tokens;
 

@@ -102,20 +102,6 @@ async fn a_database_that_goes_away_and_comes_back() {
 }
 
 #[actix_web::test]
-async fn a_database_that_is_away_at_the_start() {
-    on_postgres(async |database| {
-        database.take_away().await;
-        let gateway = Gateway::start_with(database, with_metrics()).await;
-        assert_eq!(unready(&gateway).await.as_deref(), Some("database_unavailable"));
-        scrape(&gateway).await;
-        database.give_back().await;
-        becomes_ready(&gateway).await;
-        gateway.stop().await;
-    })
-    .await;
-}
-
-#[actix_web::test]
 async fn a_process_on_standby_is_not_ready_until_it_takes_over() {
     on_postgres(async |database| {
         let first = Gateway::start_with(database, with_metrics()).await;

@@ -133,7 +133,7 @@ async fn an_embedded_database_serves_one_process() {
 
 #[actix_web::test]
 async fn a_stop_answers_what_is_under_way_and_waits_for_no_idle_client() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "HUP"] {
         let home = tempfile::tempdir().unwrap();
         let ownerrez = OwnerRez::start(home.path());
         let gateway = ownerrez.gateway(home.path(), &[]);
@@ -302,7 +302,7 @@ async fn a_database_that_comes_later_is_waited_for() {
         let name = format!("{}_later", later.path().trim_start_matches('/'));
         later.set_path(&name);
         let gateway = ownerrez.gateway(home.path(), &[("DATABASE_URL", later.as_str()), KEY]);
-        let url = gateway.url();
+        let url = gateway.starting_url();
         let visitor = Person::visitor(&url);
         assert_eq!(visitor.get("/health").await.status, 200);
         let register = async || visitor.post("/api/users/register", &json!({"name": "Alice"})).await.status;
@@ -313,7 +313,7 @@ async fn a_database_that_comes_later_is_waited_for() {
             let alice = connected_user(&url).await;
             ask(&alice).await.unwrap();
         };
-        gateway.says("this process spends");
+        gateway.says("listening on");
         ready().await;
         assert_eq!(gateway.stop().code, Some(0));
         database.execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await;

@@ -91,9 +91,15 @@ pub async fn check(sources: Sources, with_upstream: bool, clock: SharedClock) ->
     checked
 }
 
+/// What helps where pages of the database are damaged.
+const DAMAGE_REMEDY: &str = "stop the gateway and restore the database from a backup (what can still be read of an SQLite \
+                             file comes out with `sqlite3 FILE .recover`)";
+
 fn remedy_of(error: &StoreError) -> &'static str {
     match error {
         StoreError::Unavailable(_) => "start the database, let this machine reach it, or correct DATABASE_URL",
+        StoreError::Damaged(_) => DAMAGE_REMEDY,
+        StoreError::Newer(_) => "start that version; to go back to this one, restore the backup that was made before",
         StoreError::Target(_) => "correct DATABASE_URL, or give this account the right to the file",
         _ => "let DATABASE_URL name a database that is empty or the gateway's own, or restore it from a backup",
     }
@@ -162,6 +168,11 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
     // One connection: the running gateways need theirs.
     let store = Store::connect(&target_of(database, 1)).await?;
     store.ping().await?;
+    let damage = store.find_damage().await?;
+    if !damage.is_empty() {
+        checked.problem(format!("database: it is damaged ({})", damage.join("; ")), DAMAGE_REMEDY);
+        return Ok(());
+    }
     store.may_migrate().await?;
     let missing = missing_migrations(&store).await?;
     if missing.is_empty() {

@@ -53,6 +53,16 @@ fn database_unavailable() -> Shown {
     .after(TimeDelta::seconds(5))
 }
 
+fn database_damaged() -> Shown {
+    Shown::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "database_damaged",
+        "The gateway's database is damaged.",
+        "Operators: stop the gateway, run `ownerrez-gateway check`, and restore the database from a backup.",
+    )
+    .after(TimeDelta::seconds(60))
+}
+
 impl ApiError {
     /// The one exhaustive match from causes to the wire.
     pub(crate) fn shown(&self) -> Shown {
@@ -264,7 +274,13 @@ impl ApiError {
                 "The metrics are behind a token of the operator's.",
                 "Send the header `Authorization: Bearer …` with the value of METRICS_TOKEN.",
             ),
-            Self::Starting => database_unavailable(),
+            Self::Starting => Shown::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "starting",
+                "The gateway is starting.",
+                "Try again in a few seconds. Operators: GET /ready says what the start waits for.",
+            )
+            .after(TimeDelta::seconds(5)),
             Self::Moved(Moved::Callback(redirect_uri)) => Shown::new(
                 StatusCode::GONE,
                 "moved",
@@ -307,7 +323,7 @@ impl ApiError {
                 "Operators: create an OAuth app in OwnerRez and set OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET.",
             ),
             Self::Call(error) => call(error),
-            Self::Connect(ConnectError::Allowance(Refusal::Spent(wait))) => Shown::new(
+            Self::Connect(ConnectError::Allowance(Refusal::Spent { wait, .. })) => Shown::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "allowance_spent",
                 "Too many accounts are being connected right now: OwnerRez limits what one gateway may ask for.",
@@ -350,15 +366,19 @@ fn too_many(code: &'static str, message: &'static str, hint: &'static str, wait:
 }
 
 fn store(error: &StoreError) -> Shown {
-    if matches!(error, StoreError::Unavailable(_)) { database_unavailable() } else { internal() }
+    match error {
+        StoreError::Unavailable(_) => database_unavailable(),
+        StoreError::Damaged(_) => database_damaged(),
+        _ => internal(),
+    }
 }
 
 fn allowance(refusal: Refusal) -> Shown {
     match refusal {
-        Refusal::Spent(wait) => Shown::new(
+        Refusal::Spent { wait, limit } => Shown::new(
             StatusCode::TOO_MANY_REQUESTS,
             refusal.code(),
-            "OwnerRez allows this gateway 300 requests in 5 minutes, and they are spent.",
+            format!("This gateway may send OwnerRez {limit} requests in 5 minutes, and they are spent."),
             format!("Try again in {} seconds.", wait.num_seconds().max(1)),
         )
         .after(wait),

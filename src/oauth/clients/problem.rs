@@ -133,7 +133,7 @@ impl ClientError {
             | Self::Document { .. }
             | Self::Keys { .. }
             | Self::Assertion(_) => ClientErrorCode::InvalidClient,
-            Self::Store(StoreError::Unavailable(_)) => ClientErrorCode::TemporarilyUnavailable,
+            Self::Store(StoreError::Unavailable(_) | StoreError::Damaged(_)) => ClientErrorCode::TemporarilyUnavailable,
             Self::Store(_) => ClientErrorCode::ServerError,
         }
     }

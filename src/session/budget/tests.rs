@@ -78,7 +78,10 @@ fn a_refusal_says_when_the_next_slot_is_due() {
     let mut bench = Bench::new(10, 1);
     assert_eq!(bench.calls_until_refused(1), 10);
     bench.now += TimeDelta::seconds(100);
-    assert_eq!(bench.ask(1), vec![Action::Refuse(Ticket(bench.next), Refusal::Spent(TimeDelta::seconds(200)))]);
+    assert_eq!(
+        bench.ask(1),
+        vec![Action::Refuse(Ticket(bench.next), Refusal::Spent { wait: TimeDelta::seconds(200), limit: 10 })]
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
     upstream::RefusedKind,
 };
 
-/// No answer takes more requests: all users of the gateway share 300 in five minutes.
+/// No answer takes more requests: all users of the gateway share what OwnerRez admits in five minutes.
 pub(super) const MOST_REQUESTS: usize = 10;
 /// Nor does it begin another one after this time. Clients give up after a minute, as a rule.
 const MOST_TIME: TimeDelta = TimeDelta::seconds(40);

@@ -308,7 +308,7 @@ impl Town {
         let wish = self.wishes.remove(&ticket).expect("a ticket is answered once");
         self.refusals += 1;
         let wait = match refusal {
-            Refusal::Spent(wait) => {
+            Refusal::Spent { wait, .. } => {
                 if self.trials > 0 && self.now >= self.outsider_until {
                     self.trials -= 1;
                     self.to_try.push((wish.asker, wait));

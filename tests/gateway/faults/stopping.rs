@@ -16,9 +16,9 @@ use crate::{
     world::{Browser, Person, TestDatabase, Wire, eventually, on_each_database, on_postgres, rpc},
 };
 
-const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+pub(super) const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
-async fn ownerrez() -> Simulator {
+pub(super) async fn ownerrez() -> Simulator {
     let simulator = Simulator::start(SimulatorOptions::new(Arc::new(SystemClock::new()))).await.unwrap();
     simulator.controls().change(|switches| switches.rotate_refresh_tokens = true);
     simulator
@@ -42,7 +42,7 @@ fn gateway(home: &Path, database: &TestDatabase, ownerrez: &Simulator) -> (Progr
     (program, url)
 }
 
-async fn connected_user(url: &str, name: &str, ownerrez: &Simulator) -> Person {
+pub(super) async fn connected_user(url: &str, name: &str, ownerrez: &Simulator) -> Person {
     let visitor = Person::visitor(url);
     let reply = visitor.post("/api/users/register", &json!({"name": name})).await;
     let text = |name: &str| reply.body[name].as_str().unwrap_or_else(|| panic!("{}", reply.body));

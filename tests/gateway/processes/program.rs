@@ -16,6 +16,8 @@ use serde_json::Value;
 /// A bound for whatever must happen: generous, since several stories share the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ownerrez-gateway");
+
 /// A running program; killed when dropped.
 pub(crate) struct Program {
     child: Child,
@@ -48,8 +50,24 @@ impl Program {
         environment: &[(&str, &str)],
         input: Stdio,
     ) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ownerrez-gateway"))
-            .args(arguments)
+        Self::run(Command::new(PROGRAM).args(arguments), directory, environment, input)
+    }
+
+    /// The same, with these signals ignored from the beginning, as `nohup` does it with HUP.
+    pub(crate) fn start_ignoring(
+        signals: &str,
+        directory: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let shell = format!("trap '' {signals}; exec \"$@\"");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &shell, "sh", PROGRAM]).args(arguments);
+        Self::run(&mut command, directory, environment, Stdio::null())
+    }
+
+    fn run(command: &mut Command, directory: &Path, environment: &[(&str, &str)], input: Stdio) -> Self {
+        let mut child = command
             .current_dir(directory)
             .env_clear()
             .env("TMPDIR", directory)
@@ -101,6 +119,20 @@ impl Program {
                 return line;
             }
         }
+    }
+
+    /// Lets the process write no file beyond so many bytes (`unlimited`: as before). A write that would fails, as on a full
+    /// disk, if the process ignores XFSZ.
+    pub(crate) fn limit_files(&self, bytes: &str) {
+        let (process, limit) = (format!("--pid={}", self.child.id()), format!("--fsize={bytes}:unlimited"));
+        assert!(Command::new("prlimit").args([process, limit]).status().unwrap().success());
+    }
+
+    /// Where it answers /health while it starts.
+    pub(crate) fn starting_url(&self) -> String {
+        let line = self.says("answering /health and /ready on ");
+        let (_, rest) = line.split_once(" on ").unwrap();
+        format!("http://{}", rest.split(' ').next().unwrap())
     }
 
     /// Sends a signal by its name, to this process only.

@@ -1,0 +1,54 @@
+//! `migrate`: changes or shows the database's schema.
+
+use clap::Subcommand;
+
+use super::{super::open_store, OperateError};
+use crate::config::Config;
+
+/// What `migrate` does.
+#[derive(Subcommand)]
+pub enum MigrateCommand {
+    /// Apply every migration that is missing
+    Up,
+    /// Take migrations back
+    Down {
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
+        /// Do it although people are registered, whose data the migrations may hold
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List the migrations
+    Status,
+}
+
+/// Does it; returns a line for each migration, oldest first: `applied NAME` or `missing NAME`.
+///
+/// # Errors
+/// `WouldDropData` for `down` without `--yes` where people are registered; and what the database says.
+pub async fn operate_migrations(config: &Config, command: MigrateCommand) -> Result<String, OperateError> {
+    let store = open_store(config).await?;
+    match command {
+        MigrateCommand::Up => store.migrate_up().await?,
+        MigrateCommand::Down { steps, yes } => {
+            let known = store.migration_status().await?;
+            let applied: Vec<&str> =
+                known.iter().filter(|(_, applied)| *applied).map(|(name, _)| name.as_str()).collect();
+            let kept = applied.len().saturating_sub(usize::try_from(steps).unwrap_or(usize::MAX));
+            let taken_back = &applied[kept..];
+            if !yes && !taken_back.is_empty() && store.has_users().await? {
+                return Err(OperateError::WouldDropData(taken_back.join(", ")));
+            }
+            store.migrate_down(steps).await?;
+        }
+        MigrateCommand::Status => {}
+    }
+    let known = store.migration_status().await?;
+    let lines: Vec<String> = known
+        .iter()
+        .map(|(name, applied)| format!("{} {name}", if *applied { "applied" } else { "missing" }))
+        .collect();
+    store.close().await?;
+    Ok(lines.join("\n"))
+}

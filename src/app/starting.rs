@@ -1,0 +1,56 @@
+//! The server that answers at the port until the gateway can: a start may wait long for its database, and a platform takes
+//! a process whose `/health` is silent for dead.
+
+use std::{io, net::TcpListener};
+
+use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle};
+
+use crate::http::{self, StartProgress};
+
+/// Open connections at once. Each is closed after its answer, and after five seconds without a request.
+const MOST_CONNECTIONS: usize = 256;
+
+/// Runs until it is stopped or dropped.
+pub(super) struct StartingServer {
+    server: ServerHandle,
+    progress: StartProgress,
+}
+
+impl StartingServer {
+    /// Answers on a listener that the gateway goes on to use.
+    pub(super) fn start(listener: TcpListener) -> io::Result<Self> {
+        let progress = StartProgress::default();
+        let shown = progress.clone();
+        let server = HttpServer::new(move || {
+            let shown = shown.clone();
+            ActixApp::new().configure(|routes| http::starting_routes(routes, shown))
+        })
+        .listen(listener)?
+        .workers(1)
+        .max_connections(MOST_CONNECTIONS)
+        .keep_alive(actix_web::http::KeepAlive::Disabled)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .run();
+        let handle = server.handle();
+        actix_rt::spawn(server);
+        Ok(Self { server: handle, progress })
+    }
+
+    /// Where the start notes how far it is.
+    pub(super) fn progress(&self) -> &StartProgress {
+        &self.progress
+    }
+
+    /// Hands the listener over to the server that runs on it already, and answers what was accepted before.
+    pub(super) async fn hand_over(self) {
+        self.server.stop(true).await;
+    }
+}
+
+impl Drop for StartingServer {
+    fn drop(&mut self) {
+        // The command is sent at once; nothing has to wait for the end.
+        drop(self.server.stop(false));
+    }
+}

@@ -1,0 +1,93 @@
+//! What the port answers while the gateway starts: `/health` that the process lives, `/ready` what it waits for, and
+//! everything else 503 with the time to come back.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
+
+use actix_web::{HttpResponse, web};
+
+use super::{at, error::ApiError, health, ready};
+
+/// What the start waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartPhase {
+    /// The database: it is away, or it has not answered yet.
+    Database,
+    /// The migrations: they run, or another process or program holds what they need.
+    Migrations,
+    /// The right to send requests to OwnerRez.
+    Allowance,
+}
+
+impl StartPhase {
+    /// The code, what happens, and what to do next.
+    fn shown(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Database => (
+                "database_unavailable",
+                "The gateway starts and waits for its database.",
+                "It goes on by itself once the database answers: check the server that DATABASE_URL names.",
+            ),
+            Self::Migrations => (
+                "migrations_pending",
+                "The gateway starts and applies migrations, or waits until another process or program lets it.",
+                "It goes on by itself. If this lasts, look for another process that migrates, and for a transaction that \
+                 uses the gateway's tables.",
+            ),
+            Self::Allowance => (
+                "starting",
+                "The gateway starts and looks for its share of OwnerRez's allowance.",
+                "It goes on by itself in a few seconds.",
+            ),
+        }
+    }
+}
+
+/// How far the start is. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct StartProgress(Arc<AtomicU8>);
+
+impl StartProgress {
+    /// Notes what the start waits for from here on.
+    pub fn enter(&self, phase: StartPhase) {
+        self.0.store(phase as u8, Ordering::Release);
+    }
+
+    fn phase(&self) -> StartPhase {
+        match self.0.load(Ordering::Acquire) {
+            1 => StartPhase::Migrations,
+            2 => StartPhase::Allowance,
+            _ => StartPhase::Database,
+        }
+    }
+}
+
+/// The routes of a gateway that starts.
+pub fn starting_routes(config: &mut web::ServiceConfig, progress: StartProgress) {
+    config
+        .app_data(web::Data::new(progress))
+        .service(at("/health", "GET, HEAD").route(web::get().to(health)).route(web::head().to(health)))
+        .service(at("/ready", "GET, HEAD").route(web::get().to(waiting)).route(web::head().to(waiting)))
+        .default_service(web::to(|| async { HttpResponse::from_error(ApiError::Starting) }));
+}
+
+async fn waiting(progress: web::Data<StartProgress>) -> HttpResponse {
+    ready::not_ready(progress.phase().shown())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_is_kept() {
+        let progress = StartProgress::default();
+        assert_eq!(progress.phase(), StartPhase::Database);
+        for phase in [StartPhase::Migrations, StartPhase::Allowance, StartPhase::Database] {
+            progress.enter(phase);
+            assert_eq!(progress.clone().phase(), phase);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! How writes ended, on the way into their records. While the database is away an outcome is kept here, and stored as soon
+//! as it is back: a record without an outcome reads as unknown, although the caller was told that the write was made.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::{
+    domain::{SharedClock, UserId},
+    store::{Settled, Store, StoreError},
+};
+
+/// Pause between two attempts.
+const RETRY: TimeDelta = TimeDelta::seconds(1);
+
+/// What became of a write that was recorded.
+#[derive(Clone, Debug)]
+pub enum WriteOutcome {
+    /// It was made, or may have been made.
+    Settled(Settled),
+    /// It was not made: nothing was sent, or OwnerRez refused it. Its record goes.
+    NotMade,
+}
+
+#[derive(Clone, Debug)]
+struct Outcome {
+    user: UserId,
+    write: Uuid,
+    outcome: WriteOutcome,
+    /// When it was known.
+    at: DateTime<Utc>,
+}
+
+/// The outcomes of one process. Their number is bounded by the writes that were under way when the database went.
+pub(super) struct WriteOutcomes {
+    store: Store,
+    clock: SharedClock,
+    kept: Mutex<Vec<Outcome>>,
+    /// Whether a task tries again already.
+    trying: AtomicBool,
+    /// The writes whose outcome is not known yet.
+    under_way: TaskTracker,
+}
+
+impl WriteOutcomes {
+    pub(super) fn new(store: Store, clock: SharedClock) -> Arc<Self> {
+        let (kept, trying, under_way) = Default::default();
+        Arc::new(Self { store, clock, kept, trying, under_way })
+    }
+
+    /// Runs a write in a task of its own, which ends by recording the outcome even if the caller leaves.
+    pub(super) async fn run<T: Send + 'static>(&self, write: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        tokio::spawn(self.under_way.track_future(write)).await.ok()
+    }
+
+    /// Stores an outcome now, or as soon as the database is back.
+    pub(super) async fn record(self: &Arc<Self>, user: UserId, write: Uuid, outcome: WriteOutcome) {
+        let outcome = Outcome { user, write, outcome, at: self.clock.now() };
+        if self.try_to_store(&outcome).await {
+            return;
+        }
+        log::warn!("the outcome of a write of user {user} is kept until the database is back");
+        self.lock().push(outcome);
+        if !self.trying.swap(true, Ordering::AcqRel) {
+            let outcomes = self.clone();
+            tokio::spawn(async move { outcomes.store_until_none_is_left().await });
+        }
+    }
+
+    /// Tries once to store what is kept of a user's writes, so that the next write of that user finds it.
+    pub(super) async fn store_those_of(&self, user: UserId) {
+        if self.lock().iter().any(|kept| kept.user == user) {
+            self.store_all(|kept| kept.user == user).await;
+        }
+    }
+
+    /// Waits for the writes that are under way, and until their outcomes are stored. The caller bounds the wait.
+    pub(super) async fn drain(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
+        while !self.store_all(|_| true).await {
+            self.clock.sleep_until(self.clock.now() + RETRY).await;
+        }
+    }
+
+    /// How many are not stored yet.
+    pub(super) fn left(&self) -> usize {
+        self.lock().len()
+    }
+
+    async fn store_until_none_is_left(&self) {
+        loop {
+            self.clock.sleep_until(self.clock.now() + RETRY).await;
+            if self.store_all(|_| true).await {
+                self.trying.store(false, Ordering::Release);
+                // One that was kept between the two steps found a task that had ended.
+                if self.left() == 0 || self.trying.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Tries once to store those; whether none of them is left.
+    async fn store_all(&self, which: impl Fn(&Outcome) -> bool) -> bool {
+        let due: Vec<Outcome> = self.lock().iter().filter(|kept| which(kept)).cloned().collect();
+        for outcome in due {
+            // It stays in the list until it is stored: this future may be dropped.
+            if !self.try_to_store(&outcome).await {
+                return false;
+            }
+            self.lock().retain(|kept| kept.write != outcome.write);
+        }
+        true
+    }
+
+    /// False if the database is away. A statement that is repeated although it took effect finds nothing to change.
+    async fn try_to_store(&self, outcome: &Outcome) -> bool {
+        let Outcome { user, write, outcome, at } = outcome;
+        let stored = match outcome {
+            WriteOutcome::Settled(settled) => self.store.settle_write(*user, *write, settled.clone(), *at).await,
+            WriteOutcome::NotMade => self.store.forget_write(*user, *write).await,
+        };
+        match stored {
+            Ok(_) => true,
+            Err(StoreError::Unavailable(_)) => false,
+            Err(error) => {
+                log::error!("the outcome of a write of user {user} was not recorded: {error}");
+                true
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Outcome>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,53 @@
+//! Damage to the database's content: what calls have met of it, and a search for it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
+use super::{Store, StoreError, dropped::DroppedIn, error::Cause};
+
+/// Problems that a search names at most.
+const MOST_NAMED: u32 = 10;
+
+/// What the calls of this process have met.
+#[derive(Debug, Default)]
+pub(super) struct Damage(AtomicU64);
+
+impl Damage {
+    pub(super) fn note(&self, cause: &Cause) {
+        if self.0.fetch_add(1, Ordering::AcqRel) == 0 {
+            log::error!("the database is damaged: {cause}; stop the gateway and restore the database from a backup");
+        }
+    }
+}
+
+impl Store {
+    /// How many calls of this process have met damage.
+    pub fn calls_that_met_damage(&self) -> u64 {
+        self.damage.0.load(Ordering::Acquire)
+    }
+
+    /// Reads the whole database and names what is damaged in it, at most ten problems. Empty on PostgreSQL, whose server
+    /// checks its pages itself. Takes as long as it takes to read the file.
+    pub async fn find_damage(&self) -> Result<Vec<String>, StoreError> {
+        if self.db.get_database_backend() != DbBackend::Sqlite {
+            return Ok(Vec::new());
+        }
+        let question = Statement::from_string(DbBackend::Sqlite, format!("PRAGMA integrity_check({MOST_NAMED})"));
+        let rows = match DroppedIn::new(&self.runtime, self.db.query_all_raw(question)).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                return match StoreError::from(error) {
+                    StoreError::Damaged(cause) => Ok(vec![cause.to_string()]),
+                    other => Err(other),
+                };
+            }
+        };
+        let mut found = Vec::new();
+        for row in rows {
+            let line: String = row.try_get_by_index(0)?;
+            found.extend(line.lines().filter(|line| *line != "ok").map(str::to_owned));
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,114 @@
+//! Whether a PostgreSQL server refuses connections.
+//!
+//! sqlx's pool tries again for as long as a call may wait for a connection (five seconds) when nothing listens at the
+//! server's address, and when the server is just starting. So a call that has no connection after a moment asks the server
+//! here, and fails at once if the server refuses. A call waits on while the server accepts: then the pool is busy.
+
+use std::{
+    fmt, io,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sea_orm::{
+    DbErr,
+    sqlx::{self, Connection, PgConnection, postgres::PgConnectOptions},
+};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+use super::{ACQUIRE_TIMEOUT, StoreError};
+
+/// How long a call waits for a connection before it asks whether the server refuses them.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+/// How long it waits from one question to the next.
+const NEXT_LOOK: Duration = Duration::from_secs(1);
+/// How long an answer serves other calls.
+const GOOD_FOR: Duration = Duration::from_millis(250);
+/// The server is starting or stopping (`cannot_connect_now`).
+const CANNOT_CONNECT_NOW: &str = "57P03";
+
+tokio::task_local! {
+    /// Whether the call of this task has had no connection yet. The pool's hooks run within the task that waits.
+    static UNCONNECTED: Arc<AtomicBool>;
+}
+
+/// Notes for the call of this task that it has a connection.
+pub(super) fn note_connection() {
+    // A connection that the pool opens on its own account belongs to no call.
+    let _ = UNCONNECTED.try_with(|unconnected| unconnected.store(false, Ordering::Release));
+}
+
+/// Makes a future part of the call of this task, for use in a task of its own.
+pub(super) fn of_this_call<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let unconnected = UNCONNECTED.try_with(Arc::clone).unwrap_or_default();
+    UNCONNECTED.scope(unconnected, work)
+}
+
+/// Asks one server, for all calls at once.
+pub(super) struct Refusals {
+    options: PgConnectOptions,
+    last: Mutex<Option<(Instant, bool)>>,
+}
+
+impl fmt::Debug for Refusals {
+    /// Shows nothing of the options, which hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusals").finish_non_exhaustive()
+    }
+}
+
+impl Refusals {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        Self { options, last: Mutex::default() }
+    }
+
+    /// Runs a call, and ends it while it has no connection and the server refuses to give one. Nothing was sent then.
+    pub(super) async fn watch<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+        let unconnected = Arc::new(AtomicBool::new(true));
+        let mut work = pin!(UNCONNECTED.scope(unconnected.clone(), work));
+        let mut pause = FIRST_LOOK;
+        loop {
+            if let Ok(outcome) = timeout(pause, &mut work).await {
+                return outcome.map_err(StoreError::from);
+            }
+            pause = NEXT_LOOK;
+            if !unconnected.load(Ordering::Acquire) {
+                return work.await.map_err(StoreError::from);
+            }
+            tokio::select! {
+                outcome = &mut work => return outcome.map_err(StoreError::from),
+                refused = self.refuses() => if refused && unconnected.load(Ordering::Acquire) {
+                    return Err(StoreError::refused());
+                },
+            }
+        }
+    }
+
+    async fn refuses(&self) -> bool {
+        let mut last = self.last.lock().await;
+        if let Some((at, refused)) = *last
+            && at.elapsed() < GOOD_FOR
+        {
+            return refused;
+        }
+        let refused = match timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(&self.options)).await {
+            Ok(Ok(connection)) => {
+                let _ = timeout(ACQUIRE_TIMEOUT, connection.close()).await;
+                false
+            }
+            Ok(Err(sqlx::Error::Io(error))) => error.kind() == io::ErrorKind::ConnectionRefused,
+            Ok(Err(sqlx::Error::Database(error))) => error.code().is_some_and(|code| code == CANNOT_CONNECT_NOW),
+            // Whatever else it is, the pool does not try again.
+            Ok(Err(_)) | Err(_) => false,
+        };
+        *last = Some((Instant::now(), refused));
+        refused
+    }
+}

@@ -1,0 +1,42 @@
+//! The one row about the database itself: which program made its schema, and a time that is written to prove that the
+//! database can store something.
+
+use chrono::{DateTime, Utc};
+use entity::{Moment, gateway_state as rows};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, sea_query::OnConflict};
+
+use super::{Store, StoreError};
+
+/// The id of the one row.
+const THE_ROW: i16 = 1;
+
+impl Store {
+    /// Writes and commits one row: what a probe must see succeed before it can say that writes are stored.
+    pub async fn prove_commit(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let row =
+            rows::ActiveModel { id: Set(THE_ROW), written_at: Set(Some(Moment::from(now))), ..Default::default() };
+        let write = rows::Entity::insert(row)
+            .on_conflict(OnConflict::column(rows::Column::Id).update_column(rows::Column::WrittenAt).to_owned());
+        self.run(async {
+            let transaction = self.begin().await?;
+            write.exec_without_returning(&transaction).await?;
+            transaction.commit().await
+        })
+        .await
+    }
+}
+
+/// Notes that this program made the schema what it is.
+pub(super) async fn note_schema_version(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    let version = Some(env!("CARGO_PKG_VERSION").to_owned());
+    let row = rows::ActiveModel { id: Set(THE_ROW), schema_version: Set(version), ..Default::default() };
+    let write = rows::Entity::insert(row)
+        .on_conflict(OnConflict::column(rows::Column::Id).update_column(rows::Column::SchemaVersion).to_owned());
+    write.exec_without_returning(transaction).await.map(drop)
+}
+
+/// The version of the program that made the schema what it is; `None` if that was not written down.
+pub(super) async fn schema_version(db: &impl ConnectionTrait) -> Result<Option<String>, DbErr> {
+    let row = rows::Entity::find_by_id(THE_ROW).one(db).await?;
+    Ok(row.and_then(|row| row.schema_version))
+}
