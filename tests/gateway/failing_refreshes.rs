@@ -29,6 +29,9 @@ async fn five_calls_of_a_user_cost_one_refresh() {
         for _ in 0..5 {
             is_refused(&alice).await;
         }
+        let test = alice.get("/api/connect/ownerrez/test").await;
+        assert_eq!((test.status, test.error()), (503, "ownerrez_unavailable"));
+        assert_eq!(test.header("retry-after"), Some("10"));
         assert_eq!(gateway.ownerrez().count(TOKEN), 1);
         assert_eq!(gateway.ownerrez().requests().len(), 2, "the token that was refused is not sent again");
 

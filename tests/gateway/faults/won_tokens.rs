@@ -43,6 +43,15 @@ async fn recovers(gateway: &Gateway, database: &TestDatabase) {
     }
 }
 
+/// Waits until the session has got rid of what it won. It tries again after pauses that grow.
+async fn until_none_is_unsaved(gateway: &Gateway) {
+    eventually("nothing is unsaved", async || {
+        gateway.advance(TimeDelta::seconds(1));
+        (gateway.app().sessions().unsaved() == 0).then_some(())
+    })
+    .await;
+}
+
 #[actix_web::test]
 async fn they_are_stored_without_another_call() {
     on_each_database(async |database| {
@@ -50,8 +59,8 @@ async fn they_are_stored_without_another_call() {
         assert_eq!(gateway.app().sessions().unsaved(), 1);
         away.ends(database).await;
         recovers(&gateway, database).await;
-        eventually("they are stored", async || (database.number(VERSION).await == 1).then_some(())).await;
-        eventually("none is left", async || (gateway.app().sessions().unsaved() == 0).then_some(())).await;
+        until_none_is_unsaved(&gateway).await;
+        assert_eq!(database.number(VERSION).await, 1);
         alice.call("list_owners", json!({})).await.ok();
         assert_eq!(gateway.ownerrez().count(TOKEN), 1);
         gateway.stop().await;
@@ -68,7 +77,8 @@ async fn they_take_the_place_of_what_another_process_gave_up() {
             away.ends(database).await;
             database.execute(&format!("UPDATE ownerrez_connections SET {noted}, version = version + 1")).await;
             recovers(&gateway, database).await;
-            eventually("they are used", async || (database.number(WORKING).await == 1).then_some(())).await;
+            until_none_is_unsaved(&gateway).await;
+            assert_eq!(database.number(WORKING).await, 1, "{noted}");
             alice.call("list_owners", json!({})).await.ok();
             gateway.app().sessions().do_chores().await;
             assert_eq!((gateway.ownerrez().count(TOKEN), gateway.ownerrez().count(REVOKE)), (1, 0), "{noted}");
@@ -91,7 +101,7 @@ async fn where_the_connection_has_others_they_are_dropped_and_not_revoked() {
             };
             database.execute(&format!("UPDATE ownerrez_connections SET {}", newer.replace("{}", id))).await;
             recovers(&gateway, database).await;
-            eventually("they are dropped", async || (gateway.app().sessions().unsaved() == 0).then_some(())).await;
+            until_none_is_unsaved(&gateway).await;
             assert_eq!(database.number("SELECT count(*) FROM pending_revocations").await, 0, "{newer}");
             gateway.app().sessions().do_chores().await;
             assert_eq!(gateway.ownerrez().count(REVOKE), 0, "{newer}");
@@ -112,7 +122,7 @@ async fn a_disconnect_ends_them_too() {
             (alice.delete("/api/connect/ownerrez").await.status == 200).then_some(())
         })
         .await;
-        eventually("none is left", async || (gateway.app().sessions().unsaved() == 0).then_some(())).await;
+        until_none_is_unsaved(&gateway).await;
         recovers(&gateway, database).await;
         gateway.advance(TimeDelta::minutes(5));
         gateway.app().sessions().do_chores().await;
@@ -144,7 +154,8 @@ async fn a_first_grant_is_stored_later_as_well() {
         assert_eq!(page.status, 503, "{}", page.body);
         away.ends(database).await;
         recovers(&gateway, database).await;
-        eventually("it is stored", async || (database.number(WORKING).await == 1).then_some(())).await;
+        until_none_is_unsaved(&gateway).await;
+        assert_eq!(database.number(WORKING).await, 1);
         let me = alice.call("get_current_user", json!({})).await.ok();
         assert_eq!(me["id"], json!(account.0));
         gateway.app().sessions().do_chores().await;
