@@ -23,9 +23,10 @@ use crate::domain::{SharedClock, chain};
 
 /// The channel on which the triggers of `api_keys`, `oauth_grants` and `users` speak. Stands in a migration as well.
 const CHANNEL: &str = "ownerrez_gateway_keys";
-const BEAT_EVERY: TimeDelta = TimeDelta::seconds(10);
-/// How long a proof that changes are heard is good.
-const TRUST: TimeDelta = TimeDelta::seconds(30);
+const BEAT_EVERY: TimeDelta = TimeDelta::seconds(3);
+/// How long a proof that changes are heard is good, where the connection dies without a sign. Where it ends, trust ends
+/// with it ([`Listening`]).
+const TRUST: TimeDelta = TimeDelta::seconds(10);
 const RETRY: TimeDelta = TimeDelta::seconds(2);
 /// How soon the gateway notices on SQLite what a command of the operator changed.
 const LOOK_EVERY: TimeDelta = TimeDelta::seconds(1);
@@ -59,6 +60,11 @@ impl Heard {
         self.good_until.fetch_max((at + TRUST).timestamp_millis(), Ordering::AcqRel);
     }
 
+    /// From now on changes may go unheard.
+    fn stops_listening(&self) {
+        self.good_until.store(i64::MIN, Ordering::Release);
+    }
+
     fn good_until(&self) -> i64 {
         self.good_until.load(Ordering::Acquire)
     }
@@ -77,9 +83,20 @@ impl ChangeWatch {
 }
 
 impl ChangeWatch {
-    /// Listens no more; soon nothing is vouched for.
+    /// Stops listening. Nothing is vouched for from then on.
     pub fn end(&self) {
         self.task.abort();
+        self.heard.stops_listening();
+    }
+}
+
+/// A connection on which changes are heard. Trust in what is remembered ends with it, for whatever reason it ends: an
+/// error, a panic, or an end of the task.
+struct Listening<'a>(&'a Heard);
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.0.stops_listening();
     }
 }
 
@@ -103,6 +120,7 @@ pub fn watch_changes(store: &Store, target: &DatabaseTarget, clock: SharedClock)
 }
 
 async fn look(store: &Store, clock: &SharedClock) {
+    let _listening = Listening(&store.heard);
     let (mut last, mut told) = (None, false);
     loop {
         let now = clock.now();
@@ -114,12 +132,14 @@ async fn look(store: &Store, clock: &SharedClock) {
                 }
                 store.heard.listens_at(now);
             }
-            Err(error) if !std::mem::replace(&mut told, true) => {
-                log::warn!(
-                    "whether API keys have changed could not be seen, so they are looked up at each use: {error}"
-                );
+            Err(error) => {
+                store.heard.stops_listening();
+                if !std::mem::replace(&mut told, true) {
+                    log::warn!(
+                        "whether API keys have changed could not be seen, so they are looked up at each use: {error}"
+                    );
+                }
             }
-            Err(_) => {}
         }
         clock.sleep_until(now + LOOK_EVERY).await;
     }
@@ -128,9 +148,9 @@ async fn look(store: &Store, clock: &SharedClock) {
 async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
     let mut told = false;
     loop {
-        let before = store.heard.good_until();
-        if let Err(error) = listen_once(store, target, clock).await {
-            if store.heard.good_until() > before {
+        let mut proven = false;
+        if let Err(error) = listen_once(store, target, clock, &mut proven).await {
+            if proven {
                 told = false;
             }
             if !std::mem::replace(&mut told, true) {
@@ -147,7 +167,13 @@ async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
     }
 }
 
-async fn listen_once(store: &Store, target: &DatabaseTarget, clock: &SharedClock) -> Result<(), StoreError> {
+/// Listens until the connection ends. Sets `proven` once a change would have been heard.
+async fn listen_once(
+    store: &Store,
+    target: &DatabaseTarget,
+    clock: &SharedClock,
+    proven: &mut bool,
+) -> Result<(), StoreError> {
     let DatabaseTarget::Postgres { url, direct_url, .. } = target else { return Ok(()) };
     let heard = &store.heard;
     // A connection of its own: one from the common pool would be missing there.
@@ -159,6 +185,7 @@ async fn listen_once(store: &Store, target: &DatabaseTarget, clock: &SharedClock
         .connect_lazy_with(postgres_options(direct_url.as_ref().unwrap_or(url))?);
     let mut listener = PgListener::connect_with(&pool).await.map_err(StoreError::from)?;
     listener.listen(CHANNEL).await.map_err(StoreError::from)?;
+    let _listening = Listening(heard);
     // What happened before can have been missed.
     heard.change();
     let myself = Uuid::new_v4().simple().to_string();
@@ -170,6 +197,7 @@ async fn listen_once(store: &Store, target: &DatabaseTarget, clock: &SharedClock
                 Some((who, sent)) if who == myself => {
                     if let Some(sent) = sent.parse().ok().and_then(DateTime::from_timestamp_millis) {
                         heard.listens_at(sent);
+                        *proven = true;
                     }
                 }
                 Some(_) => {}
