@@ -1,6 +1,8 @@
 //! The words of the house: identifiers, secrets' containers, requests and replies. Values only, no I/O.
 
+mod json_object;
 mod json_text;
+mod plain_name;
 mod redirect_uri;
 
 use std::{fmt, future::Future, hash::Hash, num::NonZeroUsize, pin::Pin, sync::Arc};
@@ -11,7 +13,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use json_object::JsonObject;
 pub use json_text::JsonText;
+pub use plain_name::{is_invisible, plain_name};
 pub use redirect_uri::{
     BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectPlace, RedirectPolicy, RedirectTarget, RedirectUri,
 };

@@ -1,4 +1,4 @@
-//! A whole life with every log switched on: registering, connecting, calls, refreshes, wrong keys, new keys, the end.
+//! A whole life, once with every log switched on and once at the default level: registering, connecting, calls, refreshes, wrong keys, new keys, the end.
 //! Afterwards no secret stands in the log, in an answer that is not there to tell it, in the figures or in the database.
 
 mod account;
@@ -9,6 +9,7 @@ use std::{path::Path, sync::Arc};
 
 use ownerrez_gateway::{
     app::SystemClock,
+    domain::is_invisible,
     sandbox::{Simulator, SimulatorOptions},
 };
 use sea_orm::{ConnectionTrait, Statement};
@@ -29,14 +30,25 @@ const PREVIOUS_KEY: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIz/zU=";
 #[actix_web::test]
 async fn no_secret_of_a_life_is_told_at_any_level_of_the_log() {
     on_each_database(async |database| {
-        for format in ["text", "json"] {
-            told(database, format).await;
+        for (format, level) in [("text", "trace"), ("json", "trace")] {
+            told(database, format, level).await;
         }
     })
     .await;
 }
 
-async fn told(database: &TestDatabase, format: &str) {
+/// The level without RUST_LOG: no library's line may stand in the way of one of ours.
+#[actix_web::test]
+async fn no_secret_of_a_life_is_told_by_the_log_as_operators_have_it() {
+    on_each_database(async |database| {
+        for format in ["text", "json"] {
+            told(database, format, "").await;
+        }
+    })
+    .await;
+}
+
+async fn told(database: &TestDatabase, format: &str, level: &str) {
     let home = tempfile::tempdir().unwrap();
     let options =
         SimulatorOptions { client_secret: CLIENT_SECRET.into(), ..SimulatorOptions::new(Arc::new(SystemClock::new())) };
@@ -54,9 +66,8 @@ async fn told(database: &TestDatabase, format: &str) {
         witness.secret(name, base64::Engine::decode(&base64::engine::general_purpose::STANDARD, key).unwrap());
     }
     let (database_url, ownerrez_url) = (with_password(&database.url()), ownerrez.url());
-    let environment = [
+    let mut environment = vec![
         ("PORT", "0"),
-        ("RUST_LOG", "trace"),
         ("LOG_FORMAT", format),
         ("DATABASE_URL", &database_url),
         ("ENCRYPTION_KEY", KEY),
@@ -69,6 +80,9 @@ async fn told(database: &TestDatabase, format: &str) {
         ("REGISTRATION_TOKEN", REGISTRATION_TOKEN),
         ("METRICS_TOKEN", METRICS_TOKEN),
     ];
+    if !level.is_empty() {
+        environment.push(("RUST_LOG", level));
+    }
     let gateway = Program::start(home.path(), &["serve"], &environment);
     let url = address(&gateway.says("public address "));
 
@@ -83,8 +97,14 @@ async fn told(database: &TestDatabase, format: &str) {
     }
     let ending = gateway.stop();
     assert_eq!(ending.code, Some(0));
-    for word in ["DEBUG", &ends, "request answered"] {
+    for word in [&*ends, "request answered"] {
         assert!(ending.written.contains(word), "the log tells of {word}");
+    }
+    assert_eq!(ending.written.contains("DEBUG"), level == "trace");
+    for line in ending.written.lines() {
+        let begins = if format == "json" { line.starts_with('{') } else { line.starts_with('[') };
+        assert!(begins && !line.contains("rmcp"), "a line that is not the gateway's own: {line:?}");
+        assert!(!line.contains(|c: char| c.is_control() || is_invisible(c)), "{line:?}");
     }
     witness.clears("the log", ending.written.as_bytes());
     witness.clears("the database at the end", &contents(database).await);

@@ -12,7 +12,7 @@ use super::{
     keys::{KeySet, SigningAlgorithm},
     problem::BadDocumentUrl,
 };
-use crate::domain::{BadRedirectUri, RedirectPolicy, RedirectUri};
+use crate::domain::{BadRedirectUri, RedirectPolicy, RedirectUri, plain_name};
 
 /// Cursor registers three, VS Code six.
 pub(super) const MOST_REDIRECT_URIS: usize = 10;
@@ -85,10 +85,7 @@ pub(super) struct Metadata {
 impl Metadata {
     /// The name as it may stand on a page, on one line; `None` where nothing of it is left.
     pub(super) fn name(&self) -> Option<String> {
-        let shown = |c: char| !c.is_control() && !is_invisible(c);
-        let name: String = self.client_name.as_deref()?.chars().filter(|c| c.is_whitespace() || shown(*c)).collect();
-        let name: String = name.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(NAME_LIMIT).collect();
-        Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
+        plain_name(self.client_name.as_deref()?, NAME_LIMIT)
     }
 
     /// Each redirect URI, good or bad, in their order; never none.
@@ -171,13 +168,6 @@ impl Metadata {
             }
         }
     }
-}
-
-/// Characters that show nothing themselves and turn or hide what stands beside them.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The address of a document that strangers name: https, a host by name, a path, and spelled in the one way that every

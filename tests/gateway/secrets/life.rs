@@ -37,8 +37,10 @@ impl Life<'_> {
     pub(super) async fn is_lived(&self) {
         let alice = self.registers("Alice").await;
         self.nobody_gets_in(&alice).await;
+        self.reads_a_record_before_connecting(&alice).await;
         let account = self.connects_by_a_link_from_a_tool(&alice).await;
         self.works(&alice).await;
+        self.sends_hostile_messages(&alice).await;
         self.refreshes(&alice, account).await;
         self.manages_keys(&alice).await;
 
@@ -130,6 +132,46 @@ impl Life<'_> {
         let mut on_the_way = self.follows("Alice", alice, &link, "link of Alice has a link").await;
         self.comes_back("Alice", &mut on_the_way).await;
         on_the_way.account
+    }
+
+    /// An answer that is a JSON-RPC error and holds a link which is good.
+    async fn reads_a_record_before_connecting(&self, alice: &Person) {
+        let what = "a record before connecting";
+        let message = rpc(1, "resources/read", json!({"uri": "ownerrez://bookings/1"}));
+        let reply = alice.mcp(&message).await;
+        let text = reply.body["error"]["message"].as_str().unwrap_or_else(|| panic!("{}", reply.body));
+        let link = text[text.find("http://").unwrap()..].split_whitespace().next().unwrap();
+        let state = format!("link of {what}");
+        self.witness.secret(&state, query(link, "state"));
+        self.witness.reply(what, &reply, &[&state]);
+    }
+
+    /// Ids and names with a secret and with characters that a terminal obeys, in messages that fail; and an error of
+    /// OwnerRez's that speaks of a guest.
+    async fn sends_hostile_messages(&self, alice: &Person) {
+        let evil =
+            format!("\n[2026-01-01T00:00:00Z ERROR forged] \u{1b}[2J\u{202e}\u{2028}\u{9b}{}", &alice.key[24..56]);
+        let key = "key of Alice";
+        for (what, method, params) in [
+            ("a hostile id", "resources/read", json!({"uri": "ownerrez://nothing/1"})),
+            ("a hostile method", evil.as_str(), json!({})),
+            ("a hostile tool", "tools/call", json!({"name": evil, "arguments": {}})),
+            ("a hostile address", "resources/read", json!({"uri": evil})),
+            ("a hostile prompt", "prompts/get", json!({"name": evil})),
+            ("hostile parameters", "tools/call", json!({"name": ["x"], "arguments": evil})),
+        ] {
+            let message = json!({"jsonrpc": "2.0", "id": evil, "method": method, "params": params});
+            let reply = alice.mcp(&message).await;
+            // The id comes back, and with it the key that the client put there.
+            let tells: &[&str] = if reply.body.to_string().contains(&alice.key[24..56]) { &[key] } else { &[] };
+            self.witness.reply(what, &reply, tells);
+        }
+        let words = format!("guest-{}@mail.example\n[forged]\u{1b}[2J\u{202e}", Uuid::new_v4().simple());
+        self.witness.secret("words of OwnerRez", words.split('@').next().unwrap());
+        self.ownerrez.script(Rule::on("GET /v2/bookings/{id}").reply(400, json!({"message": words})));
+        let uri = json!({"uri": "ownerrez://bookings/77"});
+        let reply = alice.mcp(&rpc(1, "resources/read", uri)).await;
+        self.witness.reply("words of OwnerRez", &reply, &["words of OwnerRez"]);
     }
 
     /// Calls a tool and is given a link.
