@@ -158,6 +158,12 @@ pub(crate) fn error(error: &ApiError) -> HttpResponse {
     response
 }
 
+/// A name that a person or a client chose: in quotes, so that it is not read as the page's own words, and isolated, so that
+/// its direction of writing does not turn them (HTML, `bdi`).
+fn chosen_name(name: &str) -> Markup {
+    html! { "“" bdi { (name) } "”" }
+}
+
 /// What the connect page shows and sends.
 pub(crate) struct ConnectForm<'a> {
     pub(crate) action: &'a str,
@@ -178,7 +184,7 @@ pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
         p { "Whoever holds this API key will be able to read and change the OwnerRez account that you approve next:" }
         p {
             code { (form.key.beginning()) "…" }
-            @if let Some(name) = &form.key.name { " (" (name) ")" }
+            @if let Some(name) = &form.key.name { " " (chosen_name(name)) }
         }
         @if form.known {
             p { "It is a key of yours: you have signed in with OwnerRez in this browser." }
@@ -205,7 +211,7 @@ pub(crate) fn connected(account: Option<AccountId>, key: &StoredKey, mcp_url: &s
             "The OwnerRez account"
             @if let Some(account) = account { " number " strong { (account) } }
             " is now connected to the key " code { (key.beginning()) "…" }
-            @if let Some(name) = &key.name { " (" (name) ")" }
+            @if let Some(name) = &key.name { " " (chosen_name(name)) }
             "."
         }
         p { "Next: set up your assistant. Where it says YOUR_API_KEY, put the whole key; this page does not know it." }

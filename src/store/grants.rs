@@ -10,7 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{FirstRefresh, Store, StoreError, refresh};
-use crate::domain::{GrantId, UserId};
+use crate::domain::{GrantId, UserId, plain_name};
 
 /// A grant about to be stored, with the code that redeems it.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ impl From<grants::Model> for StoredGrant {
             id: GrantId(id),
             user: UserId(user_id),
             client_id,
-            client_name,
+            client_name: plain_name(&client_name, usize::MAX).unwrap_or_default(),
             scope,
             resource,
             created_at: created_at.into(),

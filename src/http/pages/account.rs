@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::{
-    Notice, SELF, origin, page,
+    Notice, SELF, chosen_name, origin, page,
     sign_in::{day, grant_line, key_line, may},
     takes_no_new_users,
 };
@@ -128,7 +128,7 @@ pub(crate) fn overview(of: &Overview<'_>) -> HttpResponse {
         h2 { "Apps" }
         @if of.grants.is_empty() { p { "No app may use your account. An app that you sign in to will be listed here." } }
         @for grant in of.grants {
-            h3 { (grant.client_name) }
+            h3 { (chosen_name(&grant.client_name)) }
             p { (grant_line(grant)) " It " (may_by(grant)) ". Nobody has verified its name." }
             (ending("end_client", "grant", &grant.id.to_string(), "End this app's access", &grant.client_name))
         }
@@ -197,7 +197,7 @@ fn strangers(of: &Overview<'_>) -> Markup {
             h2 { "Somebody who connected this account separately" }
             ul {
                 @for key in &reaching.keys { li { "API key " code { (key.beginning()) "…" } ": " (key_line(key)) } }
-                @for grant in &reaching.grants { li { (grant.client_name) ": " (grant_line(grant)) } }
+                @for grant in &reaching.grants { li { (chosen_name(&grant.client_name)) ": " (grant_line(grant)) } }
             }
             p {
                 "If you did not set this up yourself, end it: nothing of the above reaches the account then. A key of your \
@@ -248,7 +248,7 @@ pub(crate) fn confirm_key(of: &ConfirmKey<'_>) -> HttpResponse {
     let body = html! {
         p {
             "The key " code { (of.key.beginning()) "…" }
-            @if let Some(name) = &of.key.name { " is called " strong { (name) } " and " } @else { " has no name and " }
+            @if let Some(name) = &of.key.name { " is called " strong { (chosen_name(name)) } " and " } @else { " has no name and " }
             (may(of.key.scope)) "."
         }
         p.problem {

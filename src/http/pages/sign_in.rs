@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use maud::{Markup, html};
 use url::Url;
 
-use super::{Notice, account::attach_form, page, takes_no_new_users};
+use super::{Notice, account::attach_form, chosen_name, page, takes_no_new_users};
 use crate::{
     domain::{RedirectPlace, Scope, in_minutes},
     oauth::{AuthorizationRequest, Paused},
@@ -92,7 +92,7 @@ pub(crate) fn consent(consent: &Consent<'_>) -> HttpResponse {
     let body = html! {
         @if let Some((_, problem)) = consent.problem { p.problem role="alert" { (problem) } }
         p {
-            "An app that calls itself " strong { (request.client_name) }
+            "An app that calls itself " strong { (chosen_name(&request.client_name)) }
             " asks for access to your OwnerRez account. Nobody has verified that name."
         }
         @if let Some(host) = published_at(&request.client_id) { p { "It says what it is at " strong { (host) } "." } }
@@ -177,7 +177,7 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
         @for reaching in page_of.others {
             @if reaching.user == *user {
                 @for grant in &reaching.grants {
-                    h2 { (grant.client_name) }
+                    h2 { (chosen_name(&grant.client_name)) }
                     p { (grant_line(grant)) }
                     (ending("grant", grant.id.to_string(), "End this app's access"))
                 }
@@ -192,7 +192,7 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
                     @for key in &reaching.keys {
                         li { "API key " code { (key.beginning()) "…" } ": " (key_line(key)) }
                     }
-                    @for grant in &reaching.grants { li { (grant.client_name) ": " (grant_line(grant)) } }
+                    @for grant in &reaching.grants { li { (chosen_name(&grant.client_name)) ": " (grant_line(grant)) } }
                 }
                 p { "If you did not set this up yourself, end it: nothing of the above reaches the account then." }
                 (ending("user", reaching.user.to_string(), "End this connection"))
@@ -200,7 +200,7 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
         }
         form method="post" action=(page_of.action) {
             (fields(page_of))
-            button type="submit" { "Continue to " (request.client_name) }
+            button type="submit" { "Continue to " (chosen_name(&request.client_name)) }
         }
         (attach_form(page_of.action, &[("state", page_of.state), ("csrf", page_of.csrf)]))
     };
@@ -214,10 +214,12 @@ fn fields(page_of: &Others<'_>) -> Markup {
     }
 }
 
-pub(super) fn key_line(key: &StoredKey) -> String {
-    let name = key.name.as_deref().map_or(String::new(), |name| format!("{name}, "));
+pub(super) fn key_line(key: &StoredKey) -> Markup {
     let used = key.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", day(at)));
-    format!("{name}{}, made on {}, {used}.", may(key.scope), day(key.created_at))
+    html! {
+        @if let Some(name) = &key.name { (chosen_name(name)) ", " }
+        (may(key.scope)) ", made on " (day(key.created_at)) ", " (used) "."
+    }
 }
 
 pub(super) fn grant_line(grant: &StoredGrant) -> String {
