@@ -331,7 +331,12 @@ pub enum Transport {
     /// Many users, over HTTP.
     Http,
     /// The programs of this machine's one person, over HTTP and without a key, with one OwnerRez account.
-    SingleUser(OwnAccount),
+    SingleUser {
+        /// The account.
+        account: OwnAccount,
+        /// What they must show besides; at least 16 characters.
+        token: Option<SecretString>,
+    },
     /// The client that started it, over standard input and output, with one OwnerRez account.
     OwnAccount(OwnAccount),
     /// The same client, by handing everything on to a gateway.

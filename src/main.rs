@@ -116,7 +116,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             let config = configured(cli.config)?;
-            if !matches!(config.transport, Transport::Http | Transport::SingleUser(_)) {
+            if !matches!(config.transport, Transport::Http | Transport::SingleUser { .. }) {
                 app::serve_stdio(&config, clock).await?;
                 return Ok(ExitCode::SUCCESS);
             }

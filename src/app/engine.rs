@@ -116,7 +116,7 @@ impl Engine {
             clock,
             public_url: config.server.public_url(port),
             way: match config.transport {
-                Transport::OwnAccount(_) | Transport::SingleUser(_) => LinkWay::OwnAccount,
+                Transport::OwnAccount(_) | Transport::SingleUser { .. } => LinkWay::OwnAccount,
                 _ if config.ownerrez.client.is_some() => LinkWay::OauthApp,
                 _ => LinkWay::None,
             },

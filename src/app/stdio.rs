@@ -23,7 +23,7 @@ use crate::{
 /// Serves until the client closes standard input. Standard output carries the protocol and nothing else.
 pub async fn serve_stdio(config: &Config, clock: SharedClock) -> Result<(), StartError> {
     match &config.transport {
-        Transport::Http | Transport::SingleUser(_) => Ok(()),
+        Transport::Http | Transport::SingleUser { .. } => Ok(()),
         Transport::Remote { url, api_key } => Ok(bridge::run(url, api_key, &config.tools).await?),
         Transport::OwnAccount(account) => serve_account(config, account, clock).await,
     }

@@ -180,7 +180,7 @@ fn metrics(layers: &mut Layers) -> Metrics {
     Metrics { bind, token: layers.text("metrics.token", header_token) }
 }
 
-fn header_token(text: &str) -> Result<SecretString, Problem> {
+pub(super) fn header_token(text: &str) -> Result<SecretString, Problem> {
     let good = text.len() >= TOKEN_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic());
     if good { Ok(text.into()) } else { Err(Problem::new("it is too short, or not fit for a header", MAKE_A_TOKEN)) }
 }

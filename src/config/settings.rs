@@ -30,6 +30,7 @@ const fn file_only(key: &'static str) -> Setting {
 pub(super) const SETTINGS: &[Setting] = &[
     named("server.transport", "TRANSPORT_MODE"),
     named("server.single_user", "SINGLE_USER"),
+    named("server.single_user_token", "SINGLE_USER_TOKEN"),
     named("server.bind", "BIND"),
     named("server.port", "PORT"),
     named("server.url", "SERVER_URL"),

@@ -502,9 +502,11 @@ fn one_person_without_a_key_is_served_on_loopback_only() {
         load_file("", &alone).map(|config| config.transport)
     };
     let account = ("OWNERREZ_ACCESS_TOKEN", "at_1");
-    assert!(matches!(told(&[account]), Ok(Transport::SingleUser(OwnAccount::Bearer(_)))));
+    assert!(matches!(told(&[account]), Ok(Transport::SingleUser { account: OwnAccount::Bearer(_), token: None })));
+    let token = ("SINGLE_USER_TOKEN", "0123456789abcdef");
+    assert!(matches!(told(&[account, token]), Ok(Transport::SingleUser { token: Some(_), .. })));
     let basic = told(&[("OWNERREZ_USERNAME", "a@b.example"), ("OWNERREZ_TOKEN", "pt_1")]);
-    assert!(matches!(basic, Ok(Transport::SingleUser(OwnAccount::Basic { .. }))));
+    assert!(matches!(basic, Ok(Transport::SingleUser { account: OwnAccount::Basic { .. }, token: None })));
     let given = told(&[account, ("SINGLE_USER", "false")]);
     assert!(matches!(given, Ok(Transport::Http)), "an account alone opens nothing");
     for variables in [
@@ -512,6 +514,8 @@ fn one_person_without_a_key_is_served_on_loopback_only() {
         &[("OWNERREZ_USERNAME", "a@b.example")],
         &[account, ("OWNERREZ_USERNAME", "a@b.example"), ("OWNERREZ_TOKEN", "pt_1")],
         &[account, ("TRANSPORT_MODE", "stdio")],
+        &[account, ("SINGLE_USER_TOKEN", "too short")],
+        &[account, token, ("SINGLE_USER", "false")],
         &[account, ("BIND", "0.0.0.0"), ("SERVER_URL", "https://gateway.example")],
     ] {
         let shown = told(variables).expect_err("a mistake").to_string();

@@ -2,7 +2,9 @@
 
 use secrecy::SecretString;
 
-use super::{OwnAccount, Server, Transport, address::base_address, errors::Problem, layers::Layers};
+use super::{
+    OwnAccount, Server, Transport, address::base_address, errors::Problem, layers::Layers, sections::header_token,
+};
 
 const STDIO_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN, or OWNERREZ_GATEWAY_URL \
                            and OWNERREZ_API_KEY; or TRANSPORT_MODE=http to serve many";
@@ -29,6 +31,11 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
         if good { Ok(SecretString::from(text)) } else { Err(Problem::new("it is no API key of a gateway", remedy)) }
     });
     let alone = layers.flag("server.single_user");
+    let alone_token = layers.text("server.single_user_token", header_token);
+    if alone_token.is_some() && !alone {
+        let what = "it is set, and server.single_user (SINGLE_USER) is not true";
+        layers.refuse("server.single_user_token", what, "set SINGLE_USER=true, or leave the token out");
+    }
     if stdio && alone {
         layers.refuse(
             "server.single_user",
@@ -44,7 +51,7 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
         return Some(Transport::Http);
     }
     if !stdio {
-        return single_user(layers, access, email, token);
+        return single_user(layers, access, email, token, alone_token);
     }
     for (one, other, name) in [
         ("own_account.username", "own_account.token", "OWNERREZ_USERNAME"),
@@ -77,6 +84,7 @@ fn single_user(
     access: Option<SecretString>,
     email: Option<String>,
     token: Option<SecretString>,
+    alone_token: Option<SecretString>,
 ) -> Option<Transport> {
     let account = match (access, email, token) {
         (Some(access), None, None) => Some(OwnAccount::Bearer(access)),
@@ -86,7 +94,7 @@ fn single_user(
     if account.is_none() {
         layers.refuse("server.single_user", "it is true, and there is not one account to serve", SINGLE_USER_NEEDS);
     }
-    account.map(Transport::SingleUser)
+    account.map(|account| Transport::SingleUser { account, token: alone_token })
 }
 
 fn visible(text: &str, what: &'static str) -> Result<SecretString, Problem> {

@@ -2,15 +2,20 @@
 
 use serde_json::json;
 
-use crate::world::{Answer, Gateway, Person, Settings, TestDatabase, on_each_database, rpc};
+use crate::world::{Answer, Gateway, Person, Settings, TestDatabase, Wire, on_each_database, rpc};
 
 /// A gateway for the owner of an account of a simulated OwnerRez that runs already.
 async fn alone(database: &TestDatabase) -> (Gateway, Gateway, i64) {
+    alone_with(database, "").await
+}
+
+async fn alone_with(database: &TestDatabase, own_token: &str) -> (Gateway, Gateway, i64) {
     let many = Gateway::start(database).await;
     let account = many.ownerrez().add_account("Alice");
     let grant = many.ownerrez().grant(account.id);
     let token = grant["access_token"].as_str().unwrap();
     let settings = Settings::default().set("SINGLE_USER", "true").set("OWNERREZ_ACCESS_TOKEN", token);
+    let settings = settings.set("SINGLE_USER_TOKEN", own_token);
     let one = many.beside(settings).await;
     (many, one, account.id.0)
 }
@@ -51,6 +56,11 @@ async fn whatever_a_proxy_or_a_page_sends_is_refused() {
             ("x-forwarded-for", "127.0.0.1"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-anything", ""),
+            ("via", "1.1 proxy"),
+            ("x-real-ip", "203.0.113.9"),
+            ("cf-connecting-ip", "203.0.113.9"),
+            ("true-client-ip", "203.0.113.9"),
+            ("cdn-loop", "cloudflare"),
             ("origin", own.as_str()),
         ] {
             let refused = nobody.mcp_at("/mcp", &[header], &call).await;
@@ -58,8 +68,36 @@ async fn whatever_a_proxy_or_a_page_sends_is_refused() {
         }
         let foreign = nobody.mcp_at("/mcp", &[("origin", "https://evil.example")], &call).await;
         assert_eq!(foreign.status, 403, "{}", foreign.body);
+        // What nginx sends without further settings.
+        let mut wire = Wire::open(&one.url).await;
+        let text = Wire::mcp(&nobody, &call).replace("HTTP/1.1", "HTTP/1.0").replace("Authorization: Bearer \r\n", "");
+        wire.write(&text).await;
+        let refused = wire.read().await;
+        assert_eq!((refused.status, &refused.body["error"]), (403, &json!("not_direct")), "{}", refused.body);
         assert_eq!(one.ownerrez().count("* /v2/*"), 0);
         Answer(nobody.mcp_at("/mcp", &[], &call).await).ok();
+        one.stop().await;
+        many.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn where_a_token_is_set_a_program_must_show_it() {
+    const TOKEN: &str = "0123456789abcdef-alone";
+    on_each_database(async |database| {
+        let (many, one, account) = alone_with(database, TOKEN).await;
+        let nobody = Person::visitor(&one.url);
+        let list = rpc(1, "tools/list", json!({}));
+        for wrong in ["", "wrong", &TOKEN[1..], "ownerrez_sk_x"] {
+            let refused = nobody.with_key(wrong, "").mcp(&list).await;
+            assert_eq!((refused.status, refused.error()), (401, "single_user_token_required"), "{wrong}");
+            assert!(refused.header("www-authenticate").unwrap().starts_with("Bearer"));
+        }
+        let owner = nobody.with_key(TOKEN, "");
+        assert_eq!(owner.call("get_current_user", json!({})).await.ok()["id"], json!(account));
+        let passed_on = owner.mcp_at("/mcp", &[("via", "1.1 proxy")], &list).await;
+        assert_eq!((passed_on.status, passed_on.error()), (403, "not_direct"), "the token does not replace that");
         one.stop().await;
         many.stop().await;
     })
