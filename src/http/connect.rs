@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     crypto,
-    domain::{Method, UpstreamRequest, UserId, in_minutes},
+    domain::{JsonObject, Method, UpstreamRequest, UserId, in_minutes},
     session::{ConnectError, Connector, Turn},
     store::{Link, StoredKey},
     tools::{LINK_PATH, Trace},
@@ -201,12 +201,12 @@ pub(crate) async fn by_token(
     state: web::Data<HttpState>,
     FullCaller(caller): FullCaller,
     request: HttpRequest,
-    body: web::Json<PersonalToken>,
+    body: web::Json<JsonObject<PersonalToken>>,
 ) -> Result<HttpResponse, ApiError> {
     if !state.settings.personal_tokens {
         return Err(ApiError::PersonalTokensOff);
     }
-    let PersonalToken { email, token } = body.into_inner();
+    let JsonObject(PersonalToken { email, token }) = body.into_inner();
     let (email, token) = (email.trim(), SecretString::from(token.expose_secret().trim()));
     // What the Basic scheme cannot carry (RFC 7617) or OwnerRez never issues is refused before it costs a request.
     if !email.contains('@') || email.len() > 320 || email.contains(|sign: char| sign == ':' || sign.is_control()) {

@@ -12,7 +12,7 @@ use actix_web::{
 };
 use url::Url;
 
-use super::{cors::Cors, error::ApiError, oauth};
+use super::{authority::Authority, cors::Cors, error::ApiError, oauth};
 use crate::tools::LINK_PATH;
 
 /// Hosts that we answer for: `name` for any port, or `name:port`. Compared without regard to case.
@@ -30,17 +30,19 @@ impl AllowedHosts {
     }
 
     fn allow(&self, host: &str) -> bool {
+        Authority::parse(host).is_some() && self.allow_authority(host)
+    }
+
+    fn allow_authority(&self, host: &str) -> bool {
         self.0.iter().any(|allowed| is_plainly(allowed, host)) || self.allow_in_other_words(host)
     }
 
     /// The same for what is not written just as it stands in the settings.
     fn allow_in_other_words(&self, host: &str) -> bool {
         let Some(asked) = as_url(host) else { return false };
-        let plain = asked.path() == "/" && asked.username().is_empty() && asked.password().is_none();
-        plain
-            && self.0.iter().any(|allowed| {
-                allowed.host() == asked.host() && (allowed.port().is_none() || allowed.port() == asked.port())
-            })
+        self.0.iter().any(|allowed| {
+            allowed.host() == asked.host() && (allowed.port().is_none() || allowed.port() == asked.port())
+        })
     }
 }
 
@@ -68,7 +70,10 @@ fn as_url(host: &str) -> Option<Url> {
 
 impl AllowedOrigins {
     fn allow(&self, origin: &str) -> bool {
-        Url::parse(origin).is_ok_and(|asked| self.0.iter().any(|allowed| allowed.origin() == asked.origin()))
+        // A URL with more in it than scheme, host and port is no origin (RFC 6454 section 6.2).
+        let bare = |asked: &Url| asked.as_str().trim_end_matches('/') == asked.origin().ascii_serialization();
+        Url::parse(origin)
+            .is_ok_and(|asked| bare(&asked) && self.0.iter().any(|allowed| allowed.origin() == asked.origin()))
     }
 }
 
@@ -107,12 +112,21 @@ impl Guard {
             return Ok(());
         }
         let header = |name| request.headers().get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or(""));
-        // HTTP/1.0 and HTTP/2 may carry the host elsewhere; without any there is nothing to trust.
-        let host = header(header::HOST).or_else(|| request.uri().authority().map(|authority| authority.as_str()));
-        if !host.is_some_and(|host| self.hosts.allow(host)) {
+        if !self.allows_host(request) {
             return Err(ApiError::HostNotAllowed);
         }
         self.check_origin(request, header(header::ORIGIN))
+    }
+
+    /// Whether every place that may name the host names an allowed one: at most one `Host` header (RFC 9112 section 3.2), and
+    /// the target where it is absolute, which goes before the header (section 3.2.2). Without any there is nothing to trust.
+    fn allows_host(&self, request: &ServiceRequest) -> bool {
+        let headers = request.headers().get_all(header::HOST);
+        let target = request.uri().authority().map(|authority| authority.as_str());
+        let mut named = headers.map(|host| host.to_str().unwrap_or_default()).chain(target).peekable();
+        request.headers().get_all(header::HOST).count() <= 1
+            && named.peek().is_some()
+            && named.all(|host| self.hosts.allow(host))
     }
 
     fn check_origin(&self, request: &ServiceRequest, origin: Option<&str>) -> Result<(), ApiError> {
@@ -158,6 +172,12 @@ mod tests {
             "gateway.example@evil.example",
             "a/b",
             "gateway.example/x",
+            "gateway.example#evil",
+            "gateway.example?evil",
+            "user@gateway.example",
+            "gateway.example ",
+            "127.0.0.1:8080#evil",
+            "[::1]:99?evil",
         ] {
             assert!(!hosts.allow(bad), "{bad}");
         }
@@ -168,6 +188,14 @@ mod tests {
         let origins = AllowedOrigins(vec![Url::parse("https://gateway.example").unwrap()]);
         assert!(origins.allow("https://gateway.example") && origins.allow("https://gateway.example:443"));
         for bad in ["http://gateway.example", "https://gateway.example:444", "null", "", "https://evil.example"] {
+            assert!(!origins.allow(bad), "{bad}");
+        }
+        for bad in [
+            "https://user@gateway.example",
+            "https://gateway.example/x",
+            "https://gateway.example?x",
+            "https://gateway.example#x",
+        ] {
             assert!(!origins.allow(bad), "{bad}");
         }
     }

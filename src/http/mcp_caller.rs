@@ -14,7 +14,9 @@ use actix_web::{
 };
 use zeroize::Zeroizing;
 
-use super::{HttpState, error::ApiError, key_check::bearer, oauth, observe::Notes, single_user};
+use super::{
+    HttpState, error::ApiError, key_check::bearer, oauth, observe::Notes, quoted_string::quoted_string, single_user,
+};
 use crate::{
     domain::Caller,
     oauth::{AccessCheck, OAuthSettings, RESOURCE_SCOPES},
@@ -72,17 +74,47 @@ pub(super) fn refused(state: &HttpState, request: &HttpRequest, error: ApiError)
     };
     if let Some(server) = &state.oauth
         && let Some(said) = said
-        && let Ok(challenge) = HeaderValue::from_str(&challenge(server.settings(), request.path(), said))
+        && let Some(challenge) = challenge(server.settings(), request.path(), said)
     {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     InternalError::from_response(error, response).into()
 }
 
-fn challenge(settings: &OAuthSettings, path: &str, error: Option<&str>) -> String {
+/// `None` for a path that no header can hold; then the challenge of the error alone is sent.
+fn challenge(settings: &OAuthSettings, path: &str, error: Option<&str>) -> Option<HeaderValue> {
     let error = error.map_or(String::new(), |error| format!(r#"error="{error}", "#));
-    let metadata = settings.url(oauth::RESOURCE_METADATA_PATH);
+    // The client chose the path. As a part of a URL it holds neither quotes nor backslashes (RFC 3986 section 3.3).
+    let path = path.replace('"', "%22").replace('\\', "%5C");
+    let metadata = quoted_string(&format!("{}{path}", settings.url(oauth::RESOURCE_METADATA_PATH)))?;
     // All of it: a client that may only read is not shown the tools for which it would have to ask for more.
     let scope = RESOURCE_SCOPES.join(" ");
-    format!(r#"Bearer {error}resource_metadata="{metadata}{path}", scope="{scope}""#)
+    HeaderValue::from_str(&format!(r#"Bearer {error}resource_metadata={metadata}, scope="{scope}""#)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> OAuthSettings {
+        OAuthSettings {
+            issuer: "https://gateway.example".to_owned(),
+            identity_issuer: "https://ownerrez.example".into(),
+            access_life: chrono::TimeDelta::hours(1),
+            refresh_life: chrono::TimeDelta::hours(1),
+            sign_in_life: chrono::TimeDelta::hours(1),
+            admits_new: true,
+        }
+    }
+
+    #[test]
+    fn a_path_stays_within_its_quotes() {
+        let told = |path: &str| challenge(&settings(), path, None).map(|value| value.to_str().unwrap().to_owned());
+        let plain = told("/mcp/x/guests").unwrap();
+        assert!(plain.contains(r#"oauth-protected-resource/mcp/x/guests", scope="#), "{plain}");
+        let evil = told(r#"/mcp/x/a", error="x", b="\"#).unwrap();
+        assert!(evil.contains(r#"/mcp/x/a%22, error=%22x%22, b=%22%5C", scope="#), "{evil}");
+        assert_eq!(evil.matches('"').count(), 4, "{evil}");
+        assert_eq!(told("/mcp/x/a\nb"), None);
+    }
 }

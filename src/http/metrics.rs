@@ -5,9 +5,11 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use subtle::ConstantTimeEq;
 
-use super::{at, error::ApiError, key_check::bearer};
+use super::{at, error::ApiError, key_check::bearer, limits::WrongTokens, source_address::SourceAddress};
 use crate::{
+    config::Network,
     crypto,
+    domain::SharedClock,
     metrics::{CONTENT_TYPE, Metrics},
     session::Sessions,
 };
@@ -21,6 +23,12 @@ pub struct Scrape {
     pub sessions: Sessions,
     /// `METRICS_TOKEN`, hashed: who has it may look. Without one everybody may who reaches the listener.
     pub token_digest: Option<String>,
+    /// Sources that sent wrong tokens; shared by all listeners.
+    pub failures: Arc<WrongTokens>,
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<Network>,
+    /// Time.
+    pub clock: SharedClock,
 }
 
 /// The route, for either listener.
@@ -37,8 +45,11 @@ pub fn metrics_routes(config: &mut web::ServiceConfig, scrape: Scrape) {
 async fn show(scrape: web::Data<Scrape>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     if let Some(expected) = &scrape.token_digest {
         let offered = bearer(&request).map_err(|_| ApiError::BadMetricsToken)?;
+        let (source, now) = (SourceAddress::of(&request, &scrape.trusted_proxies), scrape.clock.now());
+        scrape.failures.admit(source, now)?;
         // Digests are compared, so that not even the token's length shows in the time it takes.
         if !bool::from(crypto::digest_hex(offered).as_bytes().ct_eq(expected.as_bytes())) {
+            scrape.failures.failed(source, now);
             return Err(ApiError::BadMetricsToken);
         }
     }

@@ -10,7 +10,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{
         ConnectionType, Method,
-        header::{HeaderName, HeaderValue},
+        header::{HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS},
     },
     middleware::Next,
 };
@@ -277,6 +277,8 @@ impl Observer {
             // Whoever comes back finds another process, or the next one.
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
+        // Every answer, whatever made it: browsers must not guess that text of a guest is a page or a script.
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Ok(id) = HeaderValue::from_str(&line.notes.id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }

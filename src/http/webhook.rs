@@ -25,7 +25,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{HttpState, at, connect, error::ApiError, failure::Failure, observe::Notes};
-use crate::{crypto, domain::AccountId};
+use crate::{
+    crypto,
+    domain::{AccountId, JsonObject},
+};
 
 const PATH: &str = "/api/webhooks/ownerrez";
 /// Notices for one account within this time count as one.
@@ -67,7 +70,8 @@ async fn receive(
     }
     let body = body.to_bytes_limited(state.settings.max_body).await.map_err(|_| ApiError::TooLarge)?;
     let unreadable = || ApiError::BadRequest("The body is no notice of OwnerRez's.".to_owned());
-    let notice: Notice = serde_json::from_slice(&body.map_err(|_| unreadable())?).map_err(|_| unreadable())?;
+    let body = body.map_err(|_| unreadable())?;
+    let JsonObject(notice) = serde_json::from_slice::<JsonObject<Notice>>(&body).map_err(|_| unreadable())?;
     if let Some(account) = notice.user_id.filter(|_| notice.action.eq_ignore_ascii_case(REVOKED)).map(AccountId)
         && !state.store.reaching(account, now).await?.is_empty()
         && state.notices.take(account, now)

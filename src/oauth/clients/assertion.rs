@@ -5,6 +5,7 @@ use jsonwebtoken::{Validation, decode, decode_header};
 use serde::Deserialize;
 
 use super::keys::{KeySet, SigningAlgorithm};
+use crate::domain::JsonObject;
 
 /// The only kind of assertion there is here (RFC 7523 2.2).
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -144,8 +145,8 @@ impl<'a> Assertion<'a> {
         signature_only.required_spec_claims.clear();
         let mut problem = AssertionProblem::Signature;
         for key in keys.candidates(self.algorithm, self.key_id.as_deref()).take(MOST_TRIED) {
-            match decode::<Claims>(self.text, &key.key, &signature_only) {
-                Ok(signed) => return signed.claims.check(client_id, audiences, now),
+            match decode::<JsonObject<Claims>>(self.text, &key.key, &signature_only) {
+                Ok(signed) => return signed.claims.0.check(client_id, audiences, now),
                 Err(error) if matches!(error.kind(), jsonwebtoken::errors::ErrorKind::Json(_)) => {
                     problem = AssertionProblem::Form;
                 }
