@@ -60,6 +60,7 @@ use crate::{
     http::{
         self, AllowedHosts, AllowedOrigins, Connections, Guard, HttpSettings, HttpState, KeyCheck, KeySettings,
         LargeBodies, McpEndpoint, OAuthLimits, Observer, Probes, Readiness, Registrations, RequestBounds, Scrape,
+        SingleUser, WrongTokens,
     },
     oauth::{
         AccessCheck, AuthorizationServer, OAuthSettings, Parts,
@@ -178,7 +179,7 @@ impl App {
     /// setting leads here.
     pub async fn build_within(config: &Config, clock: SharedClock, outside: Outside) -> Result<Self, StartError> {
         let (alone, directory) = match &config.transport {
-            Transport::SingleUser(_) => {
+            Transport::SingleUser { .. } => {
                 let (mut config, directory) = own_account::without_database(config)?;
                 config.registration.mode = RegistrationMode::Closed;
                 (Some(config), Some(directory))
@@ -194,21 +195,18 @@ impl App {
         log::info!("answering /health and /ready on {address} while the gateway starts");
         let engine = Engine::start(config, clock.clone(), address.port(), starting.progress()).await?;
         let single_user = match &config.transport {
-            Transport::SingleUser(account) => Some(Arc::new(own_account::adopt(&engine, account, &clock).await?)),
+            Transport::SingleUser { account, token } => Some(Arc::new(SingleUser {
+                caller: own_account::adopt(&engine, account, &clock).await?,
+                token_digest: token.as_ref().map(|token| crypto::digest_hex(token.expose_secret())),
+            })),
             _ => None,
         };
         let Engine { store, sessions, toolbox, links, metrics, ring } = engine;
         let stopping = Arc::new(AtomicBool::new(false));
         let settings = Arc::new(http_settings(config, address.port()));
         let changes = Arc::new(watch_changes(&store, &database_target(config), clock.clone()));
-        let keys = KeyCheck::new(
-            store.clone(),
-            changes.clone(),
-            clock.clone(),
-            key_settings(config),
-            ring.key_signer().clone(),
-            metrics.clone(),
-        )?;
+        let keys =
+            KeyCheck::new(store.clone(), changes.clone(), clock.clone(), key_settings(config), &ring, metrics.clone())?;
         let oauth = config.ownerrez.client.as_ref().map(|_| {
             // What people sign in with is the operator's OAuth app: without one there is no authorization server.
             AuthorizationServer::new(Parts {
@@ -267,6 +265,12 @@ impl App {
             metrics: metrics.clone(),
             sessions: sessions.clone(),
             token_digest: config.metrics.token.as_ref().map(|token| crypto::digest_hex(token.expose_secret())),
+            failures: Arc::new(WrongTokens::new(
+                config.keys.failures_per_address,
+                TimeDelta::minutes(i64::from(config.keys.failure_minutes)),
+            )),
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            clock: clock.clone(),
         };
         let shown_here = config.metrics.bind.is_none() && config.metrics.token.is_some();
         let probes = Probes { readiness, scrape: shown_here.then(|| scrape.clone()) };

@@ -1,11 +1,13 @@
 //! The key ring that seals tokens, and the making and checking of API keys. Pure: no network, no database.
 
 mod api_key;
+mod key_hmac;
 mod key_ring;
 mod predecessor;
 mod rotation;
 
 pub use api_key::{ApiKey, BadApiKey, PresentedKey, hash_api_key, verify_api_key};
+pub use key_hmac::{KeyHmac, KeyMatch};
 pub use key_ring::{KeyRing, SealedFor};
 pub use predecessor::{PredecessorKey, sealed_by_predecessor};
 pub use rotation::{SealedWith, sealed_with};

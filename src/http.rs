@@ -1,6 +1,7 @@
 //! The wire: routes, pages, and the MCP endpoint. Every error leaves through one match in `error`.
 
 mod accept;
+mod authority;
 mod batch;
 mod callback;
 mod choice;
@@ -23,6 +24,7 @@ mod observe;
 mod pages;
 mod path;
 mod plain_call;
+mod quoted_string;
 mod ready;
 mod server;
 mod single_user;
@@ -44,12 +46,13 @@ use url::Url;
 
 pub use guard::{AllowedHosts, AllowedOrigins, Guard};
 pub use key_check::{KeyCheck, KeySettings};
-pub use limits::{LargeBodies, OAuthLimits, Registrations};
+pub use limits::{LargeBodies, OAuthLimits, Registrations, WrongTokens};
 pub use mcp::McpEndpoint;
 pub use metrics::{Scrape, metrics_routes};
 pub use observe::Observer;
 pub use ready::Readiness;
 pub use server::{ConnectionSettings, Connections, HeldBody, RequestBounds, RequestSettings, ServerSettings, serve};
+pub use single_user::SingleUser;
 pub use starting::{StartPhase, StartProgress, starting_routes};
 pub use webhook::Notices;
 
@@ -57,7 +60,7 @@ use self::{error::ApiError, source_address::SourceAddress};
 use crate::{
     config::{Network, PREDECESSOR_CALLBACK_PATH, RegistrationMode},
     crypto::Signer,
-    domain::{Caller, SharedClock},
+    domain::SharedClock,
     metrics::Metrics,
     oauth::{AccessCheck, AuthorizationServer},
     session::Sessions,
@@ -80,7 +83,7 @@ pub struct HttpState {
     /// Tells whose key a request bears.
     pub keys: KeyCheck,
     /// Who needs no key, where the gateway serves one person only.
-    pub single_user: Option<Arc<Caller>>,
+    pub single_user: Option<Arc<SingleUser>>,
     /// Who registered from where of late.
     pub registrations: Arc<Registrations>,
     /// The authorization server; none until the operator has an OAuth app at OwnerRez.

@@ -197,7 +197,7 @@ impl Metrics {
         all.register("sessions", "Users' sessions in memory", self.sessions.clone());
         all.register("sessions_started", "Users' sessions started", self.sessions_started.clone());
         all.register("session_queue_depth", "Calls that wait for their user's earlier calls", self.queued.clone());
-        let text = "API keys checked; cached: known without the database and bcrypt";
+        let text = "API keys checked; cached: without the database and bcrypt; recognised: without bcrypt";
         all.register("key_checks", text, self.key_checks.clone());
         all.register("bcrypt_in_flight", "bcrypt computations running", self.bcrypt.clone());
         let text = "Metadata documents and keys of OAuth clients fetched, or why not";

@@ -62,7 +62,7 @@ pub use changes::{ChangeWatch, Seen, watch_changes};
 pub use connections::{Connection, SealedGrant, SealedTokens};
 pub use error::{Cause, StoreError};
 pub use grants::{NewGrant, Redemption, StoredCode, StoredGrant};
-pub use keys::{KeyAdded, KeyRemoved, NewKey, StoredKey};
+pub use keys::{KEY_NAME_LIMIT, KeyAdded, KeyRemoved, NewKey, StoredKey};
 pub use links::{Link, NewLink};
 pub use lock::ProcessLock;
 pub use operators::{ConnectionOverview, IdentityOverview, SealedRow, SealedTable, UserOverview};

@@ -32,6 +32,10 @@ pub struct Model {
     /// by this, without bcrypt.
     #[sea_orm(column_type = "Text", nullable)]
     pub key_digest: Option<String>,
+    /// HMAC-SHA-256 over the key and `key_hash`, under a key that is derived from `ENCRYPTION_KEY`, with that key's id in
+    /// front: where it matches, no bcrypt is needed. Absent until bcrypt has accepted the key once.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub key_hmac: Option<String>,
     /// The toolsets that it shows, separated by commas; none for the default.
     #[sea_orm(column_type = "Text", nullable)]
     pub toolsets: Option<String>,

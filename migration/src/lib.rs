@@ -18,6 +18,7 @@ mod m20261124_000008_account;
 mod m20261126_000009_signed_grants;
 mod m20261130_000001_gateway_state;
 mod m20261130_000002_successors;
+mod m20261130_000004_key_hmac;
 mod m20261130_000006_key_two_steps;
 mod predecessor;
 
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000009_signed_grants::Migration),
             Box::new(m20261130_000001_gateway_state::Migration),
             Box::new(m20261130_000002_successors::Migration),
+            Box::new(m20261130_000004_key_hmac::Migration),
             Box::new(m20261130_000006_key_two_steps::Migration),
         ]
     }

@@ -10,13 +10,15 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use zeroize::Zeroizing;
 
 use super::{
-    CryptoError, Signer, hex,
+    CryptoError, KeyHmac, Signer, hex,
     predecessor::{Opener, Record, sealed_by_predecessor},
 };
 use crate::domain::{GrantId, Sealed, UserId};
 
 pub(super) const VERSION: &str = "v1.";
 pub(super) const KEY_ID_LEN: usize = 4;
+/// The purpose of the key that [`KeyHmac`] uses; no other key of the ring has it (RFC 5869, `info`).
+const KEY_HMAC: &[u8] = b"api_keys.key_hmac";
 
 /// What a sealed value was made for. It is part of the authenticated data, so a ciphertext that is copied to another
 /// user's row, or from one column to another, does not open.
@@ -68,6 +70,7 @@ pub struct KeyRing {
     pub(super) previous: Vec<RingKey>,
     pages: Signer,
     keys: Signer,
+    key_hmac: KeyHmac,
     access_tokens: Signer,
     writes: Signer,
     predecessors: Vec<Opener>,
@@ -100,8 +103,10 @@ impl KeyRing {
     /// A ring around `ENCRYPTION_KEY`.
     pub fn new(key: &SecretBox<[u8; 32]>) -> Result<Self, CryptoError> {
         let bytes = key.expose_secret();
+        let current = RingKey::new(bytes)?;
         Ok(Self {
-            current: RingKey::new(bytes)?,
+            key_hmac: KeyHmac::new(hex(&current.id), derive(bytes, KEY_HMAC)?.key),
+            current,
             previous: Vec::new(),
             pages: derive(bytes, b"pages")?,
             keys: derive(bytes, b"predecessor keys")?,
@@ -116,6 +121,7 @@ impl KeyRing {
         let bytes = key.expose_secret();
         let replaced = RingKey::new(bytes)?;
         if self.key_of(replaced.id).is_none() {
+            self.key_hmac.add_previous(hex(&replaced.id), derive(bytes, KEY_HMAC)?.key);
             self.previous.push(replaced);
             self.pages.previous.push(derive(bytes, b"pages")?.key);
             self.keys.previous.push(derive(bytes, b"predecessor keys")?.key);
@@ -193,6 +199,11 @@ impl KeyRing {
     /// Makes the digests by which the predecessor's keys are found ([`super::PredecessorKey::digest`]).
     pub fn key_signer(&self) -> &Signer {
         &self.keys
+    }
+
+    /// Makes and checks the HMACs by which API keys are recognised without bcrypt.
+    pub fn key_hmac(&self) -> &KeyHmac {
+        &self.key_hmac
     }
 
     /// Makes the digests under which changes are recorded.

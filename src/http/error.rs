@@ -53,9 +53,11 @@ pub(crate) enum ApiError {
     #[error("personal tokens not allowed")]
     PersonalTokensOff,
     #[error("too many new keys at once")]
-    KeyCheckBusy,
+    KeyCheckBusy(TimeDelta),
     #[error("too many failed keys")]
     TooManyFailedKeys(TimeDelta),
+    #[error("too many wrong tokens")]
+    TooManyWrongTokens(TimeDelta),
     #[error("registration is closed")]
     RegistrationClosed,
     #[error("no registration token, or a wrong one")]
@@ -92,6 +94,8 @@ pub(crate) enum ApiError {
     OriginNotAllowed,
     #[error("not directly from this machine")]
     NotDirect,
+    #[error("no single-user token, or a wrong one")]
+    SingleUserTokenRequired,
     #[error("bad metrics token")]
     BadMetricsToken,
     #[error("the gateway is starting")]
@@ -156,7 +160,7 @@ impl ApiError {
     fn challenge(&self) -> Option<&'static str> {
         match self {
             // Without credentials the challenge names no error.
-            Self::NoKey => Some(r#"Bearer realm="ownerrez-gateway""#),
+            Self::NoKey | Self::SingleUserTokenRequired => Some(r#"Bearer realm="ownerrez-gateway""#),
             Self::InsufficientScope => Some(r#"Bearer realm="ownerrez-gateway", error="insufficient_scope""#),
             Self::BadKey
             | Self::KeyExpired

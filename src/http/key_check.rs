@@ -1,37 +1,45 @@
-//! Whose API key is this? bcrypt answers once per key and process; after that a keyed digest in memory does.
+//! Finds the user behind an API key. A digest in memory answers for keys that this process has seen, the HMAC in the key's
+//! row for those that any process has seen, and bcrypt for the rest.
+
+mod bcrypt_queue;
+mod callers;
+mod predecessors;
+mod turns;
 
 use std::{
     collections::HashMap,
-    future::Future,
     num::NonZeroUsize,
-    ops::Deref,
-    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use actix_web::web;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::{Either, select};
 use lru::LruCache;
 use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
 
-use super::{HttpState, error::ApiError, limits::FailedKeys, observe::Notes, source_address::SourceAddress};
+pub(crate) use self::callers::{AnyCaller, FullCaller, KeyCaller, bearer};
+use self::{
+    bcrypt_queue::{BcryptQueue, Place, Purpose, Turn},
+    predecessors::Predecessors,
+};
+use super::{
+    error::ApiError,
+    limits::{FailedKeys, LookupId},
+    source_address::SourceAddress,
+};
 use crate::{
-    crypto::{self, ApiKey, CryptoError, PredecessorKey, PresentedKey, Signer},
-    domain::{Caller, Credential, KeyId, Scope, SharedClock, growing_cache},
+    crypto::{self, ApiKey, CryptoError, KeyHmac, KeyMatch, KeyRing, PresentedKey, Signer},
+    domain::{Caller, Credential, SharedClock, growing_cache},
     metrics::Metrics,
-    oauth::AccessCheck,
-    store::{ChangeWatch, PREDECESSOR_CANDIDATES, Recalled, Remembered, Seen, Store, StoredKey},
+    store::{ChangeWatch, Recalled, Remembered, Seen, Store, StoredKey},
 };
 
-/// bcrypt computations that may wait for their turn; more are turned away instead of piling up.
-const WAITING: usize = 64;
-/// For how long it stays known whether there are keys of the predecessor's. New ones do not appear, so this is only
-/// about the last one going, and about a backup that is put in place under a running gateway.
-const PREDECESSORS_KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
+/// How long a request waits for bcrypt. Clients give up after 60 seconds; the answer after this says when to come back.
+const WAIT: TimeDelta = TimeDelta::seconds(30);
 
 /// Bounds of the key check.
 #[derive(Clone, Copy, Debug)]
@@ -50,38 +58,6 @@ pub struct KeySettings {
     pub failures_count_for: TimeDelta,
 }
 
-/// A caller with an API key.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct KeyCaller {
-    caller: Caller,
-    /// Their key.
-    pub(crate) key: KeyId,
-}
-
-impl KeyCaller {
-    /// The caller as everybody else knows them.
-    pub(crate) fn into_caller(self) -> Caller {
-        self.caller
-    }
-}
-
-impl Deref for KeyCaller {
-    type Target = Caller;
-
-    fn deref(&self) -> &Caller {
-        &self.caller
-    }
-}
-
-/// Any caller with a key. A handler that takes this argument cannot be reached without a valid one; access tokens, which
-/// are for `/mcp`, do not open it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct AnyCaller(pub(crate) KeyCaller);
-
-/// A caller whose key has the full scope: what managing keys and the connection takes.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct FullCaller(pub(crate) KeyCaller);
-
 /// Checks keys. One per process; clones share the cache.
 #[derive(Clone)]
 pub struct KeyCheck(Arc<Inner>);
@@ -92,31 +68,27 @@ struct Inner {
     settings: KeySettings,
     metrics: Arc<Metrics>,
     signer: Signer,
-    bcrypt: Arc<Semaphore>,
-    admitted: Arc<Semaphore>,
+    hmac: KeyHmac,
+    bcrypt: BcryptQueue,
     known: Remembered<[u8; 32], Known>,
     /// Keys that bcrypt refused: the same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
     failures: FailedKeys,
     runs: AtomicU64,
-    /// Makes the digests by which the predecessor's keys are found once they have been seen; the same in all processes.
-    predecessor_signer: Signer,
-    /// Whether there are any, and when that was asked.
-    predecessors: Mutex<Option<(bool, DateTime<Utc>)>>,
-    /// Anyone can write a well-formed key of the predecessor's that costs several computations, so those take turns.
-    predecessor_turn: Semaphore,
-    predecessor_admitted: Semaphore,
+    predecessors: Predecessors,
     /// One computation per key, however many requests bring it at once.
     checking: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
+    /// Last uses are written one after the other, so that a burst of keys leaves the database to the requests.
+    touching: Arc<Semaphore>,
 }
 
-/// A key that has opened the door before.
+/// A key whose row was found and whose text was compared.
 #[derive(Clone)]
 struct Known {
     caller: KeyCaller,
-    /// What bcrypt was asked about: a row with another hash is another key.
+    /// The hash of its row: a row with another hash is another key.
     hash: Arc<str>,
-    /// An operator keeps the user out.
+    /// Whether an operator has disabled the user.
     disabled: bool,
 }
 
@@ -132,25 +104,67 @@ impl Known {
     }
 }
 
+/// A key on its way through the check.
+struct Presented<'a> {
+    key: &'a PresentedKey,
+    /// What it is remembered by in this process.
+    digest: [u8; 32],
+    lookup_id: LookupId,
+    source: SourceAddress,
+    /// When its request gives up waiting.
+    until: DateTime<Utc>,
+}
+
+/// A request's part in the check of one key. The last one to be dropped forgets the lock, also where a client leaves.
+struct Checking<'a> {
+    all: &'a Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
+    digest: [u8; 32],
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl<'a> Checking<'a> {
+    fn of(inner: &'a Inner, digest: [u8; 32]) -> Self {
+        let all = &inner.checking;
+        let turn = lock(all).entry(digest).or_default().clone();
+        Self { all, digest, turn }
+    }
+}
+
+impl Drop for Checking<'_> {
+    fn drop(&mut self) {
+        let mut all = lock(self.all);
+        // Two owners are left then: the map and this one.
+        if Arc::strong_count(&self.turn) <= 2 {
+            all.remove(&self.digest);
+        }
+    }
+}
+
+/// A new key, as it is shown once and as it is stored.
+pub(crate) struct MadeKey {
+    pub(crate) key: ApiKey,
+    pub(crate) hash: String,
+    pub(crate) hmac: String,
+}
+
 impl KeyCheck {
-    /// A check with an empty cache. `predecessor_signer` is the key ring's.
+    /// A check with an empty cache.
     pub fn new(
         store: Store,
         changes: Arc<ChangeWatch>,
         clock: SharedClock,
         settings: KeySettings,
-        predecessor_signer: Signer,
+        ring: &KeyRing,
         metrics: Arc<Metrics>,
     ) -> Result<Self, CryptoError> {
         let entries = NonZeroUsize::new(settings.cache_entries).unwrap_or(NonZeroUsize::MIN);
         Ok(Self(Arc::new(Inner {
             store,
-            clock,
             settings,
             metrics,
             signer: Signer::ephemeral()?,
-            bcrypt: Arc::new(Semaphore::new(settings.bcrypt_parallel.max(1))),
-            admitted: Arc::new(Semaphore::new(settings.bcrypt_parallel.max(1) + WAITING)),
+            hmac: ring.key_hmac().clone(),
+            bcrypt: BcryptQueue::new(settings.bcrypt_parallel, clock.clone()),
             known: Remembered::new(changes, settings.cache_entries),
             refused: Mutex::new(growing_cache(entries)),
             failures: FailedKeys::new(
@@ -159,11 +173,10 @@ impl KeyCheck {
                 settings.failures_count_for,
             ),
             runs: AtomicU64::new(0),
-            predecessor_signer,
-            predecessors: Mutex::new(None),
-            predecessor_turn: Semaphore::new(1),
-            predecessor_admitted: Semaphore::new(1 + WAITING),
+            predecessors: Predecessors::new(ring.key_signer().clone(), clock.clone()),
             checking: Mutex::new(HashMap::new()),
+            touching: Arc::new(Semaphore::new(1)),
+            clock,
         })))
     }
 
@@ -172,13 +185,17 @@ impl KeyCheck {
         self.0.runs.load(Ordering::Relaxed)
     }
 
-    /// Makes a key and its hash.
-    pub(crate) async fn new_key(&self) -> Result<(ApiKey, String), ApiError> {
+    /// Makes a key for a request from this source, which waits for its turn at bcrypt.
+    pub(crate) async fn new_key(&self, source: SourceAddress) -> Result<MadeKey, ApiError> {
+        let inner = &self.0;
         let key = ApiKey::generate()?;
-        let cost = self.0.settings.bcrypt_cost;
-        let hashed = key.clone();
-        let hash = self.0.slow(move || crypto::hash_api_key(&hashed, cost)).await?;
-        Ok((key, hash))
+        let place = Place { purpose: Purpose::NewKey, source, key: LookupId::default() };
+        let until = inner.clock.now() + WAIT;
+        let turn = inner.bcrypt.turn(place, until).await.map_err(ApiError::KeyCheckBusy)?;
+        let (cost, hashed) = (inner.settings.bcrypt_cost, key.clone());
+        let hash = inner.slow(turn, move || crypto::hash_api_key(&hashed, cost)).await?;
+        let hmac = inner.hmac.make(&PresentedKey::Ours(key.clone()), &hash);
+        Ok(MadeKey { key, hash, hmac })
     }
 
     /// Sources that failed too often. Other secrets that can be guessed count here as well.
@@ -201,27 +218,23 @@ impl KeyCheck {
             inner.metrics.key_checked("cached");
             return known.admit(inner.clock.now());
         }
-        let turn = lock(&inner.checking).entry(digest).or_default().clone();
-        let outcome = {
-            let _turn = turn.lock().await;
-            match inner.known(&digest).await {
+        let checking = Checking::of(inner, digest);
+        let until = inner.clock.now() + WAIT;
+        let outcome = match select(Box::pin(checking.turn.lock()), inner.clock.sleep_until(until)).await {
+            Either::Right(_) => Err(ApiError::KeyCheckBusy(inner.bcrypt.time_to_empty())),
+            Either::Left((_turn, _)) => match inner.known(&digest).await {
                 Ok(Some(known)) => Ok((known, "cached")),
-                Ok(None) => Box::pin(inner.ask_for(&key, digest, source)).await.map(|known| (known, "verified")),
+                Ok(None) => Box::pin(inner.ask_for(&key, digest, source, until)).await,
                 Err(error) => Err(error),
-            }
+            },
         };
         inner.metrics.key_checked(match &outcome {
             Ok((_, how)) => how,
             Err(ApiError::BadKey) => "refused",
-            Err(ApiError::KeyCheckBusy) => "busy",
+            Err(ApiError::KeyCheckBusy(_)) => "busy",
             Err(ApiError::TooManyFailedKeys(_)) => "limited",
             Err(_) => "failed",
         });
-        // The last one out forgets the lock; two owners are left then, the map and `turn`.
-        let mut checking = lock(&inner.checking);
-        if Arc::strong_count(&turn) <= 2 {
-            checking.remove(&digest);
-        }
         outcome.and_then(|(known, _)| known.admit(inner.clock.now()))
     }
 
@@ -269,187 +282,126 @@ impl Inner {
         Ok(known)
     }
 
-    /// What was not known already: only if its source has not failed too often.
-    async fn ask_for(&self, key: &PresentedKey, digest: [u8; 32], source: SourceAddress) -> Result<Known, ApiError> {
-        let lookup_id = Some(match key {
+    /// What was not known already: only if its source has not failed too often. Says besides what recognised the key.
+    async fn ask_for(
+        &self,
+        key: &PresentedKey,
+        digest: [u8; 32],
+        source: SourceAddress,
+        until: DateTime<Utc>,
+    ) -> Result<(Known, &'static str), ApiError> {
+        let lookup_id = match key {
             PresentedKey::Ours(key) => self.signer.digest(key.prefix()),
             PresentedKey::Predecessor(key) => self.signer.digest(&key.prefix()),
-        });
-        self.failures.admit(source, lookup_id, self.clock.now())?;
-        let outcome = self.ask(key, digest).await;
+        };
+        self.failures.admit(source, Some(lookup_id), self.clock.now())?;
+        let outcome = self.ask(&Presented { key, digest, lookup_id, source, until }).await;
         if matches!(outcome, Err(ApiError::BadKey)) {
-            self.failures.failed(source, lookup_id, self.clock.now());
+            self.failures.failed(source, Some(lookup_id), self.clock.now());
         }
         outcome
     }
 
-    async fn ask(&self, key: &PresentedKey, digest: [u8; 32]) -> Result<Known, ApiError> {
+    async fn ask(&self, presented: &Presented<'_>) -> Result<(Known, &'static str), ApiError> {
         let seen = self.known.seen();
-        let found = match key {
-            PresentedKey::Ours(ours) => self.ours(ours, &digest).await?,
-            PresentedKey::Predecessor(theirs) => self.predecessors(theirs, &digest).await?,
+        let found = match presented.key {
+            PresentedKey::Ours(ours) => self.ours(ours, presented).await?,
+            PresentedKey::Predecessor(theirs) => self.of_predecessor(theirs, presented).await?,
         };
-        let Some(stored) = found else {
+        let Some((stored, how)) = found else {
             return Err(ApiError::BadKey);
         };
         let now = self.clock.now();
-        let known = self.remember(digest, stored, seen).await?;
-        if self.known.use_is_due(&digest, now) {
+        let known = self.remember(presented.digest, stored, seen).await?;
+        if self.known.use_is_due(&presented.digest, now) {
             self.touch(&known.caller, now);
         }
-        Ok(known)
+        Ok((known, how))
     }
 
-    async fn ours(&self, key: &ApiKey, digest: &[u8; 32]) -> Result<Option<StoredKey>, ApiError> {
+    async fn ours(
+        &self,
+        key: &ApiKey,
+        presented: &Presented<'_>,
+    ) -> Result<Option<(StoredKey, &'static str)>, ApiError> {
         let Some(stored) = self.store.key_by_prefix(key.prefix()).await? else {
             return Ok(None);
         };
-        if lock(&self.refused).get(digest).is_some() {
+        match self.hmac.check(presented.key, &stored.hash, stored.hmac.as_deref()) {
+            KeyMatch::Current => return Ok(Some((stored, "recognised"))),
+            KeyMatch::Previous => {
+                self.store_hmac(presented.key, &stored).await;
+                return Ok(Some((stored, "recognised")));
+            }
+            KeyMatch::Unknown => {}
+        }
+        if lock(&self.refused).get(&presented.digest).is_some() {
             return Ok(None);
         }
-        let (offered, hash) = (PresentedKey::Ours(key.clone()), stored.hash.clone());
-        if self.slow(move || crypto::verify_api_key(&offered, &hash)).await? {
-            return Ok(Some(stored));
+        let turn = self.turn(presented).await?;
+        let (offered, hash) = (presented.key.clone(), stored.hash.clone());
+        if self.slow(turn, move || crypto::verify_api_key(&offered, &hash)).await? {
+            self.store_hmac(presented.key, &stored).await;
+            return Ok(Some((stored, "verified")));
         }
-        lock(&self.refused).put(*digest, ());
+        lock(&self.refused).put(presented.digest, ());
         Ok(None)
     }
 
-    /// A key that the predecessor made: found by its digest once it was seen here, before that among the few that share
-    /// its prefix.
-    async fn predecessors(&self, key: &PredecessorKey, digest: &[u8; 32]) -> Result<Option<StoredKey>, ApiError> {
-        if !self.has_predecessors().await? {
-            return Ok(None);
-        }
-        let stored_digest = key.digest(&self.predecessor_signer);
-        if let Some(stored) = self.store.predecessor_key_by_digest(&stored_digest).await? {
-            return Ok(Some(stored));
-        }
-        for previous in key.previous_digests(&self.predecessor_signer) {
-            if let Some(stored) = self.store.predecessor_key_by_digest(&previous).await? {
-                self.note_digest(&stored, &stored_digest).await;
-                return Ok(Some(stored));
-            }
-        }
-        let candidates = self.store.predecessor_keys_by_prefix(&key.prefix()).await?;
-        if candidates.is_empty() || lock(&self.refused).get(digest).is_some() {
-            return Ok(None);
-        }
-        let all = (candidates.len() as u64) < PREDECESSOR_CANDIDATES;
-        let _admitted = self.predecessor_admitted.try_acquire().map_err(|_| ApiError::KeyCheckBusy)?;
-        let _turn = self.predecessor_turn.acquire().await.map_err(|_| ApiError::KeyCheckBusy)?;
-        for candidate in candidates {
-            let (offered, hash) = (PresentedKey::Predecessor(key.clone()), candidate.hash.clone());
-            // A hash that cannot be read must not keep out the keys that share its prefix.
-            let verify = move || Ok(crypto::verify_api_key(&offered, &hash).map_err(|error| error.to_string()));
-            match self.slow(verify).await? {
-                Ok(true) => {
-                    self.note_digest(&candidate, &stored_digest).await;
-                    return Ok(Some(candidate));
-                }
-                Ok(false) => {}
-                Err(error) => log::error!("the stored hash of key {} is of no use: {error}", candidate.prefix),
-            }
-        }
-        // Where there are more, those that were compared now may be found by their digests next time, and make room.
-        if all {
-            lock(&self.refused).put(*digest, ());
-        }
-        Ok(None)
-    }
-
-    async fn has_predecessors(&self) -> Result<bool, ApiError> {
-        let now = self.clock.now();
-        if let Some((known, asked)) = *lock(&self.predecessors)
-            && now < asked + PREDECESSORS_KNOWN_FOR
-        {
-            return Ok(known);
-        }
-        let known = self.store.has_predecessor_keys().await?;
-        *lock(&self.predecessors) = Some((known, now));
-        Ok(known)
-    }
-
-    /// Without the note the next process does the same work again: no reason to turn the caller away.
-    async fn note_digest(&self, key: &StoredKey, digest: &str) {
-        if let Err(error) = self.store.note_key_digest(key.user, key.id, digest).await {
-            log::warn!("the digest of key {} was not written down: {error}", key.prefix);
+    /// Without the HMAC the next process runs bcrypt once more, which is no reason to refuse the caller.
+    async fn store_hmac(&self, key: &PresentedKey, stored: &StoredKey) {
+        let hmac = self.hmac.make(key, &stored.hash);
+        if let Err(error) = self.store.store_key_hmac(stored.user, stored.id, &stored.hash, &hmac).await {
+            log::warn!("the HMAC of key {} was not stored: {error}", stored.prefix);
         }
     }
 
     /// Writes `last_used_at` behind the request's back.
     fn touch(&self, caller: &KeyCaller, now: DateTime<Utc>) {
         let (store, user, key) = (self.store.clone(), caller.user, caller.key);
+        let touching = self.touching.clone();
         actix_web::rt::spawn(async move {
+            let _turn = touching.acquire().await;
             if let Err(error) = store.touch_key(user, key, now).await {
                 log::warn!("the last use of an API key was not written down: {error}");
             }
         });
     }
 
-    /// Runs bcrypt on a thread where it blocks nobody, a few at a time.
+    /// Waits for a turn at bcrypt. A source of which a wrong key was found meanwhile goes to the end once more.
+    async fn turn(&self, presented: &Presented<'_>) -> Result<Turn, ApiError> {
+        let Presented { source, lookup_id, until, .. } = *presented;
+        loop {
+            let failed = self.failures.has_failed(source, self.clock.now());
+            let purpose = if failed { Purpose::CheckAfterFailure } else { Purpose::Check };
+            let place = Place { purpose, source, key: lookup_id };
+            let turn = self.bcrypt.turn(place, until).await.map_err(ApiError::KeyCheckBusy)?;
+            let now = self.clock.now();
+            self.failures.admit_key(source, lookup_id, now)?;
+            if failed || !self.failures.has_failed(source, now) {
+                return Ok(turn);
+            }
+        }
+    }
+
+    /// Runs bcrypt on a thread where it delays no other request.
     async fn slow<T: Send + 'static>(
         &self,
+        turn: Turn,
         work: impl FnOnce() -> Result<T, CryptoError> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let admitted = self.admitted.clone().try_acquire_owned().map_err(|_| ApiError::KeyCheckBusy)?;
-        let turn = self.bcrypt.clone().acquire_owned().await.map_err(|_| ApiError::KeyCheckBusy)?;
         self.runs.fetch_add(1, Ordering::Relaxed);
         let counted = self.metrics.bcrypt();
         let work = move || {
-            // It runs to its end even if the caller leaves meanwhile, and keeps its place until then.
-            let _held = (admitted, turn, counted);
+            // It runs to its end even if the caller leaves meanwhile, and keeps its turn until then.
+            let _held = (turn, counted);
             work()
         };
-        Ok(web::block(work).await.map_err(|_| ApiError::KeyCheckBusy)??)
+        Ok(web::block(work).await.map_err(|_| ApiError::KeyCheckBusy(TimeDelta::zero()))??)
     }
 }
 
 /// A thread that panicked while it held one of these locks left nothing half-done that matters.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The key in `Authorization: Bearer …` (RFC 6750; the scheme is case-insensitive, RFC 9110 section 11.1).
-pub(super) fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
-    let value = request.headers().get(header::AUTHORIZATION).ok_or(ApiError::NoKey)?;
-    let (scheme, credentials) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(ApiError::BadKey)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(credentials.trim()) } else { Err(ApiError::BadKey) }
-}
-
-impl FromRequest for FullCaller {
-    type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let caller = AnyCaller::from_request(request, payload);
-        Box::pin(async move {
-            let AnyCaller(caller) = caller.await?;
-            if caller.scope == Scope::Full { Ok(Self(caller)) } else { Err(ApiError::InsufficientScope) }
-        })
-    }
-}
-
-impl FromRequest for AnyCaller {
-    type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let state = request.app_data::<web::Data<HttpState>>().cloned();
-        let notes = Notes::of(request);
-        let source = state.as_ref().map(|state| state.settings.source_of(request));
-        let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()));
-        Box::pin(async move {
-            let text = text?;
-            if AccessCheck::is_token(&text) {
-                return Err(ApiError::AccessTokenNotHere);
-            }
-            let (state, source) = state.zip(source).ok_or(ApiError::NotFound)?;
-            let caller = state.keys.check(&text, source).await?;
-            if let Some(notes) = notes {
-                notes.caller(&caller);
-            }
-            Ok(Self(caller))
-        })
-    }
 }

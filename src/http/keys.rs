@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
@@ -12,12 +12,13 @@ use uuid::Uuid;
 use super::{
     HttpState,
     error::ApiError,
-    key_check::{AnyCaller, FullCaller},
+    key_check::{AnyCaller, FullCaller, MadeKey},
+    source_address::SourceAddress,
     users::checked_name,
 };
 use crate::{
     crypto::ApiKey,
-    domain::{KeyId, KeyView, Scope, UserId},
+    domain::{JsonObject, KeyId, KeyView, Scope, UserId},
     session::ConnectError,
     store::{KeyAdded, KeyRemoved, NewKey, StoredKey},
     tools::Toolsets,
@@ -62,8 +63,19 @@ impl From<&KeyView> for ShownView {
 impl ListedKey {
     fn new(key: StoredKey, caller: KeyId) -> Self {
         let prefix = key.beginning().to_owned();
-        let StoredKey { id, user: _, hash: _, prefix: _, name, scope, created_at, last_used_at, expires_at, view } =
-            key;
+        let StoredKey {
+            id,
+            user: _,
+            hash: _,
+            hmac: _,
+            prefix: _,
+            name,
+            scope,
+            created_at,
+            last_used_at,
+            expires_at,
+            view,
+        } = key;
         let (view, current) = (ShownView::from(&view), id == caller);
         Self { id: id.0, prefix, name, scope, created_at, last_used_at, expires_at, view, current }
     }
@@ -124,9 +136,10 @@ impl WantedToolsets {
 pub(crate) async fn create(
     state: web::Data<HttpState>,
     FullCaller(caller): FullCaller,
-    body: web::Json<WantedKey>,
+    request: HttpRequest,
+    body: web::Json<JsonObject<WantedKey>>,
 ) -> Result<HttpResponse, ApiError> {
-    let WantedKey { name, scope, expires_at, toolsets, readonly, two_steps } = body.into_inner();
+    let JsonObject(WantedKey { name, scope, expires_at, toolsets, readonly, two_steps }) = body.into_inner();
     let name = checked_name(name)?;
     let now = state.clock.now();
     let expires_at = checked_end(expires_at, caller.expires_at, now)?;
@@ -135,7 +148,8 @@ pub(crate) async fn create(
     let shown = ShownView::from(&view);
     let id = KeyId(Uuid::now_v7());
     let wanted = NewlyNamed { id, name: name.clone(), scope, expires_at, view };
-    let key = add(&state, caller.user, Some(caller.key), wanted).await?;
+    let source = state.settings.source_of(&request);
+    let key = add(&state, source, caller.user, Some(caller.key), wanted).await?;
     let prefix = key.prefix();
     log::info!("user {} made the {} key {prefix} with key {}", caller.user, scope.as_str(), caller.label);
     Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
@@ -165,13 +179,14 @@ pub(super) struct NewlyNamed {
 /// Makes a key of the user, if the key that asks for it still exists. None asks for somebody who signed in.
 pub(super) async fn add(
     state: &HttpState,
+    source: SourceAddress,
     user: UserId,
     maker: Option<KeyId>,
     wanted: NewlyNamed,
 ) -> Result<ApiKey, ApiError> {
     let NewlyNamed { id, name, scope, expires_at, view } = wanted;
-    let (key, hash) = state.keys.new_key().await?;
-    let new_key = NewKey { id, hash, prefix: key.prefix().to_owned(), name, scope, expires_at, view };
+    let MadeKey { key, hash, hmac } = state.keys.new_key(source).await?;
+    let new_key = NewKey { id, hash, hmac: Some(hmac), prefix: key.prefix().to_owned(), name, scope, expires_at, view };
     match state.store.add_key(user, maker, new_key, KEYS_PER_USER, state.clock.now()).await? {
         KeyAdded::Added => Ok(key),
         KeyAdded::TooMany => Err(ApiError::TooManyKeys(KEYS_PER_USER)),

@@ -103,15 +103,30 @@ impl FailedKeys {
         key: Option<LookupId>,
         now: DateTime<Utc>,
     ) -> Result<(), ApiError> {
-        let by_key = key.and_then(|key| {
-            let under_attack = self.by_key.wait(&key, self.by_key.limit, now).is_some();
-            let limit = if under_attack { 1 } else { self.by_both.limit };
-            self.by_both.wait(&(source, key), limit, now)
-        });
+        let by_key = key.and_then(|key| self.wait_at_key(source, key, now));
         match self.by_source.wait(&source, self.by_source.limit, now).max(by_key) {
             Some(wait) => Err(ApiError::TooManyFailedKeys(wait)),
             None => Ok(()),
         }
+    }
+
+    /// The same for this key alone, whatever else its source has failed at.
+    pub(crate) fn admit_key(&self, source: SourceAddress, key: LookupId, now: DateTime<Utc>) -> Result<(), ApiError> {
+        match self.wait_at_key(source, key, now) {
+            Some(wait) => Err(ApiError::TooManyFailedKeys(wait)),
+            None => Ok(()),
+        }
+    }
+
+    fn wait_at_key(&self, source: SourceAddress, key: LookupId, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let under_attack = self.by_key.wait(&key, self.by_key.limit, now).is_some();
+        let limit = if under_attack { 1 } else { self.by_both.limit };
+        self.by_both.wait(&(source, key), limit, now)
+    }
+
+    /// Whether a key from this source was not good of late.
+    pub(crate) fn has_failed(&self, source: SourceAddress, now: DateTime<Utc>) -> bool {
+        self.by_source.held(&source, now).is_some()
     }
 
     /// Such a key was not good.
@@ -121,6 +136,30 @@ impl FailedKeys {
             self.by_key.add(key, now);
             self.by_both.add((source, key), now);
         }
+    }
+}
+
+/// Wrong tokens of an operator, such as the one for the metrics, by where they came from. A source that sent as many as
+/// it may is refused with the right one as well, since otherwise its guesses would still be answered.
+pub struct WrongTokens(Counts<SourceAddress>);
+
+impl WrongTokens {
+    /// So many within the span.
+    pub fn new(limit: u32, span: TimeDelta) -> Self {
+        Self(Counts::new(limit, span))
+    }
+
+    /// Whether this source may have a token compared.
+    pub(crate) fn admit(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), ApiError> {
+        match self.0.wait(&source, self.0.limit, now) {
+            Some(wait) => Err(ApiError::TooManyWrongTokens(wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// Its token was wrong.
+    pub(crate) fn failed(&self, source: SourceAddress, now: DateTime<Utc>) {
+        self.0.add(source, now);
     }
 }
 

@@ -10,6 +10,8 @@ use crate::config::Network;
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// Whoever has one address of an IPv6 network has the 2^64 beside it.
 const SHARED_BITS: u32 = 64;
+/// What providers give to one customer (RFC 6177): 65,536 networks of the size above.
+const SITE_BITS: u32 = 80;
 
 /// One source: an IPv4 address, or a /64 of IPv6.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,10 +26,22 @@ impl From<IpAddr> for SourceAddress {
     }
 }
 
+/// The network of a source: an IPv4 address, or a /48 of IPv6.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Network48(IpAddr);
+
 impl SourceAddress {
     /// The address itself; of an IPv6 network the first one.
     pub(crate) fn address(self) -> IpAddr {
         self.0
+    }
+
+    /// The network that it belongs to.
+    pub(crate) fn network(self) -> Network48 {
+        Network48(match self.0 {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << SITE_BITS)).into(),
+        })
     }
 
     /// The source of this request.

@@ -5,15 +5,18 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{HttpState, error::ApiError, key_check::bearer, source_address::SourceAddress};
+use super::{
+    HttpState,
+    error::ApiError,
+    key_check::{MadeKey, bearer},
+    source_address::SourceAddress,
+};
 use crate::{
     config::RegistrationMode,
     crypto::{self, ApiKey},
-    domain::{KeyId, KeyView, Scope, UserId},
-    store::NewKey,
+    domain::{JsonObject, KeyId, KeyView, Scope, UserId, plain_name},
+    store::{KEY_NAME_LIMIT, NewKey},
 };
-
-const NAME_CHARS: usize = 100;
 
 /// `{name}`: what the key will be called in lists and on the connect page.
 #[derive(Deserialize)]
@@ -35,14 +38,15 @@ struct Registered<'a> {
 pub(crate) async fn register(
     state: web::Data<HttpState>,
     request: HttpRequest,
-    body: Result<web::Json<Registration>, actix_web::Error>,
+    body: Result<web::Json<JsonObject<Registration>>, actix_web::Error>,
 ) -> Result<HttpResponse, actix_web::Error> {
     let source = state.settings.source_of(&request);
     // Before the body: who may not register need not learn how to.
     may_register(&state, &request, source)?;
-    let name = checked_name(body?.into_inner().name)?;
+    let JsonObject(Registration { name }) = body?.into_inner();
+    let name = checked_name(name)?;
     state.registrations.admit(source, state.clock.now())?;
-    let (user, key) = match new_user(&state, name).await {
+    let (user, key) = match new_user(&state, name, source).await {
         Ok(made) => made,
         Err(error) => {
             state.registrations.take_back(source);
@@ -77,12 +81,17 @@ fn may_register(state: &HttpState, request: &HttpRequest, source: SourceAddress)
     Err(ApiError::RegistrationTokenRequired)
 }
 
-async fn new_user(state: &HttpState, name: Option<String>) -> Result<(UserId, ApiKey), ApiError> {
-    let (key, hash) = state.keys.new_key().await?;
+async fn new_user(
+    state: &HttpState,
+    name: Option<String>,
+    source: SourceAddress,
+) -> Result<(UserId, ApiKey), ApiError> {
+    let MadeKey { key, hash, hmac } = state.keys.new_key(source).await?;
     let user = UserId(Uuid::now_v7());
     let new_key = NewKey {
         id: KeyId(Uuid::now_v7()),
         hash,
+        hmac: Some(hmac),
         prefix: key.prefix().to_owned(),
         name,
         scope: Scope::Full,
@@ -93,15 +102,16 @@ async fn new_user(state: &HttpState, name: Option<String>) -> Result<(UserId, Ap
     Ok((user, key))
 }
 
-/// The name for a key: trimmed, of a bearable length; nothing for an empty one.
+/// Returns the name for a key, cleaned as every name that pages show ([`plain_name`]); `None` for one of which nothing is
+/// left. Control characters and names that are too long are refused, since whoever sends them expects to see them again.
 pub(super) fn checked_name(name: Option<String>) -> Result<Option<String>, ApiError> {
     let Some(name) = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()) else {
         return Ok(None);
     };
-    if name.chars().count() > NAME_CHARS || name.chars().any(char::is_control) {
+    if name.chars().count() > KEY_NAME_LIMIT || name.chars().any(char::is_control) {
         return Err(ApiError::BadRequest(format!(
-            "`name` must be at most {NAME_CHARS} characters, without control characters."
+            "`name` must be at most {KEY_NAME_LIMIT} characters, without control characters."
         )));
     }
-    Ok(Some(name))
+    Ok(plain_name(&name, KEY_NAME_LIMIT))
 }

@@ -9,7 +9,10 @@ use sea_orm::{
 };
 
 use super::{Store, StoreError};
-use crate::domain::{KeyId, KeyView, Scope, UserId};
+use crate::domain::{KeyId, KeyView, Scope, UserId, plain_name};
+
+/// Of a key's name so many characters are stored and shown.
+pub const KEY_NAME_LIMIT: usize = 100;
 
 /// An API key about to be stored.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub struct NewKey {
     pub id: KeyId,
     /// bcrypt hash of the whole key.
     pub hash: String,
+    /// The HMAC that makes bcrypt needless ([`crate::crypto::KeyHmac`]); absent where the key's text is unknown.
+    pub hmac: Option<String>,
     /// What it will be looked up by.
     pub prefix: String,
     /// What its owner calls it.
@@ -39,6 +44,8 @@ pub struct StoredKey {
     pub user: UserId,
     /// bcrypt hash of the whole key.
     pub hash: String,
+    /// The HMAC that makes bcrypt needless; absent until bcrypt has accepted the key once.
+    pub hmac: Option<String>,
     /// What it is looked up by.
     pub prefix: String,
     /// What its owner calls it.
@@ -75,6 +82,7 @@ impl From<api_keys::Model> for StoredKey {
             scope,
             expires_at,
             key_digest: _,
+            key_hmac,
             toolsets,
             read_only,
             two_steps,
@@ -83,8 +91,10 @@ impl From<api_keys::Model> for StoredKey {
             id: KeyId(id),
             user: UserId(user_id),
             hash: key_hash,
+            hmac: key_hmac,
             prefix: key_prefix,
-            name,
+            // Names of the predecessor, or of hands in the database, were not cleaned before they were stored.
+            name: name.and_then(|name| plain_name(&name, KEY_NAME_LIMIT)),
             // A word that this version does not know gives the least.
             scope: if scope == Scope::Full.as_str() { Scope::Full } else { Scope::Read },
             created_at: created_at.into(),
@@ -120,7 +130,7 @@ pub enum KeyRemoved {
 }
 
 pub(super) fn row(user: UserId, key: NewKey, now: DateTime<Utc>) -> api_keys::ActiveModel {
-    let NewKey { id, hash, prefix, name, scope, expires_at, view } = key;
+    let NewKey { id, hash, hmac, prefix, name, scope, expires_at, view } = key;
     api_keys::ActiveModel {
         id: Set(id.0),
         user_id: Set(user.0),
@@ -132,6 +142,7 @@ pub(super) fn row(user: UserId, key: NewKey, now: DateTime<Utc>) -> api_keys::Ac
         scope: Set(scope.as_str().to_owned()),
         expires_at: Set(expires_at.map(Moment::from)),
         key_digest: Set(None),
+        key_hmac: Set(hmac),
         toolsets: Set(view.toolsets.as_deref().map(str::to_owned)),
         read_only: Set(view.read_only),
         two_steps: Set(view.two_steps),
@@ -237,6 +248,17 @@ impl Store {
         let ended = self.run(delete.exec(&self.db)).await?.rows_affected > 0;
         self.heard.change();
         Ok(ended)
+    }
+
+    /// Stores the HMAC that makes bcrypt needless for this key. `false` when the key is gone, or its hash is another one by
+    /// now: the HMAC was made for `hash`.
+    pub async fn store_key_hmac(&self, user: UserId, key: KeyId, hash: &str, hmac: &str) -> Result<bool, StoreError> {
+        let update = api_keys::Entity::update_many()
+            .col_expr(api_keys::Column::KeyHmac, Expr::value(hmac))
+            .filter(api_keys::Column::Id.eq(key.0))
+            .filter(api_keys::Column::UserId.eq(user.0))
+            .filter(api_keys::Column::KeyHash.eq(hash));
+        Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
     }
 
     /// Notes that the key was used. Never moves the note back. `false` when there is no such key any more.

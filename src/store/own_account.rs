@@ -18,6 +18,7 @@ impl Store {
         let key = NewKey {
             id: key,
             hash: "-".to_owned(),
+            hmac: None,
             prefix: "stdio".to_owned(),
             name: None,
             scope: Scope::Full,

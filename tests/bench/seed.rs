@@ -42,6 +42,7 @@ pub(crate) async fn database(path: &Path, users: usize) -> Result<Seeded, Box<dy
         let row = NewKey {
             id: KeyId(Uuid::now_v7()),
             hash: hash.clone(),
+            hmac: None,
             prefix: key.prefix().to_owned(),
             name: None,
             scope: Scope::Full,

@@ -19,15 +19,15 @@ use crate::{
 };
 
 /// The stories' gateways begin with this one.
-const OLD: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
-const NEW: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=";
+pub(crate) const OLD: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+pub(crate) const NEW: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=";
 const TOKEN: &str = "POST /oauth/access_token";
 
-fn keys(current: &str, previous: &str) -> Settings {
+pub(crate) fn keys(current: &str, previous: &str) -> Settings {
     Settings::default().set("ENCRYPTION_KEY", current).set("ENCRYPTION_KEYS_PREVIOUS", previous)
 }
 
-fn key(text: &str) -> SecretBox<[u8; 32]> {
+pub(crate) fn key(text: &str) -> SecretBox<[u8; 32]> {
     let bytes: [u8; 32] = STANDARD.decode(text).unwrap().try_into().unwrap();
     SecretBox::new(Box::new(bytes))
 }

@@ -33,6 +33,9 @@ impl Shown {
 
 const RECONNECT: &str = "Connect again: GET /api/connect/ownerrez/start gives a link to open in a browser.";
 
+/// The longest time that `Retry-After` names for the queue at bcrypt: requests leave it by themselves.
+const LONGEST_QUEUE: TimeDelta = TimeDelta::seconds(120);
+
 /// A 5xx says the same whatever its cause; the cause is in the log.
 fn internal() -> Shown {
     Shown::new(
@@ -148,13 +151,22 @@ impl ApiError {
                 "This gateway does not take personal access tokens.",
                 "GET /api/connect/ownerrez/start gives a link that connects your account through OwnerRez. Operators: ALLOW_PERSONAL_TOKENS=true allows them; OwnerRez lets one address use them for two accounts a day.",
             ),
-            Self::KeyCheckBusy => Shown::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "key_check_busy",
-                "Too many keys are being checked for the first time right now.",
-                "Your key was not refused. Try again in a few seconds.",
-            )
-            .after(TimeDelta::seconds(3)),
+            Self::KeyCheckBusy(wait) => {
+                let seconds = whole_seconds(*wait).clamp(TimeDelta::seconds(1), LONGEST_QUEUE);
+                Shown::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "key_check_busy",
+                    "More keys are being checked or made than this gateway can compute in half a minute.",
+                    format!("Your key was not refused. Try again in {} seconds.", seconds.num_seconds()),
+                )
+                .after(seconds)
+            }
+            Self::TooManyWrongTokens(wait) => too_many(
+                "too_many_wrong_tokens",
+                "Too many wrong tokens came from your address, so this one was not looked at.",
+                "Correct the token first.",
+                *wait,
+            ),
             Self::TooManyFailedKeys(wait) => too_many(
                 "too_many_failed_keys",
                 "Too many keys that are not valid came from your address, so this one was not looked at.",
@@ -268,6 +280,12 @@ impl ApiError {
                 "Without an API key this gateway serves only programs on its own machine that reach it directly.",
                 "Use http://127.0.0.1 with its port, and no proxy. To serve others, unset SINGLE_USER and give them keys.",
             ),
+            Self::SingleUserTokenRequired => Shown::new(
+                StatusCode::UNAUTHORIZED,
+                "single_user_token_required",
+                "This gateway serves one person, who has set a token.",
+                "Send the header `Authorization: Bearer …` with the value of SINGLE_USER_TOKEN.",
+            ),
             Self::BadMetricsToken => Shown::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_metrics_token",
@@ -358,9 +376,13 @@ impl ApiError {
     }
 }
 
-/// Whole seconds, so that who waits exactly that long is not told to wait again.
+/// Rounds up to whole seconds, so that a client that waits exactly that long need not wait again.
+fn whole_seconds(wait: TimeDelta) -> TimeDelta {
+    TimeDelta::seconds(wait.num_seconds().saturating_add(i64::from(wait.subsec_nanos() > 0)))
+}
+
 fn too_many(code: &'static str, message: &'static str, hint: &'static str, wait: TimeDelta) -> Shown {
-    let seconds = TimeDelta::seconds(wait.num_seconds() + i64::from(wait.subsec_nanos() > 0));
+    let seconds = whole_seconds(wait);
     let hint = format!("{hint} Try again in {} seconds.", seconds.num_seconds());
     Shown::new(StatusCode::TOO_MANY_REQUESTS, code, message, hint).after(seconds)
 }

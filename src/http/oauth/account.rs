@@ -277,7 +277,7 @@ async fn serve(
             }
         }
         Wish::MakeKey { id, proof, name, scope } => {
-            return make_key(state, session, id, &proof, (name, scope)).await;
+            return make_key(state, request, session, id, &proof, (name, scope)).await;
         }
         Wish::ShowKey { api_key } => return Ok(attach::look(state, request, &desk, &api_key).await),
         Wish::Attach { attach: key, from, proof } => {
@@ -300,6 +300,7 @@ async fn serve(
 
 async fn make_key(
     state: &HttpState,
+    request: &HttpRequest,
     session: &Session,
     id: Uuid,
     proof: &str,
@@ -317,7 +318,7 @@ async fn make_key(
     let made = async {
         let wanted =
             keys::NewlyNamed { id, name: checked_name(name)?, scope, expires_at: None, view: KeyView::default() };
-        keys::add(state, user, None, wanted).await
+        keys::add(state, state.settings.source_of(request), user, None, wanted).await
     };
     Ok(match made.await {
         Ok(key) => {

@@ -120,6 +120,7 @@ impl Base {
         let new_key = NewKey {
             id: key,
             hash: format!("hash of {name}"),
+            hmac: None,
             prefix: format!("ownerrez_sk_{name}"),
             name: Some(name.to_owned()),
             scope: Scope::Full,

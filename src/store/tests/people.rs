@@ -51,6 +51,7 @@ async fn registration_stores_both_or_neither() {
         let taken = NewKey {
             id: key,
             hash: "h".into(),
+            hmac: None,
             prefix: "p".into(),
             name: None,
             scope: Scope::Full,

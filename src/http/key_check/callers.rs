@@ -1,0 +1,88 @@
+//! Handlers' arguments that need a key, and the callers behind keys.
+
+use std::{future::Future, ops::Deref, pin::Pin};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use zeroize::Zeroizing;
+
+use crate::{
+    domain::{Caller, KeyId, Scope},
+    http::{HttpState, error::ApiError, observe::Notes},
+    oauth::AccessCheck,
+};
+
+/// A caller with an API key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct KeyCaller {
+    pub(super) caller: Caller,
+    /// Their key.
+    pub(crate) key: KeyId,
+}
+
+impl KeyCaller {
+    /// The caller as everybody else knows them.
+    pub(crate) fn into_caller(self) -> Caller {
+        self.caller
+    }
+}
+
+impl Deref for KeyCaller {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// Any caller with a key. A handler that takes this argument cannot be reached without a valid one; access tokens, which
+/// are for `/mcp`, do not open it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct AnyCaller(pub(crate) KeyCaller);
+
+/// A caller whose key has the full scope: what managing keys and the connection takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct FullCaller(pub(crate) KeyCaller);
+
+/// The key in `Authorization: Bearer …` (RFC 6750; the scheme is case-insensitive, RFC 9110 section 11.1).
+pub(crate) fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
+    let value = request.headers().get(header::AUTHORIZATION).ok_or(ApiError::NoKey)?;
+    let (scheme, credentials) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(ApiError::BadKey)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(credentials.trim()) } else { Err(ApiError::BadKey) }
+}
+
+impl FromRequest for FullCaller {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = AnyCaller::from_request(request, payload);
+        Box::pin(async move {
+            let AnyCaller(caller) = caller.await?;
+            if caller.scope == Scope::Full { Ok(Self(caller)) } else { Err(ApiError::InsufficientScope) }
+        })
+    }
+}
+
+impl FromRequest for AnyCaller {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let state = request.app_data::<web::Data<HttpState>>().cloned();
+        let notes = Notes::of(request);
+        let source = state.as_ref().map(|state| state.settings.source_of(request));
+        let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()));
+        Box::pin(async move {
+            let text = text?;
+            if AccessCheck::is_token(&text) {
+                return Err(ApiError::AccessTokenNotHere);
+            }
+            let (state, source) = state.zip(source).ok_or(ApiError::NotFound)?;
+            let caller = state.keys.check(&text, source).await?;
+            if let Some(notes) = notes {
+                notes.caller(&caller);
+            }
+            Ok(Self(caller))
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! Round robin over lanes, which may themselves be round robins.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+};
+
+/// What gives out what was put into it, one at a time.
+pub(super) trait Lane: Default {
+    /// What waits in it.
+    type Item;
+
+    /// Takes out what is next.
+    fn pop(&mut self) -> Option<Self::Item>;
+
+    /// Whether nothing waits.
+    fn is_empty(&self) -> bool;
+}
+
+impl<Item> Lane for VecDeque<Item> {
+    type Item = Item;
+
+    fn pop(&mut self) -> Option<Item> {
+        self.pop_front()
+    }
+
+    fn is_empty(&self) -> bool {
+        VecDeque::is_empty(self)
+    }
+}
+
+/// Lanes by a key. Each lane in which something waits gives out one item per round.
+pub(super) struct Turns<Key, L> {
+    lanes: HashMap<Key, L>,
+    order: VecDeque<Key>,
+}
+
+impl<Key, L> Default for Turns<Key, L> {
+    fn default() -> Self {
+        Self { lanes: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<Key: Hash + Eq + Copy, L: Lane> Turns<Key, L> {
+    /// The lane of this key, which joins the round. The caller puts an item into it.
+    pub(super) fn lane(&mut self, key: Key) -> &mut L {
+        let order = &mut self.order;
+        self.lanes.entry(key).or_insert_with(|| {
+            order.push_back(key);
+            L::default()
+        })
+    }
+}
+
+impl<Key: Hash + Eq + Copy, L: Lane> Lane for Turns<Key, L> {
+    type Item = L::Item;
+
+    fn pop(&mut self) -> Option<L::Item> {
+        while let Some(key) = self.order.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&key) else { continue };
+            let item = lane.pop();
+            if lane.is_empty() {
+                self.lanes.remove(&key);
+            } else {
+                self.order.push_back(key);
+            }
+            if item.is_some() {
+                return item;
+            }
+        }
+        None
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Two = Turns<u8, Turns<u8, VecDeque<usize>>>;
+
+    proptest! {
+        /// Whatever is put in comes out once; what one outer lane holds delays another by one item per round only.
+        #[test]
+        fn a_full_lane_delays_others_by_one_item_per_round(
+            items in prop::collection::vec((0u8..5, 0u8..3), 0..200),
+        ) {
+            let mut turns = Two::default();
+            for (number, (outer, inner)) in items.iter().enumerate() {
+                turns.lane(*outer).lane(*inner).push_back(number);
+            }
+            let mut out = Vec::new();
+            while let Some(number) = turns.pop() {
+                out.push(number);
+            }
+            prop_assert!(turns.is_empty());
+            let mut sorted = out.clone();
+            sorted.sort_unstable();
+            prop_assert_eq!(sorted, (0..items.len()).collect::<Vec<_>>());
+            let mut served = [0usize; 5];
+            for number in &out {
+                let outer = usize::from(items[*number].0);
+                served[outer] += 1;
+                for other in 0..5 {
+                    let waits = out.iter().filter(|other_number| usize::from(items[**other_number].0) == other).count()
+                        > served[other];
+                    prop_assert!(!waits || served[outer] <= served[other] + 1);
+                }
+            }
+        }
+    }
+}
