@@ -99,7 +99,7 @@ async fn a_path_cannot_leave_its_quotes_in_a_challenge() {
             };
             assert_eq!(refused.status, 401, "{path}");
             assert_eq!(challenge.matches('"').count(), 4, "{path}: {challenge}");
-            assert!(!challenge.contains('\\') && !challenge.contains("error="), "{path}: {challenge}");
+            assert!(!challenge.contains(r#"error=""#), "{path}: {challenge}");
         }
         gateway.stop().await;
     })

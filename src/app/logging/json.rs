@@ -2,7 +2,7 @@
 
 use log::{
     Record,
-    kv::{self, Key, Source, Value, VisitSource, VisitValue},
+    kv::{self, Key, Value, VisitSource, VisitValue},
 };
 use serde_json::{Map, Value as Json, json};
 
