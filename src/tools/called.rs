@@ -83,7 +83,7 @@ impl Called {
     }
 }
 
-/// An answer, or why there is none.
+/// Returns what a call gives: an answer, or the words of a refusal.
 pub(super) fn response_of(given: Result<Shown, String>) -> Response {
     given.map_or_else(|told| failed(told).into(), Response::Answer)
 }

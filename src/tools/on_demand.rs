@@ -37,7 +37,7 @@ pub(super) struct Passed {
     /// Name of that tool.
     pub(super) name: String,
     pub(super) arguments: Map<String, Value>,
-    /// A remark for each name beside them that was ignored.
+    /// A remark for each name that was ignored.
     pub(super) ignored: Vec<String>,
 }
 
@@ -175,7 +175,7 @@ impl OnDemand {
             let within = inner.entry(option).or_insert_with(|| value.clone());
             if *within != value {
                 return Err(format!(
-                    "call_operation: `{option}` stands both beside `name` and in `arguments`, with different values: give \
+                    "call_operation: `{option}` is next to `name` and in `arguments`, with different values: give \
                      it once. Nothing was sent to OwnerRez."
                 ));
             }

@@ -94,7 +94,7 @@ async fn empty_text_and_empty_filters_are_absent_and_the_answer_says_what_it_cov
         let table = alice.call("list_bookings", table).await.0.body["result"].clone();
         assert!(table["content"][0]["text"].as_str().unwrap().starts_with("{\"ignored_arguments\":"), "{table}");
         assert!(table["structuredContent"]["ignored_arguments"].is_string(), "{table}");
-        // Where one filter is needed, an empty one is none; what is required cannot be empty.
+        // Where one of several filters is needed, an empty one does not count; a required list cannot be empty.
         let told = alice.call("list_bookings", json!({"property_ids": []})).await.refused();
         assert!(told.contains("give `property_ids` or `since_utc`"), "{told}");
         let required = json!({"property_ids": [], "from_date": "2028-01-01", "to_date": "2028-01-02"});
@@ -214,7 +214,7 @@ async fn half_a_character_in_one_record_costs_no_page() {
         gateway.ownerrez().script(Rule::on("GET /v2/properties/{id}").always().reply(200, json!(broken)));
         let answer = alice.call("get_property", json!({"id": 2})).await.ok();
         assert_eq!((&answer["name"], &answer["bedrooms"]), (&json!("Casa \u{fffd}"), &json!(3)));
-        // What guests are told of a refusal goes the same way.
+        // The words of a refusal are read the same way.
         let refusal = r#"{"messages": ["Not \udc00 now."], "code": "x"}"#;
         gateway.ownerrez().script(Rule::on("GET /v2/guests/{id}").reply(400, json!(refusal)));
         assert!(alice.call("get_guest", json!({"id": 1})).await.refused().contains("Not \u{fffd} now."));

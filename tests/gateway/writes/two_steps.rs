@@ -82,7 +82,7 @@ async fn the_second_step_of_call_operation_is_call_operation() {
         assert!(first["next"].as_str().unwrap().contains("call `call_operation`"), "{first}");
         assert_eq!(alice.call("call_operation", next["arguments"].clone()).await.ok()["done"], json!(true));
 
-        // The confirmation is good beside the name and within the arguments, and not with two values.
+        // The confirmation is good next to the name and within the arguments, and not with two values.
         let tag = tagged("Bea").await;
         let confirm = alice.call("call_operation", call(&tag)).await.ok()["confirm"].clone();
         let torn = with(call(&with(tag.clone(), "confirm", confirm.clone())), "confirm", "another");
