@@ -58,8 +58,8 @@ impl Catalog {
     pub fn same_act(&self, name: &str) -> Option<&str> {
         let asked = said(name)?;
         let same = self.operations().map(Operation::name).filter(|known| said(known).as_ref() == Some(&asked));
-        // Several read: `list_bookings` is nearer to `search_bookings` than `get_booking` is.
-        same.min_by_key(|known| strsim::levenshtein(&words(name).concat(), &words(known).concat()))
+        // Several may read: `search_bookings` asks for several bookings, as `list_bookings` does.
+        same.min_by_key(|known| words(known).last() != words(name).last())
     }
 
     /// Says that OwnerRez has no operation for what this name asks for, where that is certain: there are operations on
