@@ -100,7 +100,7 @@ fn the_defaults_are_those_of_the_documentation() {
         ]
     );
     assert!(oauth_clients.client_documents);
-    assert_eq!((oauth_clients.known_redirect_uris.len(), oauth_clients.registration_days), (12, 365));
+    assert_eq!((oauth_clients.known_redirect_uris.len(), oauth_clients.registration_days), (14, 365));
     assert!(oauth_clients.predefined.is_empty());
     assert_eq!((oauth.access_token_minutes, oauth.refresh_token_days), (60, 60));
     assert_eq!(oauth.registrations_per_hour_and_address, 100);

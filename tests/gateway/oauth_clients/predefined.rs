@@ -29,6 +29,8 @@ async fn the_operators_own_client_id_is_a_public_client_of_todays_clients() {
             "https://claude.com/api/mcp/auth_callback",
             "http://localhost:54545/callback",
             "http://127.0.0.1:54545/callback",
+            "claude://claude.ai/mcp-auth-callback/sdk",
+            "warp://mcp/oauth2callback",
             "cursor://anysphere.cursor-mcp/oauth/callback",
             "https://www.cursor.com/agents/mcp/oauth/callback",
             "http://localhost:8787/callback",
