@@ -27,10 +27,11 @@ const text = (value) =>
   value.replaceAll('&quot;', '"').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
 const attribute = (tag, name) => text(tag.match(new RegExp(`\\b${name}="([^"]*)"`))?.[1] ?? '');
 
-// The first form of the page as a person sends it who says yes: its fields, the choice that is made already, and its
-// first button.
+// The first form of the page as a person sends it who says yes and ends nothing: its fields, the choice that is made
+// already, and its first button.
 function answer(page, at) {
-  const form = page.match(/<form\b[^>]*>.*?<\/form>/s)?.[0];
+  const forms = page.match(/<form\b[^>]*>.*?<\/form>/gs) ?? [];
+  const form = forms.find((form) => !/<button\b[^>]*\bclass="ending"/.test(form));
   if (!form) return undefined;
   const fields = new URLSearchParams();
   for (const [input] of form.matchAll(/<input\b[^>]*>/g)) {
