@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod mcp;
 mod mcp_caller;
+mod mcp_failure;
 mod metrics;
 mod moved;
 mod oauth;

@@ -13,6 +13,7 @@ use super::{
     error::ApiError,
     failure::Failure,
     mcp_caller::{self, McpCaller},
+    mcp_failure,
     observe::Notes,
     other_method,
     plain_call::PlainCall,
@@ -143,13 +144,15 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
             return Ok(refused_message(&Malformed::invalid_request(id, reason)));
         }
         if let Err(malformed) = message.check_params() {
-            return Ok(with_failure(HttpResponse::Ok().json(malformed.to_json())));
+            let answer = malformed.to_json();
+            mcp_failure::note_failure(request, message.method(), answer.to_string().as_bytes());
+            return Ok(with_failure(HttpResponse::Ok().json(answer)));
         }
         if is_ping_between_revisions(request, message) {
             return Ok(HttpResponse::Ok().json(json!({"jsonrpc": "2.0", "id": message.id(), "result": {}})));
         }
         let response = self.service.handle(carried_over(request, asks, Bytes::from(message.to_text()))?).await;
-        Ok(carried_back(response, accepted, message).await)
+        Ok(carried_back(request, response, accepted, message).await)
     }
 
     /// One message after the other: in order, and never more of one user's at once than one message would make.
@@ -172,7 +175,9 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
             };
             let carried = carried_over(request, asks.clone(), Bytes::from(message.to_text()))?;
             let Ok(collected) = self.service.handle(carried).await.into_body().collect().await;
-            answers.extend(batch::answer(&message, &collected.to_bytes()));
+            let collected = collected.to_bytes();
+            mcp_failure::note_failure(request, message.method(), &collected);
+            answers.extend(batch::answer(&message, &collected));
         }
         if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
     }
@@ -322,6 +327,7 @@ fn carried_over(
 }
 
 async fn carried_back(
+    request: &HttpRequest,
     response: http::Response<BoxBody<Bytes, Infallible>>,
     accepted: Accepted,
     message: &Message,
@@ -344,6 +350,7 @@ async fn carried_back(
     }
     let Ok(collected) = body.collect().await;
     let collected = collected.to_bytes();
+    mcp_failure::note_failure(request, message.method(), &collected);
     if is_stream {
         // What precedes the answer are notifications, which this client has no place for.
         return HttpResponse::build(status).content_type(JSON).body(last_event(&collected));

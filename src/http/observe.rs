@@ -52,6 +52,8 @@ pub(crate) struct Notes {
     failure: OnceLock<String>,
     /// A credential that is no user's was verified.
     verified: OnceLock<()>,
+    /// Method and code of the first message that failed.
+    message: OnceLock<(&'static str, i64)>,
 }
 
 impl Notes {
@@ -65,6 +67,7 @@ impl Notes {
             upstream: OnceLock::new(),
             error: OnceLock::new(),
             failure: OnceLock::new(),
+            message: OnceLock::new(),
             verified: OnceLock::new(),
         }
     }
@@ -98,6 +101,11 @@ impl Notes {
     /// The stable code of what went wrong.
     pub(crate) fn error(&self, code: &'static str) {
         let _ = self.error.set(code);
+    }
+
+    /// A message of the Model Context Protocol was answered with an error.
+    pub(crate) fn message_failed(&self, method: &'static str, code: i64) {
+        let _ = self.message.set((method, code));
     }
 
     /// How a call to OwnerRez ended.
@@ -202,7 +210,7 @@ struct Fields<'a> {
 
 impl Source for Fields<'_> {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
-        let Notes { id, key, user, tool, upstream, error, failure: _, verified: _ } = &*self.line.notes;
+        let Notes { id, key, user, tool, upstream, error, failure: _, verified: _, message } = &*self.line.notes;
         let mut pair = |name: &'static str, value: Value<'kvs>| visitor.visit_pair(Key::from_str(name), value);
         pair("id", id.to_value())?;
         pair("method", self.line.method.to_value())?;
@@ -225,6 +233,10 @@ impl Source for Fields<'_> {
         }
         if let Some(error) = error.get() {
             pair("error", Value::from(*error))?;
+        }
+        if let Some((method, code)) = message.get() {
+            pair("mcp_method", Value::from(*method))?;
+            pair("mcp_error", Value::from(*code))?;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use serde::{
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::observe::Notes;
+use super::{mcp_failure, observe::Notes};
 use crate::{
     domain::{Caller, Scope},
     mcp::{Revision, Server, Watch, response_in},
@@ -135,7 +135,10 @@ impl<'a> PlainCall<'a> {
                 result.strip_result_type_for_legacy_peer();
                 serde_json::to_vec(&Reply { jsonrpc: "2.0", id: &id, result: Some(result), error: None })
             }
-            Err(error) => serde_json::to_vec(&Reply { jsonrpc: "2.0", id: &id, result: None, error: Some(error) }),
+            Err(error) => {
+                mcp_failure::note_code(request, Some("tools/call"), i64::from(error.code.0));
+                serde_json::to_vec(&Reply { jsonrpc: "2.0", id: &id, result: None, error: Some(error) })
+            }
         };
         match body {
             Ok(body) => HttpResponse::Ok().content_type("application/json").body(body),

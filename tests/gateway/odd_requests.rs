@@ -35,6 +35,17 @@ async fn an_array_is_refused_where_an_object_belongs() {
                 assert_eq!((refused.status, refused.error()), (400, code), "{path} {body}: {}", refused.body);
             }
         }
+        let call = json!(["2.0", 1, "tools/call", {"name": "get_current_user", "arguments": {}}]);
+        for version in ["2025-03-26", "2025-06-18"] {
+            let headers = [
+                ("content-type", "application/json"),
+                ("accept", "application/json, text/event-stream"),
+                ("mcp-protocol-version", version),
+            ];
+            let refused = alice.send("POST", "/mcp", &headers, Some(call.to_string())).await;
+            let told = refused.body.to_string();
+            assert!(told.contains("-32600") && !told.contains("result"), "{version}: {told}");
+        }
         assert_eq!(database.number("SELECT count(*) FROM users").await, users);
         assert_eq!(database.number("SELECT count(*) FROM api_keys").await, users);
         gateway.stop().await;

@@ -97,7 +97,7 @@ async fn told(database: &TestDatabase, format: &str, level: &str) {
     }
     let ending = gateway.stop();
     assert_eq!(ending.code, Some(0));
-    for word in [&*ends, "request answered"] {
+    for word in [&*ends, "request answered", "mcp_error"] {
         assert!(ending.written.contains(word), "the log tells of {word}");
     }
     assert_eq!(ending.written.contains("DEBUG"), level == "trace");
