@@ -159,7 +159,7 @@ async def bodies(request):
     await all_of([client.send(head + body) for client in clients])
     await served(request, USER)
     grown = resident() - before
-    check(grown < 40, f"200 bodies of 1 MB that stall at /register: {grown:.0f} MiB more resident (less than 40)")
+    check(grown < 80, f"200 bodies of 1 MB that stall at /register: {grown:.0f} MiB more resident (less than 80)")
     await close_all(clients)
 
     clients = await opened(HOSTILE, 200)
@@ -170,7 +170,7 @@ async def bodies(request):
     refused, late = (sum(status == expected for status, _ in answers) for expected in (429, 408))
     check(refused >= 130, f"of 200 small bodies that stall {refused} are refused at once (429)")
     check(refused + late == 200, f"and {late} get 408 after {BODY_TIMEOUT} s")
-    check(grown < 40, f"with {grown:.0f} MiB more resident (less than 40)")
+    check(grown < 80, f"with {grown:.0f} MiB more resident (less than 80)")
     closed = await all_of([client.is_closed_within(MARGIN) for client in clients])
     check(all(closed), "and all their connections are closed")
 
