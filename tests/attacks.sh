@@ -60,6 +60,11 @@ http {
 }
 NGINX
 background nginx "$nginx" -c "$scratch/nginx.conf" -e "$scratch/nginx/error.log"
+# A nginx that is killed leaves its worker behind, so it is asked to end, however this script ends.
+end_nginx() {
+    kill -TERM "$nginx" 2>/dev/null && wait "$nginx" || true
+}
+at_failure=end_nginx
 for _ in $(seq 100); do
     ! is_open "$proxy_port" || break
     sleep 0.1
@@ -71,5 +76,6 @@ timeout 170 python3 tests/attacks/play.py "$port" "$proxy_port" "$gateway" ||
 if grep -E "Too many open files|panicked|stream error" "$scratch/gateway.log"; then
     fail "the gateway ran out of open files, or failed"
 fi
+stop nginx
 [ -z "$(jobs -p | grep -x "$gateway")" ] || wait "$gateway" || fail "the gateway ended with an error"
 echo "the bounds hold"
