@@ -84,7 +84,7 @@ async fn receive(
 /// Accounts whose users are being asked about, and whether another notice has come since.
 ///
 /// OwnerRez repeats notices, and each question costs a request of the window. So all notices for one account within
-/// [`MERGED_WITHIN`] cost two questions for each user: one at the first notice, and one at the end for those that came
+/// `MERGED_WITHIN` cost two questions for each user: one at the first notice, and one at the end for those that came
 /// later. An account is in here only if it is connected, which bounds the number.
 #[derive(Default)]
 pub struct Notices(Mutex<HashMap<AccountId, Asked>>);
