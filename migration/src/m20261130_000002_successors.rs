@@ -1,5 +1,6 @@
 //! Keeps the unused successor of a grant's refresh token, sealed, and the digest of what all refresh tokens of a grant
-//! have in common. `confirmed_hash` goes: the tokens of one generation are no longer told apart.
+//! have in common. `confirmed_hash` stays, unused, because processes of the
+//! version before read it while they are replaced one after the other.
 
 use sea_orm_migration::{async_trait::async_trait, prelude::*};
 
@@ -17,13 +18,10 @@ impl MigrationTrait for Migration {
             manager.alter_table(Table::alter().table("oauth_grants").add_column(added).take()).await?;
         }
         let index = Index::create().name(FAMILY_INDEX).table("oauth_grants").col("family_hash").take();
-        manager.create_index(index).await?;
-        manager.alter_table(Table::alter().table("oauth_grants").drop_column("confirmed_hash").take()).await
+        manager.create_index(index).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let confirmed = ColumnDef::new("confirmed_hash").text().null().take();
-        manager.alter_table(Table::alter().table("oauth_grants").add_column(confirmed).take()).await?;
         manager.drop_index(Index::drop().name(FAMILY_INDEX).table("oauth_grants").to_owned()).await?;
         for column in ["family_hash", "successor"] {
             manager.alter_table(Table::alter().table("oauth_grants").drop_column(column).take()).await?;
