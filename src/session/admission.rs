@@ -291,13 +291,16 @@ impl Admission {
         let connector = &place.connector;
         let source = self.seen(Party::Source(connector.source));
         let network = self.seen(connector.network());
+        let (left, whole) = (permits.left.saturating_sub(self.called), permits.left.saturating_add(permits.used));
+        // Many people may connect behind one address, so good codes lift its bound while most permits are left.
+        let is_bounded =
+            |party: &Record, bound: u32| party.used(now) >= bound && !(party.is_proven(now) && left > whole / 2);
         if !self.has_free_hand(connector, now)
-            || source.used(now) >= self.share
-            || network.used(now) >= self.share.saturating_mul(2)
+            || is_bounded(source, self.share)
+            || is_bounded(network, self.share.saturating_mul(2))
         {
             return false;
         }
-        let (left, whole) = (permits.left.saturating_sub(self.called), permits.left.saturating_add(permits.used));
         if self.is_suspect(connector, now) {
             let used = u32::try_from(self.suspect_uses.len()).unwrap_or(u32::MAX).saturating_add(self.suspects_busy);
             used < self.share && left > whole * 2 / 5
