@@ -80,7 +80,8 @@ impl TokenKeeper {
     ) -> Result<Recognised, ConnectError> {
         let grant = self.obtain(Credential::Code(code), &admitted).await?;
         let recognised = self.recognise(&grant, issuer, admits_new).await;
-        if recognised.is_err() {
+        // After a fault of the database it may have been stored all the same, so it is not revoked then.
+        if matches!(&recognised, Err(error) if !matches!(error, ConnectError::Store(_))) {
             // It belongs to no user, and nothing remembers it.
             admitted.spent_one_more();
             self.revoke_at_once(&grant).await;

@@ -31,7 +31,7 @@ use self::{
 use super::{Answer, CallError, ConnectError, SessionDeps, allowance::Permit, budget::Account, call::CallUpstream};
 use crate::{
     crypto::{CryptoError, SealedFor, sealed_by_predecessor},
-    domain::{AccountId, TokenKind, TokenSet, UserId},
+    domain::{AccountId, TokenSet, UserId},
     store::{Connection, SealedTokens},
     upstream::{Refused, RefusedKind, Reply, TransportError, Upstream},
 };
@@ -147,11 +147,11 @@ impl TokenKeeper {
     }
 
     /// OwnerRez refused tokens, and there are no others. That ends the connection if it is certain: where OwnerRez names a
-    /// token as invalid that was not just issued, or where such refusals repeat over some minutes. A personal token that is
-    /// refused in other words counts as well, because no refresh can give better evidence.
+    /// token as invalid that was not just issued, or where such refusals repeat over some minutes. Tokens that cannot be
+    /// refreshed count as well when they are refused in other words, because no refresh can give better evidence.
     async fn conclude(&self, held: &Held, refused: Refused) -> CallError {
         let named = refused.kind == RefusedKind::InvalidToken;
-        let counts = named || held.tokens.kind == TokenKind::Basic;
+        let counts = named || held.tokens.refresh.is_none();
         let now = self.now();
         let repeated = self.note_trouble(|trouble| Refusals::note(&mut trouble.refusals, held.connection, counts, now));
         let certain = named && !self.is_fresh(held) && held.tokens.refresh.is_none();

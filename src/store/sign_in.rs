@@ -43,6 +43,12 @@ pub struct Reaching {
     pub grants: Vec<StoredGrant>,
 }
 
+/// Whether the tokens of an earlier connection belong to another account for certain. One without a known account may be
+/// of the same, and then its tokens may be those that work.
+fn is_of_another_account(before: Option<i64>, account: Option<AccountId>) -> bool {
+    before.is_some_and(|before| Some(AccountId(before)) != account)
+}
+
 impl Store {
     /// Stores a sign-in under way.
     pub async fn add_sign_in(&self, sign_in: NewSignIn) -> Result<(), StoreError> {
@@ -173,7 +179,7 @@ impl Store {
                 .lock_exclusive()
                 .one(&transaction)
                 .await?;
-            if let Some(before) = before.filter(|before| before.user_id_ownerrez.map(AccountId) != account)
+            if let Some(before) = before.filter(|before| is_of_another_account(before.user_id_ownerrez, account))
                 && let Some(task) = revocations::of_connection(user, revocation, before.into(), now)
             {
                 pending_revocations::Entity::insert(task).exec_without_returning(&transaction).await?;
