@@ -4,6 +4,7 @@
 
 mod bounds;
 mod connection;
+mod connection_share;
 mod connections;
 mod open_files;
 mod request_body;

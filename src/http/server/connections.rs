@@ -10,23 +10,30 @@ use std::{
 use actix_web::rt::net::TcpStream;
 
 use super::{
+    connection_share::ConnectionShare,
     open_files,
-    shares::{Exhausted, Share, Shares},
+    shares::{Exhausted, Shares},
     watched_stream::{Timeouts, WatchedStream},
 };
-use crate::{config::Network, http::source_address::SourceAddress};
+use crate::{
+    config::Network,
+    http::source_address::{Network48, SourceAddress},
+};
 
 /// What is sent on a connection that is not taken. A client that comes back later finds a free one.
 const REFUSAL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
 /// The least time between two warnings of refused connections.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
+/// How many times the bound of one source all sources of one IPv6 /48 may have. One customer often has a whole /48.
+const SOURCES_PER_NETWORK: usize = 2;
 
 /// The bounds on connections. Cloning is cheap; clones share the counts.
 #[derive(Clone)]
 pub struct Connections {
     total: usize,
-    shares: Arc<Shares<SourceAddress>>,
+    sources: Arc<Shares<SourceAddress>>,
+    networks: Arc<Shares<Network48>>,
     trusted: Arc<[Network]>,
     timeouts: Timeouts,
     warned: Arc<Mutex<Option<Instant>>>,
@@ -63,7 +70,8 @@ impl Connections {
         }
         Self {
             total,
-            shares: Shares::new(total, settings.per_source),
+            sources: Shares::new(total, settings.per_source),
+            networks: Shares::new(total, settings.per_source.saturating_mul(SOURCES_PER_NETWORK)),
             trusted: settings.trusted_proxies.clone(),
             timeouts: Timeouts { head: settings.head_timeout, send: settings.send_timeout },
             warned: Arc::default(),
@@ -97,11 +105,14 @@ impl Connections {
         }
     }
 
-    fn share_of(&self, peer: SocketAddr) -> Result<Share<SourceAddress>, Exhausted> {
+    fn share_of(&self, peer: SocketAddr) -> Result<ConnectionShare, Exhausted> {
         if self.trusted.iter().any(|network| network.contains(peer.ip())) {
-            return self.shares.take_exempt(1).ok_or(Exhausted::Process);
+            let source = self.sources.take_exempt(1).ok_or(Exhausted::Process)?;
+            return Ok(ConnectionShare::of_proxy(source));
         }
-        self.shares.take(peer.ip().into(), 1)
+        let source = SourceAddress::from(peer.ip());
+        let network = self.networks.take(source.network(), 1)?;
+        Ok(ConnectionShare::of_client(self.sources.take(source, 1)?, network))
     }
 
     fn warn(&self, peer: SocketAddr, exhausted: Exhausted) {
@@ -113,7 +124,7 @@ impl Connections {
             }
             *warned = Some(now);
         }
-        let held = self.shares.held_by(&peer.ip().into());
+        let held = self.sources.held_by(&peer.ip().into());
         match exhausted {
             Exhausted::Holder => log::warn!(
                 "a connection from {} was refused: {held} are open from there. If your proxy is there, name it in \

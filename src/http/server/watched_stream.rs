@@ -19,9 +19,8 @@ use tokio::{
 
 use super::{
     connection::{BodyState, Connection},
-    shares::Share,
+    connection_share::ConnectionShare,
 };
-use crate::http::source_address::SourceAddress;
 
 /// The largest request head in bytes; nginx and Apache take as much.
 const HEAD_LIMIT: usize = 32 * 1024;
@@ -56,7 +55,7 @@ pub(super) struct WatchedStream {
     /// Bytes read since there was nothing more to read.
     at_once: usize,
     ended: bool,
-    _share: Share<SourceAddress>,
+    _share: ConnectionShare,
 }
 
 /// The bytes that arrived and have begun no request yet.
@@ -73,7 +72,7 @@ struct Head {
 }
 
 impl WatchedStream {
-    pub(super) fn new(io: TcpStream, timeouts: Timeouts, share: Share<SourceAddress>) -> Self {
+    pub(super) fn new(io: TcpStream, timeouts: Timeouts, share: ConnectionShare) -> Self {
         Self {
             io,
             connection: Connection::new(),
