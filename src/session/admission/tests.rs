@@ -167,11 +167,22 @@ fn suspects_take_few_permits_and_leave_a_part_to_others() {
 fn one_source_cannot_use_more_than_a_twentieth() {
     let mut admission = Admission::new(300);
     for number in 0..15 {
-        attempt(&mut admission, number, from(1), Some(Verdict::Good));
+        attempt(&mut admission, number, from(1), None);
     }
     assert_eq!(waits(admission.ask(START, key(99), from(1), PERMITS)), 0);
     admitted(admission.ask(START, key(100), from(2), PERMITS));
     admitted(admission.ask(START + PERIOD, key(99), from(1), PERMITS));
+}
+
+#[test]
+fn good_codes_lift_the_bound_of_a_source_while_most_permits_are_left() {
+    let mut admission = Admission::new(300);
+    for number in 0..40 {
+        attempt(&mut admission, number, from(1), Some(Verdict::Good));
+    }
+    let scarce = ConnectingPermits { used: 100, left: 50 };
+    assert_eq!(waits(admission.ask(START, key(99), from(1), scarce)), 0);
+    admitted(admission.ask(START, key(100), from(2), scarce));
 }
 
 #[test]
