@@ -205,21 +205,22 @@ async fn the_window_survives_an_orderly_restart() {
 }
 
 #[actix_web::test]
-async fn strangers_who_connect_share_a_small_part() {
+async fn one_source_that_connects_leaves_most_of_the_window() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
         occupied(&gateway).await;
         gateway.advance(TimeDelta::minutes(5));
         let mut refused = 0;
-        for number in 0..20 {
+        for number in 0..90 {
             let stranger = gateway.user(&format!("Stranger {number}")).await;
             let account = gateway.ownerrez().accounts()[0].id;
             let page = stranger.connect_in(&mut crate::world::Browser::new(), &gateway, account).await;
             refused += usize::from(page.status != 200);
         }
         let spent = counted_within(&gateway, TimeDelta::minutes(5));
-        assert!(refused > 0 && spent <= 15, "{refused} refused, {spent} sent");
+        // Connecting may take half of an idle window, and one source half of that if its codes are good.
+        assert!(refused > 0 && spent <= 80, "{refused} refused, {spent} sent");
         for _ in 0..100 {
             ask(&alice).await.unwrap();
         }
