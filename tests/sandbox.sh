@@ -41,7 +41,8 @@ pasted=$(sed -n 's/^  \(curl .*\)$/\1/p' "$scratch/gateway.out")
 [ -n "$pasted" ] || fail "no curl line in what it printed"
 account=$(sed -n 's/.*connected to the demo account \(.*\)\.$/\1/p' "$scratch/gateway.out")
 answer=$(bash -c "$pasted") || fail "the printed curl line failed"
-grep -q "\"name\":\"$account\"" <<<"$answer" || fail "the printed curl line did not give the user $account: $answer"
+# Without a protocol version the answer holds only text: the user is JSON within it.
+grep -q "\"name\":\"$account\"" <<<"$(printf '%s' "$answer" | tr -d '\\')" || fail "the printed curl line did not give the user $account: $answer"
 stop gateway
 
 echo "the sandbox answered and stopped"
