@@ -10,6 +10,8 @@ pub struct Model {
     pub id: Uuid,
     /// Whose token it was. No foreign key: the task outlives the user, whose id is needed to open the token.
     pub user_id: Uuid,
+    /// Whose account it is at OwnerRez, where known.
+    pub account: Option<i64>,
     /// Sealed, by us or by the predecessor.
     #[sea_orm(column_type = "Text")]
     pub access_token: String,

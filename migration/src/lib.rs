@@ -20,6 +20,7 @@ mod m20261130_000001_gateway_state;
 mod m20261130_000002_successors;
 mod m20261130_000004_key_hmac;
 mod m20261130_000006_key_two_steps;
+mod m20261130_000007_revoked_accounts;
 mod predecessor;
 
 /// All migrations. `store` runs them, in one transaction, one process at a time.
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000002_successors::Migration),
             Box::new(m20261130_000004_key_hmac::Migration),
             Box::new(m20261130_000006_key_two_steps::Migration),
+            Box::new(m20261130_000007_revoked_accounts::Migration),
         ]
     }
 }

@@ -7,6 +7,7 @@ use std::{rc::Rc, sync::Arc};
 use actix::prelude::*;
 use chrono::TimeDelta;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::{SessionDeps, Sessions, budget::Account, supervisor::SessionSupervisor};
 use crate::{
@@ -154,7 +155,7 @@ impl Round {
 
     async fn revoke(&self, revocation: PendingRevocation) -> Result<bool, StoreError> {
         let store = &self.deps.store;
-        let PendingRevocation { id, user, access, attempts } = revocation;
+        let PendingRevocation { id, user, account, access, attempts } = revocation;
         let token = match self.deps.ring.open(SealedFor::AccessToken(user), &access) {
             Ok(token) => token,
             Err(error) => {
@@ -162,9 +163,19 @@ impl Round {
                 return store.finish_revocation(id).await;
             }
         };
+        let last = attempts + 1 >= REVOCATION_ATTEMPTS;
         let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
         let outcome = match self.deps.allowance.acquire(user, Account::User(user), deadline).await {
             Ok(mut permit) => {
+                // The end of one grant may end the others of its account. Asked last, because the permit takes time.
+                if store.is_connected_again(user, account).await? {
+                    drop(permit);
+                    if last {
+                        log::info!("a disconnected token of user {user} is left to expire: its account is connected");
+                        return store.finish_revocation(id).await;
+                    }
+                    return self.put_off(id, attempts).await;
+                }
                 permit.sending();
                 let outcome = self.upstream.revoke(&token).await;
                 if let Err(TokenError::Throttled(retry_after)) = &outcome {
@@ -181,15 +192,20 @@ impl Round {
         };
         match outcome {
             Ok(()) => store.finish_revocation(id).await,
-            Err(error) if attempts + 1 >= REVOCATION_ATTEMPTS => {
+            Err(error) if last => {
                 log::error!("a disconnected token of user {user} was not revoked at OwnerRez, giving up: {error}");
                 store.finish_revocation(id).await
             }
             Err(error) => {
                 log::warn!("a disconnected token of user {user} was not revoked at OwnerRez yet: {error}");
-                let pause = (TimeDelta::minutes(1) * (1 << attempts.min(10))).min(LONGEST_PAUSE);
-                store.postpone_revocation(id, attempts + 1, self.deps.clock.now() + pause).await
+                self.put_off(id, attempts).await
             }
         }
+    }
+
+    /// Counts an attempt, and makes the next one after a pause that grows.
+    async fn put_off(&self, id: Uuid, attempts: u32) -> Result<bool, StoreError> {
+        let pause = (TimeDelta::minutes(1) * (1 << attempts.min(10))).min(LONGEST_PAUSE);
+        self.deps.store.postpone_revocation(id, attempts + 1, self.deps.clock.now() + pause).await
     }
 }

@@ -124,6 +124,7 @@ impl TokenKeeper {
     pub(super) async fn install(&self, identity: &Identity, grant: SealedGrant) -> Result<(), ConnectError> {
         let (account, tokens) = (grant.account, grant.tokens.clone());
         let store = &self.deps.store;
+        let _turn = self.turn_to_store().await;
         let stored = store.renew_connection(self.user, identity, grant, Uuid::now_v7(), self.now()).await;
         match stored {
             Ok(true) => {

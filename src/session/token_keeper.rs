@@ -18,6 +18,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub(super) use self::connecting::Credential;
@@ -56,7 +57,9 @@ pub(super) struct TokenKeeper {
     pub(super) deps: Arc<SessionDeps>,
     upstream: Upstream,
     state: RefCell<TokenState>,
-    unsaved: RefCell<Option<Box<Unsaved>>>,
+    unsaved: RefCell<Option<Rc<Unsaved>>>,
+    /// Whoever stores or ends a connection holds it from the first statement to the last.
+    storing: Mutex<()>,
     /// Counts what made copies of the state stale.
     generation: Cell<u64>,
     trouble: RefCell<Option<Box<Trouble>>>,
@@ -70,6 +73,7 @@ impl TokenKeeper {
             upstream,
             state: RefCell::new(TokenState::Unloaded),
             unsaved: RefCell::new(None),
+            storing: Mutex::new(()),
             generation: Cell::new(0),
             trouble: RefCell::new(None),
         }

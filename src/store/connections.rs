@@ -323,6 +323,25 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.is_some())
     }
 
+    /// Whether a working connection may depend on the grant of a connection that `user` had to `account`. Those of that user
+    /// count unless they are of another account for certain; those of others count where they are of this account for
+    /// certain. Connections by personal token depend on no grant.
+    pub async fn is_connected_again(&self, user: UserId, account: Option<AccountId>) -> Result<bool, StoreError> {
+        let own = Condition::all().add(rows::Column::UserId.eq(user.0));
+        let depends = match account {
+            None => own,
+            Some(account) => Condition::any()
+                .add(rows::Column::UserIdOwnerrez.eq(account.0))
+                .add(own.add(rows::Column::UserIdOwnerrez.is_null())),
+        };
+        let query = rows::Entity::find()
+            .filter(depends)
+            .filter(rows::Column::RejectedAt.is_null())
+            .filter(rows::Column::TokenType.ne(TokenKind::Basic.as_str()))
+            .limit(1);
+        Ok(self.run(query.one(&self.db)).await?.is_some())
+    }
+
     async fn changed(&self, update: UpdateMany<rows::Entity>) -> Result<bool, StoreError> {
         Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
     }

@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrde
 use uuid::Uuid;
 
 use super::{Connection, Store, StoreError};
-use crate::domain::{Sealed, TokenKind, UserId};
+use crate::domain::{AccountId, Sealed, TokenKind, UserId};
 
 /// One token to revoke.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +15,8 @@ pub struct PendingRevocation {
     pub id: Uuid,
     /// Whose token it was; the user may be gone.
     pub user: UserId,
+    /// Whose account it is at OwnerRez, where known.
+    pub account: Option<AccountId>,
     /// The access token.
     pub access: Sealed,
     /// How often it was tried.
@@ -23,10 +25,11 @@ pub struct PendingRevocation {
 
 impl From<rows::Model> for PendingRevocation {
     fn from(row: rows::Model) -> Self {
-        let rows::Model { id, user_id, access_token, created_at: _, attempts, next_attempt_at: _ } = row;
+        let rows::Model { id, user_id, account, access_token, created_at: _, attempts, next_attempt_at: _ } = row;
         PendingRevocation {
             id,
             user: UserId(user_id),
+            account: account.map(AccountId),
             access: Sealed(access_token),
             attempts: u32::try_from(attempts).unwrap_or(0),
         }
@@ -35,14 +38,21 @@ impl From<rows::Model> for PendingRevocation {
 
 /// The task that a dropped connection leaves. None for a personal access token: only its owner can end it, in OwnerRez.
 pub(super) fn of_connection(user: UserId, id: Uuid, gone: Connection, now: DateTime<Utc>) -> Option<rows::ActiveModel> {
-    (gone.token_kind == TokenKind::Bearer).then(|| row(user, id, gone.access, now))
+    (gone.token_kind == TokenKind::Bearer).then(|| row(user, id, gone.account, gone.access, now))
 }
 
 /// A task that is due at once.
-fn row(user: UserId, id: Uuid, access: Sealed, now: DateTime<Utc>) -> rows::ActiveModel {
+fn row(
+    user: UserId,
+    id: Uuid,
+    account: Option<AccountId>,
+    access: Sealed,
+    now: DateTime<Utc>,
+) -> rows::ActiveModel {
     rows::ActiveModel {
         id: Set(id),
         user_id: Set(user.0),
+        account: Set(account.map(|account| account.0)),
         access_token: Set(access.0),
         created_at: Set(now.into()),
         attempts: Set(0),
@@ -56,10 +66,11 @@ impl Store {
         &self,
         user: UserId,
         id: Uuid,
+        account: Option<AccountId>,
         access: Sealed,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let insert = rows::Entity::insert(row(user, id, access, now));
+        let insert = rows::Entity::insert(row(user, id, account, access, now));
         self.run(insert.exec_without_returning(&self.db)).await.map(drop)
     }
 

@@ -1,11 +1,14 @@
 //! A user disconnects: at once here, and until it is done at OwnerRez.
 
+use std::{pin::pin, time::Duration};
+
 use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
 use ownerrez_gateway::sandbox::Rule;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 
-use crate::world::{Gateway, TestDatabase, eventually, on_each_database};
+use crate::world::{Browser, Gateway, Person, TestDatabase, eventually, on_each_database, on_postgres};
 
 const REVOKE: &str = "DELETE /oauth/access_token/{token}";
 
@@ -168,6 +171,123 @@ async fn the_user_does_not_wait_for_ownerrez_to_hear_of_it() {
 }
 
 #[actix_web::test]
+async fn a_disconnect_waits_for_a_connection_that_is_being_stored() {
+    on_postgres(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let held = gateway.ownerrez().hold("POST /oauth/access_token");
+        let mut browser = Browser::new();
+        let disconnect = async {
+            held.wait_arrived(1).await;
+            disconnect_while_storing(&alice, database, || held.release()).await;
+        };
+        let (page, ()) = join(alice.connect_in(&mut browser, &gateway, account), disconnect).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        gateway.ownerrez().wait_for(REVOKE, 1).await;
+        pending(database, 0).await;
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// Another program locks the row that a new connection needs, `store` lets the gateway store one, and the user disconnects.
+pub(crate) async fn disconnect_while_storing(person: &Person, database: &TestDatabase, store: impl FnOnce()) {
+    let other = database.open_alone().await;
+    let other = other.begin().await.unwrap();
+    other.execute_unprepared("SELECT id FROM users FOR UPDATE").await.unwrap();
+    store();
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("the connection is being stored", async || (database.number(waiting).await == 1).then_some(())).await;
+    let twin = person.clone();
+    let mut gone = pin!(twin.delete("/api/connect/ownerrez"));
+    let early = actix_rt::time::timeout(Duration::from_millis(300), &mut gone).await.ok();
+    assert!(early.is_none(), "answered too early: {}", early.unwrap().body);
+    other.rollback().await.unwrap();
+    let gone = gone.await;
+    assert_eq!((gone.status, &gone.body["disconnected"]), (200, &json!(true)));
+    assert_eq!(person.get("/api/connect/ownerrez/status").await.body["connected"], json!(false));
+}
+
+#[actix_web::test]
+async fn a_token_is_not_revoked_while_its_user_may_depend_on_the_grant_again() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let account = alice.account.unwrap();
+        gateway.ownerrez().script(Rule::on(REVOKE).reply(500, json!({})));
+        alice.delete("/api/connect/ownerrez").await;
+        attempted(database).await;
+        let alice = alice.connect(&gateway, account).await;
+        for now in ["user_id_ownerrez = user_id_ownerrez", "user_id_ownerrez = NULL"] {
+            database.execute(&format!("UPDATE ownerrez_connections SET {now}")).await;
+            gateway.advance(TimeDelta::minutes(5));
+            gateway.app().sessions().do_chores().await;
+            assert_eq!(gateway.ownerrez().count(REVOKE), 1, "{now}");
+            alice.call("list_properties", json!({})).await.ok();
+        }
+        // A task that an older process has stored names no account.
+        database.execute("UPDATE pending_revocations SET account = NULL").await;
+        gateway.advance(TimeDelta::minutes(10));
+        gateway.app().sessions().do_chores().await;
+        assert_eq!(gateway.ownerrez().count(REVOKE), 1, "an unknown account");
+
+        // Both end with the next disconnect.
+        alice.delete("/api/connect/ownerrez").await;
+        gateway.ownerrez().wait_for(REVOKE, 2).await;
+        gateway.advance(TimeDelta::minutes(20));
+        gateway.app().sessions().do_chores().await;
+        pending(database, 0).await;
+        assert_eq!(gateway.ownerrez().count(REVOKE), 3);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_connection_that_depends_on_no_grant_of_the_account_delays_nothing() {
+    on_each_database(async |database| {
+        for other in ["token_type = 'basic'", "user_id_ownerrez = 1", "rejected_at = updated_at"] {
+            let gateway = Gateway::start(database).await;
+            let alice = gateway.connected_user("Alice").await;
+            gateway.ownerrez().script(Rule::on(REVOKE).reply(500, json!({})));
+            alice.delete("/api/connect/ownerrez").await;
+            attempted(database).await;
+            let account = alice.account.unwrap();
+            alice.connect(&gateway, account).await;
+            database.execute(&format!("UPDATE ownerrez_connections SET {other}")).await;
+            gateway.advance(TimeDelta::minutes(1));
+            gateway.app().sessions().do_chores().await;
+            pending(database, 0).await;
+            assert_eq!(gateway.ownerrez().count(REVOKE), 2, "{other}");
+            database.execute("DELETE FROM users").await;
+            gateway.stop().await;
+        }
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn what_one_user_ends_is_not_revoked_while_another_is_connected_to_the_account() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        let bob = gateway.user("Bob").await.connect(&gateway, alice.account.unwrap()).await;
+        assert_eq!(alice.delete("/api/connect/ownerrez").await.body["disconnected"], json!(true));
+        for _ in 0..20 {
+            gateway.app().sessions().do_chores().await;
+            gateway.advance(TimeDelta::hours(7));
+        }
+        pending(database, 0).await;
+        assert_eq!(gateway.ownerrez().count(REVOKE), 0);
+        bob.call("list_properties", json!({})).await.ok();
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn of_many_disconnects_at_once_one_does_it() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
@@ -213,6 +333,14 @@ async fn without_a_connection_the_endpoints_say_so() {
         assert_eq!(alice.get("/api/connect/ownerrez/status").await.body["ownerrez_user_id"], json!(null));
         assert!(gateway.ownerrez().requests().is_empty(), "OwnerRez was not troubled");
         gateway.stop().await;
+    })
+    .await;
+}
+
+/// Waits until a revocation was tried without success.
+async fn attempted(database: &TestDatabase) {
+    eventually("an attempt to revoke", async || {
+        (database.number("SELECT count(*) FROM pending_revocations WHERE attempts = 1").await == 1).then_some(())
     })
     .await;
 }

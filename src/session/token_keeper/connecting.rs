@@ -43,6 +43,7 @@ impl TokenKeeper {
         let account = grant.account;
         let sealed = self.seal(&grant.tokens)?;
         let stored = SealedGrant { account, tokens: sealed.clone() };
+        let _turn = self.turn_to_store().await;
         match self.deps.store.save_connection(self.user, stored, self.now()).await {
             Ok(true) => {
                 self.forget();
@@ -81,34 +82,40 @@ impl TokenKeeper {
         Ok(grant?)
     }
 
-    /// Removes the connection and queues its token for revocation; works while a call is under way.
+    /// Removes the connection and queues its token for revocation. Works while a call is under way, and waits only for tokens
+    /// that are being stored.
     pub(in crate::session) async fn disconnect(&self) -> Result<bool, CallError> {
+        let turn = self.turn_to_store().await;
         // What was won for a connection that is not stored yet becomes one first, so that it ends like any other.
         let connecting =
             self.unsaved.borrow().as_ref().is_some_and(|unsaved| matches!(unsaved.won(), Won::Connected(_)));
         if connecting {
-            self.save_unsaved().await?;
+            self.save_in_turn(&turn).await?;
         }
         let ended = self.deps.store.disconnect(self.user, Uuid::now_v7(), self.now()).await?;
         self.forget();
         // Tokens that were won but never stored find no row now, and are queued as well.
-        self.save_unsaved().await?;
+        if let Err(error) = self.save_in_turn(&turn).await {
+            log::warn!("new tokens of user {} are not queued for revocation yet: {error}", self.user);
+        }
         Ok(ended)
     }
 
     /// For a grant that became no connection: best effort, since nothing remembers it.
     pub(in crate::session) async fn revoke_at_once(&self, grant: &Grant) {
-        match self.is_connected_here(grant.account).await {
-            Ok(false) => {}
-            Ok(true) => return,
-            Err(error) => {
-                log::warn!("a grant of user {} is left to expire, since the database is away: {error}", self.user);
-                return;
-            }
-        }
         let deadline = self.now() + TimeDelta::seconds(5);
         let revoked = match self.permit(Account::Connecting, deadline).await {
             Ok(mut permit) => {
+                // Asked last, because the permit takes time.
+                match self.is_connected_here(grant.account).await {
+                    Ok(false) => {}
+                    Ok(true) => return,
+                    Err(error) => {
+                        let user = self.user;
+                        log::warn!("a grant of user {user} is left to expire, since the database is away: {error}");
+                        return;
+                    }
+                }
                 permit.sending();
                 self.upstream.revoke(&grant.tokens.access).await.map_err(|error| error.to_string())
             }

@@ -11,6 +11,7 @@ use std::{
     },
 };
 
+use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
 use super::{CallError, Held, TokenKeeper};
@@ -46,6 +47,9 @@ impl Drop for CountedUnsaved {
     }
 }
 
+/// The right to store or end the user's connection.
+pub(in crate::session) type Turn<'a> = MutexGuard<'a, ()>;
+
 /// The only copy of some tokens.
 pub(super) struct Unsaved {
     won: Won,
@@ -67,10 +71,16 @@ pub(super) enum Won {
 }
 
 impl TokenKeeper {
+    /// Waits until no other tokens of this user are being stored. A disconnect runs between the steps of a job, so both
+    /// take turns from their first statement to their last: otherwise tokens could be stored behind the disconnect.
+    pub(in crate::session) async fn turn_to_store(&self) -> Turn<'_> {
+        self.storing.lock().await
+    }
+
     /// Keeps what was won until it is stored.
     pub(super) fn keep_unsaved(&self, won: Won) {
         let _counted = self.deps.unsaved.one_more();
-        *self.unsaved.borrow_mut() = Some(Box::new(Unsaved { won, _counted }));
+        *self.unsaved.borrow_mut() = Some(Rc::new(Unsaved { won, _counted }));
     }
 
     /// Gives up what was won for a connection that has been replaced by a newer authorization.
@@ -85,18 +95,19 @@ impl TokenKeeper {
 
     /// Stores what was won. Until that has succeeded it is not used for anything.
     pub(in crate::session) async fn save_unsaved(&self) -> Result<(), CallError> {
-        let unsaved = self.unsaved.borrow_mut().take();
-        if unsaved.is_none() {
-            return Ok(());
+        let turn = self.turn_to_store().await;
+        self.save_in_turn(&turn).await
+    }
+
+    /// The same, for one who has the turn. What was won leaves its place only when it is stored, so a failure, or a caller
+    /// that drops this, loses nothing.
+    pub(super) async fn save_in_turn(&self, _: &Turn<'_>) -> Result<(), CallError> {
+        let Some(unsaved) = self.unsaved.borrow().clone() else { return Ok(()) };
+        match &unsaved.won {
+            Won::Refreshed { replaces, tokens } => self.store_refreshed(replaces, tokens).await?,
+            Won::Connected(grant) => self.store_connected(grant).await?,
         }
-        // If this fails, or its caller drops it in the middle, the tokens go back to where they were.
-        let mut kept = PutBack { keeper: self, unsaved };
-        match kept.unsaved.as_ref().map(|unsaved| unsaved.won()) {
-            Some(Won::Refreshed { replaces, tokens }) => self.store_refreshed(replaces, tokens).await?,
-            Some(Won::Connected(grant)) => self.store_connected(grant).await?,
-            None => {}
-        }
-        kept.unsaved = None;
+        self.unsaved.borrow_mut().take_if(|kept| Rc::ptr_eq(kept, &unsaved));
         self.forget();
         Ok(())
     }
@@ -112,7 +123,10 @@ impl TokenKeeper {
             }
             match store.connection(self.user).await? {
                 // The user has disconnected, which ends the grant at OwnerRez, too.
-                None => return Ok(store.add_revocation(self.user, Uuid::now_v7(), sealed.access, now).await?),
+                None => {
+                    let (id, account) = (Uuid::now_v7(), replaces.account);
+                    return Ok(store.add_revocation(self.user, id, account, sealed.access, now).await?);
+                }
                 Some(row) if row.id == replaces.connection && lacks_tokens(&row, replaces) => version = row.version,
                 Some(_) => {
                     log::info!("tokens of user {} were replaced by others before they could be stored", self.user);
@@ -147,7 +161,8 @@ impl TokenKeeper {
         sealed: SealedTokens,
     ) -> Result<(), StoreError> {
         if sealed.kind == TokenKind::Bearer && !self.is_connected_here(account).await? {
-            self.deps.store.add_revocation(self.user, Uuid::now_v7(), sealed.access, self.now()).await?;
+            let id = Uuid::now_v7();
+            self.deps.store.add_revocation(self.user, id, account, sealed.access, self.now()).await?;
         }
         Ok(())
     }
@@ -166,18 +181,4 @@ impl TokenKeeper {
 /// that used it up is this one, which has its successor.
 fn lacks_tokens(row: &Connection, replaces: &Held) -> bool {
     row.rejected_at.is_some() || (row.refresh.is_none() && replaces.tokens.refresh.is_some())
-}
-
-/// Keeps the only copy of tokens safe while they are being stored.
-struct PutBack<'a> {
-    keeper: &'a TokenKeeper,
-    unsaved: Option<Box<Unsaved>>,
-}
-
-impl Drop for PutBack<'_> {
-    fn drop(&mut self) {
-        if let Some(unsaved) = self.unsaved.take() {
-            *self.keeper.unsaved.borrow_mut() = Some(unsaved);
-        }
-    }
 }

@@ -227,7 +227,7 @@ async fn disconnecting_leaves_a_token_to_revoke() {
 
         assert!(base.store.postpone_revocation(task.id, 1, at(60)).await.unwrap());
         assert!(base.store.due_revocations(at(59), 9).await.unwrap().is_empty());
-        base.store.add_revocation(alice, Uuid::new_v4(), Sealed("stray".into()), at(50)).await.unwrap();
+        base.store.add_revocation(alice, Uuid::new_v4(), None, Sealed("stray".into()), at(50)).await.unwrap();
         let due = base.store.due_revocations(at(60), 9).await.unwrap();
         assert_eq!(due.iter().map(|task| task.attempts).collect::<Vec<_>>(), [0, 1]);
         assert!(base.store.finish_revocation(task.id).await.unwrap());

@@ -174,7 +174,7 @@ async fn what_hangs_on_a_user_goes_with_the_user() {
         let (alice, connection) = base.connected_user("alice").await;
         let key = base.store.key_by_prefix("ownerrez_sk_alice").await.unwrap().unwrap().id;
         base.store.open_link(alice, link("s1", key, 0), 5).await.unwrap();
-        base.store.add_revocation(alice, Uuid::new_v4(), connection.access, at(0)).await.unwrap();
+        base.store.add_revocation(alice, Uuid::new_v4(), connection.account, connection.access, at(0)).await.unwrap();
 
         base.store.db.execute_unprepared("DELETE FROM users").await.unwrap();
 

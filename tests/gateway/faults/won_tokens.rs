@@ -5,7 +5,10 @@ use futures_util::future::join;
 use serde_json::json;
 
 use super::{Away, TOKEN};
-use crate::world::{Browser, Gateway, Person, TestDatabase, eventually, on_each_database};
+use crate::{
+    disconnecting::disconnect_while_storing,
+    world::{Browser, Gateway, Person, TestDatabase, eventually, on_each_database, on_postgres},
+};
 
 const REVOKE: &str = "DELETE /oauth/access_token/{token}";
 const VERSION: &str = "SELECT version FROM ownerrez_connections";
@@ -136,28 +139,53 @@ async fn a_disconnect_ends_them_too() {
     .await;
 }
 
+/// Alice, whose first grant is in no database.
+async fn alice_with_an_unsaved_grant(database: &TestDatabase) -> (Gateway, Person, Away) {
+    let gateway = Gateway::start(database).await;
+    let mut alice = gateway.user("Alice").await;
+    let account = gateway.ownerrez().add_account("Alice").id;
+    let held = gateway.ownerrez().hold(TOKEN);
+    let mut browser = Browser::new();
+    let goes = async {
+        held.wait_arrived(1).await;
+        let away = Away::begins(database).await;
+        held.release();
+        away
+    };
+    let (page, away) = join(alice.connect_in(&mut browser, &gateway, account), goes).await;
+    assert_eq!(page.status, 503, "{}", page.body);
+    alice.account = Some(account);
+    (gateway, alice, away)
+}
+
+#[actix_web::test]
+async fn a_disconnect_ends_a_first_grant_that_is_being_stored() {
+    on_postgres(async |database| {
+        let (gateway, alice, away) = alice_with_an_unsaved_grant(database).await;
+        away.ends(database).await;
+        disconnect_while_storing(&alice, database, || gateway.advance(TimeDelta::seconds(1))).await;
+        gateway.advance(TimeDelta::seconds(5));
+        gateway.regains_its_share().await;
+        until_none_is_unsaved(&gateway).await;
+        gateway.advance(TimeDelta::minutes(5));
+        gateway.app().sessions().do_chores().await;
+        let left = "SELECT (SELECT count(*) FROM ownerrez_connections) + (SELECT count(*) FROM pending_revocations)";
+        assert_eq!((database.number(left).await, gateway.ownerrez().count(REVOKE)), (0, 1));
+        gateway.stop().await;
+    })
+    .await;
+}
+
 #[actix_web::test]
 async fn a_first_grant_is_stored_later_as_well() {
     on_each_database(async |database| {
-        let gateway = Gateway::start(database).await;
-        let alice = gateway.user("Alice").await;
-        let account = gateway.ownerrez().add_account("Alice").id;
-        let held = gateway.ownerrez().hold(TOKEN);
-        let mut browser = Browser::new();
-        let goes = async {
-            held.wait_arrived(1).await;
-            let away = Away::begins(database).await;
-            held.release();
-            away
-        };
-        let (page, away) = join(alice.connect_in(&mut browser, &gateway, account), goes).await;
-        assert_eq!(page.status, 503, "{}", page.body);
+        let (gateway, alice, away) = alice_with_an_unsaved_grant(database).await;
         away.ends(database).await;
         recovers(&gateway, database).await;
         until_none_is_unsaved(&gateway).await;
         assert_eq!(database.number(WORKING).await, 1);
         let me = alice.call("get_current_user", json!({})).await.ok();
-        assert_eq!(me["id"], json!(account.0));
+        assert_eq!(me["id"], json!(alice.account.unwrap().0));
         gateway.app().sessions().do_chores().await;
         assert_eq!((gateway.ownerrez().count(TOKEN), gateway.ownerrez().count(REVOKE)), (1, 0));
         gateway.stop().await;
