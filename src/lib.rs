@@ -18,6 +18,9 @@ pub mod catalog;
 // What is counted, and the text that Prometheus reads. Layer 1.
 pub mod metrics;
 
+// Requests to other servers: connections, TLS, and the guard over answers. Layer 1.
+pub mod outgoing;
+
 // The database. Layer 2.
 pub mod store;
 

@@ -4,13 +4,10 @@
 //! Every request carries the User-Agent `ownerrez-gateway/VERSION (CLIENT_ID)`: without one OwnerRez answers 401
 //! `user_agent_required`, token and revoke calls included (article "API authentication").
 
-mod answer_guard;
 mod counted;
-mod dialer;
 mod http_client;
 mod reply;
 mod retry_after;
-mod tls_trust;
 mod tokens;
 
 use std::{sync::Arc, time::Duration};
@@ -28,13 +25,13 @@ use url::Url;
 use zeroize::Zeroizing;
 
 pub use reply::{Refused, RefusedKind};
-pub use tls_trust::TlsTrust;
 pub use tokens::{Issued, TokenError};
 
 use self::{counted::Counted, http_client::HttpClient, retry_after::read_retry_after};
 use crate::{
     domain::{JsonText, Method, SharedClock, TokenKind, TokenSet, UpstreamRequest},
     metrics::Metrics,
+    outgoing::TlsTrust,
 };
 
 /// How this deployment reaches OwnerRez.

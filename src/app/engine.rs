@@ -14,13 +14,14 @@ use crate::{
     domain::SharedClock,
     http::{StartPhase, StartProgress},
     metrics::Metrics,
+    outgoing::TlsTrust,
     session::{
         Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, TokenEndpoint,
         UnsavedCount, take_lock,
     },
     store::{Store, StoreError},
     tools::{Answers, ConnectLinks, LinkWay, OnDemand, Parts, Prompts, Resources, Toolbox},
-    upstream::{ClientCredentials, TlsTrust, UpstreamSettings},
+    upstream::{ClientCredentials, UpstreamSettings},
 };
 
 /// Pause between two attempts to reach a database that is away at the start.

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
+use actix_tls::connect::ConnectorService;
 use awc::{
     ClientRequest, Connector,
     http::{
@@ -11,7 +12,8 @@ use awc::{
 };
 use url::Url;
 
-use super::{UpstreamSettings, dialer::Dialer};
+use super::UpstreamSettings;
+use crate::outgoing::{Dialer, host_header, plain_origin};
 
 /// How every request begins to say who sends it.
 const USER_AGENT: &str = concat!("ownerrez-gateway/", env!("CARGO_PKG_VERSION"));
@@ -59,20 +61,17 @@ impl HttpClient {
     fn new(purpose: &Purpose, settings: &UpstreamSettings) -> Self {
         let url = &settings.api_url;
         let tls = (url.scheme() == "https").then(|| settings.tls.clone());
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or_default();
-        let connector = Connector::new().connector(Dialer { tls }).limit(AT_ONCE).timeout(purpose.connect_timeout);
+        let dialer = Dialer { tcp: ConnectorService::default(), tls };
+        let connector = Connector::new().connector(dialer).limit(AT_ONCE).timeout(purpose.connect_timeout);
         let mut builder = awc::Client::builder()
             .connector(connector)
             .add_default_header((header::USER_AGENT, purpose.user_agent.clone()))
             .disable_redirects()
             .disable_timeout();
-        // awc sees plain http at the port of https, so it cannot tell which ports a Host header leaves out.
-        let named = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        if let Ok(named) = HeaderValue::from_str(&named) {
+        if let Ok(named) = HeaderValue::from_str(&host_header(url)) {
             builder = builder.add_default_header((header::HOST, named));
         }
-        let base = format!("http://{host}:{port}{}", url.path().trim_end_matches('/'));
+        let base = format!("{}{}", plain_origin(url), url.path().trim_end_matches('/'));
         Self { client: builder.finish(), base: base.into() }
     }
 

@@ -7,16 +7,17 @@ use std::{
 };
 
 /// Each top module and all that it may name.
-const MAY_NAME: [(&str, &[&str]); 16] = [
+const MAY_NAME: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("crypto", &["domain"]),
     ("catalog", &["domain"]),
     ("metrics", &["domain"]),
+    ("outgoing", &["domain"]),
     ("store", &["domain", "config", "crypto", "catalog"]),
-    ("upstream", &["domain", "config", "crypto", "catalog", "metrics"]),
+    ("upstream", &["domain", "config", "crypto", "catalog", "metrics", "outgoing"]),
     ("session", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream"]),
-    ("oauth", &["domain", "config", "crypto", "metrics", "store", "session"]),
+    ("oauth", &["domain", "config", "crypto", "metrics", "outgoing", "store", "session"]),
     ("tools", &["domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session"]),
     ("mcp", &["domain", "catalog", "metrics", "session", "tools"]),
     (
@@ -26,7 +27,7 @@ const MAY_NAME: [(&str, &[&str]); 16] = [
     (
         "app",
         &[
-            "domain", "config", "crypto", "catalog", "metrics", "store", "upstream", "session", "oauth", "tools",
+            "domain", "config", "crypto", "catalog", "metrics", "outgoing", "store", "upstream", "session", "oauth", "tools",
             "mcp", "http", "sandbox",
         ],
     ),

@@ -3,6 +3,7 @@
 mod documents;
 mod predefined;
 mod registering;
+mod rough_answers;
 pub(crate) mod signer;
 mod signing;
 

@@ -15,8 +15,9 @@ use crate::{
     crypto::{KeyRing, SealedWith},
     domain::SharedClock,
     metrics::Metrics,
+    outgoing::TlsTrust,
     store::{Keeps, SealedTable, Store, StoreError, is_one_database, what_is_kept},
-    upstream::{ClientCredentials, TlsTrust, Upstream, UpstreamSettings},
+    upstream::{ClientCredentials, Upstream, UpstreamSettings},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

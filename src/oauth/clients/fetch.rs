@@ -1,7 +1,8 @@
 //! One GET for a client's document or keys, under all the rules at once: public addresses only, TLS, no redirects,
 //! 5 KB, 10 seconds, JSON. The only file here that names awc.
 //!
-//! Each fetch dials anew. They are rare, and so a connection always goes to an address that was judged just now.
+//! Each fetch dials anew. They are rare, and so a connection always goes to an address that was judged just now. The guard
+//! over the answer is the one of `outgoing`.
 
 use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
@@ -20,13 +21,17 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use futures_util::future::{Either, LocalBoxFuture, select};
 use tokio::sync::{AcquireError, Semaphore};
-use url::Url;
+use url::{Position, Url};
 
 use super::{
     crowd::{Crowds, Member, domain, network},
     outside::{AddressError, NoPublicAddress, Outside},
 };
-use crate::{domain::SharedClock, metrics::Metrics};
+use crate::{
+    domain::SharedClock,
+    metrics::Metrics,
+    outgoing::{Dialer, host_header, plain_origin},
+};
 
 /// The largest document, in bytes.
 pub(super) const SIZE_LIMIT: usize = 5 * 1024;
@@ -180,14 +185,14 @@ impl Fetcher {
         // Held to the end of the fetch.
         let network = Rc::new(Cell::new(None));
         let (outside, networks) = (self.outside.clone(), self.networks.clone());
-        let connector = Connector::new()
-            .connector(Dialer { outside, networks, network: network.clone() })
-            .timeout(BACKSTOP)
-            .handshake_timeout(BACKSTOP)
-            .rustls_0_23(self.outside.tls.clone());
+        let tcp = OutsideConnector { outside, networks, network: network.clone() };
+        let dialer = Dialer { tcp, tls: Some(self.outside.tls.clone()) };
+        let connector = Connector::new().connector(dialer).timeout(BACKSTOP);
         let http = awc::Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
         let call = http
-            .get(url.as_str())
+            .get(format!("{}{}", plain_origin(url), &url[Position::BeforePath..Position::AfterQuery]))
+            .force_close()
+            .insert_header((header::HOST, host_header(url)))
             .insert_header((header::USER_AGENT, concat!("ownerrez-gateway/", env!("CARGO_PKG_VERSION"))))
             .insert_header((header::ACCEPT, "application/json"));
         let mut response = call.send().await.map_err(|error| sending_failed(&error))?;
@@ -248,7 +253,7 @@ fn life(headers: &HeaderMap) -> TimeDelta {
 
 /// Makes the connections: judges the addresses and dials one of them.
 #[derive(Clone)]
-struct Dialer {
+struct OutsideConnector {
     outside: Outside,
     networks: Arc<Crowds<IpAddr>>,
     network: Rc<Cell<Option<Member<IpAddr>>>>,
@@ -259,7 +264,7 @@ struct Dialer {
 #[error("too many documents are being fetched from this network")]
 struct CrowdedNetwork;
 
-impl Service<ConnectInfo<Uri>> for Dialer {
+impl Service<ConnectInfo<Uri>> for OutsideConnector {
     type Response = Connection<Uri, TcpStream>;
     type Error = DialError;
     type Future = LocalBoxFuture<'static, Result<Self::Response, DialError>>;

@@ -7,11 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use actix_tls::connect::rustls_0_23::{reexports::ClientConfig, webpki_roots_cert_store};
+use actix_tls::connect::rustls_0_23::reexports::ClientConfig;
 use tokio::sync::Semaphore;
 
 use super::public::is_public;
-use crate::domain::BoxFuture;
+use crate::{domain::BoxFuture, outgoing::TlsTrust};
 
 /// Of a name's addresses this many are tried.
 const ADDRESSES: usize = 4;
@@ -31,7 +31,7 @@ pub trait Names: Send + Sync + 'static {
 pub struct Outside {
     names: Arc<dyn Names>,
     admits: fn(IpAddr) -> bool,
-    pub(super) tls: Arc<ClientConfig>,
+    pub(super) tls: TlsTrust,
 }
 
 impl fmt::Debug for Outside {
@@ -48,14 +48,13 @@ pub(super) struct NoPublicAddress;
 impl Outside {
     /// The Internet: the system's resolver, public addresses only, the certificate authorities that browsers trust.
     pub fn internet() -> Self {
-        let tls = ClientConfig::builder().with_root_certificates(webpki_roots_cert_store()).with_no_client_auth();
-        Self::imitated(Arc::new(SystemNames { running: Arc::new(Semaphore::new(LOOKUPS)) }), is_public, tls)
+        let names = Arc::new(SystemNames { running: Arc::new(Semaphore::new(LOOKUPS)) });
+        Self { names, admits: is_public, tls: TlsTrust::public() }
     }
 
     /// Another world, for tests. No setting leads here.
-    pub fn imitated(names: Arc<dyn Names>, admits: fn(IpAddr) -> bool, mut tls: ClientConfig) -> Self {
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Self { names, admits, tls: Arc::new(tls) }
+    pub fn imitated(names: Arc<dyn Names>, admits: fn(IpAddr) -> bool, tls: ClientConfig) -> Self {
+        Self { names, admits, tls: tls.into() }
     }
 
     /// The addresses of a URI's host that may be dialled, some of them at most. An IP address in place of a name is

@@ -70,7 +70,7 @@ async fn over_tls_no_answer_is_foreign_and_http_2_is_not_offered() {
     assert!(edge.protocols().len() >= 136, "{}", edge.protocols().len());
 
     // An unknown certificate authority: nothing was sent.
-    let public = settings(ownerrez_gateway::upstream::TlsTrust::public());
+    let public = settings(ownerrez_gateway::outgoing::TlsTrust::public());
     let distrustful = Upstream::new(Arc::new(public), clock, Arc::new(Metrics::new()));
     let outcome = distrustful.send(&tokens[0], &me).await;
     assert_eq!(outcome.map(|reply| reply.status), Err(TransportError::Unreachable));

@@ -11,23 +11,23 @@ use ownerrez_gateway::oauth::clients::{
 use serde_json::{Value, json};
 
 use super::{Desk, Otherwise, place};
-use crate::world::{Published, Publisher, TestDatabase, on_each_database};
+use crate::world::{Form, Published, Publisher, TestDatabase, on_each_database};
 
 const HOST: &str = "client.example.com";
-const URL: &str = "https://client.example.com/client.json";
+pub(super) const URL: &str = "https://client.example.com/client.json";
 
-fn document(url: &str) -> Value {
+pub(super) fn document(url: &str) -> Value {
     json!({"client_id": url, "client_name": "Client", "redirect_uris": ["https://client.example.com/cb"],
         "token_endpoint_auth_method": "none"})
 }
 
-async fn desk_with(database: &TestDatabase, published: Published) -> (Desk, Publisher) {
+pub(super) async fn desk_with(database: &TestDatabase, published: Published) -> (Desk, Publisher) {
     let publisher = Publisher::start(&[HOST]).await;
     publisher.publish(URL, published);
     (Desk::before(database, &publisher).await, publisher)
 }
 
-async fn fetch_problem(desk: &Desk, url: &str) -> FetchProblem {
+pub(super) async fn fetch_problem(desk: &Desk, url: &str) -> FetchProblem {
     match desk.refusal(url).await {
         ClientError::Document { problem: DocumentProblem::Fetch(problem), .. } => problem,
         other => panic!("{url}: {other:?}"),
@@ -108,7 +108,6 @@ async fn what_is_no_good_document_is_no_client() {
     on_each_database(async |database: &TestDatabase| {
         let large =
             json!({"client_id": URL, "redirect_uris": ["https://client.example.com/cb"], "filler": "a".repeat(5200)});
-        let chunked = format!("1600\r\n{}\r\n0\r\n\r\n", "a".repeat(0x1600));
         for (published, expected) in [
             (Published::json(&document(URL)).status(404), Some(FetchProblem::Status(404))),
             (Published::json(&document(URL)).status(201), Some(FetchProblem::Status(201))),
@@ -123,7 +122,7 @@ async fn what_is_no_good_document_is_no_client() {
             (Published::text("text/html", &document(URL).to_string()), Some(FetchProblem::ContentType)),
             (Published::json(&large), Some(FetchProblem::TooLarge)),
             (
-                Published::text("application/json", &chunked).header("Transfer-Encoding", "chunked"),
+                Published::text("application/json", &"a".repeat(5632)).in_form(Form::Chunked),
                 Some(FetchProblem::TooLarge),
             ),
             (Published::text("application/json", "<html>"), None),

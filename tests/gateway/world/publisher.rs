@@ -25,6 +25,8 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer},
 };
 
+use super::rough_edge::Form;
+
 /// What it answers to one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
@@ -33,6 +35,7 @@ pub(crate) struct Published {
     body: Vec<u8>,
     /// Whether the answer stops in its middle.
     stalls: bool,
+    form: Form,
 }
 
 impl Published {
@@ -44,7 +47,7 @@ impl Published {
     /// Any text of any type.
     pub(crate) fn text(kind: &str, text: &str) -> Self {
         let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
-        Self { status: 200, headers, body: text.into(), stalls: false }
+        Self { status: 200, headers, body: text.into(), stalls: false, form: Form::Plain }
     }
 
     /// With another status.
@@ -56,6 +59,12 @@ impl Published {
     /// With one more header.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// In another form.
+    pub(crate) fn in_form(mut self, form: Form) -> Self {
+        self.form = form;
         self
     }
 
@@ -230,15 +239,12 @@ impl Shared {
         let missing = || Published::text("text/plain", "nothing is here").status(404);
         let published = self.published.lock().unwrap().get(&url).cloned().unwrap_or_else(missing);
         let mut head = format!("HTTP/1.1 {} -\r\nConnection: close\r\n", published.status);
-        if !published.headers.iter().any(|(name, _)| name == "Transfer-Encoding") {
-            head.push_str(&format!("Content-Length: {}\r\n", published.body.len()));
-        }
         for (name, value) in &published.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str("\r\n");
-        stream.write_all(head.as_bytes()).await?;
         if published.stalls {
+            let length = published.body.len();
+            stream.write_all(format!("{head}Content-Length: {length}\r\n\r\n").as_bytes()).await?;
             stream.write_all(&published.body[..1]).await?;
             stream.flush().await?;
             self.stalled.fetch_add(1, Ordering::SeqCst);
@@ -247,7 +253,7 @@ impl Shared {
             stream.read_line(&mut line).await?;
             return Ok(());
         }
-        stream.write_all(&published.body).await?;
+        published.form.write(&mut stream, &head, &published.body).await?;
         stream.flush().await?;
         stream.shutdown().await
     }

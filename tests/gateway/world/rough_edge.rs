@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ownerrez_gateway::upstream::TlsTrust;
+use ownerrez_gateway::outgoing::TlsTrust;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::TcpListener,
@@ -36,6 +36,58 @@ pub(crate) enum Form {
     CutChunks,
     /// Behind a head that never ends.
     EndlessHead,
+}
+
+impl Form {
+    /// Writes an answer in this form behind the first lines of its head. Returns whether the connection goes on.
+    pub(crate) async fn write(
+        self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        head: &str,
+        body: &[u8],
+    ) -> io::Result<bool> {
+        match self {
+            Self::Plain | Self::Twice => stream.write_all(&sized(head, body, 0)).await?,
+            Self::Interim(status) => {
+                stream.write_all(format!("HTTP/1.1 {status} -\r\nX-Hint: 1\r\n\r\n").as_bytes()).await?;
+                stream.flush().await?;
+                gap().await;
+                stream.write_all(&sized(head, body, 0)).await?;
+            }
+            Self::Chunked | Self::CutChunks => {
+                stream.write_all(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).await?;
+                for chunk in body.chunks(7) {
+                    let size = format!("{:x}\r\n", chunk.len());
+                    stream.write_all(&[size.as_bytes(), chunk, b"\r\n"].concat()).await?;
+                }
+                if self == Self::CutChunks {
+                    return Ok(false);
+                }
+                stream.write_all(b"0\r\n\r\n").await?;
+            }
+            Self::Unframed => {
+                stream.write_all(&[head.as_bytes(), b"\r\n", body].concat()).await?;
+                return Ok(false);
+            }
+            Self::CutLength => {
+                stream.write_all(&sized(head, body, 10)).await?;
+                return Ok(false);
+            }
+            Self::EndlessHead => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
+                for number in 0..20_000 {
+                    stream.write_all(format!("HTTP/1.1 100 -\r\nX: {number}\r\n\r\n").as_bytes()).await?;
+                }
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// An answer that says it is so many bytes longer than it is.
+fn sized(head: &str, body: &[u8], more: usize) -> Vec<u8> {
+    [format!("{head}Content-Length: {}\r\n\r\n", body.len() + more).as_bytes(), body].concat()
 }
 
 /// Chooses the form of an answer by the first line of its request.
@@ -174,54 +226,16 @@ impl Shared {
             let answer = self.forward(&request).await;
             let form = self.form.lock().unwrap()(&request.line);
             stream.write_all(&std::mem::take(&mut late)).await?;
-            let sized = |more: usize| {
-                let head =
-                    format!("HTTP/1.1 {} -\r\nContent-Length: {}\r\n\r\n", answer.status, answer.body.len() + more);
-                [head.into_bytes(), answer.body.clone()].concat()
-            };
-            match form {
-                Form::Plain => stream.write_all(&sized(0)).await?,
-                Form::Interim(status) => {
-                    stream.write_all(format!("HTTP/1.1 {status} -\r\nX-Hint: 1\r\n\r\n").as_bytes()).await?;
-                    stream.flush().await?;
-                    gap().await;
-                    stream.write_all(&sized(0)).await?;
-                }
-                Form::Twice => {
-                    late = sized(0);
-                    stream.write_all(&late).await?;
-                    stream.flush().await?;
-                    gap().await;
-                }
-                Form::Chunked | Form::CutChunks => {
-                    let head = format!("HTTP/1.1 {} -\r\nTransfer-Encoding: chunked\r\n\r\n", answer.status);
-                    stream.write_all(head.as_bytes()).await?;
-                    for chunk in answer.body.chunks(7) {
-                        stream
-                            .write_all(&[format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat())
-                            .await?;
-                    }
-                    if form == Form::CutChunks {
-                        break;
-                    }
-                    stream.write_all(b"0\r\n\r\n").await?;
-                }
-                Form::Unframed => {
-                    let head = format!("HTTP/1.1 {} -\r\nContent-Type: application/json\r\n\r\n", answer.status);
-                    stream.write_all(&[head.as_bytes(), &answer.body].concat()).await?;
-                    break;
-                }
-                Form::CutLength => {
-                    stream.write_all(&sized(10)).await?;
-                    break;
-                }
-                Form::EndlessHead => {
-                    stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
-                    for number in 0..20_000 {
-                        stream.write_all(format!("HTTP/1.1 100 -\r\nX: {number}\r\n\r\n").as_bytes()).await?;
-                    }
-                    break;
-                }
+            let head = format!("HTTP/1.1 {} -\r\nContent-Type: application/json\r\n", answer.status);
+            if form == Form::Twice {
+                late = sized(&head, &answer.body, 0);
+            }
+            if !form.write(&mut stream, &head, &answer.body).await? {
+                break;
+            }
+            if form == Form::Twice {
+                stream.flush().await?;
+                gap().await;
             }
             stream.flush().await?;
             if request.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {

@@ -1,4 +1,4 @@
-//! The guard between a connection to OwnerRez and awc's codec. One guard serves one connection, one connection one request.
+//! The guard between a connection and awc's codec. One guard serves one connection, one connection one request.
 //!
 //! awc takes the first head that it reads as the final answer, gives an HTTP/1.1 answer without a length an empty body,
 //! and takes the end of the stream for the end of any body. The guard removes the three cases before awc sees them:
@@ -24,7 +24,7 @@ const HEADERS: usize = 96;
 const PROTOCOL: &[u8] = b"HTTP/1.";
 
 /// A stream that gives awc one final answer.
-pub(super) struct AnswerGuard<S> {
+pub struct AnswerGuard<S> {
     stream: S,
     state: State,
     /// What came of an incomplete head. Empty where a head comes in one piece, which is the usual case.
@@ -65,7 +65,8 @@ enum Head {
 }
 
 impl<S> AnswerGuard<S> {
-    pub(super) fn new(stream: S) -> Self {
+    /// Returns a guard over a connection on which nothing has been read.
+    pub fn new(stream: S) -> Self {
         Self { stream, state: State::Head, collected: Vec::new(), before_body: 0 }
     }
 

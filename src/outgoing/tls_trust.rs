@@ -1,10 +1,10 @@
-//! Whose certificates OwnerRez may show.
+//! Whose certificates a server may show.
 
 use std::sync::Arc;
 
 use actix_tls::connect::rustls_0_23::{reexports::ClientConfig, webpki_roots_cert_store};
 
-/// Whose certificates OwnerRez may show. Clones share the sessions that TLS resumes.
+/// Whose certificates a server may show. Clones share the sessions that TLS resumes.
 #[derive(Clone, Debug)]
 pub struct TlsTrust(Arc<ClientConfig>);
 
@@ -20,7 +20,7 @@ impl TlsTrust {
     }
 
     /// Tells two of them apart for as long as both live.
-    pub(super) fn address(&self) -> usize {
+    pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 }

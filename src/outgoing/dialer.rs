@@ -1,4 +1,4 @@
-//! Connections to OwnerRez: TCP, TLS where its address says https, and the guard over both.
+//! Connections: TCP, TLS where the address says https, and the guard over both.
 //!
 //! awc can replace the layer below TLS only, and the guard has to lie above it. So awc is given addresses of plain http,
 //! and the TLS happens here. HTTP/2 is never offered: the guard reads HTTP/1, and the crate h2 that awc brings has a
@@ -13,7 +13,7 @@ use std::{
 use actix_rt::net::{ActixStream, Ready, TcpStream};
 use actix_service::{Service, always_ready};
 use actix_tls::connect::{
-    ConnectError, ConnectInfo, Connection, ConnectorService,
+    ConnectError, ConnectInfo, Connection,
     rustls_0_23::{TlsConnector, reexports::AsyncTlsStream},
 };
 use awc::http::Uri;
@@ -24,12 +24,18 @@ use super::{answer_guard::AnswerGuard, tls_trust::TlsTrust};
 
 /// Makes connections, each for one request.
 #[derive(Clone)]
-pub(super) struct Dialer {
+pub struct Dialer<C> {
+    /// Chooses an address and connects to it.
+    pub tcp: C,
     /// `None` for plain http.
-    pub(super) tls: Option<TlsTrust>,
+    pub tls: Option<TlsTrust>,
 }
 
-impl Service<ConnectInfo<Uri>> for Dialer {
+impl<C> Service<ConnectInfo<Uri>> for Dialer<C>
+where
+    C: Service<ConnectInfo<Uri>, Response = Connection<Uri, TcpStream>, Error = ConnectError>,
+    C::Future: 'static,
+{
     type Response = Connection<Uri, AnswerGuard<Line>>;
     type Error = ConnectError;
     type Future = LocalBoxFuture<'static, Result<Self::Response, ConnectError>>;
@@ -37,9 +43,9 @@ impl Service<ConnectInfo<Uri>> for Dialer {
     always_ready!();
 
     fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
-        let tls = self.tls.clone();
+        let (dialled, tls) = (self.tcp.call(info), self.tls.clone());
         Box::pin(async move {
-            let connection = ConnectorService::default().call(info).await?;
+            let connection = dialled.await?;
             let (line, uri) = match tls {
                 None => {
                     let (stream, uri) = connection.into_parts();
@@ -57,8 +63,10 @@ impl Service<ConnectInfo<Uri>> for Dialer {
 }
 
 /// A connection, encrypted or not.
-pub(super) enum Line {
+pub enum Line {
+    /// As it is.
     Plain(TcpStream),
+    /// Within TLS.
     Tls(Box<AsyncTlsStream<TcpStream>>),
 }
 
