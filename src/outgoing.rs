@@ -9,7 +9,11 @@ mod tls_trust;
 
 use url::Url;
 
-pub use self::{answer_guard::AnswerGuard, dialer::{Dialer, Line}, tls_trust::TlsTrust};
+pub use self::{
+    answer_guard::AnswerGuard,
+    dialer::{Dialer, Line},
+    tls_trust::TlsTrust,
+};
 
 /// Returns the address that leads awc to the host and port of this one.
 pub fn plain_origin(url: &Url) -> String {

@@ -4,6 +4,7 @@
 //! Every request carries the User-Agent `ownerrez-gateway/VERSION (CLIENT_ID)`: without one OwnerRez answers 401
 //! `user_agent_required`, token and revoke calls included (article "API authentication").
 
+mod challenge;
 mod counted;
 mod http_client;
 mod reply;
@@ -27,7 +28,7 @@ use zeroize::Zeroizing;
 pub use reply::{Refused, RefusedKind};
 pub use tokens::{Issued, TokenError};
 
-use self::{counted::Counted, http_client::HttpClient, retry_after::read_retry_after};
+use self::{challenge::names_token, counted::Counted, http_client::HttpClient, retry_after::read_retry_after};
 use crate::{
     domain::{JsonText, Method, SharedClock, TokenKind, TokenSet, UpstreamRequest},
     metrics::Metrics,
@@ -100,6 +101,8 @@ pub struct Reply {
     pub body: JsonText,
     /// `Retry-After` in seconds, which OwnerRez rarely sends.
     pub retry_after: Option<TimeDelta>,
+    /// Whether `WWW-Authenticate` names the token as the reason of a refusal.
+    pub names_token: bool,
 }
 
 /// The way to OwnerRez from one thread.
@@ -176,6 +179,8 @@ impl Upstream {
             let status = response.status().as_u16();
             let retry_after = response.headers().get(header::RETRY_AFTER);
             let retry_after = retry_after.and_then(|value| read_retry_after(value.to_str().ok()?, self.clock.now()));
+            let mut challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
+            let names_token = challenges.any(|value| value.to_str().is_ok_and(names_token));
             let limit = self.settings.answer_limit;
             let bytes = response.body().limit(limit).await.map_err(|error| match error {
                 PayloadError::Overflow => TransportError::TooLarge { limit },
@@ -187,7 +192,7 @@ impl Upstream {
                 None if status >= 400 => JsonText::default(),
                 None => return Err(TransportError::NotJson { status }),
             };
-            Ok(Reply { status, body, retry_after })
+            Ok(Reply { status, body, retry_after, names_token })
         };
         match select(Box::pin(work), self.clock.sleep_until(deadline)).await {
             Either::Left((reply, _)) => reply,

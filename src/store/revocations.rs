@@ -42,13 +42,7 @@ pub(super) fn of_connection(user: UserId, id: Uuid, gone: Connection, now: DateT
 }
 
 /// A task that is due at once.
-fn row(
-    user: UserId,
-    id: Uuid,
-    account: Option<AccountId>,
-    access: Sealed,
-    now: DateTime<Utc>,
-) -> rows::ActiveModel {
+fn row(user: UserId, id: Uuid, account: Option<AccountId>, access: Sealed, now: DateTime<Utc>) -> rows::ActiveModel {
     rows::ActiveModel {
         id: Set(id),
         user_id: Set(user.0),

@@ -204,15 +204,15 @@ fn allowance(refusal: Refusal) -> String {
 fn refusal(refused: &Refused, operation: &Operation) -> String {
     let next = match refused.kind {
         RefusedKind::Invalid => "Correct the arguments as OwnerRez says and call again.".to_owned(),
-        RefusedKind::InvalidToken => "The connection is kept, because OwnerRez had issued this token a moment ago. Try again in a \
-                                      minute. If OwnerRez goes on refusing it for some minutes, the connection ends and \
-                                      the user has to connect again."
+        RefusedKind::InvalidToken => "This refusal alone does not show that the access has ended, so the connection is kept. Try \
+                                      again in a minute. If OwnerRez goes on refusing the access for some minutes, the \
+                                      connection ends and the user has to connect again."
             .to_owned(),
         RefusedKind::Unauthorized => "OwnerRez did not say that the access has ended, so the connection is kept. Try again in a \
                                       minute. If this lasts, the user should disconnect OwnerRez and connect it again."
             .to_owned(),
-        RefusedKind::OtherUnauthorized => "This refusal is not about the user's access, so the connection is kept and nothing was \
-                                           changed. Try again in a minute. If this lasts, the user should show this text to \
+        RefusedKind::OtherUnauthorized => "The answer did not name the user's access as the reason, so the connection is kept and \
+                                           nothing was changed. Try again in a minute. If this lasts, the user should show this text to \
                                            the operator of the gateway."
             .to_owned(),
         RefusedKind::FeatureMissing => "This needs a feature or an agreement that the OwnerRez account does not have; \
@@ -238,7 +238,6 @@ fn refusal(refused: &Refused, operation: &Operation) -> String {
         RefusedKind::Unavailable => "OwnerRez has a problem. Try again in a minute.".to_owned(),
     };
     let code = refused.code.as_deref().map_or(String::new(), |code| format!(", {code}"));
-    let said =
-        if refused.messages.is_empty() { String::new() } else { format!(" It said: {}", refused.messages.join(" ")) };
+    let said = refused.said().map_or(String::new(), |said| format!(" It said: {said}"));
     format!("OwnerRez refused {} (status {}{code}).{said} {next}", operation.name(), refused.status)
 }

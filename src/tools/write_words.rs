@@ -22,8 +22,7 @@ pub(super) fn read_only_connection(tool: &str) -> String {
 pub(super) fn unknown(error: &CallError, read: Option<&SettlingRead>) -> String {
     let what = match error {
         CallError::Refused(refused) => {
-            let said = refused.messages.join(" ");
-            let said = if said.is_empty() { said } else { format!(" It said: {said}") };
+            let said = refused.said().map_or(String::new(), |said| format!(" It said: {said}"));
             format!("OwnerRez answered with status {}.{said}", refused.status)
         }
         CallError::Transport { error, .. } => format!("{error}."),

@@ -16,9 +16,21 @@ pub struct Refused {
     /// OwnerRez's own code, where it gave one, for example `validation_failed`.
     pub code: Option<String>,
     /// OwnerRez's own words, cut to a reasonable length.
-    pub messages: Vec<String>,
+    messages: Vec<String>,
     /// How long upstream asks to wait.
     pub retry_after: Option<TimeDelta>,
+}
+
+impl Refused {
+    /// Returns OwnerRez's own words as whole sentences, so that others can follow; `None` where it gave none.
+    pub fn said(&self) -> Option<String> {
+        let sentence = |message: &String| {
+            let ended = message.ends_with(['.', '!', '?', '…']);
+            format!("{message}{}", if ended { "" } else { "." })
+        };
+        let said: Vec<String> = self.messages.iter().map(sentence).collect();
+        (!said.is_empty()).then(|| said.join(" "))
+    }
 }
 
 /// The kinds of refusal that call for different next steps.
@@ -26,7 +38,7 @@ pub struct Refused {
 pub enum RefusedKind {
     /// 400, 422: the arguments do not fit.
     Invalid,
-    /// 401 `invalid_token`: the token has expired, or its grant was revoked.
+    /// 401 `invalid_token`, in the body or in `WWW-Authenticate`: the token has expired, or its grant was revoked.
     InvalidToken,
     /// 401 in OwnerRez's form that does not name the token: it may be the reason, or not.
     Unauthorized,
@@ -75,7 +87,7 @@ impl Reply {
         let said = Said(&body);
         let kind = match self.status {
             400 | 422 => RefusedKind::Invalid,
-            401 => said.unauthorized(),
+            401 => said.unauthorized(self.names_token),
             402 => RefusedKind::FeatureMissing,
             403 if said.read_only() => RefusedKind::ReadOnly,
             403 => RefusedKind::Forbidden,
@@ -103,14 +115,16 @@ impl<'a> Said<'a> {
     fn messages(self) -> impl Iterator<Item = &'a str> {
         let listed = self.0.get("messages").and_then(Value::as_array).into_iter().flatten();
         let single = ["message", "error"].iter().filter_map(move |name| self.0.get(*name));
-        listed.chain(single).filter_map(Value::as_str).take(MESSAGES)
+        listed.chain(single).filter_map(Value::as_str).map(str::trim).filter(|said| !said.is_empty()).take(MESSAGES)
     }
 
-    /// Sorts a 401 by its code (article "API errors"). Older bodies have no code.
-    fn unauthorized(self) -> RefusedKind {
+    /// Sorts a 401 by its code (article "API errors"), and by its header where no code says something else. Older bodies
+    /// have no code.
+    fn unauthorized(self, header_names_token: bool) -> RefusedKind {
         let has_form = self.0.get("messages").is_some_and(Value::is_array) || self.0.get("status_code").is_some();
         match self.code() {
             Some("invalid_token") => RefusedKind::InvalidToken,
+            None | Some("auth_required" | "invalid_request") if header_names_token => RefusedKind::InvalidToken,
             Some("auth_required" | "invalid_request") => RefusedKind::Unauthorized,
             None if has_form => RefusedKind::Unauthorized,
             _ => RefusedKind::OtherUnauthorized,
@@ -138,7 +152,7 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, body: Value) -> Refused {
-        Reply { status, body: body.into(), retry_after: None }.into_result().unwrap_err()
+        Reply { status, body: body.into(), retry_after: None, names_token: false }.into_result().unwrap_err()
     }
 
     #[test]
@@ -189,6 +203,34 @@ mod tests {
         ] {
             assert_eq!(refused(401, body.clone()).kind, kind, "{body}");
         }
+    }
+
+    #[test]
+    fn a_header_names_the_token_where_the_body_has_no_other_reason() {
+        let kind = |body: Value| {
+            let reply = Reply { status: 401, body: body.into(), retry_after: None, names_token: true };
+            reply.refusal().kind
+        };
+        for body in [Value::Null, json!({}), json!({"messages": ["No."], "code": "auth_required"})] {
+            assert_eq!(kind(body.clone()), RefusedKind::InvalidToken, "{body}");
+        }
+        for code in ["user_agent_required", "something_new"] {
+            assert_eq!(kind(json!({"code": code})), RefusedKind::OtherUnauthorized, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_ends_with_a_full_stop() {
+        for (messages, said) in [
+            (json!(["Not found."]), Some("Not found.")),
+            (json!(["Not found", " Really? ", "Yes!", ""]), Some("Not found. Really? Yes!")),
+            (json!([" "]), None),
+            (json!([]), None),
+        ] {
+            assert_eq!(refused(404, json!({"messages": messages})).said().as_deref(), said);
+        }
+        let long = refused(404, json!({"messages": ["a".repeat(600)]})).said().unwrap();
+        assert!(long.ends_with("a…"), "{long}");
     }
 
     #[test]

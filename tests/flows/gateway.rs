@@ -1,6 +1,9 @@
 //! The real gateway, in a world outside where one host publishes what a client says of itself: no setting leads to such a
 //! world, so tests/flows.sh cannot have it otherwise. Takes a file with settings, then `URL=FILE` for each document.
 
+#[expect(dead_code, reason = "the stories use it")]
+#[path = "../gateway/world/answer_form.rs"]
+mod answer_form;
 #[expect(dead_code, clippy::unwrap_used, reason = "it is the stories', who ask more of it and may fail anywhere")]
 #[path = "../gateway/world/publisher.rs"]
 mod publisher;

@@ -27,8 +27,8 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
     (
         "app",
         &[
-            "domain", "config", "crypto", "catalog", "metrics", "outgoing", "store", "upstream", "session", "oauth", "tools",
-            "mcp", "http", "sandbox",
+            "domain", "config", "crypto", "catalog", "metrics", "outgoing", "store", "upstream", "session", "oauth",
+            "tools", "mcp", "http", "sandbox",
         ],
     ),
     ("sandbox", &["domain"]),

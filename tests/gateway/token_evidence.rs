@@ -158,6 +158,52 @@ async fn a_refused_refresh_is_certain_and_so_is_a_named_token_that_cannot_be_ref
 }
 
 #[actix_web::test]
+async fn a_header_that_names_the_token_is_evidence_as_well() {
+    on_each_database(async |database| {
+        let (gateway, [alice, bob]) = two_people(database).await;
+        let challenge = r#"Bearer realm="OwnerRez", error="invalid_token", error_description="It expired.""#;
+        for body in [json!(null), json!("<html>"), unauthorized("auth_required")] {
+            gateway.ownerrez().script(Rule::on(READ).reply(401, body).header("WWW-Authenticate", challenge));
+            gateway.ownerrez().clear_requests();
+            read(&alice).await.unwrap();
+            assert_eq!((gateway.ownerrez().count(TOKEN), gateway.ownerrez().count(READ)), (1, 2));
+            gateway.advance(TimeDelta::minutes(6));
+        }
+        // What the body says is more exact than the header.
+        let body = unauthorized("user_agent_required");
+        gateway.ownerrez().script(Rule::on(READ).times(2).reply(401, body).header("WWW-Authenticate", challenge));
+        for person in [&alice, &bob] {
+            let text = read(person).await.unwrap_err();
+            assert!(text.contains("did not name the user's access as the reason"), "{text}");
+        }
+        gateway.ownerrez().script(Rule::on(READ).reply(401, json!(null)).header("WWW-Authenticate", challenge));
+        assert!(read(&bob).await.unwrap_err().contains("OwnerRez ended the connection"));
+        assert!(needs_reconnect(&bob).await);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_personal_token_that_is_refused_at_first_is_not_called_issued() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let bob = gateway.user("Bob").await;
+        let account = gateway.ownerrez().add_account("Bob");
+        let with = json!({"email": account.email, "token": account.personal_access_token});
+        assert_eq!(bob.post("/api/connect/ownerrez/token", &with).await.status, 200);
+        let said = json!({"messages": ["The token is not good"], "code": "invalid_token"});
+        gateway.ownerrez().script(Rule::on(READ).reply(401, said));
+        let text = read(&bob).await.unwrap_err();
+        assert!(text.contains("so the connection is kept") && !text.contains("issued"), "{text}");
+        assert!(text.contains("It said: The token is not good. This refusal alone"), "{text}");
+        read(&bob).await.unwrap();
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
 async fn a_personal_token_is_not_called_wrong_by_an_edge() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;

@@ -1,5 +1,6 @@
 //! What the stories speak about: a gateway with its database, its clock and its OwnerRez; people with keys and browsers.
 
+mod answer_form;
 mod app;
 mod browser;
 mod clock;
@@ -21,13 +22,14 @@ use ownerrez_gateway::{
 use serde_json::{Value, json};
 
 pub(crate) use self::{
+    answer_form::Form,
     app::{ClientApp, Landing},
     browser::{Browser, Page},
     clock::ManualClock,
     database::{TestDatabase, on_each_database, on_postgres},
     person::{Answer, Person, Reply},
     publisher::{Published, Publisher},
-    rough_edge::{Form, RoughEdge},
+    rough_edge::RoughEdge,
     wire::{Wire, WireReply},
 };
 

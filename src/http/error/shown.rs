@@ -487,9 +487,9 @@ fn token(error: &TokenError) -> Shown {
         TokenError::PersonalRefused(refused) => Shown::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             error.code(),
-            match refused.messages.as_slice() {
-                [] => format!("OwnerRez refused this e-mail address and token with status {}.", refused.status),
-                said => format!("OwnerRez refused with status {}: {}", refused.status, said.join(" ")),
+            match refused.said() {
+                None => format!("OwnerRez refused this e-mail address and token with status {}.", refused.status),
+                Some(said) => format!("OwnerRez refused with status {}: {said}", refused.status),
             },
             if refused.kind.may_concern_token() {
                 "Nothing was stored. `email` is the one you sign in to OwnerRez with, `token` a personal access token of \

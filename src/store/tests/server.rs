@@ -159,7 +159,8 @@ async fn a_refused_row_is_not_quoted() {
         let error = base.store.save_connection(stranger, grant("mallory"), at(0)).await.unwrap_err();
         assert!(matches!(error, StoreError::Query(_)), "{error:?}");
         base.store.add_revocation(stranger, connection.id, None, connection.access.clone(), at(0)).await.unwrap();
-        let twice = base.store.add_revocation(stranger, connection.id, None, connection.access, at(0)).await.unwrap_err();
+        let twice =
+            base.store.add_revocation(stranger, connection.id, None, connection.access, at(0)).await.unwrap_err();
         assert!(!format!("{error:?} {twice:?}").contains("access of"));
     })
     .await;

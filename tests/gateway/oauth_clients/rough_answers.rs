@@ -12,7 +12,11 @@ async fn the_form_of_an_answer_changes_no_document() {
         for form in [Form::Interim(100), Form::Interim(102), Form::Interim(103), Form::Chunked, Form::Unframed] {
             let (desk, _publisher) = desk_with(database, Published::json(&document(URL)).in_form(form)).await;
             let found = desk.clients.find(URL).await;
-            assert_eq!(found.map(|client| client.name).map_err(|error| error.to_string()), Ok("Client".to_owned()), "{form:?}");
+            assert_eq!(
+                found.map(|client| client.name).map_err(|error| error.to_string()),
+                Ok("Client".to_owned()),
+                "{form:?}"
+            );
         }
     })
     .await;

@@ -25,7 +25,7 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer},
 };
 
-use super::rough_edge::Form;
+use super::answer_form::Form;
 
 /// What it answers to one request.
 #[derive(Clone, Debug)]
