@@ -4,6 +4,7 @@ mod json_object;
 mod json_text;
 mod plain_name;
 mod redirect_uri;
+mod switch;
 
 use std::{fmt, future::Future, hash::Hash, num::NonZeroUsize, pin::Pin, sync::Arc};
 
@@ -19,6 +20,7 @@ pub use plain_name::{is_invisible, plain_name};
 pub use redirect_uri::{
     BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectPlace, RedirectPolicy, RedirectTarget, RedirectUri,
 };
+pub use switch::is_yes;
 
 /// A span of minutes in words: "1 minute", "10 minutes".
 pub fn in_minutes(span: TimeDelta) -> String {

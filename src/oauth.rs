@@ -26,7 +26,12 @@ pub use scopes::{RESOURCE_SCOPES, SCOPES, Scopes};
 pub use token::{Revocation, TokenForm, Tokens};
 
 use self::{access_token::AccessTokens, clients::Clients};
-use crate::{crypto::KeyRing, domain::SharedClock, session::Sessions, store::Store};
+use crate::{
+    crypto::KeyRing,
+    domain::{SharedClock, is_yes},
+    session::Sessions,
+    store::Store,
+};
 
 /// What it is called and how long things last.
 #[derive(Clone, Debug)]
@@ -55,15 +60,27 @@ impl OAuthSettings {
     }
 
     /// What a client means by `resource` (RFC 8707): `/mcp` or a path below it, as this server writes it. The origin alone
-    /// means `/mcp`, because this origin has no other resource. The query is ignored.
-    pub fn resource(&self, asked: &str) -> Option<String> {
+    /// means `/mcp`, because this origin has no other resource. Of the query only `readonly` counts: it takes away a right,
+    /// while the rest of it chooses what is listed.
+    pub fn resource(&self, asked: &str) -> Option<Resource> {
         let url = url::Url::parse(asked).ok()?;
         let ours = url::Url::parse(&self.issuer).ok()?;
         let plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
         let path = url.path().strip_suffix('/').unwrap_or(url.path());
         let path = if path.is_empty() { RESOURCE_PATH } else { path };
-        (plain && url.origin() == ours.origin() && is_within(path, RESOURCE_PATH)).then(|| self.url(path))
+        let read_only = url.query_pairs().any(|(name, word)| name == "readonly" && is_yes(&word));
+        (plain && url.origin() == ours.origin() && is_within(path, RESOURCE_PATH))
+            .then(|| Resource { url: self.url(path), read_only })
     }
+}
+
+/// What a client means by `resource`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resource {
+    /// Its address, without a query.
+    pub url: String,
+    /// Whether it is asked for with `readonly` in its query. A token for it may only read, wherever it is sent.
+    pub read_only: bool,
 }
 
 /// Whether a path is this one or lies below it.
@@ -151,7 +168,26 @@ mod tests {
             ("/mcp", None),
             ("", None),
         ] {
-            assert_eq!(settings().resource(asked).as_deref(), meant, "{asked}");
+            let resource = settings().resource(asked);
+            assert_eq!(resource.as_ref().map(|resource| resource.url.as_str()), meant, "{asked}");
+            assert!(resource.is_none_or(|resource| !resource.read_only), "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_query_that_asks_for_reading_only_is_kept() {
+        for (query, read_only) in [
+            ("?readonly=true", true),
+            ("?toolsets=bookings&readonly=1", true),
+            ("?readonly=false&readonly=yes", true),
+            ("/readonly?readonly=true", true),
+            ("?readonly=false", false),
+            ("?readonly=", false),
+            ("?READONLY=true", false),
+            ("?toolsets=readonly", false),
+        ] {
+            let resource = settings().resource(&format!("https://gateway.example/mcp{query}"));
+            assert_eq!(resource.map(|resource| resource.read_only), Some(read_only), "{query}");
         }
     }
 }

@@ -35,7 +35,7 @@ use url::Url;
 pub use self::{
     answers::Answers,
     called::{Called, Response},
-    choice::{Choice, Toolsets, UnknownName, Wishes, is_yes},
+    choice::{Choice, Toolsets, UnknownName, Wishes},
     confirm::{ERRAND, Person, PersonReply, QUESTION},
     links::{ACCOUNT_PATH, ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
     on_demand::OnDemand,

@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, http::header::HeaderName, web};
 
 use super::error::ApiError;
 use crate::{
-    domain::Caller,
-    tools::{Choice, Toolbox, UnknownName, Wishes, is_yes},
+    domain::{Caller, is_yes},
+    tools::{Choice, Toolbox, UnknownName, Wishes},
 };
 
 /// Where the protocol is spoken: the plain path, and those of github-mcp-server for clients that cannot send headers.

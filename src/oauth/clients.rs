@@ -151,13 +151,13 @@ impl fmt::Debug for PresentedClient<'_> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RedirectProblem {
     /// OAuth 2.1 lets a client with one redirect URI leave it out; here each request says where its answer goes.
-    #[error("redirect_uri is missing")]
+    #[error("the redirect_uri is missing")]
     Missing,
     /// Anybody's.
-    #[error("redirect_uri is not one that this client has registered")]
+    #[error("the redirect_uri is not one that this client has registered")]
     NotRegistered,
     /// Loopback URIs may have any port, so this shows only when a request names one.
-    #[error("redirect_uri leads to this gateway itself")]
+    #[error("the redirect_uri leads to this gateway itself")]
     Own,
 }
 

@@ -71,7 +71,7 @@ pub enum OAuthError {
     #[error("the scopes here are ownerrez:read, ownerrez:full and offline_access, and no more than was granted")]
     InvalidScope,
     /// A resource that is not ours, or another one than was granted.
-    #[error("the resource is not this gateway's MCP endpoint, or another one than was granted")]
+    #[error("the resource must be /mcp of this gateway or a path below it, and within what was granted")]
     InvalidTarget,
     /// Another way to a token than those two.
     #[error("the grant type must be authorization_code or refresh_token")]

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
-use super::{AuthorizationServer, AuthorizeError, OAuthError, Redirection, Scopes, clients::ClientKind, pkce};
+use super::{
+    AuthorizationServer, AuthorizeError, OAuthError, Redirection, Resource, Scopes, clients::ClientKind, pkce,
+};
 pub use crate::domain::RedirectPlace as Place;
 
 /// Longer queries are no requests, in bytes.
@@ -124,14 +126,15 @@ impl AuthorizationServer {
         }
         match parameters.get("response_type") {
             Some("code") => {}
-            None => return Err(OAuthError::InvalidRequest("response_type is missing")),
+            None => return Err(OAuthError::InvalidRequest("the response_type is missing")),
             Some(_) => return Err(OAuthError::UnsupportedResponseType),
         }
         if parameters.get("response_mode").is_some_and(|mode| mode != "query") {
             return Err(OAuthError::InvalidRequest("the response_mode must be query"));
         }
         let challenge = parameters.get("code_challenge");
-        let challenge = challenge.ok_or(OAuthError::InvalidRequest("code_challenge is missing: PKCE is required"))?;
+        let challenge =
+            challenge.ok_or(OAuthError::InvalidRequest("the code_challenge is missing: PKCE is required"))?;
         // Left out it would mean `plain` (RFC 7636 section 4.3).
         if parameters.get("code_challenge_method") != Some("S256") {
             return Err(OAuthError::InvalidRequest("the code_challenge_method must be S256"));
@@ -144,8 +147,8 @@ impl AuthorizationServer {
         let settings = self.settings();
         let resource = match parameters.get("resource") {
             Some(asked) => settings.resource(asked).ok_or(OAuthError::InvalidTarget)?,
-            None => settings.url(super::RESOURCE_PATH),
+            None => Resource { url: settings.url(super::RESOURCE_PATH), read_only: false },
         };
-        Ok((scopes, resource, challenge.to_owned()))
+        Ok((scopes.reading_if(resource.read_only), resource.url, challenge.to_owned()))
     }
 }

@@ -56,6 +56,11 @@ impl Scopes {
         Ok(Self { access: access.unwrap_or(Scope::Full), offline })
     }
 
+    /// The same without changes, where only reading is asked for.
+    pub fn reading_if(self, read_only: bool) -> Self {
+        if read_only { Self { access: Scope::Read, ..self } } else { self }
+    }
+
     /// Whether all of it is part of `granted`.
     pub fn is_within(self, granted: Self) -> bool {
         self.access <= granted.access && self.offline <= granted.offline

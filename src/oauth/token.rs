@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    AuthorizationServer, OAuthError, OAuthSettings, Scopes, ServerError,
+    AuthorizationServer, OAuthError, OAuthSettings, Resource, Scopes, ServerError,
     access_token::Claims,
     clients::{AssertionProblem, Client, ClientError, PresentedClient},
     pkce,
@@ -121,7 +121,7 @@ impl AuthorizationServer {
     pub async fn token(&self, form: &TokenForm) -> Result<Tokens, OAuthError> {
         if !matches!(form.grant_type.as_str(), "authorization_code" | "refresh_token") {
             return Err(match form.grant_type.as_str() {
-                "" => OAuthError::InvalidRequest("grant_type is missing"),
+                "" => OAuthError::InvalidRequest("the grant_type is missing"),
                 _ => OAuthError::UnsupportedGrantType,
             });
         }
@@ -138,7 +138,7 @@ impl AuthorizationServer {
         let asker = self.asker(form).await?;
         let token = form.token.expose_secret();
         if token.is_empty() {
-            return Err(OAuthError::InvalidRequest("token is missing"));
+            return Err(OAuthError::InvalidRequest("the token is missing"));
         }
         let Some(grant) = self.grant_of(token).await?.filter(|grant| asker.has(&grant.client_id)) else {
             return Ok(Revocation::Nothing);
@@ -194,7 +194,7 @@ impl AuthorizationServer {
     async fn redeem(&self, asker: &Asker, form: &TokenForm) -> Result<Tokens, OAuthError> {
         let code = form.code.expose_secret();
         if code.is_empty() {
-            return Err(OAuthError::InvalidRequest("code is missing"));
+            return Err(OAuthError::InvalidRequest("the code is missing"));
         }
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
         let hash = crypto::digest_hex(code);
@@ -235,7 +235,7 @@ impl AuthorizationServer {
     async fn refresh(&self, asker: &Asker, form: &TokenForm) -> Result<Tokens, OAuthError> {
         let shown = form.refresh_token.expose_secret();
         if shown.is_empty() {
-            return Err(OAuthError::InvalidRequest("refresh_token is missing"));
+            return Err(OAuthError::InvalidRequest("the refresh_token is missing"));
         }
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
         let known = self.known_refresh(shown).await?.ok_or(BAD_REFRESH)?;
@@ -331,24 +331,24 @@ impl Issue {
         if !scopes.is_within(granted) {
             return Err(OAuthError::InvalidScope);
         }
-        let audience = match form.resource.as_str() {
-            "" => grant.resource.clone(),
-            asked => {
-                let asked = settings.resource(asked).ok_or(OAuthError::InvalidTarget)?;
-                if !super::is_within(&asked, &grant.resource) {
-                    return Err(OAuthError::InvalidTarget);
-                }
-                asked
-            }
+        let resource = match form.resource.as_str() {
+            "" => Resource { url: grant.resource.clone(), read_only: false },
+            asked => settings.resource(asked).ok_or(OAuthError::InvalidTarget)?,
         };
-        Ok(Self { grant: grant.id, user: grant.user, scopes, granted, audience })
+        if !super::is_within(&resource.url, &grant.resource) {
+            return Err(OAuthError::InvalidTarget);
+        }
+        let scopes = scopes.reading_if(resource.read_only);
+        Ok(Self { grant: grant.id, user: grant.user, scopes, granted, audience: resource.url })
     }
 }
 
 /// Whom a form names. Who signs may leave its id out: it stands in what is signed (RFC 7523 section 3).
 fn client_id(form: &TokenForm) -> Result<String, OAuthError> {
     match form.client_id.as_str() {
-        "" => subject(form.client_assertion.expose_secret()).ok_or(OAuthError::InvalidRequest("client_id is missing")),
+        "" => {
+            subject(form.client_assertion.expose_secret()).ok_or(OAuthError::InvalidRequest("the client_id is missing"))
+        }
         id => Ok(id.to_owned()),
     }
 }

@@ -12,8 +12,6 @@ use crate::{
 const DEFAULT: &str = "default";
 /// The word for every toolset.
 const ALL: &str = "all";
-/// What says no where a yes is asked for; everything else says yes, since that takes less away from safety.
-const NO: [&str; 7] = ["", "false", "f", "no", "n", "0", "off"];
 
 /// What a request asks for, as it is written there. Empty texts say nothing.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -31,11 +29,6 @@ pub struct Wishes {
     /// Whether what needs consent takes two steps instead of a question to the person: for clients that answer questions
     /// by themselves. Never an argument of a tool, because the model writes those.
     pub two_steps: bool,
-}
-
-/// Whether a switch that is written as a word is on.
-pub fn is_yes(word: &str) -> bool {
-    !NO.contains(&word.trim().to_ascii_lowercase().as_str())
 }
 
 /// Toolsets by their names.
@@ -308,16 +301,6 @@ mod tests {
             (caller(Scope::Read, None, false), false),
         ] {
             assert_eq!(listed(&caller, "all", WRITE.name, "", said), [READ.name]);
-        }
-    }
-
-    #[test]
-    fn only_a_clear_no_is_a_no() {
-        for no in ["", " ", "false", "False", "0", "no", "OFF", "n", "f"] {
-            assert!(!is_yes(no), "{no}");
-        }
-        for yes in ["true", "1", "yes", "on", "readonly", "fals"] {
-            assert!(is_yes(yes), "{yes}");
         }
     }
 

@@ -218,3 +218,22 @@ async fn a_personal_token_is_not_called_wrong_by_an_edge() {
     })
     .await;
 }
+
+/// OwnerRez's app policy "None" gives tokens without an end and without a refresh token.
+#[actix_web::test]
+async fn an_oauth_token_that_cannot_be_refreshed_ends_as_a_personal_one_does() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        gateway.ownerrez().change(|switches| switches.token_life_seconds = None);
+        let alice = gateway.connected_user("Alice").await;
+        gateway.ownerrez().script(Rule::on(READ).always().reply(401, unauthorized("invalid_request")));
+        for _ in 0..5 {
+            assert!(read(&alice).await.unwrap_err().contains("the connection is kept"));
+            gateway.advance(TimeDelta::minutes(1));
+        }
+        assert!(read(&alice).await.unwrap_err().contains("OwnerRez ended the connection"));
+        assert!(needs_reconnect(&alice).await);
+        gateway.stop().await;
+    })
+    .await;
+}

@@ -18,7 +18,7 @@ pub(super) async fn resource(
     };
     let resource = settings.resource(&settings.url(path)).ok_or(ApiError::NotFound)?;
     Ok(cached(&json!({
-        "resource": resource,
+        "resource": resource.url,
         "resource_name": "OwnerRez MCP gateway",
         "authorization_servers": [settings.issuer],
         "scopes_supported": RESOURCE_SCOPES,

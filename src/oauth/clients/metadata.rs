@@ -8,6 +8,7 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use super::{
+    super::Scopes,
     ClientAuthentication, KeySource,
     keys::{KeySet, SigningAlgorithm},
     problem::BadDocumentUrl,
@@ -34,10 +35,10 @@ pub enum MetadataProblem {
     /// None of them may be used.
     #[error("has no redirect URI that may be used; the first one {0}")]
     RedirectUri(BadRedirectUri),
-    /// A flow that does not exist here.
-    #[error("asks for other grant_types than authorization_code and refresh_token")]
+    /// No way to its first tokens.
+    #[error("lists grant_types without authorization_code, which every client needs here")]
     GrantTypes,
-    /// The same.
+    /// A flow that does not exist here.
     #[error("asks for other response_types than code")]
     ResponseTypes,
     /// A way to authenticate that does not exist here.
@@ -115,9 +116,22 @@ impl Metadata {
         Ok(())
     }
 
-    /// Whether it lists the grant type `refresh_token`. Left out, the list means `authorization_code` (RFC 7591 section 2).
+    /// Whether it asks for refresh tokens, by the grant type or by the scope. Left out, the list of grant types means
+    /// `authorization_code` (RFC 7591 section 2).
     pub(super) fn refreshes(&self) -> bool {
-        self.grant_types.iter().flatten().any(|one| one == "refresh_token")
+        let listed = self.grant_types.iter().flatten().any(|one| one == "refresh_token");
+        listed || self.asked_scopes().is_some_and(|scopes| scopes.offline)
+    }
+
+    /// What there is of the scopes that it names; `None` where it names none.
+    fn asked_scopes(&self) -> Option<Scopes> {
+        let words = self.scope.as_deref().filter(|words| !words.trim().is_empty())?;
+        Scopes::parse(words).ok()
+    }
+
+    /// The scopes that it is registered with: of those that it names the ones that exist, or all that fit its grant types.
+    pub(super) fn scopes(&self) -> Scopes {
+        Scopes { offline: self.refreshes(), ..self.asked_scopes().unwrap_or(Scopes::ALL) }
     }
 
     /// How the client proves who it is. `replaces_secrets`: who asks for a client secret becomes a public client
@@ -255,6 +269,24 @@ mod tests {
             ("", Err(Spelling)),
         ] {
             assert_eq!(document_url(text).map(drop), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_is_registered_with() {
+        let both = json!(["authorization_code", "refresh_token"]);
+        for (given, refreshes, scopes) in [
+            (json!({}), false, "ownerrez:read ownerrez:full"),
+            (json!({"grant_types": ["authorization_code"]}), false, "ownerrez:read ownerrez:full"),
+            (json!({"grant_types": both}), true, "ownerrez:read ownerrez:full offline_access"),
+            (json!({"scope": "claudeai"}), false, "ownerrez:read ownerrez:full"),
+            (json!({"scope": " ", "grant_types": both}), true, "ownerrez:read ownerrez:full offline_access"),
+            (json!({"scope": "ownerrez:read"}), false, "ownerrez:read"),
+            (json!({"scope": "ownerrez:read", "grant_types": both}), true, "ownerrez:read offline_access"),
+            (json!({"scope": "ownerrez:read offline_access"}), true, "ownerrez:read offline_access"),
+        ] {
+            let read = metadata(given.clone());
+            assert_eq!((read.refreshes(), read.scopes().to_string().as_str()), (refreshes, scopes), "{given}");
         }
     }
 

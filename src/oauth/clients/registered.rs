@@ -10,7 +10,6 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    super::Scopes,
     CLIENT_ID_LIMIT, Client, ClientAuthentication, ClientId, ClientKind, KeySource,
     keys::{KeySet, SigningAlgorithm},
     metadata::{Metadata, MetadataProblem},
@@ -23,6 +22,8 @@ use crate::{
 
 /// How these client ids begin.
 const PREFIX: &str = "dcr_";
+/// The second one is for clients that ask for refresh tokens.
+const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
 const UNNAMED: &str = "Unnamed client";
 
 /// The answer to a registration, 201 (RFC 7591 3.2.1). What the client asked for and does not get is left out or
@@ -43,11 +44,11 @@ pub struct Registered {
     /// If it asked for one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_signing_alg: Option<&'static str>,
-    /// `authorization_code` and `refresh_token`.
-    pub grant_types: [&'static str; 2],
+    /// `authorization_code`, and `refresh_token` if it asked for refresh tokens.
+    pub grant_types: Vec<&'static str>,
     /// `code`.
     pub response_types: [&'static str; 1],
-    /// Of what it asked for, the scopes that exist; all where it asked for none of them.
+    /// Of what it asked for, the scopes that exist; where it asked for none of them, all that fit its grant types.
     pub scope: String,
     /// Its public keys, if it sent them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +122,6 @@ pub(super) fn register(
         may_go_without: false,
         without_refresh: !metadata.refreshes(),
     };
-    let scope = Scopes::parse(metadata.scope.as_deref().unwrap_or_default()).unwrap_or(Scopes::ALL).to_string();
     let mut method = "none";
     let mut algorithm = None;
     if let ClientAuthentication::PrivateKeyJwt { keys, algorithms, may_go_without } =
@@ -152,9 +152,9 @@ pub(super) fn register(
         redirect_uris,
         token_endpoint_auth_method: method,
         token_endpoint_auth_signing_alg: algorithm,
-        grant_types: ["authorization_code", "refresh_token"],
+        grant_types: if metadata.refreshes() { GRANT_TYPES.to_vec() } else { vec![GRANT_TYPES[0]] },
         response_types: ["code"],
-        scope,
+        scope: metadata.scopes().to_string(),
         jwks,
         jwks_uri,
     })

@@ -190,3 +190,31 @@ async fn the_page_warns_where_any_program_could_wait() {
     })
     .await;
 }
+
+#[actix_web::test]
+async fn pages_spell_parameters_as_requests_do() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let app = ClientApp::register(&gateway, "App").await;
+        for (name, value, told) in [
+            ("response_type", "", "The response_type is missing."),
+            ("code_challenge", "", "The code_challenge is missing: PKCE is required."),
+            ("code_challenge_method", "", "The code_challenge_method must be S256."),
+            ("response_mode", "fragment", "The response_mode must be query."),
+            ("redirect_uri", "", "The redirect_uri is missing."),
+            (
+                "redirect_uri",
+                "https://evil.example/callback",
+                "The redirect_uri is not one that this client has registered.",
+            ),
+            ("client_id", "", "The client_id is malformed."),
+            ("resource", "https://evil.example/mcp", "The resource must be /mcp of this gateway"),
+        ] {
+            let page = Browser::new().open(&app.authorize_url(&[(name, value)])).await;
+            assert_eq!(page.status, 400, "{name}");
+            assert!(page.body.contains(told), "{told}: {}", page.body);
+        }
+        gateway.stop().await;
+    })
+    .await;
+}

@@ -1,10 +1,12 @@
 //! Who somebody is: the OwnerRez account that comes back, and nothing else.
 
+use chrono::TimeDelta;
 use futures_util::future::join;
 use ownerrez_gateway::{
     app::SystemClock,
     sandbox::{Rule, Simulator, SimulatorOptions},
 };
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 
 use crate::{
@@ -188,6 +190,56 @@ async fn what_ownerrez_says_to_the_code_decides_and_never_breaks() {
         }
         assert_eq!(database.number("SELECT count(*) FROM users").await, 0);
         assert!(!app.sign_in(&gateway, account, &[]).await.get("code").is_empty());
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// The database may have stored what it did not confirm, so the tokens may be those that work.
+#[actix_web::test]
+async fn a_sign_in_that_the_database_did_not_confirm_is_not_revoked() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let app = ClientApp::register(&gateway, "App").await;
+        let held = gateway.ownerrez().hold("POST /oauth/access_token");
+        let locked = async {
+            held.wait_arrived(1).await;
+            // Everything can be read, and no user can be stored.
+            let other = database.open_alone().await;
+            let lock = if database.is_postgres() { "BEGIN; LOCK TABLE users IN SHARE MODE" } else { "BEGIN IMMEDIATE" };
+            other.execute_unprepared(lock).await.unwrap();
+            held.release();
+            other
+        };
+        let mut browser = Browser::new();
+        let (page, other) = join(app.approved(&gateway, &mut browser, account, &[]), locked).await;
+        assert!(!page.location().contains("code="), "{}", page.location());
+        other.execute_unprepared("ROLLBACK").await.unwrap();
+        gateway.advance(TimeDelta::minutes(5));
+        gateway.app().sessions().do_chores().await;
+        assert_eq!(database.number("SELECT count(*) FROM users").await, 0);
+        assert_eq!(gateway.ownerrez().count(REVOKED), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_sign_in_revokes_the_connection_before_it_only_if_that_was_of_another_account() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let app = ClientApp::register(&gateway, "App").await;
+        app.tokens(&gateway, account, &[]).await;
+        // An account that is not known may be this one.
+        for (before, revoked) in [("NULL", 0), ("user_id_ownerrez", 0), ("1", 1)] {
+            database.execute(&format!("UPDATE ownerrez_connections SET user_id_ownerrez = {before}")).await;
+            app.tokens(&gateway, account, &[]).await;
+            assert_eq!(database.number("SELECT count(*) FROM pending_revocations").await, revoked, "{before}");
+        }
+        gateway.app().sessions().do_chores().await;
+        assert_eq!(gateway.ownerrez().count(REVOKED), 1);
         gateway.stop().await;
     })
     .await;

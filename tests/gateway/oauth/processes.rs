@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::world::{ClientApp, Gateway, Settings, eventually, on_postgres, rpc};
+use crate::world::{ClientApp, Gateway, Settings, eventually, on_each_database, on_postgres, rpc};
 
 fn with_share() -> Settings {
     Settings::default().set("UPSTREAM_LIMIT", "150").set("UPSTREAM_SHARED", "true")
@@ -44,6 +44,22 @@ async fn a_code_of_one_process_is_redeemed_at_another_and_an_end_is_heard_by_bot
         assert!(ended.elapsed().as_secs() < 5);
         other.stop().await;
         one.stop().await;
+    })
+    .await;
+}
+
+/// Processes of the version before read and write this column while they are replaced one after the other.
+#[actix_web::test]
+async fn a_column_of_the_version_before_is_kept() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let app = ClientApp::register(&gateway, "App").await;
+        let tokens = app.tokens(&gateway, account, &[]).await;
+        assert_eq!(database.number("SELECT count(*) FROM oauth_grants WHERE confirmed_hash IS NULL").await, 1);
+        database.execute("UPDATE oauth_grants SET confirmed_hash = refresh_hash").await;
+        assert_eq!(app.refresh(&tokens["refresh_token"], &[]).await.status, 200);
+        gateway.stop().await;
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{ClientApp, Gateway, Published, Publisher, Settings, on_each_database, rpc};
+use crate::world::{Browser, ClientApp, Gateway, Person, Published, Publisher, Settings, on_each_database, rpc};
 
 const ALL: &str = "ownerrez:read ownerrez:full offline_access";
 
@@ -37,10 +37,11 @@ async fn unknown_scopes_next_to_known_ones_are_ignored_and_the_granted_ones_are_
                 assert_eq!((none.status, none.error()), (400, "invalid_scope"), "{asked}");
             }
         }
-        let visitor = crate::world::Person::visitor(&gateway.url);
+        let visitor = Person::visitor(&gateway.url);
         for (asked, named) in [
-            (json!({}), ALL),
-            (json!({"scope": "claudeai"}), ALL),
+            (json!({}), "ownerrez:read ownerrez:full"),
+            (json!({"scope": "claudeai"}), "ownerrez:read ownerrez:full"),
+            (json!({"scope": "claudeai", "grant_types": ["authorization_code", "refresh_token"]}), ALL),
             (json!({"scope": "ownerrez:read openid"}), "ownerrez:read"),
         ] {
             let reply = visitor.post("/register", &client(&asked)).await;
@@ -88,6 +89,71 @@ async fn a_client_that_says_that_it_refreshes_gets_a_refresh_token() {
             let asked = app.tokens(&gateway, account, &[("scope", "ownerrez:read offline_access")]).await;
             assert!(asked["refresh_token"].is_string(), "{}: asked for", app.id);
         }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn the_answer_to_a_registration_is_what_the_client_then_gets() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let visitor = Person::visitor(&gateway.url);
+        let both = json!(["authorization_code", "refresh_token"]);
+        for (asked, grant_types) in [
+            (json!({}), json!(["authorization_code"])),
+            (json!({"grant_types": []}), json!(["authorization_code"])),
+            (json!({"grant_types": ["authorization_code", "client_credentials"]}), json!(["authorization_code"])),
+            (json!({"grant_types": both}), both.clone()),
+            (json!({"scope": "ownerrez:read offline_access"}), both.clone()),
+            (json!({"scope": "ownerrez:read", "grant_types": both}), both.clone()),
+        ] {
+            let registered = visitor.post("/register", &client(&asked)).await.body;
+            assert_eq!(registered["grant_types"], grant_types, "{asked}");
+            let text = |name: &str| registered[name].as_str().unwrap();
+            let app = ClientApp::known(&gateway, text("client_id"), "https://app.example/callback");
+            let tokens = app.tokens(&gateway, account, &[("scope", text("scope"))]).await;
+            assert_eq!(tokens["scope"], registered["scope"], "{asked}");
+            assert_eq!(tokens["refresh_token"].is_string(), grant_types == both, "{asked}");
+        }
+        let refused = visitor.post("/register", &client(&json!({"grant_types": ["refresh_token"]}))).await;
+        assert_eq!((refused.status, refused.error()), (400, "invalid_client_metadata"));
+        let words = refused.body["error_description"].as_str().unwrap();
+        assert!(words.contains("without authorization_code"), "{words}");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_resource_that_asks_for_reading_only_gives_tokens_that_only_read() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let app = ClientApp::register(&gateway, "App").await;
+        let read_only = format!("{}/mcp?readonly=true", gateway.url);
+        let guest = json!({"first_name": "Ada", "last_name": "Story"});
+
+        let mut browser = Browser::new();
+        let page = browser.open(&app.authorize_url(&[("resource", &read_only)])).await;
+        assert!(!page.body.contains("Change"), "the person is asked for reading: {}", page.body);
+        let tokens = app.tokens(&gateway, account, &[("resource", &read_only)]).await;
+        assert_eq!(tokens["scope"], json!("ownerrez:read offline_access"));
+        let caller = app.caller(&tokens);
+        caller.call("get_current_user", json!({})).await.ok();
+        assert!(!caller.call("create_guest", guest.clone()).await.is_ok(), "at /mcp without a query");
+        let wider = app.refresh(&tokens["refresh_token"], &[("scope", "ownerrez:full")]).await;
+        assert_eq!((wider.status, wider.error()), (400, "invalid_scope"));
+
+        // A grant for all of it gives such a token as well.
+        let all = app.tokens(&gateway, account, &[]).await;
+        let less = app.refresh(&all["refresh_token"], &[("resource", &read_only)]).await.body;
+        assert_eq!(less["scope"], json!("ownerrez:read offline_access"));
+        assert!(!app.caller(&less).call("create_guest", guest.clone()).await.is_ok());
+        let resource = format!("{}/mcp?toolsets=guests", gateway.url);
+        let again = app.refresh(&less["refresh_token"], &[("resource", &resource)]).await.body;
+        app.caller(&again).call("create_guest", guest).await.ok();
         gateway.stop().await;
     })
     .await;
