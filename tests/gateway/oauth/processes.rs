@@ -57,7 +57,7 @@ async fn a_column_of_the_version_before_is_kept() {
         let app = ClientApp::register(&gateway, "App").await;
         let tokens = app.tokens(&gateway, account, &[]).await;
         assert_eq!(database.number("SELECT count(*) FROM oauth_grants WHERE confirmed_hash IS NULL").await, 1);
-        database.execute("UPDATE oauth_grants SET confirmed_hash = refresh_hash").await;
+        database.execute("UPDATE oauth_grants SET confirmed_hash = 'of the version before'").await;
         assert_eq!(app.refresh(&tokens["refresh_token"], &[]).await.status, 200);
         gateway.stop().await;
     })
