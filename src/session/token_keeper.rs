@@ -58,7 +58,7 @@ pub(super) struct TokenKeeper {
     upstream: Upstream,
     state: RefCell<TokenState>,
     unsaved: RefCell<Option<Rc<Unsaved>>>,
-    /// Whoever stores or ends a connection holds it from the first statement to the last.
+    /// Held while a connection is stored or ended, from the first statement to the last.
     storing: Mutex<()>,
     /// Counts what made copies of the state stale.
     generation: Cell<u64>,

@@ -1,7 +1,7 @@
 //! One GET for a client's document or keys, under all the rules at once: public addresses only, TLS, no redirects,
 //! 5 KB, 10 seconds, JSON. The only file here that names awc.
 //!
-//! Each fetch dials anew. They are rare, and so a connection always goes to an address that was judged just now. The guard
+//! Each fetch makes a connection of its own. They are rare, and so a connection always goes to an address that was judged just now. The guard
 //! over the answer is the one of `outgoing`.
 
 use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
