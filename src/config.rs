@@ -35,7 +35,7 @@ pub use network::Network;
 pub struct Sources {
     /// A TOML file; its settings override the defaults.
     pub file: Option<PathBuf>,
-    /// Variables; they override the file. Names that are no setting's are ignored.
+    /// Variables; they override the file. Names that are no setting's are ignored, but for other spellings of those of tools.
     pub environment: HashMap<String, String>,
 }
 
@@ -46,7 +46,8 @@ impl Sources {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
             // A value that is not UTF-8 is kept, bent, so that it is refused rather than overlooked.
-            known(&name).then(|| (name, value.to_string_lossy().into_owned()))
+            let counts = known(&name) || settings::misspelt_variable(&name).is_some();
+            counts.then(|| (name, value.to_string_lossy().into_owned()))
         });
         Self { file, environment: variables.collect() }
     }
@@ -373,8 +374,8 @@ pub struct ChosenTools {
     pub excluded: Vec<String>,
     /// Whether only what reads is wanted.
     pub read_only: bool,
-    /// Whether what needs consent takes two steps instead of a question to the person.
-    pub two_steps: bool,
+    /// Whether what needs consent takes two steps instead of a question to the person. Not set: as the API key says.
+    pub two_steps: Option<bool>,
 }
 
 /// What a line of the log looks like.

@@ -1,31 +1,74 @@
 //! "Did you mean …": the known name nearest to an unknown one.
 
-/// The candidate that was probably meant: the same but for case and dashes, or a few typing mistakes away, or one
-/// that contains the other.
+/// Longer names are not searched for: a client may send anything as a name, and none of ours is as long.
+const LONGEST: usize = 100;
+
+/// The candidate that was probably meant: the same but for case and dashes, or a few typing mistakes away, or one that
+/// contains the other from the beginning of a word on.
 pub(super) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted = plain(name);
-    // A client may send anything as a name; what is longer than any of ours needs no search.
-    if wanted.len() < 2 || wanted.len() > 100 {
+    nearest(name, candidates, |wanted, candidate| {
+        mistakes(&wanted.letters, &candidate.letters).or_else(|| wanted.begins_a_word_of(candidate))
+    })
+}
+
+/// The candidate that a name misspells: the same but for case and dashes, or a few typing mistakes away.
+pub(super) fn misspelt<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    nearest(name, candidates, |wanted, candidate| mistakes(&wanted.letters, &candidate.letters))
+}
+
+fn nearest<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+    badness: impl Fn(&Plain, &Plain) -> Option<usize>,
+) -> Option<&'a str> {
+    let wanted = Plain::of(name);
+    if !(2..=LONGEST).contains(&wanted.letters.len()) {
         return None;
     }
     candidates
-        .filter_map(|candidate| Some((badness(&wanted, &plain(candidate))?, candidate)))
+        .filter_map(|candidate| Some((badness(&wanted, &Plain::of(candidate))?, candidate)))
         .min_by_key(|(badness, _)| *badness)
         .map(|(_, candidate)| candidate)
 }
 
-fn plain(name: &str) -> String {
-    name.chars().take(101).filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+/// A name without case and dashes.
+struct Plain {
+    letters: String,
+    /// Where its words begin, in bytes.
+    words: Vec<usize>,
 }
 
-fn badness(wanted: &str, candidate: &str) -> Option<usize> {
-    let distance = strsim::levenshtein(wanted, candidate);
-    if distance <= (wanted.len() / 3).clamp(1, 4) {
-        return Some(distance);
+impl Plain {
+    fn of(name: &str) -> Self {
+        let mut plain = Self { letters: String::new(), words: Vec::new() };
+        let mut before = None;
+        for letter in name.chars().take(LONGEST + 1) {
+            let begins = before
+                .is_none_or(|before: char| !before.is_alphanumeric() || before.is_lowercase() && letter.is_uppercase());
+            if letter.is_alphanumeric() {
+                if begins {
+                    plain.words.push(plain.letters.len());
+                }
+                plain.letters.extend(letter.to_lowercase());
+            }
+            before = Some(letter);
+        }
+        plain
     }
-    let (short, long) = if wanted.len() < candidate.len() { (wanted, candidate) } else { (candidate, wanted) };
-    let contained = short.len() >= 4 && long.contains(short);
-    contained.then_some(100 + long.len() - short.len())
+
+    /// How much one of two names adds to the other, which is a part of it and begins where a word does.
+    fn begins_a_word_of(&self, other: &Self) -> Option<usize> {
+        let (short, long) = if self.letters.len() < other.letters.len() { (self, other) } else { (other, self) };
+        let mut from_words = long.words.iter().filter_map(|start| long.letters.get(*start..));
+        let begins = short.letters.len() >= 4 && from_words.any(|rest| rest.starts_with(&short.letters));
+        begins.then_some(100 + long.letters.len() - short.letters.len())
+    }
+}
+
+/// The letters that differ, if they are few for the length of the name.
+fn mistakes(wanted: &str, candidate: &str) -> Option<usize> {
+    let distance = strsim::levenshtein(wanted, candidate);
+    (distance <= (wanted.len() / 4).clamp(1, 4)).then_some(distance)
 }
 
 #[cfg(test)]
@@ -34,7 +77,15 @@ mod tests {
 
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {
-        let known = ["list_bookings", "list_properties", "search_properties", "email_addresses", "phones"];
+        let known = [
+            "list_bookings",
+            "list_properties",
+            "search_properties",
+            "email_addresses",
+            "phones",
+            "opt_out_transactional_sms",
+            "active",
+        ];
         for (name, meant) in [
             ("list_booking", Some("list_bookings")),
             ("listBookings", Some("list_bookings")),
@@ -43,12 +94,18 @@ mod tests {
             ("search_property", Some("search_properties")),
             ("phone", Some("phones")),
             ("email", Some("email_addresses")),
+            ("addresses", Some("email_addresses")),
+            ("transactionalSms", Some("opt_out_transactional_sms")),
+            ("activ", Some("active")),
             ("x", None),
             ("", None),
+            ("action", None),
             ("launch_rocket", None),
         ] {
             assert_eq!(closest(name, known.into_iter()), meant, "{name}");
         }
         assert_eq!(closest(&"a".repeat(1_000_000), known.into_iter()), None);
+        assert_eq!(misspelt("email", known.into_iter()), None);
+        assert_eq!(misspelt("emial_addresses", known.into_iter()), Some("email_addresses"));
     }
 }

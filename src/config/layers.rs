@@ -36,6 +36,14 @@ impl Layers {
             Some((setting.key.to_owned(), Value::String(environment.get(setting.env?)?.clone())))
         });
         pile.layers.push(Layer { origin: Origin::Environment, values: values.collect() });
+        for (name, env) in environment.keys().filter_map(|name| Some((name, settings::misspelt_variable(name)?.env?))) {
+            pile.errors.push(ConfigError {
+                setting: name.clone(),
+                origin: Origin::Environment,
+                problem: "there is no such setting".to_owned(),
+                remedy: format!("write {env}, or remove it"),
+            });
+        }
         if let Some(path) = file {
             pile.add_file(&path);
         }
@@ -158,14 +166,18 @@ impl Layers {
 
     /// Yes or no.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
-        let flag = self.value(key, |value| match value {
+        self.choice(key).unwrap_or_default()
+    }
+
+    /// Yes, no, or not set.
+    pub(super) fn choice(&mut self, key: &'static str) -> Option<bool> {
+        self.value(key, |value| match value {
             Value::Boolean(flag) => Ok(*flag),
             other => words(other)
                 .ok()
                 .and_then(|text| text.to_lowercase().parse().ok())
                 .ok_or_else(|| Problem::new("it is neither true nor false", "give it true or false")),
-        });
-        flag.unwrap_or_default()
+        })
     }
 
     /// A list of texts, or one text with commas; `read` checks each entry and brings it into its usual form.

@@ -78,6 +78,9 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let oauth = oauth(layers);
     let transport = transport::transport(layers, server.as_ref());
     let tools = tools(layers);
+    if matches!(transport, Some(super::Transport::Http | super::Transport::SingleUser { .. })) {
+        refuse_tools(layers, &tools);
+    }
     let log_format = layers.text("log.format", log_format);
     let metrics = metrics(layers);
     // The built-in defaults hold an address, a database and OwnerRez's URLs (a test loads them), so none is missing.
@@ -160,7 +163,26 @@ fn tools(layers: &mut Layers) -> ChosenTools {
         tools: layers.list("tools.tools", name).unwrap_or_default(),
         excluded: layers.list("tools.exclude", name).unwrap_or_default(),
         read_only: layers.flag("tools.read_only"),
-        two_steps: layers.flag("tools.two_steps"),
+        two_steps: layers.choice("tools.two_steps"),
+    }
+}
+
+/// Over HTTP nothing reads these settings. An operator who set them would take them for a limit of every client.
+fn refuse_tools(layers: &mut Layers, tools: &ChosenTools) {
+    for (key, is_set) in [
+        ("tools.toolsets", !tools.toolsets.is_empty()),
+        ("tools.tools", !tools.tools.is_empty()),
+        ("tools.exclude", !tools.excluded.is_empty()),
+        ("tools.read_only", tools.read_only),
+        ("tools.two_steps", tools.two_steps == Some(true)),
+    ] {
+        if is_set {
+            layers.refuse(
+                key,
+                "it is for one client over stdio, and server.transport (TRANSPORT_MODE) is http",
+                "leave it out; over HTTP each client chooses by its address, such as /mcp/readonly, or by its key",
+            );
+        }
     }
 }
 

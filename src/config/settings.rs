@@ -120,6 +120,24 @@ pub(super) fn replacement(key: &str) -> Option<&'static str> {
     REPLACED.iter().find(|(replaced, _)| *replaced == key).map(|(_, remedy)| *remedy)
 }
 
+/// The setting of one client's tools whose variable is written otherwise than this name, such as MCP_READ_ONLY for
+/// MCP_READONLY. Ignored, it would leave open what it was to close.
+pub(super) fn misspelt_variable(name: &str) -> Option<&'static Setting> {
+    let plain = |name: &str| {
+        let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+        letters.to_ascii_lowercase().trim_end_matches('s').to_owned()
+    };
+    let of_tools = SETTINGS.iter().filter(|setting| setting.key.starts_with("tools."));
+    let mut variables = of_tools.filter_map(|setting| Some((setting, setting.env?)));
+    if variables.clone().any(|(_, env)| env == name) {
+        return None;
+    }
+    let name = plain(name);
+    let meant =
+        variables.find(|(_, env)| plain(env) == name || (name == "mcpexclude" && plain(env).starts_with(&name)));
+    meant.map(|(setting, _)| setting)
+}
+
 /// The setting that stands at `key`.
 pub(super) fn at(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
@@ -194,6 +212,24 @@ mod tests {
     fn no_name_is_used_twice() {
         assert_eq!(SETTINGS.iter().map(|setting| setting.key).collect::<BTreeSet<_>>().len(), SETTINGS.len());
         assert_eq!(environment_names().len(), SETTINGS.iter().filter(|setting| setting.env.is_some()).count());
+    }
+
+    #[test]
+    fn a_variable_of_tools_is_found_by_another_spelling() {
+        for (name, meant) in [
+            ("MCP_READONLY", Some("tools.read_only")),
+            ("mcp_read_only", Some("tools.read_only")),
+            ("MCP_TOOLSET", Some("tools.toolsets")),
+            ("MCP_EXCLUDE", Some("tools.exclude")),
+            ("MCP_EXCLUDE_TOOL", Some("tools.exclude")),
+            ("MCP_TWOSTEPS", Some("tools.two_steps")),
+            ("MCP_READ_ONLY", None),
+            ("MCP_TOOL_TIMEOUT", None),
+            ("MCP_TIMEOUT", None),
+            ("PATH", None),
+        ] {
+            assert_eq!(misspelt_variable(name).map(|setting| setting.key), meant, "{name}");
+        }
     }
 
     #[test]

@@ -46,6 +46,25 @@ fn public(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static 
 }
 
 #[test]
+fn the_tools_of_one_client_are_set_for_stdio_only_and_by_their_exact_names() {
+    let stdio = [("TRANSPORT_MODE", "stdio"), ("OWNERREZ_ACCESS_TOKEN", "at_invented")];
+    for (name, value) in [
+        ("MCP_TOOLSETS", "guests"),
+        ("MCP_TOOLS", "list_guests"),
+        ("MCP_EXCLUDE_TOOLS", "delete_guest"),
+        ("MCP_READ_ONLY", "true"),
+        ("MCP_TWO_STEPS", "true"),
+    ] {
+        refused(&[(name, value)], name);
+        good(&[&stdio[..], &[(name, value)]].concat());
+    }
+    good(&[("MCP_READ_ONLY", "false"), ("MCP_TWO_STEPS", "false"), ("MCP_TOOLS", "")]);
+    refused(&[&stdio[..], &[("MCP_READONLY", "true")]].concat(), "MCP_READONLY");
+    let set = |more: &[(&str, &str)]| good(&[&stdio[..], more].concat()).tools.two_steps;
+    assert_eq!((set(&[("MCP_TWO_STEPS", "false")]), set(&[])), (Some(false), None));
+}
+
+#[test]
 fn the_defaults_are_those_of_the_documentation() {
     let config = good(&[]);
     let Config {
@@ -107,7 +126,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(*log_format, LogFormat::Text);
     assert!(matches!(transport, Transport::Http));
     assert!(tools.toolsets.is_empty() && tools.tools.is_empty() && tools.excluded.is_empty() && !tools.read_only);
-    assert!(!tools.two_steps);
+    assert_eq!(tools.two_steps, None);
     assert!(metrics.bind.is_none() && metrics.token.is_none());
 }
 

@@ -1,25 +1,25 @@
 //! What a request says about the tools it wants: in its path, its query and its headers.
 
-use std::collections::HashMap;
+mod setting;
 
-use actix_web::{HttpRequest, http::header::HeaderName, web};
+use std::collections::BTreeMap;
 
+use actix_web::{HttpRequest, http::header::HeaderMap};
+use url::form_urlencoded;
+
+use self::setting::{Setting, meant, switched};
 use super::error::ApiError;
 use crate::{
-    domain::{Caller, is_yes},
+    catalog,
+    domain::Caller,
     tools::{Choice, Toolbox, UnknownName, Wishes},
 };
 
 /// Where the protocol is spoken: the plain path, and those of github-mcp-server for clients that cannot send headers.
 pub(super) const PATHS: [&str; 4] = ["/mcp", "/mcp/readonly", "/mcp/x/{toolset}", "/mcp/x/{toolset}/readonly"];
 
-// As texts they would be read and allocated anew at each request.
-static TOOLSETS: HeaderName = HeaderName::from_static("x-mcp-toolsets");
-static TOOLS: HeaderName = HeaderName::from_static("x-mcp-tools");
-static EXCLUDED: HeaderName = HeaderName::from_static("x-mcp-exclude-tools");
-static READ_ONLY: HeaderName = HeaderName::from_static("x-mcp-readonly");
-static OUTPUTS: HeaderName = HeaderName::from_static("x-mcp-output-schemas");
-static TWO_STEPS: HeaderName = HeaderName::from_static("x-mcp-two-steps");
+/// What the headers of the settings begin with.
+const HEADERS: &str = "x-mcp-";
 
 /// The tools that this request of this caller gets.
 pub(super) fn choice(toolbox: &Toolbox, caller: &Caller, request: &HttpRequest) -> Result<Choice, ApiError> {
@@ -32,33 +32,109 @@ impl From<UnknownName> for ApiError {
     }
 }
 
-/// The path is the most deliberate, then the query, then a header. Where any of them asks for reading only, or for
-/// two steps, it is so.
+/// The path is the most deliberate, then the query, then a header. Where any of them asks for reading only, or leaves a tool
+/// out, it is so.
 fn wishes(request: &HttpRequest) -> Result<Wishes, ApiError> {
-    let query = web::Query::<HashMap<String, String>>::from_query(request.query_string())?;
-    let asked = |name: &str| query.get(name).filter(|text| !text.trim().is_empty()).cloned();
+    let query = Said::in_query(request.query_string())?;
+    let headers = Said::in_headers(request.headers())?;
     let in_path = request.match_info().get("toolset").map(str::to_owned);
     let path_says_read_only = request.path().ends_with("/readonly");
+    let switch = |setting| Ok::<_, ApiError>(query.switch(setting)?.or(headers.switch(setting)?));
+    let excluded = [query.list(Setting::ExcludeTools), headers.list(Setting::ExcludeTools)];
+    let excluded: Vec<String> = excluded.into_iter().flatten().collect();
     Ok(Wishes {
-        toolsets: in_path.or_else(|| asked("toolsets")).or(header(request, &TOOLSETS)?),
-        tools: asked("tools").or(header(request, &TOOLS)?),
-        excluded: asked("exclude_tools").or(header(request, &EXCLUDED)?),
+        toolsets: in_path.or_else(|| query.list(Setting::Toolsets)).or_else(|| headers.list(Setting::Toolsets)),
+        tools: query.list(Setting::Tools).or_else(|| headers.list(Setting::Tools)),
+        excluded: (!excluded.is_empty()).then(|| excluded.join(",")),
         read_only: path_says_read_only
-            || query.get("readonly").is_some_and(|word| is_yes(word))
-            || header(request, &READ_ONLY)?.is_some_and(|word| is_yes(&word)),
-        outputs: asked("output_schemas").or(header(request, &OUTPUTS)?).is_some_and(|word| is_yes(&word)),
-        two_steps: query.get("two_steps").is_some_and(|word| is_yes(word))
-            || header(request, &TWO_STEPS)?.is_some_and(|word| is_yes(&word)),
+            | (query.switch(Setting::ReadOnly)? == Some(true))
+            | (headers.switch(Setting::ReadOnly)? == Some(true)),
+        outputs: switch(Setting::OutputSchemas)?.unwrap_or_default(),
+        two_steps: switch(Setting::TwoSteps)?,
     })
 }
 
-/// A header that may stand there several times, as lists may (RFC 9110 section 5.3).
-fn header(request: &HttpRequest, name: &HeaderName) -> Result<Option<String>, ApiError> {
-    let mut values = Vec::new();
-    for value in request.headers().get_all(name) {
-        let text = value.to_str();
-        values.push(text.map_err(|_| ApiError::BadRequest(format!("The header {name} is no plain text.")))?);
+/// What the query says of the settings, or what the headers say.
+struct Said {
+    in_headers: bool,
+    values: BTreeMap<Setting, Vec<String>>,
+}
+
+impl Said {
+    fn in_query(query: &str) -> Result<Self, ApiError> {
+        let mut said = Self { in_headers: false, values: BTreeMap::new() };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            said.add(&name, || Ok(value.into_owned()))?;
+        }
+        Ok(said)
     }
-    let joined = values.join(",");
-    Ok((!joined.trim().is_empty()).then_some(joined))
+
+    /// A header may be there several times, as lists may (RFC 9110 section 5.3).
+    fn in_headers(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let mut said = Self { in_headers: true, values: BTreeMap::new() };
+        for (header, value) in headers {
+            if let Some(name) = header.as_str().strip_prefix(HEADERS) {
+                let unreadable = |_| ApiError::BadRequest(format!("The header {header} is no plain text."));
+                said.add(name, || value.to_str().map(str::to_owned).map_err(unreadable))?;
+            }
+        }
+        Ok(said)
+    }
+
+    fn add(&mut self, name: &str, value: impl FnOnce() -> Result<String, ApiError>) -> Result<(), ApiError> {
+        match meant(name) {
+            Ok(None) => Ok(()),
+            Ok(Some(setting)) => {
+                self.values.entry(setting).or_default().push(value()?);
+                Ok(())
+            }
+            Err(near) => {
+                let prefix = if self.in_headers { HEADERS } else { "" };
+                Err(ApiError::BadRequest(format!(
+                    "`{prefix}{}` is no setting of a connection; perhaps `{prefix}{}` is meant. The settings are {}.",
+                    catalog::shown_name(name),
+                    if self.in_headers { near.replace('_', "-") } else { near.to_owned() },
+                    Setting::names(),
+                )))
+            }
+        }
+    }
+
+    /// Returns the names that a setting lists; `None` if there are none.
+    fn list(&self, setting: Setting) -> Option<String> {
+        let joined = self.values.get(&setting)?.join(",");
+        joined.contains(|c: char| c != ',' && !c.is_whitespace()).then_some(joined)
+    }
+
+    /// Returns what a switch says. Without a value, `readonly` in an address is on: it takes something away.
+    ///
+    /// # Errors
+    /// Words that are neither yes nor no, and both at once.
+    fn switch(&self, setting: Setting) -> Result<Option<bool>, ApiError> {
+        let mut said = None;
+        for word in self.values.get(&setting).into_iter().flatten().flat_map(|value| value.split(',')) {
+            let on = match switched(word) {
+                None if word.trim().is_empty() && self.in_headers => continue,
+                None if word.trim().is_empty() && setting == Setting::ReadOnly => Some(true),
+                on => on,
+            };
+            match on {
+                Some(on) if said.is_none_or(|said| said == on) => said = Some(on),
+                _ => return Err(self.no_switch(setting, word)),
+            }
+        }
+        Ok(said)
+    }
+
+    fn no_switch(&self, setting: Setting, word: &str) -> ApiError {
+        let name =
+            if self.in_headers { format!("The header {}", setting.header()) } else { format!("`{}`", setting.name()) };
+        ApiError::BadRequest(match switched(word) {
+            Some(_) => format!("{name} says both yes and no. Give it once: true or false."),
+            None => format!(
+                "{name} has the value \"{}\", which is neither yes nor no. Give it true, 1, yes or on, or false, 0, no or off.",
+                catalog::shown_name(word)
+            ),
+        })
+    }
 }

@@ -91,6 +91,7 @@ pub(crate) async fn list(state: web::Data<HttpState>, AnyCaller(caller): AnyCall
 /// `{name?, scope, expires_at?, toolsets?, readonly?, two_steps?}`
 #[derive(Deserialize)]
 #[serde(
+    deny_unknown_fields,
     expecting = "an object with `scope`, and `name`, `expires_at`, `toolsets`, `readonly`, `two_steps` where they are wanted"
 )]
 pub(crate) struct WantedKey {

@@ -27,8 +27,8 @@ pub struct Wishes {
     /// Whether the list shows what answers look like.
     pub outputs: bool,
     /// Whether what needs consent takes two steps instead of a question to the person: for clients that answer questions
-    /// by themselves. Never an argument of a tool, because the model writes those.
-    pub two_steps: bool,
+    /// by themselves. Never an argument of a tool, because the model writes those. Without it the key decides.
+    pub two_steps: Option<bool>,
 }
 
 /// Toolsets by their names.
@@ -183,7 +183,7 @@ impl Choice {
         }
         let read_only = wishes.read_only || caller.view.read_only || caller.scope == Scope::Read;
         let open = toolsets.default || tools.contains(opens);
-        let two_steps = wishes.two_steps || caller.view.two_steps;
+        let two_steps = wishes.two_steps.unwrap_or(caller.view.two_steps);
         Ok(Self { toolsets, tools, excluded, read_only, open, outputs: wishes.outputs, two_steps })
     }
 

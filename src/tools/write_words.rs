@@ -97,9 +97,10 @@ pub(super) fn refused(refusal: Refusal, operation: &Operation) -> String {
     }
 }
 
-/// The setting of a connection whose client has nobody to ask.
+/// The setting of a connection whose client has no person to ask.
 const TWO_STEPS: &str = "If this client runs without a person and answered by itself, the user can set the connection to \
-two steps: `?two_steps=true` in its address, the header `X-MCP-Two-Steps: true`, or a key made with `two_steps`.";
+two steps: `?two_steps=true` in its address, the header `X-MCP-Two-Steps: true`, a key made with `two_steps`, or, where the \
+client starts the gateway as a program (stdio), the environment variable `MCP_TWO_STEPS=true`.";
 
 /// The first of two steps was made by the tool that calls others, so the second one is too.
 fn call_again(operation: &Operation, by_call_operation: bool) -> String {

@@ -137,6 +137,16 @@ async fn reading_only_wins_wherever_it_is_said() {
             (&alice, "/mcp/readonly?toolsets=guests&readonly=false", &[("x-mcp-readonly", "false")]),
             (&alice, "/mcp?readonly=true", &[]),
             (&alice, "/mcp", &[("x-mcp-readonly", "yes"), ("x-mcp-tools", "create_guest,list_guests")]),
+            // As people write it.
+            (&alice, "/mcp?readonly", &[]),
+            (&alice, "/mcp?readonly=", &[]),
+            (&alice, "/mcp?readOnly=true", &[]),
+            (&alice, "/mcp?READONLY", &[]),
+            (&alice, "/mcp?read_only=true", &[]),
+            (&alice, "/mcp?read-only=1", &[]),
+            (&alice, "/mcp?readonly=1&readonly=1&utm_source=x", &[]),
+            (&alice, "/mcp", &[("x-mcp-read-only", "true")]),
+            (&alice, "/mcp", &[("X-MCP-ReadOnly", "1"), ("x-mcp-readonly", "on")]),
             (&reader, "/mcp/x/all", &[("x-mcp-readonly", "false")]),
             (&careful, "/mcp/x/all", &[("x-mcp-readonly", "false"), ("x-mcp-tools", "create_guest")]),
         ] {
@@ -149,6 +159,52 @@ async fn reading_only_wins_wherever_it_is_said() {
             called(person, path, headers, "list_guests", json!({"q": "a"})).await.ok();
         }
         assert!(writes(&listed(&alice, "/mcp", &[("x-mcp-readonly", "off")]).await));
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// A misspelt setting that is ignored leaves open what it was to close.
+#[actix_web::test]
+async fn other_spellings_of_a_setting_count_and_similar_ones_are_refused() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.user("Alice").await;
+        let guests = listed(&alice, "/mcp?toolsets=guests", &[]).await;
+        for (path, headers) in
+            [("/mcp?toolset=guests", &[][..]), ("/mcp?ToolSets=guests", &[]), ("/mcp", &[("x-mcp-toolset", "guests")])]
+        {
+            assert_eq!(listed(&alice, path, headers).await, guests, "{path}");
+        }
+        // What is left out anywhere is left out.
+        for (path, headers) in [
+            ("/mcp?exclude=delete_guest,create_guest", &[][..]),
+            ("/mcp?exclude_tools=delete_guest&exclude-tools=create_guest", &[]),
+            ("/mcp?exclude_tools=delete_guest", &[("x-mcp-exclude", "create_guest")]),
+        ] {
+            let names = listed(&alice, path, headers).await;
+            assert!(!names.iter().any(|name| name == "delete_guest" || name == "create_guest"), "{path}: {names:?}");
+        }
+        let list = rpc(1, "tools/list", json!({}));
+        for (path, headers, near) in [
+            ("/mcp?readonyl=true", &[][..], "`readonly`"),
+            ("/mcp?read=only", &[], "`readonly`"),
+            ("/mcp?exclude_toolsets=money", &[], "`exclude_tools`"),
+            ("/mcp/x/all?readonly=perhaps", &[], "`readonly` has the value \"perhaps\""),
+            ("/mcp", &[("x-mcp-readonly-mode", "true")], "`x-mcp-readonly`"),
+            ("/mcp", &[("x-mcp-readonly", "true"), ("x-mcp-readonly", "false")], "both yes and no"),
+            ("/mcp", &[("x-mcp-output-schemas", "all")], "X-MCP-Output-Schemas has the value \"all\""),
+        ] {
+            let refused = alice.mcp_at(path, headers, &list).await;
+            assert_eq!((refused.status, refused.error()), (400, "invalid_request"), "{path}: {}", refused.body);
+            assert!(refused.body["message"].as_str().unwrap().contains(near), "{}", refused.body);
+        }
+        // A key with a misspelt right would write.
+        for misspelt in ["read_only", "readOnly", "two-steps"] {
+            let refused = alice.post("/api/keys", &json!({"scope": "full", misspelt: true})).await;
+            assert_eq!(refused.status, 400, "{}", refused.body);
+            assert!(refused.body["message"].as_str().unwrap().contains("`readonly`"), "{}", refused.body);
+        }
         gateway.stop().await;
     })
     .await;

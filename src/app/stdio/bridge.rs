@@ -62,6 +62,11 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
             }
             continue;
         }
+        if message.is_object() && message.get("method").is_none() {
+            // A gateway sends no requests over HTTP, so nothing waits for an answer, and its id is another's.
+            log::debug!("an answer of the client to a request that was never sent was left out");
+            continue;
+        }
         let id = message["id"].to_string();
         let first = message["method"] == "initialize";
         let task = actix_rt::spawn(bridge.clone().hand_on(message));
@@ -85,7 +90,8 @@ fn choice(tools: &ChosenTools) -> Vec<(&'static str, String)> {
         ("x-mcp-tools", tools.tools.join(",")),
         ("x-mcp-exclude-tools", tools.excluded.join(",")),
         ("x-mcp-readonly", tools.read_only.to_string()),
-        ("x-mcp-two-steps", tools.two_steps.to_string()),
+        // Said only where it was set, because it wins over what the key says.
+        ("x-mcp-two-steps", tools.two_steps.map_or(String::new(), |on| on.to_string())),
     ];
     lists.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }

@@ -30,7 +30,7 @@ async fn a_connection_set_to_two_steps_is_never_asked() {
         let able = || json!({"elicitation": {"form": {}}});
         for (who, path, headers) in [
             (&headless, "/mcp", &[][..]),
-            (&headless, "/mcp?two_steps=false", &[("x-mcp-two-steps", "false")]),
+            (&headless, "/mcp?toolsets=all", &[("x-mcp-two-steps", "")]),
             (&alice, "/mcp?two_steps=true", &[]),
             (&alice, "/mcp/x/all?two_steps=1", &[]),
             (&alice, "/mcp", &[("x-mcp-two-steps", "true")]),
@@ -51,9 +51,28 @@ async fn a_connection_set_to_two_steps_is_never_asked() {
         }
         // Without the setting, and where a model says it, the person is asked.
         let ada = someone(&alice, "Ada").await;
-        for (path, headers) in [("/mcp", &[][..]), ("/mcp?two_steps=", &[("x-mcp-two-steps", "no")])] {
-            let asked = call_at(&alice, path, headers, able(), "delete_guest", &ada, json!({})).await;
+        for (who, path, headers) in [
+            (&alice, "/mcp", &[][..]),
+            (&alice, "/mcp", &[("x-mcp-two-steps", "no")]),
+            // The more deliberate way wins.
+            (&alice, "/mcp?two_steps=false", &[("x-mcp-two-steps", "true")]),
+            (&headless, "/mcp?two_steps=0", &[]),
+            (&headless, "/mcp", &[("x-mcp-two-steps", "false")]),
+        ] {
+            let asked = call_at(who, path, headers, able(), "delete_guest", &ada, json!({})).await;
             assert_eq!(asked.body["result"]["resultType"], json!("input_required"), "{}", asked.body);
+        }
+        // A word that is neither yes nor no.
+        for (path, headers, named) in [
+            ("/mcp", &[("x-mcp-two-steps", "maybe")][..], "X-MCP-Two-Steps has the value \"maybe\""),
+            ("/mcp?two_steps=please", &[], "`two_steps` has the value \"please\""),
+            ("/mcp?two_steps", &[], "`two_steps` has the value \"\""),
+            ("/mcp?two_steps=1&two_steps=0", &[], "says both yes and no"),
+        ] {
+            let refused = call_at(&alice, path, headers, able(), "delete_guest", &ada, json!({})).await;
+            assert_eq!((refused.status, refused.error()), (400, "invalid_request"), "{path}: {}", refused.body);
+            let message = refused.body["message"].as_str().unwrap();
+            assert!(message.contains(named) && message.contains("true"), "{message}");
         }
         let argument = call(&alice, able(), "delete_guest", &with(ada, "two_steps", true), json!({})).await;
         assert!(Answer(argument).refused().contains("no argument `two_steps`"));
