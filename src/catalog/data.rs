@@ -55,8 +55,8 @@ pub(super) struct OperationData {
     /// clients refuse at the top level.
     #[serde(default)]
     pub one_of_required: Vec<Vec<String>>,
-    /// The members of the body that OwnerRez empties when they are null, of each entry where the body is a list. The
-    /// argument `clear` names them, because null in an argument means that it was not given.
+    /// The members of the body that OwnerRez empties, of each entry where the body is a list: by null, or free text by empty
+    /// text. The argument `clear` names them, because null and empty text in an argument mean that it was not given.
     #[serde(default)]
     pub clears: Vec<String>,
     /// Why, as the error tells it.

@@ -17,6 +17,7 @@ pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Valu
     let inner = match arguments.remove("data") {
         None => return Vec::new(),
         Some(nothing) if is_nothing(&nothing) => return Vec::new(),
+        Some(Value::Array(items)) if items.is_empty() => return Vec::new(),
         Some(Value::Object(inner)) => inner,
         Some(Value::String(text)) => match serde_json::from_str(&text) {
             Ok(Value::Object(inner)) => inner,
@@ -137,26 +138,19 @@ impl Reading {
                 _ => Value::String(text),
             },
             ("object", Value::Object(members)) => Value::Object(self.members(schema, members, place)),
+            // Some languages have one empty value for lists and objects.
+            ("object", Value::Array(items)) if items.is_empty() => Value::Object(Map::new()),
             (_, value) => without_nulls(value),
         }
     }
 }
 
-/// Returns whether a value is empty text where the schema has no empty value: a date, a moment, a choice, a number, a list.
-/// Clients that have to give every argument write that for "not given" (OpenAI's strict mode).
+/// Returns whether a value is empty text, where the schema does not name that among its choices. Clients that have to give
+/// every argument write it for "not given" (OpenAI's strict mode), so it empties nothing: `clear` does.
 fn is_empty_text(schema: &Value, value: &Value) -> bool {
-    if !value.as_str().is_some_and(|text| text.trim().is_empty()) {
-        return false;
-    }
-    match schema::kind(schema) {
-        "" => false,
-        "string" => {
-            let chooses = schema["enum"].as_array().is_some_and(|choices| !choices.iter().any(|choice| choice == ""));
-            let has_form = !schema["format"].is_null() || !schema["pattern"].is_null();
-            chooses || has_form || schema["minLength"].as_u64().is_some_and(|least| least > 0)
-        }
-        _ => true,
-    }
+    let is_empty = value.as_str().is_some_and(|text| text.trim().is_empty());
+    let is_choice = || schema["enum"].as_array().is_some_and(|choices| choices.iter().any(|choice| choice == ""));
+    is_empty && !schema::kind(schema).is_empty() && !is_choice()
 }
 
 /// Explains that an empty list changes nothing.
@@ -167,7 +161,7 @@ fn empty_list(schema: &Value, place: &str) -> Problem {
         "this operation has no `clear`, so it cannot empty a list; tools named delete_… remove single entries"
             .to_owned()
     } else {
-        format!("to empty something, name it in `clear`, which takes `{}`", clears.join("`, `"))
+        format!("`clear` empties `{}`, and tools named delete_… remove single entries of a list", clears.join("`, `"))
     };
     Problem::new(place, format!("`{place}` is an empty list, which changes nothing: leave it out; {how}"))
 }

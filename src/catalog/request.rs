@@ -6,7 +6,7 @@ use url::form_urlencoded::{Serializer, byte_serialize, parse};
 use super::{
     data::{OperationData, ParameterData, Place, Segment, Style, segments},
     problem::Problem,
-    schema::CLEAR,
+    schema::{self, CLEAR},
 };
 use crate::domain::{Method, UpstreamRequest};
 
@@ -100,14 +100,14 @@ fn body(data: &OperationData, arguments: &Map<String, Value>) -> Result<Option<V
     Ok(Some(Value::Object(body)))
 }
 
-/// Replaces the names in `clear` by members that are null, which is how OwnerRez takes them.
+/// Replaces the names in `clear` by members with the value that empties them.
 fn clear(data: &OperationData, members: &mut Map<String, Value>, place: &str) -> Result<(), Problem> {
     if data.clears.is_empty() {
         return Ok(());
     }
     let Some(Value::Array(names)) = members.remove(CLEAR) else { return Ok(()) };
     for name in names.iter().filter_map(Value::as_str) {
-        if members.insert(name.to_owned(), Value::Null).is_some_and(|given| !given.is_null()) {
+        if members.insert(name.to_owned(), emptying(data, name)).is_some_and(|given| !given.is_null()) {
             let argument = format!("{place}{name}");
             let message = format!("`{argument}` has a value and is named in `clear`: give one of the two");
             return Err(Problem::new(argument, message));
@@ -116,9 +116,19 @@ fn clear(data: &OperationData, members: &mut Map<String, Value>, place: &str) ->
     Ok(())
 }
 
+/// Returns the value with which OwnerRez empties a member: empty text where any text is good, else null.
+fn emptying(data: &OperationData, name: &str) -> Value {
+    let body = data.body.as_ref().unwrap_or(&Value::Null);
+    let members = if data.body_argument.is_some() { &body["items"]["properties"] } else { &body["properties"] };
+    let member = &members[name];
+    let is_text = schema::kind(member) == "string" && ["format", "pattern"].iter().all(|word| member[word].is_null());
+    if is_text { Value::from("") } else { Value::Null }
+}
+
 /// The inverse of `clear`: members of a body as arguments.
 pub(super) fn as_arguments(data: &OperationData, members: &Map<String, Value>) -> Map<String, Value> {
-    let is_cleared = |name: &str, value: &Value| value.is_null() && data.clears.iter().any(|clears| clears == name);
+    let is_cleared =
+        |name: &str, value: &Value| data.clears.iter().any(|clears| clears == name) && *value == emptying(data, name);
     let mut given = members.clone();
     given.retain(|name, value| !is_cleared(name, value));
     let cleared = members.iter().filter(|(name, value)| is_cleared(name, value));

@@ -7,6 +7,7 @@ use crate::domain::{JsonText, UpstreamRequest};
 
 /// What a booking's change and a guest may hold.
 const UPDATES: &str = "property_id|guest_id|is_block|arrival|departure|check_in|check_in_end|check_out|cleaning_date|title|notes|adults|children";
+const DISCOUNT: &str = "property_id|name|amount|is_percent|min_nights";
 const GUEST: &str = "first_name|last_name|notes|is_banned|opt_out_marketing_email|opt_out_marketing_sms|opt_out_transactional_sms|addresses|email_addresses|phones";
 
 fn request(tool: &str, arguments: &Value) -> Result<UpstreamRequest, ArgumentError> {
@@ -139,8 +140,13 @@ fn what_is_certain_is_set_right() {
         ),
         (
             "update_booking",
-            json!({"id": 1, "notes": "", "title": null, "check_in": "", "adults": "", "clear": [], "data": ""}),
-            json!({"id": 1, "notes": ""}),
+            json!({"id": 1, "notes": "", "title": " ", "check_in": "", "adults": "2", "clear": [], "data": ""}),
+            json!({"id": 1, "adults": 2}),
+        ),
+        (
+            "update_guest",
+            json!({"id": 1, "first_name": "Ada", "last_name": "", "notes": "", "phones": [{"number": "1", "extension": ""}]}),
+            json!({"id": 1, "first_name": "Ada", "phones": [{"number": "1"}]}),
         ),
         (
             "update_spot_rates",
@@ -166,8 +172,12 @@ fn what_is_certain_is_set_right() {
 fn bodies_hold_what_is_given_and_nothing_else() {
     let block = json!({"property_id": 1, "is_block": true, "arrival": "2027-01-01", "departure": "2027-01-02"});
     assert_eq!(body("create_booking", block.clone()), block);
-    assert_eq!(body("update_booking", json!({"id": 1, "notes": ""})), json!({"notes": ""}));
-    assert_eq!(body("update_booking", json!({"id": 1, "clear": ["cleaning_date"]})), json!({"cleaning_date": null}));
+    assert_eq!(
+        body("update_booking", json!({"id": 1, "notes": "", "clear": ["cleaning_date", "notes"]})),
+        json!({"cleaning_date": null, "notes": ""})
+    );
+    assert_eq!(body("update_guest", json!({"id": 1, "clear": ["last_name"]})), json!({"last_name": ""}));
+    assert_eq!(body("update_field", json!({"id": 1, "value": ""})), json!({"value": ""}), "what is required is meant");
     let entry = json!({"phones": [{"number": "1", "unheard_of": [1]}]});
     assert_eq!(body("create_guest", entry.clone()), entry, "members of entries that we do not know pass");
 }
@@ -247,7 +257,7 @@ fn what_is_wrong_is_told_by_argument_and_rule() {
         ("update_booking", json!({"id": 1, "notes": null}), UPDATES, "there is nothing to change"),
         ("update_booking", json!({"id": 1, "data": 7}), "data", "no object"),
         ("update_booking", json!({"id": 1, "title": "a", "data": {"title": "b"}}), "title", "give it once"),
-        ("create_guest", json!({}), GUEST, "there is nothing to create"),
+        ("create_guest", json!({}), "first_name", "without any of them is empty"),
         ("create_guest", json!({"email_adresses": "a@b"}), "email_adresses", "perhaps `email_addresses`"),
         ("create_guest", json!({"email": "nobody"}), "email_addresses[0].address", "an e-mail address"),
         (
@@ -261,6 +271,42 @@ fn what_is_wrong_is_told_by_argument_and_rule() {
         ("create_quote", stay(json!({"test": true, "departure": "2027-01-01"})), "departure", "later than"),
         ("list_messages", json!({}), "threadId", "missing: give a whole number"),
         ("create_message", json!({"thread_id": 1, "body": ""}), "body", "length of at least 1"),
+        (
+            "create_guest",
+            json!({"first_name": "", "last_name": " ", "notes": ""}),
+            "first_name",
+            "without any of them is empty",
+        ),
+        ("create_guest", json!({"is_banned": false, "notes": "x"}), "first_name", "without any of them is empty"),
+        (
+            "create_guest",
+            json!({"first_name": "A", "email_addresses": [{"address": null}]}),
+            "email_addresses",
+            "its `address`",
+        ),
+        (
+            "create_guest",
+            json!({"first_name": "A", "email_addresses": [{"address": "", "type": "home"}]}),
+            "email_addresses",
+            "its `address`",
+        ),
+        ("create_guest", json!({"first_name": "A", "phones": [{"number": " "}]}), "phones", "its `number`"),
+        (
+            "create_guest",
+            json!({"first_name": "A", "addresses": [{"type": "home", "city": ""}]}),
+            "addresses",
+            "`street1`",
+        ),
+        ("update_guest", json!({"id": 1, "last_name": ""}), GUEST, "name in `clear`"),
+        (
+            "update_guest",
+            json!({"id": 1, "email_addresses": [{"id": 2, "address": ""}]}),
+            "email_addresses",
+            "the `id` of one",
+        ),
+        ("update_guest", json!({"id": 1, "phones": [{"type": "home"}]}), "phones", "its `number`"),
+        ("update_guest", json!({"id": 1, "phones": []}), "phones", "delete_…"),
+        ("create_discount", json!({"name": "", "data": {"x": null}}), DISCOUNT, "nothing to create"),
         ("create_guest", json!({"first_name": "A", "phones": []}), "phones", "has no `clear`"),
         (
             "create_guest",
@@ -275,8 +321,8 @@ fn what_is_wrong_is_told_by_argument_and_rule() {
             "cleaning_date",
             "give one of the two",
         ),
-        ("update_booking", json!({"id": 1, "clear": ["notes"]}), "clear[0]", "one of \"cleaning_date\""),
-        ("update_guest", json!({"id": 1, "clear": ["notes"]}), "clear", "no argument `clear`"),
+        ("update_booking", json!({"id": 1, "clear": ["adults"]}), "clear[0]", "one of \"cleaning_date\""),
+        ("create_guest", json!({"first_name": "A", "clear": ["notes"]}), "clear", "no argument `clear`"),
         ("update_booking", json!({"id": 1, "clear": []}), UPDATES, "or name in `clear`"),
         ("create_message", json!({"thread_id": 1, "body": "x", "attachment_url": "x"}), "attachment_url", "an address"),
         ("list_tags", json!({"entity_id": 1, "entity_type": "user"}), "entity_type", "one of \"booking\""),
