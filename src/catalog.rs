@@ -17,10 +17,12 @@
 //! - `output`: what clients are promised of an answer
 //! - `options`: what any write takes besides: once more, under a key, with a confirmation
 //! - `effect`: what a write changes, what it says, and which read shows whether it was done
-//! - `closest`: "did you mean"; `act`: and never another act than the one that was asked for
+//! - `closest`: "did you mean"; `act`: and never another act than the one that was asked for; `beyond`: what no operation
+//!   does
 
 mod act;
 mod answer;
+mod beyond;
 mod closest;
 mod data;
 mod effect;
@@ -199,6 +201,11 @@ pub fn keeps_to(answer: &Value, schema: &JsonObject) -> bool {
 /// same.
 pub fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     closest::closest(name, known.filter(|candidate| act::may_mean(name, candidate)))
+}
+
+/// Returns the one of these names that a name misspells: the same but for case and dashes, or a few letters away.
+pub fn misspelt<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    closest::misspelt(name, known)
 }
 
 /// A name as a caller gave it, fit to be shown: cut, and without control characters.

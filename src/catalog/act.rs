@@ -1,6 +1,6 @@
 //! What a tool does, by the verb in its name: a client that asks for a tool that deletes is never led to one that creates.
 
-use super::{Catalog, Operation};
+use super::{Catalog, Operation, beyond};
 
 /// What is done to a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,33 +39,60 @@ impl Act {
 /// The act that a name says, and what it is done to, in words of the singular.
 pub(super) fn said(name: &str) -> Option<(Act, Vec<String>)> {
     let words = words(name);
-    let verb = |word: &str| VERBS.into_iter().find(|(_, verbs)| verbs.contains(&word)).map(|(act, _)| act);
     let (place, act) = words.iter().enumerate().find_map(|(place, word)| Some((place, verb(word)?)))?;
     Some((act, words.iter().skip(place + 1).map(|word| singular(word)).collect()))
 }
 
+fn verb(word: &str) -> Option<Act> {
+    VERBS.into_iter().find(|(_, verbs)| verbs.contains(&word)).map(|(act, _)| act)
+}
+
+/// The act that a name in one word says, such as `sendmessage`, if the rest of it is this kind of record.
+fn said_in_one_word(name: &str, subject: &[String]) -> Option<Act> {
+    let words = words(name);
+    let [word] = words.as_slice() else { return None };
+    let subject = subject.concat();
+    let is_rest = |verb: &&str| word.strip_prefix(*verb).is_some_and(|rest| singular(rest) == subject);
+    VERBS
+        .into_iter()
+        .find(|(_, verbs)| !subject.is_empty() && verbs.iter().any(|verb| is_rest(verb)))
+        .map(|(act, _)| act)
+}
+
 /// Whether one of these names may be meant by the other one: both do the same, as far as they say.
 pub(super) fn may_mean(name: &str, candidate: &str) -> bool {
-    match (said(name), said(candidate)) {
-        (Some((asked, _)), Some((found, _))) => asked == found,
-        _ => true,
-    }
+    let Some((found, subject)) = said(candidate) else { return true };
+    let asked = said(name).map(|(asked, _)| asked).or_else(|| said_in_one_word(name, &subject));
+    asked.is_none_or(|asked| asked == found)
 }
 
 impl Catalog {
     /// The operation that does the same to the same kind of record under another verb, such as `delete_guest` for
     /// `remove_guests`.
     pub fn same_act(&self, name: &str) -> Option<&str> {
-        let asked = said(name)?;
+        let asked = self.said(name)?;
         let same = self.operations().map(Operation::name).filter(|known| said(known).as_ref() == Some(&asked));
         // Several may read: `search_bookings` asks for several bookings, as `list_bookings` does.
         same.min_by_key(|known| words(known).last() != words(name).last())
     }
 
-    /// Says that OwnerRez has no operation for what this name asks for, where that is certain: there are operations on
-    /// that kind of record, and none of them does this.
+    /// The act that a name says, and what it is done to; also of a name in one word, if there are such records.
+    fn said(&self, name: &str) -> Option<(Act, Vec<String>)> {
+        said(name).or_else(|| {
+            let subjects = self.operations().filter_map(|one| said(one.name())).map(|(_, subject)| subject);
+            subjects.into_iter().find_map(|subject| Some((said_in_one_word(name, &subject)?, subject)))
+        })
+    }
+
+    /// Says that OwnerRez has no operation for what this name or these words ask for, where that is certain: no operation does
+    /// it to anything, or there are operations on that kind of record and none of them does it.
     pub fn impossible(&self, name: &str) -> Option<String> {
-        let (act, subject) = said(name)?;
+        let words = words(name);
+        let first = words.iter().position(|word| verb(word).is_some() || beyond::is_verb(word))?;
+        if let Some(told) = beyond::told(words.get(first..)?, |word| verb(word).is_some()) {
+            return Some(told.to_owned());
+        }
+        let (act, subject) = self.said(name)?;
         let mut acts = self.operations().filter_map(|one| said(one.name())).filter(|(_, of)| *of == subject).peekable();
         acts.peek()?;
         if acts.any(|(known, _)| known == act) {
@@ -165,12 +192,55 @@ mod tests {
     }
 
     #[test]
+    fn a_name_in_one_word_leads_to_the_same_act() {
+        let catalog = catalog();
+        for (name, meant) in [
+            ("sendmessage", Some("create_message")),
+            ("getmessage", Some("get_message")),
+            ("deleteguest", Some("delete_guest")),
+            ("deletebooking", None),
+            ("settings", None),
+        ] {
+            assert_eq!(catalog.suggest(name), meant, "{name}");
+        }
+    }
+
+    #[test]
     fn what_ownerrez_cannot_do_is_said() {
         let catalog = catalog();
         let told = catalog.impossible("delete_booking").unwrap();
         assert!(told.contains("no operation that deletes a booking"), "{told}");
         assert!(catalog.impossible("createOwner").unwrap().contains("creates an owner"));
-        for possible in ["delete_guest", "remove_quotes", "launch_rocket", "delete", "", "booking"] {
+        for (asked, words) in [
+            ("refund_booking", "makes no refunds"),
+            ("refund guest", "makes no refunds"),
+            ("chargeCard", "charges no card"),
+            ("charge card of guest", "charges no card"),
+            ("archive_guest", "archives, merges and restores no records"),
+            ("send email", "`create_message`"),
+            ("send_sms", "sends no e-mails"),
+            ("email guest", "sends no e-mails"),
+            ("deletebooking", "no operation that deletes a booking"),
+        ] {
+            let told = catalog.impossible(asked).unwrap_or_else(|| panic!("{asked} is impossible"));
+            assert!(told.contains(words), "{asked}: {told}");
+        }
+        for possible in [
+            "delete_guest",
+            "remove_quotes",
+            "launch_rocket",
+            "delete",
+            "refund",
+            "list_refunds",
+            "get_charge_of_card",
+            "charge_cleaning",
+            "email_address_of_guest",
+            "delete_guest_email_address",
+            "create_email_address",
+            "sendmessage",
+            "",
+            "booking",
+        ] {
             assert_eq!(catalog.impossible(possible), None, "{possible}");
         }
         assert_eq!(catalog.impossible(&"delete_".repeat(100_000)), None);

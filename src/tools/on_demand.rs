@@ -98,7 +98,11 @@ impl OnDemand {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (mut listed, mut found) = (Vec::new(), Vec::new());
         let best = self.index.search(query);
+        let cannot =
+            if catalog.get(query.trim()).is_some() { None } else { catalog.impossible(&self.index.telling(query)) };
         let operations = best.iter().filter_map(|name| catalog.get(name));
+        // In place of what cannot be done, nothing that changes something else is offered.
+        let operations = operations.filter(|operation| cannot.is_none() || operation.is_read_only());
         for operation in operations.filter(|operation| choice.reaches(Kind::from(*operation))) {
             if !choice.lists(Kind::from(operation)) {
                 found.push(operation);
@@ -127,11 +131,16 @@ impl OnDemand {
             shown
         });
         let mut answer = json!({"operations": shown.collect::<Vec<_>>()});
+        let is_possible = cannot.is_none();
+        if let Some(cannot) = cannot {
+            answer["cannot"] = json!(cannot);
+        }
         listed.truncate(SCHEMAS_SHOWN);
         if !listed.is_empty() {
             answer["already_listed"] = json!(listed);
         }
         answer["note"] = json!(match (found.is_empty(), listed.is_empty()) {
+            _ if !is_possible => "Nothing does what was asked, see `cannot`. What is shown only reads.",
             (false, _) =>
                 "Call one with call_operation. Where input_schema is missing, find the operation by its name.",
             (true, false) => "What is listed already fits; nothing that is not listed does.",

@@ -84,7 +84,9 @@ impl Prompts {
         let Some(prompt) = self.0.iter().find(|prompt| prompt.name == name) else {
             let near = catalog::suggest(name, self.0.iter().map(|prompt| prompt.name.as_str()));
             let near = near.map_or(String::new(), |name| format!(" Did you mean `{name}`?"));
-            return Err(format!("Unknown prompt.{near} prompts/list names them all."));
+            let known: Vec<&str> = self.0.iter().map(|prompt| prompt.name.as_str()).collect();
+            let asked = catalog::shown_name(name);
+            return Err(format!("Unknown prompt `{asked}`.{near} The prompts are {}.", known.join(", ")));
         };
         let known = |name: &str| prompt.arguments.iter().any(|argument| argument.name == name);
         if let Some(unknown) = arguments.keys().find(|name| !known(name)) {

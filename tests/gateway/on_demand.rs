@@ -61,6 +61,24 @@ async fn finding_leaves_out_what_is_listed_and_says_so() {
         let nothing = alice.call("find_operation", json!({"query": "launch a rocket"})).await.ok();
         assert!(found(&nothing).is_empty() && nothing["note"].is_string(), "{nothing}");
 
+        // What cannot be done is said, and nothing that changes something else takes its place.
+        for (query, cannot) in [
+            ("delete booking", "no operation that deletes a booking"),
+            ("refund a guest", "makes no refunds"),
+            ("send email", "`create_message`"),
+            ("charge card", "charges no card"),
+        ] {
+            let answer = alice.call("find_operation", json!({"query": query, "limit": 10})).await.ok();
+            assert!(answer["cannot"].as_str().unwrap().contains(cannot), "{answer}");
+            assert!(answer["note"].as_str().unwrap().contains("`cannot`"), "{answer}");
+            let shown = answer["operations"].as_array().unwrap();
+            assert!(shown.iter().all(|operation| operation["read_only"] == json!(true)), "{answer}");
+            let listed = answer["already_listed"].as_array().cloned().unwrap_or_default();
+            assert!(listed.iter().all(|name| !name.as_str().unwrap().contains("delete")), "{answer}");
+        }
+        let possible = alice.call("find_operation", json!({"query": "delete a discount"})).await.ok();
+        assert!(possible["cannot"].is_null() && found(&possible)[0] == "delete_discount", "{possible}");
+
         let few = alice.call("find_operation", json!({"query": "discounts", "limit": 2})).await.ok();
         assert_eq!(found(&few).len(), 2);
         for wrong in [json!({}), json!({"query": ""}), json!({"query": "x", "limit": 11}), json!({"words": "x"})] {

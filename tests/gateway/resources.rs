@@ -202,6 +202,7 @@ async fn a_prompt_is_filled_in_without_a_request() {
             ("check_in_message", json!({"booking_id": "7", "mood": "x"}), "mood"),
             ("check_in_message", json!({"booking_id": "7".repeat(2000)}), "1000"),
             ("check_in_mesage", json!({}), "check_in_message"),
+            ("nope", json!({}), "`nope`. The prompts are "),
         ] {
             let refused = asked(&alice, "prompts/get", json!({"name": name, "arguments": arguments})).await;
             assert_eq!(refused["error"]["code"], json!(-32602), "{refused}");

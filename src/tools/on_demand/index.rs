@@ -73,6 +73,12 @@ impl Index {
         Self { operations, rarity, passed_over: passed_over.clone(), synonyms: synonyms.collect() }
     }
 
+    /// The words of a query that say something, with spaces between.
+    pub(super) fn telling(&self, query: &str) -> String {
+        let telling: Vec<String> = words(query).filter(|word| !self.passed_over.contains(word)).collect();
+        telling.join(" ")
+    }
+
     /// The names of all operations that fit, the best first; of those that fit equally well what does least harm.
     pub(super) fn search(&self, query: &str) -> Vec<&str> {
         let asked: BTreeSet<String> =

@@ -1,0 +1,87 @@
+//! What OwnerRez's API cannot do at all, whatever a client calls it. Where only the act is missing for a kind of record, the
+//! table of operations says so itself (`act`).
+
+/// Acts that no operation makes.
+struct Beyond {
+    /// The first verb of a name or a question.
+    verbs: &'static [&'static str],
+    /// What it is done to, in words of the singular; empty where it can be done to nothing.
+    what: &'static [&'static str],
+    told: &'static str,
+}
+
+const NO_MESSAGES: &str = "OwnerRez's API sends no e-mails and no text messages. What it sends is a message in a guest's thread \
+(`draft_message`, then `create_message`).";
+
+const ALL: [Beyond; 5] = [
+    Beyond {
+        verbs: &["refund", "reimburse"],
+        what: &[],
+        told: "OwnerRez's API makes no refunds, it only shows them (`list_refunds`): only the user can make one, in OwnerRez \
+               itself.",
+    },
+    Beyond {
+        verbs: &["bill", "capture", "charge", "collect", "pay"],
+        what: &[
+            "balance", "booking", "card", "credit", "customer", "deposit", "guest", "invoice", "money", "owner",
+            "payment", "rent",
+        ],
+        told: "OwnerRez's API charges no card and takes no payment, it only shows payments (`list_payments`): only the user can \
+               do that, in OwnerRez itself.",
+    },
+    Beyond {
+        verbs: &["archive", "deactivate", "merge", "restore", "unarchive", "undelete"],
+        what: &[],
+        told: "OwnerRez's API archives, merges and restores no records: only the user can do that, in OwnerRez itself.",
+    },
+    Beyond {
+        verbs: &["compose", "create", "draft", "send", "write"],
+        what: &["email", "mail", "sms", "whatsapp"],
+        told: NO_MESSAGES,
+    },
+    Beyond {
+        verbs: &["email", "mail", "phone", "sms", "text"],
+        what: &["customer", "guest", "owner", "renter"],
+        told: NO_MESSAGES,
+    },
+];
+
+/// Says that no operation does what these words of a name or a question ask for, the verb being the first of them. `None`
+/// where that is not certain: a word such as "charge" may be what is looked for.
+pub(super) fn told(words: &[String], is_verb: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let (verb, rest) = words.split_first()?;
+    // An e-mail address is a part of a guest.
+    let is_other = |word: &String| is_verb(word) || word.starts_with("address");
+    if rest.is_empty() || rest.iter().any(is_other) {
+        return None;
+    }
+    let is_meant = |what: &[&str]| {
+        what.is_empty()
+            || rest
+                .iter()
+                .any(|word| [word.as_str(), word.trim_end_matches('s')].iter().any(|word| what.contains(word)))
+    };
+    let beyond = ALL.iter().find(|beyond| beyond.verbs.contains(&&**verb) && is_meant(beyond.what))?;
+    Some(beyond.told)
+}
+
+/// Whether a word is a verb of acts that no operation makes.
+pub(super) fn is_verb(word: &str) -> bool {
+    ALL.iter().any(|beyond| beyond.verbs.contains(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    #[test]
+    fn what_is_told_names_tools_that_there_are() {
+        let catalog = Catalog::embedded().unwrap();
+        for beyond in ALL {
+            for tool in beyond.told.split('`').skip(1).step_by(2) {
+                assert!(catalog.get(tool).is_some() || catalog.drafted_by(tool).is_some(), "{tool}");
+            }
+        }
+    }
+}
