@@ -1,5 +1,6 @@
 //! The Model Context Protocol's side of the toolbox: rmcp asks here, whatever the transport.
 
+mod explaining;
 mod message;
 mod params;
 mod revision;
@@ -24,6 +25,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
+    explaining::explained,
     message::{Incoming, Malformed, Message},
     revision::Revision,
 };
@@ -162,7 +164,8 @@ impl ServerHandler for Server {
         let was_removed = method == "initialize" && Revision::of(&context) >= Revision::V2026_07_28;
         // The engine takes parameters that it cannot read for those of an unknown method.
         if params::is_served(&method) && !was_removed {
-            return Err(ErrorData::invalid_params(format!("The params of {method} are not what they must be."), None));
+            let told = format!("The params of {method} do not fit the schema of this revision of the protocol.");
+            return Err(ErrorData::invalid_params(told, None));
         }
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None))
     }

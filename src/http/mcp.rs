@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     domain::{Caller, Credential, Scope, UserId},
-    mcp::{Incoming, Malformed, Message, Server, Watch},
+    mcp::{Incoming, Malformed, Message, Server, Watch, explained},
     tools::{Choice, Toolbox},
 };
 use actix_web::{
@@ -45,6 +45,9 @@ use serde_json::{Map, Value, json};
 const READ_AWAY: usize = 8 * 1024;
 /// What the log calls a body that is no message, or one with wrong parameters.
 const MALFORMED: &str = "malformed_message";
+
+/// The code of the engine's refusal of a method.
+const METHOD_NOT_FOUND: i64 = -32601;
 
 /// The endpoint. The gateway's server is behind it; what the conformance suite asks for is another
 /// (`tests/conformance`).
@@ -143,6 +146,10 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
             let reason = "Invalid request: the gateway sends no requests over HTTP, so it takes no answers.";
             return Ok(refused_message(&Malformed::invalid_request(id, reason)));
         }
+        // 2026-07-28 demands 400 for wrong metadata and says nothing of other parameters.
+        if let Err(malformed) = message.check_meta() {
+            return Ok(refused_message(&malformed));
+        }
         if let Err(malformed) = message.check_params() {
             let answer = malformed.to_json();
             mcp_failure::note_failure(request, message.method(), answer.to_string().as_bytes());
@@ -175,8 +182,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
             };
             let carried = carried_over(request, asks.clone(), Bytes::from(message.to_text()))?;
             let Ok(collected) = self.service.handle(carried).await.into_body().collect().await;
-            let collected = collected.to_bytes();
-            mcp_failure::note_failure(request, message.method(), &collected);
+            let collected = in_words(request, &message, collected.to_bytes());
             answers.extend(batch::answer(&message, &collected));
         }
         if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
@@ -349,8 +355,7 @@ async fn carried_back(
         return answer.streaming(Box::pin(frames));
     }
     let Ok(collected) = body.collect().await;
-    let collected = collected.to_bytes();
-    mcp_failure::note_failure(request, message.method(), &collected);
+    let collected = in_words(request, message, collected.to_bytes());
     if is_stream {
         // What precedes the answer are notifications, which this client has no place for.
         return HttpResponse::build(status).content_type(JSON).body(last_event(&collected));
@@ -360,6 +365,14 @@ async fn carried_back(
         return refused_message(&Malformed::invalid_request(id, String::from_utf8_lossy(&collected)));
     }
     answer.body(collected)
+}
+
+/// Notes the failure that the engine's answer to a message is, and returns the answer in words.
+fn in_words(request: &HttpRequest, message: &Message, answer: Bytes) -> Bytes {
+    match mcp_failure::note_failure(request, message.method(), &answer) {
+        Some(METHOD_NOT_FOUND) => explained(&answer).map_or(answer, |answer| Bytes::from(answer.to_string())),
+        _ => answer,
+    }
 }
 
 /// Returns the data of the last event of a stream that has any.

@@ -29,11 +29,11 @@ const METHODS: [&str; 14] = [
     "notifications/initialized",
 ];
 
-/// Notes that the answer to a message is an error, if it is one.
-pub(super) fn note_failure(request: &HttpRequest, method: Option<&str>, answer: &[u8]) {
-    if let Some(code) = error_code(answer) {
-        note_code(request, method, code);
-    }
+/// Notes that the answer to a message is an error, if it is one; returns its code.
+pub(super) fn note_failure(request: &HttpRequest, method: Option<&str>, answer: &[u8]) -> Option<i64> {
+    let code = error_code(answer)?;
+    note_code(request, method, code);
+    Some(code)
 }
 
 /// Notes that a message failed with this code.

@@ -1,10 +1,12 @@
 //! JSON-RPC messages of clients, checked before the engine reads them: it answers what it cannot read with plain text over
 //! HTTP, and not at all over standard input.
 
+use bytes::Bytes;
 use rmcp::model::ErrorCode;
 use serde_json::{Map, Value, json};
 
 use super::params;
+use crate::domain::JsonText;
 
 /// What a body or a line holds.
 #[derive(Clone, PartialEq, Debug)]
@@ -35,6 +37,10 @@ impl Malformed {
         Self { code: ErrorCode::PARSE_ERROR, id: Value::Null, reason: reason.into() }
     }
 
+    fn invalid_params(id: Value, mistake: &str) -> Self {
+        Self { code: ErrorCode::INVALID_PARAMS, id, reason: format!("Invalid params: {mistake}.") }
+    }
+
     /// Returns a refusal with the code -32600.
     pub fn invalid_request(id: Value, reason: impl Into<String>) -> Self {
         Self { code: ErrorCode::INVALID_REQUEST, id, reason: reason.into() }
@@ -57,12 +63,19 @@ impl Incoming {
                 "Parse error: the message starts with a byte order mark, which JSON must not (RFC 8259 section 8.1).";
             return Err(Malformed::parse_error(reason));
         }
-        match serde_json::from_slice(text) {
+        match serde_json::from_slice(text).or_else(|error| repaired(text).ok_or(error)) {
             Ok(Value::Array(messages)) => Ok(Self::Batch(messages)),
             Ok(value) => Message::check(value).map(Self::Message),
             Err(error) => Err(Malformed::parse_error(format!("Parse error: the message is not JSON: {error}."))),
         }
     }
+}
+
+/// Returns what a text says with U+FFFD for each half of a surrogate pair; `None` if that is not what is wrong with it. A model
+/// that was cut in the middle of an emoji writes one, and the rest of its message is good.
+fn repaired(text: &[u8]) -> Option<Value> {
+    let repaired = JsonText::new(Bytes::copy_from_slice(text))?.without_lone_surrogates()?;
+    serde_json::from_str(repaired.text()).ok()
 }
 
 impl Message {
@@ -103,27 +116,26 @@ impl Message {
             Some(other) => return refused(format!("`params` must be an object, and is {}", params::kind_of(other))),
         }
         let mut message = Self(members);
-        message.drop_empty_arguments();
+        message.read_arguments();
         Ok(message)
     }
 
-    /// Models without a schema for "no arguments" send an empty array, an empty text or the text `{}`.
-    fn drop_empty_arguments(&mut self) {
+    /// Reads the arguments of a call. Models without a schema for "no arguments" send an empty array, an empty text or `{}`
+    /// as a text, and some clients send all arguments as a text of JSON.
+    fn read_arguments(&mut self) {
         if !matches!(self.method(), Some("tools/call" | "prompts/get")) {
             return;
         }
         let Some(params) = self.0.get_mut("params").and_then(Value::as_object_mut) else { return };
-        let is_empty = match params.get("arguments") {
-            Some(Value::Null) => true,
-            Some(Value::Array(items)) => items.is_empty(),
-            Some(Value::String(text)) => {
-                text.trim().is_empty()
-                    || serde_json::from_str::<Map<String, Value>>(text).is_ok_and(|map| map.is_empty())
-            }
-            _ => false,
+        let read = match params.get("arguments") {
+            Some(Value::Null) => Some(Map::new()),
+            Some(Value::Array(items)) if items.is_empty() => Some(Map::new()),
+            Some(Value::String(text)) if text.trim().is_empty() => Some(Map::new()),
+            Some(Value::String(text)) => serde_json::from_str(text).ok(),
+            _ => None,
         };
-        if is_empty {
-            params.remove("arguments");
+        if let Some(read) = read {
+            params.insert("arguments".to_owned(), Value::Object(read));
         }
     }
 
@@ -162,11 +174,17 @@ impl Message {
         if method == "initialize" && self.own_version().is_some() {
             return Ok(());
         }
-        params::check(method, self.params()).map_err(|mistake| Malformed {
-            code: ErrorCode::INVALID_PARAMS,
-            id: id.clone(),
-            reason: format!("Invalid params: {mistake}."),
-        })
+        self.check_meta()?;
+        params::check(method, self.params()).map_err(|mistake| Malformed::invalid_params(id.clone(), &mistake))
+    }
+
+    /// Checks what a request says about its client in its `_meta`.
+    ///
+    /// # Errors
+    /// -32602 with the member that is wrong.
+    pub fn check_meta(&self) -> Result<(), Malformed> {
+        let Some(id) = self.id().filter(|_| self.is_request()) else { return Ok(()) };
+        params::check_meta(self.params()).map_err(|mistake| Malformed::invalid_params(id.clone(), &mistake))
     }
 
     /// Returns the message as JSON.
@@ -231,6 +249,21 @@ mod tests {
     }
 
     #[test]
+    fn arguments_as_a_text_of_json_are_read() {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "x", "arguments": "{\"limit\":1}"}});
+        let message = Message::check(call).unwrap();
+        assert_eq!(message.params().unwrap()["arguments"], json!({"limit": 1}));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_becomes_the_replacement_character() {
+        let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"q":"a\ud83d b\ud83d\ude00"}}}"#;
+        let Ok(Incoming::Message(message)) = Incoming::parse(text.as_bytes()) else { panic!("{text} is a message") };
+        assert_eq!(message.params().unwrap()["arguments"]["q"], json!("a\u{fffd} b\u{1f600}"));
+        assert_eq!(refusal(r#"{"id": "\ud83d""#)["error"]["code"], json!(-32700));
+    }
+
+    #[test]
     fn a_wrong_parameter_is_named() {
         let hello = |change: fn(&mut Value)| {
             let mut params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}});
@@ -240,7 +273,7 @@ mod tests {
         for (method, params, named) in [
             ("tools/call", json!({"name": "x", "arguments": 5}), "`params.arguments` must be an object"),
             ("tools/call", json!({"name": "x", "arguments": [1]}), "`params.arguments` must be an object"),
-            ("tools/call", json!({"name": "x", "arguments": "{\"a\":1}"}), "`params.arguments` must be an object"),
+            ("tools/call", json!({"name": "x", "arguments": "[1]"}), "`params.arguments` must be an object"),
             ("tools/call", json!({}), "`params.name` is missing"),
             ("tools/call", json!({"name": 7}), "`params.name` must be a string"),
             ("tools/call", json!({"name": "x", "_meta": []}), "`params._meta` must be an object"),
@@ -268,6 +301,36 @@ mod tests {
                 "`params.clientInfo` is missing",
             ),
             ("initialize", hello(|p| p["protocolVersion"] = json!(1)), "`params.protocolVersion` must be a string"),
+            (
+                "initialize",
+                hello(|p| p["capabilities"]["roots"] = json!({"listChanged": "yes"})),
+                "`params.capabilities.roots.listChanged` must be true or false, and is a string",
+            ),
+            (
+                "initialize",
+                hello(|p| p["capabilities"]["elicitation"] = json!({"form": []})),
+                "`params.capabilities.elicitation.form` must be an object",
+            ),
+            (
+                "initialize",
+                hello(|p| p["clientInfo"]["icons"] = json!(5)),
+                "`params.clientInfo.icons` must be an array",
+            ),
+            (
+                "initialize",
+                hello(|p| p["clientInfo"]["icons"] = json!([{"src": "x"}, {"src": "x", "sizes": "48x48"}])),
+                "`params.clientInfo.icons[1].sizes` must be an array",
+            ),
+            (
+                "tools/list",
+                json!({"_meta": {"io.modelcontextprotocol/clientCapabilities": {"roots": true}}}),
+                "`params._meta.io.modelcontextprotocol/clientCapabilities.roots` must be an object",
+            ),
+            (
+                "tools/list",
+                json!({"_meta": {"io.modelcontextprotocol/clientInfo": {"name": "x"}}}),
+                "`params._meta.io.modelcontextprotocol/clientInfo.version` is missing",
+            ),
         ] {
             let text = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
             let refused = refusal(&text);

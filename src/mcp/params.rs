@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 /// What a member must be.
 enum Kind {
     Text,
+    Flag,
+    /// A list whose items are all of one kind.
+    List(&'static Kind),
     Object(&'static [Member]),
     /// An object whose members are all of one kind.
     Each(&'static Kind),
@@ -31,20 +34,47 @@ const fn optional(name: &'static str, kind: Kind) -> Member {
 const ANY_OBJECT: Kind = Kind::Object(&[]);
 const META: Member = optional("_meta", ANY_OBJECT);
 
-const INITIALIZE: &[Member] = &[
-    required("protocolVersion", Kind::Text),
-    required(
-        "capabilities",
+/// What a client can do: at its handshake, and with each request of 2026-07-28.
+const CAPABILITIES: Kind = Kind::Object(&[
+    optional("experimental", Kind::Each(&ANY_OBJECT)),
+    optional("extensions", Kind::Each(&ANY_OBJECT)),
+    optional(
+        "elicitation",
         Kind::Object(&[
-            optional("experimental", Kind::Each(&ANY_OBJECT)),
-            optional("extensions", Kind::Each(&ANY_OBJECT)),
-            optional("elicitation", ANY_OBJECT),
-            optional("roots", ANY_OBJECT),
-            optional("sampling", ANY_OBJECT),
-            optional("tasks", ANY_OBJECT),
+            optional("form", Kind::Object(&[optional("schemaValidation", Kind::Flag)])),
+            optional("url", ANY_OBJECT),
         ]),
     ),
-    required("clientInfo", Kind::Object(&[required("name", Kind::Text), required("version", Kind::Text)])),
+    optional("roots", Kind::Object(&[optional("listChanged", Kind::Flag)])),
+    optional("sampling", Kind::Object(&[optional("context", ANY_OBJECT), optional("tools", ANY_OBJECT)])),
+    optional("tasks", ANY_OBJECT),
+]);
+/// Which program a client is.
+const CLIENT: Kind = Kind::Object(&[
+    required("name", Kind::Text),
+    required("version", Kind::Text),
+    optional("title", Kind::Text),
+    optional("description", Kind::Text),
+    optional("websiteUrl", Kind::Text),
+    optional("icons", Kind::List(&ICON)),
+]);
+const ICON: Kind = Kind::Object(&[
+    required("src", Kind::Text),
+    optional("mimeType", Kind::Text),
+    optional("sizes", Kind::List(&Kind::Text)),
+    optional("theme", Kind::Text),
+]);
+/// What a request of 2026-07-28 says about its client.
+const REQUEST_META: Kind = Kind::Object(&[
+    optional("io.modelcontextprotocol/protocolVersion", Kind::Text),
+    optional("io.modelcontextprotocol/clientCapabilities", CAPABILITIES),
+    optional("io.modelcontextprotocol/clientInfo", CLIENT),
+]);
+
+const INITIALIZE: &[Member] = &[
+    required("protocolVersion", Kind::Text),
+    required("capabilities", CAPABILITIES),
+    required("clientInfo", CLIENT),
     META,
 ];
 const CALL: &[Member] = &[
@@ -68,17 +98,31 @@ const COMPLETE: &[Member] = &[
 ];
 const BARE: &[Member] = &[META];
 
+/// The methods that the gateway serves.
+const SERVED: [(&str, &[Member]); 11] = [
+    ("initialize", INITIALIZE),
+    ("ping", BARE),
+    ("server/discover", BARE),
+    ("tools/list", LIST),
+    ("tools/call", CALL),
+    ("resources/list", LIST),
+    ("resources/templates/list", LIST),
+    ("resources/read", READ),
+    ("prompts/list", LIST),
+    ("prompts/get", PROMPT),
+    ("completion/complete", COMPLETE),
+];
+
 fn members(method: &str) -> Option<&'static [Member]> {
-    Some(match method {
-        "initialize" => INITIALIZE,
-        "tools/call" => CALL,
-        "tools/list" | "resources/list" | "resources/templates/list" | "prompts/list" => LIST,
-        "resources/read" => READ,
-        "prompts/get" => PROMPT,
-        "completion/complete" => COMPLETE,
-        "ping" | "server/discover" => BARE,
-        _ => return None,
-    })
+    SERVED.into_iter().find(|(served, _)| *served == method).map(|(_, members)| members)
+}
+
+/// Names the methods that the gateway serves.
+pub(super) fn served() -> String {
+    let of_a_revision = ["initialize", "ping", "server/discover"];
+    let others = SERVED.into_iter().map(|(served, _)| served).filter(|served| !of_a_revision.contains(served));
+    let others: Vec<&str> = others.collect();
+    format!("initialize and ping (before 2026-07-28), server/discover (since then), {}", others.join(", "))
 }
 
 /// Whether the gateway serves a method.
@@ -96,6 +140,17 @@ pub(super) fn check(method: &str, params: Option<&Map<String, Value>>) -> Result
         .map_err(|Mistake { path, words }| format!("`params{path}` {words}"))
 }
 
+/// Checks what a request says about its client in its `_meta`.
+///
+/// # Errors
+/// The first member of another type, in words.
+pub(super) fn check_meta(params: Option<&Map<String, Value>>) -> Result<(), String> {
+    let Some(meta) = params.and_then(|params| params.get("_meta")).filter(|meta| meta.is_object()) else {
+        return Ok(());
+    };
+    check_kind(&REQUEST_META, meta).map_err(|Mistake { path, words }| format!("`params._meta{path}` {words}"))
+}
+
 /// A member and what is wrong with it. Its path is put together on the way back, which costs a request without a mistake
 /// nothing.
 struct Mistake {
@@ -108,6 +163,10 @@ impl Mistake {
         // The client may have chosen the name.
         let name: String = name.chars().take(60).flat_map(char::escape_debug).collect();
         Self { path: format!(".{name}{}", self.path), words: self.words }
+    }
+
+    fn at(self, index: usize) -> Self {
+        Self { path: format!("[{index}]{}", self.path), words: self.words }
     }
 }
 
@@ -128,7 +187,11 @@ fn check_members(members: &[Member], given: &Map<String, Value>) -> Result<(), M
 
 fn check_kind(kind: &Kind, value: &Value) -> Result<(), Mistake> {
     match (kind, value) {
-        (Kind::Text, Value::String(_)) => Ok(()),
+        (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Bool(_)) => Ok(()),
+        (Kind::List(kind), Value::Array(items)) => {
+            let mut items = items.iter().enumerate();
+            items.try_for_each(|(index, item)| check_kind(kind, item).map_err(|mistake| mistake.at(index)))
+        }
         (Kind::Object(members), Value::Object(given)) => check_members(members, given),
         (Kind::Each(kind), Value::Object(given)) => {
             given.iter().try_for_each(|(name, value)| check_kind(kind, value).map_err(|mistake| mistake.within(name)))
@@ -144,6 +207,8 @@ impl Kind {
     fn word(&self) -> &'static str {
         match self {
             Self::Text => "a string",
+            Self::Flag => "true or false",
+            Self::List(_) => "an array",
             Self::Object(_) | Self::Each(_) => "an object",
         }
     }

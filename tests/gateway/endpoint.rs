@@ -186,13 +186,15 @@ async fn a_wrong_parameter_is_named_and_no_method_is_denied() {
             }
             gateway.ownerrez().clear_requests();
         }
-        let changes: [(Change, &str); 7] = [
+        let changes: [(Change, &str); 9] = [
             (|hello| hello["capabilities"]["experimental"] = json!({"x": true}), "experimental.x"),
             (|hello| hello["capabilities"]["sampling"] = json!(true), "capabilities.sampling"),
             (|hello| hello["capabilities"] = json!([]), "params.capabilities"),
             (|hello| hello["clientInfo"] = json!(["x", "1"]), "params.clientInfo"),
             (|hello| hello["clientInfo"] = json!({"name": "x"}), "clientInfo.version"),
             (|hello| hello["clientInfo"] = json!(null), "params.clientInfo"),
+            (|hello| hello["clientInfo"]["icons"] = json!(5), "params.clientInfo.icons"),
+            (|hello| hello["capabilities"]["roots"] = json!({"listChanged": "yes"}), "capabilities.roots.listChanged"),
             (|hello| hello.as_object_mut().unwrap().clear(), "params.protocolVersion"),
         ];
         for (change, named) in changes {
@@ -201,6 +203,16 @@ async fn a_wrong_parameter_is_named_and_no_method_is_denied() {
             assert_eq!((reply.status, &error["code"]), (200, &json!(-32602)), "{named}: {}", reply.body);
             assert!(error["message"].as_str().unwrap().contains(named), "{named}: {error}");
         }
+        let meta = json!({"_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "story", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": "yes"}},
+        }});
+        let headers = [JSON, ("mcp-protocol-version", NEWEST), ("mcp-method", "tools/list")];
+        let reply = alice.send("POST", "/mcp", &headers, Some(rpc(1, "tools/list", meta).to_string())).await;
+        let error = &reply.body["error"];
+        assert_eq!((reply.status, &error["code"]), (400, &json!(-32602)), "{}", reply.body);
+        assert!(error["message"].as_str().unwrap().contains("clientCapabilities.elicitation.form"), "{error}");
         // What this program knows of no type, the engine may; its refusal is no denial of the method either.
         let odd = json!({"name": "list_properties", "_meta": {"progressToken": [1]}});
         let reply = send(&alice, "2025-11-25", &[], "tools/call", &odd).await;

@@ -55,11 +55,12 @@ impl Client<'_> {
         answer["result"].clone()
     }
 
-    async fn error(&self, method: &str, params: Value, code: i64) {
+    async fn error(&self, method: &str, params: Value, code: i64) -> String {
         let answer = self.ask("/mcp", method, params).await;
         let kind = if self.schema.has("JSONRPCError") { "JSONRPCError" } else { "JSONRPCErrorResponse" };
         self.check(method, kind, &answer);
         assert_eq!(answer["error"]["code"], json!(code), "{}, {method}: {answer}", self.revision);
+        answer["error"]["message"].as_str().unwrap().to_owned()
     }
 
     /// Calls a tool by both ways, the short one and the engine's.
@@ -113,7 +114,8 @@ impl Client<'_> {
         self.call("/mcp", "list_properties", json!({"limit": "many"})).await;
         self.call("/mcp", "find_operation", json!({"query": "owners"})).await;
         self.error("tools/call", json!({"name": "no_such_tool"}), -32602).await;
-        self.error("no/such/method", json!({}), -32601).await;
+        let told = self.error("no/such/method", json!({}), -32601).await;
+        assert!(told.contains("no method `no/such/method`") && told.contains("tools/call"), "{told}");
         let unknown = if self.revision == NEWEST { -32602 } else { -32002 };
         self.error("resources/read", json!({"uri": "ownerrez://nothing/5"}), unknown).await;
         let reference = json!({"type": "ref/resource", "uri": "ownerrez://properties/{id}"});

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::lines::{Output, next_line};
-use crate::mcp::{Incoming, Malformed, Message};
+use crate::mcp::{Incoming, Malformed, Message, explained};
 
 /// The room between the front and the engine, in bytes: one message of any usual size.
 const ROOM: usize = 64 * 1024;
@@ -33,7 +33,10 @@ pub(super) fn checked(
     actix_rt::spawn(async move {
         let mut lines = BufReader::new(from_engine);
         while let Ok(Some(line)) = next_line(&mut lines).await {
-            answers.send_text(String::from_utf8_lossy(&line).into_owned());
+            match explained(&line) {
+                Some(refusal) => answers.send(&refusal),
+                None => answers.send_text(String::from_utf8_lossy(&line).into_owned()),
+            }
         }
     });
     (engine_input, engine_output, reader)

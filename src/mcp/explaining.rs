@@ -1,0 +1,41 @@
+//! The engine's refusal of a method, in words: its own message is the bare name of the method.
+
+use rmcp::model::ErrorCode;
+use serde_json::Value;
+
+use super::params;
+
+/// Returns an answer of the engine with a message that says which method there is not and which there are; `None` for any
+/// other answer.
+pub fn explained(answer: &[u8]) -> Option<Value> {
+    let mut answer: Value = serde_json::from_slice(answer).ok()?;
+    let error = answer.get_mut("error").filter(|error| error["code"] == ErrorCode::METHOD_NOT_FOUND.0)?;
+    let asked: String = error["message"].as_str()?.chars().take(60).flat_map(char::escape_debug).collect();
+    error["message"] = Value::from(format!(
+        "There is no method `{asked}` in this revision of the protocol. This server answers {}.",
+        params::served()
+    ));
+    Some(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_refusal_of_a_method_names_it_and_what_is_served() {
+        let refusal = json!({"jsonrpc": "2.0", "id": 7, "error": {"code": -32601, "message": "tasks/get\n"}});
+        let told = explained(refusal.to_string().as_bytes()).unwrap();
+        assert_eq!((&told["id"], &told["error"]["code"]), (&json!(7), &json!(-32601)));
+        let message = told["error"]["message"].as_str().unwrap();
+        for named in ["`tasks/get\\n`", "tools/call", "initialize and ping (before 2026-07-28)"] {
+            assert!(message.contains(named), "{message}");
+        }
+        for other in [json!({"error": {"code": -32602, "message": "x"}}), json!({"result": {}}), json!([])] {
+            assert_eq!(explained(other.to_string().as_bytes()), None);
+        }
+        assert_eq!(explained(b"{"), None);
+    }
+}
