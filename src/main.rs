@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, pin::pin, process::ExitCode, sync::Arc};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use ownerrez_gateway::{
     app::{
         self, App, Demo, DemoOptions, MigrateCommand, OperateError, StartError, StopSignals, SystemClock, UsersCommand,
@@ -97,6 +97,10 @@ enum Failure {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if matches!(cli.command, Some(Command::Sandbox { .. } | Command::SimulateOwnerrez { .. })) {
+        if cli.config.is_some() {
+            let told = "this command has no settings, so it takes no --config; its own options are shown by --help";
+            Cli::command().error(ErrorKind::ArgumentConflict, told).exit();
+        }
         start_logging(LogFormat::Text, "warn");
     }
     match actix_rt::System::new().block_on(run(cli)) {

@@ -146,6 +146,9 @@ fn break_off_nothing(program: &mut Program) {
         program.tell(&rpc(7, "tools/call", json!({"name": 5})));
         let answer = program.json();
         assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(7), &json!(-32602)), "{answer}");
+        // An answer to a request that was never sent, with the id of a request of the client's.
+        program.tell(&json!({"jsonrpc": "2.0", "id": 8, "result": {}}));
+        program.tell(&json!({"jsonrpc": "2.0", "id": 8, "error": {"code": 1, "message": "x"}}));
         program.tell_bytes(b"  \r");
         program.tell(&rpc(8, "ping", json!({})));
         assert_eq!(program.json(), json!({"jsonrpc": "2.0", "id": 8, "result": {}}));
@@ -187,6 +190,36 @@ async fn a_line_that_is_no_message_is_answered_and_the_next_one_too() {
         gateway.stop().await;
     })
     .await;
+}
+
+#[actix_web::test]
+async fn a_method_that_is_not_served_is_named_with_those_that_are() {
+    let simulator = Simulator::start(SimulatorOptions::new(ManualClock::new())).await.unwrap();
+    let url = simulator.url();
+    let directory = tempfile::tempdir().unwrap();
+    let mut program = start(&directory, &[("OWNERREZ_API_URL", &url), ("OWNERREZ_ACCESS_TOKEN", "at_invented")]);
+    ask(&mut program, "get_current_user", json!({}));
+    for method in ["tasks/list", "no/such/method"] {
+        program.tell(&rpc(5, method, json!({})));
+        let answer = program.json();
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(5), &json!(-32601)), "{answer}");
+        let told = answer["error"]["message"].as_str().unwrap();
+        assert!(told.contains(&format!("no method `{method}`")) && told.contains("tools/call"), "{told}");
+    }
+    simulator.stop(true).await;
+}
+
+/// What has no settings of its own refuses a file of settings, which it would ignore.
+#[actix_web::test]
+async fn the_sandbox_takes_no_file_of_settings() {
+    for command in ["sandbox", "simulate-ownerrez"] {
+        for arguments in [[command, "--config", "gateway.toml"], ["--config", "gateway.toml", command]] {
+            let directory = tempfile::tempdir().unwrap();
+            let ending = Program::start(directory.path(), &arguments, &[]).end();
+            assert_eq!(ending.code, Some(2), "{arguments:?}: {}", ending.errors);
+            assert!(ending.errors.contains("takes no --config"), "{}", ending.errors);
+        }
+    }
 }
 
 /// What the program lists, and what it says to a call.
