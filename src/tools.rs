@@ -25,7 +25,7 @@ mod unknown_tool;
 mod write_words;
 mod writes;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, JsonObject, Tool};
 use serde_json::{Map, Value, json};
@@ -286,6 +286,9 @@ impl Toolbox {
         } else {
             return Err(self.unknown(name));
         };
+        // `call_operation` and what it calls may both have ignored the same.
+        let mut told = BTreeSet::new();
+        ignored.retain(|remark| told.insert(remark.clone()));
         if choice.shows_outputs() {
             self.keeping_promises(name, &mut response);
         }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{
     answer::{self, Unreadable, Whole},
-    data::{AnswerKind, OperationData, Toolset},
+    data::{AnswerKind, GuestVisible, OperationData, Toolset},
     effect,
     form::{Form, Rules},
     lean::{self, FIELDS, FORMAT, Shown, View},
@@ -159,7 +159,8 @@ impl Operation {
         if self.data.read_only {
             return Ok(WriteOptions::default());
         }
-        WriteOptions::take(arguments, self.draft.is_some()).map_err(|problems| self.form.error(problems))
+        let confirms = self.data.destructive || self.data.guest_visible != GuestVisible::Always(false);
+        WriteOptions::take(arguments, self.draft.is_some(), confirms).map_err(|problems| self.form.error(problems))
     }
 
     /// Turns arguments into the request to send, or says all that is wrong with them.

@@ -42,8 +42,13 @@ impl WriteOptions {
     /// The names of the options, which no operation may give to arguments of its own.
     pub const NAMES: [&str; 4] = [AGAIN, IDEMPOTENCY_KEY, CONFIRM, DRAFT_ID];
 
-    /// Takes the options out of the arguments, or says what is wrong with them.
-    pub(super) fn take(arguments: &mut Map<String, Value>, drafts: bool) -> Result<WriteOptions, Vec<Problem>> {
+    /// Takes the options out of the arguments, or says what is wrong with them. `confirms` says whether the operation may ever
+    /// need consent.
+    pub(super) fn take(
+        arguments: &mut Map<String, Value>,
+        drafts: bool,
+        confirms: bool,
+    ) -> Result<WriteOptions, Vec<Problem>> {
         let mut problems = Vec::new();
         let again = match arguments.remove(AGAIN) {
             None | Some(Value::Null) => false,
@@ -70,6 +75,11 @@ impl WriteOptions {
         let idempotency_key = text(IDEMPOTENCY_KEY, KEY_CHARS);
         let confirm = text(CONFIRM, TOKEN_CHARS);
         let draft_id = if drafts { text(DRAFT_ID, TOKEN_CHARS) } else { None };
+        if confirm.is_some() && !confirms {
+            let message =
+                format!("there is no argument `{CONFIRM}`: this operation is made at once and needs no confirmation");
+            problems.push(Problem::new(CONFIRM, message));
+        }
         if problems.is_empty() { Ok(WriteOptions { again, idempotency_key, confirm, draft_id }) } else { Err(problems) }
     }
 }

@@ -5,37 +5,74 @@ use serde_json::{Map, Value};
 
 use crate::catalog::Operation;
 
-/// Longer lines are cut; the last one holds texts such as a message.
-const LONGEST_LINE: usize = 120;
-const LONGEST_LAST_LINE: usize = 500;
+/// Longer lines are cut.
+const LONGEST_LINE: usize = 100;
 
 /// Asks whether a write that says this is to be made, in two or three lines.
 pub(super) fn question(operation: &Operation, said: &Map<String, Value>) -> String {
     let title = operation.tool().title.as_deref().unwrap_or(operation.name());
-    let (effect, whom) = if operation.is_destructive() {
-        ("This cannot be undone.", "Affects")
-    } else {
-        ("A guest gets this at once, for good.", "To")
+    let (effect, whom) = match (operation.is_destructive(), said.contains_key(THREAD)) {
+        (true, _) => ("This cannot be undone.", "Affects"),
+        (false, true) => ("A guest gets this at once, for good.", "In"),
+        (false, false) => ("A guest gets this at once, for good.", "To"),
     };
-    let (mut records, rest): (Vec<_>, Vec<_>) = said.iter().partition(|(name, _)| names_a_record(name));
+    let (records, rest): (Vec<_>, Vec<_>) = said.iter().partition(|(name, _)| names_a_record(name));
+    let mut records: Vec<Record> =
+        records.into_iter().filter_map(|(name, value)| record(operation, said, name, value)).collect();
     // A long name must not push the id out of the line.
-    records.sort_by_key(|(_, value)| !value.is_number());
-    let listed = |members: Vec<(&String, &Value)>| {
-        members.iter().map(|(name, value)| format!("{name}: {}", one_line(value))).collect::<Vec<_>>().join(", ")
-    };
+    records.sort_by_key(|record| !record.has_id);
+    let records: Vec<String> = records.into_iter().map(|record| record.words).collect();
+    let rest: Vec<String> = rest.into_iter().map(|(name, value)| format!("{name}: {}", one_line(value))).collect();
     let mut question = format!("{title}? {effect}");
-    for (whom, members, longest) in [(whom, records, LONGEST_LINE), ("With", rest, LONGEST_LAST_LINE)] {
+    for (whom, members) in [(whom, records), ("With", rest)] {
         if !members.is_empty() {
             question.push('\n');
-            question.push_str(&cut(&format!("{whom} {}", listed(members)), longest));
+            question.push_str(&cut(&format!("{whom} {}", members.join(", "))));
         }
     }
     question
 }
 
+/// The argument whose number says in which conversation something is written.
+const THREAD: &str = "thread_id";
+/// The arguments that together name a record of any kind.
+const ENTITY: (&str, &str) = ("entity_type", "entity_id");
+
+/// A record in words.
+struct Record {
+    has_id: bool,
+    words: String,
+}
+
 /// Whether an argument says which record is meant.
 fn names_a_record(name: &str) -> bool {
-    name == "id" || name.ends_with("_id") || name == "entity_type" || name == "name"
+    name == "id" || name.ends_with("_id") || name == ENTITY.0 || name == "name"
+}
+
+/// Returns what an argument says of a record, as "the guest 7"; `None` for the kind of a record, which its id tells.
+fn record(operation: &Operation, said: &Map<String, Value>, name: &str, value: &Value) -> Option<Record> {
+    let value_in_words = one_line(value);
+    let kind = match name {
+        "id" => kind_of_id(operation),
+        THREAD => "message thread".to_owned(),
+        name if name == ENTITY.1 => one_line(said.get(ENTITY.0).unwrap_or(&Value::from("record"))),
+        name if name == ENTITY.0 && said.contains_key(ENTITY.1) => return None,
+        name => match name.strip_suffix("_id") {
+            Some(kind) => kind.replace('_', " "),
+            None => return Some(Record { has_id: false, words: format!("{name}: {value_in_words}") }),
+        },
+    };
+    Some(Record { has_id: value.is_number(), words: format!("the {} {value_in_words}", kind.replace('_', " ")) })
+}
+
+/// Returns the kind of record that `id` names: the segment of the path before it, or the words of the title where they are the
+/// same written apart.
+fn kind_of_id(operation: &Operation) -> String {
+    let before = operation.path().split("/{id}").next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let kind = before.strip_suffix('s').unwrap_or(before);
+    let title = operation.tool().title.as_deref().unwrap_or_default();
+    let words: Vec<&str> = title.split(' ').skip(2).collect();
+    if words.concat() == kind { words.join(" ") } else { kind.to_owned() }
 }
 
 /// A value without line breaks and without characters that hide or reorder others: a model wrote it, and it must not look
@@ -52,13 +89,13 @@ fn is_deceptive(c: char) -> bool {
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')
 }
 
-fn cut(line: &str, longest: usize) -> String {
+fn cut(line: &str) -> String {
     let characters = line.chars().count();
-    if characters <= longest {
+    if characters <= LONGEST_LINE {
         return line.to_owned();
     }
-    let shown: String = line.chars().take(longest).collect();
-    format!("{shown}… ({} more characters)", characters - longest)
+    let shown: String = line.chars().take(LONGEST_LINE).collect();
+    format!("{shown}… ({} more characters)", characters - LONGEST_LINE)
 }
 
 #[cfg(test)]
@@ -76,16 +113,34 @@ mod tests {
 
     #[test]
     fn the_effect_comes_first_and_whom_it_meets_second() {
-        assert_eq!(
-            asked("delete_guest_phone", &json!({"id": 7, "phone_id": 1})),
-            "Delete a guest phone? This cannot be undone.\nAffects id: 7, phone_id: 1"
-        );
-        assert_eq!(
-            asked("create_message", &json!({"body": "Welcome,\n\nAda!", "thread_id": 8})),
-            "Send a message? A guest gets this at once, for good.\nTo thread_id: 8\nWith body: Welcome, Ada!"
-        );
+        for (tool, said, expected) in [
+            (
+                "delete_guest_phone",
+                json!({"id": 7, "phone_id": 1}),
+                "Delete a guest phone? This cannot be undone.\nAffects the guest 7, the phone 1",
+            ),
+            (
+                "delete_tag_definition",
+                json!({"id": 7}),
+                "Delete a tag definition? This cannot be undone.\nAffects the tag definition 7",
+            ),
+            (
+                "delete_tag_by_name",
+                json!({"name": "VIP", "entity_type": "guest", "entity_id": 5}),
+                "Delete a tag by name? This cannot be undone.\nAffects the guest 5, name: VIP",
+            ),
+            (
+                "create_message",
+                json!({"body": "Welcome,\n\nAda!", "thread_id": 8}),
+                "Send a message? A guest gets this at once, for good.\nIn the message thread 8\nWith body: Welcome, Ada!",
+            ),
+        ] {
+            let question = asked(tool, &said);
+            let (_, whom) = question.split_once('\n').unwrap();
+            assert_eq!(whom, expected.split_once('\n').unwrap().1, "{question}");
+        }
         let long = asked("create_message", &json!({"body": "x".repeat(600), "thread_id": 8}));
-        assert!(long.ends_with("… (111 more characters)"), "{long}");
+        assert!(long.ends_with("… (511 more characters)"), "{long}");
     }
 
     proptest! {
@@ -98,7 +153,7 @@ mod tests {
                 let lines: Vec<&str> = question.split('\n').collect();
                 prop_assert!(lines.len() <= 3 && lines[0].contains(effect), "{}", question);
                 prop_assert!(lines[0].chars().count() <= 100 && lines[1].contains(&id.to_string()), "{}", question);
-                prop_assert!(lines.iter().all(|line| line.chars().count() <= 540), "{}", question);
+                prop_assert!(lines.iter().all(|line| line.chars().count() <= 130), "{}", question);
                 prop_assert!(!question.chars().any(|c| c != '\n' && is_deceptive(c)), "{:?}", question);
             }
         }

@@ -109,6 +109,58 @@ async fn empty_text_and_empty_filters_are_absent_and_the_answer_says_what_it_cov
     .await;
 }
 
+/// What a strict client writes for "not given" neither makes an empty record nor empties one.
+#[actix_web::test]
+async fn empty_text_in_a_write_wipes_nothing_and_clear_does() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        gateway.ownerrez().clear_requests();
+        for (empty, named) in [
+            (json!({"first_name": "", "last_name": " ", "notes": ""}), "a guest without any of them is empty"),
+            (json!({"first_name": null, "email_addresses": null}), "a guest without any of them is empty"),
+            (json!({"first_name": "Ada", "email_addresses": [{"address": null}]}), "its `address`"),
+            (json!({"first_name": "Ada", "email_addresses": [{"address": "", "type": ""}]}), "its `address`"),
+            (json!({"first_name": "Ada", "email": ""}), ""),
+            (json!({"first_name": "Ada", "phones": [{"number": ""}]}), "its `number`"),
+            (json!({"first_name": "Ada", "addresses": [{"street1": "", "type": "home"}]}), "`street1`"),
+        ] {
+            let answer = alice.call("create_guest", empty.clone()).await;
+            if named.is_empty() {
+                answer.ok();
+                gateway.ownerrez().clear_requests();
+                continue;
+            }
+            let told = answer.refused();
+            assert!(told.contains(named), "{empty}: {told}");
+            assert_eq!(gateway.ownerrez().count("* /v2/*"), 0, "{empty}");
+        }
+
+        let guest = json!({"first_name": "Ada", "last_name": "Story", "notes": "Likes engines", "phone": "5551234"});
+        let made = alice.call("create_guest", guest).await.ok();
+        let strict = json!({
+            "id": made["id"], "first_name": "Bea", "last_name": "", "notes": "", "addresses": null, "clear": [],
+            "is_banned": "", "phones": [{"id": made["phones"][0]["id"], "type": "home", "number": "", "extension": ""}],
+        });
+        alice.call("update_guest", strict).await.ok();
+        let all = json!({"id": made["id"], "fields": ["first_name", "last_name", "notes", "phones"]});
+        let kept = alice.call("get_guest", all.clone()).await.ok();
+        assert_eq!((&kept["first_name"], &kept["last_name"]), (&json!("Bea"), &json!("Story")), "{kept}");
+        assert_eq!(
+            (&kept["notes"], &kept["phones"][0]["number"]),
+            (&json!("Likes engines"), &json!("5551234")),
+            "{kept}"
+        );
+        alice.call("update_guest", json!({"id": made["id"], "clear": ["notes"]})).await.ok();
+        let cleared = alice.call("get_guest", all).await.ok();
+        assert!(cleared["notes"].as_str().is_none_or(str::is_empty) && cleared["last_name"] == "Story", "{cleared}");
+        let nothing = alice.call("update_guest", json!({"id": made["id"], "last_name": ""})).await.refused();
+        assert!(nothing.contains("nothing to change") && nothing.contains("`clear`"), "{nothing}");
+        gateway.stop().await;
+    })
+    .await;
+}
+
 #[actix_web::test]
 async fn what_clients_add_to_every_call_is_ignored_and_named() {
     on_each_database(async |database| {
@@ -133,6 +185,15 @@ async fn what_clients_add_to_every_call_is_ignored_and_named() {
             let plain = alice.call(tool, arguments).await.ok();
             assert_eq!(answer["items"], plain["items"], "{tool}");
         }
+        // Said once, though it was in both places.
+        let twice = json!({"name": "list_surcharges", "arguments": {"sessionId": "s"}, "sessionId": "s"});
+        let said = alice.call("call_operation", twice).await.ok()["ignored_arguments"].to_string();
+        assert_eq!(said.matches("`sessionId`").count(), 1, "{said}");
+        // No argument of a write that is made at once.
+        let confirmed = json!({"first_name": "Ada", "confirm": "x"});
+        assert!(alice.call("create_guest", confirmed).await.refused().contains("no argument `confirm`"));
+        let told = alice.call("create_guest", json!({"first_name": "Ada", "action": "sendMessage"})).await.refused();
+        assert!(told.contains("no argument `action`: known are"), "{told}");
         // Cline, in a write; the answer says it there, too.
         let guest = json!({"first_name": "Ada", "last_name": "Story", "task_progress": "- [ ] one"});
         let made = alice.call("create_guest", guest).await;
@@ -166,6 +227,42 @@ async fn what_clients_add_to_every_call_is_ignored_and_named() {
     .await;
 }
 
+/// Some clients send arguments as a text, some languages write an empty array for an empty object, and models are cut in the
+/// middle of an emoji.
+#[actix_web::test]
+async fn arguments_in_any_form_mean_the_same_directly_and_by_call_operation() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        for (given, plain) in [
+            (json!("{\"limit\": 1}"), json!({"limit": 1})),
+            (json!([]), json!({})),
+            (json!(""), json!({})),
+            (json!("{}"), json!({})),
+            (json!(null), json!({})),
+        ] {
+            let expected = alice.call("list_surcharges", plain).await.ok();
+            assert_eq!(alice.call("list_surcharges", given.clone()).await.ok(), expected, "{given}");
+            let through = json!({"name": "list_surcharges", "arguments": given});
+            assert_eq!(alice.call("call_operation", through).await.ok(), expected, "{given}");
+        }
+        let wrong = rpc(1, "tools/call", json!({"name": "list_surcharges", "arguments": "[1]"}));
+        assert_eq!(alice.mcp(&wrong).await.body["error"]["code"], json!(-32602));
+
+        let cut = rpc(
+            7,
+            "tools/call",
+            json!({"name": "create_guest", "arguments": {"first_name": "Ada CUT", "last_name": "Story"}}),
+        );
+        let cut = cut.to_string().replace("CUT", "\\ud83d");
+        let headers = [("content-type", "application/json"), ("accept", "application/json")];
+        let made = Answer(alice.send("POST", "/mcp", &headers, Some(cut)).await).ok();
+        assert_eq!(made["first_name"], json!("Ada \u{fffd}"), "{made}");
+        gateway.stop().await;
+    })
+    .await;
+}
+
 #[actix_web::test]
 async fn an_unknown_tool_is_named_and_never_leads_to_another_act() {
     on_each_database(async |database| {
@@ -177,6 +274,10 @@ async fn an_unknown_tool_is_named_and_never_leads_to_another_act() {
             ("list_booking", "Did you mean `list_bookings`?", "API"),
             ("remove_guests", "Did you mean `delete_guest`?", "API"),
             ("launch_rocket", "tools/list", "Did you mean"),
+            ("sendmessage", "Did you mean `create_message`?", "get_message"),
+            ("refund_booking", "OwnerRez's API makes no refunds", "Did you mean"),
+            ("charge_card", "OwnerRez's API charges no card", "Did you mean"),
+            ("archive_guest", "archives, merges and restores no records", "Did you mean"),
         ] {
             let call = rpc(1, "tools/call", json!({"name": name, "arguments": {}}));
             let error = alice.mcp(&call).await.body["error"].clone();

@@ -137,13 +137,15 @@ async fn a_client_that_can_ask_asks_its_person() {
         gateway.ownerrez().clear_requests();
 
         let (question, state) = asked(&alice, "delete_guest", &ada).await;
-        assert_eq!(question, format!("Delete a guest? This cannot be undone.\nAffects id: {}", ada["id"]));
+        assert_eq!(question, format!("Delete a guest? This cannot be undone.\nAffects the guest {}", ada["id"]));
         for (no, words) in
             [("decline", "answered with no"), ("cancel", "without an answer"), ("perhaps", "without an answer")]
         {
             let told = answered(&alice, "delete_guest", &ada, &state, no).await.refused();
             assert!(told.contains(words) && told.contains("nothing was changed"), "{told}");
-            assert!(told.contains("`?two_steps=true`") && told.contains("`X-MCP-Two-Steps: true`"), "{told}");
+            for setting in ["`?two_steps=true`", "`X-MCP-Two-Steps: true`", "`MCP_TWO_STEPS=true`"] {
+                assert!(told.contains(setting), "{told}");
+            }
         }
         assert_eq!(gateway.ownerrez().count(ANYTHING), 0);
         assert_eq!(answered(&alice, "delete_guest", &ada, &state, "accept").await.ok()["done"], json!(true));
