@@ -255,7 +255,7 @@ async fn arguments_in_any_form_mean_the_same_directly_and_by_call_operation() {
             json!({"name": "create_guest", "arguments": {"first_name": "Ada CUT", "last_name": "Story"}}),
         );
         let cut = cut.to_string().replace("CUT", "\\ud83d");
-        let headers = [("content-type", "application/json"), ("accept", "application/json")];
+        let headers = [("content-type", "application/json"), ("mcp-protocol-version", "2025-11-25")];
         let made = Answer(alice.send("POST", "/mcp", &headers, Some(cut)).await).ok();
         assert_eq!(made["first_name"], json!("Ada \u{fffd}"), "{made}");
         gateway.stop().await;

@@ -141,7 +141,7 @@ async fn a_body_that_is_no_message_is_a_json_rpc_error() {
         }
         let bytes = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/list\",\"params\":{\"x\":\"\\ud800\"}}";
         let reply = alice.send("POST", "/mcp", &[JSON], Some(bytes.to_owned())).await;
-        assert_eq!((reply.status, &reply.body["error"]["code"]), (400, &json!(-32700)), "{}", reply.body);
+        assert!(reply.body["result"]["tools"].is_array(), "half a surrogate pair costs no message: {}", reply.body);
         assert_eq!(gateway.ownerrez().count("* /v2/*"), 0);
         gateway.stop().await;
     })

@@ -69,7 +69,7 @@ async fn a_connection_set_to_two_steps_is_never_asked() {
             ("/mcp?two_steps", &[], "`two_steps` has the value \"\""),
             ("/mcp?two_steps=1&two_steps=0", &[], "says both yes and no"),
         ] {
-            let refused = call_at(&alice, path, headers, able(), "delete_guest", &ada, json!({})).await;
+            let refused = alice.mcp_at(path, headers, &rpc(1, "tools/list", json!({}))).await;
             assert_eq!((refused.status, refused.error()), (400, "invalid_request"), "{path}: {}", refused.body);
             let message = refused.body["message"].as_str().unwrap();
             assert!(message.contains(named) && message.contains("true"), "{message}");
