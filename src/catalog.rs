@@ -203,11 +203,6 @@ pub fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     closest::closest(name, known.filter(|candidate| act::may_mean(name, candidate)))
 }
 
-/// Returns the one of these names that a name misspells: the same but for case and dashes, or a few letters away.
-pub fn misspelt<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    closest::misspelt(name, known)
-}
-
 /// A name as a caller gave it, fit to be shown: cut, and without control characters.
 pub fn shown_name(name: &str) -> String {
     problem::clip(name)

@@ -1,10 +1,10 @@
 //! The words of the house: identifiers, secrets' containers, requests and replies. Values only, no I/O.
 
+mod connection_setting;
 mod json_object;
 mod json_text;
 mod plain_name;
 mod redirect_uri;
-mod switch;
 
 use std::{fmt, future::Future, hash::Hash, num::NonZeroUsize, pin::Pin, sync::Arc};
 
@@ -14,13 +14,13 @@ use secrecy::SecretString;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use connection_setting::{ConnectionSetting, switched};
 pub use json_object::JsonObject;
 pub use json_text::JsonText;
 pub use plain_name::{is_invisible, plain_name};
 pub use redirect_uri::{
     BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectPlace, RedirectPolicy, RedirectTarget, RedirectUri,
 };
-pub use switch::is_yes;
 
 /// A span of minutes in words: "1 minute", "10 minutes".
 pub fn in_minutes(span: TimeDelta) -> String {

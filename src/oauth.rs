@@ -28,7 +28,7 @@ pub use token::{Revocation, TokenForm, Tokens};
 use self::{access_token::AccessTokens, clients::Clients};
 use crate::{
     crypto::KeyRing,
-    domain::{SharedClock, is_yes},
+    domain::{ConnectionSetting, SharedClock, switched},
     session::Sessions,
     store::Store,
 };
@@ -68,7 +68,10 @@ impl OAuthSettings {
         let plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
         let path = url.path().strip_suffix('/').unwrap_or(url.path());
         let path = if path.is_empty() { RESOURCE_PATH } else { path };
-        let read_only = url.query_pairs().any(|(name, word)| name == "readonly" && is_yes(&word));
+        // As the endpoint reads it, which refuses a word that is neither yes nor no.
+        let read_only = url.query_pairs().any(|(name, word)| {
+            ConnectionSetting::meant(&name) == Ok(Some(ConnectionSetting::ReadOnly)) && switched(&word) != Some(false)
+        });
         (plain && url.origin() == ours.origin() && is_within(path, RESOURCE_PATH))
             .then(|| Resource { url: self.url(path), read_only })
     }

@@ -1,17 +1,14 @@
 //! What a request says about the tools it wants: in its path, its query and its headers.
 
-mod setting;
-
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, http::header::HeaderMap};
 use url::form_urlencoded;
 
-use self::setting::{Setting, meant, switched};
 use super::error::ApiError;
 use crate::{
     catalog,
-    domain::Caller,
+    domain::{Caller, ConnectionSetting as Setting, switched},
     tools::{Choice, Toolbox, UnknownName, Wishes},
 };
 
@@ -82,7 +79,7 @@ impl Said {
     }
 
     fn add(&mut self, name: &str, value: impl FnOnce() -> Result<String, ApiError>) -> Result<(), ApiError> {
-        match meant(name) {
+        match Setting::meant(name) {
             Ok(None) => Ok(()),
             Ok(Some(setting)) => {
                 self.values.entry(setting).or_default().push(value()?);

@@ -148,7 +148,8 @@ async fn a_resource_that_asks_for_reading_only_gives_tokens_that_only_read() {
 
         // A grant for all of it gives such a token as well.
         let all = app.tokens(&gateway, account, &[]).await;
-        let less = app.refresh(&all["refresh_token"], &[("resource", &read_only)]).await.body;
+        let other_spelling = format!("{}/mcp?read_only", gateway.url);
+        let less = app.refresh(&all["refresh_token"], &[("resource", &other_spelling)]).await.body;
         assert_eq!(less["scope"], json!("ownerrez:read offline_access"));
         assert!(!app.caller(&less).call("create_guest", guest.clone()).await.is_ok());
         let resource = format!("{}/mcp?toolsets=guests", gateway.url);
