@@ -53,10 +53,7 @@ fn said_in_one_word(name: &str, subject: &[String]) -> Option<Act> {
     let [word] = words.as_slice() else { return None };
     let subject = subject.concat();
     let is_rest = |verb: &&str| word.strip_prefix(*verb).is_some_and(|rest| singular(rest) == subject);
-    VERBS
-        .into_iter()
-        .find(|(_, verbs)| !subject.is_empty() && verbs.iter().any(|verb| is_rest(verb)))
-        .map(|(act, _)| act)
+    VERBS.into_iter().find(|(_, verbs)| !subject.is_empty() && verbs.iter().any(is_rest)).map(|(act, _)| act)
 }
 
 /// Whether one of these names may be meant by the other one: both do the same, as far as they say.
@@ -88,8 +85,9 @@ impl Catalog {
     /// it to anything, or there are operations on that kind of record and none of them does it.
     pub fn impossible(&self, name: &str) -> Option<String> {
         let words = words(name);
-        let first = words.iter().position(|word| verb(word).is_some() || beyond::is_verb(word))?;
-        if let Some(told) = beyond::told(words.get(first..)?, |word| verb(word).is_some()) {
+        let first = words.iter().position(|word| verb(word).is_some() || beyond::is_verb(word));
+        let asked = first.and_then(|first| words.get(first..)).unwrap_or_default();
+        if let Some(told) = beyond::told(asked, |word| verb(word).is_some()) {
             return Some(told.to_owned());
         }
         let (act, subject) = self.said(name)?;

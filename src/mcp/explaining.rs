@@ -5,9 +5,16 @@ use serde_json::Value;
 
 use super::params;
 
+/// `ErrorCode::METHOD_NOT_FOUND` as JSON writes it.
+const CODE: &[u8] = b"-32601";
+
 /// Returns an answer of the engine with a message that says which method there is not and which there are; `None` for any
 /// other answer.
 pub fn explained(answer: &[u8]) -> Option<Value> {
+    // Most answers are not, and reading one takes longer than looking for the code.
+    if !answer.windows(CODE.len()).any(|bytes| bytes == CODE) {
+        return None;
+    }
     let mut answer: Value = serde_json::from_slice(answer).ok()?;
     let error = answer.get_mut("error").filter(|error| error["code"] == ErrorCode::METHOD_NOT_FOUND.0)?;
     let asked: String = error["message"].as_str()?.chars().take(60).flat_map(char::escape_debug).collect();
