@@ -87,6 +87,12 @@ pub enum TransportError {
         /// HTTP status of that answer.
         status: u16,
     },
+    /// The answer to a read is empty although OwnerRez says that it succeeded.
+    #[error("OwnerRez answered a read with status {status} and nothing else")]
+    Empty {
+        /// HTTP status of that answer.
+        status: u16,
+    },
     /// The request could not be built. A fault of ours; nothing was sent.
     #[error("the request to OwnerRez could not be built")]
     Invalid,
@@ -131,10 +137,13 @@ impl Upstream {
             .request(http_method(request.method), &request.path_and_query)
             .insert_header((header::AUTHORIZATION, authorization.as_str()))
             .insert_header((header::ACCEPT, "application/json"));
-        match &request.body {
-            Some(body) => self.exchange(&request.operation, call, Some(("application/json", body.to_string()))).await,
-            None => self.exchange(&request.operation, call, None).await,
+        let body = request.body.as_ref().map(|body| ("application/json", body.to_string()));
+        let reply = self.exchange(&request.operation, call, body).await?;
+        // A success of a read has content (RFC 9110 15.3.1); without it the answer is not the record that was asked for.
+        if request.method == Method::Get && (200..300).contains(&reply.status) && reply.body.is_empty() {
+            return Err(TransportError::Empty { status: reply.status });
         }
+        Ok(reply)
     }
 
     /// Whether the API host answers at all, and with which status. Costs one request, without a token.

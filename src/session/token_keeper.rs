@@ -88,7 +88,13 @@ impl TokenKeeper {
     /// OwnerRez says that the token is not good.
     pub(super) async fn call(&self, call: &mut CallUpstream) -> Result<Answer, CallError> {
         let held = self.ready(call.deadline).await?;
-        let reply = self.send(&held, call).await?;
+        let reply = match self.send(&held, call).await {
+            // A read can be repeated without harm (RFC 9110 9.2.2), and a connection rarely breaks twice.
+            Err(CallError::Transport { error: TransportError::Broken, .. }) if !call.request.is_write() => {
+                self.send(&held, call).await?
+            }
+            outcome => outcome?,
+        };
         if reply.status == 401 { Box::pin(self.refused(held, reply, call)).await } else { self.answered(reply) }
     }
 

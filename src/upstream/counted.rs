@@ -42,6 +42,7 @@ impl TransportError {
             Self::Broken => "broken",
             Self::TooLarge { .. } => "too_large",
             Self::NotJson { .. } => "not_json",
+            Self::Empty { .. } => "empty",
             Self::Invalid => "invalid",
         }
     }

@@ -426,7 +426,10 @@ async fn calendars_and_revenue_add_up() {
         let sum = |member: &str| properties.iter().map(|one| one[member].as_i64().unwrap()).sum::<i64>();
         assert_eq!(sum("guest_nights") + sum("other_nights") + sum("free_nights"), 12 * 30);
         assert_eq!(overview["all"]["guest_nights"], json!(sum("guest_nights")));
-        assert!(properties.iter().any(|one| !one["gaps"].as_array().unwrap().is_empty()));
+        let gaps = properties.iter().flat_map(|one| one["gaps"].as_array().unwrap());
+        assert_eq!(gaps.clone().map(|gap| gap["nights"].as_i64().unwrap()).sum::<i64>(), sum("free_nights"));
+        assert!(gaps.clone().any(|gap| gap["may_continue"].is_null()));
+        assert!(gaps.clone().any(|gap| gap["departure"] == "2026-07-01" && gap["may_continue"] == "after"));
         // The calendar of OwnerRez's says the same.
         let first = &properties[0];
         let calendar = json!({"property_id": first["property_id"], "from": "2026-06-01", "to": "2026-06-30"});

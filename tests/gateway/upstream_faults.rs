@@ -128,12 +128,11 @@ async fn an_answer_that_is_none_is_explained() {
         let gateway = Gateway::start_with(database, settings).await;
         let alice = gateway.connected_user("Alice").await;
         let html = "<html>Sign in</html>";
-        let table: [(Rule, &[&str]); 6] = [
+        let table: [(Rule, &[&str]); 5] = [
             (Rule::on(READ).invalid_json(), &["not JSON", "Nothing was changed", "in a minute"]),
             (Rule::on(READ).reply(200, json!(html)).header("content-type", "text/html"), &["not JSON", "in a minute"]),
             (Rule::on(READ).giant_body(100_001), &["larger than 100000 bytes", "Ask for less"]),
-            (Rule::on(READ).reset(), &["broke", "Nothing was changed", "in a minute"]),
-            (Rule::on(READ).lose_reply(), &["broke", "Nothing was changed", "in a minute"]),
+            (Rule::on(READ).reply(200, json!(null)), &["200 and nothing else", "in a minute"]),
             (Rule::on(READ).reply(302, json!(null)).header("location", "/v2/users/me"), &["302", "in a minute"]),
         ];
         for (rule, words) in table {
@@ -150,6 +149,28 @@ async fn an_answer_that_is_none_is_explained() {
         }
         gateway.ownerrez().script(Rule::on(READ).giant_body(100_000));
         read(&alice).await.ok();
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_read_whose_connection_breaks_is_repeated_once() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let alice = gateway.connected_user("Alice").await;
+        for rule in [Rule::on(READ).reset(), Rule::on(READ).lose_reply()] {
+            gateway.ownerrez().clear_requests();
+            gateway.ownerrez().script(rule.clone());
+            read(&alice).await.ok();
+            assert_eq!(gateway.ownerrez().count("* /v2/*"), 2);
+
+            gateway.ownerrez().clear_requests();
+            gateway.ownerrez().script(rule.times(2));
+            let text = read(&alice).await.refused();
+            assert!(["broke", "Nothing was changed", "in a minute"].iter().all(|word| text.contains(word)), "{text}");
+            assert_eq!(gateway.ownerrez().count("* /v2/*"), 2);
+        }
         gateway.stop().await;
     })
     .await;

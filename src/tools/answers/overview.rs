@@ -1,7 +1,7 @@
 //! Many calendars at once: `calendar_overview`.
 
 use chrono::NaiveDate;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -13,8 +13,8 @@ use super::{
 
 const TREATMENT: &str = "Nights from `from_date` to `to_date`, both included, each counted once. `guest_nights` are those of active \
 bookings; `other_nights` only those of owner stays, blocks and pending bookings. `occupancy_percent` is guest nights of \
-all nights. `gaps` are free stretches between two stays, `departure` being the day the next one begins. Closed \
-properties count as well.";
+all nights. `gaps` are all free stretches, `departure` being the day the next stay begins; `may_continue` says at \
+which end of the days asked for a stretch may be longer. Closed properties count as well.";
 
 #[derive(Deserialize)]
 pub(super) struct Question {
@@ -48,9 +48,7 @@ pub(super) async fn calendar_overview(asking: &mut Asking<'_>, question: Questio
                 "other_nights": nights.others,
                 "free_nights": nights.free,
                 "occupancy_percent": percent(nights.guests, within.count()),
-                "gaps": nights.gaps.iter().map(|gap| json!({
-                    "arrival": gap.arrival, "departure": gap.departure, "nights": gap.count(),
-                })).collect::<Vec<_>>(),
+                "gaps": nights.gaps.iter().map(Gap::shown).collect::<Vec<_>>(),
                 "next_free": nights.next_free,
             })
         })
@@ -68,9 +66,37 @@ struct Occupied {
     guests: i64,
     others: i64,
     free: i64,
-    /// Free between two stays.
-    gaps: Vec<Nights>,
+    /// All free stretches, in order.
+    gaps: Vec<Gap>,
     next_free: Option<NaiveDate>,
+}
+
+/// A free stretch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Gap {
+    nights: Nights,
+    /// Where it may go on outside of the days asked for.
+    may_continue: Option<OpenEnd>,
+}
+
+/// An end of a free stretch that no stay borders on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum OpenEnd {
+    Before,
+    After,
+    Both,
+}
+
+impl Gap {
+    fn shown(&self) -> Value {
+        let nights = self.nights;
+        let mut shown = json!({"arrival": nights.arrival, "departure": nights.departure, "nights": nights.count()});
+        if let Some(end) = self.may_continue {
+            shown["may_continue"] = json!(end);
+        }
+        shown
+    }
 }
 
 impl Occupied {
@@ -81,15 +107,24 @@ impl Occupied {
         let (all, of_guests) = (nights(&|_| true), nights(&|stay: &Stay| stay.is_guest()));
         let stretches = free(within, &all);
         let guests = taken_nights(within, &of_guests);
-        let borders = |gap: &&Nights| {
-            let before = all.iter().any(|one| one.departure == gap.arrival);
-            before && all.iter().any(|one| one.arrival == gap.departure)
+        let gap = |nights: &Nights| Gap {
+            nights: *nights,
+            // At an end of the days asked for, only a stay that borders on the stretch shows that it ends there.
+            may_continue: match (
+                all.iter().any(|one| one.departure == nights.arrival),
+                all.iter().any(|one| one.arrival == nights.departure),
+            ) {
+                (true, true) => None,
+                (false, true) => Some(OpenEnd::Before),
+                (true, false) => Some(OpenEnd::After),
+                (false, false) => Some(OpenEnd::Both),
+            },
         };
         Self {
             guests,
             others: taken_nights(within, &all) - guests,
             free: stretches.iter().map(|one| one.count()).sum(),
-            gaps: stretches.iter().filter(borders).copied().collect(),
+            gaps: stretches.iter().map(gap).collect(),
             next_free: stretches.first().map(|one| one.arrival),
         }
     }
@@ -129,8 +164,10 @@ mod tests {
             stay(4, "booking", "active", 6, 8),
         ]);
         assert_eq!((nights.guests, nights.others, nights.free), (5, 1, 4));
-        // Two nights between stays; the two at the end may go on.
-        assert_eq!(nights.gaps, [Nights { arrival: day(3), departure: day(5) }]);
+        let gap = |from, to, may_continue| Gap { nights: Nights { arrival: day(from), departure: day(to) }, may_continue };
+        assert_eq!(nights.gaps, [gap(3, 5, None), gap(8, 10, Some(OpenEnd::After))]);
+        assert_eq!(occupied(&[]).gaps, [gap(0, 10, Some(OpenEnd::Both))]);
+        assert_eq!(occupied(&[stay(1, "booking", "active", 4, 12)]).gaps, [gap(0, 4, Some(OpenEnd::Before))]);
         assert_eq!(nights.next_free, Some(day(3)));
         assert_eq!(percent(5, 10), json!(50.0));
         assert_eq!((percent(1, 3), percent(0, 0)), (json!(33.3), Value::Null));
@@ -146,7 +183,7 @@ mod tests {
             let nights = occupied(&stays);
             prop_assert_eq!(nights.guests + nights.others + nights.free, 10);
             prop_assert!(nights.guests >= 0 && nights.others >= 0);
-            prop_assert!(nights.gaps.iter().map(|gap| gap.count()).sum::<i64>() <= nights.free);
+            prop_assert_eq!(nights.gaps.iter().map(|gap| gap.nights.count()).sum::<i64>(), nights.free);
         }
     }
 }
