@@ -19,7 +19,6 @@ use actix_web::web;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::{Either, select};
 use lru::LruCache;
-use tokio::sync::Semaphore;
 
 pub(crate) use self::callers::{AnyCaller, FullCaller, KeyCaller, bearer};
 use self::{
@@ -35,7 +34,7 @@ use crate::{
     crypto::{self, ApiKey, CryptoError, KeyHmac, KeyMatch, KeyRing, PresentedKey, Signer},
     domain::{Caller, Credential, SharedClock, growing_cache},
     metrics::Metrics,
-    store::{ChangeWatch, Recalled, Remembered, Seen, Store, StoredKey},
+    store::{ChangeWatch, LastUses, Recalled, Remembered, Seen, Store, StoredKey, UsedCredential},
 };
 
 /// How long a request waits for bcrypt. Clients give up after 60 seconds; the answer after this says when to come back.
@@ -78,8 +77,7 @@ struct Inner {
     predecessors: Predecessors,
     /// One computation per key, however many requests bring it at once.
     checking: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
-    /// Last uses are written one after the other, so that a burst of keys leaves the database to the requests.
-    touching: Arc<Semaphore>,
+    uses: LastUses,
 }
 
 /// A key whose row was found and whose text was compared.
@@ -158,6 +156,7 @@ impl KeyCheck {
         metrics: Arc<Metrics>,
     ) -> Result<Self, CryptoError> {
         let entries = NonZeroUsize::new(settings.cache_entries).unwrap_or(NonZeroUsize::MIN);
+        let uses = LastUses::new(store.clone());
         Ok(Self(Arc::new(Inner {
             store,
             settings,
@@ -175,7 +174,7 @@ impl KeyCheck {
             runs: AtomicU64::new(0),
             predecessors: Predecessors::new(ring.key_signer().clone(), clock.clone()),
             checking: Mutex::new(HashMap::new()),
-            touching: Arc::new(Semaphore::new(1)),
+            uses,
             clock,
         })))
     }
@@ -257,7 +256,7 @@ impl Inner {
             },
         };
         if self.known.use_is_due(digest, now) {
-            self.touch(&known.caller, now);
+            self.uses.note(UsedCredential::Key(known.caller.key), known.caller.user, now);
         }
         Ok(Some(known))
     }
@@ -314,7 +313,7 @@ impl Inner {
         let now = self.clock.now();
         let known = self.remember(presented.digest, stored, seen).await?;
         if self.known.use_is_due(&presented.digest, now) {
-            self.touch(&known.caller, now);
+            self.uses.note(UsedCredential::Key(known.caller.key), known.caller.user, now);
         }
         Ok((known, how))
     }
@@ -354,18 +353,6 @@ impl Inner {
         if let Err(error) = self.store.store_key_hmac(stored.user, stored.id, &stored.hash, &hmac).await {
             log::warn!("the HMAC of key {} was not stored: {error}", stored.prefix);
         }
-    }
-
-    /// Writes `last_used_at` behind the request's back.
-    fn touch(&self, caller: &KeyCaller, now: DateTime<Utc>) {
-        let (store, user, key) = (self.store.clone(), caller.user, caller.key);
-        let touching = self.touching.clone();
-        actix_web::rt::spawn(async move {
-            let _turn = touching.acquire().await;
-            if let Err(error) = store.touch_key(user, key, now).await {
-                log::warn!("the last use of an API key was not written down: {error}");
-            }
-        });
     }
 
     /// Waits for a turn at bcrypt. A source of which a wrong key was found meanwhile goes to the end once more.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     crypto::Signer,
     domain::{Caller, Credential, GrantId, KeyView, SharedClock, UserId},
-    store::{ChangeWatch, Recalled, Remembered, Store, StoreError},
+    store::{ChangeWatch, LastUses, Recalled, Remembered, Store, StoreError, UsedCredential},
 };
 
 /// Why a token opens nothing.
@@ -46,6 +46,7 @@ struct Inner {
     signer: Signer,
     settings: OAuthSettings,
     known: Remembered<GrantId, Known>,
+    uses: LastUses,
 }
 
 /// A grant that was found.
@@ -65,7 +66,8 @@ impl AccessCheck {
         settings: OAuthSettings,
         capacity: usize,
     ) -> Self {
-        Self(Arc::new(Inner { store, clock, signer, settings, known: Remembered::new(changes, capacity) }))
+        let (known, uses) = (Remembered::new(changes, capacity), LastUses::new(store.clone()));
+        Self(Arc::new(Inner { store, clock, signer, settings, known, uses }))
     }
 
     /// Whether a text is meant to be an access token.
@@ -93,7 +95,7 @@ impl AccessCheck {
             return Err(AccessError::Disabled);
         }
         if inner.known.use_is_due(&claims.grant, now) {
-            inner.touch(known.user, claims.grant, now);
+            inner.uses.note(UsedCredential::Grant(claims.grant), known.user, now);
         }
         Ok(Caller {
             user: claims.user,
@@ -120,15 +122,5 @@ impl Inner {
         let known = Known { user: stored.user, disabled };
         self.known.remember(grant, known, seen);
         Ok(Some(known))
-    }
-
-    /// Writes the last use down behind the request's back.
-    fn touch(&self, user: UserId, grant: GrantId, now: DateTime<Utc>) {
-        let store = self.store.clone();
-        actix_rt::spawn(async move {
-            if let Err(error) = store.touch_grant(user, grant, now).await {
-                log::warn!("the last use of a client's grant was not written down: {error}");
-            }
-        });
     }
 }

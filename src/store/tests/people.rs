@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, EntityTrait};
 use uuid::Uuid;
 
 use super::{
-    super::NewKey,
+    super::{LastUses, NewKey, UsedCredential},
     harness::{at, link, on_each},
 };
 use crate::domain::{KeyId, KeyView, Scope, UserId};
@@ -39,6 +39,24 @@ async fn last_use_never_moves_back() {
         }
         let row = entity::api_keys::Entity::find_by_id(key.0).one(&base.store.db).await.unwrap().unwrap();
         assert_eq!(row.last_used_at, Some(at(9).into()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn uses_that_are_not_written_yet_are_kept_once_per_key() {
+    on_each(async |base| {
+        let (alice, key) = base.user("alice").await;
+        let uses = LastUses::new(base.store.clone());
+        for seconds in 1..=1_000 {
+            uses.note(UsedCredential::Key(key), alice, at(seconds));
+            assert!(uses.unwritten() <= 1);
+        }
+        while uses.is_writing() {
+            tokio::task::yield_now().await;
+        }
+        let row = entity::api_keys::Entity::find_by_id(key.0).one(&base.store.db).await.unwrap().unwrap();
+        assert_eq!(row.last_used_at, Some(at(1_000).into()));
     })
     .await;
 }

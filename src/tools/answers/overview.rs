@@ -164,7 +164,8 @@ mod tests {
             stay(4, "booking", "active", 6, 8),
         ]);
         assert_eq!((nights.guests, nights.others, nights.free), (5, 1, 4));
-        let gap = |from, to, may_continue| Gap { nights: Nights { arrival: day(from), departure: day(to) }, may_continue };
+        let gap =
+            |from, to, may_continue| Gap { nights: Nights { arrival: day(from), departure: day(to) }, may_continue };
         assert_eq!(nights.gaps, [gap(3, 5, None), gap(8, 10, Some(OpenEnd::After))]);
         assert_eq!(occupied(&[]).gaps, [gap(0, 10, Some(OpenEnd::Both))]);
         assert_eq!(occupied(&[stay(1, "booking", "active", 4, 12)]).gaps, [gap(0, 4, Some(OpenEnd::Before))]);

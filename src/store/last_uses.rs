@@ -1,0 +1,91 @@
+//! Notes when keys and grants were last used, so that no request waits for it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+
+use super::Store;
+use crate::domain::{GrantId, KeyId, UserId};
+
+/// What was used.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum UsedCredential {
+    /// An API key.
+    Key(KeyId),
+    /// The grant of an OAuth client.
+    Grant(GrantId),
+}
+
+/// The uses that are not written yet. One task writes them one after the other, so that a burst of keys leaves the database
+/// to the requests. Clones share them.
+#[derive(Clone)]
+pub struct LastUses(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    unwritten: BTreeMap<UsedCredential, (UserId, DateTime<Utc>)>,
+    /// Whether the task runs.
+    is_writing: bool,
+}
+
+impl LastUses {
+    /// Begins without uses.
+    pub fn new(store: Store) -> Self {
+        Self(Arc::new(Inner { store, state: Mutex::default() }))
+    }
+
+    /// Notes a use, to be written as soon as possible. A process that is killed loses what it had not written.
+    pub fn note(&self, used: UsedCredential, user: UserId, at: DateTime<Utc>) {
+        let mut state = self.0.lock();
+        state.unwritten.insert(used, (user, at));
+        if !std::mem::replace(&mut state.is_writing, true) {
+            let inner = self.0.clone();
+            self.0.store.runtime.spawn(async move { inner.write().await });
+        }
+    }
+}
+
+#[cfg(test)]
+impl LastUses {
+    pub(super) fn unwritten(&self) -> usize {
+        self.0.lock().unwritten.len()
+    }
+
+    pub(super) fn is_writing(&self) -> bool {
+        self.0.lock().is_writing
+    }
+}
+
+impl Inner {
+    async fn write(&self) {
+        while let Some((used, (user, at))) = self.next() {
+            let written = match used {
+                UsedCredential::Key(key) => self.store.touch_key(user, key, at).await,
+                UsedCredential::Grant(grant) => self.store.touch_grant(user, grant, at).await,
+            };
+            if let Err(error) = written {
+                log::warn!("the last use of an API key or grant was not written down: {error}");
+            }
+        }
+    }
+
+    fn next(&self) -> Option<(UsedCredential, (UserId, DateTime<Utc>))> {
+        let mut state = self.lock();
+        let next = state.unwritten.pop_first();
+        state.is_writing = next.is_some();
+        next
+    }
+
+    /// A thread that panicked here left nothing half-done.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
