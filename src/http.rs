@@ -33,6 +33,7 @@ mod source_address;
 mod starting;
 mod users;
 mod webhook;
+mod wait_reason;
 
 use std::sync::Arc;
 

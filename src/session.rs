@@ -31,10 +31,10 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use admission::{Connector, PlaceKey};
+pub use admission::{Connector, Crowd, PlaceKey};
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
 pub use backoff::TokenEndpoint;
-pub use connecting::{ASK_AGAIN_AFTER, Admitted, Turn};
+pub use connecting::{ASK_AGAIN_AFTER, Admitted, Turn, WaitReason, Waits};
 pub use error::{CallError, ConnectError};
 pub use outcomes::WriteOutcome;
 pub use recent::RecentAnswers;

@@ -72,7 +72,7 @@ pub use pooler::{Keeps, is_one_database, what_is_kept};
 pub use predecessor_keys::PREDECESSOR_CANDIDATES;
 pub use refresh::{FirstRefresh, KnownRefresh, NewSuccessor, Rotated};
 pub use remembered::{Recalled, Remembered};
-pub use returning::Returning;
+pub use returning::{FirstReturn, Returning};
 pub use revocations::PendingRevocation;
 pub use sign_in::{NewSignIn, Reaching};
 pub use unconnected::IN_USE_FOR;

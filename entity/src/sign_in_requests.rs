@@ -16,6 +16,8 @@ pub struct Model {
     pub request: String,
     /// When the browser agreed.
     pub created_at: Moment,
+    /// When the browser first came back from its last approval, if it has to wait for its turn.
+    pub returned_at: Option<Moment>,
     /// From then on it is as good as gone.
     pub expires_at: Moment,
 }

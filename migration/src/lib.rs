@@ -21,6 +21,7 @@ mod m20261130_000002_successors;
 mod m20261130_000004_key_hmac;
 mod m20261130_000006_key_two_steps;
 mod m20261130_000007_revoked_accounts;
+mod m20261130_000008_returned_at;
 mod predecessor;
 
 /// All migrations. `store` runs them, in one transaction, one process at a time.
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000004_key_hmac::Migration),
             Box::new(m20261130_000006_key_two_steps::Migration),
             Box::new(m20261130_000007_revoked_accounts::Migration),
+            Box::new(m20261130_000008_returned_at::Migration),
         ]
     }
 }

@@ -80,7 +80,9 @@ async fn come_back(state: &HttpState, request: &HttpRequest, query: CallbackQuer
     let Some(browser) = CONNECT_COOKIES.get(state, request, &query.state) else { return Ok(Came::FromElsewhere) };
     let (state_hash, browser_hash) = (crypto::digest_hex(&query.state), crypto::digest_hex(&browser));
     let found = state.store.returning_to_link(&state_hash, &browser_hash, state.clock.now()).await?;
-    let Some(Returning { to: link, created_at, expires_at }) = found else { return Ok(Came::FromElsewhere) };
+    let Some(Returning { to: link, created_at, returned_at, expires_at }) = found else {
+        return Ok(Came::FromElsewhere);
+    };
     let is_denied = query.error.is_some() || query.code.expose_secret().is_empty();
     let admitted = if is_denied || is_connected(state, link.user).await? {
         None
@@ -89,15 +91,14 @@ async fn come_back(state: &HttpState, request: &HttpRequest, query: CallbackQuer
             bound: (&query.state, &browser),
             code: &query.code,
             user: Some(link.user),
-            created_at,
+            returned_at,
             expires_at,
-            life: state.settings.link_life,
         };
         match turn(state, request, &returned).await {
             Next::Go(admitted) => Some(admitted),
-            Next::Wait(mut page, until) => {
-                if let Some(until) = until {
-                    state.store.prolong_link(&state_hash, &browser_hash, until).await?;
+            Next::Wait(mut page, first) => {
+                if let Some(first) = first {
+                    state.store.link_waits(&state_hash, &browser_hash, first).await?;
                 }
                 CONNECT_COOKIES.set(state, request, &mut page, &query.state, browser);
                 return Ok(Came::Waits(page));

@@ -229,7 +229,7 @@ pub(crate) async fn by_token(
     let turn = state.sessions.turn_to_connect(place, connector).await;
     let admitted = match turn.map_err(|refusal| ApiError::Connect(ConnectError::Allowance(refusal)))? {
         Turn::Admitted(admitted) => admitted,
-        Turn::Wait { about, .. } => return Err(ApiError::WaitsToConnect(about)),
+        Turn::Wait(waits) => return Err(ApiError::WaitsToConnect(waits)),
     };
     let account = state.sessions.connect_by_token(caller.user, email, &token, admitted).await?;
     log::info!("user {} connected an OwnerRez account by a personal access token, key {}", caller.user, caller.label);

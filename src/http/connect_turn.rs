@@ -10,9 +10,10 @@ use crate::{
     crypto,
     domain::UserId,
     session::{Admitted, Connector, PlaceKey, Turn},
+    store::FirstReturn,
 };
 
-/// How long after its return a browser may wait. OwnerRez's codes live 10 minutes, and the exchange takes up to 20 s.
+/// How long after its first return a browser may wait. OwnerRez's codes live 10 minutes, and the exchange takes up to 20 s.
 const CODE_LIFE: TimeDelta = TimeDelta::seconds(570);
 /// Within this time before the end a browser may not come again.
 const LAST_RELOAD: TimeDelta = TimeDelta::seconds(15);
@@ -26,18 +27,18 @@ pub(super) struct Returned<'a> {
     pub(super) code: &'a SecretString,
     /// The user, where it is known.
     pub(super) user: Option<UserId>,
-    pub(super) created_at: DateTime<Utc>,
+    /// Since when it waits, if this is not its first return with this approval.
+    pub(super) returned_at: Option<DateTime<Utc>>,
+    /// When the state ends.
     pub(super) expires_at: DateTime<Utc>,
-    /// How long such a state lives without waiting.
-    pub(super) life: TimeDelta,
 }
 
 /// How it goes on.
 pub(super) enum Next {
     /// The code may be redeemed.
     Go(Admitted),
-    /// The page that waits. The state has to live until then where that is given.
-    Wait(HttpResponse, Option<DateTime<Utc>>),
+    /// The page that waits, and what has to be stored at the first return.
+    Wait(HttpResponse, Option<FirstReturn>),
     /// The code ends before the turn comes.
     TooLate,
     /// This is not the form of a code (RFC 6749 appendix A.11), so OwnerRez is not asked.
@@ -46,22 +47,28 @@ pub(super) enum Next {
 
 /// Asks for the turn of a browser. It keeps its place from one reload to the next.
 pub(super) async fn turn(state: &HttpState, request: &HttpRequest, returned: &Returned<'_>) -> Next {
-    let Returned { bound: (secret, browser), code, user, created_at, expires_at, life } = *returned;
+    let Returned { bound: (secret, browser), code, user, returned_at, expires_at } = *returned;
     if !is_code(code.expose_secret()) {
         return Next::NoCode;
     }
-    let connector = Connector { source: state.settings.source_of(request).address(), user };
-    let (ahead, about) = match state.sessions.turn_to_connect(place(&[secret, browser]), connector).await {
-        Ok(Turn::Admitted(admitted)) => return Next::Go(admitted),
-        Ok(Turn::Wait { ahead, about }) => (ahead, about),
-        // Another process takes over, or the database is away for a moment: that passes.
-        Err(_) => (None, waiting::RELOAD),
-    };
-    let (now, is_prolonged) = (state.clock.now(), expires_at - created_at > life);
-    if is_prolonged && now + LAST_RELOAD >= expires_at {
+    let now = state.clock.now();
+    let code_ends = returned_at.unwrap_or(now) + CODE_LIFE;
+    // A code that has ended costs a request as well, and OwnerRez refuses it like an invented one.
+    if now >= code_ends {
         return Next::TooLate;
     }
-    Next::Wait(waiting::page(ahead, about), (!is_prolonged).then_some(now + CODE_LIFE))
+    let connector = Connector { source: state.settings.source_of(request).address(), user };
+    let waits = match state.sessions.turn_to_connect(place(&[secret, browser]), connector).await {
+        Ok(Turn::Admitted(admitted)) => return Next::Go(admitted),
+        Ok(Turn::Wait(waits)) => Ok(waits),
+        // Another process takes over, or the database is away for a moment: that passes.
+        Err(refusal) => Err(refusal),
+    };
+    if state.clock.now() + LAST_RELOAD >= code_ends {
+        return Next::TooLate;
+    }
+    let first = returned_at.is_none().then(|| FirstReturn { at: now, keep_until: code_ends.max(expires_at) });
+    Next::Wait(waiting::page(waits), first)
 }
 
 /// The key of a place.

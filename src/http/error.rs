@@ -20,7 +20,7 @@ use crate::{
     crypto::CryptoError,
     domain::chain,
     oauth::{AccessError, ServerError},
-    session::{CallError, ConnectError},
+    session::{CallError, ConnectError, Waits},
     store::StoreError,
     tools::{LinkError, UnknownName},
 };
@@ -104,9 +104,8 @@ pub(crate) enum ApiError {
     Moved(Moved),
     #[error("already connected")]
     AlreadyConnected,
-    /// The turn may come after this time.
-    #[error("others connect their accounts first")]
-    WaitsToConnect(TimeDelta),
+    #[error("the attempt to connect waits for its turn")]
+    WaitsToConnect(Waits),
     #[error("no OwnerRez app configured")]
     NotConfigured,
     #[error("{0}")]

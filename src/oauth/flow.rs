@@ -1,7 +1,7 @@
 //! The way of a sign-in: a browser agrees and goes to OwnerRez, comes back, perhaps looks at who else reaches the account,
 //! and goes on to the client with a code. What waits in between is sealed and bound to that browser's cookie.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::{
     crypto::{self, CryptoError, SealedFor},
     domain::{AccountHolder, AccountId, GrantId, Sealed, UserId},
     session::{Admitted, CallError, ConnectError, SignedIn},
-    store::{NewGrant, NewSignIn, Reaching, Returning, StoreError},
+    store::{FirstReturn, NewGrant, NewSignIn, Reaching, Returning, StoreError},
 };
 
 /// How long a client has to redeem a code.
@@ -120,15 +120,15 @@ impl AuthorizationServer {
     pub async fn returning(&self, state: &str, browser: &str) -> Result<Option<Returning<Errand>>, ServerError> {
         let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
         let found = self.0.store.returning_to_sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
-        let Some(Returning { to, created_at, expires_at }) = found else { return Ok(None) };
+        let Some(Returning { to, created_at, returned_at, expires_at }) = found else { return Ok(None) };
         let errand = errand(self.open(state, &to)?);
-        Ok(errand.map(|to| Returning { to, created_at, expires_at }))
+        Ok(errand.map(|to| Returning { to, created_at, returned_at, expires_at }))
     }
 
-    /// Lets the sign-in of this browser live until then, because it has to wait for its turn.
-    pub async fn prolong(&self, state: &str, browser: &str, until: DateTime<Utc>) -> Result<(), ServerError> {
+    /// Keeps the sign-in of this browser, because it has to wait for its turn.
+    pub async fn waits(&self, state: &str, browser: &str, first: FirstReturn) -> Result<(), ServerError> {
         let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
-        Ok(self.0.store.prolong_sign_in(&state_hash, &browser_hash, until).await?)
+        Ok(self.0.store.sign_in_waits(&state_hash, &browser_hash, first).await?)
     }
 
     /// The same as [`Self::returning`], once: it is used up.

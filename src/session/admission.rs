@@ -12,6 +12,8 @@
 //! 3. Networks, sources and users that brought bad codes go last, take few permits in all, and leave a part of those
 //!    that are left to others. They are not excluded, because offices and mobile networks share addresses.
 
+mod forecast;
+mod places;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,8 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::record::Record;
+pub use self::{forecast::Why, places::Crowd};
+use self::{places::Place, record::Record};
 use super::budget::{ConnectingPermits, PERIOD};
 use crate::domain::UserId;
 
@@ -31,10 +34,6 @@ use crate::domain::UserId;
 const KEPT: TimeDelta = TimeDelta::seconds(60);
 /// A holder that was not seen for this long is passed over until the next sight. Pages reload more often.
 const PRESENT: TimeDelta = TimeDelta::seconds(15);
-/// Places in all, of one network and of one source.
-const MOST_PLACES: usize = 1_000;
-const MOST_PER_NETWORK: u32 = 40;
-const MOST_PER_SOURCE: u32 = 20;
 /// Attempts that one network may have under way: before and after a success of late.
 const AT_ONCE_UNPROVEN: u32 = 1;
 const AT_ONCE_PROVEN: u32 = 4;
@@ -81,13 +80,26 @@ pub enum Answer {
     Admitted(Attempt),
     /// Others go first.
     Wait {
-        /// How many places are ahead.
-        ahead: u32,
+        /// The places that are ahead.
+        ahead: Ahead,
         /// There are permits; what is missing is the end of an attempt from the same network.
         soon: bool,
     },
     /// As many wait as may; there is no place for this one.
-    Full,
+    Full(Crowd),
+}
+
+/// The number of places that are served before another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ahead {
+    /// All of them.
+    pub all: u32,
+    /// Those of its network.
+    pub network: u32,
+    /// Those of its source.
+    pub source: u32,
+    /// Those with bad codes.
+    pub suspects: u32,
 }
 
 /// An attempt that was admitted.
@@ -104,16 +116,6 @@ pub enum Verdict {
     Good,
     /// It was not good. An outage is no verdict.
     Bad,
-}
-
-/// A place in the queue.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    connector: Connector,
-    /// The order of arrival.
-    number: u64,
-    seen_at: DateTime<Utc>,
-    state: State,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -173,11 +175,11 @@ impl Admission {
         self.tidy(now);
         if let Some(place) = self.places.get_mut(&key) {
             place.seen_at = now;
-        } else if !self.take_place(now, key, connector) {
-            return Answer::Full;
+        } else if let Err(crowd) = self.take_place(now, key, connector) {
+            return Answer::Full(crowd);
         }
         self.call(now, permits);
-        let Some(place) = self.places.get(&key).copied() else { return Answer::Full };
+        let Some(place) = self.places.get(&key).copied() else { return Answer::Full(Crowd::Everyone) };
         match place.state {
             State::Called if permits.left > 0 => {
                 let attempt = Attempt { connector: place.connector, suspect: self.is_suspect(&place.connector, now) };
@@ -188,15 +190,12 @@ impl Admission {
                 self.suspects_busy += u32::from(attempt.suspect);
                 Answer::Admitted(attempt)
             }
-            State::Admitted => Answer::Wait { ahead: 0, soon: true },
-            State::Called => Answer::Wait { ahead: 0, soon: false },
-            State::Waiting => {
-                let rank = self.rank(&place, now);
-                let ahead = self.places.values().filter(|other| {
-                    other.state == State::Waiting && is_present(other, now) && self.rank(other, now) < rank
-                });
-                let ahead = u32::try_from(ahead.count()).unwrap_or(u32::MAX);
-                let soon = permits.left > self.called && !self.has_free_hand(&place.connector, now);
+            State::Admitted => Answer::Wait { ahead: Ahead::default(), soon: true },
+            State::Called | State::Waiting => {
+                // The permit that was kept for it has gone to another account.
+                self.set_state(key, State::Waiting);
+                let ahead = self.ahead_of(&place, now);
+                let soon = self.hindrance(&place.connector, now, Ahead::default(), permits) == Some(Why::UnderWay);
                 Answer::Wait { ahead, soon }
             }
         }
@@ -286,36 +285,13 @@ impl Admission {
         network.busy + network.called < at_once
     }
 
-    /// Whether one more permit may go to this place, apart from the order.
-    fn may_go(&self, place: &Place, now: DateTime<Utc>, permits: ConnectingPermits) -> bool {
-        let connector = &place.connector;
-        let source = self.seen(Party::Source(connector.source));
-        let network = self.seen(connector.network());
-        let (left, whole) = (permits.left.saturating_sub(self.called), permits.left.saturating_add(permits.used));
-        // Many people may connect behind one address, so good codes lift its bound while most permits are left.
-        let is_bounded =
-            |party: &Record, bound: u32| party.used(now) >= bound && !(party.is_proven(now) && left > whole / 2);
-        if !self.has_free_hand(connector, now)
-            || is_bounded(source, self.share)
-            || is_bounded(network, self.share.saturating_mul(2))
-        {
-            return false;
-        }
-        if self.is_suspect(connector, now) {
-            let used = u32::try_from(self.suspect_uses.len()).unwrap_or(u32::MAX).saturating_add(self.suspects_busy);
-            used < self.share && left > whole * 2 / 5
-        } else if network.used(now) > 0 {
-            left > whole / 5
-        } else {
-            left > 0
-        }
-    }
-
     /// Calls the next places, as many as there are permits for.
     fn call(&mut self, now: DateTime<Utc>, permits: ConnectingPermits) {
         while self.called < permits.left {
             let able = self.places.iter().filter(|(_, place)| {
-                place.state == State::Waiting && is_present(place, now) && self.may_go(place, now, permits)
+                place.state == State::Waiting
+                    && is_present(place, now)
+                    && self.hindrance(&place.connector, now, Ahead::default(), permits).is_none()
             });
             let Some(key) = able.min_by_key(|(_, place)| self.rank(place, now)).map(|(key, _)| *key) else { return };
             self.set_state(key, State::Called);
@@ -336,36 +312,6 @@ impl Admission {
             }
             record.called += u32::from(state == State::Called);
         }
-    }
-
-    /// Adds a place. Where all are taken, the one that would be served last loses its place if the new one goes before
-    /// it.
-    fn take_place(&mut self, now: DateTime<Utc>, key: PlaceKey, connector: Connector) -> bool {
-        if self.seen(connector.network()).places >= MOST_PER_NETWORK
-            || self.seen(Party::Source(connector.source)).places >= MOST_PER_SOURCE
-        {
-            return false;
-        }
-        self.arrivals += 1;
-        let place = Place { connector, number: self.arrivals, seen_at: now, state: State::Waiting };
-        if self.places.len() >= MOST_PLACES {
-            let of_network = |place: &Place| self.seen(place.connector.network()).places;
-            let own = (self.rank(&place, now).0, of_network(&place) + 1);
-            let waiting = self.places.iter().filter(|(_, other)| other.state == State::Waiting);
-            let last = waiting.max_by_key(|(_, other)| {
-                let rank = self.rank(other, now);
-                (rank.0, of_network(other), rank)
-            });
-            match last.map(|(key, other)| (*key, (self.rank(other, now).0, of_network(other)))) {
-                Some((key, theirs)) if theirs > own => self.leave(&key),
-                _ => return false,
-            }
-        }
-        self.places.insert(key, place);
-        for party in connector.parties() {
-            self.record(party).places += 1;
-        }
-        true
     }
 
     /// Passes over places that were called in vain, and removes places that were not seen for long.

@@ -195,9 +195,9 @@ impl Allowance {
         permits
     }
 
-    /// The time until connecting may take so many permits, if no other account takes any.
-    pub(super) fn wait_for_connecting(&self, permits: u32) -> TimeDelta {
-        self.0.window.lock().budget.wait_for_connecting(permits)
+    /// Returns what connecting may take from now on if no other account takes any; `None` on standby.
+    pub(super) fn forecast_for_connecting(&self) -> Option<Vec<(DateTime<Utc>, ConnectingPermits)>> {
+        self.0.window.lock().budget.forecast_for_connecting()
     }
 
     /// Writes down who sent how many requests since the last time.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     Sessions,
-    admission::{Admission, Answer, Attempt, Connector, PlaceKey, Verdict},
+    admission::{Admission, Ahead, Answer, Attempt, Connector, Crowd, PlaceKey, Verdict, Why},
     allowance::{Allowance, Permit},
     budget::{Account, Refusal},
 };
@@ -35,13 +35,56 @@ const HELD: TimeDelta = TimeDelta::seconds(5);
 pub enum Turn {
     /// The attempt may begin.
     Admitted(Admitted),
-    /// Others go first: ask again after [`ASK_AGAIN_AFTER`].
-    Wait {
-        /// How many go first; `None` where too many wait, so that there is no place.
-        ahead: Option<u32>,
-        /// When the turn may come, if no others come.
-        about: TimeDelta,
+    /// It has to wait: ask again after [`ASK_AGAIN_AFTER`].
+    Wait(Waits),
+}
+
+/// An attempt that waits for its turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waits {
+    /// Why it waits.
+    pub reason: WaitReason,
+    /// When its turn may come, or a place becomes free, if no others come.
+    pub about: TimeDelta,
+}
+
+/// Why an attempt waits for its turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WaitReason {
+    /// OwnerRez's limit leaves no request for it at this moment. So many attempts go first.
+    Limit(u32),
+    /// Its network has used as many requests as one network may.
+    OwnShare {
+        /// So many.
+        requests: u32,
+        /// Attempts of the same network that go first.
+        ahead: u32,
     },
+    /// OwnerRez refused codes of its network or user. Such attempts go last.
+    BadCodes,
+    /// An attempt of its network has to end first.
+    UnderWay,
+    /// As many wait as may, so it has no place.
+    NoPlace(Crowd),
+}
+
+impl Waits {
+    fn behind(ahead: Ahead, why: Why, about: TimeDelta) -> Self {
+        let reason = match why {
+            Why::NoPermit => WaitReason::Limit(ahead.all),
+            Why::OwnShare(requests) => WaitReason::OwnShare { requests, ahead: ahead.network },
+            Why::BadCodes => WaitReason::BadCodes,
+            Why::UnderWay => WaitReason::UnderWay,
+        };
+        Self { reason, about }
+    }
+}
+
+impl Turn {
+    /// The turn of an attempt that only waits for the end of another one.
+    fn soon() -> Self {
+        Self::Wait(Waits { reason: WaitReason::UnderWay, about: ASK_AGAIN_AFTER })
+    }
 }
 
 /// The right to try one code or personal token. Clones are the same right; dropped without use it costs nothing.
@@ -134,7 +177,7 @@ impl ConnectQueue {
                         let requested = self.allowance.request(UserId(Uuid::nil()), Account::Connecting, deadline);
                         Some((Entering { queue: self, key, attempt: Some(attempt) }, requested))
                     }
-                    Answer::Wait { .. } | Answer::Full => None,
+                    Answer::Wait { .. } | Answer::Full(_) => None,
                 };
                 (answer, requested)
             };
@@ -143,7 +186,7 @@ impl ConnectQueue {
                     Ok(permit) => return Ok(entering.done(connector, permit)),
                     Err(Refusal::Spent { wait: about, .. } | Refusal::Throttled(about)) => {
                         entering.put_back();
-                        return Ok(Turn::Wait { ahead: Some(0), about });
+                        return Ok(Turn::Wait(Waits { reason: WaitReason::Limit(0), about }));
                     }
                     Err(refusal) => {
                         entering.put_back();
@@ -158,15 +201,26 @@ impl ConnectQueue {
                         () = self.clock.sleep_until(until) => {}
                     }
                 }
-                Answer::Wait { ahead, .. } => {
-                    let about = self.allowance.wait_for_connecting(ahead.saturating_add(1));
-                    return Ok(Turn::Wait { ahead: Some(ahead), about });
+                Answer::Wait { soon: true, .. } | Answer::Admitted(_) => return Ok(Turn::soon()),
+                Answer::Wait { ahead, soon: false } => {
+                    let (why, about) = self.forecast(&key, connector, ahead)?;
+                    return Ok(Turn::Wait(Waits::behind(ahead, why, about)));
                 }
-                Answer::Full | Answer::Admitted(_) => {
-                    return Ok(Turn::Wait { ahead: None, about: self.allowance.wait_for_connecting(1) });
+                Answer::Full(crowd) => {
+                    let (_, about) = self.forecast(&key, connector, Ahead::default())?;
+                    return Ok(Turn::Wait(Waits { reason: WaitReason::NoPlace(crowd), about }));
                 }
             }
         }
+    }
+
+    /// Why an attempt waits, and for how long.
+    fn forecast(&self, key: &PlaceKey, connector: Connector, ahead: Ahead) -> Result<(Why, TimeDelta), Refusal> {
+        let admission = self.lock();
+        let forecast = self.allowance.forecast_for_connecting().ok_or(Refusal::Standby)?;
+        let now = self.clock.now();
+        let (why, at) = admission.turn_at(now, key, connector, ahead, &forecast);
+        Ok((why, at - now))
     }
 }
 
@@ -179,7 +233,7 @@ struct Entering<'a> {
 
 impl Entering<'_> {
     fn done(&mut self, connector: Connector, permit: Permit) -> Turn {
-        let Some(attempt) = self.attempt.take() else { return Turn::Wait { ahead: None, about: ASK_AGAIN_AFTER } };
+        let Some(attempt) = self.attempt.take() else { return Turn::soon() };
         self.queue.lock().leave(&self.key);
         Turn::Admitted(Admitted(Arc::new(Started {
             queue: self.queue.clone(),

@@ -37,7 +37,7 @@ pub struct Link {
 
 impl From<oauth_states::Model> for Link {
     fn from(row: oauth_states::Model) -> Self {
-        let oauth_states::Model { state: _, user_id, key_id, browser_hash: _, created_at: _, expires_at } = row;
+        let oauth_states::Model { user_id, key_id, expires_at, .. } = row;
         Link { user: UserId(user_id), key: KeyId(key_id), expires_at: expires_at.into() }
     }
 }
@@ -54,6 +54,7 @@ impl Store {
             key_id: Set(key.0),
             browser_hash: Set(None),
             created_at: Set(created_at),
+            returned_at: Set(None),
             expires_at: Set(expires_at.into()),
         };
         self.run(async {
@@ -115,6 +116,8 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let update = oauth_states::Entity::update_many()
             .col_expr(oauth_states::Column::BrowserHash, Expr::value(browser_hash))
+            // It comes back with another approval.
+            .col_expr(oauth_states::Column::ReturnedAt, Expr::value(None::<Moment>))
             .filter(oauth_states::Column::State.eq(state_hash))
             .filter(oauth_states::Column::UserId.eq(user.0))
             .filter(oauth_states::Column::ExpiresAt.gt(Moment::from(now)));

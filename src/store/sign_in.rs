@@ -58,6 +58,7 @@ impl Store {
             browser_hash: Set(browser_hash),
             request: Set(request.0),
             created_at: Set(created_at.into()),
+            returned_at: Set(None),
             expires_at: Set(expires_at.into()),
         };
         let insert = sign_in_requests::Entity::insert(row);

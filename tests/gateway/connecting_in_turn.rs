@@ -257,6 +257,104 @@ async fn a_wait_outlives_the_link_and_ends_with_the_code() {
     .await;
 }
 
+/// A code ages from the first return on, however long the link itself is good.
+#[actix_web::test]
+async fn a_code_that_has_ended_is_not_sent_though_its_link_is_good() {
+    on_each_database(async |database| {
+        let settings = behind_a_proxy().set("UPSTREAM_LIMIT", "20").tune(|config| config.connect.link_minutes = 60);
+        let gateway = Gateway::start_with(database, settings).await;
+        let bob = gateway.connected_user("Bob").await;
+        let alice = gateway.user("Alice").await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let closed = async || {
+            let rule = Rule::on("* /*").reply(429, json!({})).header("Retry-After", "300");
+            gateway.ownerrez().script(rule);
+            bob.call("list_owners", json!({})).await.refused();
+        };
+        let started = alice.get("/api/connect/ownerrez/start").await;
+        let link = started.body["authorization_url"].as_str().unwrap().to_owned();
+        let mut browser = Browser::at("203.0.113.1");
+        let before = gateway.ownerrez().count(EXCHANGE);
+        // Two approvals of one link, each of which ends before its turn.
+        for _ in 0..2 {
+            let to_ownerrez = browser.give_key(&link, &alice.key).await.location();
+            let back = gateway.ownerrez().approve(&to_ownerrez, account).unwrap();
+            for minute in 0..9 {
+                if minute % 5 == 0 {
+                    closed().await;
+                }
+                assert_waits(&browser.open(&back).await, "OwnerRez limits");
+                gateway.advance(TimeDelta::minutes(1));
+                gateway.app().sessions().do_chores().await;
+            }
+            // The window is open again when the browser comes, too late.
+            gateway.advance(TimeDelta::minutes(2));
+            let page = browser.open(&back).await;
+            assert_eq!(page.status, 503, "{}", page.body);
+            assert!(page.body.contains("The approval has run out"), "{}", page.body);
+        }
+        assert_eq!(gateway.ownerrez().count(EXCHANGE), before, "no code that had ended was tried");
+        let to_ownerrez = browser.give_key(&link, &alice.key).await.location();
+        let back = gateway.ownerrez().approve(&to_ownerrez, account).unwrap();
+        assert_eq!(browser.open(&back).await.status, 200);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// A network that has used its part waits longer than others, and learns how long.
+#[actix_web::test]
+async fn the_bound_of_a_network_is_shown_with_its_end() {
+    on_each_database(async |database| {
+        let (gateway, app) = small(database).await;
+        let account = |name: &str| gateway.ownerrez().add_account(name).id;
+        for number in 0..6 {
+            let source = format!("203.0.113.{number}");
+            let account = account(&format!("Early {number}"));
+            assert!(Returning::to_client(&gateway, &app, &source, account).await.is_done().await);
+        }
+        let mut office = Returning::to_client(&gateway, &app, "203.0.113.1", account("Colleague")).await;
+        let page = office.look().await;
+        assert_waits(&page, "attempts to connect from one network may send 1 request within 5 minutes");
+        assert!(page.body.contains("You are the next one from your network"), "{}", page.body);
+        assert!(page.body.contains("That takes about 6 minutes"), "{}", page.body);
+        let mut other = Returning::to_client(&gateway, &app, "203.0.113.99", account("Other")).await;
+        assert!(other.is_done().await, "permits are left for other networks");
+        gateway.advance(TimeDelta::seconds(230));
+        let page = office.look().await;
+        assert!(page.body.contains("That takes about 80 seconds"), "{}", page.body);
+        gateway.advance(TimeDelta::seconds(70));
+        assert!(office.is_done().await);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// Where all places are taken, the page says so, and when one becomes free.
+#[actix_web::test]
+async fn a_full_queue_is_shown_with_the_time_of_the_next_free_place() {
+    on_each_database(async |database| {
+        let (gateway, app) = small(database).await;
+        used_up(&gateway, &app).await;
+        let account = gateway.ownerrez().add_account("Office").id;
+        let mut waiting = Vec::new();
+        for _ in 0..20 {
+            let mut returning = Returning::to_client(&gateway, &app, "203.0.113.1", account).await;
+            assert_waits(&returning.look().await, "That takes about");
+            waiting.push(returning);
+        }
+        let mut last = Returning::to_client(&gateway, &app, "203.0.113.1", account).await;
+        let page = last.look().await;
+        assert_waits(&page, "20 attempts to connect from your network address wait already");
+        assert!(page.body.contains("A place becomes free in about 5 minutes"), "{}", page.body);
+        assert!(page.body.contains("takes a place as soon as one is free"), "{}", page.body);
+        let mut elsewhere = Returning::to_client(&gateway, &app, "203.0.113.2", account).await;
+        assert_waits(&elsewhere.look().await, "One attempt to connect goes before yours");
+        gateway.stop().await;
+    })
+    .await;
+}
+
 #[actix_web::test]
 async fn a_personal_token_waits_at_its_place() {
     on_each_database(async |database| {
@@ -272,6 +370,9 @@ async fn a_personal_token_waits_at_its_place() {
         let waits = asks(&with).await;
         assert_eq!((waits.status, waits.error()), (429, "connecting_waits"), "{}", waits.body);
         assert_eq!(waits.header("retry-after"), Some("5"));
+        assert!(waits.body["message"].as_str().unwrap().starts_with("OwnerRez limits"), "{}", waits.body);
+        let hint = waits.body["hint"].as_str().unwrap();
+        assert!(hint.contains("You are the next one. That takes about 5 minutes"), "{hint}");
         let other = gateway.ownerrez().add_account("Other").id;
         let mut others = Returning::to_client(&gateway, &app, "203.0.113.2", other).await;
         for _ in 0..48 {
@@ -347,7 +448,7 @@ async fn hanging_up_hides_no_bad_code() {
         used_up(&gateway, &app).await;
         let account = gateway.ownerrez().add_account("Person").id;
         let mut hostile = Returning::with_invented_code(&gateway, &app, "198.51.100.1").await;
-        assert_waits(&hostile.look().await, "You are the next one");
+        assert_waits(&hostile.look().await, "OwnerRez has refused attempts to connect from your network");
         let mut person = Returning::to_client(&gateway, &app, "203.0.113.1", account).await;
         assert_waits(&person.look().await, "You are the next one");
         for _ in 0..48 {

@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 
 use super::{ApiError, Moved};
 use crate::{
+    http::wait_reason,
     oauth::AccessError,
     session::{ASK_AGAIN_AFTER, CallError, ConnectError, budget::Refusal},
     store::StoreError,
@@ -320,20 +321,17 @@ impl ApiError {
                 "An OwnerRez account is already connected, and its connection works.",
                 "To connect another account, end this connection first: DELETE /api/connect/ownerrez.",
             ),
-            Self::WaitsToConnect(about) => {
-                let seconds = ASK_AGAIN_AFTER.num_seconds();
-                Shown::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "connecting_waits",
-                    "Others connect their accounts first, because OwnerRez limits what one gateway may ask for.",
-                    format!(
-                        "Send the same request again every {seconds} seconds. That keeps your place for a minute each \
-                         time. Your turn comes in about {} seconds.",
-                        about.num_seconds().max(seconds)
-                    ),
-                )
-                .after(ASK_AGAIN_AFTER)
-            }
+            Self::WaitsToConnect(waits) => Shown::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "connecting_waits",
+                wait_reason::why(waits.reason),
+                format!(
+                    "Send the same request again every {} seconds; a place that it has is kept meanwhile. {}",
+                    ASK_AGAIN_AFTER.num_seconds(),
+                    wait_reason::when(*waits)
+                ),
+            )
+            .after(ASK_AGAIN_AFTER),
             Self::NotConfigured | Self::Connect(ConnectError::Token(TokenError::NoClient)) => Shown::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ownerrez_not_configured",

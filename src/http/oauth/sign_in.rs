@@ -2,7 +2,6 @@
 //! does, and goes on to the client.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::form_urlencoded;
@@ -26,7 +25,7 @@ use crate::{
     domain::{GrantId, KeyId, RedirectPlace, UserId, chain},
     oauth::{AuthorizationServer, Errand, OAuthError, Paused, Redirection, ServerError},
     session::{ConnectError, SignedIn},
-    store::Returning,
+    store::{FirstReturn, Returning},
     upstream::TokenError,
 };
 
@@ -49,10 +48,10 @@ pub(in super::super) async fn come_back(
         // Its text is not repeated: anyone may have written it.
         Err(Unredeemed::Denied)
     } else {
-        match turn(state, request, &returned(state, &query, &browser, &returning)).await {
+        match turn(state, request, &returned(&query, &browser, &returning)).await {
             Next::Go(admitted) => Ok(admitted),
-            Next::Wait(page, until) => {
-                return wait(state, server, request, (&query.state, &browser), page, until).await;
+            Next::Wait(page, first) => {
+                return wait(state, server, request, (&query.state, &browser), page, first).await;
             }
             Next::TooLate => Err(Unredeemed::TooLate),
             Next::NoCode => Err(Unredeemed::Failed(TokenError::Refused.into())),
@@ -109,19 +108,13 @@ pub(super) enum Unredeemed {
     Failed(ConnectError),
 }
 
-fn returned<'a>(
-    state: &HttpState,
-    query: &'a CallbackQuery,
-    browser: &'a str,
-    returning: &Returning<Errand>,
-) -> Returned<'a> {
+fn returned<'a>(query: &'a CallbackQuery, browser: &'a str, returning: &Returning<Errand>) -> Returned<'a> {
     Returned {
         bound: (&query.state, browser),
         code: &query.code,
         user: None,
-        created_at: returning.created_at,
+        returned_at: returning.returned_at,
         expires_at: returning.expires_at,
-        life: state.settings.link_life,
     }
 }
 
@@ -132,10 +125,10 @@ async fn wait(
     request: &HttpRequest,
     (secret, browser): (&str, &str),
     mut page: HttpResponse,
-    until: Option<DateTime<Utc>>,
+    first: Option<FirstReturn>,
 ) -> HttpResponse {
-    if let Some(until) = until
-        && let Err(error) = server.prolong(secret, browser, until).await
+    if let Some(first) = first
+        && let Err(error) = server.waits(secret, browser, first).await
     {
         return failed(error);
     }

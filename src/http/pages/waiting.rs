@@ -11,33 +11,41 @@ use chrono::TimeDelta;
 use maud::html;
 
 use super::page as any_page;
-use crate::{http::failure::Failure, session::ASK_AGAIN_AFTER};
+use crate::{
+    http::{failure::Failure, wait_reason},
+    session::{ASK_AGAIN_AFTER, WaitReason, Waits, budget::Refusal},
+};
 
 /// How often the page reloads itself.
-pub(crate) const RELOAD: TimeDelta = ASK_AGAIN_AFTER;
+const RELOAD: TimeDelta = ASK_AGAIN_AFTER;
 /// Reloads a page without script. Browsers know it since Netscape; the HTML standard defines it (section 7.4.6.4).
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
-/// OwnerRez has approved, and others go first. The address stays the same, so the reload asks again.
-pub(crate) fn page(ahead: Option<u32>, about: TimeDelta) -> HttpResponse {
+/// OwnerRez has approved, and the attempt waits for its turn. `Err` says why the gateway may send nothing at all. The
+/// address stays the same, so the reload asks again.
+pub(crate) fn page(waits: Result<Waits, Refusal>) -> HttpResponse {
     let seconds = RELOAD.num_seconds();
+    let has_place = !matches!(waits, Ok(Waits { reason: WaitReason::NoPlace(_), .. }));
     let body = html! {
         p {
-            "OwnerRez has approved the access. To finish, this gateway has to send OwnerRez one more request. OwnerRez \
-             limits how many requests the gateway may send, and none is free at this moment."
-        }
-        p {
-            @match ahead {
-                None => "Too many attempts to connect are waiting at this moment.",
-                Some(0) => "You are the next one.",
-                Some(1) => "One attempt to connect goes before yours.",
-                Some(ahead) => { (ahead) " attempts to connect go before yours." }
+            "OwnerRez has approved the access. To finish, this gateway has to send OwnerRez one more request. "
+            @match waits {
+                Ok(waits) => (wait_reason::why(waits.reason)),
+                Err(Refusal::Standby) => "This process of the gateway sends nothing at this moment: another process of it \
+                                          does, or takes over.",
+                Err(Refusal::Storage) => "Before each request the gateway writes to its database, and the database does \
+                                          not answer at this moment.",
+                Err(Refusal::Spent { .. } | Refusal::Throttled(_)) => (wait_reason::why(WaitReason::Limit(0))),
             }
-            " That takes about " (span(about)) ", or longer if many others come."
         }
+        @if let Ok(waits) = waits { p { (wait_reason::when(waits)) } }
         p {
-            "Keep this page open. It reloads by itself every " (seconds) " seconds and goes on when it is your turn. If you \
-             close it for more than a minute, you lose your place."
+            "Keep this page open. It reloads by itself every " (seconds) " seconds and "
+            @if has_place {
+                "goes on when it is your turn. If you close it for more than a minute, you lose your place."
+            } @else {
+                "takes a place as soon as one is free."
+            }
         }
         p { a href="" { "Look now" } }
     };
@@ -50,8 +58,8 @@ pub(crate) fn page(ahead: Option<u32>, about: TimeDelta) -> HttpResponse {
 pub(crate) fn too_late(href: Option<&str>) -> HttpResponse {
     let body = html! {
         p {
-            "OwnerRez's approval is good for 10 minutes. In that time this gateway could send no request to OwnerRez for \
-             you, because too many others were connecting. Nothing was connected."
+            "OwnerRez's approval is good for 10 minutes. Within them the limits on requests to OwnerRez left none for this \
+             attempt. Nothing was connected."
         }
         p {
             @match href {
@@ -64,33 +72,4 @@ pub(crate) fn too_late(href: Option<&str>) -> HttpResponse {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
     response.extensions_mut().insert(Failure { code: "connecting_waits", cause: None });
     response
-}
-
-/// A time that people read, rounded up.
-fn span(about: TimeDelta) -> String {
-    match about.num_seconds().max(0) {
-        seconds @ 0..=9 => format!("{} seconds", seconds.max(5)),
-        seconds @ 10..=89 => format!("{} seconds", (seconds / 10 + 1) * 10),
-        seconds => format!("{} minutes", seconds / 60 + 1),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_rounded_up() {
-        for (seconds, expected) in [
-            (-1, "5 seconds"),
-            (0, "5 seconds"),
-            (9, "9 seconds"),
-            (10, "20 seconds"),
-            (89, "90 seconds"),
-            (90, "2 minutes"),
-            (300, "6 minutes"),
-        ] {
-            assert_eq!(span(TimeDelta::seconds(seconds)), expected);
-        }
-    }
 }

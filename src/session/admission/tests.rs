@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::*;
 
 mod attack;
+mod forecast;
 
 const START: DateTime<Utc> = DateTime::UNIX_EPOCH;
 const PERMITS: ConnectingPermits = ConnectingPermits { used: 0, left: 150 };
@@ -41,9 +42,13 @@ fn admitted(answer: Answer) -> Attempt {
 
 fn waits(answer: Answer) -> u32 {
     match answer {
-        Answer::Wait { ahead, .. } => ahead,
+        Answer::Wait { ahead, .. } => ahead.all,
         other => panic!("{other:?}"),
     }
+}
+
+fn soon() -> Answer {
+    Answer::Wait { ahead: Ahead::default(), soon: true }
 }
 
 /// Asks, is admitted and has the answer at once.
@@ -123,19 +128,15 @@ fn a_bad_code_puts_source_network_and_user_last_and_a_success_clears_it() {
 fn an_unproven_network_has_one_attempt_under_way() {
     let mut admission = Admission::new(300);
     let first = admitted(admission.ask(START, key(1), from(1), PERMITS));
-    assert_eq!(admission.ask(START, key(2), from(1), PERMITS), Answer::Wait { ahead: 0, soon: true });
-    assert_eq!(admission.ask(START, key(1), from(1), PERMITS), Answer::Wait { ahead: 0, soon: true }, "its own reload");
+    assert_eq!(admission.ask(START, key(2), from(1), PERMITS), soon());
+    assert_eq!(admission.ask(START, key(1), from(1), PERMITS), soon(), "its own reload");
     admission.leave(&key(1));
     admission.judge(START, from(1), Verdict::Good);
     admission.end(START, first, 1);
     for number in 2..6 {
         admitted(admission.ask(START, key(number), from(1), PERMITS));
     }
-    assert_eq!(
-        admission.ask(START, key(6), from(1), PERMITS),
-        Answer::Wait { ahead: 0, soon: true },
-        "four once proven"
-    );
+    assert_eq!(admission.ask(START, key(6), from(1), PERMITS), soon(), "four once proven");
 }
 
 #[test]
@@ -220,15 +221,48 @@ fn places_are_bounded_and_a_full_queue_admits_who_has_fewer() {
     let none = ConnectingPermits { left: 0, ..PERMITS };
     for number in 0..30 {
         let answer = admission.ask(START, key(number), from(1), none);
-        assert_eq!(answer == Answer::Full, number >= MOST_PER_SOURCE, "{number}");
+        assert_eq!(answer == Answer::Full(Crowd::Source), number >= Crowd::Source.places(), "{number}");
     }
     for number in 100..2_000 {
         admission.ask(START, key(number), from(2 + number / 20), none);
     }
-    assert_eq!(admission.waiting(), MOST_PLACES);
+    let most = Crowd::Everyone.places() as usize;
+    assert_eq!(admission.waiting(), most);
     waits(admission.ask(START, key(9_000), from(9_000), none));
-    assert_eq!(admission.waiting(), MOST_PLACES, "a source with 20 places lost one");
+    assert_eq!(admission.waiting(), most, "a source with 20 places lost one");
     attempt(&mut admission.clone(), 9_001, from(9_001), None);
+}
+
+#[test]
+fn one_user_cannot_take_all_places_of_a_source() {
+    let mut admission = Admission::new(300);
+    let none = ConnectingPermits { left: 0, ..PERMITS };
+    let most = Crowd::Source.places();
+    for number in 0..most {
+        waits(admission.ask(START, key(number), by_user(from(1), 1), none));
+    }
+    let full = Answer::Full(Crowd::Source);
+    assert_eq!(admission.ask(START, key(100), by_user(from(1), 1), none), full, "the same user");
+    // Others of the source, known or not, take places until each has as many.
+    for number in 200..250 {
+        let other = if number % 2 == 0 { by_user(from(1), 2) } else { from(1) };
+        let answer = admission.ask(START, key(number), other, none);
+        assert_eq!(matches!(answer, Answer::Wait { .. }), number < 213, "{number}: {answer:?}");
+    }
+    assert_eq!(admission.waiting(), most as usize);
+    let kept = |key| admission.places.contains_key(&key);
+    assert!(kept(key(0)) && !kept(key(most - 1)), "the last one gave way");
+}
+
+#[test]
+fn one_source_cannot_take_all_places_of_a_network() {
+    let mut admission = Admission::new(300);
+    let none = ConnectingPermits { left: 0, ..PERMITS };
+    for number in 0..40 {
+        waits(admission.ask(START, key(number), from_v6(1, 1 + number as u16 / 20), none));
+    }
+    waits(admission.ask(START, key(100), from_v6(1, 9), none));
+    assert_eq!(admission.waiting(), 40, "a source with 20 places lost one");
 }
 
 proptest! {
@@ -250,7 +284,7 @@ proptest! {
                 prop_assert!(left > 0);
                 under_way.push((key(number), attempt));
             }
-            prop_assert!(admission.places.len() <= MOST_PLACES);
+            prop_assert!(admission.places.len() <= Crowd::Everyone.places() as usize);
             if choice % 3 == 0 && let Some((key, attempt)) = under_way.pop() {
                 if choice % 2 == 0 {
                     admission.put_back(now, &key, attempt);

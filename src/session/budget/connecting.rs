@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
 
 use super::{Account, Budget, PERIOD, count};
 
@@ -26,14 +26,21 @@ impl Budget {
         ConnectingPermits { used, left: if is_open { left.min(at_once) } else { 0 } }
     }
 
-    /// The time until connecting may take at least `permits`, if no other account takes any.
-    pub fn wait_for_connecting(&self, permits: u32) -> TimeDelta {
-        let ConnectingPermits { mut used, .. } = self.permits_for_connecting();
-        let not_before = self.closed_until.unwrap_or(self.latest).max(self.latest);
-        let mut free = self.free();
-        if self.left_for_connecting(used, free) >= permits {
-            return not_before - self.latest;
+    /// Returns what connecting may take from now on if no account takes any: each entry holds until the next one.
+    /// `None` where this process may spend nothing.
+    pub fn forecast_for_connecting(&self) -> Option<Vec<(DateTime<Utc>, ConnectingPermits)>> {
+        if !self.active {
+            return None;
         }
+        let waiting = self.waiting.get(&Account::Connecting).map_or(0, VecDeque::len);
+        let opens = self.closed_until.unwrap_or(self.latest).max(self.latest);
+        let (mut free, mut used) = (self.free(), self.used(Account::Connecting).saturating_add(count(waiting)));
+        let permits = |used: u32, free: u32| ConnectingPermits {
+            used,
+            left: self.left_for_connecting(used, free.saturating_sub(count(waiting))),
+        };
+        let mut forecast = vec![(self.latest, self.permits_for_connecting()), (opens, permits(used, free))];
+        let mut last = opens;
         for (at, releases) in &self.releases {
             for release in releases {
                 free = free.saturating_add(release.slots);
@@ -41,11 +48,12 @@ impl Budget {
                     used = used.saturating_sub(release.slots);
                 }
             }
-            if self.left_for_connecting(used, free) >= permits {
-                return not_before.max(*at) - self.latest;
-            }
+            last = last.max(*at);
+            forecast.push((last, permits(used, free)));
         }
-        not_before - self.latest + PERIOD
+        // The replies of all requests that are under way now are old enough then.
+        forecast.push((last.max(opens + PERIOD), permits(0, self.limit)));
+        Some(forecast)
     }
 
     /// How many permits connecting gets that used so many, while so many slots are free.

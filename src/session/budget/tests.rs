@@ -170,13 +170,23 @@ proptest! {
         }
         bench.event(Event::Tick);
         let permits = bench.budget.permits_for_connecting();
-        let wait = bench.budget.wait_for_connecting(1);
+        let forecast = bench.budget.forecast_for_connecting().unwrap();
+        prop_assert_eq!(forecast[0], (bench.now, permits));
+        prop_assert!(forecast.is_sorted_by_key(|(at, _)| *at));
+        let first = forecast.iter().find(|(_, permits)| permits.left > 0).unwrap();
+        let wait = first.0 - bench.now;
         prop_assert_eq!(wait == TimeDelta::zero(), permits.left > 0);
         prop_assert!(wait <= PERIOD);
+        let at_that_time = bench.budget.clone();
         let mut later = Bench { budget: bench.budget.clone(), ..bench };
         prop_assert_eq!(u32::try_from((0..400).filter(|_| bench.connect()).count()).unwrap(), permits.left);
         later.now += wait;
         prop_assert!(later.connect(), "after {}", wait);
+        for (at, announced) in forecast {
+            let mut then = Bench { budget: at_that_time.clone(), now: at, ..later };
+            then.event(Event::Tick);
+            prop_assert_eq!(then.budget.permits_for_connecting(), announced, "at {}", at);
+        }
     }
 }
 

@@ -1,0 +1,98 @@
+//! Why an attempt waits, and when its turn may come.
+
+use chrono::{DateTime, Utc};
+
+use super::{Admission, Ahead, Connector, Party, PlaceKey, record::Record};
+use crate::session::budget::{ConnectingPermits, PERIOD};
+
+/// Why an attempt may not begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// The window has no permit for it.
+    NoPermit,
+    /// Its source or its network holds as many permits of the window as it may: so many.
+    OwnShare(u32),
+    /// Source, network or user brought bad codes, and such attempts get few permits.
+    BadCodes,
+    /// Its network has as many attempts under way as it may.
+    UnderWay,
+}
+
+impl Admission {
+    /// Returns why no permit may go to this connector at that time, apart from the order. `permits` is the budget's at
+    /// that time, of which those ahead take theirs first.
+    pub(super) fn hindrance(
+        &self,
+        connector: &Connector,
+        at: DateTime<Utc>,
+        ahead: Ahead,
+        permits: ConnectingPermits,
+    ) -> Option<Why> {
+        let source = self.seen(Party::Source(connector.source));
+        let network = self.seen(connector.network());
+        let left = permits.left.saturating_sub(self.called).saturating_sub(ahead.all);
+        let whole = permits.left.saturating_add(permits.used);
+        if left == 0 {
+            return Some(Why::NoPermit);
+        }
+        // Many people may connect behind one address, so good codes lift its bound while most permits are left.
+        let bounded = |party: &Record, ahead: u32, bound: u32| {
+            let is_over = party.used(at).saturating_add(ahead) >= bound;
+            (is_over && !(party.is_proven(at) && left > whole / 2)).then_some(bound)
+        };
+        let bound = bounded(source, ahead.source, self.share)
+            .or_else(|| bounded(network, ahead.network, self.share_of_network()));
+        if let Some(bound) = bound {
+            return Some(Why::OwnShare(bound));
+        }
+        if self.is_suspect(connector, at) {
+            let used = self.suspect_uses.len() - self.suspect_uses.partition_point(|free_at| *free_at <= at);
+            let used = u32::try_from(used).unwrap_or(u32::MAX).saturating_add(self.suspects_busy);
+            if used.saturating_add(ahead.suspects) >= self.share || left <= whole * 2 / 5 {
+                return Some(Why::BadCodes);
+            }
+        } else if network.used(at) > 0 && left <= whole / 5 {
+            return Some(Why::NoPermit);
+        }
+        (!self.has_free_hand(connector, at)).then_some(Why::UnderWay)
+    }
+
+    /// Returns why an attempt waits and when its turn may come if no others come. `forecast` says what connecting may
+    /// take, from which time on. Of several reasons it is the one that lasts longest.
+    pub fn turn_at(
+        &self,
+        now: DateTime<Utc>,
+        key: &PlaceKey,
+        connector: Connector,
+        ahead: Ahead,
+        forecast: &[(DateTime<Utc>, ConnectingPermits)],
+    ) -> (Why, DateTime<Utc>) {
+        // Its holder may have moved to another network since it took its place.
+        let connector = self.places.get(key).map_or(connector, |place| place.connector);
+        let uses = connector.parties().flat_map(|party| &self.seen(party).uses).chain(&self.suspect_uses).copied();
+        let mut times: Vec<_> = forecast.iter().map(|(from, _)| *from).chain(uses).filter(|at| *at > now).collect();
+        times.push(now);
+        times.sort_unstable();
+        let mut why = Why::UnderWay;
+        let mut last = now;
+        for at in times {
+            let known = forecast.partition_point(|(from, _)| *from <= at);
+            let permits = known.checked_sub(1).and_then(|last| forecast.get(last)).map(|(_, permits)| *permits);
+            match self.hindrance(&connector, at, ahead, permits.unwrap_or_default()) {
+                // An attempt under way ends within seconds.
+                None | Some(Why::UnderWay) => return (why, at),
+                Some(hindrance) => (why, last) = (hindrance, at),
+            }
+        }
+        // What is used today is free by then, and each further period lets as many go as fit into it.
+        let periods = (ahead.source / self.share)
+            .max(ahead.network / self.share_of_network())
+            .max(if why == Why::BadCodes { ahead.suspects / self.share } else { 0 });
+        (why, last + PERIOD * i32::try_from(periods).unwrap_or(i32::MAX))
+    }
+
+    /// Returns how many permits of the window one network may hold.
+    fn share_of_network(&self) -> u32 {
+        self.share.saturating_mul(2)
+    }
+}
