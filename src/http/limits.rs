@@ -139,8 +139,8 @@ impl FailedKeys {
     }
 }
 
-/// Wrong tokens of an operator, such as the one for the metrics, by where they came from. A source that sent as many as
-/// it may is refused with the right one as well, since otherwise its guesses would still be answered.
+/// Wrong tokens for the metrics, by where they came from. The right token is compared first: someone else at the same
+/// address must not end the scrapes.
 pub struct WrongTokens(Counts<SourceAddress>);
 
 impl WrongTokens {
@@ -149,17 +149,15 @@ impl WrongTokens {
         Self(Counts::new(limit, span))
     }
 
-    /// Whether this source may have a token compared.
-    pub(crate) fn admit(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), ApiError> {
+    /// Counts a wrong token and returns its refusal.
+    pub(crate) fn refuse(&self, source: SourceAddress, now: DateTime<Utc>) -> ApiError {
         match self.0.wait(&source, self.0.limit, now) {
-            Some(wait) => Err(ApiError::TooManyWrongTokens(wait)),
-            None => Ok(()),
+            Some(wait) => ApiError::TooManyWrongTokens(wait),
+            None => {
+                self.0.add(source, now);
+                ApiError::BadMetricsToken
+            }
         }
-    }
-
-    /// Its token was wrong.
-    pub(crate) fn failed(&self, source: SourceAddress, now: DateTime<Utc>) {
-        self.0.add(source, now);
     }
 }
 

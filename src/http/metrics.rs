@@ -45,12 +45,10 @@ pub fn metrics_routes(config: &mut web::ServiceConfig, scrape: Scrape) {
 async fn show(scrape: web::Data<Scrape>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     if let Some(expected) = &scrape.token_digest {
         let offered = bearer(&request).map_err(|_| ApiError::BadMetricsToken)?;
-        let (source, now) = (SourceAddress::of(&request, &scrape.trusted_proxies), scrape.clock.now());
-        scrape.failures.admit(source, now)?;
         // Digests are compared, so that not even the token's length shows in the time it takes.
         if !bool::from(crypto::digest_hex(offered).as_bytes().ct_eq(expected.as_bytes())) {
-            scrape.failures.failed(source, now);
-            return Err(ApiError::BadMetricsToken);
+            let source = SourceAddress::of(&request, &scrape.trusted_proxies);
+            return Err(scrape.failures.refuse(source, scrape.clock.now()));
         }
     }
     scrape.metrics.observe(scrape.sessions.observed().await);

@@ -164,8 +164,8 @@ impl ApiError {
             }
             Self::TooManyWrongTokens(wait) => too_many(
                 "too_many_wrong_tokens",
-                "Too many wrong tokens came from your address, so this one was not looked at.",
-                "Correct the token first.",
+                "This token is wrong, and too many wrong ones came from your address.",
+                "Correct the token: the right one is answered at once.",
                 *wait,
             ),
             Self::TooManyFailedKeys(wait) => too_many(
