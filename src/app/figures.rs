@@ -28,10 +28,11 @@ pub(super) fn show_metrics(
 ) -> Result<(SocketAddr, ServerHandle), StartError> {
     let listener = TcpListener::bind(address).map_err(|source| StartError::BindMetrics { address, source })?;
     let address = listener.local_addr()?;
-    let settings = ServerSettings { workers: 1, keep_alive: Duration::from_secs(5), shutdown_seconds: 1 };
+    let settings = ServerSettings { workers: 1, shutdown_seconds: 1 };
     let connections = Connections::new(&ConnectionSettings {
         max_connections: CONNECTIONS,
         per_source: CONNECTIONS,
+        keep_alive: Duration::from_secs(5),
         ..connection_settings(config)
     });
     let bounds = RequestBounds::new(request_settings(config));

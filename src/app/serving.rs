@@ -15,11 +15,7 @@ const DIRECT_CONNECTIONS: u32 = 3;
 
 /// Returns how the gateway serves requests.
 pub(super) fn server_settings(config: &Config) -> ServerSettings {
-    ServerSettings {
-        workers: config.server.workers,
-        keep_alive: KEEP_ALIVE,
-        shutdown_seconds: u64::from(config.server.shutdown_seconds),
-    }
+    ServerSettings { workers: config.server.workers, shutdown_seconds: u64::from(config.server.shutdown_seconds) }
 }
 
 /// Returns the bounds on connections.
@@ -33,6 +29,7 @@ pub(super) fn connection_settings(config: &Config) -> ConnectionSettings {
         per_source: config.server.max_connections_per_source,
         database_connections: usize::try_from(database).unwrap_or(usize::MAX),
         head_timeout: seconds(config.server.header_timeout_seconds),
+        keep_alive: KEEP_ALIVE,
         send_timeout: seconds(config.server.send_timeout_seconds),
         trusted_proxies: config.server.trusted_proxies.as_slice().into(),
     }

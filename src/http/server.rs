@@ -4,12 +4,13 @@
 
 mod bounds;
 mod connection;
-mod connection_share;
 mod connections;
+mod head;
 mod open_files;
 mod request_body;
 mod request_bounds;
 mod shares;
+mod source_shares;
 mod watched_stream;
 
 use std::{fmt, future::ready, io, net::TcpListener, rc::Rc, time::Duration};
@@ -42,8 +43,6 @@ const BEING_REFUSED: usize = 64;
 pub struct ServerSettings {
     /// Threads; at least one.
     pub workers: usize,
-    /// How long a connection stays open on which nothing is asked.
-    pub keep_alive: Duration,
     /// How long an orderly stop waits for connections, in seconds.
     pub shutdown_seconds: u64,
 }
@@ -88,7 +87,7 @@ where
                 let stop = stop.clone();
                 async move { stop.notified().await }
             })
-            .keep_alive(settings.keep_alive)
+            .keep_alive(connections.keep_alive())
             .client_request_timeout(connections.head_timeout())
             .client_disconnect_timeout(LINGER)
             // A client that hangs up in the middle of a call is noticed only this way.

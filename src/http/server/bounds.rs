@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::shares::Shares;
+use super::{shares::Shares, source_shares::SourceShares};
 use crate::{config::Network, domain::UserId, http::source_address::SourceAddress};
 
 /// The part of the bytes under way that callers without a verified credential may take: one in so many.
@@ -23,7 +23,8 @@ pub struct RequestSettings {
     pub verified_limit: usize,
     /// All bodies under way together, in bytes. An eighth of it is for callers without a verified credential.
     pub bytes_under_way: usize,
-    /// Requests whose bodies have not all arrived, without a verified credential, from one source.
+    /// Requests whose bodies have not all arrived, without a verified credential, from one source. All sources of an IPv6
+    /// /48 may have twice as many.
     pub unfinished_per_source: usize,
     /// Who says in `X-Forwarded-For` where a request comes from.
     pub trusted_proxies: Arc<[Network]>,
@@ -33,8 +34,8 @@ pub(super) struct Bounds {
     pub(super) body_timeout: Duration,
     pub(super) unverified_limit: usize,
     pub(super) verified_limit: usize,
-    pub(super) unfinished: Arc<Shares<SourceAddress>>,
-    pub(super) unverified_bytes: Arc<Shares<SourceAddress>>,
+    pub(super) unfinished: SourceShares,
+    pub(super) unverified_bytes: SourceShares,
     pub(super) verified_bytes: Arc<Shares<Holder>>,
     pub(super) stop: CancellationToken,
     pub(super) trusted_proxies: Arc<[Network]>,
@@ -66,8 +67,8 @@ impl Bounds {
             unverified_limit,
             verified_limit,
             // Each takes a connection, of which the process has a bounded number.
-            unfinished: Shares::new(usize::MAX, unfinished_per_source),
-            unverified_bytes: Shares::new(unverified, unverified),
+            unfinished: SourceShares::new(usize::MAX, unfinished_per_source),
+            unverified_bytes: SourceShares::new(unverified, unverified),
             verified_bytes: Shares::new(verified, (bytes_under_way / USER_PART).max(verified_limit)),
             stop: CancellationToken::new(),
             trusted_proxies,

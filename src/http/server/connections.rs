@@ -10,30 +10,25 @@ use std::{
 use actix_web::rt::net::TcpStream;
 
 use super::{
-    connection_share::ConnectionShare,
+    head::HeadTimeouts,
     open_files,
-    shares::{Exhausted, Shares},
+    shares::Exhausted,
+    source_shares::{SourceShare, SourceShares},
     watched_stream::{Timeouts, WatchedStream},
 };
-use crate::{
-    config::Network,
-    http::source_address::{Network48, SourceAddress},
-};
+use crate::{config::Network, http::source_address::SourceAddress};
 
 /// What is sent on a connection that is not taken. A client that comes back later finds a free one.
 const REFUSAL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
 /// The least time between two warnings of refused connections.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
-/// How many times the bound of one source all sources of one IPv6 /48 may have. One customer often has a whole /48.
-const SOURCES_PER_NETWORK: usize = 2;
 
 /// The bounds on connections. Cloning is cheap; clones share the counts.
 #[derive(Clone)]
 pub struct Connections {
     total: usize,
-    sources: Arc<Shares<SourceAddress>>,
-    networks: Arc<Shares<Network48>>,
+    shares: SourceShares,
     trusted: Arc<[Network]>,
     timeouts: Timeouts,
     warned: Arc<Mutex<Option<Instant>>>,
@@ -50,6 +45,8 @@ pub struct ConnectionSettings {
     pub database_connections: usize,
     /// From the first byte of a request head to its last.
     pub head_timeout: Duration,
+    /// How long a connection stays open on which nothing is asked.
+    pub keep_alive: Duration,
     /// To accept any more of an answer.
     pub send_timeout: Duration,
     /// Peers without a bound per source: proxies that pass on requests of many clients.
@@ -70,10 +67,12 @@ impl Connections {
         }
         Self {
             total,
-            sources: Shares::new(total, settings.per_source),
-            networks: Shares::new(total, settings.per_source.saturating_mul(SOURCES_PER_NETWORK)),
+            shares: SourceShares::new(total, settings.per_source),
             trusted: settings.trusted_proxies.clone(),
-            timeouts: Timeouts { head: settings.head_timeout, send: settings.send_timeout },
+            timeouts: Timeouts {
+                head: HeadTimeouts { head: settings.head_timeout, idle: settings.keep_alive },
+                send: settings.send_timeout,
+            },
             warned: Arc::default(),
         }
     }
@@ -85,7 +84,12 @@ impl Connections {
 
     /// Returns how long a client may take for a request head.
     pub(super) fn head_timeout(&self) -> Duration {
-        self.timeouts.head
+        self.timeouts.head.head
+    }
+
+    /// Returns how long a connection stays open on which nothing is asked.
+    pub(super) fn keep_alive(&self) -> Duration {
+        self.timeouts.head.idle
     }
 
     /// Takes a connection, with its peer.
@@ -105,14 +109,11 @@ impl Connections {
         }
     }
 
-    fn share_of(&self, peer: SocketAddr) -> Result<ConnectionShare, Exhausted> {
+    fn share_of(&self, peer: SocketAddr) -> Result<SourceShare, Exhausted> {
         if self.trusted.iter().any(|network| network.contains(peer.ip())) {
-            let source = self.sources.take_exempt(1).ok_or(Exhausted::Process)?;
-            return Ok(ConnectionShare::of_proxy(source));
+            return self.shares.take_exempt(1);
         }
-        let source = SourceAddress::from(peer.ip());
-        let network = self.networks.take(source.network(), 1)?;
-        Ok(ConnectionShare::of_client(self.sources.take(source, 1)?, network))
+        self.shares.take(peer.ip().into(), 1)
     }
 
     fn warn(&self, peer: SocketAddr, exhausted: Exhausted) {
@@ -124,11 +125,11 @@ impl Connections {
             }
             *warned = Some(now);
         }
-        let held = self.sources.held_by(&peer.ip().into());
+        let (of_source, of_network) = self.shares.held_by(SourceAddress::from(peer.ip()));
         match exhausted {
             Exhausted::Holder => log::warn!(
-                "a connection from {} was refused: {held} are open from there. If your proxy is there, name it in \
-                 TRUSTED_PROXIES; else see server.max_connections_per_source",
+                "a connection from {} was refused: {of_source} are open from there, and {of_network} from its network. If \
+                 your proxy is there, name it in TRUSTED_PROXIES; else see server.max_connections_per_source",
                 peer.ip()
             ),
             Exhausted::Process => log::warn!(
@@ -137,5 +138,56 @@ impl Connections {
                 peer.ip()
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Sources};
+
+    fn connections(trusted: &[Network]) -> Connections {
+        Connections::new(&ConnectionSettings {
+            max_connections: 16,
+            per_source: 3,
+            database_connections: 0,
+            head_timeout: Duration::from_secs(1),
+            keep_alive: Duration::from_secs(1),
+            send_timeout: Duration::from_secs(1),
+            trusted_proxies: trusted.into(),
+        })
+    }
+
+    fn peer(address: &str) -> SocketAddr {
+        SocketAddr::new(address.parse().unwrap(), 50_000)
+    }
+
+    /// Of these peers, how many get a connection and keep it.
+    fn taken(connections: &Connections, peers: impl IntoIterator<Item = String>) -> Vec<SourceShare> {
+        peers.into_iter().filter_map(|address| connections.share_of(peer(&address)).ok()).collect()
+    }
+
+    #[test]
+    fn one_ipv6_network_holds_twice_what_one_source_may() {
+        let connections = connections(&[]);
+        let one_source = taken(&connections, (0..5).map(|host| format!("2001:db8:1:1::{host:x}")));
+        assert_eq!(one_source.len(), 3);
+        let its_network = taken(&connections, (2..9).map(|subnet| format!("2001:db8:1:{subnet:x}::1")));
+        assert_eq!(its_network.len(), 3, "six in all");
+        assert_eq!(connections.share_of(peer("2001:db8:1:ffff::1")).unwrap_err(), Exhausted::Holder);
+        let another = taken(&connections, (0..5).map(|host| format!("2001:db8:2:1::{host:x}")));
+        assert_eq!(another.len(), 3, "of another network");
+        drop(one_source);
+        assert!(connections.share_of(peer("2001:db8:1:ffff::1")).is_ok());
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_bounded_by_the_process_alone() {
+        let environment = [("TRUSTED_PROXIES".to_owned(), "2001:db8:1::/48".to_owned())].into();
+        let config = Config::load(Sources { file: None, environment }).unwrap();
+        let connections = connections(&config.server.trusted_proxies);
+        let proxied = taken(&connections, (0..99).map(|host| format!("2001:db8:1:1::{host:x}")));
+        assert_eq!(proxied.len(), connections.total());
+        assert_eq!(connections.share_of(peer("203.0.113.1")).unwrap_err(), Exhausted::Process);
     }
 }

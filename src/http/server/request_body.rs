@@ -17,6 +17,7 @@ use super::{
     bounds::{Bounds, Holder},
     connection::Connection,
     shares::{Exhausted, Share},
+    source_shares::SourceShare,
 };
 use crate::http::{error::ApiError, observe::Notes, source_address::SourceAddress};
 
@@ -86,7 +87,7 @@ pub(super) struct RequestBody {
 pub(super) struct Waiting {
     deadline: Pin<Box<Sleep>>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
-    _unfinished: Option<(Share<SourceAddress>, Share<SourceAddress>)>,
+    _unfinished: Option<(SourceShare, SourceShare)>,
 }
 
 impl RequestBody {

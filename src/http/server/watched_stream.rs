@@ -18,12 +18,11 @@ use tokio::{
 };
 
 use super::{
-    connection::{BodyState, Connection},
-    connection_share::ConnectionShare,
+    connection::Connection,
+    head::{Head, HeadTimeouts},
+    source_shares::SourceShare,
 };
 
-/// The largest request head in bytes; nginx and Apache take as much.
-const HEAD_LIMIT: usize = 32 * 1024;
 /// The bytes that are read before actix-http looks at them. It would gather four times as much on each connection.
 const AT_ONCE: usize = 32 * 1024;
 /// What is sent to a client whose request head takes too long (RFC 9110 section 15.5.9).
@@ -35,8 +34,8 @@ const TOO_LARGE: &[u8] =
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    /// From the first byte of a request head to its last.
-    pub(super) head: Duration,
+    /// For request heads.
+    pub(super) head: HeadTimeouts,
     /// To accept any more of an answer.
     pub(super) send: Duration,
 }
@@ -45,8 +44,12 @@ pub(super) struct Timeouts {
 pub(super) struct WatchedStream {
     io: TcpStream,
     connection: Rc<Connection>,
-    timeouts: Timeouts,
+    send_timeout: Duration,
     head: Head,
+    /// Whether actix-http was given the chance to find the end of the head among as many bytes as a head may have.
+    was_full: bool,
+    /// Whether bytes are left in the system's buffer until the request under way has ended.
+    held_back: bool,
     /// Since when the client has accepted nothing although there is something to send.
     unsent_since: Option<Instant>,
     /// Armed for the earliest deadline or for an earlier time, at which the deadlines are looked at again. So a timer is
@@ -55,29 +58,19 @@ pub(super) struct WatchedStream {
     /// Bytes read since there was nothing more to read.
     at_once: usize,
     ended: bool,
-    _share: ConnectionShare,
-}
-
-/// The bytes that arrived and have begun no request yet.
-#[derive(Default)]
-struct Head {
-    /// The number of requests that had begun when these bytes came.
-    after: u64,
-    since: Option<Instant>,
-    bytes: usize,
-    /// Bytes that came while a request was under way and its body was complete.
-    ahead: usize,
-    /// Whether actix-http was given the chance to find the end of the head among as many bytes as a head may have.
-    was_full: bool,
+    _share: SourceShare,
 }
 
 impl WatchedStream {
-    pub(super) fn new(io: TcpStream, timeouts: Timeouts, share: ConnectionShare) -> Self {
+    pub(super) fn new(io: TcpStream, timeouts: Timeouts, share: SourceShare) -> Self {
+        let connection = Connection::new();
         Self {
             io,
-            connection: Connection::new(),
-            timeouts,
-            head: Head::default(),
+            send_timeout: timeouts.send,
+            head: Head::new(connection.clone(), timeouts.head),
+            connection,
+            was_full: false,
+            held_back: false,
             unsent_since: None,
             timer: None,
             at_once: 0,
@@ -91,42 +84,10 @@ impl WatchedStream {
         self.connection.clone()
     }
 
-    /// Forgets the bytes of a head once its request has begun.
-    fn forget_begun(&mut self) {
-        let begun = self.connection.begun();
-        if self.head.after != begun {
-            self.head = Head { after: begun, ..Head::default() };
-        }
-    }
-
-    fn received(&mut self, bytes: usize) {
-        self.forget_begun();
-        if !self.connection.is_under_way() {
-            self.head.since.get_or_insert_with(Instant::now);
-            self.head.bytes += bytes;
-        } else if self.connection.body() == BodyState::Complete {
-            self.head.ahead += bytes;
-        }
-    }
-
-    /// Returns since when the client is expected to complete a head, if it is.
-    fn head_since(&mut self) -> Option<Instant> {
-        self.forget_begun();
-        if self.connection.is_under_way() {
-            return None;
-        }
-        let reads_on = self.connection.body() == BodyState::Incomplete { chunked: true };
-        if self.head.since.is_none() && (self.head.ahead > 0 || reads_on) {
-            self.head.since = Some(Instant::now());
-            self.head.bytes = self.head.ahead;
-        }
-        self.head.since
-    }
-
     /// Whether the client has missed a deadline. Otherwise the task is woken at the next one.
     fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
-        let head = self.head_since().map(|since| since + self.timeouts.head);
-        let send = self.unsent_since.map(|since| since + self.timeouts.send);
+        let head = self.head.deadline(Instant::now(), self.unsent_since.is_some());
+        let send = self.unsent_since.map(|since| since + self.send_timeout);
         let deadline = match (head, send) {
             (None, None) => return false,
             (Some(head), Some(send)) => head.min(send),
@@ -157,19 +118,11 @@ impl WatchedStream {
     /// Ends the connection: actix-http reads the end of the stream. `answer` is sent if no other one is under way.
     fn end(&mut self, answer: &[u8]) -> Poll<io::Result<()>> {
         self.ended = true;
-        let reads_on = matches!(self.connection.body(), BodyState::Incomplete { .. });
-        let idle = !self.connection.is_under_way() && self.unsent_since.is_none() && !reads_on;
+        let idle = !self.connection.is_under_way() && self.unsent_since.is_none() && !self.head.is_behind_body();
         if idle && let Err(error) = self.io.try_write(answer) {
             log::debug!("a client that took too long gets no answer: {error}");
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// Whether as many bytes have come as a head may have.
-    fn is_full(&mut self) -> bool {
-        self.forget_begun();
-        let reads_on = matches!(self.connection.body(), BodyState::Incomplete { .. });
-        !self.connection.is_under_way() && !reads_on && self.head.bytes >= HEAD_LIMIT
     }
 }
 
@@ -182,17 +135,19 @@ impl AsyncRead for WatchedStream {
         if this.is_overdue(context) {
             return this.end(TIMEOUT);
         }
-        if this.is_full() {
-            if this.head.was_full {
-                return this.end(TOO_LARGE);
-            }
+        let is_full = this.head.is_full();
+        if is_full && this.was_full {
+            return this.end(TOO_LARGE);
+        }
+        this.was_full = is_full;
+        if is_full {
             // The bytes may be a head and the beginning of a body: actix-http looks at them before it reads on.
-            this.head.was_full = true;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if this.connection.is_under_way() && this.head.ahead >= HEAD_LIMIT {
-            // What comes after the request under way waits in the system's buffer. The answer's end wakes this task.
+        if this.head.is_far_ahead() {
+            // What comes after the request under way waits in the system's buffer. `poll_flush` wakes this task.
+            this.held_back = true;
             return Poll::Pending;
         }
         if this.at_once >= AT_ONCE {
@@ -205,9 +160,9 @@ impl AsyncRead for WatchedStream {
             this.at_once = 0;
             return Poll::Pending;
         };
-        let bytes = buffer.filled().len() - before;
-        this.at_once += bytes;
-        this.received(bytes);
+        let bytes = &buffer.filled()[before..];
+        this.at_once += bytes.len();
+        this.head.received(bytes);
         Poll::Ready(outcome)
     }
 }
@@ -229,6 +184,11 @@ impl AsyncWrite for WatchedStream {
         if this.connection.lacks_wanted_body() {
             context.waker().wake_by_ref();
         }
+        // The request under way may have ended since the last read, so the next one may be read.
+        if this.held_back && !this.head.is_far_ahead() {
+            this.held_back = false;
+            context.waker().wake_by_ref();
+        }
         // A request may have ended since the last read, so its client may have a deadline from now on.
         if !this.ended && this.is_overdue(context) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -238,5 +198,45 @@ impl AsyncWrite for WatchedStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::http::server::source_shares::SourceShares;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// The half head counts from the moment when the client has accepted the answer before it.
+    #[actix_web::test]
+    async fn a_half_head_does_not_cut_an_answer_that_is_being_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (io, _) = listener.accept().await.unwrap();
+        let timeouts = Timeouts { head: HeadTimeouts { head: SHORT, idle: LONG }, send: LONG };
+        let share = SourceShares::new(1, 1).take(IpAddr::from([127, 0, 0, 1]).into(), 1).unwrap();
+        let mut stream = WatchedStream::new(io, timeouts, share);
+        let mut sent = 0;
+        while let Ok(bytes) = timeout(SHORT, stream.write(&[0; 65_536])).await {
+            sent += bytes.unwrap();
+        }
+        client.write_all(b"GET").await.unwrap();
+        let mut head = [0; 8];
+        assert_eq!(stream.read(&mut head).await.unwrap(), 3);
+        let early = timeout(3 * SHORT, stream.read(&mut head)).await;
+        assert!(early.is_err(), "{early:?} though the answer is on its way");
+        client.read_exact(&mut vec![0; sent]).await.unwrap();
+        stream.write_all(b"x").await.unwrap();
+        assert_eq!(timeout(LONG, stream.read(&mut head)).await.unwrap().unwrap(), 0, "the half head took too long");
     }
 }

@@ -179,6 +179,34 @@ async fn unfinished_requests_of_one_source_are_bounded() {
     .await;
 }
 
+/// A customer of a provider often has a /48 of IPv6: 65,536 sources.
+#[actix_web::test]
+async fn unfinished_requests_of_one_ipv6_network_are_bounded() {
+    on_each_database(async |database| {
+        let settings = Settings::default().set("TRUSTED_PROXIES", "127.0.0.1").tune(|config| {
+            config.server.max_unfinished_requests_per_source = 3;
+        });
+        let gateway = Gateway::start_with(database, settings).await;
+        let (mut held, mut refused) = (Vec::new(), Vec::new());
+        for number in 0..8 {
+            let mut wire = half(&gateway, REGISTER, &format!("2001:db8:1:{number}::1"), 1_000).await;
+            match tokio::time::timeout(Duration::from_millis(300), wire.read()).await {
+                Ok(reply) => refused.push(reply),
+                Err(_) => held.push(wire),
+            }
+        }
+        assert_eq!((held.len(), refused.len()), (6, 2), "twice as many as one source may have");
+        for reply in &refused {
+            assert_eq!(error(reply), (429, "too_many_unfinished_requests"));
+        }
+        let mut home = half(&gateway, REGISTER, "2001:db8:2::1", 1_000).await;
+        let reply = tokio::time::timeout(Duration::from_millis(300), home.read()).await;
+        assert!(reply.is_err(), "another network: {reply:?}");
+        gateway.stop().await;
+    })
+    .await;
+}
+
 #[actix_web::test]
 async fn bytes_of_unfinished_bodies_are_bounded_for_the_process() {
     on_each_database(async |database| {

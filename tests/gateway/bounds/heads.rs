@@ -59,6 +59,54 @@ async fn a_body_that_goes_on_after_its_answer_has_a_deadline() {
     .await;
 }
 
+/// A body that no handler reads: the connection stays open for the next request once the body is complete.
+#[actix_web::test]
+async fn a_chunked_body_that_was_not_read_does_not_end_the_connection() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, hasty()).await;
+        let head = "POST /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let body = "4\r\nmore\r\n0\r\n\r\n";
+        for parts in [vec![format!("{head}{body}")], vec![head.to_owned(), body.to_owned()]] {
+            let mut wire = Wire::open(&gateway.url).await;
+            for part in &parts {
+                wire.write(part).await;
+                wait(Duration::from_millis(100)).await;
+            }
+            assert_eq!(wire.read().await.status, 404);
+            wait(Duration::from_millis(1_500)).await;
+            wire.write(HEALTH).await;
+            assert_eq!(wire.read().await.status, 200, "{} parts", parts.len());
+            // The next head has a deadline as every other.
+            wire.write(HALF).await;
+            assert!(wire.until_closed().await.starts_with("HTTP/1.1 408 "));
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// More than one head may have, behind a request that takes long.
+#[actix_web::test]
+async fn many_requests_behind_a_slow_one_are_all_answered() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, hasty()).await;
+        let ada = gateway.connected_user("Ada").await;
+        let held = gateway.ownerrez().hold_account("* /v2/*", ada.account.unwrap());
+        let mut wire = Wire::open(&gateway.url).await;
+        wire.write(&Wire::mcp(&ada, &rpc(1, "tools/call", json!({"name": "list_owners", "arguments": {}})))).await;
+        held.wait_arrived(1).await;
+        let padded = HEALTH.replace("\r\n\r\n", &format!("\r\nX-Padding: {}\r\n\r\n", "x".repeat(1_000)));
+        wire.write(&padded.repeat(200)).await;
+        wait(Duration::from_millis(300)).await;
+        held.release();
+        for number in 0..=200 {
+            assert_eq!(wire.read().await.status, 200, "number {number}");
+        }
+        gateway.stop().await;
+    })
+    .await;
+}
+
 #[actix_web::test]
 async fn a_connection_without_a_request_under_way_stays_open() {
     on_each_database(async |database| {

@@ -1,0 +1,99 @@
+//! Shares that are bounded for the process, for each source, and for each network of sources.
+
+use std::sync::Arc;
+
+use super::shares::{Exhausted, Share, Shares};
+use crate::http::source_address::{Network48, SourceAddress};
+
+/// How many times the bound of one source all sources of one IPv6 /48 may have. One customer often has a whole /48.
+const SOURCES_PER_NETWORK: usize = 2;
+
+/// A bounded amount, and how much of it sources and networks hold. Cloning is cheap; clones share the counts.
+#[derive(Clone, Debug)]
+pub(super) struct SourceShares {
+    sources: Arc<Shares<SourceAddress>>,
+    networks: Arc<Shares<Network48>>,
+}
+
+/// A part of [`SourceShares`]. Dropping it gives all of it back.
+#[derive(Debug)]
+pub(super) struct SourceShare {
+    _source: Share<SourceAddress>,
+    _network: Option<Share<Network48>>,
+}
+
+impl SourceShares {
+    /// `total` units for all, at most `per_source` of them for one source.
+    pub(super) fn new(total: usize, per_source: usize) -> Self {
+        Self {
+            sources: Shares::new(total, per_source),
+            networks: Shares::new(total, per_source.saturating_mul(SOURCES_PER_NETWORK)),
+        }
+    }
+
+    /// Takes `amount` units for a source.
+    ///
+    /// # Errors
+    /// Whose bound is reached.
+    pub(super) fn take(&self, source: SourceAddress, amount: usize) -> Result<SourceShare, Exhausted> {
+        let network = self.networks.take(source.network(), amount)?;
+        Ok(SourceShare { _source: self.sources.take(source, amount)?, _network: Some(network) })
+    }
+
+    /// Takes `amount` units for a trusted proxy, which only the total limits.
+    ///
+    /// # Errors
+    /// The process has no more.
+    pub(super) fn take_exempt(&self, amount: usize) -> Result<SourceShare, Exhausted> {
+        let source = self.sources.take_exempt(amount).ok_or(Exhausted::Process)?;
+        Ok(SourceShare { _source: source, _network: None })
+    }
+
+    /// Returns how many units a source and its network hold.
+    pub(super) fn held_by(&self, source: SourceAddress) -> (usize, usize) {
+        (self.sources.held_by(&source), self.networks.held_by(&source.network()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv6Addr};
+
+    use super::*;
+
+    fn subnet(network: u16, subnet: u16) -> SourceAddress {
+        IpAddr::from(Ipv6Addr::new(0x2001, 0xdb8, network, subnet, 0, 0, 0, 1)).into()
+    }
+
+    #[test]
+    fn all_sources_of_one_network_have_twice_the_bound_of_one() {
+        let shares = SourceShares::new(1_000, 3);
+        let mut held = Vec::new();
+        for number in 0..4 {
+            held.extend((0..5).filter_map(|_| shares.take(subnet(1, number), 1).ok()));
+        }
+        assert_eq!(held.len(), 6, "of four sources with three each");
+        assert_eq!(shares.take(subnet(1, 9), 1).unwrap_err(), Exhausted::Holder);
+        assert_eq!(shares.held_by(subnet(1, 0)), (3, 6));
+        assert_eq!(shares.held_by(subnet(1, 9)), (0, 6), "a refusal leaves nothing behind");
+        assert!(shares.take(subnet(2, 0), 1).is_ok(), "another network");
+        held.pop();
+        assert!(shares.take(subnet(1, 9), 1).is_ok());
+    }
+
+    #[test]
+    fn a_network_never_holds_more_than_it_leaves_free() {
+        let shares = SourceShares::new(100, 100);
+        let taken: Vec<_> = (0..100).filter_map(|number| shares.take(subnet(1, number), 1).ok()).collect();
+        assert_eq!(taken.len(), 50);
+        assert!(shares.take(subnet(2, 0), 1).is_ok());
+    }
+
+    #[test]
+    fn an_address_of_ipv4_has_the_bound_of_one_source() {
+        let shares = SourceShares::new(1_000, 3);
+        let address = SourceAddress::from(IpAddr::from([203, 0, 113, 1]));
+        let _held: Vec<_> = (0..3).map(|_| shares.take(address, 1).unwrap()).collect();
+        assert_eq!(shares.take(address, 1).unwrap_err(), Exhausted::Holder);
+    }
+}
