@@ -15,7 +15,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use connection_setting::{ConnectionSetting, switched};
-pub use json_object::JsonObject;
+pub use json_object::{JsonObject, member};
 pub use json_text::JsonText;
 pub use plain_name::{is_invisible, plain_name};
 pub use redirect_uri::{

@@ -3,6 +3,7 @@
 mod accept;
 mod authority;
 mod batch;
+mod body_form;
 mod callback;
 mod choice;
 mod connect;
@@ -32,8 +33,8 @@ mod single_user;
 mod source_address;
 mod starting;
 mod users;
-mod webhook;
 mod wait_reason;
+mod webhook;
 
 use std::sync::Arc;
 

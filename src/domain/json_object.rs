@@ -4,13 +4,24 @@ use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_json::Value;
+
+/// What serde says in words of Rust ("invalid type: sequence").
+const NO_OBJECT: &str = "it must be a JSON object";
 
 /// Reads a type from a JSON object and nothing else. Derived implementations of `Deserialize` read a struct from an array
 /// too, member by member, so that `["x"]` would pass for `{"name": "x"}`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JsonObject<T>(pub T);
+
+/// Reads a member of an object. Where it is JSON of the wrong kind, the error is `must`, which says in plain words what the
+/// member must be.
+pub fn member<'de, T: DeserializeOwned, D: Deserializer<'de>>(written: D, must: &str) -> Result<T, D::Error> {
+    let value = Value::deserialize(written)?;
+    T::deserialize(value).map_err(|_| D::Error::custom(must))
+}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -25,6 +36,34 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {
 
             fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
                 T::deserialize(MapAccessDeserializer::new(members)).map(JsonObject)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+                Err(A::Error::custom(NO_OBJECT))
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
+                Err(E::custom(NO_OBJECT))
+            }
+
+            fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
+                Err(E::custom(NO_OBJECT))
+            }
+
+            fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
+                Err(E::custom(NO_OBJECT))
+            }
+
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
+                Err(E::custom(NO_OBJECT))
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
+                Err(E::custom(NO_OBJECT))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+                Err(E::custom(NO_OBJECT))
             }
         }
 
@@ -52,6 +91,8 @@ mod tests {
         {
             assert!(read(wrong).is_err(), "{wrong}");
         }
-        assert!(read("[1]").unwrap_err().to_string().contains("expected a JSON object"));
+        for wrong in ["[1]", r#""x""#, "null", "true", "1", "-1", "1.5"] {
+            assert!(read(wrong).unwrap_err().to_string().starts_with(NO_OBJECT), "{wrong}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use actix_web::{
     web,
 };
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     crypto,
-    domain::{JsonObject, Method, UpstreamRequest, UserId, in_minutes},
+    domain::{JsonObject, Method, UpstreamRequest, UserId, in_minutes, member},
     session::{ConnectError, Connector, Turn},
     store::{Link, StoredKey},
     tools::{LINK_PATH, Trace},
@@ -192,8 +192,18 @@ pub(super) async fn is_connected(state: &HttpState, user: UserId) -> Result<bool
 /// `{email, token}` of an OwnerRez account. Not `Debug`: it holds a secret.
 #[derive(Deserialize)]
 pub(crate) struct PersonalToken {
+    #[serde(default, deserialize_with = "email")]
     email: String,
+    #[serde(default, deserialize_with = "token")]
     token: SecretString,
+}
+
+fn email<'de, D: Deserializer<'de>>(written: D) -> Result<String, D::Error> {
+    member(written, "`email` must be text")
+}
+
+fn token<'de, D: Deserializer<'de>>(written: D) -> Result<SecretString, D::Error> {
+    member(written, "`token` must be text")
 }
 
 /// `POST /api/connect/ownerrez/token`: connects with a personal access token (article "API authentication").

@@ -9,13 +9,13 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::{error::Category, json};
 
 mod shown;
 
 pub(crate) use shown::Shown;
 
-use super::failure::Failure;
+use super::{body_form::UnreadableForm, failure::Failure, single_user::Indirect};
 use crate::{
     crypto::CryptoError,
     domain::chain,
@@ -74,6 +74,8 @@ pub(crate) enum ApiError {
     UnknownName(UnknownName),
     #[error("wrong content type")]
     WrongContentType,
+    #[error("the body's form is not read: {0:?}")]
+    UnreadableForm(UnreadableForm),
     #[error("no media type of the answer is acceptable")]
     NotAcceptable,
     #[error("body too large")]
@@ -92,8 +94,8 @@ pub(crate) enum ApiError {
     HostNotAllowed,
     #[error("origin not allowed")]
     OriginNotAllowed,
-    #[error("not directly from this machine")]
-    NotDirect,
+    #[error("not directly from this machine: {0:?}")]
+    NotDirect(Indirect),
     #[error("no single-user token, or a wrong one")]
     SingleUserTokenRequired,
     #[error("bad metrics token")]
@@ -201,11 +203,25 @@ impl From<JsonPayloadError> for ApiError {
             JsonPayloadError::ContentType => Self::WrongContentType,
             JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => Self::TooLarge,
             JsonPayloadError::Payload(error) => error.into(),
-            // serde's words name the place and what was expected, and never the gateway's insides.
-            JsonPayloadError::Deserialize(error) => {
-                Self::BadRequest(format!("The body is not what was expected: {error}."))
-            }
+            JsonPayloadError::Deserialize(error) => Self::BadRequest(about_json(&error)),
             _ => Self::BadRequest("The body could not be read.".to_owned()),
+        }
+    }
+}
+
+/// Says in plain words why a body is not the JSON that was asked for. The members' own words come from [`domain::member`].
+///
+/// [`domain::member`]: crate::domain::member
+fn about_json(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof => "The body ends before its JSON does.".to_owned(),
+        Category::Syntax | Category::Io => {
+            format!("The body is not JSON: the first mistake is in line {}, column {}.", error.line(), error.column())
+        }
+        Category::Data => {
+            let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+            let words = text.strip_suffix(&place).unwrap_or(&text);
+            format!("The body is not what this endpoint takes: {words}.")
         }
     }
 }

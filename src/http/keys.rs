@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     crypto::ApiKey,
-    domain::{JsonObject, KeyId, KeyView, Scope, UserId},
+    domain::{JsonObject, KeyId, KeyView, Scope, UserId, member},
     session::ConnectError,
     store::{KeyAdded, KeyRemoved, NewKey, StoredKey},
     tools::Toolsets,
@@ -90,27 +90,48 @@ pub(crate) async fn list(state: web::Data<HttpState>, AnyCaller(caller): AnyCall
 
 /// `{name?, scope, expires_at?, toolsets?, readonly?, two_steps?}`
 #[derive(Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "an object with `scope`, and `name`, `expires_at`, `toolsets`, `readonly`, `two_steps` where they are wanted"
-)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct WantedKey {
+    #[serde(default, deserialize_with = "name")]
     name: Option<String>,
-    scope: Scope,
+    #[serde(default, deserialize_with = "scope")]
+    scope: Option<Scope>,
     #[serde(default, deserialize_with = "time")]
     expires_at: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "toolsets")]
     toolsets: Option<WantedToolsets>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read_only")]
     readonly: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "two_steps")]
     two_steps: bool,
 }
 
-/// A time (RFC 3339), or a refusal that says whose it is.
+const SCOPE: &str = "`scope` must be \"full\" or \"read\"";
+
+/// Reads the name of a key.
+pub(super) fn name<'de, D: Deserializer<'de>>(written: D) -> Result<Option<String>, D::Error> {
+    member(written, "`name` must be text")
+}
+
+fn scope<'de, D: Deserializer<'de>>(written: D) -> Result<Option<Scope>, D::Error> {
+    member(written, SCOPE)
+}
+
+/// Reads a time of RFC 3339.
 fn time<'de, D: Deserializer<'de>>(written: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let text = Option::<String>::deserialize(written)?;
-    let wrong = |_| D::Error::custom("`expires_at` is no time such as 2027-01-31T00:00:00Z");
-    text.map(|text| text.parse().map_err(wrong)).transpose()
+    member(written, "`expires_at` must be a time such as \"2027-01-31T00:00:00Z\"")
+}
+
+fn toolsets<'de, D: Deserializer<'de>>(written: D) -> Result<Option<WantedToolsets>, D::Error> {
+    member(written, "`toolsets` must be a list of names, or text with names separated by commas")
+}
+
+fn read_only<'de, D: Deserializer<'de>>(written: D) -> Result<bool, D::Error> {
+    member(written, "`readonly` must be true or false")
+}
+
+fn two_steps<'de, D: Deserializer<'de>>(written: D) -> Result<bool, D::Error> {
+    member(written, "`two_steps` must be true or false")
 }
 
 /// A list of names, or what a header would say.
@@ -142,6 +163,7 @@ pub(crate) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let JsonObject(WantedKey { name, scope, expires_at, toolsets, readonly, two_steps }) = body.into_inner();
     let name = checked_name(name)?;
+    let scope = scope.ok_or_else(|| ApiError::BadRequest(format!("{SCOPE}.")))?;
     let now = state.clock.now();
     let expires_at = checked_end(expires_at, caller.expires_at, now)?;
     let toolsets = toolsets.map(WantedToolsets::checked).transpose()?.flatten();
@@ -223,10 +245,10 @@ pub(crate) struct Confirmation {
 pub(crate) async fn delete(
     state: web::Data<HttpState>,
     FullCaller(caller): FullCaller,
-    id: web::Path<Uuid>,
+    id: web::Path<String>,
     confirmation: web::Query<Confirmation>,
 ) -> Result<HttpResponse, ApiError> {
-    let key = KeyId(id.into_inner());
+    let key = id.parse().map(KeyId).map_err(|_| ApiError::NoSuchKey)?;
     match state.store.remove_key(caller.user, caller.key, key, state.clock.now()).await? {
         KeyRemoved::Removed => {
             log::info!("user {} deleted key {key} with key {}", caller.user, caller.label);

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     domain::{Caller, Credential, Scope, UserId},
-    mcp::{Incoming, Malformed, Message, Server, Watch, explained},
+    mcp::{Incoming, Malformed, Message, Revision, Server, Watch, explained},
     tools::{Choice, Toolbox},
 };
 use actix_web::{
@@ -155,6 +155,9 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
             mcp_failure::note_failure(request, message.method(), answer.to_string().as_bytes());
             return Ok(with_failure(HttpResponse::Ok().json(answer)));
         }
+        if let Err(malformed) = check_revision(request, message) {
+            return Ok(refused_message(&malformed));
+        }
         if is_ping_between_revisions(request, message) {
             return Ok(HttpResponse::Ok().json(json!({"jsonrpc": "2.0", "id": message.id(), "result": {}})));
         }
@@ -221,6 +224,23 @@ pub(crate) async fn handle(
     }
     // Boxed, because most requests do not come here: a future is moved with all that it holds.
     Box::pin(endpoint.answer_incoming(&request, accepted, Some((caller, choice)), incoming)).await
+}
+
+/// Checks that the header names a revision that the gateway knows. For a whole request of 2026-07-28 or later the engine does
+/// that, in the form that those revisions give to the refusal.
+fn check_revision(request: &HttpRequest, message: &Message) -> Result<(), Malformed> {
+    let Some(named) = request.headers().get("mcp-protocol-version") else { return Ok(()) };
+    let named = named.to_str().unwrap_or_default();
+    if message.own_version().is_some() || Revision::named(named).is_some() {
+        return Ok(());
+    }
+    let id = message.id().cloned().unwrap_or_default();
+    let reason = format!(
+        "Invalid request: the header MCP-Protocol-Version is `{named:.40}`, which this gateway does not support. It \
+         supports {}.",
+        Revision::names()
+    );
+    Err(Malformed::invalid_request(id, reason))
 }
 
 /// Whether this is a ping of a client that pings as before while it names the revision that has no ping any more. It gets

@@ -9,9 +9,9 @@ use actix_web::{
 };
 use bytes::Bytes;
 
-/// Replaces the path of a request by its normal form: unreserved characters decoded (RFC 3986 section 6.2.2.2), and no slash
-/// at its end. A client that was given an address with a slash reaches the same resource, without a redirect, on which
-/// many clients drop their `Authorization`.
+/// Replaces the path of a request by its normal form: unreserved characters decoded (RFC 3986 section 6.2.2.2), one slash
+/// for several, and none at its end. A client that was given an address with a slash too many reaches the same resource,
+/// without a redirect, on which many clients drop their `Authorization`.
 pub(super) fn normalise(mut request: ServiceRequest) -> ServiceRequest {
     if let Some(uri) = normal_form(request.uri()) {
         request.match_info_mut().get_mut().update(&uri);
@@ -24,10 +24,13 @@ pub(super) fn normalise(mut request: ServiceRequest) -> ServiceRequest {
 fn normal_form(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let ends_in_slash = path.len() > 1 && path.ends_with('/');
-    if !ends_in_slash && !path.contains('%') {
+    if !ends_in_slash && !path.contains('%') && !path.contains("//") {
         return None;
     }
     let mut normal = decode_unreserved(path);
+    while normal.contains("//") {
+        normal = normal.replace("//", "/");
+    }
     let end = normal.trim_end_matches('/').len().max(1);
     normal.truncate(end);
     if normal == path {
@@ -85,6 +88,10 @@ mod tests {
             ("/mcp//?a=/b/", "/mcp?a=/b/"),
             ("/", "/"),
             ("//", "/"),
+            ("//mcp", "/mcp"),
+            ("///mcp////readonly//?a=//", "/mcp/readonly?a=//"),
+            ("/%2F/mcp", "/%2F/mcp"),
+            ("http://gateway.example//mcp", "http://gateway.example/mcp"),
             ("/mcp/readonl%79", "/mcp/readonly"),
             ("/mc%70/%72eadonly%2F", "/mcp/readonly%2F"),
             ("/mcp/readonl%2579", "/mcp/readonl%2579"),

@@ -7,12 +7,17 @@
 use actix_web::{
     HttpRequest,
     http::{
-        Version,
+        StatusCode, Version,
         header::{self, HeaderName},
     },
 };
 
-use super::{HttpState, authority::Authority, error::ApiError, key_check::bearer};
+use super::{
+    HttpState,
+    authority::Authority,
+    error::{ApiError, Shown},
+    key_check::bearer,
+};
 use crate::{crypto, domain::Caller};
 
 /// The one person.
@@ -26,7 +31,7 @@ pub struct SingleUser {
 
 /// Headers that proxies and content delivery networks add: RFC 9110 (Via), RFC 7239 (Forwarded), RFC 8586 (CDN-Loop), and
 /// the names that nginx, Cloudflare, Akamai, Fastly, Fly.io and others give to the address of their client.
-const ADDED_BY_PROXIES: [&str; 13] = [
+const ADDED_BY_PROXIES: [&str; 16] = [
     "via",
     "forwarded",
     "cdn-loop",
@@ -34,15 +39,52 @@ const ADDED_BY_PROXIES: [&str; 13] = [
     "true-client-ip",
     "fastly-client-ip",
     "fly-client-ip",
+    "proxy-connection",
+    "x-amzn-trace-id",
     "x-client-ip",
     "x-cluster-client-ip",
-    "x-real-ip",
-    "x-original-forwarded-for",
-    "x-original-host",
+    "x-host",
     "x-proxyuser-ip",
+    "x-real-ip",
+    "x-scheme",
+    "x-url-scheme",
 ];
-/// The same by how they begin: de facto standard, Cloudflare, Envoy, CloudFront, Azure, Google.
-const ADDED_BEGINNINGS: [&str; 6] = ["x-forwarded", "cf-", "x-envoy-", "x-amz-cf-", "x-azure-", "x-appengine-"];
+/// The same by how they begin: de facto standard (two), Cloudflare, Envoy, CloudFront, Azure, Google, Tailscale.
+const ADDED_BEGINNINGS: [&str; 8] =
+    ["x-forwarded", "x-original-", "cf-", "x-envoy-", "x-amz-cf-", "x-azure-", "x-appengine-", "tailscale-"];
+
+/// Why a request is taken for one that does not come directly.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Indirect {
+    /// Its peer is another machine.
+    Peer,
+    /// It has a header that proxies or browsers add.
+    Header(HeaderName),
+    /// Its `Host` is no name of this machine.
+    Host,
+    /// It is HTTP/1.0.
+    Version,
+}
+
+impl Indirect {
+    /// Returns the refusal as the client sees it.
+    pub(super) fn shown(&self) -> Shown {
+        let why = match self {
+            Self::Peer => "This request comes from another machine.".to_owned(),
+            Self::Header(name) => format!("This request has the header `{name}`, which proxies or browsers add."),
+            Self::Host => "The `Host` of this request is no name of this machine.".to_owned(),
+            Self::Version => "This request is HTTP/1.0, which proxies speak and MCP clients do not.".to_owned(),
+        };
+        Shown::new(
+            StatusCode::FORBIDDEN,
+            "not_direct",
+            format!(
+                "Without an API key this gateway serves only programs on its own machine that reach it directly. {why}"
+            ),
+            "Use http://127.0.0.1 with its port, and no proxy. To serve others, unset SINGLE_USER and give them keys.",
+        )
+    }
+}
 
 /// The one person, where there is one and the request does not bring an API key instead.
 pub(super) fn caller(state: &HttpState, request: &HttpRequest) -> Option<Result<Caller, ApiError>> {
@@ -68,23 +110,29 @@ fn check_token(state: &HttpState, request: &HttpRequest, expected: &str) -> Resu
 
 fn check_direct(request: &HttpRequest) -> Result<(), ApiError> {
     let here = request.peer_addr().is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-    if here && is_direct(request) { Ok(()) } else { Err(ApiError::NotDirect) }
+    let indirect = if here { indirect(request) } else { Some(Indirect::Peer) };
+    indirect.map_or(Ok(()), |why| Err(ApiError::NotDirect(why)))
 }
 
-/// Whether nothing was added that a proxy or a browser adds, and the host is this machine's own name. Proxies such as
-/// nginx without further settings speak HTTP/1.0, which no MCP client does.
-fn is_direct(request: &HttpRequest) -> bool {
+/// Returns what a proxy or a browser added, or whether the host is not this machine's own name. Proxies such as nginx
+/// without further settings speak HTTP/1.0, which no MCP client does.
+fn indirect(request: &HttpRequest) -> Option<Indirect> {
     let headers = request.headers();
-    let passed_on = |name: &HeaderName| {
+    let is_added = |name: &&HeaderName| {
         let text = name.as_str();
-        *name == header::ORIGIN
+        **name == header::ORIGIN
             || ADDED_BY_PROXIES.contains(&text)
             || ADDED_BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
     };
+    if let Some(added) = headers.keys().find(is_added) {
+        return Some(Indirect::Header(added.clone()));
+    }
     let mut hosts = headers.get_all(header::HOST);
     let host = hosts.next().and_then(|host| Authority::parse(host.to_str().ok()?));
-    let own = hosts.next().is_none() && host.is_some_and(|host| host.is_loopback());
-    own && request.version() >= Version::HTTP_11 && !headers.keys().any(passed_on)
+    if hosts.next().is_some() || !host.is_some_and(|host| host.is_loopback()) {
+        return Some(Indirect::Host);
+    }
+    (request.version() < Version::HTTP_11).then_some(Indirect::Version)
 }
 
 #[cfg(test)]
@@ -93,15 +141,15 @@ mod tests {
 
     use super::*;
 
-    fn with(headers: &[(&'static str, &'static str)]) -> bool {
+    fn with(headers: &[(&'static str, &'static str)]) -> Option<Indirect> {
         let request = headers.iter().fold(TestRequest::default(), |request, header| request.append_header(*header));
-        is_direct(&request.to_http_request())
+        indirect(&request.to_http_request())
     }
 
     #[test]
     fn only_what_comes_directly_is_direct() {
         for host in ["127.0.0.1:8080", "localhost", "LOCALHOST:1", "[::1]:8080", "127.9.9.9"] {
-            assert!(with(&[("host", host)]), "{host}");
+            assert_eq!(with(&[("host", host)]), None, "{host}");
         }
         for host in [
             "gateway.example",
@@ -114,16 +162,27 @@ mod tests {
             "[::1]evil",
             "user@localhost",
         ] {
-            assert!(!with(&[("host", host)]), "{host}");
+            assert_eq!(with(&[("host", host)]), Some(Indirect::Host), "{host}");
         }
-        assert!(!with(&[]) && !with(&[("host", "localhost"), ("host", "evil.example")]));
-        for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded", "origin", "cf-connecting-ip", "cf-ray"] {
-            assert!(!with(&[("host", "localhost"), (name, "")]), "{name}");
+        for none in [&[][..], &[("host", "localhost"), ("host", "evil.example")]] {
+            assert_eq!(with(none), Some(Indirect::Host));
         }
-        for name in ADDED_BY_PROXIES {
-            assert!(!with(&[("host", "localhost"), (name, "")]), "{name}");
+        let named = [
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded",
+            "x-original-url",
+            "x-original-host",
+            "origin",
+            "cf-connecting-ip",
+            "cf-ray",
+            "tailscale-user-login",
+        ];
+        for name in named.into_iter().chain(ADDED_BY_PROXIES) {
+            let named = Some(Indirect::Header(HeaderName::from_static(name)));
+            assert_eq!(with(&[("host", "localhost"), (name, "")]), named, "{name}");
         }
         let old = TestRequest::default().version(Version::HTTP_10).append_header(("host", "localhost"));
-        assert!(!is_direct(&old.to_http_request()));
+        assert_eq!(indirect(&old.to_http_request()), Some(Indirect::Version));
     }
 }

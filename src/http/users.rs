@@ -9,6 +9,7 @@ use super::{
     HttpState,
     error::ApiError,
     key_check::{MadeKey, bearer},
+    keys,
     source_address::SourceAddress,
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
 /// `{name}`: what the key will be called in lists and on the connect page.
 #[derive(Deserialize)]
 pub(crate) struct Registration {
+    #[serde(default, deserialize_with = "keys::name")]
     name: Option<String>,
 }
 

@@ -29,17 +29,24 @@ pub enum Revision {
     V2026_07_28,
 }
 
+/// The revisions by their names, the oldest first.
+const NAMES: [(&str, Revision); 5] = [
+    ("2024-11-05", Revision::V2024_11_05),
+    ("2025-03-26", Revision::V2025_03_26),
+    ("2025-06-18", Revision::V2025_06_18),
+    ("2025-11-25", Revision::V2025_11_25),
+    ("2026-07-28", Revision::V2026_07_28),
+];
+
 impl Revision {
     /// Returns the revision that the header `MCP-Protocol-Version` names; `None` if there is no such revision.
     pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "2024-11-05" => Self::V2024_11_05,
-            "2025-03-26" => Self::V2025_03_26,
-            "2025-06-18" => Self::V2025_06_18,
-            "2025-11-25" => Self::V2025_11_25,
-            "2026-07-28" => Self::V2026_07_28,
-            _ => return None,
-        })
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, revision)| *revision)
+    }
+
+    /// Returns the names of all revisions, separated by commas.
+    pub fn names() -> String {
+        NAMES.map(|(name, _)| name).join(", ")
     }
 
     /// Returns the revision of a request. The engine has refused the versions that it does not know.

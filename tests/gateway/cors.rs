@@ -1,8 +1,10 @@
 //! Scripts of the origins that the operator allows (CORS protocol, Fetch standard).
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use crate::world::{Gateway, Person, Reply, Settings, on_each_database, rpc};
+use crate::world::{Gateway, Person, Reply, Settings, Wire, eventually, on_each_database, rpc};
 
 const ORIGIN: &str = "https://tool.example.com";
 const TOOL: (&str, &str) = ("origin", ORIGIN);
@@ -57,6 +59,59 @@ async fn an_allowed_origin_reads_answers_and_refusals() {
             assert!(says_nothing(&refused) && varies(&refused), "{origin}: {:?}", refused.headers);
         }
         gateway.stop().await;
+    })
+    .await;
+}
+
+/// Refusals that bounds make while a body is on its way are open to the same origins as the answers that they replace.
+#[actix_web::test]
+async fn refusals_of_bodies_can_be_read_as_well() {
+    on_each_database(async |database| {
+        let settings = Settings::default().set("ALLOWED_ORIGINS", ORIGIN).tune(|config| {
+            config.server.body_timeout_seconds = 1;
+            config.server.max_unfinished_requests_per_source = 1;
+        });
+        let gateway = Gateway::start_with(database, settings).await;
+        let alice = gateway.user("Alice").await;
+        let asks = async |path: &str, headers: &str, length: usize| {
+            let mut wire = Wire::open(&gateway.url).await;
+            wire.write(&format!(
+                "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {ORIGIN}\r\n{headers}Content-Length: {length}\r\n\r\n"
+            ))
+            .await;
+            wire
+        };
+        let json = "Content-Type: application/json\r\n";
+        let with_key = format!("{json}Authorization: Bearer {}\r\n", alice.key);
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+        let zipped = format!("{with_key}Content-Encoding: gzip\r\n");
+        let many = "/api/users/register";
+        for (path, headers, length, status, origin) in [
+            (many, json, 1_000, 408, ORIGIN),
+            ("/mcp", &with_key, 1_000, 408, ORIGIN),
+            ("/api/keys", &with_key, 1_000, 408, ORIGIN),
+            ("/token", form, 1_000, 408, "*"),
+            ("/register", json, 1_000, 408, "*"),
+            (many, json, 1_000_000, 413, ORIGIN),
+            ("/mcp", &with_key, 1_000_000, 413, ORIGIN),
+            ("/mcp", &zipped, 1_000, 415, ORIGIN),
+        ] {
+            let reply = asks(path, headers, length).await.read().await;
+            assert_eq!(reply.status, status, "{path}: {}", reply.body);
+            assert_eq!(reply.header("access-control-allow-origin"), Some(origin), "{path} {status}");
+            assert!(reply.header("access-control-expose-headers").is_some(), "{path} {status}");
+        }
+        let mut held = asks(many, json, 1_000).await;
+        let refused = eventually("the source is over its bound", async || {
+            let mut wire = asks(many, json, 1_000).await;
+            let reply = tokio::time::timeout(Duration::from_millis(200), wire.read()).await.ok()?;
+            (reply.status == 429).then_some(reply)
+        })
+        .await;
+        assert_eq!(refused.header("access-control-allow-origin"), Some(ORIGIN), "{}", refused.body);
+        let (stopped, ()) = futures_util::join!(held.read(), gateway.stop());
+        assert!(matches!(stopped.status, 408 | 503), "{}", stopped.status);
+        assert_eq!(stopped.header("access-control-allow-origin"), Some(ORIGIN), "{}", stopped.body);
     })
     .await;
 }

@@ -267,7 +267,9 @@ async fn refusals_before_the_body_are_read_are_as_everywhere() {
         }
         let unknown = alice.send("POST", "/mcp", &[JSON, ("mcp-protocol-version", "1999-12-31")], Some(list)).await;
         assert_eq!((unknown.status, &unknown.body["error"]["code"]), (400, &json!(-32600)), "{}", unknown.body);
-        assert!(unknown.body["error"]["message"].as_str().unwrap().contains("1999-12-31"), "{}", unknown.body);
+        let message = unknown.body["error"]["message"].as_str().unwrap();
+        assert!(message.contains("`1999-12-31`"), "{message}");
+        assert!(message.contains("supports 2024-11-05, 2025-03-26, 2025-06-18, 2025-11-25, 2026-07-28."), "{message}");
         gateway.stop().await;
     })
     .await;
@@ -302,7 +304,7 @@ async fn a_ping_is_answered() {
 
 /// No redirect: clients drop their `Authorization` when they follow one, and turn `POST` into `GET`.
 #[actix_web::test]
-async fn a_slash_at_the_end_of_an_address_changes_nothing() {
+async fn a_slash_too_many_in_an_address_changes_nothing() {
     on_each_database(async |database| {
         let gateway = Gateway::start_with(database, Settings::default().set("METRICS_TOKEN", "0123456789abcdef")).await;
         let alice = gateway.user("Alice").await;
@@ -315,6 +317,8 @@ async fn a_slash_at_the_end_of_an_address_changes_nothing() {
                 assert_eq!((plain.status, slashed.status), (200, 200), "{path}{slashes}: {}", slashed.body);
                 assert_eq!(slashed.body, plain.body, "{path}{slashes}");
             }
+            let doubled = alice.mcp_at(&path.replace('/', "//"), &[], &list).await;
+            assert_eq!((doubled.status, &doubled.body), (200, &plain.body), "{path}");
             let refused = visitor.mcp_at(&format!("{path}/"), &[], &list).await;
             let challenge = refused.header("www-authenticate").unwrap();
             assert!(challenge.contains(&format!("/.well-known/oauth-protected-resource{path}\"")), "{challenge}");

@@ -72,3 +72,4 @@ mod webhooks;
 mod world;
 mod writes;
 mod wrong_arguments;
+mod wrong_bodies;

@@ -61,10 +61,18 @@ async fn whatever_a_proxy_or_a_page_sends_is_refused() {
             ("cf-connecting-ip", "203.0.113.9"),
             ("true-client-ip", "203.0.113.9"),
             ("cdn-loop", "cloudflare"),
+            ("x-scheme", "https"),
+            ("x-original-url", "/mcp"),
+            ("x-host", "gateway.example"),
+            ("x-amzn-trace-id", "Root=1"),
+            ("tailscale-user-login", "alice@example.com"),
+            ("proxy-connection", "keep-alive"),
             ("origin", own.as_str()),
         ] {
             let refused = nobody.mcp_at("/mcp", &[header], &call).await;
             assert_eq!((refused.status, refused.error()), (403, "not_direct"), "{header:?}: {}", refused.body);
+            let named = format!("the header `{}`", header.0);
+            assert!(refused.body["message"].as_str().unwrap().contains(&named), "{header:?}: {}", refused.body);
         }
         let foreign = nobody.mcp_at("/mcp", &[("origin", "https://evil.example")], &call).await;
         assert_eq!(foreign.status, 403, "{}", foreign.body);

@@ -22,7 +22,12 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    fn new(status: StatusCode, code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self { status, code, message: message.into(), hint: hint.into(), retry_after: None }
     }
 
@@ -219,6 +224,7 @@ impl ApiError {
                 "The body's Content-Type is not one this endpoint reads.",
                 "Send JSON with `Content-Type: application/json`.",
             ),
+            Self::UnreadableForm(form) => form.shown(),
             Self::BodyTimedOut(limit) => Shown::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
@@ -275,12 +281,7 @@ impl ApiError {
                 "Requests from pages of that origin are not allowed.",
                 "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
             ),
-            Self::NotDirect => Shown::new(
-                StatusCode::FORBIDDEN,
-                "not_direct",
-                "Without an API key this gateway serves only programs on its own machine that reach it directly.",
-                "Use http://127.0.0.1 with its port, and no proxy. To serve others, unset SINGLE_USER and give them keys.",
-            ),
+            Self::NotDirect(why) => why.shown(),
             Self::SingleUserTokenRequired => Shown::new(
                 StatusCode::UNAUTHORIZED,
                 "single_user_token_required",

@@ -19,7 +19,7 @@ use super::{
     shares::{Exhausted, Share},
     source_shares::SourceShare,
 };
-use crate::http::{error::ApiError, observe::Notes, source_address::SourceAddress};
+use crate::http::{body_form::UnreadableForm, error::ApiError, observe::Notes, source_address::SourceAddress};
 
 /// Why a body is not read to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +28,8 @@ pub(super) enum Refusal {
     TimedOut,
     /// It is larger than allowed.
     TooLarge,
+    /// It is in a form that is not read.
+    Form(UnreadableForm),
     /// Its source has as many unfinished requests as one source may have.
     TooManyUnfinished,
     /// All bodies under way have as many bytes as the process takes.
@@ -42,6 +44,7 @@ impl Refusal {
         match self {
             Self::TimedOut => ApiError::BodyTimedOut(bounds.body_timeout),
             Self::TooLarge => ApiError::TooLarge,
+            Self::Form(form) => ApiError::UnreadableForm(form),
             Self::TooManyUnfinished => ApiError::TooManyUnfinished(bounds.body_timeout),
             Self::TooManyBytes => ApiError::TooManyBytes,
             Self::Stopping => ApiError::Stopping,
@@ -74,6 +77,8 @@ pub(super) struct RequestBody {
     pub(super) source: SourceAddress,
     /// `Content-Length`.
     pub(super) declared: Option<usize>,
+    /// Why it is not read, if it is not.
+    pub(super) form: Option<UnreadableForm>,
     pub(super) received: usize,
     pub(super) connection: Option<Rc<Connection>>,
     pub(super) fate: Rc<Fate>,
@@ -134,6 +139,9 @@ impl Stream for RequestBody {
         let this = self.get_mut();
         if this.fate.refused.get().is_some() {
             return Poll::Ready(None);
+        }
+        if let Some(form) = this.form {
+            return this.refuse(Refusal::Form(form));
         }
         if this.declared.is_some_and(|declared| declared > this.limit()) {
             return this.refuse(Refusal::TooLarge);

@@ -21,7 +21,7 @@ use super::{
     connection::{BodyState, Connection, UnderWay},
     request_body::{Fate, RequestBody},
 };
-use crate::http::{error::ApiError, observe::Notes, pages, source_address::SourceAddress};
+use crate::http::{body_form::UnreadableForm, error::ApiError, observe::Notes, pages, source_address::SourceAddress};
 
 /// The bounds on requests. Cloning is cheap; clones share the counts.
 #[derive(Clone)]
@@ -81,6 +81,7 @@ impl RequestBounds {
             bounds: self.0.clone(),
             notes: Notes::of(request.request()),
             source: SourceAddress::of(request.request(), &self.0.trusted_proxies),
+            form: UnreadableForm::of(request.headers()),
             declared: length.and_then(|length| length.to_str().ok()?.parse().ok()),
             received: 0,
             connection,
@@ -100,6 +101,9 @@ fn refused<B>(error: &ApiError, replaced: &ServiceResponse<B>) -> HttpResponse {
         if name.as_str().starts_with("access-control-") || *name == header::VARY {
             response.headers_mut().append(name.clone(), value.clone());
         }
+    }
+    if let ApiError::UnreadableForm(form) = error {
+        form.add_to(response.headers_mut());
     }
     response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
     response

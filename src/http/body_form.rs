@@ -1,0 +1,102 @@
+//! The form in which bodies are read: not compressed, and JSON in UTF-8.
+
+use actix_web::http::{
+    StatusCode,
+    header::{self, HeaderMap, HeaderValue},
+};
+
+use super::error::Shown;
+
+/// Why a body is not read, whatever it says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum UnreadableForm {
+    /// It is compressed.
+    Compressed,
+    /// It is JSON in another encoding than UTF-8.
+    Charset,
+}
+
+impl UnreadableForm {
+    /// Returns why the body of this request is not read, if it is not.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let codings =
+            headers.get_all(header::CONTENT_ENCODING).flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+        if codings.map(<[u8]>::trim_ascii).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+        {
+            return Some(Self::Compressed);
+        }
+        let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let (essence, parameters) = kind.split_once(';')?;
+        let is_foreign = |parameter: &str| {
+            let Some((name, value)) = parameter.split_once('=') else { return false };
+            let value = value.trim().trim_matches('"');
+            // US-ASCII is a part of UTF-8.
+            name.trim().eq_ignore_ascii_case("charset")
+                && !["utf-8", "utf8", "us-ascii"].iter().any(|read| value.eq_ignore_ascii_case(read))
+        };
+        let is_json = essence.trim().eq_ignore_ascii_case("application/json");
+        (is_json && parameters.split(';').any(is_foreign)).then_some(Self::Charset)
+    }
+
+    /// Returns the refusal as the client sees it.
+    pub(super) fn shown(self) -> Shown {
+        let (message, hint) = match self {
+            Self::Compressed => (
+                "The body is compressed (`Content-Encoding`), and this gateway reads no compressed bodies.",
+                "Send the body as it is, without `Content-Encoding`.",
+            ),
+            Self::Charset => (
+                "The body's charset is not UTF-8, the only one in which this gateway reads JSON.",
+                "Send the JSON in UTF-8, with `Content-Type: application/json`.",
+            ),
+        };
+        Shown::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message, hint)
+    }
+
+    /// Adds what the answer says of codings (RFC 9110 section 15.5.16).
+    pub(super) fn add_to(self, headers: &mut HeaderMap) {
+        if self == Self::Compressed {
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn of(headers: &[(&'static str, &'static str)]) -> Option<UnreadableForm> {
+        let request = headers.iter().fold(TestRequest::default(), |request, header| request.append_header(*header));
+        UnreadableForm::of(request.to_http_request().headers())
+    }
+
+    #[test]
+    fn only_plain_utf_8_is_read() {
+        for coding in ["gzip", "br", "identity, gzip", "GZIP", "x"] {
+            assert_eq!(of(&[("content-encoding", coding)]), Some(UnreadableForm::Compressed), "{coding}");
+        }
+        for coding in ["", "identity", "Identity", "identity, identity"] {
+            assert_eq!(of(&[("content-encoding", coding)]), None, "{coding}");
+        }
+        for kind in [
+            "application/json; charset=utf-16",
+            "application/json;charset=\"iso-8859-1\"",
+            "Application/JSON; x=y; Charset=latin1",
+        ] {
+            assert_eq!(of(&[("content-type", kind)]), Some(UnreadableForm::Charset), "{kind}");
+        }
+        for kind in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "application/json; charset=\"UTF-8\"",
+            "application/json; charset=us-ascii; x",
+            "application/x-www-form-urlencoded; charset=latin1",
+            "nonsense",
+        ] {
+            assert_eq!(of(&[("content-type", kind)]), None, "{kind}");
+        }
+        assert_eq!(of(&[]), None);
+    }
+}
