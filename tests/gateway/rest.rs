@@ -266,7 +266,7 @@ async fn only_the_host_header_counts() {
             "GET /api/connect/ownerrez/status HTTP/1.0\r\n",
             "GET /api/connect/ownerrez/status HTTP/1.1\r\nHost: evil.example\r\nHost: 127.0.0.1\r\n",
             "GET /api/connect/ownerrez/status HTTP/1.1\r\nHost: 127.0.0.1@evil.example\r\n",
-            "GET //health HTTP/1.1\r\nHost: evil.example\r\n",
+            "GET //health//x HTTP/1.1\r\nHost: evil.example\r\n",
             "GET /health/../api/connect/ownerrez/status HTTP/1.1\r\nHost: evil.example\r\n",
         ] {
             let mut wire = Wire::open(&gateway.url).await;
