@@ -184,9 +184,11 @@ mod tests {
             ("?toolsets=bookings&readonly=1", true),
             ("?readonly=false&readonly=yes", true),
             ("/readonly?readonly=true", true),
+            ("?readonly=", true),
+            ("?readonly", true),
+            ("?READONLY=true", true),
+            ("?read-only=on", true),
             ("?readonly=false", false),
-            ("?readonly=", false),
-            ("?READONLY=true", false),
             ("?toolsets=readonly", false),
         ] {
             let resource = settings().resource(&format!("https://gateway.example/mcp{query}"));
