@@ -227,7 +227,7 @@ async fn wrong_wishes_make_no_key() {
             let said = refused.body["message"].as_str().unwrap();
             assert!(!said.contains("WantedKey"), "a name of ours, not of the reader's: {said}");
             let is_time = wish["expires_at"].as_str().is_some_and(|text| text == "tomorrow");
-            assert_eq!(said.contains("`expires_at` is no time"), is_time, "{said}");
+            assert_eq!(said.contains("`expires_at` must be a time such as"), is_time, "{said}");
         }
         for number in 1..50 {
             another(&alice, json!({"scope": "read", "name": format!("{number}")})).await;
