@@ -1,7 +1,7 @@
 //! The server that answers at the port until the gateway can: a start may wait long for its database, and a platform takes
 //! a process whose `/health` is silent for dead.
 
-use std::{io, net::TcpListener};
+use std::{io, net::TcpListener, time::Duration};
 
 use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle};
 
@@ -9,6 +9,9 @@ use crate::http::{self, StartProgress};
 
 /// Open connections at once. Each is closed after its answer, and after five seconds without a request.
 const MOST_CONNECTIONS: usize = 256;
+
+/// The worker takes up an accepted connection within this time. The other server answers meanwhile.
+const TAKEN_UP_WITHIN: Duration = Duration::from_millis(20);
 
 /// Runs until it is stopped or dropped.
 pub(super) struct StartingServer {
@@ -44,6 +47,9 @@ impl StartingServer {
 
     /// Hands the listener over to the server that runs on it already, and answers what was accepted before.
     pub(super) async fn hand_over(self) {
+        self.server.pause().await;
+        // A stop drops connections that were accepted and that the worker has not taken up yet.
+        actix_rt::time::sleep(TAKEN_UP_WITHIN).await;
         self.server.stop(true).await;
     }
 }
