@@ -5,9 +5,9 @@
 //! in memory. Tests steer it through `Controls`; drivers in other languages through `/_control`.
 //!
 //! From the bottom up: `window` (the allowance), `clock`, `reply` and `call` (what goes out and comes in), `tokens`
-//! (grants), `operations`, `arguments` and `records` (the engine that runs the operations from data), `calendar`, `bookings`,
-//! `quotes`, `guests`, `messages`, `labels`, `spot_rates` (what data cannot express), `writes` (which of them a write
-//! goes by), `places` and `seed` (the invented portfolios), `script` (disturbances), `state`
+//! (grants), `value_kind` and `description` (the API as `api.json` describes it), `operations`, `arguments`, `records` and
+//! `view` (the engine that runs the operations from data), `calendar`, `bookings`, `quotes`, `guests`, `messages`,
+//! `labels`, `spot_rates` (what data cannot express), `writes` (which of them a write goes by), `places` and `seed` (the invented portfolios), `script` (disturbances), `state`
 //! (all of it behind one lock), `api`, `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve`
 //! (the way of one request).
 
@@ -19,6 +19,7 @@ mod call;
 mod clock;
 mod control;
 mod control_http;
+mod description;
 mod guests;
 mod labels;
 mod messages;
@@ -35,6 +36,8 @@ mod serve;
 mod spot_rates;
 mod state;
 mod tokens;
+mod value_kind;
+mod view;
 pub mod window;
 mod writes;
 

@@ -7,13 +7,15 @@ use super::{
     arguments::Arguments,
     calendar,
     call::Call,
+    description::{Answer, Body, Gate},
     guests, messages,
-    operations::{Dependent, Filter, Gate, Kind, Operation, Route, WriteRule},
+    operations::{Dependent, Filter, Kind, Operation, Operations, Route, WriteRule},
     records::{Record, Span, id, number},
-    reply::Reply,
+    reply::{Code, Reply},
     spot_rates,
     state::{Account, Shared, State, Switches},
     tokens::{Scope, Standing},
+    view::View,
     writes,
 };
 use crate::domain::{AccountId, Clock};
@@ -31,7 +33,7 @@ pub(super) fn require_user_agent(call: &Call, switches: &Switches) -> Result<(),
     match switches.missing_user_agent_status {
         // Answered in front of the API, so without its body.
         403 => Err(Reply::html(403, "<html><body>Forbidden</body></html>".to_owned())),
-        _ => Err(Reply::error(401, "user_agent_required", &["A User-Agent header is required.".to_owned()])),
+        _ => Err(Reply::error(Code::UserAgentRequired, &["A User-Agent header is required.".to_owned()])),
     }
 }
 
@@ -44,54 +46,55 @@ fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
         Route::Found(operation, path) => (operation, path),
         Route::WrongMethod => {
             let message = format!("The method {} is not supported here.", call.method);
-            return Err(Reply::error(405, "method_not_allowed", &[message]));
+            return Err(Reply::error(Code::MethodNotAllowed, &[message]));
         }
-        Route::Unknown => return Err(Reply::error(404, "not_found", &["The resource was not found.".to_owned()])),
+        Route::Unknown => return Err(Reply::error(Code::NotFound, &["The resource was not found.".to_owned()])),
     };
-    if scope == Scope::Read && !operation.read_only {
+    if scope == Scope::Read && !operation.is_read_only() {
         let message = "The application has read-only access.".to_owned();
-        return Err(Reply::error(403, "forbidden", &[message]));
+        return Err(Reply::error(Code::Forbidden, &[message]));
     }
     pass_gate(operation, call, &state.switches)?;
-    if operation.strict
-        && let Some(name) = operation.unknown_names(&call.query).next()
+    if operation.described.refuses_unknown_names
+        && let Some(name) = operation.described.unknown_names(&call.query).next()
     {
         // What the real one says about a parameter it does not know, where it does not ignore it.
         let message = format!("The requested resource does not support the parameter '{name}'.");
         return Err(Reply::json(405, &json!({"error": {"code": "UnsupportedApiVersion", "message": message}})));
     }
-    let arguments = operation.arguments(&path, &call.query).map_err(|complaints| Reply::invalid(&complaints))?;
+    let arguments =
+        operation.described.arguments(&path, &call.query).map_err(|complaints| Reply::invalid(&complaints))?;
     Run { shared, call, operation, arguments, account }.run(&mut state)
 }
 
 /// What only apps may do, and apps with an agreement.
 fn pass_gate(operation: &Operation, call: &Call, switches: &Switches) -> Result<(), Reply> {
     let is_app = call.bearer().is_some();
-    match operation.gate {
+    match operation.described.gate {
         Some(Gate::Messaging) if !is_app || !switches.messaging => {
             let message = "Messaging needs an OAuth app with a messaging agreement.".to_owned();
-            Err(Reply::error(402, "messaging_not_enabled", &[message]))
+            Err(Reply::error(Code::MessagingNotEnabled, &[message]))
         }
         Some(Gate::App) if !is_app => {
             let message = "Webhook subscriptions are available to OAuth apps only.".to_owned();
-            Err(Reply::error(403, "forbidden", &[message]))
+            Err(Reply::error(Code::Forbidden, &[message]))
         }
         _ => Ok(()),
     }
 }
 
 fn authenticate(shared: &Shared, state: &mut State, call: &Call) -> Result<(AccountId, Scope), Reply> {
-    let refusal = |code, message: &str| Reply::error(401, code, &[message.to_owned()]);
+    let refusal = |code, message: &str| Reply::error(code, &[message.to_owned()]);
     let Some(authorization) = &call.authorization else {
-        return Err(refusal("auth_required", "Authentication is required.").with("www-authenticate", "Bearer"));
+        return Err(refusal(Code::AuthRequired, "Authentication is required.").with("www-authenticate", "Bearer"));
     };
     if let Some(bearer) = call.bearer() {
         let challenge = |detail: &str| format!("Bearer error=\"invalid_token\", error_description=\"{detail}\"");
         return match state.tokens.check(bearer, shared.clock.now()) {
             Standing::Good(account, scope) => Ok((account, scope)),
-            Standing::Expired => Err(refusal("invalid_token", "The access token has expired.")
+            Standing::Expired => Err(refusal(Code::InvalidToken, "The access token has expired.")
                 .with("www-authenticate", &challenge("token_expired"))),
-            Standing::Unknown => Err(refusal("invalid_token", "The access token is not valid.")
+            Standing::Unknown => Err(refusal(Code::InvalidToken, "The access token is not valid.")
                 .with("www-authenticate", &challenge("token_invalid"))),
         };
     }
@@ -101,14 +104,14 @@ fn authenticate(shared: &Shared, state: &mut State, call: &Call) -> Result<(Acco
             Some(_) => {
                 let message =
                     "Personal access tokens of at most 2 accounts may be used from one IP address in 24 hours.";
-                Err(Reply::error(403, "forbidden", &[message.to_owned()]))
+                Err(Reply::error(Code::Forbidden, &[message.to_owned()]))
             }
-            None => Err(refusal("invalid_token", "The personal access token is not valid.")),
+            None => Err(refusal(Code::InvalidToken, "The personal access token is not valid.")),
         },
         None if authorization.to_ascii_lowercase().starts_with("basic") => {
-            Err(refusal("invalid_request", "The Basic authorization header is malformed."))
+            Err(refusal(Code::InvalidRequest, "The Basic authorization header is malformed."))
         }
-        None => Err(refusal("auth_required", "Authentication is required.")),
+        None => Err(refusal(Code::AuthRequired, "Authentication is required.")),
     }
 }
 
@@ -123,10 +126,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn run(&self, state: &mut State) -> Result<Reply, Reply> {
-        let Some(kind) = &self.operation.kind else {
-            return Err(Reply::error(501, "not_simulated", &[format!("{} is not simulated.", self.operation.tool)]));
-        };
-        match kind {
+        match &self.operation.kind {
             Kind::Me => self.me(state),
             Kind::List { collection, filters, rules } => {
                 self.check_ranges(filters)?;
@@ -216,17 +216,26 @@ impl Run<'_> {
     }
 
     fn body(&self) -> Result<Map<String, Value>, Reply> {
-        self.operation.read_body(&self.call.body).map_err(|complaints| Reply::invalid(&complaints))
+        match &self.operation.described.body {
+            None | Some(Body::List(_)) => Ok(Map::new()),
+            Some(Body::Object(shape)) => {
+                let read = self.shared.operations.description.read_object(shape, &self.call.body);
+                read.map_err(|complaints| Reply::invalid(&complaints))
+            }
+        }
     }
 
     fn view(&self, state: &State, collection: &str, record: &Record) -> Value {
-        match (self.shared.operations.collections.get(collection), state.account(self.account)) {
-            (Some(collection), Some(account)) => {
-                let listed = matches!(self.operation.kind, Some(Kind::List { .. }));
-                account.records.view(record, collection, &self.arguments, listed)
-            }
-            _ => Value::Null,
-        }
+        let Operations { description, collections, .. } = &self.shared.operations;
+        let kind = self.operation.described.answer.record();
+        let (Some(collection), Some(kind), Some(account)) =
+            (collections.get(collection), kind, state.account(self.account))
+        else {
+            return Value::Null;
+        };
+        let listed = matches!(self.operation.kind, Kind::List { .. } | Kind::Thread { .. });
+        let records = &account.records;
+        View { records, description, arguments: &self.arguments, listed }.of(record, collection, kind)
     }
 
     fn me(&self, state: &State) -> Result<Reply, Reply> {
@@ -269,7 +278,7 @@ impl Run<'_> {
             let next = span.next_url(&self.call.origin(), &self.call.path, &self.call.query);
             page.insert("next_page_url".into(), next.into());
         }
-        if self.operation.counted {
+        if matches!(self.operation.described.answer, Answer::CountedPage(_)) {
             page.insert("count".into(), found.len().into());
         }
         Ok(page)
@@ -319,7 +328,10 @@ impl Run<'_> {
     }
 
     fn spot_rates(&self, state: &mut State) -> Result<Reply, Reply> {
-        let read = self.operation.read_list(&self.call.body);
+        let read = match &self.operation.described.body {
+            None | Some(Body::Object(_)) => Ok(Vec::new()),
+            Some(Body::List(shape)) => self.shared.operations.description.read_list(shape, &self.call.body),
+        };
         let records = &mut self.account_mut(state)?.records;
         let stored = read.and_then(|entries| spot_rates::write(records, entries));
         let stored = stored.map_err(|complaints| Reply::invalid(&complaints))?;

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    records::{Record, Records, number, public},
+    records::{Record, Records, number},
     seed::utc,
+    view::public,
 };
 
 /// A message that the host sends now.

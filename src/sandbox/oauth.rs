@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use url::Url;
 
-use super::{api::require_user_agent, call::Call, pages, reply::Reply, state::Shared};
+use super::{
+    api::require_user_agent,
+    call::Call,
+    pages,
+    reply::{Code, Reply},
+    state::Shared,
+};
 use crate::domain::{AccountId, Clock};
 
 /// Answers a request below `/oauth/`.
@@ -15,7 +21,7 @@ pub(super) fn answer(shared: &Shared, call: &Call) -> Reply {
         ("POST", "/oauth/authorize") => decide(shared, call),
         ("POST", "/oauth/access_token" | "/oauth/token") => tokens(shared, call).unwrap_or_else(|refusal| refusal),
         ("DELETE", _) if call.token_in_path().is_some() => revoke(shared, call).unwrap_or_else(|refusal| refusal),
-        _ => Reply::error(404, "not_found", &["The resource was not found.".to_owned()]),
+        _ => Reply::error(Code::NotFound, &["The resource was not found.".to_owned()]),
     }
 }
 
@@ -154,6 +160,6 @@ fn revoke(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
     if revoked {
         Ok(Reply::json(200, &json!({})))
     } else {
-        Err(Reply::error(404, "not_found", &["The token was not found.".to_owned()]))
+        Err(Reply::error(Code::NotFound, &["The token was not found.".to_owned()]))
     }
 }

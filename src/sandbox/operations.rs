@@ -1,108 +1,29 @@
-//! The operations as data: the gateway's own catalogue says what is asked, `behaviour.json` what is done about it.
+//! What the simulator does for each operation: `api.json` describes what is asked and answered, `behaviour.json` says
+//! what is done about it.
 //!
 //! Everything an operation has in common with the others (its route, the checks of its parameters and body, filters,
 //! paging) runs from these two files, so that the next group of operations costs data instead of code.
 
 use std::{collections::BTreeMap, io};
 
-use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::arguments::instant;
+use super::description::{Described, Description};
 
-const CATALOGUE: &str = include_str!("../../config/operations.json");
 const BEHAVIOUR: &str = include_str!("behaviour.json");
 
 /// One operation of the API, ready to run.
 pub(super) struct Operation {
-    pub(super) tool: String,
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) read_only: bool,
-    pub(super) counted: bool,
-    pub(super) parameters: Vec<Parameter>,
-    pub(super) one_of_required: Vec<Vec<String>>,
-    pub(super) body: Option<Validator>,
-    /// Members of its entries that null empties.
-    pub(super) clears: Vec<String>,
-    /// `None` only while an operation waits for its behaviour; a test does not let that pass.
-    pub(super) kind: Option<Kind>,
-    pub(super) gate: Option<Gate>,
-    /// Refuses query names that it does not know, instead of ignoring them.
-    pub(super) strict: bool,
+    pub(super) described: Described,
+    pub(super) kind: Kind,
 }
 
-/// What an operation does, and who may use it.
-#[derive(Deserialize)]
-struct Behaved {
-    #[serde(default)]
-    gate: Option<Gate>,
-    #[serde(default)]
-    strict: bool,
-    #[serde(flatten)]
-    kind: Kind,
-}
-
-/// What an account or its access must have, beyond being there.
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Gate {
-    /// An app's token and a messaging agreement.
-    Messaging,
-    /// An app's token.
-    App,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    tool: String,
-    method: String,
-    path: String,
-    read_only: bool,
-    answer: String,
-    parameters: Vec<Parameter>,
-    #[serde(default)]
-    one_of_required: Vec<Vec<String>>,
-    #[serde(default)]
-    body: Option<Value>,
-    #[serde(default)]
-    clears: Vec<String>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Parameter {
-    /// OwnerRez's name. The catalogue may give the argument of a tool another one.
-    pub(super) name: String,
-    #[serde(default)]
-    wire: Option<String>,
-    #[serde(rename = "in")]
-    pub(super) place: Place,
-    #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) required: bool,
-    #[serde(default)]
-    pub(super) format: String,
-    #[serde(default, rename = "enum")]
-    pub(super) choices: Vec<String>,
-    #[serde(default)]
-    pub(super) style: String,
-}
-
-impl Parameter {
-    fn under_its_wire_name(mut self) -> Self {
-        if let Some(wire) = self.wire.take() {
-            self.name = wire;
-        }
-        self
+impl Operation {
+    /// Whether it changes nothing.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.described.method == "GET"
     }
-}
-
-#[derive(Deserialize, PartialEq)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Place {
-    Path,
-    Query,
 }
 
 /// What an operation does.
@@ -213,7 +134,9 @@ pub(super) struct Collection {
 /// A member that is answered only on request.
 #[derive(Deserialize)]
 pub(super) struct Optional {
-    pub(super) param: String,
+    /// The parameter that asks for it; without one it is always answered.
+    #[serde(default)]
+    pub(super) param: Option<String>,
     pub(super) member: String,
     #[serde(default)]
     pub(super) join: Option<Join>,
@@ -253,11 +176,12 @@ pub(super) struct Join {
 #[derive(Deserialize)]
 struct Behaviour {
     collections: BTreeMap<String, Collection>,
-    operations: BTreeMap<String, Behaved>,
+    operations: BTreeMap<String, Kind>,
 }
 
 /// All operations and collections.
 pub(super) struct Operations {
+    pub(super) description: Description,
     pub(super) all: Vec<Operation>,
     pub(super) collections: BTreeMap<String, Collection>,
 }
@@ -271,43 +195,23 @@ pub(super) enum Route<'a> {
 
 impl Operations {
     pub(super) fn load() -> io::Result<Self> {
-        let listed: Vec<Listed> = serde_json::from_str(CATALOGUE)?;
+        let description = Description::load()?;
         let Behaviour { collections, mut operations } = serde_json::from_str(BEHAVIOUR)?;
-        let mut all = Vec::with_capacity(listed.len());
-        for Listed { tool, method, path, read_only, answer, parameters, one_of_required, body, clears } in listed {
-            let parameters = parameters.into_iter().map(Parameter::under_its_wire_name).collect();
-            let body = body.map(|schema| {
-                jsonschema::options()
-                    .should_validate_formats(true)
-                    .with_format("date-time", |text: &str| instant(text).is_some())
-                    .build(&schema)
-                    .map_err(|error| io::Error::other(error.to_string()))
-            });
-            let (kind, gate, strict) = match operations.remove(&tool) {
-                Some(Behaved { kind, gate, strict }) => (Some(kind), gate, strict),
-                None => (None, None, false),
-            };
-            all.push(Operation {
-                kind,
-                gate,
-                strict,
-                counted: answer == "counted_page",
-                body: body.transpose()?,
-                clears,
-                tool,
-                method,
-                path,
-                read_only,
-                parameters,
-                one_of_required,
-            });
+        let ready = |(key, described): (&String, &Described)| {
+            let kind = operations.remove(key).ok_or_else(|| io::Error::other(format!("{key} has no behaviour")))?;
+            Ok(Operation { described: described.clone(), kind })
+        };
+        let all = description.operations.iter().map(ready).collect::<io::Result<_>>()?;
+        match operations.keys().next() {
+            Some(key) => Err(io::Error::other(format!("{key} has a behaviour and no description"))),
+            None => Ok(Operations { all, collections, description }),
         }
-        Ok(Operations { all, collections })
     }
 
     pub(super) fn route(&self, method: &str, path: &str) -> Route<'_> {
-        let known = self.all.iter().filter_map(|operation| Some((operation, capture(&operation.path, path)?)));
-        let (right, wrong): (Vec<_>, Vec<_>) = known.partition(|(operation, _)| operation.method == method);
+        let known =
+            self.all.iter().filter_map(|operation| Some((operation, capture(&operation.described.path, path)?)));
+        let (right, wrong): (Vec<_>, Vec<_>) = known.partition(|(operation, _)| operation.described.method == method);
         // Words come before placeholders: `/tags/byname` is no tag.
         match right.into_iter().min_by_key(|(_, values)| values.len()) {
             Some((operation, values)) => Route::Found(operation, values),
@@ -342,20 +246,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_operation_has_a_behaviour() {
-        for operation in Operations::load().expect("embedded data").all {
-            assert!(operation.kind.is_some(), "{} has no entry in behaviour.json", operation.tool);
-        }
-    }
-
-    /// A misspelt name would be an operation that nobody serves.
-    #[test]
-    fn behaviours_speak_of_what_there_is() {
-        let listed: Vec<Listed> = serde_json::from_str(CATALOGUE).expect("the catalogue");
-        let Behaviour { collections, operations } = serde_json::from_str(BEHAVIOUR).expect("the behaviours");
-        for (tool, behaved) in &operations {
-            assert!(listed.iter().any(|operation| operation.tool == *tool), "{tool} is not in the catalogue");
-            let (collection, filters) = match &behaved.kind {
+    fn behaviours_name_what_is_described() {
+        let Operations { all, collections, .. } = Operations::load().expect("embedded data");
+        for Operation { described, kind } in &all {
+            let key = format!("{} {}", described.method, described.path);
+            let (collection, filters) = match kind {
                 Kind::List { collection, filters, .. } | Kind::DeleteMatching { collection, filters } => {
                     (Some(collection), filters.as_slice())
                 }
@@ -367,14 +262,9 @@ mod tests {
                 | Kind::DeletePart { collection, .. } => (Some(collection), [].as_slice()),
                 Kind::Me | Kind::Calendar | Kind::SpotRates | Kind::Fixed { .. } => (None, [].as_slice()),
             };
-            assert!(collection.is_none_or(|name| collections.contains_key(name)), "{tool}: {collection:?}");
-            let operation = listed.iter().find(|operation| operation.tool == *tool).expect("as above");
-            let known = |name: &str| {
-                let names = operation.parameters.iter().map(|one| one.wire.as_ref().unwrap_or(&one.name));
-                names.into_iter().any(|known| known == name)
-            };
+            assert!(collection.is_none_or(|name| collections.contains_key(name)), "{key}: {collection:?}");
             for filter in filters {
-                assert!(known(&filter.param), "{tool}: {}", filter.param);
+                assert!(described.in_query.contains_key(&filter.param), "{key}: {}", filter.param);
             }
         }
     }

@@ -9,9 +9,10 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
 use super::{
-    arguments::{Argument, Arguments, instant},
+    arguments::{Argument, Arguments},
     calendar,
-    operations::{Collection, Filter, Shown, Test},
+    operations::{Filter, Test},
+    value_kind::instant,
 };
 
 /// A record as JSON. Members that begin with `_` serve the simulator only and never leave it.
@@ -135,54 +136,6 @@ impl Records {
             .filter(|booking| to.is_none_or(|to| date(booking, "arrival").is_some_and(|day| day <= to)))
             .filter_map(|booking| booking.get("guest_id")?.as_i64())
             .collect()
-    }
-
-    /// The record as the API shows it: nulls and internal members dropped, optional members only if asked for.
-    pub(super) fn view(&self, record: &Record, collection: &Collection, arguments: &Arguments, listed: bool) -> Value {
-        let mut shown = record.clone();
-        for optional in &collection.optional {
-            let asked = arguments.flag(&optional.param) || optional.or.as_ref().is_some_and(|or| arguments.flag(or));
-            if !asked && (listed || !optional.lists_only) {
-                shown.remove(&optional.member);
-            } else if let Some(gather) = &optional.gather {
-                let of_this = |other: &&Record| number(other, "entity_id") == id(record);
-                let all: Vec<Value> =
-                    self.all(&gather.collection).filter(of_this).map(|one| gather.shows.of(one)).collect();
-                shown.insert(optional.member.clone(), all.into());
-            } else if let Some(join) = &optional.join {
-                let other = record.get(&join.key).and_then(Value::as_i64).and_then(|id| self.get(&join.collection, id));
-                if let Some(other) = other {
-                    let members = join.members.iter().filter_map(|name| Some((name.clone(), other.get(name)?.clone())));
-                    shown.insert(optional.member.clone(), Value::Object(members.collect()));
-                }
-            }
-        }
-        public(Value::Object(shown))
-    }
-}
-
-impl Shown {
-    fn of(&self, record: &Record) -> Value {
-        match self {
-            Shown::Member(member) => record.get(member).cloned().unwrap_or_default(),
-            Shown::Members(names) => {
-                let members =
-                    names.iter().filter_map(|(name, member)| Some((name.clone(), record.get(member)?.clone())));
-                Value::Object(members.collect())
-            }
-        }
-    }
-}
-
-/// What leaves the simulator: at every depth without nulls, and without what is its own.
-pub(super) fn public(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let shown = members.into_iter().filter(|(name, member)| !name.starts_with('_') && !member.is_null());
-            Value::Object(shown.map(|(name, member)| (name, public(member))).collect())
-        }
-        Value::Array(elements) => elements.into_iter().map(public).collect(),
-        other => other,
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     call::Call,
     control::Controls,
     control_http, oauth,
-    reply::Reply,
+    reply::{Code, Reply},
     script::Answer,
     state::{Arrival, Shared},
 };
@@ -74,7 +74,7 @@ fn process(shared: &Shared, call: &Call) -> Reply {
     } else if call.path.starts_with("/oauth/") {
         oauth::answer(shared, call)
     } else {
-        Reply::error(404, "not_found", &["The resource was not found.".to_owned()])
+        Reply::error(Code::NotFound, &["The resource was not found.".to_owned()])
     }
 }
 

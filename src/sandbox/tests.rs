@@ -1,5 +1,6 @@
 //! The simulator as a client meets it, over real connections.
 
+mod described;
 mod oauth;
 mod operations;
 mod seed;

@@ -23,6 +23,7 @@ mod connecting;
 mod connecting_in_turn;
 mod cors;
 mod deployment;
+mod descriptions;
 mod disconnecting;
 mod endpoint;
 mod failing_refreshes;

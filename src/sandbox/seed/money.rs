@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::{Seeder, base_rate, utc};
 use crate::sandbox::{
-    arguments::instant,
     bookings::money,
     records::{Record, date, id, number, text},
+    value_kind::instant,
 };
 
 /// What the processor keeps of a card payment.

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{Seeder, utc};
 use crate::sandbox::{
-    arguments::instant,
     bookings::charges,
     calendar,
     records::{Record, date, id, number, text},
+    value_kind::instant,
 };
 
 const QUESTIONS: [&str; 5] = [
