@@ -9,7 +9,7 @@ use ownerrez_gateway::{
         start_logging,
     },
     config::{Config, ConfigErrors, LogFormat, Sources, Transport},
-    sandbox::{Simulator, SimulatorOptions},
+    sandbox::{Portfolio, Simulator, SimulatorOptions, Variations},
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -52,6 +52,18 @@ enum Command {
         /// Port; 0 takes any free one
         #[arg(long, default_value_t = 8090)]
         port: u16,
+        /// Properties of the first account, which has 12 otherwise
+        #[arg(long, value_name = "N")]
+        properties: Option<usize>,
+        /// Bookings and blocks of the first account
+        #[arg(long, value_name = "N")]
+        bookings: Option<usize>,
+        /// The same seed gives the same data on the same day
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// How the accounts vary from the documentation: all, none, or names separated by commas (docs/SIMULATOR.md)
+        #[arg(long, value_name = "NAMES", value_parser = Variations::parse)]
+        variations: Option<Variations>,
         /// Print one line of JSON instead of the text
         #[arg(long)]
         json: bool,
@@ -149,9 +161,12 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             stop.await;
             demo.stop().await;
         }
-        Command::SimulateOwnerrez { port, json } => {
+        Command::SimulateOwnerrez { port, properties, bookings, seed, variations, json } => {
             let stop = StopSignals::listen().map_err(StartError::from)?.first();
-            let options = SimulatorOptions { port, ..SimulatorOptions::new(clock) };
+            let usual = SimulatorOptions::new(clock);
+            let portfolio = Portfolio::asked(properties, bookings);
+            let seed = seed.unwrap_or(usual.seed);
+            let options = SimulatorOptions { port, seed, portfolio, variations, ..usual };
             // Invented, so they may be shown.
             let client_id = options.client_id.clone();
             let client_secret = options.client_secret.expose_secret().to_owned();

@@ -7,9 +7,10 @@
 //! From the bottom up: `window` (the allowance), `clock`, `reply` and `call` (what goes out and comes in), `tokens`
 //! (grants), `value_kind` and `description` (the API as `api.json` describes it), `operations`, `arguments`, `records` and
 //! `view` (the engine that runs the operations from data), `calendar`, `bookings`, `quotes`, `guests`, `messages`,
-//! `labels`, `spot_rates` (what data cannot express), `writes` (which of them a write goes by), `places` and `seed` (the invented portfolios), `script` (disturbances), `state`
-//! (all of it behind one lock), `api`, `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve`
-//! (the way of one request).
+//! `labels`, `spot_rates`, `patches` (what data cannot express), `writes` (which of them a write goes by), `places` and
+//! `seed` (the invented portfolios), `variations` (ways in which accounts differ), `script` (disturbances), `state` (all
+//! of it behind one lock), `api`, `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve` (the
+//! way of one request). docs/SIMULATOR.md is its manual.
 
 mod api;
 mod arguments;
@@ -26,6 +27,7 @@ mod messages;
 mod oauth;
 mod operations;
 mod pages;
+mod patches;
 mod places;
 mod quotes;
 mod records;
@@ -37,6 +39,7 @@ mod spot_rates;
 mod state;
 mod tokens;
 mod value_kind;
+mod variations;
 mod view;
 pub mod window;
 mod writes;
@@ -56,12 +59,15 @@ use tokio::sync::{oneshot, watch};
 use self::{
     clock::ShiftedClock,
     operations::Operations,
-    state::{Shared, State},
+    state::{Beginning, Shared, State},
+    variations::Table,
 };
 pub use self::{
     control::Controls,
     script::{Answer, Held, Pattern, Rule},
+    seed::Portfolio,
     state::{Credentials, DemoAccount, RequestRecord, Switches},
+    variations::{UnknownVariation, Variation, Variations},
 };
 use crate::domain::{Clock, SharedClock};
 
@@ -84,6 +90,10 @@ pub struct SimulatorOptions {
     pub request_limit: u32,
     /// The other settings at start; `request_limit` above wins over the one within.
     pub switches: Switches,
+    /// The size of the first demo account, where it is not the usual one.
+    pub portfolio: Option<Portfolio>,
+    /// The variations of every demo account, where they are not those of `variations.json`.
+    pub variations: Option<Variations>,
 }
 
 impl SimulatorOptions {
@@ -98,6 +108,8 @@ impl SimulatorOptions {
             client_secret: "s_sandbox".into(),
             request_limit: switches.request_limit,
             switches,
+            portfolio: None,
+            variations: None,
         }
     }
 }
@@ -124,17 +136,23 @@ impl Drop for Server {
 impl Simulator {
     /// Starts serving on 127.0.0.1, on a thread of its own: the simulator does not depend on the caller's runtime.
     pub async fn start(options: SimulatorOptions) -> io::Result<Self> {
-        let SimulatorOptions { port, seed, clock, client_id, client_secret, request_limit, switches } = options;
+        let SimulatorOptions { port, seed, clock, client_id, client_secret, request_limit, .. } = options;
         let clock = ShiftedClock::new(clock);
-        let first_switches = Switches { request_limit, ..switches };
+        let beginning = Beginning {
+            seed,
+            switches: Switches { request_limit, ..options.switches },
+            portfolio: options.portfolio,
+            variations: options.variations,
+        };
+        let table = Table::load()?;
         let controls = Controls(Arc::new(Shared {
-            state: Mutex::new(State::new(seed, clock.now(), first_switches.clone())),
+            state: Mutex::new(State::new(&beginning, &table, clock.now())),
             operations: Operations::load()?,
+            variations: table,
             clock,
             client_id,
             client_secret,
-            seed,
-            first_switches,
+            beginning,
             logged: watch::Sender::new(()),
         }));
         let listener = TcpListener::bind(("127.0.0.1", port))?;

@@ -4,19 +4,21 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 
 use super::{
-    arguments::Arguments,
+    arguments::{Argument, Arguments},
     calendar,
     call::Call,
     description::{Answer, Body, Gate},
     guests, messages,
     operations::{Dependent, Filter, Kind, Operation, Operations, Route, WriteRule},
+    patches,
     records::{Record, Span, id, number},
     reply::{Code, Reply},
     spot_rates,
     state::{Account, Shared, State, Switches},
     tokens::{Scope, Standing},
-    view::View,
-    writes,
+    variations::{Variation, Variations},
+    view::{View, public},
+    writes::{self, Written},
 };
 use crate::domain::{AccountId, Clock};
 
@@ -25,23 +27,29 @@ pub(super) fn answer(shared: &Shared, call: &Call) -> Reply {
     process(shared, call).unwrap_or_else(|refusal| refusal).with("api-supported-versions", "1.0, 2.0")
 }
 
-/// OwnerRez turns away callers that do not say who they are.
-pub(super) fn require_user_agent(call: &Call, switches: &Switches) -> Result<(), Reply> {
+/// OwnerRez turns away callers that do not say who they are, before it looks at their credentials. Without a token of
+/// an app they do not even reach the API.
+pub(super) fn require_user_agent(call: &Call, state: &State) -> Result<(), Reply> {
     if call.user_agent.is_some() {
         return Ok(());
     }
-    match switches.missing_user_agent_status {
-        // Answered in front of the API, so without its body.
-        403 => Err(Reply::html(403, "<html><body>Forbidden</body></html>".to_owned())),
-        _ => Err(Reply::error(Code::UserAgentRequired, &["A User-Agent header is required.".to_owned()])),
+    let account = state.account_behind(call).and_then(|id| state.account(id));
+    let in_front = account.is_none_or(|account| account.variations.has(Variation::UserAgentRefusedInFront));
+    if call.bearer().is_none() && in_front {
+        return Err(Reply::html(403, "<html><body>Forbidden</body></html>".to_owned()));
     }
+    Err(Reply::error(Code::UserAgentRequired, &["A User-Agent header is required.".to_owned()]))
 }
 
 fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
     let mut state = shared.lock();
-    require_user_agent(call, &state.switches)?;
+    require_user_agent(call, &state)?;
     let (account, scope) = authenticate(shared, &mut state, call)?;
-    state.account_mut(account).into_iter().for_each(Account::fill);
+    let variations = state.account_mut(account).map(|account| {
+        account.fill();
+        account.variations.clone()
+    });
+    let variations = variations.unwrap_or_default();
     let (operation, path) = match shared.operations.route(&call.method, &call.path) {
         Route::Found(operation, path) => (operation, path),
         Route::WrongMethod => {
@@ -54,7 +62,7 @@ fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
         let message = "The application has read-only access.".to_owned();
         return Err(Reply::error(Code::Forbidden, &[message]));
     }
-    pass_gate(operation, call, &state.switches)?;
+    pass_gate(operation, call, &state.switches, &variations)?;
     if operation.described.refuses_unknown_names
         && let Some(name) = operation.described.unknown_names(&call.query).next()
     {
@@ -62,18 +70,26 @@ fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
         let message = format!("The requested resource does not support the parameter '{name}'.");
         return Err(Reply::json(405, &json!({"error": {"code": "UnsupportedApiVersion", "message": message}})));
     }
-    let arguments =
+    let mut arguments =
         operation.described.arguments(&path, &call.query).map_err(|complaints| Reply::invalid(&complaints))?;
-    Run { shared, call, operation, arguments, account }.run(&mut state)
+    if let Kind::List { filters, .. } = &operation.kind {
+        let assumed = filters.iter().filter(|filter| filter.true_with.is_some_and(|with| variations.has(with)));
+        assumed.for_each(|filter| arguments.assume(&filter.param, Argument::Boolean(true)));
+    }
+    Run { shared, call, operation, arguments, account, variations }.run(&mut state)
 }
 
 /// What only apps may do, and apps with an agreement.
-fn pass_gate(operation: &Operation, call: &Call, switches: &Switches) -> Result<(), Reply> {
+fn pass_gate(operation: &Operation, call: &Call, switches: &Switches, variations: &Variations) -> Result<(), Reply> {
     let is_app = call.bearer().is_some();
     match operation.described.gate {
-        Some(Gate::Messaging) if !is_app || !switches.messaging => {
+        Some(Gate::Messaging) if !is_app || !switches.messaging || variations.has(Variation::MessagingNotEnabled) => {
             let message = "Messaging needs an OAuth app with a messaging agreement.".to_owned();
             Err(Reply::error(Code::MessagingNotEnabled, &[message]))
+        }
+        Some(Gate::Listings) if variations.has(Variation::ListingsNotEnabled) => {
+            let message = "Listings need the Integrated Websites feature or a partnership agreement.";
+            Err(Reply::error_without_code(402, message))
         }
         Some(Gate::App) if !is_app => {
             let message = "Webhook subscriptions are available to OAuth apps only.".to_owned();
@@ -122,6 +138,7 @@ struct Run<'a> {
     operation: &'a Operation,
     arguments: Arguments,
     account: AccountId,
+    variations: Variations,
 }
 
 impl Run<'_> {
@@ -139,7 +156,7 @@ impl Run<'_> {
                     }
                     view
                 };
-                Ok(Reply::json(200, &self.page(&found, shown, &state.switches)?.into()))
+                Ok(Reply::json(200, &self.page(&found, shown)?.into()))
             }
             Kind::Get { collection } => {
                 let id = self.id();
@@ -162,9 +179,15 @@ impl Run<'_> {
                 let record = self.written(state, Some(&current), members, *rule)?;
                 self.store(state, collection, record, 200)
             }
-            Kind::Delete { collection, with } => {
+            Kind::Delete { collection, with, named_by } => {
                 let id = self.id();
                 let records = &mut self.account_mut(state)?.records;
+                let names = |Dependent { collection, key }: &Dependent| {
+                    records.all(collection).any(|record| number(record, key) == Some(id))
+                };
+                if self.variations.has(Variation::NamedRecordsStay) && named_by.iter().any(names) {
+                    return Err(Reply::invalid(&["Other records refer to this one.".to_owned()]));
+                }
                 if !records.remove(collection, id) {
                     return Err(self.missing(collection, id));
                 }
@@ -219,7 +242,10 @@ impl Run<'_> {
         match &self.operation.described.body {
             None | Some(Body::List(_)) => Ok(Map::new()),
             Some(Body::Object(shape)) => {
-                let read = self.shared.operations.description.read_object(shape, &self.call.body);
+                let sent = serde_json::from_slice(&self.call.body).unwrap_or_default();
+                let changes = self.operation.described.method == "PATCH";
+                let sent = if changes { patches::as_object(sent) } else { Ok(sent) };
+                let read = sent.and_then(|sent| self.shared.operations.description.read_object(shape, sent));
                 read.map_err(|complaints| Reply::invalid(&complaints))
             }
         }
@@ -235,7 +261,13 @@ impl Run<'_> {
         };
         let listed = matches!(self.operation.kind, Kind::List { .. } | Kind::Thread { .. });
         let records = &account.records;
-        View { records, description, arguments: &self.arguments, listed }.of(record, collection, kind)
+        let hidden = self.shared.variations.hidden(&self.variations);
+        let view = View { records, description, arguments: &self.arguments, listed, hidden: &hidden };
+        let mut shown = view.of(record, collection, kind);
+        if self.variations.has(Variation::SpotRateMidnights) && kind == "spot_rate" {
+            spot_rates::with_midnight(&mut shown);
+        }
+        shown
     }
 
     fn me(&self, state: &State) -> Result<Reply, Reply> {
@@ -260,23 +292,25 @@ impl Run<'_> {
         reversed.map_or(Ok(()), |complaint| Err(Reply::invalid(&[complaint])))
     }
 
-    fn page(
-        &self,
-        found: &[&Record],
-        shown: impl Fn(&&Record) -> Value,
-        switches: &Switches,
-    ) -> Result<Map<String, Value>, Reply> {
+    fn page(&self, found: &[&Record], shown: impl Fn(&&Record) -> Value) -> Result<Map<String, Value>, Reply> {
         let span = Span::asked(&self.arguments).map_err(|complaints| Reply::invalid(&complaints))?;
+        let has = |variation| self.variations.has(variation);
         let items: Vec<Value> = found.iter().skip(span.offset).take(span.limit).map(shown).collect();
         let mut page = Map::new();
-        if !items.is_empty() || !switches.drop_empty_items {
+        let empty = items.is_empty();
+        if !empty || !has(Variation::EmptyPageWithoutItems) {
             page.insert("items".into(), items.into());
         }
         page.insert("limit".into(), span.limit.into());
         page.insert("offset".into(), span.offset.into());
         if found.len().saturating_sub(span.offset) > span.limit {
-            let next = span.next_url(&self.call.origin(), &self.call.path, &self.call.query);
+            let origin = if has(Variation::NextPageRelative) { String::new() } else { self.call.origin() };
+            let next = span.next_url(&origin, &self.call.path, &self.call.query);
             page.insert("next_page_url".into(), next.into());
+        } else if has(Variation::LastPageNull) && !(empty && has(Variation::LastPageEmpty)) {
+            page.insert("next_page_url".into(), Value::Null);
+        } else if has(Variation::LastPageEmpty) {
+            page.insert("next_page_url".into(), "".into());
         }
         if matches!(self.operation.described.answer, Answer::CountedPage(_)) {
             page.insert("count".into(), found.len().into());
@@ -301,7 +335,8 @@ impl Run<'_> {
     ) -> Result<Record, Reply> {
         let now = self.shared.clock.now();
         let records = &mut self.account_mut(state)?.records;
-        let written = writes::write(records, self.account.0, rule, current, members, now);
+        let context = Written { account: self.account.0, now, variations: &self.variations };
+        let written = writes::write(records, rule, current, members, &context);
         written.map_err(|complaints| Reply::invalid(&complaints))
     }
 
@@ -322,7 +357,7 @@ impl Run<'_> {
         let drafts = self.arguments.flag("include_drafts");
         let mut found = records.select("messages", filters, &self.arguments);
         found.retain(|message| drafts || message.get("is_draft") != Some(&Value::Bool(true)));
-        let mut page = self.page(&found, |message| self.view(state, "messages", message), &state.switches)?;
+        let mut page = self.page(&found, |message| self.view(state, "messages", message))?;
         page.extend(messages::thread_and_guest(records, thread));
         Ok(Reply::json(200, &page.into()))
     }
@@ -352,12 +387,17 @@ impl Run<'_> {
         if (to - from).num_days() > calendar::LONGEST_CALENDAR {
             return Err(Reply::invalid(&["to must be at most 366 days after from.".to_owned()]));
         }
+        let mut days = calendar::days(records, property, from, to);
+        if self.variations.has(Variation::CalendarMissingNights) {
+            days.retain(|day| day.get("_without_data") != Some(&Value::Bool(true)));
+        }
         let body = json!({
             "property_id": property_id,
             "currency_code": property.get("currency_code"),
-            "days": calendar::days(records, property, from, to),
+            "days": days,
         });
-        Ok(Reply::json(200, &body))
+        let hidden = self.shared.variations.hidden(&self.variations);
+        Ok(Reply::json(200, &public(self.shared.operations.description.shown("calendar", body, &hidden))))
     }
 }
 

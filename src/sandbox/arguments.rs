@@ -31,6 +31,11 @@ impl Arguments {
         self.0.get(name)
     }
 
+    /// Sets what was not sent.
+    pub(super) fn assume(&mut self, name: &str, value: Argument) {
+        self.0.entry(name.to_owned()).or_insert(value);
+    }
+
     pub(super) fn integer(&self, name: &str) -> Option<i64> {
         match self.get(name) {
             Some(Argument::Integer(value)) => Some(*value),
@@ -114,8 +119,8 @@ impl Description {
     }
 
     /// Reads a body. A null member clears a value on PATCH, so nulls stay.
-    pub(super) fn read_object(&self, shape: &RecordShape, sent: &[u8]) -> Result<Map<String, Value>, Vec<String>> {
-        let Ok(Value::Object(members)) = serde_json::from_slice(sent) else {
+    pub(super) fn read_object(&self, shape: &RecordShape, sent: Value) -> Result<Map<String, Value>, Vec<String>> {
+        let Value::Object(members) = sent else {
             return Err(vec!["The body must be a JSON object.".to_owned()]);
         };
         let mut complaints = Vec::new();

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     calendar,
-    records::{Record, Records, date, id},
+    records::{Record, Records, date, id, number},
     seed::utc,
 };
 
@@ -14,31 +14,60 @@ pub(super) fn money(amount: f64) -> f64 {
     (amount * 100.0).round() / 100.0
 }
 
+/// What the charges of a stay depend on.
+pub(super) struct Charged<'a> {
+    pub(super) rent: f64,
+    pub(super) channel: &'a str,
+    pub(super) pets: i64,
+    /// What the owner gets of the rent; the rest is the manager's commission.
+    pub(super) owner_percent: i64,
+}
+
+/// A line of a stay's charges: type, category, description, amount, percent.
+type Line = (&'static str, &'static str, &'static str, f64, Option<f64>);
+
 /// The charge lines of a stay.
-pub(super) fn charges(rent: f64, channel: &str) -> Vec<Value> {
+pub(super) fn charges(stay: &Charged<'_>) -> Vec<Value> {
+    let Charged { rent, channel, pets, owner_percent } = *stay;
     let managed = channel != "Direct";
-    [
-        ("rent", "Rent", rent, None),
-        ("surcharge", "Cleaning", 95.0, None),
-        ("tax", "Lodging tax", rent * 0.08, Some(8.0)),
-    ]
-    .into_iter()
-    .enumerate()
-    .map(|(position, (kind, description, amount, percent))| {
+    let share = owner_percent as f64 / 100.0;
+    let lines: [Option<Line>; 6] = [
+        Some(("rent", "rent", "Rent", rent, None)),
+        Some(("surcharge", "cleaning", "Cleaning", 95.0, None)),
+        (pets > 0).then_some(("surcharge", "pet", "Pet fee", 40.0 * pets as f64, None)),
+        managed.then_some(("surcharge_other", "administrative", "Channel administration", 25.0, None)),
+        Some(("tax", "tax", "Lodging tax", rent * 0.08, Some(8.0))),
+        managed.then_some(("tax_other", "resort", "Resort tax", rent * 0.01, Some(1.0))),
+    ];
+    let line = |(position, (kind, category, description, amount, percent)): (usize, Line)| {
+        let is_rent = kind == "rent";
         json!({
             "type": kind,
+            "category": category,
             "description": description,
             "amount": money(amount),
             "position": position,
             "rate": percent,
             "rate_is_percent": percent.map(|_| true),
-            "is_taxable": kind == "rent",
+            "is_taxable": is_rent,
             "is_channel_managed": managed,
-            "owner_amount": money(if kind == "rent" { amount * 0.8 } else { 0.0 }),
-            "commission_amount": money(if kind == "rent" { amount * 0.2 } else { 0.0 }),
+            "owner_amount": money(if is_rent { amount * share } else { 0.0 }),
+            "commission_amount": money(if is_rent { amount * (1.0 - share) } else { 0.0 }),
+            "owner_commission_percent": is_rent.then_some(100 - owner_percent),
         })
-    })
-    .collect()
+    };
+    lines.into_iter().flatten().enumerate().map(line).collect()
+}
+
+/// The sum of some charges.
+pub(super) fn sum(lines: &[Value]) -> f64 {
+    lines.iter().filter_map(|line| line.get("amount")?.as_f64()).sum()
+}
+
+/// What the owner of a property gets of the rent.
+pub(super) fn owner_percent(records: &Records, property: &Record) -> i64 {
+    let owner = number(property, "owner_id").and_then(|owner| records.get("owners", owner));
+    owner.and_then(|owner| number(owner, "_percent")).unwrap_or(100)
 }
 
 /// Turns checked members into the record to store: a new one, or `current` changed.
@@ -53,6 +82,7 @@ pub(super) fn write(
     let mut booking = current.cloned().unwrap_or_else(|| blank(new_id, &members, now));
     booking.extend(writable(members));
     booking.insert("updated_utc".into(), utc(now).into());
+    booking.insert("_never_changed".into(), fresh.into());
 
     let block = booking.get("is_block") == Some(&Value::Bool(true));
     if current.is_some_and(|old| old.get("is_block") != booking.get("is_block")) {
@@ -96,7 +126,8 @@ pub(super) fn write(
         booking.insert("owner_id".into(), property.get("owner_id").cloned().unwrap_or_default());
         booking.insert("currency_code".into(), property.get("currency_code").cloned().unwrap_or_default());
         if !block {
-            price(records, &mut booking, property_id, arrival, departure);
+            let percent = owner_percent(records, property);
+            price(records, &mut booking, property_id, (arrival, departure), percent);
         }
     }
     Ok(booking)
@@ -159,9 +190,16 @@ pub(super) fn dates(booking: &Record, complaints: &mut Vec<String>) -> Option<(N
     dates
 }
 
-fn price(records: &Records, booking: &mut Record, property: i64, arrival: NaiveDate, departure: NaiveDate) {
-    let lines = charges(calendar::rent(records, property, arrival, departure), "Direct");
-    let total: f64 = lines.iter().filter_map(|line| line.get("amount")?.as_f64()).sum();
+fn price(
+    records: &Records,
+    booking: &mut Record,
+    property: i64,
+    (arrival, departure): (NaiveDate, NaiveDate),
+    owner_percent: i64,
+) {
+    let rent = calendar::rent(records, property, arrival, departure);
+    let lines = charges(&Charged { rent, channel: "Direct", pets: 0, owner_percent });
+    let total = sum(&lines);
     for (name, amount) in [("total_amount", total), ("total_owed", total), ("total_paid", 0.0), ("total_refunded", 0.0)]
     {
         booking.insert(name.into(), money(amount).into());

@@ -20,8 +20,7 @@ struct Stay {
 
 fn stays(records: &Records, property: i64) -> Vec<Stay> {
     let mut stays: Vec<Stay> = records
-        .all("bookings")
-        .filter(|booking| booking.get("property_id").and_then(Value::as_i64) == Some(property))
+        .naming("bookings", "property_id", property)
         .filter(|booking| text(booking, "status") != "canceled")
         .filter_map(|booking| {
             Some(Stay {
@@ -54,61 +53,82 @@ pub(super) fn is_free(
         .any(|stay| Some(stay.id) != except && stay.arrival < departure && stay.departure > arrival)
 }
 
-/// The seasons of one property with their first and last night, and the overrides of single nights, read once for
-/// many nights.
-struct Seasons<'a> {
-    seasons: Vec<(NaiveDate, NaiveDate, &'a Record)>,
-    overrides: BTreeMap<NaiveDate, &'a Record>,
+/// A span of nights with one price.
+struct Season {
+    id: Option<i64>,
+    start: NaiveDate,
+    end: NaiveDate,
+    nightly: f64,
+    weekend: f64,
+    min_nights: i64,
 }
 
-impl<'a> Seasons<'a> {
-    fn of(records: &'a Records, property: i64) -> Self {
-        let own =
-            records.all("seasons").filter(|season| season.get("property_id").and_then(Value::as_i64) == Some(property));
-        let spot = records.all("spot_rates").filter(|rate| number(rate, "property_id") == Some(property));
+impl Season {
+    fn read(record: &Record) -> Option<Self> {
+        let price = |member: &str| record.get(member).and_then(Value::as_f64).unwrap_or_default();
+        Some(Season {
+            id: id(record),
+            start: date(record, "start")?,
+            end: date(record, "end")?,
+            nightly: price("nightly"),
+            weekend: price("weekend"),
+            min_nights: number(record, "min_nights").unwrap_or(1),
+        })
+    }
+
+    fn price(&self, night: NaiveDate) -> f64 {
+        if matches!(night.weekday(), Weekday::Fri | Weekday::Sat) { self.weekend } else { self.nightly }
+    }
+
+    /// Seasons with week-long stays change over on Saturdays only.
+    fn is_arrival_disallowed(&self, day: NaiveDate) -> bool {
+        self.min_nights >= 5 && day.weekday() != Weekday::Sat
+    }
+}
+
+/// The seasons of one property and the overrides of single nights, read once for many nights.
+pub(super) struct Seasons {
+    seasons: Vec<Season>,
+    overrides: BTreeMap<NaiveDate, Record>,
+}
+
+impl Seasons {
+    pub(super) fn of(records: &Records, property: i64) -> Self {
+        let spot = records.naming("spot_rates", "property_id", property);
         Seasons {
-            seasons: own.filter_map(|season| Some((date(season, "start")?, date(season, "end")?, season))).collect(),
-            overrides: spot.filter_map(|rate| Some((date(rate, "date")?, rate))).collect(),
+            seasons: records.naming("seasons", "property_id", property).filter_map(Season::read).collect(),
+            overrides: spot.filter_map(|rate| Some((date(rate, "date")?, rate.clone()))).collect(),
         }
     }
 
+    /// The sum of the nightly prices; nights outside every season cost nothing.
+    pub(super) fn rent(&self, arrival: NaiveDate, departure: NaiveDate) -> f64 {
+        nights(arrival, departure).filter_map(|night| Some(self.price(self.at(night)?, night))).sum()
+    }
+
     /// What is overridden on this night.
-    fn spot(&self, night: NaiveDate, member: &str) -> Option<&'a Value> {
+    fn spot(&self, night: NaiveDate, member: &str) -> Option<&Value> {
         self.overrides.get(&night)?.get(member).filter(|value| !value.is_null())
     }
 
-    fn price(&self, season: &Record, night: NaiveDate) -> f64 {
-        self.spot(night, "amount").and_then(Value::as_f64).unwrap_or_else(|| price(season, night))
+    fn price(&self, season: &Season, night: NaiveDate) -> f64 {
+        self.spot(night, "amount").and_then(Value::as_f64).unwrap_or_else(|| season.price(night))
     }
 
     /// The shortest stay that may begin on this day.
-    fn shortest_stay(&self, season: &Record, day: NaiveDate) -> i64 {
-        self.spot(day, "min_nights").and_then(Value::as_i64).unwrap_or_else(|| shortest_stay(season))
+    fn shortest_stay(&self, season: &Season, day: NaiveDate) -> i64 {
+        self.spot(day, "min_nights").and_then(Value::as_i64).unwrap_or(season.min_nights)
     }
 
-    fn is_arrival_disallowed(&self, season: &Record, day: NaiveDate) -> bool {
+    fn is_arrival_disallowed(&self, season: &Season, day: NaiveDate) -> bool {
         let spot = self.spot(day, "is_arrival_disallowed").and_then(Value::as_bool);
-        spot.unwrap_or_else(|| is_arrival_disallowed(season, day))
+        spot.unwrap_or_else(|| season.is_arrival_disallowed(day))
     }
 
     /// The season that a night belongs to; after the last one there are no rates.
-    fn at(&self, night: NaiveDate) -> Option<&'a Record> {
-        self.seasons.iter().find(|(start, end, _)| (*start..=*end).contains(&night)).map(|(_, _, season)| *season)
+    fn at(&self, night: NaiveDate) -> Option<&Season> {
+        self.seasons.iter().find(|season| (season.start..=season.end).contains(&night))
     }
-}
-
-fn price(season: &Record, night: NaiveDate) -> f64 {
-    let weekend = matches!(night.weekday(), Weekday::Fri | Weekday::Sat);
-    season.get(if weekend { "weekend" } else { "nightly" }).and_then(Value::as_f64).unwrap_or_default()
-}
-
-fn shortest_stay(season: &Record) -> i64 {
-    season.get("min_nights").and_then(Value::as_i64).unwrap_or(1)
-}
-
-/// Seasons with week-long stays change over on Saturdays only.
-fn is_arrival_disallowed(season: &Record, day: NaiveDate) -> bool {
-    shortest_stay(season) >= 5 && day.weekday() != Weekday::Sat
 }
 
 /// The nights of a stay.
@@ -116,10 +136,9 @@ pub(super) fn nights(arrival: NaiveDate, departure: NaiveDate) -> impl Iterator<
     arrival.iter_days().take_while(move |night| *night < departure)
 }
 
-/// The sum of the nightly prices; nights outside every season cost nothing.
+/// The rent of a stay.
 pub(super) fn rent(records: &Records, property: i64, arrival: NaiveDate, departure: NaiveDate) -> f64 {
-    let seasons = Seasons::of(records, property);
-    nights(arrival, departure).filter_map(|night| Some(seasons.price(seasons.at(night)?, night))).sum()
+    Seasons::of(records, property).rent(arrival, departure)
 }
 
 /// What speaks against a stay although the nights are free.
@@ -146,7 +165,7 @@ pub(super) fn violations(
     found
 }
 
-/// The nights `from` to `to`, both included.
+/// The nights `from` to `to`, both included. Those that lack something in some accounts are marked.
 pub(super) fn days(records: &Records, property: &Record, from: NaiveDate, to: NaiveDate) -> Vec<Value> {
     let property_id = id(property).unwrap_or_default();
     let stays = stays(records, property_id);
@@ -157,6 +176,12 @@ pub(super) fn days(records: &Records, property: &Record, from: NaiveDate, to: Na
             let stay = stays.iter().find(|stay| stay.arrival <= night && night < stay.departure);
             let season = seasons.at(night);
             let mut day = Map::new();
+            day.insert("_without_rules".into(), is_picked(property_id, night, 7).into());
+            let free = stay.is_none();
+            day.insert(
+                "_without_data".into(),
+                (free && (season.is_none() || is_picked(property_id, night, 23))).into(),
+            );
             day.insert("date".into(), format!("{night}T00:00:00").into());
             let status = match (stay, season) {
                 (Some(stay), _) if stay.block => "blocked",
@@ -182,7 +207,7 @@ pub(super) fn days(records: &Records, property: &Record, from: NaiveDate, to: Na
                     "amount": price,
                     "rent": price,
                     "is_spot_rate": seasons.spot(night, "amount").is_some(),
-                    "season_id": season.get("id"),
+                    "season_id": season.id,
                 });
                 day.insert("rate".into(), rate);
                 let mut rules = Map::new();
@@ -207,4 +232,9 @@ fn is_gap(stays: &[Stay], night: NaiveDate, shortest: i64) -> bool {
     let before = stays.iter().map(|stay| stay.departure).filter(|departure| *departure <= night).max();
     let after = stays.iter().map(|stay| stay.arrival).filter(|arrival| *arrival > night).min();
     before.zip(after).is_some_and(|(before, after)| (after - before).num_days() < shortest)
+}
+
+/// Picks about one night in `every`, always the same ones.
+fn is_picked(property: i64, night: NaiveDate, every: i64) -> bool {
+    (property * 31 + i64::from(night.num_days_from_ce()) * 17).rem_euclid(every) == 0
 }

@@ -8,8 +8,9 @@ use url::Url;
 
 use super::{
     script::{Gate, Held, Pattern, Rule},
-    seed::Plan,
+    seed::{Plan, Portfolio},
     state::{DemoAccount, RequestRecord, Shared, Switches},
+    variations::Variations,
 };
 use crate::domain::{AccountId, Clock};
 
@@ -99,8 +100,39 @@ impl Controls {
 
     /// Opens another account with a small portfolio of its own.
     pub fn add_account(&self, name: &str) -> DemoAccount {
-        let now = self.0.clock.now();
-        self.0.lock().open_account(Plan::small(name), self.0.seed, now)
+        self.open_account(Plan::small(name))
+    }
+
+    /// Opens another account with a portfolio of this size: owners with shares, several currencies and time zones.
+    pub fn add_account_of_size(&self, name: &str, portfolio: Portfolio) -> DemoAccount {
+        self.open_account(Plan::of_size(name, portfolio))
+    }
+
+    fn open_account(&self, plan: Plan) -> DemoAccount {
+        let Shared { clock, variations, beginning, .. } = &*self.0;
+        let varied = variations.at_first(&plan.marker);
+        self.0.lock().open_account(plan, varied, beginning.seed, clock.now())
+    }
+
+    /// The variations that are on in an account; none for an unknown one.
+    pub fn variations(&self, account: AccountId) -> Variations {
+        self.0.lock().account(account).map(|account| account.variations.clone()).unwrap_or_default()
+    }
+
+    /// Changes them: `controls.vary(account, |variations| variations.set(Variation::ThreadOnly, true))`.
+    pub fn vary(&self, account: AccountId, change: impl FnOnce(&mut Variations)) {
+        if let Some(account) = self.0.lock().account_mut(account) {
+            change(&mut account.variations);
+        }
+    }
+
+    /// All records of a collection of an account as they are kept, whatever its variations hide. Members that begin with
+    /// `_` serve the simulator. For tests that compute a result from the full data.
+    pub fn records(&self, account: AccountId, collection: &str) -> Vec<Value> {
+        let mut state = self.0.lock();
+        let Some(account) = state.account_mut(account) else { return Vec::new() };
+        account.fill();
+        account.records.all(collection).cloned().map(Value::Object).collect()
     }
 
     /// Issues tokens without a browser: the body of a token reply. Null for an unknown account.

@@ -3,9 +3,10 @@
 //! | Route below `/_control` | Does |
 //! |---|---|
 //! | `GET /` | time, client, accounts, switches, number of requests |
-//! | `GET`, `POST /accounts` | lists; opens one, `{"name"}` |
+//! | `GET`, `POST /accounts` | lists; opens one, `{"name", "properties"?, "bookings"?}` |
 //! | `GET /accounts/{id}` | one account with its personal access token |
 //! | `POST /accounts/{id}/grant`, `…/revoke`, `…/expire` | tokens without a browser; all grants end; access tokens expire |
+//! | `GET`, `PATCH /accounts/{id}/variations` | the names of those that are on; changes some, `{"thread_only": true}` |
 //! | `GET`, `DELETE /requests` | the log, `?pattern=GET%20/v2/owners` for a part of it; empties it |
 //! | `POST`, `DELETE /rules` | adds a [`Rule`], `{"pattern": "GET /v2/owners", "answer": {"reply": {"status": 503}}}`; removes all |
 //! | `POST /holds` | holds requests, `{"pattern", "account"?}`, and names the hold: `{"id"}` |
@@ -15,6 +16,8 @@
 //! | `DELETE /allowance` | forgets the requests of the last five minutes |
 //! | `POST /reset` | everything as after start |
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -23,13 +26,19 @@ use super::{
     control::Controls,
     reply::Reply,
     script::{Gate, Pattern, Rule, seconds},
-    state::Switches,
+    seed::Portfolio,
+    state::{DemoAccount, Switches},
+    variations::Variation,
 };
 use crate::domain::AccountId;
 
 #[derive(Deserialize)]
-struct Named {
+struct NewAccount {
     name: String,
+    #[serde(default)]
+    properties: Option<usize>,
+    #[serde(default)]
+    bookings: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -57,7 +66,7 @@ pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
             "requests": controls.requests().len(),
         })),
         ("GET", ["accounts"]) => Ok(json!(controls.accounts())),
-        ("POST", ["accounts"]) => body(call).map(|Named { name }| json!(controls.add_account(&name))),
+        ("POST", ["accounts"]) => body(call).map(|asked| json!(open(controls, &asked))),
         ("GET", ["accounts", account]) => {
             known(controls, account).map(|id| json!(controls.accounts().into_iter().find(|account| account.id == id)))
         }
@@ -65,6 +74,14 @@ pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
         ("POST", ["accounts", account, "revoke"]) => known(controls, account).and_then(|id| {
             controls.revoke_account_grants(id);
             done()
+        }),
+        ("GET", ["accounts", account, "variations"]) => {
+            known(controls, account).map(|id| json!(controls.variations(id)))
+        }
+        ("PATCH", ["accounts", account, "variations"]) => known(controls, account).and_then(|id| {
+            let changes: BTreeMap<Variation, bool> = body(call)?;
+            controls.vary(id, |variations| changes.into_iter().for_each(|(name, on)| variations.set(name, on)));
+            Ok(json!(controls.variations(id)))
         }),
         ("POST", ["accounts", account, "expire"]) => known(controls, account).and_then(|id| {
             controls.expire_access_tokens(id);
@@ -120,6 +137,13 @@ pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
         _ => Err(not_found()),
     };
     answered.map_or_else(|refusal| refusal, |body| Reply::json(200, &body))
+}
+
+fn open(controls: &Controls, asked: &NewAccount) -> DemoAccount {
+    match Portfolio::asked(asked.properties, asked.bookings) {
+        Some(portfolio) => controls.add_account_of_size(&asked.name, portfolio),
+        None => controls.add_account(&asked.name),
+    }
 }
 
 fn not_found() -> Reply {

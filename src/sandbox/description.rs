@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::value_kind::{Member, Plain, ValueKind, Words};
+use super::{
+    value_kind::{Member, Plain, ValueKind, Words, day_of},
+    variations::Hidden,
+};
 
 const API: &str = include_str!("api.json");
 
@@ -222,7 +225,7 @@ impl Description {
                 let read = |(index, value)| self.read(&element, value, &format!("{at}[{index}]"), complaints);
                 elements.into_iter().enumerate().map(read).collect()
             }
-            (ValueKind::Plain(Plain::DayOrMoment), Value::String(text)) => match super::value_kind::day_of(&text) {
+            (ValueKind::Plain(Plain::DayOrMoment), Value::String(text)) => match day_of(&text) {
                 Some(day) => day.to_string().into(),
                 None => {
                     complain(&text.into(), &member.kind);
@@ -262,24 +265,30 @@ impl Description {
         read.collect()
     }
 
-    /// Leaves of a record what its kind holds.
-    pub(super) fn shown(&self, name: &str, value: Value) -> Value {
+    /// Leaves of a record what its kind holds and nothing hides.
+    pub(super) fn shown(&self, name: &str, value: Value, hidden: &[&Hidden]) -> Value {
         let (Some(shape), Value::Object(members)) = (self.records.get(name), value) else { return Value::Null };
+        let is_marked = |mark: &String| members.get(mark) == Some(&Value::Bool(true));
+        let here = hidden.iter().filter(|hides| hides.record == name && hides.marked.as_ref().is_none_or(is_marked));
+        let left_out: Vec<&String> = here.flat_map(|hides| &hides.members).collect();
         let member = |(name, value): (String, Value)| {
+            if left_out.contains(&&name) {
+                return None;
+            }
             let kind = shape.members.get(&name).map(|member| &member.kind);
             match kind {
                 None => shape.open.then_some((name, value)),
-                Some(kind) => Some((name, self.shown_as(kind, value))),
+                Some(kind) => Some((name, self.shown_as(kind, value, hidden))),
             }
         };
         Value::Object(members.into_iter().filter_map(member).collect())
     }
 
-    fn shown_as(&self, kind: &ValueKind, value: Value) -> Value {
+    fn shown_as(&self, kind: &ValueKind, value: Value, hidden: &[&Hidden]) -> Value {
         match (kind, value) {
-            (ValueKind::Record(name), value) if value.is_object() => self.shown(name, value),
+            (ValueKind::Record(name), value) if value.is_object() => self.shown(name, value, hidden),
             (ValueKind::List(kind), Value::Array(elements)) => {
-                elements.into_iter().map(|element| self.shown_as(kind, element)).collect()
+                elements.into_iter().map(|element| self.shown_as(kind, element, hidden)).collect()
             }
             (_, value) => value,
         }

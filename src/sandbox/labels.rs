@@ -15,17 +15,18 @@ const KINDS: [(&str, &str); 7] = [
     ("owner", "owners"),
 ];
 
+/// The id under which the account has fields of its own.
+const THE_ACCOUNT: i64 = 1;
+
 /// Puts a tag on a record; a name that is new makes a definition.
-pub(super) fn tag(records: &mut Records, account: i64, mut members: Map<String, Value>) -> Result<Record, Vec<String>> {
-    let (entity_type, entity) = owner_of(records, account, &members)?;
+pub(super) fn tag(records: &mut Records, mut members: Map<String, Value>) -> Result<Record, Vec<String>> {
+    let (entity_type, entity) = entity_of(records, None, &members)?;
     let name = text(&members, "name").trim().to_owned();
     let known = records.all("tag_definitions").find(|one| text(one, "name").eq_ignore_ascii_case(&name)).cloned();
     let definition = known.unwrap_or_else(|| define_tag(records, &name));
     let definition_id = id(&definition).unwrap_or_default();
-    let same = |tag: &&Record| {
-        number(tag, "tag_definition_id") == Some(definition_id) && number(tag, "entity_id") == Some(entity)
-    };
-    if let Some(tag) = records.all("tags").find(same) {
+    let same = |tag: &&Record| number(tag, "tag_definition_id") == Some(definition_id);
+    if let Some(tag) = records.naming("tags", "entity_id", entity).find(same) {
         return Ok(tag.clone());
     }
     members.insert("id".into(), records.new_id().into());
@@ -81,7 +82,7 @@ pub(super) fn field(
         field.extend(members.into_iter().filter(|(name, _)| name == "value"));
         return Ok(field);
     }
-    let (entity_type, entity) = owner_of(records, account, &members)?;
+    let (entity_type, entity) = entity_of(records, Some(account), &members)?;
     let definition_id = number(&members, "field_definition_id").unwrap_or_default();
     let Some(definition) = records.get("field_definitions", definition_id) else {
         return Err(vec![format!("Expected entity FieldDefinition:Id:{definition_id} not found.")]);
@@ -91,11 +92,10 @@ pub(super) fn field(
         return Err(vec![format!("field_definition_id: this field is for {wanted} records, not for {entity_type}.")]);
     }
     let code = definition.get("code").cloned().unwrap_or_default();
-    let same = |field: &&Record| {
-        number(field, "field_definition_id") == Some(definition_id) && number(field, "entity_id") == Some(entity)
-    };
+    let same = |field: &Record| number(field, "field_definition_id") == Some(definition_id);
+    let known = records.naming("fields", "entity_id", entity).find(|field| same(field)).and_then(id);
     let mut field = members;
-    let known = records.all("fields").find(same).and_then(id);
+    field.insert("entity_id".into(), entity.into());
     let id = known.unwrap_or_else(|| records.new_id());
     field.insert("id".into(), id.into());
     field.insert("_code".into(), code);
@@ -143,17 +143,22 @@ fn blank(records: &mut Records) -> Record {
     Map::from_iter([("id".to_owned(), records.new_id().into()), ("active".to_owned(), true.into())])
 }
 
-fn owner_of(records: &Records, account: i64, members: &Map<String, Value>) -> Result<(String, i64), Vec<String>> {
+/// The record that is labelled. Fields of the account itself, which is no record, have the entity id 1; its own id means
+/// the same.
+fn entity_of(
+    records: &Records,
+    account: Option<i64>,
+    members: &Map<String, Value>,
+) -> Result<(String, i64), Vec<String>> {
     let entity_type = text(members, "entity_type").to_owned();
     let entity = number(members, "entity_id").unwrap_or_default();
     let collection = KINDS.iter().find(|(kind, _)| *kind == entity_type).map(|(_, collection)| *collection);
-    let exists = match collection {
-        Some(collection) => records.get(collection, entity).is_some(),
-        None => entity_type == "user" && entity == account,
+    let found = match collection {
+        Some(collection) => records.get(collection, entity).map(|_| entity),
+        None => account.filter(|account| [THE_ACCOUNT, *account].contains(&entity)).map(|_| THE_ACCOUNT),
     };
-    if exists {
-        Ok((entity_type, entity))
-    } else {
-        Err(vec![format!("Expected entity {entity_type}:Id:{entity} not found.")])
+    match found {
+        Some(entity) => Ok((entity_type, entity)),
+        None => Err(vec![format!("Expected entity {entity_type}:Id:{entity} not found.")]),
     }
 }

@@ -13,6 +13,7 @@ use super::{
 pub(super) fn write(
     records: &mut Records,
     members: &Map<String, Value>,
+    role: &str,
     now: DateTime<Utc>,
 ) -> Result<Record, Vec<String>> {
     let thread_id = number(members, "thread_id").unwrap_or_default();
@@ -25,7 +26,7 @@ pub(super) fn write(
         "thread_id": thread_id,
         "body": members.get("body"),
         "date_utc": utc(now),
-        "from_role": "owner",
+        "from_role": role,
         "is_draft": false,
         "thread": thread,
         "attachments": attachment,

@@ -110,7 +110,7 @@ fn oauth_error(status: u16, error: &str, description: &str) -> Reply {
 }
 
 fn require_client(shared: &Shared, call: &Call) -> Result<(), Reply> {
-    require_user_agent(call, &shared.lock().switches)?;
+    require_user_agent(call, &shared.lock())?;
     match call.basic() {
         Some((id, secret)) if shared.is_client(&id, &secret) => Ok(()),
         _ => Err(oauth_error(401, "invalid_client", "Client authentication failed.")

@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, io};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::description::{Described, Description};
+use super::{
+    description::{Described, Description},
+    variations::Variation,
+};
 
 const BEHAVIOUR: &str = include_str!("behaviour.json");
 
@@ -57,6 +60,9 @@ pub(super) enum Kind {
         collection: String,
         #[serde(default)]
         with: Vec<Dependent>,
+        /// Records that may keep it from being removed.
+        #[serde(default)]
+        named_by: Vec<Dependent>,
     },
     /// The records removed that pass the filters.
     DeleteMatching { collection: String, filters: Vec<Filter> },
@@ -72,7 +78,7 @@ pub(super) enum Kind {
     Fixed { body: Value },
 }
 
-/// Records that go when another one goes.
+/// Records that name another one in `key`.
 #[derive(Deserialize, Clone)]
 pub(super) struct Dependent {
     pub(super) collection: String,
@@ -103,6 +109,9 @@ pub(super) struct Filter {
     /// The parameter that closes the range which `param` opens.
     #[serde(default)]
     pub(super) until: Option<String>,
+    /// With this variation a request without `param` means true.
+    #[serde(default)]
+    pub(super) true_with: Option<Variation>,
 }
 
 #[derive(Deserialize, Clone, Copy)]

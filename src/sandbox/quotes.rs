@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    bookings::{charges, dates},
+    bookings::{Charged, charges, dates, owner_percent},
     calendar,
     records::{Record, Records, id, number},
     seed::utc,
@@ -20,6 +20,7 @@ pub(super) fn write(
     records: &mut Records,
     current: Option<&Record>,
     mut members: Map<String, Value>,
+    charges_on_request: bool,
     now: DateTime<Utc>,
 ) -> Result<Record, Vec<String>> {
     let wishes: Vec<&str> =
@@ -44,7 +45,7 @@ pub(super) fn write(
     let Some((property, (arrival, departure))) = property.zip(dates(&quote, &mut complaints)) else {
         return Err(complaints);
     };
-    let held = current.and_then(id).and_then(|quote| records.naming("bookings", "quote_id", quote)).and_then(id);
+    let held = current.and_then(id).and_then(|quote| records.naming("bookings", "quote_id", quote).find_map(id));
     if (wants("validate_rules") || wants("hold_dates"))
         && !calendar::is_free(records, property_id, arrival, departure, held)
     {
@@ -56,9 +57,14 @@ pub(super) fn write(
     if !complaints.is_empty() {
         return Err(complaints);
     }
-    if current.is_none() || wants("generate_charges") {
-        let lines = charges(calendar::rent(records, property_id, arrival, departure), "Direct");
-        quote.insert("charges".into(), lines.into());
+    if wants("generate_charges") || (current.is_none() && !charges_on_request) {
+        let stay = Charged {
+            rent: calendar::rent(records, property_id, arrival, departure),
+            channel: "Direct",
+            pets: number(&quote, "pets").unwrap_or_default(),
+            owner_percent: owner_percent(records, &property),
+        };
+        quote.insert("charges".into(), charges(&stay).into());
     }
     quote.insert("updated_utc".into(), utc(now).into());
     if current.is_none() {
@@ -106,6 +112,7 @@ fn hold(records: &mut Records, quote: &Record, held: Option<i64>, now: DateTime<
         "departure": of_quote("departure"),
         "created_utc": utc(now),
         "updated_utc": utc(now),
+        "_never_changed": true,
         "pending_until_utc": of_quote("expires_utc"),
     });
     if let Value::Object(record) = record {

@@ -18,9 +18,30 @@ use super::{
 /// A record as JSON. Members that begin with `_` serve the simulator only and never leave it.
 pub(super) type Record = Map<String, Value>;
 
+/// Members by which records are looked up often.
+const LOOKED_UP_BY: [(&str, &str); 9] = [
+    ("bookings", "guest_id"),
+    ("bookings", "property_id"),
+    ("bookings", "quote_id"),
+    ("fields", "entity_id"),
+    ("messages", "thread_id"),
+    ("payments", "booking_id"),
+    ("seasons", "property_id"),
+    ("spot_rates", "property_id"),
+    ("tags", "entity_id"),
+];
+
+/// The records of one kind, by id.
+#[derive(Default)]
+struct Kept {
+    records: BTreeMap<i64, Record>,
+    /// For each member that is looked up by: the ids of the records that name an id in it.
+    naming: BTreeMap<&'static str, BTreeMap<i64, BTreeSet<i64>>>,
+}
+
 /// Everything one account owns, by collection and id.
 pub(super) struct Records {
-    collections: BTreeMap<String, BTreeMap<i64, Record>>,
+    collections: BTreeMap<String, Kept>,
     last_id: i64,
 }
 
@@ -36,29 +57,48 @@ impl Records {
     }
 
     pub(super) fn get(&self, collection: &str, id: i64) -> Option<&Record> {
-        self.collections.get(collection)?.get(&id)
+        self.collections.get(collection)?.records.get(&id)
     }
 
+    /// For changes that leave alone what records are looked up by.
     pub(super) fn get_mut(&mut self, collection: &str, id: i64) -> Option<&mut Record> {
-        self.collections.get_mut(collection)?.get_mut(&id)
+        self.collections.get_mut(collection)?.records.get_mut(&id)
     }
 
     pub(super) fn all(&self, collection: &str) -> impl Iterator<Item = &Record> {
-        self.collections.get(collection).into_iter().flat_map(BTreeMap::values)
+        self.collections.get(collection).into_iter().flat_map(|kept| kept.records.values())
     }
 
     pub(super) fn put(&mut self, collection: &str, id: i64, record: Record) {
-        self.collections.entry(collection.to_owned()).or_default().insert(id, record);
+        self.remove(collection, id);
+        if !self.collections.contains_key(collection) {
+            self.collections.insert(collection.to_owned(), Kept::default());
+        }
+        let Some(kept) = self.collections.get_mut(collection) else { return };
+        for (_, member) in LOOKED_UP_BY.into_iter().filter(|(name, _)| *name == collection) {
+            if let Some(named) = number(&record, member) {
+                kept.naming.entry(member).or_default().entry(named).or_default().insert(id);
+            }
+        }
+        kept.records.insert(id, record);
     }
 
     pub(super) fn remove(&mut self, collection: &str, id: i64) -> bool {
-        self.collections.get_mut(collection).is_some_and(|records| records.remove(&id).is_some())
+        let Some(kept) = self.collections.get_mut(collection) else { return false };
+        let Some(record) = kept.records.remove(&id) else { return false };
+        for (member, naming) in &mut kept.naming {
+            if let Some(ids) = number(&record, member).and_then(|named| naming.get_mut(&named)) {
+                ids.remove(&id);
+            }
+        }
+        true
     }
 
     /// Keeps those that are not `unwanted`.
     pub(super) fn remove_all(&mut self, collection: &str, unwanted: impl Fn(&Record) -> bool) {
-        if let Some(records) = self.collections.get_mut(collection) {
-            records.retain(|_, record| !unwanted(record));
+        let unwanted: Vec<i64> = self.all(collection).filter(|record| unwanted(record)).filter_map(id).collect();
+        for id in unwanted {
+            self.remove(collection, id);
         }
     }
 
@@ -68,13 +108,17 @@ impl Records {
         self.collections.keys().map(String::as_str)
     }
 
+    /// For changes that leave alone what records are looked up by.
     pub(super) fn all_mut(&mut self, collection: &str) -> impl Iterator<Item = &mut Record> {
-        self.collections.get_mut(collection).into_iter().flat_map(BTreeMap::values_mut)
+        self.collections.get_mut(collection).into_iter().flat_map(|kept| kept.records.values_mut())
     }
 
-    /// The first record whose `key` names this id.
-    pub(super) fn naming(&self, collection: &str, key: &str, id: i64) -> Option<&Record> {
-        self.all(collection).find(|record| number(record, key) == Some(id))
+    /// The records that name this id in `member`, which must be one that is looked up by.
+    pub(super) fn naming(&self, collection: &str, member: &str, id: i64) -> impl Iterator<Item = &Record> {
+        debug_assert!(LOOKED_UP_BY.contains(&(collection, member)), "{collection} are not looked up by {member}");
+        let kept = self.collections.get(collection);
+        let ids = kept.and_then(|kept| kept.naming.get(member)?.get(&id));
+        ids.into_iter().flatten().filter_map(move |id| kept?.records.get(id))
     }
 
     /// The records that pass every filter whose parameter was sent, ordered by id.
@@ -109,8 +153,8 @@ impl Records {
     }
 
     fn is_tagged(&self, record: &Record, definition: i64) -> bool {
-        let of_this = |tag: &&Record| number(tag, "entity_id") == id(record);
-        self.all("tags").filter(of_this).any(|tag| number(tag, "tag_definition_id") == Some(definition))
+        let mut of_this = self.naming("tags", "entity_id", id(record).unwrap_or_default());
+        of_this.any(|tag| number(tag, "tag_definition_id") == Some(definition))
     }
 
     fn is_free(&self, property: &Record, filter: &Filter, arguments: &Arguments) -> bool {

@@ -34,7 +34,7 @@ pub(super) fn write(records: &mut Records, entries: Vec<Map<String, Value>>) -> 
 
 /// The override of a night.
 pub(super) fn at<'r>(records: &'r Records, property: i64, night: &str) -> Option<&'r Record> {
-    records.all("spot_rates").find(|rate| number(rate, "property_id") == Some(property) && text(rate, "date") == night)
+    records.naming("spot_rates", "property_id", property).find(|rate| text(rate, "date") == night)
 }
 
 fn complaint(records: &Records, entry: &Map<String, Value>) -> Option<String> {
@@ -49,4 +49,11 @@ fn complaint(records: &Records, entry: &Map<String, Value>) -> Option<String> {
 fn is_empty(rate: &Record) -> bool {
     const NIGHT: [&str; 4] = ["_key", "property_id", "date", "currency"];
     rate.iter().all(|(name, value)| value.is_null() || NIGHT.contains(&name.as_str()))
+}
+
+/// Writes the date of a shown override as a date-time.
+pub(super) fn with_midnight(shown: &mut Value) {
+    if let Some(Value::String(date)) = shown.get_mut("date") {
+        date.push_str("T00:00:00Z");
+    }
 }

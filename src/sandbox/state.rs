@@ -17,11 +17,11 @@ use super::{
     call::Call,
     clock::ShiftedClock,
     operations::Operations,
-    places::{CAMDEN, ERICEIRA, SILVERTON},
     records::Records,
     script::{self, Gate, Rule},
-    seed::{Plan, Seeder},
+    seed::{Plan, Portfolio, Seeder},
     tokens::{Policy, Tokens},
+    variations::{Table, Variations},
     window::Window,
 };
 use crate::domain::{AccountId, Clock};
@@ -31,8 +31,10 @@ const ALLOWANCE_PERIOD: TimeDelta = TimeDelta::minutes(5);
 /// The log keeps this many requests: enough for any test, bounded for a demonstration that runs for weeks.
 const LOG_LENGTH: usize = 100_000;
 
-/// How the simulated OwnerRez behaves where the real one has settings, or where nobody knows. All can change at run
-/// time; those about tokens concern tokens issued afterwards.
+/// How the simulated OwnerRez behaves where the real one has settings, or where no source tells. All can change at run
+/// time; those about tokens concern tokens issued afterwards. How single accounts vary is in [`Variation`].
+///
+/// [`Variation`]: super::Variation
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Switches {
@@ -46,10 +48,6 @@ pub struct Switches {
     pub second_grant_ends_first: bool,
     /// The app's scope is read-only: its tokens may only GET.
     pub read_only: bool,
-    /// What a request without User-Agent gets: 401 as documented, or 403 as measured.
-    pub missing_user_agent_status: u16,
-    /// Empty pages come without `items`.
-    pub drop_empty_items: bool,
     /// Status of a POST that creates: 200 or 201.
     pub create_status: u16,
     /// DELETE answers 204 without a body, or else 200 with `{id, success}`.
@@ -68,8 +66,6 @@ impl Default for Switches {
             refresh_ends_old_access: false,
             second_grant_ends_first: false,
             read_only: false,
-            missing_user_agent_status: 401,
-            drop_empty_items: false,
             create_status: 200,
             delete_answers_204: true,
             request_limit: 300,
@@ -141,6 +137,7 @@ pub struct RequestRecord {
 pub(super) struct Account {
     pub(super) demo: DemoAccount,
     pub(super) records: Records,
+    pub(super) variations: Variations,
     /// How to fill the books. Most tests never look into most of them, so that waits for the first look.
     unfilled: Option<(Plan, Rng, DateTime<Utc>)>,
 }
@@ -149,7 +146,7 @@ impl Account {
     /// Fills the books before the first look.
     pub(super) fn fill(&mut self) {
         if let Some((plan, rng, now)) = self.unfilled.take() {
-            Seeder { plan: &plan, rng, now, records: &mut self.records }.fill();
+            Seeder::new(&plan, rng, now, &mut self.records).fill();
         }
     }
 }
@@ -171,14 +168,24 @@ pub(super) struct State {
     personal: HashMap<IpAddr, HashMap<AccountId, DateTime<Utc>>>,
 }
 
+/// What a state begins with.
+pub(super) struct Beginning {
+    pub(super) seed: u64,
+    pub(super) switches: Switches,
+    /// The size of the first account's portfolio, where it is not the usual one.
+    pub(super) portfolio: Option<Portfolio>,
+    /// The variations of every demo account, where they are not those of the table.
+    pub(super) variations: Option<Variations>,
+}
+
 /// What the lock guards and what needs none.
 pub(super) struct Shared {
     pub(super) clock: ShiftedClock,
     pub(super) operations: Operations,
+    pub(super) variations: Table,
     pub(super) client_id: String,
     pub(super) client_secret: SecretString,
-    pub(super) seed: u64,
-    pub(super) first_switches: Switches,
+    pub(super) beginning: Beginning,
     pub(super) state: Mutex<State>,
     /// Changes with every line of the log, for those who wait for a request.
     pub(super) logged: watch::Sender<()>,
@@ -245,15 +252,15 @@ impl Shared {
 
     /// A state as after start.
     pub(super) fn fresh_state(&self) -> State {
-        State::new(self.seed, self.clock.now(), self.first_switches.clone())
+        State::new(&self.beginning, &self.variations, self.clock.now())
     }
 }
 
 impl State {
-    pub(super) fn new(seed: u64, now: DateTime<Utc>, switches: Switches) -> Self {
+    pub(super) fn new(beginning: &Beginning, table: &Table, now: DateTime<Utc>) -> Self {
         let mut state = State {
             accounts: Vec::new(),
-            switches,
+            switches: beginning.switches.clone(),
             tokens: Tokens::default(),
             rules: Vec::new(),
             gates: Vec::new(),
@@ -263,31 +270,39 @@ impl State {
             windows: HashMap::new(),
             personal: HashMap::new(),
         };
-        for (marker, place, properties, past_days, future_days) in [
-            ("Heron Point", &CAMDEN, 12, 240, 240),
-            ("Alpenglow", &SILVERTON, 4, 120, 180),
-            ("Costa Verde", &ERICEIRA, 3, 90, 150),
-        ] {
-            let plan = Plan { marker: marker.to_owned(), place, properties, past_days, future_days };
-            state.open_account(plan, seed, now);
+        for (index, mut plan) in Plan::demo_accounts().into_iter().enumerate() {
+            if index == 0
+                && let Some(portfolio) = beginning.portfolio
+            {
+                plan = Plan::of_size(&plan.marker, portfolio);
+            }
+            let variations = beginning.variations.clone().unwrap_or_else(|| table.at_first(&plan.marker));
+            state.open_account(plan, variations, beginning.seed, now);
         }
         state
     }
 
     /// Adds an account with a seeded portfolio.
-    pub(super) fn open_account(&mut self, plan: Plan, seed: u64, now: DateTime<Utc>) -> DemoAccount {
+    pub(super) fn open_account(
+        &mut self,
+        plan: Plan,
+        variations: Variations,
+        seed: u64,
+        now: DateTime<Utc>,
+    ) -> DemoAccount {
         let index = self.accounts.len() as u64;
         let slug: String = plan.marker.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
         let demo = DemoAccount {
             id: AccountId(70_101 + index as i64),
             name: plan.marker.clone(),
             email: format!("{slug}{}@accounts.example", index + 1),
-            time_zone: plan.place.time_zone.to_owned(),
+            time_zone: plan.home().time_zone.to_owned(),
             personal_access_token: format!("pt_sandbox_{slug}_{}", index + 1),
         };
         self.accounts.push(Account {
             demo: demo.clone(),
-            records: Records::new(40_000 + 1_000_000 * index as i64),
+            records: Records::new(40_000 + 10_000_000 * index as i64),
+            variations,
             unfilled: Some((plan, Rng::with_seed(seed.wrapping_add(index)), now)),
         });
         demo
@@ -309,7 +324,7 @@ impl State {
         found.map(|account| account.demo.id)
     }
 
-    fn account_behind(&self, call: &Call) -> Option<AccountId> {
+    pub(super) fn account_behind(&self, call: &Call) -> Option<AccountId> {
         if let Some(bearer) = call.bearer() {
             return self.tokens.owner(bearer);
         }

@@ -1,6 +1,7 @@
 //! The simulator as a client meets it, over real connections.
 
 mod described;
+mod evidence;
 mod oauth;
 mod operations;
 mod seed;
@@ -17,7 +18,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Controls, DemoAccount, Simulator, SimulatorOptions, clock::tests::StoppedClock};
+use super::{Controls, DemoAccount, Simulator, SimulatorOptions, Variations, clock::tests::StoppedClock};
 use crate::domain::AccountId;
 
 const CALLBACK: &str = "http://localhost:9999/callback";
@@ -35,9 +36,15 @@ struct Answered {
 }
 
 impl Sandbox {
+    /// As the documentation has it, without variations.
     async fn start() -> Self {
+        Self::start_with(Some(Variations::none())).await
+    }
+
+    async fn start_with(variations: Option<Variations>) -> Self {
         let clock = StoppedClock::at("2026-11-23T12:00:00Z");
-        let simulator = Simulator::start(SimulatorOptions::new(clock.clone())).await.expect("a simulator");
+        let options = SimulatorOptions { variations, ..SimulatorOptions::new(clock.clone()) };
+        let simulator = Simulator::start(options).await.expect("a simulator");
         Sandbox { simulator, clock, http: Client::builder().disable_redirects().finish() }
     }
 

@@ -7,6 +7,7 @@ use super::{
     description::Description,
     operations::{Collection, Join, Optional, Shown},
     records::{Record, Records, id, number},
+    variations::Hidden,
 };
 
 /// Shows the records of one account to one request.
@@ -16,6 +17,8 @@ pub(super) struct View<'a> {
     pub(super) arguments: &'a Arguments,
     /// Whether a list is answered.
     pub(super) listed: bool,
+    /// What the account's variations leave out.
+    pub(super) hidden: &'a [&'a Hidden],
 }
 
 impl View<'_> {
@@ -26,9 +29,8 @@ impl View<'_> {
             if !self.is_wanted(optional) {
                 shown.remove(&optional.member);
             } else if let Some(gather) = &optional.gather {
-                let of_this = |other: &&Record| number(other, "entity_id") == id(record);
-                let all = self.records.all(&gather.collection).filter(of_this).map(|one| gather.shows.of(one));
-                let all: Vec<Value> = all.collect();
+                let of_this = self.records.naming(&gather.collection, "entity_id", id(record).unwrap_or_default());
+                let all: Vec<Value> = of_this.map(|one| gather.shows.of(one)).collect();
                 shown.insert(optional.member.clone(), all.into());
             } else if let Some(join) = &optional.join
                 && let Some(joined) = self.joined(record, join)
@@ -36,7 +38,7 @@ impl View<'_> {
                 shown.insert(optional.member.clone(), joined);
             }
         }
-        self.description.shown(kind, public(Value::Object(shown)))
+        public(self.description.shown(kind, Value::Object(shown), self.hidden))
     }
 
     fn is_wanted(&self, optional: &Optional) -> bool {

@@ -9,28 +9,41 @@ use super::{
     quotes,
     records::{Record, Records, id},
     seed::utc,
+    variations::{Variation, Variations},
 };
+
+/// What a write depends on besides what is sent.
+pub(super) struct Written<'a> {
+    pub(super) account: i64,
+    pub(super) now: DateTime<Utc>,
+    pub(super) variations: &'a Variations,
+}
 
 /// A new record, or `current` changed. One that comes without an id is not to be stored.
 pub(super) fn write(
     records: &mut Records,
-    account: i64,
     rule: Option<WriteRule>,
     current: Option<&Record>,
     members: Map<String, Value>,
-    now: DateTime<Utc>,
+    context: &Written<'_>,
 ) -> Result<Record, Vec<String>> {
+    let Written { now, variations, .. } = *context;
     match rule {
         Some(WriteRule::Booking) => {
             let new_id = records.new_id();
             bookings::write(records, current, members, new_id, now)
         }
         Some(WriteRule::Guest) => guests::write(current, members, &mut || records.new_id(), now),
-        Some(WriteRule::Quote) => quotes::write(records, current, members, now),
-        Some(WriteRule::Message) => messages::write(records, &members, now),
-        Some(WriteRule::Tag) => labels::tag(records, account, members),
+        Some(WriteRule::Quote) => {
+            quotes::write(records, current, members, variations.has(Variation::ChargesOnRequest), now)
+        }
+        Some(WriteRule::Message) => {
+            let role = if variations.has(Variation::CoHostReplies) { "co_host" } else { "owner" };
+            messages::write(records, &members, role, now)
+        }
+        Some(WriteRule::Tag) => labels::tag(records, members),
         Some(WriteRule::TagDefinition) => labels::tag_definition(records, current, members),
-        Some(WriteRule::Field) => labels::field(records, account, current, members),
+        Some(WriteRule::Field) => labels::field(records, context.account, current, members),
         Some(WriteRule::FieldDefinition) => labels::field_definition(records, current, members),
         None => {
             let mut record = current.cloned().unwrap_or_default();

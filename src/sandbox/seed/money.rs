@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{Seeder, base_rate, utc};
+use super::{Seeder, base_rate, stays::Stay, utc};
 use crate::sandbox::{
     bookings::money,
-    records::{Record, date, id, number, text},
+    records::{Record, id, number},
     value_kind::instant,
 };
 
@@ -25,28 +25,20 @@ struct Batch {
 }
 
 impl Seeder<'_> {
-    pub(super) fn money(&mut self) {
+    pub(super) fn money(&mut self, stays: &[Stay]) {
         self.rules();
         self.spot_rates();
-        let booked: Vec<Record> =
-            self.records.all("bookings").filter(|one| text(one, "type") == "booking").cloned().collect();
         let mut batches: BTreeMap<String, Batch> = BTreeMap::new();
-        for booking in booked {
-            let paid = amount(&booking, "total_paid");
-            if paid <= 0.0 {
-                continue;
-            }
-            let payment = self.payment(&booking, paid);
-            let refunded = amount(&booking, "total_refunded");
-            if refunded > 0.0 {
-                self.refund(&booking, payment, refunded);
-            } else if date(&booking, "departure").is_some_and(|day| day <= self.now.date_naive()) {
-                let month = text(&booking, "departure").chars().take(7).collect();
-                let batch = batches.entry(month).or_default();
+        for stay in stays.iter().filter(|stay| stay.paid > 0.0) {
+            let payment = self.payment(stay);
+            if stay.refunded > 0.0 {
+                self.refund(stay, payment);
+            } else if stay.departure <= self.now.date_naive() {
+                let batch = batches.entry(stay.departure.format("%Y-%m").to_string()).or_default();
                 batch.payments.push(payment);
-                batch.bookings.extend(id(&booking));
-                batch.total += paid;
-                batch.fees += fee_of(&booking, paid);
+                batch.bookings.push(stay.id);
+                batch.total += stay.paid;
+                batch.fees += fee_of(stay);
             }
         }
         for (month, batch) in batches {
@@ -54,45 +46,45 @@ impl Seeder<'_> {
         }
     }
 
-    fn payment(&mut self, booking: &Record, paid: f64) -> i64 {
-        let direct = text(booking, "listing_site") == "Direct";
-        let fee = fee_of(booking, paid);
+    fn payment(&mut self, stay: &Stay) -> i64 {
+        let direct = stay.channel == "Direct";
+        let fee = fee_of(stay);
+        let from = if direct { "Visa ending in 4242".to_owned() } else { format!("Collected by {}", stay.channel) };
         let record = json!({
             "id": self.id(),
-            "booking_id": id(booking),
-            "amount": money(paid),
-            "description": if direct { "Visa ending in 4242".to_owned() } else { format!("Collected by {}", text(booking, "listing_site")) },
+            "booking_id": stay.id,
+            "amount": stay.paid,
+            "description": from,
             "type": if direct { "credit_card" } else { "channel" },
-            "collected_utc": booking.get("booked_utc"),
+            "collected_utc": utc(stay.booked),
             "is_deposited": false,
             "total_fees": money(fee),
             "deposits": [],
         });
         let payment = self.put("payments", record);
         if fee > 0.0 {
-            let created = booking.get("booked_utc").cloned();
             let fee = json!({
                 "id": self.id(),
-                "booking_id": id(booking),
+                "booking_id": stay.id,
                 "amount": money(fee),
                 "description": "Card processing",
                 "payment_id": payment,
-                "_created_utc": created,
+                "_created_utc": utc(stay.booked),
             });
             self.put("fees", fee);
         }
         payment
     }
 
-    fn refund(&mut self, booking: &Record, payment: i64, refunded: f64) {
+    fn refund(&mut self, stay: &Stay, payment: i64) {
         let record = json!({
             "id": self.id(),
-            "booking_id": id(booking),
-            "amount": money(refunded),
+            "booking_id": stay.id,
+            "amount": stay.refunded,
             "description": format!("Cancellation at {}", self.plan.marker),
             "type": "credit_card",
             "linked_payment_id": payment,
-            "paid_utc": booking.get("canceled_utc"),
+            "paid_utc": stay.canceled.map(utc),
             "is_deposited": false,
             "total_fees": 0.0,
         });
@@ -173,10 +165,6 @@ impl Seeder<'_> {
     }
 }
 
-fn amount(booking: &Record, member: &str) -> f64 {
-    booking.get(member).and_then(Value::as_f64).unwrap_or_default()
-}
-
-fn fee_of(booking: &Record, paid: f64) -> f64 {
-    if text(booking, "listing_site") == "Direct" { money(paid * PROCESSING) } else { 0.0 }
+fn fee_of(stay: &Stay) -> f64 {
+    if stay.channel == "Direct" { money(stay.paid * PROCESSING) } else { 0.0 }
 }

@@ -5,31 +5,51 @@ use serde_json::{Value, json};
 use super::{CHANNELS, Seeder};
 use crate::sandbox::records::{Record, id, text};
 
+/// What webhooks can be subscribed to.
+const SUBSCRIBED: [&str; 8] = ["booking", "discount", "guest", "inquiry", "message", "property", "quote", "surcharge"];
+/// How many photos the listings have, by turns; two of them as many as were counted in live accounts.
+const PHOTOS: [usize; 4] = [4, 12, 83, 104];
+
 impl Seeder<'_> {
     pub(super) fn shop(&mut self) {
         let houses: Vec<Record> = self.records.all("properties").cloned().collect();
-        for house in &houses {
-            self.listing(house);
+        for (house, photos) in houses.iter().zip(PHOTOS.into_iter().cycle()) {
+            self.listing(house, photos);
         }
         for (name, _) in CHANNELS {
             let record = json!({"id": self.id(), "name": name, "active": name != "Direct" || houses.len() > 1});
             self.put("listing_sites", record);
         }
-        let subscription = json!({
-            "id": self.id(),
-            "type": "booking",
-            "action": "entity_update",
-            "webhook_url": format!("https://{}.hooks.example/ownerrez", self.handle()),
-        });
-        self.put("webhook_subscriptions", subscription);
+        // One application with everything subscribed; its pages have an end beyond the first.
+        let everything = if houses.len() > 3 { SUBSCRIBED.as_slice() } else { SUBSCRIBED.get(..1).unwrap_or_default() };
+        for kind in everything {
+            for action in ["entity_create", "entity_update", "entity_delete"] {
+                let subscription = json!({
+                    "id": self.id(),
+                    "type": kind,
+                    "action": action,
+                    "webhook_url": format!("https://{}.hooks.example/ownerrez", self.handle()),
+                });
+                self.put("webhook_subscriptions", subscription);
+            }
+        }
     }
 
     /// A listing bears its property's id.
-    fn listing(&mut self, house: &Record) {
+    fn listing(&mut self, house: &Record, photos: usize) {
         let id = id(house).unwrap_or_default();
         let of_house = |name: &str| house.get(name).cloned().unwrap_or_default();
         let rate = house.get("_nightly_rate").and_then(Value::as_f64).unwrap_or_default();
         let name = text(house, "external_name");
+        let photo = |number: usize| {
+            let picture = format!("https://images.example/{id}/{number}");
+            json!({
+                "caption": format!("Photo {number}"),
+                "original_url": format!("{picture}/original.jpg"),
+                "large_url": format!("{picture}/large.jpg"),
+                "cropped_url": format!("{picture}/cropped.jpg"),
+            })
+        };
         let record = json!({
             "id": id,
             "property_id": id,
@@ -51,7 +71,7 @@ impl Seeder<'_> {
                 "description": format!("{name} is a bright home close to everything ({}).", self.plan.marker),
                 "short_description": format!("Bright home: {name}"),
             },
-            "photos": [{"original_url": format!("https://images.example/{id}/front.jpg"), "caption": "From the street"}],
+            "photos": (1..=photos).map(photo).collect::<Vec<_>>(),
             "amenity_categories": [{
                 "type": "kitchen", "caption": "Kitchen",
                 "amenities": [{"title": "Dishwasher"}, {"title": "Coffee maker", "text": "filter"}],

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Sandbox, ids};
 use crate::sandbox::{
+    Variations,
     description::{Answer, Description, RecordShape},
     value_kind::{Plain, ValueKind},
 };
@@ -65,7 +66,12 @@ fn query_of(sandbox_ids: &[(&str, String)], description: &Description, key: &str
 
 #[actix_web::test]
 async fn every_read_answers_what_is_described() {
-    let sandbox = Sandbox::start().await;
+    for variations in [None, Some(Variations::none()), Some(Variations::all_but_refusals())] {
+        answers_are_as_described(&Sandbox::start_with(variations).await).await;
+    }
+}
+
+async fn answers_are_as_described(sandbox: &Sandbox) {
     let description = Description::load().expect("the description");
     for account in sandbox.controls().accounts() {
         let authorization = sandbox.bearer(account.id);

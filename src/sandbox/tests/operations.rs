@@ -49,9 +49,6 @@ async fn pages_follow_each_other_and_end() {
     let bookings = sandbox.get("/v2/bookings?since_utc=2026-01-01T00:00:00Z").await.body;
     assert_eq!(ids(&bookings).len(), 20);
     assert!(bookings.get("count").is_none());
-    sandbox.controls().change(|switches| switches.drop_empty_items = true);
-    let empty = sandbox.get("/v2/bookings?property_ids=1").await.body;
-    assert_eq!(empty, json!({"limit": 20, "offset": 0}));
 }
 
 #[actix_web::test]
@@ -272,7 +269,7 @@ async fn money_agrees_with_the_bookings() {
     let bookings = sandbox.get("/v2/bookings?since_utc=2020-01-01&status=canceled&limit=100").await.body;
     let canceled = bookings["items"].as_array().into_iter().flatten();
     let mut refunds = 0;
-    for booking in canceled.filter(|one| one["total_refunded"].as_f64().unwrap_or_default() > 0.0) {
+    for booking in canceled.filter(|one| one["total_refunded"].as_f64().unwrap_or_default() > 0.0).take(20) {
         let of_booking = format!("booking_id={}", booking["id"]);
         let refund = sandbox.get(&format!("/v2/refunds?{of_booking}")).await.body["items"][0].clone();
         let payment = sandbox.get(&format!("/v2/payments?{of_booking}")).await.body["items"][0].clone();
@@ -285,7 +282,7 @@ async fn money_agrees_with_the_bookings() {
     let payments = sandbox.get("/v2/payments?since_utc=2020-01-01&limit=100").await.body;
     let paid_out = payments["items"].as_array().into_iter().flatten().filter(|one| one["is_deposited"] == true);
     assert!(paid_out.clone().count() > 3 && deposit["total_deposited"].as_f64() > Some(0.0));
-    for payment in paid_out {
+    for payment in paid_out.take(20) {
         let target = format!("/v2/deposits?booking_id={}", payment["booking_id"]);
         assert_eq!(sandbox.get(&target).await.body["items"][0]["id"], payment["deposits"][0]["id"]);
     }

@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{Sandbox, client, ids};
-use crate::sandbox::Rule;
+use crate::{domain::AccountId, sandbox::Rule};
 
 #[actix_web::test]
 async fn the_log_keeps_no_secret() {
@@ -109,6 +109,13 @@ async fn the_control_surface_does_the_same_over_http() {
     let authorization = format!("Bearer {}", tokens["access_token"].as_str().expect("a token"));
     control("POST", "/rules", json!({"pattern": "GET /v2/owners", "answer": {"reply": {"status": 500}}})).await;
     assert_eq!(sandbox.send("GET", "/v2/owners", &authorization, None).await.status, 500);
+    let variations = format!("/accounts/{account}/variations");
+    assert_eq!(control("GET", &variations, Value::Null).await.body, json!([]));
+    let changed = control("PATCH", &variations, json!({"thread_only": true, "no_time_zone": false})).await.body;
+    assert_eq!(changed, json!(["thread_only"]));
+    assert_eq!(control("PATCH", &variations, json!({"unknown": true})).await.status, 400);
+    let large = control("POST", "/accounts", json!({"name": "Large", "properties": 5, "bookings": 30})).await.body;
+    assert_eq!(sandbox.controls().records(AccountId(large["id"].as_i64().expect("an id")), "bookings").len(), 30);
     control("PATCH", "/switches", json!({"request_limit": 1})).await;
     assert_eq!(sandbox.controls().switches().request_limit, 1);
     assert_eq!(control("PATCH", "/switches", json!({"unknown": 1})).await.status, 400);
