@@ -45,4 +45,18 @@ answer=$(bash -c "$pasted") || fail "the printed curl line failed"
 grep -q "\"name\":\"$account\"" <<<"$(printf '%s' "$answer" | tr -d '\\')" || fail "the printed curl line did not give the user $account: $answer"
 stop gateway
 
-echo "the sandbox answered and stopped"
+# A large portfolio, from the start of the process to its first answer.
+started=${EPOCHREALTIME/[.,]/}
+background simulator target/release/ownerrez-gateway simulate-ownerrez --port 0 --json \
+    --properties 200 --bookings 20000 --seed 7 --variations thread_only,no_time_zone
+wait_for simulator ownerrez_url
+ownerrez=$(member ownerrez_url <"$scratch/simulator.out")
+take_account "$ownerrez"
+page=$(curl --silent --show-error --fail-with-body --user "$EMAIL:$TOKEN" "$ownerrez/v2/properties?limit=1") \
+    || fail "the large account does not answer: ${page:-}"
+took=$(( (${EPOCHREALTIME/[.,]/} - started) / 1000 ))
+grep -q '"count":200' <<<"$page" || fail "the large account has not 200 properties: $page"
+[ "$took" -le 3000 ] || fail "the large account took $took ms to answer, more than 3000"
+stop simulator
+
+echo "the sandbox answered and stopped; a large account answered after $took ms"

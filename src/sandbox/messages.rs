@@ -17,9 +17,9 @@ pub(super) fn write(
     now: DateTime<Utc>,
 ) -> Result<Record, Vec<String>> {
     let thread_id = number(members, "thread_id").unwrap_or_default();
-    let Some(thread) = records.get("threads", thread_id).cloned() else {
+    if records.get("threads", thread_id).is_none() {
         return Err(vec![format!("thread_id: Expected entity Thread:Id:{thread_id} not found.")]);
-    };
+    }
     let attachment = members.get("attachment_url").filter(|url| !url.is_null()).map(|url| json!([{"url": url}]));
     let message = json!({
         "id": records.new_id(),
@@ -28,7 +28,6 @@ pub(super) fn write(
         "date_utc": utc(now),
         "from_role": role,
         "is_draft": false,
-        "thread": thread,
         "attachments": attachment,
     });
     Ok(message.as_object().cloned().unwrap_or_default())

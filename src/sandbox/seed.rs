@@ -16,7 +16,7 @@ mod talk;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use fastrand::Rng;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub(super) use self::plan::Plan;
 pub use self::plan::Portfolio;
@@ -97,7 +97,10 @@ impl<'a> Seeder<'a> {
     fn put(&mut self, collection: &str, record: Value) -> i64 {
         let id = record.get("id").and_then(Value::as_i64).unwrap_or_default();
         if let Value::Object(members) = record {
-            self.records.put(collection, id, members);
+            // What is null is never shown; large portfolios must fit into memory.
+            let mut compact = Map::with_capacity(members.values().filter(|value| !value.is_null()).count());
+            compact.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
+            self.records.put(collection, id, compact);
         }
         id
     }

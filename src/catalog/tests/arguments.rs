@@ -322,7 +322,12 @@ fn what_is_wrong_is_told_by_argument_and_rule() {
         ("list_tags", json!({"entity_id": 1, "entity_type": "user"}), "entity_type", "one of \"booking\""),
         ("list_fields", json!({"entity_id": 1, "entity_type": "inquiry"}), "entity_type", "one of \"booking\""),
         ("delete_tag_by_name", json!({"entity_id": 1, "entity_type": "guest"}), "name", "missing"),
-        ("create_webhook_subscription", json!({"url": "https://h/", "category": "charge"}), "type", "booking, guest"),
+        (
+            "create_webhook_subscription",
+            json!({"url": "https://h/", "category": "charge"}),
+            "type",
+            "\"booking\", \"discount\"",
+        ),
         (
             "create_webhook_subscription",
             json!({"type": "booking", "action": "entity_update", "webhook_url": "http://h/"}),

@@ -83,7 +83,7 @@ impl Seeder<'_> {
             "email_addresses": addresses,
             "phones": [{"id": self.id(), "type": typed.then_some("mobile"), "is_default": true, "number": phone}],
             "tags": ["demo guest"],
-            "fields": [{"code": "ALLERGY", "value": "none"}],
+            "fields": (self.rng.u8(0..4) == 0).then(|| json!([{"code": "ALLERGY", "value": "none"}])),
             "_created_utc": utc(created),
             "_same_as": same_as.map(Value::from),
         });

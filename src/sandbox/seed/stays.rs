@@ -61,12 +61,20 @@ impl Seeder<'_> {
         };
         let seasons = Seasons::of(self.records, house.id);
         let mut left = self.bookings_of(index);
+        let mut count = 0;
         let mut day = self.first_day() + TimeDelta::days(self.rng.i64(0..6));
         while day < last && left > 0 {
             let departure = day + TimeDelta::days(self.rng.i64(2..=8));
             let days = (day, departure);
             left -= 1;
-            match self.rng.u8(0..100) {
+            count += 1;
+            // However few there are, one is a block and one was canceled.
+            let kind = match count {
+                2 => 0,
+                3 => 8,
+                _ => self.rng.u8(0..100),
+            };
+            match kind {
                 0..8 => self.block(house, day, departure),
                 8..16 => {
                     self.booking(house, &seasons, days, "canceled");
@@ -149,6 +157,7 @@ impl Seeder<'_> {
         let fee = if channel == "Airbnb" { total * 0.03 } else { 0.0 };
         let code =
             format!("{prefix}{}", self.guid().to_uppercase().replace('-', "").chars().take(8).collect::<String>());
+        let labelled = self.rng.u8(0..3) == 0;
         let mut record = json!({
             "id": id,
             "property_id": house.id,
@@ -194,8 +203,8 @@ impl Seeder<'_> {
             "door_codes": [{"code": format!("{:04}", self.rng.u16(0..10_000)), "lock_names": "Front door"}],
             "cancellation_policy_description": "Full refund until 30 days before arrival, half until 14 days.",
             "agreements": [{"name": "Rental agreement", "date": utc(booked), "url": format!("https://docs.example/{id}")}],
-            "tags": if direct { vec!["direct", "returning"] } else { vec!["channel"] },
-            "fields": [{"code": "ARRIVE", "value": "by car"}],
+            "tags": labelled.then_some(if direct { ["direct", "returning"].as_slice() } else { &["channel"] }),
+            "fields": labelled.then(|| json!([{"code": "ARRIVE", "value": "by car"}])),
         });
         if let Value::Object(members) = &mut record {
             for part in [moments_and_money, extras] {

@@ -66,7 +66,7 @@ impl Seeder<'_> {
         let Value::Object(thread) = about else { return };
         let thread_id = id(&thread).unwrap_or_default();
         let guest = number(&thread, "_guest_id");
-        self.records.put("threads", thread_id, thread.clone());
+        self.records.put("threads", thread_id, thread);
         let question = format!("{} ({})", self.pick(&QUESTIONS), self.plan.marker);
         let answer = self.pick(&ANSWERS).to_owned();
         let answered = self.rng.u8(0..4) != 0;
@@ -84,7 +84,6 @@ impl Seeder<'_> {
                 "from_role": role,
                 "from_contact_id": from,
                 "is_draft": draft,
-                "thread": thread.clone(),
             });
             self.put("messages", record);
         }

@@ -85,7 +85,7 @@ async fn a_late_body_follows_its_head() {
     let sandbox = Sandbox::start().await;
     sandbox.controls().script(Rule::on("GET /v2/owners").body_delay(TimeDelta::seconds(5)));
     let mut stream = TcpStream::connect(sandbox.simulator.server.address).await.expect("a connection");
-    stream.write_all(b"GET /v2/owners HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+    stream.write_all(b"GET /v2/owners HTTP/1.1\r\nHost: localhost\r\nUser-Agent: x\r\n\r\n").await.expect("sent");
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.expect("a byte of the head"));
@@ -110,8 +110,9 @@ async fn the_control_surface_does_the_same_over_http() {
     control("POST", "/rules", json!({"pattern": "GET /v2/owners", "answer": {"reply": {"status": 500}}})).await;
     assert_eq!(sandbox.send("GET", "/v2/owners", &authorization, None).await.status, 500);
     let variations = format!("/accounts/{account}/variations");
-    assert_eq!(control("GET", &variations, Value::Null).await.body, json!([]));
-    let changed = control("PATCH", &variations, json!({"thread_only": true, "no_time_zone": false})).await.body;
+    assert_eq!(control("GET", &variations, Value::Null).await.body, json!(["user_agent_refused_in_front"]));
+    let changed =
+        control("PATCH", &variations, json!({"thread_only": true, "user_agent_refused_in_front": false})).await.body;
     assert_eq!(changed, json!(["thread_only"]));
     assert_eq!(control("PATCH", &variations, json!({"unknown": true})).await.status, 400);
     let large = control("POST", "/accounts", json!({"name": "Large", "properties": 5, "bookings": 30})).await.body;
