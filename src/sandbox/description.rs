@@ -1,6 +1,6 @@
 //! The API as `api.json` describes it: what each operation takes and answers, and what its records hold.
 //!
-//! The description is the simulator's own. A test of the gateway compares it with the gateway's catalogue.
+//! It is not read from the gateway's catalogue; `tests/gateway/descriptions.rs` compares the two.
 
 use std::{collections::BTreeMap, io, sync::Arc};
 

@@ -1,6 +1,6 @@
-//! Where the invented houses are: time zone, currency and address follow from it.
+//! Where the invented properties are: time zone, currency and address follow from it.
 
-/// Where some of an account's houses are.
+/// Where some of an account's properties are.
 pub(super) struct Place {
     pub(super) time_zone: &'static str,
     pub(super) currency: &'static str,

@@ -1,15 +1,14 @@
 //! Invented but believable portfolios. The same seed, day and order of accounts give the same data.
 //!
-//! `plan` says how large a portfolio is; `houses` (owners, properties, seasons), `guests` and `stays` lay its ground; what
-//! follows from them is in `money` (payments and what is charged), `talk` (inquiries, quotes, messages, reviews), `shop`
-//! (listings, channels, webhooks), and last `labels`, which turns the tags and fields that all of them noted into records
-//! of their own.
+//! `plan` says how large a portfolio is. `properties` (owners, properties, seasons), `guests` and `stays` come first; what
+//! follows from them is in `money` (payments and charges), `talk` (inquiries, quotes, messages, reviews) and `shop`
+//! (listings, channels, webhooks). `labels` comes last: it makes records of the tags and fields that the others noted.
 
 mod guests;
-mod houses;
 mod labels;
 mod money;
 mod plan;
+mod properties;
 mod shop;
 mod stays;
 mod talk;
@@ -75,9 +74,9 @@ impl<'a> Seeder<'a> {
         let owners: Vec<i64> = (0..self.plan.properties.div_ceil(4)).map(|index| self.owner(index)).collect();
         for index in 0..self.plan.properties {
             let owner = owners.get(index % owners.len().max(1)).copied();
-            let house = self.property(index, owner);
-            self.seasons(house.id, index);
-            self.stays_of(&house, index);
+            let property = self.property(index, owner);
+            self.seasons(property.id, index);
+            self.stays_of(&property, index);
         }
         let stays = std::mem::take(&mut self.stays);
         self.shop();

@@ -64,7 +64,7 @@ fn simulated_type(api: &Value, text: &str) -> String {
     named.to_owned()
 }
 
-/// The type of a member of an answer, as plainly as the catalogue tells it.
+/// The type of a member of an answer, as plainly as the catalogue writes it.
 fn simulated_answer_type(api: &Value, text: &str) -> String {
     let bare = text.trim_end_matches(['!', '~']);
     if let Some(one) = bare.strip_suffix("[]") {
@@ -195,8 +195,7 @@ fn catalogue(operations: &Value, records: &Value) -> Facts {
     facts
 }
 
-/// Where they differ: what is differed about, and what each says. Of a record that only one describes, the members are
-/// not told.
+/// Returns the points on which they differ, and what each says. A record that only one describes is one point.
 fn differences(catalogue: &Facts, simulated: &Facts) -> BTreeSet<(String, String, String)> {
     let whole = |facts: &Facts, about: &str| match about.strip_prefix("record ").and_then(|rest| rest.split_once(' ')) {
         Some((kind, _)) => facts.contains_key(&format!("record {kind}")),
@@ -222,11 +221,11 @@ fn the_descriptions_agree_or_the_difference_has_a_reason() {
     assert!(known.iter().all(|one| one.reason.len() > 20), "a reason is a sentence");
     let known: BTreeSet<(String, String, String)> =
         known.into_iter().map(|one| (one.about, one.catalogue, one.simulator)).collect();
-    let told = |(about, catalogue, simulator): &(String, String, String)| {
+    let line = |(about, catalogue, simulator): &(String, String, String)| {
         json!({"about": about, "catalogue": catalogue, "simulator": simulator}).to_string()
     };
-    let new: Vec<String> = found.difference(&known).map(told).collect();
-    let stale: Vec<String> = known.difference(&found).map(told).collect();
+    let new: Vec<String> = found.difference(&known).map(line).collect();
+    let stale: Vec<String> = known.difference(&found).map(line).collect();
     assert!(new.is_empty() && stale.is_empty(), "without a reason: {new:#?}\nno longer so: {stale:#?}");
 }
 

@@ -54,7 +54,7 @@ fn every_file_names_only_what_lies_below_it() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
-/// The simulator has an API description of its own: a mistake in the catalogue must not be made on both sides.
+/// The simulator has its own API description: a mistake in the catalogue must not be made on both sides.
 #[test]
 fn the_simulator_reads_nothing_of_the_catalogue() {
     let mut files = Vec::new();

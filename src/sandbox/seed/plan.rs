@@ -1,4 +1,4 @@
-//! How large a portfolio is and where its houses are.
+//! How large a portfolio is and where its properties are.
 
 use crate::sandbox::places::{CAMDEN, ERICEIRA, LAKEVIEW, PORTREE, Place, SILVERTON, TOFINO};
 

@@ -7,7 +7,7 @@ use crate::sandbox::records::{Record, id, text};
 
 /// What webhooks can be subscribed to.
 const SUBSCRIBED: [&str; 8] = ["booking", "discount", "guest", "inquiry", "message", "property", "quote", "surcharge"];
-/// How many photos the listings have, by turns; two of them as many as were counted in live accounts.
+/// Numbers of photos, by turns; the last two were counted in live accounts.
 const PHOTOS: [usize; 4] = [4, 12, 83, 104];
 
 impl Seeder<'_> {

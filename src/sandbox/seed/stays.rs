@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{CHANNELS, Seeder, houses::House, plan::Extent, utc};
+use super::{CHANNELS, Seeder, plan::Extent, properties::Property, utc};
 use crate::sandbox::{
     bookings::{Charged, charges, money, sum},
     calendar::Seasons,
@@ -53,13 +53,13 @@ impl Seeder<'_> {
     }
 
     /// Walks the days and lays stay after stay, so that active ones never overlap.
-    pub(super) fn stays_of(&mut self, house: &House, index: usize) {
+    pub(super) fn stays_of(&mut self, property: &Property, index: usize) {
         let today = self.now.date_naive();
         let last = match self.plan.extent {
             Extent::Days { future, .. } => today + TimeDelta::days(future),
             Extent::Bookings(_) => NaiveDate::MAX,
         };
-        let seasons = Seasons::of(self.records, house.id);
+        let seasons = Seasons::of(self.records, property.id);
         let mut left = self.bookings_of(index);
         let mut count = 0;
         let mut day = self.first_day() + TimeDelta::days(self.rng.i64(0..6));
@@ -75,17 +75,17 @@ impl Seeder<'_> {
                 _ => self.rng.u8(0..100),
             };
             match kind {
-                0..8 => self.block(house, day, departure),
+                0..8 => self.block(property, day, departure),
                 8..16 => {
-                    self.booking(house, &seasons, days, "canceled");
+                    self.booking(property, &seasons, days, "canceled");
                     // Cancelled nights were sold again more often than not.
                     if self.rng.bool() && left > 0 {
                         left -= 1;
-                        self.booking(house, &seasons, days, "active");
+                        self.booking(property, &seasons, days, "active");
                     }
                 }
-                16..24 if day > today => self.booking(house, &seasons, days, "pending"),
-                _ => self.booking(house, &seasons, days, "active"),
+                16..24 if day > today => self.booking(property, &seasons, days, "pending"),
+                _ => self.booking(property, &seasons, days, "active"),
             }
             day = departure + TimeDelta::days(self.rng.i64(0..8));
         }
@@ -100,7 +100,7 @@ impl Seeder<'_> {
         (booked, booked + TimeDelta::minutes(self.rng.i64(1..since)))
     }
 
-    fn block(&mut self, house: &House, arrival: NaiveDate, departure: NaiveDate) {
+    fn block(&mut self, property: &Property, arrival: NaiveDate, departure: NaiveDate) {
         let (created, updated) = self.moments(arrival);
         let changed = self.rng.bool();
         let blocks = [
@@ -113,7 +113,7 @@ impl Seeder<'_> {
         let (kind, title) = self.rng.choice(blocks).unwrap_or(("block", "blocked"));
         let record = json!({
             "id": self.id(),
-            "property_id": house.id,
+            "property_id": property.id,
             "type": kind,
             "status": "active",
             "is_block": true,
@@ -123,14 +123,14 @@ impl Seeder<'_> {
             "created_utc": utc(created),
             "updated_utc": utc(if changed { updated } else { created }),
             "_never_changed": !changed,
-            "currency_code": house.currency,
+            "currency_code": property.currency,
         });
         self.put("bookings", record);
     }
 
     fn booking(
         &mut self,
-        house: &House,
+        property: &Property,
         seasons: &Seasons,
         (arrival, departure): (NaiveDate, NaiveDate),
         status: &'static str,
@@ -142,9 +142,9 @@ impl Seeder<'_> {
         let id = self.id();
         let (channel, prefix) = self.rng.choice(CHANNELS).unwrap_or(("Direct", ""));
         let direct = channel == "Direct";
-        let pets = if house.pets { self.rng.i64(0..=1) } else { 0 };
+        let pets = if property.pets { self.rng.i64(0..=1) } else { 0 };
         let rent = seasons.rent(arrival, departure);
-        let lines = charges(&Charged { rent, channel, pets, owner_percent: house.owner_percent });
+        let lines = charges(&Charged { rent, channel, pets, owner_percent: property.owner_percent });
         let total = sum(&lines);
         let canceled = status == "canceled";
         let past = departure <= self.now.date_naive();
@@ -160,9 +160,9 @@ impl Seeder<'_> {
         let labelled = self.rng.u8(0..3) == 0;
         let mut record = json!({
             "id": id,
-            "property_id": house.id,
+            "property_id": property.id,
             "guest_id": guest,
-            "owner_id": house.owner,
+            "owner_id": property.owner,
             "type": "booking",
             "status": status,
             "is_block": false,
@@ -190,7 +190,7 @@ impl Seeder<'_> {
             "_never_changed": !changed,
             "canceled_utc": canceled.then(|| utc(updated)),
             "pending_until_utc": (status == "pending").then(|| utc(self.now + TimeDelta::days(2))),
-            "currency_code": house.currency,
+            "currency_code": property.currency,
             "total_amount": money(total),
             "total_paid": money(paid),
             "total_owed": money(if canceled { 0.0 } else { total - paid }),
@@ -214,7 +214,7 @@ impl Seeder<'_> {
         self.put("bookings", record);
         self.stays.push(Stay {
             id,
-            property: house.id,
+            property: property.id,
             guest,
             channel,
             status,

@@ -1,4 +1,4 @@
-//! Owners, their houses, and what a night costs.
+//! Owners, their properties, and what a night costs.
 
 use chrono::{Datelike, NaiveDate};
 use serde_json::json;
@@ -26,7 +26,7 @@ const HOUSES: [&str; 14] = [
 const PERCENTS: [i64; 4] = [80, 75, 70, 85];
 
 /// What the stays of a property depend on.
-pub(super) struct House {
+pub(super) struct Property {
     pub(super) id: i64,
     pub(super) owner: Option<i64>,
     pub(super) owner_percent: i64,
@@ -34,8 +34,8 @@ pub(super) struct House {
     pub(super) pets: bool,
 }
 
-/// A name that no other house of the account has.
-fn house_name(index: usize) -> String {
+/// Returns a name that no other property of the account has.
+fn property_name(index: usize) -> String {
     let name = HOUSES.get(index % HOUSES.len()).copied().unwrap_or_default();
     match index / HOUSES.len() {
         0 => name.to_owned(),
@@ -64,9 +64,9 @@ impl Seeder<'_> {
         self.put("owners", record)
     }
 
-    pub(super) fn property(&mut self, index: usize, owner: Option<i64>) -> House {
+    pub(super) fn property(&mut self, index: usize, owner: Option<i64>) -> Property {
         let place = self.plan.place(index);
-        let house = house_name(index);
+        let name = property_name(index);
         let bedrooms = self.rng.i64(1..=6);
         let half_baths = self.rng.i64(0..=1);
         let full_baths = self.rng.i64(1..=bedrooms.min(3));
@@ -83,11 +83,11 @@ impl Seeder<'_> {
         let record = json!({
             "id": id,
             "key": self.guid(),
-            "name": format!("{} {house}", self.plan.marker),
-            "external_name": format!("{house} at {}", place.town),
+            "name": format!("{} {name}", self.plan.marker),
+            "external_name": format!("{name} at {}", place.town),
             "internal_code": format!("{}{:02}", self.handle().chars().take(3).collect::<String>().to_uppercase(), index + 1),
-            // Of every dozen one is closed and one snoozed.
-            "active": index % 12 != 11,
+            // Of every dozen one is inactive and one snoozed; of four or more the last one is inactive.
+            "active": !(index % 12 == 11 || (index >= 3 && index + 1 == self.plan.properties)),
             "is_snoozed": index % 12 == 9,
             "owner_id": owner,
             "property_type": if bedrooms > 1 { "house" } else { "apartment" },
@@ -118,20 +118,20 @@ impl Seeder<'_> {
             "check_out": "10:00",
             "display_order": index + 1,
             "external_display_order": null,
-            "public_url": format!("https://{}.stays.example/{}", self.handle(), house.to_lowercase().replace(' ', "-")),
+            "public_url": format!("https://{}.stays.example/{}", self.handle(), name.to_lowercase().replace(' ', "-")),
             "thumbnail_url": format!("{picture}/small.jpg"),
             "thumbnail_url_medium": format!("{picture}/medium.jpg"),
             "thumbnail_url_large": format!("{picture}/large.jpg"),
             "listing_numbers": {"Airbnb": (id * 7919).to_string(), "Vrbo": format!("321.{id}")},
             "tags": tags,
-            "fields": [{"code": "WIFI", "value": format!("{house} guest network")}],
+            "fields": [{"code": "WIFI", "value": format!("{name} guest network")}],
             "_payment_method_ids": [1, 2 + index % 2],
             "_pets_allowed": pets,
             "_children_allowed": !index.is_multiple_of(5),
             "_nightly_rate": base_rate(index),
         });
         self.put("properties", record);
-        House { id, owner, owner_percent: self.owner_percent(owner), currency: place.currency, pets }
+        Property { id, owner, owner_percent: self.owner_percent(owner), currency: place.currency, pets }
     }
 
     fn owner_percent(&self, owner: Option<i64>) -> i64 {
