@@ -41,8 +41,8 @@ pub use demo::{Demo, DemoOptions};
 pub use healthcheck::ask_for_health;
 pub use logging::start_logging;
 pub use operate::{
-    Checked, MigrateCommand, OperateError, ResealProgress, Resealed, UsersCommand, check, operate_migrations,
-    operate_users, reseal, reseal_all,
+    Checked, MigrateCommand, OperateError, ProbeAs, ProbeError, ResealProgress, Resealed, UsersCommand, check,
+    operate_migrations, operate_users, probe, reseal, reseal_all,
 };
 pub use stdio::serve_stdio;
 pub use stop_signals::StopSignals;

@@ -17,6 +17,7 @@
 //! - `output`: what clients are promised of an answer
 //! - `options`: what any write takes besides: once more, under a key, with a confirmation
 //! - `effect`: what a write changes, what it says, and which read shows whether it was done
+//! - `probe`: what a probe of the real OwnerRez asks, and how its responses differ from all this
 //! - `closest`: "did you mean"; `act`: and never another act than the one that was asked for; `beyond`: what no operation
 //!   does
 
@@ -33,6 +34,7 @@ mod normalise;
 mod operation;
 mod options;
 mod output;
+pub mod probe;
 mod problem;
 mod published;
 mod record;

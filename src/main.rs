@@ -1,19 +1,26 @@
 //! The command line.
 
-use std::{io, path::PathBuf, pin::pin, process::ExitCode, sync::Arc};
+use std::{
+    io::{self, Read},
+    path::PathBuf,
+    pin::pin,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use ownerrez_gateway::{
     app::{
-        self, App, Demo, DemoOptions, MigrateCommand, OperateError, StartError, StopSignals, SystemClock, UsersCommand,
-        start_logging,
+        self, App, Demo, DemoOptions, MigrateCommand, OperateError, ProbeAs, ProbeError, StartError, StopSignals,
+        SystemClock, UsersCommand, start_logging,
     },
-    config::{Config, ConfigErrors, LogFormat, Sources, Transport},
+    config::{Config, ConfigErrors, LogFormat, OwnAccount, Sources, Transport},
     sandbox::{Portfolio, Simulator, SimulatorOptions, Variations},
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use zeroize::Zeroizing;
 
 // A call makes some hundred small values and drops them again; the allocator of the C library takes a tenth of its
 // processor time for them.
@@ -74,6 +81,27 @@ enum Command {
         #[arg(long)]
         upstream: bool,
     },
+    /// Compare what OwnerRez answers with this gateway's catalogue, and report what differs; exit code 1 if anything does
+    ///
+    /// Sends at most 60 requests that only read. The report is made to be pasted into an issue: it has names of members,
+    /// types and counts, and no values but words such as a status.
+    ///
+    /// Without --user the token comes from OWNERREZ_ACCESS_TOKEN, from OWNERREZ_USERNAME and OWNERREZ_TOKEN, or with --stdin
+    /// from standard input. Each request takes a permit of the allowance that the gateways on the database share.
+    Probe {
+        /// Use the connection of this user: an id, or the beginning of a key, as `users list` shows them
+        #[arg(long, value_name = "USER", conflicts_with_all = ["stdin", "alone"])]
+        user: Option<String>,
+        /// Read the token from standard input: an access token, or E-MAIL:PERSONAL_TOKEN
+        #[arg(long)]
+        stdin: bool,
+        /// Use no database, and send one request a second: only if no gateway sends requests from this address
+        #[arg(long)]
+        alone: bool,
+        /// Print JSON instead of the text
+        #[arg(long)]
+        json: bool,
+    },
     /// Show users, keep them out, remove them; works beside running gateways
     Users {
         #[command(subcommand)]
@@ -102,6 +130,8 @@ enum Failure {
     Start(#[from] StartError),
     #[error("{0}")]
     Operate(#[from] OperateError),
+    #[error("{0}")]
+    Probe(#[from] ProbeError),
     #[error("the gateway does not answer: {0}")]
     Unhealthy(io::Error),
 }
@@ -191,6 +221,18 @@ It is steered through {url}/_control. Ctrl-C stops it.",
             say(&checked.text());
             return Ok(if checked.is_fine() { ExitCode::SUCCESS } else { ExitCode::from(2) });
         }
+        Command::Probe { user, stdin, alone, json } => {
+            let sources = Sources::from_process(cli.config);
+            let config = quietly(sources.clone())?;
+            let probe_as = match user {
+                Some(user) => ProbeAs::User(user),
+                None if stdin => ProbeAs::Account(account_from(io::stdin())?),
+                None => ProbeAs::Account(OwnAccount::given(sources)?.ok_or(ProbeError::NoToken)?),
+            };
+            let report = app::probe(&config, &probe_as, alone, clock).await?;
+            say(&if json { report.json() } else { report.text() });
+            return Ok(if report.is_fine() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
         Command::Users { command, json } => {
             let config = configured_quietly(cli.config)?;
             say(&app::operate_users(&config, command, json, clock).await?);
@@ -225,9 +267,20 @@ fn configured(file: Option<PathBuf>) -> Result<Config, ConfigErrors> {
 
 /// The same for commands whose answer is all that matters.
 fn configured_quietly(file: Option<PathBuf>) -> Result<Config, ConfigErrors> {
-    let config = Config::load(Sources::from_process(file))?;
+    quietly(Sources::from_process(file))
+}
+
+fn quietly(sources: Sources) -> Result<Config, ConfigErrors> {
+    let config = Config::load(sources)?;
     start_logging(config.log_format, "warn");
     Ok(config)
+}
+
+/// Reads a token, which is never longer than this.
+fn account_from(input: impl Read) -> Result<OwnAccount, ProbeError> {
+    let mut text = Zeroizing::new(String::new());
+    let read = input.take(4096).read_to_string(&mut text);
+    read.ok().and_then(|_| OwnAccount::parse(&text)).ok_or(ProbeError::NoTokenRead)
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of a command-line program")]

@@ -6,6 +6,7 @@
 pub mod admission;
 mod allowance;
 mod backoff;
+mod beside;
 pub mod blocks;
 pub mod budget;
 mod call;
@@ -34,13 +35,14 @@ use uuid::Uuid;
 pub use admission::{Connector, Crowd, PlaceKey};
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
 pub use backoff::TokenEndpoint;
+pub use beside::BesideAllowance;
 pub use connecting::{ASK_AGAIN_AFTER, Admitted, Turn, WaitReason, Waits};
 pub use error::{CallError, ConnectError};
 pub use outcomes::WriteOutcome;
 pub use recent::RecentAnswers;
 pub use sign_in::SignedIn;
 pub use supervisor::SupervisorStats;
-pub use token_keeper::UnsavedCount;
+pub use token_keeper::{StoredTokens, UnsavedCount, stored_tokens};
 pub use user_session::SessionStats;
 
 use self::{

@@ -162,7 +162,7 @@ async fn once_there<T>(clock: &SharedClock, work: impl AsyncFn() -> Result<T, St
     }
 }
 
-fn upstream_settings(config: &Config, bound_port: u16) -> UpstreamSettings {
+pub(super) fn upstream_settings(config: &Config, bound_port: u16) -> UpstreamSettings {
     let client = config
         .ownerrez
         .client

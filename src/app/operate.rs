@@ -2,12 +2,14 @@
 
 mod check;
 mod migrate;
+mod probe;
 mod records;
 mod reseal;
 mod users;
 
 pub use check::{Checked, check};
 pub use migrate::{MigrateCommand, operate_migrations};
+pub use probe::{ProbeAs, ProbeError, probe};
 pub use reseal::{ResealProgress, Resealed, reseal, reseal_all};
 pub use users::{UsersCommand, operate_users};
 

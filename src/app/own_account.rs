@@ -1,5 +1,6 @@
 //! The one account that came with the settings: a database that goes with the process, and the account as its only user.
 
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -32,14 +33,18 @@ pub(super) async fn adopt(engine: &Engine, account: &OwnAccount, clock: &SharedC
         expires_at: None,
         view: KeyView::default(),
     };
+    let adopted = engine.sessions.adopt(caller.user, key, tokens(account, clock.now())).await;
+    adopted.map_err(|error| StartError::Stdio(error.to_string()))?;
+    Ok(caller)
+}
+
+/// Returns the account's token as it is sent.
+pub(super) fn tokens(account: &OwnAccount, now: DateTime<Utc>) -> TokenSet {
     let (kind, access) = match account {
         OwnAccount::Bearer(access) => (TokenKind::Bearer, access.clone()),
         OwnAccount::Basic { email, token } => {
             (TokenKind::Basic, SecretString::from(format!("{email}:{}", token.expose_secret())))
         }
     };
-    let tokens = TokenSet { kind, access, refresh: None, obtained_at: clock.now(), expires_at: None };
-    let adopted = engine.sessions.adopt(caller.user, key, tokens).await;
-    adopted.map_err(|error| StartError::Stdio(error.to_string()))?;
-    Ok(caller)
+    TokenSet { kind, access, refresh: None, obtained_at: now, expires_at: None }
 }

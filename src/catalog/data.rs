@@ -30,6 +30,12 @@ pub(super) struct OperationData {
     /// The kind of its records, where something is known of them.
     #[serde(default)]
     pub record: Option<String>,
+    /// Members of a page besides those that every page has.
+    #[serde(default)]
+    pub page_members: Vec<String>,
+    /// Members that come although other operations of the same kind add them only if a parameter asks for them.
+    #[serde(default)]
+    pub shows: Vec<String>,
     /// Whether only some source of ours says what the answer holds: then clients are promised nothing.
     #[serde(default)]
     pub answer_unconfirmed: bool,
@@ -206,6 +212,9 @@ pub(super) struct ParameterData {
     pub required: bool,
     #[serde(default)]
     pub style: Option<Style>,
+    /// The member that it adds to records, where its name does not say so.
+    #[serde(default)]
+    pub adds: Option<String>,
     #[serde(flatten)]
     pub schema: Map<String, Value>,
 }

@@ -191,6 +191,10 @@ impl Form {
         self.rule.schema()
     }
 
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     pub(super) fn properties(&self) -> &Value {
         &self.rule.schema()["properties"]
     }

@@ -149,6 +149,16 @@ impl Operation {
         &self.data
     }
 
+    /// What is known of its records.
+    pub(super) fn kind(&self) -> &RecordData {
+        &self.kind
+    }
+
+    /// What holds between its arguments.
+    pub(super) fn rules(&self) -> &Rules {
+        self.form.rules()
+    }
+
     /// Takes out of the arguments what is to be ignored, and returns one remark for each.
     pub fn set_aside(&self, arguments: &mut Map<String, Value>) -> Vec<String> {
         self.form.set_aside(arguments, self.data.read_only)

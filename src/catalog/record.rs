@@ -28,6 +28,12 @@ pub(super) struct RecordData {
     /// Where a record is itself a list: the member that holds it.
     #[serde(default)]
     pub rows: Option<String>,
+    /// Members that OwnerRez never leaves out of the object that holds them. It leaves out others that are null.
+    #[serde(default)]
+    pub always: Vec<String>,
+    /// Members that hold words of a closed vocabulary, and the words. No words are listed where they are not all known.
+    #[serde(default)]
+    pub words: BTreeMap<String, Vec<String>>,
 }
 
 /// A member, written `path` where it is text, else `path:type`. The type is `boolean`, `integer`, `number`, `object`,
@@ -75,7 +81,8 @@ pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, Arc<RecordData>>, Ve
     for mut record in records {
         mistakes.extend(record.unfold(&kinds));
         let left_out = record.left_out.iter().chain(&record.left_out_of_lists).map(|left_out| &left_out.path);
-        for path in record.guest_written.iter().chain(left_out).chain(&record.rows) {
+        let others = record.rows.iter().chain(&record.always).chain(record.words.keys());
+        for path in record.guest_written.iter().chain(left_out).chain(others) {
             if !record.members.is_empty() && !record.has(path) {
                 mistakes.push(format!("{}: `{path}` is none of its members", record.record));
             }
@@ -118,8 +125,14 @@ impl RecordData {
         mistakes
     }
 
-    fn has(&self, path: &str) -> bool {
+    /// Whether this path is one of its members.
+    pub(super) fn has(&self, path: &str) -> bool {
         self.members.iter().any(|member| member.path == path)
+    }
+
+    /// Whether members within this one are known.
+    pub(super) fn describes(&self, path: &str) -> bool {
+        self.members.iter().any(|member| is_within(&member.path, path))
     }
 
     /// What is wrong with a path that somebody asks for, as far as this is known.

@@ -111,6 +111,9 @@ fn method_and_hints(data: &OperationData, found: &mut Vec<String>) {
     if data.answer.is_page() && !data.read_only {
         found.push("only a read answers with a page".into());
     }
+    if !data.page_members.is_empty() && !data.answer.is_page() {
+        found.push("`page_members` goes with a page".into());
+    }
 }
 
 fn path(data: &OperationData, found: &mut Vec<String>) {

@@ -3,11 +3,15 @@
 use secrecy::SecretString;
 
 use super::{
-    OwnAccount, Server, Transport, address::base_address, errors::Problem, layers::Layers, sections::header_token,
+    ConfigErrors, OwnAccount, Server, Sources, Transport, address::base_address, errors::Problem, layers::Layers,
+    sections::header_token,
 };
 
 const STDIO_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN, or OWNERREZ_GATEWAY_URL \
                            and OWNERREZ_API_KEY; or TRANSPORT_MODE=http to serve many";
+
+const ACCESS_TOKEN: &str = "an access token, like at_…";
+const PERSONAL_TOKEN: &str = "a personal access token, like pt_…";
 
 const SINGLE_USER_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN; or leave it out";
 
@@ -17,13 +21,7 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
         "stdio" => Ok(true),
         _ => Err(Problem::new("it is no transport", "give it http or stdio, or leave it out")),
     })?;
-    let access = layers.text("own_account.access_token", |text| visible(text, "an access token, like at_…"));
-    let email = layers.text("own_account.username", |text| {
-        let good = text.contains('@') && !text.contains(':') && !text.contains(char::is_control);
-        let remedy = "give it the e-mail address with which you sign in to OwnerRez";
-        if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no e-mail address", remedy)) }
-    });
-    let token = layers.text("own_account.token", |text| visible(text, "a personal access token, like pt_…"));
+    let (access, email, token) = own_account(layers);
     let url = layers.text("remote.url", base_address);
     let api_key = layers.text("remote.api_key", |text| {
         let good = text.starts_with("ownerrez_sk_") && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -78,6 +76,42 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
     access.map(|access| Transport::OwnAccount(OwnAccount::Bearer(access)))
 }
 
+/// The settings that open one account: an access token, an e-mail address, a personal access token.
+fn own_account(layers: &mut Layers) -> (Option<SecretString>, Option<String>, Option<SecretString>) {
+    let access = layers.text("own_account.access_token", |text| visible(text, ACCESS_TOKEN));
+    let email = layers.text("own_account.username", email);
+    (access, email, layers.text("own_account.token", |text| visible(text, PERSONAL_TOKEN)))
+}
+
+impl OwnAccount {
+    /// Reads the account that the settings open, whatever the transport; none if they open none, or two.
+    ///
+    /// # Errors
+    /// What is wrong with the settings.
+    pub fn given(sources: Sources) -> Result<Option<Self>, ConfigErrors> {
+        let mut layers = Layers::of(sources);
+        let account = match own_account(&mut layers) {
+            (Some(access), None, None) => Some(Self::Bearer(access)),
+            (None, Some(email), Some(token)) => Some(Self::Basic { email, token }),
+            _ => None,
+        };
+        let errors = layers.finish();
+        if errors.is_empty() { Ok(account) } else { Err(ConfigErrors(errors)) }
+    }
+
+    /// Reads an access token, or an e-mail address and a personal access token with a colon between them. Returns none if
+    /// the text is neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.trim().split_once(':') {
+            None => visible(text.trim(), ACCESS_TOKEN).ok().filter(|_| !text.trim().is_empty()).map(Self::Bearer),
+            Some((address, token)) => {
+                let token = visible(token, PERSONAL_TOKEN).ok().filter(|_| !token.is_empty())?;
+                Some(Self::Basic { email: email(address).ok()?, token })
+            }
+        }
+    }
+}
+
 /// The same ways to the one account as in stdio, but for the bridge.
 fn single_user(
     layers: &mut Layers,
@@ -95,6 +129,12 @@ fn single_user(
         layers.refuse("server.single_user", "it is true, and there is not one account to serve", SINGLE_USER_NEEDS);
     }
     account.map(|account| Transport::SingleUser { account, token: alone_token })
+}
+
+fn email(text: &str) -> Result<String, Problem> {
+    let good = text.contains('@') && !text.contains(':') && !text.contains(char::is_control);
+    let remedy = "give it the e-mail address with which you sign in to OwnerRez";
+    if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no e-mail address", remedy)) }
 }
 
 fn visible(text: &str, what: &'static str) -> Result<SecretString, Problem> {

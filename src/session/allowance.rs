@@ -4,8 +4,13 @@
 //! How the window survives a crash: permits are written to the database in blocks before one of them is spent. A block
 //! whose permits are all spent and answered is closed with its figure; a block that a dead process left open counts as
 //! spent at the moment its successor takes over.
+//!
+//! A command may take permits from the same share (`beside`). They are counted before the next block is reserved.
 
-use std::sync::{Arc, MutexGuard};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, MutexGuard},
+};
 
 use actix::prelude::*;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,7 +26,7 @@ use super::{
 use crate::{
     domain::{SharedClock, UserId},
     metrics::Metrics,
-    store::{DatabaseTarget, ProcessLock, Store, StoreError},
+    store::{Block, DatabaseTarget, ProcessLock, Store, StoreError},
 };
 
 const LOCK_CHECK: TimeDelta = TimeDelta::seconds(5);
@@ -158,6 +163,7 @@ impl Allowance {
             sought: false,
             when_sought: Vec::new(),
             away: false,
+            beside: BTreeSet::new(),
             timer: None,
         });
         Self(Arc::new(Way { limit, window, actor, clock, metrics, usage: Usage::default() }))
@@ -294,6 +300,8 @@ struct UpstreamBudget {
     when_sought: Vec<oneshot::Sender<()>>,
     /// Whether the last search failed: the next one is a second later, and one line about it is enough.
     away: bool,
+    /// Blocks that are in the window and were taken by others: by commands, or by earlier holders of the slot.
+    beside: BTreeSet<Uuid>,
     timer: Option<(DateTime<Utc>, SpawnHandle)>,
 }
 
@@ -305,8 +313,15 @@ struct Tenure {
     lock: Arc<ProcessLock>,
 }
 
-/// A tenure, what earlier holders may have spent and when it is free again, and how many accounts are connected.
-type Found = (Tenure, Vec<(u32, DateTime<Utc>)>, u64);
+/// What comes with the right to spend.
+struct Found {
+    tenure: Tenure,
+    /// What earlier holders and commands may have spent, and when it is free again.
+    spent: Vec<(u32, DateTime<Utc>)>,
+    /// The blocks that say so.
+    blocks: BTreeSet<Uuid>,
+    accounts: u64,
+}
 
 impl Actor for UpstreamBudget {
     type Context = Context<Self>;
@@ -406,24 +421,38 @@ impl UpstreamBudget {
                 store.close_blocks(tenure.slot, &closed).await?;
                 store.forget_blocks(tenure.slot, now - PERIOD).await?;
             }
-            store.reserve_block(tenure.slot, tenure.epoch, block, permits, now).await
+            let beside = store.blocks_beside(tenure.slot).await?;
+            Ok((beside, store.reserve_block(tenure.slot, tenure.epoch, block, permits, now).await?))
         };
-        let reserved =
-            reserve.into_actor(self).map(move |outcome: Result<bool, StoreError>, actor, ctx| match outcome {
-                // It came too late: whoever holds the slot now, even this process, counts the block as spent.
-                _ if actor.tenure.as_ref().is_none_or(|tenure| tenure.epoch != epoch) => {}
-                Ok(true) => {
-                    actor.window.lock().blocks.open(block, permits);
-                    actor.event(Event::Stocked(permits), ctx);
-                }
-                Ok(false) => actor.lose_tenure(ctx),
-                Err(error) => {
-                    log::error!("requests to OwnerRez could not be reserved in the database: {error}");
-                    actor.window.lock().blocks.put_back(unwritten);
-                    actor.event(Event::StockFailed, ctx);
-                }
-            });
+        let reserved = reserve.into_actor(self).map(move |outcome: Result<_, StoreError>, actor, ctx| match outcome {
+            // It came too late: whoever holds the slot now, even this process, counts the block as spent.
+            _ if actor.tenure.as_ref().is_none_or(|tenure| tenure.epoch != epoch) => {}
+            Ok((beside, true)) => {
+                actor.window.lock().blocks.open(block, permits);
+                actor.count_beside(&beside);
+                actor.event(Event::Stocked(permits), ctx);
+            }
+            Ok((_, false)) => actor.lose_tenure(ctx),
+            Err(error) => {
+                log::error!("requests to OwnerRez could not be reserved in the database: {error}");
+                actor.window.lock().blocks.put_back(unwritten);
+                actor.event(Event::StockFailed, ctx);
+            }
+        });
         ctx.spawn(reserved);
+    }
+
+    /// Counts what commands have sent since the last time. A command leaves more room in the window than one block takes,
+    /// so it is soon enough to count it when a block is reserved.
+    fn count_beside(&mut self, blocks: &[Block]) {
+        let now = self.clock.now();
+        let new: Vec<Block> = blocks.iter().filter(|block| !self.beside.contains(&block.id)).cloned().collect();
+        self.beside = blocks.iter().map(|block| block.id).collect();
+        let (spent, _) = left_behind(&new, now);
+        let mut window = self.window.lock();
+        for (requests, free_at) in spent {
+            window.handle(now, Event::SentBeside { requests, free_at });
+        }
     }
 
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
@@ -466,7 +495,8 @@ impl UpstreamBudget {
             // From now on they are closed: a second crash must not count them anew.
             store.close_blocks(slot, &abandoned).await?;
             let accounts = store.connected_accounts().await?;
-            Ok(Some((Tenure { slot, epoch, lock: Arc::new(lock) }, spent, accounts)))
+            let blocks = left.iter().map(|block| block.id).collect();
+            Ok(Some(Found { tenure: Tenure { slot, epoch, lock: Arc::new(lock) }, spent, blocks, accounts }))
         };
         let took = seek.into_actor(self).map(|outcome: Result<_, StoreError>, actor, ctx| {
             actor.sought = true;
@@ -480,9 +510,10 @@ impl UpstreamBudget {
 
     fn found_tenure(&mut self, outcome: Result<Option<Found>, StoreError>, ctx: &mut Context<Self>) {
         match outcome {
-            Ok(Some((tenure, spent, accounts))) => {
+            Ok(Some(Found { tenure, spent, blocks, accounts })) => {
                 self.away = false;
                 self.window.lock().budget.carry_over(spent);
+                self.beside = blocks;
                 log::info!("this process spends the OwnerRez allowance (share {})", tenure.slot);
                 self.tenure = Some(tenure);
                 self.event(Event::Accounts(accounts), ctx);

@@ -8,6 +8,7 @@
 mod connecting;
 mod refresh;
 mod refusals;
+mod stored;
 mod trouble;
 mod unsaved;
 
@@ -22,12 +23,15 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 pub(super) use self::connecting::Credential;
-pub use self::unsaved::UnsavedCount;
 use self::{
     refresh::Because,
     refusals::{FRESH, Refusals},
     trouble::Trouble,
     unsaved::Unsaved,
+};
+pub use self::{
+    stored::{StoredTokens, stored_tokens},
+    unsaved::UnsavedCount,
 };
 use super::{Answer, CallError, ConnectError, SessionDeps, allowance::Permit, budget::Account, call::CallUpstream};
 use crate::{

@@ -52,6 +52,6 @@ impl Usage {
 }
 
 /// Requests are summed up over spans as long as OwnerRez's window; this is when the one of this moment began.
-fn span_of(now: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn span_of(now: DateTime<Utc>) -> DateTime<Utc> {
     now.duration_trunc(PERIOD).unwrap_or(now)
 }

@@ -4,12 +4,16 @@
 //! A slot is a share of the allowance with one holder at a time. Its epoch fences: a holder that was replaced without
 //! noticing (its lock's connection broke, its machine slept) can reserve nothing more, and what it had reserved
 //! before is visible to its successor.
+//!
+//! A command takes single permits from a share that a running gateway holds. Their rows have a slot number of their own
+//! (`beside`), so that the gateway can tell them from its own. They are written as closed, because the command needs no
+//! epoch and is not waited for.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, allowance_blocks as blocks, allowance_slots as slots};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryTrait,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryTrait, Select,
     sea_query::{Expr, ExprTrait, LockType, OnConflict, Query},
 };
 use uuid::Uuid;
@@ -137,20 +141,74 @@ impl Store {
         .await
     }
 
-    /// The slot's blocks, oldest first.
+    /// The slot's blocks, oldest first, with those that commands took from it.
     pub async fn blocks(&self, slot: i32) -> Result<Vec<Block>, StoreError> {
-        let query = blocks::Entity::find()
-            .filter(blocks::Column::Slot.eq(slot))
-            .order_by_asc(blocks::Column::ReservedAt)
-            .order_by_asc(blocks::Column::Id);
-        self.run(query.all(&self.db)).await?.into_iter().map(Block::try_from).collect()
+        let rows = self.run(blocks_of(&[slot, beside(slot)]).all(&self.db)).await?;
+        rows.into_iter().map(Block::try_from).collect()
+    }
+
+    /// The blocks that commands took from the slot, oldest first.
+    pub async fn blocks_beside(&self, slot: i32) -> Result<Vec<Block>, StoreError> {
+        let rows = self.run(blocks_of(&[beside(slot)]).all(&self.db)).await?;
+        rows.into_iter().map(Block::try_from).collect()
+    }
+
+    /// Takes one permit from a slot that another process may hold, if `fits` says so of its blocks. `closed_at` is when
+    /// its request has been answered or given up.
+    pub async fn reserve_beside(
+        &self,
+        slot: i32,
+        now: DateTime<Utc>,
+        closed_at: DateTime<Utc>,
+        fits: impl FnOnce(&[Block]) -> bool,
+    ) -> Result<bool, StoreError> {
+        // Writing to the slot's row first makes commands, and reservations of the holder, take turns.
+        let lock = slots::Entity::insert(slots::ActiveModel { slot: Set(slot), epoch: Set(0) }).on_conflict(
+            OnConflict::column(slots::Column::Slot)
+                .value(slots::Column::Epoch, Expr::col((slots::Entity, slots::Column::Epoch)))
+                .to_owned(),
+        );
+        let block = blocks::ActiveModel {
+            id: Set(Uuid::now_v7()),
+            slot: Set(beside(slot)),
+            permits: Set(1),
+            reserved_at: Set(now.into()),
+            closed_at: Set(Some(closed_at.into())),
+            used: Set(Some(1)),
+        };
+        let lock = lock.into_query();
+        self.run(async {
+            let transaction = self.begin().await?;
+            transaction.execute(&lock).await?;
+            let rows = blocks_of(&[slot, beside(slot)]).all(&transaction).await?;
+            let known: Result<Vec<Block>, StoreError> = rows.into_iter().map(Block::try_from).collect();
+            let decided = known.map(|known| fits(&known));
+            if matches!(decided, Ok(true)) {
+                blocks::Entity::insert(block).exec_without_returning(&transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(decided)
+        })
+        .await?
     }
 
     /// Removes blocks that were closed before this moment; says how many. Blocks that were never closed stay.
     pub async fn forget_blocks(&self, slot: i32, closed_before: DateTime<Utc>) -> Result<u64, StoreError> {
         let delete = blocks::Entity::delete_many()
-            .filter(blocks::Column::Slot.eq(slot))
+            .filter(blocks::Column::Slot.is_in([slot, beside(slot)]))
             .filter(blocks::Column::ClosedAt.lt(Moment::from(closed_before)));
         Ok(self.run(delete.exec(&self.db)).await?.rows_affected)
     }
+}
+
+/// Returns the slot number of what commands take from a slot.
+fn beside(slot: i32) -> i32 {
+    -1 - slot
+}
+
+fn blocks_of(slots: &[i32]) -> Select<blocks::Entity> {
+    blocks::Entity::find()
+        .filter(blocks::Column::Slot.is_in(slots.iter().copied()))
+        .order_by_asc(blocks::Column::ReservedAt)
+        .order_by_asc(blocks::Column::Id)
 }

@@ -49,6 +49,7 @@ mod outputs;
 mod pages;
 mod personal_tokens;
 mod plain_calls;
+mod probing;
 mod processes;
 mod recent;
 mod registering;

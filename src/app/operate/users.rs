@@ -86,7 +86,8 @@ pub async fn operate_users(
     Ok(if as_json { data.to_string() } else { text })
 }
 
-async fn find(store: &Store, text: &str) -> Result<UserId, OperateError> {
+/// Finds a user by id, or by the beginning of a key.
+pub(super) async fn find(store: &Store, text: &str) -> Result<UserId, OperateError> {
     if let Ok(id) = text.trim().parse::<Uuid>() {
         return Ok(UserId(id));
     }

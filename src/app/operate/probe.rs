@@ -1,0 +1,194 @@
+//! `probe`: asks the real OwnerRez for one record of each kind, and reports where it differs from the catalogue. Reads only.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use url::Url;
+
+use super::{
+    super::{StartError, engine::upstream_settings, own_account, ring_of},
+    OperateError, existing_store,
+    users::find,
+};
+use crate::{
+    catalog::{
+        Catalog, CatalogError,
+        probe::{Credential, End, Outcome, ProbeReport},
+    },
+    config::{Config, OwnAccount},
+    domain::{SharedClock, TokenKind, TokenSet, UserId},
+    metrics::Metrics,
+    session::{BesideAllowance, CallError, StoredTokens, stored_tokens},
+    store::{Store, StoreError},
+    upstream::{TransportError, Upstream},
+};
+
+/// The pause between two requests without a database: a fifth of what OwnerRez admits.
+const PAUSE: TimeDelta = TimeDelta::seconds(1);
+/// How long a probe waits for the allowance, all in all.
+const PATIENCE: TimeDelta = TimeDelta::minutes(15);
+
+/// Whose account is read.
+#[derive(Clone, Debug)]
+pub enum ProbeAs {
+    /// That of a connected user: an id, or the beginning of a key.
+    User(String),
+    /// That of a token.
+    Account(OwnAccount),
+}
+
+/// Why there is no report. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The settings do not lead to a database or a key, or the user is not known.
+    #[error(transparent)]
+    Operate(OperateError),
+    /// There is no database to take permits from.
+    #[error(
+        "there is no database {0} to take permits from: run this where the gateway runs, with its DATABASE_URL; or add \
+         --alone if no gateway sends requests from this address"
+    )]
+    NoDatabase(String),
+    /// No token was given, or two.
+    #[error(
+        "there is not one token to use: set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN, but not all; or \
+         give a token with --stdin, or a connected user with --user"
+    )]
+    NoToken,
+    /// What standard input had is no token.
+    #[error("standard input has no token: write an access token to it, or E-MAIL:PERSONAL_TOKEN")]
+    NoTokenRead,
+    /// The stored token of the user has ended.
+    #[error(
+        "the stored token of this user has ended: let the user call a tool, so that the gateway renews it, and repeat this"
+    )]
+    TokenEnded,
+    /// The key file is gone.
+    #[error("the encryption key of the database is not there: restore its key file, or set ENCRYPTION_KEY")]
+    NoKey,
+    /// The user has no connection that can be used.
+    #[error("this user's connection cannot be used: {0}; let the user connect an account and repeat this")]
+    Connection(CallError),
+    /// OwnerRez refused the first request.
+    #[error("OwnerRez refused the token: check that it is whole, has not ended, and was not revoked")]
+    TokenRefused,
+    /// OwnerRez could not be reached.
+    #[error("OwnerRez does not answer at {0}: let this machine reach it over https, or correct OWNERREZ_API_URL")]
+    Unreachable(Url),
+    /// The embedded catalogue; a fault of the build.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+impl From<OperateError> for ProbeError {
+    fn from(error: OperateError) -> Self {
+        match error {
+            OperateError::NoDatabase(path) => Self::NoDatabase(path),
+            error => Self::Operate(error),
+        }
+    }
+}
+
+impl From<StoreError> for ProbeError {
+    fn from(error: StoreError) -> Self {
+        Self::Operate(error.into())
+    }
+}
+
+/// Probes OwnerRez. `alone` uses no database.
+///
+/// # Errors
+/// What keeps it from asking anything. What happens later is in the report.
+pub async fn probe(
+    config: &Config,
+    probe_as: &ProbeAs,
+    alone: bool,
+    clock: SharedClock,
+) -> Result<ProbeReport, ProbeError> {
+    let store = if alone { None } else { Some(existing_store(config).await?) };
+    let (tokens, user) = match (probe_as, &store) {
+        (ProbeAs::User(user), Some(store)) => {
+            let user = find(store, user).await?;
+            (tokens_of(config, store, user, clock.now()).await?, Some(user))
+        }
+        (ProbeAs::User(_), None) => return Err(ProbeError::NoToken),
+        (ProbeAs::Account(account), _) => (own_account::tokens(account, clock.now()), None),
+    };
+    let credential = match (user, tokens.kind) {
+        (Some(_), _) => Credential::ConnectedUser,
+        (None, TokenKind::Bearer) => Credential::AccessToken,
+        (None, TokenKind::Basic) => Credential::PersonalToken,
+    };
+    let mut permits = Permits::new(config, store.clone(), clock.clone());
+    let catalog = Catalog::embedded()?;
+    let settings = Arc::new(upstream_settings(config, 0));
+    let upstream = Upstream::new(settings, clock.clone(), Arc::new(Metrics::new()));
+    let mut probe = catalog.probe(clock.now().date_naive());
+    while let Some(asked) = probe.next_request() {
+        if !permits.next().await? {
+            probe.stop(End::AllowanceSpent);
+            break;
+        }
+        let outcome = match upstream.send(&tokens, &asked.request).await {
+            Ok(reply) => Outcome::Response { status: reply.status, body: reply.body.value() },
+            Err(TransportError::NotJson { status }) => Outcome::NotJson { status },
+            Err(error) => {
+                log::warn!("{} was not answered: {error}", asked.request.operation);
+                Outcome::Failed
+            }
+        };
+        probe.take_in(&asked, &outcome);
+    }
+    let report = probe.report(credential);
+    if let Permits::Beside { allowance, .. } = &permits {
+        if let Err(error) = allowance.finish(user, report.requests).await {
+            log::warn!("how many requests were sent was not written down: {error}");
+        }
+        allowance.store.close().await?;
+    }
+    match report.end {
+        End::TokenRefused if report.requests == 1 => Err(ProbeError::TokenRefused),
+        End::Failing if report.seen.is_empty() => Err(ProbeError::Unreachable(config.ownerrez.api_url.clone())),
+        _ => Ok(report),
+    }
+}
+
+/// What lets the next request go.
+enum Permits {
+    /// Time alone.
+    Alone { clock: SharedClock, next: DateTime<Utc> },
+    /// The allowance that the gateways on a database share.
+    Beside { allowance: BesideAllowance, deadline: DateTime<Utc> },
+}
+
+impl Permits {
+    fn new(config: &Config, store: Option<Store>, clock: SharedClock) -> Self {
+        let now = clock.now();
+        let Some(store) = store else { return Self::Alone { clock, next: now } };
+        let answer_timeout = TimeDelta::seconds(i64::from(config.sessions.upstream_timeout_seconds));
+        let limit = config.ownerrez.request_limit;
+        Self::Beside { allowance: BesideAllowance { store, clock, limit, answer_timeout }, deadline: now + PATIENCE }
+    }
+
+    /// Waits until a request may be sent. `false`: none may.
+    async fn next(&mut self) -> Result<bool, StoreError> {
+        match self {
+            Self::Alone { clock, next } => {
+                clock.sleep_until(*next).await;
+                *next = clock.now() + PAUSE;
+                Ok(true)
+            }
+            Self::Beside { allowance, deadline } => allowance.acquire(*deadline).await,
+        }
+    }
+}
+
+async fn tokens_of(config: &Config, store: &Store, user: UserId, now: DateTime<Utc>) -> Result<TokenSet, ProbeError> {
+    let key = config.encryption.existing().map_err(StartError::from).map_err(OperateError::from)?;
+    let ring = ring_of(&config.encryption, &key.ok_or(ProbeError::NoKey)?, &config.previous_keys);
+    let ring = ring.map_err(OperateError::from)?;
+    match stored_tokens(store, &ring, user, now).await.map_err(ProbeError::Connection)? {
+        StoredTokens::Good(tokens) => Ok(tokens),
+        StoredTokens::Ended => Err(ProbeError::TokenEnded),
+    }
+}

@@ -1,0 +1,89 @@
+//! The ids that responses name, by the kind of record that they belong to. They go into requests and into no report.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::super::operation::Operation;
+
+/// No argument takes more of them.
+const MOST: usize = 100;
+
+#[derive(Default)]
+pub(super) struct Ids {
+    /// By kind: of records of the kind, and of those that others refer to (`guest_id`, `thread_ids`).
+    by_kind: BTreeMap<String, Vec<i64>>,
+    /// By the path of the list: the record with the most members.
+    richest: BTreeMap<String, (usize, i64)>,
+    /// By the name of a list that is not empty, such as `tags`: the kinds and ids of records that have one.
+    holders: BTreeMap<String, Vec<(String, i64)>>,
+}
+
+impl Ids {
+    /// Takes the ids out of one record of an operation's response.
+    pub(super) fn note(&mut self, operation: &Operation, record: &Map<String, Value>) {
+        let kind = kind_of(operation);
+        if let Some(id) = own_id(record) {
+            self.add(kind, id);
+            if operation.lists() {
+                let richest = self.richest.entry(operation.path().to_owned()).or_insert((0, id));
+                if record.len() > richest.0 {
+                    *richest = (record.len(), id);
+                }
+            }
+            for (name, value) in record {
+                if value.as_array().is_some_and(|items| !items.is_empty()) {
+                    self.holders.entry(name.clone()).or_default().push((kind.to_owned(), id));
+                }
+            }
+        }
+        for (name, value) in record {
+            let ids = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            if let Some(kind) = name.strip_suffix("_ids").or_else(|| name.strip_suffix("_id")) {
+                ids.iter().filter_map(Value::as_i64).for_each(|id| self.add(kind, id));
+            }
+        }
+    }
+
+    /// Returns the ids of a kind.
+    pub(super) fn of_kind(&self, kind: &str) -> &[i64] {
+        self.by_kind.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// Returns the id of a record that the list of this path holds.
+    pub(super) fn of_list(&self, path: &str) -> Option<i64> {
+        self.richest.get(path).map(|(_, id)| *id)
+    }
+
+    /// Returns one record for each of these kinds; first those that hold a list of this name.
+    pub(super) fn of_kinds(&self, kinds: &[&str], holding: &str) -> Vec<(String, i64)> {
+        let holders = self.holders.get(holding).map_or(&[][..], Vec::as_slice);
+        let holders = kinds.iter().filter_map(|kind| holders.iter().find(|(holder, _)| holder == kind).cloned());
+        let others = kinds.iter().filter_map(|kind| Some(((*kind).to_owned(), *self.of_kind(kind).first()?)));
+        let mut all: Vec<(String, i64)> = holders.collect();
+        for other in others {
+            if !all.contains(&other) {
+                all.push(other);
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, kind: &str, id: i64) {
+        let known = self.by_kind.entry(kind.to_owned()).or_default();
+        if id > 0 && known.len() < MOST && !known.contains(&id) {
+            known.push(id);
+        }
+    }
+}
+
+/// Returns the kind of an operation's records.
+fn kind_of(operation: &Operation) -> &str {
+    let group = operation.group();
+    operation.data().record.as_deref().unwrap_or_else(|| group.strip_suffix('s').unwrap_or(group))
+}
+
+/// Returns the id of a record; a listing has that of its property.
+fn own_id(record: &Map<String, Value>) -> Option<i64> {
+    ["id", "property_id"].into_iter().find_map(|name| record.get(name)?.as_i64())
+}

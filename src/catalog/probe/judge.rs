@@ -1,0 +1,252 @@
+//! What was observed, compared with what the catalogue says. Pure.
+//!
+//! Which absent members count: OwnerRez leaves out members that are null, so an absent one contradicts the catalogue only
+//! if `config/records.json` lists it in `always`. Ids are listed there, and what the documentation says is always present.
+
+use std::collections::BTreeSet;
+
+use super::{
+    super::{
+        data::AnswerKind,
+        record::{Member, RecordData},
+    },
+    observe::{Expected, Observed, SeenMember},
+    report::{Entry, What},
+    shown::MemberPath,
+};
+
+/// The format of members whose names end in `_utc`.
+const UTC: &str = "moment_utc";
+
+/// Findings and remarks about one operation.
+#[derive(Default)]
+pub(super) struct Judgement {
+    pub findings: Vec<Entry>,
+    pub remarks: Vec<Entry>,
+}
+
+impl Judgement {
+    /// Compares what was observed of an operation with the catalogue. `not_asked` are the members that come only if a
+    /// parameter asks for them, and none did.
+    pub(super) fn of(
+        operation: &str,
+        expected: &Expected<'_>,
+        not_asked: &BTreeSet<String>,
+        observed: &Observed,
+    ) -> Self {
+        let mut judge = Judge { operation, expected, not_asked, observed, judgement: Self::default() };
+        judge.envelope();
+        if expected.kind.members.is_empty() {
+            judge.undescribed();
+        } else {
+            judge.known_members();
+            judge.unknown_members();
+        }
+        judge.always();
+        judge.unasked();
+        judge.words();
+        judge.formats();
+        let mut judgement = judge.judgement;
+        for entries in [&mut judgement.findings, &mut judgement.remarks] {
+            entries.sort_by(|one, other| (one.what, &one.member).cmp(&(other.what, &other.member)));
+        }
+        judgement
+    }
+}
+
+struct Judge<'a> {
+    operation: &'a str,
+    expected: &'a Expected<'a>,
+    not_asked: &'a BTreeSet<String>,
+    observed: &'a Observed,
+    judgement: Judgement,
+}
+
+impl Judge<'_> {
+    fn finding(&mut self, what: What, count: u32, of: u32, more: impl FnOnce(Entry) -> Entry) {
+        self.judgement.findings.push(more(Entry::new(self.operation, what, count, of)));
+    }
+
+    fn remark(&mut self, what: What, count: u32, of: u32, more: impl FnOnce(Entry) -> Entry) {
+        self.judgement.remarks.push(more(Entry::new(self.operation, what, count, of)));
+    }
+
+    fn envelope(&mut self) {
+        let observed = self.observed;
+        let envelope = &observed.envelope;
+        let of = envelope.responses;
+        let whole = match self.expected.answer {
+            AnswerKind::Record => "an object",
+            AnswerKind::List => "a list",
+            AnswerKind::Page => "a page",
+            AnswerKind::CountedPage => "a page with count",
+            AnswerKind::None => "nothing",
+        };
+        for (found, count) in &envelope.other {
+            self.finding(What::OtherEnvelope, *count, of, |entry| entry.expected(whole).found([*found]));
+        }
+        for (name, count) in &envelope.missing {
+            let member = MemberPath::of_catalogue(name);
+            self.finding(What::OtherEnvelope, *count, of, |entry| {
+                entry.member(member).expected("present").found(["absent"])
+            });
+        }
+        for ((name, found), count) in &envelope.other_types {
+            let (member, expected) =
+                (MemberPath::of_catalogue(name), if *name == "items" { "a list" } else { "integer" });
+            self.finding(What::OtherEnvelope, *count, of, |entry| {
+                entry.member(member).expected(expected).found([*found])
+            });
+        }
+        for (member, count) in &envelope.unknown {
+            self.finding(What::OtherEnvelope, *count, of, |entry| {
+                entry.member(member.clone()).expected("absent").found(["present"])
+            });
+        }
+        for (form, count) in &envelope.next_page {
+            match *form {
+                // So the documentation says about the last page.
+                "absent" => {}
+                "other" => {
+                    self.finding(What::NextPageUrl, *count, of, |entry| entry.expected("an address").found(["other"]))
+                }
+                form => self.remark(What::NextPageUrl, *count, of, |entry| entry.found([form])),
+            }
+        }
+        if envelope.without_items > 0 {
+            self.remark(What::EmptyPageWithoutItems, envelope.without_items, envelope.empty_pages, |entry| entry);
+        }
+    }
+
+    /// Returns the objects that could have held this member.
+    fn objects(&self, member: &MemberPath) -> u32 {
+        self.observed.objects.get(&member.parent()).copied().unwrap_or(0)
+    }
+
+    fn seen(&self, member: &MemberPath) -> Option<&SeenMember> {
+        self.observed.members.get(member)
+    }
+
+    fn known_members(&mut self) {
+        let kind = self.expected.kind;
+        for member in &kind.members {
+            let path = MemberPath::of_catalogue(&member.path);
+            let (of, seen) = (self.objects(&path), self.seen(&path).cloned().unwrap_or_default());
+            let others: Vec<_> = seen.types.iter().copied().filter(|found| !fits(member, found)).collect();
+            if !others.is_empty() {
+                let expected = if member.many { format!("{}[]", member.holds) } else { member.holds.clone() };
+                self.finding(What::OtherType, seen.seen, of, |entry| {
+                    entry.member(path.clone()).expected(expected).found(others)
+                });
+            }
+            if seen.nulls > 0 {
+                self.remark(What::NullMember, seen.nulls, of, |entry| entry.member(path.clone()));
+            }
+            let is_expected = !kind.always.contains(&member.path) && !self.not_asked.contains(&member.path);
+            if of > 0 && seen.seen < of && is_expected {
+                let what = if seen.seen == 0 { What::NeverSeen } else { What::SometimesAbsent };
+                self.remark(what, of - seen.seen, of, |entry| entry.member(path));
+            }
+        }
+    }
+
+    fn unknown_members(&mut self) {
+        let observed = self.observed;
+        for (path, seen) in observed.members.iter().filter(|(_, seen)| !seen.known) {
+            let of = self.objects(path);
+            self.finding(What::UnknownMember, seen.seen + seen.nulls, of, |entry| {
+                entry.member(path.clone()).found(seen.types.iter().copied())
+            });
+        }
+    }
+
+    fn undescribed(&mut self) {
+        let observed = self.observed;
+        for (path, seen) in &observed.members {
+            let of = self.objects(path);
+            self.remark(What::UndescribedMember, seen.seen, of, |entry| {
+                entry.member(path.clone()).found(seen.types.iter().copied())
+            });
+        }
+    }
+
+    fn always(&mut self) {
+        let kind = self.expected.kind;
+        for name in &kind.always {
+            let path = MemberPath::of_catalogue(name);
+            let (of, seen) = (self.objects(&path), self.seen(&path).map_or(0, |seen| seen.seen));
+            if seen < of && !self.not_asked.contains(name) {
+                self.finding(What::MissingMember, of - seen, of, |entry| entry.member(path));
+            }
+        }
+    }
+
+    fn unasked(&mut self) {
+        let not_asked = self.not_asked;
+        for name in not_asked {
+            let path = MemberPath::of_catalogue(name);
+            if let Some(seen) = self.seen(&path).map(|seen| seen.seen).filter(|seen| *seen > 0) {
+                let of = self.objects(&path);
+                self.finding(What::UnaskedMember, seen, of, |entry| entry.member(path));
+            }
+        }
+    }
+
+    fn words(&mut self) {
+        let words = &self.expected.kind.words;
+        let observed = self.observed;
+        for (path, seen) in &observed.members {
+            let of = self.objects(path);
+            if !seen.words.is_empty() {
+                self.remark(What::Words, seen.seen, of, |entry| {
+                    entry.member(path.clone()).words(seen.words.iter().cloned())
+                });
+            }
+            let Some(known) = words.get(path.as_str()).filter(|known| !known.is_empty()) else { continue };
+            let unknown = seen.words.iter().filter(|word| !known.iter().any(|known| known == word.as_str()));
+            let unknown: Vec<_> = unknown.cloned().collect();
+            if !unknown.is_empty() || seen.other_words > 0 {
+                let others = (seen.other_words > 0).then_some("no word");
+                self.finding(What::UnknownWord, seen.seen, of, |entry| {
+                    entry.member(path.clone()).words(unknown).found(others)
+                });
+            }
+        }
+    }
+
+    fn formats(&mut self) {
+        let observed = self.observed;
+        for (path, seen) in observed.members.iter().filter(|(_, seen)| !seen.formats.is_empty()) {
+            let of = self.objects(path);
+            let found = seen.formats.iter().copied();
+            self.remark(What::Formats, seen.seen, of, |entry| entry.member(path.clone()).found(found.clone()));
+            if path.name().ends_with("_utc") && found.clone().any(|found| found != UTC) {
+                self.finding(What::OtherFormat, seen.seen, of, |entry| {
+                    entry.member(path.clone()).expected(UTC).found(found.filter(|found| *found != UTC))
+                });
+            }
+        }
+    }
+}
+
+/// Whether a type is the one that the catalogue names. A whole number is a number, too, and an empty list any list.
+fn fits(member: &Member, found: &str) -> bool {
+    let (found, many) = match found {
+        "[]" => return member.many || member.holds == "any",
+        _ => found.strip_suffix("[]").map_or((found, false), |item| (item, true)),
+    };
+    let holds = member.holds.as_str();
+    holds == "any" || (many == member.many && (found == holds || (found == "integer" && holds == "number")))
+}
+
+/// Returns the members that parameters add to such records, without those that are asked for or come in any case.
+pub(super) fn not_asked(
+    kind: &RecordData,
+    added: &BTreeSet<String>,
+    asked: &BTreeSet<String>,
+    shows: &[String],
+) -> BTreeSet<String> {
+    let is_described = |name: &&String| kind.members.is_empty() || kind.has(name);
+    let others = added.iter().filter(is_described).filter(|name| !asked.contains(*name) && !shows.contains(name));
+    others.cloned().collect()
+}

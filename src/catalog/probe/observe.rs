@@ -1,0 +1,315 @@
+//! What responses hold, without their values: counts, types, words and formats by member. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
+use serde_json::{Map, Value};
+
+use super::{
+    super::{data::AnswerKind, record::RecordData},
+    shown::{MemberPath, Word},
+};
+
+/// Members that the catalogue does not describe are followed this deep.
+const UNKNOWN_LEVELS: usize = 2;
+/// Names of members that hold words of a closed vocabulary wherever they are.
+const WORD_MEMBERS: [&str; 3] = ["status", "type", "category"];
+/// More different words than this are no closed vocabulary.
+const MOST_WORDS: usize = 20;
+/// Names of members that hold days, times or moments, besides those that end in `_utc` or `_date`.
+const TIME_MEMBERS: [&str; 6] = ["arrival", "check_in", "check_in_end", "check_out", "date", "departure"];
+
+/// Everything that the responses of one operation held.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Observed {
+    /// How many records there were.
+    pub records: u32,
+    /// How many objects there were at each path; the empty path is the record itself.
+    pub objects: BTreeMap<MemberPath, u32>,
+    pub members: BTreeMap<MemberPath, SeenMember>,
+    pub envelope: Envelope,
+}
+
+/// One member over all objects that may hold it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct SeenMember {
+    /// Whether the catalogue names it.
+    pub known: bool,
+    /// In how many objects it had a value.
+    pub seen: u32,
+    /// In how many it was null.
+    pub nulls: u32,
+    pub types: BTreeSet<&'static str>,
+    pub words: BTreeSet<Word>,
+    /// Texts in a place for words that are no words, or one word too many.
+    pub other_words: u32,
+    pub formats: BTreeSet<&'static str>,
+}
+
+/// What was around the records.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Envelope {
+    /// Responses that succeeded.
+    pub responses: u32,
+    /// Successes that were not the expected JSON value, by what they were instead.
+    pub other: BTreeMap<&'static str, u32>,
+    /// Members of a page that are absent, by name.
+    pub missing: BTreeMap<&'static str, u32>,
+    /// Members of a page with another type, by name and type.
+    pub other_types: BTreeMap<(&'static str, &'static str), u32>,
+    /// Members of a page that the catalogue does not name.
+    pub unknown: BTreeMap<MemberPath, u32>,
+    /// The forms of `next_page_url`.
+    pub next_page: BTreeMap<&'static str, u32>,
+    pub empty_pages: u32,
+    /// Empty pages that lack `items`.
+    pub without_items: u32,
+}
+
+/// What the catalogue says about the responses of one operation.
+pub(super) struct Expected<'a> {
+    pub answer: AnswerKind,
+    pub kind: &'a RecordData,
+    /// What pages hold besides their own members.
+    pub page_members: &'a [String],
+}
+
+/// A place within a record.
+struct Place {
+    shown: MemberPath,
+    /// The same path as the catalogue writes it, while every name on the way is known.
+    known: Option<String>,
+    /// How many names on the way are not known.
+    unknown_levels: usize,
+}
+
+impl Observed {
+    /// Takes in the body of a success.
+    pub(super) fn response(&mut self, expected: &Expected<'_>, body: &Value) {
+        self.envelope.responses += 1;
+        for record in self.envelope.open(expected, body) {
+            match record {
+                Value::Object(members) => self.record(expected.kind, members),
+                other => *self.envelope.other.entry(list_of(other)).or_default() += 1,
+            }
+        }
+    }
+
+    /// Takes in a success whose body is no JSON.
+    pub(super) fn no_json(&mut self) {
+        self.envelope.responses += 1;
+        *self.envelope.other.entry("no JSON").or_default() += 1;
+    }
+
+    fn record(&mut self, kind: &RecordData, members: &Map<String, Value>) {
+        self.records += 1;
+        let place = Place { shown: MemberPath::default(), known: Some(String::new()), unknown_levels: 0 };
+        self.object(kind, &place, members);
+    }
+
+    fn object(&mut self, kind: &RecordData, place: &Place, members: &Map<String, Value>) {
+        *self.objects.entry(place.shown.clone()).or_default() += 1;
+        // Several names may be masked to one, which counts once for each object.
+        let (mut seen, mut nulls) = (BTreeSet::new(), BTreeSet::new());
+        for (name, value) in members {
+            let place = place.member(kind, name);
+            let member = self.members.entry(place.shown.clone()).or_default();
+            member.known = place.known.is_some();
+            let first = if value.is_null() { &mut nulls } else { &mut seen };
+            if first.insert(place.shown.clone()) {
+                *(if value.is_null() { &mut member.nulls } else { &mut member.seen }) += 1;
+            }
+            member.value(kind, &place, value);
+            self.below(kind, &place, value);
+        }
+    }
+
+    /// Follows objects, and objects in a list.
+    fn below(&mut self, kind: &RecordData, place: &Place, value: &Value) {
+        if !place.is_followed(kind) {
+            return;
+        }
+        match value {
+            Value::Object(members) => self.object(kind, place, members),
+            Value::Array(items) => {
+                for members in items.iter().filter_map(Value::as_object) {
+                    self.object(kind, place, members);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Place {
+    fn member(&self, kind: &RecordData, name: &str) -> Self {
+        let path =
+            self.known.as_ref().map(|outer| if outer.is_empty() { name.into() } else { format!("{outer}.{name}") });
+        match path.filter(|path| kind.has(path)) {
+            Some(path) => Self { shown: self.shown.known(name), known: Some(path), unknown_levels: 0 },
+            None => Self { shown: self.shown.unknown(name), known: None, unknown_levels: self.unknown_levels + 1 },
+        }
+    }
+
+    /// Whether the members of objects here are looked at: not below what the catalogue names and does not describe, whose
+    /// keys may be data.
+    fn is_followed(&self, kind: &RecordData) -> bool {
+        match &self.known {
+            Some(path) => kind.describes(path),
+            None => self.unknown_levels < UNKNOWN_LEVELS,
+        }
+    }
+}
+
+impl SeenMember {
+    fn value(&mut self, kind: &RecordData, place: &Place, value: &Value) {
+        match value {
+            Value::Null => return,
+            Value::Array(items) => {
+                self.types.extend(items.iter().map(list_of));
+                if items.is_empty() {
+                    self.types.insert("[]");
+                }
+            }
+            other => {
+                self.types.insert(type_of(other));
+            }
+        }
+        let holds_words = match &place.known {
+            Some(path) => kind.words.contains_key(path),
+            None => WORD_MEMBERS.contains(&place.shown.name()),
+        };
+        let texts = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        for text in texts.iter().filter_map(Value::as_str) {
+            if holds_words {
+                self.word(text);
+            }
+            if is_time_member(place.shown.name()) {
+                self.formats.insert(format_of(text));
+            }
+        }
+    }
+
+    fn word(&mut self, text: &str) {
+        match Word::new(text) {
+            Some(word) if self.words.len() < MOST_WORDS || self.words.contains(&word) => {
+                self.words.insert(word);
+            }
+            _ => self.other_words += 1,
+        }
+    }
+}
+
+impl Envelope {
+    /// Checks what is around the records, and returns these.
+    fn open<'v>(&mut self, expected: &Expected<'_>, body: &'v Value) -> &'v [Value] {
+        match (expected.answer, body) {
+            (AnswerKind::Record, Value::Object(_)) => std::slice::from_ref(body),
+            (AnswerKind::List, Value::Array(items)) => items,
+            (AnswerKind::Page | AnswerKind::CountedPage, Value::Object(page)) => self.page(expected, page),
+            (AnswerKind::Page | AnswerKind::CountedPage, Value::Array(items)) => {
+                *self.other.entry("list").or_default() += 1;
+                items
+            }
+            (AnswerKind::None, _) => &[],
+            (_, other) => {
+                *self.other.entry(type_of(other)).or_default() += 1;
+                &[]
+            }
+        }
+    }
+
+    fn page<'v>(&mut self, expected: &Expected<'_>, page: &'v Map<String, Value>) -> &'v [Value] {
+        let is_counted = expected.answer == AnswerKind::CountedPage;
+        let numbers = ["limit", "offset", "count"].into_iter().take(if is_counted { 3 } else { 2 });
+        let mut known = vec!["items", "next_page_url"];
+        for name in numbers {
+            known.push(name);
+            match page.get(name) {
+                None => *self.missing.entry(name).or_default() += 1,
+                Some(value) if type_of(value) == "integer" => {}
+                Some(other) => *self.other_types.entry((name, type_of(other))).or_default() += 1,
+            }
+        }
+        *self.next_page.entry(next_page_form(page.get("next_page_url"))).or_default() += 1;
+        let others =
+            page.keys().filter(|name| !known.contains(&name.as_str()) && !expected.page_members.contains(name));
+        for name in others {
+            *self.unknown.entry(MemberPath::default().unknown(name)).or_default() += 1;
+        }
+        let items = match page.get("items") {
+            Some(Value::Array(items)) => items.as_slice(),
+            None => {
+                self.without_items += 1;
+                &[]
+            }
+            Some(other) => {
+                *self.other_types.entry(("items", type_of(other))).or_default() += 1;
+                return if other.is_object() { std::slice::from_ref(other) } else { &[] };
+            }
+        };
+        self.empty_pages += u32::from(items.is_empty());
+        items
+    }
+}
+
+/// Returns the form of the address of the next page.
+fn next_page_form(value: Option<&Value>) -> &'static str {
+    match value {
+        None => "absent",
+        Some(Value::Null) => "null",
+        Some(Value::String(url)) if url.is_empty() => "empty",
+        Some(Value::String(url)) if url.starts_with('/') => "relative",
+        Some(Value::String(url)) if url.starts_with("https://") || url.starts_with("http://") => "absolute",
+        Some(_) => "other",
+    }
+}
+
+/// Returns the JSON type of a value, with whole numbers apart.
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0) => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "list",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Returns the type of a list with this item.
+fn list_of(item: &Value) -> &'static str {
+    match type_of(item) {
+        "null" => "null[]",
+        "boolean" => "boolean[]",
+        "integer" => "integer[]",
+        "number" => "number[]",
+        "string" => "string[]",
+        "object" => "object[]",
+        _ => "list[]",
+    }
+}
+
+fn is_time_member(name: &str) -> bool {
+    name.ends_with("_utc") || name.ends_with("_date") || TIME_MEMBERS.contains(&name)
+}
+
+/// Returns the format of a text that is a day, a time or a moment.
+fn format_of(text: &str) -> &'static str {
+    let is_day = text.len() == 10 && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok();
+    let is_time = ["%H:%M", "%H:%M:%S"].iter().any(|form| NaiveTime::parse_from_str(text, form).is_ok());
+    match text {
+        _ if is_day => "day",
+        _ if is_time => "time",
+        _ if DateTime::parse_from_rfc3339(text).is_ok() => {
+            if text.ends_with('Z') {
+                "moment_utc"
+            } else {
+                "moment_offset"
+            }
+        }
+        _ if NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok() => "moment_without_zone",
+        _ => "other_text",
+    }
+}

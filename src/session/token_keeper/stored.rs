@@ -1,0 +1,47 @@
+//! The access token of a connection, for a command that only reads. It changes nothing: tokens that are due for a refresh
+//! are left to the gateway.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    crypto::{KeyRing, SealedFor},
+    domain::{TokenSet, UserId},
+    session::CallError,
+    store::Store,
+};
+
+/// What is stored of a user's connection.
+#[derive(Debug)]
+pub enum StoredTokens {
+    /// A token that is good as far as this is known. There is no refresh token in it.
+    Good(TokenSet),
+    /// A token that has ended. The gateway renews it when the user calls a tool.
+    Ended,
+}
+
+/// Opens the access token of a user's connection.
+///
+/// # Errors
+/// `NotConnected` and `NeedsReconnect`, and what the database or the key ring says.
+pub async fn stored_tokens(
+    store: &Store,
+    ring: &KeyRing,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<StoredTokens, CallError> {
+    let row = store.connection(user).await?.ok_or(CallError::NotConnected)?;
+    if row.rejected_at.is_some() {
+        return Err(CallError::NeedsReconnect);
+    }
+    if row.expires_at.is_some_and(|end| end <= now) {
+        return Ok(StoredTokens::Ended);
+    }
+    let access = ring.open(SealedFor::AccessToken(user), &row.access)?;
+    Ok(StoredTokens::Good(TokenSet {
+        kind: row.token_kind,
+        access,
+        refresh: None,
+        obtained_at: row.obtained_at,
+        expires_at: row.expires_at,
+    }))
+}
