@@ -111,9 +111,8 @@ impl Needs<'_> {
         }
         if let Some(stem) = name.strip_suffix("_id") {
             let pairs = self.pairs(stem);
-            let ids = self.ids.of_kind(stem).iter();
             return if pairs.is_empty() {
-                ids.take(TRIES).map(|id| json!(id)).collect()
+                self.ids.of_kind(stem).into_iter().take(TRIES).map(|id| json!(id)).collect()
             } else {
                 pairs.into_iter().map(|(_, id)| json!(id)).collect()
             };

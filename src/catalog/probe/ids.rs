@@ -11,8 +11,10 @@ const MOST: usize = 100;
 
 #[derive(Default)]
 pub(super) struct Ids {
-    /// By kind: of records of the kind, and of those that others refer to (`guest_id`, `thread_ids`).
-    by_kind: BTreeMap<String, Vec<i64>>,
+    /// By kind: of records that came.
+    own: BTreeMap<String, Vec<i64>>,
+    /// By kind: of records that others refer to (`guest_id`, `thread_ids`).
+    referred: BTreeMap<String, Vec<i64>>,
     /// By the path of the list: the record with the most members.
     richest: BTreeMap<String, (usize, i64)>,
     /// By the name of a list that is not empty, such as `tags`: the kinds and ids of records that have one.
@@ -24,7 +26,7 @@ impl Ids {
     pub(super) fn note(&mut self, operation: &Operation, record: &Map<String, Value>) {
         let kind = kind_of(operation);
         if let Some(id) = own_id(record) {
-            self.add(kind, id);
+            add(&mut self.own, kind, id);
             if operation.lists() {
                 let richest = self.richest.entry(operation.path().to_owned()).or_insert((0, id));
                 if record.len() > richest.0 {
@@ -40,14 +42,18 @@ impl Ids {
         for (name, value) in record {
             let ids = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
             if let Some(kind) = name.strip_suffix("_ids").or_else(|| name.strip_suffix("_id")) {
-                ids.iter().filter_map(Value::as_i64).for_each(|id| self.add(kind, id));
+                ids.iter().filter_map(Value::as_i64).for_each(|id| add(&mut self.referred, kind, id));
             }
         }
     }
 
-    /// Returns the ids of a kind.
-    pub(super) fn of_kind(&self, kind: &str) -> &[i64] {
-        self.by_kind.get(kind).map_or(&[], Vec::as_slice)
+    /// Returns the ids of a kind, first those of records that came.
+    pub(super) fn of_kind(&self, kind: &str) -> Vec<i64> {
+        let ids = |known: &BTreeMap<String, Vec<i64>>| known.get(kind).cloned().unwrap_or_default();
+        let (mut all, referred) = (ids(&self.own), ids(&self.referred));
+        all.extend(referred.into_iter().filter(|id| !self.own.get(kind).is_some_and(|own| own.contains(id))));
+        all.truncate(MOST);
+        all
     }
 
     /// Returns the id of a record that the list of this path holds.
@@ -68,12 +74,12 @@ impl Ids {
         }
         all
     }
+}
 
-    fn add(&mut self, kind: &str, id: i64) {
-        let known = self.by_kind.entry(kind.to_owned()).or_default();
-        if id > 0 && known.len() < MOST && !known.contains(&id) {
-            known.push(id);
-        }
+fn add(to: &mut BTreeMap<String, Vec<i64>>, kind: &str, id: i64) {
+    let known = to.entry(kind.to_owned()).or_default();
+    if id > 0 && known.len() < MOST && !known.contains(&id) {
+        known.push(id);
     }
 }
 
