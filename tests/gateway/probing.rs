@@ -254,7 +254,8 @@ async fn the_account_of_a_connected_user_is_probed() {
 #[actix_web::test]
 async fn a_token_comes_from_the_environment_or_from_standard_input() {
     on_each_database(async |database| {
-        let gateway = Gateway::start(database).await;
+        // Each of the four probes waits until a third of the window is free.
+        let gateway = Gateway::start_with(database, Settings::default().set("UPSTREAM_LIMIT", "3000")).await;
         let account = richest(&gateway);
         let access = gateway.ownerrez().grant(account.id)["access_token"].as_str().unwrap().to_owned();
         let in_environment = [("OWNERREZ_ACCESS_TOKEN", access.as_str())];
