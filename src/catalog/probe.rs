@@ -8,11 +8,13 @@
 //! - `ids`: the ids that responses name
 //! - `arguments`: parameters and ids → arguments
 //! - `shown`: the only texts that a report takes from responses
+//! - `found`: what stands in a report in the place of values
 //! - `observe`: responses → counts, types, words and formats by member
 //! - `judge`: these, compared with the catalogue
 //! - `report`: what comes of it
 
 mod arguments;
+mod found;
 mod ids;
 mod judge;
 mod observe;
@@ -33,6 +35,7 @@ use self::{
     observe::{Expected, Observed},
 };
 pub use self::{
+    found::{Found, NextPage, TextFormat, ValueType},
     report::{Credential, End, Entry, NotSeen, ProbeReport, SeenOperation, What, Why},
     shown::{MemberPath, Word},
 };
@@ -288,8 +291,7 @@ impl<'a> Probe<'a> {
                 return asked;
             }
         }
-        let has_next = |form: &str| matches!(form, "relative" | "absolute" | "other");
-        let saw_next = envelopes().flat_map(|envelope| envelope.next_page.keys()).any(|form| has_next(form));
+        let saw_next = envelopes().flat_map(|envelope| envelope.next_page.keys()).any(|form| form.is_address());
         if !self.has_asked(Purpose::NextPage) && !saw_next {
             let several = |operation: &&Operation| self.records(operation) > 1 && takes(operation, "limit");
             let list = lists.iter().copied().find(several);

@@ -10,13 +10,14 @@ use super::{
         data::AnswerKind,
         record::{Member, RecordData},
     },
-    observe::{Expected, Observed, SeenMember},
+    found::{Found, NextPage, TextFormat, ValueType},
+    observe::{Expected, ITEMS, Observed, SeenMember},
     report::{Entry, What},
     shown::MemberPath,
 };
 
 /// The format of members whose names end in `_utc`.
-const UTC: &str = "moment_utc";
+const UTC: TextFormat = TextFormat::MomentUtc;
 
 /// Findings and remarks about one operation.
 #[derive(Default)]
@@ -88,29 +89,29 @@ impl Judge<'_> {
         for (name, count) in &envelope.missing {
             let member = MemberPath::of_catalogue(name);
             self.finding(What::OtherEnvelope, *count, of, |entry| {
-                entry.member(member).expected("present").found(["absent"])
+                entry.member(member).expected("present").found([Found::Absent])
             });
         }
         for ((name, found), count) in &envelope.other_types {
             let (member, expected) =
-                (MemberPath::of_catalogue(name), if *name == "items" { "a list" } else { "integer" });
+                (MemberPath::of_catalogue(name), if *name == ITEMS { "a list" } else { "integer" });
             self.finding(What::OtherEnvelope, *count, of, |entry| {
-                entry.member(member).expected(expected).found([*found])
+                entry.member(member).expected(expected).found([Found::One(*found)])
             });
         }
         for (member, count) in &envelope.unknown {
             self.finding(What::OtherEnvelope, *count, of, |entry| {
-                entry.member(member.clone()).expected("absent").found(["present"])
+                entry.member(member.clone()).expected("absent").found([Found::Present])
             });
         }
         for (form, count) in &envelope.next_page {
-            match *form {
-                // So the documentation says about the last page.
-                "absent" => {}
-                "other" => {
-                    self.finding(What::NextPageUrl, *count, of, |entry| entry.expected("an address").found(["other"]))
+            let found = [Found::NextPage(*form)];
+            match form {
+                NextPage::Absent => {}
+                NextPage::Other => {
+                    self.finding(What::NextPageUrl, *count, of, |entry| entry.expected("an address").found(found));
                 }
-                form => self.remark(What::NextPageUrl, *count, of, |entry| entry.found([form])),
+                _ => self.remark(What::NextPageUrl, *count, of, |entry| entry.found(found)),
             }
         }
         if envelope.without_items > 0 {
@@ -132,7 +133,7 @@ impl Judge<'_> {
         for member in &kind.members {
             let path = MemberPath::of_catalogue(&member.path);
             let (of, seen) = (self.objects(&path), self.seen(&path).cloned().unwrap_or_default());
-            let others: Vec<_> = seen.types.iter().copied().filter(|found| !fits(member, found)).collect();
+            let others: Vec<_> = seen.types.iter().copied().filter(|found| !fits(member, *found)).collect();
             if !others.is_empty() {
                 let expected = if member.many { format!("{}[]", member.holds) } else { member.holds.clone() };
                 self.finding(What::OtherType, seen.seen, of, |entry| {
@@ -206,7 +207,7 @@ impl Judge<'_> {
             let unknown = seen.words.iter().filter(|word| !known.iter().any(|known| known == word.as_str()));
             let unknown: Vec<_> = unknown.cloned().collect();
             if !unknown.is_empty() || seen.other_words > 0 {
-                let others = (seen.other_words > 0).then_some("no word");
+                let others = (seen.other_words > 0).then_some(Found::NoWord);
                 self.finding(What::UnknownWord, seen.seen, of, |entry| {
                     entry.member(path.clone()).words(unknown).found(others)
                 });
@@ -218,11 +219,14 @@ impl Judge<'_> {
         let observed = self.observed;
         for (path, seen) in observed.members.iter().filter(|(_, seen)| !seen.formats.is_empty()) {
             let of = self.objects(path);
-            let found = seen.formats.iter().copied();
+            let found = seen.formats.iter().copied().map(Found::Format);
             self.remark(What::Formats, seen.seen, of, |entry| entry.member(path.clone()).found(found.clone()));
-            if path.name().ends_with("_utc") && found.clone().any(|found| found != UTC) {
+            if path.name().ends_with("_utc") && seen.formats.iter().any(|format| *format != UTC) {
                 self.finding(What::OtherFormat, seen.seen, of, |entry| {
-                    entry.member(path.clone()).expected(UTC).found(found.filter(|found| *found != UTC))
+                    entry
+                        .member(path.clone())
+                        .expected(UTC.name())
+                        .found(found.filter(|found| *found != Found::Format(UTC)))
                 });
             }
         }
@@ -230,13 +234,22 @@ impl Judge<'_> {
 }
 
 /// Whether a type is the one that the catalogue names. A whole number is a number, too, and an empty list any list.
-fn fits(member: &Member, found: &str) -> bool {
+fn fits(member: &Member, found: Found) -> bool {
     let (found, many) = match found {
-        "[]" => return member.many || member.holds == "any",
-        _ => found.strip_suffix("[]").map_or((found, false), |item| (item, true)),
+        Found::One(found) => (found, false),
+        Found::ListOf(item) => (item, true),
+        _ => return member.many || member.holds == "any",
     };
-    let holds = member.holds.as_str();
-    holds == "any" || (many == member.many && (found == holds || (found == "integer" && holds == "number")))
+    let holds = match member.holds.as_str() {
+        "boolean" => ValueType::Boolean,
+        "integer" => ValueType::Integer,
+        "number" => ValueType::Number,
+        "object" => ValueType::Object,
+        "string" => ValueType::String,
+        // The catalogue says nothing about it.
+        _ => return true,
+    };
+    many == member.many && (found == holds || (found == ValueType::Integer && holds == ValueType::Number))
 }
 
 /// Returns the members that parameters add to such records, without those that are asked for or come in any case.

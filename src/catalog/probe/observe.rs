@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use serde_json::{Map, Value};
 
 use super::{
     super::{data::AnswerKind, record::RecordData},
+    found::{Found, NextPage, TextFormat, ValueType},
     shown::{MemberPath, Word},
 };
 
@@ -18,6 +18,9 @@ const WORD_MEMBERS: [&str; 3] = ["status", "type", "category"];
 const MOST_WORDS: usize = 20;
 /// Names of members that hold days, times or moments, besides those that end in `_utc` or `_date`.
 const TIME_MEMBERS: [&str; 6] = ["arrival", "check_in", "check_in_end", "check_out", "date", "departure"];
+
+/// The member of a page that holds its records.
+pub(super) const ITEMS: &str = "items";
 
 /// Everything that the responses of one operation held.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -39,11 +42,11 @@ pub(super) struct SeenMember {
     pub seen: u32,
     /// In how many it was null.
     pub nulls: u32,
-    pub types: BTreeSet<&'static str>,
+    pub types: BTreeSet<Found>,
     pub words: BTreeSet<Word>,
     /// Texts in a place for words that are no words, or one word too many.
     pub other_words: u32,
-    pub formats: BTreeSet<&'static str>,
+    pub formats: BTreeSet<TextFormat>,
 }
 
 /// What was around the records.
@@ -52,15 +55,15 @@ pub(super) struct Envelope {
     /// Responses that succeeded.
     pub responses: u32,
     /// Successes that were not the expected JSON value, by what they were instead.
-    pub other: BTreeMap<&'static str, u32>,
+    pub other: BTreeMap<Found, u32>,
     /// Members of a page that are absent, by name.
     pub missing: BTreeMap<&'static str, u32>,
     /// Members of a page with another type, by name and type.
-    pub other_types: BTreeMap<(&'static str, &'static str), u32>,
+    pub other_types: BTreeMap<(&'static str, ValueType), u32>,
     /// Members of a page that the catalogue does not name.
     pub unknown: BTreeMap<MemberPath, u32>,
     /// The forms of `next_page_url`.
-    pub next_page: BTreeMap<&'static str, u32>,
+    pub next_page: BTreeMap<NextPage, u32>,
     pub empty_pages: u32,
     /// Empty pages that lack `items`.
     pub without_items: u32,
@@ -90,7 +93,7 @@ impl Observed {
         for record in self.envelope.open(expected, body) {
             match record {
                 Value::Object(members) => self.record(expected.kind, members),
-                other => *self.envelope.other.entry(list_of(other)).or_default() += 1,
+                other => *self.envelope.other.entry(Found::ListOf(ValueType::of(other))).or_default() += 1,
             }
         }
     }
@@ -98,7 +101,7 @@ impl Observed {
     /// Takes in a success whose body is no JSON.
     pub(super) fn no_json(&mut self) {
         self.envelope.responses += 1;
-        *self.envelope.other.entry("no JSON").or_default() += 1;
+        *self.envelope.other.entry(Found::NotJson).or_default() += 1;
     }
 
     fn record(&mut self, kind: &RecordData, members: &Map<String, Value>) {
@@ -166,13 +169,13 @@ impl SeenMember {
         match value {
             Value::Null => return,
             Value::Array(items) => {
-                self.types.extend(items.iter().map(list_of));
+                self.types.extend(items.iter().map(|item| Found::ListOf(ValueType::of(item))));
                 if items.is_empty() {
-                    self.types.insert("[]");
+                    self.types.insert(Found::EmptyList);
                 }
             }
             other => {
-                self.types.insert(type_of(other));
+                self.types.insert(Found::One(ValueType::of(other)));
             }
         }
         let holds_words = match &place.known {
@@ -185,7 +188,7 @@ impl SeenMember {
                 self.word(text);
             }
             if is_time_member(place.shown.name()) {
-                self.formats.insert(format_of(text));
+                self.formats.insert(TextFormat::of(text));
             }
         }
     }
@@ -208,12 +211,12 @@ impl Envelope {
             (AnswerKind::List, Value::Array(items)) => items,
             (AnswerKind::Page | AnswerKind::CountedPage, Value::Object(page)) => self.page(expected, page),
             (AnswerKind::Page | AnswerKind::CountedPage, Value::Array(items)) => {
-                *self.other.entry("list").or_default() += 1;
+                *self.other.entry(Found::One(ValueType::List)).or_default() += 1;
                 items
             }
             (AnswerKind::None, _) => &[],
             (_, other) => {
-                *self.other.entry(type_of(other)).or_default() += 1;
+                *self.other.entry(Found::One(ValueType::of(other))).or_default() += 1;
                 &[]
             }
         }
@@ -222,29 +225,29 @@ impl Envelope {
     fn page<'v>(&mut self, expected: &Expected<'_>, page: &'v Map<String, Value>) -> &'v [Value] {
         let is_counted = expected.answer == AnswerKind::CountedPage;
         let numbers = ["limit", "offset", "count"].into_iter().take(if is_counted { 3 } else { 2 });
-        let mut known = vec!["items", "next_page_url"];
+        let mut known = vec![ITEMS, "next_page_url"];
         for name in numbers {
             known.push(name);
             match page.get(name) {
                 None => *self.missing.entry(name).or_default() += 1,
-                Some(value) if type_of(value) == "integer" => {}
-                Some(other) => *self.other_types.entry((name, type_of(other))).or_default() += 1,
+                Some(value) if ValueType::of(value) == ValueType::Integer => {}
+                Some(other) => *self.other_types.entry((name, ValueType::of(other))).or_default() += 1,
             }
         }
-        *self.next_page.entry(next_page_form(page.get("next_page_url"))).or_default() += 1;
+        *self.next_page.entry(NextPage::of(page.get("next_page_url"))).or_default() += 1;
         let others =
             page.keys().filter(|name| !known.contains(&name.as_str()) && !expected.page_members.contains(name));
         for name in others {
             *self.unknown.entry(MemberPath::default().unknown(name)).or_default() += 1;
         }
-        let items = match page.get("items") {
+        let items = match page.get(ITEMS) {
             Some(Value::Array(items)) => items.as_slice(),
             None => {
                 self.without_items += 1;
                 &[]
             }
             Some(other) => {
-                *self.other_types.entry(("items", type_of(other))).or_default() += 1;
+                *self.other_types.entry((ITEMS, ValueType::of(other))).or_default() += 1;
                 return if other.is_object() { std::slice::from_ref(other) } else { &[] };
             }
         };
@@ -253,63 +256,6 @@ impl Envelope {
     }
 }
 
-/// Returns the form of the address of the next page.
-fn next_page_form(value: Option<&Value>) -> &'static str {
-    match value {
-        None => "absent",
-        Some(Value::Null) => "null",
-        Some(Value::String(url)) if url.is_empty() => "empty",
-        Some(Value::String(url)) if url.starts_with('/') => "relative",
-        Some(Value::String(url)) if url.starts_with("https://") || url.starts_with("http://") => "absolute",
-        Some(_) => "other",
-    }
-}
-
-/// Returns the JSON type of a value, with whole numbers apart.
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0) => "integer",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "list",
-        Value::Object(_) => "object",
-    }
-}
-
-/// Returns the type of a list with this item.
-fn list_of(item: &Value) -> &'static str {
-    match type_of(item) {
-        "null" => "null[]",
-        "boolean" => "boolean[]",
-        "integer" => "integer[]",
-        "number" => "number[]",
-        "string" => "string[]",
-        "object" => "object[]",
-        _ => "list[]",
-    }
-}
-
 fn is_time_member(name: &str) -> bool {
     name.ends_with("_utc") || name.ends_with("_date") || TIME_MEMBERS.contains(&name)
-}
-
-/// Returns the format of a text that is a day, a time or a moment.
-fn format_of(text: &str) -> &'static str {
-    let is_day = text.len() == 10 && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok();
-    let is_time = ["%H:%M", "%H:%M:%S"].iter().any(|form| NaiveTime::parse_from_str(text, form).is_ok());
-    match text {
-        _ if is_day => "day",
-        _ if is_time => "time",
-        _ if DateTime::parse_from_rfc3339(text).is_ok() => {
-            if text.ends_with('Z') {
-                "moment_utc"
-            } else {
-                "moment_offset"
-            }
-        }
-        _ if NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").is_ok() => "moment_without_zone",
-        _ => "other_text",
-    }
 }

@@ -5,7 +5,10 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::shown::{MemberPath, Word};
+use super::{
+    found::Found,
+    shown::{MemberPath, Word},
+};
 
 /// What a probe found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -117,7 +120,7 @@ pub struct Entry {
     pub expected: Option<String>,
     /// Types, formats or forms that were found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub found: Vec<&'static str>,
+    pub found: Vec<Found>,
     /// Words that were found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<Word>,
@@ -150,7 +153,7 @@ impl Entry {
         Self { member: Some(member), ..self }
     }
 
-    pub(super) fn found(self, found: impl IntoIterator<Item = &'static str>) -> Self {
+    pub(super) fn found(self, found: impl IntoIterator<Item = Found>) -> Self {
         Self { found: found.into_iter().collect(), ..self }
     }
 
@@ -169,8 +172,8 @@ impl Entry {
         parts.extend(self.member.as_ref().map(|member| format!("`{member}`")));
         parts.extend(self.expected.as_ref().map(|expected| format!("is {expected}, came as")));
         parts.extend(self.status.map(|status| status.to_string()));
-        let words = self.words.iter().map(Word::as_str);
-        let found = self.found.iter().copied().chain(words).collect::<Vec<_>>().join(", ");
+        let words = self.words.iter().map(Word::to_string);
+        let found = self.found.iter().map(Found::to_string).chain(words).collect::<Vec<_>>().join(", ");
         parts.extend((!found.is_empty()).then_some(found));
         parts.push(format!("({} of {})", self.count, self.of));
         parts.join(" ")
