@@ -8,7 +8,7 @@
 //! - `ids`: the ids that responses name
 //! - `arguments`: parameters and ids → arguments
 //! - `shown`: the only texts that a report takes from responses
-//! - `found`: what stands in a report in the place of values
+//! - `found`: what a report has in the place of values
 //! - `observe`: responses → counts, types, words and formats by member
 //! - `judge`: these, compared with the catalogue
 //! - `report`: what comes of it

@@ -5,7 +5,7 @@
 //! whose permits are all spent and answered is closed with its figure; a block that a dead process left open counts as
 //! spent at the moment its successor takes over.
 //!
-//! A command may take permits from the same share (`beside`). They are counted before the next block is reserved.
+//! A command may take permits from the same share (`command_slot`). They are counted before the next block is reserved.
 
 use std::{
     collections::BTreeSet,
@@ -163,7 +163,7 @@ impl Allowance {
             sought: false,
             when_sought: Vec::new(),
             away: false,
-            beside: BTreeSet::new(),
+            counted: BTreeSet::new(),
             timer: None,
         });
         Self(Arc::new(Way { limit, window, actor, clock, metrics, usage: Usage::default() }))
@@ -301,7 +301,7 @@ struct UpstreamBudget {
     /// Whether the last search failed: the next one is a second later, and one line about it is enough.
     away: bool,
     /// Blocks that are in the window and were taken by others: by commands, or by earlier holders of the slot.
-    beside: BTreeSet<Uuid>,
+    counted: BTreeSet<Uuid>,
     timer: Option<(DateTime<Utc>, SpawnHandle)>,
 }
 
@@ -421,15 +421,15 @@ impl UpstreamBudget {
                 store.close_blocks(tenure.slot, &closed).await?;
                 store.forget_blocks(tenure.slot, now - PERIOD).await?;
             }
-            let beside = store.blocks_beside(tenure.slot).await?;
-            Ok((beside, store.reserve_block(tenure.slot, tenure.epoch, block, permits, now).await?))
+            let commands = store.command_blocks(tenure.slot).await?;
+            Ok((commands, store.reserve_block(tenure.slot, tenure.epoch, block, permits, now).await?))
         };
         let reserved = reserve.into_actor(self).map(move |outcome: Result<_, StoreError>, actor, ctx| match outcome {
             // It came too late: whoever holds the slot now, even this process, counts the block as spent.
             _ if actor.tenure.as_ref().is_none_or(|tenure| tenure.epoch != epoch) => {}
-            Ok((beside, true)) => {
+            Ok((commands, true)) => {
                 actor.window.lock().blocks.open(block, permits);
-                actor.count_beside(&beside);
+                actor.count_commands(&commands);
                 actor.event(Event::Stocked(permits), ctx);
             }
             Ok((_, false)) => actor.lose_tenure(ctx),
@@ -444,14 +444,14 @@ impl UpstreamBudget {
 
     /// Counts what commands have sent since the last time. A command leaves more room in the window than one block takes,
     /// so it is soon enough to count it when a block is reserved.
-    fn count_beside(&mut self, blocks: &[Block]) {
+    fn count_commands(&mut self, blocks: &[Block]) {
         let now = self.clock.now();
-        let new: Vec<Block> = blocks.iter().filter(|block| !self.beside.contains(&block.id)).cloned().collect();
-        self.beside = blocks.iter().map(|block| block.id).collect();
+        let new: Vec<Block> = blocks.iter().filter(|block| !self.counted.contains(&block.id)).cloned().collect();
+        self.counted = blocks.iter().map(|block| block.id).collect();
         let (spent, _) = left_behind(&new, now);
         let mut window = self.window.lock();
         for (requests, free_at) in spent {
-            window.handle(now, Event::SentBeside { requests, free_at });
+            window.handle(now, Event::SentByCommand { requests, free_at });
         }
     }
 
@@ -513,7 +513,7 @@ impl UpstreamBudget {
             Ok(Some(Found { tenure, spent, blocks, accounts })) => {
                 self.away = false;
                 self.window.lock().budget.carry_over(spent);
-                self.beside = blocks;
+                self.counted = blocks;
                 log::info!("this process spends the OwnerRez allowance (share {})", tenure.slot);
                 self.tenure = Some(tenure);
                 self.event(Event::Accounts(accounts), ctx);

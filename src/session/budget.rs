@@ -80,7 +80,7 @@ pub enum Event {
     /// How many OwnerRez accounts are connected: the reserve is for others, so a lone account needs none.
     Accounts(u64),
     /// A command sent requests from the same address.
-    SentBeside {
+    SentByCommand {
         /// How many.
         requests: u32,
         /// When they no longer count.
@@ -307,11 +307,11 @@ impl Budget {
                 }
             }
             Event::Accounts(accounts) => self.accounts = accounts,
-            Event::SentBeside { requests, free_at } if free_at > self.latest => {
+            Event::SentByCommand { requests, free_at } if free_at > self.latest => {
                 self.occupied = self.occupied.saturating_add(requests);
                 self.releases.entry(free_at).or_default().push(Release { account: None, slots: requests });
             }
-            Event::SentBeside { .. } | Event::Tick => {}
+            Event::SentByCommand { .. } | Event::Tick => {}
         }
         let overdue = self.deadlines.range(..=(self.latest, Ticket(u64::MAX)));
         let overdue: Vec<_> = overdue.map(|((_, ticket), account)| (*account, *ticket)).collect();

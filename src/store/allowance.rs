@@ -6,7 +6,7 @@
 //! before is visible to its successor.
 //!
 //! A command takes single permits from a share that a running gateway holds. Their rows have a slot number of their own
-//! (`beside`), so that the gateway can tell them from its own. They are written as closed, because the command needs no
+//! (`command_slot`), so that the gateway can tell them from its own. They are written as closed, because the command needs no
 //! epoch and is not waited for.
 
 use chrono::{DateTime, Utc};
@@ -143,19 +143,19 @@ impl Store {
 
     /// The slot's blocks, oldest first, with those that commands took from it.
     pub async fn blocks(&self, slot: i32) -> Result<Vec<Block>, StoreError> {
-        let rows = self.run(blocks_of(&[slot, beside(slot)]).all(&self.db)).await?;
+        let rows = self.run(blocks_of(&[slot, command_slot(slot)]).all(&self.db)).await?;
         rows.into_iter().map(Block::try_from).collect()
     }
 
     /// The blocks that commands took from the slot, oldest first.
-    pub async fn blocks_beside(&self, slot: i32) -> Result<Vec<Block>, StoreError> {
-        let rows = self.run(blocks_of(&[beside(slot)]).all(&self.db)).await?;
+    pub async fn command_blocks(&self, slot: i32) -> Result<Vec<Block>, StoreError> {
+        let rows = self.run(blocks_of(&[command_slot(slot)]).all(&self.db)).await?;
         rows.into_iter().map(Block::try_from).collect()
     }
 
     /// Takes one permit from a slot that another process may hold, if `fits` says so of its blocks. `closed_at` is when
     /// its request has been answered or given up.
-    pub async fn reserve_beside(
+    pub async fn reserve_for_command(
         &self,
         slot: i32,
         now: DateTime<Utc>,
@@ -170,7 +170,7 @@ impl Store {
         );
         let block = blocks::ActiveModel {
             id: Set(Uuid::now_v7()),
-            slot: Set(beside(slot)),
+            slot: Set(command_slot(slot)),
             permits: Set(1),
             reserved_at: Set(now.into()),
             closed_at: Set(Some(closed_at.into())),
@@ -180,7 +180,7 @@ impl Store {
         self.run(async {
             let transaction = self.begin().await?;
             transaction.execute(&lock).await?;
-            let rows = blocks_of(&[slot, beside(slot)]).all(&transaction).await?;
+            let rows = blocks_of(&[slot, command_slot(slot)]).all(&transaction).await?;
             let known: Result<Vec<Block>, StoreError> = rows.into_iter().map(Block::try_from).collect();
             let decided = known.map(|known| fits(&known));
             if matches!(decided, Ok(true)) {
@@ -195,14 +195,14 @@ impl Store {
     /// Removes blocks that were closed before this moment; says how many. Blocks that were never closed stay.
     pub async fn forget_blocks(&self, slot: i32, closed_before: DateTime<Utc>) -> Result<u64, StoreError> {
         let delete = blocks::Entity::delete_many()
-            .filter(blocks::Column::Slot.is_in([slot, beside(slot)]))
+            .filter(blocks::Column::Slot.is_in([slot, command_slot(slot)]))
             .filter(blocks::Column::ClosedAt.lt(Moment::from(closed_before)));
         Ok(self.run(delete.exec(&self.db)).await?.rows_affected)
     }
 }
 
 /// Returns the slot number of what commands take from a slot.
-fn beside(slot: i32) -> i32 {
+fn command_slot(slot: i32) -> i32 {
     -1 - slot
 }
 

@@ -38,7 +38,7 @@ fn richest(gateway: &Gateway) -> DemoAccount {
     gateway.ownerrez().accounts().swap_remove(0)
 }
 
-/// Probes beside a running gateway, at the time of the story.
+/// Probes while a gateway runs, at the time of the story.
 async fn probe(gateway: &Gateway, probe_as: &ProbeAs) -> ProbeReport {
     app::probe(&config(gateway), probe_as, false, gateway.clock.clone()).await.unwrap()
 }
@@ -146,7 +146,7 @@ async fn what_differs_is_found() {
 }
 
 #[actix_web::test]
-async fn a_gateway_counts_what_a_probe_sends_beside_it() {
+async fn a_gateway_counts_what_a_probe_sends_meanwhile() {
     on_each_database(async |database| {
         let gateway = Gateway::start_with(database, Settings::default().set("UPSTREAM_LIMIT", "60")).await;
         let alice = gateway.connected_user("Alice").await;
@@ -240,7 +240,7 @@ async fn the_account_of_a_connected_user_is_probed() {
             outcome.unwrap_err().to_string()
         };
         assert!(refused(&bob.id).await.contains("no OwnerRez account is connected"));
-        assert!(refused("nobody").await.contains("no user has this id"));
+        assert!(refused("no-user").await.contains("no user has this id"));
         // The command renews nothing.
         gateway.advance(TimeDelta::days(31));
         let before = gateway.ownerrez().requests().len();

@@ -18,7 +18,7 @@ use crate::{
     config::{Config, OwnAccount},
     domain::{SharedClock, TokenKind, TokenSet, UserId},
     metrics::Metrics,
-    session::{BesideAllowance, CallError, StoredTokens, stored_tokens},
+    session::{CallError, CommandAllowance, StoredTokens, stored_tokens},
     store::{Store, StoreError},
     upstream::{TransportError, Upstream},
 };
@@ -140,7 +140,7 @@ pub async fn probe(
         probe.take_in(&asked, &outcome);
     }
     let report = probe.report(credential);
-    if let Permits::Beside { allowance, .. } = &permits {
+    if let Permits::OfAllowance { allowance, .. } = &permits {
         if let Err(error) = allowance.finish(user, report.requests).await {
             log::warn!("how many requests were sent was not written down: {error}");
         }
@@ -158,7 +158,7 @@ enum Permits {
     /// Time alone.
     Alone { clock: SharedClock, next: DateTime<Utc> },
     /// The allowance that the gateways on a database share.
-    Beside { allowance: BesideAllowance, deadline: DateTime<Utc> },
+    OfAllowance { allowance: CommandAllowance, deadline: DateTime<Utc> },
 }
 
 impl Permits {
@@ -167,7 +167,10 @@ impl Permits {
         let Some(store) = store else { return Self::Alone { clock, next: now } };
         let answer_timeout = TimeDelta::seconds(i64::from(config.sessions.upstream_timeout_seconds));
         let limit = config.ownerrez.request_limit;
-        Self::Beside { allowance: BesideAllowance { store, clock, limit, answer_timeout }, deadline: now + PATIENCE }
+        Self::OfAllowance {
+            allowance: CommandAllowance { store, clock, limit, answer_timeout },
+            deadline: now + PATIENCE,
+        }
     }
 
     /// Waits until a request may be sent. `false`: none may.
@@ -178,7 +181,7 @@ impl Permits {
                 *next = clock.now() + PAUSE;
                 Ok(true)
             }
-            Self::Beside { allowance, deadline } => allowance.acquire(*deadline).await,
+            Self::OfAllowance { allowance, deadline } => allowance.acquire(*deadline).await,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What stands for a name that may be data, such as a key that is an id or an e-mail address.
+/// Replaces a name that may be data, such as a key that is an id or an e-mail address.
 const MASKED: &str = "<masked>";
 const LONGEST: usize = 40;
 /// Members whose keys are chosen by hosts.

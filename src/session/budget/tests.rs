@@ -254,8 +254,8 @@ fn a_reply_that_is_told_late_frees_its_slot_in_time() {
 fn what_a_command_sent_takes_slots_until_it_no_longer_counts() {
     let mut bench = Bench::new(20, 1);
     let free_at = bench.now + TimeDelta::minutes(2);
-    bench.event(Event::SentBeside { requests: 8, free_at });
-    bench.event(Event::SentBeside { requests: 8, free_at: bench.now });
+    bench.event(Event::SentByCommand { requests: 8, free_at });
+    bench.event(Event::SentByCommand { requests: 8, free_at: bench.now });
     assert_eq!((bench.budget.stats().occupied, bench.calls_until_refused(1)), (8, 12));
     bench.now = free_at;
     bench.event(Event::Tick);

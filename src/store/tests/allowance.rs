@@ -83,24 +83,27 @@ async fn a_successor_sees_whatever_its_predecessor_was_granted() {
 }
 
 #[tokio::test]
-async fn commands_take_permits_beside_the_holder_of_a_slot() {
+async fn commands_take_permits_from_a_slot_that_another_process_holds() {
     on_each(async |base| {
         let store = &base.store;
-        assert!(store.reserve_beside(0, at(0), at(3), <[Block]>::is_empty).await.unwrap(), "before any holder");
+        assert!(store.reserve_for_command(0, at(0), at(3), <[Block]>::is_empty).await.unwrap(), "before any holder");
         let epoch = store.claim_slot(0).await.unwrap();
         assert_eq!(epoch, 1);
         assert!(store.reserve_block(0, epoch, Uuid::new_v4(), 5, at(1)).await.unwrap(), "nobody is fenced");
         let seen = |blocks: &[Block]| blocks.iter().map(|block| block.permits).collect::<Vec<_>>();
-        assert!(!store.reserve_beside(0, at(2), at(4), |blocks| seen(blocks) != [1, 5]).await.unwrap());
-        assert!(store.reserve_beside(0, at(2), at(4), |blocks| seen(blocks) == [1, 5]).await.unwrap());
-        assert!(store.reserve_beside(1, at(2), at(4), <[Block]>::is_empty).await.unwrap(), "of another slot");
+        assert!(!store.reserve_for_command(0, at(2), at(4), |blocks| seen(blocks) != [1, 5]).await.unwrap());
+        assert!(store.reserve_for_command(0, at(2), at(4), |blocks| seen(blocks) == [1, 5]).await.unwrap());
+        assert!(store.reserve_for_command(1, at(2), at(4), <[Block]>::is_empty).await.unwrap(), "of another slot");
 
-        let beside = store.blocks_beside(0).await.unwrap();
-        let shown: Vec<_> = beside.iter().map(|block| (block.used, block.reserved_at, block.closed_at)).collect();
+        let commands = store.command_blocks(0).await.unwrap();
+        let shown: Vec<_> = commands.iter().map(|block| (block.used, block.reserved_at, block.closed_at)).collect();
         assert_eq!(shown, [(Some(1), at(0), Some(at(3))), (Some(1), at(2), Some(at(4)))]);
         assert_eq!(store.blocks(0).await.unwrap().len(), 3);
         assert_eq!(store.forget_blocks(0, at(4)).await.unwrap(), 1);
-        assert_eq!((store.blocks_beside(0).await.unwrap().len(), store.blocks_beside(1).await.unwrap().len()), (1, 1));
+        assert_eq!(
+            (store.command_blocks(0).await.unwrap().len(), store.command_blocks(1).await.unwrap().len()),
+            (1, 1)
+        );
     })
     .await;
 }
@@ -110,7 +113,7 @@ async fn commands_that_meet_take_turns() {
     on_each(async |base| {
         let processes = base.processes(4).await;
         let fits = |blocks: &[Block]| blocks.len() < 5;
-        let wishes = processes.iter().cycle().take(12).map(|store| store.reserve_beside(0, at(0), at(1), fits));
+        let wishes = processes.iter().cycle().take(12).map(|store| store.reserve_for_command(0, at(0), at(1), fits));
         let granted = join_all(wishes).await.into_iter().filter(|granted| *granted.as_ref().unwrap()).count();
         assert_eq!((granted, base.store.blocks(0).await.unwrap().len()), (5, 5));
     })

@@ -1,6 +1,6 @@
-//! Permits for a command that sends requests beside running gateways, out of the same allowance.
+//! Permits for a command that sends requests while gateways run, out of the same allowance.
 //!
-//! The command takes them from the first share, whoever holds it, by rows in the database; the holder counts these before
+//! The command takes them from the first share, which another process may hold, by rows in the database; the holder counts these before
 //! it reserves more (`allowance`). The command takes one only while a third of the window is free, so that users hardly
 //! notice it, and so that what the holder reserves at the same moment still fits.
 
@@ -18,7 +18,7 @@ const SLOT: i32 = 0;
 const LOOK_EVERY: TimeDelta = TimeDelta::seconds(5);
 
 /// The way of one command to the allowance.
-pub struct BesideAllowance {
+pub struct CommandAllowance {
     /// Where it is written down.
     pub store: Store,
     /// Time.
@@ -29,7 +29,7 @@ pub struct BesideAllowance {
     pub answer_timeout: TimeDelta,
 }
 
-impl BesideAllowance {
+impl CommandAllowance {
     /// Waits for the right to send one request, until `deadline`. `false`: there was no room.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl BesideAllowance {
         loop {
             let now = self.clock.now();
             let fits = |blocks: &[Block]| has_room(blocks, self.limit, now);
-            if self.store.reserve_beside(SLOT, now, now + self.answer_timeout, fits).await? {
+            if self.store.reserve_for_command(SLOT, now, now + self.answer_timeout, fits).await? {
                 return Ok(true);
             }
             if now >= deadline {
