@@ -1,5 +1,7 @@
 //! `probe`: what an operator or owner finds out about the real OwnerRez, here about a simulated one.
 
+mod variations;
+
 use std::{collections::BTreeSet, process::Stdio, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
