@@ -190,8 +190,8 @@ fn each_difference_from_the_catalogue_is_found() {
         found.map(|entry| (entry.what, member(entry), entry.count, entry.of)).collect::<Vec<_>>()
     };
     let one = |what, member: &str, count, of| vec![(what, member.to_owned(), count, of)];
-    let unknown = changed(|booking| booking["charges"][0]["category"] = json!("pet"));
-    assert_eq!(found(unknown), one(What::UnknownMember, "charges.category", 1, 2));
+    let unknown = changed(|booking| booking["charges"][0]["colour"] = json!("red"));
+    assert_eq!(found(unknown), one(What::UnknownMember, "charges.colour", 1, 2));
     let missing = changed(|booking| drop(booking.as_object_mut().unwrap().remove("status")));
     assert_eq!(found(missing), one(What::MissingMember, "status", 1, 2));
     let inner = changed(|booking| booking["charges"] = json!([{"type": "rent"}]));
@@ -248,11 +248,11 @@ fn members_that_nothing_asked_for_and_hidden_records_are_found() {
             ok(page_of(&catalog, operation, Some(vec![json!({"id": 9, "name": "C"})])))
         }
         "list_properties" => ok(json!({"items": all, "limit": 100, "offset": 0, "count": 2})),
-        "get_property" => ok(json!({"id": 5, "name": "A", "listing_numbers": {"airbnb": "1"}})),
+        "get_property" => ok(json!({"id": 5, "name": "A", "tags": [{"id": 1, "name": "new"}]})),
         _ => Outcome::Response { status: 403, body: Value::Null },
     });
     let one = |operation: &str, member: &str| vec![(operation.to_owned(), member.to_owned())];
-    assert_eq!(entries(&report, What::UnaskedMember), one("get_property", "listing_numbers"));
+    assert_eq!(entries(&report, What::UnaskedMember), one("get_property", "tags"));
     assert_eq!(entries(&report, What::InactiveHidden), one("list_properties", ""));
     let never = entries(&report, What::NeverSeen);
     assert!(!never.contains(&("get_property".to_owned(), "tags".to_owned())), "nothing asked for it: {never:?}");
