@@ -46,6 +46,7 @@ impl StartingServer {
     }
 
     /// Hands the listener over to the server that runs on it already, and answers what was accepted before.
+    #[expect(clippy::disallowed_methods, reason = "it waits for a thread, whose time no test can set")]
     pub(super) async fn hand_over(self) {
         self.server.pause().await;
         // A stop drops connections that were accepted and that the worker has not taken up yet.
