@@ -1,4 +1,4 @@
-//! The key ring that seals tokens, and the making and checking of API keys. Pure: no network, no database.
+//! Token encryption (the key ring), API-key generation and verification, and keyed digests. No network, no database.
 
 mod api_key;
 mod key_hmac;
@@ -20,13 +20,13 @@ use ring::{
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-/// What can go wrong with keys and sealed text. Never holds the text itself.
+/// Errors of keys and encrypted values. Never contains the value.
 #[derive(Debug, thiserror::Error)]
 pub enum CryptoError {
-    /// The machine gives no random numbers.
+    /// The system's random number generator failed.
     #[error("the machine's random number source failed")]
     Random,
-    /// The record was cut, altered, moved from another row, or is not one of ours.
+    /// The record was truncated, altered or copied from another row, or the gateway did not create it.
     #[error("a sealed value does not open: it was altered or belongs to another row")]
     Corrupt,
     /// The record names a key that this process does not have.
@@ -34,50 +34,51 @@ pub enum CryptoError {
         "a sealed value needs encryption key {0}, which is not configured; add the ENCRYPTION_KEY it was sealed with to ENCRYPTION_KEYS_PREVIOUS"
     )]
     UnknownKey(String),
-    /// The predecessor sealed it, with another key or none that this process has.
+    /// The TypeScript server encrypted the value with a key that this process does not have.
     #[error(
         "a token that the TypeScript server sealed does not open; set ENCRYPTION_KEY, or add to ENCRYPTION_KEYS_PREVIOUS, exactly the text that server ran with"
     )]
     UnknownPredecessor,
-    /// bcrypt refused its input or its stored hash.
+    /// bcrypt rejected its input or its stored hash.
     #[error("bcrypt failed: {0}")]
     Bcrypt(#[from] bcrypt::BcryptError),
 }
 
-/// 256 random bits as 43 URL-safe characters: states, browser tokens and the like.
+/// Returns 256 random bits as 43 URL-safe characters, for states, browser tokens and similar values.
 pub fn random_token() -> Result<SecretString, CryptoError> {
     let mut bytes = zeroize::Zeroizing::new([0u8; 32]);
     SystemRandom::new().fill(bytes.as_mut()).map_err(|_| CryptoError::Random)?;
     Ok(URL_SAFE_NO_PAD.encode(*bytes).into())
 }
 
-/// SHA-256: what a secret is recognised by without being kept.
+/// Returns the SHA-256 of a secret, which identifies the secret without storing it.
 pub fn digest(secret: &[u8]) -> [u8; 32] {
     let mut out = [0u8; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, secret).as_ref());
     out
 }
 
-/// SHA-256 in hex: how random secrets of 256 bits are stored and looked up (no salt is needed at that length).
+/// Returns the SHA-256 in hex, under which random 256-bit secrets are stored and looked up. At that length no salt is
+/// needed.
 pub fn digest_hex(secret: &str) -> String {
     hex(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref())
 }
 
-/// Compares two secrets without telling by its time where they differ.
+/// Compares two secrets in constant time.
 pub fn same_secret(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
-/// A keyed digest: proves that a text came from this gateway, or stands in for a secret in memory.
+/// An HMAC key. Its digests prove that a text came from this gateway, or replace a secret in memory.
 #[derive(Clone)]
 pub struct Signer {
     key: hmac::Key,
-    /// Of encryption keys that were replaced: recognised, never used.
+    /// The HMAC keys of replaced encryption keys. They verify but never sign.
     previous: Vec<hmac::Key>,
 }
 
 impl Signer {
-    /// A signer whose key exists in this process only.
+    /// Creates a signer with a random key that exists in this process only.
     pub fn ephemeral() -> Result<Self, CryptoError> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| CryptoError::Random)?;
         Ok(Self { key, previous: Vec::new() })
@@ -87,30 +88,31 @@ impl Signer {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, bytes), previous: Vec::new() }
     }
 
-    /// The digest of a secret, for use as a map key.
+    /// Returns the digest of a secret, for use as a map key.
     pub fn digest(&self, secret: &str) -> [u8; 32] {
         digest_under(&self.key, secret)
     }
 
-    /// What [`Signer::digest`] gave while a previous encryption key was the current one.
+    /// Returns the digests of a secret under the previous encryption keys.
     pub fn previous_digests(&self, secret: &str) -> Vec<[u8; 32]> {
         self.previous.iter().map(|key| digest_under(key, secret)).collect()
     }
 
-    /// The digests of a text that is made of `parts`, under the current key first and then under those it replaced: for
-    /// columns that are compared. No two lists of parts have the same.
+    /// Returns the digests of `parts`, first under the current key and then under the previous ones, for columns that
+    /// are compared. Two different lists of parts never have the same encoding.
     pub fn digests(&self, parts: &[&str]) -> Vec<String> {
         let bytes = joined(parts);
         let keys = std::iter::once(&self.key).chain(&self.previous);
         keys.map(|key| URL_SAFE_NO_PAD.encode(hmac::sign(key, &bytes).as_ref())).collect()
     }
 
-    /// A text that [`Signer::verify`] recognises; `parts` are kept apart, so that no two lists sign alike.
+    /// Returns a signature that [`Signer::verify`] accepts. The encoding preserves the boundaries between `parts`, so
+    /// two different lists never have the same signature.
     pub fn sign(&self, parts: &[&str]) -> String {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.key, &joined(parts)).as_ref())
     }
 
-    /// Whether `signature` was made by [`Signer::sign`] for the same parts; in constant time.
+    /// Returns whether [`Signer::sign`] made `signature` for the same parts. Runs in constant time.
     pub fn verify(&self, parts: &[&str], signature: &str) -> bool {
         let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
         let parts = joined(parts);
@@ -142,7 +144,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The digest under which an API key is remembered in memory once bcrypt has accepted it.
+/// Returns the digest under which an API key is cached in memory after bcrypt has accepted it.
 pub fn key_digest(signer: &Signer, key: &PresentedKey) -> [u8; 32] {
     signer.digest(key.text().expose_secret())
 }

@@ -1,4 +1,4 @@
-//! The words of the house: identifiers, secrets' containers, requests and replies. Values only, no I/O.
+//! Shared value types: identifiers, token sets, upstream requests and the `Clock` trait. No I/O.
 
 mod connection_setting;
 mod json_object;
@@ -22,7 +22,7 @@ pub use redirect_uri::{
     BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectPlace, RedirectPolicy, RedirectTarget, RedirectUri,
 };
 
-/// A span of minutes in words: "1 minute", "10 minutes".
+/// Returns a time span as text, in whole minutes: "1 minute", "10 minutes".
 pub fn in_minutes(span: TimeDelta) -> String {
     match span.num_minutes() {
         1 => "1 minute".to_owned(),
@@ -30,52 +30,52 @@ pub fn in_minutes(span: TimeDelta) -> String {
     }
 }
 
-/// A person who registered with this gateway; the tenant of every row and every session.
+/// The id of a registered user. A user is the tenant of every row and every session.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct UserId(pub Uuid);
 
-/// One API key of a user.
+/// The id of one API key of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct KeyId(pub Uuid);
 
-/// What a user let one client do, once.
+/// The id of one grant: the access that a user gave to one client in one sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct GrantId(pub Uuid);
 
-/// Who somebody is, as OwnerRez says.
+/// An OwnerRez account as an identity.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Identity {
-    /// Who says so: the origin of OwnerRez.
+    /// The origin of OwnerRez.
     pub issuer: Arc<str>,
-    /// The number of the account there.
+    /// The account number at OwnerRez.
     pub subject: Arc<str>,
 }
 
-/// The number OwnerRez gives an account: `user_id` of its token reply, `id` of `GET /v2/users/me`.
+/// The id of an OwnerRez account: `user_id` in a token response, `id` in the response of `GET /v2/users/me`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct AccountId(pub i64);
 
-/// A user who signed in, and the account of OwnerRez that they did it with.
+/// A signed-in user and the OwnerRez account that the user signed in with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AccountHolder {
-    /// Who it is here.
+    /// The user of this gateway.
     pub user: UserId,
-    /// Whose account it is there.
+    /// The OwnerRez account.
     pub account: AccountId,
 }
 
-/// What a caller may do: the scope of an API key, or of a client's grant.
+/// The permissions of a caller: the scope of an API key or of a client's grant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Read tools only; manages neither keys nor the connection.
+    /// Read-only tools. Does not allow managing keys or the connection.
     Read,
-    /// Everything.
+    /// All tools, and managing keys and the connection.
     Full,
 }
 
 impl Scope {
-    /// The word for it, in the database and on the wire.
+    /// Returns the scope's name in the database and on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -84,40 +84,40 @@ impl Scope {
     }
 }
 
-/// What a key shows of the tools.
+/// The default tool settings of a key.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KeyView {
-    /// The toolsets, separated by commas, where a request does not say otherwise; none for the default.
+    /// The toolsets, separated by commas, for requests that do not name any; `None` for the default toolsets.
     pub toolsets: Option<Arc<str>>,
-    /// Whether only what reads is shown and called, whatever a request says.
+    /// Whether only read-only tools are listed and callable. A request cannot override this.
     pub read_only: bool,
-    /// Whether what needs consent takes two steps instead of a question to the person, whatever a request says.
+    /// Whether tools that need consent use two steps instead of elicitation. A request cannot override this.
     pub two_steps: bool,
 }
 
-/// What a caller showed.
+/// The kind and id of a caller's credential.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Credential {
     /// An API key.
     Key(KeyId),
-    /// An access token that a client got through the consent of the user.
+    /// An access token that a client obtained with the user's consent.
     Grant(GrantId),
 }
 
-/// Who is calling, as their credential says.
+/// An authenticated caller.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Caller {
-    /// The user.
+    /// The user that the credential belongs to.
     pub user: UserId,
-    /// What they showed.
+    /// The credential.
     pub credential: Credential,
-    /// What it is called in lists and logs: the part of a key that is stored in plain text, or the id of a grant.
+    /// The credential's name in lists and logs: the plain-text part of a key, or the id of a grant.
     pub label: Arc<str>,
-    /// What the credential may do.
+    /// The permissions of the credential.
     pub scope: Scope,
-    /// When the credential ends.
+    /// The expiry of the credential.
     pub expires_at: Option<DateTime<Utc>>,
-    /// What the key shows.
+    /// The default tool settings of the key.
     pub view: KeyView,
 }
 
@@ -145,7 +145,7 @@ impl fmt::Display for AccountId {
     }
 }
 
-/// Text that only the key ring can read. `store` moves it about without being able to open it.
+/// Encrypted text that only the key ring can decrypt. `store` reads and writes it without decrypting it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed(pub String);
 
@@ -160,12 +160,12 @@ impl fmt::Debug for Sealed {
 pub enum TokenKind {
     /// `Authorization: Bearer`: issued through the operator's OAuth app.
     Bearer,
-    /// `Authorization: Basic`: a personal access token, kept as `e-mail:token`.
+    /// `Authorization: Basic`: a personal access token, stored as `e-mail:token`.
     Basic,
 }
 
 impl TokenKind {
-    /// The word for it in `ownerrez_connections.token_type`.
+    /// Returns the value of `ownerrez_connections.token_type`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "bearer",
@@ -173,37 +173,39 @@ impl TokenKind {
         }
     }
 
-    /// The kind of that name. The predecessor wrote `Bearer` and knew no other, so every other word means that.
+    /// Returns the kind with this name. The TypeScript server had only bearer tokens and stored `Bearer`, so every
+    /// other word means bearer.
     pub fn named(word: &str) -> Self {
         if word == Self::Basic.as_str() { Self::Basic } else { Self::Bearer }
     }
 }
 
-/// What an OwnerRez account lent us, in plain text: it lives in one actor's memory only.
+/// The OwnerRez tokens of one account, in plain text. Only the actor of their user has them in memory.
 #[derive(Clone, Debug)]
 pub struct TokenSet {
     /// How `access` is sent.
     pub kind: TokenKind,
     /// The access token, or `e-mail:token`.
     pub access: SecretString,
-    /// Absent under the app policy "None", whose tokens never expire.
+    /// The refresh token. Absent under the app policy "None", whose tokens never expire.
     pub refresh: Option<SecretString>,
-    /// When the access token was issued to us; with `expires_at` it gives the token's life.
+    /// When the access token was issued. Together with `expires_at` it gives the token's lifetime.
     pub obtained_at: DateTime<Utc>,
-    /// Unknown for tokens that OwnerRez gave no expiry.
+    /// The expiry of the access token; `None` if OwnerRez reported none.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl TokenSet {
-    /// From this moment on the token is refreshed before it is used: five minutes before it expires, or a tenth of
-    /// its life for short-lived ones. `None` where no expiry is known.
+    /// Returns the moment from which the token is refreshed before it is used: five minutes before its expiry, or a
+    /// tenth of its lifetime before it if that is shorter. `None` if no expiry is known.
     pub fn refresh_from(&self) -> Option<DateTime<Utc>> {
         let expires_at = self.expires_at?;
         Some(expires_at - self.tenth_of_life(expires_at).min(TimeDelta::minutes(5)))
     }
 
-    /// From this moment on the background sweep renews the token of a user who is away: a tenth of its life before
-    /// its end, so that a failed attempt leaves days (for the usual 30 day token) for the next one.
+    /// Returns the moment from which the background sweep refreshes the token of an inactive user: a tenth of its
+    /// lifetime before its expiry. For the usual 30-day token, a failed attempt leaves days for the next one. `None`
+    /// without a refresh token or an expiry.
     pub fn renew_from(&self) -> Option<DateTime<Utc>> {
         let expires_at = self.expires_at?;
         self.refresh.as_ref()?;
@@ -215,31 +217,32 @@ impl TokenSet {
     }
 }
 
-/// The result of an authorization: the tokens and whose they are.
+/// The result of an authorization: the tokens and their account.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// The tokens themselves.
+    /// The tokens.
     pub tokens: TokenSet,
-    /// Whose account this is; OwnerRez documents it for every token reply, the predecessor did not always store it.
+    /// The account that the tokens belong to. OwnerRez documents it for every token response; the TypeScript server did
+    /// not always store it.
     pub account: Option<AccountId>,
 }
 
-/// The methods that OwnerRez's API knows.
+/// The HTTP methods of OwnerRez's API.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
-    /// Reads.
+    /// Reads a record or a list.
     Get,
-    /// Creates.
+    /// Creates a record.
     Post,
-    /// Changes the members that are sent.
+    /// Changes the fields that are sent.
     Patch,
-    /// Removes.
+    /// Deletes a record.
     Delete,
 }
 
 impl Method {
-    /// The method as it stands on the wire.
+    /// Returns the method's name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -250,10 +253,10 @@ impl Method {
     }
 }
 
-/// One request to OwnerRez's API, checked and ready: what remains is a token and a permit.
+/// One validated request to OwnerRez's API. Only a token and a permit are missing.
 #[derive(Clone, PartialEq, Debug)]
 pub struct UpstreamRequest {
-    /// Name of the operation, for logs and counters: never holds an argument.
+    /// Name of the operation, for logs and metrics. Never contains an argument.
     pub operation: Arc<str>,
     /// HTTP method.
     pub method: Method,
@@ -261,40 +264,40 @@ pub struct UpstreamRequest {
     pub path_and_query: String,
     /// JSON body of a write.
     pub body: Option<Value>,
-    /// An earlier answer to the same request will do if it is no older than this. Never for writes.
+    /// The maximum age of a cached response that may be used instead. Never set for writes.
     pub fresh_for: Option<TimeDelta>,
 }
 
 impl UpstreamRequest {
-    /// Whether sending it may change something upstream; such a request is never repeated on our own account and
-    /// never cut off once it has been sent.
+    /// Returns whether the request may change data at OwnerRez. Such a request is never retried by the gateway and
+    /// never cancelled once it has been sent.
     pub fn is_write(&self) -> bool {
         self.method != Method::Get
     }
 }
 
-/// A future that can cross threads: what object-safe async functions return.
+/// A boxed `Send` future, the return type of object-safe async functions.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// The only source of time. Production reads the machine's clock, tests turn a manual one; nothing else sleeps.
+/// The only source of time. Production uses the system clock; tests advance a manual clock. No other code sleeps.
 pub trait Clock: Send + Sync + 'static {
-    /// The present moment. Never goes backwards within a process.
+    /// Returns the current time. Never goes backwards within a process.
     fn now(&self) -> DateTime<Utc>;
 
     /// Completes once `now()` has reached `moment`.
     fn sleep_until(&self, moment: DateTime<Utc>) -> BoxFuture<()>;
 }
 
-/// The clock as everyone carries it.
+/// The shared handle to the clock.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// An error and what lies behind it, for the log only.
+/// Returns an error and all its sources as one text, for the log only.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut behind = error.source();
     while let Some(error) = behind {
         let text = error.to_string();
-        // Wrappers repeat what they wrap.
+        // A wrapper often repeats the text of its source.
         if !told.ends_with(&text) {
             told = format!("{told}: {text}");
         }
@@ -303,7 +306,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     told
 }
 
-/// An empty cache for so many entries, which takes memory only as it fills; its own constructor takes all of it at once.
+/// Returns an empty cache for at most `most` entries. It allocates memory as it fills; the cache's own constructor
+/// allocates all of it at once.
 pub fn growing_cache<K: Hash + Eq, V>(most: NonZeroUsize) -> LruCache<K, V> {
     let mut cache = LruCache::unbounded();
     cache.resize(most);

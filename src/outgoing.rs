@@ -1,7 +1,7 @@
-//! Requests to other servers, with awc: one connection for one request, TLS, and a guard over what comes back. OwnerRez and
-//! the hosts of clients' documents are asked in this way.
+//! HTTP requests to other servers, with awc: one connection per request, TLS, and a guard on the response. OwnerRez and
+//! the hosts of client documents are requested this way.
 //!
-//! awc is given addresses of plain http, because the TLS happens in the [`Dialer`].
+//! awc gets plain-http URLs, because the [`Dialer`] does the TLS.
 
 mod answer_guard;
 mod dialer;
@@ -15,13 +15,13 @@ pub use self::{
     tls_trust::TlsTrust,
 };
 
-/// Returns the address that leads awc to the host and port of this one.
+/// Returns the URL under which awc connects to the host and port of `url`.
 pub fn plain_origin(url: &Url) -> String {
     format!("http://{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
 }
 
-/// Returns the Host header of a request to this address. awc sees plain http at the port of https, so it cannot tell which
-/// ports the header leaves out.
+/// Returns the Host header for this URL. awc sees plain http on the port of https, so it cannot know which ports the
+/// header omits.
 pub fn host_header(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

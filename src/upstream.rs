@@ -1,8 +1,8 @@
-//! OwnerRez over HTTP: sends, exchanges a code, refreshes, revokes, and sorts what comes back. It knows no user, no
-//! row and no allowance; `session` brings those together.
+//! OwnerRez over HTTP: sends requests, exchanges codes, refreshes and revokes tokens, and classifies responses. It does
+//! not know users, rows or the allowance; `session` brings those together.
 //!
-//! Every request carries the User-Agent `ownerrez-gateway/VERSION (CLIENT_ID)`: without one OwnerRez answers 401
-//! `user_agent_required`, token and revoke calls included (article "API authentication").
+//! Every request has the User-Agent `ownerrez-gateway/VERSION (CLIENT_ID)`. Without one, OwnerRez answers 401
+//! `user_agent_required`, also to token and revocation requests (article "API authentication").
 
 mod challenge;
 mod counted;
@@ -35,83 +35,84 @@ use crate::{
     outgoing::TlsTrust,
 };
 
-/// How this deployment reaches OwnerRez.
+/// The settings for reaching OwnerRez.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
     /// Origin of the API host, `https://api.ownerrez.com` in production.
     pub api_url: Url,
-    /// The operator's OAuth app; without one nobody can connect.
+    /// The operator's OAuth app. Without one, no user can connect.
     pub client: Option<ClientCredentials>,
     /// Sent with the code exchange (RFC 6749 4.1.3).
     pub redirect_uri: Option<Url>,
-    /// Bound on reaching the host, TLS included. Real time: no test waits for it.
+    /// Timeout for connecting to the host, TLS included. Uses real time; no test waits for it.
     pub connect_timeout: Duration,
-    /// Bound on a whole exchange, from the first byte sent to the last byte read.
+    /// Timeout for a whole exchange, from the first byte sent to the last byte read.
     pub answer_timeout: TimeDelta,
-    /// Bound on an answer's body, in bytes.
+    /// The maximum size of a response body, in bytes.
     pub answer_limit: usize,
-    /// Whose certificates count.
+    /// The trusted certificate authorities.
     pub tls: TlsTrust,
 }
 
 /// The operator's OwnerRez OAuth app.
 #[derive(Clone, Debug)]
 pub struct ClientCredentials {
-    /// `c_…`
+    /// The client id, `c_…`.
     pub id: String,
-    /// `s_…`
+    /// The client secret, `s_…`.
     pub secret: SecretString,
 }
 
-/// No usable answer came back. Whether OwnerRez acted on the request is unknown unless the variant says otherwise.
+/// No usable response was received. Whether OwnerRez processed the request is unknown unless the variant says
+/// otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
     /// The host could not be reached; nothing was sent.
     #[error("OwnerRez could not be reached")]
     Unreachable,
-    /// The answer did not arrive in time.
+    /// The response did not arrive in time.
     #[error("OwnerRez did not answer in time")]
     TimedOut,
-    /// The connection broke before the answer was complete.
+    /// The connection broke before the response was complete.
     #[error("the connection to OwnerRez broke before its answer arrived")]
     Broken,
-    /// The answer is larger than the gateway takes.
+    /// The response exceeds the size limit.
     #[error("the answer of OwnerRez is larger than {limit} bytes")]
     TooLarge {
-        /// The bound that was exceeded, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The answer is not JSON although it should be.
+    /// The response is not JSON although it should be.
     #[error("OwnerRez answered with status {status} and something that is not JSON")]
     NotJson {
-        /// HTTP status of that answer.
+        /// HTTP status of the response.
         status: u16,
     },
-    /// The answer to a read is empty although OwnerRez says that it succeeded.
+    /// The response to a read has a success status but an empty body.
     #[error("OwnerRez answered a read with status {status} and nothing else")]
     Empty {
-        /// HTTP status of that answer.
+        /// HTTP status of the response.
         status: u16,
     },
-    /// The request could not be built. A fault of ours; nothing was sent.
+    /// The request could not be built, which is a bug of the gateway. Nothing was sent.
     #[error("the request to OwnerRez could not be built")]
     Invalid,
 }
 
-/// An answer as it came.
+/// A response of OwnerRez with any status.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// HTTP status.
     pub status: u16,
-    /// The body; nothing where it was none, or no JSON beside a refusal.
+    /// The body; empty if the response had none, or if an error response had no JSON body.
     pub body: JsonText,
-    /// `Retry-After` in seconds, which OwnerRez rarely sends.
+    /// The wait from `Retry-After`, which OwnerRez rarely sends.
     pub retry_after: Option<TimeDelta>,
-    /// Whether `WWW-Authenticate` names the token as the reason of a refusal.
+    /// Whether `WWW-Authenticate` names the token as the reason of the error.
     pub names_token: bool,
 }
 
-/// The way to OwnerRez from one thread.
+/// The OwnerRez client of one thread.
 #[derive(Clone)]
 pub struct Upstream {
     http: HttpClient,
@@ -121,12 +122,12 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// A way for the calling thread.
+    /// Returns a client for the calling thread.
     pub fn new(settings: Arc<UpstreamSettings>, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
         Self { http: HttpClient::here(&settings), settings, clock, metrics }
     }
 
-    /// Sends one checked request with an access token. Any status counts as an answer.
+    /// Sends one validated request with an access token. A response with any status is `Ok`.
     pub async fn send(&self, tokens: &TokenSet, request: &UpstreamRequest) -> Result<Reply, TransportError> {
         let access = tokens.access.expose_secret();
         let authorization = Zeroizing::new(match tokens.kind {
@@ -139,18 +140,18 @@ impl Upstream {
             .insert_header((header::ACCEPT, "application/json"));
         let body = request.body.as_ref().map(|body| ("application/json", body.to_string()));
         let reply = self.exchange(&request.operation, call, body).await?;
-        // A success of a read has content (RFC 9110 15.3.1); without it the answer is not the record that was asked for.
+        // A successful read has content (RFC 9110 15.3.1); an empty response is not the requested record.
         if request.method == Method::Get && (200..300).contains(&reply.status) && reply.body.is_empty() {
             return Err(TransportError::Empty { status: reply.status });
         }
         Ok(reply)
     }
 
-    /// Whether the API host answers at all, and with which status. Costs one request, without a token.
+    /// Requests the API host without a token and returns the status of the response.
     pub async fn reach(&self) -> Result<u16, TransportError> {
         match self.exchange("reach", self.request(HttpMethod::GET, "/"), None).await {
             Ok(Reply { status, .. }) | Err(TransportError::NotJson { status }) => Ok(status),
-            // So large an answer is an answer.
+            // A response that exceeds the limit still shows that the host is reachable.
             Err(TransportError::TooLarge { .. }) => Ok(200),
             Err(error) => Err(error),
         }
@@ -160,7 +161,7 @@ impl Upstream {
         self.http.request(method, path_and_query)
     }
 
-    /// One request, from its first byte to the last one of its answer. `operation` is what it is counted as.
+    /// Sends one request and reads its complete response. `operation` is its name in the metrics.
     async fn exchange(
         &self,
         operation: &str,
@@ -197,7 +198,7 @@ impl Upstream {
             })?;
             let body = match JsonText::new(bytes) {
                 Some(body) => body,
-                // An error page of the edge is still an answer; its text is of no use to anyone.
+                // An error page of a proxy in front of OwnerRez is still a response; its text is useless.
                 None if status >= 400 => JsonText::default(),
                 None => return Err(TransportError::NotJson { status }),
             };
@@ -221,7 +222,7 @@ fn http_method(method: Method) -> HttpMethod {
 
 fn sending_failed(error: &SendRequestError) -> TransportError {
     match error {
-        // What awc calls this is a connection that closed after the request had gone out: OwnerRez may have acted.
+        // awc's name for a connection that was closed after the request was sent: OwnerRez may have processed it.
         SendRequestError::Connect(ConnectError::Disconnected) => TransportError::Broken,
         SendRequestError::Connect(_) => TransportError::Unreachable,
         SendRequestError::Timeout => TransportError::TimedOut,

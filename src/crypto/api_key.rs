@@ -1,7 +1,8 @@
-//! API keys: `ownerrez_sk_` + 12 characters to look it up by + 32 secret ones + 6 of checksum, 62 bytes in all.
+//! API keys: `ownerrez_sk_`, 12 lookup characters, 32 secret characters and a 6-character checksum; 62 bytes in all.
 //!
-//! bcrypt reads 72 bytes at most, so the whole key is hashed. The checksum lets a mistyped or invented key be refused
-//! without asking the database; it adds no security. The predecessor's keys have 60 bytes, so the two never mix.
+//! bcrypt reads at most 72 bytes, so the whole key is hashed. The checksum rejects a mistyped or invented key without a
+//! database lookup; it adds no security. Keys of the TypeScript server have 60 bytes, so the two formats cannot be
+//! confused.
 
 use ring::{
     digest,
@@ -17,7 +18,7 @@ const SECRET_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 6;
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A key in plain text whose form and checksum are right. Whether it exists is for the database to say.
+/// A plain-text key with valid format and checksum. Only the database knows whether it exists.
 #[derive(Clone, Debug)]
 pub struct ApiKey(SecretString);
 
@@ -27,7 +28,7 @@ pub struct ApiKey(SecretString);
 pub struct BadApiKey;
 
 impl ApiKey {
-    /// A new random key: 190 secret bits.
+    /// Generates a random key with 190 secret bits.
     pub fn generate() -> Result<Self, CryptoError> {
         let mut text = String::with_capacity(PREFIX.len() + LOOKUP_LEN + SECRET_LEN + CHECKSUM_LEN);
         text.push_str(PREFIX);
@@ -37,7 +38,7 @@ impl ApiKey {
         Ok(Self(text.into()))
     }
 
-    /// Takes a key apart that someone sent. Costs one SHA-256.
+    /// Parses a received key. Costs one SHA-256.
     pub fn parse(text: &str) -> Result<Self, BadApiKey> {
         let body = text.strip_prefix(PREFIX).ok_or(BadApiKey)?;
         let well_formed = body.len() == LOOKUP_LEN + SECRET_LEN + CHECKSUM_LEN
@@ -52,29 +53,29 @@ impl ApiKey {
         Ok(Self(text.into()))
     }
 
-    /// The part that is stored in plain text, shown in lists and logs, and used to find the row.
+    /// Returns the part that is stored in plain text, shown in lists and logs, and used to find the row.
     pub fn prefix(&self) -> &str {
-        // Both constructors make longer texts than this, of ASCII only.
+        // Both constructors guarantee a longer ASCII text.
         self.0.expose_secret().get(..PREFIX.len() + LOOKUP_LEN).unwrap_or_default()
     }
 
-    /// The whole key: shown to its owner once.
+    /// Returns the whole key, which is shown to its owner once.
     pub fn expose(&self) -> &SecretString {
         &self.0
     }
 }
 
-/// A key as someone sent it: well-formed in one of the two ways there are.
+/// A received key that is well-formed in one of the two formats.
 #[derive(Clone, Debug)]
 pub enum PresentedKey {
-    /// Made by this gateway.
+    /// A key of this gateway.
     Ours(ApiKey),
-    /// Made by the TypeScript server that it replaced.
+    /// A key of the TypeScript server.
     Predecessor(PredecessorKey),
 }
 
 impl PresentedKey {
-    /// Tells the two apart by their form; they differ in length.
+    /// Parses a key. The two formats differ in length.
     pub fn parse(text: &str) -> Result<Self, BadApiKey> {
         ApiKey::parse(text).map(Self::Ours).or_else(|_| PredecessorKey::parse(text).map(Self::Predecessor))
     }
@@ -87,13 +88,13 @@ impl PresentedKey {
     }
 }
 
-/// bcrypt of the whole key; refuses, instead of cutting, what is longer than bcrypt can read. Takes tens of
-/// milliseconds: never call it on an async thread.
+/// Returns the bcrypt hash of the whole key. Rejects input that is longer than bcrypt can read instead of truncating
+/// it. Takes tens of milliseconds: never call it on an async thread.
 pub fn hash_api_key(key: &ApiKey, cost: u32) -> Result<String, CryptoError> {
     Ok(bcrypt::non_truncating_hash(key.0.expose_secret(), cost)?)
 }
 
-/// Compares with a stored hash. As slow as [`hash_api_key`].
+/// Compares a key with a stored hash. As slow as [`hash_api_key`].
 pub fn verify_api_key(key: &PresentedKey, hash: &str) -> Result<bool, CryptoError> {
     Ok(bcrypt::non_truncating_verify(key.text().expose_secret(), hash)?)
 }
@@ -104,7 +105,8 @@ fn push_random(text: &mut String, count: usize) -> Result<(), CryptoError> {
     let mut wanted = count;
     while wanted > 0 {
         random.fill(bytes.as_mut()).map_err(|_| CryptoError::Random)?;
-        // 248 is the largest multiple of 62 in a byte: what lies above is thrown away so that no letter is likelier.
+        // 248 is the largest multiple of 62 that fits in a byte. Larger values are discarded, so that all characters
+        // are equally likely.
         for byte in bytes.iter().filter(|byte| **byte < 248).take(wanted) {
             text.push(char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
             wanted -= 1;

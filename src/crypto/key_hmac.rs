@@ -1,8 +1,8 @@
-//! `api_keys.key_hmac`: recognises an API key that bcrypt has accepted, at the price of one HMAC-SHA-256 (RFC 2104).
+//! `api_keys.key_hmac`: recognises an API key that bcrypt has accepted, at the cost of one HMAC-SHA-256 (RFC 2104).
 //!
-//! The HMAC is made under a key that is derived from `ENCRYPTION_KEY` for this purpose alone. Without that key a stolen
-//! database offers no way to test a guess with it; the bcrypt hash in the same row stays the only one. With it, a guess
-//! is cheap, but an API key has 190 random bits.
+//! The HMAC key is derived from `ENCRYPTION_KEY` for this purpose alone. Without that key, the HMACs in a stolen
+//! database cannot be used to test guesses; only the bcrypt hash in the same row can. With that key, testing a guess is
+//! cheap, but an API key has 190 random bits.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
@@ -10,14 +10,14 @@ use secrecy::ExposeSecret;
 
 use super::{PresentedKey, joined};
 
-/// What a stored HMAC says of a key that was presented.
+/// The result of comparing a presented key with a stored HMAC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyMatch {
-    /// It is the key.
+    /// The key matches.
     Current,
-    /// It is the key; the HMAC was made while a previous `ENCRYPTION_KEY` was the current one and is due for renewal.
+    /// The key matches. The HMAC was made with a previous `ENCRYPTION_KEY` and must be renewed.
     Previous,
-    /// Nothing: there is no HMAC, it was made for another hash or under a key that this process does not have, or the
+    /// Undecided: there is no HMAC, it was made for another hash or with a key that this process does not have, or the
     /// presented key is wrong. Only bcrypt can decide.
     Unknown,
 }
@@ -25,8 +25,8 @@ pub enum KeyMatch {
 /// Makes and checks the HMACs of API keys.
 ///
 /// The stored form is `id.mac`: the id of the encryption key in hexadecimal, and the base64url of the HMAC over the key
-/// and the row's bcrypt hash. The hash takes part so that an HMAC never outlives the hash that bcrypt compared with, who
-/// ever replaces it: an operator, or an older version of this program that does not know the column.
+/// and the row's bcrypt hash. The hash is included so that an HMAC becomes invalid when the hash is replaced, whether
+/// by an operator or by an older version of this program that does not know the column.
 #[derive(Clone)]
 pub struct KeyHmac {
     current: Keyed,
@@ -58,20 +58,20 @@ impl KeyHmac {
         self.previous.push(Keyed { id, key });
     }
 
-    /// Returns the text to store next to `hash` for a key that bcrypt has accepted, or made the hash of.
+    /// Returns the text to store next to `hash` for a key that bcrypt has just hashed or accepted.
     pub fn make(&self, key: &PresentedKey, hash: &str) -> String {
         let Keyed { id, key: mac_key } = &self.current;
         let mac = hmac::sign(mac_key, &Keyed::message(key, hash));
         format!("{id}.{}", URL_SAFE_NO_PAD.encode(mac.as_ref()))
     }
 
-    /// Compares a presented key with a row's HMAC, in constant time.
+    /// Compares a presented key with a row's HMAC in constant time.
     pub fn check(&self, key: &PresentedKey, hash: &str, stored: Option<&str>) -> KeyMatch {
         let parts = stored.and_then(|stored| stored.split_once('.'));
         let Some((id, mac)) = parts.and_then(|(id, mac)| Some((id, URL_SAFE_NO_PAD.decode(mac).ok()?))) else {
             return KeyMatch::Unknown;
         };
-        // The id of an encryption key has 32 bits, so two keys may share one.
+        // The id of an encryption key has 32 bits, so two keys may have the same id.
         if self.current.id == id && self.current.matches(key, hash, &mac) {
             return KeyMatch::Current;
         }

@@ -1,4 +1,4 @@
-//! AES-256-GCM with a fresh nonce, bound to the row that holds the result.
+//! AES-256-GCM with a random nonce. The associated data binds each ciphertext to its column and row.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
@@ -17,14 +17,14 @@ use crate::domain::{GrantId, Sealed, UserId};
 
 pub(super) const VERSION: &str = "v1.";
 pub(super) const KEY_ID_LEN: usize = 4;
-/// The purpose of the key that [`KeyHmac`] uses; no other key of the ring has it (RFC 5869, `info`).
+/// The HKDF purpose (RFC 5869, `info`) of the key that [`KeyHmac`] uses. No other derived key uses it.
 const KEY_HMAC: &[u8] = b"api_keys.key_hmac";
 
-/// What a sealed value was made for. It is part of the authenticated data, so a ciphertext that is copied to another
-/// user's row, or from one column to another, does not open.
+/// The context that a value is encrypted for. It is part of the associated data, so a ciphertext that is copied to
+/// another user's row or to another column cannot be decrypted.
 ///
-/// A disconnected access token moves to `pending_revocations` as it is and keeps naming its column of origin: the move
-/// needs no key and fits into one transaction.
+/// A disconnected access token is moved to `pending_revocations` unchanged and keeps the context of its original
+/// column. So the move needs no key and fits into one transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SealedFor {
     /// `ownerrez_connections.access_token` of this user.
@@ -33,9 +33,9 @@ pub enum SealedFor {
     RefreshToken(UserId),
     /// `sign_in_requests.request` of the row whose state has this SHA-256.
     SignIn([u8; 32]),
-    /// No row: the id of an OAuth client that registered itself, which holds its whole registration.
+    /// No row: the id of a dynamically registered OAuth client, which contains the whole registration.
     ClientId,
-    /// No column: a draft or a confirmation that this user's client keeps and gives back.
+    /// No column: a draft or a confirmation that this user's client stores and returns.
     Consent(UserId),
     /// `oauth_grants.successor` of this grant: its refresh token of this generation.
     Successor(GrantId, i64),
@@ -62,11 +62,11 @@ impl SealedFor {
 
 /// The encryption keys of this deployment.
 ///
-/// A record is `v1.` and the base64url of `key id (4 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`; records of the
-/// predecessor (see `predecessor.rs`) are opened, never made.
+/// A record is `v1.` and the base64url of `key id (4 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`. Records of the
+/// TypeScript server (see `predecessor.rs`) can be decrypted but are never created.
 pub struct KeyRing {
     pub(super) current: RingKey,
-    /// Keys that were replaced: they open, and seal nothing.
+    /// Replaced keys, which only decrypt.
     pub(super) previous: Vec<RingKey>,
     pages: Signer,
     keys: Signer,
@@ -83,7 +83,7 @@ pub(super) struct RingKey {
 
 impl RingKey {
     fn new(bytes: &[u8; 32]) -> Result<Self, CryptoError> {
-        // The id only tells keys apart; it is a digest under a label of its own, so it says nothing about the key.
+        // The id only distinguishes keys. It is a digest with its own label, so it reveals nothing about the key.
         let labelled = Zeroizing::new([b"ownerrez-gateway key id\0".as_slice(), bytes].concat());
         let digest = digest::digest(&digest::SHA256, &labelled);
         let mut id = [0u8; KEY_ID_LEN];
@@ -100,7 +100,7 @@ impl std::fmt::Debug for KeyRing {
 }
 
 impl KeyRing {
-    /// A ring around `ENCRYPTION_KEY`.
+    /// Creates a ring from `ENCRYPTION_KEY`.
     pub fn new(key: &SecretBox<[u8; 32]>) -> Result<Self, CryptoError> {
         let bytes = key.expose_secret();
         let current = RingKey::new(bytes)?;
@@ -116,7 +116,7 @@ impl KeyRing {
         })
     }
 
-    /// The same ring, able to open what was sealed while this key was the current one, and to recognise what was signed.
+    /// Adds a previous key, so that values encrypted with it can be decrypted and its signatures verified.
     pub fn with_previous(mut self, key: &SecretBox<[u8; 32]>) -> Result<Self, CryptoError> {
         let bytes = key.expose_secret();
         let replaced = RingKey::new(bytes)?;
@@ -135,15 +135,15 @@ impl KeyRing {
         std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == id)
     }
 
-    /// The same ring, able to open what the predecessor sealed while its `ENCRYPTION_KEY` was this text. May be
-    /// repeated; each text is tried.
+    /// Adds the text of an `ENCRYPTION_KEY` of the TypeScript server, so that its records can be decrypted. May be
+    /// called several times; each text is tried.
     #[must_use]
     pub fn with_predecessor(mut self, variable: SecretString) -> Self {
         self.predecessors.push(Opener::new(variable));
         self
     }
 
-    /// Seals a secret for one place in the database.
+    /// Encrypts a secret for one place in the database.
     pub fn seal(&self, place: SealedFor, secret: &SecretString) -> Result<Sealed, CryptoError> {
         let mut nonce = [0u8; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| CryptoError::Random)?;
@@ -161,8 +161,9 @@ impl KeyRing {
         Ok(Sealed(format!("{VERSION}{}", URL_SAFE_NO_PAD.encode(record))))
     }
 
-    /// Opens what [`KeyRing::seal`] made for the same place, or what the predecessor sealed. The latter is not bound
-    /// to its place, and the first of them takes some 20 ms in a process: seal it anew as soon as it was opened.
+    /// Decrypts a record that [`KeyRing::seal`] made for the same place, or a record of the TypeScript server. The
+    /// latter is not bound to its place, and the first one takes some 20 ms in a process. Re-encrypt it as soon as it
+    /// was decrypted.
     pub fn open(&self, place: SealedFor, sealed: &Sealed) -> Result<SecretString, CryptoError> {
         if sealed_by_predecessor(sealed) {
             let record = Record::parse(sealed)?;
@@ -186,27 +187,29 @@ impl KeyRing {
         std::str::from_utf8(text).map(SecretString::from).map_err(|_| CryptoError::Corrupt)
     }
 
-    /// Signs the forms of our pages; the same on every process that shares the encryption key.
+    /// Returns the signer of the gateway's HTML forms. It is the same in every process with the same encryption key.
     pub fn page_signer(&self) -> &Signer {
         &self.pages
     }
 
-    /// Signs the access tokens that clients get; the same on every process that shares the encryption key.
+    /// Returns the signer of the access tokens that clients get. It is the same in every process with the same
+    /// encryption key.
     pub fn access_token_signer(&self) -> &Signer {
         &self.access_tokens
     }
 
-    /// Makes the digests by which the predecessor's keys are found ([`super::PredecessorKey::digest`]).
+    /// Returns the signer that makes the lookup digests of the TypeScript server's keys
+    /// ([`super::PredecessorKey::digest`]).
     pub fn key_signer(&self) -> &Signer {
         &self.keys
     }
 
-    /// Makes and checks the HMACs by which API keys are recognised without bcrypt.
+    /// Returns the maker of the HMACs that recognise API keys without bcrypt.
     pub fn key_hmac(&self) -> &KeyHmac {
         &self.key_hmac
     }
 
-    /// Makes the digests under which changes are recorded.
+    /// Returns the signer that makes the digests under which writes are recorded.
     pub fn write_signer(&self) -> &Signer {
         &self.writes
     }

@@ -1,4 +1,5 @@
-//! What the TypeScript server left in its database: its sealed tokens, which are only ever opened here, and its keys.
+//! Data of the TypeScript server (the predecessor): its encrypted tokens, which are only decrypted here, and its API
+//! keys.
 
 use std::{num::NonZeroU32, sync::OnceLock};
 
@@ -14,7 +15,7 @@ use zeroize::Zeroizing;
 use super::{BadApiKey, CryptoError, Signer, hex};
 use crate::domain::Sealed;
 
-/// It took 16-byte nonces, which ring does not read.
+/// The TypeScript server used 16-byte nonces, which ring does not support.
 type Cipher = AesGcm<Aes256, U16>;
 
 const SALT: &[u8] = b"salt";
@@ -27,17 +28,17 @@ const KEY_PREFIX: &str = "ownerrez_sk_";
 const KEY_BODY_LEN: usize = 48;
 const SHOWN_LEN: usize = 16;
 
-/// Whether a sealed value is in the predecessor's form, `nonce:ciphertext:tag` in hexadecimal. Ours never holds a
-/// colon.
+/// Returns whether a value has the format of the TypeScript server, `nonce:ciphertext:tag` in hexadecimal. The
+/// gateway's own records contain no colon.
 pub fn sealed_by_predecessor(sealed: &Sealed) -> bool {
     sealed.0.contains(':')
 }
 
-/// Opens what the predecessor sealed. Its records name neither a key nor the row that they belong to.
+/// Decrypts records of the TypeScript server. They name neither their key nor their row.
 pub(super) struct Opener {
-    /// `ENCRYPTION_KEY` as it stands in the environment: the predecessor made its key out of the text.
+    /// The text of `ENCRYPTION_KEY` in the environment. The TypeScript server derived its key from this text.
     variable: SecretString,
-    /// Made when the first record comes: it costs some 20 ms, once per process, and most deployments never need it.
+    /// Derived at the first record: it costs some 20 ms, once per process, and most deployments never need it.
     cipher: OnceLock<Cipher>,
 }
 
@@ -46,7 +47,7 @@ impl Opener {
         Self { variable, cipher: OnceLock::new() }
     }
 
-    /// `None` when the record was altered or sealed with another key.
+    /// Returns `None` if the record was altered or encrypted with another key.
     pub(super) fn open(&self, record: &Record) -> Option<SecretString> {
         let mut text = Zeroizing::new(record.ciphertext.clone());
         self.cipher()
@@ -65,7 +66,7 @@ impl Opener {
     }
 }
 
-/// A sealed value of the predecessor, taken apart.
+/// A parsed record of the TypeScript server.
 pub(super) struct Record {
     nonce: [u8; 16],
     ciphertext: Vec<u8>,
@@ -95,13 +96,13 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
-/// A key in the predecessor's form: `ownerrez_sk_` and 48 hexadecimal digits. It has no checksum, so anyone can write
-/// one that is well-formed.
+/// An API key of the TypeScript server: `ownerrez_sk_` and 48 hexadecimal digits. It has no checksum, so a well-formed
+/// key is easy to invent.
 #[derive(Clone, Debug)]
 pub struct PredecessorKey(SecretString);
 
 impl PredecessorKey {
-    /// Takes a key apart that someone sent.
+    /// Parses a received key.
     pub fn parse(text: &str) -> Result<Self, BadApiKey> {
         let body = text.strip_prefix(KEY_PREFIX).ok_or(BadApiKey)?;
         let well_formed =
@@ -109,20 +110,21 @@ impl PredecessorKey {
         if well_formed { Ok(Self(text.into())) } else { Err(BadApiKey) }
     }
 
-    /// What the predecessor stored as the key's prefix: four random digits of it, so that keys may share one.
+    /// Returns the prefix that the TypeScript server stored for the key. It contains only four random digits, so
+    /// several keys may have the same prefix.
     pub fn prefix(&self) -> String {
-        // The constructor makes longer texts than this, of ASCII only.
+        // The constructor guarantees a longer ASCII text.
         format!("{}...", self.0.expose_secret().get(..SHOWN_LEN).unwrap_or_default())
     }
 
-    /// The digest under which the key is found once bcrypt has accepted it; in hexadecimal, for the database. The
-    /// signer is [`super::KeyRing::key_signer`]. Keyed, so that it tells nothing to who reads the database; and the key
-    /// has 192 random bits.
+    /// Returns the lookup digest of the key, in hexadecimal for the database, once bcrypt has accepted it. The signer
+    /// is [`super::KeyRing::key_signer`]. The digest is keyed, so it reveals nothing to a reader of the database; in
+    /// addition, the key has 192 random bits.
     pub fn digest(&self, signer: &Signer) -> String {
         hex(&signer.digest(self.0.expose_secret()))
     }
 
-    /// The digests under which it may have been noted while a previous encryption key was the current one.
+    /// Returns the lookup digests that may have been stored under previous encryption keys.
     pub fn previous_digests(&self, signer: &Signer) -> Vec<String> {
         signer.previous_digests(self.0.expose_secret()).iter().map(|digest| hex(digest)).collect()
     }
@@ -150,7 +152,7 @@ mod tests {
         let opener = Opener::new(VARIABLE.into());
         let opened = opener.open(&record(SEALED)).unwrap();
         assert_eq!(opened.expose_secret(), "at_fixture_1_2af8f22c6cd306af");
-        // The key is made of the text and not of the bytes that it encodes: even the padding counts.
+        // The key is derived from the text and not from the bytes that the text encodes, so even the padding matters.
         assert!(Opener::new(VARIABLE.trim_end_matches('=').into()).open(&record(SEALED)).is_none());
     }
 

@@ -1,4 +1,5 @@
-//! Which key a sealed value hangs on, and putting it under the current one. Nothing here lets a plain text out.
+//! Key rotation: which key a value is encrypted with, and re-encryption with the current key. No function here returns
+//! plain text.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -9,18 +10,18 @@ use super::{
 };
 use crate::domain::Sealed;
 
-/// What opens a sealed value, as far as its outside tells.
+/// The key that decrypts a value, as far as its unencrypted header shows.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum SealedWith {
     /// The encryption key with this id.
     Key(String),
     /// The key of the TypeScript server.
     Predecessor,
-    /// Nothing that the gateway ever wrote.
+    /// Unknown format: the gateway never wrote this value.
     Nothing,
 }
 
-/// Reads the outside of a sealed value; no key is needed for that.
+/// Reads the header of an encrypted value. Needs no key.
 pub fn sealed_with(sealed: &Sealed) -> SealedWith {
     if sealed_by_predecessor(sealed) {
         return SealedWith::Predecessor;
@@ -31,22 +32,22 @@ pub fn sealed_with(sealed: &Sealed) -> SealedWith {
 }
 
 impl KeyRing {
-    /// The id of the key that seals.
+    /// Returns the id of the key that encrypts.
     pub fn current_key(&self) -> String {
         hex(&self.current.id)
     }
 
-    /// The ids of the keys that only open, in the order they were given.
+    /// Returns the ids of the keys that only decrypt, in their configured order.
     pub fn previous_keys(&self) -> Vec<String> {
         self.previous.iter().map(|key| hex(&key.id)).collect()
     }
 
-    /// Whether [`KeyRing::open`] would succeed.
+    /// Checks that [`KeyRing::open`] succeeds.
     pub fn try_open(&self, place: SealedFor, sealed: &Sealed) -> Result<(), CryptoError> {
         self.open(place, sealed).map(drop)
     }
 
-    /// The same secret under the current key; `None` when it is sealed with that already.
+    /// Re-encrypts a value with the current key; `None` if it already uses that key.
     pub fn reseal(&self, place: SealedFor, sealed: &Sealed) -> Result<Option<Sealed>, CryptoError> {
         if sealed_with(sealed) == SealedWith::Key(self.current_key()) {
             return Ok(None);

@@ -1,26 +1,26 @@
-//! The settings of a connection: their names as people and clients write them, and the words of a switch.
+//! The settings of a connection: the accepted spellings of their names, and the values of boolean settings.
 //!
-//! A setting that is misspelt and ignored leaves open what it was to close. So other spellings of a name are understood, and a
-//! name that is only similar is refused.
+//! A misspelt setting that is silently ignored would leave open what it was meant to restrict. So known alternative
+//! spellings are accepted, and a name that is only similar to a setting is rejected.
 
 /// A setting of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ConnectionSetting {
     /// The toolsets to list.
     Toolsets,
-    /// Single tools to list.
+    /// Individual tools to list.
     Tools,
-    /// Tools to leave out.
+    /// Tools to exclude.
     ExcludeTools,
-    /// Whether only tools that read are listed and called.
+    /// Whether only read-only tools are listed and callable.
     ReadOnly,
-    /// Whether the list shows what answers look like.
+    /// Whether the tool list includes output schemas.
     OutputSchemas,
-    /// Whether what needs consent takes two steps.
+    /// Whether tools that need consent use two steps.
     TwoSteps,
 }
 
-/// Each setting with its name in an address, and with other names of it, without case, dashes and underscores.
+/// Each setting with its query-parameter name, and its alternative names without case, dashes and underscores.
 const NAMES: [(ConnectionSetting, &str, &[&str]); 6] = [
     (ConnectionSetting::Toolsets, "toolsets", &["toolset"]),
     (ConnectionSetting::Tools, "tools", &["tool"]),
@@ -33,11 +33,11 @@ const NAMES: [(ConnectionSetting, &str, &[&str]); 6] = [
     (ConnectionSetting::OutputSchemas, "output_schemas", &["outputschema"]),
     (ConnectionSetting::TwoSteps, "two_steps", &["twostep"]),
 ];
-/// A shorter name that another begins with says too little.
+/// The shortest name that is compared by prefix. A shorter prefix is ambiguous.
 const BEGINNING: usize = 4;
 
 impl ConnectionSetting {
-    /// Returns the setting that a name means; `None` for one that has nothing to do with a setting.
+    /// Returns the setting with this name; `None` if the name does not resemble any setting.
     ///
     /// # Errors
     /// The name of the setting that a misspelt name probably means.
@@ -52,7 +52,7 @@ impl ConnectionSetting {
             written.len() >= BEGINNING && (known.starts_with(&written) || written.starts_with(&known))
         };
         let known = NAMES.map(|(_, known, _)| known);
-        // The longer one, since `toolsets` begins with `tool`.
+        // The longest match, because `toolsets` begins with `tool`.
         let begun = known.into_iter().filter(begins_alike).max_by_key(|known| known.len());
         match misspelt(&written, known).or(begun) {
             Some(near) => Err(near),
@@ -60,12 +60,12 @@ impl ConnectionSetting {
         }
     }
 
-    /// Returns its name in an address.
+    /// Returns the setting's query-parameter name.
     pub fn name(self) -> &'static str {
         NAMES.iter().find(|(setting, _, _)| *setting == self).map_or("", |(_, name, _)| name)
     }
 
-    /// Returns its name as a header.
+    /// Returns the setting's header name.
     pub fn header(self) -> String {
         let words = self.name().split('_').map(|word| {
             let (first, rest) = word.split_at(word.len().min(1));
@@ -74,13 +74,13 @@ impl ConnectionSetting {
         format!("X-MCP-{}", words.collect::<Vec<_>>().join("-"))
     }
 
-    /// Returns the names of all settings in an address.
+    /// Returns the query-parameter names of all settings, separated by commas.
     pub fn names() -> String {
         NAMES.map(|(_, name, _)| name).join(", ")
     }
 }
 
-/// Returns what the word of a switch says; `None` for another word.
+/// Parses a boolean value; `None` for an unknown word.
 pub fn switched(word: &str) -> Option<bool> {
     match word.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "1" | "on" => Some(true),
@@ -89,7 +89,7 @@ pub fn switched(word: &str) -> Option<bool> {
     }
 }
 
-/// Returns the name that is only a few letters away.
+/// Returns the name with the smallest edit distance, if that is at most a quarter of the length of the input.
 fn misspelt(written: &str, known: [&'static str; 6]) -> Option<&'static str> {
     let distance = |known: &'static str| (strsim::levenshtein(written, &plain(known)), known);
     let (mistakes, near) = known.into_iter().map(distance).min()?;

@@ -1,4 +1,4 @@
-//! JSON objects, where serde would take an array as well.
+//! Deserialization that accepts JSON objects only. serde also accepts an array where a struct is expected.
 
 use std::{fmt, marker::PhantomData};
 
@@ -8,16 +8,16 @@ use serde::{
 };
 use serde_json::Value;
 
-/// What serde says in words of Rust ("invalid type: sequence").
+/// Replaces serde's message, which uses Rust terms ("invalid type: sequence").
 const NO_OBJECT: &str = "it must be a JSON object";
 
-/// Reads a type from a JSON object and nothing else. Derived implementations of `Deserialize` read a struct from an array
-/// too, member by member, so that `["x"]` would pass for `{"name": "x"}`.
+/// Deserializes a type from a JSON object and rejects everything else. Derived implementations of `Deserialize` also
+/// read a struct from an array, field by field, so that `["x"]` would be accepted as `{"name": "x"}`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JsonObject<T>(pub T);
 
-/// Reads a member of an object. Where it is JSON of the wrong kind, the error is `must`, which says in plain words what the
-/// member must be.
+/// Deserializes a member of an object. If its JSON type is wrong, the error is `must`, which describes the required
+/// type in plain words.
 pub fn member<'de, T: DeserializeOwned, D: Deserializer<'de>>(written: D, must: &str) -> Result<T, D::Error> {
     let value = Value::deserialize(written)?;
     T::deserialize(value).map_err(|_| D::Error::custom(must))

@@ -1,4 +1,4 @@
-//! JSON as it came, kept as text: most of an answer is looked at once, and a tree of values costs more than its text.
+//! JSON kept as text. Most responses are read once, and a tree of values takes more memory than its text.
 
 use std::fmt;
 
@@ -7,63 +7,63 @@ use bytestring::ByteString;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// A text that is known to be JSON, or nothing, which counts as null. It may hold secrets, so `Debug` tells its length
-/// only. What it says is looked at when it is read, which can fail: serde_json reads 128 levels and no larger numbers than
-/// a double holds.
+/// Valid JSON text, or empty text, which counts as null. It may contain secrets, so `Debug` prints its length only. The
+/// syntax is checked on construction. Values are parsed on each read, which can fail: serde_json limits nesting to 128
+/// levels and numbers to the range of a double.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct JsonText(ByteString);
 
 impl JsonText {
-    /// Takes a text that is JSON, or empty; `None` if it is neither.
+    /// Takes valid JSON or empty text; `None` for anything else.
     pub fn new(text: Bytes) -> Option<Self> {
         if text.is_empty() {
             return Some(Self::default());
         }
-        // As a text first: from bytes each string in it would be looked at once more.
+        // Converts to text first: parsing from bytes would validate every string as UTF-8 again.
         let text = ByteString::try_from(text).ok()?;
         serde_json::from_str::<IgnoredAny>(&text).ok().map(|_| Self(text))
     }
 
-    /// The same in memory of its own, which is no larger than it has to be.
+    /// Returns a copy in its own allocation, which is no larger than the text.
     pub fn copied(&self) -> Self {
         Self(ByteString::from(&*self.0))
     }
 
-    /// In bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text itself.
+    /// Returns the text.
     pub fn text(&self) -> &str {
         &self.0
     }
 
-    /// All of it as values; null where it cannot be read.
+    /// Returns the parsed value; null if it cannot be parsed.
     pub fn value(&self) -> Value {
         let read = serde_json::from_str(&self.0).ok();
         read.or_else(|| serde_json::from_str(&self.without_lone_surrogates()?.0).ok()).unwrap_or_default()
     }
 
-    /// The same with U+FFFD for each escape of half a surrogate pair (RFC 8259 section 8.2); `None` if there is none. A
-    /// text that was cut in the middle of an emoji has one, and serde_json then reads nothing of the whole. Call it only
-    /// when reading has failed: it looks at every byte.
+    /// Returns the text with each lone surrogate escape (RFC 8259 section 8.2) replaced by U+FFFD; `None` if it
+    /// contains none. A text that was cut in the middle of an emoji contains one, and serde_json then rejects the whole
+    /// document. Scans every byte, so call it only after parsing has failed.
     pub fn without_lone_surrogates(&self) -> Option<Self> {
         let mut repaired = String::new();
         let (mut rest, mut found) = (&*self.0, false);
-        // Outside of texts JSON has no backslash.
+        // JSON has no backslash outside of strings.
         while let Some(at) = rest.find('\\') {
             let escape = &rest[at..];
             let (length, is_lone) = match (unit(escape), escape.get(6..).and_then(unit)) {
                 (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, false),
                 (Some(0xd800..=0xdfff), _) => (6, true),
                 (Some(_), _) => (6, false),
-                // The character after the backslash is one of ASCII.
+                // The character after the backslash is ASCII.
                 (None, _) => (2, false),
             };
             let end = at + length;
@@ -79,10 +79,10 @@ impl JsonText {
     }
 }
 
-/// The UTF-16 unit that an escape such as `\u00e9` begins with.
+/// Returns the UTF-16 code unit of an escape such as `\u00e9` at the start of the text.
 fn unit(escape: &str) -> Option<u16> {
     let digits = escape.strip_prefix("\\u")?.get(..4)?;
-    // It takes a sign, too.
+    // `from_str_radix` would also accept a sign.
     digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
@@ -124,7 +124,7 @@ mod tests {
     }
 
     proptest! {
-        /// What stands around half a pair stays as it was.
+        /// The text around a lone surrogate is unchanged.
         #[test]
         fn half_a_pair_becomes_the_replacement_character(
             before in r#"(\PC|\\\\|\\"|\\u[0-9a-cA-C][0-9a-f]{3}|\\ud83d\\ude00){0,8}"#, lone in r"\\u[dD][89a-fA-F][0-9a-f]{2}",

@@ -1,7 +1,7 @@
-//! Names that people and clients choose, as pages, lists and the log may show them.
+//! Sanitizes names that users and clients choose, for pages, lists and logs.
 
-/// Cleans a name: one line, no control characters, and none that show nothing themselves and turn or hide what is next to
-/// them. Returns at most `most` characters, and `None` where nothing is left.
+/// Sanitizes a name to one line without control characters and invisible characters. Returns at most `most` characters;
+/// `None` if nothing is left.
 pub fn plain_name(text: &str, most: usize) -> Option<String> {
     let kept = |c: char| c.is_whitespace() || !(c.is_control() || is_invisible(c));
     let kept: String = text.chars().filter(|c| kept(*c)).collect();
@@ -9,8 +9,8 @@ pub fn plain_name(text: &str, most: usize) -> Option<String> {
     Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Whether a character shows nothing itself, and turns, hides or separates what is next to it: format characters,
-/// directional controls (Unicode Standard Annex 9), variation selectors, fillers and tags.
+/// Returns whether a character is invisible and reorders, hides or separates the characters next to it: format
+/// characters, directional controls (Unicode Standard Annex 9), variation selectors, fillers and tags.
 pub fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'

@@ -1,20 +1,22 @@
-//! Where a client may have people sent back to: what may be registered, and what matches a registration.
+//! Redirect URIs of clients: which ones may be registered, and which requests match a registration.
 //!
-//! The rules are RFC 9700 (2.1, 4.1: exact string comparison) and RFC 8252 (7.1 private-use schemes, 7.3 loopback,
-//! whose port may differ). One rule of our own makes exact comparison safe: a URI must be written the way a browser
-//! writes it, so that no spelling names one host here and another one there.
+//! The rules are RFC 9700 (2.1, 4.1: exact string comparison) and RFC 8252 (7.1 private-use schemes, 7.3 loopback URIs,
+//! whose port may differ). The gateway adds one rule, which makes exact comparison safe: a URI must be written in the
+//! form that a browser normalises it to. Without this rule, a spelling could mean one host to the gateway and another
+//! to the browser.
 
 use url::{Host, Url};
 
-/// Longer ones are refused, in bytes.
+/// The maximum length in bytes.
 pub const REDIRECT_URI_LIMIT: usize = 1024;
 
-/// ChatGPT's redirect URIs end in an identifier that differs per connector. Only configured clients may have this one.
+/// ChatGPT's redirect URIs end in an identifier that differs per connector. Only configured clients may use this
+/// pattern.
 pub const CHATGPT_CONNECTOR: &str = "https://chatgpt.com/connector/oauth/{id}";
 const CHATGPT_CONNECTOR_START: &str = "https://chatgpt.com/connector/oauth/";
 const CHATGPT_ID_LIMIT: usize = 128;
 
-/// These never lead to a client: they run code, show content or open files where the browser is.
+/// Schemes that never lead to a client: they run code, show content or open files in the browser.
 const NEVER: &[&str] = &[
     "about",
     "blob",
@@ -39,27 +41,27 @@ const NEVER: &[&str] = &[
     "wss",
 ];
 
-/// What an authorization response adds to the query (RFC 6749 4.1.2, RFC 9207). A redirect URI that brings its own
-/// would answer the client in our place.
+/// Parameters that an authorization response adds to the query (RFC 6749 4.1.2, RFC 9207). A redirect URI that already
+/// contains one would forge a part of the response.
 const RESPONSE_PARAMETERS: &[&str] =
     &["code", "state", "iss", "scope", "error", "error_description", "error_uri", "response"];
 
-/// Why a redirect URI cannot be registered.
+/// Reasons for which a redirect URI cannot be registered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadRedirectUri {
     /// Longer than [`REDIRECT_URI_LIMIT`].
     #[error("is longer than {REDIRECT_URI_LIMIT} bytes")]
     TooLong,
-    /// Not absolute, or not spelled as browsers spell it.
+    /// Not absolute, or not in the form that browsers write.
     #[error("is not an absolute URI as browsers write it (lower-case host, no default port, no `..`, no `*`)")]
     Spelling,
-    /// Something before an `@`.
+    /// The URI has user information before an `@`.
     #[error("holds a user name or password")]
     UserInfo,
-    /// A `#`.
+    /// The URI has a fragment.
     #[error("has a fragment (#)")]
     Fragment,
-    /// Not encrypted, and not this machine.
+    /// Plain http to a host other than loopback.
     #[error("is plain http to another host than localhost, 127.0.0.1 or [::1]")]
     PlainHttp,
     /// An app's URI that the operator does not list, or a scheme that never leads to an app.
@@ -68,15 +70,15 @@ pub enum BadRedirectUri {
          oauth.redirect_uris"
     )]
     Scheme,
-    /// The gateway's own address: an answer that is sent there reaches no client.
+    /// The gateway's own address: a response that is sent there reaches no client.
     #[error("leads to this gateway itself")]
     Own,
-    /// The query is ours to write.
+    /// The query contains a parameter that only the authorization response may set.
     #[error("has code, state, iss or another parameter of the response in its query")]
     ResponseParameter,
 }
 
-/// A registered redirect URI. Equal to another when written alike.
+/// A registered redirect URI. Two are equal if their text is equal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RedirectUri {
     text: String,
@@ -90,34 +92,34 @@ enum Rule {
     ChatGptConnector,
 }
 
-/// Where a request may send its answer, after it was found among the registered ones.
+/// A requested redirect URI that matches a registered one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RedirectTarget {
-    /// Exactly as the client asked for it.
+    /// The URI exactly as the client sent it.
     pub uri: String,
-    /// What to tell people about it.
+    /// The recipient, as shown to the user.
     pub place: RedirectPlace,
 }
 
-/// Who gets the answer, as far as the URI tells.
+/// The recipient of a response, as far as the URI identifies it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RedirectPlace {
     /// A web site.
     Web {
-        /// Its host as it stands in the URI, a name of other scripts in ASCII form (`xn--…`).
+        /// The host as written in the URI; internationalised names in ASCII form (`xn--…`).
         host: String,
     },
-    /// Any program on the person's own machine.
+    /// Any program on the user's own machine.
     Loopback,
-    /// The app that has taken this scheme on the person's machine.
+    /// The app that has registered this scheme on the user's machine.
     App {
-        /// Without the colon.
+        /// The scheme without the colon.
         scheme: String,
     },
 }
 
 impl RedirectPlace {
-    /// Who gets an answer that is sent to this redirect URI.
+    /// Returns the recipient of a response that is sent to this redirect URI.
     pub fn of(uri: &str) -> Option<Self> {
         let url = parse(uri).ok()?;
         Some(match url.scheme() {
@@ -128,18 +130,18 @@ impl RedirectPlace {
     }
 }
 
-/// Which redirect URIs clients may register by themselves.
+/// The rules for redirect URIs that clients register themselves.
 #[derive(Clone, Debug, Default)]
 pub struct RedirectPolicy {
-    /// The complete URIs of apps (RFC 8252 section 7.1) that a client may register. A scheme alone says too little: an app
-    /// does different things at its different URIs.
+    /// The complete URIs of apps (RFC 8252 section 7.1) that a client may register. A scheme is not enough, because one
+    /// app performs different actions at different URIs.
     pub app_uris: Vec<RedirectUri>,
     /// The gateway's public address.
     pub own_url: Option<Url>,
 }
 
 impl RedirectPolicy {
-    /// Admits a redirect URI that a client names.
+    /// Checks a redirect URI that a client registers.
     pub fn admit(&self, text: &str) -> Result<RedirectUri, BadRedirectUri> {
         if self.is_own(text) {
             return Err(BadRedirectUri::Own);
@@ -147,8 +149,8 @@ impl RedirectPolicy {
         RedirectUri::checked(text, |text| self.app_uris.iter().any(|listed| listed.as_str() == text))
     }
 
-    /// Whether a URI leads to the gateway itself. The names of this machine count as one, because they reach the same
-    /// listener.
+    /// Returns whether a URI leads to the gateway itself. All loopback names count as one host, because they reach the
+    /// same listener.
     pub fn is_own(&self, text: &str) -> bool {
         let Some(own) = &self.own_url else { return false };
         let Ok(url) = Url::parse(text) else { return false };
@@ -158,15 +160,15 @@ impl RedirectPolicy {
     }
 }
 
-/// Whether an app may have this scheme: written in lower case (RFC 3986 3.1), and none that never leads to a client.
+/// Returns whether an app may use this scheme: it is written in lower case (RFC 3986 3.1) and is not one of [`NEVER`].
 fn is_private_use_scheme(scheme: &str) -> bool {
     let rest = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.');
     scheme.starts_with(|c: char| c.is_ascii_lowercase()) && scheme.chars().all(rest) && !NEVER.contains(&scheme)
 }
 
 impl RedirectUri {
-    /// A redirect URI of the operator's own configuration: it may be [`CHATGPT_CONNECTOR`], and naming an app's URI there
-    /// is listing it.
+    /// Parses a redirect URI from the operator's configuration. It may be [`CHATGPT_CONNECTOR`]. An app's URI is
+    /// accepted, because the configuration itself lists it.
     pub fn configured(text: &str) -> Result<Self, BadRedirectUri> {
         if text == CHATGPT_CONNECTOR {
             return Ok(Self { text: text.to_owned(), rule: Rule::ChatGptConnector });
@@ -174,7 +176,7 @@ impl RedirectUri {
         Self::checked(text, |_| true)
     }
 
-    /// The URI of an app, for the list of those.
+    /// Parses the URI of an app for [`RedirectPolicy::app_uris`].
     pub fn of_app(text: &str) -> Result<Self, BadRedirectUri> {
         let url = parse(text)?;
         if is_private_use_scheme(url.scheme()) { Self::checked(text, |_| true) } else { Err(BadRedirectUri::Scheme) }
@@ -192,17 +194,17 @@ impl RedirectUri {
         Ok(Self { text: text.to_owned(), rule })
     }
 
-    /// As it was registered.
+    /// Returns the URI as it was registered.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it leads to the person's own machine by plain http.
+    /// Returns whether the URI leads to the user's own machine by plain http.
     pub fn is_loopback(&self) -> bool {
         self.rule == Rule::AnyPort
     }
 
-    /// Where to send the answer if this registration covers what the client asks for.
+    /// Returns the target of the response if this registration matches the requested URI.
     pub fn target(&self, asked: &str) -> Option<RedirectTarget> {
         let covered = match self.rule {
             Rule::Exact => asked == self.text,
@@ -216,7 +218,7 @@ impl RedirectUri {
     }
 }
 
-/// One path segment, of characters that mean nothing to anyone.
+/// Returns whether the text is one path segment without special characters.
 fn is_connector_id(id: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=CHATGPT_ID_LIMIT).contains(&id.len()) && id.bytes().all(plain)
@@ -226,7 +228,7 @@ fn parse(text: &str) -> Result<Url, BadRedirectUri> {
     if text.len() > REDIRECT_URI_LIMIT {
         return Err(BadRedirectUri::TooLong);
     }
-    // RFC 3986 has no other characters. Browsers skip some of the rest and bend `\` into `/`.
+    // RFC 3986 allows no other characters. Browsers drop some of the others and turn `\` into `/`.
     let known = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}*".contains(&byte);
     if !text.bytes().all(known) {
         return Err(BadRedirectUri::Spelling);
@@ -238,7 +240,7 @@ fn parse(text: &str) -> Result<Url, BadRedirectUri> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(BadRedirectUri::UserInfo);
     }
-    // Of an empty path alone browsers make "/"; clients leave it out.
+    // Browsers add a "/" only to an empty path; clients leave it out.
     let without_path = url.path() == "/" && url.query().is_none() && url.as_str().strip_suffix('/') == Some(text);
     if url.as_str() != text && !without_path {
         return Err(BadRedirectUri::Spelling);
@@ -249,7 +251,8 @@ fn parse(text: &str) -> Result<Url, BadRedirectUri> {
     Ok(url)
 }
 
-/// The three names that RFC 8252 (7.3, 8.3) and today's clients use; the rest of 127.0.0.0/8 is nobody's callback.
+/// Returns whether the host is one of the three loopback names that RFC 8252 (7.3, 8.3) and today's clients use. No
+/// client uses the rest of 127.0.0.0/8.
 fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",

@@ -1,9 +1,10 @@
-//! The guard between a connection and awc's codec. One guard serves one connection, one connection one request.
+//! The guard between a connection and awc's codec. One guard serves one connection, and one connection one request.
 //!
-//! awc takes the first head that it reads as the final answer, gives an HTTP/1.1 answer without a length an empty body,
-//! and takes the end of the stream for the end of any body. The guard removes the three cases before awc sees them:
-//! - It drops heads of status 1xx (RFC 9110 15.2). Status 101 is an error, because no request asks for an upgrade.
-//! - It turns a head without length and chunks into HTTP/1.0, whose body awc reads to the end of the stream.
+//! awc takes the first head that it reads as the final response, gives an HTTP/1.1 response without a length an empty
+//! body, and takes the end of the stream for the end of any body. The guard removes the three cases before awc sees
+//! them:
+//! - It drops heads with status 1xx (RFC 9110 15.2). Status 101 is an error, because no request asks for an upgrade.
+//! - It turns a head without length or chunked encoding into HTTP/1.0, whose body awc reads to the end of the stream.
 //! - It turns every other end of the stream into an error.
 
 use std::{
@@ -16,47 +17,48 @@ use std::{
 use actix_rt::net::{ActixStream, Ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most bytes that come before the body, heads of status 1xx included.
+/// The maximum number of bytes before the body, including 1xx heads.
 const HEAD_LIMIT: usize = 64 * 1024;
-/// The most headers in one head; awc takes as many.
+/// The maximum number of headers in one head; awc has the same limit.
 const HEADERS: usize = 96;
-/// How every head begins. The byte behind it is the minor version.
+/// The start of every head. The byte after it is the minor version.
 const PROTOCOL: &[u8] = b"HTTP/1.";
 
-/// A stream that gives awc one final answer.
+/// A stream that passes one final response to awc.
 pub struct AnswerGuard<S> {
     stream: S,
     state: State,
-    /// What came of an incomplete head. Empty where a head comes in one piece, which is the usual case.
+    /// The bytes of an incomplete head. Empty if a head arrives in one piece, which is the usual case.
     collected: Vec<u8>,
-    /// Bytes that came before the body.
+    /// The number of bytes received before the body.
     before_body: usize,
 }
 
 #[derive(Clone, Copy)]
 enum State {
-    /// The final head is not complete.
+    /// The final head is incomplete.
     Head,
-    /// The final head is complete; `collected` is passed on from this byte.
+    /// The final head is complete; `collected` is forwarded from this byte on.
     Collected(usize, BodyEnd),
-    /// What comes is passed on.
+    /// Received bytes are forwarded.
     Body(BodyEnd),
 }
 
-/// What ends the body (RFC 9112 6.3).
+/// How the body ends (RFC 9112 6.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum BodyEnd {
-    /// Its length, its last chunk, or the head itself. An end of the stream that awc reads has cut the answer.
+    /// By its length, its last chunk, or the head itself. If awc reads the end of the stream, the response is
+    /// truncated.
     Framed,
-    /// The end of the stream.
+    /// By the end of the stream.
     Stream,
 }
 
-/// What bytes are as the beginning of an answer.
+/// The state of the bytes at the start of a response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Head {
     Partial,
-    /// A head of status 1xx, of this many bytes.
+    /// A 1xx head of this many bytes.
     Interim(usize),
     Final {
         length: usize,
@@ -65,12 +67,13 @@ enum Head {
 }
 
 impl<S> AnswerGuard<S> {
-    /// Returns a guard over a connection on which nothing has been read.
+    /// Returns a guard over a connection from which nothing has been read.
     pub fn new(stream: S) -> Self {
         Self { stream, state: State::Head, collected: Vec::new(), before_body: 0 }
     }
 
-    /// Looks at bytes that came before the final head was complete. `true` where they can be passed on as they are.
+    /// Processes bytes that arrived before the final head was complete. Returns whether they can be forwarded
+    /// unchanged.
     fn look(&mut self, came: &mut [u8]) -> io::Result<bool> {
         if came.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -85,7 +88,7 @@ impl<S> AnswerGuard<S> {
         }
         let complete_line = came.contains(&b'\n');
         self.collected.extend_from_slice(came);
-        // A head ends with a line, so a piece without one completes none.
+        // A head ends with a line, so a piece without a line end cannot complete it.
         if complete_line {
             self.look_at_collected()?;
         }
@@ -128,14 +131,14 @@ fn too_large() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the head of the answer is too large")
 }
 
-/// Tells awc to read the body to the end of the stream, where that ends it.
+/// Makes awc read the body to the end of the stream, if that is how the body ends.
 fn mark(head: &mut [u8], end: BodyEnd) {
     if let (BodyEnd::Stream, Some(minor)) = (end, head.get_mut(PROTOCOL.len())) {
         *minor = b'0';
     }
 }
 
-/// Reads a head with the parser, and the limits, of awc's codec.
+/// Reads a head with the parser and the limits of awc's codec.
 fn read_head(bytes: &[u8]) -> io::Result<Head> {
     let invalid = |what: &'static str| io::Error::new(io::ErrorKind::InvalidData, what);
     let known = bytes.len().min(PROTOCOL.len());
@@ -250,7 +253,7 @@ impl<S: ActixStream> ActixStream for AnswerGuard<S> {
 
 impl<S> fmt::Debug for AnswerGuard<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not what was collected: it belongs to a user.
+        // Never prints the collected bytes: they belong to a user.
         f.write_str("AnswerGuard")
     }
 }

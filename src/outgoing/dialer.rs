@@ -1,8 +1,8 @@
-//! Connections: TCP, TLS where the address says https, and the guard over both.
+//! Connections: TCP, TLS if the URL is https, and the guard on top of both.
 //!
-//! awc can replace the layer below TLS only, and the guard has to lie above it. So awc is given addresses of plain http,
-//! and the TLS happens here. HTTP/2 is never offered: the guard reads HTTP/1, and the crate h2 that awc brings has a
-//! known fault (RUSTSEC-2026-0258).
+//! awc can only replace the layer below TLS, and the guard must be above TLS. So awc gets plain-http URLs and the TLS
+//! is done here. HTTP/2 is never offered, because the guard reads HTTP/1 and awc's h2 crate has a known vulnerability
+//! (RUSTSEC-2026-0258).
 
 use std::{
     fmt, io,
@@ -22,10 +22,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{answer_guard::AnswerGuard, tls_trust::TlsTrust};
 
-/// Makes connections, each for one request.
+/// Opens connections, each for one request.
 #[derive(Clone)]
 pub struct Dialer<C> {
-    /// Chooses an address and connects to it.
+    /// Selects an address and connects to it.
     pub tcp: C,
     /// `None` for plain http.
     pub tls: Option<TlsTrust>,
@@ -64,9 +64,9 @@ where
 
 /// A connection, encrypted or not.
 pub enum Line {
-    /// As it is.
+    /// Plain TCP.
     Plain(TcpStream),
-    /// Within TLS.
+    /// TLS.
     Tls(Box<AsyncTlsStream<TcpStream>>),
 }
 

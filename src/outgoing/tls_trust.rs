@@ -1,10 +1,10 @@
-//! Whose certificates a server may show.
+//! The certificate authorities that are trusted.
 
 use std::sync::Arc;
 
 use actix_tls::connect::rustls_0_23::{reexports::ClientConfig, webpki_roots_cert_store};
 
-/// Whose certificates a server may show. Clones share the sessions that TLS resumes.
+/// A TLS configuration with its trusted certificate authorities. Clones share resumable TLS sessions.
 #[derive(Clone, Debug)]
 pub struct TlsTrust(Arc<ClientConfig>);
 
@@ -19,14 +19,14 @@ impl TlsTrust {
         self.0.clone()
     }
 
-    /// Tells two of them apart for as long as both live.
+    /// Returns an identifier that distinguishes two configurations while both exist.
     pub(crate) fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 }
 
 impl From<ClientConfig> for TlsTrust {
-    /// Trusts what this configuration trusts. HTTP/1.1 is all that is offered, whatever it says.
+    /// Trusts what this configuration trusts. Always offers only HTTP/1.1, regardless of the configuration.
     fn from(mut config: ClientConfig) -> Self {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Self(Arc::new(config))

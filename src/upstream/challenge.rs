@@ -1,6 +1,7 @@
-//! `WWW-Authenticate` (RFC 9110 section 11.6.1), as far as it says why a Bearer token was refused (RFC 6750 section 3).
+//! `WWW-Authenticate` (RFC 9110 section 11.6.1), only the reason for which a Bearer token was rejected (RFC 6750
+//! section 3).
 
-/// The values of `error` that name the token as the reason. Clients of OwnerRez have seen the second one.
+/// The values of `error` that name the token as the reason. Clients of OwnerRez have observed the second one.
 const ABOUT_THE_TOKEN: [&str; 2] = ["invalid_token", "token_expired"];
 
 /// Returns whether a challenge in this header names the token as the reason.
@@ -8,7 +9,7 @@ pub(super) fn names_token(header: &str) -> bool {
     let mut bearer = false;
     for part in outside_quotes(header, ',') {
         let mut part = part.trim();
-        // A word that no equals sign follows begins a challenge.
+        // A word that is not followed by an equals sign begins a challenge.
         if let Some((scheme, rest)) = part.split_once(char::is_whitespace)
             && !scheme.contains('=')
             && !rest.trim_start().starts_with('=')
@@ -28,7 +29,7 @@ pub(super) fn names_token(header: &str) -> bool {
     false
 }
 
-/// Splits a text at each separator that is in no quoted string.
+/// Splits a text at each separator outside of quoted strings.
 fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |c: char| {

@@ -1,11 +1,11 @@
-//! Counts requests to OwnerRez: each exactly once, also one that its caller gave up.
+//! Counts each request to OwnerRez exactly once, including requests that were cancelled.
 
 use chrono::{DateTime, Utc};
 
 use super::{Reply, TransportError, Upstream};
 use crate::metrics::Status;
 
-/// A request under way.
+/// A request in progress.
 pub(super) struct Counted<'a> {
     upstream: &'a Upstream,
     operation: &'a str,
@@ -34,7 +34,7 @@ impl Drop for Counted<'_> {
 }
 
 impl TransportError {
-    /// One word of few, for counters and logs.
+    /// Returns a short fixed label for metrics and logs.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",

@@ -1,4 +1,4 @@
-//! awc as it speaks to OwnerRez: one connection for one request, guarded.
+//! The awc client for OwnerRez: one guarded connection per request.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
@@ -15,12 +15,12 @@ use url::Url;
 use super::UpstreamSettings;
 use crate::outgoing::{Dialer, host_header, plain_origin};
 
-/// How every request begins to say who sends it.
+/// The start of the User-Agent of every request.
 const USER_AGENT: &str = concat!("ownerrez-gateway/", env!("CARGO_PKG_VERSION"));
-/// Requests at the same time from one thread. The allowance bounds them long before.
+/// Maximum concurrent requests per thread. The allowance limits them far below this.
 const AT_ONCE: usize = 100;
 
-/// What a client is made for. It differs in tests only; the other bounds are set per request.
+/// The settings that a client is created with. They differ only in tests; all other limits are set per request.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Purpose {
     api_url: Url,
@@ -30,15 +30,15 @@ struct Purpose {
 }
 
 thread_local! {
-    // awc's client is not Send, so each thread has its own.
+    // awc's client is not `Send`, so each thread has its own.
     static CLIENTS: RefCell<HashMap<Purpose, HttpClient>> = RefCell::new(HashMap::new());
 }
 
-/// The client of one thread.
+/// The HTTP client of one thread.
 #[derive(Clone)]
 pub(super) struct HttpClient {
     client: awc::Client,
-    /// The address before each path.
+    /// The URL prefix of every path.
     base: Rc<str>,
 }
 
@@ -75,7 +75,8 @@ impl HttpClient {
         Self { client: builder.finish(), base: base.into() }
     }
 
-    /// Begins a request. Its connection serves no other, so nothing that arrives late on it can answer another request.
+    /// Starts a request. Its connection is not reused, so bytes that arrive late cannot be taken for the response to
+    /// another request.
     pub(super) fn request(&self, method: Method, path_and_query: &str) -> ClientRequest {
         self.client.request(method, format!("{}{path_and_query}", self.base)).force_close()
     }

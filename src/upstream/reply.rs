@@ -1,4 +1,4 @@
-//! What OwnerRez means when it refuses (article "API errors").
+//! Classifies OwnerRez's error responses (article "API errors").
 
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -6,23 +6,23 @@ use serde_json::Value;
 use super::Reply;
 use crate::domain::JsonText;
 
-/// A refusal, sorted by whose turn it is.
+/// A classified error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What kind of refusal it is.
+    /// The class of the error.
     pub kind: RefusedKind,
     /// HTTP status.
     pub status: u16,
-    /// OwnerRez's own code, where it gave one, for example `validation_failed`.
+    /// OwnerRez's error code, if any, for example `validation_failed`.
     pub code: Option<String>,
-    /// OwnerRez's own words, cut to a reasonable length.
+    /// OwnerRez's messages, truncated to a limited number and length.
     messages: Vec<String>,
-    /// How long upstream asks to wait.
+    /// The wait that OwnerRez asks for.
     pub retry_after: Option<TimeDelta>,
 }
 
 impl Refused {
-    /// Returns OwnerRez's own words as whole sentences, so that others can follow; `None` where it gave none.
+    /// Returns OwnerRez's messages as complete sentences, so that more text can follow; `None` if there are none.
     pub fn said(&self) -> Option<String> {
         let sentence = |message: &String| {
             let ended = message.ends_with(['.', '!', '?', '…']);
@@ -33,37 +33,37 @@ impl Refused {
     }
 }
 
-/// The kinds of refusal that call for different next steps.
+/// The classes of errors that require different reactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusedKind {
-    /// 400, 422: the arguments do not fit.
+    /// 400, 422: the arguments are invalid.
     Invalid,
     /// 401 `invalid_token`, in the body or in `WWW-Authenticate`: the token has expired, or its grant was revoked.
     InvalidToken,
-    /// 401 in OwnerRez's form that does not name the token: it may be the reason, or not.
+    /// 401 in OwnerRez's format that does not name the token. The token may be the reason.
     Unauthorized,
-    /// 401 about something else, such as `user_agent_required`, or from something before OwnerRez.
+    /// 401 for another reason, such as `user_agent_required`, or from a proxy in front of OwnerRez.
     OtherUnauthorized,
     /// 402: a paid feature or a messaging agreement is missing.
     FeatureMissing,
-    /// 403: the grant or the account does not allow it.
+    /// 403: the grant or the account does not allow the request.
     Forbidden,
-    /// 403 that says so: the grant may read only. No reading is refused like this.
+    /// 403 that names the reason: the grant is read-only. Reads never get this error.
     ReadOnly,
-    /// 404: no such record for this account.
+    /// 404: this account has no such record.
     NotFound,
-    /// 405 and other 4xx: OwnerRez does not take this request.
+    /// 405 and other 4xx: OwnerRez does not accept this request.
     NotAccepted,
-    /// 409, 412: the record changed or conflicts.
+    /// 409, 412: the record has changed or conflicts.
     Conflict,
-    /// 429: the allowance of our address is spent.
+    /// 429: the rate limit of the gateway's address is exhausted.
     Throttled,
-    /// 5xx, and 3xx, which we never follow.
+    /// 5xx, and 3xx, because redirects are never followed.
     Unavailable,
 }
 
 impl RefusedKind {
-    /// Whether another token could change the answer.
+    /// Returns whether the request could succeed with another token.
     pub fn may_concern_token(self) -> bool {
         matches!(self, Self::InvalidToken | Self::Unauthorized)
     }
@@ -73,7 +73,7 @@ const MESSAGES: usize = 10;
 const MESSAGE_CHARS: usize = 500;
 
 impl Reply {
-    /// The body of a success, or the refusal.
+    /// Returns the body of a success, or the error.
     pub fn into_result(self) -> Result<JsonText, Refused> {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
@@ -81,7 +81,7 @@ impl Reply {
         Err(self.refusal())
     }
 
-    /// Returns the answer as a refusal, for an answer that is no success.
+    /// Classifies the response as an error. Call it only for responses without success status.
     pub fn refusal(&self) -> Refused {
         let body = self.body.value();
         let said = Said(&body);
@@ -103,7 +103,7 @@ impl Reply {
     }
 }
 
-/// The body of a refusal, in either of its shapes.
+/// The body of an error response, in either of its two formats.
 #[derive(Clone, Copy)]
 struct Said<'a>(&'a Value);
 
@@ -118,8 +118,8 @@ impl<'a> Said<'a> {
         listed.chain(single).filter_map(Value::as_str).map(str::trim).filter(|said| !said.is_empty()).take(MESSAGES)
     }
 
-    /// Sorts a 401 by its code (article "API errors"), and by its header where no code says something else. Older bodies
-    /// have no code.
+    /// Classifies a 401 by its code (article "API errors"), and by its header if no code names another reason. Older
+    /// bodies have no code.
     fn unauthorized(self, header_names_token: bool) -> RefusedKind {
         let has_form = self.0.get("messages").is_some_and(Value::is_array) || self.0.get("status_code").is_some();
         match self.code() {
@@ -131,7 +131,8 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// OwnerRez's code for this is not documented, its words are not either: whatever it writes, it has to name it.
+    /// Neither OwnerRez's code nor its message for this error is documented. Any text must mention "read only" in some
+    /// spelling.
     fn read_only(self) -> bool {
         let names_it = |text: &str| text.to_ascii_lowercase().replace(['-', '_', ' '], "").contains("readonly");
         self.code().into_iter().chain(self.messages()).any(names_it)

@@ -5,13 +5,13 @@ use std::time::SystemTime;
 use awc::http::header::HttpDate;
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The longest wait that is believed. The window of OwnerRez's limit is five minutes long; a longer answer is a fault, and
-/// all users would wait for its end.
+/// The longest accepted wait. OwnerRez's rate-limit window is five minutes long; a longer value is an error, and all
+/// users would wait for its end.
 const LONGEST: TimeDelta = TimeDelta::hours(1);
 
-/// Reads the wait from seconds, whole or with a fraction, or from an HTTP date in any of its three forms. It is rounded up
-/// to whole seconds, since who comes back early is refused once more. A moment in the past is no wait; `None` for anything
-/// else.
+/// Parses the wait from seconds, with or without a fraction, or from an HTTP date in any of its three formats. Rounds
+/// up to whole seconds, because a request that is sent too early is rejected again. A moment in the past gives zero;
+/// anything else gives `None`.
 pub(super) fn read_retry_after(value: &str, now: DateTime<Utc>) -> Option<TimeDelta> {
     let value = value.trim();
     let seconds = if value.starts_with(|first: char| first.is_ascii_digit()) {
@@ -22,7 +22,7 @@ pub(super) fn read_retry_after(value: &str, now: DateTime<Utc>) -> Option<TimeDe
     Some(TimeDelta::seconds(seconds.ceil().clamp(0.0, LONGEST.as_seconds_f64()) as i64))
 }
 
-/// Digits, which may have a fraction. Anything that `f64` takes besides, such as an exponent, is refused.
+/// Parses digits with an optional fraction. Rejects everything else that `f64` accepts, such as an exponent.
 fn seconds(value: &str) -> Option<f64> {
     let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
     let digits = whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit());

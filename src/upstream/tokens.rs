@@ -13,24 +13,25 @@ use crate::domain::{AccountId, Grant, Method, TokenKind, TokenSet, UpstreamReque
 
 const TOKEN_PATH: &str = "/oauth/access_token";
 
-/// Tokens fresh from the endpoint.
+/// Tokens just issued by the endpoint.
 #[derive(Clone, Debug)]
 pub struct Issued {
     grant: Grant,
 }
 
 impl Issued {
-    /// The grant of a first authorization.
+    /// Returns the grant of a first authorization.
     pub fn into_grant(self) -> Grant {
         self.grant
     }
 
-    /// Returns whose account the reply names; `None` where it names none.
+    /// Returns the account that the response names; `None` if it names none.
     pub fn account(&self) -> Option<AccountId> {
         self.grant.account
     }
 
-    /// The tokens of a refresh: clients in the field keep the old refresh token where the reply brings none.
+    /// Returns the tokens of a refresh. If the response contains no refresh token, the old one is kept, as existing
+    /// OwnerRez clients do.
     pub fn into_refreshed(self, old_refresh: &SecretString) -> TokenSet {
         let mut tokens = self.grant.tokens;
         tokens.refresh.get_or_insert_with(|| old_refresh.clone());
@@ -38,40 +39,40 @@ impl Issued {
     }
 }
 
-/// The endpoint gave no tokens.
+/// The endpoint issued no tokens.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The operator has not configured an OAuth app.
     #[error("OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET are not set")]
     NoClient,
-    /// The code or refresh token is not good (any more): final.
+    /// The code or refresh token is invalid or no longer valid. Permanent.
     #[error("OwnerRez refused the code or refresh token")]
     Refused,
-    /// The personal access token is not good, or not allowed here.
+    /// The personal access token is invalid, or not allowed for this request.
     #[error("OwnerRez refused the personal access token with status {}", .0.status)]
     PersonalRefused(Refused),
     /// The operator's client id or secret is wrong.
     #[error("OwnerRez refused the gateway's OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET")]
     ClientRefused,
-    /// 429.
+    /// 429, with the wait that OwnerRez asks for.
     #[error("OwnerRez answered 429 (too many requests)")]
     Throttled(Option<TimeDelta>),
-    /// An answer that is neither.
+    /// A response with any other status.
     #[error("the token endpoint of OwnerRez answered with status {0}")]
     Unexpected(u16),
-    /// A success without an access token in it.
+    /// A success response without an access token.
     #[error("the token endpoint of OwnerRez answered without a token")]
     Unreadable,
-    /// A success with tokens of another account than the one that was asked for. They are not kept.
+    /// A success response with tokens of another account than the expected one. They are discarded.
     #[error("the token endpoint of OwnerRez answered with tokens of another account")]
     ForeignAccount,
-    /// No answer.
+    /// No usable response.
     #[error(transparent)]
     Transport(#[from] TransportError),
 }
 
 impl TokenError {
-    /// The stable code.
+    /// Returns the stable error code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused => "ownerrez_refused_code",
@@ -84,7 +85,8 @@ impl TokenError {
         }
     }
 
-    /// Whether the endpoint may have acted although we saw no answer: the refreshed tokens may be lost on the way.
+    /// Returns whether the endpoint may have processed the request although no usable response was received. Refreshed
+    /// tokens may then be lost.
     pub fn outcome_unknown(&self) -> bool {
         match self {
             Self::Transport(TransportError::Unreachable | TransportError::Invalid) => false,
@@ -107,8 +109,8 @@ impl Upstream {
         self.token("exchange_code", &form).await
     }
 
-    /// Tries a personal access token, given as `e-mail:token`. OwnerRez refuses a third account from one source address
-    /// within a day, in words of its own.
+    /// Checks a personal access token, given as `e-mail:token`. OwnerRez rejects a third account from one source
+    /// address within a day, with its own message.
     pub async fn personal_grant(&self, access: SecretString) -> Result<Grant, TokenError> {
         let tokens =
             TokenSet { kind: TokenKind::Basic, access, refresh: None, obtained_at: self.clock.now(), expires_at: None };
@@ -131,7 +133,7 @@ impl Upstream {
         Ok(Grant { tokens, account })
     }
 
-    /// Asks for new tokens with a refresh token.
+    /// Requests new tokens with a refresh token.
     pub async fn refresh(&self, refresh: &SecretString) -> Result<Issued, TokenError> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
         let outcome = self.token("refresh_tokens", &form).await;
@@ -143,7 +145,7 @@ impl Upstream {
         outcome
     }
 
-    /// Ends a grant. A token that is already gone counts as revoked. The token stands in the path: this URL is never
+    /// Revokes a grant. A token that no longer exists counts as revoked. The URL contains the token, so it is never
     /// logged.
     pub async fn revoke(&self, access: &SecretString) -> Result<(), TokenError> {
         let token: String = form_urlencoded::byte_serialize(access.expose_secret().as_bytes()).collect();
@@ -192,7 +194,7 @@ fn read(body: &Value, now: DateTime<Utc>) -> Option<Issued> {
     let text = |name| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let access = text("access_token")?;
     let in_seconds = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
-    // `expires_in` is measured against our own clock and so survives a clock that differs from theirs.
+    // `expires_in` is relative to the gateway's clock, so a difference between the two clocks does not matter.
     let expires_at = in_seconds
         .and_then(TimeDelta::try_seconds)
         .and_then(|life| now.checked_add_signed(life))

@@ -62,7 +62,7 @@ fn attacks_are_not_registered() {
         ("view-source:https://claude.ai/", Scheme),
         ("intent://x", Scheme),
         ("other://app/callback", Scheme),
-        // Listed is the whole URI: what else an app does at its scheme is not for clients to choose.
+        // The complete URI must be listed. Other URIs of the same app may trigger other actions.
         ("cursor://anysphere.cursor-deeplink/mcp/install?name=x", Scheme),
         ("cursor://anysphere.cursor-mcp/oauth/callback?x=1", Scheme),
         ("cursor://anysphere.cursor-mcp/oauth/callback/", Scheme),
@@ -119,7 +119,7 @@ fn attacks_are_not_registered() {
         assert_eq!(problem(text), Some(expected), "{text}");
     }
     assert_eq!(problem(&format!("https://claude.ai/{}", "a".repeat(REDIRECT_URI_LIMIT))), Some(TooLong));
-    // Not even when an operator lists it by mistake.
+    // These schemes are rejected even if an operator lists them by mistake.
     for scheme in NEVER {
         let text = format!("{scheme}:callback");
         assert!(RedirectUri::of_app(&text).is_err(), "{text}");

@@ -1,4 +1,4 @@
-//! The guard over streams that come in any pieces.
+//! The guard over streams that arrive in arbitrary pieces.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 
 use super::*;
 
-/// A stream that gives one piece per read, and then its end.
+/// A stream that yields one piece per read, then its end.
 struct Pieces(VecDeque<Vec<u8>>);
 
 impl AsyncRead for Pieces {
@@ -24,7 +24,7 @@ impl AsyncRead for Pieces {
     }
 }
 
-/// What the guard gives of a stream, in reads of at most `room` bytes, and how it ends.
+/// Returns the bytes that the guard yields, in reads of at most `room` bytes, and how the stream ends.
 fn through(pieces: Vec<Vec<u8>>, room: usize) -> (Vec<u8>, Result<(), io::ErrorKind>) {
     let mut guard = AnswerGuard::new(Pieces(pieces.into()));
     let mut given = Vec::new();
@@ -65,7 +65,8 @@ const UNFRAMED: [&str; 3] = [
 ];
 
 proptest! {
-    /// However the bytes are cut, awc sees the final answer and nothing else; its end is an error unless it ends the body.
+    /// However the bytes are split, awc sees only the final response. The end of the stream is an error unless it ends
+    /// the body.
     #[test]
     fn the_final_answer_comes_through_whole(
         interim in vec(prop::sample::select(&INTERIM[..]), 0..4),
@@ -84,7 +85,7 @@ proptest! {
         }
     }
 
-    /// Whatever comes, the guard ends, and it gives no byte before a final head is complete.
+    /// For any input, the guard terminates and yields no byte before a final head is complete.
     #[test]
     fn noise_never_becomes_an_answer(pieces in vec(vec(any::<u8>(), 1..40), 0..20), room in 1_usize..200) {
         let (given, end) = through(pieces, room);
