@@ -1,5 +1,5 @@
-//! The gateway's own authorization server (OAuth 2.1): who may ask, what they may get, and what their tokens are worth.
-//! OwnerRez is the login. Rules only; pages and endpoints are `http`'s.
+//! The gateway's own authorization server (OAuth 2.1): clients, authorization requests, grants and tokens. Users sign
+//! in with OwnerRez. This module contains the rules only; `http` has the pages and endpoints.
 
 mod access;
 mod access_token;
@@ -33,42 +33,42 @@ use crate::{
     store::Store,
 };
 
-/// What it is called and how long things last.
+/// The issuer, and the lifetimes of tokens and sign-ins.
 #[derive(Clone, Debug)]
 pub struct OAuthSettings {
-    /// The gateway's public origin, without a slash at its end: the issuer of RFC 8414 and RFC 9207.
+    /// The gateway's public origin without a trailing slash: the issuer of RFC 8414 and RFC 9207.
     pub issuer: String,
-    /// OwnerRez's origin: who vouches for identities.
+    /// OwnerRez's origin, the issuer of identities.
     pub identity_issuer: Arc<str>,
-    /// How long an access token is good.
+    /// Lifetime of an access token.
     pub access_life: TimeDelta,
-    /// How long a refresh token is good; each use gives a new one.
+    /// Lifetime of a refresh token. Each use issues a new one.
     pub refresh_life: TimeDelta,
-    /// How long people have for OwnerRez's approval.
+    /// The time that a user has for the approval at OwnerRez.
     pub sign_in_life: TimeDelta,
-    /// Whether accounts that nobody signed in with before make new users.
+    /// Whether a sign-in with an unknown account creates a new user.
     pub admits_new: bool,
 }
 
-/// The path that all resources begin with.
+/// The common path prefix of all resources.
 pub const RESOURCE_PATH: &str = "/mcp";
 
 impl OAuthSettings {
-    /// An absolute URL of ours.
+    /// Returns an absolute URL of the gateway.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.issuer)
     }
 
-    /// What a client means by `resource` (RFC 8707): `/mcp` or a path below it, as this server writes it. The origin alone
-    /// means `/mcp`, because this origin has no other resource. Of the query only `readonly` counts: it takes away a right,
-    /// while the rest of it chooses what is listed.
+    /// Returns the resource that a client's `resource` parameter (RFC 8707) identifies: `/mcp` or a path below it, in
+    /// normalised form. The origin alone means `/mcp`, because this origin has no other resource. Of the query only
+    /// `readonly` is used, because it restricts permissions; the other parameters only select what is listed.
     pub fn resource(&self, asked: &str) -> Option<Resource> {
         let url = url::Url::parse(asked).ok()?;
         let ours = url::Url::parse(&self.issuer).ok()?;
         let plain = url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
         let path = url.path().strip_suffix('/').unwrap_or(url.path());
         let path = if path.is_empty() { RESOURCE_PATH } else { path };
-        // As the endpoint reads it, which refuses a word that is neither yes nor no.
+        // Parsed as the endpoint does, which rejects invalid boolean values.
         let read_only = url.query_pairs().any(|(name, word)| {
             ConnectionSetting::meant(&name) == Ok(Some(ConnectionSetting::ReadOnly)) && switched(&word) != Some(false)
         });
@@ -77,16 +77,16 @@ impl OAuthSettings {
     }
 }
 
-/// What a client means by `resource`.
+/// A protected resource as requested by a client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Resource {
-    /// Its address, without a query.
+    /// The URL without a query.
     pub url: String,
-    /// Whether it is asked for with `readonly` in its query. A token for it may only read, wherever it is sent.
+    /// Whether `readonly` is set in the query. A token for this resource is read-only, on whatever path it is used.
     pub read_only: bool,
 }
 
-/// Whether a path is this one or lies below it.
+/// Returns whether a path is `above` or is below it.
 fn is_within(path: &str, above: &str) -> bool {
     path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -95,34 +95,34 @@ fn is_within(path: &str, above: &str) -> bool {
 #[derive(Clone)]
 pub struct AuthorizationServer(Arc<Parts>);
 
-/// What it works with.
+/// The components that the authorization server uses.
 pub struct Parts {
-    /// Who clients are.
+    /// The clients.
     pub clients: Clients,
     /// The database.
     pub store: Store,
-    /// The way to the actors.
+    /// The handle to the session actors.
     pub sessions: Sessions,
-    /// Seals what waits, signs access tokens.
+    /// Encrypts pending sign-ins and signs access tokens.
     pub ring: Arc<KeyRing>,
-    /// Time.
+    /// The clock.
     pub clock: SharedClock,
-    /// Names and spans.
+    /// The settings.
     pub settings: OAuthSettings,
 }
 
 impl AuthorizationServer {
-    /// A server over these parts.
+    /// Creates a server from these components.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
     }
 
-    /// Names and spans.
+    /// Returns the settings.
     pub fn settings(&self) -> &OAuthSettings {
         &self.0.settings
     }
 
-    /// Who clients are.
+    /// Returns the clients.
     pub fn clients(&self) -> &Clients {
         &self.0.clients
     }

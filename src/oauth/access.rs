@@ -1,5 +1,5 @@
-//! Is this access token good, here and now? The signature says what it was worth; that its grant was not ended since is
-//! remembered as long as an end would have been heard.
+//! Validates access tokens. The signature proves what was issued. That the grant still exists is cached, as long as the
+//! process is known to receive change notifications.
 
 use std::sync::Arc;
 
@@ -16,27 +16,27 @@ use crate::{
     store::{ChangeWatch, LastUses, Recalled, Remembered, Store, StoreError, UsedCredential},
 };
 
-/// Why a token opens nothing.
+/// Reasons for which an access token is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// Not ours, altered, or its grant was ended.
+    /// The gateway did not issue the token, the token was altered, or its grant has ended.
     #[error("the access token is not valid")]
     Invalid,
-    /// Its time is over.
+    /// The token has expired.
     #[error("the access token has expired")]
     Expired,
-    /// It was made for another resource.
+    /// The token was issued for another resource.
     #[error("the access token is for another resource")]
     WrongAudience,
-    /// An operator keeps the user out.
+    /// An operator has disabled the user.
     #[error("the user is disabled")]
     Disabled,
-    /// Whether it still holds cannot be found out.
+    /// The database could not be asked whether the grant still exists.
     #[error("{0}")]
     Store(#[from] StoreError),
 }
 
-/// Checks access tokens. One per process; clones share what is remembered.
+/// Validates access tokens. One per process; clones share the cache.
 #[derive(Clone)]
 pub struct AccessCheck(Arc<Inner>);
 
@@ -49,7 +49,7 @@ struct Inner {
     uses: LastUses,
 }
 
-/// A grant that was found.
+/// The cached state of a grant.
 #[derive(Clone, Copy)]
 struct Known {
     user: UserId,
@@ -57,7 +57,7 @@ struct Known {
 }
 
 impl AccessCheck {
-    /// A check that remembers nothing yet. `signer` is the key ring's for access tokens.
+    /// Creates a validator with an empty cache. `signer` is the key ring's signer for access tokens.
     pub fn new(
         store: Store,
         changes: Arc<ChangeWatch>,
@@ -70,12 +70,12 @@ impl AccessCheck {
         Self(Arc::new(Inner { store, clock, signer, settings, known, uses }))
     }
 
-    /// Whether a text is meant to be an access token.
+    /// Returns whether a text has the format of an access token.
     pub fn is_token(text: &str) -> bool {
         text.starts_with(PREFIX)
     }
 
-    /// Whose token this is, if it is good for this path of ours.
+    /// Returns the caller, if the token is valid for this path of the gateway.
     pub async fn check(&self, token: &str, path: &str) -> Result<Caller, AccessError> {
         let inner = &self.0;
         let now = inner.clock.now();

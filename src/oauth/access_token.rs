@@ -1,5 +1,5 @@
-//! Access tokens: what they say, signed, so that most requests ask no database what a token is worth. They are readable
-//! by nobody else but they are no secret's hiding place either: ids, a scope, an audience, two times.
+//! Access tokens: signed claims, so that most requests need no database to validate them. The claims are not encrypted,
+//! and they contain no secrets: ids, a scope, an audience and two times.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,18 +12,18 @@ use crate::{
     domain::{GrantId, Scope, UserId},
 };
 
-/// How every access token begins, so that leaks are recognised.
+/// The prefix of every access token, by which leaked tokens are recognised.
 pub(super) const PREFIX: &str = "ownerrez_at_";
-/// Longer ones are no tokens of ours, in bytes.
+/// The maximum length in bytes.
 const LIMIT: usize = 4096;
 
-/// What a token says.
+/// The claims of an access token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Claims {
     pub(super) grant: GrantId,
     pub(super) user: UserId,
     pub(super) scope: Scope,
-    /// The resource that it is good for.
+    /// The resource that the token is valid for.
     pub(super) audience: String,
     pub(super) issued_at: DateTime<Utc>,
     pub(super) expires_at: DateTime<Utc>,
@@ -39,7 +39,7 @@ struct Written {
     life: i64,
 }
 
-/// Makes and reads them.
+/// Writes and reads access tokens.
 pub(super) struct AccessTokens<'a>(pub(super) &'a Signer);
 
 impl AccessTokens<'_> {
@@ -58,7 +58,7 @@ impl AccessTokens<'_> {
         format!("{PREFIX}{payload}.{signature}").into()
     }
 
-    /// What a token of ours says; whether it still holds is another question.
+    /// Returns the claims of a token with a valid signature. Does not check whether the token is still valid.
     pub(super) fn read(&self, token: &str) -> Option<Claims> {
         if token.len() > LIMIT {
             return None;

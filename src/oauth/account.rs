@@ -1,4 +1,4 @@
-//! What somebody who signed in may do with what is theirs: look at it, end it, and bring an API key along.
+//! The account page's operations: browser sessions, ending keys, grants and connections, and transferring an API key.
 
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
@@ -10,11 +10,11 @@ use crate::{
     store::{KeyMoved, NewSession},
 };
 
-/// How long a browser stays signed in to the account page.
+/// Lifetime of a browser session of the account page.
 pub const SESSION_LIFE: TimeDelta = TimeDelta::minutes(30);
 
 impl AuthorizationServer {
-    /// Signs a browser in; gives what its cookie holds.
+    /// Opens a browser session and returns the value of its cookie.
     pub async fn open_session(&self, holder: AccountHolder) -> Result<SecretString, ServerError> {
         let token = crypto::random_token()?;
         let created_at = self.0.clock.now();
@@ -27,28 +27,28 @@ impl AuthorizationServer {
         if self.0.store.open_session(session).await? { Ok(token) } else { Err(ServerError::UserGone) }
     }
 
-    /// Who is signed in by this cookie.
+    /// Returns the user that is signed in with this cookie.
     pub async fn session(&self, token: &str) -> Result<Option<AccountHolder>, ServerError> {
         Ok(self.0.store.session(&crypto::digest_hex(token), self.0.clock.now()).await?)
     }
 
-    /// Signs a browser out.
+    /// Closes a browser session.
     pub async fn close_session(&self, token: &str) -> Result<bool, ServerError> {
         Ok(self.0.store.close_session(&crypto::digest_hex(token)).await?)
     }
 
-    /// Ends an API key of the user who signed in.
+    /// Ends an API key of the signed-in user.
     pub async fn end_key(&self, of: AccountHolder, key: KeyId) -> Result<bool, ServerError> {
         Ok(self.0.store.end_key(of.user, key).await?)
     }
 
-    /// Ends a client of the user who signed in.
+    /// Ends a client's grant of the signed-in user.
     pub async fn end_grant(&self, of: AccountHolder, grant: GrantId) -> Result<bool, ServerError> {
         Ok(self.0.store.end_grant(of.user, grant).await?)
     }
 
-    /// Ends the connection by which another user reaches the account of whoever signed in. What that user has otherwise
-    /// is none of their business and stays.
+    /// Ends another user's connection to the account of the signed-in user. Everything else that the other user has is
+    /// kept.
     pub async fn end_connection(&self, of: AccountHolder, other: UserId) -> Result<bool, ServerError> {
         let reaches = self.0.store.reaching(of.account, self.0.clock.now()).await?;
         if other == of.user || !reaches.iter().any(|reaching| reaching.user == other) {
@@ -57,7 +57,7 @@ impl AuthorizationServer {
         Ok(self.0.sessions.disconnect(other).await?)
     }
 
-    /// Moves an API key, which was shown, from its user to whoever signed in.
+    /// Transfers an API key from its user to the signed-in user. The caller has checked that the key was presented.
     pub async fn attach_key(
         &self,
         to: AccountHolder,
@@ -67,7 +67,7 @@ impl AuthorizationServer {
     ) -> Result<KeyMoved, ServerError> {
         let moved = self.0.store.move_key(to, from, key, cap, self.0.clock.now()).await?;
         if moved == (KeyMoved::Moved { left_nobody: true }) {
-            // Their actor forgets the tokens that it holds.
+            // The actor of the removed user must drop its tokens.
             self.0.sessions.disconnect(from).await?;
         }
         Ok(moved)

@@ -1,8 +1,8 @@
-//! Who a client is: predefined by the operator, registered by itself (RFC 7591), or known by the address of a document
-//! that it publishes (Client ID Metadata Documents).
+//! Clients: predefined by the operator, dynamically registered (RFC 7591), or identified by the URL of a published
+//! document (Client ID Metadata Documents).
 //!
-//! Nothing that a client says of itself is true because it says so. What holds is where its answers go, and, of a client
-//! with keys, that it has them.
+//! A client's metadata is self-asserted and therefore not trusted. Only two things are verified: the redirect URI that
+//! responses are sent to and, for a client with keys, that it has the private key.
 
 mod assertion;
 mod crowd;
@@ -51,16 +51,16 @@ use crate::{
     store::Store,
 };
 
-/// Client ids are no longer, in characters.
+/// The maximum length of a client id, in characters.
 pub const CLIENT_ID_LIMIT: usize = 2048;
 
-/// Documents and key sets that are kept in memory. Each was 5 KB or less before it was read.
+/// Documents and key sets that are cached in memory. Each was at most 5 KB before parsing.
 const DOCUMENTS: NonZeroUsize = NonZeroUsize::new(512).expect("not zero");
 const KEY_SETS: NonZeroUsize = NonZeroUsize::new(128).expect("not zero");
-/// A key that is not among the published ones may have been published since; that is looked up so often at most.
+/// How often a key set is fetched again at most because a key is not in it. The key may have been published since.
 const KEYS_AGAIN: TimeDelta = TimeDelta::minutes(1);
 
-/// What a client sends as `client_id`.
+/// A `client_id`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ClientId(pub Arc<str>);
 
@@ -70,70 +70,71 @@ impl fmt::Display for ClientId {
     }
 }
 
-/// A client as the authorization server sees it.
+/// A client of the authorization server.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// Its id.
+    /// The client id.
     pub id: ClientId,
-    /// What it calls itself, on one line and without tricks. Nobody has verified it, unless the operator wrote it.
+    /// The sanitised, single-line name of the client. It is unverified, unless the operator wrote it.
     pub name: String,
-    /// Where it may have people sent back to.
+    /// The registered redirect URIs.
     pub redirect_uris: Vec<RedirectUri>,
-    /// How it proves who it is.
+    /// The authentication method.
     pub authentication: ClientAuthentication,
-    /// Whether it says that it uses refresh tokens: then it gets one without asking for `offline_access`.
+    /// Whether its metadata lists refresh tokens: then it gets one without requesting `offline_access`.
     pub refreshes: bool,
-    /// How it is known.
+    /// The way in which it was registered.
     pub kind: ClientKind,
 }
 
-/// How a client is known.
+/// The ways in which a client is registered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClientKind {
-    /// The operator named it.
+    /// Listed by the operator.
     Predefined,
-    /// Its id is the address of its metadata document.
+    /// The client id is the URL of a metadata document.
     MetadataDocument,
-    /// It registered itself.
+    /// Dynamically registered.
     Registered,
 }
 
-/// How a client proves who it is at the token endpoint.
+/// Authentication methods at the token endpoint.
 #[derive(Clone, Debug)]
 pub enum ClientAuthentication {
-    /// It does not; its codes are bound to it by PKCE alone.
+    /// No authentication; only PKCE binds its codes to it.
     None,
-    /// It signs.
+    /// A signed JWT.
     PrivateKeyJwt {
-        /// Where its keys are.
+        /// The source of the public keys.
         keys: KeySource,
-        /// What it may sign with; never none.
+        /// The permitted signing algorithms; never empty.
         algorithms: Vec<SigningAlgorithm>,
-        /// Whether it lists `none` as well in its `token_endpoint_auth_methods_supported`, as ChatGPT does. What it does
-        /// sign must be good even then, and whoever signed for a code has to sign for all that follows from it.
+        /// Whether its `token_endpoint_auth_methods_supported` also lists `none`, as ChatGPT's does. An assertion that
+        /// is sent must be valid even then, and if the code was redeemed with an assertion, all later requests for that
+        /// grant need one.
         may_go_without: bool,
     },
 }
 
-/// Where the public keys of a client are.
+/// The source of a client's public keys.
 #[derive(Clone, Debug)]
 pub enum KeySource {
-    /// In its metadata.
+    /// The keys are part of the metadata.
     Inline(Arc<KeySet>),
-    /// At this address.
+    /// The keys are published at this URL.
     Uri(Url),
 }
 
-/// What a client shows at the token endpoint to prove who it is.
+/// The authentication that a client presents at the token endpoint.
 #[derive(Clone, Copy)]
 pub enum PresentedClient<'a> {
-    /// Nothing but its id.
+    /// Only the client id.
     None,
     /// `client_assertion_type` and `client_assertion`.
     Assertion {
-        /// The former.
+        /// The value of `client_assertion_type`.
         kind: &'a str,
-        /// The latter.
+        /// The value of `client_assertion`.
         assertion: &'a str,
     },
 }
@@ -147,34 +148,36 @@ impl fmt::Debug for PresentedClient<'_> {
     }
 }
 
-/// Why a request's `redirect_uri` gets no answer: not even an error may be sent there.
+/// Reasons for which a request's `redirect_uri` is rejected. Then not even an error may be sent there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RedirectProblem {
-    /// OAuth 2.1 lets a client with one redirect URI leave it out; here each request says where its answer goes.
+    /// OAuth 2.1 lets a client with one redirect URI omit the parameter; this server requires it in every request.
     #[error("the redirect_uri is missing")]
     Missing,
-    /// Anybody's.
+    /// The client has not registered this URI.
     #[error("the redirect_uri is not one that this client has registered")]
     NotRegistered,
-    /// Loopback URIs may have any port, so this shows only when a request names one.
+    /// The URI leads to the gateway. Registration rejects such URIs, but a loopback URI may have any port, so this is
+    /// only detected in a request.
     #[error("the redirect_uri leads to this gateway itself")]
     Own,
 }
 
 impl Client {
-    /// Where the answer to a request goes.
+    /// Returns where the response to a request is sent.
     pub fn redirect(&self, asked: Option<&str>) -> Result<RedirectTarget, RedirectProblem> {
         let asked = asked.filter(|asked| !asked.is_empty()).ok_or(RedirectProblem::Missing)?;
         self.redirect_uris.iter().find_map(|uri| uri.target(asked)).ok_or(RedirectProblem::NotRegistered)
     }
 
-    /// Whether all its answers go to the person's own machine, where any program could pose as it.
+    /// Returns whether all redirect URIs lead to the user's own machine, where any program could impersonate the
+    /// client.
     pub fn is_loopback_only(&self) -> bool {
         self.redirect_uris.iter().all(RedirectUri::is_loopback)
     }
 }
 
-/// All clients. Cheap to clone; the clones share what was fetched.
+/// All clients. Cheap to clone; clones share the fetched documents.
 #[derive(Clone)]
 pub struct Clients(Arc<Inner>);
 
@@ -198,8 +201,8 @@ impl fmt::Debug for Clients {
 }
 
 impl Clients {
-    /// The clients of this deployment. `public_url` is the gateway's own address; `outside` is [`Outside::internet`] but
-    /// in tests.
+    /// Creates the clients of this deployment. `public_url` is the gateway's own URL; `outside` is
+    /// [`Outside::internet`] except in tests.
     pub fn new(
         config: &Config,
         public_url: &Url,
@@ -228,12 +231,12 @@ impl Clients {
         }))
     }
 
-    /// The client with this id: a predefined one, one that registered itself, or the one that the document at this
-    /// address describes.
+    /// Returns the client with this id: a predefined one, a dynamically registered one, or the one that the document at
+    /// this URL describes.
     ///
     /// # Errors
-    /// See [`ClientError::code`] for what to answer. Costs a request to a stranger's server only if the id is the
-    /// address of a document that is not in memory.
+    /// See [`ClientError::code`] for the error code to return. Sends a request to an untrusted server only if the id is
+    /// the URL of a document that is not cached.
     pub async fn find(&self, client_id: &str) -> Result<Client, ClientError> {
         let all = &*self.0;
         let visible = client_id.bytes().all(|byte| byte.is_ascii_graphic());
@@ -267,9 +270,9 @@ impl Clients {
         })
     }
 
-    /// Whether the client at the token endpoint is who it says it is. `audiences` are the names of this authorization
-    /// server: its issuer and the URL of its token endpoint. A good assertion is used up by this call. The answer tells
-    /// whether there was one.
+    /// Authenticates a client at the token endpoint. `audiences` are the names of this authorization server: its issuer
+    /// and the URL of its token endpoint. A valid assertion is consumed by this call. Returns whether an assertion was
+    /// presented.
     pub async fn authenticate(
         &self,
         client: &Client,
@@ -304,25 +307,25 @@ impl Clients {
         Ok(true)
     }
 
-    /// Whether clients may be known by documents that they publish.
+    /// Returns whether clients may be identified by metadata documents.
     pub fn reads_documents(&self) -> bool {
         self.0.reads_documents
     }
 
-    /// Where the answer to a request of this client goes.
+    /// Returns where the response to a request of this client is sent.
     pub fn redirect(&self, client: &Client, asked: Option<&str>) -> Result<RedirectTarget, RedirectProblem> {
         let target = client.redirect(asked)?;
         if self.0.policy.is_own(&target.uri) { Err(RedirectProblem::Own) } else { Ok(target) }
     }
 
-    /// Registers a client (RFC 7591). How often one source may is the caller's to limit; nothing is stored.
+    /// Registers a client (RFC 7591). Stores nothing; the caller limits the rate per source address.
     pub fn register(&self, metadata: &Value) -> Result<Registered, RegistrationError> {
         let Inner { ring, policy, registration_life, clock, .. } = &*self.0;
         registered::register(ring, metadata, policy, *registration_life, clock.now())
     }
 
-    /// Deletes a client that registered itself: from now on it is answered like one that never was. `false`: it is
-    /// none of those, or is gone already.
+    /// Deletes a dynamically registered client, which is unknown from then on. Returns `false` if the client is of
+    /// another kind or no longer exists.
     pub async fn forget(&self, client_id: &str) -> Result<bool, ClientError> {
         if !registered::is_registered(client_id) || client_id.len() > CLIENT_ID_LIMIT {
             return Ok(false);
@@ -347,7 +350,7 @@ impl Inner {
         Ok(registration)
     }
 
-    /// The client's keys; once more from their source if none of them could have signed the assertion.
+    /// Returns the client's keys. Fetches them again if none of the cached ones could have signed the assertion.
     async fn keys(&self, source: &KeySource, assertion: &Assertion<'_>) -> Result<Arc<KeySet>, ClientError> {
         let url = match source {
             KeySource::Inline(keys) => return Ok(keys.clone()),

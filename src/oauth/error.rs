@@ -1,4 +1,4 @@
-//! What an authorization server refuses, in the words of RFC 6749 (4.1.2.1 and 5.2), RFC 7591 and RFC 8707.
+//! The errors of the authorization server, with the codes of RFC 6749 (4.1.2.1 and 5.2), RFC 7591 and RFC 8707.
 
 use chrono::TimeDelta;
 use url::Url;
@@ -9,17 +9,18 @@ use super::{
 };
 use crate::domain::RedirectPlace;
 
-/// The answer of an authorization endpoint, on its way to the client by way of the browser.
+/// The redirect of an authorization response to the client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Redirection {
-    /// Where the client waits.
+    /// The client's redirect URI.
     pub redirect_uri: String,
-    /// What it sent to recognise the answer by.
+    /// The `state` parameter of the request.
     pub state: Option<String>,
 }
 
 impl Redirection {
-    /// Where the browser goes: the redirect URI with these parameters, the client's state and our name (RFC 9207).
+    /// Returns the URL of the redirect: the redirect URI with these parameters, the client's state and the issuer (RFC
+    /// 9207).
     pub fn url(&self, parameters: &[(&str, &str)], issuer: &str) -> Option<String> {
         let mut url = Url::parse(&self.redirect_uri).ok()?;
         url.query_pairs_mut()
@@ -30,78 +31,78 @@ impl Redirection {
     }
 }
 
-/// An authorization request that cannot be shown to anybody for their consent.
+/// An authorization request that is rejected before consent.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizeError {
-    /// Who asks, or where the answer would go, is not known for sure: only the person at the browser is told.
+    /// The client, and so the recipient of a response, is not verified. Only the user at the browser sees the error.
     #[error("{0}")]
     Client(#[from] ClientError),
     /// The client did not register this redirect URI.
     #[error("{0}")]
     RedirectUri(String),
-    /// The client gets the answer.
+    /// The error is sent to the client.
     #[error("{error}")]
     Refused {
-        /// The way of the answer.
+        /// The redirect with the error.
         to: Redirection,
-        /// Who gets it, for people.
+        /// The recipient, as shown to the user.
         place: RedirectPlace,
-        /// Whether the browser goes there without being asked. Only for clients that the operator has named: everyone can
-        /// register a client and send people a link with an error in it, and would have an open redirector
-        /// (RFC 9700 section 4.11.2).
+        /// Whether the browser is redirected without confirmation. Only for clients that the operator has configured.
+        /// Other clients can be registered by anyone, and a link with an error in it would be an open redirector (RFC
+        /// 9700 section 4.11.2).
         goes_back_by_itself: bool,
-        /// Why.
+        /// The error.
         error: OAuthError,
     },
 }
 
-/// A refusal that goes to the client.
+/// An error that is sent to the client.
 #[derive(Debug, thiserror::Error)]
 pub enum OAuthError {
-    /// Something is missing, repeated or malformed.
+    /// A parameter is missing, repeated or malformed.
     #[error("{0}")]
     InvalidRequest(&'static str),
-    /// Who asks is not known, or did not prove it.
+    /// The client is unknown, or its authentication failed.
     #[error("{0}")]
     InvalidClient(String),
-    /// The code or refresh token is not good, or not this client's.
+    /// The code or refresh token is invalid, or was issued to another client.
     #[error("{0}")]
     InvalidGrant(&'static str),
-    /// No scope that exists, or more than was granted.
+    /// No known scope, or more than was granted.
     #[error("the scopes here are ownerrez:read, ownerrez:full and offline_access, and no more than was granted")]
     InvalidScope,
-    /// A resource that is not ours, or another one than was granted.
+    /// The resource is not one of the gateway's, or not within the one that was granted.
     #[error("the resource must be /mcp of this gateway or a path below it, and within what was granted")]
     InvalidTarget,
-    /// Another way to a token than those two.
+    /// A grant type other than the two supported ones.
     #[error("the grant type must be authorization_code or refresh_token")]
     UnsupportedGrantType,
-    /// Another kind of answer than a code.
+    /// A response type other than `code`.
     #[error("the response type must be code")]
     UnsupportedResponseType,
-    /// The person said no, or may not sign in.
+    /// The user refused, or may not sign in.
     #[error("{0}")]
     AccessDenied(String),
-    /// Not now.
+    /// A temporary failure.
     #[error("{message}")]
     Unavailable {
-        /// What is away.
+        /// The failure, in words for the client.
         message: String,
-        /// When to ask again.
+        /// How long the client should wait.
         retry_after: TimeDelta,
-        /// For the log, if it is our doing.
+        /// The cause for the log, if the gateway failed.
         cause: Option<String>,
     },
-    /// A fault of ours.
+    /// An internal error.
     #[error("the gateway failed on this request")]
     Server {
-        /// For the log.
+        /// The cause for the log.
         cause: String,
     },
 }
 
 impl OAuthError {
-    /// The code on the wire.
+    /// Returns the error code on the wire.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
@@ -117,13 +118,13 @@ impl OAuthError {
         }
     }
 
-    /// Words for `error_description`, which takes printable ASCII but `"` and `\` (RFC 6749, 5.2).
+    /// Returns the text of `error_description`, which may contain printable ASCII except `"` and `\` (RFC 6749, 5.2).
     pub fn description(&self) -> String {
         let fits = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
         self.to_string().chars().map(|c| if fits(c) { c } else { '?' }).collect()
     }
 
-    /// Why, if it is not the client's doing.
+    /// Returns the cause for the log, if the gateway failed.
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Unavailable { cause, .. } => cause.clone(),

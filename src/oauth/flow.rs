@@ -1,5 +1,6 @@
-//! The way of a sign-in: a browser agrees and goes to OwnerRez, comes back, perhaps looks at who else reaches the account,
-//! and goes on to the client with a code. What waits in between is sealed and bound to that browser's cookie.
+//! The sign-in flow. The browser is sent to OwnerRez after consent, returns from there, may review the existing access
+//! to the account, and is redirected to the client with a code. Pending sign-ins are encrypted and bound to the
+//! browser's cookie.
 
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
@@ -14,33 +15,33 @@ use crate::{
     store::{FirstReturn, NewGrant, NewSignIn, Reaching, Returning, StoreError},
 };
 
-/// How long a client has to redeem a code.
+/// Lifetime of an authorization code.
 const CODE_LIFE: TimeDelta = TimeDelta::seconds(60);
-/// How the states that OwnerRez hands back begin: so they are told from those of connect links.
+/// The prefix of the states that OwnerRez returns, which distinguishes sign-ins from connect links.
 const STATE_PREFIX: &str = "signin_";
 
-/// What went wrong on our side.
+/// Internal errors.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The database.
+    /// The database failed.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// Seals or random numbers.
+    /// Encryption or random number generation failed.
     #[error("{0}")]
     Crypto(#[from] CryptoError),
-    /// The actors.
+    /// A session actor failed.
     #[error("{0}")]
     Call(#[from] CallError),
-    /// The user vanished in the middle of it.
+    /// The user was deleted in the meantime.
     #[error("the user is gone")]
     UserGone,
-    /// What was sealed is not what we seal.
+    /// The decrypted value is not a pending sign-in.
     #[error("a sign-in under way cannot be read")]
     Unreadable,
 }
 
 impl ServerError {
-    /// Whether the database is away or damaged: a state of the server, not of the request.
+    /// Returns whether the database is unavailable or damaged: a state of the server, not of the request.
     pub fn is_database_away(&self) -> bool {
         match self {
             Self::Store(error) | Self::Call(CallError::Store(error)) => {
@@ -51,42 +52,42 @@ impl ServerError {
     }
 }
 
-/// A browser that may go upstream.
+/// The values for sending a browser to OwnerRez.
 pub struct Agreed {
-    /// What OwnerRez hands back.
+    /// The `state` parameter that OwnerRez returns.
     pub state: SecretString,
-    /// For its cookie.
+    /// The value of the browser's cookie.
     pub browser: SecretString,
 }
 
-/// What a browser went to OwnerRez for.
+/// The purpose of a sign-in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Errand {
-    /// What a client asked for.
+    /// The authorization request of a client.
     Client(AuthorizationRequest),
     /// The account page.
     Account,
 }
 
-/// Somebody who has signed in and looks at who else reaches the account.
+/// A signed-in user that reviews the existing access to the account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Paused {
-    /// What the client asked for.
+    /// The authorization request of the client.
     pub request: AuthorizationRequest,
-    /// Who signed in.
+    /// The signed-in user.
     pub user: UserId,
-    /// Whose account it is at OwnerRez.
+    /// The user's OwnerRez account.
     pub account: AccountId,
 }
 
 impl Paused {
-    /// Who signed in, and with which account.
+    /// Returns the signed-in user and the account.
     pub fn holder(&self) -> AccountHolder {
         AccountHolder { user: self.user, account: self.account }
     }
 }
 
-/// What waits, as it is sealed.
+/// A pending sign-in, as it is encrypted.
 #[derive(Serialize, Deserialize)]
 enum Waiting {
     ForOwnerRez { request: AuthorizationRequest },
@@ -95,17 +96,17 @@ enum Waiting {
 }
 
 impl AuthorizationServer {
-    /// Whether a state that OwnerRez hands back belongs to a sign-in.
+    /// Returns whether a state that OwnerRez returns belongs to a sign-in.
     pub fn is_sign_in(state: &str) -> bool {
         state.starts_with(STATE_PREFIX)
     }
 
-    /// The person at the browser agrees to the request.
+    /// Starts the sign-in after the user has agreed to the request.
     pub async fn agree(&self, request: AuthorizationRequest) -> Result<Agreed, ServerError> {
         self.send_upstream(&Waiting::ForOwnerRez { request }).await
     }
 
-    /// The person at the browser wants to sign in to the account page.
+    /// Starts a sign-in to the account page.
     pub async fn agree_for_account(&self) -> Result<Agreed, ServerError> {
         self.send_upstream(&Waiting::Account).await
     }
@@ -116,7 +117,7 @@ impl AuthorizationServer {
         Ok(Agreed { state, browser })
     }
 
-    /// What this browser agreed to, when OwnerRez sends it back. It stays as it is.
+    /// Returns the pending sign-in of this browser when it comes back from OwnerRez. Does not consume it.
     pub async fn returning(&self, state: &str, browser: &str) -> Result<Option<Returning<Errand>>, ServerError> {
         let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
         let found = self.0.store.returning_to_sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
@@ -125,49 +126,49 @@ impl AuthorizationServer {
         Ok(errand.map(|to| Returning { to, created_at, returned_at, expires_at }))
     }
 
-    /// Keeps the sign-in of this browser, because it has to wait for its turn.
+    /// Keeps the pending sign-in of this browser, which has to wait for a permit.
     pub async fn waits(&self, state: &str, browser: &str, first: FirstReturn) -> Result<(), ServerError> {
         let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
         Ok(self.0.store.sign_in_waits(&state_hash, &browser_hash, first).await?)
     }
 
-    /// The same as [`Self::returning`], once: it is used up.
+    /// Like [`Self::returning`], but consumes the pending sign-in.
     pub async fn came_back(&self, state: &str, browser: &str) -> Result<Option<Errand>, ServerError> {
         Ok(self.take(state, browser).await?.and_then(errand))
     }
 
-    /// Redeems OwnerRez's code: who is it?
+    /// Redeems OwnerRez's code and returns the signed-in user.
     pub async fn sign_in(&self, code: SecretString, admitted: Admitted) -> Result<SignedIn, ConnectError> {
         let settings = self.settings();
         self.0.sessions.sign_in(settings.identity_issuer.clone(), code, settings.admits_new, admitted).await
     }
 
-    /// Who reaches an account, beside whoever just signed in without anything yet.
+    /// Returns the users with access to an account that have at least one API key or grant.
     pub async fn others(&self, account: AccountId) -> Result<Vec<Reaching>, ServerError> {
         let mut all = self.0.store.reaching(account, self.0.clock.now()).await?;
         all.retain(|reaching| !reaching.keys.is_empty() || !reaching.grants.is_empty());
         Ok(all)
     }
 
-    /// Lets the browser look before it goes on; gives what it comes back with.
+    /// Stores the sign-in while the user reviews the existing access; returns its new state.
     pub async fn pause(&self, paused: Paused, browser: &str) -> Result<SecretString, ServerError> {
         let Paused { request, user, account } = paused;
         self.wait(&Waiting::ForTheUser { request, user: user.0, account: account.0 }, browser).await
     }
 
-    /// What this browser looks at.
+    /// Returns the sign-in that this browser reviews.
     pub async fn paused(&self, state: &str, browser: &str) -> Result<Option<Paused>, ServerError> {
         let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
         let sealed = self.0.store.sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
         sealed.map(|sealed| self.open(state, &sealed)).transpose().map(|waiting| waiting.and_then(paused))
     }
 
-    /// The same; it goes on, once.
+    /// Like [`Self::paused`], but consumes the pending sign-in.
     pub async fn resume(&self, state: &str, browser: &str) -> Result<Option<Paused>, ServerError> {
         Ok(self.take(state, browser).await?.and_then(paused))
     }
 
-    /// Makes the grant and its code, and says where the browser goes with it.
+    /// Creates the grant and its code; returns the URL that the browser is redirected to.
     pub async fn finish(&self, request: AuthorizationRequest, user: UserId) -> Result<String, ServerError> {
         let code = crypto::random_token()?;
         let code = format!("ownerrez_ac_{}", code.expose_secret());
@@ -192,7 +193,7 @@ impl AuthorizationServer {
             return Err(ServerError::UserGone);
         }
         log::info!("user {user} signed in for a client, grant {id}");
-        // The scope may differ from what was asked for (RFC 6749 section 3.3).
+        // The scope may differ from the requested one (RFC 6749 section 3.3).
         redirection.url(&[("code", &code), ("scope", &granted)], &self.settings().issuer).ok_or(ServerError::Unreadable)
     }
 

@@ -1,15 +1,15 @@
-//! Proof that who redeems a code is who asked for it (RFC 7636, S256 only).
+//! PKCE: proof that a code is redeemed by the client that requested it (RFC 7636, S256 only).
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::crypto;
 
-/// Whether this is base64url of 32 bytes: what S256 gives.
+/// Returns whether the text is base64url of 32 bytes, the format of an S256 challenge.
 pub(super) fn is_challenge(text: &str) -> bool {
     URL_SAFE_NO_PAD.decode(text).is_ok_and(|bytes| bytes.len() == 32)
 }
 
-/// Whether the verifier is well-formed (43 to 128 unreserved characters) and hashes to the challenge.
+/// Returns whether the verifier is well-formed (43 to 128 unreserved characters) and hashes to the challenge.
 pub(super) fn proves(verifier: &str, challenge: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     (43..=128).contains(&verifier.len())

@@ -1,5 +1,5 @@
-//! An authorization request, checked: first who asks and where the answer goes, then the rest. Until the first two hold,
-//! nobody but the person at the browser is told anything (RFC 6749 section 4.1.2.1).
+//! Validates authorization requests: first the client and the redirect URI, then the rest. Until the first two are
+//! verified, errors are only shown to the user at the browser (RFC 6749 section 4.1.2.1).
 
 use std::collections::HashMap;
 
@@ -11,35 +11,35 @@ use super::{
 };
 pub use crate::domain::RedirectPlace as Place;
 
-/// Longer queries are no requests, in bytes.
+/// The maximum length of a query, in bytes.
 const QUERY_LIMIT: usize = 8 * 1024;
 
-/// What a client asks for, good to be shown to the person whose consent it takes. Sealed, it waits for OwnerRez's answer.
+/// A validated authorization request, ready to be shown for consent. It is encrypted while the user is at OwnerRez.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
-    /// Who asks.
+    /// The client id.
     pub client_id: String,
-    /// What it calls itself; nobody has checked that.
+    /// The client's unverified name.
     pub client_name: String,
-    /// Where the answer goes.
+    /// The redirect URI of the response.
     pub redirect_uri: String,
-    /// What the client recognises the answer by.
+    /// The client's `state` parameter.
     pub state: Option<String>,
-    /// What it wants to do.
+    /// The requested scopes.
     pub scopes: Scopes,
-    /// Where it wants to do that.
+    /// The requested resource.
     pub resource: String,
-    /// What its verifier hashes to.
+    /// The PKCE challenge.
     pub code_challenge: String,
 }
 
 impl AuthorizationRequest {
-    /// The way of the answer.
+    /// Returns the redirect of the response.
     pub fn redirection(&self) -> Redirection {
         Redirection { redirect_uri: self.redirect_uri.clone(), state: self.state.clone() }
     }
 
-    /// The query of `/authorize` that asks for the same once more.
+    /// Returns the query of `/authorize` that repeats this request.
     pub fn query(&self) -> String {
         let scopes = self.scopes.to_string();
         let given = [
@@ -56,7 +56,7 @@ impl AuthorizationRequest {
     }
 }
 
-/// The parameters of a query. Each may stand there once (RFC 6749 section 3.1); empty ones count as absent.
+/// The parameters of a query. Each may occur once (RFC 6749 section 3.1); empty ones count as absent.
 struct Parameters {
     values: HashMap<String, String>,
     repeated: Vec<String>,
@@ -67,7 +67,7 @@ impl Parameters {
         let (mut values, mut repeated) = (HashMap::new(), Vec::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.is_empty()) {
             let (name, value) = (name.into_owned(), value.into_owned());
-            // A resource may be named several times (RFC 8707 section 2); naming the same one again changes nothing.
+            // `resource` may occur several times (RFC 8707 section 2). Naming the same one again has no effect.
             if values.get(&name).is_some_and(|known| name != "resource" || *known != value) {
                 repeated.push(name);
             } else {
@@ -87,7 +87,7 @@ impl Parameters {
 }
 
 impl AuthorizationServer {
-    /// Checks the query of `/authorize`. The second value is whom the answer goes to, for people.
+    /// Validates the query of `/authorize`. The second value is the recipient of the response, as shown to the user.
     pub async fn request(&self, query: &str) -> Result<(AuthorizationRequest, Place), AuthorizeError> {
         let whole = if query.len() <= QUERY_LIMIT { query } else { "" };
         let parameters = Parameters::read(whole);
@@ -135,7 +135,7 @@ impl AuthorizationServer {
         let challenge = parameters.get("code_challenge");
         let challenge =
             challenge.ok_or(OAuthError::InvalidRequest("the code_challenge is missing: PKCE is required"))?;
-        // Left out it would mean `plain` (RFC 7636 section 4.3).
+        // A missing method would mean `plain` (RFC 7636 section 4.3).
         if parameters.get("code_challenge_method") != Some("S256") {
             return Err(OAuthError::InvalidRequest("the code_challenge_method must be S256"));
         }

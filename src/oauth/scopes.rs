@@ -1,4 +1,4 @@
-//! What a client may be given, in words: `ownerrez:read`, `ownerrez:full`, `offline_access`.
+//! The OAuth scopes: `ownerrez:read`, `ownerrez:full`, `offline_access`.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Scope;
 
-/// Every scope there is, in the order in which they are written.
+/// All scopes, in the order in which they are written.
 pub const SCOPES: [&str; 3] = [READ, FULL, OFFLINE];
 
-/// The scopes that a resource asks for. `offline_access` is not among them: it is between the client and the authorization
-/// server (MCP 2026-07-28, authorization, refresh tokens).
+/// The scopes that a resource requires. `offline_access` is not one of them: it concerns only the client and the
+/// authorization server (MCP 2026-07-28, authorization, refresh tokens).
 pub const RESOURCE_SCOPES: [&str; 2] = [READ, FULL];
 
 const READ: &str = "ownerrez:read";
 const FULL: &str = "ownerrez:full";
-/// Whether there is a refresh token (OpenID Connect Core section 11, whose word clients use).
+/// Requests a refresh token (OpenID Connect Core section 11, whose name clients use).
 const OFFLINE: &str = "offline_access";
 
-/// What is asked for or granted.
+/// The requested or granted scopes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Scopes {
-    /// What may be done with the account. Full includes reading.
+    /// The permissions on the account. `Full` includes reading.
     pub access: Scope,
-    /// Whether that goes on after the first access token.
+    /// Whether refresh tokens are issued.
     pub offline: bool,
 }
 
@@ -32,11 +32,12 @@ pub struct Scopes {
 pub struct UnknownScope;
 
 impl Scopes {
-    /// Everything: what a client gets that names no scope, as clients do that take `scopes_supported` for granted.
+    /// All scopes. Granted to a client that names none, as clients do that rely on `scopes_supported`.
     pub const ALL: Self = Self { access: Scope::Full, offline: true };
 
-    /// Reads words separated by spaces (RFC 6749 section 3.3). Unknown words are ignored next to known ones, and the answer
-    /// names what was granted. No word about the account means all of it: a token for nothing would be of no use.
+    /// Parses scopes separated by spaces (RFC 6749 section 3.3). Unknown scopes are ignored next to known ones; the
+    /// response names the granted scopes. Without an account scope, full access is granted, because a token without
+    /// access would be useless.
     pub fn parse(words: &str) -> Result<Self, UnknownScope> {
         if words.split_ascii_whitespace().next().is_none() {
             return Ok(Self::ALL);
@@ -56,12 +57,12 @@ impl Scopes {
         Ok(Self { access: access.unwrap_or(Scope::Full), offline })
     }
 
-    /// The same without changes, where only reading is asked for.
+    /// Returns the scopes reduced to read access, if `read_only` is set.
     pub fn reading_if(self, read_only: bool) -> Self {
         if read_only { Self { access: Scope::Read, ..self } } else { self }
     }
 
-    /// Whether all of it is part of `granted`.
+    /// Returns whether all of these scopes are part of `granted`.
     pub fn is_within(self, granted: Self) -> bool {
         self.access <= granted.access && self.offline <= granted.offline
     }

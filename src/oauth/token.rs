@@ -1,7 +1,7 @@
-//! The token endpoint: a code or a refresh token comes in, tokens go out; and how clients give tokens back.
+//! The token endpoint: exchanges a code or a refresh token for tokens; and token revocation.
 //!
-//! The order is everywhere the same: first who asks, then whose the code or token is, then what follows from it. So
-//! nobody who merely saw a code or token of another client's can do any harm with it.
+//! The order of checks is always the same: first the client, then the owner of the code or token, then the
+//! consequences. So a client that only observed a code or token of another client can do no harm with it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -22,57 +22,58 @@ use crate::{
     store::{FirstRefresh, KnownRefresh, NewSuccessor, Redemption, Rotated, StoreError, StoredGrant},
 };
 
-/// The path of the endpoint; with the issuer it is what assertions name as their audience.
+/// The path of the endpoint. With the issuer as prefix it is an accepted audience of assertions.
 pub(super) const TOKEN_PATH: &str = "/token";
 
-/// What arrives at the token and the revocation endpoint. Empty members count as absent. Not `Debug`: it holds secrets.
+/// The form parameters of the token and the revocation endpoint. Empty ones count as absent. Not `Debug`, because it
+/// contains secrets.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct TokenForm {
     /// `authorization_code` or `refresh_token`.
     pub grant_type: String,
-    /// Who asks.
+    /// The client id.
     pub client_id: String,
-    /// The code.
+    /// The authorization code.
     pub code: SecretString,
-    /// Where the code was sent.
+    /// The redirect URI that the code was sent to.
     pub redirect_uri: String,
-    /// What the challenge was made of.
+    /// The PKCE verifier.
     pub code_verifier: SecretString,
     /// The refresh token.
     pub refresh_token: SecretString,
-    /// Less than was granted, if it is to be less.
+    /// The scope, to request less than was granted.
     pub scope: String,
-    /// What the access token is for, if it is to be less.
+    /// The resource of the access token, to request less than was granted.
     pub resource: String,
-    /// How the client proves who it is (RFC 7523).
+    /// The type of the client assertion (RFC 7523).
     pub client_assertion_type: String,
-    /// Its proof.
+    /// The client assertion.
     pub client_assertion: SecretString,
-    /// What is to be revoked (RFC 7009).
+    /// The token to revoke (RFC 7009).
     pub token: SecretString,
 }
 
-/// What goes out (RFC 6749 section 5.1).
+/// The issued tokens (RFC 6749 section 5.1).
 pub struct Tokens {
-    /// For the resource.
+    /// The access token.
     pub access: SecretString,
-    /// How long it is good.
+    /// The lifetime of the access token.
     pub access_life: TimeDelta,
-    /// For the next tokens; only with `offline_access`.
+    /// The refresh token; only with `offline_access`.
     pub refresh: Option<SecretString>,
-    /// What the access token may do.
+    /// The scopes of the access token.
     pub scopes: Scopes,
-    /// Whose account it opens.
+    /// The user that the tokens belong to.
     pub user: UserId,
 }
 
-/// What became of a token that a client gave back.
+/// The result of a revocation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Revocation {
-    /// Its grant is ended.
+    /// The grant was ended.
     Ended(UserId, GrantId),
-    /// There was nothing to end.
+    /// There was no grant to end.
     Nothing,
 }
 
@@ -88,21 +89,21 @@ impl From<CryptoError> for OAuthError {
     }
 }
 
-/// Who asks.
+/// The client that sent the request.
 struct Asker {
     client: Client,
-    /// Whether it has just proved that by a signature.
+    /// Whether the client has just authenticated with a signature.
     signed: bool,
 }
 
 impl Asker {
-    /// Whether something was given to this client.
+    /// Returns whether this client has this id.
     fn has(&self, client_id: &str) -> bool {
         *self.client.id.0 == *client_id
     }
 
-    /// A client that may sign or not (`may_go_without`) is held to what it began with: otherwise whoever steals its
-    /// refresh token would just leave the signature out.
+    /// Requires a signature if the grant's code was redeemed with one. Otherwise a thief of the refresh token of a
+    /// client that may sign or not (`may_go_without`) could omit the signature.
     fn signs_for(&self, grant: &StoredGrant) -> Result<(), OAuthError> {
         if grant.signed && !self.signed {
             return Err(ClientError::from(AssertionProblem::Missing).into());
@@ -117,7 +118,7 @@ const BAD_REFRESH: OAuthError =
     OAuthError::InvalidGrant("the refresh token is not good any more; the user has to sign in again");
 
 impl AuthorizationServer {
-    /// Answers a token request.
+    /// Handles a token request.
     pub async fn token(&self, form: &TokenForm) -> Result<Tokens, OAuthError> {
         if !matches!(form.grant_type.as_str(), "authorization_code" | "refresh_token") {
             return Err(match form.grant_type.as_str() {
@@ -133,7 +134,7 @@ impl AuthorizationServer {
         }
     }
 
-    /// Ends the grant of a token that its client gives back (RFC 7009).
+    /// Ends the grant of a token that its client revokes (RFC 7009).
     pub async fn revoke(&self, form: &TokenForm) -> Result<Revocation, OAuthError> {
         let asker = self.asker(form).await?;
         let token = form.token.expose_secret();
@@ -148,8 +149,8 @@ impl AuthorizationServer {
         Ok(if ended { Revocation::Ended(grant.user, grant.id) } else { Revocation::Nothing })
     }
 
-    /// The grant that a form is about, if what it shows is known and was given to the client that it names: one look,
-    /// whatever is or is not proved. `None` where the form names no client.
+    /// Returns the grant of the code or token in a form, if it exists and belongs to the client that the form names.
+    /// Only looks it up; no proof is checked. `None` if the form names no client.
     pub async fn shown(&self, form: &TokenForm) -> Result<Option<GrantId>, OAuthError> {
         let Ok(client_id) = client_id(form) else { return Ok(None) };
         let secrets = [&form.code, &form.refresh_token, &form.token].map(ExposeSecret::expose_secret);
@@ -165,7 +166,7 @@ impl AuthorizationServer {
         Ok(known.filter(|(_, owner)| *owner == client_id).map(|(grant, _)| grant))
     }
 
-    /// The grant of an access or refresh token.
+    /// Returns the grant of an access or refresh token.
     async fn grant_of(&self, token: &str) -> Result<Option<StoredGrant>, StoreError> {
         let store = &self.0.store;
         match self.access_tokens().read(token) {
@@ -174,7 +175,7 @@ impl AuthorizationServer {
         }
     }
 
-    /// Who asks, proved as far as that client can prove it.
+    /// Identifies the client and authenticates it as far as that client can authenticate.
     async fn asker(&self, form: &TokenForm) -> Result<Asker, OAuthError> {
         let assertion = form.client_assertion.expose_secret();
         let id = client_id(form)?;
@@ -223,7 +224,7 @@ impl AuthorizationServer {
         });
         let redemption = Redemption { refresh: stored, signed: asker.signed, ends_at };
         if !store.redeem_code(&hash, grant.id, redemption, now).await? {
-            // Between the look and the step somebody else redeemed it, if it did not just expire.
+            // After the lookup, another request redeemed the code, or the code expired.
             return match store.code(&hash).await? {
                 Some(code) if code.used => self.end(code.user, code.grant, "its code was redeemed twice").await,
                 _ => Err(BAD_CODE),
@@ -269,7 +270,7 @@ impl AuthorizationServer {
             }
         };
         let access_ends_at = now + settings.access_life;
-        // A repeat extends nothing: what it issues ends with the grant at the latest.
+        // A repeated refresh extends nothing: the access token that it issues expires with the grant at the latest.
         let repeat_ends_at = access_ends_at.min(grant.expires_at);
         let (token, ends_at) = match store.rotate(grant.id, generation, successor, open, now).await? {
             Rotated::First => (refresh.token, access_ends_at),
@@ -281,7 +282,7 @@ impl AuthorizationServer {
         Ok(self.issue(issue, Some(token), now, ends_at))
     }
 
-    /// The stored refresh token with this text, or the grant of whose family it is.
+    /// Returns the stored refresh token with this text, or the grant that its family belongs to.
     async fn known_refresh(&self, token: &str) -> Result<Option<KnownRefresh>, StoreError> {
         let family = RefreshToken::family_of(token).map(crypto::digest_hex);
         self.0.store.refresh_token(&crypto::digest_hex(token), family.as_deref()).await
@@ -308,19 +309,19 @@ impl AuthorizationServer {
     }
 }
 
-/// What an access token is about to say.
+/// The content of an access token that is about to be issued.
 struct Issue {
     grant: GrantId,
     user: UserId,
-    /// What this token may do.
+    /// The scopes of this token.
     scopes: Scopes,
-    /// What the grant allows.
+    /// The scopes of the grant.
     granted: Scopes,
     audience: String,
 }
 
 impl Issue {
-    /// What was granted, or the smaller part of it that is asked for now.
+    /// Returns the content for the granted scopes and resource, or for the smaller part that the form requests.
     fn of(grant: &StoredGrant, form: &TokenForm, settings: &OAuthSettings) -> Result<Self, OAuthError> {
         let unreadable = |_| OAuthError::Server { cause: format!("grant {} has an unknown scope", grant.id) };
         let granted = Scopes::parse(&grant.scope).map_err(unreadable)?;
@@ -343,7 +344,8 @@ impl Issue {
     }
 }
 
-/// Whom a form names. Who signs may leave its id out: it stands in what is signed (RFC 7523 section 3).
+/// Returns the client id of a form. A client that signs may omit it, because the assertion contains it (RFC 7523
+/// section 3).
 fn client_id(form: &TokenForm) -> Result<String, OAuthError> {
     match form.client_id.as_str() {
         "" => {
@@ -353,14 +355,15 @@ fn client_id(form: &TokenForm) -> Result<String, OAuthError> {
     }
 }
 
-/// The refusal of a token whose successor was used; its grant has been ended.
+/// Returns the error for a token whose successor was used; its grant has been ended.
 fn replaced(grant: &StoredGrant) -> OAuthError {
     let (user, grant) = (grant.user, grant.id);
     log::warn!("grant {grant} of user {user} was ended: a refresh token was shown whose successor had been used");
     BAD_REFRESH
 }
 
-/// Whom an assertion speaks of. It is believed only once its signature was checked with that client's keys.
+/// Returns the unverified `sub` of an assertion. It is trusted only after the signature was checked with that client's
+/// keys.
 fn subject(assertion: &str) -> Option<String> {
     let payload = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1)?).ok()?;
     let claims: Value = serde_json::from_slice(&payload).ok()?;

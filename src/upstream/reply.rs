@@ -22,7 +22,7 @@ pub struct Refused {
 }
 
 impl Refused {
-    /// Returns OwnerRez's messages as complete sentences, so that more text can follow; `None` if there are none.
+    /// Returns OwnerRez's messages as complete sentences, so that more text can follow; `None` without messages.
     pub fn said(&self) -> Option<String> {
         let sentence = |message: &String| {
             let ended = message.ends_with(['.', '!', '?', '…']);

@@ -1,4 +1,5 @@
-//! `private_key_jwt`: a client proves who it is by a short-lived JWT that it signed for us (RFC 7523 2.2 and 3).
+//! `private_key_jwt`: a client authenticates with a short-lived JWT that it signed for this server (RFC 7523 2.2 and
+//! 3).
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Validation, decode, decode_header};
@@ -7,74 +8,74 @@ use serde::Deserialize;
 use super::keys::{KeySet, SigningAlgorithm};
 use crate::domain::JsonObject;
 
-/// The only kind of assertion there is here (RFC 7523 2.2).
+/// The only supported assertion type (RFC 7523 2.2).
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Larger ones are not looked at, in bytes.
+/// The maximum size of an assertion, in bytes.
 const SIZE_LIMIT: usize = 4096;
-/// How far ahead an assertion may expire.
+/// The maximum time until the expiry of an assertion.
 const LONGEST_LIFE: TimeDelta = TimeDelta::minutes(10);
-/// How far two clocks may be apart.
+/// The permitted difference between the two clocks.
 const SKEW: TimeDelta = TimeDelta::seconds(30);
-/// Keys that are tried where an assertion names none.
+/// The maximum number of keys that are tried if an assertion names none.
 const MOST_TRIED: usize = 4;
 const ID_LIMIT: usize = 256;
 
-/// Why a client has not proved who it is. Nothing of the assertion is quoted.
+/// Reasons for which client authentication fails. Never quotes the assertion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AssertionProblem {
-    /// None was sent.
+    /// The assertion is missing.
     #[error("this client signs (private_key_jwt): client_assertion_type and client_assertion are missing")]
     Missing,
-    /// One was sent that cannot be checked.
+    /// The client has no keys to check the assertion with.
     #[error("this client has no keys here: leave out client_assertion")]
     NotExpected,
-    /// Of another kind.
+    /// The assertion has an unsupported type.
     #[error("client_assertion_type is not {ASSERTION_TYPE}")]
     Type,
-    /// No JWT with the claims of RFC 7523.
+    /// Not a JWT with the claims of RFC 7523.
     #[error("client_assertion is not a signed JWT with iss, sub, aud, exp and jti")]
     Form,
-    /// Another way to sign.
+    /// The algorithm is not permitted for this client.
     #[error("client_assertion is signed with another algorithm than this client may use")]
     Algorithm,
     /// None of the client's keys could have signed it.
     #[error("client_assertion is signed with a key that this client does not publish")]
     UnknownKey,
-    /// It was altered, or another key signed it.
+    /// The assertion was altered, or another key signed it.
     #[error("the signature of client_assertion is not good")]
     Signature,
-    /// About somebody else.
+    /// `iss` or `sub` names another client.
     #[error("iss and sub of client_assertion are not the client_id")]
     Issuer,
-    /// For somebody else.
+    /// `aud` names another server.
     #[error("aud of client_assertion is not this authorization server")]
     Audience,
-    /// Too late.
+    /// The assertion has expired.
     #[error("client_assertion has expired")]
     Expired,
-    /// It would be good for too long.
+    /// The assertion expires too late.
     #[error("client_assertion expires more than 10 minutes from now")]
     TooLong,
-    /// Too early.
+    /// `nbf` or `iat` is in the future.
     #[error("client_assertion is not valid yet; the clock of the client may be wrong")]
     TooEarly,
-    /// It was used before.
+    /// The assertion was used before.
     #[error("client_assertion was used before; each needs a jti of its own")]
     Replayed,
-    /// More than are remembered.
+    /// More assertions of this client than are remembered.
     #[error("this client used too many assertions within ten minutes")]
     TooMany,
 }
 
-/// An assertion whose outside was read.
+/// An assertion whose header was parsed.
 pub(super) struct Assertion<'a> {
     text: &'a str,
     algorithm: SigningAlgorithm,
     key_id: Option<String>,
 }
 
-/// What an assertion says.
+/// The claims of an assertion.
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
@@ -95,38 +96,38 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// What is left to do with a good assertion: use it up.
+/// A valid assertion that must still be marked as used.
 #[derive(Debug)]
 pub(super) struct Proof {
-    /// Its `jti`.
+    /// The `jti` of the assertion.
     pub(super) id: String,
-    /// From then on it is refused for its age.
+    /// From this moment on the assertion is rejected as expired.
     pub(super) until: DateTime<Utc>,
 }
 
 impl<'a> Assertion<'a> {
-    /// Reads the header. `allowed` are the client's algorithms.
+    /// Parses the header. `allowed` are the client's algorithms.
     pub(super) fn read(text: &'a str, allowed: &[SigningAlgorithm]) -> Result<Self, AssertionProblem> {
         if text.len() > SIZE_LIMIT {
             return Err(AssertionProblem::Form);
         }
         let header = decode_header(text).map_err(|_| AssertionProblem::Form)?;
-        // What must be understood (RFC 7515 4.1.11) and is not, `b64` (RFC 7797) among it.
+        // Critical headers (RFC 7515 4.1.11) are not supported, and neither is `b64` (RFC 7797).
         if header.crit.is_some() || header.extras.inner().contains_key("b64") {
             return Err(AssertionProblem::Form);
         }
         let algorithm = SigningAlgorithm::named(header.alg).filter(|algorithm| allowed.contains(algorithm));
         let algorithm = algorithm.ok_or(AssertionProblem::Algorithm)?;
-        // Keys that the header brings along (jwk, jku, x5c, x5u) are anybody's and count for nothing.
+        // Keys in the header (jwk, jku, x5c, x5u) are not trusted and are ignored.
         Ok(Self { text, algorithm, key_id: header.kid })
     }
 
-    /// Whether one of the keys may have signed it.
+    /// Returns whether one of the keys could have signed the assertion.
     pub(super) fn is_covered_by(&self, keys: &KeySet) -> bool {
         keys.candidates(self.algorithm, self.key_id.as_deref()).next().is_some()
     }
 
-    /// Checks the signature, then what was signed.
+    /// Checks the signature, then the claims.
     pub(super) fn check(
         &self,
         keys: &KeySet,
@@ -137,7 +138,7 @@ impl<'a> Assertion<'a> {
         if !self.is_covered_by(keys) {
             return Err(AssertionProblem::UnknownKey);
         }
-        // The times are checked below, by our clock.
+        // The times are checked below, with the injected clock.
         let mut signature_only = Validation::new(self.algorithm.jose());
         signature_only.validate_exp = false;
         signature_only.validate_nbf = false;
@@ -167,7 +168,7 @@ impl Claims {
             Audience::One(one) => vec![one],
             Audience::Several(several) => several,
         };
-        // An assertion that is for others as well could be passed on by them.
+        // Another audience could forward the assertion to this server.
         if named.is_empty() || !named.iter().all(|one| audiences.contains(one)) {
             return Err(AssertionProblem::Audience);
         }
@@ -191,7 +192,7 @@ impl Claims {
     }
 }
 
-/// Seconds since 1970, perhaps with a fraction (RFC 7519 2), within what a calendar knows.
+/// Converts a NumericDate, which may have a fraction (RFC 7519 2); `None` outside of the supported range of dates.
 fn numeric_date(seconds: f64) -> Option<DateTime<Utc>> {
     let range = 0.0..253_402_300_800.0;
     #[expect(clippy::cast_possible_truncation, reason = "within the range whole seconds fit")]

@@ -1,4 +1,4 @@
-//! Bounds on fetches that go to the same place, so that one silent host does not hold up documents of others.
+//! Limits on fetches per host, domain or network, so that one unresponsive host does not block the documents of others.
 
 use std::{
     collections::HashMap,
@@ -9,11 +9,11 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-/// Counts those that go to each place, running and waiting.
+/// Counts the running and waiting fetches per place.
 pub(super) struct Crowds<Place: Hash + Eq> {
-    /// How many run at one place at the same time.
+    /// The maximum number of running fetches per place.
     at_once: usize,
-    /// How many may be there in all.
+    /// The maximum number of running and waiting fetches per place.
     most: usize,
     all: Mutex<HashMap<Place, Crowd>>,
 }
@@ -28,7 +28,7 @@ impl<Place: Hash + Eq + Clone> Crowds<Place> {
         Arc::new(Self { at_once, most: at_once + waiting, all: Mutex::default() })
     }
 
-    /// Joins those at a place; `None` where there are too many.
+    /// Joins a place; `None` if the place is full.
     pub(super) fn join(self: &Arc<Self>, place: &Place) -> Option<Member<Place>> {
         let mut all = self.lock();
         let crowd = all
@@ -42,17 +42,17 @@ impl<Place: Hash + Eq + Clone> Crowds<Place> {
         Some(Member { crowds: self.clone(), place: place.clone(), slots })
     }
 
-    /// A thread that panicked here left nothing half-done.
+    /// Ignores poisoning: a panic under this lock leaves no partial update.
     fn lock(&self) -> MutexGuard<'_, HashMap<Place, Crowd>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One at a place, until it is dropped.
+/// One fetch at a place. Leaves the place when dropped.
 pub(super) struct Member<Place: Hash + Eq + Clone> {
     crowds: Arc<Crowds<Place>>,
     place: Place,
-    /// A permit of these lets it run.
+    /// The semaphore of running fetches.
     pub(super) slots: Arc<Semaphore>,
 }
 
@@ -68,15 +68,15 @@ impl<Place: Hash + Eq + Clone> Drop for Member<Place> {
     }
 }
 
-/// The domain that a host belongs to: its last two labels. Hosts of some public suffixes share one, which the bounds for a
-/// domain allow for.
+/// Returns the last two labels of a host, as an approximation of its domain. Hosts under some public suffixes share a
+/// value; the limits per domain are high enough for that.
 pub(super) fn domain(host: &str) -> &str {
     let host = host.trim_end_matches('.');
     let start = host.rmatch_indices('.').nth(1).map_or(0, |(dot, _)| dot + 1);
     host.get(start..).unwrap_or(host)
 }
 
-/// The network that an address belongs to: a /24 of IPv4, a /48 of IPv6. Many names may lead to one of them.
+/// Returns the network of an address: a /24 of IPv4, a /48 of IPv6. Many names may lead to one network.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 8)).into(),

@@ -1,5 +1,5 @@
-//! Client ID Metadata Documents (draft-ietf-oauth-client-id-metadata-document): a client that is known by the address
-//! of what it publishes about itself.
+//! Client ID Metadata Documents (draft-ietf-oauth-client-id-metadata-document): the client id is the URL of the
+//! client's metadata.
 
 use url::Url;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::RedirectUri;
 
-/// What a document says.
+/// The parsed metadata of a document.
 #[derive(Debug)]
 pub(super) struct Document {
     pub(super) name: String,
@@ -20,12 +20,12 @@ pub(super) struct Document {
     pub(super) refreshes: bool,
 }
 
-/// Reads a document that was fetched from `url`.
+/// Parses a document that was fetched from `url`.
 ///
-/// Redirect URIs that cannot be used here are left out instead of spoiling the rest: a document is written for all
-/// servers at once, and what is left out matches no request.
+/// Redirect URIs that cannot be used here are ignored instead of rejecting the document: a document is written for many
+/// servers, and an ignored URI matches no request.
 pub(super) fn read(reader: &Reader, url: &Url, body: &[u8]) -> Result<Document, DocumentProblem> {
-    // A list would be read as members in their order.
+    // serde would also read an array, as the fields in order.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(MetadataProblem::Form.into());
     }

@@ -1,8 +1,8 @@
-//! One GET for a client's document or keys, under all the rules at once: public addresses only, TLS, no redirects,
-//! 5 KB, 10 seconds, JSON. The only file here that names awc.
+//! Fetches a client's document or keys with one GET, under these limits: public addresses only, TLS, no redirects, 5
+//! KB, 10 seconds, JSON. The only file of this module that uses awc.
 //!
-//! Each fetch makes a connection of its own. They are rare, and so a connection always goes to an address that was judged just now. The guard
-//! over the answer is the one of `outgoing`.
+//! Each fetch opens a new connection. Fetches are rare, and a new connection always goes to an address that was just
+//! checked. The guard of `outgoing` checks the response.
 
 use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
@@ -33,76 +33,78 @@ use crate::{
     outgoing::{Dialer, host_header, plain_origin},
 };
 
-/// The largest document, in bytes.
+/// The maximum size of a document, in bytes.
 pub(super) const SIZE_LIMIT: usize = 5 * 1024;
-/// From the wish to the last byte.
+/// The maximum duration of a fetch, from the call to the last byte.
 const TIME_LIMIT: TimeDelta = TimeDelta::seconds(10);
-/// Fetches at the same time, in this process, and those that wait for a slot; more are refused for now.
+/// The maximum numbers of running and waiting fetches in this process. Further fetches are rejected.
 const AT_ONCE: usize = 64;
 const WAITING: usize = 256;
-/// The same for one host. A host that stays silent holds up no other.
+/// The same limits per host, so that an unresponsive host does not block others.
 const AT_ONCE_PER_HOST: usize = 2;
 const WAITING_PER_HOST: usize = 8;
-/// The same for one domain, because one owner can have any number of hosts in it, and look-ups of names that never end.
+/// The same limits per domain, because the owner of a domain can have any number of hosts and DNS lookups that never
+/// finish.
 const AT_ONCE_PER_DOMAIN: usize = 16;
 const WAITING_PER_DOMAIN: usize = 48;
-/// Fetches at the same time from one network, because one owner can have many domains. Many unrelated hosts
+/// The maximum number of running fetches per network, because one owner can have many domains. Many unrelated hosts
 /// share the networks of large providers, so this is not much smaller than [`AT_ONCE`].
 const AT_ONCE_PER_NETWORK: usize = 16;
-/// awc counts in real time; what bounds a fetch is [`TIME_LIMIT`] by the clock.
+/// awc uses real time. [`TIME_LIMIT`], measured with the injected clock, is the effective limit.
 const BACKSTOP: Duration = Duration::from_secs(60);
 
-/// How long an answer counts that does not say, and the bounds on what it may say.
+/// The lifetime of a response without `Cache-Control`, and the limits on the value of that header.
 const LIFE: TimeDelta = TimeDelta::hours(1);
 const SHORTEST_LIFE: TimeDelta = TimeDelta::minutes(5);
 const LONGEST_LIFE: TimeDelta = TimeDelta::hours(24);
 
-/// An answer that was good so far.
+/// A response that passed the HTTP checks.
 #[derive(Debug)]
 pub(super) struct Fetched {
-    /// JSON, by its own account.
+    /// The body, whose media type is JSON.
     pub(super) body: Bytes,
-    /// How long it may be used without asking again.
+    /// How long the body may be used without fetching it again.
     pub(super) life: TimeDelta,
 }
 
-/// Why there is no document.
+/// Reasons for which a fetch fails.
 ///
-/// A host that may not be dialled, one that cannot be reached, and one that stays silent have the same text and the same
-/// consequence. Otherwise the answer would say which internal names exist. Logs and metrics name the difference.
+/// A host that must not be dialled, one that cannot be reached, and one that does not respond have the same text and
+/// the same consequence. Otherwise the error would reveal which internal names exist. Logs and metrics distinguish
+/// them.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FetchProblem {
-    /// Nothing may be dialled there.
+    /// The host has no public address.
     #[error("cannot be fetched: no public host answers there over TLS within 10 seconds")]
     NotPublic,
-    /// An answer that is not the document, a redirect for instance.
+    /// A status other than 200, for example a redirect.
     #[error("answered with status {0} where 200 is needed; redirects are not followed")]
     Status(u16),
-    /// Something else than JSON.
+    /// The media type is not JSON.
     #[error("is not sent as application/json")]
     ContentType,
-    /// Beyond the bound.
+    /// The body exceeds the limit.
     #[error("is larger than {SIZE_LIMIT} bytes")]
     TooLarge,
-    /// The name is unknown, nothing listens, or the certificate is not good.
+    /// The name is unknown, the port is closed, or the certificate is invalid.
     #[error("cannot be fetched: no public host answers there over TLS within 10 seconds")]
     Unreachable,
-    /// Not complete in time.
+    /// The response was not complete in time.
     #[error("cannot be fetched: no public host answers there over TLS within 10 seconds")]
     TimedOut,
-    /// The connection ended early.
+    /// The connection was closed before the response was complete.
     #[error("broke off its answer")]
     Broken,
-    /// A fault on the other side.
+    /// A server error.
     #[error("answered with status {0}, a fault of its own")]
     Fault(u16),
-    /// Too much to do here.
+    /// Too many fetches are running or waiting.
     #[error("cannot be asked now, because too many documents are being fetched")]
     Busy,
 }
 
 impl FetchProblem {
-    /// Whether the same fetch may succeed in a while, without anybody repairing the document.
+    /// Returns whether the same fetch may succeed later without a change to the document.
     pub fn passes(&self) -> bool {
         match self {
             Self::Status(_) | Self::ContentType | Self::TooLarge => false,
@@ -110,7 +112,7 @@ impl FetchProblem {
         }
     }
 
-    /// One word of few, for counters and logs.
+    /// Returns a short fixed label for metrics and logs.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::NotPublic => "not_public",
@@ -126,7 +128,7 @@ impl FetchProblem {
     }
 }
 
-/// Fetches; clones share the bounds.
+/// Fetches documents; clones share the limits.
 #[derive(Clone)]
 pub(super) struct Fetcher {
     outside: Outside,
@@ -160,7 +162,7 @@ impl Fetcher {
         let domain = self.domains.join(&domain(name).to_owned()).ok_or(FetchProblem::Busy)?;
         let _place = self.line.try_acquire().map_err(|_| FetchProblem::Busy)?;
         let deadline = self.clock.now() + TIME_LIMIT;
-        // First the host's slot: what waits for that takes none from others.
+        // Acquires the host's slot first, so that a fetch that waits for its host occupies no other slot.
         let slots = async {
             let of_host = host.slots.acquire().await?;
             let of_domain = domain.slots.acquire().await?;
@@ -168,10 +170,10 @@ impl Fetcher {
         };
         let _slots = match select(Box::pin(slots), self.clock.sleep_until(deadline)).await {
             Either::Left((slots, _)) => slots.map_err(|_| FetchProblem::Busy)?,
-            // Its host was not even asked.
+            // The host was not contacted.
             Either::Right(_) => return Err(FetchProblem::Busy),
         };
-        // The slot may have come in the very moment that ended the wait.
+        // The slot may have been granted at the very moment of the deadline.
         if self.clock.now() >= deadline {
             return Err(FetchProblem::Busy);
         }
@@ -182,7 +184,7 @@ impl Fetcher {
     }
 
     async fn exchange(&self, url: &Url) -> Result<Fetched, FetchProblem> {
-        // Held to the end of the fetch.
+        // Held until the end of the fetch.
         let network = Rc::new(Cell::new(None));
         let (outside, networks) = (self.outside.clone(), self.networks.clone());
         let tcp = OutsideConnector { outside, networks, network: network.clone() };
@@ -225,14 +227,15 @@ fn sending_failed(error: &SendRequestError) -> FetchProblem {
     }
 }
 
-/// `application/json` or a type that is built on it, like `application/jwk-set+json`.
+/// Returns whether the media type is `application/json` or based on it, such as `application/jwk-set+json`.
 fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
 }
 
-/// `Cache-Control` within our bounds: a client that says `no-store` is still not fetched at each step of one sign-in.
+/// Returns the lifetime from `Cache-Control`, within the limits. The minimum applies even to `no-store`, so that one
+/// sign-in does not fetch the same document at each step.
 fn life(headers: &HeaderMap) -> TimeDelta {
     let directives = headers.get_all(header::CACHE_CONTROL).filter_map(|value| value.to_str().ok());
     let mut life = LIFE;
@@ -241,7 +244,7 @@ fn life(headers: &HeaderMap) -> TimeDelta {
         match directive.split_once('=').map_or((directive.as_str(), ""), |(name, value)| (name, value)) {
             ("no-store" | "no-cache", _) => return SHORTEST_LIFE,
             ("max-age", seconds) => {
-                // What is no number, or too large for one, is bounded like the rest.
+                // A value that is not a number, or too large, is limited to the maximum.
                 let seconds = seconds.trim_matches('"').parse().unwrap_or(i64::MAX);
                 life = TimeDelta::try_seconds(seconds).unwrap_or(LONGEST_LIFE);
             }
@@ -251,7 +254,7 @@ fn life(headers: &HeaderMap) -> TimeDelta {
     life.clamp(SHORTEST_LIFE, LONGEST_LIFE)
 }
 
-/// Makes the connections: judges the addresses and dials one of them.
+/// Opens the connections: checks the addresses and dials one of them.
 #[derive(Clone)]
 struct OutsideConnector {
     outside: Outside,
@@ -259,7 +262,7 @@ struct OutsideConnector {
     network: Rc<Cell<Option<Member<IpAddr>>>>,
 }
 
-/// As many fetches from this network run as may.
+/// The network has reached its limit of running fetches.
 #[derive(Debug, thiserror::Error)]
 #[error("too many documents are being fetched from this network")]
 struct CrowdedNetwork;

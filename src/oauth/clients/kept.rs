@@ -1,4 +1,4 @@
-//! Documents that were fetched, for as long as they count: bounded in number, one fetch per document at a time.
+//! The cache of fetched documents: bounded in number, one fetch per document at a time.
 
 use std::{
     collections::HashMap,
@@ -17,24 +17,24 @@ use super::{
 };
 use crate::domain::{RedirectPolicy, SharedClock, growing_cache};
 
-/// What is wrong now may soon be repaired; until then one look is enough for all who ask.
+/// How long a failure is cached, so that waiting requests share one attempt. The document may soon be repaired.
 const BAD_FOR: TimeDelta = TimeDelta::seconds(30);
-/// For how long after its time a document still counts while its host is in trouble.
+/// How long an expired document is still used while its host is failing (stale-if-error).
 const GRACE: TimeDelta = TimeDelta::hours(24);
-/// Bad documents are remembered apart, so that they cannot drive out good ones.
+/// Failures have their own cache, so that they cannot evict good documents.
 const BAD_ONES: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 
-/// Makes of an answer what it means.
+/// Parses a fetched body.
 pub(super) type Read<T> = fn(&Reader, &Url, &[u8]) -> Result<T, DocumentProblem>;
 
-/// What reading a document depends on beside the document.
+/// The context for parsing a document.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
-    /// Which redirect URIs may be registered.
+    /// The rules for redirect URIs.
     pub(super) policy: Arc<RedirectPolicy>,
 }
 
-/// The documents of one kind.
+/// The cached documents of one type.
 pub(super) struct Kept<T> {
     fetcher: Fetcher,
     clock: SharedClock,
@@ -70,19 +70,19 @@ impl<T> Kept<T> {
         Self { fetcher, clock, reader, read, good, bad, turns: Mutex::default() }
     }
 
-    /// The document at this URL: what is kept of it if that still counts, else fetched now.
+    /// Returns the document at this URL from the cache, or fetches it.
     pub(super) async fn get(&self, url: &Url) -> Result<Arc<T>, DocumentProblem> {
         self.get_tried_since(url, DateTime::<Utc>::MIN_UTC).await
     }
 
-    /// The same, asking again unless somebody asked since that moment.
+    /// Like [`Self::get`], but fetches again unless a fetch was tried since that moment.
     pub(super) async fn get_tried_since(&self, url: &Url, since: DateTime<Utc>) -> Result<Arc<T>, DocumentProblem> {
         if let Some(known) = self.known(url, since) {
             return known;
         }
         let turn = Taking::of(&self.turns, url);
         let _mine = turn.turn.lock().await;
-        // Whoever had the turn before has asked for all who waited.
+        // The previous holder of the lock may have fetched the document for all waiting requests.
         if let Some(known) = self.known(url, since) {
             return known;
         }
@@ -121,7 +121,7 @@ impl<T> Kept<T> {
             Err(problem) => problem,
         };
         if problem == DocumentProblem::Fetch(FetchProblem::Busy) {
-            // That says nothing of the document.
+            // This is unrelated to the document.
             return self.kept_in_trouble(&key, now).ok_or(problem);
         }
         let kind = match &problem {
@@ -141,7 +141,7 @@ impl<T> Kept<T> {
         Err(problem)
     }
 
-    /// What is kept of a document whose host cannot be asked now; then nobody asks for half a minute.
+    /// Returns the expired document of a host that is failing, and delays the next fetch by half a minute.
     fn kept_in_trouble(&self, key: &str, now: DateTime<Utc>) -> Option<Arc<T>> {
         let mut good = lock(&self.good);
         let good = good.get_mut(key).filter(|good| now < good.usable_until)?;
@@ -151,7 +151,7 @@ impl<T> Kept<T> {
     }
 }
 
-/// A place in the line for one document; the line is gone with the last who stood in it.
+/// One waiting request for a document. The document's lock is removed with its last request.
 struct Taking<'a> {
     turns: &'a Mutex<HashMap<String, Arc<Turn<()>>>>,
     url: &'a str,
@@ -168,14 +168,14 @@ impl<'a> Taking<'a> {
 impl Drop for Taking<'_> {
     fn drop(&mut self) {
         let mut turns = lock(self.turns);
-        // The map's and this one.
+        // One reference in the map and one in `self`.
         if Arc::strong_count(&self.turn) <= 2 {
             turns.remove(self.url);
         }
     }
 }
 
-/// A thread that panicked here left nothing half-done.
+/// Ignores poisoning: a panic under this lock leaves no partial update.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

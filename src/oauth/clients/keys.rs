@@ -1,5 +1,5 @@
-//! Clients' public keys (RFC 7517), and checking signatures with them. ring does the arithmetic: the back ends that
-//! jsonwebtoken brings along would be a second crypto provider.
+//! Clients' public keys (RFC 7517) and signature verification with ring. jsonwebtoken's own back ends would add a
+//! second crypto provider.
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, DecodingKeyKind,
@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{kept::Reader, problem::DocumentProblem};
 
-/// What a client may sign with.
+/// The supported signing algorithms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SigningAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256 and 2048 bits or more.
@@ -24,10 +24,10 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
-    /// All of them.
+    /// All supported algorithms.
     pub const ALL: [Self; 2] = [Self::Rs256, Self::Es256];
 
-    /// Its name in JOSE (RFC 7518 3.1).
+    /// Returns the algorithm's name in JOSE (RFC 7518 3.1).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -51,16 +51,16 @@ impl SigningAlgorithm {
     }
 }
 
-/// Members of a public key that mean something here. All others are dropped before a key is kept.
+/// The members of a public key that are used. All others are dropped before a key is stored.
 const PUBLIC_MEMBERS: &[&str] = &["kty", "kid", "use", "alg", "key_ops", "n", "e", "crv", "x", "y"];
 /// Members that only a private key has (RFC 7518 6.2.2, 6.3.2, 6.4.1).
 const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 const MOST_KEYS: usize = 32;
 
-/// The keys of a client that can check a signature; never none.
+/// The keys of a client that can verify a signature; never empty.
 #[derive(Clone, Debug)]
 pub struct KeySet {
-    /// As they were given, the members that matter.
+    /// The JWK Set as it was given, with the used members only.
     given: Value,
     keys: Vec<PublicKey>,
 }
@@ -73,7 +73,8 @@ pub(super) struct PublicKey {
 }
 
 impl KeySet {
-    /// Reads a JWK Set. Keys for something else are left out; `None` if none is left, or a private key is among them.
+    /// Parses a JWK Set. Ignores keys for other purposes; `None` if no key is left, or if the set contains a private
+    /// key.
     pub(super) fn read(jwks: &Value) -> Option<Self> {
         let given = jwks.get("keys")?.as_array().filter(|keys| keys.len() <= MOST_KEYS)?;
         let (mut kept, mut keys) = (Vec::new(), Vec::new());
@@ -96,13 +97,13 @@ impl KeySet {
         (!keys.is_empty()).then_some(Self { given, keys })
     }
 
-    /// As a JWK Set again.
+    /// Returns the keys as a JWK Set.
     pub(super) fn to_json(&self) -> &Value {
         &self.given
     }
 
-    /// The keys that may have made a signature with this algorithm and this `kid`. A key without an id of its own may
-    /// have made any.
+    /// Returns the keys that could have made a signature with this algorithm and `kid`. A key without an id matches any
+    /// `kid`.
     pub(super) fn candidates(&self, algorithm: SigningAlgorithm, id: Option<&str>) -> impl Iterator<Item = &PublicKey> {
         self.keys.iter().filter(move |key| {
             key.algorithm == algorithm && (id.is_none() || key.id.is_none() || key.id.as_deref() == id)
@@ -129,18 +130,18 @@ impl PublicKey {
     }
 }
 
-/// Reads a key set that was fetched.
+/// Parses a fetched key set.
 pub(super) fn read(_: &Reader, _: &Url, body: &[u8]) -> Result<KeySet, DocumentProblem> {
     let jwks: Value = serde_json::from_slice(body).map_err(|_| DocumentProblem::NoKeys)?;
     KeySet::read(&jwks).ok_or(DocumentProblem::NoKeys)
 }
 
-/// What jsonwebtoken is to use. It can be told once per process; a second time changes nothing.
+/// Installs ring as jsonwebtoken's crypto provider. It can be set once per process; further calls have no effect.
 pub(super) fn let_ring_verify() {
     static RING: CryptoProvider = CryptoProvider {
         signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
         verifier_factory,
-        // Asked for thumbprints and for keys out of DER, neither of which is used.
+        // Used only for thumbprints and for keys in DER format, neither of which is needed.
         key_utils: KeyUtils::new_unimplemented(),
     };
     let _ = RING.install_default();

@@ -1,5 +1,4 @@
-//! Client metadata (RFC 7591 2), as clients register it or publish it: the few members that matter here, and what of
-//! them is taken.
+//! Client metadata (RFC 7591 2), registered or published: the members that are used here, and their validation.
 
 use std::sync::Arc;
 
@@ -15,56 +14,56 @@ use super::{
 };
 use crate::domain::{BadRedirectUri, RedirectPolicy, RedirectUri, plain_name};
 
-/// Cursor registers three, VS Code six.
+/// The maximum number of redirect URIs. Cursor registers three, VS Code six.
 pub(super) const MOST_REDIRECT_URIS: usize = 10;
-/// Of a client's name so many characters are shown.
+/// The maximum length of a client's name, in characters.
 const NAME_LIMIT: usize = 80;
 
-/// Why metadata is refused. Continues a sentence that begins with its place.
+/// Reasons for which metadata is rejected. Each text continues a sentence that begins with the source of the metadata.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MetadataProblem {
-    /// Not an object, or a member of a wrong type.
+    /// Not an object, or a member has the wrong type.
     #[error("is not a JSON object whose members have the types of RFC 7591")]
     Form,
-    /// Nowhere to send people back to.
+    /// No redirect URI.
     #[error("has no redirect_uris")]
     NoRedirectUris,
-    /// More than are taken.
+    /// Too many redirect URIs.
     #[error("has more than {MOST_REDIRECT_URIS} redirect_uris")]
     ManyRedirectUris,
-    /// None of them may be used.
+    /// No usable redirect URI.
     #[error("has no redirect URI that may be used; the first one {0}")]
     RedirectUri(BadRedirectUri),
-    /// No way to its first tokens.
+    /// No grant type with which the client can obtain its first token.
     #[error("lists grant_types without authorization_code, which every client needs here")]
     GrantTypes,
-    /// A flow that does not exist here.
+    /// An unsupported response type.
     #[error("asks for other response_types than code")]
     ResponseTypes,
-    /// A way to authenticate that does not exist here.
+    /// An unsupported authentication method.
     #[error("asks for another token_endpoint_auth_method than none and private_key_jwt")]
     Authentication,
-    /// A secret that everybody could read.
+    /// A client secret in a public document.
     #[error("holds a client_secret, which a public document cannot keep")]
     Secret,
-    /// It wants to sign, and shows no keys.
+    /// `private_key_jwt` without keys, or with two sources of keys.
     #[error("asks for private_key_jwt and needs either jwks or jwks_uri, not both")]
     Keys,
-    /// Keys of no use.
+    /// No usable key, or a private key.
     #[error("has a jwks without an RSA key for RS256 or a P-256 key for ES256, or with a private key in it")]
     Jwks,
-    /// Keys at no good place.
+    /// The URL of the keys is not permitted.
     #[error("has a jwks_uri that {0}")]
     JwksUri(BadDocumentUrl),
-    /// A signature that is not checked here.
+    /// An unsupported signing algorithm.
     #[error("asks for another token_endpoint_auth_signing_alg than RS256 and ES256")]
     SigningAlgorithm,
-    /// It does not fit into a client id.
+    /// The registration does not fit into a client id.
     #[error("is too large; leave out redirect URIs, shorten client_name, or use jwks_uri instead of jwks")]
     TooLarge,
 }
 
-/// The members that matter.
+/// The members that are used.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Metadata {
@@ -76,7 +75,8 @@ pub(super) struct Metadata {
     pub(super) response_types: Option<Vec<String>>,
     pub(super) scope: Option<String>,
     pub(super) token_endpoint_auth_method: Option<String>,
-    /// OpenID Connect Relying Party Metadata Choices: ChatGPT says with it that it can go without keys as well.
+    /// OpenID Connect Relying Party Metadata Choices: with this member ChatGPT declares that it also works without
+    /// keys.
     pub(super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
     pub(super) token_endpoint_auth_signing_alg: Option<String>,
     pub(super) jwks: Option<Value>,
@@ -84,12 +84,12 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
-    /// The name as it may stand on a page, on one line; `None` where nothing of it is left.
+    /// Returns the sanitised single-line name; `None` if nothing is left.
     pub(super) fn name(&self) -> Option<String> {
         plain_name(self.client_name.as_deref()?, NAME_LIMIT)
     }
 
-    /// Each redirect URI, good or bad, in their order; never none.
+    /// Returns each redirect URI in order, valid or invalid; never an empty list.
     pub(super) fn redirect_uris(
         &self,
         policy: &RedirectPolicy,
@@ -102,7 +102,7 @@ impl Metadata {
         }
     }
 
-    /// Whether it asks for what there is: it may ask for more and gets the part that exists.
+    /// Checks that the requested flow is supported. Unsupported values are ignored next to supported ones.
     pub(super) fn check_flow(&self) -> Result<(), MetadataProblem> {
         let lacks = |asked: &Option<Vec<String>>, needed: &str| {
             asked.as_ref().is_some_and(|asked| !asked.is_empty() && asked.iter().all(|one| one != needed))
@@ -116,27 +116,27 @@ impl Metadata {
         Ok(())
     }
 
-    /// Whether it asks for refresh tokens, by the grant type or by the scope. Left out, the list of grant types means
+    /// Returns whether refresh tokens are requested, by grant type or by scope. A missing list of grant types means
     /// `authorization_code` (RFC 7591 section 2).
     pub(super) fn refreshes(&self) -> bool {
         let listed = self.grant_types.iter().flatten().any(|one| one == "refresh_token");
         listed || self.asked_scopes().is_some_and(|scopes| scopes.offline)
     }
 
-    /// What there is of the scopes that it names; `None` where it names none.
+    /// Returns the known scopes of the requested ones; `None` if no scopes are requested.
     fn asked_scopes(&self) -> Option<Scopes> {
         let words = self.scope.as_deref().filter(|words| !words.trim().is_empty())?;
         Scopes::parse(words).ok()
     }
 
-    /// The scopes that it is registered with: of those that it names the ones that exist, or all that fit its grant types.
+    /// Returns the scopes to register: the known ones of those requested, or all that fit the grant types.
     pub(super) fn scopes(&self) -> Scopes {
         Scopes { offline: self.refreshes(), ..self.asked_scopes().unwrap_or(Scopes::ALL) }
     }
 
-    /// How the client proves who it is. `replaces_secrets`: who asks for a client secret becomes a public client
-    /// (RFC 7591 3.2.1 lets the server say so in its answer). Today's clients ask for one by default and are content
-    /// without.
+    /// Returns the authentication method. With `replaces_secrets`, a client that requests a client secret becomes a
+    /// public client (RFC 7591 3.2.1 allows this; the response reports it). Today's clients request a secret by default
+    /// and also work without one.
     pub(super) fn authentication(&self, replaces_secrets: bool) -> Result<ClientAuthentication, MetadataProblem> {
         let offered = || {
             let more = self.token_endpoint_auth_methods_supported.iter().flatten();
@@ -184,8 +184,8 @@ impl Metadata {
     }
 }
 
-/// The address of a document that strangers name: https, a host by name, a path, and spelled in the one way that every
-/// reader understands alike (draft-ietf-oauth-client-id-metadata-document, section 3).
+/// Parses the URL of a document that an untrusted party names: https, a host name, a path, and the normalised spelling,
+/// which every parser reads the same way (draft-ietf-oauth-client-id-metadata-document, section 3).
 pub(super) fn document_url(text: &str) -> Result<Url, BadDocumentUrl> {
     let url = Url::parse(text).map_err(|_| BadDocumentUrl::Spelling)?;
     if !url.username().is_empty() || url.password().is_some() {

@@ -1,5 +1,5 @@
-//! How the clients' documents are reached: who looks up names, which addresses may be dialled, whose certificates
-//! count. The addresses are judged where the connection is made, so the one that was judged is the one that is used.
+//! Network access for clients' documents: DNS resolution, permitted addresses and trusted certificates. Addresses are
+//! checked where the connection is made, so the checked address is the one that is used.
 
 use std::{
     fmt, io,
@@ -13,20 +13,20 @@ use tokio::sync::Semaphore;
 use super::public::is_public;
 use crate::{domain::BoxFuture, outgoing::TlsTrust};
 
-/// Of a name's addresses this many are tried.
+/// The maximum number of addresses that are tried per name.
 const ADDRESSES: usize = 4;
 
-/// Look-ups that the system runs at the same time. One that hangs keeps its thread after its fetch was given up, so there
-/// are as many as fetches.
+/// Maximum concurrent lookups in the system's resolver. A lookup that hangs occupies its thread even after its fetch
+/// was abandoned, so the limit equals that of fetches.
 const LOOKUPS: usize = 64;
 
-/// Looks up the addresses of hosts.
+/// A DNS resolver.
 pub trait Names: Send + Sync + 'static {
-    /// The addresses of this host, each with this port. Nothing is filtered here.
+    /// Returns the addresses of this host, each with this port. Does not filter them.
     fn lookup(&self, host: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>>;
 }
 
-/// The world outside, as far as clients' documents are fetched from it.
+/// The network that clients' documents are fetched from.
 #[derive(Clone)]
 pub struct Outside {
     names: Arc<dyn Names>,
@@ -40,25 +40,26 @@ impl fmt::Debug for Outside {
     }
 }
 
-/// No address of the host may be dialled.
+/// The host has no permitted address.
 #[derive(Debug, thiserror::Error)]
 #[error("the host has no public address")]
 pub(super) struct NoPublicAddress;
 
 impl Outside {
-    /// The Internet: the system's resolver, public addresses only, the certificate authorities that browsers trust.
+    /// Returns the Internet: the system's resolver, public addresses only, and the certificate authorities that
+    /// browsers trust.
     pub fn internet() -> Self {
         let names = Arc::new(SystemNames { running: Arc::new(Semaphore::new(LOOKUPS)) });
         Self { names, admits: is_public, tls: TlsTrust::public() }
     }
 
-    /// Another world, for tests. No setting leads here.
+    /// Returns a simulated network for tests. No setting leads here.
     pub fn imitated(names: Arc<dyn Names>, admits: fn(IpAddr) -> bool, tls: ClientConfig) -> Self {
         Self { names, admits, tls: tls.into() }
     }
 
-    /// The addresses of a URI's host that may be dialled, some of them at most. An IP address in place of a name is
-    /// judged like one that was looked up.
+    /// Returns the permitted addresses of a host, up to a limit. An IP address in place of a name is checked like one
+    /// that was looked up.
     pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, AddressError> {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let found = match literal {
@@ -73,12 +74,12 @@ impl Outside {
     }
 }
 
-/// Why there is nothing to dial.
+/// Reasons for which there is no address to dial.
 #[derive(Debug)]
 pub(super) enum AddressError {
-    /// The name cannot be looked up now, or there is no such name.
+    /// The lookup failed, or the name does not exist.
     Lookup(io::Error),
-    /// All its addresses are none of ours to dial.
+    /// None of the addresses is permitted.
     Refused(NoPublicAddress),
 }
 
@@ -105,7 +106,7 @@ impl Names for SystemNames {
 mod tests {
     use super::*;
 
-    /// The filter that production has, at the place where it dials: by literal, and by the system's resolver.
+    /// Checks production's filter where it is applied: for IP literals and with the system's resolver.
     #[actix_web::test]
     async fn the_internet_is_not_this_machine() {
         let internet = Outside::internet();

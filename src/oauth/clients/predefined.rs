@@ -1,15 +1,15 @@
-//! Clients that the operator named, and the one that the operator's `OWNERREZ_CLIENT_ID` makes: clients were set up
-//! with that id for the predecessor, and go on working.
+//! Clients that the operator configured, and one more with the operator's `OWNERREZ_CLIENT_ID`: clients were set up
+//! with that id for the TypeScript server and must continue to work.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Client, ClientAuthentication, ClientId, ClientKind, KeySource, keys::SigningAlgorithm};
 use crate::config::{Config, PredefinedClient};
 
-/// Nobody says what the client is that comes with this id.
+/// The name of the client with the operator's id, because its real name is unknown.
 const OF_THE_OPERATOR: &str = "MCP client";
 
-/// By their id.
+/// Returns the clients by their id.
 pub(super) fn predefined(config: &Config) -> HashMap<String, Client> {
     let old = config.ownerrez.client.as_ref().map(|app| PredefinedClient {
         id: app.id.clone(),
@@ -17,7 +17,7 @@ pub(super) fn predefined(config: &Config) -> HashMap<String, Client> {
         redirect_uris: config.oauth_clients.known_redirect_uris.clone(),
         jwks_uri: None,
     });
-    // Later ones replace earlier ones: what the operator wrote down counts.
+    // Later entries replace earlier ones, so the operator's configuration has priority.
     old.iter().chain(&config.oauth_clients.predefined).map(|client| (client.id.clone(), Client::from(client))).collect()
 }
 

@@ -1,56 +1,57 @@
-//! What can be wrong with a client, told to whoever can repair it.
+//! Errors of clients, with hints for the party that can fix them.
 
 use super::{assertion::AssertionProblem, fetch::FetchProblem, metadata::MetadataProblem};
 use crate::{crypto::CryptoError, domain::BadRedirectUri, store::StoreError};
 
-/// Why a metadata document or a set of keys is of no use. Continues a sentence that begins with its place.
+/// Reasons for which a metadata document or a key set is rejected. Each text continues a sentence that begins with its
+/// location.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DocumentProblem {
-    /// It was not obtained.
+    /// It could not be fetched.
     #[error(transparent)]
     Fetch(#[from] FetchProblem),
-    /// It says what does not do.
+    /// Its metadata is invalid.
     #[error(transparent)]
     Metadata(#[from] MetadataProblem),
-    /// It is another client's: anybody could name any document.
+    /// It names another client. Without this check, a client id could be the URL of any document.
     #[error("has another client_id than its own address")]
     OtherClientId,
-    /// Nothing in it checks a signature.
+    /// It contains no key that can verify a signature.
     #[error("holds no RSA key for RS256 and no P-256 key for ES256")]
     NoKeys,
 }
 
 impl DocumentProblem {
-    /// Whether the same request may succeed in a while, without anybody repairing the document.
+    /// Returns whether the same request may succeed later without a change to the document.
     pub fn passes(&self) -> bool {
         matches!(self, Self::Fetch(problem) if problem.passes())
     }
 }
 
-/// Why a `client_id` is no address of a metadata document.
+/// Reasons for which a `client_id` is not the URL of a metadata document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadDocumentUrl {
-    /// Not what a browser would write.
+    /// Not in the normalised form that browsers write.
     #[error("is no https URL in its usual spelling (lower-case host, no default port, no `.` or `..` in its path)")]
     Spelling,
-    /// An IP address.
+    /// The host is an IP address.
     #[error("names an IP address instead of a host")]
     Address,
-    /// Something before an `@`.
+    /// The URL has user information before an `@`.
     #[error("holds a user name or password")]
     UserInfo,
-    /// A `#`.
+    /// The URL has a fragment.
     #[error("has a fragment (#)")]
     Fragment,
-    /// Only a host.
+    /// The URL has no path.
     #[error("has no path")]
     NoPath,
 }
 
-/// Where it goes on the wire (RFC 6749 5.2 and 4.1.2.1).
+/// The OAuth error code (RFC 6749 5.2 and 4.1.2.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClientErrorCode {
-    /// 401 at the token endpoint; clients that registered themselves register anew.
+    /// 401 at the token endpoint; dynamically registered clients register again.
     InvalidClient,
     /// 400.
     InvalidRequest,
@@ -61,7 +62,7 @@ pub enum ClientErrorCode {
 }
 
 impl ClientErrorCode {
-    /// The word for it.
+    /// Returns the error code on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidClient => "invalid_client",
@@ -72,53 +73,53 @@ impl ClientErrorCode {
     }
 }
 
-/// Why a client is not let on. Says what happened; [`ClientError::hint`] says what to do.
+/// Reasons for which a client is rejected. [`ClientError::hint`] says how to fix it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Not even the form is right.
+    /// The client id is malformed.
     #[error("the client_id is empty, longer than 2048 characters, or holds other than visible ASCII characters")]
     Malformed,
-    /// It looks like the address of a metadata document.
+    /// The client id looks like the URL of a metadata document, but the URL is not permitted.
     #[error("the client_id {0}")]
     DocumentUrl(BadDocumentUrl),
-    /// No way of knowing a client knows this one.
+    /// No client has this id.
     #[error("no client is known by this client_id")]
     Unknown,
-    /// It registered itself, too long ago.
+    /// The dynamic registration has expired.
     #[error("the registration of this client has expired")]
     Expired,
-    /// It registered itself and was deleted since.
+    /// The dynamically registered client was deleted.
     #[error("this client was removed")]
     Forgotten,
-    /// It is known by a document, and those are not read here.
+    /// The client id is the URL of a document, and documents are disabled.
     #[error("this gateway does not read the documents of clients (oauth.client_documents is off)")]
     DocumentsOff,
-    /// Its metadata document is of no use.
+    /// The metadata document is unusable.
     #[error("the metadata document of this client, at {host}, {problem}")]
     Document {
         /// The host of the document.
         host: String,
-        /// What is wrong with it.
+        /// The problem with the document.
         problem: DocumentProblem,
     },
-    /// Its published keys are of no use.
+    /// The published keys are unusable.
     #[error("the keys of this client, at {host}, cannot be used: what is there {problem}")]
     Keys {
         /// The host of the key set.
         host: String,
-        /// What is wrong with it.
+        /// The problem with the key set.
         problem: DocumentProblem,
     },
-    /// It has not proved who it is.
+    /// The client authentication failed.
     #[error("{0}")]
     Assertion(#[from] AssertionProblem),
-    /// The list of removed clients cannot be read.
+    /// The list of deleted clients cannot be read.
     #[error("the list of removed clients cannot be read")]
     Store(#[from] StoreError),
 }
 
 impl ClientError {
-    /// What to answer.
+    /// Returns the OAuth error code.
     pub fn code(&self) -> ClientErrorCode {
         match self {
             Self::Malformed | Self::DocumentUrl(_) => ClientErrorCode::InvalidRequest,
@@ -138,7 +139,7 @@ impl ClientError {
         }
     }
 
-    /// What to do about it, for a page or an `error_description`.
+    /// Returns how to fix the error, for a page or an `error_description`.
     pub fn hint(&self) -> &'static str {
         match self.code() {
             ClientErrorCode::TemporarilyUnavailable => "Try again in a minute.",
@@ -158,27 +159,27 @@ impl ClientError {
     }
 }
 
-/// Why a registration is refused (RFC 7591 3.2.2).
+/// Reasons for which a registration is rejected (RFC 7591 3.2.2).
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
     /// 400 `invalid_redirect_uri`.
     #[error("the redirect URI at place {place} of redirect_uris {problem}")]
     RedirectUri {
-        /// Which, counted from 1. Not quoted: it goes to logs.
+        /// The position of the URI, counted from 1. The URI is not quoted, because the text is logged.
         place: usize,
-        /// What is wrong with it.
+        /// The problem with the URI.
         problem: BadRedirectUri,
     },
     /// 400 `invalid_client_metadata`.
     #[error("the client metadata {0}")]
     Metadata(MetadataProblem),
-    /// A fault of ours.
+    /// An internal error.
     #[error("the registration could not be sealed")]
     Crypto(#[from] CryptoError),
 }
 
 impl RegistrationError {
-    /// The error code of the answer.
+    /// Returns the error code of the response.
     pub fn code(&self) -> &'static str {
         match self {
             Self::RedirectUri { .. } | Self::Metadata(MetadataProblem::NoRedirectUris) => "invalid_redirect_uri",

@@ -1,9 +1,9 @@
-//! Which addresses belong to the public Internet. Everything else may be a neighbour of this process that trusts it:
-//! the cloud's metadata service, a database, the gateway itself.
+//! The addresses of the public Internet. Any other address may belong to a service that trusts this process because of
+//! its network: the cloud's metadata service, a database, the gateway itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What of IPv4 is not public: IANA's special-purpose registry (RFC 6890 and its successors), and multicast.
+/// The IPv4 ranges that are not public: IANA's special-purpose registry (RFC 6890 and its successors), and multicast.
 const NOT_PUBLIC_V4: &[(Ipv4Addr, u32)] = &[
     (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network
     (Ipv4Addr::new(10, 0, 0, 0), 8),      // private use
@@ -22,11 +22,11 @@ const NOT_PUBLIC_V4: &[(Ipv4Addr, u32)] = &[
     (Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, and broadcast
 ];
 
-/// Of IPv6 only global unicast is public. Loopback, mapped and compatible IPv4 addresses, both NAT64 prefixes, unique
-/// local, link-local and multicast addresses lie outside.
+/// The public IPv6 range is global unicast. Loopback, mapped and compatible IPv4 addresses, both NAT64 prefixes, unique
+/// local, link-local and multicast addresses are outside of it.
 const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
-/// What within that is not public.
+/// The ranges within it that are not public.
 const NOT_PUBLIC_V6: &[(Ipv6Addr, u32)] = &[
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, Teredo and benchmarks among them
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
@@ -35,7 +35,7 @@ const NOT_PUBLIC_V6: &[(Ipv6Addr, u32)] = &[
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
 ];
 
-/// Whether a stranger may make this process talk to the address.
+/// Returns whether an untrusted party may make this process connect to the address.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !NOT_PUBLIC_V4
@@ -118,7 +118,7 @@ mod tests {
     }
 
     proptest! {
-        /// The standard library knows some of the ranges by name; none of those is ever public.
+        /// The standard library classifies some of the special ranges; none of those is ever public.
         #[test]
         fn what_the_standard_library_calls_special_is_not_public(bits in any::<u32>(), wide in any::<u128>()) {
             let four = Ipv4Addr::from_bits(bits);

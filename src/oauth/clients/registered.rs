@@ -1,5 +1,5 @@
-//! Dynamic Client Registration (RFC 7591) without a table: the client id that is given out holds the whole
-//! registration, sealed, so strangers can register without end and fill nothing.
+//! Dynamic Client Registration (RFC 7591) without a table: the issued client id contains the whole encrypted
+//! registration. So any number of registrations fills no storage.
 
 use std::sync::Arc;
 
@@ -20,45 +20,44 @@ use crate::{
     domain::{RedirectPolicy, Sealed},
 };
 
-/// How these client ids begin.
+/// The prefix of these client ids.
 const PREFIX: &str = "dcr_";
-/// The second one is for clients that ask for refresh tokens.
+/// The second one is only for clients that request refresh tokens.
 const GRANT_TYPES: [&str; 2] = ["authorization_code", "refresh_token"];
 const UNNAMED: &str = "Unnamed client";
 
-/// The answer to a registration, 201 (RFC 7591 3.2.1). What the client asked for and does not get is left out or
-/// replaced.
+/// The response to a registration, 201 (RFC 7591 3.2.1). Requested values that are not granted are omitted or replaced.
 #[derive(Clone, Debug, Serialize)]
 pub struct Registered {
-    /// Up to 2048 characters that are fit for URLs.
+    /// Up to 2048 URL-safe characters.
     pub client_id: String,
     /// Seconds since 1970.
     pub client_id_issued_at: i64,
-    /// As it will be shown.
+    /// The sanitised name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_name: Option<String>,
-    /// As they were sent.
+    /// The redirect URIs as they were sent.
     pub redirect_uris: Vec<String>,
     /// `none` or `private_key_jwt`.
     pub token_endpoint_auth_method: &'static str,
-    /// If it asked for one.
+    /// The signing algorithm, if the client requested one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_endpoint_auth_signing_alg: Option<&'static str>,
-    /// `authorization_code`, and `refresh_token` if it asked for refresh tokens.
+    /// `authorization_code`, and `refresh_token` if the client requested refresh tokens.
     pub grant_types: Vec<&'static str>,
-    /// `code`.
+    /// Always `code`.
     pub response_types: [&'static str; 1],
-    /// Of what it asked for, the scopes that exist; where it asked for none of them, all that fit its grant types.
+    /// The known scopes of those requested; if none of them is known, all that fit the grant types.
     pub scope: String,
-    /// Its public keys, if it sent them.
+    /// The public keys, if the client sent them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwks: Option<Value>,
-    /// Where its public keys are, if it said so.
+    /// The URL of the public keys, if the client sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
 }
 
-/// What a client id holds. The names are short because every character counts.
+/// The content of a client id. The field names are short to save characters.
 #[derive(Serialize, Deserialize)]
 struct Record {
     #[serde(rename = "i")]
@@ -77,23 +76,24 @@ struct Record {
     algorithm: Option<String>,
     #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
     may_go_without: bool,
-    /// Whether the grant type `refresh_token` is not listed. Earlier registrations do not say: they count as listing it.
+    /// Whether the grant type `refresh_token` is not listed. Earlier registrations lack this field and count as listing
+    /// it.
     #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
     without_refresh: bool,
 }
 
-/// A registration that was opened and is still in force.
+/// A decrypted registration that has not expired.
 pub(super) struct Registration {
     pub(super) client: Client,
     pub(super) expires_at: DateTime<Utc>,
 }
 
-/// Whether this looks like a client id of ours.
+/// Returns whether this has the format of a registered client id.
 pub(super) fn is_registered(client_id: &str) -> bool {
     client_id.starts_with(PREFIX)
 }
 
-/// Seals a registration.
+/// Validates and encrypts a registration.
 pub(super) fn register(
     ring: &KeyRing,
     metadata: &Value,
@@ -160,7 +160,7 @@ pub(super) fn register(
     })
 }
 
-/// Opens a client id. What the configuration has come to forbid since, it does not hold any more.
+/// Decrypts a client id. Redirect URIs that the current configuration no longer permits are dropped.
 pub(super) fn open(
     ring: &KeyRing,
     client_id: &str,
@@ -168,7 +168,7 @@ pub(super) fn open(
     now: DateTime<Utc>,
 ) -> Result<Registration, ClientError> {
     let sealed = client_id.strip_prefix(PREFIX).ok_or(ClientError::Unknown)?;
-    // Sealed with a key that this deployment does not have any more, or made up: the client has to register either way.
+    // Encrypted with a key that this deployment no longer has, or invented: in both cases the client has to register.
     let plain = ring.open(SealedFor::ClientId, &Sealed(sealed.to_owned())).map_err(|_| ClientError::Unknown)?;
     let record: Record = serde_json::from_str(plain.expose_secret()).map_err(|_| ClientError::Unknown)?;
     let expires_at = DateTime::from_timestamp_secs(record.expires_at).ok_or(ClientError::Unknown)?;
@@ -203,7 +203,8 @@ mod tests {
 
     use super::*;
 
-    /// Ids that were given out before the grant types were kept: their clients got refresh tokens, and still do.
+    /// Client ids that were issued before the grant types were stored: their clients got refresh tokens and still get
+    /// them.
     #[test]
     fn an_earlier_registration_counts_as_one_that_refreshes() {
         let ring = KeyRing::new(&SecretBox::new(Box::new([7; 32]))).unwrap();

@@ -1,7 +1,7 @@
-//! Which assertions were used: each is good once (RFC 7523 3, `jti`).
+//! Replay protection: each assertion can be used once (RFC 7523 3, `jti`).
 //!
-//! The memory is this process's own and bounded. Another process would take the same assertion once more, in the minutes
-//! until it expires; what it comes with, a code or a refresh token, is single-use by the database.
+//! The memory belongs to this process and is bounded. Another process would accept the same assertion once more until
+//! it expires. The code or refresh token that accompanies it is single-use in the database.
 
 use std::{
     collections::HashMap,
@@ -13,13 +13,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::assertion::AssertionProblem;
 use crate::crypto::digest_hex;
 
-/// Unexpired assertions remembered in all.
+/// The maximum number of unexpired assertions in memory.
 const MOST: usize = 40_000;
-/// Of one client: its own flood shuts out nobody else.
+/// The maximum per client, so that one client cannot block others.
 const MOST_OF_ONE: usize = 10_000;
 const SWEEP_EVERY: TimeDelta = TimeDelta::minutes(1);
 
-/// What was used, and until when it must be remembered.
+/// The used assertions and their expiry.
 #[derive(Debug)]
 pub(super) struct Replays {
     most: usize,
@@ -41,7 +41,7 @@ struct State {
 }
 
 impl Replays {
-    /// Notes the use of an assertion, once. `until`: from then on it is refused for its age.
+    /// Marks an assertion as used; an error if it was used before. From `until` on it is rejected as expired anyway.
     pub(super) fn use_once(
         &self,
         client: &str,
@@ -82,7 +82,7 @@ impl State {
         self.count = self.used.values().map(HashMap::len).sum();
     }
 
-    /// Whoever fills the memory is the first to lose from it.
+    /// Drops the assertion that expires soonest, of the client with the most assertions.
     fn drop_one_of_the_greatest(&mut self) {
         let Some(own) = self.used.values_mut().max_by_key(|own| own.len()) else { return };
         let soonest = own.iter().min_by_key(|(_, until)| **until).map(|(id, _)| id.clone());
