@@ -1,7 +1,8 @@
-//! Where a row, a key and the network meet: one actor per user owns that user's decrypted tokens, refreshes them and
-//! sends the calls one at a time; a supervisor keeps at most one such actor per user; the allowance is shared by all.
+//! User sessions. One actor per user owns the user's decrypted tokens, refreshes them and sends the calls one at a
+//! time. A supervisor keeps at most one such actor per user. All sessions share the allowance. Only this module uses
+//! the database, the encryption keys and the OwnerRez client together.
 //!
-//! Outside this module there is only [`Sessions`].
+//! [`Sessions`] is the entry point for other modules.
 
 pub mod admission;
 mod allowance;
@@ -63,54 +64,54 @@ use crate::{
     upstream::{Upstream, UpstreamSettings},
 };
 
-/// Bounds of the sessions.
+/// Limits of the sessions.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionSettings {
-    /// A call is answered within this time, in one way or the other.
+    /// The maximum duration of a call, with or without a result.
     pub call_deadline: TimeDelta,
-    /// Calls of one user that may wait behind the running one.
+    /// The maximum number of calls of one user that wait behind the running one.
     pub queue_depth: usize,
-    /// A session without calls for this long is offered its leave.
+    /// The time without calls after which a session is asked to stop.
     pub idle: TimeDelta,
-    /// Pause between two rounds of the background chores.
+    /// The interval of the background jobs.
     pub chores_every: TimeDelta,
-    /// Users who did not connect an account for this long after they registered are removed.
+    /// The age at which users without a connection are deleted.
     pub unconnected_for: Option<TimeDelta>,
 }
 
-/// What every session needs.
+/// The dependencies of every session.
 pub struct SessionDeps {
     /// The database.
     pub store: Store,
-    /// Opens and seals tokens.
+    /// Encrypts and decrypts tokens.
     pub ring: Arc<KeyRing>,
-    /// Time.
+    /// The clock.
     pub clock: SharedClock,
     /// The shared allowance.
     pub allowance: Allowance,
-    /// How OwnerRez is reached.
+    /// The settings for reaching OwnerRez.
     pub upstream: Arc<UpstreamSettings>,
-    /// Bounds.
+    /// The limits.
     pub settings: SessionSettings,
-    /// What OwnerRez answered of late.
+    /// The cache of OwnerRez's responses.
     pub recent: RecentAnswers,
-    /// Counters.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether OwnerRez's token endpoint works.
+    /// The state of OwnerRez's token endpoint.
     pub token_endpoint: TokenEndpoint,
-    /// How many users' tokens are in no database.
+    /// The number of users whose tokens are not in the database.
     pub unsaved: UnsavedCount,
-    /// Cancelled when the process begins to stop: from then on no request leaves that has not left.
+    /// Cancelled when the process begins to stop. From then on, no new request is sent.
     pub stop: CancellationToken,
 }
 
 impl SessionDeps {
-    /// The way to OwnerRez from the calling thread.
+    /// Returns an OwnerRez client for the calling thread.
     fn upstream_here(&self) -> Upstream {
         Upstream::new(self.upstream.clone(), self.clock.clone(), self.metrics.clone())
     }
 
-    /// Counts the connected accounts anew: how much the allowance keeps in reserve depends on it.
+    /// Recounts the connected accounts. The reserve of the allowance depends on their number.
     async fn recount_accounts(&self) {
         match self.store.connected_accounts().await {
             Ok(accounts) => self.allowance.accounts_changed(accounts),
@@ -119,18 +120,18 @@ impl SessionDeps {
     }
 }
 
-/// What OwnerRez answered to a call that succeeded.
+/// OwnerRez's response to a successful call.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Answer {
     /// HTTP status, 200 to 299.
     pub status: u16,
-    /// The body; empty where there was none.
+    /// The body; empty if there was none.
     pub body: JsonText,
-    /// It is an earlier answer to the same request: OwnerRez was not asked.
+    /// Whether this is a cached response; OwnerRez was not asked.
     pub remembered: bool,
 }
 
-/// The only way into the actors.
+/// The handle to the session actors.
 #[derive(Clone)]
 pub struct Sessions {
     deps: Arc<SessionDeps>,
@@ -143,8 +144,8 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Starts the supervisor and the background chores on the `control` arbiter. A session lives on the thread that its
-    /// user's first call came from, so that most calls change no thread.
+    /// Starts the supervisor and the background jobs on the `control` arbiter. A session runs on the thread that
+    /// received its user's first call, so that most calls do not switch threads.
     pub fn start(control: &ArbiterHandle, deps: SessionDeps) -> Self {
         let (deps, directory) = (Arc::new(deps), Directory::default());
         let (for_supervisor, its_directory) = (deps.clone(), directory.clone());
@@ -158,9 +159,9 @@ impl Sessions {
         Self { deps, directory, supervisor, chores, connecting, outcomes, control: control.clone() }
     }
 
-    /// Sends one request for a user and waits for the answer's body, at most for the call deadline. Cancelling drops
-    /// the call while it waits, and gives a running read up; a write that was sent runs to its end. Once the process has
-    /// begun to stop, a call that was not sent is refused at once.
+    /// Sends one request for a user and waits for the response, up to the call deadline. Cancelling drops a waiting
+    /// call and a running read; a write that was sent runs to its end. During shutdown, a call that was not sent is
+    /// rejected at once.
     pub async fn call(
         &self,
         user: UserId,
@@ -173,7 +174,7 @@ impl Sessions {
         }
         let write = request.is_write();
         let departure = Arc::new(Departure::default());
-        // Whatever ends this future, a caller that hung up included, a call that was not sent is not sent any more.
+        // However this future ends, even by disconnection of the client, an unsent call is not sent any more.
         let _gone = CallOff(departure.clone());
         let call = self.ask(user, |reply| CallUpstream {
             request: request.clone(),
@@ -184,14 +185,14 @@ impl Sessions {
         let cancelled = async {
             cancel.cancelled().await;
             if write && !departure.call_off() {
-                // How it ends is worth knowing.
+                // The outcome of a sent write is needed.
                 pending().await
             }
         };
         let stopped = async {
             self.deps.stop.cancelled().await;
             if !departure.call_off() {
-                // It was sent, so its answer is waited for.
+                // The request was sent, so its response is awaited.
                 pending().await
             }
         };
@@ -209,18 +210,18 @@ impl Sessions {
         }
     }
 
-    /// Runs a write in a task of its own, which goes on if the caller leaves; `None` if the task was lost. A stop waits for
-    /// it.
+    /// Runs a write in a separate task, which continues if the caller is dropped; `None` if the task was lost. Shutdown
+    /// waits for the task.
     pub async fn run_write<T: Send + 'static>(&self, write: impl Future<Output = T> + Send + 'static) -> Option<T> {
         self.outcomes.run(write).await
     }
 
-    /// Records how a write ended: now, or as soon as the database is back.
+    /// Records the outcome of a write, now or as soon as the database is available.
     pub async fn record_outcome(&self, user: UserId, write: Uuid, outcome: WriteOutcome) {
         self.outcomes.record(user, write, outcome).await;
     }
 
-    /// Stores what is still kept of the outcomes of a user's writes, if the database is back. To be called before
+    /// Stores the outcomes of a user's writes that are still in memory, if the database is available. Call it before
     /// another write of that user is compared with them.
     pub async fn store_outcomes_of(&self, user: UserId) {
         self.outcomes.store_those_of(user).await;
@@ -236,7 +237,7 @@ impl Sessions {
         self.connect_with(user, || Credential::Code(code.clone()), admitted).await
     }
 
-    /// Tries a personal access token and stores it.
+    /// Checks a personal access token and stores it.
     pub async fn connect_by_token(
         &self,
         user: UserId,
@@ -260,14 +261,15 @@ impl Sessions {
         Ok(account)
     }
 
-    /// Takes over the account of a process that serves one person: its token came with the settings and was not tried.
+    /// Registers the user and the connection of a single-user process. The token comes from the settings and has not
+    /// been checked.
     pub async fn adopt(&self, user: UserId, key: KeyId, tokens: TokenSet) -> Result<(), ConnectError> {
         let access = self.deps.ring.seal(SealedFor::AccessToken(user), &tokens.access)?;
         let sealed = SealedTokens {
             kind: tokens.kind,
             access,
             refresh: None,
-            // Long ago, for all that is known: one refusal is enough.
+            // The date of issue is unknown. With an old date, one rejection ends the connection.
             obtained_at: DateTime::UNIX_EPOCH,
             expires_at: None,
             renew_at: None,
@@ -278,7 +280,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Ends a user's connection: at once here, and soon upstream. False where there was none.
+    /// Ends a user's connection: locally at once, and at OwnerRez soon. Returns `false` if there was no connection.
     pub async fn disconnect(&self, user: UserId) -> Result<bool, CallError> {
         let ended = self.ask(user, |reply| Disconnect { reply }).await??;
         if ended {
@@ -288,9 +290,9 @@ impl Sessions {
         Ok(ended)
     }
 
-    /// Ends a user's connection and forgets the user, keys and all. False where there was no such user.
+    /// Ends a user's connection and deletes the user with all keys. Returns `false` if the user did not exist.
     pub async fn delete_user(&self, user: UserId) -> Result<bool, CallError> {
-        // First the session, which may hold tokens that are in no row yet.
+        // The session first, because it may have tokens that are not in any row yet.
         self.ask(user, |reply| Disconnect { reply }).await??;
         let existed = self.deps.store.delete_user(user, Uuid::now_v7(), self.deps.clock.now()).await?;
         self.deps.recount_accounts().await;
@@ -298,7 +300,7 @@ impl Sessions {
         Ok(existed.is_some())
     }
 
-    /// Makes this user's actor panic: tests show with it that nobody else notices.
+    /// Makes this user's actor panic, so that tests can show that other users are unaffected.
     #[doc(hidden)]
     pub async fn panic_for_test(&self, user: UserId) {
         if let Ok(session) = self.session(user).await {
@@ -306,28 +308,28 @@ impl Sessions {
         }
     }
 
-    /// Figures of the sessions.
+    /// Returns statistics of the sessions.
     pub async fn observe(&self) -> Option<SupervisorStats> {
         self.supervisor.send(supervisor::Observe).await.ok()
     }
 
-    /// Figures of one user's session, if it lives.
+    /// Returns statistics of one user's session, if it exists.
     pub async fn observe_session(&self, user: UserId) -> Option<SessionStats> {
         let session = self.supervisor.send(supervisor::FindSession { user }).await.ok()??;
         session.send(user_session::Observe).await.ok()
     }
 
-    /// Requests to OwnerRez in five minutes that this process may send (UPSTREAM_LIMIT).
+    /// Returns the number of requests to OwnerRez in five minutes that this process may send (UPSTREAM_LIMIT).
     pub fn request_limit(&self) -> u32 {
         self.deps.allowance.limit()
     }
 
-    /// Figures of the allowance.
+    /// Returns statistics of the allowance.
     pub async fn observe_allowance(&self) -> Option<AllowanceStats> {
         self.deps.allowance.observe().await
     }
 
-    /// The figures that the actors keep, for a scrape. What a stopped actor counted reads as zero.
+    /// Returns the actors' metrics for a scrape. The values of a stopped actor are zero.
     pub async fn observed(&self) -> Observed {
         let (sessions, allowance) = tokio::join!(self.observe(), self.observe_allowance());
         let budget = allowance.map(|stats| stats.budget).unwrap_or_default();
@@ -341,28 +343,29 @@ impl Sessions {
         }
     }
 
-    /// Runs the background chores now instead of at their next time, and waits for them.
+    /// Runs the background jobs now and waits for them.
     pub async fn do_chores(&self) {
         let _ = self.chores.send(chores::RunNow).await;
     }
 
-    /// Begins the stop: calls that were not sent are refused, and no request leaves that has not left.
+    /// Begins the shutdown: unsent calls are rejected, and no new request is sent.
     pub fn begin_stop(&self) {
         self.deps.stop.cancel();
     }
 
-    /// Returns how many users' tokens are in no database. They are lost if the process ends now.
+    /// Returns the number of users whose tokens are not in the database. They are lost if the process ends now.
     pub fn unsaved(&self) -> usize {
         self.deps.unsaved.get()
     }
 
-    /// Lets what runs come to its end and tokens be stored (the caller bounds the wait), then gives the allowance back.
+    /// Waits until running jobs have ended and tokens are stored (the caller limits the wait), then releases the
+    /// allowance.
     pub async fn drain(&self) {
         let _ = self.supervisor.send(supervisor::BeginShutdown).await;
         tokio::join!(self.deps.allowance.close(), self.outcomes.drain());
     }
 
-    /// Writes down what is only in memory.
+    /// Writes the data that is only in memory to the database.
     pub async fn write_down(&self) {
         self.deps.allowance.write_usage(&self.deps.store).await;
         if let left @ 1.. = self.outcomes.left() {
@@ -370,13 +373,13 @@ impl Sessions {
         }
     }
 
-    /// Ends. Nothing can be asked afterwards.
+    /// Stops the actors. No call is possible afterwards.
     pub async fn stop(self) {
         let _ = self.supervisor.send(supervisor::Forget).await;
         self.control.stop();
     }
 
-    /// The user's session: the one that lives, or the supervisor's answer.
+    /// Returns the user's session from the directory, or else from the supervisor.
     async fn session(&self, user: UserId) -> Result<Addr<UserSession>, CallError> {
         if let Some(session) = self.directory.live(user, self.deps.clock.now()) {
             return Ok(session);
@@ -385,8 +388,8 @@ impl Sessions {
         self.supervisor.send(GetSession { user, on }).await.map_err(|_| CallError::ShuttingDown)?
     }
 
-    /// Hands a message to the user's session and waits for its reply. An actor that had left, or died, before it read
-    /// the message is replaced once; one that dies over the message is not asked again.
+    /// Sends a message to the user's session and waits for the reply. If the actor stopped before it read the message,
+    /// a new one is tried once. If it stopped while handling the message, the message is not sent again.
     async fn ask<M, T>(&self, user: UserId, message: impl Fn(oneshot::Sender<T>) -> M) -> Result<T, CallError>
     where
         M: Message<Result = ()> + Send + 'static,
@@ -395,8 +398,9 @@ impl Sessions {
         for _ in 0..2 {
             let session = self.session(user).await?;
             let (reply, answer) = oneshot::channel();
-            // On its way already: an address of our own is never full. That the message was read is asked only where no
-            // answer comes, because to be told so every time would wake this thread twice for each call.
+            // The message is queued already: a cloned address accepts one message even if the mailbox is full. Whether
+            // it was read is only checked if there is no reply, because waiting for both would wake this thread twice
+            // for each call.
             let read = session.send(message(reply));
             if let Ok(answer) = answer.await {
                 return Ok(answer);
@@ -408,7 +412,7 @@ impl Sessions {
         Err(CallError::SessionLost { write_may_have_happened: false })
     }
 
-    /// Renews a user's tokens if they are due. For the chores.
+    /// Renews a user's tokens if they are due. Used by the background jobs.
     async fn renew(supervisor: &Addr<SessionSupervisor>, user: UserId) -> Result<(), CallError> {
         let on = Arbiter::current();
         let session = supervisor.send(GetSession { user, on }).await.map_err(|_| CallError::ShuttingDown)??;

@@ -1,16 +1,17 @@
-//! Decides which attempt to connect an account may ask OwnerRez next. A pure state machine without clock, channel or
-//! database; it works in front of the budget, which only says how many permits connecting may take at the moment.
+//! Decides which attempt to connect an account may send the next request to OwnerRez. A pure state machine without
+//! clock, channel or database. It is in front of the budget, which only reports how many permits connecting may take at
+//! the moment.
 //!
-//! Each attempt to connect costs one request of the shared window, and an invented code costs as much as a good one. The
-//! gateway cannot tell them apart before OwnerRez has answered. Three rules keep invented codes from using up what other
-//! people need:
+//! Each attempt to connect costs one request of the shared window, and an invented code costs as much as a valid one.
+//! The gateway cannot distinguish them before OwnerRez has responded. Three rules prevent invented codes from using up
+//! the permits that other users need:
 //!
-//! 1. Attempts that wait are served in turns: per network (/48 of IPv6, one address of IPv4), then per source (/64 of IPv6),
-//!    then per user. The one that used least of the window goes first.
-//! 2. A network without a success of late has one attempt under way at a time. So it costs one request to find out that
-//!    its codes are bad.
-//! 3. Networks, sources and users that brought bad codes go last, take few permits in all, and leave a part of those
-//!    that are left to others. They are not excluded, because offices and mobile networks share addresses.
+//! 1. Waiting attempts take turns: per network (/48 of IPv6, one address of IPv4), then per source (/64 of IPv6), then
+//!    per user. The one that used least of the window goes first.
+//! 2. A network without a recent success has one attempt in progress at a time. So it costs one request to find out
+//!    that its codes are bad.
+//! 3. Networks, sources and users with bad codes go last, get few permits in total, and leave a part of the remaining
+//!    permits to others. They are not excluded, because offices and mobile networks share addresses.
 
 mod forecast;
 mod places;
@@ -30,17 +31,17 @@ use self::{places::Place, record::Record};
 use super::budget::{ConnectingPermits, PERIOD};
 use crate::domain::UserId;
 
-/// A place is lost when its holder was not seen for this long.
+/// A place expires if its caller has not asked for this long.
 const KEPT: TimeDelta = TimeDelta::seconds(60);
-/// A holder that was not seen for this long is passed over until the next sight. Pages reload more often.
+/// A place is skipped if its caller has not asked for this long, until the caller asks again. Pages reload more often.
 const PRESENT: TimeDelta = TimeDelta::seconds(15);
-/// Attempts that one network may have under way: before and after a success of late.
+/// The maximum numbers of attempts in progress for one network, before and after a recent success.
 const AT_ONCE_UNPROVEN: u32 = 1;
 const AT_ONCE_PROVEN: u32 = 4;
-/// How often records without content are removed.
+/// The interval at which empty records are removed.
 const SWEEP_EVERY: TimeDelta = TimeDelta::seconds(10);
 
-/// Identifies a place in the queue, across reloads.
+/// Identifies a place in the queue across reloads of the page.
 pub type PlaceKey = [u8; 32];
 
 /// The origin of an attempt to connect.
@@ -48,7 +49,7 @@ pub type PlaceKey = [u8; 32];
 pub struct Connector {
     /// An IPv4 address, or the first address of a /64 of IPv6.
     pub source: IpAddr,
-    /// The user, where one is known before OwnerRez has answered.
+    /// The user, if known before OwnerRez has responded.
     pub user: Option<UserId>,
 }
 
@@ -65,7 +66,7 @@ impl Connector {
     }
 }
 
-/// What a history is kept of.
+/// A party that a history is kept for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Party {
     Network(IpAddr),
@@ -73,84 +74,84 @@ enum Party {
     User(UserId),
 }
 
-/// The answer to a caller that asks for its turn.
+/// The response to a caller that asks for its turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// The attempt may begin, and [`Admission::end`] must be called when it has ended.
+    /// The attempt may begin. [`Admission::end`] must be called when it has ended.
     Admitted(Attempt),
-    /// Others go first.
+    /// Other attempts go first.
     Wait {
-        /// The places that are ahead.
+        /// The numbers of places ahead.
         ahead: Ahead,
-        /// There are permits; what is missing is the end of an attempt from the same network.
+        /// Whether permits are available and the attempt only waits for another one from the same network to end.
         soon: bool,
     },
-    /// As many wait as may; there is no place for this one.
+    /// The queue is full; there is no place for this attempt.
     Full(Crowd),
 }
 
-/// The number of places that are served before another one.
+/// The number of places that are served before a given one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Ahead {
-    /// All of them.
+    /// All places.
     pub all: u32,
-    /// Those of its network.
+    /// The places of its network.
     pub network: u32,
-    /// Those of its source.
+    /// The places of its source.
     pub source: u32,
-    /// Those with bad codes.
+    /// The places with bad codes.
     pub suspects: u32,
 }
 
-/// An attempt that was admitted.
+/// An admitted attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attempt {
     connector: Connector,
     suspect: bool,
 }
 
-/// What OwnerRez said to a code or personal token.
+/// OwnerRez's verdict on a code or personal token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// It was good.
+    /// The code is valid.
     Good,
-    /// It was not good. An outage is no verdict.
+    /// The code is invalid. An outage gives no verdict.
     Bad,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Waiting,
-    /// Its turn has come, a permit is kept for it.
+    /// Its turn has come; a permit is reserved for it.
     Called,
-    /// Its attempt is under way.
+    /// Its attempt is in progress.
     Admitted,
 }
 
-/// The order of the places: bad codes of source and user, bad codes of the network, then what network, source and
-/// user used of the window, then the arrival.
+/// The order of the places: bad codes of source and user, bad codes of the network, then the permits of the window that
+/// network, source and user used, then the order of arrival.
 type Rank = (u32, u32, u32, u32, u32, u64);
 
-/// The history of a party that has none.
+/// The record of a party without history.
 static NOTHING: Record = Record::EMPTY;
 
-/// The state.
+/// The state machine.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    /// What a source, and all suspects together, may use within one window.
+    /// The maximum number of permits per window for one source, and for all suspects together.
     share: u32,
     places: HashMap<PlaceKey, Place>,
     records: HashMap<Party, Record>,
     arrivals: u64,
     called: u32,
-    /// When the permits of suspects are free again, and how many of their attempts are under way.
+    /// The times at which the permits of suspects become free, and the number of their attempts in progress.
     suspect_uses: VecDeque<DateTime<Utc>>,
     suspects_busy: u32,
     sweep_at: DateTime<Utc>,
 }
 
 impl Admission {
-    /// An empty state in front of a window of `limit` requests.
+    /// Creates an empty state for a window of `limit` requests.
     pub fn new(limit: u32) -> Self {
         Self {
             share: (limit / 20).max(1),
@@ -164,7 +165,8 @@ impl Admission {
         }
     }
 
-    /// Answers a caller that asks for the first time, or again under the same key. `permits` is the budget's at this moment.
+    /// Handles a caller that asks for the first time, or again with the same key. `permits` is the budget's value at
+    /// this moment.
     pub fn ask(
         &mut self,
         now: DateTime<Utc>,
@@ -192,7 +194,7 @@ impl Admission {
             }
             State::Admitted => Answer::Wait { ahead: Ahead::default(), soon: true },
             State::Called | State::Waiting => {
-                // The permit that was kept for it has gone to another account.
+                // Another account took the permit that was reserved for this place.
                 self.set_state(key, State::Waiting);
                 let ahead = self.ahead_of(&place, now);
                 let soon = self.hindrance(&place.connector, now, Ahead::default(), permits) == Some(Why::UnderWay);
@@ -201,7 +203,7 @@ impl Admission {
         }
     }
 
-    /// Gives an admitted place up: its attempt has its permit, or its holder went away.
+    /// Removes an admitted place, because its attempt has its permit or its caller went away.
     pub fn leave(&mut self, key: &PlaceKey) {
         self.set_state(*key, State::Waiting);
         if let Some(place) = self.places.remove(key) {
@@ -212,13 +214,13 @@ impl Admission {
         }
     }
 
-    /// Puts an admitted place back, because the budget gave no permit after all.
+    /// Returns an admitted place to the queue, because the budget gave no permit.
     pub fn put_back(&mut self, now: DateTime<Utc>, key: &PlaceKey, attempt: Attempt) {
         self.set_state(*key, State::Waiting);
         self.end(now, attempt, 0);
     }
 
-    /// Counts what OwnerRez said. A success clears the history of network, source and user.
+    /// Records OwnerRez's verdict. A success clears the history of network, source and user.
     pub fn judge(&mut self, now: DateTime<Utc>, connector: Connector, verdict: Verdict) {
         for party in connector.parties() {
             let record = self.record(party);
@@ -229,7 +231,7 @@ impl Admission {
         }
     }
 
-    /// Ends an attempt that sent so many requests.
+    /// Ends an attempt that sent this many requests.
     pub fn end(&mut self, now: DateTime<Utc>, attempt: Attempt, requests: u32) {
         let free_at = now + PERIOD;
         for party in attempt.connector.parties() {
@@ -247,7 +249,7 @@ impl Admission {
         }
     }
 
-    /// How many hold a place.
+    /// Returns the number of waiting places.
     pub fn waiting(&self) -> usize {
         self.places.values().filter(|place| place.state != State::Admitted).count()
     }
@@ -278,14 +280,14 @@ impl Admission {
         connector.parties().any(|party| self.seen(party).bad_codes(now) > 0)
     }
 
-    /// Whether the network may begin one more attempt.
+    /// Returns whether the network may begin one more attempt.
     fn has_free_hand(&self, connector: &Connector, now: DateTime<Utc>) -> bool {
         let network = self.seen(connector.network());
         let at_once = if network.is_proven(now) { AT_ONCE_PROVEN } else { AT_ONCE_UNPROVEN };
         network.busy + network.called < at_once
     }
 
-    /// Calls the next places, as many as there are permits for.
+    /// Calls the next places, as many as there are permits.
     fn call(&mut self, now: DateTime<Utc>, permits: ConnectingPermits) {
         while self.called < permits.left {
             let able = self.places.iter().filter(|(_, place)| {
@@ -314,7 +316,7 @@ impl Admission {
         }
     }
 
-    /// Passes over places that were called in vain, and removes places that were not seen for long.
+    /// Skips called places whose callers do not ask, and removes places whose callers have not asked for long.
     fn tidy(&mut self, now: DateTime<Utc>) {
         while self.suspect_uses.front().is_some_and(|at| *at <= now) {
             self.suspect_uses.pop_front();
@@ -327,7 +329,7 @@ impl Admission {
                 self.leave(&key);
             } else if place.state == State::Called {
                 self.set_state(key, State::Waiting);
-                // To the end: a permit was kept in vain.
+                // Move it to the end: its permit was reserved in vain.
                 self.arrivals += 1;
                 let number = self.arrivals;
                 self.places.entry(key).and_modify(|place| place.number = number);

@@ -1,9 +1,9 @@
-//! The way to the window of all, and the actor behind it: it keeps the reservations in the database and the time, and
-//! holds the lock that lets exactly one process spend a share.
+//! The handle to the shared window, and the actor behind it. The actor reserves permits in the database, runs the
+//! timer, and has the lock that lets exactly one process spend a share.
 //!
-//! How the window survives a crash: permits are written to the database in blocks before one of them is spent. A block
-//! whose permits are all spent and answered is closed with its figure; a block that a dead process left open counts as
-//! spent at the moment its successor takes over.
+//! The window survives a crash, because permits are written to the database in blocks before one of them is spent. A
+//! block whose permits are all spent and answered is closed with the number of its requests. A block that a dead
+//! process left open counts as spent in full, 30 seconds after its successor takes over.
 //!
 //! A command may take permits from the same share (`command_slot`). They are counted before the next block is reserved.
 
@@ -31,22 +31,22 @@ use crate::{
 
 const LOCK_CHECK: TimeDelta = TimeDelta::seconds(5);
 const LOCK_RETRY: TimeDelta = TimeDelta::seconds(1);
-/// Shares that processes with `UPSTREAM_SHARED` can take.
+/// The number of shares for processes with `UPSTREAM_SHARED`.
 const SHARED_SLOTS: i32 = 64;
 
-/// How much this process may spend, and by what right.
+/// The request limit of this process, and how it acquires the right to spend it.
 #[derive(Clone, Debug)]
 pub struct AllowanceSettings {
-    /// Where the lock is kept.
+    /// The database that has the lock.
     pub database: DatabaseTarget,
     /// Requests in five minutes.
     pub limit: u32,
-    /// False: this process spends all, so there may be only one on the database. True: the operator gave each process
-    /// a share and every one takes a slot of its own.
+    /// Whether processes share the allowance. If `false`, this process spends all of it, so only one process may use
+    /// the database. If `true`, the operator gave each process a share, and each process takes its own slot.
     pub shared: bool,
 }
 
-/// The way to the allowance.
+/// The handle to the allowance.
 #[derive(Clone)]
 pub struct Allowance(Arc<Way>);
 
@@ -59,7 +59,7 @@ struct Way {
     usage: Usage,
 }
 
-/// A permit that was asked for. Dropping it leaves the queue.
+/// A requested permit. Dropping it leaves the queue.
 pub(super) struct Requested {
     permit: Permit,
     wish: Wish,
@@ -67,7 +67,7 @@ pub(super) struct Requested {
 }
 
 impl Requested {
-    /// Waits for the answer.
+    /// Waits for the decision.
     pub(super) async fn decided(self) -> Result<Permit, Refusal> {
         let Self { mut permit, wish, asked } = self;
         let (verdict, waited) = match wish {
@@ -76,29 +76,29 @@ impl Requested {
         };
         let word = verdict.as_ref().map_or_else(Refusal::word, |()| "granted");
         permit.way.metrics.allowance_asked(word, waited);
-        // What was refused is in no book any more.
+        // A refused permit occupies nothing.
         permit.settled = verdict.is_err();
         verdict.map(|()| permit)
     }
 }
 
-/// The right to send one request. It counts as spent once [`Permit::sending`] was called, whatever happens then.
+/// The right to send one request. It counts as spent after [`Permit::sending`] was called, whatever happens then.
 pub struct Permit {
     way: Arc<Way>,
     ticket: Ticket,
-    /// In whose name.
+    /// The user that the request is recorded for.
     user: UserId,
     sent: bool,
     settled: bool,
 }
 
 impl Permit {
-    /// Says who sends it, where that was not known before.
+    /// Sets the user, if it was not known before.
     pub(super) fn in_name_of(&mut self, user: UserId) {
         self.user = user;
     }
 
-    /// To be called right before the request leaves.
+    /// Marks the permit as spent. Call it right before the request is sent.
     pub fn sending(&mut self) {
         if !self.sent {
             self.sent = true;
@@ -106,7 +106,7 @@ impl Permit {
         }
     }
 
-    /// The reply was 429.
+    /// Reports that the response was 429.
     pub fn throttled(mut self, retry_after: Option<TimeDelta>) {
         self.settled = true;
         let at = self.way.clock.now();
@@ -130,7 +130,7 @@ impl Way {
         self.see_to(window);
     }
 
-    /// Hands the actor what there is for it to do.
+    /// Wakes the actor if there is work for it.
     fn see_to(&self, window: MutexGuard<'_, Window>) {
         let needs_a_look = window.needs_a_look();
         drop(window);
@@ -141,7 +141,7 @@ impl Way {
 }
 
 impl Allowance {
-    /// Starts the actor on `arbiter`. With a `share` it may spend at once, without one it waits on standby.
+    /// Starts the actor on `arbiter`. With a `share` it may spend at once; without one it waits on standby.
     pub fn start(
         arbiter: &ArbiterHandle,
         settings: AllowanceSettings,
@@ -169,13 +169,12 @@ impl Allowance {
         Self(Arc::new(Way { limit, window, actor, clock, metrics, usage: Usage::default() }))
     }
 
-    /// Waits for the right to send one request in a user's name, counted for `account`. Dropping the future leaves the
-    /// queue.
+    /// Waits for the right to send one request for a user, counted for `account`. Dropping the future leaves the queue.
     pub async fn acquire(&self, user: UserId, account: Account, deadline: DateTime<Utc>) -> Result<Permit, Refusal> {
         self.request(user, account, deadline).decided().await
     }
 
-    /// Asks for the same at once, and leaves the waiting to [`Requested::decided`].
+    /// Enqueues the same request at once; [`Requested::decided`] waits for the decision.
     pub(super) fn request(&self, user: UserId, account: Account, deadline: DateTime<Utc>) -> Requested {
         let way = &self.0;
         let asked = way.clock.now();
@@ -183,16 +182,16 @@ impl Allowance {
         let ticket = window.ticket();
         let wish = window.wish(asked, ticket, account, deadline);
         way.see_to(window);
-        // From here on it is given back when this is dropped, granted or not.
+        // From here on, dropping the value returns the permit, granted or not.
         Requested { permit: Permit { way: way.clone(), ticket, user, sent: false, settled: false }, wish, asked }
     }
 
-    /// Requests within five minutes.
+    /// Returns the number of requests within five minutes.
     pub(super) fn limit(&self) -> u32 {
         self.0.limit
     }
 
-    /// What connecting may take now.
+    /// Returns the permits for connecting at this moment.
     pub(super) fn permits_for_connecting(&self) -> ConnectingPermits {
         let mut window = self.0.window.lock();
         window.handle(self.0.clock.now(), Event::Tick);
@@ -201,57 +200,57 @@ impl Allowance {
         permits
     }
 
-    /// Returns what connecting may take from now on if no other account takes any; `None` on standby.
+    /// Returns the permits for connecting from now on, if no other account takes any; `None` on standby.
     pub(super) fn forecast_for_connecting(&self) -> Option<Vec<(DateTime<Utc>, ConnectingPermits)>> {
         self.0.window.lock().budget.forecast_for_connecting()
     }
 
-    /// Writes down who sent how many requests since the last time.
+    /// Writes the number of requests per user since the last time.
     pub async fn write_usage(&self, store: &Store) {
         if let Err(error) = self.0.usage.write(store, self.0.clock.now()).await {
             log::warn!("who used the OwnerRez allowance was not written down yet: {error}");
         }
     }
 
-    /// Tells how many OwnerRez accounts are connected.
+    /// Sets the number of connected OwnerRez accounts.
     pub fn accounts_changed(&self, accounts: u64) {
         self.0.tell(self.0.clock.now(), Event::Accounts(accounts));
     }
 
-    /// Present figures; `None` once the actor is gone.
+    /// Returns current statistics; `None` once the actor is gone.
     pub async fn observe(&self) -> Option<AllowanceStats> {
         self.0.actor.send(Observe).await.ok()
     }
 
-    /// Completes once the first search for the right to spend has ended: a gateway that answers requests before that
-    /// would turn them away for nothing.
+    /// Completes once the first search for the right to spend has ended. A gateway that serves requests before that
+    /// would reject them needlessly.
     pub async fn sought(&self) {
         let _ = self.0.actor.send(Sought).await;
     }
 
-    /// Closes the open blocks, so that a successor need not count them as spent.
+    /// Closes the open blocks, so that a successor does not count them as spent.
     pub async fn close(&self) {
         let _ = self.0.actor.send(Close).await;
     }
 }
 
-/// Figures for operators and tests.
+/// Statistics for operators and tests.
 #[derive(Clone, Copy, Debug)]
 pub struct AllowanceStats {
-    /// The window.
+    /// The statistics of the window.
     pub budget: BudgetStats,
-    /// Whether this process holds the right to spend.
+    /// Whether this process has the right to spend.
     pub active: bool,
 }
 
-/// A slot of the allowance, and the lock by which this process holds it.
+/// A slot of the allowance, and this process's lock on it.
 #[derive(Debug)]
 pub struct Share {
     slot: i32,
     lock: ProcessLock,
 }
 
-/// Finds the lock for a share. `Ok(None)`: other processes hold all that there are.
+/// Acquires the lock of a share. `Ok(None)` if other processes hold all locks.
 pub async fn take_lock(database: &DatabaseTarget, shared: bool) -> Result<Option<Share>, StoreError> {
     let slots = if shared { SHARED_SLOTS } else { 1 };
     for slot in 0..slots {
@@ -262,7 +261,7 @@ pub async fn take_lock(database: &DatabaseTarget, shared: bool) -> Result<Option
     Ok(None)
 }
 
-/// There is an errand in the window, or it has to be looked at sooner.
+/// Wakes the actor: the window has work for it, or its timer is set too late.
 struct Look;
 
 impl Message for Look {
@@ -287,7 +286,7 @@ impl Message for Close {
     type Result = ();
 }
 
-/// The actor. One per process.
+/// The actor of the allowance. One per process.
 struct UpstreamBudget {
     window: SharedWindow,
     settings: AllowanceSettings,
@@ -295,17 +294,17 @@ struct UpstreamBudget {
     clock: SharedClock,
     tenure: Option<Tenure>,
     found: Option<Share>,
-    /// Whether the first search for the right to spend has ended, one way or the other.
+    /// Whether the first search for the right to spend has ended, with or without success.
     sought: bool,
     when_sought: Vec<oneshot::Sender<()>>,
-    /// Whether the last search failed: the next one is a second later, and one line about it is enough.
+    /// Whether the last search failed. The next one follows a second later, and the failure is logged once.
     away: bool,
-    /// Blocks that are in the window and were taken by others: by commands, or by earlier holders of the slot.
+    /// Blocks in the window that others took: commands, or earlier holders of the slot.
     counted: BTreeSet<Uuid>,
     timer: Option<(DateTime<Utc>, SpawnHandle)>,
 }
 
-/// The right to spend, while we hold it: a slot, and the epoch that fences off whoever held it before.
+/// The right to spend: a slot, and the epoch that fences off its previous holders.
 #[derive(Clone)]
 struct Tenure {
     slot: i32,
@@ -313,12 +312,12 @@ struct Tenure {
     lock: Arc<ProcessLock>,
 }
 
-/// What comes with the right to spend.
+/// The state that is loaded with the right to spend.
 struct Found {
     tenure: Tenure,
-    /// What earlier holders and commands may have spent, and when it is free again.
+    /// The requests that earlier holders and commands may have sent, and when their slots become free.
     spent: Vec<(u32, DateTime<Utc>)>,
-    /// The blocks that say so.
+    /// The blocks of these requests.
     blocks: BTreeSet<Uuid>,
     accounts: u64,
 }
@@ -385,7 +384,7 @@ impl UpstreamBudget {
         self.look(ctx);
     }
 
-    /// Ends the spending, and settles the blocks before anyone could get one more permit out of them.
+    /// Stops spending, and settles the blocks before another permit can be taken from them.
     fn close<T>(&mut self, settle: impl FnOnce(&mut Blocks, DateTime<Utc>) -> T, ctx: &mut Context<Self>) -> T {
         let now = self.clock.now();
         let settled = {
@@ -398,7 +397,7 @@ impl UpstreamBudget {
         settled
     }
 
-    /// Does what the window asks for, and sees to it that it is looked at in time.
+    /// Performs the window's requests, and sets the timer.
     fn look(&mut self, ctx: &mut Context<Self>) {
         let wanted = self.window.lock().wanted.take();
         if let Some(permits) = wanted {
@@ -425,7 +424,8 @@ impl UpstreamBudget {
             Ok((commands, store.reserve_block(tenure.slot, tenure.epoch, block, permits, now).await?))
         };
         let reserved = reserve.into_actor(self).map(move |outcome: Result<_, StoreError>, actor, ctx| match outcome {
-            // It came too late: whoever holds the slot now, even this process, counts the block as spent.
+            // The reservation came too late: the current holder of the slot, even if it is this process, counts the
+            // block as spent.
             _ if actor.tenure.as_ref().is_none_or(|tenure| tenure.epoch != epoch) => {}
             Ok((commands, true)) => {
                 actor.window.lock().blocks.open(block, permits);
@@ -442,8 +442,8 @@ impl UpstreamBudget {
         ctx.spawn(reserved);
     }
 
-    /// Counts what commands have sent since the last time. A command leaves more room in the window than one block takes,
-    /// so it is soon enough to count it when a block is reserved.
+    /// Counts the requests that commands have sent since the last time. A command leaves more of the window free than
+    /// one block takes, so it is early enough to count them when a block is reserved.
     fn count_commands(&mut self, blocks: &[Block]) {
         let now = self.clock.now();
         let new: Vec<Block> = blocks.iter().filter(|block| !self.counted.contains(&block.id)).cloned().collect();
@@ -476,7 +476,7 @@ impl UpstreamBudget {
         }
     }
 
-    /// Takes the lock and what the last holder left, or tries again in a second.
+    /// Acquires the lock and loads the blocks of the last holder, or tries again in a second.
     fn seek_tenure(&mut self, ctx: &mut Context<Self>) {
         let found = self.found.take();
         let (store, clock, settings) = (self.store.clone(), self.clock.clone(), self.settings.clone());
@@ -492,7 +492,7 @@ impl UpstreamBudget {
             let now = clock.now();
             let left = store.blocks(slot).await?;
             let (spent, abandoned) = left_behind(&left, now);
-            // From now on they are closed: a second crash must not count them anew.
+            // Closed from now on, so that a second crash does not count them again.
             store.close_blocks(slot, &abandoned).await?;
             let accounts = store.connected_accounts().await?;
             let blocks = left.iter().map(|block| block.id).collect();
@@ -558,7 +558,7 @@ impl UpstreamBudget {
     fn lose_tenure(&mut self, ctx: &mut Context<Self>) {
         if self.tenure.take().is_some() {
             log::warn!("this process lost the right to spend the OwnerRez allowance and waits for it on standby");
-            // In the database they stay open, so whoever comes next counts them as spent.
+            // They stay open in the database, so the next holder counts them as spent.
             self.close(|blocks, _| *blocks = Blocks::default(), ctx);
             self.seek_again(ctx);
         }

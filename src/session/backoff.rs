@@ -1,4 +1,4 @@
-//! Growing pauses after failures: of one user, and of the token endpoint for all users.
+//! Growing pauses after failures: per user, and for the token endpoint as a whole.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,17 +6,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::UserId;
 
-/// The first pause of a user whose refresh failed; each further failure doubles it.
+/// The first pause after a user's refresh failed; each further failure doubles it.
 const USER_PAUSE: TimeDelta = TimeDelta::seconds(10);
 const LONGEST_USER_PAUSE: TimeDelta = TimeDelta::minutes(2);
-/// The same for the endpoint, for all users.
+/// The same for the endpoint and all users.
 const ENDPOINT_PAUSE: TimeDelta = TimeDelta::seconds(5);
 const LONGEST_ENDPOINT_PAUSE: TimeDelta = TimeDelta::minutes(1);
-/// The endpoint is paused after this many failures in a row, each of another user than the one before. One user's trouble is
-/// not the endpoint's.
+/// The endpoint is paused after this many consecutive failures, each of another user than the one before. Failures of a
+/// single user do not indicate a problem of the endpoint.
 const FAILING_USERS: u32 = 2;
 
-/// Pauses that double with each failure in a row.
+/// Pauses that double with each consecutive failure.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
     first: TimeDelta,
@@ -30,12 +30,12 @@ impl Backoff {
         Self { first, longest, failures: 0, until: None }
     }
 
-    /// Returns the pauses between a user's refreshes that fail.
+    /// Returns the pauses between a user's failing refreshes.
     pub(super) fn of_user() -> Self {
         Self::new(USER_PAUSE, LONGEST_USER_PAUSE)
     }
 
-    /// Returns what is left of the pause, if it is not over.
+    /// Returns the rest of the pause, if it is not over.
     pub(super) fn left(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         self.until.map(|until| until - now).filter(|left| *left > TimeDelta::zero())
     }
@@ -48,7 +48,7 @@ impl Backoff {
         pause
     }
 
-    /// Whether nothing has failed since the last success.
+    /// Returns whether there was no failure since the last success.
     pub(super) fn is_new(&self) -> bool {
         self.failures == 0
     }
@@ -64,7 +64,7 @@ impl Backoff {
     }
 }
 
-/// Whether OwnerRez's token endpoint works, as the refreshes of all users show.
+/// The state of OwnerRez's token endpoint, derived from the refreshes of all users.
 #[derive(Debug)]
 pub struct TokenEndpoint(Mutex<EndpointState>);
 
@@ -83,8 +83,8 @@ impl Default for TokenEndpoint {
 }
 
 impl TokenEndpoint {
-    /// Admits a refresh, or returns how long the endpoint is to be left alone. After a pause one refresh is admitted; the
-    /// others wait for its outcome, or for another pause.
+    /// Admits a refresh, or returns the rest of the endpoint's pause. After a pause one refresh is admitted; the others
+    /// wait for its outcome, or for another pause.
     pub(super) fn admit(&self, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         let mut state = self.lock();
         if let Some(left) = state.backoff.left(now) {
@@ -96,12 +96,12 @@ impl TokenEndpoint {
         Ok(())
     }
 
-    /// Returns how long the endpoint is to be left alone, if it is. Admits nothing.
+    /// Returns the rest of the endpoint's pause, if there is one. Admits nothing.
     pub(super) fn pause(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         self.lock().backoff.left(now)
     }
 
-    /// Notes that the endpoint gave this user no tokens, for a reason that passes.
+    /// Records that the endpoint issued no tokens for this user, for a temporary reason.
     pub(super) fn failed(&self, user: UserId, now: DateTime<Utc>) {
         let mut state = self.lock();
         if state.last_failed.replace(user) != Some(user) {
@@ -116,7 +116,7 @@ impl TokenEndpoint {
         }
     }
 
-    /// Notes that the endpoint works: it gave tokens, or said clearly that a grant has ended.
+    /// Records that the endpoint works: it issued tokens, or reported that a grant has ended.
     pub(super) fn works(&self) {
         let mut state = self.lock();
         state.backoff.succeeded();
@@ -124,7 +124,7 @@ impl TokenEndpoint {
         state.last_failed = None;
     }
 
-    // A thread that panicked here left nothing half-done.
+    // Ignores poisoning: a panic under this lock leaves no partial update.
     fn lock(&self) -> std::sync::MutexGuard<'_, EndpointState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Which reserved block each permit came from, and what blocks that were left behind stand for. Pure.
+//! Maps each permit to its reserved block, and interprets the blocks of earlier processes. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::budget::{PERIOD, Ticket};
 use crate::store::{Block, ClosedBlock};
 
-/// For how long after a takeover requests of the last holder may still arrive at OwnerRez: a process that lost its lock
-/// notices within 10 seconds (it looks every 5, and waits 5 for the answer), and a request may be under way for 20.
+/// How long after a takeover requests of the previous holder may still arrive at OwnerRez. A process that lost its lock
+/// notices within 10 seconds (it checks every 5 seconds and waits 5 for the result), and a request may be in progress
+/// for 20.
 pub const TAKEOVER_GRACE: TimeDelta = TimeDelta::seconds(30);
 
 /// The blocks of this process.
@@ -30,12 +31,12 @@ struct OpenBlock {
 }
 
 impl Blocks {
-    /// A block was written to the database.
+    /// Adds a block that was written to the database.
     pub fn open(&mut self, id: Uuid, permits: u32) {
         self.open.push_back(OpenBlock { id, left: permits, out: 0, used: 0, last_reply: None });
     }
 
-    /// A permit was given out.
+    /// Takes a permit from a block.
     pub fn spend(&mut self, ticket: Ticket) {
         if let Some(block) = self.open.iter_mut().find(|block| block.left > 0) {
             block.left -= 1;
@@ -44,7 +45,7 @@ impl Blocks {
         }
     }
 
-    /// A permit came back, with its request sent or not.
+    /// Settles a permit, whose request was sent or not.
     pub fn settle(&mut self, ticket: Ticket, used: bool, now: DateTime<Utc>) {
         let Some(id) = self.spent.remove(&ticket) else { return };
         let Some(at) = self.open.iter().position(|block| block.id == id) else { return };
@@ -61,17 +62,18 @@ impl Blocks {
         }
     }
 
-    /// The blocks to be written down as closed.
+    /// Returns the blocks that must be written to the database as closed.
     pub fn take_closed(&mut self) -> Vec<ClosedBlock> {
         std::mem::take(&mut self.closed)
     }
 
-    /// They could not be written down.
+    /// Takes back blocks that could not be written.
     pub fn put_back(&mut self, closed: Vec<ClosedBlock>) {
         self.closed.extend(closed);
     }
 
-    /// At the end of the process: what is still out counts as spent, and may yet arrive.
+    /// Closes all blocks at the end of the process. Unsettled permits count as spent, because their requests may still
+    /// arrive.
     pub fn close_all(&mut self, now: DateTime<Utc>) -> Vec<ClosedBlock> {
         let mut closed = self.take_closed();
         closed.extend(self.open.drain(..).map(|block| ClosedBlock {
@@ -83,12 +85,12 @@ impl Blocks {
     }
 }
 
-/// What the blocks of earlier holders say: the slots that are taken and when each is free again, and how to close those
-/// that were left open, which count as spent in full.
+/// Returns the slots that the blocks of earlier holders occupy, with the times at which they become free, and how to
+/// close the open blocks, which count as spent in full.
 pub fn left_behind(blocks: &[Block], now: DateTime<Utc>) -> (Vec<(u32, DateTime<Utc>)>, Vec<ClosedBlock>) {
     let latest = now + TAKEOVER_GRACE;
     let spent = blocks.iter().map(|block| match block.closed_at {
-        // A clock that was set back must not keep slots occupied for longer than a period.
+        // If the clock was set back, slots must not stay occupied for longer than a period.
         Some(closed_at) => (block.used.unwrap_or(block.permits), closed_at.min(latest) + PERIOD),
         None => (block.permits, latest + PERIOD),
     });

@@ -1,12 +1,13 @@
 //! The allowance as a pure state machine: `(state, now, event) → actions`. No clock, no channel, no database.
 //!
-//! OwnerRez admits 300 requests in any 5 minutes from one source address (article "API rate limiting"). We cannot see
-//! when a request arrives there, only when we let it go and when its reply is back; a slot is therefore occupied from
-//! the grant until a full period after the reply (or time-out). Whatever the moment of arrival in between, upstream's
-//! window can then never hold more than our slots.
+//! OwnerRez admits 300 requests in any 5 minutes from one source address (article "API rate limiting"). The gateway
+//! knows when it sends a request and when it receives the response, but not when the request arrives at OwnerRez. A
+//! slot is therefore occupied from the grant until a full period after the response (or time-out). Whenever the request
+//! arrives in between, OwnerRez's window can never contain more requests than there are occupied slots.
 //!
-//! First come, first served would be unfair: one account at 0.3 s a call empties the window in 90 s and every newcomer
-//! waits minutes. So the last slots are kept for those who used little, and waiting accounts take turns.
+//! First come, first served would be unfair: one account with a call every 0.3 s exhausts the window in 90 s, and every
+//! new account waits for minutes. So the last slots are reserved for accounts that used little, and waiting accounts
+//! take turns.
 
 mod connecting;
 #[cfg(test)]
@@ -20,68 +21,68 @@ pub use connecting::ConnectingPermits;
 
 use crate::domain::{AccountId, UserId};
 
-/// Length of OwnerRez's window.
+/// The length of OwnerRez's window.
 pub const PERIOD: TimeDelta = TimeDelta::minutes(5);
 
-/// For how long it counts that an account asked in vain. Nobody who keeps asking waits that long.
+/// How long a refusal gives an account precedence. An account that keeps asking never waits that long.
 const FORGOTTEN_AFTER: TimeDelta = TimeDelta::minutes(15);
 
-/// Who a request is counted for.
+/// The account that a request is counted for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Account {
-    /// An OwnerRez account: several users of the gateway may share it.
+    /// An OwnerRez account. Several users of the gateway may share it.
     OwnerRez(AccountId),
-    /// A user whose OwnerRez account is not known to us.
+    /// A user whose OwnerRez account is unknown.
     User(UserId),
-    /// All who connect an account. The admission in front of the budget shares this part between them.
+    /// All attempts to connect an account. The admission in front of the budget divides this part between them.
     Connecting,
 }
 
-/// Identifies one wish for one request, from asking to the reply.
+/// Identifies one request, from the application for a permit to the response.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Ticket(pub u64);
 
-/// What happened.
+/// The events of the state machine.
 #[derive(Clone, Copy, Debug)]
 pub enum Event {
-    /// Someone wants to send one request and can wait until `deadline`.
+    /// A caller wants to send one request and can wait until `deadline`.
     Acquire {
-        /// Chosen by the caller, never used twice.
+        /// Chosen by the caller, never reused.
         ticket: Ticket,
-        /// Who it counts for.
+        /// The account that the request is counted for.
         account: Account,
-        /// After this moment a permit is of no use.
+        /// The moment after which a permit is useless.
         deadline: DateTime<Utc>,
     },
-    /// The caller went away, or gives a permit back without having sent anything.
+    /// The caller went away, or returns a permit unused.
     Cancel(Ticket),
-    /// The reply is back, or the wait for it was given up.
+    /// The response was received, or the wait for it was given up.
     Done {
         /// The request.
         ticket: Ticket,
-        /// When that was: OwnerRez has counted the request by then.
+        /// The time of that. By then OwnerRez has counted the request.
         at: DateTime<Utc>,
     },
-    /// The reply was 429: somebody else spends from our address, or upstream counts otherwise than we do.
+    /// The response was 429: another program sends requests from the same address, or OwnerRez counts differently.
     Throttled {
-        /// The request that was refused.
+        /// The rejected request.
         ticket: Ticket,
-        /// When the reply was back.
+        /// The time of the response.
         at: DateTime<Utc>,
-        /// What upstream asked for; it usually says nothing.
+        /// The wait that OwnerRez asked for; usually absent.
         retry_after: Option<TimeDelta>,
     },
     /// Permits were written to the database and may now be spent.
     Stocked(u32),
-    /// The database did not take the reservation.
+    /// The reservation in the database failed.
     StockFailed,
-    /// Whether this process may spend at all (it holds the lock of its slot).
+    /// Whether this process may spend at all (it has the lock of its slot).
     Active(bool),
-    /// How many OwnerRez accounts are connected: the reserve is for others, so a lone account needs none.
+    /// The number of connected OwnerRez accounts. The reserve is for other accounts, so a single account needs none.
     Accounts(u64),
     /// A command sent requests from the same address.
     SentByCommand {
-        /// How many.
+        /// The number of requests.
         requests: u32,
         /// When they no longer count.
         free_at: DateTime<Utc>,
@@ -90,7 +91,7 @@ pub enum Event {
     Tick,
 }
 
-/// What is to be done.
+/// The actions that the caller must perform.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
     /// The request may be sent now.
@@ -101,26 +102,26 @@ pub enum Action {
     Stock(u32),
 }
 
-/// Why a request was not let through.
+/// Reasons for which a request gets no permit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
     /// The allowance is spent.
     Spent {
-        /// A slot is due after this time.
+        /// The time until a slot becomes free.
         wait: TimeDelta,
-        /// Requests in five minutes that this process may send.
+        /// The number of requests in five minutes that this process may send.
         limit: u32,
     },
     /// OwnerRez answered 429; the gateway sends nothing before this time has passed.
     Throttled(TimeDelta),
-    /// Another process holds the right to spend.
+    /// Another process has the right to spend.
     Standby,
     /// The permits could not be reserved in the database.
     Storage,
 }
 
 impl Refusal {
-    /// One word of few, for counters and logs.
+    /// Returns a short fixed label for metrics and logs.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Spent { .. } => "spent",
@@ -130,7 +131,7 @@ impl Refusal {
         }
     }
 
-    /// The stable code of a call that was refused for this.
+    /// Returns the stable error code of a call that was refused for this reason.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Spent { .. } => "allowance_spent",
@@ -141,7 +142,7 @@ impl Refusal {
     }
 }
 
-/// A point in time at which slots become free, and who held them (`None`: an earlier process did).
+/// Slots that become free at one moment, and the account that occupies them (`None`: an earlier process or a command).
 #[derive(Clone, Copy, Debug)]
 struct Release {
     account: Option<Account>,
@@ -154,28 +155,28 @@ struct Waiter {
     deadline: DateTime<Utc>,
 }
 
-/// A figure of the budget's state, for operators and tests.
+/// Statistics of the budget, for operators and tests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BudgetStats {
-    /// Slots that are occupied, by requests under way and by replies of the last period.
+    /// Occupied slots: requests in progress and responses of the last period.
     pub occupied: u32,
     /// All slots.
     pub limit: u32,
-    /// Requests under way.
+    /// Requests in progress.
     pub in_flight: usize,
-    /// Callers that wait.
+    /// Waiting callers.
     pub waiting: usize,
 }
 
-/// A request under way.
+/// A request in progress.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     account: Account,
-    /// How often the budget had been closed when it was let go.
+    /// How often the budget had been closed when the request was granted.
     closings: u32,
 }
 
-/// The state. See the module's documentation for the rule that it keeps.
+/// The state machine. The module's documentation describes the rule that it enforces.
 #[derive(Clone, Debug)]
 pub struct Budget {
     limit: u32,
@@ -185,11 +186,11 @@ pub struct Budget {
     releases: BTreeMap<DateTime<Utc>, Vec<Release>>,
     occupied: u32,
     usage: HashMap<Account, u32>,
-    /// Accounts with callers that wait; the one at the front waits longest for its turn.
+    /// Accounts with waiting callers; the one at the front waits longest for its turn.
     turns: VecDeque<Account>,
     waiting: HashMap<Account, VecDeque<Waiter>>,
-    /// Accounts that were turned away since their last permit, and when that began. They come back at about the same
-    /// time as others who were told the same, so without this some would draw the short straw again and again.
+    /// Accounts that were refused since their last permit, and the time of the first refusal. They retry at about the
+    /// same time as others that got the same wait, so without this record some would lose repeatedly.
     in_vain: HashMap<Account, DateTime<Utc>>,
     /// The same callers, by deadline.
     deadlines: BTreeMap<(DateTime<Utc>, Ticket), Account>,
@@ -200,12 +201,12 @@ pub struct Budget {
     closed_until: Option<DateTime<Utc>>,
     closings: u32,
     refusals_in_a_row: u32,
-    /// While reopening after a 429: how many requests may be under way at once.
+    /// While reopening after a 429: the maximum number of requests in progress.
     reopening: Option<usize>,
 }
 
 impl Budget {
-    /// A fresh window of `limit` requests. It spends nothing before `Active(true)`.
+    /// Creates an empty window of `limit` requests. It spends nothing before `Active(true)`.
     pub fn new(limit: u32, now: DateTime<Utc>) -> Self {
         Self {
             limit,
@@ -230,8 +231,8 @@ impl Budget {
         }
     }
 
-    /// Begins with what is known to have been spent, whoever did it (this process too, before it lost the lock), and
-    /// when it becomes free again. To be called before `Active(true)`.
+    /// Loads the known spent slots, regardless of the process that spent them (even this one, before it lost the lock),
+    /// and when they become free. Call it before `Active(true)`.
     pub fn carry_over(&mut self, spent: impl IntoIterator<Item = (u32, DateTime<Utc>)>) {
         self.in_flight.clear();
         self.releases.clear();
@@ -241,8 +242,9 @@ impl Budget {
             self.occupied = self.occupied.saturating_add(slots);
             self.releases.entry(free_at).or_default().push(Release { account: None, slots });
         }
-        // A block that was left open counts in full, even what was spent of it long ago, so the sum may exceed the
-        // window. What is due first goes: no more than `limit` can be occupied, and those that stay are due last.
+        // A block that was left open counts in full, including permits spent long ago, so the sum may exceed the
+        // window. The earliest releases are dropped: at most `limit` slots can be occupied, and the remaining ones are
+        // due last.
         while self.occupied > self.limit
             && let Some(mut first) = self.releases.first_entry()
         {
@@ -263,7 +265,7 @@ impl Budget {
         }
     }
 
-    /// Present figures.
+    /// Returns current statistics.
     pub fn stats(&self) -> BudgetStats {
         BudgetStats {
             occupied: self.occupied,
@@ -273,7 +275,7 @@ impl Budget {
         }
     }
 
-    /// Takes an event in and says what is to be done.
+    /// Handles an event and returns the actions to perform.
     pub fn handle(&mut self, now: DateTime<Utc>, event: Event) -> Vec<Action> {
         self.latest = self.latest.max(now);
         self.free_slots();
@@ -300,7 +302,7 @@ impl Budget {
             Event::Active(active) => {
                 self.active = active;
                 if !active {
-                    // What was reserved, or is being reserved, belongs to whoever holds the slot now.
+                    // Reserved permits, and those being reserved, belong to the current holder of the slot.
                     self.stock = 0;
                     self.stocking = false;
                     self.refuse_everyone(Refusal::Standby, &mut actions);
@@ -317,9 +319,9 @@ impl Budget {
         let overdue: Vec<_> = overdue.map(|((_, ticket), account)| (*account, *ticket)).collect();
         self.refuse(overdue, &mut actions);
         self.grant(&mut actions);
-        // The next block is ordered while the last one is being spent, so that no call waits for the database; never
-        // more than the window has room for, or crash after crash would fill it with requests that were never sent.
-        // After a failure the next event tries again: at once would be a tight loop.
+        // The next block is requested while the last one is being spent, so that no call waits for the database. It
+        // never exceeds the free part of the window, otherwise repeated crashes would fill the window with requests
+        // that were never sent. After a failure the next event tries again; trying at once would be a tight loop.
         let wanted = self.block.min(self.free().saturating_sub(self.stock));
         let low = self.active && !self.stocking && self.stock <= self.block / 2 && wanted > 0;
         if low && !matches!(event, Event::StockFailed) {
@@ -329,7 +331,7 @@ impl Budget {
         actions
     }
 
-    /// When to send the next `Tick`, if anyone waits.
+    /// Returns when to send the next `Tick`, if any caller waits.
     pub fn wake_at(&self) -> Option<DateTime<Utc>> {
         let ((deadline, _), _) = self.deadlines.first_key_value()?;
         let release = self.releases.keys().next().copied();
@@ -344,8 +346,8 @@ impl Budget {
         }
         let own = self.waiting.get(&account).map_or(0, VecDeque::len);
         let first = own == 0;
-        // Those who have more callers than we do get their surplus after our turn, and whoever was turned away later
-        // than we were, or not at all, gets all after our first.
+        // Accounts with more waiting callers than this one get their surplus after this account's turn. Accounts that
+        // were refused later than this one, or not at all, get all their permits after its first.
         let ahead = |other: Account, callers: usize| {
             if first && self.precedence(account) < self.precedence(other) { 0 } else { callers.min(own + 1) }
         };
@@ -364,7 +366,7 @@ impl Budget {
 
     fn cancel(&mut self, ticket: Ticket) {
         if let Some(sent) = self.in_flight.remove(&ticket) {
-            // Its reservation is not handed on: the block that it came from is being counted elsewhere.
+            // The permit is not passed on to another caller, because its block is counted elsewhere.
             self.free_up(Some(sent.account), 1);
             return;
         }
@@ -374,18 +376,19 @@ impl Budget {
         }
     }
 
-    /// Keeps the slot of a request that was sent for a period from its reply, which may be over when this is told late.
+    /// Occupies the slot of a sent request for a period from its response. That period may be over already if the event
+    /// is late.
     fn finish(&mut self, ticket: Ticket, at: DateTime<Utc>) -> Option<Sent> {
         let sent = self.in_flight.remove(&ticket)?;
         let release = Release { account: Some(sent.account), slots: 1 };
-        // Hardly two replies come in the same moment; a list that grows by itself begins with room for four.
+        // Two responses rarely come at the same moment, and a list that grows on demand begins with a capacity of four.
         self.releases.entry(at.min(self.latest) + PERIOD).or_insert_with(|| Vec::with_capacity(1)).push(release);
         self.free_slots();
         Some(sent)
     }
 
     fn done(&mut self, ticket: Ticket, at: DateTime<Utc>) {
-        // Only what was let go since the last 429 shows that OwnerRez takes requests again.
+        // Only a request that was granted since the last 429 shows that OwnerRez accepts requests again.
         if self.finish(ticket, at).is_some_and(|sent| sent.closings == self.closings) {
             self.refusals_in_a_row = 0;
             self.reopening = self.reopening.map(|at_once| at_once * 2).filter(|at_once| *at_once < 32);
@@ -403,7 +406,7 @@ impl Budget {
             self.reopening = Some(1);
             self.closed_until = self.closed_until.max(Some(at + asked.unwrap_or(backoff)));
         } else if let Some(asked) = asked {
-            // One of several that were under way together: the same refusal, not a further one.
+            // One of several requests in progress together: the same 429, not a further one.
             self.closed_until = self.closed_until.max(Some(at + asked));
         }
     }
@@ -439,12 +442,13 @@ impl Budget {
         self.usage.get(&account).copied().unwrap_or(0)
     }
 
-    /// Who goes first: whoever was turned away longest ago, then everyone else.
+    /// Returns the precedence of an account: the earliest refusal goes first, then accounts without a refusal.
     fn precedence(&self, account: Account) -> DateTime<Utc> {
         self.in_vain.get(&account).copied().unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
-    /// Serves in turns, those first who were turned away before. Whoever is passed over because the reserve is not for them keeps their place.
+    /// Grants permits in turns, first to accounts that were refused before. An account that is skipped because of the
+    /// reserve keeps its place.
     fn grant(&mut self, actions: &mut Vec<Action>) {
         let open = self.active && self.closed_until.is_none_or(|until| until <= self.latest);
         while open && self.stock > 0 && self.reopening.is_none_or(|at_once| self.in_flight.len() < at_once) {
@@ -464,7 +468,7 @@ impl Budget {
             *self.usage.entry(account).or_default() += 1;
             self.in_flight.insert(ticket, Sent { account, closings: self.closings });
             actions.push(Action::Grant(ticket));
-            // Its turn is over; if more of its callers wait, they do so at the end of the line.
+            // The account's turn is over. If more of its callers wait, the account goes to the end of the queue.
             if self.waiting.contains_key(&account) {
                 self.turns.retain(|waiting| *waiting != account);
                 self.turns.push_back(account);
@@ -472,27 +476,28 @@ impl Budget {
         }
     }
 
-    /// The rule of fairness: the last tenth of the window is closed to accounts that used more than a handful, and the
-    /// last third of that to all that used anything. So an account that used nothing always finds a slot.
+    /// Returns whether an account may take a slot (the fairness rule). The last tenth of the window is closed to
+    /// accounts that used a fiftieth of it or more, and the last third of that tenth to all accounts that used
+    /// anything. So an account that used nothing always finds a slot.
     ///
-    /// A twentieth more is closed to all accounts as long as connecting has not used as much. `connecting` is what
-    /// connecting used; for [`Account::Connecting`] it equals `used`.
+    /// A further twentieth is closed to all accounts until connecting has used as much. `connecting` is the number of
+    /// slots that connecting used; for [`Account::Connecting`] it equals `used`.
     fn eligible(&self, account: Account, used: u32, connecting: u32, free: u32) -> bool {
         let within_its_part = account != Account::Connecting || used < (self.limit / 2).max(1);
         within_its_part && free > self.kept_from(account, used, connecting)
     }
 
-    /// How many slots an account that used so many leaves to others.
+    /// Returns how many slots an account with this usage leaves to others.
     fn kept_from(&self, account: Account, used: u32, connecting: u32) -> u32 {
         let is_kept_for_connecting = account != Account::Connecting && self.accounts > 1;
         let for_connecting = if is_kept_for_connecting { (self.limit / 20).saturating_sub(connecting) } else { 0 };
         self.kept_for_modest(account, used).saturating_add(for_connecting)
     }
 
-    /// The same without the part that is kept for connecting.
+    /// The same without the part that is reserved for connecting.
     ///
-    /// Connecting takes its own twentieth in any case. It may use a second one like an account with few requests, and
-    /// up to half of the window while a third of it is free.
+    /// Connecting always gets its own twentieth. It may use a second one like an account with few requests, and up to
+    /// half of the window while a third of it is free.
     fn kept_for_modest(&self, account: Account, used: u32) -> u32 {
         let reserve = if self.accounts <= 1 { 0 } else { self.limit / 10 };
         let (handful, part) = ((self.limit / 50).max(1), (self.limit / 20).max(1));
@@ -506,15 +511,15 @@ impl Budget {
         }
     }
 
-    /// The first moment at which one more caller of `account` could get a permit if those who wait already take theirs
-    /// first, as many of each account's callers as `ahead` says, and nobody else comes.
+    /// Returns the first moment at which one more caller of `account` could get a permit, if the waiting callers get
+    /// theirs first, as many of each account's callers as `ahead` returns, and no others arrive.
     ///
-    /// Only those count who may go as deep into the reserve: the others stop where `account` still finds a slot.
+    /// Only accounts that may go as deep into the reserve count; the others stop where `account` still finds a slot.
     fn earliest(&self, account: Account, ahead: impl Fn(Account, usize) -> usize) -> DateTime<Utc> {
         let not_before = self.closed_until.unwrap_or(self.latest).max(self.latest);
         let last_deadline = self.deadlines.last_key_value().map(|((deadline, _), _)| *deadline);
         let own = self.waiting.get(&account).map_or(0, VecDeque::len);
-        // What those who wait will have used when their last chance comes: by then they may count as newcomers.
+        // The usage of the waiting accounts at the last deadline. By then they may count as accounts with little usage.
         let mut used_by_then: HashMap<Account, u32> = self.usage.clone();
         let due = last_deadline.into_iter().flat_map(|deadline| self.releases.range(..=deadline));
         for release in due.flat_map(|(_, releases)| releases) {
@@ -557,20 +562,20 @@ impl Budget {
                 return not_before.max(*at);
             }
         }
-        // Everything that is out now, or is let go for those who wait, is free again then, but for the time that its
-        // reply takes.
+        // By then all slots that are occupied now, or granted to the waiting callers, are free again, except for the
+        // time until their responses.
         not_before.max(last_deadline.unwrap_or(not_before)) + PERIOD
     }
 
-    /// Those whose turn cannot come within their deadline, now that nothing may be sent for a while.
+    /// Returns the callers that cannot be served before their deadline, because nothing may be sent for a while.
     fn hopeless(&self) -> Vec<(Account, Ticket)> {
         let opens = self.closed_until.unwrap_or(self.latest);
         let late = self.deadlines.range(..=(opens, Ticket(u64::MAX)));
         late.map(|((_, ticket), account)| (*account, *ticket)).collect()
     }
 
-    /// Notes that an account asked in vain, and says when to come back. Until then those who wait are served, so all of
-    /// them count as ahead.
+    /// Records that an account was refused, and returns when to retry. The waiting callers are served until then, so
+    /// all of them count as ahead.
     fn turned_away(&mut self, account: Account) -> Refusal {
         self.in_vain.retain(|_, since| *since + FORGOTTEN_AFTER > self.latest);
         self.in_vain.entry(account).or_insert(self.latest);
@@ -585,7 +590,8 @@ impl Budget {
         for (account, ticket) in &refused {
             self.leave(*account, *ticket);
         }
-        // The same for all callers of an account, and told once they are gone: they are not in their own way.
+        // All callers of an account get the same refusal. It is computed after all of them have left the queue, so that
+        // they do not count as waiting.
         let mut told: HashMap<Account, Refusal> = HashMap::new();
         for (account, ticket) in refused {
             let refusal = *told.entry(account).or_insert_with(|| self.turned_away(account));
@@ -600,7 +606,7 @@ impl Budget {
         self.turns.clear();
     }
 
-    /// Takes a caller out of the queue.
+    /// Removes a caller from the queue.
     fn leave(&mut self, account: Account, ticket: Ticket) {
         let Some(queue) = self.waiting.get_mut(&account) else { return };
         let Some(place) = queue.iter().position(|waiter| waiter.ticket == ticket) else { return };

@@ -1,4 +1,4 @@
-//! One call on its way from whoever asks to OwnerRez: the message, and who decides whether its request leaves.
+//! One call to OwnerRez: the message to the session, and the atomic decision between sending and cancelling.
 
 use std::sync::{
     Arc,
@@ -23,19 +23,19 @@ pub(super) struct CallUpstream {
 }
 
 impl CallUpstream {
-    /// Nobody waits for the outcome any more.
+    /// Returns whether the caller has gone away.
     pub(super) fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 
-    /// Completes when that is so.
+    /// Completes when the caller has gone away.
     pub(super) async fn abandoned(&mut self) {
         self.reply.closed().await;
     }
 }
 
-/// Whether a request leaves is decided once, by whoever comes first: the session that sends it or the caller who gives it
-/// up. So a caller who was told that nothing was sent can rely on it.
+/// Decides atomically, exactly once, whether a request is sent by the session or cancelled by the caller. So a caller
+/// that gets "not sent" can rely on it.
 #[derive(Debug, Default)]
 pub(super) struct Departure(AtomicU8);
 
@@ -44,12 +44,13 @@ const SENT: u8 = 1;
 const CALLED_OFF: u8 = 2;
 
 impl Departure {
-    /// To be asked right before the request leaves, at each of its attempts. False: it must not.
+    /// Claims the right to send. Call it right before the request is sent, on each attempt. If it returns `false`, the
+    /// request must not be sent.
     pub(super) fn leave(&self) -> bool {
         self.decide(SENT) == SENT
     }
 
-    /// Gives it up. False where it has left already: then a write may have happened.
+    /// Cancels the request. Returns `false` if it was sent already: then a write may have happened.
     pub(super) fn call_off(&self) -> bool {
         self.decide(CALLED_OFF) == CALLED_OFF
     }
@@ -61,7 +62,7 @@ impl Departure {
     }
 }
 
-/// Calls a request off when whoever waits for it goes away, in whatever way.
+/// Cancels a request when its caller goes away for any reason.
 pub(super) struct CallOff(pub(super) Arc<Departure>);
 
 impl Drop for CallOff {

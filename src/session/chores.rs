@@ -1,6 +1,6 @@
-//! What nobody waits for: renewing connections whose users are away, ending disconnected grants upstream, sweeping
-//! expired connect links, sign-ins and grants, deleted OAuth clients, old records of writes and users who never
-//! connected, recounting accounts, writing down who used the allowance.
+//! Background jobs: renewing the tokens of inactive users, revoking disconnected grants at OwnerRez, sweeping expired
+//! connect links, sign-ins, grants and browser sessions, deleted OAuth clients, old records of writes and users that
+//! never connected, recounting accounts, and writing the usage of the allowance.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -16,20 +16,20 @@ use crate::{
     upstream::{TokenError, Upstream},
 };
 
-/// Records per kind and round. What is left over is due in the next round.
+/// Records per kind and round. The rest is due in the next round.
 const BATCH: u64 = 20;
-/// After this many attempts (about three days) a revocation is given up: the token has an end of its own.
+/// After this many attempts (about three days) a revocation is abandoned; the token then expires by itself.
 const REVOCATION_ATTEMPTS: u32 = 16;
-/// Users who never connected, per round.
+/// The maximum number of users without a connection that are deleted per round.
 const SWEPT_USERS: u64 = 200;
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
 
-/// There is something to do before the next regular round.
+/// Requests a round before the next regular one.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Poke;
 
-/// Do a round now and answer when it is done.
+/// Runs a round now and replies when it is done.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct RunNow;
@@ -37,7 +37,7 @@ pub(super) struct RunNow;
 pub(super) struct Chores {
     round: Rc<Round>,
     running: bool,
-    /// Someone asked for a round while one was running, which may have looked already.
+    /// Whether a round was requested while one was running, which may already be past the new work.
     again: bool,
     waiting: Vec<oneshot::Sender<()>>,
 }
@@ -167,7 +167,8 @@ impl Round {
         let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
         let outcome = match self.deps.allowance.acquire(user, Account::User(user), deadline).await {
             Ok(mut permit) => {
-                // The end of one grant may end the others of its account. Asked last, because the permit takes time.
+                // Revoking one grant may end the other grants of its account. Checked last, because the wait for the
+                // permit takes time.
                 if store.is_connected_again(user, account).await? {
                     drop(permit);
                     if last {
@@ -183,7 +184,7 @@ impl Round {
                 }
                 outcome
             }
-            // Not an attempt: nothing was sent.
+            // This is not an attempt: nothing was sent.
             Err(refusal) => {
                 log::info!("a revocation waits for the OwnerRez allowance: {refusal:?}");
                 let next = self.deps.clock.now() + TimeDelta::minutes(1);
@@ -203,7 +204,7 @@ impl Round {
         }
     }
 
-    /// Counts an attempt, and makes the next one after a pause that grows.
+    /// Counts an attempt, and schedules the next one after a growing pause.
     async fn put_off(&self, id: Uuid, attempts: u32) -> Result<bool, StoreError> {
         let pause = (TimeDelta::minutes(1) * (1 << attempts.min(10))).min(LONGEST_PAUSE);
         self.deps.store.postpone_revocation(id, attempts + 1, self.deps.clock.now() + pause).await

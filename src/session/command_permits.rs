@@ -1,8 +1,8 @@
-//! Permits for a command that sends requests while gateways run, out of the same allowance.
+//! Permits of the same allowance for a command that sends requests while gateways run.
 //!
-//! The command takes them from the first share, which another process may hold, by rows in the database; the holder counts these before
-//! it reserves more (`allowance`). The command takes one only while a third of the window is free, so that users hardly
-//! notice it, and so that what the holder reserves at the same moment still fits.
+//! The command takes them from the first share, which another process may hold, as rows in the database. The holder
+//! counts these rows before it reserves more (`allowance`). The command takes a permit only while a third of the window
+//! is free, so that users hardly notice it, and so that a simultaneous reservation of the holder still fits.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,28 +12,28 @@ use crate::{
     store::{Block, Store, StoreError, Used},
 };
 
-/// The share that commands take from.
+/// The share that commands take permits from.
 const SLOT: i32 = 0;
-/// How often a full window is looked at.
+/// The interval of retries while the window is full.
 const LOOK_EVERY: TimeDelta = TimeDelta::seconds(5);
 
-/// The way of one command to the allowance.
+/// The handle of one command to the allowance.
 pub struct CommandAllowance {
-    /// Where it is written down.
+    /// The database with the reservations.
     pub store: Store,
-    /// Time.
+    /// The clock.
     pub clock: SharedClock,
-    /// Requests that the process holding the share may send in five minutes.
+    /// The number of requests that the holder of the share may send in five minutes.
     pub limit: u32,
-    /// A request has been answered or given up after this time.
+    /// The time after which a request has been answered or given up.
     pub answer_timeout: TimeDelta,
 }
 
 impl CommandAllowance {
-    /// Waits for the right to send one request, until `deadline`. `false`: there was no room.
+    /// Waits for the right to send one request, until `deadline`. Returns `false` if the window stayed too full.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database failed.
     pub async fn acquire(&self, deadline: DateTime<Utc>) -> Result<bool, StoreError> {
         loop {
             let now = self.clock.now();
@@ -48,10 +48,10 @@ impl CommandAllowance {
         }
     }
 
-    /// Writes down how many requests were sent, in a user's name if it was one, and forgets what no longer counts.
+    /// Records how many requests were sent, for a user if there is one, and deletes blocks that no longer count.
     ///
     /// # Errors
-    /// What the database says.
+    /// The database failed.
     pub async fn finish(&self, user: Option<UserId>, requests: u32) -> Result<(), StoreError> {
         let now = self.clock.now();
         if let Some(user) = user {
@@ -61,7 +61,7 @@ impl CommandAllowance {
     }
 }
 
-/// Whether one more request leaves a third of the window free.
+/// Returns whether a third of the window stays free after one more request.
 fn has_room(blocks: &[Block], limit: u32, now: DateTime<Utc>) -> bool {
     let (spent, _) = left_behind(blocks, now);
     let occupied: u32 = spent.iter().map(|(requests, _)| *requests).fold(0, u32::saturating_add);

@@ -1,7 +1,7 @@
-//! The way from an attempt to connect to its permit: [`Admission`] and the budget, asked together.
+//! Turns an attempt to connect into a permit, with [`Admission`] and the budget together.
 //!
-//! A caller first gets the permit and only then uses up what is good once, the state and the code. A caller that has to
-//! wait loses nothing by it and asks again under the same key.
+//! A caller gets the permit before it consumes the state and the code, which are single-use. So a caller that has to
+//! wait loses nothing and asks again with the same key.
 
 use std::{
     pin::pin,
@@ -26,45 +26,46 @@ use crate::{
     upstream::TokenError,
 };
 
-/// A caller that waits asks again after this time. It loses its turn otherwise, and its place after a minute.
+/// The interval at which a waiting caller asks again. A caller that does not loses its turn, and its place after a
+/// minute.
 pub const ASK_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(5);
-/// How long a request is held while an attempt from the same network ends.
+/// How long a request is delayed while another attempt from the same network ends.
 const HELD: TimeDelta = TimeDelta::seconds(5);
 
-/// What becomes of an attempt to connect.
+/// The result of asking for a turn.
 pub enum Turn {
     /// The attempt may begin.
     Admitted(Admitted),
-    /// It has to wait: ask again after [`ASK_AGAIN_AFTER`].
+    /// The attempt has to wait: ask again after [`ASK_AGAIN_AFTER`].
     Wait(Waits),
 }
 
 /// An attempt that waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Waits {
-    /// Why it waits.
+    /// The reason for waiting.
     pub reason: WaitReason,
-    /// When its turn may come, or a place becomes free, if no others come.
+    /// The time until its turn may come, or a place becomes free, if no others arrive.
     pub about: TimeDelta,
 }
 
-/// Why an attempt waits for its turn.
+/// Reasons for waiting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WaitReason {
-    /// OwnerRez's limit leaves no request for it at this moment. So many attempts go first.
+    /// OwnerRez's limit leaves no request for it at this moment. This many attempts go first.
     Limit(u32),
-    /// Its network has used as many requests as one network may.
+    /// Its source or its network has reached its limit of requests.
     OwnShare {
-        /// So many.
+        /// The limit.
         requests: u32,
         /// Attempts of the same network that go first.
         ahead: u32,
     },
-    /// OwnerRez refused codes of its network or user. Such attempts go last.
+    /// OwnerRez rejected codes of its source, network or user. Such attempts go last.
     BadCodes,
-    /// An attempt of its network has to end first.
+    /// Another attempt of its network has to end first.
     UnderWay,
-    /// As many wait as may, so it has no place.
+    /// The queue is full, so it has no place.
     NoPlace(Crowd),
 }
 
@@ -81,13 +82,13 @@ impl Waits {
 }
 
 impl Turn {
-    /// The turn of an attempt that only waits for the end of another one.
+    /// Returns the turn of an attempt that only waits for another one to end.
     fn soon() -> Self {
         Self::Wait(Waits { reason: WaitReason::UnderWay, about: ASK_AGAIN_AFTER })
     }
 }
 
-/// The right to try one code or personal token. Clones are the same right; dropped without use it costs nothing.
+/// The right to try one code or personal token. Clones are the same right; it costs nothing if it is dropped unused.
 #[derive(Clone)]
 pub struct Admitted(Arc<Started>);
 
@@ -100,7 +101,7 @@ struct Started {
 }
 
 impl Admitted {
-    /// The permit, once, in this user's name. It counts as spent from here on.
+    /// Returns the permit once, for this user. It counts as spent from here on.
     pub(super) fn spend(&self, user: UserId) -> Option<Permit> {
         let mut permit = lock(&self.0.permit).take()?;
         permit.in_name_of(user);
@@ -114,11 +115,11 @@ impl Admitted {
         self.0.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts OwnerRez's answer to the code or personal token. Only an answer about the code itself is a verdict.
+    /// Records OwnerRez's response to the code or personal token. Only a response about the code itself is a verdict.
     pub(super) fn judge<T>(&self, outcome: &Result<T, TokenError>) {
         let verdict = match outcome {
             Ok(_) => Verdict::Good,
-            // 400, 414 and 431: OwnerRez could not even read it.
+            // 400, 414 and 431: OwnerRez could not even parse the code.
             Err(TokenError::Refused | TokenError::PersonalRefused(_) | TokenError::Unexpected(400 | 414 | 431)) => {
                 Verdict::Bad
             }
@@ -131,7 +132,7 @@ impl Admitted {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // First back to the budget, so that the next one finds it there.
+        // Return the permit to the budget first, so that the next attempt finds it there.
         drop(lock(&self.permit).take());
         let requests = self.requests.load(Ordering::Relaxed);
         self.queue.lock().end(self.queue.clock.now(), self.attempt, requests);
@@ -139,14 +140,14 @@ impl Drop for Started {
     }
 }
 
-/// All attempts to connect, in front of the window.
+/// The queue of all attempts to connect, in front of the window.
 pub(super) struct ConnectQueue {
     admission: Mutex<Admission>,
-    /// An attempt has ended.
+    /// Notified when an attempt has ended.
     changed: Notify,
     allowance: Allowance,
     clock: SharedClock,
-    /// How long an admitted one waits for the permit to be reserved in the database.
+    /// How long an admitted attempt waits for the permit to be reserved in the database.
     patience: TimeDelta,
 }
 
@@ -160,7 +161,7 @@ impl ConnectQueue {
         lock(&self.admission)
     }
 
-    /// Asks for a turn. Waits a few seconds where only an attempt from the same network has to end.
+    /// Asks for a turn. Waits a few seconds if only an attempt from the same network has to end.
     async fn turn(self: &Arc<Self>, key: PlaceKey, connector: Connector) -> Result<Turn, Refusal> {
         let until = self.clock.now() + HELD;
         loop {
@@ -170,7 +171,7 @@ impl ConnectQueue {
                 let mut admission = self.lock();
                 let now = self.clock.now();
                 let answer = admission.ask(now, key, connector, self.allowance.permits_for_connecting());
-                // Under the same lock, so that no two take the same permit.
+                // Under the same lock, so that no two attempts take the same permit.
                 let requested = match answer {
                     Answer::Admitted(attempt) => {
                         let deadline = now + self.patience;
@@ -214,7 +215,7 @@ impl ConnectQueue {
         }
     }
 
-    /// Why an attempt waits, and for how long.
+    /// Returns why an attempt waits, and for how long.
     fn forecast(&self, key: &PlaceKey, connector: Connector, ahead: Ahead) -> Result<(Why, TimeDelta), Refusal> {
         let admission = self.lock();
         let forecast = self.allowance.forecast_for_connecting().ok_or(Refusal::Standby)?;
@@ -224,7 +225,7 @@ impl ConnectQueue {
     }
 }
 
-/// An attempt that was admitted and has no permit yet. Dropping it, when its caller went away, gives the turn back.
+/// An admitted attempt without a permit. Dropping it, because its caller went away, returns the turn.
 struct Entering<'a> {
     queue: &'a Arc<ConnectQueue>,
     key: PlaceKey,
@@ -262,16 +263,16 @@ impl Drop for Entering<'_> {
 }
 
 impl Sessions {
-    /// Asks for the right to try one code or personal token. The place of a caller that waits is kept under `key`.
+    /// Asks for the right to try one code or personal token. The place of a waiting caller is kept under `key`.
     ///
     /// # Errors
-    /// The gateway may spend nothing now: it is on standby, or its database is away.
+    /// The gateway may not spend now: it is on standby, or its database is unavailable.
     pub async fn turn_to_connect(&self, key: PlaceKey, connector: Connector) -> Result<Turn, Refusal> {
         self.connecting.turn(key, connector).await
     }
 }
 
-/// A thread that panicked here left nothing half-done.
+/// Ignores poisoning: a panic under this lock leaves no partial update.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! Who has a session, and where. The supervisor alone changes that; everyone may look, because a question to the
-//! supervisor takes two changes of threads, and most calls are for sessions that live.
+//! The registry of sessions. Only the supervisor changes it. All threads may read it, because a request to the
+//! supervisor takes two thread switches, and most calls are for existing sessions.
 
 use std::{
     collections::HashMap,
@@ -13,17 +13,17 @@ use tokio::sync::oneshot;
 use super::{CallError, user_session::UserSession};
 use crate::domain::UserId;
 
-/// Who waits for a session, and on which thread.
+/// A caller that waits for a session, and its thread.
 pub(super) type Waiting = (ArbiterHandle, oneshot::Sender<Result<Addr<UserSession>, CallError>>);
 
-/// What there is of a user.
+/// The state of a user's session.
 pub(super) enum Entry {
     Live {
         session: Addr<UserSession>,
         last_used: DateTime<Utc>,
     },
-    /// Asked to leave and not yet answered: whoever wants the session waits for the answer, because an address that
-    /// is handed out now may be dead on arrival.
+    /// Asked to stop, and not yet answered. Callers wait for the answer, because an address that is handed out now may
+    /// be of a stopped actor.
     Leaving {
         session: Addr<UserSession>,
         waiting: Vec<Waiting>,
@@ -38,33 +38,33 @@ impl Entry {
     }
 }
 
-/// The entries, shared.
+/// The shared registry.
 #[derive(Clone, Default)]
 pub(super) struct Directory(Arc<Mutex<Entries>>);
 
-/// What stands in it.
+/// The content of the registry.
 #[derive(Default)]
 pub(super) struct Entries {
     pub(super) of: HashMap<UserId, Entry>,
-    /// No calls any more.
+    /// Whether the registry accepts no more calls.
     pub(super) closed: bool,
 }
 
 impl Directory {
-    /// The user's session, if it lives; it counts as used now. It may leave before it reads what is sent to it.
+    /// Returns the user's session if it is running, and marks it as used now. It may stop before it reads a message.
     pub(super) fn live(&self, user: UserId, now: DateTime<Utc>) -> Option<Addr<UserSession>> {
         let mut entries = self.lock();
         if entries.closed { None } else { entries.live(user, now) }
     }
 
-    /// A thread that panicked here left nothing half-done.
+    /// Ignores poisoning: a panic under this lock leaves no partial update.
     pub(super) fn lock(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Entries {
-    /// As [`Directory::live`], closed or not.
+    /// Like [`Directory::live`], but also after closing.
     pub(super) fn live(&mut self, user: UserId, now: DateTime<Utc>) -> Option<Addr<UserSession>> {
         match self.of.get_mut(&user)? {
             // After a panic the mailbox is closed; actix does not restart an actor that panicked.

@@ -1,4 +1,4 @@
-//! Why a call has no answer. The texts for people and models are made at the edge (`http`); here stand the facts.
+//! Errors of calls, as facts. `http` turns them into texts for users and models.
 
 use chrono::TimeDelta;
 
@@ -11,7 +11,7 @@ use crate::{
     upstream::{Refused, RefusedKind, TokenError, TransportError},
 };
 
-/// A call that did not end in an answer of OwnerRez's.
+/// Reasons for which a call has no successful response.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The user has no OwnerRez connection.
@@ -20,67 +20,67 @@ pub enum CallError {
     /// OwnerRez ended the grant; the user must connect again.
     #[error("OwnerRez ended the connection")]
     NeedsReconnect,
-    /// Too many calls of this user wait already.
+    /// Too many calls of this user are waiting.
     #[error("too many calls are waiting")]
     Busy,
-    /// No answer within the call's deadline.
+    /// No response within the call's deadline.
     #[error("the call was not answered within its deadline")]
     Deadline {
-        /// It was a write and had been sent.
+        /// Whether it was a write that had been sent.
         write_may_have_happened: bool,
     },
     /// The caller went away.
     #[error("the caller went away")]
     Cancelled,
-    /// The shared allowance did not let the call through.
+    /// The shared allowance refused the call.
     #[error("the OwnerRez allowance did not let the call through: {0:?}")]
     Allowance(Refusal),
-    /// OwnerRez gave no usable answer.
+    /// OwnerRez gave no usable response.
     #[error("{error}")]
     Transport {
-        /// What happened.
+        /// The transport error.
         error: TransportError,
-        /// It was a write and had been sent.
+        /// Whether it was a write that had been sent.
         write_may_have_happened: bool,
     },
-    /// OwnerRez refused.
+    /// OwnerRez rejected the request.
     #[error("OwnerRez refused with status {}", .0.status)]
     Refused(Refused),
-    /// The tokens could not be renewed for now.
+    /// The tokens could not be refreshed for now.
     #[error("the tokens could not be renewed: {0}")]
     Refresh(TokenError),
-    /// The tokens could not be renewed a moment ago, and the next attempt is made after this time. Nothing was sent.
+    /// A refresh failed a moment ago, and the next attempt is made after this time. Nothing was sent.
     #[error("the tokens could not be renewed; the next attempt is made in {} s", .0.num_seconds().max(1))]
     RefreshPaused(TimeDelta),
-    /// Another process is renewing the tokens.
+    /// Another process is refreshing the tokens.
     #[error("another process is renewing the tokens")]
     RefreshElsewhere,
-    /// The database is away or broken.
+    /// The database is unavailable or damaged.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The stored tokens do not open.
+    /// The stored tokens cannot be decrypted.
     #[error("{0}")]
     Crypto(#[from] CryptoError),
-    /// The user's session ended over this call.
+    /// The user's session ended during this call.
     #[error("the user's session ended unexpectedly")]
     SessionLost {
-        /// It was a write and had been sent.
+        /// Whether it was a write that had been sent.
         write_may_have_happened: bool,
     },
-    /// The gateway is stopping.
+    /// The gateway is shutting down.
     #[error("the gateway is stopping")]
     ShuttingDown,
 }
 
 impl From<Unreadable> for CallError {
-    /// For what only reads.
+    /// For reads only.
     fn from(Unreadable { status }: Unreadable) -> Self {
         Self::Transport { error: TransportError::NotJson { status }, write_may_have_happened: false }
     }
 }
 
 impl CallError {
-    /// The stable code: on the wire, in logs and in counters.
+    /// Returns the stable error code for the wire, logs and metrics.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotConnected => "not_connected",
@@ -101,7 +101,7 @@ impl CallError {
         }
     }
 
-    /// Of a write: whether it may have been carried out all the same.
+    /// Returns whether a write may have been carried out despite the error.
     pub fn write_may_have_happened(&self) -> bool {
         match self {
             Self::Deadline { write_may_have_happened }
@@ -112,12 +112,12 @@ impl CallError {
         }
     }
 
-    /// Whether it is a fault of this gateway's own, whose cause belongs into the log.
+    /// Returns whether it is an internal error, whose cause must be logged.
     pub fn is_our_fault(&self) -> bool {
         self.code() == "internal_error"
     }
 
-    /// The same error, knowing whether a write may have been carried out.
+    /// Returns the same error, with the knowledge of whether a write may have been carried out.
     pub(super) fn with_outcome(self, may_have_happened: bool) -> Self {
         match self {
             Self::SessionLost { .. } => Self::SessionLost { write_may_have_happened: may_have_happened },
@@ -126,10 +126,10 @@ impl CallError {
     }
 }
 
-/// An authorization that did not become a connection.
+/// Reasons for which an authorization did not become a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// A working connection is there already; nothing was exchanged.
+    /// A working connection exists; nothing was exchanged.
     #[error("an OwnerRez account is already connected")]
     AlreadyConnected,
     /// Too many connection attempts, or the allowance is spent.
@@ -138,22 +138,22 @@ pub enum ConnectError {
     /// The code was not redeemed.
     #[error("{0}")]
     Token(#[from] TokenError),
-    /// The database is away or broken.
+    /// The database is unavailable or damaged.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The tokens could not be sealed.
+    /// The tokens could not be encrypted.
     #[error("{0}")]
     Crypto(#[from] CryptoError),
-    /// OwnerRez did not say whose account it is, so nobody can be signed in by it.
+    /// OwnerRez did not name the account, so no user can be signed in.
     #[error("OwnerRez did not name the account")]
     Unnamed,
-    /// An operator keeps the user out who would be signed in.
+    /// An operator has disabled the user that would be signed in.
     #[error("the user is disabled")]
     Disabled,
-    /// This account signs in no user yet, and new users are not taken.
+    /// The account has no user yet, and registration is closed.
     #[error("registration is closed, and OwnerRez account {0} has not signed in before")]
     NewUser(AccountId),
-    /// The session ended, or the gateway stops.
+    /// The session ended, or the gateway is shutting down.
     #[error("the attempt was interrupted")]
     Interrupted,
 }

@@ -1,5 +1,6 @@
-//! How writes ended, on the way into their records. While the database is away an outcome is kept here, and stored as soon
-//! as it is back: a record without an outcome reads as unknown, although the caller was told that the write was made.
+//! Outcomes of writes on the way to their records. While the database is unavailable, an outcome is kept in memory and
+//! stored as soon as possible. A record without an outcome reads as unknown, although the caller was informed that the
+//! write was made.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -15,15 +16,15 @@ use crate::{
     store::{Settled, Store, StoreError},
 };
 
-/// Pause between two attempts.
+/// The pause between two attempts.
 const RETRY: TimeDelta = TimeDelta::seconds(1);
 
-/// What became of a write that was recorded.
+/// The outcome of a recorded write.
 #[derive(Clone, Debug)]
 pub enum WriteOutcome {
     /// It was made, or may have been made.
     Settled(Settled),
-    /// It was not made: nothing was sent, or OwnerRez refused it. Its record goes.
+    /// It was not made: nothing was sent, or OwnerRez rejected it. Its record is deleted.
     NotMade,
 }
 
@@ -32,16 +33,17 @@ struct Outcome {
     user: UserId,
     write: Uuid,
     outcome: WriteOutcome,
-    /// When it was known.
+    /// When it became known.
     at: DateTime<Utc>,
 }
 
-/// The outcomes of one process. Their number is bounded by the writes that were under way when the database went.
+/// The outcomes of one process. Their number is bounded by the writes that were in progress when the database became
+/// unavailable.
 pub(super) struct WriteOutcomes {
     store: Store,
     clock: SharedClock,
     kept: Mutex<Vec<Outcome>>,
-    /// Whether a task tries again already.
+    /// Whether a retry task is running.
     trying: AtomicBool,
     /// The writes whose outcome is not known yet.
     under_way: TaskTracker,
@@ -53,12 +55,12 @@ impl WriteOutcomes {
         Arc::new(Self { store, clock, kept, trying, under_way })
     }
 
-    /// Runs a write in a task of its own, which ends by recording the outcome even if the caller leaves.
+    /// Runs a write in a separate task, which records the outcome at its end even if the caller is dropped.
     pub(super) async fn run<T: Send + 'static>(&self, write: impl Future<Output = T> + Send + 'static) -> Option<T> {
         tokio::spawn(self.under_way.track_future(write)).await.ok()
     }
 
-    /// Stores an outcome now, or as soon as the database is back.
+    /// Stores an outcome now, or as soon as the database is available.
     pub(super) async fn record(self: &Arc<Self>, user: UserId, write: Uuid, outcome: WriteOutcome) {
         let outcome = Outcome { user, write, outcome, at: self.clock.now() };
         if self.try_to_store(&outcome).await {
@@ -72,14 +74,14 @@ impl WriteOutcomes {
         }
     }
 
-    /// Tries once to store what is kept of a user's writes, so that the next write of that user finds it.
+    /// Tries once to store the pending outcomes of a user's writes, so that the next write of that user finds them.
     pub(super) async fn store_those_of(&self, user: UserId) {
         if self.lock().iter().any(|kept| kept.user == user) {
             self.store_all(|kept| kept.user == user).await;
         }
     }
 
-    /// Waits for the writes that are under way, and until their outcomes are stored. The caller bounds the wait.
+    /// Waits until the writes in progress have ended and their outcomes are stored. The caller limits the wait.
     pub(super) async fn drain(&self) {
         self.under_way.close();
         self.under_way.wait().await;
@@ -88,7 +90,7 @@ impl WriteOutcomes {
         }
     }
 
-    /// How many are not stored yet.
+    /// Returns the number of outcomes that are not stored yet.
     pub(super) fn left(&self) -> usize {
         self.lock().len()
     }
@@ -98,7 +100,7 @@ impl WriteOutcomes {
             self.clock.sleep_until(self.clock.now() + RETRY).await;
             if self.store_all(|_| true).await {
                 self.trying.store(false, Ordering::Release);
-                // One that was kept between the two steps found a task that had ended.
+                // An outcome that was added between the two steps assumed that this task was still running.
                 if self.left() == 0 || self.trying.swap(true, Ordering::AcqRel) {
                     return;
                 }
@@ -106,11 +108,11 @@ impl WriteOutcomes {
         }
     }
 
-    /// Tries once to store those; whether none of them is left.
+    /// Tries once to store these outcomes. Returns whether all of them are stored.
     async fn store_all(&self, which: impl Fn(&Outcome) -> bool) -> bool {
         let due: Vec<Outcome> = self.lock().iter().filter(|kept| which(kept)).cloned().collect();
         for outcome in due {
-            // It stays in the list until it is stored: this future may be dropped.
+            // It stays in the list until it is stored, because this future may be dropped.
             if !self.try_to_store(&outcome).await {
                 return false;
             }
@@ -119,7 +121,8 @@ impl WriteOutcomes {
         true
     }
 
-    /// False if the database is away. A statement that is repeated although it took effect finds nothing to change.
+    /// Returns `false` if the database is unavailable. A statement that is repeated although it took effect finds
+    /// nothing to change.
     async fn try_to_store(&self, outcome: &Outcome) -> bool {
         let Outcome { user, write, outcome, at } = outcome;
         let stored = match outcome {

@@ -1,8 +1,9 @@
-//! What OwnerRez answered of late, for requests whose answer hardly changes: the houses, the account. Almost every
-//! question begins with them, and each request that is not sent is one for somebody else.
+//! The cache of OwnerRez's responses, for requests whose response rarely changes: the properties, the account. Almost
+//! every conversation begins with them, and each saved request is available to other users.
 //!
-//! One memory for the whole process, bounded in bytes. An entry belongs to one life of one user's session, and to what
-//! one connection: after a disconnect, a new connection or a write its entries are out of reach, and old age takes them.
+//! One cache for the whole process, bounded in bytes. An entry belongs to one instance of one user's session and to one
+//! connection. After a disconnect, a new connection or a write, its entries are unreachable, and they are evicted in
+//! time.
 
 use std::{
     num::NonZeroUsize,
@@ -19,16 +20,16 @@ use uuid::Uuid;
 use super::Answer;
 use crate::domain::{JsonText, UpstreamRequest, UserId, growing_cache};
 
-/// No single answer takes more than this part of the memory.
+/// The maximum size of one response is the size of the cache divided by this.
 const LARGEST_PART: usize = 8;
-/// What an entry takes besides its texts, in bytes.
+/// The size of an entry without its texts, in bytes.
 const ENTRY: usize = 160;
-/// More entries than the memory has room for.
+/// More entries than fit into the cache.
 const MOST_ENTRIES: NonZeroUsize = NonZeroUsize::new(1 << 20).unwrap();
 
-/// The memory.
+/// The cache.
 pub struct RecentAnswers {
-    /// In bytes; zero: nothing is remembered.
+    /// The maximum size in bytes; zero disables the cache.
     room: usize,
     kept: Mutex<Kept>,
     lives: AtomicU64,
@@ -39,15 +40,15 @@ struct Kept {
     bytes: usize,
 }
 
-/// Whose answer it is, and when they would have got another one.
+/// The scope of a cached response: the user, and the values whose change makes it invalid.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Owner {
     pub(super) user: UserId,
-    /// Which connection.
+    /// The id of the connection.
     pub(super) connection: Uuid,
-    /// Which life of their session.
+    /// The number of the session instance.
     pub(super) life: u64,
-    /// How often the user changed something within that life.
+    /// The number of writes by the user in that session instance.
     pub(super) writes: u64,
 }
 
@@ -64,23 +65,23 @@ struct Entry {
 }
 
 impl RecentAnswers {
-    /// A memory of so many bytes; zero switches it off.
+    /// Creates a cache of this many bytes; zero disables it.
     pub fn new(room: usize) -> Self {
         let kept = Kept { answers: growing_cache(MOST_ENTRIES), bytes: 0 };
         Self { room, kept: Mutex::new(kept), lives: AtomicU64::new(0) }
     }
 
-    /// A number for a session that begins, never given twice.
+    /// Returns a unique number for a new session instance.
     pub(super) fn new_life(&self) -> u64 {
         self.lives.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Whether answers to this request are remembered at all.
+    /// Returns whether responses to this request are cached at all.
     pub(super) fn serves(&self, request: &UpstreamRequest) -> bool {
         self.room > 0 && request.fresh_for.is_some()
     }
 
-    /// The answer to the same request, if it is fresh enough.
+    /// Returns the cached response to the same request, if it is fresh enough.
     pub(super) fn find(&self, owner: Owner, request: &UpstreamRequest, now: DateTime<Utc>) -> Option<Answer> {
         let fresh_for = request.fresh_for?;
         let mut kept = self.lock();
@@ -88,7 +89,7 @@ impl RecentAnswers {
         Some(Answer { status: entry.status, body: entry.body.clone(), remembered: true })
     }
 
-    /// Remembers an answer. The oldest make room.
+    /// Caches a response. Evicts the least recently used entries if necessary.
     pub(super) fn keep(&self, owner: Owner, request: &UpstreamRequest, answer: &Answer, now: DateTime<Utc>) {
         if !self.serves(request) {
             return;

@@ -1,5 +1,5 @@
-//! Signing in: an authorization code of OwnerRez's tells who somebody is. The actor of a user who does not exist yet
-//! exchanges it, because tokens are in plain text within actors only; whose tokens they are shows afterwards.
+//! Signing in: an authorization code of OwnerRez identifies a user. A temporary session with a fresh user id exchanges
+//! the code, because only actors have plain-text tokens, and the account is known only after the exchange.
 
 use std::sync::Arc;
 
@@ -17,29 +17,29 @@ use crate::{
     store::SealedGrant,
 };
 
-/// Somebody whom OwnerRez has vouched for.
+/// A user that OwnerRez has authenticated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SignedIn {
-    /// Who it is here.
+    /// The user of this gateway.
     pub user: UserId,
-    /// Whose account it is there.
+    /// The OwnerRez account.
     pub account: AccountId,
-    /// Whether this was the first time.
+    /// Whether this was the first sign-in.
     pub new: bool,
 }
 
-/// Whose grant it turned out to be.
+/// The owner of the grant.
 pub(super) enum Recognised {
-    /// A new user's: user, identity and connection are stored.
+    /// A new user: user, identity and connection are stored.
     New(AccountId),
-    /// That of a user who is known, sealed for them and not stored yet.
+    /// An existing user: the grant is encrypted for this user and not stored yet.
     Known { user: UserId, identity: Identity, account: AccountId, grant: SealedGrant },
 }
 
 impl Sessions {
-    /// Redeems an authorization code and says who it is. A known identity signs in to its user, whose connection it
-    /// renews; a new one makes a user and a connection if `admits_new`. Nobody is ever joined to a user who was made by
-    /// API key, whatever account that one is connected to.
+    /// Redeems an authorization code and returns the signed-in user. A known identity signs in to its user and renews
+    /// that user's connection. A new identity creates a user and a connection if `admits_new`. An identity is never
+    /// attached to a user that was created by API key, even if that user is connected to the same account.
     pub async fn sign_in(
         &self,
         issuer: Arc<str>,
@@ -70,7 +70,7 @@ impl Sessions {
 }
 
 impl TokenKeeper {
-    /// Exchanges the code and finds out whose account it is.
+    /// Exchanges the code and identifies the account.
     pub(super) async fn sign_in(
         &self,
         code: SecretString,
@@ -80,9 +80,9 @@ impl TokenKeeper {
     ) -> Result<Recognised, ConnectError> {
         let grant = self.obtain(Credential::Code(code), &admitted).await?;
         let recognised = self.recognise(&grant, issuer, admits_new).await;
-        // After a fault of the database it may have been stored all the same, so it is not revoked then.
+        // After a database error the grant may have been stored nevertheless, so it is not revoked then.
         if matches!(&recognised, Err(error) if !matches!(error, ConnectError::Store(_))) {
-            // It belongs to no user, and nothing remembers it.
+            // The grant belongs to no user and is stored nowhere.
             admitted.spent_one_more();
             self.revoke_at_once(&grant).await;
         }
@@ -97,7 +97,7 @@ impl TokenKeeper {
             let tokens = self.seal_for(user, &grant.tokens)?;
             Ok::<_, ConnectError>(SealedGrant { account: grant.account, tokens })
         };
-        // Twice, because the same account may sign in for the first time elsewhere right now.
+        // Twice, because the same account may sign in for the first time elsewhere at this moment.
         for _ in 0..2 {
             if let Some(user) = store.identified(&identity).await? {
                 if store.disabled_since(user).await?.is_some() {
@@ -119,8 +119,8 @@ impl TokenKeeper {
         Err(ConnectError::Interrupted)
     }
 
-    /// Stores the newest grant in place of the older one, which is left alone at OwnerRez: nobody has written down whether
-    /// revoking one authorization there ends the newer ones of the same account.
+    /// Stores the newest grant in place of the older one. The older one is not revoked at OwnerRez: it is undocumented
+    /// whether revoking one authorization ends the newer ones of the same account.
     pub(super) async fn install(&self, identity: &Identity, grant: SealedGrant) -> Result<(), ConnectError> {
         let (account, tokens) = (grant.account, grant.tokens.clone());
         let store = &self.deps.store;
@@ -128,7 +128,7 @@ impl TokenKeeper {
         let stored = store.renew_connection(self.user, identity, grant, Uuid::now_v7(), self.now()).await;
         match stored {
             Ok(true) => {
-                // What a refresh of the older one won is not needed any more.
+                // Unsaved tokens from a refresh of the older grant are no longer needed.
                 self.drop_unsaved();
                 self.forget();
                 Ok(())
@@ -137,7 +137,7 @@ impl TokenKeeper {
                 self.drop_grant(account, tokens).await?;
                 Err(ConnectError::Interrupted)
             }
-            // It may have been stored all the same, so it is not revoked. The person signs in once more.
+            // The grant may have been stored nevertheless, so it is not revoked. The user has to sign in again.
             Err(error) => Err(error.into()),
         }
     }

@@ -1,4 +1,4 @@
-//! Keeps at most one live session per user and lets idle ones go.
+//! Runs at most one session per user and stops idle ones.
 
 use std::sync::Arc;
 
@@ -13,43 +13,44 @@ use super::{
 };
 use crate::domain::UserId;
 
-/// Gives the address of a user's session and starts one where there is none.
+/// Requests the address of a user's session, which is started if necessary.
 #[derive(Message)]
 #[rtype(result = "Result<Addr<UserSession>, CallError>")]
 pub(super) struct GetSession {
     pub(super) user: UserId,
-    /// The thread for a new one: that of whoever asks, who probably asks again.
+    /// The thread for a new session: that of the caller, which will probably call again.
     pub(super) on: ArbiterHandle,
 }
 
-/// Gives the address of a user's session if there is one.
+/// Requests the address of a user's session, if there is one.
 #[derive(Message)]
 #[rtype(result = "Option<Addr<UserSession>>")]
 pub(super) struct FindSession {
     pub(super) user: UserId,
 }
 
-/// Asks for figures.
+/// Requests statistics.
 #[derive(Message)]
 #[rtype(result = "SupervisorStats")]
 pub(super) struct Observe;
 
-/// No new sessions; answers when all have come to rest.
+/// Rejects new sessions; replies when all existing ones are idle.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct BeginShutdown;
 
-/// Lets go of all sessions; they end once nobody else holds them.
+/// Drops all sessions; they end once no other handle exists.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Forget;
 
-/// Figures of the sessions.
+/// Statistics of the sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, MessageResponse)]
 pub struct SupervisorStats {
-    /// Sessions that live.
+    /// Running sessions.
     pub sessions: usize,
-    /// Sessions started since the process started: more than users that called means that some ended in between.
+    /// Sessions started since the process started. A number above the number of calling users means that some sessions
+    /// ended in between.
     pub started: u64,
 }
 
@@ -64,7 +65,7 @@ impl SessionSupervisor {
         Self { deps, directory, started: 0 }
     }
 
-    /// The user's session, started on that thread if there is none.
+    /// Returns the user's session, started on that thread if necessary.
     fn session(&mut self, user: UserId, on: &ArbiterHandle) -> Addr<UserSession> {
         let now = self.deps.clock.now();
         let mut entries = self.directory.lock();
@@ -80,7 +81,7 @@ impl SessionSupervisor {
     }
 
     fn sweep_later(&mut self, ctx: &mut Context<Self>) {
-        // Often enough that a session outlives its idle time by a quarter at most.
+        // Often enough that a session exceeds its idle time by a quarter at most.
         let wait = self.deps.clock.sleep_until(self.deps.clock.now() + self.deps.settings.idle / 4);
         ctx.spawn(wait.into_actor(self).map(|(), supervisor, ctx| {
             supervisor.sweep(ctx);
@@ -97,7 +98,7 @@ impl SessionSupervisor {
             };
             let (user, question) = (*user, session.send(TryLeave));
             *entry = Entry::Leaving { session, waiting: Vec::new() };
-            // A session that does not answer any more has left as well.
+            // A session that does not reply has stopped as well.
             let answer = async move { question.await.unwrap_or(true) };
             ctx.spawn(answer.into_actor(self).map(move |left, supervisor, _| supervisor.answered(user, left)));
         }

@@ -1,9 +1,9 @@
-//! The life of one user's tokens: opened on first use, refreshed in time, stored before use, and ended on certain evidence
-//! only. The only place where tokens are in plain text.
+//! The lifecycle of one user's tokens: decrypted on first use, refreshed in time, stored before use, and ended on
+//! certain evidence only. The only module with plain-text tokens.
 //!
-//! Written as plain async functions over interior state: the actor runs one of them as its job while control messages
-//! (a disconnect) change the state in between. A function that held on to a copy across an `await` finds out through the
-//! row's version (in the database) or the generation (here).
+//! Written as plain async functions over interior state: the actor runs one of them as its job, while control messages
+//! (a disconnect) change the state in between. A function that has a copy across an `await` detects such a change by
+//! the row's version (in the database) or the generation (here).
 
 mod connecting;
 mod refresh;
@@ -41,14 +41,14 @@ use crate::{
     upstream::{Refused, RefusedKind, Reply, TransportError, Upstream},
 };
 
-/// What this session knows. `Absent` and `Rejected` are not kept: the row is asked each time, so that a connection
-/// made through another process is seen at once.
+/// The state of this session. `Absent` and `Rejected` are not cached: the row is read each time, so that a connection
+/// made through another process is found at once.
 enum TokenState {
     Unloaded,
     Ready(Rc<Held>),
 }
 
-/// An opened row.
+/// A decrypted row.
 struct Held {
     connection: Uuid,
     version: i64,
@@ -62,9 +62,9 @@ pub(super) struct TokenKeeper {
     upstream: Upstream,
     state: RefCell<TokenState>,
     unsaved: RefCell<Option<Rc<Unsaved>>>,
-    /// Held while a connection is stored or ended, from the first statement to the last.
+    /// Locked while a connection is stored or ended, from the first statement to the last.
     storing: Mutex<()>,
-    /// Counts what made copies of the state stale.
+    /// Counts the changes that make copies of the state stale.
     generation: Cell<u64>,
     trouble: RefCell<Option<Box<Trouble>>>,
 }
@@ -83,13 +83,13 @@ impl TokenKeeper {
         }
     }
 
-    /// Whether nothing would be lost if this session ended now.
+    /// Returns whether no state would be lost if this session ended now.
     pub(super) fn may_be_forgotten(&self) -> bool {
         !self.has_unsaved() && !self.has_recent_refusals(self.now())
     }
 
-    /// Sends one request for the user: with a token that is good as far as we know, and once more with another one if
-    /// OwnerRez says that the token is not good.
+    /// Sends one request for the user with a token that is valid as far as known, and again with another token if
+    /// OwnerRez reports that the token is invalid.
     pub(super) async fn call(&self, call: &mut CallUpstream) -> Result<Answer, CallError> {
         let held = self.ready(call.deadline).await?;
         let reply = match self.send(&held, call).await {
@@ -110,7 +110,7 @@ impl TokenKeeper {
         reply.into_result().map(|body| Answer { status, body, remembered: false }).map_err(CallError::Refused)
     }
 
-    /// What follows a 401. Only one that may be about the token has consequences: other tokens are tried, those of the row
+    /// Handles a 401. Only one that may be about the token has consequences: other tokens are tried, those of the row
     /// and those of one refresh.
     async fn refused(&self, mut held: Rc<Held>, reply: Reply, call: &mut CallUpstream) -> Result<Answer, CallError> {
         let mut refused = reply.refusal();
@@ -120,7 +120,7 @@ impl TokenKeeper {
             }
             let Some(other) = self.other_tokens(&held, tried, call.deadline).await? else { break };
             if call.request.is_write() && self.deps.stop.is_cancelled() {
-                // OwnerRez refused the first attempt, so the change was not made, and none begins during a stop.
+                // OwnerRez rejected the first attempt, so the change was not made, and no write begins during shutdown.
                 return Err(CallError::ShuttingDown);
             }
             let reply = self.send(&other, call).await?;
@@ -135,8 +135,8 @@ impl TokenKeeper {
         Err(self.conclude(&held, refused).await)
     }
 
-    /// OwnerRez refused the access token: newer ones from the row, or from a refresh, if there can be any. `tried`: this
-    /// call has tried others already.
+    /// Returns newer tokens after OwnerRez rejected the access token, from the row or from a refresh, if there can be
+    /// any. `tried`: this call has tried others already.
     async fn other_tokens(
         &self,
         refused: &Held,
@@ -147,7 +147,7 @@ impl TokenKeeper {
         if held.version != refused.version || held.connection != refused.connection {
             return Ok(Some(held));
         }
-        // Where OwnerRez refuses what it has just issued, more new tokens are no help.
+        // If OwnerRez rejects tokens that it has just issued, newer tokens do not help.
         let refused_before = tried || self.has_refusals(held.connection);
         if held.tokens.refresh.is_none() || (refused_before && self.is_fresh(&held)) {
             return Ok(None);
@@ -160,9 +160,9 @@ impl TokenKeeper {
         held.tokens.obtained_at + FRESH > self.now()
     }
 
-    /// OwnerRez refused tokens, and there are no others. That ends the connection if it is certain: where OwnerRez names a
-    /// token as invalid that was not just issued, or where such refusals repeat over some minutes. Tokens that cannot be
-    /// refreshed count as well when they are refused in other words, because no refresh can give better evidence.
+    /// Handles rejected tokens for which there is no replacement. The connection ends if the evidence is certain:
+    /// OwnerRez names a token as invalid that was not just issued, or such rejections repeat over some minutes. For
+    /// tokens that cannot be refreshed, other 401 responses count as well, because no refresh can give better evidence.
     async fn conclude(&self, held: &Held, refused: Refused) -> CallError {
         let named = refused.kind == RefusedKind::InvalidToken;
         let counts = named || held.tokens.refresh.is_none();
@@ -185,7 +185,7 @@ impl TokenKeeper {
         held.account.map_or(Account::User(self.user), Account::OwnerRez)
     }
 
-    /// Waits for a permit for something that its caller cannot call off. There is none during a stop.
+    /// Waits for a permit for a request that its caller cannot cancel. Fails during shutdown.
     async fn permit(&self, account: Account, deadline: DateTime<Utc>) -> Result<Permit, CallError> {
         tokio::select! {
             biased;
@@ -194,7 +194,7 @@ impl TokenKeeper {
         }
     }
 
-    /// Tokens to send a call with: saved, opened and not about to expire.
+    /// Returns tokens to send a call with: saved, decrypted and not about to expire.
     async fn ready(&self, deadline: DateTime<Utc>) -> Result<Rc<Held>, CallError> {
         if self.unsaved.borrow().is_some() {
             Box::pin(self.save_unsaved()).await?;
@@ -219,7 +219,7 @@ impl TokenKeeper {
         if due { Box::pin(self.refresh(held, Because::Due, deadline)).await } else { Ok(held) }
     }
 
-    /// Reads the row and opens it.
+    /// Reads the row and decrypts it.
     async fn load_fresh(&self) -> Result<Rc<Held>, CallError> {
         loop {
             let generation = self.generation.get();
@@ -250,8 +250,8 @@ impl TokenKeeper {
         }
     }
 
-    /// Tokens that the predecessor sealed are stored in our form before they are used for anything. `false` when they
-    /// have changed meanwhile.
+    /// Re-encrypts tokens of the TypeScript server in the current format, before they are used. Returns `false` if they
+    /// have changed in the meantime.
     async fn seal_anew(&self, held: &Held) -> Result<bool, CallError> {
         let SealedTokens { access, refresh, .. } = self.seal(&held.tokens)?;
         Ok(self.deps.store.store_resealed(self.user, held.connection, held.version, access, refresh).await?)
@@ -281,7 +281,7 @@ impl TokenKeeper {
         self.seal_for(self.user, tokens)
     }
 
-    /// Seals tokens for the row of another user, to whom they turned out to belong.
+    /// Encrypts tokens for the row of another user that they belong to.
     pub(super) fn seal_for(&self, user: UserId, tokens: &TokenSet) -> Result<SealedTokens, CryptoError> {
         let ring = &self.deps.ring;
         Ok(SealedTokens {
@@ -312,7 +312,7 @@ impl TokenKeeper {
         let request = call.request.clone();
         let exchange = self.upstream.send(&held.tokens, &request);
         let reply = if request.is_write() {
-            // Cut off in the middle nobody would know whether it was carried out.
+            // If it were cancelled in the middle, it would be unknown whether it was carried out.
             exchange.await
         } else {
             tokio::select! {
@@ -335,7 +335,8 @@ impl TokenKeeper {
         }
     }
 
-    /// Writes down that OwnerRez ended the grant: it survives a restart, and nothing is sent until the user reconnects.
+    /// Records that OwnerRez ended the grant. The record survives a restart, and nothing is sent until the user
+    /// reconnects.
     async fn reject(&self, held: &Held) -> CallError {
         let marked = self.deps.store.mark_rejected(self.user, held.connection, held.version, self.now()).await;
         self.forget();
@@ -350,7 +351,7 @@ impl TokenKeeper {
         }
     }
 
-    /// What to say where the row was changed while this call used its tokens.
+    /// Returns the error for a row that was changed while this call used its tokens.
     async fn changed_meanwhile(&self) -> CallError {
         match self.deps.store.connection(self.user).await {
             Ok(None) => CallError::NotConnected,

@@ -1,5 +1,5 @@
-//! Who sent how many requests, counted in memory and written to the database in one go now and then: a write per
-//! request would cost more than the figure is worth. A process that is killed loses what it had not written.
+//! Counts requests per user in memory and writes the counts to the database periodically, because a write per request
+//! would be too expensive. A process that is killed loses the unwritten counts.
 
 use std::{
     collections::BTreeMap,
@@ -14,22 +14,22 @@ use crate::{
     store::{Store, StoreError, Used},
 };
 
-/// How long the sums are kept. They are few: in each span there are at most as many as requests are allowed.
+/// How long the counts are kept. They are few: each span has at most as many as requests are allowed.
 const KEPT_FOR: TimeDelta = TimeDelta::days(2);
 
-/// The count of one process.
+/// The counts of one process.
 #[derive(Debug, Default)]
 pub(super) struct Usage {
     unwritten: Mutex<BTreeMap<(UserId, DateTime<Utc>), u32>>,
 }
 
 impl Usage {
-    /// One request of this user leaves.
+    /// Counts one request of this user.
     pub(super) fn sent(&self, user: UserId, now: DateTime<Utc>) {
         *self.lock().entry((user, span_of(now))).or_default() += 1;
     }
 
-    /// Writes down what is not written yet. After a failure the next attempt has it all.
+    /// Writes the unwritten counts. After an error they are kept for the next attempt.
     pub(super) async fn write(&self, store: &Store, now: DateTime<Utc>) -> Result<(), StoreError> {
         let counted = std::mem::take(&mut *self.lock());
         // In the order of their keys, which is the same in every process.
@@ -45,13 +45,14 @@ impl Usage {
         store.forget_use(now - KEPT_FOR).await.map(drop)
     }
 
-    /// A thread that panicked here left nothing half-done.
+    /// Ignores poisoning: a panic under this lock leaves no partial update.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(UserId, DateTime<Utc>), u32>> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Requests are summed up over spans as long as OwnerRez's window; this is when the one of this moment began.
+/// Returns the start of the span that contains this moment. Requests are summed over spans as long as OwnerRez's
+/// window.
 pub(super) fn span_of(now: DateTime<Utc>) -> DateTime<Utc> {
     now.duration_trunc(PERIOD).unwrap_or(now)
 }

@@ -1,7 +1,7 @@
-//! The actor of one user. Messages, state, one job at a time; the work itself stands in [`TokenKeeper`].
+//! The actor of one user: messages, state, and one job at a time. [`TokenKeeper`] does the work.
 //!
-//! The queue is explicit instead of the mailbox, so that control messages overtake waiting calls: a user can
-//! disconnect, and the supervisor can look, while a call is under way.
+//! The queue is separate from the mailbox, so that control messages overtake waiting calls: a user can disconnect, and
+//! the supervisor can request statistics, while a call is in progress.
 
 use std::{cell::Cell, collections::VecDeque, rc::Rc, sync::Arc};
 
@@ -26,15 +26,15 @@ use crate::{
     store::SealedGrant,
 };
 
-/// The pauses between attempts to store tokens that the database did not take.
+/// The pauses between attempts to store unsaved tokens.
 const SAVE_PAUSE: TimeDelta = TimeDelta::seconds(1);
 const LONGEST_SAVE_PAUSE: TimeDelta = TimeDelta::minutes(1);
-/// The same during a stop, which waits for it.
+/// The same during shutdown, which waits for it.
 const SAVE_PAUSE_AT_STOP: TimeDelta = TimeDelta::milliseconds(200);
 
 type Reply<T> = oneshot::Sender<T>;
 
-/// Something to connect an account with.
+/// Connects an account with a credential.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Connect {
@@ -43,7 +43,7 @@ pub(super) struct Connect {
     pub(super) reply: Reply<Result<Option<AccountId>, ConnectError>>,
 }
 
-/// An authorization code that tells who somebody is.
+/// Identifies a user by an authorization code.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct SignIn {
@@ -54,7 +54,7 @@ pub(super) struct SignIn {
     pub(super) reply: Reply<Result<Recognised, ConnectError>>,
 }
 
-/// A newer authorization of the user's, won while they signed in.
+/// Stores a newer grant that the user obtained by signing in.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Install {
@@ -63,41 +63,41 @@ pub(super) struct Install {
     pub(super) reply: Reply<Result<(), ConnectError>>,
 }
 
-/// Renew the tokens if they are due. Sent by the chores.
+/// Renews the tokens if they are due. Sent by the background jobs.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Renew {
     pub(super) reply: Reply<Result<(), CallError>>,
 }
 
-/// End the connection; overtakes whatever waits.
+/// Ends the connection; overtakes waiting jobs.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Disconnect {
     pub(super) reply: Reply<Result<bool, CallError>>,
 }
 
-/// The supervisor asks whether this session may end. One that agrees is gone afterwards.
+/// Asks whether this session may stop. Sent by the supervisor. The session stops if it agrees.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub(super) struct TryLeave;
 
-/// Completes once nothing runs, nothing waits, and all tokens are stored.
+/// Completes once no job runs or waits, and all tokens are stored.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Settled;
 
-/// Asks for figures.
+/// Requests statistics.
 #[derive(Message)]
 #[rtype(result = "SessionStats")]
 pub(super) struct Observe;
 
-/// Figures of one session.
+/// Statistics of one session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, MessageResponse)]
 pub struct SessionStats {
-    /// Whether something is being done for the user right now.
+    /// Whether a job is running for the user.
     pub busy: bool,
-    /// What waits behind that; calls whose caller went away do not count.
+    /// Waiting jobs, without calls whose caller went away.
     pub waiting: usize,
 }
 
@@ -111,12 +111,12 @@ enum Job {
     SignIn(SignIn),
     Install(Install),
     Renew(Renew),
-    /// Store tokens that the database did not take.
+    /// Stores unsaved tokens.
     Save,
 }
 
 impl Job {
-    /// Nobody waits for the outcome of this call any more.
+    /// Returns whether the caller of this call has gone away.
     fn is_abandoned(&self) -> bool {
         matches!(self, Job::Call(call) if call.is_abandoned())
     }
@@ -126,18 +126,19 @@ pub(super) struct UserSession {
     deps: Arc<SessionDeps>,
     keeper: Rc<TokenKeeper>,
     memory: Rc<Memory>,
-    /// Each job with its place in the count of those that wait.
+    /// Each job with its entry in the metric of waiting jobs.
     queue: VecDeque<(Job, Counted)>,
     busy: bool,
     when_settled: Vec<oneshot::Sender<()>>,
-    /// The pauses between attempts to store tokens, where there are any.
+    /// The pauses between attempts to store tokens, if there are unsaved ones.
     saves: Option<Box<Backoff>>,
-    /// Whether an attempt to store tokens comes after a pause.
+    /// Whether an attempt to store tokens is scheduled.
     save_waits: bool,
 }
 
 impl UserSession {
-    /// To be called on the arbiter that the session will live on: the way to OwnerRez belongs to one thread.
+    /// Creates the session. Call it on the arbiter that the session will run on, because the OwnerRez client belongs to
+    /// one thread.
     pub(super) fn new(user: UserId, deps: Arc<SessionDeps>) -> Self {
         let upstream = deps.upstream_here();
         let keeper = Rc::new(TokenKeeper::new(user, deps.clone(), upstream));
@@ -161,10 +162,10 @@ impl UserSession {
         match self.queue.pop_front() {
             Some((job, _)) => self.run(job, ctx),
             None => {
-                // Thousands of sessions are idle at a time; what a queue once held need not stay.
+                // Thousands of sessions are idle at a time, so an empty queue frees its memory.
                 self.queue = VecDeque::new();
                 if self.keeper.has_unsaved() {
-                    // The next attempt to store them comes by itself, and this function with it.
+                    // The next attempt to store them is scheduled, and calls this function again.
                     return;
                 }
                 for waiting in std::mem::take(&mut self.when_settled) {
@@ -177,7 +178,7 @@ impl UserSession {
     fn run(&mut self, job: Job, ctx: &mut Context<Self>) {
         self.busy = true;
         let (deps, keeper, memory) = (self.deps.clone(), self.keeper.clone(), self.memory.clone());
-        // What most jobs do not come to is boxed: what stands in a future takes room and is moved with it.
+        // Rare jobs are boxed: a future inside another one increases its size and is moved with it.
         let work = async move {
             match job {
                 Job::Call(mut call) => {
@@ -185,7 +186,7 @@ impl UserSession {
                         return;
                     }
                     if call.deadline <= keeper.now() {
-                        // Its turn came too late. Asked now, the allowance would answer that it is spent.
+                        // The deadline has passed. The allowance would misleadingly report that it is spent.
                         let _ = call.reply.send(Err(CallError::Deadline { write_may_have_happened: false }));
                         return;
                     }
@@ -220,7 +221,7 @@ impl UserSession {
         }));
     }
 
-    /// Where there are tokens that are not stored, tries again after a pause. A stop cuts the pause short.
+    /// Schedules another attempt if there are unsaved tokens. Shutdown ends the pause early.
     fn save_later(&mut self, ctx: &mut Context<Self>) {
         if !self.keeper.has_unsaved() {
             self.saves = None;
@@ -247,7 +248,7 @@ impl UserSession {
         }));
     }
 
-    /// Behind what waits already; at once where nothing does.
+    /// Enqueues a job, or runs it at once if no job is running.
     fn enqueue(&mut self, job: Job, ctx: &mut Context<Self>) {
         if self.busy {
             self.queue.push_back((job, self.deps.metrics.queued()));
@@ -257,16 +258,16 @@ impl UserSession {
     }
 }
 
-/// What this session may remember answers by.
+/// The scope of this session's cached responses.
 struct Memory {
     user: UserId,
     life: u64,
-    /// How often the user changed something.
+    /// The number of writes by the user.
     writes: Cell<u64>,
 }
 
 impl Memory {
-    /// Asks for the row, which whoever disconnects changes on any process: what is remembered ends with it.
+    /// Reads the row, which a disconnect on any process changes, so cached responses end with the connection.
     async fn owner(&self, deps: &SessionDeps) -> Option<Owner> {
         let row = deps.store.connection(self.user).await.ok()??;
         let (connection, writes) = (row.id, self.writes.get());
@@ -274,7 +275,7 @@ impl Memory {
     }
 }
 
-/// An earlier answer where that will do, or OwnerRez's.
+/// Returns a cached response if that is permitted, or OwnerRez's response.
 async fn answer(
     deps: &SessionDeps,
     keeper: &TokenKeeper,
@@ -303,7 +304,7 @@ impl Handler<CallUpstream> for UserSession {
     type Result = ();
 
     fn handle(&mut self, call: CallUpstream, ctx: &mut Self::Context) {
-        // Callers that went away take no place in the queue.
+        // Calls whose caller went away take no place in the queue.
         self.queue.retain(|(job, _)| !job.is_abandoned());
         if self.busy && self.queue.len() >= self.deps.settings.queue_depth {
             let _ = call.reply.send(Err(CallError::Busy));

@@ -1,8 +1,8 @@
-//! The window as all sessions share it: [`Budget`], the blocks that its permits come from, and those who wait.
+//! The window that all sessions share: [`Budget`], the blocks that its permits come from, and the waiting callers.
 //!
-//! It stands behind a lock that is held for as long as one event takes and never across an `await`. Most wishes are
-//! granted at once, and asking an actor on another thread for each of them would cost more than all the rest of a call;
-//! what takes time, the database and the timer, is the actor's, which is told when there is something to do.
+//! It is behind a mutex that is locked for one event and never across an `await`. Most permits are granted at once, and
+//! asking an actor on another thread for each of them would cost more than the rest of a call. Slow work, the database
+//! and the timer, is done by the actor, which is woken when there is some.
 
 use std::{
     collections::BTreeMap,
@@ -17,10 +17,10 @@ use super::{
     budget::{Account, Action, Budget, Event, Refusal, Ticket},
 };
 
-/// What somebody who asked for a permit learns.
+/// The decision on a requested permit.
 pub(super) type Verdict = Result<(), Refusal>;
 
-/// One window, shared.
+/// The shared handle to one window.
 #[derive(Clone)]
 pub(super) struct SharedWindow(Arc<Mutex<Window>>);
 
@@ -30,22 +30,22 @@ pub(super) struct Window {
     pub(super) blocks: Blocks,
     tickets: u64,
     waiting: BTreeMap<Ticket, oneshot::Sender<Verdict>>,
-    /// Permits that are to be written to the database, until the actor takes the errand.
+    /// Permits that must be written to the database, until the actor takes the request.
     pub(super) wanted: Option<u32>,
-    /// When the actor is going to look by itself.
+    /// When the actor's timer fires.
     pub(super) alarm: Option<DateTime<Utc>>,
 }
 
-/// How a wish stands right after it was made.
+/// The state of a request right after it was made.
 pub(super) enum Wish {
     /// Decided.
     Decided(Verdict),
-    /// It waits; the answer comes here.
+    /// The request waits; the decision arrives here.
     Waits(oneshot::Receiver<Verdict>),
 }
 
 impl SharedWindow {
-    /// An empty window of this many requests.
+    /// Creates an empty window of this many requests.
     pub(super) fn new(limit: u32, now: DateTime<Utc>) -> Self {
         Self(Arc::new(Mutex::new(Window {
             budget: Budget::new(limit, now),
@@ -57,20 +57,20 @@ impl SharedWindow {
         })))
     }
 
-    /// A thread that panicked here left nothing half-done: an event is taken in before anyone hears of it.
+    /// Ignores poisoning: an event is applied completely before any caller is notified.
     pub(super) fn lock(&self) -> MutexGuard<'_, Window> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Window {
-    /// A ticket that was never used.
+    /// Returns a ticket that was never used.
     pub(super) fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
     }
 
-    /// Somebody wants to send one request.
+    /// Requests a permit for one request.
     pub(super) fn wish(
         &mut self,
         now: DateTime<Utc>,
@@ -87,8 +87,8 @@ impl Window {
         }
     }
 
-    /// Takes an event in and tells those whom it concerns. Whether there is something to do for the actor is what
-    /// [`Self::needs_a_look`] says afterwards.
+    /// Applies an event and notifies the callers concerned. Afterwards, [`Self::needs_a_look`] returns whether the
+    /// actor has work.
     pub(super) fn handle(&mut self, now: DateTime<Utc>, event: Event) {
         match event {
             Event::Done { ticket, at } | Event::Throttled { ticket, at, .. } => self.blocks.settle(ticket, true, at),
@@ -110,14 +110,14 @@ impl Window {
         }
     }
 
-    /// Who has gone away meanwhile gives the permit back when its guard is dropped, behind this lock.
+    /// If the caller has gone away, the permit is returned by the drop of its guard, which waits for this lock.
     fn answer(&mut self, ticket: Ticket, verdict: Verdict) {
         if let Some(waiting) = self.waiting.remove(&ticket) {
             let _ = waiting.send(verdict);
         }
     }
 
-    /// Whether the actor has an errand, or would look too late.
+    /// Returns whether the actor has work, or its timer is set too late.
     pub(super) fn needs_a_look(&self) -> bool {
         let late = self.budget.wake_at().is_some_and(|at| self.alarm.is_none_or(|alarm| at < alarm));
         self.wanted.is_some() || late
@@ -135,7 +135,7 @@ mod tests {
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
     const SOMEBODY: Account = Account::User(UserId(Uuid::nil()));
 
-    /// A window of one request that may be spent and is in stock.
+    /// Returns a window of one request that may be spent and is in stock.
     fn of_one() -> Window {
         let shared = SharedWindow::new(1, NOW);
         let mut window = Arc::into_inner(shared.0).unwrap().into_inner().unwrap();
@@ -169,7 +169,7 @@ mod tests {
         window.alarm = window.budget.wake_at();
         assert!(!window.needs_a_look());
 
-        // What was not sent is not handed on: it has to be reserved anew.
+        // The permit is not passed on, because it was not sent; a new one has to be reserved.
         window.handle(NOW, Event::Cancel(first));
         assert_eq!(window.wanted.take(), Some(1));
         window.blocks.open(Uuid::max(), 1);

@@ -5,22 +5,22 @@ use chrono::{DateTime, Utc};
 use super::{Admission, Ahead, Connector, Party, PlaceKey, record::Record};
 use crate::session::budget::{ConnectingPermits, PERIOD};
 
-/// Why an attempt may not begin.
+/// Reasons for which an attempt may not begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Why {
     /// The window has no permit for it.
     NoPermit,
-    /// Its source or its network holds as many permits of the window as it may: so many.
+    /// Its source or its network has reached this limit of permits in the window.
     OwnShare(u32),
-    /// Source, network or user brought bad codes, and such attempts get few permits.
+    /// Its source, network or user presented bad codes, and such attempts get few permits.
     BadCodes,
-    /// Its network has as many attempts under way as it may.
+    /// Its network has reached its limit of attempts in progress.
     UnderWay,
 }
 
 impl Admission {
-    /// Returns why no permit may go to this connector at that time, apart from the order. `permits` is the budget's at
-    /// that time, of which those ahead take theirs first.
+    /// Returns the reason for which this connector may not get a permit at that time, regardless of the order.
+    /// `permits` is the budget's value at that time; the attempts ahead take theirs first.
     pub(super) fn hindrance(
         &self,
         connector: &Connector,
@@ -35,7 +35,7 @@ impl Admission {
         if left == 0 {
             return Some(Why::NoPermit);
         }
-        // Many people may connect behind one address, so good codes lift its bound while most permits are left.
+        // Many users may connect from behind one address, so valid codes lift its limit while most permits are left.
         let bounded = |party: &Record, ahead: u32, bound: u32| {
             let is_over = party.used(at).saturating_add(ahead) >= bound;
             (is_over && !(party.is_proven(at) && left > whole / 2)).then_some(bound)
@@ -57,8 +57,9 @@ impl Admission {
         (!self.has_free_hand(connector, at)).then_some(Why::UnderWay)
     }
 
-    /// Returns why an attempt waits and when its turn may come if no others come. `forecast` says what connecting may
-    /// take, from which time on. Of several reasons it is the one that lasts longest.
+    /// Returns why an attempt waits, and when its turn may come if no others arrive. `forecast` lists the permits for
+    /// connecting and the times from which they apply. If there are several reasons, the one that lasts longest is
+    /// returned.
     pub fn turn_at(
         &self,
         now: DateTime<Utc>,
@@ -67,7 +68,7 @@ impl Admission {
         ahead: Ahead,
         forecast: &[(DateTime<Utc>, ConnectingPermits)],
     ) -> (Why, DateTime<Utc>) {
-        // Its holder may have moved to another network since it took its place.
+        // The caller may have moved to another network since it took its place.
         let connector = self.places.get(key).map_or(connector, |place| place.connector);
         let uses = connector.parties().flat_map(|party| &self.seen(party).uses).chain(&self.suspect_uses).copied();
         let mut times: Vec<_> = forecast.iter().map(|(from, _)| *from).chain(uses).filter(|at| *at > now).collect();
@@ -79,19 +80,19 @@ impl Admission {
             let known = forecast.partition_point(|(from, _)| *from <= at);
             let permits = known.checked_sub(1).and_then(|last| forecast.get(last)).map(|(_, permits)| *permits);
             match self.hindrance(&connector, at, ahead, permits.unwrap_or_default()) {
-                // An attempt under way ends within seconds.
+                // An attempt in progress ends within seconds.
                 None | Some(Why::UnderWay) => return (why, at),
                 Some(hindrance) => (why, last) = (hindrance, at),
             }
         }
-        // What is used today is free by then, and each further period lets as many go as fit into it.
+        // All current uses are free by then, and each further period admits as many attempts as its limit allows.
         let periods = (ahead.source / self.share)
             .max(ahead.network / self.share_of_network())
             .max(if why == Why::BadCodes { ahead.suspects / self.share } else { 0 });
         (why, last + PERIOD * i32::try_from(periods).unwrap_or(i32::MAX))
     }
 
-    /// Returns how many permits of the window one network may hold.
+    /// Returns the maximum number of permits in the window for one network.
     fn share_of_network(&self) -> u32 {
         self.share.saturating_mul(2)
     }

@@ -1,4 +1,4 @@
-//! The places of the queue: how many there are, and which one gives way where they are all taken.
+//! The places of the queue: their limits, and which one is displaced when all are taken.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Admission, Ahead, Connector, Party, PlaceKey, Rank, State, is_present};
 
-/// Places in all, of one network and of one source.
+/// The maximum number of places in total, per network and per source.
 pub(super) const MOST_PLACES: u32 = 1_000;
 const MOST_PER_NETWORK: u32 = 40;
 pub(super) const MOST_PER_SOURCE: u32 = 20;
@@ -21,19 +21,19 @@ pub(super) struct Place {
     pub(super) state: State,
 }
 
-/// Those whose places are all taken.
+/// A group of connectors with a limit on its places.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Crowd {
     /// An IPv4 address, or a /64 of IPv6.
     Source,
     /// A /48 of IPv6.
     Network,
-    /// All who connect.
+    /// All connectors.
     Everyone,
 }
 
 impl Crowd {
-    /// Returns how many places they have.
+    /// Returns the group's maximum number of places.
     pub fn places(self) -> u32 {
         match self {
             Self::Source => MOST_PER_SOURCE,
@@ -50,7 +50,7 @@ impl Crowd {
         }
     }
 
-    /// Returns the part of the crowd that this connector belongs to. All users that are not known yet are one part.
+    /// Returns the part of the group that this connector belongs to. All users that are not known yet form one part.
     fn part(self, connector: &Connector) -> Option<Party> {
         match self {
             Self::Source => connector.user.map(Party::User),
@@ -61,12 +61,12 @@ impl Crowd {
 }
 
 impl Admission {
-    /// Adds a place. Where all are taken, a place of the part that has most gives way, if the part of the new one has
-    /// fewer.
+    /// Adds a place. If all places are taken, one of the part with the most places is displaced, if the part of the new
+    /// place has fewer.
     pub(super) fn take_place(&mut self, now: DateTime<Utc>, key: PlaceKey, connector: Connector) -> Result<(), Crowd> {
         self.arrivals += 1;
         let place = Place { connector, number: self.arrivals, seen_at: now, state: State::Waiting };
-        // A place that gives way makes room in the larger crowds as well.
+        // A displaced place frees one in the larger groups as well.
         for crowd in [Crowd::Source, Crowd::Network, Crowd::Everyone] {
             if self.places_of(crowd, &connector) >= crowd.places() {
                 let key = self.gives_way(&place, crowd, now).ok_or(crowd)?;
@@ -88,8 +88,8 @@ impl Admission {
         }
     }
 
-    /// Returns the place of the crowd that gives way to a new one: of those with most bad codes, then of the part with
-    /// most places, the one that would be served last.
+    /// Returns the place of the group that a new one displaces: among those with most bad codes, then of the part with
+    /// the most places, the one that would be served last.
     fn gives_way(&self, new: &Place, crowd: Crowd, now: DateTime<Utc>) -> Option<PlaceKey> {
         let among = || self.places.iter().filter(|(_, place)| crowd.has(&new.connector, &place.connector));
         let mut held: HashMap<Option<Party>, u32> = HashMap::new();
@@ -109,13 +109,13 @@ impl Admission {
         (theirs > own).then_some(key)
     }
 
-    /// Counts the places that are served before this one, if no others come: parties take turns, so the second place of
-    /// a party comes after the first of each other one.
+    /// Counts the places that are served before this one, if no others arrive. Parties take turns, so the second place
+    /// of a party comes after the first place of every other party.
     pub(super) fn ahead_of(&self, place: &Place, now: DateTime<Utc>) -> Ahead {
         let waiting = self.places.values().filter(|place| place.state == State::Waiting && is_present(place, now));
         let mut order: Vec<(Rank, &Connector)> =
             waiting.map(|place| (self.rank(place, now), &place.connector)).collect();
-        // From the innermost turns outwards.
+        // From the innermost level to the outermost.
         for level in [Level::User, Level::Source, Level::Network] {
             order.sort_unstable_by_key(|(rank, _)| *rank);
             let mut earlier: HashMap<Party, u32> = HashMap::new();
@@ -142,7 +142,7 @@ impl Admission {
     }
 }
 
-/// Whose turns follow one another.
+/// A level at which parties take turns.
 #[derive(Clone, Copy)]
 enum Level {
     User,

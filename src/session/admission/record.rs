@@ -1,25 +1,25 @@
-//! What is known of a network, a source or a user that connects.
+//! The history of a connecting network, source or user.
 
 use std::collections::VecDeque;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// For how long bad codes and successes count.
+/// How long bad codes and successes count.
 const REMEMBERED: TimeDelta = TimeDelta::hours(1);
 
-/// The history of one party. Its size is bounded: each use costs a permit of the window.
+/// The history of one party. Its size is bounded, because each use costs a permit of the window.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
     bad: u32,
     bad_at: DateTime<Utc>,
     proven_at: DateTime<Utc>,
-    /// When the permits that it used are free again, in order.
+    /// The times at which its used permits become free, in order.
     pub(super) uses: VecDeque<DateTime<Utc>>,
-    /// Attempts under way.
+    /// Attempts in progress.
     pub(super) busy: u32,
-    /// Places whose turn has come.
+    /// Called places.
     pub(super) called: u32,
-    /// Places.
+    /// All places.
     pub(super) places: u32,
 }
 
@@ -40,17 +40,17 @@ impl Record {
         places: 0,
     };
 
-    /// Bad codes since the last success, unless the last of them is long ago.
+    /// Returns the number of bad codes since the last success, or zero if the last of them is too old to count.
     pub(super) fn bad_codes(&self, now: DateTime<Utc>) -> u32 {
         if counts(self.bad_at, now) { self.bad } else { 0 }
     }
 
-    /// Whether its last code was good, not long ago.
+    /// Returns whether its last code was valid and recent.
     pub(super) fn is_proven(&self, now: DateTime<Utc>) -> bool {
         self.bad_codes(now) == 0 && counts(self.proven_at, now)
     }
 
-    /// Permits that it holds of the window: used, in use or kept for it.
+    /// Returns its permits in the window: used, in use or reserved for it.
     pub(super) fn used(&self, now: DateTime<Utc>) -> u32 {
         let used = self.uses.len() - self.uses.partition_point(|free_at| *free_at <= now);
         u32::try_from(used).unwrap_or(u32::MAX).saturating_add(self.busy).saturating_add(self.called)
@@ -66,7 +66,7 @@ impl Record {
         self.proven_at = now;
     }
 
-    /// Drops what does not count any more. True where nothing is left.
+    /// Drops uses that no longer count. Returns whether the record is empty.
     pub(super) fn forget(&mut self, now: DateTime<Utc>) -> bool {
         let free = self.uses.partition_point(|free_at| *free_at <= now);
         self.uses.drain(..free);

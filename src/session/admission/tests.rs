@@ -51,7 +51,7 @@ fn soon() -> Answer {
     Answer::Wait { ahead: Ahead::default(), soon: true }
 }
 
-/// Asks, is admitted and has the answer at once.
+/// Runs one attempt that is admitted and receives its verdict at once.
 fn attempt(admission: &mut Admission, number: u32, connector: Connector, verdict: Option<Verdict>) {
     let attempt = admitted(admission.ask(START, key(number), connector, PERMITS));
     admission.leave(&key(number));
@@ -61,14 +61,15 @@ fn attempt(admission: &mut Admission, number: u32, connector: Connector, verdict
     admission.end(START, attempt, 1);
 }
 
-/// Lets all of these ask while there is no permit, then gives them one permit after the other; the order of service.
+/// Lets all of these ask while there is no permit, then provides one permit after the other; returns the order of
+/// service.
 fn order(admission: &mut Admission, waiting: &[(u32, Connector)]) -> Vec<u32> {
     let none = ConnectingPermits { left: 0, ..PERMITS };
     for (number, connector) in waiting {
         waits(admission.ask(START, key(*number), *connector, none));
     }
     let mut order = Vec::new();
-    // One more permit than are kept from those that used something or are suspects.
+    // One more permit than is withheld from parties that used permits and from suspects.
     let one = ConnectingPermits { used: 0, left: 1 };
     while order.len() < waiting.len() {
         let before = order.len();
@@ -193,7 +194,7 @@ fn a_place_is_kept_across_reloads_and_lost_after_a_minute() {
     for number in 1..4 {
         assert_eq!(waits(admission.ask(at(0), key(number), from(number), none)), number - 1);
     }
-    // The second one closes its page.
+    // The second page is closed.
     for second in (5..60).step_by(5) {
         waits(admission.ask(at(second), key(1), from(1), none));
         let ahead = waits(admission.ask(at(second), key(3), from(3), none));
@@ -268,8 +269,8 @@ fn one_source_cannot_take_all_places_of_a_network() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any course of events: no more are called and admitted than there are permits, every count returns to zero, and
-    /// nothing is remembered for good.
+    /// For any sequence of events, no more attempts are called and admitted than there are permits, every count returns
+    /// to zero, and all records are eventually removed.
     #[test]
     fn permits_are_handed_out_once_and_everything_is_forgotten(
         steps in prop::collection::vec((0u32..60, 0u32..12, 0u32..20, 0i64..8, any::<u8>()), 1..200),

@@ -1,4 +1,4 @@
-//! What connecting may take of the window: the admission in front of the budget asks for it before it admits anyone.
+//! The permits for connecting. The admission in front of the budget asks for them before it admits an attempt.
 
 use std::collections::VecDeque;
 
@@ -6,17 +6,17 @@ use chrono::{DateTime, Utc};
 
 use super::{Account, Budget, PERIOD, count};
 
-/// What connecting may take of the window at one moment.
+/// The permits for connecting at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ConnectingPermits {
-    /// Slots that connecting occupies, callers that wait for one included.
+    /// Slots that connecting occupies, including callers that wait for one.
     pub used: u32,
     /// Permits that connecting would get now, one after the other.
     pub left: u32,
 }
 
 impl Budget {
-    /// What connecting may take now. Call it after an event of the same moment.
+    /// Returns the permits for connecting at this moment. Call it after an event of the same moment.
     pub fn permits_for_connecting(&self) -> ConnectingPermits {
         let waiting = self.waiting.get(&Account::Connecting).map_or(0, VecDeque::len);
         let used = self.used(Account::Connecting).saturating_add(count(waiting));
@@ -26,8 +26,8 @@ impl Budget {
         ConnectingPermits { used, left: if is_open { left.min(at_once) } else { 0 } }
     }
 
-    /// Returns what connecting may take from now on if no account takes any: each entry holds until the next one.
-    /// `None` where this process may spend nothing.
+    /// Returns the permits for connecting from now on if no account takes any. Each entry is valid until the next one.
+    /// `None` if this process may not spend.
     pub fn forecast_for_connecting(&self) -> Option<Vec<(DateTime<Utc>, ConnectingPermits)>> {
         if !self.active {
             return None;
@@ -51,12 +51,12 @@ impl Budget {
             last = last.max(*at);
             forecast.push((last, permits(used, free)));
         }
-        // The replies of all requests that are under way now are old enough then.
+        // By then the responses of all requests in progress are old enough.
         forecast.push((last.max(opens + PERIOD), permits(0, self.limit)));
         Some(forecast)
     }
 
-    /// How many permits connecting gets that used so many, while so many slots are free.
+    /// Returns the number of permits for connecting, given its usage and the number of free slots.
     fn left_for_connecting(&self, used: u32, free: u32) -> u32 {
         let (part, most) = ((self.limit / 20).max(1), (self.limit / 2).max(1));
         let mut left = 0;

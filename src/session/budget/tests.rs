@@ -4,7 +4,7 @@ use super::*;
 
 const LONG: TimeDelta = TimeDelta::seconds(30);
 
-/// The state machine with a database that always answers.
+/// The state machine with a database that always responds.
 struct Bench {
     budget: Budget,
     now: DateTime<Utc>,
@@ -43,7 +43,7 @@ impl Bench {
         self.event(Event::Acquire { ticket, account, deadline: self.now + LONG })
     }
 
-    /// Asks and, where granted, has the reply at once.
+    /// Asks and, if granted, receives the response at once.
     fn call(&mut self, account: i64) -> bool {
         let granted = matches!(self.ask(account).as_slice(), [Action::Grant(_)]);
         if granted {
@@ -107,14 +107,14 @@ fn a_slot_stays_occupied_for_a_period_after_the_reply_not_the_sending() {
 }
 
 impl Bench {
-    /// Calls, and does not wait where no slot is free.
+    /// Calls, and does not wait if no slot is free.
     fn call_or_leave(&mut self, account: i64) {
         if !self.call(account) {
             self.event(Event::Cancel(Ticket(self.next)));
         }
     }
 
-    /// Asks for connecting and, where granted, has the reply at once.
+    /// Asks for connecting and, if granted, receives the response at once.
     fn connect(&mut self) -> bool {
         self.next += 1;
         let ticket = Ticket(self.next);
@@ -152,7 +152,7 @@ fn all_accounts_together_leave_connecting_a_twentieth() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// The budget then grants what the admission counts on, in any state.
+    /// In any state, the budget grants as many permits as it reported to the admission.
     #[test]
     fn connecting_gets_what_the_budget_announced(
         limit in prop_oneof![3 => Just(300u32), 1 => 1u32..60],

@@ -1,4 +1,4 @@
-//! Getting a grant for a user, storing it, and ending it.
+//! Obtaining, storing and ending a user's grant.
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -12,7 +12,7 @@ use crate::{
     upstream::{Issued, TokenError},
 };
 
-/// What a user brings to connect an account.
+/// The credential with which a user connects an account.
 pub(in crate::session) enum Credential {
     /// An authorization code.
     Code(SecretString),
@@ -21,8 +21,8 @@ pub(in crate::session) enum Credential {
 }
 
 impl TokenKeeper {
-    /// Gets a grant for what the user brought and stores it, unless a working connection exists. A grant that the database
-    /// does not take is stored later, in the background: the user has agreed to it, and its code is used up.
+    /// Obtains a grant with the credential and stores it, unless a working connection exists. If the database fails,
+    /// the grant is stored later in the background: the user has agreed to it, and its code is consumed.
     pub(in crate::session) async fn connect(
         &self,
         with: Credential,
@@ -61,7 +61,7 @@ impl TokenKeeper {
         }
     }
 
-    /// Asks OwnerRez for a grant, once for each admission. Nothing is asked during a stop.
+    /// Requests a grant from OwnerRez, once for each admission. Sends nothing during shutdown.
     pub(in crate::session) async fn obtain(
         &self,
         with: Credential,
@@ -82,11 +82,11 @@ impl TokenKeeper {
         Ok(grant?)
     }
 
-    /// Removes the connection and queues its token for revocation. Works while a call is under way, and waits only for tokens
-    /// that are being stored.
+    /// Removes the connection and queues its token for revocation. Works while a call is in progress, and waits only
+    /// for tokens that are being stored.
     pub(in crate::session) async fn disconnect(&self) -> Result<bool, CallError> {
         let turn = self.turn_to_store().await;
-        // What was won for a connection that is not stored yet becomes one first, so that it ends like any other.
+        // An unsaved new connection is stored first, so that it ends like any other.
         let connecting =
             self.unsaved.borrow().as_ref().is_some_and(|unsaved| matches!(unsaved.won(), Won::Connected(_)));
         if connecting {
@@ -94,19 +94,19 @@ impl TokenKeeper {
         }
         let ended = self.deps.store.disconnect(self.user, Uuid::now_v7(), self.now()).await?;
         self.forget();
-        // Tokens that were won but never stored find no row now, and are queued as well.
+        // Unsaved refreshed tokens find no row now, and are queued for revocation as well.
         if let Err(error) = self.save_in_turn(&turn).await {
             log::warn!("new tokens of user {} are not queued for revocation yet: {error}", self.user);
         }
         Ok(ended)
     }
 
-    /// For a grant that became no connection: best effort, since nothing remembers it.
+    /// Revokes a grant that became no connection. Best effort, because the grant is stored nowhere.
     pub(in crate::session) async fn revoke_at_once(&self, grant: &Grant) {
         let deadline = self.now() + TimeDelta::seconds(5);
         let revoked = match self.permit(Account::Connecting, deadline).await {
             Ok(mut permit) => {
-                // Asked last, because the permit takes time.
+                // Checked last, because the wait for the permit takes time.
                 match self.is_connected_here(grant.account).await {
                     Ok(false) => {}
                     Ok(true) => return,

@@ -1,4 +1,5 @@
-//! Refreshing: one per user in the whole deployment, at most one request per call, and growing pauses after failures.
+//! Refreshing: one refresh per user in the whole deployment, at most one request per call, and growing pauses after
+//! failures.
 
 use std::rc::Rc;
 
@@ -8,22 +9,22 @@ use uuid::Uuid;
 use super::{CallError, Held, TokenKeeper, unsaved::Won};
 use crate::upstream::{Issued, TokenError};
 
-/// Longer than any refresh takes (20 s): an older lease is the trace of a process that died.
+/// Longer than any refresh takes (20 s): an older lease was left by a process that died.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
-/// How often to look whether another process has finished its refresh.
+/// The interval of checks whether another process has finished its refresh.
 const LEASE_POLL: TimeDelta = TimeDelta::milliseconds(250);
 
-/// Why a refresh is wanted.
+/// The reason for a refresh.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Because {
     /// The access token is about to expire.
     Due,
-    /// OwnerRez refused the access token.
+    /// OwnerRez rejected the access token.
     Unauthorized,
 }
 
 impl TokenKeeper {
-    /// Refreshes tokens whose time for renewal has come, long before a call would have to.
+    /// Refreshes tokens that are due for renewal, long before a call would have to.
     pub(in crate::session) async fn renew(&self) -> Result<(), CallError> {
         let deadline = self.now() + self.deps.settings.call_deadline;
         self.save_unsaved().await?;
@@ -38,18 +39,18 @@ impl TokenKeeper {
         let outcome = self.refresh(held.clone(), Because::Due, deadline).await;
         let renewed = matches!(&outcome, Ok(after) if after.version != held.version);
         if !renewed {
-            // An hour's pause, or a broken token would hold the place of others in every round.
+            // A pause of an hour; otherwise a broken token would take the place of others in every round.
             let next = self.now() + TimeDelta::hours(1);
             self.deps.store.postpone_renewal(self.user, held.connection, next).await?;
         }
         outcome.map(drop)
     }
 
-    /// Gets new tokens under the lease of the row: one refresh per user in the whole deployment.
+    /// Obtains new tokens under the lease of the row: one refresh per user in the whole deployment.
     ///
-    /// A refresh that was only due falls back to the token at hand while that is good; see [`Self::fall_back`]. One whose
-    /// reply was lost is made again, with the same refresh token, by a later call: where OwnerRez does not rotate refresh
-    /// tokens, or the request never arrived, that repairs it.
+    /// A refresh that was only due falls back to the current token while that is valid; see [`Self::fall_back`]. If the
+    /// response was lost, a later call repeats the refresh with the same refresh token. This repairs the loss if
+    /// OwnerRez does not rotate refresh tokens, or if the request never arrived.
     pub(super) async fn refresh(
         &self,
         held: Rc<Held>,
@@ -62,7 +63,7 @@ impl TokenKeeper {
         if let Some(left) = self.refresh_pause().or_else(|| self.deps.token_endpoint.pause(self.now())) {
             return self.fall_back(held, because, CallError::RefreshPaused(left));
         }
-        // The permit first: a lease is never held while waiting for one.
+        // The permit first: a lease is never held during the wait for one.
         let mut permit = match self.permit(self.account(&held), deadline).await {
             Ok(permit) => permit,
             Err(refusal) => return self.fall_back(held, because, refusal),
@@ -76,17 +77,17 @@ impl TokenKeeper {
             }
             let current = self.load_fresh().await?;
             if current.version != held.version || current.connection != held.connection {
-                // Another process was faster; its tokens are as good as ours would be.
+                // Another process was faster; its tokens are as good.
                 return Ok(current);
             }
-            // A token that is still good need not wait for another process, nor for the lease of one that died.
+            // A token that is still valid does not wait for another process, nor for the lease of one that died.
             let no_time = self.now() + LEASE_POLL > deadline || self.deps.stop.is_cancelled();
             if may_serve(&held, because, self.now()) || no_time {
                 return self.fall_back(held, because, CallError::RefreshElsewhere);
             }
             self.deps.clock.sleep_until(self.now() + LEASE_POLL).await;
         }
-        // Asked for last, because of many that may wait for the end of a pause it admits one.
+        // Checked last, because it admits only one of the many refreshes that may wait for the end of a pause.
         if let Err(left) = self.deps.token_endpoint.admit(self.now()) {
             self.release_lease(&held, holder).await;
             return self.fall_back(held, because, CallError::RefreshPaused(left));
@@ -106,8 +107,9 @@ impl TokenKeeper {
                 drop(permit);
                 self.refresh_works();
                 if may_serve(&held, because, self.now()) {
-                    // Either the grant was revoked, then the next call is answered 401 and ends it; or the reply to an
-                    // earlier refresh was lost (by us, or by a process that died), then the token at hand may live on.
+                    // Either the grant was revoked: then the next call is answered 401 and ends the connection. Or the
+                    // response to an earlier refresh was lost (in this process, or in one that died): then the current
+                    // token may stay valid.
                     let store = &self.deps.store;
                     store.drop_refresh_token(self.user, held.connection, held.version, self.now()).await?;
                     self.forget();
@@ -127,7 +129,7 @@ impl TokenKeeper {
         }
     }
 
-    /// A refresh failed for now. A token that has not expired and was not refused goes on being used.
+    /// Handles a refresh that failed for now: a token that has not expired and was not rejected is still used.
     fn fall_back(&self, held: Rc<Held>, because: Because, error: CallError) -> Result<Rc<Held>, CallError> {
         if may_serve(&held, because, self.now()) { Ok(held) } else { Err(error) }
     }
@@ -139,12 +141,12 @@ impl TokenKeeper {
     }
 }
 
-/// Whether the access token can do without the refresh for now: it was not refused, and its time is not over.
+/// Returns whether the access token is usable without the refresh for now: it was not rejected and has not expired.
 fn may_serve(held: &Held, because: Because, now: DateTime<Utc>) -> bool {
     because == Because::Due && held.tokens.expires_at.is_none_or(|end| end > now)
 }
 
-/// Refuses tokens of another account: they would show its data to this user. They are left alone at OwnerRez, because
+/// Rejects tokens of another account, which would show its data to this user. They are not revoked at OwnerRez, because
 /// another user may depend on them.
 fn of_same_account(held: &Held, issued: Issued) -> Result<Issued, TokenError> {
     match (held.account, issued.account()) {

@@ -1,28 +1,29 @@
-//! When refused tokens end a connection.
+//! Decides when rejected tokens end a connection.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-/// A token is just issued for this long. Refusals that end a connection are spread over as much.
+/// A token counts as just issued for this long. Rejections that end a connection span at least this time.
 pub(super) const FRESH: TimeDelta = TimeDelta::minutes(5);
-/// So many uncertain refusals end a connection.
+/// The number of uncertain rejections that end a connection.
 const REFUSALS: u32 = 3;
-/// What was noted longer ago than this may be forgotten with its session.
+/// The age after which rejections may be lost with their session.
 const KEPT: TimeDelta = TimeDelta::hours(1);
 
-/// The refusals of a connection's tokens of which no single one is certain. OwnerRez refused a token that it had just issued,
-/// and so contradicts itself, or it did not name the token as the reason. Any answer that accepts a token ends the count. It
-/// is kept by the session only: after a restart the end comes some minutes later.
+/// Rejections of a connection's tokens that are not certain evidence individually: OwnerRez rejected a token that it
+/// had just issued, and so contradicts itself, or it did not name the token as the reason. Any response that accepts a
+/// token resets the count. The count is kept in the session only: after a restart the connection ends some minutes
+/// later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refusals {
     connection: Uuid,
-    /// When the first one was noted that counts.
+    /// The time of the first rejection that counts.
     first: DateTime<Utc>,
     count: u32,
 }
 
 impl Refusals {
-    /// Notes one more, and returns whether those that count are enough by now.
+    /// Records one more, and returns whether those that count are enough.
     pub(super) fn note(noted: &mut Option<Self>, connection: Uuid, counts: bool, now: DateTime<Utc>) -> bool {
         let before = noted.filter(|before| before.connection == connection && before.count > 0);
         let mut refusals = before.unwrap_or(Self { connection, first: now, count: 0 });
@@ -31,12 +32,12 @@ impl Refusals {
         counts && refusals.count >= REFUSALS && now - refusals.first >= FRESH
     }
 
-    /// Whether any are noted for this connection.
+    /// Returns whether any are recorded for this connection.
     pub(super) fn concern(&self, connection: Uuid) -> bool {
         self.connection == connection
     }
 
-    /// Whether they are of no use any more.
+    /// Returns whether they are too old to matter.
     pub(super) fn are_old(&self, now: DateTime<Utc>) -> bool {
         now - self.first > KEPT
     }
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Only three refusals or more, five minutes or more from the first to the last, are enough.
+        /// Only three rejections or more, five minutes or more from the first to the last, are enough.
         #[test]
         fn neither_many_at_once_nor_few_over_hours_are_enough(pauses in vec(0_i64..400, 1..12)) {
             let (mut noted, mut now) = (None, DateTime::UNIX_EPOCH);

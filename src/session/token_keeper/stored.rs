@@ -1,4 +1,4 @@
-//! The access token of a connection, for a command that only reads. It changes nothing: tokens that are due for a refresh
+//! Reads the access token of a connection for a read-only command. Changes nothing: tokens that are due for a refresh
 //! are left to the gateway.
 
 use chrono::{DateTime, Utc};
@@ -10,19 +10,19 @@ use crate::{
     store::Store,
 };
 
-/// What is stored of a user's connection.
+/// The stored token of a user's connection.
 #[derive(Debug)]
 pub enum StoredTokens {
-    /// A token that is good as far as this is known. There is no refresh token in it.
+    /// A token that is valid as far as known, without its refresh token.
     Good(TokenSet),
-    /// A token that has ended. The gateway renews it when the user calls a tool.
+    /// An expired token. The gateway refreshes it when the user calls a tool.
     Ended,
 }
 
-/// Opens the access token of a user's connection.
+/// Decrypts the access token of a user's connection.
 ///
 /// # Errors
-/// `NotConnected` and `NeedsReconnect`, and what the database or the key ring says.
+/// `NotConnected` and `NeedsReconnect`, and errors of the database and the key ring.
 pub async fn stored_tokens(
     store: &Store,
     ring: &KeyRing,

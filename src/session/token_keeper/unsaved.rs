@@ -1,7 +1,7 @@
-//! Tokens that OwnerRez issued and the database did not take. The session holds the only copy; it stores them in the
-//! background until they are stored, and before it does anything else for the user.
+//! Tokens that OwnerRez issued but that could not be stored in the database. The session has the only copy. It retries
+//! in the background until they are stored, and before any other work for the user.
 //!
-//! Nothing of a connection that exists is revoked. Its tokens belong to one grant, so to revoke any of them ends all.
+//! Tokens of an existing connection are never revoked. They belong to one grant, so revoking any of them ends all.
 
 use std::{
     rc::Rc,
@@ -20,15 +20,15 @@ use crate::{
     store::{Connection, SealedGrant, SealedTokens, StoreError},
 };
 
-/// Changes of a row by others that one attempt to store tokens follows.
+/// The maximum number of changes of a row by others that one attempt to store tokens tolerates.
 const CHANGES: usize = 4;
 
-/// How many users' tokens are in no database. Clones count together.
+/// The number of users whose tokens are not in the database. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct UnsavedCount(Arc<AtomicUsize>);
 
 impl UnsavedCount {
-    /// The number of now.
+    /// Returns the current number.
     pub fn get(&self) -> usize {
         self.0.load(Ordering::Acquire)
     }
@@ -62,45 +62,45 @@ impl Unsaved {
     }
 }
 
-/// What was won.
+/// The kinds of unsaved tokens.
 pub(super) enum Won {
-    /// New tokens for a connection.
+    /// New tokens for an existing connection.
     Refreshed { replaces: Rc<Held>, tokens: TokenSet },
-    /// A new connection.
+    /// The grant of a new connection.
     Connected(Grant),
 }
 
 impl TokenKeeper {
     /// Waits until no other tokens of this user are being stored. A disconnect runs between the steps of a job, so both
-    /// take turns from their first statement to their last: otherwise tokens could be stored behind the disconnect.
+    /// hold this lock from their first statement to their last. Otherwise tokens could be stored after the disconnect.
     pub(in crate::session) async fn turn_to_store(&self) -> Turn<'_> {
         self.storing.lock().await
     }
 
-    /// Keeps what was won until it is stored.
+    /// Keeps tokens until they are stored.
     pub(super) fn keep_unsaved(&self, won: Won) {
         let _counted = self.deps.unsaved.one_more();
         *self.unsaved.borrow_mut() = Some(Rc::new(Unsaved { won, _counted }));
     }
 
-    /// Gives up what was won for a connection that has been replaced by a newer authorization.
+    /// Drops unsaved tokens of a connection that a newer authorization has replaced.
     pub(in crate::session) fn drop_unsaved(&self) {
         self.unsaved.borrow_mut().take();
     }
 
-    /// Whether there is something to store.
+    /// Returns whether there are unsaved tokens.
     pub(in crate::session) fn has_unsaved(&self) -> bool {
         self.unsaved.borrow().is_some()
     }
 
-    /// Stores what was won. Until that has succeeded it is not used for anything.
+    /// Stores unsaved tokens. They are not used before that has succeeded.
     pub(in crate::session) async fn save_unsaved(&self) -> Result<(), CallError> {
         let turn = self.turn_to_store().await;
         self.save_in_turn(&turn).await
     }
 
-    /// The same, for one who has the turn. What was won leaves its place only when it is stored, so a failure, or a caller
-    /// that drops this, loses nothing.
+    /// The same for a caller that has the lock. The tokens are removed from memory only after they are stored, so an
+    /// error or a dropped future loses nothing.
     pub(super) async fn save_in_turn(&self, _: &Turn<'_>) -> Result<(), CallError> {
         let Some(unsaved) = self.unsaved.borrow().clone() else { return Ok(()) };
         match &unsaved.won {
@@ -122,7 +122,7 @@ impl TokenKeeper {
                 return Ok(());
             }
             match store.connection(self.user).await? {
-                // The user has disconnected, which ends the grant at OwnerRez, too.
+                // The user has disconnected, which also ends the grant at OwnerRez.
                 None => {
                     let (id, account) = (Uuid::now_v7(), replaces.account);
                     return Ok(store.add_revocation(self.user, id, account, sealed.access, now).await?);
@@ -143,7 +143,7 @@ impl TokenKeeper {
         let account = grant.account;
         let stored = match self.deps.store.save_connection(self.user, grant, self.now()).await {
             Ok(stored) => stored,
-            // The user may have been deleted meanwhile.
+            // The user may have been deleted in the meantime.
             Err(error) if self.deps.store.has_user(self.user).await? => return Err(error.into()),
             Err(_) => false,
         };
@@ -154,7 +154,7 @@ impl TokenKeeper {
         Ok(())
     }
 
-    /// Gives up a grant for which there is no place, since the user has a connection.
+    /// Drops a grant that cannot be stored, because the user already has a connection.
     pub(in crate::session) async fn drop_grant(
         &self,
         account: Option<AccountId>,
@@ -167,8 +167,8 @@ impl TokenKeeper {
         Ok(())
     }
 
-    /// Whether a connection may depend on grants of this account. OwnerRez does not document whether the end of one grant ends
-    /// the others of its account; an account that is not known may be any.
+    /// Returns whether a connection may depend on grants of this account. OwnerRez does not document whether revoking
+    /// one grant ends the others of its account. An unknown account may be any account.
     pub(in crate::session) async fn is_connected_here(&self, account: Option<AccountId>) -> Result<bool, StoreError> {
         match account {
             None => Ok(true),
@@ -177,8 +177,8 @@ impl TokenKeeper {
     }
 }
 
-/// Whether a row has nothing to renew its tokens with, because another process found the refresh token used up. The process
-/// that used it up is this one, which has its successor.
+/// Returns whether a row has no usable refresh token, because another process found it consumed. This process consumed
+/// it and has its successor.
 fn lacks_tokens(row: &Connection, replaces: &Held) -> bool {
     row.rejected_at.is_some() || (row.refresh.is_none() && replaces.tokens.refresh.is_some())
 }

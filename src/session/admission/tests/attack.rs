@@ -1,5 +1,5 @@
-//! Many sources that bring invented codes, 25 people who want to connect, and connected users: a simulation of the
-//! admission and the budget with a simulated clock. It finds the numbers that `docs/DEPLOYMENT.md` publishes.
+//! A simulation of the admission and the budget with a simulated clock: many sources with invented codes, 25 users that
+//! want to connect, and connected users. It yields the numbers that `docs/DEPLOYMENT.md` publishes.
 
 use proptest::prelude::*;
 
@@ -10,14 +10,14 @@ use crate::{
 };
 
 const PEOPLE: u32 = 25;
-/// How long an exchange takes, in seconds.
+/// The duration of an exchange, in seconds.
 const EXCHANGE: i64 = 1;
 
-/// With an otherwise idle window, 24 of 25 people are served when they come against this many hostile sources.
+/// With an otherwise idle window, 24 of 25 users are served on arrival against this many hostile sources.
 const HOSTILE_AT_ONCE: u32 = 125;
-/// With an otherwise idle window, 24 of 25 people connect within 5 minutes against this many hostile sources.
+/// With an otherwise idle window, 24 of 25 users connect within 5 minutes against this many hostile sources.
 const HOSTILE_WHILE_IDLE: u32 = 270;
-/// The same within the time that a code lives, while connected users take all that they may have.
+/// The same within the lifetime of a code, while connected users take all their permits.
 const HOSTILE_WHILE_BUSY: u32 = 35;
 
 struct Gateway {
@@ -69,7 +69,7 @@ impl Gateway {
         None
     }
 
-    /// Whether the attempt began.
+    /// Returns whether the attempt began.
     fn ask(&mut self, key: PlaceKey, connector: Connector, verdict: Verdict) -> bool {
         self.event(Event::Tick);
         let permits = self.budget.permits_for_connecting();
@@ -95,8 +95,9 @@ impl Gateway {
     }
 }
 
-/// How many of the people connect within so many seconds of their arrival. All hostile sources are there before. The
-/// people arrive within half a minute, one of them at a hostile source. `busy` connected accounts take what they may.
+/// Returns how many of the users connect within this many seconds of their arrival. All hostile sources are there
+/// before. The users arrive within half a minute, one of them at a hostile source. `busy` connected accounts take all
+/// their permits.
 fn connected(hostile: u32, busy: u32, within: i64, seed: u64) -> usize {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut gateway = Gateway::new();

@@ -1,13 +1,13 @@
-//! What an attempt that waits learns: why, and until when. It is true if no others come.
+//! The reported reason and time of a waiting attempt. They are correct if no others arrive.
 
 use super::*;
 
-/// A window whose permits for connecting stay as they are.
+/// A window whose permits for connecting do not change.
 fn always(permits: ConnectingPermits) -> Vec<(DateTime<Utc>, ConnectingPermits)> {
     vec![(START, permits)]
 }
 
-/// Asks, has to wait, and learns why and for how many seconds.
+/// Asks, has to wait, and returns the reason and the number of seconds.
 fn learns(
     admission: &mut Admission,
     now: DateTime<Utc>,
@@ -92,12 +92,12 @@ fn an_attempt_of_the_same_network_is_named() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Each learns how many are served before it.
+    /// Each attempt is given the number of attempts that are served before it.
     #[test]
     fn the_places_ahead_are_those_that_are_served_before(
         places in prop::collection::vec((0u16..3, 0u16..3, 0u128..3), 1..12),
     ) {
-        // None of them reaches its bound.
+        // None of them reaches its limit.
         let mut admission = Admission::new(300);
         let connector = |(network, subnet, user): (u16, u16, u128)| {
             let source = from_v6(network, subnet);
