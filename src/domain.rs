@@ -84,7 +84,7 @@ impl Scope {
     }
 }
 
-/// The default tool settings of a key.
+/// The tool settings of a key.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KeyView {
     /// The toolsets, separated by commas, for requests that do not name any; `None` for the default toolsets.
@@ -117,7 +117,7 @@ pub struct Caller {
     pub scope: Scope,
     /// The expiry of the credential.
     pub expires_at: Option<DateTime<Utc>>,
-    /// The default tool settings of the key.
+    /// The tool settings of the key.
     pub view: KeyView,
 }
 

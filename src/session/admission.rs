@@ -329,7 +329,7 @@ impl Admission {
                 self.leave(&key);
             } else if place.state == State::Called {
                 self.set_state(key, State::Waiting);
-                // Move it to the end: its permit was reserved in vain.
+                // Move it to the end, because its reserved permit was not used.
                 self.arrivals += 1;
                 let number = self.arrivals;
                 self.places.entry(key).and_modify(|place| place.number = number);
