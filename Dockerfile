@@ -12,7 +12,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo build --release --locked --bin ownerrez-gateway \
     && cp target/release/ownerrez-gateway /usr/local/bin/
 
-# Nothing is installed: TLS roots are built into the program, and it asks itself for its health.
+# No packages are installed: the TLS roots are built into the program, and `healthcheck` is a command of the program.
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /var/lib/ownerrez-gateway --create-home --shell /usr/sbin/nologin gateway \
     && install --directory --owner gateway --mode 0700 /var/lib/ownerrez-gateway/data
@@ -20,15 +20,15 @@ COPY --from=builder /usr/local/bin/ownerrez-gateway /usr/local/bin/ownerrez-gate
 
 USER gateway
 WORKDIR /var/lib/ownerrez-gateway
-# Only for an SQLite database; one on PostgreSQL leaves it empty.
+# Used only by an SQLite database; with PostgreSQL it stays empty.
 VOLUME /var/lib/ownerrez-gateway/data
 
-# All networks of the container; which of them lead outside is the host's decision. Since this is not loopback,
-# SERVER_URL and ENCRYPTION_KEY must be given.
+# All network interfaces of the container; the host decides which of them are reachable from outside. Because this is
+# not loopback, SERVER_URL and ENCRYPTION_KEY must be set.
 ENV BIND=0.0.0.0
 ENV PORT=8080
 EXPOSE 8080
-# Whether the process lives, not whether it is ready: a database that is away is not mended by a new container.
+# Checks liveness, not readiness: a new container does not fix an unreachable database.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["/usr/local/bin/ownerrez-gateway", "healthcheck"]
 STOPSIGNAL SIGTERM

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Attacks that hold connections, request heads and bodies, against the real program with 1,024 open files. It prints what
-# was reached and fails where a bound does not hold. Needs python3, curl, openssl and nginx.
+# Attacks that occupy connections, request heads and bodies, against the real program with 1,024 open files. Prints the
+# measured values and fails if a bound is exceeded. Needs python3, curl, openssl and nginx.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 nginx=$(command -v nginx || echo /usr/sbin/nginx)
@@ -23,7 +23,7 @@ per_hour_and_address = 100000
 [oauth]
 registrations_per_hour_and_address = 100000
 TOML
-# shellcheck disable=SC2016  # The inner shell replaces these.
+# shellcheck disable=SC2016  # The inner shell expands these.
 background gateway bash -c 'ulimit -n 1024; exec "$@"' gateway \
     env PORT="$port" DATABASE_URL="sqlite://$scratch/gateway.db" RUST_LOG=warn \
     OWNERREZ_CLIENT_ID=c_attacked OWNERREZ_CLIENT_SECRET=s_attacked \
@@ -60,7 +60,7 @@ http {
 }
 NGINX
 background nginx "$nginx" -c "$scratch/nginx.conf" -e "$scratch/nginx/error.log"
-# A nginx that is killed leaves its worker behind, so it is asked to end, however this script ends.
+# An nginx that is killed leaves its worker process running, so it is stopped with SIGTERM, also when this script fails.
 end_nginx() {
     kill -TERM "$nginx" 2>/dev/null && wait "$nginx" || true
 }

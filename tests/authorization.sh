@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The conformance suite's `authorization` command against the gateway's own authorization server: its metadata, and a
-# whole authorization code grant for a client of the operator's, with the consent page and the approval of a simulated
-# OwnerRez. Every check must pass; a warning and a check that was left out fail as well.
+# Runs the conformance suite's `authorization` command against the gateway's own authorization server: its metadata, and
+# a complete authorization code grant for a client that the operator configured, including the consent page and the
+# approval of a simulated OwnerRez. Every check must pass; a warning or a skipped check also fails.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source tests/clients/install.sh
 

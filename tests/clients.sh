@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Real MCP clients against the real gateway, as their users would run them: each lists the tools, reads, writes, and is
-# told what is wrong by a wrong argument and by an account that is not connected, with a bearer key. A line per check.
-# Among them are versions of last year, which the field still ships and which take no member of a newer revision, and
-# mcp-remote, which also signs in.
+# Runs real MCP clients against the real gateway, as their users would. With a bearer key, each client lists the tools,
+# reads, writes, and must get a useful error for a wrong argument and for an account that is not connected. Prints one
+# line per check. The clients include versions from last year that are still in use and accept no members of newer
+# revisions, and mcp-remote, which also signs in.
+#
 # The clients are pinned in tests/clients/ and installed below target/. Arguments: the clients to run, instead of all.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source tests/clients/install.sh
@@ -22,12 +23,12 @@ MCP_URL=$(member mcp_url <"$scratch/gateway.out")
 CONNECTED_KEY=$(member api_key <"$scratch/gateway.out")
 UNCONNECTED_KEY=$(register "${MCP_URL%/mcp}" "not connected" | member api_key)
 [ -n "$UNCONNECTED_KEY" ] || fail "the second user got no key"
-# The inspector keeps files in the home directory; Node.js looks for packages beside the file that imports them.
+# The inspector stores files in the home directory. Node.js looks for packages next to the importing file.
 export HOME=$scratch
 MODULES=$modules
 cp -R tests/clients "$scratch/clients"
 cp tests/flows/walk.mjs "$scratch/clients/"
-# Where a client opens a browser, a script answers the pages.
+# When a client opens a browser, a script fills in the pages.
 cat >"$scratch/browser" <<END
 #!/bin/sh
 exec "$node" "$scratch/clients/walk.mjs" "\$1" >>"$scratch/browser.log" 2>&1

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# The protocol's conformance suite, with what 2025-11-25 and 2026-07-28 require of servers, against
-# - a fixture with the tools, prompts and resources that it asks for, behind the gateway's own endpoint, and
-# - the real gateway, whose tools are others.
-# What cannot pass stands, with its reason, in the baselines in tests/conformance/; an entry that passes is a failure too.
+# Runs the protocol's conformance suite, with the server requirements of 2025-11-25 and 2026-07-28, against
+#
+# - a fixture with the tools, prompts and resources that the suite requires, behind the gateway's own endpoint, and
+# - the real gateway, which has different tools.
+#
+# Checks that cannot pass are listed with the reason in the baselines in tests/conformance/; a listed check that passes
+# is also a failure.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source tests/clients/install.sh
 
@@ -11,7 +14,7 @@ install_from_npm
 find_node
 suite=$modules/@modelcontextprotocol/conformance/dist/index.js
 
-# The suite over $2, which is called $1, with the baseline $3 and its further arguments.
+# Runs the suite against URL $2, named $1 in the output, with the baseline $3; further arguments go to the suite.
 conform() {
     local name=$1 url=$2 baseline=$3
     shift 3
@@ -31,13 +34,13 @@ wait_for fixture "fixture at"
 url=$(sed 's/^fixture at //' "$scratch/fixture.out")
 conform fixture "$url" fixture-2025-11-25 --requirements 2025-11-25
 conform fixture "$url" nothing --requirements 2026-07-28
-# Required by neither revision yet.
+# Not yet required by either revision.
 for scenario in json-schema-2020-12 http-header-validation http-custom-header-server-validation; do
     conform fixture "$url" nothing --scenario "$scenario" --spec-version 2026-07-28
 done
 
-# The suite sends no key. A proxy that adds one stands before the gateway, which takes its address for its own, as it
-# does behind any proxy.
+# The suite sends no key, so a proxy in front of the gateway adds one. SERVER_URL is the proxy's address, as with any
+# proxy.
 background simulator target/debug/ownerrez-gateway simulate-ownerrez --port 0 --json
 wait_for simulator ownerrez_url
 ownerrez=$(member ownerrez_url <"$scratch/simulator.out")

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Runs the commands of README.md and docs/*.md as they stand there, against real processes: the program, a simulated
-# OwnerRez, SQLite and PostgreSQL. What a page may hold:
+# Runs the commands of README.md and docs/*.md exactly as written, against real processes: the program, a simulated
+# OwnerRez, SQLite and PostgreSQL. A page may contain:
 #
-#   ```sh … ```              is run, in the order of the page, in one shell. GATEWAY, KEY and the settings are set.
-#   <!-- prints: TEXT -->    the block before printed TEXT
-#   <!-- run: COMMAND -->    a command of this script's own that the reader does by hand, or that stands for time
-#   <!-- not run: WHY -->    must stand before each ```console block: commands that need what is not there
+#   ```sh … ```              is run, in page order, in one shell. GATEWAY, KEY and the settings are set.
+#   <!-- prints: TEXT -->    asserts that the block before it printed TEXT
+#   <!-- run: COMMAND -->    a command of this script, for a step that the reader does manually or for elapsed time
+#   <!-- not run: WHY -->    is required before each ```console block: commands that need something that is missing here
 #
-# Blocks in other languages are no commands; one without a language is a mistake. Links must lead somewhere. A page that
-# runs blocks begins with a gateway of its own, on a fresh SQLite database. Needs curl, openssl, sqlite3, PostgreSQL's
-# client programs and a server that TEST_DATABASE_URL names (otherwise postgres://root@127.0.0.1:5432/test).
+# Blocks in other languages are not run; a block without a language is an error. Link targets must exist. A page that
+# has blocks to run starts with a separate gateway on a fresh SQLite database. Needs curl, openssl, sqlite3,
+# PostgreSQL's client programs and a server at TEST_DATABASE_URL (default postgres://root@127.0.0.1:5432/test).
 # Arguments: the pages to run, instead of all.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 project=$PWD
@@ -33,7 +33,7 @@ drop_database() {
 }
 at_end=drop_database
 
-# --- what pages do beside the reader -----------------------------------------------------------------------------------
+# --- what pages do in addition to the reader's commands -----------------------------------------------------------------
 
 at() {
     place=$1
@@ -59,7 +59,7 @@ stop_gateway() {
     [ -z "$gateway" ] || stop gateway
 }
 
-# A gateway with the given database; KEY is a new user's.
+# Starts a gateway with the given database; KEY is the key of a new user.
 begin() {
     stop_gateway
     export PORT DATABASE_URL=$1 ENCRYPTION_KEY ENCRYPTION_KEYS_PREVIOUS=
@@ -84,12 +84,12 @@ on_postgres() {
     begin "${base%/*}/$database"
 }
 
-# `name=value` for each hidden field of the page on standard input, for curl.
+# Prints `name=value` for each hidden field of the page on standard input, in the form that curl takes.
 hidden_fields() {
     grep -o '<input[^>]*type="hidden"[^>]*>' | sed 's/.* name="\([^"]*\)".* value="\([^"]*\)".*/\1=\2/' | sed 's/&amp;/\&/g'
 }
 
-# Sends the form of the page in $scratch/page, with more fields, to $1; prints where that leads.
+# Submits the form of the page in $scratch/page, with additional fields, to $1; prints the redirect target.
 submit() {
     local to=$1 fields=()
     shift
@@ -103,7 +103,7 @@ submit() {
         --write-out '%{redirect_url}' "${fields[@]}" "$to"
 }
 
-# What a person does with the link that was printed: open it, enter the key, approve at OwnerRez.
+# Does what a user does with the printed link: opens it, enters the key and approves at OwnerRez.
 approve_in_browser() {
     local link next account
     link=$(member authorization_url <"$said")
@@ -129,7 +129,7 @@ take_personal_token() {
     take_account "$OWNERREZ_API_URL"
 }
 
-# The id of the key of that name in the list that was printed.
+# Prints the id of the key with that name in the printed list.
 key_id() {
     tr '{' '\n' <"$said" | grep "\"name\":\"$1\"" | member id
 }
@@ -161,7 +161,7 @@ change_the_key() {
 
 # --- reading pages -----------------------------------------------------------------------------------------------------
 
-# The page as a script.
+# Converts the page to a script.
 script_of() {
     awk -v page="$1" -v quote="'" '
         function wrong(what) { print page ":" NR ": " what > "/dev/stderr"; bad = 1; exit 1 }
@@ -182,7 +182,7 @@ script_of() {
     ' "$1"
 }
 
-# What GitHub makes of headings.
+# Prints the anchors that GitHub generates from the headings.
 anchors() {
     sed -n 's/^##* //p' "$1" | tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9 _-]//g; s/ /-/g'
 }
@@ -209,7 +209,7 @@ check_names() {
     done
 }
 
-# --- and now ----------------------------------------------------------------------------------------------------------
+# --- main ---------------------------------------------------------------------------------------------------------------
 
 cargo build --quiet --locked
 mkdir "$scratch/bin"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Whole sign-ins with real clients, each with its own implementation of OAuth, and a real browser, against the real
-# gateway and a simulated OwnerRez: from nothing but the address, by registration, consent, OwnerRez's approval and a
-# code, to a tool; then a refresh, and the end by revocation. Once more with a published document and signatures in place
-# of the registration. A line per step. Needs chromium; CHROMIUM in the environment tells where it is, if not where Debian
-# has it.
-# With SCREENSHOTS=DIRECTORY in the environment, pictures of the pages are left there.
+# Runs complete sign-ins with real clients, each with its own OAuth implementation, and a real browser, against the real
+# gateway and a simulated OwnerRez. Each client starts with only the address of the gateway and goes through
+# registration, consent, OwnerRez's approval and a code to a tool call, then a refresh and a revocation. One more
+# sign-in uses a published client metadata document and signatures in place of the registration. Prints one line per
+# step. Needs chromium; set CHROMIUM if it is not at Debian's path.
+#
+# With SCREENSHOTS=DIRECTORY in the environment, saves screenshots of the pages in that directory.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 source tests/clients/install.sh
 
@@ -17,7 +18,7 @@ find_node
 background simulator target/debug/ownerrez-gateway simulate-ownerrez --port 0 --json
 wait_for simulator ownerrez_url
 port=$(free_port)
-# Short, so that clients have to refresh while somebody watches.
+# Short, so that clients have to refresh during this run.
 start_gateway gateway simulator "$port" <<END
 [oauth]
 access_token_minutes = 1
@@ -27,10 +28,10 @@ export MCP_URL=http://127.0.0.1:$port/mcp ACCOUNT NODE=$node
 ownerrez=$(member ownerrez_url <"$scratch/simulator.out")
 ACCOUNT=$(curl --silent --show-error --fail "$ownerrez/_control/accounts" \
     | grep -o '"id":[0-9]*' | head -n 1 | tr -dc 0-9)
-# Node.js looks for packages beside the file that imports them.
+# Node.js looks for packages next to the importing file.
 cp -R tests/flows "$scratch/flows"
 ln -s "$modules" "$scratch/flows/node_modules"
-# The browser keeps its profile there.
+# The browser stores its profile there.
 export HOME=$scratch TMPDIR=$scratch
 
 say_what_was_said() {
@@ -40,16 +41,17 @@ at_failure=say_what_was_said
 in_flows() {
     cd "$scratch/flows" && exec timeout 240 "$@"
 }
-# The second signs in while the first is signed in to the same account; then both wait for their tokens' end together.
+# The second client signs in while the first is signed in to the same account; then both wait for their tokens to
+# expire.
 background with_client in_flows "$node" with_client.mjs
 wait_for with_client "signed in and calls"
 background with_mcp in_flows "$python" with_mcp.py
-# Meanwhile its user looks after what is theirs.
+# Meanwhile the user opens the account page.
 account=${MCP_URL%/mcp}/account
 in_account=("Your account=Sign in with OwnerRez" "Allow access to your account?=Approve" "Your account=Sign out")
 (in_flows "$node" browser.mjs "$account" "$account" "${in_account[@]}") || fail "the account page did not work"
-# A client that is known by its document, which must stand at a public https address: to the same program in a world where
-# one does.
+# A client that is identified by its metadata document, which must be at a public https address. It uses the same
+# program with a simulated network that has such an address.
 mkdir "$scratch/client"
 (in_flows "$node" document.mjs "$scratch/client")
 other_port=$(free_port)

@@ -1,8 +1,9 @@
-# What the scripts of this directory share. Each sources it first: from then on the shell is strict, stands in the
-# project's directory, and what it started in the background with `background` ends with it, however it ends.
+# Shared functions of the scripts in this directory. Each script sources this file first: it makes the shell strict,
+# changes to the project's directory, and makes sure that processes started with `background` are killed when the script
+# exits, for whatever reason.
 #
-# A script may set at_failure to a function that tells more, and at_end to one that cleans up what is its own; that runs
-# once its processes are gone.
+# A script may set at_failure to a function that prints diagnostics, and at_end to one that cleans up its own resources;
+# at_end runs after its processes have been killed.
 # shellcheck shell=bash
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -33,8 +34,8 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Runs a command in the background: background NAME COMMAND… leaves its process id in the variable NAME, what it prints
-# in $scratch/NAME.out, what it complains about in $scratch/NAME.log.
+# Runs a command in the background: background NAME COMMAND… stores its process id in the variable NAME, its standard
+# output in $scratch/NAME.out and its standard error in $scratch/NAME.log.
 background() {
     local name=$1
     shift
@@ -44,12 +45,12 @@ background() {
     processes+=($!)
 }
 
-# Whether the process of that NAME lives.
+# Succeeds if the process with that NAME is running.
 runs() {
     kill -0 "${!1}" 2>/dev/null
 }
 
-# Waits for a line with TEXT from what `background NAME` started.
+# Waits until the process started by `background NAME` prints a line that contains TEXT.
 wait_for() {
     local name=$1 text=$2
     for _ in $(seq 600); do
@@ -60,7 +61,7 @@ wait_for() {
     fail "$name did not print $text within a minute"
 }
 
-# Waits until a gateway at that URL, started by `background NAME`, can serve.
+# Waits until the gateway at that URL, started by `background NAME`, is ready.
 wait_until_ready() {
     local name=$1 url=$2
     for _ in $(seq 600); do
@@ -71,7 +72,7 @@ wait_until_ready() {
     fail "$name is not ready after a minute"
 }
 
-# Runs a gateway whose OwnerRez is the simulator that `background SIMULATOR` started, and waits until it can serve:
+# Runs a gateway against the simulated OwnerRez that `background SIMULATOR` started, and waits until it is ready:
 # start_gateway NAME SIMULATOR PORT, with settings in TOML on standard input.
 start_gateway() {
     local name=$1 simulator=$2 port=$3 ownerrez
@@ -85,7 +86,7 @@ start_gateway() {
     wait_until_ready "$name" "http://127.0.0.1:$port"
 }
 
-# Ends it as an operator would; it must go in good order.
+# Stops the process with SIGTERM, as an operator would; it must shut down cleanly.
 stop() {
     local name=$1 process=${!1} status=0 others=() other
     kill -TERM "$process"
@@ -103,7 +104,7 @@ stop() {
     [ "$status" = 0 ] || fail "$name ended with status $status after SIGTERM"
 }
 
-# The text or number of one member of the JSON object on standard input.
+# Prints the string or number in one member of the JSON object on standard input.
 member() {
     sed -n "s/.*\"$1\" *: *\"\{0,1\}\([^\",}]*\).*/\1/p" | head -n 1
 }
@@ -112,7 +113,7 @@ is_open() {
     (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# Below the ports that outgoing connections take.
+# Prints a free port below the range of ephemeral ports.
 free_port() {
     local port=$((20000 + RANDOM % 12000))
     while is_open "$port"; do
@@ -121,13 +122,13 @@ free_port() {
     echo "$port"
 }
 
-# Registers a user of that name at the gateway $1; prints the answer.
+# Registers a user with that name at the gateway $1; prints the response.
 register() {
     curl --silent --show-error --fail-with-body "$1/api/users/register" \
         --header 'Content-Type: application/json' --data "{\"name\": \"$2\"}"
 }
 
-# EMAIL and TOKEN become those of the first demo account of the simulated OwnerRez at $1.
+# Sets EMAIL and TOKEN to those of the first demo account of the simulated OwnerRez at $1.
 take_account() {
     local accounts
     accounts=$(curl --silent --show-error --fail "$1/_control/accounts")

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Gateways whose database lies behind a real PgBouncer. `check` notices what such a pooler breaks; with
-# DATABASE_DIRECT_URL two processes share a database through one that lends its connections by the transaction, which is
-# fewer than they would like to have. Needs curl, openssl, PostgreSQL's client programs, a server that TEST_DATABASE_URL
-# names (otherwise postgres://root@127.0.0.1:5432/test), and PgBouncer 1.21 or newer, which PGBOUNCER may name.
+# Runs gateways whose database is behind a real PgBouncer. `check` must notice what such a pooler breaks. With
+# DATABASE_DIRECT_URL, two processes share a database through a transaction-mode pooler that has fewer connections than
+# they would open. Needs curl, openssl, PostgreSQL's client programs, a server at TEST_DATABASE_URL (default
+# postgres://root@127.0.0.1:5432/test), and PgBouncer 1.21 or newer (PGBOUNCER overrides its path).
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 server=${TEST_DATABASE_URL:-postgres://root@127.0.0.1:5432/test}
@@ -27,8 +27,9 @@ say_what_was_said() {
 }
 at_failure=say_what_was_said
 
-# A PgBouncer before the database, with one setting per argument after its name; it leaves its port in NAME_port. It
-# refuses to run as root, and lends on behalf of whom the server trusts, whoever asks.
+# Starts a PgBouncer in front of the database, with one setting per argument after its name; stores its port in
+# NAME_port. PgBouncer refuses to run as root. It accepts every client (auth_type=any) and connects as a user that the
+# server trusts.
 start_pooler() {
     local name=$1 port authority become=()
     shift
@@ -57,7 +58,7 @@ pooled() {
     echo "postgres://$user@127.0.0.1:$1/$database"
 }
 
-# What `check` says to two URLs must hold the text, and its exit code must tell whether that is a problem.
+# Runs `check` with two URLs: the output must contain the text, and the exit code must say whether that is a problem.
 check_says() {
     local outcome=0
     DATABASE_URL=$2 DATABASE_DIRECT_URL=$3 "$program" check >"$scratch/said" 2>&1 || outcome=$?
@@ -69,7 +70,7 @@ check_says() {
     echo "$1: $4"
 }
 
-# Runs a command until it succeeds; fails after 5 seconds.
+# Retries a command until it succeeds; fails after 5 seconds.
 within_five_seconds() {
     for _ in $(seq 50); do
         ! "$@" || return 0
@@ -119,7 +120,7 @@ start_process() {
 start_process one
 start_process two
 
-# 100 requests, more at once than the pooler lends: each must be answered with this status.
+# Sends 100 requests, more at once than the pooler has connections: each must be answered with this status.
 all_are() {
     local status=$1 answers
     shift
@@ -137,7 +138,7 @@ for url in "$ones" "$twos"; do
 done
 echo "ok: 400 requests, twelve at a time"
 
-# What one process changes the other hears, and what the operator changes both.
+# Each process receives the changes of the other process and of the operator.
 id=$("$program" users list | grep -B1 -F "${KEY:0:24}" | grep -oE '^[0-9a-f-]{36}')
 "$program" users disable "$id" >"$scratch/said"
 within_five_seconds status_is 403 "$ones"
@@ -146,14 +147,14 @@ within_five_seconds status_is 403 "$twos"
 within_five_seconds status_is 200 "$twos"
 echo "ok: a change is heard by both"
 ! grep -h "are not heard\|standby\|ERROR" "$scratch/one.log" "$scratch/two.log" || fail "something was not as it should be"
-# Each has its own slot, past the pooler, and keeps it.
+# Each process acquires its own slot over the direct connection and keeps it.
 locks=$(psql --no-psqlrc --quiet --no-align --tuples-only "$direct" --command "SELECT count(DISTINCT objid) FROM pg_locks \
     JOIN pg_database ON pg_database.oid = pg_locks.database WHERE datname = current_database() AND locktype = 'advisory'")
 [ "$locks" = 2 ] || fail "two processes hold $locks slots"
 stop one
 stop two
 
-# Without the way past it a third one says what is missing.
+# Without DATABASE_DIRECT_URL, a third process must log what is missing.
 background third env PORT="$(free_port)" DATABASE_DIRECT_URL= "$program" serve
 for _ in $(seq 300); do
     ! grep -q "behind a pooler set DATABASE_DIRECT_URL" "$scratch/third.log" || break

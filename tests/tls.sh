@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Database URLs with TLS, as an operator writes them, against a real PostgreSQL server with a certificate of our own.
+# Connects with TLS database URLs, as an operator writes them, to a real PostgreSQL server that has our own certificate.
 # Needs PostgreSQL's programs, openssl and curl.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -7,7 +7,7 @@ chmod 755 "$scratch"
 postgres_bin=$(printf '%s\n' /usr/lib/postgresql/*/bin/initdb | sort -V | tail -n 1 | sed 's,/initdb$,,')
 cluster_runs=
 
-# The packages' own unprivileged user runs the server: PostgreSQL refuses root.
+# The unprivileged user of the Debian packages runs the server: PostgreSQL refuses to run as root.
 as_postgres() {
     if [ "$(id -u)" = 0 ]; then
         runuser -u postgres -- "$@"
@@ -21,7 +21,7 @@ stop_cluster() {
 }
 at_end=stop_cluster
 
-# An authority and a certificate of it that is good for the name localhost and for no address.
+# Makes a certificate authority and a certificate that is valid for the name localhost and for no address.
 make_certificates() {
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=authority of tls.sh" \
         -keyout "$scratch/ca.key" -out "$scratch/ca.pem" 2>/dev/null
@@ -41,7 +41,7 @@ start_cluster() {
     [ "$(id -u)" != 0 ] || chown postgres "$scratch/cluster"
     as_postgres "$postgres_bin/initdb" --pgdata "$scratch/cluster" --auth trust --username gateway \
         --encoding UTF8 --locale C --no-sync >/dev/null
-    # Without TLS nobody gets in.
+    # The server rejects connections without TLS.
     printf 'hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n' >"$scratch/hba.conf"
     as_postgres "$postgres_bin/pg_ctl" start --pgdata "$scratch/cluster" --wait --timeout 60 --silent \
         --log "$scratch/cluster/log" \
@@ -60,7 +60,7 @@ reaches() {
     echo "reached:     ${1#*@}"
 }
 
-# $2 is a word that tells the operator why.
+# $2 is a word of the error message that gives the operator the reason.
 is_kept_out() {
     local said
     ! said=$(DATABASE_URL=$1 timeout 60 "$program" migrate up 2>&1) || fail "$1 reached the server"
@@ -85,7 +85,7 @@ is_kept_out "postgres://gateway@localhost:$port/postgres?sslmode=disable" "encry
 is_kept_out "postgres://gateway@localhost:$port/postgres?sslmode=full" "sslmode"
 is_kept_out "postgres://gateway@localhost:$port/postgres?sslmode=verify-full&sslrootcert=/nowhere.pem" "sslrootcert"
 
-# And all that a serving gateway connects for: its calls, its lock, what it listens to.
+# All connections of a serving gateway: its queries, its lock and its LISTEN connection.
 database="postgres://gateway@localhost:$port/postgres?sslmode=verify-full&$ca"
 http_port=$(free_port)
 background gateway env DATABASE_URL="$database" PORT="$http_port" "$program" serve

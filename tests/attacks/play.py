@@ -1,8 +1,8 @@
-"""Plays the attacks of tests/attacks.sh: play.py PORT PROXY_PORT PROCESS. Calls itself with an Authorization header behind
-that for the flood of large messages.
+"""Runs the attacks of tests/attacks.sh: play.py PORT PROXY_PORT PROCESS. Runs itself again with an Authorization header
+as a fourth argument for the flood of large messages.
 
-The gateway at PORT is the process PROCESS; a proxy that it trusts listens at PROXY_PORT. Hostile clients come from
-127.0.0.2 and further addresses, users from 127.0.0.3. In the end the gateway is stopped in the middle of an attack.
+The gateway at PORT is the process PROCESS; a proxy that it trusts listens at PROXY_PORT. Hostile clients connect from
+127.0.0.2 and further addresses, users from 127.0.0.3. At the end the gateway is stopped in the middle of an attack.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ PORT, PROXY, PROCESS = (int(word) for word in sys.argv[1:4])
 HOSTILE, USER = "127.0.0.2", "127.0.0.3"
 # As tests/attacks.sh sets them, in seconds.
 HEADER_TIMEOUT, BODY_TIMEOUT = 3, 5
-# More than any deadline, less than what an idle connection gets.
+# More than any deadline, less than the timeout of an idle connection.
 MARGIN = 5
 HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 INITIALIZE = {
@@ -77,7 +77,7 @@ class Client:
             pass
 
     async def answer(self, wait=30):
-        """Returns status and body, or (0, b"") where the connection ends without an answer."""
+        """Returns status and body, or (0, b"") if the connection ends without a response."""
         try:
             head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), wait)
             length = 0
@@ -112,7 +112,7 @@ async def all_of(tasks):
 
 
 async def opened(source, count):
-    """Opens connections; those that are refused are among them."""
+    """Opens connections; the result includes those that the gateway refuses."""
     clients = []
     for _ in range(count):
         clients.append(await Client.open(source))
@@ -126,7 +126,7 @@ async def close_all(clients):
 
 
 async def users(count):
-    """Registers users and makes the gateway know their keys; returns requests with a key each."""
+    """Registers users and uses each key once, so that the gateway has cached it; returns one request per key."""
     client, requests = await Client.open(USER), []
     for number in range(count):
         status, body = await client.ask(post("/api/users/register", json.dumps({"name": f"user {number}"}).encode()))
@@ -139,7 +139,7 @@ async def users(count):
 
 
 async def served(request, source, calls=20):
-    """Returns how long a user waits for answers, in milliseconds, each over a connection of its own."""
+    """Returns how long a user waits for each response, in milliseconds, with one connection per request."""
     took = []
     for _ in range(calls):
         begin = time.monotonic()
@@ -227,7 +227,7 @@ async def proxied(requests):
 
 
 async def flood(authorization):
-    """Sends large messages for five seconds over 16 connections; prints how many."""
+    """Sends large messages for five seconds over 16 connections; prints the number of messages."""
     ends = time.monotonic() + 5
 
     async def send(size):
@@ -249,7 +249,7 @@ async def flood(authorization):
 async def large_messages(requests):
     quiet = statistics.median(await served(requests[1], USER, 50))
     authorization = next(line for line in requests[0].split(b"\r\n") if line.startswith(b"Authorization"))
-    # In another process, so that the user's times are those of the gateway.
+    # In a separate process, so that the user's times measure only the gateway.
     flooding = await asyncio.create_subprocess_exec(
         sys.executable, *sys.argv[:4], authorization.decode(), stdout=asyncio.subprocess.PIPE
     )
@@ -280,7 +280,7 @@ async def stop():
 
 
 def runs():
-    """Whether the process runs; one that ended stays a zombie until its parent waits for it."""
+    """Returns whether the process runs; one that ended stays a zombie until its parent waits for it."""
     with open(f"/proc/{PROCESS}/stat", encoding="ascii") as stat:
         return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
 

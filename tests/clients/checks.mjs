@@ -1,5 +1,5 @@
-// What every client is asked to do. `connect` takes an API key and gives {revision, list, call, close}: `list` gives the
-// tools, `call` what the client makes of a tool's result, {isError, structuredContent, content}.
+// The checks that every client runs. `connect` takes an API key and returns {revision, list, call, close}: `list`
+// returns the tools, `call` the client's view of a tool result, {isError, structuredContent, content}.
 
 import assert from 'node:assert/strict';
 
@@ -17,7 +17,7 @@ async function check(what, act) {
 
 const textOf = (result) => result.content.map((block) => block.text ?? '').join('\n');
 
-// The record or page that a tool answered with.
+// Returns the record or page of a tool result.
 function answer(result) {
   assert.ok(!result.isError, textOf(result));
   return result.structuredContent ?? JSON.parse(textOf(result));
@@ -43,7 +43,7 @@ async function checkReading(name, client) {
   });
 }
 
-// For what is no client itself but a way to one; `connect` knows where to and as whom.
+// For programs that are not clients themselves but connect a client; `connect` knows the address and the key.
 export async function checkBasics(name, connect) {
   const client = await connect();
   await checkReading(name, client);
@@ -61,7 +61,7 @@ export async function checkAll(name, connect) {
     assert.equal(answer(await client.call('get_guest', { id })).notes, note);
   });
   await client.close();
-  // 2025-06-18 brought schemas of answers.
+  // 2025-06-18 introduced output schemas.
   const showsSchemas = !(client.revision < '2025-06-18');
   if (showsSchemas) await check(`${name}: takes answers that it was shown the schema of, tables included`, async () => {
     const chosen = await connect(`${MCP_URL}?output_schemas=true`, CONNECTED_KEY);

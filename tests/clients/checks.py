@@ -1,6 +1,6 @@
-"""What every client is asked to do; the same as in checks.mjs.
+"""The checks that every client runs; the same as in checks.mjs.
 
-`connect` takes the URL and an API key and is an async context manager that gives a Connection.
+`connect` takes the URL and an API key and returns an async context manager that yields a Connection.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ URL, CONNECTED, UNCONNECTED = (os.environ[name] for name in ("MCP_URL", "CONNECT
 
 @dataclass
 class Connection:
-    """A client that has agreed with the server: results are as on the wire, as dictionaries."""
+    """A client that has negotiated a revision: results are dictionaries, as on the wire."""
 
     revision: str
     tools: Callable[[], Awaitable[list[dict]]]
@@ -29,7 +29,7 @@ def text_of(result: dict) -> str:
 
 
 def answer(result: dict) -> Any:
-    """The record or page that a tool answered with."""
+    """Returns the record or page of a tool result."""
     assert not result.get("isError"), text_of(result)
     return result.get("structuredContent") or json.loads(text_of(result))
 
@@ -76,7 +76,7 @@ async def an_account_that_is_not_connected_gets_a_link(stranger: Connection, not
 
 
 async def check(name: str, key: str, connect: Callable[[str, str], Any], *wanted: Callable, chosen: str = "") -> bool:
-    """A line for each check; whether all of them held."""
+    """Prints a line for each check; returns whether all of them passed."""
     good = True
     async with connect(URL + chosen, key) as client:
         for one in wanted:

@@ -1,4 +1,4 @@
-// npm @modelcontextprotocol/client. Arguments: the revision that must be agreed on, and how to get there.
+// npm @modelcontextprotocol/client. Arguments: the revision that must be negotiated, and how to negotiate it.
 
 import assert from 'node:assert/strict';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';

@@ -1,5 +1,5 @@
-// npm @modelcontextprotocol/inspector on the command line: a process for each request. Argument: the protocol era. Its
-// own check of tool schemas for other clients (`--strict`) must find no error.
+// npm @modelcontextprotocol/inspector on the command line: one process per request. Argument: the protocol era. Its
+// check of tool schemas for other clients (`--strict`) must report no error.
 
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -8,7 +8,7 @@ import { checkAll } from './checks.mjs';
 const [era] = process.argv.slice(2);
 const program = `${process.env.MODULES}/@modelcontextprotocol/inspector/clients/launcher/build/index.js`;
 const run = promisify(execFile);
-// The code it ends with when the tool's result, which it prints all the same, says that it is an error.
+// The exit code when the tool result is an error; the result is printed nevertheless.
 const TOOL_IS_ERROR = 5;
 
 async function inspect(url, key, ...request) {

@@ -1,13 +1,13 @@
-# Sourced after lib.sh by the scripts that need what tests/clients/ pins: installs it below target/clients, once for
-# each content of the lock files. Sets node (22.19 or newer, as the inspector demands), python and modules. Needs npm,
-# and Python 3.10 or newer with venv.
+# Sourced after lib.sh by the scripts that need the packages pinned in tests/clients/: installs them below
+# target/clients, once for each content of the lock files. Sets node (22.19 or newer, as the inspector requires), python
+# and modules. Needs npm, and Python 3.10 or newer with venv.
 # shellcheck shell=bash
 
 clients=$PWD/target/clients
 modules=$clients/node_modules
 python=$clients/venv/bin/python
 
-# No package's own scripts are run: what comes from a registry acts only when a test calls it.
+# Package install scripts are not run: code from a registry runs only when a test calls it.
 install_from_npm() {
     local stamp
     stamp=$(cat tests/clients/package.json tests/clients/package-lock.json | sha256sum)
@@ -15,12 +15,13 @@ install_from_npm() {
     echo "installing what tests/clients/package-lock.json pins"
     mkdir -p "$clients"
     cp tests/clients/{package.json,package-lock.json,.npmrc} "$clients/"
-    # The Node.js that npm runs on may be older than these packages ask for; it is not the one they will run on.
+    # The Node.js that npm runs on may be older than these packages require; the tests run them on another one.
     (cd "$clients" && npm ci --ignore-scripts --no-audit --no-fund --loglevel error) || fail "npm ci failed"
     echo "$stamp" >"$clients/npm.stamp"
 }
 
-# A Python environment below target/clients with what a file of requirements pins: install_python NAME FILE
+# Creates a Python environment below target/clients with the packages that a requirements file pins: install_python NAME
+# FILE
 install_python() {
     local name=$1 requirements=$2 stamp
     stamp=$(sha256sum <"$requirements")
@@ -37,13 +38,13 @@ install_from_pypi() {
     install_python venv tests/clients/requirements.txt
 }
 
-# The versions of PyPI mcp that the field still has, each in an environment of its own: their names are the same.
+# The versions of PyPI mcp that are still in use, each in a separate environment because the package name is the same.
 install_older_from_pypi() {
     install_python mcp-1.8.1 tests/clients/requirements-mcp-1.8.1.txt
     install_python mcp-1.15.0 tests/clients/requirements-mcp-1.15.0.txt
 }
 
-# Frameworks that make types of schemas. What they bring besides is left out.
+# Frameworks that generate types from schemas. Their unrelated dependencies are left out.
 install_schema_readers() {
     install_python schemas tests/clients/requirements-schemas.txt
 }

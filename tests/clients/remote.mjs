@@ -1,6 +1,6 @@
-// npm mcp-remote, by which clients without HTTP reach servers: it speaks over standard input and output. Argument: how it
-// gets in. "key" sends a key as a header; "sign-in" opens a browser, which BROWSER in the environment names; "slash" does
-// so at an address with a slash at its end.
+// npm mcp-remote, which connects clients without HTTP to servers: it communicates over standard input and output.
+// Argument: how it authenticates. "key" sends a key in a header; "sign-in" opens a browser, which BROWSER in the
+// environment names; "slash" does the same at an address with a trailing slash.
 
 import assert from 'node:assert/strict';
 import { mkdtempSync } from 'node:fs';
@@ -20,7 +20,7 @@ await checkBasics(`mcp-remote, ${how}`, async () => {
   const transport = new StdioClientTransport({
     command: process.execPath,
     args: [`${MODULES}/mcp-remote/dist/proxy.js`, url, '--transport', 'http-only', ...header],
-    // Tokens of an earlier run would open the gateway without a sign-in.
+    // Tokens of an earlier run would allow access without a sign-in.
     env: { ...process.env, MCP_REMOTE_CONFIG_DIR: mkdtempSync(join(tmpdir(), 'mcp-remote-')) },
     stderr: 'pipe',
   });

@@ -1,5 +1,5 @@
-// npm @modelcontextprotocol/sdk 1.x, which most clients in the field are built on. Arguments: the revision it must agree
-// on, and the name under which an older version of it is installed.
+// npm @modelcontextprotocol/sdk 1.x, on which most clients in use are built. Arguments: the revision that must be
+// negotiated, and the name under which an older version of the package is installed.
 
 import assert from 'node:assert/strict';
 import { checkAll } from './checks.mjs';
@@ -13,7 +13,7 @@ await checkAll(name, async (url, key) => {
   const headers = { Authorization: `Bearer ${key}` };
   const transport = new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
   await client.connect(transport);
-  // 1.10 does not say what it agreed on. It knows 2025-03-26 and what is older.
+  // 1.10 does not expose the negotiated revision. It supports 2025-03-26 and older.
   if (revision !== '2025-03-26') assert.equal(transport.protocolVersion, revision);
   return {
     revision,

@@ -1,4 +1,4 @@
-"""PyPI fastmcp, with the key as its `auth`. Argument: the revision it must agree on."""
+"""PyPI fastmcp, with the key as its `auth`. Argument: the revision that must be negotiated."""
 
 import sys
 from contextlib import asynccontextmanager

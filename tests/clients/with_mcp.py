@@ -1,4 +1,4 @@
-"""PyPI mcp. Argument: the revision it must agree on."""
+"""PyPI mcp. Argument: the revision that must be negotiated."""
 
 import sys
 from contextlib import asynccontextmanager

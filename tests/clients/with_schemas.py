@@ -1,8 +1,8 @@
-"""Frameworks that turn the schemas of tools into types of their own, and load no tool at all if one schema is beyond them.
+"""Frameworks that convert tool schemas to their own types, and load no tool at all if they do not support one schema.
 
-- PyPI semantic-kernel: its plugin connects, makes a function of each tool, as models get it, and calls one.
-- PyPI crewai: the function by which crewai-tools makes its argument types. Only its file is loaded, since the package as a
-  whole brings hundreds of megabytes.
+- PyPI semantic-kernel: its plugin connects, makes the function of each tool that models get, and calls one.
+- PyPI crewai: the function with which crewai-tools makes its argument types. Only its file is loaded, because the whole
+  package installs hundreds of megabytes.
 """
 
 import asyncio

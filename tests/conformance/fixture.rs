@@ -1,5 +1,5 @@
-//! The conformance suite's tools, prompts and resources. What they are stands in fixture.json; here is what those do
-//! that do more than answer.
+//! The conformance suite's tools, prompts and resources. fixture.json defines them; this module implements those that
+//! do more than return a fixed result.
 #![expect(deprecated, reason = "what 2026-07-28 has given up is still required of a server of 2025-11-25")]
 
 use std::{
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::rounds::{Ask, Next, Rounds, Sent};
 
-/// For how long clients may keep what does not change at all, in milliseconds.
+/// How long clients may cache results that never change, in milliseconds.
 const TTL_MS: u64 = 60_000;
 
 #[derive(Deserialize)]
@@ -45,15 +45,15 @@ struct ToolEntry {
     act: Act,
 }
 
-/// What a tool does.
+/// The behavior of a tool.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Act {
-    /// Answers, always the same.
+    /// Always returns the same result.
     Answer(Vec<ContentBlock>),
-    /// Says that it failed.
+    /// Returns an error result.
     Fail(Vec<ContentBlock>),
-    /// Repeats the argument of that name.
+    /// Returns the argument with that name.
     Repeat(String),
     Ask(Ask),
     /// Logs these lines.
@@ -68,9 +68,9 @@ enum Act {
 #[derive(Deserialize)]
 struct PromptEntry {
     prompt: Prompt,
-    /// `{name}` stands for the argument of that name.
+    /// `{name}` is replaced with the argument of that name.
     messages: Vec<PromptMessage>,
-    /// What the client is asked for first.
+    /// The input that the client must provide first.
     #[serde(default)]
     ask: Vec<String>,
 }
@@ -81,7 +81,7 @@ struct ResourceEntry {
     contents: ResourceContents,
 }
 
-/// The server. Its clones share who listens.
+/// The server. Its clones share the list of listeners.
 #[derive(Clone)]
 pub(crate) struct Fixture(Arc<Inner>);
 
@@ -191,7 +191,7 @@ impl ServerHandler for Fixture {
                     return Err(ErrorData::missing_required_client_capability(needed));
                 }
             }
-            // Who has left cannot be told, which is no fault of the call's.
+            // A listener may have disconnected; that is not an error of this call.
             Act::AnnounceTools => {
                 for listener in self.listeners() {
                     listener.notify_tool_list_changed().await.ok();

@@ -1,6 +1,6 @@
-// Stands before the gateway for the conformance suite, which sends no Authorization header: adds one and hands
-// everything else on as it came, Host included. Arguments: the gateway's origin, and the file that will hold the key.
-// Prints its own URL.
+// Proxies the requests of the conformance suite, which sends no Authorization header, to the gateway: adds that header
+// and forwards everything else unchanged, including Host. Arguments: the gateway's origin, and the file that will
+// contain the key. Prints its own URL.
 
 import { readFileSync } from 'node:fs';
 import http from 'node:http';

@@ -1,5 +1,5 @@
-//! Calls that ask the client for something before they answer (input-required results, SEP-2322). No state is kept:
-//! where a call has several rounds, the client carries the number of the round, under a signature.
+//! Calls that request input from the client before they return a result (input-required results, SEP-2322). The server
+//! stores no state: in a call with several rounds, the client carries the round number in a signed state.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use rmcp::{
 };
 use serde::Deserialize;
 
-/// What a call asks for, in order.
+/// The inputs that a call requests, in order.
 #[derive(Clone, Deserialize)]
 pub(crate) struct Ask {
-    /// The names of what each round asks for.
+    /// The names of the inputs that each round requests.
     rounds: Vec<Vec<String>>,
     /// Whether the client carries a signed state.
     sealed: bool,
-    /// How the answer begins when everything is there.
+    /// The beginning of the result text when all inputs are there.
     pub(crate) done: String,
 }
 
@@ -31,22 +31,22 @@ impl Ask {
 
 /// What the client sent with its call.
 pub(crate) struct Sent<'a> {
-    /// Of the tool or prompt: a state is good for no other.
+    /// The name of the tool or prompt: a state is valid only for the same one.
     pub(crate) name: &'a str,
     pub(crate) responses: Option<&'a InputResponses>,
     pub(crate) state: Option<&'a str>,
     pub(crate) capabilities: ClientCapabilities,
 }
 
-/// How a call goes on.
+/// The next step of a call.
 pub(crate) enum Next {
-    /// The client is asked first.
+    /// The client must provide input first.
     Ask(InputRequiredResult),
-    /// Everything is there.
+    /// All inputs are there.
     Done,
 }
 
-/// All questions, and the key of the states.
+/// All questions, and the key that signs the states.
 pub(crate) struct Rounds {
     questions: BTreeMap<String, InputRequest>,
     key: hmac::Key,
@@ -73,14 +73,15 @@ impl Rounds {
         Ok(Next::Ask(InputRequiredResult::new(Some(asked), state)))
     }
 
-    /// What a round asks for, as far as the client said that it can answer.
+    /// Returns the inputs that a round requests, limited to those that the client declared it can answer.
     fn asked(&self, ask: &Ask, round: usize, sent: &Sent<'_>) -> BTreeMap<String, InputRequest> {
         let names = ask.rounds.get(round).into_iter().flatten();
         let questions = names.filter_map(|name| Some((name.clone(), self.questions.get(name)?.clone())));
         questions.filter(|(_, question)| can_answer(&sent.capabilities, question)).collect()
     }
 
-    /// An answer is an object; anything else is asked for once more. Answers to nothing do not matter.
+    /// An answer must be an object; anything else is requested again. Answers to questions that were not asked are
+    /// ignored.
     fn is_answered(&self, ask: &Ask, round: usize, sent: &Sent<'_>) -> bool {
         let asked = self.asked(ask, round, sent);
         sent.responses.is_some_and(|responses| {

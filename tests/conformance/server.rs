@@ -1,7 +1,7 @@
-//! A server with the tools, prompts and resources that the conformance suite asks for, behind the gateway's own guard
-//! and endpoint: what holds here of the protocol holds of the gateway, whose own tools exercise less of it.
+//! A server with the tools, prompts and resources that the conformance suite requires, behind the gateway's own guard
+//! and endpoint: the protocol behavior that passes here is also the gateway's, whose own tools exercise less of it.
 //!
-//! Listens on a free port of loopback, prints its URL and serves until it is ended. tests/conformance.sh runs it.
+//! Listens on a free loopback port, prints its URL and serves until it is stopped. tests/conformance.sh runs it.
 
 mod fixture;
 mod rounds;

@@ -1,11 +1,11 @@
-// One person's browser: Debian's chromium, without a display. It opens the address to which a client sends people and
-// answers what it is asked, until it is back at the client.
+// A user's browser: Debian's headless chromium. Opens the address to which a client redirects its user and answers each
+// page until it is back at the client.
 //
 //   node browser.mjs URL BACK PAGE=BUTTON…
 //
-// BACK is how the client's own address begins; each PAGE, named by its headline, must come in this order and is
-// answered with the BUTTON of that name. Every page must fit a phone, need no script and do nothing that its own policy
-// forbids. With SCREENSHOTS in the environment, pictures of each page are left in that directory.
+// BACK is the beginning of the client's own address. Each PAGE, identified by its headline, must come in this order,
+// and the BUTTON with that name is pressed. Every page must fit a phone, work without scripts and not violate its own
+// content security policy. With SCREENSHOTS in the environment, saves screenshots of each page in that directory.
 
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
@@ -25,7 +25,7 @@ try {
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   const complaints = [];
-  // On the gateway's pages; others have theirs.
+  // Only the gateway's pages count; other sites have their own messages.
   page.on('console', (message) => {
     const ours = message.location().url.startsWith(new URL(url).origin);
     if (ours && ['error', 'warning'].includes(message.type())) complaints.push(message.text());

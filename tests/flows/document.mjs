@@ -1,4 +1,4 @@
-// Makes what a client publishes at https://client.example/ and its key: node document.mjs DIRECTORY
+// Makes the documents that a client publishes at https://client.example/ and its key: node document.mjs DIRECTORY
 
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';

@@ -1,5 +1,6 @@
-//! The real gateway, in a world outside where one host publishes what a client says of itself: no setting leads to such a
-//! world, so tests/flows.sh cannot have it otherwise. Takes a file with settings, then `URL=FILE` for each document.
+//! The real gateway with a simulated outside network, in which one host publishes a client's metadata document. No
+//! setting selects such a network, so tests/flows.sh needs this program. Takes a file with settings, then `URL=FILE`
+//! for each document.
 
 #[expect(dead_code, reason = "the stories use it")]
 #[path = "../gateway/world/answer_form.rs"]

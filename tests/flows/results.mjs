@@ -1,5 +1,5 @@
-// Reads what the conformance suite found. Arguments: its output directory, and the checks that must be there. All that
-// are there must have passed: the suite's own exit code lets warnings and checks that it left out pass.
+// Reads the results of the conformance suite. Arguments: its output directory, and the checks that must be present.
+// Every check must have passed: the suite's own exit code ignores warnings and skipped checks.
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

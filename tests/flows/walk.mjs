@@ -1,10 +1,10 @@
-// A person at a browser without a display: opens the address, answers the gateway's consent page and the simulated
-// OwnerRez's approval page by their forms, and ends where a page has no form any more. Argument: the address.
+// A user with a browser without a display: opens the address, submits the forms of the gateway's consent page and of
+// the simulated OwnerRez's approval page, and stops at a page without a form. Argument: the address.
 
 import assert from 'node:assert/strict';
 
 const cookies = new Map();
-// A sign-in is two pages and some redirects; more is a circle.
+// A sign-in is two pages and some redirects; more means a redirect loop.
 const STEPS = 12;
 
 async function open(url, form) {
@@ -27,8 +27,8 @@ const text = (value) =>
   value.replaceAll('&quot;', '"').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
 const attribute = (tag, name) => text(tag.match(new RegExp(`\\b${name}="([^"]*)"`))?.[1] ?? '');
 
-// The first form of the page as a person sends it who says yes and ends nothing: its fields, the choice that is made
-// already, and its first button.
+// Returns the first form of the page as a user submits it who agrees and revokes nothing: its fields, the preselected
+// choice and its first button.
 function answer(page, at) {
   const forms = page.match(/<form\b[^>]*>.*?<\/form>/gs) ?? [];
   const form = forms.find((form) => !/<button\b[^>]*\bclass="ending"/.test(form));

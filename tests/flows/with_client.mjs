@@ -1,6 +1,7 @@
-// npm @modelcontextprotocol/client signs in by its own means, with nothing but the address of the gateway: discovery,
-// registration, consent in a browser, a code, a tool, a refresh, and the end of it all. With KEY, the file of a private
-// key, in the environment it does not register: it is the client whose document document.mjs made, and signs.
+// npm @modelcontextprotocol/client signs in with its own OAuth implementation and only the address of the gateway:
+// discovery, registration, consent in a browser, a code, a tool call, a refresh and a revocation. If KEY, the file of a
+// private key, is in the environment, it does not register: it is the client whose document document.mjs made, and it
+// signs.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -19,7 +20,7 @@ const NAME = KEY ? '@modelcontextprotocol/client with a document' : '@modelconte
 const run = promisify(execFile);
 const said = (what) => console.log(`ok      ${NAME}: ${what}`);
 
-// Where the browser comes back to; `landed` gets the query.
+// The address to which the browser returns; `landed` gets the query.
 let landed;
 const server = createServer((request, response) => {
   const at = new URL(request.url, callback);
@@ -63,7 +64,7 @@ const provider = {
 const transport = () => new StreamableHTTPClientTransport(new URL(MCP_URL), { authProvider: provider });
 const client = () => new Client({ name: 'flows.sh', version: '1' }, { versionNegotiation: { mode: 'auto' } });
 
-// The person at the browser; gives what came back.
+// Acts as the user at the browser; returns the parameters of the redirect.
 async function person(...steps) {
   const back = new Promise((resolve) => { landed = resolve; });
   await run(process.execPath, ['browser.mjs', sentTo.href, callback, ...steps]);
@@ -100,7 +101,8 @@ await connected.connect(transport());
 assert.equal(await me(connected), Number(ACCOUNT));
 said('is signed in and calls a tool');
 
-// An access token lives for a minute here. Whatever the clock of this machine does: calls go on until it was replaced.
+// An access token is valid for one minute here. Calls continue until the token has been replaced, whatever the clock of
+// this machine does.
 const first = kept.tokens;
 while (kept.tokens.access_token === first.access_token) {
   await pause(2_000);

@@ -1,4 +1,4 @@
-"""PyPI mcp signs in by its own means, as with_client.mjs does: to an account that an app was signed in to before."""
+"""PyPI mcp signs in with its own OAuth implementation, like with_client.mjs, to an account that another app uses."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
 MCP_URL, ACCOUNT, NODE = (os.environ[name] for name in ("MCP_URL", "ACCOUNT", "NODE"))
-# As long as a name may be, and nowhere to break it: the pages must fit a phone all the same.
+# The longest valid name, with no place to break it: the pages must still fit a phone.
 NAME = "A-client-from-PyPI".ljust(80, "W")
 STEPS = (
     "Sign in with OwnerRez=Allow and continue to OwnerRez",
@@ -25,7 +25,7 @@ def said(what: str) -> None:
 
 
 class Kept:
-    """What a client remembers."""
+    """The token storage of a client."""
 
     tokens = client = None
 
@@ -43,7 +43,7 @@ class Kept:
 
 
 class SentAgain(Exception):
-    """The client wants a person at a browser once more."""
+    """The client requests another sign-in in a browser."""
 
 
 async def main() -> None:

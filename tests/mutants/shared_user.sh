@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Shows that the story of the forty tenants can fail.
+# Proves that the test with forty tenants can fail.
 #
-# Makes the user id global, as in the gateway's predecessor: in a copy of this checkout every tool call goes to the
-# session of whoever called first. Then it runs tests/gateway/tenants.rs there, which must notice.
+# Makes the user id global, as in the gateway's predecessor: in a copy of this checkout, every tool call goes to the
+# session of the first caller. Then runs tests/gateway/tenants.rs there, which must fail.
 #
 #   tests/mutants/shared_user.sh
 #
-# Exit code 0: the story failed, as it should. 1: it passed, so it proves nothing. 2: the mutant could not be built.
-# What this checkout has built already is copied, so that only the gateway itself is compiled.
+# Exit code 0: the test failed, as expected. 1: it passed, so it proves nothing. 2: the mutant could not be built. The
+# build artifacts of this checkout are copied, so that only the gateway itself is compiled.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -26,14 +26,14 @@ if cmp --quiet "$root/src/tools.rs" src/tools.rs || ! grep --quiet 'FIRST.get_or
     exit 2
 fi
 
-# Never the target directory of the checkout itself: cargo names what it builds by paths within the workspace, so the
-# mutant would take the place of the real gateway there.
+# Never use the target directory of the checkout itself: cargo names its artifacts by paths within the workspace, so the
+# mutant would replace the real gateway there.
 export CARGO_TARGET_DIR="$copy/target"
 if [[ -d "$root/target/debug/deps" ]]; then
     mkdir -p "$CARGO_TARGET_DIR/debug"
     cp --archive --reflink=auto "$root"/target/debug/{deps,build,.fingerprint} "$CARGO_TARGET_DIR/debug/"
 fi
-# Only SQLite: one database is enough to notice.
+# SQLite only: one database is enough to detect the failure.
 unset TEST_DATABASE_URL
 cargo test --test gateway --no-run || exit 2
 if cargo test --test gateway "$story" -- --exact; then
