@@ -1,6 +1,6 @@
 # Shared functions of the scripts in this directory. Each script sources this file first: it makes the shell strict,
 # changes to the project's directory, and makes sure that processes started with `background` are killed when the script
-# exits, for whatever reason.
+# exits, also after an error.
 #
 # A script may set at_failure to a function that prints diagnostics, and at_end to one that cleans up its own resources;
 # at_end runs after its processes have been killed.
