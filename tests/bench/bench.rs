@@ -1,4 +1,4 @@
-//! What is measured, and how.
+//! The measurements and how they are made.
 
 use std::{
     cell::Cell,
@@ -24,47 +24,48 @@ use crate::{
 
 type Outcomes<T> = Result<T, Box<dyn Error>>;
 
-/// Rounds in which gateway and pass-through take turns.
+/// Rounds in which the gateway and the pass-through alternate.
 const ROUNDS: usize = 7;
-/// Rounds of what needs a gateway with all users.
+/// Rounds of measurements that need a gateway with all users.
 const LONG_ROUNDS: usize = 3;
 /// Rounds of each flood.
 const FLOOD_ROUNDS: usize = 5;
-/// Connections of the load, each with a user of its own: calls of one user are served one after the other.
+/// Connections of the load, each with a different user: calls of one user are served one after the other.
 const CONNECTIONS: usize = 16;
 const WARM_UP: usize = 1_000;
-/// With the warm-up below nine tenths of [`UPSTREAM_LIMIT`]: the last tenth is for those who used little.
+/// With the warm-up below 90 % of [`UPSTREAM_LIMIT`]: the last tenth is reserved for accounts that used little.
 const CALLS: usize = 6_400;
-/// Turns that the contestants take within a round. What else runs on the machine changes from second to second, and a
-/// ratio means something only if both had the same of it.
+/// Turns that the contestants take within a round. Other load on the machine changes from second to second, and a ratio
+/// is meaningful only if both contestants had the same share of it.
 const TURNS: usize = 8;
-/// The most that the setting takes. Every gateway starts on a fresh copy of the database, so its window is empty.
+/// The maximum of the setting. Every gateway starts on a fresh copy of the database, so its window is empty.
 const UPSTREAM_LIMIT: u32 = 10_000;
 /// Users in the database.
 const USERS: usize = 10_000;
-/// Of these, those that call once. One call for each stays below the part of the limit that connecting does not keep.
+/// The number of these users that call once. One call each stays below the part of the limit that is not reserved for
+/// connecting.
 const CALLING: usize = 9_000;
-/// The most memory that their idle sessions may take, in MiB: 30 for 10,000.
+/// The upper bound of the memory of their idle sessions, in MiB: 30 for 10,000.
 const SESSIONS_BOUND: f64 = 27.0;
-/// Keys that are compared with each other, a quarter of a thousand at either end.
+/// Keys that are compared with each other, half of them at either end of the first thousand.
 const COMPARED: usize = 250;
 /// The last users, whose first calls warm a gateway up before keys are compared.
 const WARMING: usize = 250;
-/// Answers for a p99, once in quiet and once during a flood, on one gateway: a second's worth or so each, since a single
-/// pause of the machine is a hundredth of anything shorter.
+/// Answers for a p99, once without and once during a flood, on one gateway: about one second's worth each, because a
+/// single pause of the machine is a hundredth of anything shorter.
 const WATCHED: usize = 4_000;
 /// Answers before that, to warm up.
 const UNWATCHED: usize = 250;
 const FLOOD_CONNECTIONS: usize = 20;
-/// Keys that a paced flood presents in a second, over all its connections.
+/// Keys per second that a paced flood sends, over all its connections.
 const FLOOD_RATE: u32 = 1_000;
-/// Addresses of the flood that comes from many.
+/// Source addresses of the flood that comes from many.
 const FLOOD_ADDRESSES: u8 = 200;
 
 const HOME: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// An operation whose answers are never remembered: each call is one request to OwnerRez.
+/// An operation whose responses are never cached: each call is one request to OwnerRez.
 const CALL: &str =
     r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_booking","arguments":{"id":5001}}}"#;
 
@@ -88,7 +89,7 @@ struct Bench {
     stub_origin: String,
 }
 
-/// Measures everything, or nothing but the calls side by side. `say` hears how far it is.
+/// Runs all measurements, or only the calls through gateway and pass-through. `say` reports progress.
 pub(crate) async fn run(only_calls: bool, say: fn(&str)) -> Outcomes<Report> {
     let scratch = tempfile::tempdir()?;
     let seeded = scratch.path().join("seeded.db");
@@ -109,15 +110,15 @@ pub(crate) async fn run(only_calls: bool, say: fn(&str)) -> Outcomes<Report> {
     outcome.map(|()| report)
 }
 
-/// Figures of one contestant over the rounds.
+/// The figures of one contestant over the rounds.
 #[derive(Default)]
 struct Series {
     per_second: Samples,
     p50: Samples,
     p99: Samples,
-    /// Microseconds of processor time per answer.
+    /// Microseconds of CPU time per answer.
     cpu: Samples,
-    /// MiB after its start, and after the load.
+    /// MiB after the start; `resident` is after the load.
     resting: Samples,
     resident: Samples,
 }
@@ -130,7 +131,7 @@ impl Bench {
         self.floods(report, say).await
     }
 
-    /// Tool calls that nobody answers from memory, through the gateway and through the pass-through.
+    /// Measures uncached tool calls through the gateway and through the pass-through.
     async fn side_by_side(&self, report: &mut Report, say: fn(&str)) -> Outcomes<()> {
         let (mut gateway, mut passthrough) = (Series::default(), Series::default());
         let mut ratios = Samples::default();
@@ -157,7 +158,7 @@ impl Bench {
         Ok(())
     }
 
-    /// A round of both contestants, who take turns; the processor time per answer of each in microseconds.
+    /// Runs a round of both contestants, which alternate; returns the CPU time per answer of each in microseconds.
     async fn loaded(&self, contestants: &[Process; 2], series: [&mut Series; 2]) -> Outcomes<[f64; 2]> {
         settle();
         let mut before = [0.0; 2];
@@ -168,7 +169,7 @@ impl Bench {
         }
         let mut outcomes = [Outcome::default(), Outcome::default()];
         for turn in 0..TURNS {
-            // Whoever is second may find a warmer machine, so they take turns in that as well.
+            // The second contestant may find a warmer machine, so the order alternates as well.
             for at in [turn % 2, 1 - turn % 2] {
                 outcomes[at].add(self.calls(&contestants[at], CALLS / TURNS).await?);
             }
@@ -176,7 +177,7 @@ impl Bench {
         let mut cpu = [0.0; 2];
         for (at, process) in contestants.iter().enumerate() {
             let outcome = &outcomes[at];
-            // Who waits for the other's turn uses none.
+            // A contestant that waits for its turn uses no CPU time.
             cpu[at] = (process.cpu()? - before[at]) * 1e6 / outcome.answers() as f64;
             series[at].cpu.add(cpu[at]);
             series[at].per_second.add(outcome.per_second());
@@ -187,7 +188,7 @@ impl Bench {
         Ok(cpu)
     }
 
-    /// So many calls over all connections; makes sure that each cost one request upstream.
+    /// Runs `count` calls over all connections; checks that each caused one upstream request.
     async fn calls(&self, process: &Process, count: usize) -> Outcomes<Outcome> {
         let requests = self.requests(process.address, &self.keys[..CONNECTIONS]);
         let each = count / CONNECTIONS;
@@ -195,7 +196,8 @@ impl Bench {
         self.counted(process.address, turns).await
     }
 
-    /// Runs these requests, one connection for each list, and compares with what the stub was asked.
+    /// Runs these requests, one connection for each list, and compares their number with the requests that the stub
+    /// received.
     async fn counted(&self, to: SocketAddr, turns: Vec<Vec<&[u8]>>) -> Outcomes<Outcome> {
         let before = self.asked().await?;
         let mut connections = Vec::new();
@@ -221,7 +223,7 @@ impl Bench {
         keys.iter().map(|key| post_mcp(host, key, CALL)).collect()
     }
 
-    /// How long a start takes, on the database with all users and on none.
+    /// Measures the time of a start, on the database with all users and on an empty one.
     fn starts(&self, report: &mut Report, say: fn(&str)) -> Outcomes<()> {
         say("starts");
         let (mut empty, mut full) = (Samples::default(), Samples::default());
@@ -236,7 +238,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Each user's first call: what the first and the thousandth key cost, and what all the sessions weigh.
+    /// Measures each user's first call: the cost of the first and the thousandth key, and the memory of all sessions.
     async fn many_users(&self, report: &mut Report, say: fn(&str)) -> Outcomes<()> {
         let (mut first, mut thousandth, mut last) = (Samples::default(), Samples::default(), Samples::default());
         let (mut ratios, mut growth) = (Samples::default(), Samples::default());
@@ -247,7 +249,7 @@ impl Bench {
             let resting = gateway.resident()?;
             self.first_calls(&gateway, USERS - WARMING..USERS).await?;
             let half = COMPARED / 2;
-            // There and back again, so that what changes with time falls on both alike.
+            // The near keys are measured before and after the far ones, so that changes over time affect both equally.
             let before = self.first_calls(&gateway, 0..half).await?;
             let far = self.first_calls(&gateway, 1_000 - COMPARED..1_000).await?;
             let after = self.first_calls(&gateway, half..COMPARED).await?;
@@ -282,7 +284,7 @@ impl Bench {
         Ok(())
     }
 
-    /// One call each; the processor time of one, in microseconds.
+    /// Makes one call per user; returns the CPU time of one call, in microseconds.
     async fn first_calls(&self, gateway: &Process, users: std::ops::Range<usize>) -> Outcomes<f64> {
         let requests = self.requests(gateway.address, &self.keys[users]);
         let mut turns = vec![Vec::new(); CONNECTIONS];
@@ -294,7 +296,7 @@ impl Bench {
         Ok((gateway.cpu()? - before) * 1e6 / requests.len() as f64)
     }
 
-    /// A valid user beside somebody who tries keys.
+    /// Measures a valid user while another client tries keys.
     async fn floods(&self, report: &mut Report, say: fn(&str)) -> Outcomes<()> {
         let mut quiet = Samples::default();
         let mut during: Vec<(Flood, Samples, Samples, Samples)> =
@@ -332,14 +334,14 @@ impl Bench {
         Ok(())
     }
 
-    /// One user's calls over one connection from there.
+    /// Runs one user's calls over one connection from that address.
     async fn watched(&self, gateway: &Process, from: IpAddr, calls: usize) -> Outcomes<Outcome> {
         let request = post_mcp(gateway.address, &self.keys[0], CALL);
         let connection = Connection::open(from, gateway.address).await?;
         Ok(load::run(vec![(connection, vec![request.as_slice(); calls])], is_answer as Expected).await?)
     }
 
-    /// A gateway on a fresh copy of the database with all users.
+    /// Starts a gateway on a fresh copy of the database with all users.
     fn gateway(&self) -> io::Result<Process> {
         let copy = self.fresh_path("gateway.db")?;
         fs::copy(&self.seeded, &copy)?;
@@ -357,7 +359,7 @@ impl Bench {
         })
     }
 
-    /// A path for a database with nothing of an earlier one left beside it.
+    /// Returns a path for a database, after removing all files of an earlier one.
     fn fresh_path(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.scratch.path().join(name);
         for left in ["", "-wal", "-shm"] {
@@ -374,13 +376,13 @@ impl Bench {
 #[derive(Clone, Copy)]
 struct Flood {
     name: &'static str,
-    /// One address, or many.
+    /// The number of source addresses.
     addresses: u8,
-    /// Where the valid user is.
+    /// The address of the valid user.
     user_at: IpAddr,
     paced: bool,
-    /// Whether the issue's bound is meant for it: where a flood takes all of the machine, its processors are shared out
-    /// by the system, and the flood's own program takes part in that.
+    /// Whether the target applies to it. An unpaced flood takes the whole machine: the operating system then divides
+    /// the processors, and the flood's own process takes a share.
     is_target: bool,
 }
 
@@ -404,7 +406,7 @@ impl Flood {
         },
     ];
 
-    /// Its connections, each with keys of its own that nobody was ever given.
+    /// Opens the connections of the flood, each with unknown keys of its own.
     async fn connections(&self, gateway: &Process) -> Outcomes<Vec<(Connection, Vec<Vec<u8>>)>> {
         let mut connections = Vec::new();
         let count = if self.addresses > 1 { usize::from(self.addresses) } else { FLOOD_CONNECTIONS };
@@ -419,7 +421,7 @@ impl Flood {
     }
 }
 
-/// Lets what a start or a load left behind come to its end.
+/// Waits until background work after a start or a load has finished.
 fn settle() {
     thread::sleep(Duration::from_secs(1));
 }

@@ -1,13 +1,13 @@
-//! The benchmark: the gateway as it is released, beside the least that could stand in its place.
+//! The benchmark: the release build of the gateway, compared with a minimal pass-through.
 //!
 //! ```console
 //! cargo bench --bench gateway            # prints the tables
-//! cargo bench --bench gateway -- --write # and puts them into docs/BENCHMARKS.md
-//! cargo bench --bench gateway -- --calls # only the tool calls side by side, while one works on them
+//! cargo bench --bench gateway -- --write # and writes them to docs/BENCHMARKS.md
+//! cargo bench --bench gateway -- --calls # only the tool calls, for use while optimizing them
 //! ```
 //!
-//! One program in three parts: this process measures and makes the load; it starts itself as the stub of OwnerRez and
-//! as the pass-through, and the gateway as its own binary. Linux only, since it reads `/proc`.
+//! One program with three roles: this process generates the load and measures; it starts itself as the stub of OwnerRez
+//! and as the pass-through, and the gateway as a separate binary. Linux only, because it reads `/proc`.
 
 mod bench;
 mod load;
@@ -22,13 +22,13 @@ use std::{env, error::Error, fs, path::Path, process::ExitCode};
 use chrono::SubsecRound;
 use ownerrez_gateway::{app::SystemClock, domain::Clock};
 
-/// The page that holds the last tables, and the marks between which they stand.
+/// The page with the latest tables, and the marks around them.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/BENCHMARKS.md");
 const BEGIN: &str = "<!-- figures: begin -->\n";
 const END: &str = "<!-- figures: end -->\n";
 
 fn main() -> ExitCode {
-    // Cargo adds `--bench`, and leaves it out where a test run builds and starts everything there is.
+    // Cargo adds `--bench`, but not when a test run builds and starts all targets.
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = actix_rt::System::new().block_on(async {
@@ -67,7 +67,7 @@ async fn measure(write: bool, only_calls: bool) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// On what, when and by which command.
+/// Returns the machine, the time and the command.
 fn circumstances() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {

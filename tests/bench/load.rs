@@ -1,6 +1,6 @@
-//! Load: connections that are kept, requests that are written once beforehand, and how long each answer took.
+//! The load generator: persistent connections, requests that are built once in advance, and the latency of each answer.
 //!
-//! Written on bare sockets, because the generator shares the processors with what it measures.
+//! Uses plain sockets, because the generator shares the processors with the measured processes.
 
 use std::{
     cell::Cell,
@@ -16,7 +16,7 @@ use tokio::{
     time::{MissedTickBehavior, interval_at},
 };
 
-/// One connection and its bytes that were read too far.
+/// One connection and the bytes that were read beyond the last response.
 pub(crate) struct Connection {
     from: IpAddr,
     to: SocketAddr,
@@ -25,7 +25,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects from one of this machine's own addresses: all of 127.0.0.0/8 is.
+    /// Connects from one of this machine's addresses: all of 127.0.0.0/8 are local.
     pub(crate) async fn open(from: IpAddr, to: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_nodelay(true)?;
@@ -33,8 +33,8 @@ impl Connection {
         Ok(Self { from, to, stream: socket.connect(to).await?, buffer: Vec::with_capacity(8 * 1024) })
     }
 
-    /// [`Self::exchange`] for those who are refused: the gateway may close a connection whose body it did not want to read, and
-    /// who floods opens the next one.
+    /// Runs [`Self::exchange`] for requests that are rejected: the gateway may close a connection whose body it does
+    /// not read, and a flooding client then opens the next one.
     async fn insist(&mut self, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
         match self.exchange(request).await {
             Err(error) if is_closed(&error) => {
@@ -45,7 +45,7 @@ impl Connection {
         }
     }
 
-    /// Sends a whole request and reads the whole answer: its status and its body.
+    /// Sends a whole request and reads the whole response; returns its status and its body.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
         self.stream.write_all(request).await?;
         let head = loop {
@@ -87,7 +87,7 @@ fn read_head(head: &[u8]) -> io::Result<(u16, usize)> {
     status.zip(length).ok_or_else(|| io::Error::other(format!("an answer without status or length: {text}")))
 }
 
-/// A whole HTTP request: `POST /mcp` with this bearer and this body.
+/// Builds a whole HTTP request: `POST /mcp` with this bearer token and this body.
 pub(crate) fn post_mcp(host: SocketAddr, bearer: &str, body: &str) -> Vec<u8> {
     format!(
         "POST /mcp HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {bearer}\r\nContent-Type: application/json\r\n\
@@ -98,17 +98,17 @@ pub(crate) fn post_mcp(host: SocketAddr, bearer: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What a load gave.
+/// The result of a load.
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// From the first request to the last answer.
     pub(crate) took: Duration,
-    /// The shortest first.
+    /// Sorted, shortest first.
     latencies: Vec<Duration>,
 }
 
 impl Outcome {
-    /// Counts another load in.
+    /// Adds the result of another load.
     pub(crate) fn add(&mut self, other: Self) {
         self.took += other.took;
         self.latencies.extend(other.latencies);
@@ -123,17 +123,17 @@ impl Outcome {
         self.answers() as f64 / self.took.as_secs_f64()
     }
 
-    /// The latency that this part of the answers stayed within, in milliseconds.
+    /// Returns the latency in milliseconds that this fraction of the answers did not exceed.
     pub(crate) fn percentile(&self, part: f64) -> f64 {
         let last = self.latencies.len().saturating_sub(1);
         self.latencies.get((last as f64 * part).round() as usize).map_or(f64::NAN, |took| took.as_secs_f64() * 1e3)
     }
 }
 
-/// What every answer must look like; one that does not ends the benchmark.
+/// The check of every answer; an answer that fails it ends the benchmark.
 pub(crate) type Expected = fn(u16, &[u8]) -> bool;
 
-/// Runs connections side by side; each sends its own requests one after the other, as fast as they are answered.
+/// Runs connections concurrently; each sends its own requests one after the other, as fast as they are answered.
 pub(crate) async fn run(connections: Vec<(Connection, Vec<&[u8]>)>, expected: Expected) -> io::Result<Outcome> {
     let begin = Instant::now();
     let runs = connections.into_iter().map(|(mut connection, requests)| async move {
@@ -154,9 +154,9 @@ pub(crate) async fn run(connections: Vec<(Connection, Vec<&[u8]>)>, expected: Ex
     Ok(Outcome { took: begin.elapsed(), latencies })
 }
 
-/// Sends requests over and over on each connection until it is dropped, and counts the answers. With a pause, each
-/// connection keeps that rhythm as far as the other side can, one after the other; without one, it sends as fast as it is
-/// answered.
+/// Sends requests repeatedly on each connection until it is dropped, and counts the answers. With a pause, each
+/// connection sends one request per interval, or more slowly if the server is slower; without one, it sends as fast as
+/// it gets answers.
 pub(crate) async fn flood(
     connections: Vec<(Connection, Vec<Vec<u8>>)>,
     pause: Option<Duration>,
@@ -165,7 +165,7 @@ pub(crate) async fn flood(
 ) -> io::Error {
     let (begin, many) = (Instant::now(), connections.len() as u32);
     let floods = connections.into_iter().zip(0..).map(|((mut connection, requests), at)| async move {
-        // Each in its own time, or all of them would send at once and a second would be some bursts.
+        // The connections start at staggered times; otherwise all of them would send at once, in bursts.
         let mut rhythm = pause.map(|pause| interval_at((begin + pause * at / many).into(), pause));
         if let Some(rhythm) = &mut rhythm {
             rhythm.set_missed_tick_behavior(MissedTickBehavior::Delay);

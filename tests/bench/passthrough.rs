@@ -1,6 +1,6 @@
-//! What the gateway is compared with: the least that actix-web and awc can do between a client and OwnerRez. It reads
-//! the request's body and throws it away, sends one request with the same bearer header, and hands the answer on as it
-//! is. It checks nothing, parses nothing, counts nothing and writes no log.
+//! The baseline of the comparison: the minimum that actix-web and awc can do between a client and OwnerRez. It reads
+//! the request's body and discards it, sends one request with the same bearer header, and returns the response
+//! unchanged. It validates nothing, parses nothing, counts nothing and writes no log.
 
 use std::{io, net::TcpListener};
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{processes, stub};
 
-/// Serves until the process that started this one goes away. `upstream` is the stub's origin.
+/// Serves until the process that started this one exits. `upstream` is the stub's origin.
 pub(crate) async fn serve(upstream: &str) -> io::Result<()> {
     let called = format!("{upstream}{}", stub::CALLED);
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
@@ -34,7 +34,8 @@ async fn pass_through(
     client: web::Data<awc::Client>,
     called: web::Data<String>,
 ) -> actix_web::Result<HttpResponse> {
-    // One connection for one request, as in the gateway: a kept one can give a user the late answer to another.
+    // One connection per request, as in the gateway: on a reused connection, a user could get the late response to
+    // another request.
     let mut call = client.get(called.as_str()).insert_header((header::ACCEPT, "application/json")).force_close();
     if let Some(bearer) = request.headers().get(header::AUTHORIZATION) {
         call = call.insert_header((header::AUTHORIZATION, bearer.clone()));

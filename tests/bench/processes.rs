@@ -1,4 +1,4 @@
-//! The processes that are measured: started, watched through `/proc`, and ended with their owner.
+//! The measured processes: started here, observed through `/proc`, and killed when their owner is dropped.
 
 use std::{
     env, fs,
@@ -18,14 +18,14 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// A running process that listens on loopback.
 pub(crate) struct Process {
     child: Child,
-    /// Where it listens.
+    /// The address at which it listens.
     pub(crate) address: SocketAddr,
-    /// How long it took from its start to its first answer; for a gateway, to `GET /ready` with 200.
+    /// The time from its start to its first answer; for a gateway, to a 200 from `GET /ready`.
     pub(crate) ready_after: Duration,
 }
 
 impl Process {
-    /// The gateway on this database.
+    /// Starts the gateway on this database.
     pub(crate) fn gateway(setting: &GatewaySetting) -> io::Result<Self> {
         let port = free_port()?;
         let log = fs::File::create(setting.directory.join("gateway.log"))?;
@@ -61,12 +61,12 @@ impl Process {
         Ok(process)
     }
 
-    /// This program in another part: `stub`, or `passthrough` and the stub's origin.
+    /// Starts this program in another role: `stub`, or `passthrough` and the stub's origin.
     pub(crate) fn own(part: &[&str]) -> io::Result<Self> {
         let started = Instant::now();
         let mut child = Command::new(env::current_exe()?)
             .args(part)
-            // Held open: a part ends when this pipe closes, whatever happened to us.
+            // Kept open: the child exits when this pipe closes, even if this process crashes.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -78,18 +78,19 @@ impl Process {
         Ok(Self { child, address, ready_after: started.elapsed() })
     }
 
-    /// Its address as the origin of URLs.
+    /// Returns its address as the origin of URLs.
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Processor time that it has used in all its threads, in seconds. From its clock: `/proc` counts in hundredths.
+    /// Returns the CPU time of all its threads, in seconds. Reads the process's clock, because `/proc` counts in
+    /// hundredths.
     pub(crate) fn cpu(&self) -> io::Result<f64> {
         let id = i32::try_from(self.child.id()).map_err(io::Error::other)?;
         Ok(Duration::from(clock_getcpuclockid(Pid::from_raw(id))?.now()?).as_secs_f64())
     }
 
-    /// Memory that it holds, in MiB (`VmRSS`).
+    /// Returns its resident memory in MiB (`VmRSS`).
     pub(crate) fn resident(&self) -> io::Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -105,7 +106,7 @@ impl Drop for Process {
     }
 }
 
-/// What a gateway is started with. Everything else is as it comes.
+/// The settings with which a gateway is started. All others have their defaults.
 #[derive(Clone, Copy)]
 pub(crate) struct GatewaySetting<'a> {
     pub(crate) database: &'a Path,
@@ -116,8 +117,8 @@ pub(crate) struct GatewaySetting<'a> {
     pub(crate) upstream_limit: u32,
 }
 
-/// For the other parts of this program: tells the process that started this one where it listens, and ends this one with
-/// it.
+/// For the other roles of this program: reports the port to the parent process, and ends this process when the parent
+/// exits.
 #[expect(clippy::print_stdout, reason = "the way to the process that started this one")]
 pub(crate) fn tell_port(port: u16) -> io::Result<()> {
     println!("{port}");

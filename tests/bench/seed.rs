@@ -1,5 +1,5 @@
-//! A database with many connected users, written through the project's own rooms: the keys are hashed and the tokens
-//! sealed as the gateway does it. Ten thousand consents in a browser would take longer and measure nothing.
+//! Creates a database with many connected users through the project's own modules: the keys are hashed and the tokens
+//! encrypted as in the gateway. Ten thousand consents in a browser would take longer and measure nothing.
 
 use std::{error::Error, num::NonZero, path::Path, thread};
 
@@ -17,18 +17,18 @@ use ownerrez_gateway::{
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use uuid::Uuid;
 
-/// The least that bcrypt takes; allowed on loopback. With the default cost the first use of a key is nothing but bcrypt.
+/// The minimum cost of bcrypt; allowed on loopback. At the default cost, bcrypt dominates the first use of a key.
 pub(crate) const BCRYPT_COST: u32 = 4;
 
-/// What a gateway needs to serve the users of a database.
+/// The data that a gateway needs to serve the users of a database.
 pub(crate) struct Seeded {
-    /// Their API keys, the first that was registered first.
+    /// Their API keys, in order of registration.
     pub(crate) keys: Vec<String>,
-    /// `ENCRYPTION_KEY` as the gateway reads it.
+    /// `ENCRYPTION_KEY` in the format that the gateway reads.
     pub(crate) encryption_key: String,
 }
 
-/// Makes a database of so many users with one key and one connected account each.
+/// Creates a database of so many users with one key and one connected account each.
 pub(crate) async fn database(path: &Path, users: usize) -> Result<Seeded, Box<dyn Error>> {
     let keys = keys(users)?;
     let mut sealing = [0; 32];
@@ -57,7 +57,7 @@ pub(crate) async fn database(path: &Path, users: usize) -> Result<Seeded, Box<dy
     Ok(Seeded { keys, encryption_key: STANDARD.encode(sealing) })
 }
 
-/// Tokens as OwnerRez gives them, without an end: nothing is to be refreshed meanwhile.
+/// Returns tokens like OwnerRez's, without an expiry: nothing must be refreshed during the benchmark.
 fn grant(ring: &KeyRing, user: UserId, number: i64, now: DateTime<Utc>) -> Result<SealedGrant, CryptoError> {
     let token = |kind: &str| SecretString::from(format!("{kind}_{:032x}", Uuid::now_v7().as_u128()));
     let tokens = SealedTokens {
@@ -71,7 +71,7 @@ fn grant(ring: &KeyRing, user: UserId, number: i64, now: DateTime<Utc>) -> Resul
     Ok(SealedGrant { account: Some(AccountId(number)), tokens })
 }
 
-/// Keys and their hashes; bcrypt keeps every core busy.
+/// Generates keys and their hashes, with bcrypt on every core.
 fn keys(count: usize) -> Result<Vec<(ApiKey, String)>, CryptoError> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let shares = (0..cores).map(|core| count / cores + usize::from(core < count % cores));

@@ -1,5 +1,5 @@
-//! A light stand-in for OwnerRez: canned answers, and a count of what was asked, so that nobody can answer from memory
-//! unnoticed. The gateway's full simulator would cost more than what is measured.
+//! A lightweight stub of OwnerRez: canned responses and a count of the requests, so that a cached response cannot go
+//! unnoticed. The gateway's full simulator would cost more than the measured work.
 
 use std::{
     io,
@@ -11,19 +11,19 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 
 use crate::processes;
 
-/// A booking, cut down from what `GET /v2/bookings/{id}` answers.
+/// A booking, a shortened response of `GET /v2/bookings/{id}`.
 const BOOKING: &str = r#"{"id":5001,"type":"booking","status":"active","property_id":310001,"guest_id":81001,"arrival":"2027-06-12","departure":"2027-06-19","check_in":"16:00","check_out":"10:00","adults":2,"children":2,"infants":0,"pets":0,"is_block":false,"currency_code":"USD","total_amount":2210.5,"total_paid":1105.25,"total_owed":1105.25,"booked_utc":"2027-01-04T15:20:11Z","created_utc":"2027-01-04T15:20:11Z","updated_utc":"2027-02-01T08:00:02Z","listing_site":"Vrbo","platform_reservation_number":"HA-4PL6QK","title":"Family week","notes":"Late arrival, about nine in the evening.","charges":[{"type":"rent","description":"Rent","amount":1750.0,"position":1},{"type":"surcharge","description":"Cleaning","amount":180.0,"position":2},{"type":"tax","description":"Occupancy tax","amount":280.5,"position":3}],"property":{"id":310001,"name":"Harbour House"},"guest":{"id":81001,"first_name":"Ada","last_name":"Sample"}}"#;
-/// What `GET /v2/users/me` answers.
+/// The response of `GET /v2/users/me`.
 const ME: &str = r#"{"id":7001,"name":"Sample Owner","email_address":"owner@example.com"}"#;
-/// What the token endpoint answers to a code or a refresh token.
+/// The response of the token endpoint to a code or a refresh token.
 const TOKENS: &str = r#"{"access_token":"at_stub","refresh_token":"rt_stub","token_type":"bearer","expires_in":2592000,"scope":"all","user_id":7001}"#;
 
-/// What a tool call asks for.
+/// The path that a tool call requests.
 pub(crate) const CALLED: &str = "/v2/bookings/5001";
-/// How many requests were answered since the start.
+/// The path that returns the number of requests since the start.
 pub(crate) const ASKED: &str = "/asked";
 
-/// Serves until the process that started this one goes away.
+/// Serves until the process that started this one exits.
 pub(crate) async fn serve() -> io::Result<()> {
     let asked = web::Data::new(AtomicU64::new(0));
     let listener = TcpListener::bind(("127.0.0.1", 0))?;

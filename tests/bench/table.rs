@@ -1,8 +1,8 @@
-//! Figures, their medians, and the table that people read.
+//! Figures, their medians, and the tables of the report.
 
 use std::fmt::Write;
 
-/// A figure that was taken several times; what counts is the one in the middle.
+/// A figure that was measured several times; the median counts.
 #[derive(Clone, Default)]
 pub(crate) struct Samples(Vec<f64>);
 
@@ -29,13 +29,13 @@ impl Samples {
         self.0.last().copied().unwrap_or(f64::NAN)
     }
 
-    /// The median, with the lowest and the highest behind it.
+    /// Returns the median, followed by the lowest and the highest value.
     pub(crate) fn text(&self, digits: usize) -> String {
         format!("{:.digits$} ({:.digits$} to {:.digits$})", self.median(), self.lowest(), self.highest())
     }
 }
 
-/// The table of what was asked for and what was found, and the one of plain figures.
+/// The table of targets and the table of plain figures.
 #[derive(Default)]
 pub(crate) struct Report {
     targets: String,
@@ -44,28 +44,28 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// A figure with a bound: `found` must not be above it. `from` says what `found` was made of.
+    /// Adds a figure with a bound: `found` must not be above it. `from` describes the measurements behind `found`.
     pub(crate) fn target(&mut self, what: &str, bound: f64, unit: &str, found: f64, from: &str) {
-        // Written so that something that is no number is a miss.
+        // Written so that NaN is a miss.
         let reached = found <= bound;
         self.missed += u32::from(!reached);
         let verdict = if reached { "reached" } else { "**missed**" };
         let _ = writeln!(self.targets, "| {what} | at most {bound}{unit} | {found:.2}{unit} | {verdict} | {from} |");
     }
 
-    /// A figure of both.
+    /// Adds a figure of both.
     pub(crate) fn figure(&mut self, what: &str, digits: usize, gateway: &Samples, passthrough: &Samples) {
         let ratio = gateway.median() / passthrough.median();
         let _ =
             writeln!(self.figures, "| {what} | {} | {} | {ratio:.2} |", gateway.text(digits), passthrough.text(digits));
     }
 
-    /// A figure that only the gateway has.
+    /// Adds a figure that only the gateway has.
     pub(crate) fn gateway_figure(&mut self, what: &str, digits: usize, gateway: &Samples) {
         let _ = writeln!(self.figures, "| {what} | {} | | |", gateway.text(digits));
     }
 
-    /// Both tables as Markdown.
+    /// Returns both tables as Markdown.
     pub(crate) fn markdown(&self) -> String {
         let Self { targets, figures, missed: _ } = self;
         format!(
@@ -74,7 +74,7 @@ impl Report {
         )
     }
 
-    /// How many targets were missed.
+    /// Returns the number of missed targets.
     pub(crate) fn missed(&self) -> u32 {
         self.missed
     }
