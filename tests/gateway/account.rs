@@ -1,5 +1,5 @@
-//! `/account`: who signs in with OwnerRez sees what is theirs and ends any of it. And everyone who tries that with what is
-//! somebody else's.
+//! `/account`: a user who signs in with OwnerRez sees their keys, clients and connections and can revoke each of them.
+//! Also attempts to do the same with another user's.
 
 mod attach;
 mod attacks;
@@ -13,7 +13,7 @@ use crate::world::{Browser, ClientApp, Gateway, Page, Person, Settings, on_each_
 
 const REVOKED: &str = "DELETE /oauth/access_token/{token}";
 
-/// Somebody in front of the account page.
+/// A visitor of the account page.
 struct Visit {
     browser: Browser,
     url: String,
@@ -24,7 +24,7 @@ impl Visit {
         Self { browser: Browser::new(), url: format!("{}/account", gateway.url) }
     }
 
-    /// Someone who has signed in with this account.
+    /// Returns a visitor who has signed in with this account.
     async fn signed_in(gateway: &Gateway, account: AccountId) -> Self {
         let mut visit = Self::new(gateway);
         let page = visit.sign_in(gateway, account).await;
@@ -32,7 +32,7 @@ impl Visit {
         visit
     }
 
-    /// Goes through OwnerRez's approval; what its answer ends in.
+    /// Goes through OwnerRez's approval; returns the page after the callback.
     async fn sign_in(&mut self, gateway: &Gateway, account: AccountId) -> Page {
         let to_ownerrez = self.act("sign_in", &[]).await;
         assert_eq!(to_ownerrez.status, 303, "{}", to_ownerrez.body);
@@ -40,12 +40,12 @@ impl Visit {
         self.browser.open(&back).await
     }
 
-    /// The page as it is now.
+    /// Opens the page.
     async fn look(&mut self) -> Page {
         self.browser.open(&self.url).await
     }
 
-    /// Sends one of the page's forms.
+    /// Submits one of the page's forms.
     async fn act(&mut self, wish: &str, fields: &[(&str, &str)]) -> Page {
         let csrf = self.look().await.field("csrf");
         self.send(&csrf, wish, fields).await
@@ -57,7 +57,7 @@ impl Visit {
         self.browser.submit(&self.url, &all).await
     }
 
-    /// Makes a key: the key.
+    /// Creates a key and returns it.
     async fn make_key(&mut self, name: &str, scope: &str) -> String {
         let page = self.look().await;
         let (id, proof) = (page.field("id"), page.field("proof"));
@@ -88,7 +88,7 @@ async fn what_is_theirs_and_the_end_of_each() {
             assert!(page.body.contains(told), "{told}: {}", page.body);
         }
 
-        // A client, whose user is the same one.
+        // A client; it belongs to the same user.
         let app = ClientApp::register(&gateway, "An <i>app</i>").await;
         let tokens = app.tokens(&gateway, account, &[("scope", "ownerrez:read")]).await;
         assert_eq!(database.number("SELECT count(*) FROM users").await, 1);
@@ -99,7 +99,7 @@ async fn what_is_theirs_and_the_end_of_each() {
         let over = app.caller(&tokens).mcp(&rpc(1, "tools/list", json!({}))).await;
         assert_eq!((over.status, over.error()), (401, "invalid_access_token"));
 
-        // A key, shown once, even if the form is sent again.
+        // A key is shown once, even if the form is submitted again.
         let key = alice.make_key("cron job", "full").await;
         let program = Person::visitor(&gateway.url).with_key(&key, "");
         assert_eq!(program.call("get_current_user", json!({})).await.ok()["id"], json!(account.0));
@@ -115,7 +115,7 @@ async fn what_is_theirs_and_the_end_of_each() {
         let over = program.mcp(&rpc(1, "tools/list", json!({}))).await;
         assert_eq!((over.status, over.error()), (401, "invalid_api_key"));
 
-        // Signed out, the cookie is worth nothing, wherever it was copied to.
+        // After signing out, the cookie is invalid, also as a copy in another browser.
         let mut copied = Visit { browser: alice.browser.clone(), url: alice.url.clone() };
         assert!(copied.look().await.body.contains("Sign out"));
         assert_eq!(alice.act("sign_out", &[]).await.status, 303);
@@ -142,7 +142,7 @@ async fn disconnected_and_connected_again() {
         let told = caller.call("list_properties", json!({})).await.refused();
         assert!(told.contains(&format!("open {}/account in a browser", gateway.url)), "{told}");
 
-        // Reconnecting is signing in once more.
+        // Reconnecting means signing in again.
         assert_eq!(alice.sign_in(&gateway, account).await.status, 303);
         caller.call("list_properties", json!({})).await.ok();
         assert_eq!(database.number("SELECT count(*) FROM account_sessions").await, 1, "in place of the older session");
@@ -228,7 +228,7 @@ async fn the_account_that_comes_back_is_who_signed_in() {
         assert!(visit.look().await.body.contains(&format!("<strong>{bobs}</strong>")));
         assert_eq!(database.number("SELECT count(*) FROM account_sessions").await, 1);
 
-        // Who may not register does not get in for the first time; who is known does.
+        // With registration closed, a new user cannot sign in, but a known one can.
         let gateway = gateway.restart_with(Settings::default().set("REGISTRATION_MODE", "closed")).await;
         let carols = gateway.ownerrez().add_account("Carol").id;
         let page = Visit::new(&gateway).sign_in(&gateway, carols).await;
@@ -237,7 +237,7 @@ async fn the_account_that_comes_back_is_who_signed_in() {
         assert_eq!(database.number("SELECT count(*) FROM users").await, 2);
         Visit::signed_in(&gateway, alices).await;
 
-        // Who says no at OwnerRez is nobody.
+        // A user who denies the request at OwnerRez is not signed in.
         let mut nobody = Visit::new(&gateway);
         let to_ownerrez = nobody.act("sign_in", &[]).await.location();
         let state = url::Url::parse(&to_ownerrez).unwrap();

@@ -1,8 +1,8 @@
-//! An agent's day: thirty questions of owners and managers, written as scripts of tool calls, once with OwnerRez's plain
-//! operations and once with what the gateway lists by default. What both cost is in `docs/BENCHMARKS.md`.
+//! An agent's day: thirty questions of owners and managers as scripts of tool calls, once with OwnerRez's plain
+//! operations and once with the gateway's default tools. `docs/BENCHMARKS.md` has the cost of both.
 //!
-//! A token is four characters, as a rule. What a model reads is counted (the list of tools once per question, and the
-//! answers), and what it writes (the arguments).
+//! A token is estimated as four characters. The count includes what a model reads (the list of tools once per question,
+//! and the results) and what it writes (the arguments).
 
 use std::fmt::Write;
 
@@ -24,12 +24,12 @@ struct Question {
 #[derive(Deserialize)]
 struct Step {
     tool: String,
-    /// `"$0.items.*.id"` stands for what call 0 answered, `"$booking.id"` for what the question is about.
+    /// `"$0.items.*.id"` refers to the result of call 0, `"$booking.id"` to the subject of the question.
     arguments: Value,
     each: Option<String>,
     #[serde(default)]
     take: usize,
-    /// Read on until there is no `next_offset`.
+    /// Read all pages, until there is no `next_offset`.
     #[serde(default)]
     pages: bool,
 }
@@ -39,14 +39,14 @@ struct Cost {
     calls: usize,
     /// Requests to OwnerRez.
     requests: usize,
-    /// Of arguments and answers.
+    /// Of arguments and results.
     tokens: usize,
 }
 
 struct Day<'a> {
     gateway: &'a Gateway,
     person: &'a Person,
-    /// What the questions are about.
+    /// The subjects of the questions.
     about: Map<String, Value>,
 }
 
@@ -54,7 +54,7 @@ fn tokens(text: &str) -> usize {
     text.chars().count().div_ceil(4)
 }
 
-/// What a reference means; `*` stands for each member of a list.
+/// Resolves a reference; `*` matches each member of a list.
 fn follow(value: &Value, path: &[&str]) -> Value {
     match path {
         [] => value.clone(),
@@ -131,8 +131,8 @@ impl Day<'_> {
     }
 }
 
-/// A day with one way of asking: ten sittings an hour apart, three questions each, a minute
-/// apart. What is remembered is remembered within a sitting only, whichever way is taken.
+/// Runs a day with one set of scripts: ten sessions an hour apart, three questions each, a minute apart. Responses are
+/// cached only within a session, with either set.
 async fn a_day(database: &TestDatabase, steps: impl Fn(&Question) -> &[Step]) -> (Vec<Cost>, usize) {
     let settings = Settings::default().tune(|config| config.sessions.recent_answers_bytes = 8 << 20);
     let gateway = Gateway::start_with(database, settings).await;
@@ -152,7 +152,7 @@ async fn a_day(database: &TestDatabase, steps: impl Fn(&Question) -> &[Step]) ->
 
     let mut costs = Vec::new();
     for (number, question) in questions().iter().enumerate() {
-        // Permits are settled by a message: the clock is not turned before the allowance has read it.
+        // Permits are settled by a message: wait until the allowance has processed it before advancing the clock.
         gateway.app().sessions().observe_allowance().await;
         gateway.advance(TimeDelta::minutes(if number % 3 == 0 { 58 } else { 1 }));
         costs.push(day.live(steps(question)).await);

@@ -1,4 +1,5 @@
-//! The shared allowance as users feel it: 300 requests in 5 minutes, fairly, and never a refusal by OwnerRez.
+//! The shared allowance from the users' point of view: 300 requests in 5 minutes, shared fairly, and never a 429 from
+//! OwnerRez.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -9,7 +10,7 @@ use crate::world::{Gateway, Person, Settings, TestDatabase, eventually, on_each_
 
 const ANY: &str = "* /v2/*";
 
-/// Requests that counted at OwnerRez: every one to its API host, its token endpoint included.
+/// Counts the requests that count at OwnerRez: all requests to its API host, including its token endpoint.
 fn counted(gateway: &Gateway) -> usize {
     gateway.ownerrez().requests().iter().filter(|request| request.path != "/oauth/authorize").count()
 }
@@ -23,7 +24,7 @@ async fn ask(person: &Person) -> Result<(), String> {
     if answer.is_ok() { Ok(()) } else { Err(answer.refused()) }
 }
 
-/// Calls until the first refusal: how many were answered, and what was said then.
+/// Calls until the first refusal; returns the number of successful calls and the text of the refusal.
 async fn use_up(person: &Person) -> (usize, String) {
     for answered in 0..1000 {
         if let Err(refusal) = ask(person).await {
@@ -33,7 +34,7 @@ async fn use_up(person: &Person) -> (usize, String) {
     panic!("no end to it");
 }
 
-/// The wait that a refusal names.
+/// Returns the wait that a refusal names.
 fn seconds_in(text: &str) -> i64 {
     let (_, rest) = text.split_once("Try again in ").expect(text);
     rest.split(' ').next().unwrap().parse().expect(text)
@@ -45,7 +46,7 @@ async fn a_lone_user_may_use_everything_and_is_told_how_long_to_wait() {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
         let before = counted(&gateway);
-        // Permits are settled by a message: the clock is not turned before the allowance has read it.
+        // Permits are settled by a message: wait until the allowance has processed it before advancing the clock.
         occupied(&gateway).await;
         gateway.advance(TimeDelta::seconds(100));
 
@@ -54,7 +55,7 @@ async fn a_lone_user_may_use_everything_and_is_told_how_long_to_wait() {
         assert_eq!(seconds_in(&refusal), 200, "until the slot of the first request is free: {refusal}");
         assert_eq!((counted(&gateway), occupied(&gateway).await), (300, 300));
 
-        // Refused calls cost nothing, and the same goes for REST.
+        // Rejected calls cost nothing; the same applies to REST.
         for _ in 0..5 {
             ask(&alice).await.unwrap_err();
         }
@@ -105,7 +106,7 @@ async fn twenty_gluttons_leave_room_for_a_newcomer() {
         for number in 0..20 {
             gluttons.push(gateway.connected_user(&format!("Glutton {number}")).await);
             if number % 10 == 9 {
-                // Connecting has a small part of its own.
+                // Connecting has its own small part of the allowance.
                 gateway.advance(TimeDelta::minutes(5));
             }
         }
@@ -115,7 +116,7 @@ async fn twenty_gluttons_leave_room_for_a_newcomer() {
         let used = join_all(gluttons.iter().map(use_up)).await;
         let total: usize = used.iter().map(|(answered, _)| answered).sum();
         assert_eq!(total, 300 - 30 - 15, "the reserve, and the part of connecting");
-        // Those who ask faster get more as long as there is plenty; nobody gets nothing.
+        // Faster callers get more while slots are plentiful; every caller gets some.
         assert!(used.iter().all(|(answered, _)| (5..=50).contains(answered)), "{used:?}");
         for _ in 0..5 {
             ask(&newcomer).await.unwrap();
@@ -144,7 +145,7 @@ async fn a_429_closes_for_everyone_and_reopens_gradually() {
         assert_eq!((test.status, test.header("retry-after")), (503, Some("77")));
         assert_eq!(counted(&gateway), before, "nothing was sent");
 
-        // Reopened, one request at a time goes first.
+        // After reopening, a single request goes first.
         gateway.advance(TimeDelta::seconds(77));
         let held = gateway.ownerrez().hold(ANY);
         let watch = async {
@@ -160,14 +161,14 @@ async fn a_429_closes_for_everyone_and_reopens_gradually() {
         let (first, second, ()) = futures_util::future::join3(ask(&alice), ask(&bob), watch).await;
         first.and(second).unwrap();
 
-        // Without a Retry-After the pause grows with every refusal in a row.
+        // Without a Retry-After, the pause grows with each consecutive 429.
         for pause in [15, 30, 60] {
             gateway.ownerrez().script(throttled());
             ask(&bob).await.unwrap_err();
-            // Permits are settled by a message: the clock is not turned before the allowance has read it.
+            // Permits are settled by a message: wait until the allowance has processed it before advancing the clock.
             occupied(&gateway).await;
             if pause >= 30 {
-                // A shorter pause is waited for.
+                // Calls wait for a shorter pause instead of failing.
                 assert_eq!(seconds_in(&ask(&alice).await.unwrap_err()), pause);
             }
             gateway.advance(TimeDelta::seconds(pause));
@@ -187,7 +188,7 @@ async fn the_window_survives_an_orderly_restart() {
             ask(&alice).await.unwrap();
         }
         let spent = counted(&gateway);
-        // Permits are settled by a message: the clock is not turned before the allowance has read it.
+        // Permits are settled by a message: wait until the allowance has processed it before advancing the clock.
         occupied(&gateway).await;
         gateway.advance(TimeDelta::seconds(60));
         let gateway = gateway.restart().await;
@@ -219,7 +220,7 @@ async fn one_source_that_connects_leaves_most_of_the_window() {
             refused += usize::from(page.status != 200);
         }
         let spent = counted_within(&gateway, TimeDelta::minutes(5));
-        // Connecting may take half of an idle window, and one source half of that if its codes are good.
+        // Connecting may use half of an idle window, and one source half of that if its codes are good.
         assert!(refused > 0 && spent <= 80, "{refused} refused, {spent} sent");
         for _ in 0..100 {
             ask(&alice).await.unwrap();
@@ -257,7 +258,7 @@ async fn every_request_to_the_api_host_is_counted() {
     .await;
 }
 
-/// What was reserved is spent first; then nothing is sent that was not written down.
+/// Reserved permits are used first; after that, no request is sent that could not be recorded.
 #[actix_web::test]
 async fn nothing_is_sent_that_could_not_be_written_down() {
     on_each_database(async |database| {
@@ -294,7 +295,7 @@ async fn a_second_process_is_on_standby_and_takes_over() {
         let spent = counted(&first);
         first.stop().await;
         eventually("the second to take over", async || {
-            // One second for each of its attempts, lest the window pass by meanwhile.
+            // Advance one second for each of its attempts; otherwise the window would pass meanwhile.
             if second.clock.sleepers_within(TimeDelta::seconds(1)) > 0 {
                 second.advance(TimeDelta::seconds(1));
             }

@@ -1,5 +1,5 @@
-//! The rules of the allowance, for any number of accounts and any course of events: the gateway's own state machine
-//! against the simulator's window.
+//! Properties of the allowance for any number of accounts and any sequence of events: the gateway's own state machine
+//! is tested against the simulator's window.
 
 mod town;
 
@@ -9,9 +9,10 @@ use proptest::prelude::*;
 
 use self::town::{Asker, Town, Trouble, account};
 
-/// No account that keeps asking waits longer for its next permit, unless there are more accounts than slots. Most wait less
-/// than two periods: after one an account counts as a newcomer, and within another one every slot has changed hands. Where
-/// more than a hundred accounts ask rarely and forty ask without pause, random courses have shown waits of up to 782 s.
+/// The longest time that an account that keeps asking waits for its next permit, unless there are more accounts than
+/// slots. Most wait less than two periods: after one period an account counts as new, and within another one every slot
+/// has been reassigned. With more than a hundred accounts that ask rarely and forty that ask without a pause, random
+/// sequences have shown waits of up to 782 s.
 const LONGEST_WAIT: TimeDelta = TimeDelta::seconds(3 * 300);
 
 fn trouble() -> impl Strategy<Value = Trouble> {
@@ -36,7 +37,8 @@ fn limit() -> impl Strategy<Value = u32> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Bursts, gluttons, strangers, failing reservations, cancelled calls, orderly and sudden ends of the process.
+    /// Bursts, saturating and connecting accounts, failing reservations, cancelled calls, clean and sudden ends of the
+    /// process.
     #[test]
     fn upstream_never_has_to_refuse(
         limit in limit(),
@@ -58,7 +60,7 @@ proptest! {
         prop_assert_eq!((stats.occupied, stats.in_flight, stats.waiting), (0, 0, 0), "all is free again");
     }
 
-    /// A refusal names a wait; whoever comes back after it finds a slot, if nobody else comes meanwhile.
+    /// A refusal names a wait; an account that retries after it gets a slot if no other account asks meanwhile.
     #[test]
     fn waits_are_honest(
         limit in limit(),
@@ -73,7 +75,7 @@ proptest! {
         }
     }
 
-    /// Every account that keeps asking gets its turn.
+    /// Every account that keeps asking gets a permit.
     #[test]
     fn nobody_starves(
         (gluttons, casuals) in (0usize..60, 0usize..140),
@@ -86,12 +88,13 @@ proptest! {
         prop_assert!(town.longest_hunger <= LONGEST_WAIT, "{}", town.longest_hunger);
     }
 
-    /// Whoever used nothing in the window is served within their patience, however hard twenty others try.
+    /// An account that used nothing in the window is served within its deadline, although twenty others saturate the
+    /// limit.
     #[test]
     fn a_newcomer_is_served_in_time(first in 20i64..900, latency in 0i64..25_000, seed in any::<u64>()) {
         let trouble = Trouble { latency, ..Trouble::default() };
         let mut town = Town::new(300, askers(20, 0, 5), trouble, seed);
-        // Not yet there: a newcomer comes in every 65 s.
+        // Not there at the start: a new account arrives every 65 s.
         for number in 0..4 {
             let pause = 65_000 * number + first * 1000;
             town.add(Asker { account: account(5000 + number as usize), pause: 1..2, burst: 1, rest: 10_000_000 }, pause);
@@ -103,7 +106,7 @@ proptest! {
         prop_assert!(town.refusals > 0 || latency > 10_000 || first < 200, "the others did try");
     }
 
-    /// Connecting finds its part in time, however hard twenty accounts try.
+    /// Connecting gets its part in time, although twenty accounts saturate the limit.
     #[test]
     fn connecting_is_served_in_time(first in 20i64..900, latency in 0i64..25_000, seed in any::<u64>()) {
         let trouble = Trouble { latency, ..Trouble::default() };
@@ -118,7 +121,7 @@ proptest! {
         }
     }
 
-    /// Alone, an account gets everything.
+    /// A single account gets the whole limit.
     #[test]
     fn a_lone_account_may_use_everything(limit in 1u32..400, seed in any::<u64>()) {
         let trouble = Trouble { latency: 200, ..Trouble::default() };
@@ -127,7 +130,8 @@ proptest! {
         prop_assert_eq!(town.grants[0], limit);
     }
 
-    /// Somebody else spends from our address: upstream refuses now and then, only then, and not for long.
+    /// Another program spends requests from our address: upstream refuses a few requests, only during that time and not
+    /// for long.
     #[test]
     fn an_outsider_makes_the_budget_retreat(
         gluttons in 1usize..30,
@@ -146,7 +150,7 @@ proptest! {
         town.run(PERIOD);
         let after: u32 = town.grants.iter().sum();
         prop_assert!(after > before, "it reopens");
-        // One probe per pause of 15 s and more, and what was under way when the budget closed.
+        // One probe per pause of at least 15 s, and the requests in flight when the budget closed.
         prop_assert!(town.throttled < 400, "{}", town.throttled);
     }
 }
@@ -205,8 +209,8 @@ fn several_refusals_of_the_same_moment_count_as_one() {
     assert_eq!(budget.handle(now, ask(21)), vec![], "one by one, in spite of the late reply");
 }
 
-/// Accounts that are told the same wait come back together, and there are fewer slots than accounts by then. Without
-/// precedence for those who were turned away before, one of these drew the short straw three times: 782 s.
+/// Accounts that get the same wait retry together, and by then there are fewer slots than accounts. Without priority
+/// for accounts that were rejected before, one of them lost three times in a row and waited 782 s.
 #[test]
 fn nobody_draws_the_short_straw_again_and_again() {
     let trouble = Trouble { latency: 88, ..Trouble::default() };

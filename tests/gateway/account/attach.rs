@@ -1,4 +1,4 @@
-//! An API key that somebody has already becomes theirs once they have signed in: that key, and nothing else.
+//! A signed-in user can transfer an existing API key to their user: only that key.
 
 use serde_json::json;
 
@@ -8,12 +8,12 @@ use crate::world::{Browser, ClientApp, Gateway, Landing, Page, Person, Settings,
 const REVOKED: &str = "DELETE /oauth/access_token/{token}";
 
 impl Visit {
-    /// Shows a key; the page that asks whether it is to move.
+    /// Enters a key; returns the page that asks whether to transfer it.
     async fn show_key(&mut self, key: &str) -> Page {
         self.act("show_key", &[("api_key", key)]).await
     }
 
-    /// Agrees to what that page asks.
+    /// Agrees to the question of that page.
     async fn agree(&mut self, question: &Page) -> Page {
         let fields = ["attach", "from", "proof"].map(|name| (name, question.field(name)));
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -30,7 +30,7 @@ async fn a_key_moves_and_works_for_whoever_signed_in() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let account = gateway.ownerrez().add_account("Alice").id;
-        // From before there was signing in: a user with two keys, connected to the same account.
+        // A user from before sign-in existed: two keys, connected to the same account.
         let laptop = gateway.user("My <laptop>").await.connect(&gateway, account).await;
         let made = laptop.post("/api/keys", &json!({"name": "phone", "scope": "full"})).await;
         let phone = laptop.with_key(made.body["api_key"].as_str().unwrap(), &laptop.id);
@@ -49,13 +49,13 @@ async fn a_key_moves_and_works_for_whoever_signed_in() {
         assert_eq!((moved.status, moved.location()), (303, alice.url.clone()), "{}", moved.body);
         assert!(alice.look().await.body.contains("Delete this key"));
 
-        // Both work on: one as Alice's, the other where it was.
+        // Both keys keep working: one belongs to Alice now, the other to its old user.
         assert_eq!((account_of(&laptop).await, account_of(&phone).await), (json!(account.0), json!(account.0)));
         let listed = phone.get("/api/keys").await.body;
         assert_eq!(listed["keys"].as_array().unwrap().len(), 1, "{listed}");
         assert_eq!(alice.agree(&question).await.status, 410, "it moves once");
 
-        // The last one: nobody is left, and the account's tokens are not given back to OwnerRez.
+        // The last key: its old user is deleted, and the account's tokens are not revoked at OwnerRez.
         let question = alice.show_key(&phone.key).await;
         assert!(question.body.contains("only key"), "{}", question.body);
         assert_eq!(alice.agree(&question).await.status, 303);
@@ -92,7 +92,7 @@ async fn on_the_way_to_a_client_as_well() {
         let [attach, from, _] = fields;
         let forged = page.send_others(&mut browser, &gateway.url, &[attach, from, ("proof", "x")]).await;
         assert_eq!(forged.status, 403);
-        // What is shown at one desk counts at no other.
+        // A proof that one page issued is not valid on the other page.
         let mut alice = Visit::signed_in(&gateway, account).await;
         assert_eq!(alice.act("attach", &fields).await.status, 403);
         assert_eq!(database.number("SELECT count(*) FROM users").await, 2);
@@ -126,7 +126,7 @@ async fn a_key_of_another_account_stays_where_it_is() {
         let reader = made.body["api_key"].as_str().unwrap();
         assert_eq!(alice.show_key(reader).await.status, 403, "reading keys manage nothing");
 
-        // What was so when the key was shown is looked at again when it moves.
+        // The conditions are checked again at the transfer.
         let question = alice.show_key(&late.key).await;
         assert_eq!(question.status, 200);
         let bobs = bob.account.unwrap();
@@ -135,7 +135,7 @@ async fn a_key_of_another_account_stays_where_it_is() {
         assert_eq!((account_of(&late).await, account_of(&bob).await), (json!(bobs.0), json!(bobs.0)));
         assert_eq!(database.number("SELECT count(*) FROM users").await, 3);
 
-        // A key that reaches nothing yet comes along, and its links with it.
+        // A key without a connection can be transferred; its connect links become invalid.
         let spare = gateway.user("spare").await;
         let link =
             spare.get("/api/connect/ownerrez/start").await.body["authorization_url"].as_str().unwrap().to_owned();
@@ -172,7 +172,7 @@ async fn only_a_key_that_was_shown_here_moves() {
         // Nor in another browser of the same user.
         let mut elsewhere = Visit::signed_in(&gateway, account).await;
         assert_eq!(elsewhere.agree(&question).await.status, 403);
-        // Nor once its owner has deleted it.
+        // Nor after its owner has deleted it.
         assert_eq!(spare.delete("/api/users/me").await.status, 200);
         assert_eq!(alice.agree(&question).await.status, 410);
         assert_eq!(victim.get("/api/keys").await.status, 200);
@@ -213,7 +213,7 @@ async fn a_phishers_key_is_shown_joined_to_nobody_and_ended() {
         assert!(page.body.contains("Holiday helper") && page.body.contains("connected this account separately"));
         assert!(!page.body.contains("Delete this key") && !page.body.contains("Bystander"), "{}", page.body);
 
-        // It cannot be deleted as if it were one's own, and nobody else's connection can be ended.
+        // The victim cannot delete it like a key of their own, and cannot end the connection of another account.
         let key = phisher.get("/api/keys").await.body["keys"][0]["id"].as_str().unwrap().to_owned();
         assert_eq!(victim.act("end_key", &[("key", &key)]).await.status, 303);
         assert_eq!(victim.act("end_stranger", &[("user", &bystander.id)]).await.status, 303);

@@ -1,4 +1,4 @@
-//! What is somebody else's, and who only looks like the page.
+//! Access to data of other users, and requests that only imitate the page.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -35,13 +35,13 @@ async fn forms_count_only_from_the_page_in_the_browser_that_signed_in() {
         }
         assert_eq!(Browser::new().submit(&alice.url, &wanted).await.status, 403, "a browser without the cookie");
         assert_eq!(mallory.send(&csrf, "delete", &[]).await.status, 403, "a browser with another one");
-        // Nobody signs in to Mallory's account by a form that Mallory made.
+        // A form made by Mallory cannot sign another user in to Mallory's account (login CSRF).
         let door = Browser::new().open(&alice.url).await.field("csrf");
         let sign_in = [("csrf", door.as_str()), ("do", "sign_in")];
         assert_eq!(Browser::new().submit(&alice.url, &sign_in).await.status, 403);
         assert_eq!(database.number("SELECT count(*) FROM users").await, 2);
 
-        // What cannot be read is refused, and never breaks.
+        // Malformed forms get 400, never a 500.
         for nonsense in [
             &[("csrf", csrf.as_str())][..],
             &[("csrf", &csrf), ("do", "fly")],
@@ -91,7 +91,7 @@ async fn the_browser_that_began_is_the_browser_that_comes_back() {
         let gateway = Gateway::start(database).await;
         let (alices, mallorys) =
             (gateway.ownerrez().add_account("Alice").id, gateway.ownerrez().add_account("Mallory").id);
-        // Mallory has an approval of her own account and hands Alice the address that it ends in.
+        // Mallory has an approval of her own account and sends Alice the callback address.
         let mut mallory = Visit::new(&gateway);
         let to_ownerrez = mallory.act("sign_in", &[]).await.location();
         let back = gateway.ownerrez().approve(&to_ownerrez, mallorys).unwrap();
@@ -104,7 +104,7 @@ async fn the_browser_that_began_is_the_browser_that_comes_back() {
         assert_eq!(mallory.browser.open(&back).await.status, 303);
         assert_eq!(mallory.browser.open(&back).await.status, 403, "once");
 
-        // Nor does an answer that came too late sign anybody in.
+        // A callback that arrives too late does not sign the user in either.
         let to_ownerrez = mallory.act("sign_in", &[]).await.location();
         let back = gateway.ownerrez().approve(&to_ownerrez, mallorys).unwrap();
         gateway.advance(TimeDelta::minutes(11));

@@ -1,4 +1,4 @@
-//! The page of a connect link takes a sign-in of the same user in place of the key.
+//! On the page of a connect link, a sign-in of the same user replaces the key.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ async fn a_sign_in_of_the_keys_user_stands_in_for_the_key() {
         let started = laptop.get("/api/connect/ownerrez/start").await;
         let link = started.body["authorization_url"].as_str().unwrap();
 
-        // Somebody else who is signed in has to know the key, as everybody has.
+        // Another signed-in user must enter the key, like every other visitor.
         let mut mallory = Visit::signed_in(&gateway, gateway.ownerrez().add_account("Mallory").id).await;
         let page = mallory.browser.open(link).await;
         assert!(page.body.contains(r#"name="api_key""#), "{}", page.body);
@@ -31,7 +31,7 @@ async fn a_sign_in_of_the_keys_user_stands_in_for_the_key() {
         assert_eq!(alice.browser.open(&back).await.status, 200);
         laptop.call("list_properties", json!({})).await.ok();
 
-        // Signed out, the key is asked for again.
+        // After signing out, the page asks for the key again.
         alice.act("disconnect", &[]).await;
         let started = laptop.get("/api/connect/ownerrez/start").await;
         let link = started.body["authorization_url"].as_str().unwrap();

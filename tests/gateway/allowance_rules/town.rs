@@ -1,5 +1,5 @@
-//! A town of askers around the budget: a simulation of discrete events with a clock of its own. OwnerRez's side is the
-//! simulator's window; the database is a list of blocks. The budget gets a `Tick` only when its `wake_at` asks for one.
+//! A discrete-event simulation of callers of the budget, with its own clock. OwnerRez is represented by the simulator's
+//! window, the database by a list of blocks. The budget gets a `Tick` only when its `wake_at` requests one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,40 +18,40 @@ use uuid::Uuid;
 /// How long an asker waits for a permit.
 pub(crate) const PATIENCE: TimeDelta = TimeDelta::seconds(30);
 
-/// Who asks, and how.
+/// A caller and its request pattern.
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {
     pub(crate) account: Account,
-    /// Pause after an answer, in milliseconds, drawn anew each time.
+    /// The pause after an answer, in milliseconds, random each time.
     pub(crate) pause: std::ops::Range<i64>,
-    /// Asks so often, then rests for a while.
+    /// The number of requests after which it rests for a while.
     pub(crate) burst: u32,
     pub(crate) rest: i64,
 }
 
 impl Asker {
-    /// Asks again as soon as it may.
+    /// Returns one that asks again as soon as possible.
     pub(crate) fn glutton(number: usize) -> Self {
         Self { account: account(number), pause: 1..300, burst: u32::MAX, rest: 0 }
     }
 
-    /// Comes now and then with a few calls.
+    /// Returns one that makes a few calls from time to time.
     pub(crate) fn casual(number: usize) -> Self {
         Self { account: account(number), pause: 500..3_000, burst: 4, rest: 120_000 }
     }
 
-    /// One of those who connect.
+    /// Returns one that connects.
     pub(crate) fn stranger() -> Self {
         Self { account: Account::Connecting, pause: 1..2_000, burst: u32::MAX, rest: 0 }
     }
 }
 
-/// An OwnerRez account.
+/// Returns an OwnerRez account.
 pub(crate) fn account(number: usize) -> Account {
     Account::OwnerRez(AccountId(i64::try_from(number).unwrap()))
 }
 
-/// What goes wrong, in permille of the occasions.
+/// The frequency of faults, in permille.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Trouble {
     pub(crate) cancels: u32,
@@ -78,7 +78,7 @@ struct Wish {
     deadline: DateTime<Utc>,
 }
 
-/// Everything, at one moment.
+/// The complete state of the simulation.
 #[derive(Clone)]
 pub(crate) struct Town {
     pub(crate) now: DateTime<Utc>,
@@ -88,7 +88,7 @@ pub(crate) struct Town {
     accounts: u64,
     blocks: Blocks,
     database: Vec<Block>,
-    /// Counts starts; replies and reservations of an earlier process reach nobody.
+    /// Counts starts; replies and reservations of an earlier process are ignored.
     process: u32,
     running: bool,
     window: Window,
@@ -99,7 +99,7 @@ pub(crate) struct Town {
     asked: Vec<u32>,
     wishes: HashMap<Ticket, Wish>,
     granted: HashMap<Ticket, (usize, u32)>,
-    /// Since when an asker asks without having got anything.
+    /// The time since which an asker has asked without a grant.
     hungry: Vec<Option<DateTime<Utc>>>,
     pub(crate) longest_hunger: TimeDelta,
     pub(crate) grants: Vec<u32>,
@@ -107,7 +107,7 @@ pub(crate) struct Town {
     pub(crate) throttled: u32,
     outsider_until: DateTime<Utc>,
     quiet: bool,
-    /// How many refusals are still to be tried for their honesty.
+    /// The number of refusals for which the named wait is still to be verified.
     pub(crate) trials: u32,
     to_try: Vec<(usize, TimeDelta)>,
     random: fastrand::Rng,
@@ -158,7 +158,7 @@ impl Town {
         town
     }
 
-    /// One more, who comes later; they are numbered in the order of their coming.
+    /// Adds an asker that starts later; askers are numbered in the order in which they were added.
     pub(crate) fn add(&mut self, asker: Asker, milliseconds: i64) {
         self.askers.push(asker);
         self.asked.push(0);
@@ -172,7 +172,7 @@ impl Town {
         self.agenda.insert((self.now + TimeDelta::milliseconds(milliseconds), self.next), happening);
     }
 
-    /// Lets time pass.
+    /// Runs the simulation for this time.
     pub(crate) fn run(&mut self, span: TimeDelta) {
         let until = self.now + span;
         while self.step(until) {}
@@ -289,7 +289,7 @@ impl Town {
         }
         if self.random.u32(0..1000) < self.trouble.give_backs {
             self.granted.remove(&ticket);
-            // Given back unsent: the actor settles it with its block as well.
+            // Returned unsent: the actor also settles it with its block.
             self.blocks.settle(ticket, false, self.now);
             self.event(Event::Cancel(ticket));
             self.ask_later(wish.asker, 0);
@@ -322,7 +322,7 @@ impl Town {
         self.ask_later(wish.asker, wait.num_milliseconds());
     }
 
-    /// The one who was refused comes back after the wait, and nobody else comes.
+    /// Lets the refused asker retry after the wait, while no other asker asks.
     fn try_again(mut self, asker: usize, wait: TimeDelta) {
         self.settle_down();
         self.trouble = Trouble { latency: self.trouble.latency, ..Trouble::default() };
@@ -378,12 +378,12 @@ impl Town {
         self.database.retain(|block| block.used != Some(0));
     }
 
-    /// Ends the process, in an orderly way or not; another one starts soon.
+    /// Ends the process, cleanly or not; another one starts soon.
     pub(crate) fn end_process(&mut self, orderly: bool) {
         if !self.running {
             return;
         }
-        // A reservation that is under way may get through or not.
+        // A reservation in flight may succeed or not.
         let under_way: Vec<_> =
             self.agenda.iter().filter(|(_, later)| matches!(later, Happening::Stored { .. })).collect();
         let under_way: Vec<_> = under_way.into_iter().map(|(at, _)| *at).collect();
@@ -413,13 +413,13 @@ impl Town {
         self.write(&abandoned);
         self.budget = Budget::new(self.limit, self.now);
         self.budget.carry_over(spent);
-        // Who spent what is not known across a restart.
+        // After a restart it is not known which account spent what.
         self.strangers = Window::new((self.limit / 2).max(1), PERIOD);
         self.event(Event::Accounts(self.accounts));
         self.event(Event::Active(true));
     }
 
-    /// Somebody else spends from our address.
+    /// Spends requests from our address on behalf of another program.
     pub(crate) fn outsider(&mut self, requests: u32) {
         for _ in 0..requests {
             self.window.admit(self.now);
@@ -427,7 +427,7 @@ impl Town {
         self.outsider_until = self.now + PERIOD;
     }
 
-    /// Nobody asks any more.
+    /// Stops all askers.
     pub(crate) fn settle_down(&mut self) {
         self.quiet = true;
         self.hungry.fill(None);
