@@ -1,12 +1,12 @@
-//! Arguments as clients send them: null and empty text for what the model did not say, names that no tool knows, and what
-//! the answers say about it.
+//! Arguments as clients send them: null and empty strings for values that the model did not give, names that no tool
+//! has, and the notes in the responses about them.
 
 use ownerrez_gateway::sandbox::Rule;
 use serde_json::{Value, json};
 
 use crate::world::{Answer, Gateway, Person, on_each_database, rpc};
 
-/// The override of a night, as OwnerRez has it.
+/// Returns the spot rate of a night, as OwnerRez has it.
 async fn night(person: &Person, property: &Value, day: &str) -> Value {
     let rates = json!({"property_ids": [property], "from_date": day, "to_date": day});
     person.call("list_spot_rates", rates).await.ok()["items"][0].clone()
@@ -56,7 +56,7 @@ async fn null_changes_nothing_and_clear_does() {
         let booking = alice.call("get_booking", json!({"id": block, "fields": ["cleaning_date", "title"]})).await.ok();
         assert!(booking["cleaning_date"].is_null() && booking["title"] == "Paint", "{booking}");
 
-        // What is required is missing when it is null.
+        // A required argument that is null is missing.
         let wrong = json!({"rates": [{"property_id": property, "date": null, "amount": 1}]});
         assert!(alice.call("update_spot_rates", wrong).await.refused().contains("`rates[0].date` is missing"));
         assert!(alice.call("get_booking", json!({"id": null})).await.refused().contains("`id` is missing"));
@@ -94,7 +94,7 @@ async fn empty_text_and_empty_filters_are_absent_and_the_answer_says_what_it_cov
         let table = alice.call("list_bookings", table).await.0.body["result"].clone();
         assert!(table["content"][0]["text"].as_str().unwrap().starts_with("{\"ignored_arguments\":"), "{table}");
         assert!(table["structuredContent"]["ignored_arguments"].is_string(), "{table}");
-        // Where one of several filters is needed, an empty one does not count; a required list cannot be empty.
+        // If one of several filters is required, an empty one does not count; a required list cannot be empty.
         let told = alice.call("list_bookings", json!({"property_ids": []})).await.refused();
         assert!(told.contains("give `property_ids` or `since_utc`"), "{told}");
         let required = json!({"property_ids": [], "from_date": "2028-01-01", "to_date": "2028-01-02"});
@@ -109,7 +109,8 @@ async fn empty_text_and_empty_filters_are_absent_and_the_answer_says_what_it_cov
     .await;
 }
 
-/// What a strict client writes for "not given" neither makes an empty record nor empties one.
+/// Empty strings and nulls, which strict clients send for "not given", neither create an empty record nor clear a
+/// field.
 #[actix_web::test]
 async fn empty_text_in_a_write_wipes_nothing_and_clear_does() {
     on_each_database(async |database| {
@@ -185,16 +186,16 @@ async fn what_clients_add_to_every_call_is_ignored_and_named() {
             let plain = alice.call(tool, arguments).await.ok();
             assert_eq!(answer["items"], plain["items"], "{tool}");
         }
-        // Said once, though it was in both places.
+        // Reported once, although it was in both places.
         let twice = json!({"name": "list_surcharges", "arguments": {"sessionId": "s"}, "sessionId": "s"});
         let said = alice.call("call_operation", twice).await.ok()["ignored_arguments"].to_string();
         assert_eq!(said.matches("`sessionId`").count(), 1, "{said}");
-        // No argument of a write that is made at once.
+        // `confirm` is not an argument of a write that needs no confirmation.
         let confirmed = json!({"first_name": "Ada", "confirm": "x"});
         assert!(alice.call("create_guest", confirmed).await.refused().contains("no argument `confirm`"));
         let told = alice.call("create_guest", json!({"first_name": "Ada", "action": "sendMessage"})).await.refused();
         assert!(told.contains("no argument `action`: known are"), "{told}");
-        // Cline, in a write; the answer says it there, too.
+        // Sent by Cline in a write; the response of a write also lists it.
         let guest = json!({"first_name": "Ada", "last_name": "Story", "task_progress": "- [ ] one"});
         let made = alice.call("create_guest", guest).await;
         let text = made.0.body["result"]["content"][0]["text"].as_str().unwrap().to_owned();
@@ -203,7 +204,7 @@ async fn what_clients_add_to_every_call_is_ignored_and_named() {
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), made, "the text says the same");
 
         gateway.ownerrez().clear_requests();
-        // An action could be meant where something changes.
+        // Where something changes, an `action` could be meant.
         for (tool, arguments) in [
             ("create_guest", n8n(json!({"first_name": "Bea", "last_name": "Story"}))),
             ("call_operation", n8n(json!({"name": "create_tag", "arguments": {}}))),
@@ -218,7 +219,7 @@ async fn what_clients_add_to_every_call_is_ignored_and_named() {
             assert!(told.contains(&format!("no argument `{other}`")), "{told}");
         }
         assert_eq!(gateway.ownerrez().count("* /v2/*"), 0);
-        // Where an operation has an argument of that name it is that argument.
+        // If an operation has an argument of that name, it is that argument.
         let hook = json!({"type": "booking", "action": "entity_create", "webhook_url": "https://hooks.example/", "toolCallId": "c"});
         let hook = alice.call("create_webhook_subscription", hook).await.ok();
         assert!(!hook["ignored_arguments"].as_str().unwrap().contains("action"), "{hook}");
@@ -227,8 +228,8 @@ async fn what_clients_add_to_every_call_is_ignored_and_named() {
     .await;
 }
 
-/// Some clients send arguments as a text, some languages write an empty array for an empty object, and models are cut in the
-/// middle of an emoji.
+/// Some clients send arguments as a string, some languages write an empty array for an empty object, and some models
+/// cut text in the middle of an emoji.
 #[actix_web::test]
 async fn arguments_in_any_form_mean_the_same_directly_and_by_call_operation() {
     on_each_database(async |database| {
@@ -315,7 +316,7 @@ async fn half_a_character_in_one_record_costs_no_page() {
         gateway.ownerrez().script(Rule::on("GET /v2/properties/{id}").always().reply(200, json!(broken)));
         let answer = alice.call("get_property", json!({"id": 2})).await.ok();
         assert_eq!((&answer["name"], &answer["bedrooms"]), (&json!("Casa \u{fffd}"), &json!(3)));
-        // The words of a refusal are read the same way.
+        // The text of an error response is decoded in the same way.
         let refusal = r#"{"messages": ["Not \udc00 now."], "code": "x"}"#;
         gateway.ownerrez().script(Rule::on("GET /v2/guests/{id}").reply(400, json!(refusal)));
         assert!(alice.call("get_guest", json!({"id": 1})).await.refused().contains("Not \u{fffd} now."));
@@ -324,7 +325,7 @@ async fn half_a_character_in_one_record_costs_no_page() {
     .await;
 }
 
-/// The names that OwnerRez uses, which were listed before, still do.
+/// The argument names of OwnerRez, which were listed before, still work.
 #[actix_web::test]
 async fn old_names_of_arguments_keep_working() {
     on_each_database(async |database| {

@@ -1,4 +1,4 @@
-//! Batches of the revision that has them: split, answered in order, and bounded.
+//! Batches in the revision that supports them: split, answered in order, and bounded.
 
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ async fn a_batch_that_is_none_is_refused_whole_or_in_part() {
             assert!(refused["error"]["code"].is_i64(), "{refused}");
         }
         assert_eq!((&answers[4]["id"], &answers[4]["result"]), (&json!(4), &json!({})));
-        // Later revisions took batches out.
+        // Later revisions removed batches.
         for version in ["2025-06-18", "2025-11-25"] {
             let refused = send(&alice, Some(version), json!([ping(1)])).await;
             assert!((400..500).contains(&refused.status), "{version}: {} {}", refused.status, refused.body);

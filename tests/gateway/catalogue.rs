@@ -1,5 +1,5 @@
-//! Every operation of the catalogue, called through the gateway with the examples of a table: each succeeds, and what a
-//! write did is seen by the matching read.
+//! Calls every operation of the catalogue through the gateway, with the examples of a table: each succeeds, and the
+//! matching read sees the effect of each write.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,13 +17,13 @@ use crate::{
 #[serde(deny_unknown_fields)]
 struct Example {
     call: String,
-    /// Arguments. A text such as `$guest` stands for what an earlier example kept.
+    /// Arguments. A text such as `$guest` refers to a value that an earlier example kept.
     #[serde(default)]
     with: Map<String, Value>,
-    /// What the answer holds, by JSON pointer; null stands for "not there".
+    /// Expected parts of the response, by JSON pointer; null means "absent".
     #[serde(default)]
     shows: Map<String, Value>,
-    /// Names for parts of the answer, by JSON pointer.
+    /// Names for parts of the response, by JSON pointer.
     #[serde(default)]
     keep: BTreeMap<String, String>,
     /// The read that proves a write.
@@ -38,7 +38,7 @@ struct Then {
     with: Map<String, Value>,
     #[serde(default)]
     shows: Map<String, Value>,
-    /// OwnerRez no longer knows it.
+    /// OwnerRez no longer has the record.
     #[serde(default)]
     gone: bool,
 }
@@ -47,7 +47,7 @@ fn examples() -> Vec<Example> {
     serde_json::from_str(include_str!("catalogue/examples.json")).unwrap()
 }
 
-/// Puts what was kept in the place of its name.
+/// Replaces names with the kept values.
 fn filled(value: &Value, kept: &BTreeMap<String, Value>) -> Value {
     match value {
         Value::String(text) => match text.strip_prefix('$') {
@@ -122,7 +122,7 @@ async fn every_operation_works_and_every_write_is_seen() {
         for example in examples() {
             follow(&alice, &example, &promised, &mut kept).await;
         }
-        // Each change passed the gate: it was recorded, and so was its outcome. A price changes nothing.
+        // Each change was recorded, and so was its outcome. A price quote changes nothing.
         let catalog = Catalog::embedded().unwrap();
         let changes = |example: &&Example| {
             !catalog.get(&example.call).unwrap().is_read_only() && example.with.get("test") != Some(&json!(true))
@@ -168,7 +168,7 @@ async fn messages_without_an_agreement_are_refused_with_the_reason() {
     .await;
 }
 
-/// The only tool of the TypeScript server that was no operation of OwnerRez.
+/// The only tool of the TypeScript server that was not an operation of OwnerRez.
 #[actix_web::test]
 async fn the_predecessors_tool_for_connecting_still_answers() {
     on_each_database(async |database| {

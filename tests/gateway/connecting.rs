@@ -1,4 +1,4 @@
-//! A user registers, connects an account in the browser, calls a tool; and everyone who tries to get in between.
+//! A user registers, connects an account in the browser and calls a tool; attackers try to intervene at each step.
 
 use chrono::TimeDelta;
 use ownerrez_gateway::sandbox::Rule;
@@ -86,7 +86,7 @@ async fn alices_link_in_bobs_browser_attaches_nothing() {
             assert_eq!(page.status, 403, "Bob's browser goes nowhere with {key:?}");
         }
 
-        // Alice went as far as OwnerRez and lures Bob to what follows.
+        // Alice goes as far as OwnerRez's approval and sends Bob the callback URL.
         let mut alices_browser = Browser::new();
         let to_ownerrez = alices_browser.give_key(&link, &alice.key).await.location();
         let back = gateway.ownerrez().approve(&to_ownerrez, bobs_account).unwrap();
@@ -94,7 +94,7 @@ async fn alices_link_in_bobs_browser_attaches_nothing() {
         assert_eq!(gateway.ownerrez().count("POST /oauth/access_token"), 0);
         assert_eq!(alice.get("/api/connect/ownerrez/status").await.body["connected"], json!(false));
 
-        // That attempt did not use Alice's state up.
+        // That attempt did not consume Alice's state.
         assert_eq!(alices_browser.open(&back).await.status, 200);
         assert_eq!(alice.get("/api/connect/ownerrez/status").await.body["connected"], json!(true));
         assert_eq!(bob.get("/api/connect/ownerrez/status").await.body["connected"], json!(false));

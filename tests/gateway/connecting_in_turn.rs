@@ -1,5 +1,5 @@
-//! Many connect at once, some of them with invented codes: the order of service, what people see meanwhile, and what it
-//! costs.
+//! Many users connect at once, some callers with invented codes: the order of service, the pages shown meanwhile, and
+//! the cost in requests.
 
 use chrono::TimeDelta;
 use futures_util::future::{Either, join_all, select};
@@ -18,16 +18,16 @@ fn behind_a_proxy() -> Settings {
     Settings::default().set("TRUSTED_PROXIES", "127.0.0.1")
 }
 
-/// A person that went to OwnerRez and comes back.
+/// A user who returns from OwnerRez with a callback URL.
 struct Returning {
     browser: Browser,
     back: String,
-    /// Where a sign-in ends; `None` for a connect link.
+    /// The end of a sign-in; `None` for a connect link.
     redirect_uri: Option<String>,
 }
 
 impl Returning {
-    /// By a connect link.
+    /// Returns with the callback of a connect link.
     async fn to_link(gateway: &Gateway, person: &Person, source: &str, account: AccountId) -> Self {
         let mut browser = Browser::at(source);
         let started = person.get("/api/connect/ownerrez/start").await;
@@ -37,7 +37,7 @@ impl Returning {
         Self { browser, back, redirect_uri: None }
     }
 
-    /// By a sign-in of a client.
+    /// Returns with the callback of a client's sign-in.
     async fn to_client(gateway: &Gateway, app: &ClientApp, source: &str, account: AccountId) -> Self {
         let mut browser = Browser::at(source);
         let to_ownerrez = app.decide(&mut browser, &[], "allow").await.location();
@@ -45,7 +45,7 @@ impl Returning {
         Self { browser, back, redirect_uri: Some(app.redirect_uri.clone()) }
     }
 
-    /// With a code that OwnerRez never issued.
+    /// Returns with a code that OwnerRez never issued.
     async fn with_invented_code(gateway: &Gateway, app: &ClientApp, source: &str) -> Self {
         let mut browser = Browser::at(source);
         let to_ownerrez = Url::parse(&app.decide(&mut browser, &[], "allow").await.location()).unwrap();
@@ -59,7 +59,7 @@ impl Returning {
         self.browser.open(&self.back.clone()).await
     }
 
-    /// The same; whether it is the end, and a good one.
+    /// Does the same; returns whether the flow has ended, which must be successful.
     async fn is_done(&mut self) -> bool {
         let page = self.look().await;
         match &self.redirect_uri {
@@ -82,8 +82,8 @@ fn assert_waits(page: &Page, ahead: &str) {
     assert_eq!(page.header("cache-control"), Some("no-store"));
 }
 
-/// The attack: each of a hundred sources brings as many invented codes as it can. Twenty-five people come, one of them
-/// at a hostile source, and a connected user works on.
+/// The attack: a hundred sources each send as many invented codes as they can. Twenty-five users connect, one of them
+/// at a hostile source, and a connected user keeps working.
 #[actix_web::test]
 async fn people_connect_while_a_hundred_sources_bring_invented_codes() {
     on_each_database(async |database| {
@@ -144,7 +144,7 @@ async fn small(database: &TestDatabase) -> (Gateway, ClientApp) {
     (gateway, app)
 }
 
-/// Ten people use that up, the first of them a minute before the others.
+/// Ten users use that up, the first of them a minute before the others.
 async fn used_up(gateway: &Gateway, app: &ClientApp) {
     for number in 0..10 {
         let account = gateway.ownerrez().add_account(&format!("Early {number}")).id;
@@ -196,7 +196,8 @@ async fn places_are_kept_across_reloads_and_served_in_turn() {
     .await;
 }
 
-/// The state lives ten minutes, and so does the code. A person that comes back late still waits as long as the code lives.
+/// The state is valid for ten minutes, and so is the code. A user who returns late still waits for as long as the code
+/// is valid.
 #[actix_web::test]
 async fn a_wait_outlives_the_link_and_ends_with_the_code() {
     on_each_database(async |database| {
@@ -205,7 +206,7 @@ async fn a_wait_outlives_the_link_and_ends_with_the_code() {
         let alice = gateway.user("Alice").await;
         let account = gateway.ownerrez().add_account("Alice").id;
         let app = ClientApp::register(&gateway, "App").await;
-        // OwnerRez refuses everything for a while, because another program spends from the same address.
+        // OwnerRez rejects everything for a while, because another program spends requests from the same address.
         let closed = async || {
             let rule = Rule::on("* /*").reply(429, json!({})).header("Retry-After", "300");
             gateway.ownerrez().script(rule);
@@ -257,7 +258,7 @@ async fn a_wait_outlives_the_link_and_ends_with_the_code() {
     .await;
 }
 
-/// A code ages from the first return on, however long the link itself is good.
+/// The code's lifetime counts from the first callback, however long the link itself is valid.
 #[actix_web::test]
 async fn a_code_that_has_ended_is_not_sent_though_its_link_is_good() {
     on_each_database(async |database| {
@@ -275,7 +276,7 @@ async fn a_code_that_has_ended_is_not_sent_though_its_link_is_good() {
         let link = started.body["authorization_url"].as_str().unwrap().to_owned();
         let mut browser = Browser::at("203.0.113.1");
         let before = gateway.ownerrez().count(EXCHANGE);
-        // Two approvals of one link, each of which ends before its turn.
+        // Two approvals of one link, each of which expires before its turn.
         for _ in 0..2 {
             let to_ownerrez = browser.give_key(&link, &alice.key).await.location();
             let back = gateway.ownerrez().approve(&to_ownerrez, account).unwrap();
@@ -287,7 +288,7 @@ async fn a_code_that_has_ended_is_not_sent_though_its_link_is_good() {
                 gateway.advance(TimeDelta::minutes(1));
                 gateway.app().sessions().do_chores().await;
             }
-            // The window is open again when the browser comes, too late.
+            // The window is open again when the browser returns, but too late.
             gateway.advance(TimeDelta::minutes(2));
             let page = browser.open(&back).await;
             assert_eq!(page.status, 503, "{}", page.body);
@@ -302,7 +303,7 @@ async fn a_code_that_has_ended_is_not_sent_though_its_link_is_good() {
     .await;
 }
 
-/// A network that has used its part waits longer than others, and learns how long.
+/// A network that has used its part waits longer than others, and its page shows how long.
 #[actix_web::test]
 async fn the_bound_of_a_network_is_shown_with_its_end() {
     on_each_database(async |database| {
@@ -330,7 +331,7 @@ async fn the_bound_of_a_network_is_shown_with_its_end() {
     .await;
 }
 
-/// Where all places are taken, the page says so, and when one becomes free.
+/// If the queue is full, the page says so and shows when the next place becomes free.
 #[actix_web::test]
 async fn a_full_queue_is_shown_with_the_time_of_the_next_free_place() {
     on_each_database(async |database| {
@@ -387,7 +388,7 @@ async fn a_personal_token_waits_at_its_place() {
     .await;
 }
 
-/// A wrong personal token costs a request like an invented code, so it counts like one.
+/// A wrong personal token costs a request like an invented code, so it counts as one.
 #[actix_web::test]
 async fn wrong_personal_tokens_put_their_user_last_wherever_they_come_from() {
     on_each_database(async |database| {
@@ -425,7 +426,7 @@ async fn what_is_no_code_costs_no_request() {
     .await;
 }
 
-/// A source that hangs up before the answer comes is known all the same.
+/// A source that disconnects before the response is counted nevertheless.
 #[actix_web::test]
 async fn hanging_up_hides_no_bad_code() {
     on_each_database(async |database| {
@@ -443,7 +444,7 @@ async fn hanging_up_hides_no_bad_code() {
             (stats.budget.in_flight == 0).then_some(())
         })
         .await;
-        // Its request is forgotten by then, its bad code is not.
+        // By then its request has left the window, but its bad code still counts.
         gateway.advance(TimeDelta::minutes(5));
         used_up(&gateway, &app).await;
         let account = gateway.ownerrez().add_account("Person").id;

@@ -1,4 +1,4 @@
-//! Scripts of the origins that the operator allows (CORS protocol, Fetch standard).
+//! Scripts from the origins that the operator allows (CORS protocol, Fetch standard).
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const ORIGIN: &str = "https://tool.example.com";
 const TOOL: (&str, &str) = ("origin", ORIGIN);
 
 async fn start(database: &crate::world::TestDatabase) -> Gateway {
-    // Written as an operator may write it.
+    // In a form that an operator may use.
     Gateway::start_with(database, Settings::default().set("ALLOWED_ORIGINS", "https://Tool.example.com:443/")).await
 }
 
@@ -50,7 +50,7 @@ async fn an_allowed_origin_reads_answers_and_refusals() {
             assert!(exposed.contains("WWW-Authenticate") && exposed.contains("X-Request-Id"), "{exposed}");
             assert!(varies(&reply), "{method} {path}: {:?}", reply.headers);
         }
-        // What a cache keeps for one origin it must not give another.
+        // A cache must not reuse a response for one origin for another.
         let without = alice.send("POST", "/mcp", &[json], list.clone()).await;
         assert!(varies(&without) && says_nothing(&without), "{:?}", without.headers);
         for origin in ["https://evil.example", "http://tool.example.com", "https://tool.example.com:444", "null"] {
@@ -63,7 +63,7 @@ async fn an_allowed_origin_reads_answers_and_refusals() {
     .await;
 }
 
-/// Refusals that bounds make while a body is on its way are open to the same origins as the answers that they replace.
+/// Rejections of a body in transit are readable for the same origins as the responses that they replace.
 #[actix_web::test]
 async fn refusals_of_bodies_can_be_read_as_well() {
     on_each_database(async |database| {
@@ -158,21 +158,21 @@ async fn a_preflight_is_answered_without_a_key() {
         let reply = visitor.send("OPTIONS", "/mcp", &near, None).await;
         assert_eq!(reply.header("access-control-allow-private-network"), Some("true"));
 
-        // The Host is looked at all the same, and other origins are refused.
+        // The Host header is still validated, and other origins are rejected.
         let rebound = [&asks[..], &[("host", "evil.example")]].concat();
         let refused = visitor.send("OPTIONS", "/mcp", &rebound, None).await;
         assert_eq!((refused.status, refused.error()), (403, "host_not_allowed"));
         let foreign = [("origin", "https://evil.example"), asks[1]];
         let refused = visitor.send("OPTIONS", "/mcp", &foreign, None).await;
         assert_eq!((refused.status, says_nothing(&refused)), (403, true));
-        // No preflight: it names no method.
+        // Not a preflight: it names no method.
         assert_eq!(visitor.send("OPTIONS", "/mcp", &[TOOL], None).await.status, 401);
         gateway.stop().await;
     })
     .await;
 }
 
-/// It reads no database either: one that is away changes nothing.
+/// A preflight reads no database either: it works while the database is unreachable.
 #[actix_web::test]
 async fn a_preflight_needs_no_database() {
     crate::world::on_postgres(async |database| {
@@ -213,7 +213,7 @@ async fn no_script_reads_a_page_or_sends_a_notice() {
                 assert!(says_nothing(&reply), "{method} {path}: {:?}", reply.headers);
             }
         }
-        // What every origin may ask says so to this one as well.
+        // Endpoints that allow every origin answer this one in the same way.
         let reply = visitor.send("OPTIONS", "/token", &asks, None).await;
         assert_eq!((reply.status, reply.header("access-control-allow-origin")), (204, Some("*")));
         assert_eq!(reply.header("access-control-allow-credentials"), None);

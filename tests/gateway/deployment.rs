@@ -1,5 +1,5 @@
-//! The files that deploy the gateway, as far as they can be checked without Docker, Fly.io and GitHub: they can be read,
-//! every path in them exists, every variable is a setting, and together they are settings that the gateway starts with.
+//! The deployment files of the gateway, as far as they can be checked without Docker, Fly.io and GitHub: they parse,
+//! every path in them exists, every variable is a setting, and the gateway starts with the resulting settings.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -45,7 +45,7 @@ fn variables(value: &Value) -> Variables {
     value.as_object().unwrap().iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-/// Every name that the environment may give a setting by. That the file documents the whole table is tested there.
+/// Returns every environment variable that is a setting. Another test checks that the file documents all of them.
 fn known_variables() -> BTreeSet<String> {
     let defaults = file("config/default.toml");
     defaults.lines().filter_map(|line| line.strip_prefix("# environment: ")).map(str::to_owned).collect()
@@ -58,7 +58,7 @@ fn assert_known<'a>(names: impl IntoIterator<Item = &'a String>) {
     }
 }
 
-/// The lines of the example that set something; with those that are commented out if asked.
+/// Returns the lines of the example that set a variable; on request, with those that are commented out.
 fn example(commented: bool) -> Variables {
     let example = file("config/env.example");
     let lines = example.lines().filter(|line| !line.starts_with("# "));
@@ -70,7 +70,7 @@ fn example(commented: bool) -> Variables {
         .collect()
 }
 
-/// One instruction per entry, its continuation lines joined.
+/// Returns one entry per instruction, with its continuation lines joined.
 fn dockerfile() -> Vec<(String, String)> {
     let joined = file("Dockerfile").replace("\\\n", " ");
     joined
@@ -91,7 +91,7 @@ fn image_variables() -> Variables {
     pairs.iter().filter_map(|pair| pair.split_once('=')).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-/// What the gateway makes of the variables of an image, overridden by those of its deployment.
+/// Loads the gateway's settings from the variables of an image, overridden by those of its deployment.
 fn load(layers: &[&Variables]) -> Config {
     let environment: HashMap<String, String> =
         layers.iter().flat_map(|layer| layer.iter()).map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -150,7 +150,7 @@ fn the_image_runs_this_program_without_rights() {
     assert!(instructions("HEALTHCHECK")[0].ends_with(&format!("CMD [\"{binary}\", \"healthcheck\"]")));
     let user = &instructions("USER")[0];
     assert!(instructions("RUN").iter().any(|line| line.contains("useradd") && line.contains(&**user)), "{user}");
-    // The directory of the default SQLite database is the volume.
+    // The volume is the directory of the default SQLite database.
     let home = &instructions("WORKDIR")[1];
     assert_eq!(instructions("VOLUME"), [format!("{home}/data")]);
     let Database::Sqlite { path } = load(&[]).database else { panic!("SQLite is the default") };
@@ -248,7 +248,7 @@ fn the_workflow_runs_scripts_that_exist_and_deploys_only_what_was_tested() {
         assert_ne!(mode.permissions().mode() & 0o111, 0, "{script} cannot be executed");
     }
 
-    // .ci/run looks for a server that trusts root here, and makes its own database from this one.
+    // .ci/run expects a server here that trusts root, and creates its own database through this one.
     let run = file(".ci/run");
     let postgres = &jobs["test"]["services"]["postgres"];
     let server = variables(&postgres["env"]);

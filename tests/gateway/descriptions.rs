@@ -1,5 +1,5 @@
-//! Two descriptions of OwnerRez, written apart: the gateway's catalogue and the simulator's. Where they differ, one of
-//! them is wrong, or `descriptions/differences.json` says why not.
+//! Two independent descriptions of OwnerRez: the gateway's catalogue and the simulator's. Where they differ, one of
+//! them is wrong, unless `descriptions/differences.json` gives a reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ const RECORDS: &str = include_str!("../../config/records.json");
 const SIMULATED: &str = include_str!("../../src/sandbox/api.json");
 const DIFFERENCES: &str = include_str!("descriptions/differences.json");
 
-/// What a description says, each point under a name of its own.
+/// The statements of a description, each under a unique name.
 type Facts = BTreeMap<String, String>;
 
 #[derive(Deserialize)]
@@ -36,14 +36,14 @@ fn words<'a>(names: impl Iterator<Item = &'a Value>) -> String {
     names.into_iter().collect::<Vec<_>>().join("|")
 }
 
-/// A type with what says that it must be sent.
+/// Appends to a type whether it is required.
 fn sent(kind: String, required: bool) -> String {
     if required { format!("{kind}, required") } else { kind }
 }
 
-// The simulator's.
+// The simulator's description.
 
-/// The type of a parameter or of a member that is sent.
+/// Returns the type of a parameter or of a member of a request body.
 fn simulated_type(api: &Value, text: &str) -> String {
     let bare = text.trim_end_matches(['!', '~']);
     if let Some(one) = bare.strip_suffix("[]") {
@@ -64,7 +64,7 @@ fn simulated_type(api: &Value, text: &str) -> String {
     named.to_owned()
 }
 
-/// The type of a member of an answer, as plainly as the catalogue writes it.
+/// Returns the type of a response member, as coarsely as the catalogue describes it.
 fn simulated_answer_type(api: &Value, text: &str) -> String {
     let bare = text.trim_end_matches(['!', '~']);
     if let Some(one) = bare.strip_suffix("[]") {
@@ -136,7 +136,7 @@ fn simulated(api: &Value) -> Facts {
     facts
 }
 
-// The catalogue's.
+// The catalogue's description.
 
 fn catalogue_type(schema: &Value) -> String {
     if let Some(names) = schema.get("enum") {
@@ -195,7 +195,7 @@ fn catalogue(operations: &Value, records: &Value) -> Facts {
     facts
 }
 
-/// Returns the points on which they differ, and what each says. A record that only one describes is one point.
+/// Returns the points on which they differ, and the statement of each. A record that only one describes is one point.
 fn differences(catalogue: &Facts, simulated: &Facts) -> BTreeSet<(String, String, String)> {
     let whole = |facts: &Facts, about: &str| match about.strip_prefix("record ").and_then(|rest| rest.split_once(' ')) {
         Some((kind, _)) => facts.contains_key(&format!("record {kind}")),
@@ -229,7 +229,7 @@ fn the_descriptions_agree_or_the_difference_has_a_reason() {
     assert!(new.is_empty() && stale.is_empty(), "without a reason: {new:#?}\nno longer so: {stale:#?}");
 }
 
-/// The comparison itself: a change on one side alone is seen.
+/// Tests the comparison itself: it detects a change on one side.
 #[test]
 fn a_change_on_one_side_is_seen() {
     let (operations, records, api) = (parsed(CATALOGUE), parsed(RECORDS), parsed(SIMULATED));

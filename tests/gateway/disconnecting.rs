@@ -1,4 +1,4 @@
-//! A user disconnects: at once here, and until it is done at OwnerRez.
+//! A user disconnects: immediately in the gateway, and with retries until OwnerRez has revoked the tokens.
 
 use std::{pin::pin, time::Duration};
 
@@ -159,7 +159,7 @@ async fn the_user_does_not_wait_for_ownerrez_to_hear_of_it() {
         held.wait_arrived(1).await;
         assert_eq!(alice.get("/api/connect/ownerrez/status").await.body["connected"], json!(false));
 
-        // She connects again before OwnerRez has heard: the old grant ends, the new one stays.
+        // She connects again before OwnerRez has received the revocation: the old grant ends, the new one stays.
         let account = alice.account.unwrap();
         let alice = alice.connect(&gateway, account).await;
         held.release();
@@ -191,7 +191,8 @@ async fn a_disconnect_waits_for_a_connection_that_is_being_stored() {
     .await;
 }
 
-/// Another program locks the row that a new connection needs, `store` lets the gateway store one, and the user disconnects.
+/// Disconnects while the gateway stores a new connection: another transaction locks the row that it needs, and `store`
+/// lets the gateway begin to store it.
 pub(crate) async fn disconnect_while_storing(person: &Person, database: &TestDatabase, store: impl FnOnce()) {
     let other = database.open_alone().await;
     let other = other.begin().await.unwrap();
@@ -227,13 +228,13 @@ async fn a_token_is_not_revoked_while_its_user_may_depend_on_the_grant_again() {
             assert_eq!(gateway.ownerrez().count(REVOKE), 1, "{now}");
             alice.call("list_properties", json!({})).await.ok();
         }
-        // A task that an older process has stored names no account.
+        // A task that an older version stored names no account.
         database.execute("UPDATE pending_revocations SET account = NULL").await;
         gateway.advance(TimeDelta::minutes(10));
         gateway.app().sessions().do_chores().await;
         assert_eq!(gateway.ownerrez().count(REVOKE), 1, "an unknown account");
 
-        // Both end with the next disconnect.
+        // The next disconnect ends both.
         alice.delete("/api/connect/ownerrez").await;
         pending(database, 1).await;
         gateway.advance(TimeDelta::minutes(20));
@@ -337,7 +338,7 @@ async fn without_a_connection_the_endpoints_say_so() {
     .await;
 }
 
-/// Waits until a revocation was tried without success.
+/// Waits until a revocation has failed once.
 async fn attempted(database: &TestDatabase) {
     eventually("an attempt to revoke", async || {
         (database.number("SELECT count(*) FROM pending_revocations WHERE attempts = 1").await == 1).then_some(())

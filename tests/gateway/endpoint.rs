@@ -1,5 +1,5 @@
-//! How `/mcp` takes requests: media types, bodies that are no message, parameters that are wrong, and its address written in
-//! other ways.
+//! How `/mcp` accepts requests: media types, bodies that are not messages, wrong parameters, and other spellings of its
+//! address.
 
 use serde_json::{Value, json};
 
@@ -8,10 +8,10 @@ use crate::world::{Gateway, Person, Reply, Settings, on_each_database, rpc};
 const JSON: (&str, &str) = ("content-type", "application/json");
 const NEWEST: &str = "2026-07-28";
 
-/// Spoils a sound request.
+/// Breaks a valid request.
 type Change = fn(&mut Value);
 
-/// A request as a client of that revision sends it, but for its `Accept`.
+/// Sends a request as a client of that revision does, with the given `Accept` values.
 async fn send(person: &Person, revision: &str, accept: &[&str], method: &str, params: &Value) -> Reply {
     let mut params = params.clone();
     let mut headers = vec![JSON, ("mcp-protocol-version", revision)];
@@ -33,7 +33,7 @@ fn meta() -> Value {
     })
 }
 
-/// The message of an event stream that holds one.
+/// Returns the message of an event stream with exactly one event.
 fn only_event(reply: &Reply) -> Value {
     let text = reply.body.as_str().unwrap_or_else(|| panic!("no stream: {}", reply.body));
     let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
@@ -42,7 +42,7 @@ fn only_event(reply: &Reply) -> Value {
     serde_json::from_str(data[0]).unwrap()
 }
 
-/// RFC 9110 section 12.5.1; both eras, and a call by the short way and by the engine's.
+/// RFC 9110 section 12.5.1; both eras, and a call on the fast path and one through rmcp.
 #[actix_web::test]
 async fn a_client_gets_the_media_type_that_it_accepts() {
     on_each_database(async |database| {
@@ -133,7 +133,7 @@ async fn a_body_that_is_no_message_is_a_json_rpc_error() {
                 assert_eq!(reply.body["jsonrpc"], json!("2.0"));
                 assert!(error["message"].as_str().is_some_and(|message| message.len() > 20), "{}", reply.body);
             }
-            // Arrays are read as objects nowhere: one as a message is a batch of entries that are none.
+            // Arrays are never read as objects: an array as a message is a batch of invalid entries.
             let mut headers = vec![JSON];
             headers.extend(revision.map(|revision| ("mcp-protocol-version", revision)));
             let reply = alice.send("POST", "/mcp", &headers, Some(array.to_owned())).await;
@@ -213,7 +213,7 @@ async fn a_wrong_parameter_is_named_and_no_method_is_denied() {
         let error = &reply.body["error"];
         assert_eq!((reply.status, &error["code"]), (400, &json!(-32602)), "{}", reply.body);
         assert!(error["message"].as_str().unwrap().contains("clientCapabilities.elicitation.form"), "{error}");
-        // What this program knows of no type, the engine may; its refusal is no denial of the method either.
+        // rmcp may accept a type that this program does not know; its rejection does not deny the method either.
         let odd = json!({"name": "list_properties", "_meta": {"progressToken": [1]}});
         let reply = send(&alice, "2025-11-25", &[], "tools/call", &odd).await;
         assert_ne!(reply.body["error"]["code"], json!(-32601), "{}", reply.body);
@@ -227,7 +227,7 @@ async fn a_wrong_parameter_is_named_and_no_method_is_denied() {
     .await;
 }
 
-/// A member that a body repeats is read once, for the rights as well as for the call.
+/// A member that occurs twice is read once, for the permission check and for the call.
 #[actix_web::test]
 async fn a_repeated_member_does_not_get_past_the_rights() {
     on_each_database(async |database| {
@@ -275,8 +275,8 @@ async fn refusals_before_the_body_are_read_are_as_everywhere() {
     .await;
 }
 
-/// A ping is answered in every revision. A whole request of 2026-07-28 is the exception: that revision removed the method
-/// and demands a refusal (conformance suite, `server-stateless`).
+/// A ping is answered in every revision. A complete 2026-07-28 request is the exception: that revision removed the
+/// method and requires an error (conformance suite, `server-stateless`).
 #[actix_web::test]
 async fn a_ping_is_answered() {
     on_each_database(async |database| {
@@ -302,7 +302,7 @@ async fn a_ping_is_answered() {
     .await;
 }
 
-/// No redirect: clients drop their `Authorization` when they follow one, and turn `POST` into `GET`.
+/// Not a redirect: clients drop their `Authorization` when they follow one, and change `POST` to `GET`.
 #[actix_web::test]
 async fn a_slash_too_many_in_an_address_changes_nothing() {
     on_each_database(async |database| {
@@ -354,7 +354,7 @@ async fn a_slash_too_many_in_an_address_changes_nothing() {
     .await;
 }
 
-/// Routing and rights read one path.
+/// Routing and permission checks use the same path.
 #[actix_web::test]
 async fn an_encoded_path_has_the_rights_of_the_decoded_one() {
     on_each_database(async |database| {
@@ -378,7 +378,8 @@ async fn an_encoded_path_has_the_rights_of_the_decoded_one() {
             assert!(refused, "{path}: {} {}", reply.status, reply.body);
         }
         assert_eq!(gateway.ownerrez().count("POST /v2/guests"), 0);
-        // The same for the rest that decides by the path: which pages may ask, and what a challenge names.
+        // The same applies to the other decisions by path: the origins that may call, and the metadata URL of a
+        // challenge.
         let foreign = [("origin", "https://inspector.example")];
         let discovery = "/.well-known/oauth-authorization%2Dserver";
         assert_eq!(alice.send("GET", discovery, &foreign, None).await.status, 200);

@@ -1,4 +1,4 @@
-//! OwnerRez's token endpoint fails: each user and the endpoint are left alone for growing pauses.
+//! OwnerRez's token endpoint fails: the gateway backs off with growing pauses, per user and for the endpoint.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -46,7 +46,7 @@ async fn five_calls_of_a_user_cost_one_refresh() {
         }
         assert_eq!(gateway.ownerrez().requests().len(), 8);
 
-        // One success, and all is as before.
+        // After one success, everything works as before.
         gateway.ownerrez().clear_rules();
         gateway.advance(TimeDelta::minutes(2));
         works(&alice).await;
@@ -65,7 +65,7 @@ async fn many_users_do_not_ask_an_endpoint_that_fails() {
         for number in 0..8 {
             people.push(gateway.connected_user(&format!("Person {number}")).await);
         }
-        // One user's trouble does not stop the others.
+        // One user's failure does not stop the others.
         let (unlucky, others) = people.split_first().unwrap();
         for person in &people {
             gateway.ownerrez().expire_access_tokens(person.account.unwrap());
@@ -78,7 +78,7 @@ async fn many_users_do_not_ask_an_endpoint_that_fails() {
         gateway.advance(TimeDelta::seconds(10));
         works(unlucky).await;
 
-        // Everybody's does.
+        // Failures of all users do.
         for person in &people {
             gateway.ownerrez().expire_access_tokens(person.account.unwrap());
         }
@@ -99,7 +99,7 @@ async fn many_users_do_not_ask_an_endpoint_that_fails() {
 
         gateway.ownerrez().clear_rules();
         gateway.advance(TimeDelta::minutes(2));
-        // One tries for all.
+        // One request tries for all.
         works(&people[3]).await;
         join_all(people.iter().map(works)).await;
         gateway.stop().await;

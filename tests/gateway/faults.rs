@@ -1,5 +1,5 @@
-//! The database stops and starts again while everybody works: whoever asked is answered honestly, nothing happens twice,
-//! nothing is lost, and nobody has to restart anything.
+//! The database stops and starts again during requests: every caller gets a correct response, nothing happens twice,
+//! nothing is lost, and no restart is needed.
 
 mod full_disk;
 mod outcomes;
@@ -37,8 +37,8 @@ async fn a_database_that_stops_under_load_costs_nobody_anything() {
         idle.write(&ask).await;
         assert_eq!(idle.read().await.status, 200);
 
-        // SQLite is locked by another program, and each try takes the seconds that we wait for it. PostgreSQL refuses at
-        // once, so there time may pass: tokens fall due and end, keys are not vouched for, the right to spend is lost.
+        // SQLite is locked by another program, and each attempt takes the full lock timeout. PostgreSQL fails at once,
+        // so time may pass: tokens expire, cached keys are no longer trusted, and the lock on the allowance is lost.
         let (times, steps) = if database.is_postgres() { (2, 12) } else { (1, 0) };
         for _ in 0..times {
             let away = town.loses_the_database_at_work(database).await;
@@ -56,8 +56,8 @@ async fn a_database_that_stops_under_load_costs_nobody_anything() {
             };
             join(town.tries(), back).await;
             town.works().await;
-            // Whoever ends an idle connection may lose a request that is on its way, so that is left to the client. On
-            // SQLite more than five seconds have passed in which this one was idle.
+            // Closing an idle connection can lose a request in transit, so the client decides when to close. On SQLite,
+            // this connection has been idle for more than five seconds.
             idle.write(&ask).await;
             assert_eq!(idle.read().await.status, 200);
         }
@@ -72,14 +72,14 @@ async fn a_database_that_stops_under_load_costs_nobody_anything() {
     .await;
 }
 
-/// Everybody who works, and what they were told of each change that they asked for.
+/// The users, and the reported outcome of each change that they requested.
 struct Town<'a> {
     ownerrez: &'a Controls,
     people: Vec<Person>,
     told: RefCell<Vec<(String, Told)>>,
 }
 
-/// What was said of a change.
+/// The reported outcome of a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Told {
     Done,
@@ -93,12 +93,12 @@ impl<'a> Town<'a> {
         Self { ownerrez: gateway.ownerrez(), people, told: RefCell::default() }
     }
 
-    /// Everyone reads, writes and asks for their status, all at once; all of it succeeds.
+    /// Every user reads, writes and requests their status, all at once; all of it succeeds.
     async fn works(&self) {
         assert_eq!(self.tries().await, [""; 0], "all works without a restart");
     }
 
-    /// The same, whether it succeeds or not: what was answered where it did not.
+    /// Does the same without requiring success; returns the failed responses.
     async fn tries(&self) -> Vec<String> {
         let all = self.people.iter().map(async |person| {
             let name = format!("Guest {}", self.told.borrow().len());
@@ -121,13 +121,13 @@ impl<'a> Town<'a> {
             let (read, (write, asked)) = join(read, join(write, ask)).await;
             [read, write, asked]
         });
-        // A bound for what must end: nothing that was asked may wait for ever.
+        // An upper bound: no request may wait for ever.
         let answered = timeout(Duration::from_secs(60), join_all(all)).await;
         answered.expect("everyone is answered").into_iter().flatten().flatten().collect()
     }
 
-    /// The database goes while OwnerRez works on a request of each: calls, and for one of them a refresh, whose answer
-    /// then has nowhere to go.
+    /// Takes the database away while OwnerRez processes a request of each user: calls and, for one of them, a refresh,
+    /// whose tokens then cannot be stored.
     async fn loses_the_database_at_work(&self, database: &TestDatabase) -> Away {
         let (unlucky, others) = self.people.split_first().unwrap();
         self.ownerrez.expire_access_tokens(unlucky.account.unwrap());
@@ -146,10 +146,10 @@ impl<'a> Town<'a> {
         away
     }
 
-    /// Each change was made once if it was confirmed, never if it was denied, and at most once otherwise.
+    /// Checks that each change was made once if it was confirmed, never if it was denied, and at most once otherwise.
     fn judges_its_writes(&self) {
         let mut made = self.ownerrez.requests_to(WRITE);
-        // One that was refused for its token has changed nothing.
+        // A request that was rejected for its token has changed nothing.
         made.retain(|request| request.status != Some(401));
         for (name, told) in &*self.told.borrow() {
             let of_that_name = |body: &Value| body["first_name"] == json!(name);
@@ -173,7 +173,8 @@ impl<'a> Town<'a> {
     }
 }
 
-/// Every answer to a tool call is the result, or says what happened to the change and what to do next.
+/// Returns the outcome that a tool call reported. Every response is either the result, or states what happened to the
+/// change and what to do next.
 fn what_is_told(answer: &Answer) -> Told {
     let body = &answer.0.body;
     if answer.0.status == 503 {
@@ -195,7 +196,7 @@ fn what_is_told(answer: &Answer) -> Told {
     Told::NotDone
 }
 
-/// A REST answer is good, or 503 with the time to come back.
+/// Returns whether a REST response is a success; otherwise it must be a 503 with Retry-After.
 fn is_honest(reply: &Reply) -> bool {
     if reply.status == 200 {
         assert_eq!(reply.body["connected"], json!(true), "{}", reply.body);
@@ -206,7 +207,7 @@ fn is_honest(reply: &Reply) -> bool {
     false
 }
 
-/// PostgreSQL lets nobody in; SQLite's file is locked for writing by another program.
+/// An outage of the database: PostgreSQL rejects connections; SQLite's file is locked for writing by another program.
 struct Away(Option<DatabaseConnection>);
 
 impl Away {

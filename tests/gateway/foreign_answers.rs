@@ -1,4 +1,4 @@
-//! Answers that do not belong to their request, and answers that are not whole: none reaches a user.
+//! Responses that belong to another request, and incomplete responses: none of them reaches a user.
 
 mod over_tls;
 
@@ -15,7 +15,7 @@ const TOKEN: &str = "POST /oauth/access_token";
 const USERS: usize = 10;
 const ROUNDS: usize = 100;
 
-/// Each form that a whole answer may have, and each that brings bytes without a request.
+/// Each form of a complete response, including those with bytes that belong to no request.
 const WHOLE: [Form; 8] = [
     Form::Interim(103),
     Form::Plain,
@@ -27,14 +27,14 @@ const WHOLE: [Form; 8] = [
     Form::Plain,
 ];
 
-/// A gateway whose OwnerRez is behind the edge.
+/// Starts a gateway whose OwnerRez is behind the edge.
 async fn behind(edge: &RoughEdge, database: &TestDatabase, settings: Settings) -> Gateway {
     let gateway = Gateway::start_with(database, settings.set("OWNERREZ_API_URL", &edge.url())).await;
     edge.lead_to(&gateway.simulator.url());
     gateway
 }
 
-/// Answers take each of these forms in turn, whatever is asked.
+/// Lets the responses cycle through these forms, whatever the request is.
 fn take_turns(edge: &RoughEdge, forms: &'static [Form]) {
     let turn = AtomicUsize::new(0);
     edge.answer_in(move |_| forms[turn.fetch_add(1, Ordering::Relaxed) % forms.len()]);
@@ -57,7 +57,7 @@ async fn of_a_thousand_answers_none_is_foreign() {
             people.push(gateway.connected_user(&format!("Tenant{number}")).await);
         }
         for round in 0..ROUNDS {
-            // Tokens are asked for among the calls of others.
+            // Tokens are refreshed between the calls of other users.
             let expired = &people[round % USERS];
             gateway.ownerrez().expire_access_tokens(expired.account.unwrap());
             join_all(people.iter().map(expects_own_account)).await;
@@ -132,7 +132,7 @@ async fn tokens_of_another_account_are_neither_stored_nor_revoked() {
         expects_own_account(&alice).await;
         assert_eq!(database.number("SELECT max(version) FROM ownerrez_connections").await, 0);
 
-        // Where the token at hand does not serve any more, the call says to try again, and the next one finds it in order.
+        // If the current token has expired, the call fails with a request to try again, and the next call succeeds.
         let of_bob = gateway.ownerrez().grant(bob.account.unwrap());
         gateway.ownerrez().expire_access_tokens(alice.account.unwrap());
         gateway.advance(TimeDelta::minutes(5));

@@ -1,4 +1,4 @@
-//! Keys that a process has not seen: the HMAC in their row spares bcrypt, and bcrypt's queue is fair.
+//! Keys that a process has not yet seen: the HMAC in their row avoids bcrypt, and bcrypt's queue is fair.
 
 use futures_util::future::{join, join_all};
 use ownerrez_gateway::{
@@ -36,14 +36,14 @@ async fn from(gateway: &Gateway, key: &str, source: &str) -> Reply {
     Person::visitor(&gateway.url).with_key(key, "").send("GET", STATUS, &headers, None).await
 }
 
-/// Rows as registrations leave them.
+/// Stores rows like those of registrations.
 async fn register_many(database: &TestDatabase, gateway: &Gateway, count: usize) -> Vec<String> {
     let store = store_of(database).await;
     let ring = KeyRing::new(&key(OLD)).unwrap();
     let mut made = Vec::new();
     for _ in 0..count {
         let key = ApiKey::generate().unwrap();
-        // bcrypt is not to be asked, so its hash need not be one.
+        // bcrypt must not run, so its hash can be any text.
         let hash = format!("hash of {}", key.prefix());
         let row = NewKey {
             id: KeyId(Uuid::now_v7()),
@@ -110,7 +110,7 @@ async fn bcrypt_decides_where_no_hmac_fits_and_writes_one() {
         let alice = gateway.user("Alice").await;
         gateway.user("Bob").await;
         assert_eq!(with_hmac(database).await, 2);
-        // Each as another version of the program, or a hand in the database, may leave it.
+        // Values that another version of the program or a manual change may leave.
         let bobs = "(SELECT key_hmac FROM api_keys WHERE name = 'Bob')";
         for change in ["NULL", "''", "'nonsense'", "'00000000.AAAA'", bobs] {
             database.execute(&format!("UPDATE api_keys SET key_hmac = {change}")).await;
@@ -120,7 +120,7 @@ async fn bcrypt_decides_where_no_hmac_fits_and_writes_one() {
                 assert_eq!(gateway.app().keys().bcrypt_runs(), runs, "{change}");
             }
         }
-        // A wrong key with the right beginning is no match for the HMAC.
+        // A wrong key with the right prefix does not match the HMAC.
         let gateway = gateway.restart().await;
         for wrong in wrong_keys_like(&alice.key, 2) {
             assert_eq!(status(&alice.at(&gateway.url).with_key(&wrong, "")).await.0, 401);
@@ -145,7 +145,7 @@ async fn hmacs_follow_a_change_of_the_encryption_key() {
         uses(&gateway, &alice, 0).await;
         let gateway = gateway.restart_with(keys(NEW, "")).await;
         uses(&gateway, &alice, 0).await;
-        // Bob's key was not used in between: bcrypt once, and the HMAC is renewed.
+        // Bob's key was not used in between: bcrypt runs once, and the HMAC is renewed.
         uses(&gateway, &bob, 1).await;
         let gateway = gateway.restart_with(keys(NEW, "")).await;
         uses(&gateway, &bob, 0).await;

@@ -1,4 +1,4 @@
-//! API keys: who gets in, what it costs, and what a database that is away changes.
+//! API keys: which are accepted, what they cost, and the effects of an unreachable database.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ const DOORS: &[(&str, &str)] = &[
     ("POST", "/mcp/x/guests/readonly"),
 ];
 
-/// Right in form and checksum, and unknown.
+/// Returns a key with valid form and checksum that is unknown.
 fn invented_key() -> String {
     ApiKey::generate().unwrap().expose().expose_secret().to_owned()
 }
@@ -122,7 +122,7 @@ async fn bcrypt_runs_once_for_a_key_and_once_for_a_wrong_one() {
         assert!(join_all(all.iter().map(status)).await.iter().all(|status| *status == 200));
         assert_eq!(gateway.app().keys().bcrypt_runs() - started, 1, "twenty at once");
 
-        // Right to look at, of the same lookup id, and still not the key: its hash is another one's.
+        // A valid form and the same lookup id, but the row has the hash of another key.
         database
             .execute("UPDATE api_keys SET key_hash = '$2b$04$abcdefghijklmnopqrstuuZ0qFzW4k3n8Y1w8vYp8C6nq0l3m1a8S'")
             .await;
@@ -193,7 +193,7 @@ async fn the_note_of_the_last_use_keeps_no_request_waiting() {
 #[actix_web::test]
 async fn neither_key_nor_state_can_be_read_out_of_the_files() {
     on_each_database(async |database| {
-        // PostgreSQL's files are not ours to look into; the columns are the same.
+        // PostgreSQL's files are not readable here; the columns are the same.
         let Some(file) = database.url().strip_prefix("sqlite://").map(PathBuf::from) else { return };
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
@@ -251,7 +251,7 @@ async fn a_known_key_needs_no_row_as_long_as_its_end_would_be_heard() {
         assert_eq!(unknown.mcp(&list).await.status, 500);
         database.execute("ALTER TABLE elsewhere RENAME TO api_keys").await;
 
-        // With the database goes the connection on which an end would be heard.
+        // The connection that receives change notifications is lost together with the database.
         database.take_away().await;
         eventually("trust ends", async || (!gateway.app().keys().hears_changes()).then_some(())).await;
         for person in [&known, &unknown] {
@@ -265,7 +265,7 @@ async fn a_known_key_needs_no_row_as_long_as_its_end_would_be_heard() {
     .await;
 }
 
-/// The clock stands still in this story: only the end of the connection itself can end trust.
+/// The clock does not advance in this test: only the end of the connection itself can invalidate the cache.
 #[actix_web::test]
 async fn a_key_that_is_deleted_elsewhere_is_refused_as_soon_as_changes_are_not_heard_any_more() {
     on_postgres(async |database| {

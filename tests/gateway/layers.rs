@@ -1,4 +1,4 @@
-//! The direction of dependencies: a module names only what lies below it.
+//! The direction of dependencies: a module imports only modules below it.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each top module and all that it may name.
+/// Each top-level module and the modules that it may import.
 const MAY_NAME: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("config", &["domain"]),
@@ -54,7 +54,7 @@ fn every_file_names_only_what_lies_below_it() {
     assert!(violations.is_empty(), "{violations:#?}");
 }
 
-/// The simulator has its own API description: a mistake in the catalogue must not be made on both sides.
+/// The simulator has its own API description, so that an error in the catalogue is not repeated in the simulator.
 #[test]
 fn the_simulator_reads_nothing_of_the_catalogue() {
     let mut files = Vec::new();
@@ -94,7 +94,7 @@ fn a_forbidden_import_is_seen_in_every_disguise() {
         ("domain", "const T: &str = \"\\\"\"; const C: char = '\"'; use crate::app; // \"", vec!["app"]),
         ("domain", "fn f<'a>(x: &'a str) { crate::app::f(x) }", vec!["app"]),
         ("domain", "const R: &str = r#\"a \" b\"#; use crate::app;", vec!["app"]),
-        // What is no import of a higher layer.
+        // Text that is not an import of a higher layer.
         ("store", "// use crate::session;\n/* crate::http /* nested */ crate::app */", vec![]),
         ("store", "const TEXT: &str = \"crate::session\";", vec![]),
         ("store", "use crate::{crypto::Sealed, domain::{UserId, session}};", vec![]),
@@ -123,7 +123,7 @@ fn module_of(file: &Path) -> String {
     parts.collect::<Vec<_>>().join("::")
 }
 
-/// What the text of a module names and must not.
+/// Returns the modules that the text of a module imports but must not.
 fn violations(module: &str, text: &str) -> Vec<String> {
     let top = module.split("::").next().unwrap();
     let (_, allowed) = MAY_NAME.iter().find(|(name, _)| *name == top).unwrap_or_else(|| panic!("unknown: {top}"));
@@ -131,8 +131,8 @@ fn violations(module: &str, text: &str) -> Vec<String> {
     named.into_iter().filter(|name| name != top && !allowed.contains(&name.as_str())).collect()
 }
 
-/// The top modules that are named by a path from the crate's root, or by enough `super`s to get there. An inline
-/// module lies deeper than its file: there more is reported than is so, never less.
+/// Returns the top-level modules that are named by a path from the crate's root, or by enough `super`s to get there. An
+/// inline module is deeper than its file, so this may report too many modules there, but never too few.
 fn top_modules(depth: usize, tokens: &[String]) -> Vec<String> {
     let mut named = Vec::new();
     let mut at = 0;
@@ -163,7 +163,7 @@ fn top_modules(depth: usize, tokens: &[String]) -> Vec<String> {
         }
         at = after;
     }
-    // `super::*` in a test module means its file, and glob imports of the root show themselves as `crate::*`.
+    // `super::*` in a test module means its file, and glob imports of the root appear as `crate::*`.
     let known = |name: &String| MAY_NAME.iter().any(|(module, _)| module == name);
     let wild = tokens.windows(3).any(|three| three == ["crate", "::", "*"])
         || tokens.windows(2).any(|two| two == ["crate", "as"]);
@@ -174,7 +174,7 @@ fn top_modules(depth: usize, tokens: &[String]) -> Vec<String> {
     seen
 }
 
-/// The first names of a braced group, whose inner groups belong to those names.
+/// Returns the first names of a braced group; inner groups belong to those names.
 fn heads(group: &[String]) -> Vec<String> {
     let mut heads = Vec::new();
     let (mut level, mut is_head) = (1, true);
@@ -197,7 +197,7 @@ fn heads(group: &[String]) -> Vec<String> {
     heads
 }
 
-/// Identifiers and punctuation; comments, texts and characters are left out.
+/// Returns identifiers and punctuation, without comments, strings and characters.
 fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -213,7 +213,7 @@ fn tokens(text: &str) -> Vec<String> {
         } else if first == '"' {
             quoted(rest, '"')
         } else if first == '\'' {
-            // A character, or the tick of a lifetime.
+            // A character literal, or the tick of a lifetime.
             let is_character = rest[1..].starts_with('\\') || rest.chars().nth(2) == Some('\'');
             if is_character { quoted(rest, '\'') } else { 1 }
         } else {
@@ -253,7 +253,7 @@ fn block_comment(text: &str) -> usize {
     text.len()
 }
 
-/// The length of a raw text, `r"…"` or `r#"…"#`, if one stands here.
+/// Returns the length of a raw string, `r"…"` or `r#"…"#`, if the text starts with one.
 fn raw_text(text: &str) -> Option<usize> {
     let start = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
     let hashes = start.len() - start.trim_start_matches('#').len();

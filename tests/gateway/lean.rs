@@ -1,5 +1,5 @@
-//! Answers as a model gets them: without what nobody asks for, with what was asked for, cut where they are long, and
-//! with guests' words marked.
+//! Responses as a model gets them: without fields that are not requested, with those that are, shortened where they are
+//! long, and with guests' text marked.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,12 @@ fn names(value: &Value) -> BTreeSet<&str> {
     value.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-/// A token is four characters, as a rule.
+/// Estimates a token as four characters.
 fn tokens(value: &Value) -> usize {
     value.to_string().chars().count() / 4
 }
 
-/// The same answer as OwnerRez gives it.
+/// Returns the same response as OwnerRez sends it.
 async fn whole(gateway: &Gateway, alice: &Person, path: &str) -> Value {
     let grant = gateway.ownerrez().grant(alice.account.unwrap());
     let ownerrez = Person::visitor(&gateway.simulator.url()).with_key(grant["access_token"].as_str().unwrap(), "");
@@ -46,7 +46,7 @@ async fn an_answer_holds_what_was_asked_for() {
         assert_eq!(names(&stay["guest"]), BTreeSet::from(["last_name"]));
         assert_eq!(names(&stay["charges"][0]), BTreeSet::from(["amount"]));
         assert!(page["limit"].is_number() && page.get("omitted").is_none(), "{page}");
-        // What is left out otherwise is there for those who ask.
+        // Fields that are left out by default are there on request.
         let page = alice.call("list_properties", json!({"fields": ["key"], "limit": 1})).await.ok();
         assert_eq!(names(&page["items"][0]), BTreeSet::from(["key"]), "{page}");
         assert!(page["count"].is_number() && page["next_offset"] == json!(1), "{page}");
@@ -76,7 +76,7 @@ async fn a_member_that_there_is_not_is_told_without_a_request() {
             assert!(text.contains(near) && text.contains("Nothing was sent"), "{tool}: {text}");
         }
         assert_eq!(gateway.ownerrez().count("* /v2/*"), 0);
-        // Where OwnerRez does not say what a record holds, the answer tells.
+        // If OwnerRez does not document the fields of a record, the response lists the absent ones.
         let page = alice.call("list_owners", json!({"fields": ["name", "shoe_size"]})).await.ok();
         assert!(page["items"][0]["name"].is_string(), "{page}");
         assert_eq!(page["absent"], json!("shoe_size: in no record here"));
@@ -146,7 +146,7 @@ async fn a_list_reads_as_a_table() {
             let city = item["address"]["city"].as_str().unwrap();
             assert_eq!(cells, [item["name"].as_str().unwrap(), &item["id"].to_string(), city]);
         }
-        // The nights of a calendar are rows as well.
+        // The nights of a calendar are also rows.
         let nights = json!({"property_id": whole["items"][0]["id"], "from": "2026-07-01", "to": "2026-07-03",
             "format": "table", "fields": ["days.date", "days.rate.amount"]});
         let nights = alice.call("get_property_calendar", nights).await.ok();
@@ -155,7 +155,7 @@ async fn a_list_reads_as_a_table() {
         let reply = call(json!({"format": "table", "offset": 10_000})).await;
         assert!(reply.body["result"]["content"][0]["text"].as_str().unwrap().ends_with("No records."));
 
-        // What would end a cell stays within it.
+        // Characters that would end a cell are escaped.
         let notes = "one\ttwo\nthree \\ four";
         let made =
             alice.call("create_guest", json!({"first_name": "Zed", "last_name": "Tabler", "notes": notes})).await.ok();
@@ -169,7 +169,7 @@ async fn a_list_reads_as_a_table() {
     .await;
 }
 
-/// docs/TOOLSETS.md has the figures in full.
+/// docs/TOOLSETS.md has all figures.
 #[actix_web::test]
 async fn lean_answers_cost_less_than_whole_ones() {
     on_each_database(async |database| {

@@ -1,4 +1,4 @@
-//! Keys that are not good: what they cost their sender, and that they cost nobody else anything.
+//! Invalid keys: the limits for their sender, and no effect on other clients.
 
 use chrono::TimeDelta;
 use ownerrez_gateway::crypto::ApiKey;
@@ -12,7 +12,7 @@ const STATUS: &str = "/api/connect/ownerrez/status";
 const ATTACKER: &str = "203.0.113.66";
 const HOME: &str = "198.51.100.7";
 
-/// The defaults, behind a proxy that tells the stories' addresses apart.
+/// The default limits, behind a proxy that forwards the tests' addresses.
 fn behind_a_proxy() -> Settings {
     Settings::default().set("TRUSTED_PROXIES", "127.0.0.1").tune(|config| {
         config.keys.failures_per_address = 30;
@@ -20,12 +20,12 @@ fn behind_a_proxy() -> Settings {
     })
 }
 
-/// Right in form and checksum, and unknown.
+/// Returns a key with valid form and checksum that is unknown.
 fn invented_key() -> String {
     ApiKey::generate().unwrap().expose().expose_secret().to_owned()
 }
 
-/// Keys that begin like this one, so that they lead to its row, and are not it.
+/// Returns keys with the same lookup id as this one but a different secret.
 pub(crate) fn wrong_keys_like(key: &str, count: usize) -> Vec<String> {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     (0..count)
@@ -66,7 +66,7 @@ async fn who_sends_many_bad_keys_is_not_listened_to_for_a_while() {
             assert_eq!(asks(&gateway, &key, ATTACKER).await.status, 401, "{number}");
         }
         gateway.advance(TimeDelta::seconds(100));
-        // Neither is asked: the one is gone, the other counts.
+        // Neither the database nor bcrypt is used: the table is renamed, and bcrypt runs are counted.
         database.execute("ALTER TABLE api_keys RENAME TO elsewhere").await;
         let before = gateway.app().keys().bcrypt_runs();
         for key in [&invented_key(), "ownerrez_sk_mistyped", &bob.key] {
@@ -108,7 +108,7 @@ async fn an_attacker_at_a_lookup_id_does_not_lock_its_owner_out() {
     on_each_database(async |database| {
         let gateway = Gateway::start_with(database, behind_a_proxy()).await;
         let (alice, bob) = (gateway.user("Alice").await, gateway.user("Bob").await);
-        // Nothing is known any more.
+        // The new process has no cached keys.
         let gateway = gateway.restart().await;
         let before = gateway.app().keys().bcrypt_runs();
         let wrong = wrong_keys_like(&alice.key, 14);
@@ -120,7 +120,7 @@ async fn an_attacker_at_a_lookup_id_does_not_lock_its_owner_out() {
         told_to_wait(&asks(&gateway, &alice.key, ATTACKER).await, "300");
         assert_eq!(asks(&gateway, &bob.key, ATTACKER).await.status, 200, "another key from there");
 
-        // Helpers elsewhere have one try each by now.
+        // By now, other addresses have one attempt each.
         for (helper, key) in [("203.0.113.67", &wrong[11]), ("203.0.113.68", &wrong[12])] {
             assert_eq!(asks(&gateway, key, helper).await.status, 401);
             told_to_wait(&asks(&gateway, &wrong[13], helper).await, "300");
@@ -156,7 +156,7 @@ async fn the_connect_page_is_no_place_to_guess_keys_either() {
     .await;
 }
 
-/// A client that sends many requests at once with a key that is good, and new to this process.
+/// A client that sends many requests at once with a valid key that is new to this process.
 #[actix_web::test]
 async fn good_keys_that_are_checked_at_once_count_as_no_failures() {
     on_each_database(async |database| {
@@ -179,7 +179,8 @@ async fn good_keys_that_are_checked_at_once_count_as_no_failures() {
     .await;
 }
 
-/// ChatGPT and Claude ask for all their users from a few addresses: whoever makes them ask for nothing keeps nobody out.
+/// ChatGPT and Claude request tokens for all their users from a few addresses: an attacker who makes them send useless
+/// requests must not lock out their users.
 #[actix_web::test]
 async fn a_source_that_asks_often_for_tokens_has_to_show_one_that_is_known() {
     on_each_database(async |database| {
@@ -189,7 +190,7 @@ async fn a_source_that_asks_often_for_tokens_has_to_show_one_that_is_known() {
         let app = ClientApp::register(&gateway, "App").await;
         let tokens = app.tokens(&gateway, account, &[]).await;
         let stranger = |number: usize| format!("https://stranger.example/{number}.json");
-        // Each has something fetched.
+        // Each causes one fetch.
         for number in 1..60 {
             assert_eq!(app.redeem("x", &[("client_id", &stranger(number))]).await.status, 401, "{number}");
         }

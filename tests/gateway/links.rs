@@ -1,4 +1,4 @@
-//! The life of a connect link, and those who come too late, too early or with somebody else's cookie.
+//! The lifecycle of a connect link, and callbacks that are too late, too early or have another user's cookie.
 
 use chrono::TimeDelta;
 use futures_util::future::join;
@@ -53,7 +53,7 @@ async fn a_form_without_its_token_goes_nowhere_and_can_be_sent_again() {
             let fields = [&[("state", state.as_str()), ("api_key", alice.key.as_str())], csrf.as_slice()].concat();
             let page = browser.submit(action, &fields).await;
             assert_eq!(page.status, 403, "{csrf:?}");
-            // The page is a new form, with the same link and a token that works.
+            // The page is a new form, with the same link and a valid token.
             assert_eq!(page.hidden("state").as_deref(), Some(state.as_str()));
         }
         let csrf = first.hidden("csrf").unwrap();
@@ -74,12 +74,12 @@ async fn a_browser_with_a_link_of_its_own_cannot_come_back_with_anothers() {
         let alices_way = alices.give_key(&link(&alice).await, &alice.key).await.location();
         let bobs_way = bobs.give_key(&link(&bob).await, &bob.key).await.location();
 
-        // Bob approves what Alice sent him, while his own attempt is under way.
+        // Bob approves the URL that Alice sent him, while his own attempt is in progress.
         let lured = gateway.ownerrez().approve(&alices_way, his).unwrap();
         assert_eq!(bobs.open(&lured).await.status, 403);
         assert!(!is_connected(&alice).await && !is_connected(&bob).await);
 
-        // Neither attempt was spoiled.
+        // Neither attempt was affected.
         let back = gateway.ownerrez().approve(&bobs_way, his).unwrap();
         assert_eq!(bobs.open(&back).await.status, 200);
         let back = gateway.ownerrez().approve(&alices_way, hers).unwrap();
@@ -118,7 +118,7 @@ async fn nobody_comes_back_who_never_gave_the_key() {
         let started = alice.get("/api/connect/ownerrez/start").await;
         let mut browser = Browser::new();
         browser.open(started.body["authorization_url"].as_str().unwrap()).await;
-        // Straight to OwnerRez with the state out of the link.
+        // Directly to OwnerRez with the state from the link.
         let way = format!(
             "{}/oauth/authorize?response_type=code&client_id=c_sandbox&state={}&redirect_uri={}/api/connect/ownerrez/callback",
             gateway.simulator.url(),

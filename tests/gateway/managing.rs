@@ -1,4 +1,4 @@
-//! People manage their keys, and end their accounts.
+//! Users manage their keys and delete their accounts.
 
 use chrono::TimeDelta;
 use futures_util::future::join;
@@ -15,7 +15,7 @@ const MANAGING: &[(&str, &str, Option<&str>)] = &[
     ("DELETE", "/api/connect/ownerrez", None),
 ];
 
-/// Another key of the same person, and its id.
+/// Creates another key of the same user; returns it with its id.
 async fn another(person: &Person, wanted: Value) -> (Person, String) {
     let made = person.post("/api/keys", &wanted).await;
     assert_eq!(made.status, 201, "{}", made.body);
@@ -102,12 +102,12 @@ async fn hands_in_the_database_are_noticed() {
         }
         database.execute("UPDATE users SET disabled_at = created_at").await;
         let turned_away = async || {
-            // SQLite is looked at every second.
+            // SQLite is polled every second.
             gateway.advance(TimeDelta::seconds(1));
             (status(&alice).await == (403, "account_disabled".to_owned())).then_some(())
         };
         eventually("disabled users are kept out", turned_away).await;
-        // Each row has a notice of its own, and Alice's comes first.
+        // Each row has a separate notification, and Alice's comes first.
         let bob_too = async || {
             let tools = bob.mcp(&rpc(1, "tools/list", json!({}))).await;
             ((tools.status, tools.error()) == (403, "account_disabled")).then_some(())
@@ -156,7 +156,7 @@ async fn a_read_key_reads_and_does_nothing_else() {
         reader.call("list_properties", json!({})).await.ok();
         let all = alice.mcp(&rpc(1, "tools/list", json!({}))).await;
         let writes = all.body["result"]["tools"].as_array().unwrap().iter();
-        // What only passes calls on is in the story of that.
+        // Another test covers the tool that only forwards calls.
         let writes = writes.filter(|tool| tool["name"] != "call_operation");
         let writes: Vec<_> = writes.filter(|tool| tool["annotations"]["readOnlyHint"] != json!(true)).collect();
         assert!(writes.len() > 2);

@@ -1,4 +1,4 @@
-//! `/mcp` on the wire: every revision of the protocol, the catalogue, arguments that are wrong, and who may ask at all.
+//! `/mcp` on the wire: every revision of the protocol, the catalogue, wrong arguments, and authentication.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const ACCEPT: (&str, &str) = ("accept", "application/json, text/event-stream");
 const NEWEST: &str = "2026-07-28";
 
-/// A request as the revision without a handshake wants it: the headers repeat what the body says.
+/// Sends a request as the revision without a handshake requires: the headers repeat parts of the body.
 async fn stateless(person: &Person, method: &str, mut params: Value, headers: &[(&str, &str)]) -> Reply {
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": NEWEST,
@@ -91,7 +91,7 @@ async fn the_revision_without_a_handshake_is_spoken() {
         let answer = stateless(&alice, "tools/call", call.clone(), &headers).await;
         assert_eq!(Answer(answer).ok()["id"], json!(alice.account.unwrap().0));
 
-        // What the headers say and the body does not.
+        // Headers that contradict the body.
         for headers in [
             vec![("mcp-protocol-version", "2025-11-25"), ("mcp-method", "tools/call"), named],
             vec![("mcp-method", "tools/call"), named],
@@ -106,7 +106,7 @@ async fn the_revision_without_a_handshake_is_spoken() {
             assert!(refused.body["error"]["message"].is_string(), "{headers:?}: {}", refused.body);
             assert_eq!(gateway.ownerrez().count("* /v2/*"), 0);
         }
-        // What the body must say.
+        // Members that the body must have.
         let bare = rpc(1, "tools/call", call);
         let headers = [JSON, ACCEPT, version, ("mcp-method", "tools/call"), named];
         let refused = alice.send("POST", "/mcp", &headers, Some(bare.to_string())).await;
@@ -116,7 +116,7 @@ async fn the_revision_without_a_handshake_is_spoken() {
     .await;
 }
 
-/// The tools as they must stand on the wire.
+/// Returns the tools as they must appear on the wire.
 fn catalogue() -> Value {
     let mut tools = Catalog::embedded().unwrap().tools(Scope::Full);
     let drafts: Vec<_> = Catalog::embedded().unwrap().drafts().cloned().collect();
@@ -234,7 +234,7 @@ async fn without_a_key_nothing_is_looked_at() {
                 assert!(reply.body["error"].is_string(), "{method}: {}", reply.body);
             }
         }
-        // A body that came with its head is read away: the connection serves the next message.
+        // A body that came with its head is drained: the connection serves the next message.
         let mut wire = Wire::open(&gateway.url).await;
         let body = rpc(1, "tools/call", json!({"name": "list_owners", "arguments": {}})).to_string();
         let strangers = format!(
@@ -245,7 +245,7 @@ async fn without_a_key_nothing_is_looked_at() {
             wire.write(&strangers).await;
             assert_eq!(wire.read().await.status, 401);
         }
-        // The body is announced and never comes: the answer does not wait for it.
+        // The body is announced but never sent: the response does not wait for it.
         let mut wire = Wire::open(&gateway.url).await;
         wire.write(
             "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n",
@@ -369,7 +369,7 @@ async fn one_connection_carries_many_requests_and_many_connections_one_user() {
     .await;
 }
 
-/// Arguments that satisfy every tool's demands, as a start for bending one of them.
+/// Returns arguments that satisfy every tool's requirements, as a base for changing one of them.
 fn sound(schema: &Value) -> Map<String, Value> {
     let required = schema["required"].as_array().cloned().unwrap_or_default();
     required
@@ -390,7 +390,7 @@ fn sample(schema: &Value) -> Value {
     }
 }
 
-/// A value that no reading makes right.
+/// Returns a value that no coercion makes valid.
 fn wrong(schema: &Value) -> Value {
     match schema["type"].as_str() {
         Some("object" | "array") => json!(true),
@@ -470,7 +470,7 @@ async fn odd_arguments_never_break_anything() {
                         format!("{} {name}={}", operation.name(), value.to_string().get(..40).unwrap_or("short"));
                     assert_eq!(answer.0.status, 200, "{told}");
                     assert!(answer.0.body["result"]["isError"].is_boolean(), "{told}: {}", answer.0.body);
-                    // What does pass the checks stays within the operation's own path.
+                    // Values that pass the checks stay within the operation's own path.
                     for request in gateway.ownerrez().requests_to("* *") {
                         let same_shape = request.path.matches('/').count() == operation.path().matches('/').count();
                         assert!(

@@ -1,10 +1,10 @@
-//! Names that people choose for their keys, where others read them.
+//! Names that users choose for their keys, where other users read them.
 
 use serde_json::json;
 
 use crate::world::{Browser, ClientApp, Gateway, Landing, on_each_database};
 
-/// What must never be shown as it is: it turns or hides what is next to it.
+/// Characters that must never be shown: they reverse or hide the text next to them.
 const INVISIBLE: [char; 9] =
     ['\u{200b}', '\u{200f}', '\u{202e}', '\u{2066}', '\u{2069}', '\u{2028}', '\u{feff}', '\u{61c}', '\u{e0041}'];
 

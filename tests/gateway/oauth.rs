@@ -1,5 +1,5 @@
-//! Signing in with OwnerRez: a client is added by its address, its user agrees once and approves at OwnerRez, and it works.
-//! And everyone who tries to get in between.
+//! Signing in with OwnerRez: a client is added by the gateway's address, its user agrees once and approves at OwnerRez,
+//! and the client works. Also attacks on each step.
 
 mod at_once;
 mod authorize;
@@ -25,7 +25,7 @@ async fn from_the_address_to_an_answer_and_to_the_end() {
         let gateway = Gateway::start(database).await;
         let account = gateway.ownerrez().add_account("Alice").id;
 
-        // All that the client knows is the address.
+        // The client knows only the address.
         let stranger = Person::visitor(&gateway.url);
         let refused = stranger.mcp(&rpc(1, "tools/list", json!({}))).await;
         assert_eq!(refused.status, 401);
@@ -132,7 +132,7 @@ async fn what_clients_read_first() {
         for member in ["client_id_metadata_document_supported", "authorization_response_iss_parameter_supported"] {
             assert_eq!(server[member], json!(true));
         }
-        // Half of it would be worse than nothing.
+        // Partial metadata would be worse than none.
         for path in ["/.well-known/openid-configuration", "/.well-known/oauth-protected-resource/api"] {
             assert_eq!(visitor.get(path).await.status, 404, "{path}");
         }

@@ -1,4 +1,4 @@
-//! Request bodies: a deadline, small sizes without a verified credential, and bounds on how many are unfinished.
+//! Request bodies: a deadline, small sizes without a verified credential, and limits on the number of unfinished ones.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const ATTACKER: &str = "203.0.113.66";
 const HOME: &str = "198.51.100.7";
 const NAME: &str = r#"{"name": "Ada"}"#;
 
-/// Sends a head and half of the body that it promises.
+/// Sends a head and half of the announced body.
 async fn half(gateway: &Gateway, path: &str, from: &str, length: usize) -> Wire {
     let mut wire = Wire::open(&gateway.url).await;
     wire.write(&post(path, from, length)).await;
@@ -20,7 +20,7 @@ async fn half(gateway: &Gateway, path: &str, from: &str, length: usize) -> Wire 
     wire
 }
 
-/// The answer to a request for which nothing more is sent.
+/// Returns the response to a request whose rest is never sent.
 async fn answer(gateway: &Gateway, path: &str, from: &str, length: usize) -> WireReply {
     half(gateway, path, from, length).await.read().await
 }
@@ -88,7 +88,7 @@ async fn a_browser_is_shown_a_page_when_its_form_takes_too_long() {
     .await;
 }
 
-/// Nothing of these bodies is sent: they are refused by what their heads say.
+/// No bytes of these bodies are sent: the heads alone are enough to reject them.
 #[actix_web::test]
 async fn without_a_verified_credential_bodies_are_small() {
     on_each_database(async |database| {
@@ -129,7 +129,7 @@ async fn unfinished_requests_of_one_source_are_bounded() {
         for _ in 0..3 {
             held.push(half(&gateway, REGISTER, ATTACKER, 1_000).await);
         }
-        // What it sent before may still be on its way.
+        // The earlier bytes may still be in transit.
         let refused = eventually("the source is over its bound", async || {
             let mut wire = half(&gateway, REGISTER, ATTACKER, 1_000).await;
             let reply = tokio::time::timeout(Duration::from_millis(200), wire.read()).await.ok();
@@ -143,7 +143,7 @@ async fn unfinished_requests_of_one_source_are_bounded() {
         assert!(refused.header("retry-after").is_some());
         assert_eq!(held.len(), 3);
 
-        // Another source is served, and at the same source a user with a key.
+        // Other sources are served, and so is a user with a key at the same source.
         let mut home = Wire::open(&gateway.url).await;
         home.write(&post(REGISTER, HOME, NAME.len())).await;
         wait(Duration::from_millis(50)).await;
@@ -164,7 +164,7 @@ async fn unfinished_requests_of_one_source_are_bounded() {
             assert_eq!(wire.read().await.status, 200);
         }
 
-        // A client that hangs up gives its share back.
+        // A client that disconnects frees its share.
         drop(held);
         eventually("the source is admitted again", async || {
             let mut wire = Wire::open(&gateway.url).await;
@@ -179,7 +179,7 @@ async fn unfinished_requests_of_one_source_are_bounded() {
     .await;
 }
 
-/// A customer of a provider often has a /48 of IPv6: 65,536 sources.
+/// A customer of an Internet provider often has an IPv6 /48: 65,536 sources.
 #[actix_web::test]
 async fn unfinished_requests_of_one_ipv6_network_are_bounded() {
     on_each_database(async |database| {
@@ -229,7 +229,7 @@ async fn bytes_of_unfinished_bodies_are_bounded_for_the_process() {
             assert_eq!(error(reply), (503, "too_many_requests_under_way"));
             assert_eq!(reply.header("retry-after"), Some("5"));
         }
-        // A body that came with its head is no body under way.
+        // A body that arrives together with its head does not count as unfinished.
         let mut wire = Wire::open(&gateway.url).await;
         wire.write(&format!("{}{NAME}", post(REGISTER, HOME, NAME.len()))).await;
         assert_eq!(wire.read().await.status, 201);
@@ -256,7 +256,7 @@ async fn a_stop_does_not_wait_for_an_unfinished_body_or_head() {
 
         let before = Instant::now();
         let ((), body, message) = futures_util::join!(gateway.stop(), body.read(), message.read());
-        // Ten seconds are a sixth of what it might wait.
+        // Ten seconds are a sixth of the longest possible wait.
         assert!(before.elapsed() < Duration::from_secs(10), "{:?}", before.elapsed());
         for reply in [body, message] {
             assert_eq!(error(&reply), (503, "stopping"));
@@ -265,7 +265,7 @@ async fn a_stop_does_not_wait_for_an_unfinished_body_or_head() {
     .await;
 }
 
-/// With the answer to a request that waited for more of its body.
+/// Also checks the response to a request that waited for the rest of its body.
 #[actix_web::test]
 async fn a_body_that_arrives_in_parts_is_read() {
     on_each_database(async |database| {

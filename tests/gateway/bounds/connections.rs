@@ -1,4 +1,4 @@
-//! Connections: bounded for each source, and closed where a client does not take its answers.
+//! Connections: limited per source, and closed if a client does not read its responses.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn three_each() -> Settings {
     Settings::default().tune(|config| config.server.max_connections_per_source = 3)
 }
 
-/// The status on a connection, none where it was closed without one.
+/// Returns the status of a request on a connection, `None` if it was closed without one.
 async fn status(wire: &mut Wire) -> Option<u16> {
     wire.write(HEALTH).await;
     let said = tokio::time::timeout(Duration::from_secs(10), wire.until_closed_or_answered()).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_client_that_takes_no_answers_loses_its_connection() {
     on_each_database(async |database| {
         let gateway = Gateway::start_with(database, hasty()).await;
         let ada = gateway.connected_user("Ada").await;
-        // Some megabytes, more than the system keeps for a client that does not read.
+        // Several megabytes, more than the operating system buffers for a client that does not read.
         let batch = Value::from(vec![rpc(1, "tools/list", json!({})); 20]);
         let ask = Wire::mcp(&ada, &batch).replacen("/mcp", "/mcp?toolsets=all&output_schemas=true", 1);
         let ask = ask.replace("2025-06-18", "2025-03-26");

@@ -23,7 +23,7 @@ async fn every_head_has_a_deadline() {
         }
         second.write(HALF).await;
         let dribbles = async {
-            // A byte now and then gains no time.
+            // Single bytes do not extend the deadline.
             for byte in HALF.chars() {
                 if !dribbling.writes(&byte.to_string()).await {
                     break;
@@ -44,7 +44,7 @@ async fn every_head_has_a_deadline() {
     .await;
 }
 
-/// actix-http reads a chunked body on after an early answer, without an end by itself.
+/// actix-http continues to read a chunked body after an early response, without a limit of its own.
 #[actix_web::test]
 async fn a_body_that_goes_on_after_its_answer_has_a_deadline() {
     on_each_database(async |database| {
@@ -76,7 +76,7 @@ async fn a_chunked_body_that_was_not_read_does_not_end_the_connection() {
             wait(Duration::from_millis(1_500)).await;
             wire.write(HEALTH).await;
             assert_eq!(wire.read().await.status, 200, "{} parts", parts.len());
-            // The next head has a deadline as every other.
+            // The next head has the same deadline.
             wire.write(HALF).await;
             assert!(wire.until_closed().await.starts_with("HTTP/1.1 408 "));
         }
@@ -85,7 +85,7 @@ async fn a_chunked_body_that_was_not_read_does_not_end_the_connection() {
     .await;
 }
 
-/// More than one head may have, behind a request that takes long.
+/// More bytes than one head may have, after a slow request.
 #[actix_web::test]
 async fn many_requests_behind_a_slow_one_are_all_answered() {
     on_each_database(async |database| {
@@ -132,7 +132,7 @@ async fn a_connection_without_a_request_under_way_stays_open() {
     .await;
 }
 
-/// The deadline is the client's: a call that takes long at OwnerRez is not cut short.
+/// The deadline applies to the client only: a call that takes long at OwnerRez is not aborted.
 #[actix_web::test]
 async fn a_slow_answer_is_no_fault_of_the_client() {
     on_each_database(async |database| {
@@ -143,7 +143,7 @@ async fn a_slow_answer_is_no_fault_of_the_client() {
         let call = Wire::mcp(&ada, &rpc(1, "tools/call", json!({"name": "list_owners", "arguments": {}})));
         wire.write(&call).await;
         held.wait_arrived(1).await;
-        // The next request waits behind it, whole.
+        // The next request waits behind it, complete.
         wire.write(HEALTH).await;
         wait(Duration::from_millis(1_500)).await;
         held.release();

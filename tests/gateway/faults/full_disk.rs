@@ -1,5 +1,5 @@
-//! The disk of an SQLite database is full for a moment. What was acknowledged before, meanwhile and afterwards is in the
-//! file, what was refused is not, and nobody has to restart anything.
+//! The disk of an SQLite database is full for a while. Acknowledged data is in the file, whether it was acknowledged
+//! before, during or after; rejected data is not, and no restart is needed.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     world::{Person, TestDatabase, eventually},
 };
 
-/// People who registered, by what they were told.
+/// Registrations by their outcome.
 #[derive(Default)]
 struct Registered {
     acknowledged: Vec<Person>,
@@ -43,7 +43,7 @@ async fn readiness(url: &str) -> Option<String> {
 
 async fn becomes(url: &str, reason: Option<&str>) {
     eventually("the readiness changes", async || {
-        // An answer is remembered for a second.
+        // A response is cached for a second.
         tokio::time::timeout(Duration::from_millis(100), std::future::pending::<()>()).await.unwrap_err();
         (readiness(url).await.as_deref() == reason).then_some(())
     })
@@ -103,7 +103,7 @@ async fn what_is_acknowledged_after_a_full_disk_is_in_the_file() {
         for attempt in 0..10 {
             people.tries(&url, &format!("after {round}.{attempt}")).await;
             assert_eq!(writes(&ada, guests).await, Told::Done);
-            // The same again ends in an ordinary rollback.
+            // The same call again ends in an ordinary rollback.
             assert_eq!(writes(&ada, guests).await, Told::Done);
             guests += 1;
             made += 1;
@@ -125,7 +125,7 @@ async fn what_is_acknowledged_after_a_full_disk_is_in_the_file() {
     );
     database.execute("UPDATE users SET disabled_at = NULL").await;
 
-    // And so does the next process after a crash.
+    // So does the next process after a crash.
     program.kill();
     let program = Program::start(home.path(), &serve, &environment);
     let url = program.url();

@@ -1,4 +1,5 @@
-//! A write succeeds at OwnerRez while the database is away: its outcome is stored as soon as the database is back.
+//! A write succeeds at OwnerRez while the database is unreachable: its outcome is stored as soon as the database is
+//! back.
 
 use chrono::TimeDelta;
 use futures_util::future::join;
@@ -13,7 +14,7 @@ fn guest() -> Value {
     json!({"first_name": "Ada", "last_name": "Story"})
 }
 
-/// Ada's write is confirmed although the database is away.
+/// Ada's write is confirmed although the database is unreachable.
 async fn writes_without_database(gateway: &Gateway, ada: &Person, database: &TestDatabase) -> Away {
     let held = gateway.ownerrez().hold_account(WRITE, ada.account.unwrap());
     let goes = async {
@@ -27,7 +28,7 @@ async fn writes_without_database(gateway: &Gateway, ada: &Person, database: &Tes
     away
 }
 
-/// The retries wait for the clock.
+/// Advances the clock until the outcome is stored, because the retries wait for the clock.
 async fn until_stored(gateway: &Gateway, database: &TestDatabase) {
     eventually("the outcome is stored", async || {
         if gateway.clock.sleepers_within(TimeDelta::seconds(1)) > 0 {
@@ -60,7 +61,7 @@ async fn the_next_write_of_the_same_user_finds_the_outcome() {
         let ada = gateway.connected_user("Ada").await;
         let away = writes_without_database(&gateway, &ada, database).await;
         away.ends(database).await;
-        // No time has passed in which something else could have stored it.
+        // No time has passed in which a background retry could have stored it.
         let again = ada.call("create_guest", guest()).await.ok();
         assert_eq!((&again["done"], &again["repeated"]), (&json!(true), &json!(true)), "{again}");
         assert!(again["id"].is_i64(), "{again}");

@@ -1,4 +1,4 @@
-//! A real process is told to stop in the middle of everything.
+//! A real process gets SIGTERM during requests.
 
 use std::{path::Path, sync::Arc};
 
@@ -67,7 +67,7 @@ async fn a_stop_cuts_no_call_short_and_begins_none() {
         for name in ["Ada", "Bea", "Cleo", "Dora"] {
             people.push(connected_user(&url, name, &ownerrez).await);
         }
-        // Ada's call first needs new tokens, of which there is one copy in the world when the signal comes.
+        // Ada's call first needs new tokens, which only this process has when the signal arrives.
         let (ada, others) = people.split_first().unwrap();
         ownerrez.controls().expire_access_tokens(ada.account.unwrap());
         let mut status = Wire::open(&url).await;
@@ -97,7 +97,7 @@ async fn a_stop_cuts_no_call_short_and_begins_none() {
         }
         status.write(&Wire::get(ada, "/api/connect/ownerrez/test")).await;
         program.signal("TERM");
-        // While OwnerRez still works on what was sent, what was not sent is refused.
+        // While OwnerRez processes the requests that were sent, the calls that were not sent are rejected.
         for (wire, _) in &mut writes {
             let reply = wire.read().await;
             let text = reply.body["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{}", reply.body));
@@ -135,8 +135,8 @@ async fn a_stop_whose_time_is_over_ends_quietly_and_breaks_nothing() {
         let ada = connected_user(&url, "Ada", &ownerrez).await;
         let bea = connected_user(&url, "Bea", &ownerrez).await;
 
-        // Ada's call hangs at OwnerRez; Bea's disconnect and her status in the database, one on a session's thread, the
-        // other on a worker's.
+        // Ada's call is blocked at OwnerRez; Bea's disconnect and status are blocked in the database, one on a
+        // session's thread, the other on a worker's.
         let call = ownerrez.controls().hold_account("* /v2/*", ada.account.unwrap());
         let (mut first, mut second, mut third) =
             (Wire::open(&url).await, Wire::open(&url).await, Wire::open(&url).await);
@@ -176,13 +176,14 @@ async fn a_client_that_does_not_take_its_answers_holds_a_stop_no_longer_than_its
         let ownerrez = ownerrez().await;
         let (program, url) = gateway(home.path(), database, &ownerrez);
         let ada = connected_user(&url, "Ada", &ownerrez).await;
-        // One answer of some megabytes, more than the system keeps for somebody who does not read; and others behind it.
+        // A response of several megabytes, more than the operating system buffers for a client that does not read, and
+        // more requests behind it.
         let (mut wire, mut other) = (Wire::open(&url).await, Wire::open(&url).await);
         let batch = Value::from(vec![rpc(1, "tools/list", json!({})); 20]);
         let ask = Wire::mcp(&ada, &batch).replacen("/mcp", "/mcp?toolsets=all&output_schemas=true", 1);
         wire.write(&ask.replace("2025-06-18", "2025-03-26").repeat(5)).await;
         program.says("route=/mcp");
-        // And a call that takes most of the time of a stop.
+        // And a call that takes most of the shutdown time.
         let slow = json!({"pattern": "* /v2/*", "delay_seconds": 1.5});
         let before = ownerrez.controls().count("* /v2/*");
         assert_eq!(Person::visitor(&ownerrez.url()).post("/_control/rules", &slow).await.status, 200);
@@ -191,7 +192,7 @@ async fn a_client_that_does_not_take_its_answers_holds_a_stop_no_longer_than_its
         let ending = program.stop();
         assert_eq!(ending.code, Some(0));
         assert_eq!(other.read().await.status, 200);
-        // It is held, but the client gets no time of its own after the call's.
+        // The stop waits for it, but the client gets no extra time after the call's.
         let took = ending.took.as_millis();
         assert!((1_500..3_000).contains(&took), "{took} ms");
         assert!(!ending.written.contains("panicked"), "{}", ending.written);
@@ -201,7 +202,7 @@ async fn a_client_that_does_not_take_its_answers_holds_a_stop_no_longer_than_its
     .await;
 }
 
-/// A process whose new tokens for Ada are in no database, which is away.
+/// Starts a process whose new tokens for Ada are not stored, because the database is unreachable.
 async fn with_unsaved_tokens(home: &Path, database: &TestDatabase, ownerrez: &Simulator) -> (Program, String, Away) {
     let (program, url) = gateway(home, database, ownerrez);
     let ada = connected_user(&url, "Ada", ownerrez).await;

@@ -1,4 +1,4 @@
-//! Tokens that OwnerRez issued while the database was away: none is lost, and none that works is revoked.
+//! Tokens that OwnerRez issued while the database was unreachable: none are lost, and no working token is revoked.
 
 use chrono::TimeDelta;
 use futures_util::future::join;
@@ -15,7 +15,7 @@ const VERSION: &str = "SELECT version FROM ownerrez_connections";
 const WORKING: &str =
     "SELECT count(*) FROM ownerrez_connections WHERE rejected_at IS NULL AND refresh_token IS NOT NULL";
 
-/// Alice, whose new tokens are in no database. OwnerRez has ended their predecessors.
+/// Returns Alice, whose new tokens are not stored. OwnerRez has invalidated the previous ones.
 async fn alice_with_unsaved_tokens(database: &TestDatabase) -> (Gateway, Person, Away) {
     let gateway = Gateway::start(database).await;
     gateway.ownerrez().change(|switches| {
@@ -38,7 +38,7 @@ async fn alice_with_unsaved_tokens(database: &TestDatabase) -> (Gateway, Person,
     (gateway, alice, away)
 }
 
-/// Time passes, and the process finds its database again.
+/// Advances the clock until the process has reconnected to its database.
 async fn recovers(gateway: &Gateway, database: &TestDatabase) {
     gateway.advance(TimeDelta::seconds(6));
     if database.is_postgres() {
@@ -46,7 +46,7 @@ async fn recovers(gateway: &Gateway, database: &TestDatabase) {
     }
 }
 
-/// Waits until the session has got rid of what it won. It tries again after pauses that grow.
+/// Waits until the session has stored or dropped its unsaved tokens. It retries with growing pauses.
 async fn until_none_is_unsaved(gateway: &Gateway) {
     eventually("nothing is unsaved", async || {
         gateway.advance(TimeDelta::seconds(1));
@@ -71,7 +71,7 @@ async fn they_are_stored_without_another_call() {
     .await;
 }
 
-/// Another process used the refresh token after this one, was refused, and noted that.
+/// Another process used the refresh token after this one, was rejected, and recorded that.
 #[actix_web::test]
 async fn they_take_the_place_of_what_another_process_gave_up() {
     for noted in ["rejected_at = updated_at", "refresh_token = NULL"] {
@@ -120,7 +120,7 @@ async fn a_disconnect_ends_them_too() {
     on_each_database(async |database| {
         let (gateway, alice, away) = alice_with_unsaved_tokens(database).await;
         away.ends(database).await;
-        // The process may have to find the database first.
+        // The process may first have to reconnect to the database.
         eventually("it is disconnected", async || {
             (alice.delete("/api/connect/ownerrez").await.status == 200).then_some(())
         })
@@ -139,7 +139,7 @@ async fn a_disconnect_ends_them_too() {
     .await;
 }
 
-/// Alice, whose first grant is in no database.
+/// Returns Alice, whose first grant is not stored.
 async fn alice_with_an_unsaved_grant(database: &TestDatabase) -> (Gateway, Person, Away) {
     let gateway = Gateway::start(database).await;
     let mut alice = gateway.user("Alice").await;

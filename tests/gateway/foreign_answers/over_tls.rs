@@ -1,5 +1,5 @@
-//! The same over TLS, where the guard lies above the encryption. No setting brings other certificate authorities than the
-//! public ones, so this asks the client of OwnerRez itself.
+//! The same over TLS, where the guard is above the encryption. No setting adds certificate authorities to the public
+//! ones, so this test uses the OwnerRez client directly.
 
 use std::{sync::Arc, time::Duration};
 

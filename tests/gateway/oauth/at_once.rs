@@ -1,4 +1,4 @@
-//! The same secret shown by many at once: whoever comes first decides, and nobody gets a fault.
+//! The same secret used by many callers at once: the first one decides, and no caller gets a server error.
 
 use futures_util::future::{join, join_all};
 use serde_json::json;

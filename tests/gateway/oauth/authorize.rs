@@ -1,4 +1,5 @@
-//! The request and the question: what is refused on a page, what is told to the client, and whose consent counts.
+//! The authorization request and the consent page: which errors are shown on a page, which are returned to the client,
+//! and whose consent is valid.
 
 use chrono::TimeDelta;
 
@@ -73,7 +74,7 @@ async fn consent_is_given_on_our_page_in_this_browser_and_not_remembered() {
         assert_eq!(database.number("SELECT count(*) FROM sign_in_requests").await, 0);
         assert_eq!(browser.submit_with(&action, &good, &own).await.status, 303);
 
-        // Who agreed once is asked again.
+        // The consent page appears again after the user has agreed once.
         assert_eq!(browser.open(&app.authorize_url(&[])).await.status, 200);
         gateway.stop().await;
     })
@@ -182,7 +183,7 @@ async fn the_page_warns_where_any_program_could_wait() {
             let page = Browser::new().open(&app.authorize_url(&[])).await;
             assert_eq!(page.body.contains("can pretend to be this app"), warns, "{redirect_uri}");
         }
-        // RFC 8252 section 7.3: on this machine the port may be another one.
+        // RFC 8252 section 7.3: for loopback addresses the port may differ.
         let app = ClientApp::register_with(&gateway, "App", "http://127.0.0.1:7777/callback").await;
         let page = Browser::new().open(&app.authorize_url(&[("redirect_uri", "http://127.0.0.1:8888/callback")])).await;
         assert_eq!(page.status, 200);

@@ -1,4 +1,4 @@
-//! Codes: redeemed once, in time, by whoever asked for them.
+//! Codes: redeemed once, in time, by the client that requested them.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -38,7 +38,7 @@ async fn a_stolen_code_is_worth_nothing_and_does_no_harm() {
         let elsewhere = [("resource", "https://evil.example/mcp")];
         assert_eq!(app.redeem(code, &elsewhere).await.error(), "invalid_target");
 
-        // None of that used it up.
+        // None of those attempts consumed the code.
         let tokens = app.redeem(code, &[]).await;
         assert_eq!(tokens.status, 200, "{}", tokens.body);
         app.caller(&tokens.body).call("get_current_user", json!({})).await.ok();
