@@ -1,4 +1,4 @@
-//! Who a client of the authorization server is, told of the room itself: its endpoints have stories of their own.
+//! Clients of the authorization server, tested at the module: other tests cover its endpoints.
 
 mod documents;
 mod predefined;
@@ -31,7 +31,7 @@ struct Desk {
     metrics: Arc<Metrics>,
 }
 
-/// What a story wants otherwise.
+/// Settings that a test overrides.
 struct Otherwise {
     key: u8,
     previous: Option<u8>,
@@ -51,7 +51,7 @@ impl Desk {
         Self::open_with(database, Otherwise::default()).await
     }
 
-    /// Reaches nothing but this server.
+    /// Opens clients that can reach only this server.
     async fn before(database: &TestDatabase, publisher: &Publisher) -> Self {
         Self::open_with(database, Otherwise { outside: publisher.outside(), ..Otherwise::default() }).await
     }
@@ -89,13 +89,13 @@ impl Desk {
         }
     }
 
-    /// What `find` is answered with at the token endpoint.
+    /// Returns the error code of `find` at the token endpoint.
     async fn refused_as(&self, client_id: &str) -> ClientErrorCode {
         self.refusal(client_id).await.code()
     }
 }
 
-/// Whether a client may have its answer sent there, and where that is.
+/// Returns the destination of a redirect URI, if the client may use it.
 fn place(client: &Client, asked: &str) -> Option<RedirectPlace> {
     client.redirect(Some(asked)).ok().map(|target| {
         assert_eq!(target.uri, asked);

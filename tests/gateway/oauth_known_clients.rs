@@ -1,5 +1,5 @@
-//! What today's clients send, request by request, from the metadata they read to a token given back: ChatGPT, Claude,
-//! Claude Code, Cursor and VS Code, by their published documents and by registration.
+//! The complete request sequences of today's clients, from the metadata to a revoked token: ChatGPT, Claude, Claude
+//! Code, Cursor and VS Code, with their published documents and with registration.
 
 use chrono::TimeDelta;
 use ownerrez_gateway::{domain::Clock, oauth::clients::ASSERTION_TYPE};
@@ -10,29 +10,29 @@ use crate::{
     world::{ClientApp, Gateway, Person, Published, Publisher, Settings, on_each_database, rpc},
 };
 
-/// What a client asks for that takes the scopes of the challenge or of the resource metadata.
+/// The scope of a client that takes the scopes of the challenge or of the resource metadata.
 const ASKED: &str = "ownerrez:read ownerrez:full";
-/// What it gets, because it lists the grant type `refresh_token`.
+/// The granted scope, because the client lists the grant type `refresh_token`.
 const ALL: &str = "ownerrez:read ownerrez:full offline_access";
 const CHATGPT_KEYS: &str = "https://chatgpt.com/oauth/jwks.json";
 
-/// How a client comes to its id.
+/// How a client gets its id.
 enum By {
-    /// The address of a document (CIMD).
+    /// The URL of a document (CIMD).
     Document(&'static str),
     /// RFC 7591.
     Registration,
 }
 
-/// One client, and what it does its own way.
+/// One client and its particular behavior.
 struct Known {
     by: By,
     metadata: Value,
-    /// The one that it uses of its redirect URIs.
+    /// The redirect URI that it uses.
     redirect_uri: &'static str,
-    /// What it asks for; nothing: it leaves `scope` out.
+    /// The requested scope; empty if it omits `scope`.
     scope: &'static str,
-    /// Whether it names the resource (RFC 8707), with the code as well.
+    /// Whether it sends `resource` (RFC 8707), also with the code.
     names_resource: bool,
 }
 
@@ -105,7 +105,7 @@ fn todays_clients() -> Vec<Known> {
             "token_endpoint_auth_method": "none"})
     };
     for (name, uri) in [("Claude", "claude://claude.ai/mcp-auth-callback/sdk"), ("Warp", "warp://mcp/oauth2callback")] {
-        // Warp leaves the resource out.
+        // Warp omits the resource.
         clients.push(Known { names_resource: name == "Claude", ..registration(of_app(name, uri), uri) });
     }
     clients.extend(cursor.map(|used| Known { names_resource: false, ..registration(of_cursor.clone(), used) }));
@@ -117,7 +117,7 @@ fn todays_clients() -> Vec<Known> {
     clients
 }
 
-/// What a client sends beside its id where it asks without a browser: nothing, or a new assertion (RFC 7523).
+/// Returns the client authentication for requests without a browser: none, or a new assertion (RFC 7523).
 fn proof(gateway: &Gateway, client: &Known, signer: &Signer) -> Option<String> {
     let By::Document(id) = client.by else { return None };
     if client.metadata["token_endpoint_auth_method"] != "private_key_jwt" {
@@ -134,7 +134,7 @@ fn with<'a>(proof: Option<&'a str>, more: &[(&'a str, &'a str)]) -> Vec<(&'a str
     proof.into_iter().flatten().chain(more.iter().copied()).collect()
 }
 
-/// What everybody reads first: from the refusal to the addresses.
+/// Performs the discovery that every client starts with: from the 401 to the endpoints.
 async fn discovered(gateway: &Gateway) -> Value {
     let stranger = Person::visitor(&gateway.url);
     let refused = stranger.mcp(&rpc(1, "initialize", json!({}))).await;
@@ -151,7 +151,7 @@ async fn discovered(gateway: &Gateway) -> Value {
 async fn id_of(gateway: &Gateway, client: &Known, server: &Value) -> String {
     match client.by {
         By::Document(url) => {
-            // Claude uses its document only where both stand.
+            // Claude uses its document only if both are there.
             assert_eq!(server["client_id_metadata_document_supported"], json!(true));
             assert!(server["token_endpoint_auth_methods_supported"].as_array().unwrap().contains(&json!("none")));
             url.to_owned()
@@ -222,7 +222,7 @@ async fn todays_clients_get_in_by_the_requests_that_they_send() {
     .await;
 }
 
-/// ChatGPT's other document offers `none` as well. Where the code came with a signature, nobody goes on without.
+/// ChatGPT's other document also offers `none`. If the code was redeemed with a signature, all later requests need one.
 #[actix_web::test]
 async fn who_may_sign_or_not_is_held_to_what_it_began_with() {
     on_each_database(async |database| {

@@ -1,4 +1,4 @@
-//! What operators and their machines see: readiness, figures, request ids and the log.
+//! Monitoring for operators: readiness, metrics, request ids and the log.
 
 mod exposition;
 mod log_lines;
@@ -13,12 +13,12 @@ use crate::world::{Gateway, Person, Settings, eventually, on_each_database, on_p
 const TOKEN: &str = "a token for prometheus";
 const METRICS_TOKEN: &str = "metrics-token-0123456789";
 
-/// Later than a remembered verdict of `/ready` is good for.
+/// Advances the clock until a cached result of `/ready` has expired.
 fn later(gateway: &Gateway) {
     gateway.advance(TimeDelta::seconds(2));
 }
 
-/// The reason that `/ready` gives; none when it is ready.
+/// Returns the reason that `/ready` gives, `None` if it is ready.
 async fn unready(gateway: &Gateway) -> Option<String> {
     let reply = Person::visitor(&gateway.url).get("/ready").await;
     if reply.status == 200 {
@@ -54,7 +54,7 @@ async fn a_gateway_is_ready_when_it_has_started() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         assert_eq!(unready(&gateway).await, None);
-        // A platform asks by an address that is nobody's name.
+        // A platform's health check uses an IP address that is not an allowed host name.
         let by_address = Person::visitor(&gateway.url).send("GET", "/ready", &[("host", "10.1.2.3:99")], None).await;
         assert_eq!(by_address.status, 200);
         gateway.stop().await;
@@ -222,7 +222,7 @@ async fn the_figures_are_those_of_what_was_done() {
         }
         assert!((after.sum("build_info") - 1.0).abs() < 0.5);
 
-        // The token runs out: the next call refreshes it.
+        // The token expires: the next call refreshes it.
         gateway.advance(TimeDelta::days(31));
         alice.call("list_properties", json!({})).await.ok();
         let refreshed = scrape(&gateway).await;

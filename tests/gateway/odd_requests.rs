@@ -1,4 +1,4 @@
-//! Requests that no honest client sends: arrays for objects, hosts that are none, quotes in a path, wrong tokens.
+//! Requests that no legitimate client sends: arrays for objects, invalid hosts, quotes in a path, wrong tokens.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ async fn a_host_with_more_in_it_than_a_host_is_refused() {
             let refused = answer(get(path, &format!("Host: {host}"))).await;
             assert_eq!((refused.status, refused.body["error"].as_str()), (403, Some("host_not_allowed")), "{host}");
         }
-        // The target goes before the header, and there is one header.
+        // The request target has precedence over the Host header, and only one Host header is allowed.
         let target = format!("http://evil.example{path}");
         assert_eq!(answer(get(&target, "Host: 127.0.0.1")).await.status, 403);
         let target = format!("http://127.0.0.1:{port}{path}");
@@ -169,7 +169,7 @@ async fn wrong_metrics_tokens_are_limited_and_the_right_one_always_answers() {
         assert_eq!(ask(METRICS_TOKEN, "198.51.100.7").await.status, 200);
         gateway.advance(chrono::TimeDelta::seconds(300));
         assert_eq!(ask("guess-8", "203.0.113.66").await.status, 401);
-        // An answer without a token is no guess.
+        // A request without a token does not count as a guess.
         for _ in 0..9 {
             let nothing: Value = ask("", "203.0.113.66").await.body;
             assert_eq!(nothing["error"], json!("invalid_metrics_token"));

@@ -1,5 +1,5 @@
-//! What the list leaves out, found by words and called by name: with the same checks, rights, answers and traces as if
-//! it were listed.
+//! Unlisted operations, found by search and called by name: with the same checks, permissions, responses and metrics as
+//! listed ones.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ async fn an_operation_is_found_by_words_and_called_by_name() {
         let direct = alice.call("list_surcharges", json!({"limit": 1})).await;
         assert_eq!(through.0.body, direct.0.body);
         assert_eq!(through.ok()["items"][0]["name"], json!("Cleaning"));
-        // What is listed can be called that way as well, and so can answers.
+        // Listed operations and composite tools can be called that way as well.
         alice.call("call_operation", json!({"name": "get_current_user"})).await.ok();
         alice.call("call_operation", json!({"name": "who_is_staying", "arguments": "{}"})).await.ok();
         gateway.stop().await;
@@ -61,7 +61,7 @@ async fn finding_leaves_out_what_is_listed_and_says_so() {
         let nothing = alice.call("find_operation", json!({"query": "launch a rocket"})).await.ok();
         assert!(found(&nothing).is_empty() && nothing["note"].is_string(), "{nothing}");
 
-        // What cannot be done is said, and nothing that changes something else takes its place.
+        // The response says what is not possible, and suggests no operation that changes something else.
         for (query, cannot) in [
             ("delete booking", "no operation that deletes a booking"),
             ("refund a guest", "makes no refunds"),
@@ -110,14 +110,14 @@ async fn what_is_called_through_another_obeys_the_same_rules() {
         assert!(text.contains("`delete_surcharge`") && text.contains("may only read"), "{text}");
         let text = at(&alice, "/mcp/readonly", "call_operation", delete.clone()).await.refused();
         assert!(text.contains("`delete_surcharge`") && text.contains("read only"), "{text}");
-        // A connection that chose some tools reaches no others, whatever way it tries.
+        // A connection with a tool selection reaches no other tool, by any means.
         let text = at(&alice, "/mcp/x/guests", "call_operation", delete.clone()).await.refused();
         assert!(text.contains("`call_operation` is not among"), "{text}");
         let excluded = [("x-mcp-exclude-tools", "delete_surcharge")];
         let call = rpc(1, "tools/call", json!({"name": "call_operation", "arguments": delete}));
         let text = Answer(alice.mcp_at("/mcp", &excluded, &call).await).refused();
         assert!(text.contains("`delete_surcharge` is not among"), "{text}");
-        // Names that lead nowhere.
+        // Names that do not exist.
         for (name, near) in [("list_surcharge", "list_surcharges"), ("call_operation", "find_operation"), ("x", "find")]
         {
             let text = alice.call("call_operation", json!({"name": name})).await.refused();
@@ -132,7 +132,7 @@ async fn what_is_called_through_another_obeys_the_same_rules() {
     .await;
 }
 
-/// Clients ask people before they call what may destroy; where it cannot, they need not.
+/// Clients ask their users before destructive calls; if the tool cannot destroy anything, they do not have to.
 #[actix_web::test]
 async fn its_hints_say_what_it_may_do() {
     on_each_database(async |database| {
@@ -158,7 +158,7 @@ async fn its_hints_say_what_it_may_do() {
     .await;
 }
 
-/// The counters know what was really called, and never a name that somebody made up.
+/// The counters record the called operation, and never an invented name.
 #[actix_web::test]
 async fn counters_name_the_operation() {
     on_each_database(async |database| {

@@ -1,4 +1,4 @@
-//! What the operator does from the command line, beside a running gateway: `check` and `users`.
+//! The operator's commands next to a running gateway: `check` and `users`.
 
 use chrono::TimeDelta;
 use ownerrez_gateway::{
@@ -16,7 +16,7 @@ const REVOKE: &str = "DELETE /oauth/access_token/{token}";
 const TOKEN: &str = "POST /oauth/access_token";
 const OTHER_KEY: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=";
 
-/// The program with the settings of this gateway, and others over them.
+/// Runs the program with the settings of this gateway and with overrides.
 fn run(gateway: &Gateway, arguments: &[&str], over: &[(&str, &str)]) -> Ending {
     let home = tempfile::tempdir().unwrap();
     let mut environment = gateway.environment();
@@ -44,7 +44,7 @@ async fn users_are_shown_beside_a_running_gateway() {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
         let bob = gateway.user("Bob").await;
-        // A name from before names were checked.
+        // A name from before names were validated.
         database.execute("UPDATE api_keys SET name = 'Bob \u{1b}[2J' WHERE name = 'Bob'").await;
         works(&alice).await;
 
@@ -87,7 +87,7 @@ async fn who_signed_in_and_with_which_clients_is_shown_too() {
             let tokens = app.tokens(&gateway, account, &[]).await;
             gateway.advance(TimeDelta::minutes(1));
             app.refresh(&tokens["refresh_token"], &[]).await;
-            // Agreed to and never redeemed.
+            // Authorized but never redeemed.
             app.sign_in(&gateway, account, &[]).await;
         }
 
@@ -121,7 +121,7 @@ async fn a_user_is_disabled_and_enabled() {
         succeeds(&gateway, &["users", "disable", &alice.id]);
         assert_eq!(listed(&gateway)[0]["disabled_at"], since, "since the first time");
 
-        // Nobody renews in the name of someone who is kept out; once they are not, it is done.
+        // Tokens of a disabled user are not refreshed; after the user is enabled, they are.
         gateway.advance(TimeDelta::days(27) + TimeDelta::hours(1));
         gateway.ownerrez().clear_requests();
         gateway.app().sessions().do_chores().await;
@@ -159,7 +159,7 @@ async fn a_deleted_user_leaves_nothing_but_the_revocation() {
         assert_eq!(database.number("SELECT count(*) FROM pending_revocations").await, 0);
         works(&bob).await;
 
-        // Who is gone cannot be removed again, and what was asked for is not repeated: it may be a whole key.
+        // A deleted user cannot be deleted again, and the error does not repeat the argument: it may be a whole key.
         for (command, user) in [("delete", alice.id.as_str()), ("disable", &bob.key), ("enable", "nobody")] {
             let refused = run(&gateway, &["users", command, user], &[]);
             assert_eq!(refused.code, Some(1), "{refused:?}");
@@ -174,7 +174,7 @@ async fn usage(gateway: &Gateway) -> Value {
     operate(gateway, UsersCommand::Usage).await
 }
 
-/// A command at the time of the story, where that matters: the program itself has the time of the machine.
+/// Runs a command with the test's clock, where the time matters: the program itself uses the system time.
 async fn operate(gateway: &Gateway, command: UsersCommand) -> Value {
     serde_json::from_str(&said(gateway, command, true).await).unwrap()
 }
@@ -198,7 +198,7 @@ async fn the_use_of_the_allowance_is_told_per_user() {
         works(&bob).await;
         gateway.app().sessions().do_chores().await;
         gateway.app().sessions().do_chores().await;
-        // Connecting cost each of them one.
+        // Connecting cost each of them one request.
         assert_eq!(
             usage(&gateway).await,
             json!({"last_hour": 8, "last_day": 8, "users": [
@@ -207,7 +207,7 @@ async fn the_use_of_the_allowance_is_told_per_user() {
             ]})
         );
 
-        // Two hours later; a process that stops writes down what it has.
+        // Two hours later; a process that stops stores its counters.
         gateway.advance(TimeDelta::hours(2));
         works(&bob).await;
         let gateway = gateway.restart().await;
@@ -266,7 +266,7 @@ async fn check_tells_which_rows_hang_on_which_key() {
         gateway.connected_user("Alice").await;
         let first = gateway.environment().into_iter().find(|(name, _)| *name == "ENCRYPTION_KEY").unwrap().1.to_owned();
 
-        // The key of these rows is another one than this operator has.
+        // The operator's key differs from the key of these rows.
         let wrong = run(&gateway, &["check"], &[("ENCRYPTION_KEY", OTHER_KEY)]);
         assert_eq!(wrong.code, Some(2), "{wrong:?}");
         assert!(
@@ -282,7 +282,7 @@ async fn check_tells_which_rows_hang_on_which_key() {
         let text = succeeds(&gateway, &["check"]);
         assert!(text.contains("(current)") && text.contains("(previous"), "{text}");
 
-        // One that was moved to another user's row does not open.
+        // A token that was moved to another user's row cannot be decrypted.
         database
             .execute(
                 "UPDATE ownerrez_connections SET refresh_token = (SELECT refresh_token FROM ownerrez_connections AS o

@@ -1,5 +1,5 @@
-//! Output schemas: who is shown them, and that answers keep to them. Every operation's answer is held against its schema in
-//! `catalogue`, every other tool's in `tools_page`.
+//! Output schemas: which connections get them, and that results match them. `catalogue` checks every operation's result
+//! against its schema, `tools_page` every other tool's.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Answer, Gateway, Person, on_each_database, rpc};
 
-/// What the list of all tools says about answers.
+/// The output schemas from the list of all tools.
 pub(crate) struct Promised(BTreeMap<String, Validator>);
 
 impl Promised {
@@ -26,7 +26,7 @@ impl Promised {
         )
     }
 
-    /// Holds an answer against its schema. Clients do the same and throw away what does not fit, or what has no
+    /// Checks a result against its schema. Clients do the same and discard results that do not match or have no
     /// structured content.
     pub(crate) fn kept_by(&self, tool: &str, answer: &Value) {
         assert!(answer.is_object(), "{tool}: {answer}");
@@ -61,7 +61,7 @@ async fn who_asks_is_shown_what_tools_answer_and_lists_stay_short_otherwise() {
             ("/mcp/x/properties?output_schemas=1", &[], true),
             ("/mcp?tools=list_properties", &on, true),
             ("/mcp/x/properties/readonly", &on, true),
-            // The more deliberate way wins.
+            // The more specific setting wins.
             ("/mcp?output_schemas=no", &on, false),
         ] {
             let tools = listed(&alice, path, headers).await;
@@ -74,7 +74,7 @@ async fn who_asks_is_shown_what_tools_answer_and_lists_stay_short_otherwise() {
         let count = tools.iter().filter(|tool| tool["outputSchema"].is_object()).count();
         assert_eq!(count, 61 + 9, "operations of a confirmed shape, and the answers");
 
-        // Whoever looks for one operation by its name learns it, too.
+        // A search for one operation by its name also returns its schema.
         let found = called(&alice, "/mcp", "find_operation", json!({"query": "list_deposits"})).await;
         let found = &found["operations"];
         assert_eq!(found[0]["output_schema"]["properties"]["items"]["type"], json!("array"), "{found}");
@@ -130,7 +130,7 @@ async fn what_ownerrez_answers_otherwise_tomorrow_is_not_thrown_away_by_clients(
         let promised = Promised::to(&alice).await;
         let odd = json!({"id": "five", "name": 7, "bedrooms": {"number": 3}});
         gateway.ownerrez().script(Rule::on("GET /v2/properties/{id}").always().reply(200, odd.clone()));
-        // Nobody was promised anything who did not ask.
+        // Connections that did not request schemas get the unchanged result.
         assert_eq!(called(&alice, "/mcp", "get_property", json!({"id": 5})).await, odd);
         let answer = called(&alice, "/mcp?output_schemas=true", "get_property", json!({"id": 5})).await;
         promised.kept_by("get_property", &answer);

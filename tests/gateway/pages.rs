@@ -1,4 +1,5 @@
-//! What a browser gets: pages that cannot be framed, scripted or cached, cookies bound to us, and no secret in either.
+//! Pages for browsers: they cannot be framed, scripted or cached, their cookies are bound to the gateway, and neither
+//! contains a secret.
 
 use serde_json::json;
 
@@ -18,7 +19,7 @@ fn hardened(page: &Page, what: &str) {
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"), "{what}");
 }
 
-/// The cookies that an answer sets, as they stand on the wire.
+/// Returns the `Set-Cookie` values of a response, unparsed.
 fn cookies(headers: &[(String, String)]) -> Vec<&str> {
     headers.iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value.as_str()).collect()
 }
@@ -55,14 +56,14 @@ async fn every_page_is_hardened_and_shows_no_secret() {
             ("gone", &gone),
         ] {
             hardened(page, what);
-            // Random text may hold these letters, but does not begin with them.
+            // Random text may contain these letters, but does not begin with them.
             let words = page.body.split(|mark: char| !mark.is_ascii_alphanumeric() && !"_-".contains(mark));
             let tokens = words.filter(|word| word.starts_with("at_") || word.starts_with("rt_")).count();
             assert_eq!(tokens, 0, "{what} shows a token");
             for secret in [alice.key.as_str(), code, "s_sandbox", "<img"] {
                 assert!(!page.body.contains(secret), "{what} shows {secret}");
             }
-            // The form must carry the state back; no other page has a use for it.
+            // The form must send the state back; no other page needs it.
             assert!(what == "form" || what == "wrong key" || !page.body.contains(state), "{what} shows the state");
         }
         assert!(connected.body.contains(&alice.key[..24]) && connected.body.contains("&lt;img"));
@@ -105,7 +106,7 @@ async fn behind_tls_the_whole_way_is_walked_with_host_bound_cookies() {
         let local = format!("http://{}", gateway.app().address());
         let alice = gateway.user_at("Alice", &local).await;
         let account = gateway.ownerrez().add_account("Alice").id;
-        // A TLS proxy passes the public name on.
+        // A TLS proxy forwards the public name.
         let host = ("host", "gateway.example");
         let visitor = Person::visitor(&local);
         let get = async |url: &str, cookie: &str| {
@@ -140,7 +141,7 @@ async fn behind_tls_the_whole_way_is_walked_with_host_bound_cookies() {
             assert!(!set.is_empty(), "{what}");
             for cookie in set {
                 assert!(cookie.starts_with("__Host-"), "{what}: {cookie}");
-                // A browser ignores even the removal of such a cookie without these.
+                // Without these flags, a browser ignores even the removal of such a cookie.
                 for flag in ["Secure", "HttpOnly", "SameSite=Lax", "Path=/"] {
                     assert!(cookie.contains(flag), "{what}: {cookie}");
                 }

@@ -8,7 +8,7 @@ use crate::world::{Gateway, Person, Reply, Settings, on_each_database};
 
 const PATH: &str = "/api/connect/ownerrez/token";
 
-/// What the owner of that account sends.
+/// Returns the credentials that the owner of a new account sends.
 fn credentials(gateway: &Gateway, name: &str) -> Value {
     let account = gateway.ownerrez().add_account(name);
     json!({"email": account.email, "token": account.personal_access_token})

@@ -1,4 +1,4 @@
-//! The short way of plain calls (`http::plain_call`) beside the engine's: nobody can tell them apart.
+//! The fast path of plain calls (`http::plain_call`) and rmcp's path: their responses are identical.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ async fn sent(person: &Person, message: &Value) -> Reply {
     person.send("POST", "/mcp", &[JSON, ACCEPT, REVISION], Some(message.to_string())).await
 }
 
-/// The answers to a call of the usual kind, and to the same one with something in it that only the engine reads.
+/// Returns the responses to an ordinary call, and to the same call with a member that only rmcp reads.
 async fn both_ways(person: &Person, id: Value, params: Value) -> [Reply; 2] {
     let mut unusual = params.clone();
     unusual["_meta"] = json!({"example.com/unusual": true});
@@ -48,7 +48,7 @@ async fn a_plain_call_is_answered_as_the_engine_answers_it() {
             assert_eq!(short.header("content-type"), long.header("content-type"), "{params}");
             let (mut short, mut long) = (short.body, long.body);
             if person.account.is_none() {
-                // Each answer has a link of its own.
+                // Each response has a different link.
                 for body in [&mut short, &mut long] {
                     assert!(body["result"]["content"][0]["text"].as_str().unwrap().contains("/connect/"), "{body}");
                     body["result"]["content"] = Value::Null;

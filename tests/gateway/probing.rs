@@ -1,4 +1,4 @@
-//! `probe`: what an operator or owner finds out about the real OwnerRez, here about a simulated one.
+//! `probe`: what an operator or owner can find out about the real OwnerRez, tested with a simulated one.
 
 mod variations;
 
@@ -22,30 +22,30 @@ use crate::{
     world::{Gateway, ManualClock, Settings, on_each_database},
 };
 
-/// The command's settings: those of a gateway.
+/// Returns the command's settings: those of a gateway.
 fn config(gateway: &Gateway) -> Config {
     let environment = gateway.environment();
     let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     Config::load(Sources { file: None, environment }).unwrap()
 }
 
-/// An access token of an account, as the owner gives it to the command.
+/// Returns an access token of an account, as its owner passes it to the command.
 fn token(gateway: &Gateway, account: AccountId) -> ProbeAs {
     let access = gateway.ownerrez().grant(account)["access_token"].as_str().unwrap().to_owned();
     ProbeAs::Account(OwnAccount::Bearer(access.into()))
 }
 
-/// The first demo account has records of every kind.
+/// Returns the first demo account, which has records of every kind.
 fn richest(gateway: &Gateway) -> DemoAccount {
     gateway.ownerrez().accounts().swap_remove(0)
 }
 
-/// Probes while a gateway runs, at the time of the story.
+/// Probes while a gateway runs, with the test's clock.
 async fn probe(gateway: &Gateway, probe_as: &ProbeAs) -> ProbeReport {
     app::probe(&config(gateway), probe_as, false, gateway.clock.clone()).await.unwrap()
 }
 
-/// A clock for the command: it turns the story's clock instead of waiting for a few seconds.
+/// A clock for the command: instead of waiting for a few seconds, it advances the test's clock.
 struct Impatient(Arc<ManualClock>);
 
 impl Clock for Impatient {
@@ -56,7 +56,7 @@ impl Clock for Impatient {
     fn sleep_until(&self, moment: DateTime<Utc>) -> BoxFuture<()> {
         let wait = moment - self.0.now();
         if wait > TimeDelta::seconds(5) {
-            // The time within which OwnerRez has to answer.
+            // The timeout of OwnerRez's responses.
             return self.0.sleep_until(moment);
         }
         self.0.advance(wait.max(TimeDelta::zero()));
@@ -64,7 +64,7 @@ impl Clock for Impatient {
     }
 }
 
-/// The same, with waits that turn the clock.
+/// Does the same, with waits that advance the clock.
 async fn probe_impatiently(gateway: &Gateway, probe_as: &ProbeAs, alone: bool) -> ProbeReport {
     let clock = Arc::new(Impatient(gateway.clock.clone()));
     app::probe(&config(gateway), probe_as, alone, clock).await.unwrap()
@@ -88,7 +88,7 @@ async fn nothing_is_found_where_everything_is_as_the_catalogue_says() {
         let sent = gateway.ownerrez().requests();
         assert_eq!(sent.len(), report.requests as usize);
         assert!(sent.iter().all(|sent| sent.method == "GET" && sent.body.is_none()), "it only reads");
-        // Every read is in the report, and what the account has records of is seen.
+        // Every read is in the report, and every kind of record that the account has was seen.
         let reads = Catalog::embedded().unwrap();
         let reads: BTreeSet<&str> =
             reads.operations().filter(|operation| operation.is_read_only()).map(|operation| operation.name()).collect();
@@ -98,7 +98,7 @@ async fn nothing_is_found_where_everything_is_as_the_catalogue_says() {
         assert_eq!(all.iter().copied().collect::<Vec<_>>(), reads.into_iter().collect::<Vec<_>>());
         assert_eq!(not_seen, [], "{}", report.text());
 
-        // Nothing that could name a person or a place.
+        // Nothing that could identify a person or a place.
         let (text, json) = (report.text(), report.json());
         for private in [&account.name, &account.email, &account.time_zone, &gateway.simulator.url()] {
             assert!(!text.contains(private.as_str()) && !json.contains(private.as_str()), "{private}: {text}");
@@ -125,7 +125,7 @@ async fn what_differs_is_found() {
 
         let found = told(&report.findings);
         for (what, operation, member) in [
-            // The fee of the list is none of the account.
+            // The fee in the list does not belong to the account.
             (What::OtherStatus, "get_fee", ""),
             (What::OtherStatus, "list_deposits", ""),
             (What::OtherEnvelope, "list_discounts", ""),
@@ -159,7 +159,7 @@ async fn a_gateway_counts_what_a_probe_sends_meanwhile() {
         assert_eq!(report.end, End::Complete);
         assert!(gateway.now() - started >= TimeDelta::minutes(5), "it waits until a third of the window is free");
 
-        // The gateway uses what is left, and OwnerRez never has to refuse.
+        // The gateway uses the rest of the window, and OwnerRez never returns 429.
         let mut sent = 0;
         while alice.call("get_current_user", json!({})).await.is_ok() {
             sent += 1;
@@ -216,7 +216,7 @@ async fn a_probe_ends_where_ownerrez_refuses_to_go_on() {
     .await;
 }
 
-/// The program with the settings of this gateway, and others over them.
+/// Runs the program with the settings of this gateway and with overrides.
 fn run(gateway: &Gateway, arguments: &[&str], over: &[(&str, &str)]) -> Ending {
     let home = tempfile::tempdir().unwrap();
     let mut environment = gateway.environment();
@@ -243,7 +243,7 @@ async fn the_account_of_a_connected_user_is_probed() {
         };
         assert!(refused(&bob.id).await.contains("no OwnerRez account is connected"));
         assert!(refused("no-user").await.contains("no user has this id"));
-        // The command renews nothing. A gateway that runs would.
+        // The command refreshes no tokens. A running gateway would.
         let (config, clock) = (config(&gateway), gateway.clock.clone());
         gateway.stop().await;
         clock.advance(TimeDelta::days(31));
@@ -282,7 +282,7 @@ async fn a_token_comes_from_the_environment_or_from_standard_input() {
         let both = [("OWNERREZ_USERNAME", account.email.as_str()), ("OWNERREZ_TOKEN", personal)];
         let ending = run(&gateway, &["probe"], &both);
         assert_eq!(ending.code, Some(0), "{ending:?}");
-        // OwnerRez offers neither to personal tokens.
+        // OwnerRez offers neither with personal tokens.
         let not_seen = ending.output.split("Not seen").nth(1).unwrap();
         for part in ["list_messages (GET /v2/messages): refused 402", "list_webhook_subscriptions"] {
             assert!(not_seen.contains(part), "{ending:?}");

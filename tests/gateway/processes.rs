@@ -1,4 +1,4 @@
-//! Real processes and real time: what an operator sees when they start, stop and die.
+//! Real processes and real time: what an operator sees when they start, stop and crash.
 
 pub(crate) mod program;
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use self::program::Program;
 use crate::world::{Browser, Person, eventually, on_each_database, on_postgres};
 
-/// The simulated OwnerRez as a process of its own.
+/// The simulated OwnerRez as a separate process.
 struct OwnerRez {
     program: Program,
     url: String,
@@ -30,7 +30,7 @@ impl OwnerRez {
         Self { url: text("ownerrez_url"), client: (text("client_id"), text("client_secret")), program }
     }
 
-    /// A gateway that uses it.
+    /// Starts a gateway that uses it.
     fn gateway(&self, directory: &Path, settings: &[(&str, &str)]) -> Program {
         let mut all = vec![
             ("PORT", "0"),
@@ -59,7 +59,7 @@ impl OwnerRez {
     }
 }
 
-/// Registers someone and walks through the consent page with the first account.
+/// Registers a user and goes through the consent page with the first account.
 async fn connected_user(url: &str) -> Person {
     let visitor = Person::visitor(url);
     let reply = visitor.post("/api/users/register", &json!({"name": "Alice"})).await;
@@ -139,7 +139,7 @@ async fn a_stop_answers_what_is_under_way_and_waits_for_no_idle_client() {
         let gateway = ownerrez.gateway(home.path(), &[]);
         let url = gateway.url();
         let alice = connected_user(&url).await;
-        // Open, and silent; and one that is kept alive after an answer (Alice's own).
+        // An idle connection without a request, in addition to Alice's own, which is kept alive after a response.
         let idle = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
         ownerrez.delay_next(1.0).await;
         let seen = ownerrez.log().await.len();

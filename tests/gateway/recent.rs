@@ -1,4 +1,4 @@
-//! What hardly changes is asked once in five minutes, for the user who asked, as long as they are connected.
+//! Data that rarely changes is requested once in five minutes, per user, and cached only while the user is connected.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -76,13 +76,14 @@ async fn nothing_outlives_the_connection_wherever_it_ended() {
         alice.delete("/api/connect/ownerrez").await;
         assert!(alice.call("list_properties", json!({})).await.refused().contains("No OwnerRez account is connected"));
 
-        // Another account of hers is another connection.
+        // A connection to another account has a separate cache.
         let other = gateway.ownerrez().add_account("Annex").id;
         let alice = alice.connect(&gateway, other).await;
         let annex = alice.call("list_properties", json!({})).await.ok();
         assert!(annex.to_string().contains("Annex"), "{annex}");
 
-        // Ended in the database by somebody else: OwnerRez decides what this session's token is still good for.
+        // The connection is deleted in the database from outside: OwnerRez decides whether this session's token is
+        // still valid.
         gateway.ownerrez().clear_requests();
         database.execute("DELETE FROM ownerrez_connections").await;
         alice.call("list_properties", json!({})).await;

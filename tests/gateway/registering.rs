@@ -1,4 +1,4 @@
-//! Who may register, how often, and who is removed again for never having connected an account.
+//! Registration: access, rate limits, and the deletion of users that never connected an account.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -17,7 +17,7 @@ async fn users(database: &TestDatabase) -> i64 {
     database.number("SELECT count(*) FROM users").await
 }
 
-/// The refusal in full: a code to rely on, words to act on.
+/// Checks the complete error: a stable code, a message and a hint.
 fn refused(reply: &Reply, status: u16, code: &str) {
     assert_eq!((reply.status, reply.error()), (status, code), "{}", reply.body);
     assert!(reply.body["message"].is_string() && reply.body["hint"].is_string(), "{}", reply.body);
@@ -63,7 +63,7 @@ async fn where_a_token_is_asked_for_only_its_holder_registers() {
         let right = format!("bearer {TOKEN}");
         assert_eq!(registers(&gateway, &[("authorization", &right)]).await.status, 201);
 
-        // Guessing has an end, for the right one too.
+        // Guessing is limited, even for the right token.
         refused(&registers(&gateway, &[("authorization", "Bearer a")]).await, 401, "registration_token_required");
         let limited = registers(&gateway, &[("authorization", &right)]).await;
         refused(&limited, 429, "too_many_failed_keys");
@@ -84,7 +84,7 @@ async fn an_address_registers_a_few_and_then_waits() {
             .tune(|config| config.registration.per_hour_and_address = 2);
         let gateway = Gateway::start_with(database, settings).await;
         let from = async |lists: &[&str]| {
-            // By hand, since each list is a header of its own.
+            // Written as raw HTTP, because each list needs a separate header.
             let lists: String = lists.iter().map(|list| format!("X-Forwarded-For: {list}\r\n")).collect();
             let head = "POST /api/users/register HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n";
             let mut wire = Wire::open(&gateway.url).await;
@@ -92,7 +92,7 @@ async fn an_address_registers_a_few_and_then_waits() {
             wire.read().await
         };
         assert_eq!(from(&["203.0.113.1"]).await.status, 201);
-        // What a client cannot do wrong costs it nothing: this name is refused before it counts.
+        // An invalid request costs nothing: this name is rejected before it counts.
         let headers = [("content-type", "application/json"), ("x-forwarded-for", "203.0.113.1")];
         let bad = json!({"name": "x".repeat(101)}).to_string();
         let bad = Person::visitor(&gateway.url).send("POST", "/api/users/register", &headers, Some(bad)).await;

@@ -1,4 +1,4 @@
-//! The shape of the REST endpoints: every refusal has one, and no input makes a 500.
+//! The format of the REST endpoints: every error has the same one, and no input causes a 500.
 
 use serde_json::{Value, json};
 
@@ -231,7 +231,7 @@ async fn a_body_without_a_length_is_bounded_too() {
                 alice.key
             ))
             .await;
-            // One byte more than allowed: whatever comes after it is not asked for.
+            // One byte more than allowed: the server reads nothing after it.
             for _ in 0..16 {
                 wire.write(&format!("{:x}\r\n{}\r\n", 1 << 16, " ".repeat(1 << 16))).await;
             }
@@ -261,7 +261,7 @@ async fn only_the_host_header_counts() {
         let with_host = [&[("host", "evil.example"), ("x-forwarded-host", "127.0.0.1")], &forwarded[1..]].concat();
         shaped(&alice.send("GET", "/api/connect/ownerrez/start", &with_host, None).await, 403, "host_not_allowed");
 
-        // By hand: no Host at all, and names that only begin or end like ours.
+        // As raw HTTP: no Host at all, and names that only begin or end like the gateway's.
         for head in [
             "GET /api/connect/ownerrez/status HTTP/1.0\r\n",
             "GET /api/connect/ownerrez/status HTTP/1.1\r\nHost: evil.example\r\nHost: 127.0.0.1\r\n",
@@ -279,7 +279,7 @@ async fn only_the_host_header_counts() {
     .await;
 }
 
-/// Every endpoint that takes a method, and whether a key opens it.
+/// Every endpoint that takes a method, and whether it needs a key.
 const ENDPOINTS: &[(&str, &str, bool)] = &[
     ("GET", "/health", false),
     ("POST", "/mcp", true),
@@ -335,7 +335,7 @@ async fn whatever_is_sent_to_whatever_endpoint_breaks_nothing() {
                     assert_eq!(reply.status == 401, *needs_key, "{what}: {}", reply.status);
                     assert!(reply.header("x").is_none() && reply.header("access-control-allow-origin").is_none());
 
-                    // Bob's key, whatever he says besides, reaches what is Bob's.
+                    // With Bob's key, whatever else he sends, only Bob's data is reachable.
                     let reply = bob.send(method, &path, headers, Some(body.to_owned())).await;
                     assert!(reply.status < 500, "{what}: {}", reply.status);
                 }

@@ -1,5 +1,5 @@
-//! What the gateway sends in each revision of the protocol, held against that revision's published schema: every member has
-//! its type there, and none is of a newer revision.
+//! Validates the gateway's messages in each revision of the protocol against that revision's published schema: every
+//! member has the right type, and none is from a newer revision.
 
 mod schema;
 
@@ -44,7 +44,7 @@ impl Client<'_> {
         assert!(mistakes.is_empty(), "{}, {what}: no {kind}: {mistakes:#?}\n{value:#}", self.revision);
     }
 
-    /// Asks for what is of one of these types.
+    /// Sends a request and validates the result against this type.
     async fn result(&self, path: &str, method: &str, params: Value, kind: &str) -> Value {
         let answer = self.ask(path, method, params).await;
         let mut members: Vec<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
@@ -63,7 +63,7 @@ impl Client<'_> {
         answer["error"]["message"].as_str().unwrap().to_owned()
     }
 
-    /// Calls a tool by both ways, the short one and the engine's.
+    /// Calls a tool on both paths, the fast one and rmcp's.
     async fn call(&self, path: &str, tool: &str, arguments: Value) -> Value {
         let usual = json!({"name": tool, "arguments": arguments});
         let mut unusual = usual.clone();
@@ -74,7 +74,7 @@ impl Client<'_> {
         short
     }
 
-    /// Walks through everything that an answer can be.
+    /// Requests every kind of result.
     async fn walk(&self, connected: bool) {
         let structured = self.revision >= "2025-06-18";
         let lists = [
@@ -179,7 +179,7 @@ async fn requests_of_the_newest_revision_get_its_types() {
     .await;
 }
 
-/// A client that asks for a revision that there is not gets the newest with a handshake, and its members.
+/// A client that requests an unknown revision gets the newest one with a handshake, and only its members.
 #[actix_web::test]
 async fn an_unknown_revision_is_answered_in_the_one_that_is_agreed_on() {
     on_each_database(async |database| {
@@ -198,7 +198,7 @@ async fn an_unknown_revision_is_answered_in_the_one_that_is_agreed_on() {
     .await;
 }
 
-/// The revision with batches: every entry of the answer is of its types.
+/// The revision with batches: every entry of the response has the right type.
 #[actix_web::test]
 async fn the_entries_of_a_batch_are_of_the_revision_with_batches() {
     on_each_database(async |database| {

@@ -1,4 +1,4 @@
-//! Changing the encryption key: nobody has to connect again, and nothing is lost on the way.
+//! Changing the encryption key: no user has to reconnect, and nothing is lost.
 
 use std::ops::ControlFlow;
 
@@ -18,7 +18,7 @@ use crate::{
     world::{Gateway, Person, Settings, TestDatabase, eventually, on_each_database},
 };
 
-/// The stories' gateways begin with this one.
+/// The initial key of the tests' gateways.
 pub(crate) const OLD: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 pub(crate) const NEW: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU=";
 const TOKEN: &str = "POST /oauth/access_token";
@@ -36,7 +36,7 @@ fn new_ring() -> KeyRing {
     KeyRing::new(&key(NEW)).unwrap().with_previous(&key(OLD)).unwrap()
 }
 
-/// The store of a running gateway's database.
+/// Opens the store of a running gateway's database.
 pub(crate) async fn store_of(database: &TestDatabase) -> Store {
     let url = database.url();
     let target = match url.strip_prefix("sqlite://") {
@@ -60,7 +60,7 @@ async fn the_key_is_changed_and_nobody_connects_again() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let (alice, bob) = (gateway.connected_user("Alice").await, gateway.connected_user("Bob").await);
-        // Someone whose token waits to be revoked while OwnerRez is away.
+        // A user whose token waits to be revoked while OwnerRez is unavailable.
         let carol = gateway.connected_user("Carol").await;
         let rule = ownerrez_gateway::sandbox::Rule::on("DELETE /oauth/access_token/{token}");
         gateway.ownerrez().script(rule.reply(503, json!({})));
@@ -92,7 +92,7 @@ async fn the_key_is_changed_and_nobody_connects_again() {
         assert_eq!(database.number("SELECT count(*) FROM pending_revocations").await, 0);
         let revoked = gateway.ownerrez().requests_to("DELETE /oauth/access_token/{token}");
         assert_eq!(revoked.iter().filter(|sent| sent.status == Some(200)).count(), 1);
-        // And refreshing works with the refresh token that was sealed anew.
+        // Refreshing works with the re-encrypted refresh token.
         gateway.advance(TimeDelta::days(29));
         gateway.app().sessions().do_chores().await;
         works(&bob.at(&gateway.url)).await;
@@ -138,7 +138,7 @@ async fn what_does_not_open_stays_as_it_is_and_is_told() {
         let ending = run(&gateway, &["reseal"]);
         assert_eq!((ending.code, before), (Some(1), 1), "{ending:?}");
         assert!(ending.output.contains("Keep the previous keys: 1 rows still need another key"), "{ending:?}");
-        // With the old key it opens again.
+        // With the old key it can be decrypted again.
         let gateway = gateway.restart_with(keys(NEW, OLD)).await;
         assert_eq!(run(&gateway, &["reseal"]).code, Some(0));
         gateway.stop().await;
@@ -156,7 +156,7 @@ async fn tokens_that_are_refreshed_during_the_resealing_are_the_ones_that_stay()
         database.execute("UPDATE ownerrez_connections SET renew_at = NULL").await;
         gateway.advance(TimeDelta::days(30) - TimeDelta::minutes(1));
 
-        // The old tokens are read, sealed anew and stored while the new ones are on their way.
+        // The old tokens are read, re-encrypted and stored while a refresh is in flight.
         let held = gateway.ownerrez().hold(TOKEN);
         let during = async {
             held.wait_arrived(1).await;

@@ -1,4 +1,4 @@
-//! The schema of the database and its condition, as an operator meets them: newer than the program, taken back, damaged.
+//! The schema and state of the database from an operator's point of view: newer than the program, reverted, damaged.
 
 use std::{
     fs::OpenOptions,
@@ -46,7 +46,7 @@ async fn a_program_that_is_older_than_the_database_says_which_one_to_start() {
                 assert!(said.contains(told), "{arguments:?}: {said}");
             }
         }
-        // It changed nothing.
+        // The program changed nothing.
         let later = "SELECT count(*) FROM seaql_migrations WHERE version = 'm9999_later'";
         assert_eq!(database.number(later).await, 1);
     })
@@ -59,7 +59,7 @@ async fn the_schema_names_the_program_that_made_it() {
         let gateway = Gateway::start(database).await;
         let own = format!("SELECT count(*) FROM gateway_state WHERE schema_version = '{}'", env!("CARGO_PKG_VERSION"));
         assert_eq!(database.number(&own).await, 1);
-        // A program that has nothing to apply says nothing about the schema.
+        // A program that applies no migration does not change the recorded version.
         database.execute("UPDATE gateway_state SET schema_version = '0.0.1'").await;
         let gateway = gateway.restart().await;
         assert_eq!(database.number(&own).await, 0);
@@ -113,7 +113,7 @@ async fn a_damaged_file_is_named_and_costs_no_500() {
     gateway.stop().await;
     assert_eq!(run(&database, &["check"]).code, Some(0));
 
-    // The pages of users' rows; those of the schema stay.
+    // The pages of users' rows; those of the schema are intact.
     let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'ownerrez_connections'";
     let page = u64::try_from(database.number(root).await).unwrap();
     let mut file = OpenOptions::new().write(true).open(&path).unwrap();
@@ -137,7 +137,7 @@ async fn a_damaged_file_is_named_and_costs_no_500() {
     assert_eq!((ready.status, &ready.body["reason"]), (503, &json!("database_damaged")), "{}", ready.body);
     gateway.stop().await;
 
-    // A file that is no database at all any more.
+    // A file that is not a database any more.
     damage(&path);
     let mut file = OpenOptions::new().write(true).open(&path).unwrap();
     file.write_all(&[0xa5; 4096]).unwrap();

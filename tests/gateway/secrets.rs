@@ -1,5 +1,6 @@
-//! A whole life, once with every log switched on and once at the default level: registering, connecting, calls, refreshes, wrong keys, new keys, the end.
-//! Afterwards no secret stands in the log, in an answer that is not there to tell it, in the figures or in the database.
+//! A complete lifecycle, once with all log levels enabled and once at the default level: registering, connecting,
+//! calls, refreshes, wrong keys, new keys, deletion. Afterwards no secret may be in the log, in a response that is not
+//! meant to contain it, in the metrics or in the database.
 
 mod account;
 mod life;
@@ -37,7 +38,7 @@ async fn no_secret_of_a_life_is_told_at_any_level_of_the_log() {
     .await;
 }
 
-/// The level without RUST_LOG: no library's line may stand in the way of one of ours.
+/// The level without RUST_LOG: library log lines must not interfere with the gateway's own.
 #[actix_web::test]
 async fn no_secret_of_a_life_is_told_by_the_log_as_operators_have_it() {
     on_each_database(async |database| {
@@ -112,7 +113,7 @@ async fn told(database: &TestDatabase, format: &str, level: &str) {
     ownerrez.stop(true).await;
 }
 
-/// Where the server of the stories asks for no password, it takes any.
+/// Adds a password to the URL if it has none; the tests' server then accepts any.
 fn with_password(url: &str) -> String {
     let mut url = url::Url::parse(url).unwrap();
     if url.scheme() == "postgres" && url.password().is_none() {
@@ -127,7 +128,7 @@ pub(crate) fn address(line: &str) -> String {
     url[..end].trim_end_matches('/').to_owned()
 }
 
-/// Every byte of SQLite's files; every column of every row of PostgreSQL.
+/// Returns every byte of SQLite's files, or every column of every row of PostgreSQL.
 async fn contents(database: &TestDatabase) -> Vec<u8> {
     if let Some(file) = database.url().strip_prefix("sqlite://") {
         let files = std::fs::read_dir(Path::new(file).parent().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! One session per user: order, bounds, callers that go away, idle ends, panics, and the stop of the process.
+//! One session per user: order, limits, callers that disconnect, idle timeouts, panics, and the stop of the process.
 
 use std::future::Future;
 
@@ -13,7 +13,7 @@ fn seconds(count: i64) -> TimeDelta {
     TimeDelta::seconds(count)
 }
 
-/// A call on its own, as from another window of the same person.
+/// Runs a call in a separate task, like another window of the same user.
 fn calling(person: &Person, tool: &'static str, arguments: Value) -> JoinHandle<Answer> {
     let person = person.clone();
     actix_rt::spawn(async move { person.call(tool, arguments).await })
@@ -44,7 +44,7 @@ async fn guests_named(person: &Person, name: &str) -> usize {
     found["items"].as_array().unwrap().len()
 }
 
-/// Paths of the requests to OwnerRez's API so far, in order.
+/// Returns the paths of the requests to OwnerRez's API so far, in order.
 fn sent(gateway: &Gateway) -> Vec<String> {
     gateway.ownerrez().requests_to("* /v2/*").into_iter().map(|request| request.path).collect()
 }
@@ -64,7 +64,7 @@ async fn one_call_of_a_user_runs_at_a_time_and_in_order() {
             calls.push(calling(&alice, tool, json!({})));
             until_waiting(&gateway, &alice, waiting).await;
         }
-        // Someone else is not held up.
+        // Other users are not delayed.
         bob.call("list_properties", json!({})).await.ok();
         assert_eq!(held.arrived(), 1);
 
@@ -135,7 +135,7 @@ async fn a_queued_call_is_answered_at_its_deadline_and_never_sent() {
     .await;
 }
 
-/// OwnerRez may take as long as the whole call, so that the call's deadline is what ends it.
+/// Lets OwnerRez take as long as the whole call, so that the call's deadline ends it.
 fn patient() -> Settings {
     Settings::default().tune(|config| config.sessions.upstream_timeout_seconds = 60)
 }
@@ -152,7 +152,7 @@ async fn a_running_read_is_given_up_at_its_deadline() {
         gateway.advance(seconds(30));
         let text = running.await.unwrap().refused();
         assert!(text.contains("nothing was changed"), "{text}");
-        // OwnerRez still holds the first one back, and yet the user goes on.
+        // OwnerRez still delays the first response, but the user's next call runs.
         alice.call("get_current_user", json!({})).await.ok();
         drop(held);
         gateway.stop().await;
@@ -270,7 +270,7 @@ async fn an_idle_session_leaves_and_comes_back_when_called() {
     .await;
 }
 
-/// Sessions that are offered their leave after two seconds already.
+/// Sets an idle timeout of two seconds.
 fn restless() -> Settings {
     Settings::default().set("UPSTREAM_LIMIT", "10000").tune(|config| config.sessions.idle_seconds = 2)
 }
@@ -286,7 +286,7 @@ async fn a_busy_session_stays() {
         let running = calling(&alice, "get_current_user", json!({}));
         held.wait_arrived(1).await;
 
-        // Bob's goes, so the sweep came by; Alice's is busy and stays.
+        // Bob's session has ended, so the sweep has run; Alice's is busy and stays.
         gateway.advance(seconds(3));
         eventually("the idle session is gone", async || (living(&gateway).await == 1).then_some(())).await;
         held.release();
@@ -321,7 +321,7 @@ async fn a_call_during_the_leave_is_answered_by_one_session() {
 #[actix_web::test]
 async fn a_panic_in_one_session_harms_no_other() {
     on_each_database(async |database| {
-        // All are on one thread, where it hurts most.
+        // All sessions are on one thread, the worst case.
         let gateway = Gateway::start(database).await;
         let victim = gateway.connected_user("Victim").await;
         let others = [gateway.connected_user("Alice").await, gateway.connected_user("Bob").await];
@@ -377,7 +377,7 @@ async fn a_stop_lets_what_runs_come_to_its_end() {
     .await;
 }
 
-/// New connections are not accepted any more.
+/// Waits until new connections are no longer accepted.
 fn until_closed(url: &str) -> impl Future<Output = ()> {
     let address = url.strip_prefix("http://").unwrap().to_owned();
     async move {

@@ -1,10 +1,10 @@
-//! One person on one machine, over HTTP without a key.
+//! Single-user mode: one user on one machine, over HTTP without a key.
 
 use serde_json::json;
 
 use crate::world::{Answer, Gateway, Person, Settings, TestDatabase, Wire, on_each_database, rpc};
 
-/// A gateway for the owner of an account of a simulated OwnerRez that runs already.
+/// Starts a gateway for the owner of an account, with a simulated OwnerRez that already runs.
 async fn alone(database: &TestDatabase) -> (Gateway, Gateway, i64) {
     alone_with(database, "").await
 }
@@ -29,13 +29,13 @@ async fn a_program_on_this_machine_needs_no_key() {
         assert_eq!(user["id"], json!(account));
         let list = nobody.mcp_at("/mcp/readonly", &[], &rpc(1, "tools/list", json!({}))).await;
         assert!(list.body["result"]["tools"].is_array(), "{}", list.body);
-        // That goes for the protocol only, and a key that is no good stays no good.
+        // This applies to MCP only, and an invalid key stays invalid.
         assert_eq!(nobody.get("/api/keys").await.status, 401);
         assert_eq!(nobody.delete("/api/users/me").await.status, 401);
         let registered = nobody.post("/api/users/register", &json!({"name": "x"})).await;
         assert_eq!((registered.status, registered.error()), (403, "registration_closed"), "{}", registered.body);
         assert_eq!(nobody.with_key("ownerrez_sk_x", "").mcp(&rpc(1, "tools/list", json!({}))).await.status, 401);
-        // The gateway of many asks for keys as ever.
+        // The multi-user gateway still requires keys.
         assert_eq!(Person::visitor(&many.url).mcp(&rpc(1, "tools/list", json!({}))).await.status, 401);
         one.stop().await;
         many.stop().await;
@@ -76,7 +76,7 @@ async fn whatever_a_proxy_or_a_page_sends_is_refused() {
         }
         let foreign = nobody.mcp_at("/mcp", &[("origin", "https://evil.example")], &call).await;
         assert_eq!(foreign.status, 403, "{}", foreign.body);
-        // What nginx sends without further settings.
+        // As nginx sends it with its default settings.
         let mut wire = Wire::open(&one.url).await;
         let text = Wire::mcp(&nobody, &call).replace("HTTP/1.1", "HTTP/1.0").replace("Authorization: Bearer \r\n", "");
         wire.write(&text).await;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
-/// That of the migrations, `ownerrez_gateway::store::lock`.
+/// The lock of the migrations, see `ownerrez_gateway::store::lock`.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(1869768557, 0)";
 
 fn gateway(database_url: &str) -> (Program, tempfile::TempDir) {
@@ -24,7 +24,7 @@ fn start(home: &std::path::Path, database_url: &str) -> Program {
     Program::start(home, &["serve"], &environment)
 }
 
-/// What the port answers while the start waits.
+/// Checks the responses of the port while the start waits.
 async fn waits_for(url: &str, reason: &str) {
     let visitor = Person::visitor(url);
     assert_eq!(visitor.get("/health").await.body, json!({"status": "ok"}));
@@ -59,7 +59,7 @@ fn ends_in_order(program: Program, signal: &str) {
 #[actix_web::test]
 async fn a_start_that_waits_for_migrations_says_so() {
     on_postgres(async |database| {
-        // In the second round the tables are there.
+        // In the second round the tables exist.
         for lock in [MIGRATION_LOCK, "LOCK TABLE seaql_migrations"] {
             let other = database.open_alone().await;
             let held = other.begin().await.unwrap();
@@ -96,7 +96,7 @@ async fn a_start_that_waits_for_an_embedded_database_says_so() {
 
 #[actix_web::test]
 async fn a_start_without_a_server_says_so_and_ends_at_a_signal() {
-    // Accepts, and never says a word.
+    // Accepts connections but never sends anything.
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let mute = format!("postgres://gateway@{}/gateway", mute.local_addr().unwrap());
     for (url, signal) in [(&*mute, "TERM"), (&*mute, "HUP"), ("postgres://gateway@127.0.0.1:1/gateway", "INT")] {

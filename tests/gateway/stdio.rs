@@ -1,4 +1,4 @@
-//! A client that starts the program and speaks to it over standard input and output.
+//! A client that starts the program and communicates over standard input and output.
 
 use std::process::Stdio;
 
@@ -15,7 +15,7 @@ fn start(directory: &tempfile::TempDir, environment: &[(&str, &str)]) -> Program
     Program::start_hearing(directory.path(), &[], &all, Stdio::piped())
 }
 
-/// Says hello as a client of 2025-06-18, and calls a tool.
+/// Performs the handshake of a 2025-06-18 client, and calls a tool.
 fn ask(program: &mut Program, tool: &str, arguments: Value) -> Value {
     let client = json!({"name": "story", "version": "1"});
     let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
@@ -86,7 +86,7 @@ async fn a_bridge_hands_everything_on_to_a_gateway() {
             let answer = ask(&mut program, "get_current_user", json!({}));
             program.tell(&rpc(4, "tools/call", json!({"name": "no_such_tool", "arguments": {}})));
             let unknown = program.json();
-            // The agreed revision has no batches: one refusal, and not silence.
+            // The negotiated revision has no batches: the response is one error, not silence.
             program.tell(&json!([rpc(5, "ping", json!({}))]));
             let refused = program.json();
             assert!(refused["error"]["message"].is_string(), "{refused}");
@@ -99,7 +99,7 @@ async fn a_bridge_hands_everything_on_to_a_gateway() {
         assert_eq!((ending.code, ending.output.as_str()), (Some(0), ""), "{}", ending.errors);
         assert!(!ending.errors.contains(&alice.key));
 
-        // Before anything is agreed upon a line may hold several messages.
+        // Before the handshake, a line may contain several messages.
         let (url, key, directory) = (gateway.url.clone(), alice.key.clone(), tempfile::tempdir().unwrap());
         let talk = actix_web::rt::task::spawn_blocking(move || {
             let mut program = start(&directory, &[("OWNERREZ_GATEWAY_URL", &url), ("OWNERREZ_API_KEY", &key)]);
@@ -124,7 +124,7 @@ async fn a_bridge_hands_everything_on_to_a_gateway() {
     .await;
 }
 
-/// Lines that are no message, and the code that each is answered with.
+/// Lines that are not messages, and the error code of each response.
 const BROKEN: [(&[u8], i64); 6] = [
     (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\",\"params\":{\"x\":\"\xff\"}}", -32700),
     (b"\xfe\xff", -32700),
@@ -134,7 +134,8 @@ const BROKEN: [(&[u8], i64); 6] = [
     (b"{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"ping\"}", -32600),
 ];
 
-/// Sends what is no message, before the handshake and after it; every line is answered, and so is what follows.
+/// Sends lines that are not messages, before and after the handshake; every line gets an error, and the following
+/// message a normal response.
 fn break_off_nothing(program: &mut Program) {
     let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x"}});
     for after in [false, true] {
@@ -146,7 +147,7 @@ fn break_off_nothing(program: &mut Program) {
         program.tell(&rpc(7, "tools/call", json!({"name": 5})));
         let answer = program.json();
         assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(7), &json!(-32602)), "{answer}");
-        // An answer to a request that was never sent, with the id of a request of the client's.
+        // A response to a request that was never sent, with the id of a request of the client.
         program.tell(&json!({"jsonrpc": "2.0", "id": 8, "result": {}}));
         program.tell(&json!({"jsonrpc": "2.0", "id": 8, "error": {"code": 1, "message": "x"}}));
         program.tell_bytes(b"  \r");
@@ -209,7 +210,7 @@ async fn a_method_that_is_not_served_is_named_with_those_that_are() {
     simulator.stop(true).await;
 }
 
-/// What has no settings of its own refuses a file of settings, which it would ignore.
+/// Commands without settings reject a settings file, which they would ignore.
 #[actix_web::test]
 async fn the_sandbox_takes_no_file_of_settings() {
     for command in ["sandbox", "simulate-ownerrez"] {
@@ -222,7 +223,7 @@ async fn the_sandbox_takes_no_file_of_settings() {
     }
 }
 
-/// What the program lists, and what it says to a call.
+/// Returns the program's list of tools and its response to a call.
 fn listed(program: &mut Program, tool: &str) -> (Vec<String>, Value) {
     let client = json!({"name": "story", "version": "1"});
     let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});

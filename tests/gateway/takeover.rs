@@ -1,6 +1,6 @@
-//! The deployment of the TypeScript server, taken over as it is: its database, its keys, its tokens, its addresses.
+//! Takes over the deployment of the TypeScript server unchanged: its database, its keys, its tokens, its addresses.
 //!
-//! The fixture is always there. Where a real database of that server lies beside this repository, it is tried too.
+//! Always uses the fixture. If a real database of that server is next to this repository, it is tested too.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Browser, Gateway, Person, Settings, TestDatabase, eventually, on_postgres};
 
-/// A database of the predecessor, and what is known about it.
+/// A database of the predecessor, and the known facts about it.
 struct Legacy {
     dump: String,
     encryption_key: String,
@@ -56,7 +56,7 @@ impl Legacy {
         }
     }
 
-    /// Loads the database and starts the gateway on it; an OwnerRez knows the tokens, and gives each user's account.
+    /// Loads the database and starts the gateway on it; OwnerRez accepts the tokens. Returns each user's account.
     async fn taken_over(&self, database: &TestDatabase, settings: Settings) -> (Gateway, Vec<Option<AccountId>>) {
         database.execute(&self.dump).await;
         let gateway = Gateway::start_with(database, settings.set("ENCRYPTION_KEY", &self.encryption_key)).await;
@@ -93,7 +93,7 @@ async fn nobody_who_was_here_before_is_swept_away() {
     .await;
 }
 
-/// What the tables of the predecessor hold; without the notes about last uses, which are written behind the answers.
+/// Returns the contents of the predecessor's tables, without the time of last use, which is written after the response.
 async fn contents(database: &TestDatabase) -> Vec<String> {
     rows(
         database,
@@ -154,7 +154,7 @@ async fn every_key_authenticates_every_token_opens_and_no_row_is_lost() {
             assert_eq!(gateway.ownerrez().count("POST /oauth/access_token"), 0);
             assert_eq!(rows(database, COUNTS).await, counted);
 
-            // The next process migrates again, which changes nothing, and needs bcrypt no more.
+            // The next process migrates again, which changes nothing, and needs no bcrypt.
             let before = contents(database).await;
             let gateway = gateway.restart().await;
             assert_eq!(contents(database).await, before);
@@ -187,7 +187,7 @@ async fn a_wrong_key_is_compared_with_eight_at_most() {
         assert_eq!(sharing.len(), 9);
         let visitor = Person::visitor(&gateway.url);
 
-        // The ninth has to wait until those before it are found without a comparison.
+        // The ninth key must wait until the keys before it are found without a comparison.
         let ninth = sharing[8].at(&gateway);
         assert_eq!(ninth.get(door).await.error(), "invalid_api_key");
         assert_eq!(runs(), 8);
@@ -196,7 +196,7 @@ async fn a_wrong_key_is_compared_with_eight_at_most() {
         assert_eq!(ninth.get(door).await.status, 200);
         assert_eq!(runs(), 24);
 
-        // Once it was let in it costs nothing; nor does one that nobody's prefix begins, or one of the wrong form.
+        // After its first use it costs nothing, and neither does a key with an unknown prefix or an invalid form.
         assert_eq!(ninth.get(door).await.status, 200);
         let alien = "ownerrez_sk_ffff00000000000000000000000000000000000000000000";
         for key in [alien, &alien[..59], &alien.to_uppercase()] {
@@ -204,7 +204,7 @@ async fn a_wrong_key_is_compared_with_eight_at_most() {
         }
         assert_eq!(runs(), 24);
 
-        // A wrong one of a known prefix is compared once, however often it is sent, and in turn.
+        // A wrong key with a known prefix is compared once, however often it is sent, and in turn.
         let mut wrong = legacy.users[0].keys[0].clone();
         wrong.replace_range(59.., if wrong.ends_with('0') { "1" } else { "0" });
         let wrong = visitor.with_key(&wrong, "");
@@ -238,7 +238,7 @@ async fn a_token_whose_end_nobody_knew_is_refreshed_when_it_is_refused() {
     on_postgres(async |database| {
         let (gateway, accounts) = legacy.taken_over(database, Settings::default()).await;
         let with_refresh = &legacy.users[1];
-        // The number in the row is that of the reply to a refresh.
+        // The account id in the row is the one from the response to a refresh.
         let number = accounts[1].unwrap();
         let renamed = "UPDATE ownerrez_connections SET user_id_ownerrez = {} WHERE user_id_ownerrez = 900002";
         database.execute(&renamed.replace("{}", &number.to_string())).await;
@@ -248,7 +248,7 @@ async fn a_token_whose_end_nobody_knew_is_refreshed_when_it_is_refused() {
         assert_eq!(gateway.ownerrez().count("POST /oauth/access_token"), 1);
         assert_ne!(person.get("/api/connect/ownerrez/status").await.body["expires_at"], Value::Null);
 
-        // Without a refresh token the person has to connect again.
+        // Without a refresh token the user has to reconnect.
         gateway.ownerrez().expire_access_tokens(accounts[0].unwrap());
         let person = legacy.users[0].at(&gateway);
         person.call("get_current_user", json!({})).await.refused();
@@ -262,7 +262,7 @@ async fn a_token_whose_end_nobody_knew_is_refreshed_when_it_is_refused() {
 async fn two_processes_may_use_a_connection_for_the_first_time_at_once() {
     let legacy = Legacy::fixture();
     on_postgres(async |database| {
-        // Each with half of the allowance, or one of them would stand by.
+        // Each with half of the allowance; otherwise one of them would be on standby.
         let settings = || Settings::default().set("UPSTREAM_SHARED", "true").set("UPSTREAM_LIMIT", "150");
         let (gateway, accounts) = legacy.taken_over(database, settings()).await;
         let other = gateway.beside(settings()).await;
@@ -366,7 +366,7 @@ async fn its_settings_are_taken_and_its_addresses_say_what_moved() {
             assert_eq!((moved.status, moved.error()), (410, "moved"));
             assert!(moved.body["hint"].as_str().unwrap().contains("/mcp"));
         }
-        // Ours is the one that is used.
+        // The gateway's own callback is the one that is used.
         let alice = gateway.connected_user("Alice").await;
         alice.call("get_current_user", json!({})).await.ok();
         gateway.stop().await;
@@ -388,7 +388,7 @@ async fn old_keys_that_were_seen_are_found_after_the_encryption_key_changed() {
         let gateway = gateway.restart_with(new).await;
         assert_eq!(legacy.users[0].at(&gateway).get(door).await.status, 200);
         assert_eq!(gateway.app().keys().bcrypt_runs(), 0, "found by the digest under the key before");
-        // What the old server sealed under that key opens, too.
+        // Tokens that the old server encrypted with that key can also be decrypted.
         let me = legacy.users[1].at(&gateway).call("get_current_user", json!({})).await.ok();
         assert_eq!(me["id"], json!(accounts[1].unwrap().0));
 

@@ -1,4 +1,4 @@
-//! Nobody sees what belongs to another: many users at once over few connections, and foreign ids.
+//! No user sees data of another: many users at once over few connections, and ids of other users.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -24,7 +24,7 @@ fn roomy() -> Settings {
     Settings::default().set("UPSTREAM_LIMIT", "10000").tune(|config| config.sessions.queue_depth = 100)
 }
 
-/// What one user asks in one round. Exactly one request reaches OwnerRez, except for `Status`.
+/// The request of one user in one round. Exactly one request reaches OwnerRez, except for `Status`.
 #[derive(Clone, Copy, Debug)]
 enum Question {
     Me,
@@ -39,7 +39,7 @@ impl Question {
     const ASKING: [Question; 5] =
         [Question::Me, Question::Properties, Question::Property, Question::Search, Question::Test];
 
-    /// One request of HTTP/1.1.
+    /// Returns one HTTP/1.1 request.
     fn written(self, person: &Person, property: i64) -> String {
         let tool = |name: &str, arguments: Value| {
             Wire::mcp(person, &rpc(1, "tools/call", json!({"name": name, "arguments": arguments})))
@@ -54,7 +54,7 @@ impl Question {
         }
     }
 
-    /// Whether the answer bears the marker of this person, and of nobody else.
+    /// Checks that the response has the marker of this user, and of no other.
     fn check(self, reply: &WireReply, person: &Person, name: &str) {
         let told = format!("{self:?} of {name}: {} {}", reply.status, reply.body);
         assert_eq!(reply.status, 200, "{told}");
@@ -76,7 +76,7 @@ impl Question {
     }
 }
 
-/// The story that `tests/mutants/shared_user.sh` expects to fail when the user id is made global.
+/// `tests/mutants/shared_user.sh` expects this test to fail when the user id is made global.
 #[actix_web::test]
 async fn forty_users_over_four_connections_get_their_own_answers() {
     on_each_database(async |database| {
@@ -84,7 +84,7 @@ async fn forty_users_over_four_connections_get_their_own_answers() {
         let crowd = crowd(&gateway).await;
         let homes = homes(&crowd).await;
         gateway.ownerrez().clear_requests();
-        // Every body comes a second after its head.
+        // Every body arrives a second after its head.
         gateway.ownerrez().script(Rule::on("* /v2/*").always().body_delay(TimeDelta::seconds(1)));
 
         let mut wires = Vec::new();
@@ -93,8 +93,8 @@ async fn forty_users_over_four_connections_get_their_own_answers() {
         }
         let rounds = Question::ASKING.len();
         for round in 0..rounds {
-            // User 0 on the first connection, user 1 on the second, …: each connection carries ten users in turn, all
-            // written before the first answer is read.
+            // User 0 on the first connection, user 1 on the second, …: each connection carries ten users in turn, and
+            // all requests are written before the first response is read.
             let lanes = wires.iter_mut().enumerate().map(async |(lane, wire)| {
                 let turns: Vec<(usize, Question)> = (lane..USERS)
                     .step_by(CONNECTIONS)
@@ -110,7 +110,7 @@ async fn forty_users_over_four_connections_get_their_own_answers() {
                     question.check(&wire.read().await, &crowd[*user], &format!("Tenant{user:02}"));
                 }
             });
-            // A lane cannot go on before its body came, so the four are at OwnerRez together when the clock is turned.
+            // A lane cannot continue before its body arrives, so all four are at OwnerRez when the clock advances.
             let turner = async {
                 for step in 1..=USERS / CONNECTIONS {
                     gateway.ownerrez().wait_for("* /v2/*", round * USERS + step * CONNECTIONS).await;
@@ -212,7 +212,7 @@ async fn nobody_disconnects_or_slows_another() {
     .await;
 }
 
-/// One property of each, asked for by all at once.
+/// Returns one property of each user, requested by all at once.
 async fn homes(crowd: &[Person]) -> Vec<i64> {
     let homes = join_all(crowd.iter().map(|person| person.call("list_properties", json!({})))).await;
     let homes = homes.into_iter().enumerate().map(|(number, page)| {
@@ -223,7 +223,7 @@ async fn homes(crowd: &[Person]) -> Vec<i64> {
     homes.collect()
 }
 
-/// The id of the first record of a list.
+/// Returns the id of the first record of a list.
 async fn first(person: &Person, tool: &str, arguments: Value) -> i64 {
     let page = person.call(tool, arguments).await.ok();
     page["items"][0]["id"].as_i64().unwrap_or_else(|| panic!("{tool} lists nothing: {page}"))

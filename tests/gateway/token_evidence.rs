@@ -1,4 +1,4 @@
-//! What ends a connection: certain evidence, and nothing else. A 401 alone is none.
+//! The evidence that ends a connection. A 401 alone is not enough.
 
 use chrono::TimeDelta;
 use ownerrez_gateway::sandbox::Rule;
@@ -14,7 +14,7 @@ async fn read(person: &Person) -> Result<Value, String> {
     if answer.is_ok() { Ok(answer.ok()) } else { Err(answer.refused()) }
 }
 
-/// OwnerRez's error body for a 401.
+/// Returns OwnerRez's error body for a 401.
 fn unauthorized(code: &str) -> Value {
     json!({"messages": ["No."], "code": code, "status": "unauthorized", "status_code": 401})
 }
@@ -23,7 +23,7 @@ async fn needs_reconnect(person: &Person) -> bool {
     person.get("/api/connect/ownerrez/status").await.body["needs_reconnect"] == json!(true)
 }
 
-/// A person with an OAuth grant and a person with a personal token, both connected long ago.
+/// Returns a user with an OAuth grant and one with a personal token, both connected long ago.
 async fn two_people(database: &TestDatabase) -> (Gateway, [Person; 2]) {
     let gateway = Gateway::start(database).await;
     let alice = gateway.connected_user("Alice").await;
@@ -90,7 +90,7 @@ async fn a_401_without_a_clear_reason_is_answered_with_one_refresh_and_ends_no_g
             read(&alice).await.unwrap();
         }
 
-        // A personal token cannot be refreshed: there the same answer for minutes is all the evidence that there can be.
+        // A personal token cannot be refreshed: the same response for minutes is the only possible evidence.
         gateway.ownerrez().script(Rule::on(READ).always().reply(401, unauthorized("invalid_request")));
         for _ in 0..5 {
             assert!(read(&bob).await.unwrap_err().contains("the connection is kept"));
@@ -108,7 +108,7 @@ async fn a_token_that_was_just_issued_is_refused_several_times_before_that_ends_
     on_each_database(async |database| {
         let (gateway, [alice, _]) = two_people(database).await;
         let invalid = || Rule::on(READ).always().reply(401, unauthorized("invalid_token"));
-        // Two refusals over minutes, and then an answer: the count begins again.
+        // Two rejections over minutes, and then a success: the count restarts.
         for _ in 0..2 {
             gateway.ownerrez().script(invalid());
             gateway.ownerrez().clear_requests();
@@ -126,7 +126,7 @@ async fn a_token_that_was_just_issued_is_refused_several_times_before_that_ends_
             read(&alice).await.unwrap();
             gateway.advance(TimeDelta::minutes(10));
         }
-        // Many at once are no better evidence than one.
+        // Many rejections at once are no stronger evidence than one.
         gateway.ownerrez().script(invalid());
         for _ in 0..10 {
             assert!(read(&alice).await.unwrap_err().contains("connection is kept"));
@@ -169,7 +169,7 @@ async fn a_header_that_names_the_token_is_evidence_as_well() {
             assert_eq!((gateway.ownerrez().count(TOKEN), gateway.ownerrez().count(READ)), (1, 2));
             gateway.advance(TimeDelta::minutes(6));
         }
-        // What the body says is more exact than the header.
+        // The body is more specific than the header.
         let body = unauthorized("user_agent_required");
         gateway.ownerrez().script(Rule::on(READ).times(2).reply(401, body).header("WWW-Authenticate", challenge));
         for person in [&alice, &bob] {
@@ -219,7 +219,7 @@ async fn a_personal_token_is_not_called_wrong_by_an_edge() {
     .await;
 }
 
-/// OwnerRez's app policy "None" gives tokens without an end and without a refresh token.
+/// OwnerRez's app policy "None" issues tokens without an expiry and without a refresh token.
 #[actix_web::test]
 async fn an_oauth_token_that_cannot_be_refreshed_ends_as_a_personal_one_does() {
     on_each_database(async |database| {

@@ -1,4 +1,4 @@
-//! The life of a token: opened on first use, renewed in time, stored before use, lost, refused, revoked.
+//! The lifecycle of a token: decrypted on first use, refreshed in time, stored before use, lost, rejected, revoked.
 
 use chrono::TimeDelta;
 use futures_util::future::join;
@@ -14,12 +14,12 @@ async fn works(person: &Person) {
     person.call("list_properties", json!({})).await.ok();
 }
 
-/// Alice with a token that is due for refresh; her connecting no longer counts.
+/// Returns Alice with a token that is due for refresh; her requests for connecting have left the window.
 async fn alice_with_a_due_token(database: &TestDatabase, rotation: bool) -> (Gateway, Person) {
     let gateway = Gateway::start(database).await;
     gateway.ownerrez().change(|switches| switches.rotate_refresh_tokens = rotation);
     let alice = gateway.connected_user("Alice").await;
-    // The chores would renew it, since the user is away; here the call is to find it so.
+    // The background job would refresh it, because the user is inactive; in this test the call must find it due.
     database.execute("UPDATE ownerrez_connections SET renew_at = NULL").await;
     gateway.advance(ALMOST_A_MONTH);
     gateway.ownerrez().clear_requests();
@@ -39,7 +39,7 @@ async fn two_calls_share_one_refresh() {
             join(works(&first), works(&second)).await;
             assert_eq!(gateway.ownerrez().count(TOKEN), 1);
 
-            // And the refreshed one lives a month again; after 27 days of it the chores would renew it.
+            // The new token is valid for a month; after 27 days the background job would refresh it.
             gateway.advance(TimeDelta::days(26));
             works(&alice).await;
             assert_eq!(gateway.ownerrez().count(TOKEN), 1);
@@ -143,7 +143,8 @@ async fn a_401_is_answered_with_one_refresh_and_one_repeat() {
             works(&alice).await;
             assert_eq!((gateway.ownerrez().count(TOKEN), gateway.ownerrez().count("GET /v2/properties")), (1, 2));
 
-            // OwnerRez takes the refresh and still refuses the token: that is no loop, and no end yet.
+            // OwnerRez grants the refresh and still rejects the token: this causes no loop and does not yet end the
+            // connection.
             gateway
                 .ownerrez()
                 .script(Rule::on("GET /v2/properties").always().reply(401, json!({"code": "invalid_token"})));
@@ -186,7 +187,7 @@ async fn where_the_refresh_token_was_lost_the_access_token_serves_to_its_end() {
         assert_eq!(gateway.ownerrez().count(TOKEN), 2, "lost, refused, and not asked again");
         assert!(!rejected(database).await);
 
-        // It survives a restart in that state, and ends with the 401.
+        // This state survives a restart, and ends with the 401.
         let gateway = gateway.restart().await;
         let alice = alice.at(&gateway.url);
         works(&alice).await;
@@ -277,7 +278,7 @@ async fn tokens_that_were_won_but_not_stored_are_stored_first() {
 
         database.give_back().await;
         assert_eq!(database.number("SELECT version FROM ownerrez_connections").await, 0);
-        // Not even an idle session forgets the only copy.
+        // Even an idle session keeps the only copy.
         gateway.advance(TimeDelta::seconds(1000));
         gateway.regains_its_share().await;
         works(&alice).await;
@@ -347,7 +348,8 @@ async fn a_disconnect_during_a_refresh_wins() {
 async fn a_process_that_died_over_a_refresh_leaves_a_usable_token() {
     on_each_database(async |database| {
         let (gateway, alice) = alice_with_a_due_token(database, true).await;
-        // It refreshed, which ended the stored refresh token, and died before it stored the new one.
+        // The other process refreshed, which invalidated the stored refresh token, and crashed before it stored the new
+        // one.
         gateway.ownerrez().script(Rule::on(TOKEN).lose_reply().times(1));
         let until = (gateway.now() + TimeDelta::seconds(60)).format("%Y-%m-%dT%H:%M:%S+00:00");
         database
@@ -396,7 +398,7 @@ async fn two_processes_share_one_refresh() {
         gateway.advance(ALMOST_A_MONTH);
         gateway.ownerrez().clear_requests();
 
-        // While one process refreshes, the other goes on with the token at hand; then it finds the new one in the row.
+        // While one process refreshes, the other uses the current token; then it finds the new one in the row.
         let held = gateway.ownerrez().hold(TOKEN);
         let meanwhile = async {
             held.wait_arrived(1).await;
@@ -407,7 +409,7 @@ async fn two_processes_share_one_refresh() {
         works(&there).await;
         assert_eq!(gateway.ownerrez().count(TOKEN), 1);
 
-        // One process refreshes after a 401; the other one's copy dies with it and is replaced from the row.
+        // One process refreshes after a 401; the other one's copy becomes invalid and is replaced from the row.
         gateway.ownerrez().expire_access_tokens(alice.account.unwrap());
         works(&alice).await;
         works(&there).await;

@@ -1,6 +1,6 @@
-//! `docs/TOOLS.md`: every tool with its purpose, scope, cost in tokens, and what it asks of OwnerRez. The page is made
-//! from what the gateway lists, from the table of operations, and, for tools that ask several of those, from what the
-//! simulated OwnerRez saw when they were called.
+//! `docs/TOOLS.md`: every tool with its purpose, scope, cost in tokens, and its OwnerRez requests. The page is
+//! generated from the gateway's list, the table of operations and, for composite tools, the requests that the simulated
+//! OwnerRez received when they were called.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,12 +20,12 @@ use crate::{
 
 const PAGE: &str = include_str!("../../docs/TOOLS.md");
 
-/// A token is four characters of the compact JSON, as a rule.
+/// Estimates a token as four characters of the compact JSON.
 fn tokens(tools: &[&Tool]) -> usize {
     tools.iter().map(|tool| serde_json::to_string(tool).unwrap().chars().count()).sum::<usize>() / 4
 }
 
-/// Calls that take each tool that is no operation to all that it may ask for.
+/// Returns calls that make each tool that is not an operation send all of its possible requests.
 async fn examples(gateway: &Gateway, person: &Person) -> BTreeMap<&'static str, Vec<Value>> {
     let today = gateway.now().date_naive();
     let month = json!({"from": today, "to": today + Days::new(27)});
@@ -52,7 +52,7 @@ async fn examples(gateway: &Gateway, person: &Person) -> BTreeMap<&'static str, 
     }
     BTreeMap::from([
         ("booking_dossier", dossiers),
-        // It asks what the operation asks that it calls.
+        // It sends the requests of the operation that it calls.
         ("call_operation", vec![]),
         ("calendar_overview", vec![month.clone()]),
         ("draft_message", vec![json!({"thread_id": booking["thread_ids"][0], "body": "Welcome!"})]),
@@ -67,7 +67,7 @@ async fn examples(gateway: &Gateway, person: &Person) -> BTreeMap<&'static str, 
     ])
 }
 
-/// What OwnerRez was asked, as the table of operations writes it.
+/// Returns the requests to OwnerRez, in the notation of the table of operations.
 async fn asked(
     gateway: &Gateway,
     person: &Person,
@@ -82,7 +82,7 @@ async fn asked(
     }
     let seen = operations.values().filter(|pattern| gateway.ownerrez().count(pattern) > 0);
     let seen: BTreeSet<String> = seen.cloned().collect();
-    // Each request fits one operation.
+    // Each request matches one operation.
     let counted: usize = seen.iter().map(|pattern| gateway.ownerrez().count(pattern)).sum();
     assert_eq!(counted, gateway.ownerrez().count("* /v2/*"), "{tool}: {seen:?}");
     seen.into_iter().collect()

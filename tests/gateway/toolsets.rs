@@ -1,4 +1,4 @@
-//! Which tools a connection sees: by its path, its query, its headers, and its key.
+//! The tools that a connection sees: selected by its path, its query, its headers, and its key.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Answer, Gateway, Person, Reply, on_each_database, rpc};
 
-/// The names that a list holds.
+/// Returns the names in a list.
 async fn listed(person: &Person, path: &str, headers: &[(&str, &str)]) -> Vec<String> {
     let list = person.mcp_at(path, headers, &rpc(1, "tools/list", json!({}))).await;
     let tools = list.body["result"]["tools"].as_array().unwrap_or_else(|| panic!("{path} {headers:?}: {}", list.body));
@@ -19,14 +19,14 @@ async fn called(person: &Person, path: &str, headers: &[(&str, &str)], tool: &st
     Answer(person.mcp_at(path, headers, &call).await)
 }
 
-/// The operations of some toolsets.
+/// Returns the operations of some toolsets.
 fn operations(toolsets: &[&str]) -> BTreeSet<String> {
     let catalog = Catalog::embedded().unwrap();
     let within = catalog.operations().filter(|operation| toolsets.contains(&operation.toolset().name()));
     within.map(|operation| operation.name().to_owned()).collect()
 }
 
-/// Another key of a person's, with the fields of the request.
+/// Creates another key of the same user, with these fields of the request.
 async fn another_key(person: &Person, fields: Value) -> (Person, Reply) {
     let made = person.post("/api/keys", &fields).await;
     assert_eq!(made.status, 201, "{}", made.body);
@@ -58,7 +58,7 @@ async fn a_connection_chooses_by_path_by_query_or_by_header() {
             ("/mcp/x/guests,messaging", &[][..]),
             ("/mcp", &[("x-mcp-toolsets", "messaging, guests")]),
             ("/mcp", &[("x-mcp-toolsets", "guests"), ("x-mcp-toolsets", "messaging")]),
-            // The more deliberate way wins.
+            // The more specific setting wins.
             ("/mcp?toolsets=guests,messaging", &[("x-mcp-toolsets", "all")]),
             ("/mcp/x/guests,messaging?toolsets=money", &[]),
         ] {
@@ -90,7 +90,7 @@ async fn single_tools_are_added_and_left_out() {
         let fewer = listed(&alice, "/mcp", &without).await;
         assert_eq!(fewer.len() + 1, default.len());
         gateway.ownerrez().clear_requests();
-        // Neither what was listed nor what never was.
+        // Neither a tool that was listed before nor one that never was.
         for tool in ["list_guests", "list_surcharges"] {
             let text = called(&alice, "/mcp", &without, tool, json!({"q": "a"})).await.refused();
             assert!(text.contains(tool) && text.contains("not among the tools"), "{text}");
@@ -104,7 +104,7 @@ async fn single_tools_are_added_and_left_out() {
     .await;
 }
 
-/// Clients of the TypeScript server call its names without looking at the list.
+/// Clients of the TypeScript server call its tool names without reading the list.
 #[actix_web::test]
 async fn under_the_default_choice_what_is_not_listed_is_still_called_by_name() {
     on_each_database(async |database| {
@@ -137,7 +137,7 @@ async fn reading_only_wins_wherever_it_is_said() {
             (&alice, "/mcp/readonly?toolsets=guests&readonly=false", &[("x-mcp-readonly", "false")]),
             (&alice, "/mcp?readonly=true", &[]),
             (&alice, "/mcp", &[("x-mcp-readonly", "yes"), ("x-mcp-tools", "create_guest,list_guests")]),
-            // As people write it.
+            // As users write it.
             (&alice, "/mcp?readonly", &[]),
             (&alice, "/mcp?readonly=", &[]),
             (&alice, "/mcp?readOnly=true", &[]),
@@ -164,7 +164,7 @@ async fn reading_only_wins_wherever_it_is_said() {
     .await;
 }
 
-/// A misspelt setting that is ignored leaves open what it was to close.
+/// If a misspelt setting were ignored, the access that it should restrict would stay open.
 #[actix_web::test]
 async fn other_spellings_of_a_setting_count_and_similar_ones_are_refused() {
     on_each_database(async |database| {
@@ -176,7 +176,7 @@ async fn other_spellings_of_a_setting_count_and_similar_ones_are_refused() {
         {
             assert_eq!(listed(&alice, path, headers).await, guests, "{path}");
         }
-        // What is left out anywhere is left out.
+        // A tool that is excluded in any place is excluded.
         for (path, headers) in [
             ("/mcp?exclude=delete_guest,create_guest", &[][..]),
             ("/mcp?exclude_tools=delete_guest&exclude-tools=create_guest", &[]),
@@ -199,7 +199,7 @@ async fn other_spellings_of_a_setting_count_and_similar_ones_are_refused() {
             assert_eq!((refused.status, refused.error()), (400, "invalid_request"), "{path}: {}", refused.body);
             assert!(refused.body["message"].as_str().unwrap().contains(near), "{}", refused.body);
         }
-        // A key with a misspelt right would write.
+        // With a misspelt restriction, the key could write.
         for misspelt in ["read_only", "readOnly", "two-steps"] {
             let refused = alice.post("/api/keys", &json!({"scope": "full", misspelt: true})).await;
             assert_eq!(refused.status, 400, "{}", refused.body);
@@ -222,11 +222,11 @@ async fn a_key_holds_the_choice_of_who_cannot_send_one() {
         assert_eq!(made.body["readonly"], json!(false));
         let chosen = listed(&money, "/mcp", &[]).await;
         assert_eq!(chosen, listed(&alice, "/mcp?toolsets=guests,money", &[]).await, "the same for the same choice");
-        // A request knows better.
+        // A request overrides the key.
         assert_eq!(listed(&money, "/mcp/x/content", &[]).await, listed(&alice, "/mcp/x/content", &[]).await);
         assert_eq!(listed(&money, "/mcp?toolsets=default", &[]).await, listed(&alice, "/mcp", &[]).await);
 
-        // Such a key makes none that does more.
+        // Such a key cannot create a key with more permissions.
         let (careful, _) =
             another_key(&alice, json!({"scope": "full", "toolsets": "bookings", "readonly": true})).await;
         let (child, made) = another_key(&careful, json!({"scope": "full"})).await;
@@ -274,7 +274,7 @@ async fn a_name_that_is_none_is_refused_with_those_that_are() {
         let refused = alice.post("/api/keys", &json!({"scope": "full", "toolsets": ["guest"]})).await;
         assert_eq!((refused.status, refused.error()), (400, "unknown_toolset"), "{}", refused.body);
         assert_eq!(alice.get("/api/keys").await.body["keys"].as_array().unwrap().len(), 1);
-        // Who has no key learns none of it, and a page from elsewhere gets nothing at any of the paths.
+        // Without a key, the error lists no names; another origin is rejected at each of the paths.
         let visitor = Person::visitor(&gateway.url);
         assert_eq!(visitor.mcp_at("/mcp/x/nope", &[], &list).await.status, 401);
         for path in ["/mcp/readonly", "/mcp/x/guests", "/mcp/x/guests/readonly"] {

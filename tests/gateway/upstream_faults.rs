@@ -1,5 +1,5 @@
-//! OwnerRez in trouble, or in disagreement: whatever it does, the model is told what happened and what to do next, and
-//! no write is ever sent twice.
+//! OwnerRez fails or rejects requests: the model always learns what happened and what to do next, and no write is sent
+//! twice.
 
 use actix_rt::task::JoinHandle;
 use chrono::TimeDelta;
@@ -28,12 +28,12 @@ fn calling(person: &Person, tool: &'static str, arguments: Value) -> JoinHandle<
     actix_rt::spawn(async move { person.call(tool, arguments).await })
 }
 
-/// The error body of OwnerRez's newer generation.
+/// Returns the error body of OwnerRez's newer API generation.
 fn error(status: u16, code: &str, message: &str) -> Value {
     json!({"messages": [message], "code": code, "status": "error", "status_code": status})
 }
 
-/// One row per line of the table "Errors and limits": what OwnerRez answers, and words that the model must be given.
+/// One row per line of the table "Errors and limits": OwnerRez's response, and words that the model must get.
 #[actix_web::test]
 async fn every_refusal_names_the_next_step() {
     on_each_database(async |database| {
@@ -70,7 +70,7 @@ async fn every_refusal_names_the_next_step() {
             }
             assert!(!text.contains("<html"), "{text}");
             assert_eq!(gateway.ownerrez().count(READ), 1, "{status}");
-            // The trouble was OwnerRez's, not the session's.
+            // The failure was OwnerRez's, not the session's.
             read(&alice).await.ok();
         }
         gateway.stop().await;
@@ -102,17 +102,17 @@ async fn a_429_tells_how_long_to_wait_and_closes_for_everyone() {
             gateway.ownerrez().script(Rule::on(READ).reply(429, body.clone()).header("Retry-After", asked));
             let text = read(&alice).await.refused();
             assert!(text.contains(told), "{asked}: {text}");
-            // The refusal reaches the allowance on its own way: its answer to another question shows that it has.
+            // The allowance receives the rejection asynchronously: its answer to another message shows that it has.
             gateway.app().sessions().observe_allowance().await;
             gateway.advance(TimeDelta::seconds(301));
             read(&bob).await.ok();
         }
 
-        // Without Retry-After, as OwnerRez usually does it.
+        // Without Retry-After, as OwnerRez usually sends it.
         gateway.ownerrez().script(Rule::on(READ).reply(429, body));
         let text = read(&alice).await.refused();
         assert!(text.contains("Try again in") && text.contains("seconds"), "{text}");
-        // The refusal reaches the allowance on its own way: its answer to another question shows that it has.
+        // The allowance receives the rejection asynchronously: its answer to another message shows that it has.
         gateway.app().sessions().observe_allowance().await;
         gateway.advance(TimeDelta::seconds(310));
         read(&alice).await.ok();
@@ -242,7 +242,7 @@ async fn twenty_seconds_are_enough_for_an_answer_and_its_body() {
             assert_eq!(gateway.ownerrez().count("* /v2/*"), 1);
             gateway.advance(TimeDelta::seconds(10));
         }
-        // Slow, but not too slow.
+        // Slow, but within the timeout.
         gateway.ownerrez().clear_requests();
         gateway.ownerrez().script(Rule::on(READ).delay(TimeDelta::seconds(9)).body_delay(TimeDelta::seconds(9)));
         let call = calling(&alice, "list_owners", json!({}));

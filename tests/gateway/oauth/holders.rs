@@ -1,5 +1,5 @@
-//! Several processes that share one stored refresh token, as Claude Code's do: whatever their order, whichever replies are
-//! lost, and across changes of the encryption key, a process is signed out only if it is two generations behind.
+//! Several processes that share one stored refresh token, like those of Claude Code: in any order, with any lost
+//! replies and across changes of the encryption key, a process is signed out only if it is two generations behind.
 
 use std::ops::ControlFlow;
 
@@ -19,22 +19,23 @@ use crate::{
     world::{ClientApp, Gateway, Settings, TestDatabase, on_each_database, rpc},
 };
 
-/// The key of the stories' gateways.
+/// The encryption key of the tests' gateways.
 const FIRST_KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
-/// As long as a refresh token is good.
+/// The lifetime of a refresh token.
 const LIFE: TimeDelta = TimeDelta::days(60);
 const HOLDERS: usize = 3;
 const CASES: usize = 12;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A process refreshes with the token that it holds. A lost reply leaves it with that token.
+    /// A process refreshes with its token. If the reply is lost, it keeps that token.
     Refresh { holder: usize, lost: bool },
     /// A process reads the token that another one stored.
     Read { holder: usize, from: usize },
     /// Time passes.
     Wait { hours: i64 },
-    /// The gateway gets a new encryption key. `resealed`: the command has run, and the old key is dropped.
+    /// The gateway gets a new encryption key. `resealed`: the re-encryption command has run, and the old key is
+    /// removed.
     ChangeKey { resealed: bool },
 }
 
@@ -48,7 +49,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the rule says: every token that was issued, with its end, and the youngest one that was used.
+/// The model of the rule: every issued token with its expiry, and the newest one that was used.
 struct Rule {
     issued: Vec<(Value, DateTime<Utc>)>,
     used: Option<usize>,
@@ -58,9 +59,9 @@ struct Rule {
 enum Expected {
     /// A token that was not issued before.
     New,
-    /// This one again.
+    /// The same successor again.
     Same(usize),
-    /// Its time is over, and nothing happens to the others.
+    /// The token has expired; the others are not affected.
     Expired,
     /// The grant ends.
     Ends,
@@ -86,13 +87,13 @@ fn secret(number: u8) -> SecretBox<[u8; 32]> {
     SecretBox::new(Box::new(STANDARD.decode(key(number)).unwrap().try_into().unwrap()))
 }
 
-/// A gateway whose key changes, and the client at it.
+/// A gateway whose key changes, and its client.
 struct Under<'a> {
     database: &'a TestDatabase,
     gateway: Option<Gateway>,
     public_url: String,
     key: u8,
-    /// Keys under which something may still be sealed.
+    /// Keys with which rows may still be encrypted.
     previous: Vec<u8>,
 }
 
@@ -101,7 +102,8 @@ impl Under<'_> {
         self.gateway.as_ref().unwrap()
     }
 
-    /// The operator's own client: an id that registers itself is sealed and ends with the key.
+    /// Returns a client that the operator configured: the id of a client that registers itself is encrypted and becomes
+    /// invalid with the key.
     fn app(&self) -> ClientApp {
         let app = ClientApp::known(self.gateway(), "c_sandbox", "https://claude.ai/api/mcp/auth_callback");
         app.at(&format!("http://{}", self.gateway().app().address()))
@@ -131,13 +133,13 @@ impl Under<'_> {
     }
 }
 
-/// Runs one sequence and compares each answer with the rule.
+/// Runs one sequence and compares each response with the rule.
 async fn follow(under: &mut Under<'_>, first: &Value, steps: &[Step]) {
     let issued_at = under.gateway().now();
     let mut rule = Rule { issued: vec![(first["refresh_token"].clone(), issued_at + LIFE)], used: None };
     let mut held = [0; HOLDERS];
     for (at, step) in steps.iter().enumerate() {
-        // Less than the limits on requests to the token endpoint.
+        // Stays below the limits on requests to the token endpoint.
         under.gateway().advance(TimeDelta::minutes(2));
         let now = under.gateway().now();
         let (holder, lost) = match *step {
@@ -281,7 +283,7 @@ async fn a_successor_that_no_longer_opens_is_replaced_beside_the_one_that_was_is
         let app = ClientApp::known(&gateway, "c_sandbox", "https://claude.ai/api/mcp/auth_callback");
         let first = app.tokens(&gateway, account, &[]).await;
         let second = app.refresh(&first["refresh_token"], &[]).await.body;
-        // The operator drops the old key without `reseal`; or the grant is older than the column.
+        // The operator removes the old key without `reseal`, or the grant is older than the column.
         for unreadable in ["NULL", "'v1.AAAAAA'"] {
             database.execute(&format!("UPDATE oauth_grants SET successor = {unreadable}")).await;
             let beside = app.refresh(&first["refresh_token"], &[]).await;

@@ -1,4 +1,4 @@
-//! Who somebody is: the OwnerRez account that comes back, and nothing else.
+//! The identity of a user: only the OwnerRez account that the callback returns.
 
 use chrono::TimeDelta;
 use futures_util::future::join;
@@ -31,7 +31,7 @@ async fn the_account_that_comes_back_is_the_identity() {
         assert_eq!((me(&first).await, me(&other).await), (json!(alices.0), json!(bobs.0)));
         assert_eq!(database.number("SELECT count(*) FROM users").await, 2);
 
-        // The second sign-in of an account finds its user, and stores the newest grant.
+        // The second sign-in of an account finds its user and stores the newest grant.
         let second = app.tokens(&gateway, alices, &[]).await;
         assert_eq!((me(&first).await, me(&second).await), (json!(alices.0), json!(alices.0)));
         for table in ["users", "identities", "ownerrez_connections"] {
@@ -137,7 +137,7 @@ async fn who_may_not_register_is_told_so_before_ownerrez_is_asked_and_after() {
     .await;
 }
 
-/// The operator has to find out whom to let in.
+/// The operator must be able to see which account to allow.
 #[actix_web::test]
 async fn the_log_names_the_account_that_was_not_let_in() {
     let home = tempfile::tempdir().unwrap();
@@ -195,7 +195,7 @@ async fn what_ownerrez_says_to_the_code_decides_and_never_breaks() {
     .await;
 }
 
-/// The database may have stored what it did not confirm, so the tokens may be those that work.
+/// The database may have stored what it did not confirm, so these tokens may be the current ones.
 #[actix_web::test]
 async fn a_sign_in_that_the_database_did_not_confirm_is_not_revoked() {
     on_each_database(async |database| {
@@ -205,7 +205,7 @@ async fn a_sign_in_that_the_database_did_not_confirm_is_not_revoked() {
         let held = gateway.ownerrez().hold("POST /oauth/access_token");
         let locked = async {
             held.wait_arrived(1).await;
-            // Everything can be read, and no user can be stored.
+            // Everything can be read, but no user can be stored.
             let other = database.open_alone().await;
             let lock = if database.is_postgres() { "BEGIN; LOCK TABLE users IN SHARE MODE" } else { "BEGIN IMMEDIATE" };
             other.execute_unprepared(lock).await.unwrap();
@@ -232,7 +232,7 @@ async fn a_sign_in_revokes_the_connection_before_it_only_if_that_was_of_another_
         let account = gateway.ownerrez().add_account("Alice").id;
         let app = ClientApp::register(&gateway, "App").await;
         app.tokens(&gateway, account, &[]).await;
-        // An account that is not known may be this one.
+        // An unknown account may be this one.
         for (before, revoked) in [("NULL", 0), ("user_id_ownerrez", 0), ("1", 1)] {
             database.execute(&format!("UPDATE ownerrez_connections SET user_id_ownerrez = {before}")).await;
             app.tokens(&gateway, account, &[]).await;

@@ -1,13 +1,13 @@
-//! Several sign-ins at once in one browser: each has its cookie, so none disturbs another.
+//! Several sign-ins at once in one browser: each has its own cookie, so they do not interfere.
 
 use serde_json::json;
 
 use crate::world::{Browser, ClientApp, Gateway, Landing, on_each_database};
 
-/// As many cookies of one kind as a browser holds.
+/// The maximum number of cookies of one kind in a browser.
 const MOST: usize = 8;
 
-/// Decides on a consent page that is open.
+/// Approves on an open consent page.
 async fn allow(browser: &mut Browser, gateway: &Gateway, page: &crate::world::Page) -> String {
     let (request, csrf) = (page.field("request"), page.field("csrf"));
     let fields = [("request", request.as_str()), ("csrf", csrf.as_str()), ("decision", "allow")];
@@ -23,7 +23,7 @@ async fn two_sign_ins_and_a_visit_to_the_account_page_all_succeed() {
         let account = gateway.ownerrez().add_account("Alice").id;
         let (one, other) = (ClientApp::register(&gateway, "One").await, ClientApp::register(&gateway, "Other").await);
         let mut browser = Browser::new();
-        // Two programs open their pages in a browser without any cookie, before either is answered.
+        // Two programs open their pages in a browser without cookies, before either gets a response.
         let pages = browser.open_both([&one.authorize_url(&[]), &other.authorize_url(&[])]).await;
         let mut backs = Vec::new();
         for page in &pages {
@@ -35,7 +35,7 @@ async fn two_sign_ins_and_a_visit_to_the_account_page_all_succeed() {
         let to_ownerrez = browser.submit(&account_page, &[("csrf", &csrf), ("do", "sign_in")]).await.location();
         let to_account = gateway.ownerrez().approve(&to_ownerrez, account).unwrap();
 
-        // The one that was begun first comes back last.
+        // The sign-in that was started first returns last.
         let landing = Landing::of(&browser.open(&backs[1]).await, &other.redirect_uri);
         assert_eq!(other.redeem(landing.get("code"), &[]).await.status, 200);
         assert_eq!(browser.open(&to_account).await.location(), account_page);

@@ -1,4 +1,4 @@
-//! Requests that no client sends: each is refused in the words of OAuth, and none is a fault of ours.
+//! Requests that no client sends: each is rejected with an OAuth error, and none causes a 5xx.
 
 use serde_json::json;
 use url::form_urlencoded;

@@ -1,4 +1,4 @@
-//! Who else reaches the account of somebody who signs in: they are told, and may end it.
+//! Other clients and keys with access to the account of a user who signs in: the user sees them and can revoke them.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ async fn a_phishers_key_is_not_joined_but_shown_and_can_be_ended() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let victims = gateway.ownerrez().add_account("Victim").id;
-        // The victim was talked into approving the account for a key that somebody else knows.
+        // The victim was tricked into approving the account for a key that an attacker knows.
         let phisher = gateway.user("Holiday helper").await.connect(&gateway, victims).await;
         let bystander = gateway.connected_user("Bystander").await;
 
@@ -26,7 +26,7 @@ async fn a_phishers_key_is_not_joined_but_shown_and_can_be_ended() {
         assert_eq!(database.number("SELECT count(*) FROM users").await, 3, "joined to nobody");
         phisher.call("get_current_user", json!({})).await.ok();
 
-        // Only from that page, in that browser, and only what it shows.
+        // Only from that page, in that browser, and only the access that it shows.
         let (state, csrf) = (page.field("state"), page.field("csrf"));
         let action = format!("{}/authorize/continue", gateway.url);
         let end = [("state", state.as_str()), ("csrf", csrf.as_str()), ("user", phisher.id.as_str())];

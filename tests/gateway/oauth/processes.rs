@@ -1,4 +1,4 @@
-//! Several processes on one database: any of them answers any request.
+//! Several processes on one database: any of them can answer any request.
 
 use std::time::Instant;
 
@@ -48,7 +48,7 @@ async fn a_code_of_one_process_is_redeemed_at_another_and_an_end_is_heard_by_bot
     .await;
 }
 
-/// Processes of the version before read and write this column while they are replaced one after the other.
+/// Processes of the previous version read and write this column during a rolling upgrade.
 #[actix_web::test]
 async fn a_column_of_the_version_before_is_kept() {
     on_each_database(async |database| {

@@ -1,10 +1,10 @@
-//! Where a browser is sent without being asked: only to clients that the operator has named, or after a person's own no.
+//! Redirects of a browser after an error: only to clients that the operator configured, or after the user has declined.
 
 use serde_json::json;
 
 use crate::world::{Browser, ClientApp, Gateway, Landing, Published, Publisher, Settings, on_each_database};
 
-/// What can be wrong with a request whose client and redirect URI are known.
+/// Returns invalid requests whose client and redirect URI are valid.
 fn wrong_requests(gateway: &Gateway) -> Vec<(&'static str, String, &'static str)> {
     let plain = [
         ("response_type", "", "invalid_request"),
@@ -54,7 +54,7 @@ async fn a_client_that_registered_itself_never_moves_a_browser_by_an_error() {
                 assert_eq!(landing.get("error"), error, "{request}");
                 assert!(!landing.get("error_description").is_empty());
                 assert_eq!((landing.get("state"), landing.get("iss")), ("state of the client", gateway.url.as_str()));
-                // The same request, sent as if it came from the consent page.
+                // The same request, submitted as if it came from the consent page.
                 let query = request.split_once('?').unwrap().1;
                 let sent = [("request", query), ("csrf", "x"), ("decision", "allow")];
                 let page = Browser::new().submit(&format!("{}/authorize", gateway.url), &sent).await;
@@ -98,7 +98,7 @@ async fn no_answer_is_sent_to_the_gateway_itself() {
                 reply.body
             );
         }
-        // On this machine the port may differ from the registered one, so it shows at the request.
+        // On loopback the port may differ from the registered one, so the request is shown.
         for (registered, asked) in ["http://127.0.0.1:1/account", "http://localhost:1/account"].iter().zip(&own) {
             let app = ClientApp::register_with(&gateway, "App", registered).await;
             let page = Browser::new().open(&app.authorize_url(&[("redirect_uri", asked)])).await;

@@ -1,4 +1,4 @@
-//! Refresh tokens: each use gives a new one, a lost reply costs nothing, a theft ends the family.
+//! Refresh tokens: each use issues a new one, a lost reply costs nothing, a theft ends the family.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -15,7 +15,7 @@ async fn a_predecessor_is_good_until_its_successor_was_used() {
 
         let lost = app.refresh(&first["refresh_token"], &[]).await.body;
         assert_ne!(lost["refresh_token"], first["refresh_token"], "rotated");
-        // The reply never arrived, several times: the client asks again with what it has.
+        // The reply was lost several times: the client retries with its old token.
         for _ in 0..12 {
             let again = app.refresh(&first["refresh_token"], &[]).await;
             assert_eq!((again.status, &again.body["refresh_token"]), (200, &lost["refresh_token"]));
@@ -27,7 +27,7 @@ async fn a_predecessor_is_good_until_its_successor_was_used() {
         caller.call("get_current_user", json!({})).await.ok();
         assert_eq!(database.number("SELECT count(*) FROM refresh_tokens").await, 2, "bounded");
 
-        // Now the first one is used up. Whoever shows it has stolen it, or was robbed of it.
+        // Now the first token is used up. A client that presents it has stolen it, or its tokens were stolen.
         assert_eq!(app.refresh(&first["refresh_token"], &[]).await.error(), "invalid_grant");
         assert_eq!(app.refresh(&third.body["refresh_token"], &[]).await.error(), "invalid_grant", "the family ended");
         let over = caller.mcp(&rpc(1, "tools/list", json!({}))).await;

@@ -1,4 +1,4 @@
-//! What a client asks for, by scope and resource, and what it gets.
+//! The scope and resource that a client requests, and what it gets.
 
 use serde_json::{Value, json};
 
@@ -78,7 +78,7 @@ async fn a_client_that_says_that_it_refreshes_gets_a_refresh_token() {
             (known(LEAVES_OUT), false),
             (ClientApp::known(&gateway, "c_sandbox", "https://claude.ai/api/mcp/auth_callback"), true),
         ] {
-            // As clients ask that take the scopes of the challenge or of the resource metadata.
+            // Requested by clients that take the scopes of the challenge or of the resource metadata.
             let tokens = app.tokens(&gateway, account, &[("scope", "ownerrez:read ownerrez:full")]).await;
             assert_eq!(tokens["refresh_token"].is_string(), expected, "{}", app.id);
             let granted = if expected { ALL } else { "ownerrez:read ownerrez:full" };
@@ -146,7 +146,7 @@ async fn a_resource_that_asks_for_reading_only_gives_tokens_that_only_read() {
         let wider = app.refresh(&tokens["refresh_token"], &[("scope", "ownerrez:full")]).await;
         assert_eq!((wider.status, wider.error()), (400, "invalid_scope"));
 
-        // A grant for all of it gives such a token as well.
+        // A full grant can also issue such a token.
         let all = app.tokens(&gateway, account, &[]).await;
         let other_spelling = format!("{}/mcp?read_only", gateway.url);
         let less = app.refresh(&all["refresh_token"], &[("resource", &other_spelling)]).await.body;
@@ -175,7 +175,7 @@ async fn the_origin_means_the_one_resource_here() {
             assert_eq!(tokens.status, 200, "{resource}: {}", tokens.body);
             assert_eq!(app.caller(&tokens.body).mcp(&rpc(1, "tools/list", json!({}))).await.status, 200, "{resource}");
         }
-        // A part of it is less than the whole.
+        // A part of the resource is narrower than the whole.
         let below = format!("{}/mcp/readonly", gateway.url);
         let narrow = app.tokens(&gateway, account, &[("resource", &below)]).await;
         let more = app.refresh(&narrow["refresh_token"], &[("resource", &gateway.url)]).await;

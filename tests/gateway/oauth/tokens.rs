@@ -1,4 +1,4 @@
-//! Access tokens: for `/mcp` and nothing else, as long as they were made for, and not a moment longer than their grant.
+//! Access tokens: valid for `/mcp` only, until they expire, and no longer than their grant.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -70,7 +70,7 @@ async fn the_audience_is_the_resource_that_was_asked_for() {
         let app = ClientApp::register(&gateway, "App").await;
         let list = rpc(1, "tools/list", json!({}));
 
-        // For a part of it, the whole is another audience.
+        // For a part of the resource, the whole is a different audience.
         let below = format!("{}/mcp/readonly?toolsets=all", gateway.url);
         let narrow = app.tokens(&gateway, account, &[("resource", &below)]).await;
         let reply = app.caller(&narrow).mcp(&list).await;
@@ -85,7 +85,7 @@ async fn the_audience_is_the_resource_that_was_asked_for() {
             assert_eq!(app.caller(&tokens).mcp(&list).await.status, 200, "{resource}");
         }
 
-        // A gateway at another address, on the same database, with the same key.
+        // A gateway at another address, with the same database and the same key.
         let tokens = app.tokens(&gateway, account, &[]).await;
         let elsewhere = gateway.restart_with(Settings::default().set("SERVER_URL", "https://gateway.example")).await;
         let local = format!("http://{}", elsewhere.app().address());
@@ -103,7 +103,7 @@ async fn a_client_that_may_only_read_is_told_what_to_ask_for() {
         let account = gateway.ownerrez().add_account("Alice").id;
         let app = ClientApp::register(&gateway, "App").await;
         let asked = app.tokens(&gateway, account, &[("scope", "ownerrez:read")]).await;
-        // Or its user allowed no more.
+        // The same if its user allowed only reading.
         let mut browser = Browser::new();
         let to_ownerrez = app.decide(&mut browser, &[], "read").await;
         let back = gateway.ownerrez().approve(&to_ownerrez.location(), account).unwrap();
@@ -147,7 +147,7 @@ async fn a_known_token_needs_no_database_as_long_as_its_end_would_be_heard() {
         assert_eq!(unknown.mcp(&list).await.status, 500);
         database.execute("ALTER TABLE elsewhere RENAME TO oauth_grants").await;
 
-        // With the database goes the connection on which an end would be heard.
+        // The connection that receives change notifications is lost together with the database.
         database.take_away().await;
         eventually("trust ends", async || (!gateway.app().keys().hears_changes()).then_some(())).await;
         let refused = unknown.mcp(&list).await;
@@ -178,7 +178,7 @@ async fn a_user_who_is_kept_out_is_kept_out_here_too() {
         assert_eq!(caller.mcp(&list).await.status, 200);
         database.execute("UPDATE users SET disabled_at = created_at").await;
         eventually("the user is kept out", async || {
-            // SQLite is looked at every second.
+            // SQLite is polled every second.
             gateway.advance(TimeDelta::seconds(1));
             let reply = caller.mcp(&list).await;
             ((reply.status, reply.error()) == (403, "account_disabled")).then_some(())

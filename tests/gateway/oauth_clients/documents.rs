@@ -1,4 +1,4 @@
-//! Client ID Metadata Documents: what today's clients publish, and what strangers may try with an address of their own.
+//! Client ID Metadata Documents: those of today's clients, and attacks with other addresses.
 
 use chrono::TimeDelta;
 use futures_util::{
@@ -174,7 +174,7 @@ async fn a_certificate_that_nobody_vouches_for_is_no_host() {
         assert_eq!(fetch_problem(&desk, URL).await, FetchProblem::Unreachable);
         assert_eq!(publisher.count(URL), 0);
 
-        // Of another host, by the name of this one.
+        // The certificate of another host, under the name of this one.
         let publisher = Publisher::start(&["other.example.com"]).await;
         let there = publisher.address("other.example.com");
         publisher.lead(HOST, &[&[&there]]);
@@ -209,7 +209,7 @@ async fn nothing_private_is_dialled_whatever_leads_there() {
             assert_eq!(desk.refused_as(&url).await, ClientErrorCode::TemporarilyUnavailable);
         }
 
-        // By literal.
+        // As an address literal.
         for url in [
             "https://127.0.0.1/client.json",
             "https://[::1]/client.json",
@@ -233,7 +233,7 @@ async fn the_address_that_was_judged_is_the_one_that_is_dialled() {
     on_each_database(async |database: &TestDatabase| {
         let (desk, publisher) = desk_with(database, Published::json(&document(URL))).await;
         let here = publisher.address(HOST);
-        // A good address among private ones is the only one tried, and the second answer is never asked for.
+        // A public address among private ones is the only one tried, and the second DNS result is never requested.
         publisher.lead(HOST, &[&["10.0.0.7:443", &here], &["10.0.0.7:443"]]);
 
         assert!(desk.clients.find(URL).await.is_ok());
@@ -352,8 +352,8 @@ async fn who_leaves_in_the_middle_of_a_fetch_leaves_it_to_the_next() {
     .await;
 }
 
-/// A name that does not exist, one at an internal address, one that refuses connections and one that stays silent: the
-/// answer says the same of all, or it would tell which internal names exist.
+/// A name that does not exist, one at an internal address, one that refuses connections and one that does not respond:
+/// the error is the same for all; otherwise it would reveal which internal names exist.
 #[actix_web::test]
 async fn the_answer_does_not_tell_which_internal_hosts_exist() {
     on_each_database(async |database: &TestDatabase| {
@@ -406,7 +406,7 @@ async fn three_hundred_documents_at_a_silent_host_hold_up_no_other() {
         let mut asked: Vec<_> = urls.iter().map(|url| Box::pin(desk.clients.find(url))).collect();
         let mut at_once = Vec::new();
         for (number, waiting) in asked.iter_mut().enumerate() {
-            // One task may not do as much at once without a pause.
+            // Yield, because one task may not do that much without a pause.
             tokio::task::yield_now().await;
             if let std::task::Poll::Ready(outcome) = poll!(waiting) {
                 let busy = matches!(&outcome, Err(ClientError::Document { problem: DocumentProblem::Fetch(problem), .. })
@@ -434,7 +434,7 @@ async fn three_hundred_documents_at_a_silent_host_hold_up_no_other() {
     .await;
 }
 
-/// The owner of a domain decides how long a look-up in it takes.
+/// The owner of a domain controls how long a lookup in it takes.
 #[actix_web::test]
 async fn look_ups_that_never_end_leave_others_their_turn() {
     on_each_database(async |database: &TestDatabase| {

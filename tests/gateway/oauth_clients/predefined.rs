@@ -1,4 +1,4 @@
-//! Clients that the operator named, and the one of the predecessor's configuration.
+//! Clients that the operator configured, and the one from the predecessor's configuration.
 
 use ownerrez_gateway::{
     config::{ClientCredentials, Config, PredefinedClient},

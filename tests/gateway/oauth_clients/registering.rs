@@ -1,4 +1,4 @@
-//! Dynamic Client Registration: what today's clients send, what they get, and what becomes of it.
+//! Dynamic Client Registration: the requests of today's clients, the responses, and the registered clients.
 
 use chrono::TimeDelta;
 use ownerrez_gateway::oauth::clients::{
@@ -28,10 +28,10 @@ fn plain() -> Value {
     json!({"client_name": "Client", "redirect_uris": ["https://client.example.com/cb"]})
 }
 
-/// The registrations as each client sends them, and the redirect URIs that it then uses.
+/// Returns the registrations as each client sends them, and the redirect URIs that it then uses.
 fn todays_registrations() -> Vec<(Value, Vec<&'static str>)> {
     vec![
-        // ChatGPT, by its older and its newer redirect URI.
+        // ChatGPT, with its older and its newer redirect URI.
         (
             json!({"client_name": "ChatGPT", "redirect_uris": ["https://chatgpt.com/connector_platform_oauth_redirect"],
                 "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
@@ -74,7 +74,7 @@ fn todays_registrations() -> Vec<(Value, Vec<&'static str>)> {
                 "http://127.0.0.1:33418",
             ],
         ),
-        // The official SDKs, whose default names a method only sometimes.
+        // The official SDKs, which by default name an authentication method only sometimes.
         (
             json!({"client_name": "sdk", "redirect_uris": ["http://127.0.0.1:7777/oauth/callback"]}),
             vec!["http://127.0.0.1:7777/oauth/callback"],

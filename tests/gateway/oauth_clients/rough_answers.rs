@@ -1,4 +1,4 @@
-//! Documents in every form that an answer may have, and answers that are not whole.
+//! Documents in every form of an HTTP response, and incomplete responses.
 
 use chrono::TimeDelta;
 use ownerrez_gateway::oauth::clients::{ClientErrorCode, FetchProblem};

@@ -1,4 +1,4 @@
-//! A client that signs: keys of the stories' own, and JWTs made with them.
+//! A client that signs: test keys, and JWTs made with them.
 
 use base64::{
     Engine,
@@ -12,7 +12,7 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-/// An RSA key of 2048 bits that was made for these stories and opens nothing.
+/// A 2048-bit RSA key that was made for these tests and protects nothing.
 const RSA: &str = "\
      MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDL9guZ4lsqKSsF/O0QLtixHZChrQo/Ufoxs2MRgqqzCDP6RUSv\
      15Ic5ZLBz9mz5V6DANFJFy+2gOQRzNq9mDhziZ+cNbmPx2jZWW/EGSRxaaHrZAe9n7z/y1e6xloqpPEEu/FJR9RsSnUvN2sPs8Vk\
@@ -32,19 +32,19 @@ const RSA: &str = "\
      r5mX5MZtB/W8HH1X7Aj5KJDlF1X44kQ3bZ6IkzQJ2DI4kCmMHLMjQHUe6hr2Ot+0uDj+ZkZ9u5XppEhaE4OU5B9QkHx2BSExAjdC\
      DkbLyuxf3nji7mj4yfxtw8U=";
 
-/// A pair of keys.
+/// A key pair.
 pub(crate) enum Signer {
     Rs256(Box<RsaKeyPair>),
     Es256(Box<EcdsaKeyPair>),
 }
 
 impl Signer {
-    /// Always the same key.
+    /// Returns the fixed key.
     pub(crate) fn rs256() -> Self {
         Self::Rs256(Box::new(RsaKeyPair::from_pkcs8(&STANDARD.decode(RSA).unwrap()).unwrap()))
     }
 
-    /// A new key.
+    /// Generates a new key.
     pub(crate) fn es256() -> Self {
         let random = SystemRandom::new();
         let made = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
@@ -59,7 +59,7 @@ impl Signer {
         }
     }
 
-    /// The public key as a JWK.
+    /// Returns the public key as a JWK.
     pub(crate) fn jwk(&self, id: &str) -> Value {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         match self {
@@ -74,12 +74,12 @@ impl Signer {
         }
     }
 
-    /// A set of this key alone.
+    /// Returns a JWK set with only this key.
     pub(crate) fn jwks(&self, id: &str) -> Value {
         json!({"keys": [self.jwk(id)]})
     }
 
-    /// A JWT with this header and these claims.
+    /// Returns a JWT with this header and these claims.
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(header), part(claims));

@@ -1,4 +1,4 @@
-//! `private_key_jwt`: a client proves who it is, and others do not.
+//! `private_key_jwt`: a client authenticates, and other clients cannot impersonate it.
 
 use chrono::TimeDelta;
 use ownerrez_gateway::oauth::clients::{
@@ -20,7 +20,7 @@ fn chatgpt() -> Value {
         "token_endpoint_auth_method": "private_key_jwt", "token_endpoint_auth_signing_alg": "RS256", "jwks_uri": JWKS})
 }
 
-/// ChatGPT, with this key in its set.
+/// Returns ChatGPT's client, with this key in its key set.
 async fn with_chatgpt(database: &TestDatabase, signer: &Signer) -> (Desk, Publisher, Client) {
     let publisher = Publisher::start(&["chatgpt.com"]).await;
     publisher.publish(CHATGPT, Published::json(&chatgpt()));
@@ -31,7 +31,7 @@ async fn with_chatgpt(database: &TestDatabase, signer: &Signer) -> (Desk, Publis
 }
 
 impl Desk {
-    /// The claims of a good assertion of this client, unlike any before.
+    /// Returns the claims of a valid, unique assertion of this client.
     fn claims(&self, client: &Client) -> Value {
         let now = self.now().timestamp();
         json!({"iss": client.id.to_string(), "sub": client.id.to_string(), "aud": TOKEN, "iat": now, "exp": now + 300,

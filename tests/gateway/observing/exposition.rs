@@ -1,15 +1,15 @@
-//! Reads what `/metrics` says, and refuses what Prometheus would refuse (OpenMetrics 1.0).
+//! Parses the text of `/metrics` and rejects what Prometheus would reject (OpenMetrics 1.0).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The samples of one scrape, by their names with labels.
+/// The samples of one scrape, by name with labels.
 #[derive(Debug)]
 pub(crate) struct Exposition {
     samples: BTreeMap<String, f64>,
 }
 
 impl Exposition {
-    /// Reads a text; panics over anything that is not well-formed.
+    /// Parses a text; panics if it is malformed.
     pub(crate) fn read(text: &str) -> Self {
         let lines = text.strip_suffix("# EOF\n").expect("the last line says that nothing is missing");
         let (mut samples, mut types, mut family) = (BTreeMap::new(), BTreeMap::new(), String::new());
@@ -52,24 +52,24 @@ impl Exposition {
         exposition
     }
 
-    /// The value of a series, its name without the prefix; labels as they stand in the text. 0 where it is missing.
+    /// Returns the value of a series, named without the prefix, with labels as in the text; 0 if it is missing.
     pub(crate) fn value(&self, series: &str) -> f64 {
         self.samples.get(&format!("ownerrez_gateway_{series}")).copied().unwrap_or(0.0)
     }
 
-    /// The sum over all series of a name.
+    /// Returns the sum over all series with a name.
     pub(crate) fn sum(&self, name: &str) -> f64 {
         let name = format!("ownerrez_gateway_{name}");
         let of_it = |series: &str| series == name || series.starts_with(&format!("{name}{{"));
         self.samples.iter().filter(|(series, _)| of_it(series)).map(|(_, value)| value).sum()
     }
 
-    /// How many series there are.
+    /// Returns the number of series.
     pub(crate) fn len(&self) -> usize {
         self.samples.len()
     }
 
-    /// Buckets grow, and the last one holds all.
+    /// Buckets must not decrease, and the last one must equal the count.
     fn check_histograms(&self, lines: &str) {
         let mut before = (String::new(), 0.0);
         for line in lines.lines().filter(|line| line.contains("_bucket{")) {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Browser, Person, eventually};
 
-/// `ownerrez-gateway serve` and what it wrote so far.
+/// `ownerrez-gateway serve` and its output so far.
 struct Process {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
@@ -59,7 +59,7 @@ impl Process {
         url[..end].trim_end_matches('/').to_owned()
     }
 
-    /// Ends the process; everything that it wrote.
+    /// Kills the process; returns all of its output.
     fn end(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();

@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 
-/// A bound for whatever must happen: generous, since several stories share the machine.
+/// An upper bound for every wait: generous, because several tests share the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_ownerrez-gateway");
@@ -26,24 +26,24 @@ pub(crate) struct Program {
     written: Arc<Mutex<String>>,
 }
 
-/// How it ended.
+/// The result of a finished program.
 #[derive(Debug)]
 pub(crate) struct Ending {
     pub(crate) code: Option<i32>,
     pub(crate) output: String,
     pub(crate) errors: String,
-    /// All that it ever wrote, to both; what was asked for before included.
+    /// All of its output on both streams, including lines that were read before.
     pub(crate) written: String,
     pub(crate) took: Duration,
 }
 
 impl Program {
-    /// Starts it in a directory, with nothing in its environment but this.
+    /// Starts it in a directory, with only this environment.
     pub(crate) fn start(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         Self::start_hearing(directory, arguments, environment, Stdio::null())
     }
 
-    /// The same, with something to read.
+    /// Does the same, with a standard input.
     pub(crate) fn start_hearing(
         directory: &Path,
         arguments: &[&str],
@@ -53,7 +53,7 @@ impl Program {
         Self::run(Command::new(PROGRAM).args(arguments), directory, environment, input)
     }
 
-    /// The same, with these signals ignored from the beginning, as `nohup` does it with HUP.
+    /// Does the same, with these signals ignored from the start, as `nohup` does with HUP.
     pub(crate) fn start_ignoring(
         signals: &str,
         directory: &Path,
@@ -83,35 +83,35 @@ impl Program {
         Self { child, output, errors, written }
     }
 
-    /// Writes a line to it.
+    /// Writes a line to its standard input.
     pub(crate) fn tell(&mut self, message: &Value) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{message}").unwrap();
     }
 
-    /// Writes a line of any bytes to it.
+    /// Writes a line of arbitrary bytes to its standard input.
     pub(crate) fn tell_bytes(&mut self, line: &[u8]) {
         let input = self.child.stdin.as_mut().unwrap();
         input.write_all(&[line, b"\n"].concat()).unwrap();
     }
 
-    /// Nothing more will be said to it.
+    /// Closes its standard input.
     pub(crate) fn hang_up(&mut self) {
         self.child.stdin = None;
     }
 
-    /// The one line of JSON that it prints.
+    /// Returns the next line of output as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&next(&self.output)).unwrap()
     }
 
-    /// Where it listens, once it does.
+    /// Returns its URL, once it listens.
     pub(crate) fn url(&self) -> String {
         let line = self.says("listening on ");
         let (_, rest) = line.split_once("listening on ").unwrap();
         format!("http://{}", rest.split(',').next().unwrap())
     }
 
-    /// The next line of its log that contains this.
+    /// Returns the next line of its log that contains this.
     pub(crate) fn says(&self, text: &str) -> String {
         loop {
             let line = next(&self.errors);
@@ -121,14 +121,14 @@ impl Program {
         }
     }
 
-    /// Lets the process write no file beyond so many bytes (`unlimited`: as before). A write that would fails, as on a full
-    /// disk, if the process ignores XFSZ.
+    /// Limits the size of the files that the process may write (`unlimited` removes the limit). A write beyond it
+    /// fails, as on a full disk, if the process ignores XFSZ.
     pub(crate) fn limit_files(&self, bytes: &str) {
         let (process, limit) = (format!("--pid={}", self.child.id()), format!("--fsize={bytes}:unlimited"));
         assert!(Command::new("prlimit").args([process, limit]).status().unwrap().success());
     }
 
-    /// Where it answers /health while it starts.
+    /// Returns the URL at which it answers /health during startup.
     pub(crate) fn starting_url(&self) -> String {
         let line = self.says("answering /health and /ready on ");
         let (_, rest) = line.split_once(" on ").unwrap();
@@ -141,13 +141,13 @@ impl Program {
         assert!(Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
     }
 
-    /// `kill -9`.
+    /// Runs `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     pub(crate) fn end(mut self) -> Ending {
         let started = Instant::now();
         let status = loop {
@@ -163,7 +163,7 @@ impl Program {
         Ending { code: status.code(), took, output, errors, written: std::mem::take(&mut self.written.lock().unwrap()) }
     }
 
-    /// Stops it as an operator does, and waits for its end.
+    /// Stops it as an operator does, and waits until it exits.
     pub(crate) fn stop(self) -> Ending {
         self.signal("TERM");
         self.end()

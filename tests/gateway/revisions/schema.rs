@@ -1,11 +1,11 @@
-//! A published schema, closed: it refuses members that its types do not define.
+//! A published schema, closed: it rejects members that its types do not define.
 
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
 /// The types of one revision.
 pub(super) struct Schema {
-    /// Where the types are, by the draft.
+    /// The member with the type definitions; it depends on the JSON Schema draft.
     definitions: &'static str,
     document: Value,
 }
@@ -24,7 +24,7 @@ impl Schema {
         let mut document: Value = serde_json::from_str(text).unwrap();
         let definitions = if document.get("$defs").is_some() { "$defs" } else { "definitions" };
         for (name, definition) in document[definitions].as_object_mut().unwrap() {
-            // The sender chooses their members.
+            // The sender chooses the members of these types.
             if !name.ends_with("MetaObject") {
                 close(definition);
             }
@@ -32,12 +32,12 @@ impl Schema {
         Self { definitions, document }
     }
 
-    /// Whether the revision has a type of that name.
+    /// Returns whether the revision has a type with that name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.document[self.definitions].get(name).is_some()
     }
 
-    /// Returns what is wrong with a value of that type.
+    /// Returns the errors in a value of that type.
     pub(super) fn mistakes(&self, name: &str, value: &Value) -> Vec<String> {
         assert!(self.has(name), "there is no {name}");
         self.validator(name).iter_errors(value).map(|error| format!("{} at {}", error, error.instance_path())).collect()
@@ -52,14 +52,14 @@ impl Schema {
     }
 }
 
-/// Forbids members that are not named, in a schema and all those within. TypeScript's types, of which the schemas were
-/// made, allow more members everywhere; so do the schemas.
+/// Forbids undefined members in a schema and in all schemas within it. The schemas were generated from TypeScript
+/// types, which allow additional members everywhere.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
             if let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut) {
                 for (name, property) in properties.iter_mut() {
-                    // Schemas of tools are JSON Schema, of which these types name a part.
+                    // Schemas of tools are JSON Schema, of which these types define only a part.
                     if !["inputSchema", "outputSchema", "requestedSchema"].contains(&name.as_str()) {
                         close(property);
                     }
@@ -70,7 +70,7 @@ fn close(schema: &mut Value) {
                 }
             }
             for (name, inner) in members.iter_mut().filter(|(name, _)| *name != "properties") {
-                // What is put together of several parts would refuse the members of each other's.
+                // The parts of an `allOf` would reject each other's members.
                 if name != "allOf" {
                     close(inner);
                 }

@@ -1,4 +1,4 @@
-//! The account page with every log switched on: its cookies, the code, a key that is made and one that is entered.
+//! The account page with all log levels enabled: its cookies, the code, a key that is created and one that is entered.
 
 use std::sync::Arc;
 
@@ -87,7 +87,7 @@ async fn the_account_page_tells_no_secret_at_any_level_of_the_log() {
     .await;
 }
 
-/// The value of a cookie that a page sets, whose name begins like this.
+/// Returns the value of a cookie that a page sets, by the beginning of its name.
 fn cookie(page: &Page, beginning: &str) -> String {
     let mut set = page.headers.iter().filter(|(header, value)| header == "set-cookie" && value.starts_with(beginning));
     let (_, found) = set.next().expect("a cookie");

@@ -1,4 +1,4 @@
-//! What people do with a gateway from the first day to the last. Every answer is kept, every secret noted.
+//! The complete use of a gateway, from registration to deletion. Records every response and every secret.
 
 use ownerrez_gateway::{
     crypto::ApiKey,
@@ -17,23 +17,23 @@ const TOKEN: &str = "POST /oauth/access_token";
 const REVOKE: &str = "DELETE /oauth/access_token/{token}";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// The life of a gateway.
+/// The lifecycle of a gateway.
 pub(super) struct Life<'a> {
     pub(super) url: String,
     pub(super) ownerrez: &'a Controls,
     pub(super) witness: &'a Witness,
 }
 
-/// Someone on the way to OwnerRez.
+/// A user on the way to OwnerRez.
 struct Connecting {
     browser: Browser,
     account: AccountId,
-    /// Where OwnerRez is asked for consent.
+    /// The URL of OwnerRez's consent page.
     consent: String,
 }
 
 impl Life<'_> {
-    /// Everything but the end. Afterwards Alice and Bob are connected, and Carol is on her way.
+    /// Runs everything but the end. Afterwards Alice and Bob are connected, and Carol's connection is in progress.
     pub(super) async fn is_lived(&self) {
         let alice = self.registers("Alice").await;
         self.nobody_gets_in(&alice).await;
@@ -62,7 +62,7 @@ impl Life<'_> {
         self.ask("health", &carol, "GET", "/health", None, &[]).await;
     }
 
-    /// The end; a word that the log has of it.
+    /// Deletes a user; returns a text that the log must have about it.
     pub(super) async fn ends(&self) -> String {
         let dave = self.registers("Dave").await;
         self.connects(&dave, "Dave").await;
@@ -88,7 +88,7 @@ impl Life<'_> {
         visitor.with_key(text("api_key"), text("user_id"))
     }
 
-    /// Keys that are wrong, and a right one where none belongs.
+    /// Wrong keys, and a valid one where none is allowed.
     async fn nobody_gets_in(&self, alice: &Person) {
         let invented = ApiKey::generate().unwrap().expose().expose_secret().to_owned();
         self.witness.key("invented key", &invented);
@@ -134,7 +134,7 @@ impl Life<'_> {
         on_the_way.account
     }
 
-    /// An answer that is a JSON-RPC error and holds a link which is good.
+    /// Gets a JSON-RPC error that contains a valid connect link.
     async fn reads_a_record_before_connecting(&self, alice: &Person) {
         let what = "a record before connecting";
         let message = rpc(1, "resources/read", json!({"uri": "ownerrez://bookings/1"}));
@@ -146,8 +146,8 @@ impl Life<'_> {
         self.witness.reply(what, &reply, &[&state]);
     }
 
-    /// Ids and names with a secret and with characters that a terminal obeys, in messages that fail; and an error of
-    /// OwnerRez's that speaks of a guest.
+    /// Sends failing messages with ids and names that contain a secret and terminal control characters; and gets an
+    /// OwnerRez error that mentions a guest.
     async fn sends_hostile_messages(&self, alice: &Person) {
         let evil =
             format!("\n[2026-01-01T00:00:00Z ERROR forged] \u{1b}[2J\u{202e}\u{2028}\u{9b}{}", &alice.key[24..56]);
@@ -162,7 +162,7 @@ impl Life<'_> {
         ] {
             let message = json!({"jsonrpc": "2.0", "id": evil, "method": method, "params": params});
             let reply = alice.mcp(&message).await;
-            // The id comes back, and with it the key that the client put there.
+            // The response repeats the id, and with it the key that the client put there.
             let tells: &[&str] = if reply.body.to_string().contains(&alice.key[24..56]) { &[key] } else { &[] };
             self.witness.reply(what, &reply, tells);
         }
@@ -174,7 +174,7 @@ impl Life<'_> {
         self.witness.reply("words of OwnerRez", &reply, &["words of OwnerRez"]);
     }
 
-    /// Calls a tool and is given a link.
+    /// Calls a tool and gets a connect link.
     async fn told_to_connect(&self, what: &str, person: &Person) -> String {
         let state = format!("link of {what}");
         let reply = self.call(what, person, "list_inquiries", json!({}), &[&state]).await;
@@ -189,7 +189,7 @@ impl Life<'_> {
         self.comes_back(what, &mut on_the_way).await;
     }
 
-    /// From a fresh link to OwnerRez's page.
+    /// Goes from a new link to OwnerRez's page.
     async fn starts(&self, person: &Person, what: &str) -> Connecting {
         let state = format!("state of {what}");
         let path = "/api/connect/ownerrez/start";
@@ -199,7 +199,8 @@ impl Life<'_> {
         self.follows(what, person, link, &state).await
     }
 
-    /// From a link to OwnerRez's page, with a wrong key first. `state` is what the link's secret is known as.
+    /// Goes from a link to OwnerRez's page, with a wrong key first. `state` is the registered name of the link's
+    /// secret.
     async fn follows(&self, what: &str, person: &Person, link: &str, state: &str) -> Connecting {
         let mut browser = Browser::new();
         let (csrf, signed, bound) = (format!("csrf {what}"), format!("form {what}"), format!("browser {what}"));
@@ -218,13 +219,13 @@ impl Life<'_> {
         let onward = browser.give_key(link, &person.key).await;
         assert_eq!(onward.status, 303, "{}", onward.body);
         self.witness.secret(&bound, cookie(&onward));
-        // The form has been opened once more by `give_key`, with the same cookie.
+        // `give_key` has opened the form a second time, with the same cookie.
         self.witness.page(&format!("{what}: onward"), &onward, &[state, &bound]);
         let account = self.ownerrez.add_account(what).id;
         Connecting { browser, account, consent: onward.location() }
     }
 
-    /// From OwnerRez's page to the connection, and the same way a second time in vain.
+    /// Goes from OwnerRez's page to the connection, and tries the same callback a second time, which must fail.
     async fn comes_back(&self, what: &str, on_the_way: &mut Connecting) {
         let Connecting { browser, account, consent } = on_the_way;
         self.issues(&format!("{what}, first tokens"), *account);
@@ -243,8 +244,8 @@ impl Life<'_> {
         back
     }
 
-    /// The next tokens of the account. They are made here, since the simulator shows none, and of signs that a form and
-    /// an address have to encode.
+    /// Makes the next tokens of the account. They are made here because the simulator reveals none, and with characters
+    /// that forms and URLs must encode.
     fn issues(&self, what: &str, account: AccountId) {
         let token = |kind: &str| format!("{kind}_+{}=~", Uuid::new_v4().simple());
         let (access, refresh) = (token("at"), token("rt"));
@@ -277,7 +278,7 @@ impl Life<'_> {
         }
     }
 
-    /// After a refusal by OwnerRez.
+    /// Refreshes after OwnerRez has rejected the token.
     async fn refreshes(&self, alice: &Person, account: AccountId) {
         self.ownerrez.expire_access_tokens(account);
         self.issues("second tokens", account);
@@ -285,7 +286,7 @@ impl Life<'_> {
         assert_eq!(reply.body["result"]["isError"], json!(false), "{}", reply.body);
     }
 
-    /// OwnerRez has a problem with the refresh, which is then put off.
+    /// OwnerRez fails the refresh, which is then postponed.
     async fn refreshes_in_vain(&self, erin: &Person) {
         let mut connecting = self.starts(erin, "Erin").await;
         self.comes_back("Erin", &mut connecting).await;
@@ -338,7 +339,7 @@ impl Life<'_> {
         assert_eq!(reply.body["result"]["isError"], json!(false), "{}", reply.body);
     }
 
-    /// OwnerRez ends the grant, and says so in words that repeat the token.
+    /// OwnerRez ends the grant.
     async fn loses_the_connection(&self, alice: &Person, account: AccountId) {
         self.ownerrez.revoke_account_grants(account);
         self.ownerrez.clear_rules();
@@ -355,7 +356,7 @@ impl Life<'_> {
         self.ownerrez.wait_for(REVOKE, 1).await;
     }
 
-    /// A no at OwnerRez, another browser, and a code that OwnerRez does not take and repeats.
+    /// A denial at OwnerRez, another browser, and a code that OwnerRez rejects and repeats in its error.
     async fn fails_to_connect(&self, carol: &Person) {
         let mut denied = self.starts(carol, "Carol says no").await;
         let mut back = Url::parse(&query(&denied.consent, "redirect_uri")).unwrap();
@@ -401,7 +402,7 @@ impl Life<'_> {
     }
 }
 
-/// The value of the cookie that a page sets.
+/// Returns the value of the cookie that a page sets.
 fn cookie(page: &Page) -> String {
     let set = page.header("set-cookie").expect("a cookie");
     set.split(['=', ';']).nth(1).unwrap().to_owned()

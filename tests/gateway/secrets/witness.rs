@@ -1,4 +1,5 @@
-//! Who saw which secret: all answers of a gateway, and the search for secrets in every form that they may take.
+//! Records which response contains which secret: all responses of a gateway, and the search for secrets in every
+//! encoding.
 
 use std::{cell::RefCell, collections::BTreeSet};
 
@@ -10,12 +11,12 @@ use url::form_urlencoded;
 
 use crate::world::{Page, Reply};
 
-/// Knows all secrets, and keeps all answers.
+/// All secrets and all responses.
 #[derive(Default)]
 pub(super) struct Witness {
     secrets: RefCell<Vec<Secret>>,
     answers: RefCell<Vec<(String, String)>>,
-    /// Answers and the secrets that belong there.
+    /// Responses and the secrets that they are meant to contain.
     expected: RefCell<BTreeSet<(String, String)>>,
 }
 
@@ -25,25 +26,25 @@ struct Secret {
 }
 
 impl Witness {
-    /// From now on this is a secret.
+    /// Registers a secret.
     pub(super) fn secret(&self, name: &str, value: impl AsRef<[u8]>) {
         let forms = forms(value.as_ref());
         assert!(self.secrets.borrow().iter().all(|secret| secret.name != name), "{name} is there already");
         self.secrets.borrow_mut().push(Secret { name: name.to_owned(), forms });
     }
 
-    /// The key of a person, whose beginning is no secret.
+    /// Registers the key of a user, whose prefix is not secret.
     pub(super) fn key(&self, name: &str, key: &str) {
         self.secret(name, &key[24..56]);
     }
 
-    /// A REST or MCP answer, and the secrets that it is there to tell.
+    /// Records a REST or MCP response, and the secrets that it is meant to contain.
     pub(super) fn reply(&self, what: &str, reply: &Reply, tells: &[&str]) {
         let body = reply.body.as_str().map_or_else(|| reply.body.to_string(), str::to_owned);
         self.answer(what, &reply.headers, &body, tells);
     }
 
-    /// The same for a page.
+    /// Does the same for a page.
     pub(super) fn page(&self, what: &str, page: &Page, tells: &[&str]) {
         self.answer(what, &page.headers, &page.body, tells);
     }
@@ -55,7 +56,8 @@ impl Witness {
         self.expected.borrow_mut().extend(tells.iter().map(|name| (what.to_owned(), (*name).to_owned())));
     }
 
-    /// Each answer told the secrets that belong there and no other. That those are found shows that the search works.
+    /// Checks that each response contains its expected secrets and no others. Finding the expected ones shows that the
+    /// search works.
     pub(super) fn judges_answers(&self) {
         let mut told = BTreeSet::new();
         for (what, text) in &*self.answers.borrow() {
@@ -66,7 +68,7 @@ impl Witness {
         assert!(leaked.is_empty() && missed.is_empty(), "told: {leaked:?}; not told: {missed:?}");
     }
 
-    /// No secret stands here.
+    /// Checks that no secret is in these bytes.
     pub(super) fn clears(&self, what: &str, bytes: &[u8]) {
         let text = latin(bytes);
         assert_eq!(self.found_in(&text), Vec::<String>::new(), "in {what}: {:?}", self.around(&text));
@@ -78,7 +80,7 @@ impl Witness {
         found.map(|secret| secret.name.clone()).collect()
     }
 
-    /// The lines with a secret in them, shortened: whoever reads the failure must see who wrote them.
+    /// Returns the lines with a secret in them, shortened: a failure must show where they come from.
     fn around(&self, text: &str) -> BTreeSet<String> {
         let secrets = self.secrets.borrow();
         let forms: Vec<&String> = secrets.iter().flat_map(|secret| &secret.forms).collect();
@@ -87,12 +89,12 @@ impl Witness {
     }
 }
 
-/// One character per byte, so that what is no text can be searched as well.
+/// Maps each byte to one character, so that bytes that are not text can be searched as well.
 fn latin(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
-/// A secret as it is, and as libraries write it.
+/// Returns a secret verbatim and in the encodings that libraries use.
 fn forms(value: &[u8]) -> Vec<String> {
     assert!(value.len() >= 8, "what is so short would be found by chance");
     let each = |write: fn(&u8) -> String| value.iter().map(write).collect::<Vec<_>>();
@@ -108,7 +110,7 @@ fn forms(value: &[u8]) -> Vec<String> {
             .concat(),
         percent,
     ]);
-    // Within a longer text a secret has three forms in base64: by its distance from the text's beginning.
+    // Within a longer text a secret has three forms in base64, depending on its offset.
     for before in 0..3 {
         let text = [&vec![0; before], value].concat();
         let own = (before * 8).div_ceil(6)..text.len() * 8 / 6;
