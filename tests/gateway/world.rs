@@ -1,4 +1,4 @@
-//! What the stories speak about: a gateway with its database, its clock and its OwnerRez; people with keys and browsers.
+//! The test harness: a gateway with its database, clock and OwnerRez; users with keys and browsers.
 
 mod answer_form;
 mod app;
@@ -44,7 +44,7 @@ pub(crate) struct Gateway {
     outside: Outside,
 }
 
-/// Settings that a story wants otherwise, by their environment names, or in the checked configuration.
+/// Settings that a test overrides, by their environment names or in the validated configuration.
 pub(crate) struct Settings {
     environment: HashMap<String, String>,
     tune: fn(&mut Config),
@@ -64,13 +64,13 @@ impl Settings {
         self
     }
 
-    /// Changes what no environment name reaches.
+    /// Changes the configuration where no environment variable does.
     pub(crate) fn tune(mut self, tune: fn(&mut Config)) -> Self {
         self.tune = tune;
         self
     }
 
-    /// The world in which OAuth clients publish what they are.
+    /// Sets the outside network in which OAuth clients publish their documents.
     pub(crate) fn within(mut self, outside: Outside) -> Self {
         self.outside = outside;
         self
@@ -78,12 +78,12 @@ impl Settings {
 }
 
 impl Gateway {
-    /// A gateway on a free port, its database migrated, an OwnerRez of its own beside it.
+    /// Starts a gateway on a free port, with a migrated database and a separate OwnerRez.
     pub(crate) async fn start(database: &TestDatabase) -> Self {
         Self::start_with(database, Settings::default()).await
     }
 
-    /// The same with other settings.
+    /// Does the same with other settings.
     pub(crate) async fn start_with(database: &TestDatabase, settings: Settings) -> Self {
         let clock = ManualClock::new();
         let mut options = SimulatorOptions::new(clock.clone());
@@ -107,14 +107,14 @@ impl Gateway {
         Self::launch(all, settings.tune, settings.outside, clock, simulator).await
     }
 
-    /// Another process beside this one: the same database, clock and OwnerRez.
+    /// Starts another process with the same database, clock and OwnerRez.
     pub(crate) async fn beside(&self, settings: Settings) -> Self {
         let mut all = self.settings.clone();
         all.extend(settings.environment);
         Self::launch(all, settings.tune, settings.outside, self.clock.clone(), self.simulator.clone()).await
     }
 
-    /// Stops this process and starts another in its place.
+    /// Stops this process and starts another one in its place.
     pub(crate) async fn restart(self) -> Self {
         let (settings, tune, outside) = (self.settings.clone(), self.tune, self.outside.clone());
         let (clock, simulator) = (self.clock.clone(), self.simulator.clone());
@@ -122,7 +122,7 @@ impl Gateway {
         Self::launch(settings, tune, outside, clock, simulator).await
     }
 
-    /// The same with some settings changed.
+    /// Does the same with some settings changed.
     pub(crate) async fn restart_with(self, settings: Settings) -> Self {
         let mut all = self.settings.clone();
         all.extend(settings.environment);
@@ -132,7 +132,7 @@ impl Gateway {
         Self::launch(all, tune, outside, clock, simulator).await
     }
 
-    /// Its settings, as a command of the operator's beside it finds them in the environment.
+    /// Returns its settings, as an operator's command finds them in the environment.
     pub(crate) fn environment(&self) -> Vec<(&str, &str)> {
         self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
     }
@@ -145,16 +145,16 @@ impl Gateway {
         simulator: Simulator,
     ) -> Self {
         let mut config = Config::load(Sources { file: None, environment: settings.clone() }).unwrap();
-        // Cheap hashes: the stories register many users.
+        // A low bcrypt cost: the tests register many users.
         config.keys.bcrypt_cost = 4;
         config.server.shutdown_seconds = 1;
-        // Stories count requests.
+        // Tests count requests, so responses are not cached.
         config.sessions.recent_answers_bytes = 0;
-        // All stories come from one address.
+        // All tests connect from one address.
         config.registration.per_hour_and_address = 1_000_000;
         config.keys.failures_per_address = 1_000_000;
         config.keys.failures_per_lookup_id = 1_000_000;
-        // Some stories send odd values of many sizes.
+        // Some tests send odd values of many sizes.
         config.server.large_requests_per_minute = 1_000_000;
         tune(&mut config);
         let app = App::build_within(&config, clock.clone(), outside.clone()).await.unwrap();
@@ -162,27 +162,27 @@ impl Gateway {
         Self { app, clock, simulator, url, settings, tune, outside }
     }
 
-    /// Stops the process in an orderly way.
+    /// Stops the process cleanly.
     pub(crate) async fn stop(self) {
         self.app.stop().await.expect("no tokens are lost");
     }
 
-    /// The process itself.
+    /// Returns the process itself.
     pub(crate) fn app(&self) -> &App {
         &self.app
     }
 
-    /// The OwnerRez beside it.
+    /// Returns the controls of its OwnerRez.
     pub(crate) fn ownerrez(&self) -> &Controls {
         self.simulator.controls()
     }
 
-    /// Someone who registered and holds a key.
+    /// Registers a user with a key.
     pub(crate) async fn user(&self, name: &str) -> Person {
         self.user_at(name, &self.url).await
     }
 
-    /// The same through another address than the public one.
+    /// Does the same through an address other than the public one.
     pub(crate) async fn user_at(&self, name: &str, url: &str) -> Person {
         let visitor = Person::visitor(url);
         let reply = visitor.post("/api/users/register", &json!({"name": name})).await;
@@ -190,20 +190,21 @@ impl Gateway {
         visitor.with_key(reply.body["api_key"].as_str().unwrap(), reply.body["user_id"].as_str().unwrap())
     }
 
-    /// Someone who registered and connected an OwnerRez account of their own, named like them.
+    /// Registers a user and connects a new OwnerRez account with the same name.
     pub(crate) async fn connected_user(&self, name: &str) -> Person {
         let person = self.user(name).await;
         let account = self.ownerrez().add_account(name).id;
         person.connect(self, account).await
     }
 
-    /// After its database was away: waits until this process has noticed that its lock went with it, and has taken it
-    /// again. The story turned the clock by more than five seconds before, which is when the lock is looked at.
+    /// After an outage of its database: waits until this process has noticed that it lost its lock, and has acquired it
+    /// again. The test must have advanced the clock by more than five seconds, because the lock is checked at that
+    /// interval.
     pub(crate) async fn regains_its_share(&self) {
         let active = async || self.app.sessions().observe_allowance().await.is_some_and(|stats| stats.active);
         eventually("the loss of the share is noticed", async || (!active().await).then_some(())).await;
         eventually("the share is taken again", async || {
-            // It looks every second, once it has found that it must.
+            // After the loss of the lock, the process checks every second.
             if self.clock.sleepers_within(chrono::TimeDelta::seconds(1)) > 0 {
                 self.advance(chrono::TimeDelta::seconds(1));
             }
@@ -212,19 +213,19 @@ impl Gateway {
         .await;
     }
 
-    /// Turns the clock. Whatever becomes due runs on its own threads: wait for its effect, not for a time.
+    /// Advances the clock. Work that becomes due runs on other threads: wait for its effect, not for a time.
     pub(crate) fn advance(&self, by: chrono::TimeDelta) {
         self.clock.advance(by);
     }
 
-    /// The present moment.
+    /// Returns the current time.
     pub(crate) fn now(&self) -> chrono::DateTime<chrono::Utc> {
         self.clock.now()
     }
 }
 
 impl Person {
-    /// Walks through the whole browser flow.
+    /// Goes through the complete browser flow.
     pub(crate) async fn connect(mut self, gateway: &Gateway, account: AccountId) -> Self {
         let mut browser = Browser::new();
         let page = self.connect_in(&mut browser, gateway, account).await;
@@ -233,7 +234,7 @@ impl Person {
         self
     }
 
-    /// The same in a given browser; the last page.
+    /// Does the same in a given browser; returns the last page.
     pub(crate) async fn connect_in(&self, browser: &mut Browser, gateway: &Gateway, account: AccountId) -> Page {
         let started = self.get("/api/connect/ownerrez/start").await;
         assert_eq!(started.status, 200, "{}", started.body);
@@ -245,8 +246,8 @@ impl Person {
     }
 }
 
-/// Waits until something is so that other threads bring about. Looks again and again without sleeping; gives up after
-/// ten seconds of real time, since a story must end.
+/// Waits for an effect of other threads. Polls without sleeping, and gives up after ten seconds of real time, because a
+/// test must end.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let started = std::time::Instant::now();
     loop {
@@ -259,7 +260,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
     }
 }
 
-/// A JSON-RPC request.
+/// Returns a JSON-RPC request.
 pub(crate) fn rpc(id: u64, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }

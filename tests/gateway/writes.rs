@@ -1,5 +1,5 @@
-//! Writes that cannot surprise: each is recorded before it is sent, none is made twice by mistake, and what nobody knows
-//! is called unknown. What removes something or reaches a guest is in `consent`, messages are in `drafts`.
+//! Writes: each is recorded before it is sent, none is repeated by mistake, and an uncertain outcome is reported as
+//! unknown. `consent` covers deletions and messages to guests, `drafts` covers drafts of messages.
 
 mod consent;
 mod drafts;
@@ -21,7 +21,7 @@ fn guest(name: &str) -> Value {
     json!({"first_name": name, "last_name": "Story"})
 }
 
-/// The same call with one more argument.
+/// Returns the same call with one more argument.
 fn with(mut arguments: Value, name: &str, value: impl Into<Value>) -> Value {
     arguments[name] = value.into();
     arguments
@@ -36,7 +36,7 @@ async fn records(database: &TestDatabase) -> i64 {
     database.number("SELECT count(*) FROM writes").await
 }
 
-/// A process of several that share a database and OwnerRez's allowance.
+/// One of several processes that share a database and OwnerRez's allowance.
 fn one_of_several() -> Settings {
     Settings::default().set("UPSTREAM_SHARED", "true").set("UPSTREAM_LIMIT", "150")
 }
@@ -54,7 +54,7 @@ async fn the_same_change_within_a_minute_is_answered_from_its_record() {
         let made = alice.call("create_guest", guest("Ada")).await.ok();
         gateway.advance(TimeDelta::seconds(59));
 
-        // The predecessor's shape of the same arguments, and the same with what says nothing.
+        // The same arguments in the predecessor's format, and with an empty member.
         for same in [guest("Ada"), json!({"data": guest("Ada")}), with(guest("Ada"), "notes", Value::Null)] {
             let again = alice.call("create_guest", same).await.ok();
             assert_eq!((&again["repeated"], &again["done"], &again["id"]), (&json!(true), &json!(true), &made["id"]));
@@ -63,13 +63,13 @@ async fn the_same_change_within_a_minute_is_answered_from_its_record() {
         }
         assert_eq!(gateway.ownerrez().count(CREATE), 1);
 
-        // Others, and other words, are other changes.
+        // Calls of other users and with other arguments are different writes.
         bob.call("create_guest", guest("Ada")).await.ok();
         alice.call("create_guest", guest("Bea")).await.ok();
         alice.call("create_guest", with(guest("Ada"), "notes", "x")).await.ok();
         assert_eq!(gateway.ownerrez().count(CREATE), 4);
 
-        // A minute after it was made it is a new wish.
+        // One minute later it is a new write.
         gateway.advance(TimeDelta::seconds(1));
         let later = alice.call("create_guest", guest("Ada")).await.ok();
         assert_ne!(later["id"], made["id"]);
@@ -124,7 +124,7 @@ async fn a_change_to_the_same_record_in_between_makes_it_a_new_one() {
         assert_eq!(back["notes"], json!("one"));
         assert_eq!(gateway.ownerrez().count(CHANGE), 4);
 
-        // A record that was made and removed is made again, whichever of its names it was removed by.
+        // A record that was created and deleted is created again, whichever of its names it was deleted by.
         let tag = json!({"name": "vip", "entity_id": ada["id"], "entity_type": "guest"});
         let first = alice.call("create_tag", tag.clone()).await.ok();
         alice.agree("delete_tag", json!({"id": first["id"]})).await.ok();
@@ -170,7 +170,7 @@ async fn an_idempotency_key_holds_for_a_day() {
         assert!(refused.contains("belongs to another") && refused.contains("Nothing was sent"), "{refused}");
         assert_eq!(gateway.ownerrez().count(CREATE), 1);
 
-        // Another key says that another change is meant, though it says the same; another user's key is another.
+        // Another key means another write, even with the same arguments; keys of different users are independent.
         alice.call("create_guest", keyed("Ada", "k2")).await.ok();
         alice.call("create_guest", keyed("Ada", "k3")).await.ok();
         bob.call("create_guest", keyed("Ada", "k1")).await.ok();
@@ -225,11 +225,11 @@ async fn a_lost_answer_is_unknown_and_the_read_that_settles_it_is_named() {
             let shown = alice.call("list_guests", arguments.next().unwrap().unwrap()).await.ok();
             assert_eq!(shown["items"][0]["first_name"], json!("Ada"), "it was made: {shown}");
         }
-        // Whoever has looked decides.
+        // After a check, the caller decides.
         alice.call("create_guest", with(guest("Ada"), "again", true)).await.ok();
         assert_eq!(gateway.ownerrez().count(CREATE), 2);
 
-        // A change of one record is settled by that record.
+        // A read of the record settles a change of that record.
         let ada = alice.call("create_guest", guest("Bea")).await.ok();
         gateway.ownerrez().script(Rule::on(CHANGE).reply(503, json!({"messages": ["Busy."]})));
         let lost = alice.call("update_guest", json!({"id": ada["id"], "notes": "x"})).await.refused();
@@ -240,7 +240,7 @@ async fn a_lost_answer_is_unknown_and_the_read_that_settles_it_is_named() {
     .await;
 }
 
-/// What a process leaves that dies between the record and the outcome.
+/// The record of a process that crashed between the request and the outcome.
 #[actix_web::test]
 async fn a_record_without_an_outcome_is_unknown() {
     on_each_database(async |database| {
@@ -431,7 +431,7 @@ async fn records_go_when_nothing_can_ask_for_them_any_more() {
     .await;
 }
 
-/// Neither names nor keys of anybody: what is stored of a change is digests and numbers.
+/// No names and no keys: the stored record of a write has only digests and numbers.
 #[actix_web::test]
 async fn records_hold_nothing_of_what_was_said() {
     on_each_database(async |database| {

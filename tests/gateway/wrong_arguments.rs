@@ -1,11 +1,11 @@
-//! Every argument of every tool, given wrong in every way that its schema knows: the error names it, nothing is sent to
-//! OwnerRez, and the gateway never breaks.
+//! Gives every argument of every tool each kind of wrong value for its schema: the error names the argument, nothing is
+//! sent to OwnerRez, and the gateway never fails.
 
 use serde_json::{Map, Value, json};
 
 use crate::world::{Gateway, Person, on_each_database, rpc};
 
-/// Values that break a schema.
+/// Returns values that do not match a schema.
 fn wrong(schema: &Value) -> Vec<Value> {
     let mut wrong = match schema["type"].as_str().or_else(|| schema["type"][0].as_str()).unwrap_or_default() {
         "integer" => vec![json!("x"), json!(1.5), json!({}), json!(true), json!(1e300), json!(-(1_i64 << 60))],
@@ -57,7 +57,6 @@ async fn every_wrong_argument_of_every_tool_is_named_and_costs_no_request() {
             }
             for (argument, value) in cases {
                 let told = refusal(&alice, name, &json!({argument: value})).await;
-                // What cannot be written in a line is told in a way that can.
                 assert!(argument == "no_such_argument" || told.contains(argument), "{name} {argument} {value}: {told}");
                 assert!(told.contains("Nothing was sent"), "{name} {argument} {value}: {told}");
                 tried += 1;
@@ -66,7 +65,7 @@ async fn every_wrong_argument_of_every_tool_is_named_and_costs_no_request() {
                 let told = refusal(&alice, name, &json!({})).await;
                 assert!(told.contains(required.as_str().unwrap()), "{name}: {told}");
             }
-            // Called by another tool it is the same.
+            // The result is the same if another tool calls it.
             if !["find_operation", "call_operation"].contains(&name) {
                 let arguments = json!({"no_such_argument": [{}]});
                 let through = json!({"name": name, "arguments": arguments});

@@ -1,4 +1,4 @@
-//! Bodies that an endpoint does not take: each refusal says in plain words what is wrong.
+//! Bodies that an endpoint does not accept: each error says what is wrong.
 
 use serde_json::json;
 
@@ -49,7 +49,7 @@ async fn a_wrong_member_is_named_in_plain_words() {
     .await;
 }
 
-/// After the key, as every refusal of a body.
+/// Rejected after the key is checked, like every invalid body.
 #[actix_web::test]
 async fn compressed_bodies_and_foreign_charsets_are_refused_as_such() {
     on_each_database(async |database| {

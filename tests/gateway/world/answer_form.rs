@@ -1,32 +1,32 @@
-//! The forms that an answer of HTTP/1.1 may have, good ones and bad ones.
+//! The forms of an HTTP/1.1 response, valid and invalid.
 
 use std::{io, time::Duration};
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// The form of an answer.
+/// The form of a response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form {
-    /// With its length; the connection is kept if the caller keeps it.
+    /// With its length; the connection is kept alive if the caller keeps it.
     Plain,
-    /// After a head of this status, which comes apart from the answer.
+    /// After an interim response with this status, which is sent separately.
     Interim(u16),
-    /// The answer comes once more: at once, and again where another request comes on the same connection.
+    /// The response is sent a second time: when the connection ends, or before the response to the next request on it.
     Twice,
     /// In chunks of seven bytes.
     Chunked,
     /// Without a length; the end of the connection ends it.
     Unframed,
-    /// All of it, but it says that it is ten bytes longer.
+    /// The complete body, but the length is ten bytes too long.
     CutLength,
-    /// All of it, without the last chunk.
+    /// The complete body, without the last chunk.
     CutChunks,
-    /// Behind a head that never ends.
+    /// After a head that never ends.
     EndlessHead,
 }
 
 impl Form {
-    /// Writes an answer in this form behind the first lines of its head. Returns whether the connection goes on.
+    /// Writes a response in this form after the first lines of its head. Returns whether the connection stays open.
     pub(crate) async fn write(
         self,
         stream: &mut (impl AsyncWrite + Unpin),
@@ -72,12 +72,12 @@ impl Form {
     }
 }
 
-/// An answer that says it is so many bytes longer than it is.
+/// Returns a response whose length is too long by this number of bytes.
 pub(crate) fn sized(head: &str, body: &[u8], more: usize) -> Vec<u8> {
     [format!("{head}Content-Length: {}\r\n\r\n", body.len() + more).as_bytes(), body].concat()
 }
 
-/// Lets a client take what has come for the answer.
+/// Gives a client time to read the bytes so far as a response.
 #[expect(
     clippy::disallowed_methods,
     reason = "the network's time, in which a client takes what has come for the answer"

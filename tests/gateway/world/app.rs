@@ -1,4 +1,4 @@
-//! An MCP client that people sign in to.
+//! An MCP client that users sign in to.
 
 use std::collections::HashMap;
 
@@ -14,21 +14,21 @@ use super::{Browser, Gateway, Page, Person, Reply};
 #[derive(Clone)]
 pub(crate) struct ClientApp {
     person: Person,
-    /// Where it asks.
+    /// The address that it uses.
     url: String,
-    /// What the gateway calls itself.
+    /// The gateway's public URL.
     public_url: String,
     pub(crate) id: String,
     pub(crate) redirect_uri: String,
     pub(crate) verifier: String,
 }
 
-/// What a browser brings back to the client.
+/// The parameters of a redirect back to the client.
 #[derive(Clone, Debug)]
 pub(crate) struct Landing(pub(crate) HashMap<String, String>);
 
 impl Landing {
-    /// The parameters of the address that a page leads to, which must be the client's own.
+    /// Returns the parameters of the address that a page redirects to, which must be the client's own.
     pub(crate) fn of(page: &Page, redirect_uri: &str) -> Self {
         assert_eq!(page.status, 303, "{}", page.body);
         let location = page.location();
@@ -37,7 +37,7 @@ impl Landing {
         Self(url.query_pairs().into_owned().collect())
     }
 
-    /// The same of a page that leaves it to the person: the address behind its button.
+    /// Does the same for a page without a redirect: uses the address of its button.
     pub(crate) fn offered(page: &Page, redirect_uri: &str) -> Self {
         assert_eq!((page.status / 100, page.header("location")), (4, None), "{}", page.body);
         let (_, rest) = page.body.split_once(r#"class="button" href=""#).unwrap_or_else(|| panic!("{}", page.body));
@@ -46,26 +46,26 @@ impl Landing {
         Self(Url::parse(&address).unwrap().query_pairs().into_owned().collect())
     }
 
-    /// One of them.
+    /// Returns one parameter.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.0.get(name).map(String::as_str).unwrap_or_default()
     }
 }
 
 impl ClientApp {
-    /// A client that registers itself, to be sent back to a web site.
+    /// Registers a client with the redirect URI of a web site.
     pub(crate) async fn register(gateway: &Gateway, name: &str) -> Self {
         Self::register_with(gateway, name, "https://app.example/callback").await
     }
 
-    /// The same with another redirect URI.
+    /// Does the same with another redirect URI.
     pub(crate) async fn register_with(gateway: &Gateway, name: &str, redirect_uri: &str) -> Self {
         let person = Person::visitor(&format!("http://{}", gateway.app().address()));
         let metadata = json!({"client_name": name, "redirect_uris": [redirect_uri]});
         Self::registered(gateway, &metadata, &person).await
     }
 
-    /// A client that registers itself with this metadata; it uses the first of its redirect URIs.
+    /// Registers a client with this metadata; it uses the first of its redirect URIs.
     pub(crate) async fn register_as(gateway: &Gateway, metadata: &Value) -> Self {
         let person = Person::visitor(&format!("http://{}", gateway.app().address()));
         Self::registered(gateway, metadata, &person).await
@@ -78,7 +78,7 @@ impl ClientApp {
         Self::known(gateway, reply.body["client_id"].as_str().unwrap(), redirect_uri)
     }
 
-    /// A client that is known already.
+    /// Returns a client that is already known.
     pub(crate) fn known(gateway: &Gateway, id: &str, redirect_uri: &str) -> Self {
         Self {
             person: Person::visitor(&format!("http://{}", gateway.app().address())),
@@ -90,12 +90,12 @@ impl ClientApp {
         }
     }
 
-    /// The same client, asking a process at this address, whatever its public one.
+    /// Returns the same client with requests to a process at this address, independent of the public URL.
     pub(crate) fn at(&self, url: &str) -> Self {
         Self { person: self.person.at(url), url: url.to_owned(), ..self.clone() }
     }
 
-    /// Where it sends people, with these parameters in place of its own; empty ones are left out.
+    /// Returns the authorization URL, with these parameters in place of the defaults; empty ones are left out.
     pub(crate) fn authorize_url(&self, changed: &[(&str, &str)]) -> String {
         let challenge = URL_SAFE_NO_PAD.encode(crypto::digest(self.verifier.as_bytes()));
         let resource = format!("{}/mcp", self.public_url);
@@ -123,7 +123,7 @@ impl ClientApp {
         browser.submit(&format!("{}/authorize", self.url), &fields).await
     }
 
-    /// Agrees and approves; the page that OwnerRez's answer ends in.
+    /// Consents and approves at OwnerRez; returns the page after the callback.
     pub(crate) async fn approved(
         &self,
         gateway: &Gateway,
@@ -137,7 +137,8 @@ impl ClientApp {
         browser.open(&back.replacen(&self.public_url, &self.url, 1)).await
     }
 
-    /// A whole sign-in in a new browser: what the client gets. Whoever else reaches the account is let be.
+    /// Performs a complete sign-in in a new browser; returns the redirect parameters. Revokes no other access to the
+    /// account.
     pub(crate) async fn sign_in(&self, gateway: &Gateway, account: AccountId, changed: &[(&str, &str)]) -> Landing {
         let mut browser = Browser::new();
         let mut page = self.approved(gateway, &mut browser, account, changed).await;
@@ -148,7 +149,7 @@ impl ClientApp {
         Landing::of(&page, &self.redirect_uri)
     }
 
-    /// The same up to the tokens.
+    /// Does the same and redeems the code for tokens.
     pub(crate) async fn tokens(&self, gateway: &Gateway, account: AccountId, changed: &[(&str, &str)]) -> Value {
         let landing = self.sign_in(gateway, account, changed).await;
         let reply = self.redeem(landing.get("code"), &[]).await;
@@ -156,7 +157,7 @@ impl ClientApp {
         reply.body
     }
 
-    /// Redeems a code, with these parameters in place of the usual ones.
+    /// Redeems a code, with these parameters in place of the defaults.
     pub(crate) async fn redeem(&self, code: &str, changed: &[(&str, &str)]) -> Reply {
         let usual = [
             ("grant_type", "authorization_code"),
@@ -178,12 +179,12 @@ impl ClientApp {
         self.ask("/token", &usual, changed).await
     }
 
-    /// Gives a token back.
+    /// Revokes a token.
     pub(crate) async fn revoke(&self, token: &Value) -> Reply {
         self.revoke_with(token, &[]).await
     }
 
-    /// The same with these parameters besides.
+    /// Does the same with additional parameters.
     pub(crate) async fn revoke_with(&self, token: &Value, changed: &[(&str, &str)]) -> Reply {
         self.ask("/revoke", &[("client_id", &*self.id), ("token", token.as_str().unwrap())], changed).await
     }
@@ -196,20 +197,20 @@ impl ClientApp {
         self.person.send("POST", path, &form, Some(body)).await
     }
 
-    /// Somebody who calls `/mcp` with an access token.
+    /// Returns a caller of `/mcp` with an access token.
     pub(crate) fn caller(&self, tokens: &Value) -> Person {
         self.person.with_key(tokens["access_token"].as_str().expect("an access token"), "")
     }
 }
 
 impl Page {
-    /// A hidden field, its value as the browser sends it.
+    /// Returns the value of a hidden field, as the browser sends it.
     pub(crate) fn field(&self, name: &str) -> String {
         let value = self.hidden(name).unwrap_or_else(|| panic!("no {name} in {}", self.body));
         value.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     }
 
-    /// The form of the page about others, with one more field; none to go on.
+    /// Submits the form of the page about other access, with more fields; without any to continue.
     pub(crate) async fn send_others(&self, browser: &mut Browser, url: &str, more: &[(&str, &str)]) -> Page {
         let (state, csrf) = (self.field("state"), self.field("csrf"));
         let own = [("state", state.as_str()), ("csrf", csrf.as_str())];

@@ -4,17 +4,17 @@ use awc::{cookie::Cookie, http::header};
 use futures_util::future::join;
 use url::{Url, form_urlencoded};
 
-/// One person's browser. Another person has another one, with other cookies.
+/// The browser of one user. Other users have other browsers, with other cookies.
 #[derive(Clone)]
 pub(crate) struct Browser {
     http: awc::Client,
-    /// Names and values, in the order in which they were made, which is the order in which they are sent.
+    /// Names and values, in the order in which they were created, which is the order in which they are sent.
     cookies: Vec<(String, String)>,
-    /// What a proxy says of its address.
+    /// The address that a proxy reports for it.
     source: Option<String>,
 }
 
-/// What the browser shows.
+/// A page as the browser gets it.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) status: u16,
@@ -23,17 +23,17 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// A header, by its name in lower case.
+    /// Returns a header, by its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Where it leads to.
+    /// Returns the redirect target.
     pub(crate) fn location(&self) -> String {
         self.header("location").expect("a redirect").to_owned()
     }
 
-    /// The value of a hidden field.
+    /// Returns the value of a hidden field.
     pub(crate) fn hidden(&self, name: &str) -> Option<String> {
         let (_, rest) = self.body.split_once(&format!(r#"name="{name}" value=""#))?;
         rest.split_once('"').map(|(value, _)| value.to_owned())
@@ -41,13 +41,13 @@ impl Page {
 }
 
 impl Browser {
-    /// A browser without cookies.
+    /// Returns a browser without cookies.
     pub(crate) fn new() -> Self {
         let http = awc::Client::builder().disable_timeout().disable_redirects().finish();
         Self { http, cookies: Vec::new(), source: None }
     }
 
-    /// The same at this address, where the gateway trusts its proxy.
+    /// Returns one at this address; the gateway must trust its proxy.
     pub(crate) fn at(source: &str) -> Self {
         Self { source: Some(source.to_owned()), ..Self::new() }
     }
@@ -58,12 +58,12 @@ impl Browser {
         self.show(request, None).await
     }
 
-    /// Sends a form.
+    /// Submits a form.
     pub(crate) async fn submit(&mut self, url: &str, fields: &[(&str, &str)]) -> Page {
         self.submit_with(url, fields, &[("origin", "null"), ("sec-fetch-site", "same-origin")]).await
     }
 
-    /// Sends a form with headers of the story's choice.
+    /// Submits a form with the given headers.
     pub(crate) async fn submit_with(&mut self, url: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
         let mut request =
             self.http.post(url).insert_header((header::CONTENT_TYPE, "application/x-www-form-urlencoded"));
@@ -85,7 +85,7 @@ impl Browser {
         self.submit(action.as_str(), &[("state", &state), ("csrf", &csrf), ("api_key", key)]).await
     }
 
-    /// Opens two pages at once, neither with the cookies that the other sets.
+    /// Opens two pages at once; neither request has the cookies that the other response sets.
     pub(crate) async fn open_both(&mut self, urls: [&str; 2]) -> [Page; 2] {
         let mut other = self.clone();
         let (first, second) = join(self.open(urls[0]), other.open(urls[1])).await;
@@ -95,7 +95,7 @@ impl Browser {
         [first, second]
     }
 
-    /// The names of its cookies that begin like this.
+    /// Returns the names of its cookies that begin like this.
     pub(crate) fn cookies(&self, beginning: &str) -> Vec<&str> {
         self.cookies.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with(beginning)).collect()
     }
@@ -113,7 +113,7 @@ impl Browser {
         }
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {
-            // Written by hand, because the client would shuffle them.
+            // Set manually, because the client would reorder them.
             request = request.insert_header((header::COOKIE, cookies.join("; ")));
         }
         let sent = match body {

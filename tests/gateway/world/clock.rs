@@ -1,4 +1,4 @@
-//! A clock that the story turns.
+//! A clock that the test advances manually.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 use ownerrez_gateway::domain::{BoxFuture, Clock};
 use tokio::sync::oneshot;
 
-/// Stands still until it is turned; drives handlers, arbiters and the simulator alike.
+/// Does not advance by itself; handlers, arbiters and the simulator all use it.
 pub(crate) struct ManualClock {
     state: Mutex<State>,
 }
@@ -20,13 +20,13 @@ struct State {
 }
 
 impl ManualClock {
-    /// Noon on a summer day.
+    /// Starts at noon on a summer day.
     pub(crate) fn new() -> Arc<Self> {
         let now = Utc.with_ymd_and_hms(2026, 6, 15, 12, 0, 0).unwrap();
         Arc::new(Self { state: Mutex::new(State { now, sleepers: BTreeMap::new() }) })
     }
 
-    /// Moves time forward and wakes everyone whose moment has come.
+    /// Advances the time and wakes all sleepers that are due.
     pub(crate) fn advance(&self, by: TimeDelta) {
         let mut state = self.state.lock().unwrap();
         state.now += by;
@@ -39,7 +39,7 @@ impl ManualClock {
         }
     }
 
-    /// How many wait for a moment that is at most this far away.
+    /// Returns the number of sleepers that are due within this time.
     pub(crate) fn sleepers_within(&self, span: TimeDelta) -> usize {
         let state = self.state.lock().unwrap();
         let until = state.now + span;

@@ -1,4 +1,4 @@
-//! A fresh database for each story, removed afterwards.
+//! A fresh database for each test, removed afterwards.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
@@ -9,59 +9,59 @@ use uuid::Uuid;
 /// An empty database.
 pub(crate) struct TestDatabase {
     url: String,
-    /// Where PostgreSQL is told about databases.
+    /// The URL of the PostgreSQL server, for administration.
     server: Option<String>,
 }
 
 impl TestDatabase {
-    /// For `DATABASE_URL`.
+    /// Returns the value of `DATABASE_URL`.
     pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// An SQLite database where a story wants it.
+    /// Returns an SQLite database at a given URL.
     pub(crate) fn file(url: &str) -> Self {
         Self { url: url.to_owned(), server: None }
     }
 
-    /// Whether this is PostgreSQL.
+    /// Returns whether this is PostgreSQL.
     pub(crate) fn is_postgres(&self) -> bool {
         self.url.starts_with("postgres")
     }
 
-    /// For looking at rows from outside.
+    /// Opens a separate connection, to read rows directly.
     pub(crate) async fn open(&self) -> DatabaseConnection {
         Database::connect(&self.url).await.unwrap()
     }
 
-    /// The same by one connection only, for statements that belong together.
+    /// Does the same with a single connection, for statements that belong together.
     pub(crate) async fn open_alone(&self) -> DatabaseConnection {
         let mut options = ConnectOptions::new(&self.url);
         options.max_connections(1);
         Database::connect(options).await.unwrap()
     }
 
-    /// A single number, from a query such as `SELECT count(*) FROM users`.
+    /// Returns a single number, from a query such as `SELECT count(*) FROM users`.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         let db = self.open().await;
         let row = db.query_one_raw(sea_orm::Statement::from_string(db.get_database_backend(), query)).await.unwrap();
         row.unwrap().try_get_by_index::<i64>(0).unwrap()
     }
 
-    /// A single text, from a query such as `SELECT name FROM api_keys`.
+    /// Returns a single string, from a query such as `SELECT name FROM api_keys`.
     pub(crate) async fn text(&self, query: &str) -> String {
         let db = self.open().await;
         let row = db.query_one_raw(sea_orm::Statement::from_string(db.get_database_backend(), query)).await.unwrap();
         row.unwrap().try_get_by_index::<String>(0).unwrap()
     }
 
-    /// Nobody gets a connection any more, and those that are open end. PostgreSQL only.
+    /// Rejects new connections and terminates the open ones. PostgreSQL only.
     pub(crate) async fn take_away(&self) {
         self.administer("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").await;
         self.administer("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'").await;
     }
 
-    /// The end of [`Self::take_away`].
+    /// Reverses [`Self::take_away`].
     pub(crate) async fn give_back(&self) {
         self.administer("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").await;
     }
@@ -78,7 +78,7 @@ impl TestDatabase {
     }
 }
 
-/// Tells the story on SQLite, and on PostgreSQL if there is one.
+/// Runs the test on SQLite, and on PostgreSQL if it is available.
 pub(crate) async fn on_each_database(story: impl AsyncFn(&TestDatabase)) {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("data").join("gateway.db");
@@ -86,7 +86,7 @@ pub(crate) async fn on_each_database(story: impl AsyncFn(&TestDatabase)) {
     on_postgres(story).await;
 }
 
-/// Tells the story on PostgreSQL only, if there is one.
+/// Runs the test on PostgreSQL only, if it is available.
 pub(crate) async fn on_postgres(story: impl AsyncFn(&TestDatabase)) {
     let Some(server) = postgres_server() else { return };
     let name = format!("gateway_story_{}", Uuid::new_v4().simple());

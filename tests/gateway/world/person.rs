@@ -1,4 +1,4 @@
-//! Someone with an API key, or without.
+//! A user with an API key, or without.
 
 use awc::http::header;
 use ownerrez_gateway::domain::{AccountId, UserId};
@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 
 use super::rpc;
 
-/// A client of the gateway. Cloning gives the same person a second connection.
+/// A client of the gateway. A clone is the same user with a second connection.
 #[derive(Clone)]
 pub(crate) struct Person {
     http: awc::Client,
     url: String,
     pub(crate) key: String,
     pub(crate) id: String,
-    /// The OwnerRez account that is connected.
+    /// The connected OwnerRez account.
     pub(crate) account: Option<AccountId>,
 }
 
-/// A REST answer.
+/// A REST response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -26,12 +26,12 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    /// The stable code of an error.
+    /// Returns the stable code of an error.
     pub(crate) fn error(&self) -> &str {
         self.body["error"].as_str().unwrap_or_default()
     }
 
-    /// A header, by its name in lower case.
+    /// Returns a header, by its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -42,64 +42,64 @@ impl Reply {
 pub(crate) struct Answer(pub(crate) Reply);
 
 impl Answer {
-    /// The structured content of a success.
+    /// Returns the structured content of a success.
     pub(crate) fn ok(self) -> Value {
         let result = &self.0.body["result"];
         assert_eq!(result["isError"], json!(false), "{}", self.0.body);
         result["structuredContent"].clone()
     }
 
-    /// The text of an `isError` result.
+    /// Returns the text of an `isError` result.
     pub(crate) fn refused(self) -> String {
         let result = &self.0.body["result"];
         assert_eq!(result["isError"], json!(true), "{}", self.0.body);
         result["content"][0]["text"].as_str().unwrap().to_owned()
     }
 
-    /// Whether the call succeeded.
+    /// Returns whether the call succeeded.
     pub(crate) fn is_ok(&self) -> bool {
         self.0.body["result"]["isError"] == json!(false)
     }
 }
 
 impl Person {
-    /// Someone without a key.
+    /// Returns a user without a key.
     pub(crate) fn visitor(url: &str) -> Self {
         let http = awc::Client::builder().disable_timeout().disable_redirects().finish();
         Self { http, url: url.to_owned(), key: String::new(), id: String::new(), account: None }
     }
 
-    /// The same with a key.
+    /// Returns the same user with a key.
     pub(crate) fn with_key(&self, key: &str, id: &str) -> Self {
         Self { key: key.to_owned(), id: id.to_owned(), ..self.clone() }
     }
 
-    /// The same person, asking another process.
+    /// Returns the same user with requests to another process.
     pub(crate) fn at(&self, url: &str) -> Self {
         Self { url: url.to_owned(), ..self.clone() }
     }
 
-    /// The user id.
+    /// Returns the user id.
     pub(crate) fn user(&self) -> UserId {
         UserId(self.id.parse().unwrap())
     }
 
-    /// `GET` with the key.
+    /// Sends a `GET` with the key.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[], None).await
     }
 
-    /// `DELETE` with the key.
+    /// Sends a `DELETE` with the key.
     pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.send("DELETE", path, &[], None).await
     }
 
-    /// `POST` of JSON with the key.
+    /// Sends a `POST` of JSON with the key.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         self.send("POST", path, &[("content-type", "application/json")], Some(body.to_string())).await
     }
 
-    /// Any request; the key goes along unless it is empty.
+    /// Sends any request, with the key unless it is empty.
     pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Reply {
         let mut request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.url));
         if !self.key.is_empty() {
@@ -123,12 +123,12 @@ impl Person {
         }
     }
 
-    /// A JSON-RPC message to `/mcp`, as a client of 2025-06-18 sends it.
+    /// Sends a JSON-RPC message to `/mcp`, as a client of 2025-06-18 does.
     pub(crate) async fn mcp(&self, message: &Value) -> Reply {
         self.mcp_at("/mcp", &[], message).await
     }
 
-    /// The same at another path below, with more headers.
+    /// Does the same at another path, with more headers.
     pub(crate) async fn mcp_at(&self, path: &str, more: &[(&str, &str)], message: &Value) -> Reply {
         let headers = [
             ("content-type", "application/json"),
@@ -138,7 +138,7 @@ impl Person {
         self.send("POST", path, &[&headers, more].concat(), Some(message.to_string())).await
     }
 
-    /// Calls a tool that takes two steps, and takes both: what the first answer gives is given with the second call.
+    /// Calls a tool that takes two steps, and performs both: the second call repeats the token from the first response.
     pub(crate) async fn agree(&self, tool: &str, arguments: Value) -> Answer {
         let first = self.call(tool, arguments.clone()).await.ok();
         let step = ["confirm", "draft_id"].into_iter().find(|step| first[*step].is_string());

@@ -1,4 +1,4 @@
-//! A web server with a certificate, at which clients publish documents: any number of hosts, all on this machine.
+//! A web server with a certificate, on which clients publish documents: any number of hosts, all on this machine.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -27,48 +27,48 @@ use tokio_rustls::{
 
 use super::answer_form::Form;
 
-/// What it answers to one request.
+/// The response to one request.
 #[derive(Clone, Debug)]
 pub(crate) struct Published {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// Whether the answer stops in its middle.
+    /// Whether the response stops in the middle.
     stalls: bool,
     form: Form,
 }
 
 impl Published {
-    /// A JSON document.
+    /// Returns a JSON document.
     pub(crate) fn json(document: &Value) -> Self {
         Self::text("application/json", &document.to_string())
     }
 
-    /// Any text of any type.
+    /// Returns any text with any media type.
     pub(crate) fn text(kind: &str, text: &str) -> Self {
         let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
         Self { status: 200, headers, body: text.into(), stalls: false, form: Form::Plain }
     }
 
-    /// With another status.
+    /// Sets another status.
     pub(crate) fn status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    /// With one more header.
+    /// Adds a header.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// In another form.
+    /// Sets another form.
     pub(crate) fn in_form(mut self, form: Form) -> Self {
         self.form = form;
         self
     }
 
-    /// The head and one byte are sent, and then nothing.
+    /// Sends the head and one byte, and then nothing.
     pub(crate) fn stalling(mut self) -> Self {
         self.stalls = true;
         self
@@ -91,12 +91,12 @@ struct Shared {
     changed: Notify,
     lookups: Mutex<Vec<String>>,
     addresses: Mutex<HashMap<String, VecDeque<Vec<SocketAddr>>>>,
-    /// Look-ups of names that end like this never end.
+    /// Lookups of names with this suffix never end.
     endless: Mutex<Option<String>>,
 }
 
 impl Publisher {
-    /// A server for these hosts.
+    /// Starts a server for these hosts.
     pub(crate) async fn start(hosts: &[&str]) -> Self {
         let names: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let made = rcgen::generate_simple_self_signed(names.clone()).unwrap();
@@ -127,7 +127,7 @@ impl Publisher {
         Self { shared, acceptor, outside }
     }
 
-    /// One more address at which it listens, in another network.
+    /// Adds an address at which it listens, in another network.
     pub(crate) async fn elsewhere(&self) -> String {
         let listener = TcpListener::bind("127.0.1.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -135,17 +135,17 @@ impl Publisher {
         address.to_string()
     }
 
-    /// The world in which this server is the whole Internet: its addresses may be dialled, private ones may not.
+    /// Returns a network in which this server is the whole Internet: its addresses are allowed, private ones are not.
     pub(crate) fn outside(&self) -> Outside {
         self.outside_with(|address| address.is_loopback())
     }
 
-    /// The same with another judge of addresses.
+    /// Does the same with another check of addresses.
     pub(crate) fn outside_with(&self, admits: fn(IpAddr) -> bool) -> Outside {
         Outside::imitated(Arc::new(Directory(self.shared.clone())), admits, self.outside.clone())
     }
 
-    /// The same names, and nobody's certificates count.
+    /// Returns one with the same names in which no certificate is trusted.
     pub(crate) fn outside_without_trust(&self) -> Outside {
         let nobody = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -155,43 +155,43 @@ impl Publisher {
         Outside::imitated(Arc::new(Directory(self.shared.clone())), |_| true, nobody)
     }
 
-    /// What stands at this URL from now on.
+    /// Publishes a response at this URL.
     pub(crate) fn publish(&self, url: &str, published: Published) {
         self.shared.published.lock().unwrap().insert(url.to_owned(), published);
     }
 
-    /// What the next look-ups of a host find, one after the other; the last one stays.
+    /// Sets the results of the next lookups of a host, in order; the last one stays.
     pub(crate) fn lead(&self, host: &str, addresses: &[&[&str]]) {
         let parse = |found: &&[&str]| found.iter().map(|text| text.parse().unwrap()).collect();
         self.shared.addresses.lock().unwrap().insert(host.to_owned(), addresses.iter().map(parse).collect());
     }
 
-    /// Look-ups of all hosts in this domain hang from now on.
+    /// Makes all lookups in this domain hang.
     pub(crate) fn hang_lookups(&self, domain: &str) {
         *self.shared.endless.lock().unwrap() = Some(domain.to_owned());
     }
 
-    /// Where it listens.
+    /// Returns the address at which it listens.
     pub(crate) fn address(&self, host: &str) -> String {
         self.shared.addresses.lock().unwrap()[host][0][0].to_string()
     }
 
-    /// How often this URL was asked for.
+    /// Returns the number of requests for this URL.
     pub(crate) fn count(&self, url: &str) -> usize {
         self.shared.requests.lock().unwrap().iter().filter(|asked| *asked == url).count()
     }
 
-    /// How many connections were made.
+    /// Returns the number of connections.
     pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// How often a host was looked up.
+    /// Returns the number of lookups of a host.
     pub(crate) fn lookups(&self, host: &str) -> usize {
         self.shared.lookups.lock().unwrap().iter().filter(|asked| *asked == host).count()
     }
 
-    /// Waits until so many answers have stopped in their middle.
+    /// Waits until this number of responses have stopped in the middle.
     pub(crate) async fn until_stalled(&self, count: usize) {
         loop {
             let changed = self.shared.changed.notified();
@@ -210,7 +210,7 @@ impl Shared {
                 self.connections.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, shared) = (acceptor.clone(), self.clone());
                 actix_rt::spawn(async move {
-                    // A caller that trusts other certificates, or hangs up, is part of some stories.
+                    // In some tests the caller trusts other certificates, or disconnects.
                     if let Ok(stream) = acceptor.accept(stream).await {
                         let _ = shared.serve(stream).await;
                     }
@@ -249,7 +249,7 @@ impl Shared {
             stream.flush().await?;
             self.stalled.fetch_add(1, Ordering::SeqCst);
             self.changed.notify_waiters();
-            // Until the caller hangs up.
+            // Until the caller disconnects.
             stream.read_line(&mut line).await?;
             return Ok(());
         }
@@ -259,7 +259,7 @@ impl Shared {
     }
 }
 
-/// What the server's hosts resolve to; other hosts do not exist.
+/// Resolves the server's hosts; other hosts do not exist.
 struct Directory(Arc<Shared>);
 
 impl Names for Directory {

@@ -1,5 +1,5 @@
-//! An edge before OwnerRez that speaks HTTP/1.1 by hand, and badly. It forwards each request to the simulator, so accounts
-//! and tokens are real; only the form of the answers is bent.
+//! A proxy in front of OwnerRez that writes raw and possibly invalid HTTP/1.1. It forwards each request to the
+//! simulator, so accounts and tokens are real; only the form of the responses is changed.
 
 use std::{
     io,
@@ -18,10 +18,10 @@ use tokio_rustls::{
 
 use super::answer_form::{Form, gap, sized};
 
-/// Chooses the form of an answer by the first line of its request.
+/// Chooses the form of a response by the first line of its request.
 type FormOf = Box<dyn FnMut(&str) -> Form + Send>;
 
-/// The edge.
+/// The proxy.
 pub(crate) struct RoughEdge {
     port: u16,
     shared: Arc<Shared>,
@@ -31,19 +31,19 @@ pub(crate) struct RoughEdge {
 struct Shared {
     simulator: Mutex<String>,
     form: Mutex<FormOf>,
-    /// What was agreed on in TLS, for each connection.
+    /// The protocol negotiated by ALPN, for each connection.
     protocols: Mutex<Vec<Option<Vec<u8>>>>,
     connections: Mutex<usize>,
 }
 
-/// A request as it came.
+/// A request as received.
 struct Request {
     line: String,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
-/// What the simulator answered.
+/// The simulator's response.
 struct Answer {
     status: u16,
     body: Vec<u8>,
@@ -55,7 +55,7 @@ impl RoughEdge {
         Self::listen(None, None).await
     }
 
-    /// Starts one over TLS that would rather speak HTTP/2.
+    /// Starts one over TLS that prefers HTTP/2.
     pub(crate) async fn start_over_tls() -> Self {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let provider = Arc::new(ring::default_provider());
@@ -93,7 +93,7 @@ impl RoughEdge {
                 *serving.connections.lock().unwrap() += 1;
                 let (tls, shared) = (tls.clone(), serving.clone());
                 actix_rt::spawn(async move {
-                    // A caller may hang up at any time.
+                    // A caller may disconnect at any time.
                     let _ = match tls {
                         None => shared.serve(stream).await,
                         Some(tls) => match tls.accept(stream).await {
@@ -111,7 +111,7 @@ impl RoughEdge {
         Self { port, shared, trust }
     }
 
-    /// Its address, for `OWNERREZ_API_URL`.
+    /// Returns its address, for `OWNERREZ_API_URL`.
     pub(crate) fn url(&self) -> String {
         if self.trust.is_some() {
             format!("https://localhost:{}", self.port)
@@ -120,27 +120,27 @@ impl RoughEdge {
         }
     }
 
-    /// Whom a client of the edge over TLS has to trust.
+    /// Returns the certificates that a client of the proxy must trust.
     pub(crate) fn trust(&self) -> TlsTrust {
         self.trust.clone().expect("an edge over TLS").into()
     }
 
-    /// Where the requests go.
+    /// Sets the address to which requests are forwarded.
     pub(crate) fn lead_to(&self, simulator: &str) {
         *self.shared.simulator.lock().unwrap() = simulator.to_owned();
     }
 
-    /// The form of each answer from now on; the function is given the first line of the request.
+    /// Sets the form of each later response; the function gets the first line of the request.
     pub(crate) fn answer_in(&self, form: impl FnMut(&str) -> Form + Send + 'static) {
         *self.shared.form.lock().unwrap() = Box::new(form);
     }
 
-    /// How many connections were made.
+    /// Returns the number of connections.
     pub(crate) fn connections(&self) -> usize {
         *self.shared.connections.lock().unwrap()
     }
 
-    /// What was agreed on in TLS, for each connection.
+    /// Returns the protocol negotiated by ALPN, for each connection.
     pub(crate) fn protocols(&self) -> Vec<Option<Vec<u8>>> {
         self.shared.protocols.lock().unwrap().clone()
     }
@@ -170,7 +170,7 @@ impl Shared {
                 break;
             }
         }
-        // What comes late comes all the same.
+        // Delayed bytes are sent at the end.
         stream.write_all(&late).await?;
         stream.flush().await?;
         stream.shutdown().await
@@ -193,7 +193,7 @@ impl Shared {
 }
 
 impl Request {
-    /// `None` where the caller has hung up.
+    /// Returns `None` if the caller has disconnected.
     async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Option<Self>> {
         let mut lines = Vec::new();
         loop {

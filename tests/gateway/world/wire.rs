@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand: one connection that carries the requests of several people, one after the other or all at once.
+//! Raw HTTP/1.1: one connection that carries the requests of several users, one after the other or all at once.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,10 +10,10 @@ use tokio::{
 
 use super::Person;
 
-/// A connection. Dropping it hangs up.
+/// A connection. Dropping it closes it.
 pub(crate) struct Wire(BufReader<TcpStream>);
 
-/// An answer as it stood on the wire.
+/// A response as read from the wire.
 #[derive(Debug)]
 pub(crate) struct WireReply {
     pub(crate) status: u16,
@@ -22,20 +22,20 @@ pub(crate) struct WireReply {
 }
 
 impl WireReply {
-    /// A header, by its name in lower case.
+    /// Returns a header, by its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
 impl Wire {
-    /// A connection to the server behind a URL.
+    /// Opens a connection to the server of a URL.
     pub(crate) async fn open(url: &str) -> Self {
         let address = url.strip_prefix("http://").unwrap();
         Self(BufReader::new(TcpStream::connect(address).await.unwrap()))
     }
 
-    /// A connection from another address of this machine: all of 127.0.0.0/8 belongs to it.
+    /// Opens a connection from another address of this machine: all of 127.0.0.0/8 is local.
     pub(crate) async fn open_from(source: &str, url: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::new(source.parse().unwrap(), 0)).unwrap();
@@ -43,28 +43,29 @@ impl Wire {
         Self(BufReader::new(socket.connect(address).await.unwrap()))
     }
 
-    /// Reads until the server closes the connection; what came before that, as text. It must do so within ten seconds.
+    /// Reads until the server closes the connection, which must happen within ten seconds; returns the text read
+    /// before.
     pub(crate) async fn until_closed(&mut self) -> String {
         let mut bytes = Vec::new();
-        // An error is the end as well: the server may reset a connection on which it has not read everything.
+        // An error also means closed: the server may reset a connection on which it has not read everything.
         let read = tokio::time::timeout(Duration::from_secs(10), self.0.read_to_end(&mut bytes)).await;
         let _ = read.expect("the server closes the connection");
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What comes next: the first bytes of an answer, or nothing where the server closes the connection.
+    /// Reads the first bytes of a response; returns an empty string if the server closes the connection.
     pub(crate) async fn until_closed_or_answered(&mut self) -> String {
         let mut bytes = [0; 8 * 1024];
         let read = self.0.read(&mut bytes).await.unwrap_or_default();
         String::from_utf8_lossy(&bytes[..read]).into_owned()
     }
 
-    /// The text of a `GET` with someone's key.
+    /// Returns the text of a `GET` with the user's key.
     pub(crate) fn get(person: &Person, path: &str) -> String {
         format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {}\r\n\r\n", person.key)
     }
 
-    /// The text of a message to `/mcp` with someone's key.
+    /// Returns the text of a message to `/mcp` with the user's key.
     pub(crate) fn mcp(person: &Person, message: &Value) -> String {
         let body = message.to_string();
         format!(
@@ -76,17 +77,17 @@ impl Wire {
         )
     }
 
-    /// Sends text to a server that may have closed the connection; whether it was sent.
+    /// Sends text to a server that may have closed the connection; returns whether it was sent.
     pub(crate) async fn writes(&mut self, text: &str) -> bool {
         self.0.get_mut().write_all(text.as_bytes()).await.is_ok()
     }
 
-    /// Sends text as it is.
+    /// Sends text unchanged.
     pub(crate) async fn write(&mut self, text: &str) {
         self.0.get_mut().write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// The next answer, which must say how long it is.
+    /// Reads the next response, which must have a length.
     pub(crate) async fn read(&mut self) -> WireReply {
         let status = self.line().await;
         let status = status.split(' ').nth(1).unwrap_or_else(|| panic!("no status in {status:?}")).parse().unwrap();

@@ -1,4 +1,4 @@
-//! What removes something for good or reaches a guest: the person is asked where the client can ask, and otherwise it
+//! Calls that delete data permanently or reach a guest: the user is asked if the client supports it, otherwise the call
 //! takes two steps.
 
 use chrono::TimeDelta;
@@ -10,17 +10,18 @@ use crate::world::{Answer, Gateway, Person, Reply, on_each_database, rpc};
 const REMOVE: &str = "DELETE /v2/guests/{id}";
 const NEWEST: &str = "2026-07-28";
 
-/// A guest of this person's who can be removed.
+/// Creates a guest of this user that can be deleted.
 pub(super) async fn someone(person: &Person, name: &str) -> Value {
     json!({"id": person.call("create_guest", guest(name)).await.ok()["id"]})
 }
 
-/// What `tools/call` of the newest revision answers a client with these capabilities. `more` stands beside the arguments.
+/// Returns the response to `tools/call` in the newest revision for a client with these capabilities. `more` is added to
+/// the parameters.
 pub(super) async fn call(person: &Person, able: Value, tool: &str, arguments: &Value, more: Value) -> Reply {
     call_at(person, "/mcp", &[], able, tool, arguments, more).await
 }
 
-/// The same at another path, with more headers.
+/// Does the same at another path, with more headers.
 pub(super) async fn call_at(
     person: &Person,
     path: &str,
@@ -49,7 +50,7 @@ pub(super) async fn call_at(
     reply
 }
 
-/// A call by a client that can ask; the question and the state that goes back with the answer.
+/// Makes a call with a client that supports elicitation; returns the question and the state to send back.
 pub(super) async fn asked(person: &Person, tool: &str, arguments: &Value) -> (String, Value) {
     let reply = call(person, json!({"elicitation": {}}), tool, arguments, json!({})).await;
     let result = &reply.body["result"];
@@ -60,7 +61,7 @@ pub(super) async fn asked(person: &Person, tool: &str, arguments: &Value) -> (St
     (question["params"]["message"].as_str().unwrap().to_owned(), result["requestState"].clone())
 }
 
-/// The same call once more, with the person's answer.
+/// Repeats the call with the user's answer.
 pub(super) async fn answered(person: &Person, tool: &str, arguments: &Value, state: &Value, action: &str) -> Answer {
     let answers = json!({"requestState": state, "inputResponses": {"consent": {"action": action, "content": {}}}});
     Answer(call(person, json!({"elicitation": {"form": {}}}), tool, arguments, answers).await)
@@ -80,11 +81,11 @@ async fn a_removal_takes_two_steps_and_the_first_costs_nothing() {
 
         let confirmed = with(ada.clone(), "confirm", first["confirm"].clone());
         assert_eq!(alice.call("delete_guest", confirmed.clone()).await.ok()["done"], json!(true));
-        // Both steps, once more.
+        // Both steps again.
         for again in [&confirmed, &ada] {
             assert_eq!(alice.call("delete_guest", again.clone()).await.ok()["repeated"], json!(true));
         }
-        // Later, and on purpose, the same confirmation holds no more.
+        // Later, or with `again`, the same confirmation is no longer valid.
         for late in [with(confirmed.clone(), "again", true), confirmed] {
             let told = alice.call("delete_guest", late).await.refused();
             assert!(told.contains("confirmation was used") && told.contains("Nothing was sent"), "{told}");
@@ -171,14 +172,14 @@ async fn an_answer_counts_for_what_was_asked_and_for_nobody_else() {
             (&alice, "delete_quote", &ada, &state),
             (&bob, "delete_guest", &ada, &state),
             (&alice, "delete_guest", &ada, &json!("made up")),
-            // The token of a client that cannot ask is no answer of a person.
+            // The token for a client without elicitation is not an answer of the user.
             (&alice, "delete_guest", &ada, &told),
         ] {
             answered(who, tool, arguments, state, "accept").await.refused();
         }
-        // Nor is the state of a question, which the model never saw, a confirmation.
+        // The state of a question, which the model never saw, is not a confirmation either.
         alice.call("delete_guest", with(ada.clone(), "confirm", state.clone())).await.refused();
-        // And where the person can be asked, the model's word is not enough.
+        // If the user can be asked, the model's confirmation is not enough.
         asked(&alice, "delete_guest", &with(ada.clone(), "confirm", told)).await;
         assert_eq!(gateway.ownerrez().count(ANYTHING), 0);
         gateway.stop().await;
@@ -235,7 +236,7 @@ async fn whoever_has_not_connected_is_sent_to_the_page_and_the_call_is_made_afte
         let page = errand["params"]["url"].as_str().unwrap();
         assert!(page.starts_with(&format!("{}/api/connect/ownerrez/authorize?state=", gateway.url)), "{page}");
 
-        // Back without having connected: told in words, not sent round in circles.
+        // If the user returns without having connected, the response is text, not the same URL elicitation again.
         let back = || json!({"inputResponses": {"connect": {"action": "accept"}}});
         let told = Answer(call(&alice, able(), "list_properties", &json!({}), back()).await).refused();
         assert!(told.contains("No OwnerRez account is connected"), "{told}");
@@ -244,7 +245,7 @@ async fn whoever_has_not_connected_is_sent_to_the_page_and_the_call_is_made_afte
         let alice = alice.connect(&gateway, account).await;
         Answer(call(&alice, able(), "list_properties", &json!({}), back()).await).ok();
 
-        // A client that shows forms only gets the link in words.
+        // A client that supports only form elicitation gets the link as text.
         let bob = gateway.user("Bob").await;
         let plain = call(&bob, json!({"elicitation": {}}), "list_properties", &json!({}), json!({})).await;
         assert!(Answer(plain).refused().contains("/api/connect/ownerrez/authorize?state="));

@@ -14,7 +14,7 @@ use crate::world::{Gateway, Person, Settings, on_each_database, on_postgres, rpc
 
 const SEND: &str = "POST /v2/messages";
 
-/// A message into a thread of this person's.
+/// Returns a message for a thread of this user.
 pub(super) async fn message(person: &Person, text: &str) -> Value {
     let inquiries = person.call("list_inquiries", json!({})).await.ok();
     json!({"thread_id": inquiries["items"][0]["thread_ids"][0], "body": text})
@@ -46,7 +46,7 @@ async fn a_draft_is_shown_and_sent_once() {
         assert!(told.contains("too old"), "{told}");
         assert_eq!(gateway.ownerrez().count(SEND), 1);
 
-        // The same text as a draft of its own is the same message for a minute, unless it is meant again.
+        // The same text in a second draft is the same message for a minute, unless `again` is set.
         let second = alice.call("draft_message", hello.clone()).await.ok();
         alice.call("create_message", id(&second)).await.ok();
         let third = alice.call("draft_message", hello).await.ok();
@@ -87,7 +87,7 @@ async fn the_shapes_of_before_answer_with_a_draft_first() {
         for (sent, shape) in [plain, nested].into_iter().enumerate() {
             let draft = alice.call("create_message", shape.clone()).await.ok();
             assert_eq!((&draft["sent"], gateway.ownerrez().count(SEND)), (&json!(false), sent));
-            // The second step in the same shape, with the id beside it.
+            // The second step in the same format, with the id added.
             let message = alice.call("create_message", with(shape, "draft_id", draft["draft_id"].clone())).await.ok();
             assert_eq!(message["body"], draft["draft"]["body"]);
         }

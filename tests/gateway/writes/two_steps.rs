@@ -15,7 +15,7 @@ use crate::{
     world::{Answer, Gateway, ManualClock, on_each_database, rpc},
 };
 
-/// `claude -p` and `copilot -p` declare that they can ask, and answer by themselves.
+/// `claude -p` and `copilot -p` declare elicitation support, and answer by themselves.
 #[actix_web::test]
 async fn a_connection_set_to_two_steps_is_never_asked() {
     on_each_database(async |database| {
@@ -39,7 +39,7 @@ async fn a_connection_set_to_two_steps_is_never_asked() {
             let first = call_at(who, path, headers, able(), "delete_guest", &ada, json!({})).await;
             let first = Answer(first).ok();
             assert_eq!(first["done"], json!(false), "{path}: {first}");
-            // An answer to a question that was never shown is no consent.
+            // An answer to a question that was never shown is not consent.
             let reply = json!({"requestState": first["confirm"], "inputResponses": {"consent": {"action": "accept"}}});
             let second = call_at(who, path, headers, able(), "delete_guest", &ada, reply).await;
             assert_eq!(Answer(second).ok()["done"], json!(false));
@@ -49,12 +49,12 @@ async fn a_connection_set_to_two_steps_is_never_asked() {
             assert_eq!(Answer(done).ok()["done"], json!(true), "{path}");
             gateway.advance(TimeDelta::minutes(2));
         }
-        // Without the setting, and where a model says it, the person is asked.
+        // Without the setting, or if the request turns it off, the user is asked.
         let ada = someone(&alice, "Ada").await;
         for (who, path, headers) in [
             (&alice, "/mcp", &[][..]),
             (&alice, "/mcp", &[("x-mcp-two-steps", "no")]),
-            // The more deliberate way wins.
+            // The more specific setting wins.
             (&alice, "/mcp?two_steps=false", &[("x-mcp-two-steps", "true")]),
             (&headless, "/mcp?two_steps=0", &[]),
             (&headless, "/mcp", &[("x-mcp-two-steps", "false")]),
@@ -62,7 +62,7 @@ async fn a_connection_set_to_two_steps_is_never_asked() {
             let asked = call_at(who, path, headers, able(), "delete_guest", &ada, json!({})).await;
             assert_eq!(asked.body["result"]["resultType"], json!("input_required"), "{}", asked.body);
         }
-        // A word that is neither yes nor no.
+        // A value that is neither yes nor no.
         for (path, headers, named) in [
             ("/mcp", &[("x-mcp-two-steps", "maybe")][..], "X-MCP-Two-Steps has the value \"maybe\""),
             ("/mcp?two_steps=please", &[], "`two_steps` has the value \"please\""),
@@ -81,7 +81,7 @@ async fn a_connection_set_to_two_steps_is_never_asked() {
     .await;
 }
 
-/// What is not listed is confirmed by the tool that called it.
+/// An unlisted operation is confirmed through the tool that called it.
 #[actix_web::test]
 async fn the_second_step_of_call_operation_is_call_operation() {
     on_each_database(async |database| {
@@ -101,7 +101,7 @@ async fn the_second_step_of_call_operation_is_call_operation() {
         assert!(first["next"].as_str().unwrap().contains("call `call_operation`"), "{first}");
         assert_eq!(alice.call("call_operation", next["arguments"].clone()).await.ok()["done"], json!(true));
 
-        // The confirmation is good next to the name and within the arguments, and not with two values.
+        // The confirmation is valid next to the name or within the arguments, but not with two values.
         let tag = tagged("Bea").await;
         let confirm = alice.call("call_operation", call(&tag)).await.ok()["confirm"].clone();
         let torn = with(call(&with(tag.clone(), "confirm", confirm.clone())), "confirm", "another");
@@ -118,10 +118,10 @@ async fn the_second_step_of_call_operation_is_call_operation() {
             (&json!(true), &json!("k-1"))
         );
         assert_eq!(alice.call("call_operation", second.clone()).await.ok()["done"], json!(true));
-        // A read takes what a client has to send and the model left empty.
+        // A read accepts arguments that a client must send and the model left empty.
         alice.call("call_operation", json!({"name": "list_surcharges", "arguments": "", "confirm": ""})).await.ok();
 
-        // A draft that was made this way is sent this way.
+        // A draft that was created this way is sent this way.
         let draft = json!({"name": "draft_message", "arguments": super::drafts::message(&alice, "Hello").await});
         let draft = alice.call("call_operation", draft).await.ok();
         assert!(
@@ -135,7 +135,8 @@ async fn the_second_step_of_call_operation_is_call_operation() {
     .await;
 }
 
-/// What a client of the newest revision that can ask gets for a removal, over standard input and output.
+/// Returns the response over standard input and output to a deletion, for a client of the newest revision with
+/// elicitation.
 fn removal(environment: &[(&str, &str)]) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let all = [&[("TRANSPORT_MODE", "stdio")], environment].concat();
