@@ -406,7 +406,7 @@ impl Flood {
         },
     ];
 
-    /// Opens the connections of the flood, each with unknown keys of its own.
+    /// Opens the connections of the flood, each with its own unknown keys.
     async fn connections(&self, gateway: &Process) -> Outcomes<Vec<(Connection, Vec<Vec<u8>>)>> {
         let mut connections = Vec::new();
         let count = if self.addresses > 1 { usize::from(self.addresses) } else { FLOOD_CONNECTIONS };

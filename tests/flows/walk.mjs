@@ -27,8 +27,8 @@ const text = (value) =>
   value.replaceAll('&quot;', '"').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
 const attribute = (tag, name) => text(tag.match(new RegExp(`\\b${name}="([^"]*)"`))?.[1] ?? '');
 
-// Returns the first form of the page as a user submits it who agrees and revokes nothing: its fields, the preselected
-// choice and its first button.
+// Returns the first form of the page, filled in to agree and to revoke nothing: its fields, the preselected choice and
+// its first button.
 function answer(page, at) {
   const forms = page.match(/<form\b[^>]*>.*?<\/form>/gs) ?? [];
   const form = forms.find((form) => !/<button\b[^>]*\bclass="ending"/.test(form));

@@ -295,7 +295,7 @@ async fn a_second_process_is_on_standby_and_takes_over() {
         let spent = counted(&first);
         first.stop().await;
         eventually("the second to take over", async || {
-            // Advance one second for each of its attempts; otherwise the window would pass meanwhile.
+            // Advance one second for each of its attempts; otherwise the window would expire.
             if second.clock.sleepers_within(TimeDelta::seconds(1)) > 0 {
                 second.advance(TimeDelta::seconds(1));
             }

@@ -171,7 +171,7 @@ async fn places_are_kept_across_reloads_and_served_in_turn() {
         assert_waits(&carols.look().await, "2 attempts to connect go before yours");
         assert_waits(&dans.look().await, "3 attempts to connect go before yours");
 
-        // The first slot is free 300 s after the first exchange, of which 60 s are over. Carol closes her page.
+        // The first slot becomes free 300 s after the first exchange; 60 s have passed. Carol closes her page.
         for _ in 0..47 {
             gateway.advance(RELOAD);
             assert_waits(&bobs.look().await, "One attempt");

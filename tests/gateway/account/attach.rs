@@ -213,7 +213,7 @@ async fn a_phishers_key_is_shown_joined_to_nobody_and_ended() {
         assert!(page.body.contains("Holiday helper") && page.body.contains("connected this account separately"));
         assert!(!page.body.contains("Delete this key") && !page.body.contains("Bystander"), "{}", page.body);
 
-        // The victim cannot delete it like a key of their own, and cannot end the connection of another account.
+        // The victim cannot delete it like their own key, and cannot end the connection of another account.
         let key = phisher.get("/api/keys").await.body["keys"][0]["id"].as_str().unwrap().to_owned();
         assert_eq!(victim.act("end_key", &[("key", &key)]).await.status, 303);
         assert_eq!(victim.act("end_stranger", &[("user", &bystander.id)]).await.status, 303);

@@ -44,7 +44,7 @@ async fn every_head_has_a_deadline() {
     .await;
 }
 
-/// actix-http continues to read a chunked body after an early response, without a limit of its own.
+/// actix-http continues to read a chunked body after an early response without limit.
 #[actix_web::test]
 async fn a_body_that_goes_on_after_its_answer_has_a_deadline() {
     on_each_database(async |database| {
