@@ -1,4 +1,4 @@
-//! Wiring: the configuration becomes a running gateway, and the gateway comes to a clean end.
+//! Startup and shutdown: builds a running gateway from the configuration, and stops it in an orderly way.
 
 mod clock;
 mod demo;
@@ -71,62 +71,62 @@ use crate::{
     tools::UnknownName,
 };
 
-/// For a year browsers do not even try plain http (RFC 6797).
+/// Makes browsers use https only, for a year (RFC 6797).
 const HSTS: (header::HeaderName, &str) = (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
 
-/// Why the gateway cannot start. Each says what to do.
+/// The reasons why the gateway cannot start. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken or not ours.
+    /// The address is in use or does not belong to this machine.
     #[error("cannot listen on {address}: {source}; stop what listens there or set PORT or BIND")]
     Bind {
-        /// What was asked for.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The address for metrics is taken or not ours.
+    /// The metrics address is in use or does not belong to this machine.
     #[error("cannot show metrics at {address}: {source}; stop what listens there or set METRICS_BIND")]
     BindMetrics {
-        /// What was asked for.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The directory of the embedded database.
+    /// The directory of the embedded database cannot be used.
     #[error("the data directory cannot be used: {0}; give this account the right to it or set DATABASE_URL")]
     DataDirectory(io::Error),
-    /// SQLite serves one process.
+    /// Another process uses the SQLite database, which serves one process only.
     #[error(
         "another process already uses the SQLite database {0}; stop it, or use PostgreSQL (DATABASE_URL) to run several"
     )]
     AlreadyRunning(String),
-    /// The kept encryption key.
+    /// The key file cannot be used.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
-    /// The database.
+    /// The database failed.
     #[error("{error}: {}", cause(.error))]
     Store {
-        /// What the store says.
+        /// The error of the store.
         #[from]
         error: StoreError,
     },
-    /// The machine's random numbers, or the key.
+    /// The system gave no random bytes, or the key cannot be used.
     #[error(transparent)]
     Crypto(#[from] CryptoError),
-    /// The embedded table of operations; a fault of the build.
+    /// The embedded operation table is invalid: a fault of the build.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// The server or the simulator.
+    /// The server or the simulator failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The tools of the one client.
+    /// The tool settings of the one client name an unknown tool or toolset.
     #[error("{0} Correct MCP_TOOLSETS, MCP_TOOLS or MCP_EXCLUDE_TOOLS.")]
     Tools(#[from] UnknownName),
-    /// The one account.
+    /// The single account cannot be served.
     #[error("the account cannot be served: {0}")]
     Stdio(String),
-    /// A step of the demonstration.
+    /// A step of preparing the sandbox failed.
     #[error("the sandbox could not be prepared: {0}")]
     Demo(String),
 }
@@ -135,7 +135,7 @@ fn cause(error: &StoreError) -> String {
     std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
 }
 
-/// The stop was orderly but for this. The log says so as well.
+/// The stop was orderly except for these tokens. The log reports them as well.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "new OwnerRez tokens of {0} users were not stored before the time to stop was over; these users may have to connect again"
@@ -147,7 +147,7 @@ pub struct App {
     url: Url,
     address: SocketAddr,
     server: ServerHandle,
-    /// The listener of the metrics, where it is one of its own.
+    /// The metrics listener, if it is separate.
     figures: Option<(SocketAddr, ServerHandle)>,
     sessions: Sessions,
     keys: KeyCheck,
@@ -157,11 +157,11 @@ pub struct App {
     listener: TcpListener,
     /// The requests that are being answered.
     under_way: TaskTracker,
-    /// The requests whose bodies have not all arrived.
+    /// The requests whose bodies have not arrived completely.
     unfinished: RequestBounds,
     drain_time: TimeDelta,
     stopping: Arc<AtomicBool>,
-    /// The database of one person, which goes with the process.
+    /// The temporary directory of the single-user database; removed with the process.
     _directory: Option<TempDir>,
 }
 
@@ -169,14 +169,14 @@ impl App {
     /// Builds and starts a gateway: listens, opens the database, migrates it, serves. Must be called inside an actix
     /// system.
     ///
-    /// Waits for a database that is away, as long as it takes. Meanwhile the port answers: `/health` 200, `/ready` what is
-    /// waited for, and everything else 503. Dropping the future ends the start.
+    /// Waits without limit for a database that is unavailable. Meanwhile the port answers: `/health` with 200, `/ready`
+    /// with what the start waits for, everything else with 503. Dropping the future cancels the start.
     pub async fn build(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
         Self::build_within(config, clock, Outside::internet()).await
     }
 
-    /// The same with another world outside than the Internet, where OAuth clients publish what they are. For tests; no
-    /// setting leads here.
+    /// Does the same as [`App::build`], with a replacement for the Internet when it fetches the metadata documents of
+    /// OAuth clients. For tests; no setting leads here.
     pub async fn build_within(config: &Config, clock: SharedClock, outside: Outside) -> Result<Self, StartError> {
         let (alone, directory) = match &config.transport {
             Transport::SingleUser { .. } => {
@@ -208,7 +208,7 @@ impl App {
         let keys =
             KeyCheck::new(store.clone(), changes.clone(), clock.clone(), key_settings(config), &ring, metrics.clone())?;
         let oauth = config.ownerrez.client.as_ref().map(|_| {
-            // What people sign in with is the operator's OAuth app: without one there is no authorization server.
+            // Users sign in through the operator's OAuth app, so without one there is no authorization server.
             AuthorizationServer::new(Parts {
                 clients: Clients::new(
                     config,
@@ -317,47 +317,48 @@ impl App {
         })
     }
 
-    /// The public address, its path `/`.
+    /// Returns the public address, with path `/`.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The address that is really listened on.
+    /// Returns the address that the listener is bound to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The address that shows the metrics, where it is one of its own.
+    /// Returns the address of the metrics listener, if it is separate.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.figures.as_ref().map(|(address, _)| *address)
     }
 
-    /// The actors, for figures and tests.
+    /// Returns the sessions, for metrics and tests.
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
     }
 
-    /// The key check, for figures and tests.
+    /// Returns the key check, for metrics and tests.
     pub fn keys(&self) -> &KeyCheck {
         &self.keys
     }
 
-    /// Takes no new requests and refuses calls that were not sent to OwnerRez; lets those that were sent come to their end
-    /// and tokens be stored, within the drain time; and closes everything.
+    /// Stops the gateway: takes no new requests, refuses calls that were not sent to OwnerRez, waits up to the drain
+    /// time for calls that were sent and for tokens to be stored, and closes everything.
     pub async fn stop(self) -> Result<(), TokensNotStored> {
         self.stopping.store(true, Ordering::Release);
         self.sessions.begin_stop();
-        // One span for all: whoever sent the signal waits no longer than that.
+        // One deadline for all steps: the whole stop takes no longer than the drain time.
         let until = self.clock.now() + self.drain_time;
         self.server.pause().await;
         logging::expect_the_end_of_the_listener();
-        // Whoever knocks now is to try elsewhere at once instead of waiting for a process that goes.
+        // Refuse new connections at once, so that clients try another process instead of waiting for this one.
         if let Err(error) = SockRef::from(&self.listener).shutdown(Shutdown::Both) {
             log::debug!("the listener stays open until the end: {error}");
         }
         self.under_way.close();
         self.unfinished.stop();
-        // The sessions live on the server's threads: those must not go before the last write, whose caller may have left.
+        // The sessions run on the server's threads. These must not end before the last write, whose client may have
+        // disconnected.
         let at_rest = {
             let rest = Box::pin(async {
                 self.under_way.wait().await;
@@ -365,13 +366,13 @@ impl App {
             });
             matches!(select(rest, self.clock.sleep_until(until)).await, Either::Left(_))
         };
-        // Counted here, because what has no place in the database ends with the threads.
+        // Counted here, because tokens that are not in the database are lost when the threads end.
         let unsaved = self.sessions.unsaved();
-        // Connections to the database end with the threads that opened them, so these go after it.
+        // Database connections end with the threads that opened them, so the threads are stopped after this.
         self.sessions.write_down().await;
         if !at_rest {
             log::warn!("some calls to OwnerRez were still running when the time to stop was over");
-            // What runs there holds connections that are waited for below.
+            // The running calls hold database connections, and closing the store below waits for those.
             self.server.stop(false).await;
         }
         self.changes.end();
@@ -379,10 +380,10 @@ impl App {
             log::warn!("the database was not closed cleanly: {error}");
         }
         if at_rest {
-            // Who does not take their answer has no more time than those who waited for theirs.
+            // A client that does not read its response gets no more time than the running calls did.
             select(Box::pin(self.server.stop(true)), self.clock.sleep_until(until)).await;
         }
-        // The last to go: how a stop comes along is worth a look, too.
+        // Stopped last, so that the metrics also show the stop.
         if let Some((_, figures)) = &self.figures {
             figures.stop(false).await;
         }
@@ -396,13 +397,13 @@ impl App {
     }
 }
 
-/// Opens the configured database, for the commands that work on it without serving.
+/// Opens the configured database, for the commands that use it without serving.
 async fn open_store(config: &Config) -> Result<Store, StartError> {
     config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
     Ok(Store::connect(&database_target(config)).await?)
 }
 
-/// The keys of this deployment, and the way into what the predecessor sealed.
+/// Returns the keys of this deployment, including those that open what the TypeScript server encrypted.
 fn key_ring(config: &Config) -> Result<KeyRing, StartError> {
     ring_of(&config.encryption, &config.encryption.obtain()?, &config.previous_keys)
 }

@@ -1,49 +1,49 @@
 //! A self-hosted, multi-user MCP gateway for OwnerRez.
 //!
-//! The modules, from the bottom up; a module names only those above it in this list (`tests/gateway/layers.rs`
-//! checks that):
+//! The modules in dependency order, lowest layer first. A module may use only modules listed above it
+//! (`tests/gateway/layers.rs` checks this).
 
-// Values shared by all: identifiers, token sets, requests, the clock. Layer 0.
+// Value types that all modules share: identifiers, token sets, requests, the clock. Layer 0.
 pub mod domain;
 
-// Settings: the only reader of files and environment. Layer 1.
+// Settings. No other module reads the environment or configuration files. Layer 1.
 pub mod config;
 
-// The key ring that seals tokens, and the making and checking of API keys. Layer 1.
+// Token encryption, and generation and verification of API keys. Layer 1.
 pub mod crypto;
 
-// The tools as data, and the pure way from arguments to an upstream request. Layer 1.
+// The tools as data, and pure functions from arguments to an upstream request. Layer 1.
 pub mod catalog;
 
-// What is counted, and the text that Prometheus reads. Layer 1.
+// Counters, and their Prometheus text format. Layer 1.
 pub mod metrics;
 
-// Requests to other servers: connections, TLS, and the guard over answers. Layer 1.
+// Requests to other servers: connections, TLS, and checks of their responses. Layer 1.
 pub mod outgoing;
 
 // The database. Layer 2.
 pub mod store;
 
-// OwnerRez over HTTP. Layer 2.
+// The OwnerRez HTTP client. Layer 2.
 pub mod upstream;
 
-// One actor per user, their supervisor, and the allowance they share. Layer 3.
+// One actor per user, their supervisor, and the rate limit that they share (the allowance). Layer 3.
 pub mod session;
 
 // The authorization server: clients, consent, codes and tokens. Layer 4.
 pub mod oauth;
 
-// What a model can do, over the sessions. Layer 4.
+// The operations that a model can call, executed through the sessions. Layer 4.
 pub mod tools;
 
-// The protocol's side of the tools, whatever the transport. Layer 5.
+// The MCP server, independent of the transport. Layer 5.
 pub mod mcp;
 
 // Routes, pages and the MCP endpoint. Layer 6.
 pub mod http;
 
-// Wiring, start and graceful stop. Layer 7.
+// Wiring, startup and graceful shutdown. Layer 7.
 pub mod app;
 
-// A simulated OwnerRez; only `app` may start it.
+// A simulated OwnerRez. Only `app` and `main` may start it.
 pub mod sandbox;

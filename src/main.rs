@@ -22,8 +22,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-// A call makes some hundred small values and drops them again; the allocator of the C library takes a tenth of its
-// processor time for them.
+// A call allocates and frees some hundred small values. With the allocator of the C library this takes a tenth of the
+// call's processor time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -167,7 +167,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 return Ok(ExitCode::SUCCESS);
             }
             let mut stop = pin!(StopSignals::listen().map_err(StartError::from)?.first());
-            // A start may wait long for its database; a signal ends it then, and the process with it.
+            // Startup may wait long for the database. A signal ends the wait and the process.
             let gateway = tokio::select! {
                 gateway = App::build(&config, clock) => gateway?,
                 () = &mut stop => {
@@ -197,7 +197,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let portfolio = Portfolio::asked(properties, bookings);
             let seed = seed.unwrap_or(usual.seed);
             let options = SimulatorOptions { port, seed, portfolio, variations, ..usual };
-            // Invented, so they may be shown.
+            // These credentials are invented, so they may be printed.
             let client_id = options.client_id.clone();
             let client_secret = options.client_secret.expose_secret().to_owned();
             let simulator = Simulator::start(options).await.map_err(StartError::from)?;

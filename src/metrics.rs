@@ -1,8 +1,8 @@
-//! What is counted, and the text that Prometheus reads (OpenMetrics 1.0). One value per process, made by `app` and
-//! handed down; there is no global registry.
+//! The counters of the gateway, and their text for Prometheus (OpenMetrics 1.0). `app` creates one value per process
+//! and passes it down; there is no global registry.
 //!
-//! The number of series is bounded: labels are patterns of routes, methods, statuses, names of operations and words of
-//! our own. Never a user, a key, an account, a path or anything else that a stranger can choose.
+//! The number of series is bounded: labels are route patterns, methods, statuses, operation names and fixed words. A
+//! label never contains a user, a key, an account, a path or anything else that a caller can choose.
 
 use std::{fmt::Write, sync::atomic::AtomicU64};
 
@@ -13,18 +13,18 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Type of the answer to a scrape.
+/// The content type of the response to a scrape.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 const WAITED: [f64; 10] = [0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 30.0, 60.0, 300.0];
 
-/// An HTTP status, or the word for what came instead of one.
+/// An HTTP status, or a word that says why there was none.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Status {
-    /// An answer.
+    /// The status of a response.
     Code(u16),
-    /// No answer; one of a few words.
+    /// No response; one of a few fixed words.
     Word(&'static str),
 }
 
@@ -79,20 +79,20 @@ struct VersionLabel {
 
 type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
 
-/// Figures that others keep; asked for at each scrape.
+/// Gauges that other modules maintain; read at each scrape.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Observed {
     /// Sessions in memory.
     pub sessions: usize,
-    /// Slots of the allowance that are occupied.
+    /// Occupied slots of the allowance.
     pub allowance_used: u32,
     /// All slots of the allowance.
     pub allowance_limit: u32,
     /// Requests to OwnerRez under way.
     pub allowance_in_flight: usize,
-    /// Callers that wait for a slot.
+    /// Callers waiting for a slot.
     pub allowance_waiting: usize,
-    /// Whether this process holds the right to spend.
+    /// Whether this process has the right to use the allowance.
     pub allowance_active: bool,
 }
 
@@ -121,7 +121,7 @@ pub struct Metrics {
     client_documents: Family<OutcomeLabel, Counter>,
 }
 
-/// One more of something, for as long as this value lives: no path out of a function can forget the step back.
+/// Increments a gauge for the lifetime of this value, so that no return path can forget to decrement it.
 #[derive(Debug)]
 pub struct Counted(Gauge);
 
@@ -139,7 +139,7 @@ impl Drop for Counted {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Creates all counters, at zero.
     pub fn new() -> Self {
         let mut all = Self {
             registry: Registry::with_prefix("ownerrez_gateway"),
@@ -167,7 +167,7 @@ impl Metrics {
         all
     }
 
-    /// The names, the texts, and nothing else: what a person reads who writes an alert.
+    /// Registers the names and help texts and does nothing else, so that it can be read when writing alerts.
     fn register(&mut self) {
         let all = &mut self.registry;
         let build = Family::<VersionLabel, Gauge>::default();
@@ -204,7 +204,7 @@ impl Metrics {
         all.register("client_documents", text, self.client_documents.clone());
     }
 
-    /// A request of ours was answered. `route` is a pattern, `method` a known one.
+    /// Counts an answered request of a client. `route` is a pattern, `method` a known method.
     pub fn request(&self, route: &str, method: &'static str, status: u16, took: TimeDelta) {
         let labels = RequestLabels { route: route.to_owned(), method, status: Status::Code(status) };
         self.requests.get_or_create(&labels).inc();
@@ -212,12 +212,12 @@ impl Metrics {
         self.request_seconds.get_or_create(&labels).observe(seconds(took));
     }
 
-    /// A tool call ended. Only names of the catalogue.
+    /// Counts a tool call that ended. `tool` must be a name from the catalogue.
     pub fn tool_call(&self, tool: &str, outcome: &'static str) {
         self.tool_calls.get_or_create(&ToolLabels { tool: tool.to_owned(), outcome }).inc();
     }
 
-    /// A request to OwnerRez ended.
+    /// Counts a request to OwnerRez that ended.
     pub fn upstream_request(&self, operation: &str, status: Status, took: TimeDelta) {
         let labels = UpstreamLabels { operation: operation.to_owned(), status };
         self.upstream_requests.get_or_create(&labels).inc();
@@ -225,43 +225,43 @@ impl Metrics {
         self.upstream_seconds.get_or_create(&labels).observe(seconds(took));
     }
 
-    /// OwnerRez was asked for new tokens.
+    /// Counts a request for new tokens to OwnerRez.
     pub fn refreshed(&self, outcome: &'static str) {
         self.refreshes.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    /// The allowance answered.
+    /// Counts a decision of the allowance.
     pub fn allowance_asked(&self, outcome: &'static str, waited: TimeDelta) {
         self.allowance_requests.get_or_create(&OutcomeLabel { outcome }).inc();
         self.allowance_waited.observe(seconds(waited));
     }
 
-    /// A user's session started.
+    /// Counts a user's session that started.
     pub fn session_started(&self) {
         self.sessions_started.inc();
     }
 
-    /// A call waits in its session.
+    /// Counts a call that waits in its session, until the returned value is dropped.
     pub fn queued(&self) -> Counted {
         Counted::new(&self.queued)
     }
 
-    /// An API key was looked at.
+    /// Counts a check of an API key.
     pub fn key_checked(&self, outcome: &'static str) {
         self.key_checks.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    /// bcrypt runs.
+    /// Counts a running bcrypt computation, until the returned value is dropped.
     pub fn bcrypt(&self) -> Counted {
         Counted::new(&self.bcrypt)
     }
 
-    /// A document of an OAuth client was asked for where it is published.
+    /// Counts a fetch of an OAuth client's document.
     pub fn client_document(&self, outcome: &'static str) {
         self.client_documents.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
-    /// Takes over what others count.
+    /// Sets the gauges that other modules maintain.
     pub fn observe(&self, observed: Observed) {
         let Observed {
             sessions,
@@ -280,7 +280,7 @@ impl Metrics {
         self.allowance_active.set(i64::from(allowance_active));
     }
 
-    /// Everything, as Prometheus reads it; [`CONTENT_TYPE`].
+    /// Returns all metrics in the format that Prometheus reads ([`CONTENT_TYPE`]).
     pub fn text(&self) -> String {
         let mut text = String::with_capacity(16 * 1024);
         // Writing into a String does not fail.

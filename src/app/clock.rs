@@ -1,4 +1,4 @@
-//! The machine's clock, made safe to count on.
+//! The system clock, made monotonic.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -9,24 +9,25 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::{BoxFuture, Clock};
 
-/// A wall clock that moved ahead of us by more than this was set, or the machine slept.
+/// If the wall clock is ahead of this clock by more than this, it was set or the machine was suspended.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(1);
-/// How often the wall clock is looked at: reading it takes as long as the monotonic one, and a call asks twenty times.
+/// How often the wall clock is read. Reading it takes as long as reading the monotonic clock, and a call asks for the
+/// time twenty times.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Sleeps are cut into pieces, so that a machine that slept is noticed soon after it wakes.
+/// Limits a single sleep. Longer ones are split, so that a suspended machine is noticed soon after it resumes.
 const LONGEST_NAP: Duration = Duration::from_secs(30);
 
-/// Wall time that never goes backwards: it starts at the wall clock and runs with the monotonic one, and follows the
-/// wall clock forwards only. A budget whose time jumped back would stand still, or free its slots twice.
+/// Wall time that never goes backwards. It starts at the wall clock, advances with the monotonic clock, and follows the
+/// wall clock only forwards. A rate-limit budget whose time jumped back would free no slots, or free them twice.
 #[derive(Debug)]
 pub struct SystemClock(Mutex<Anchor>);
 
-/// What time is told by.
+/// A wall time and the monotonic instant at which it was true.
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
     wall: DateTime<Utc>,
     at: Instant,
-    /// How long after `at` the wall clock was last looked at.
+    /// The time after `at` at which the wall clock was last read.
     looked: Duration,
 }
 
@@ -38,7 +39,7 @@ impl Anchor {
 }
 
 impl SystemClock {
-    /// Starts at the present wall time.
+    /// Creates a clock that starts at the current wall time.
     pub fn new() -> Self {
         Self(Mutex::new(Anchor::here()))
     }
@@ -75,7 +76,8 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, moment: DateTime<Utc>) -> BoxFuture<()> {
-        // Anchors are small and may differ by less than the tolerance; a copy needs no reference to the clock.
+        // Works on a copy of the anchor, so that the future needs no reference to the clock. The copy is small, and
+        // differs from the clock by less than the tolerance.
         let mut anchor = *self.anchor();
         Box::pin(async move {
             loop {
@@ -85,7 +87,7 @@ impl Clock for SystemClock {
                     return;
                 }
                 #[expect(clippy::disallowed_methods, reason = "this is the injected clock")]
-                // Timers of the runtime are exact to a millisecond: one more makes sure that the moment has come.
+                // Timers of the runtime are exact to a millisecond; one more makes sure that the moment is reached.
                 tokio::time::sleep(left.min(LONGEST_NAP) + Duration::from_millis(1)).await;
             }
         })

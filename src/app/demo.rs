@@ -1,5 +1,5 @@
-//! `sandbox`: a gateway on loopback with a simulated OwnerRez beside it, a registered user and a connected account.
-//! It goes the way a person goes, over real HTTP, so what it prints has been tried.
+//! `sandbox`: a gateway on loopback with a simulated OwnerRez, a registered user and a connected account. The user is
+//! registered and connected over real HTTP, so the access data that it prints has been tested.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -20,16 +20,16 @@ use crate::{
     sandbox::{Simulator, SimulatorOptions},
 };
 
-/// What the user of `sandbox` may choose.
+/// The options of `sandbox`.
 #[derive(Clone, Debug, Default)]
 pub struct DemoOptions {
     /// Port of the gateway; 0 takes a free one.
     pub port: u16,
-    /// Where the database goes; a temporary directory that goes with the process without it.
+    /// Directory of the database. Without it a temporary directory is used and removed with the process.
     pub data: Option<PathBuf>,
 }
 
-/// A running demonstration.
+/// A running sandbox.
 pub struct Demo {
     app: App,
     simulator: Simulator,
@@ -39,7 +39,7 @@ pub struct Demo {
     account: String,
 }
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Access {
     server_url: String,
@@ -75,12 +75,12 @@ impl Demo {
         Ok(Self { app, simulator, _directory: directory, access, account })
     }
 
-    /// One line for programs.
+    /// Returns the access data as one line of JSON.
     pub fn json(&self) -> String {
         serde_json::to_string(&self.access).unwrap_or_default()
     }
 
-    /// The text for people.
+    /// Returns the text for users.
     pub fn text(&self) -> String {
         let Access { server_url, mcp_url, api_key, ownerrez_url, .. } = &self.access;
         let account = &self.account;
@@ -127,7 +127,7 @@ Ctrl-C stops both."
         )
     }
 
-    /// Stops both servers; the temporary directory goes.
+    /// Stops both servers and removes the temporary directory.
     pub async fn stop(self) {
         let _ = self.app.stop().await;
         self.simulator.stop(true).await;
@@ -166,7 +166,7 @@ fn client() -> Client {
     Client::builder().disable_redirects().finish()
 }
 
-/// A person with a browser, as far as connecting an account needs one.
+/// A user with a browser, as far as connecting an account needs one.
 struct Visitor {
     http: Client,
     server: Url,
@@ -194,7 +194,7 @@ impl Visitor {
         field("api_key").zip(field("user_id")).ok_or_else(|| failed("registering a user", &answer.to_string()))
     }
 
-    /// Follows the connect link as a person would, approving as the first account offered. Gives the account's name.
+    /// Follows the connect link as a user would and approves with the first account offered. Returns its name.
     async fn connect(&self, api_key: &str) -> Result<String, StartError> {
         let started = Self::page(
             self.http
@@ -283,7 +283,7 @@ fn failed(step: &str, answer: &str) -> StartError {
     StartError::Demo(format!("{step}: {answer}"))
 }
 
-/// The hidden fields of a page of ours or of the simulator's: both write `name="…" value="…"`.
+/// Returns the hidden fields of a page of the gateway or of the simulator: both write `name="…" value="…"`.
 fn hidden_fields(html: &str) -> Vec<(String, String)> {
     html.split("<input")
         .skip(1)
@@ -293,7 +293,7 @@ fn hidden_fields(html: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The first account that the consent page offers.
+/// Returns the first account that the consent page offers.
 fn first_account(html: &str) -> Option<String> {
     html.split('<').filter(|tag| tag.contains(r#"name="account""#)).find_map(|tag| attribute(tag, "value"))
 }

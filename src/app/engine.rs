@@ -1,4 +1,4 @@
-//! Everything below the wire: the database, the sessions and the tools, running.
+//! The running services below the transports: the database, the sessions and the tools.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,23 +24,24 @@ use crate::{
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
-/// Pause between two attempts to reach a database that is away at the start.
+/// Pause between two attempts to reach an unavailable database at the start.
 const DATABASE_RETRY: TimeDelta = TimeDelta::seconds(2);
 
-/// What a way of serving is built on.
+/// The services that a transport is built on.
 pub(super) struct Engine {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
     pub(super) toolbox: Toolbox,
     pub(super) links: ConnectLinks,
     pub(super) metrics: Arc<Metrics>,
-    /// Seals and signs.
+    /// Encrypts tokens and signs forms and access tokens.
     pub(super) ring: Arc<KeyRing>,
 }
 
 impl Engine {
-    /// Opens the database, migrates it and starts the actors. Waits for a database that is away, for as long as it takes,
-    /// and notes in `progress` what it waits for. `port` is the one that people reach the gateway at, for its links.
+    /// Opens the database, migrates it and starts the actors. Waits without limit for a database that is unavailable,
+    /// and records in `progress` what it waits for. `port` is the one under which users reach the gateway; links
+    /// contain it.
     pub(super) async fn start(
         config: &Config,
         clock: SharedClock,
@@ -54,7 +55,7 @@ impl Engine {
         let resources = Resources::embedded(&catalog)?;
         let prompts = Prompts::embedded(&resources)?;
         let target = database_target(config);
-        // SQLite serves one process: found out before its file is touched.
+        // SQLite serves one process, so the lock is taken before the file is touched.
         let mut share = match &config.database {
             Database::Sqlite { path } => match take_lock(&target, config.ownerrez.shared).await? {
                 None => return Err(StartError::AlreadyRunning(path.display().to_string())),
@@ -83,7 +84,7 @@ impl Engine {
         if share.is_none() {
             share = match take_lock(&target, config.ownerrez.shared).await {
                 Ok(share) => share,
-                // The allowance goes on to seek it.
+                // The allowance retries this after the start.
                 Err(StoreError::Unavailable(_)) => None,
                 Err(error) => return Err(error.into()),
             };
@@ -141,7 +142,7 @@ impl Engine {
     }
 }
 
-/// Does what needs the database, as often as it takes until the database is there.
+/// Repeats work that needs the database until the database is available.
 async fn once_there<T>(clock: &SharedClock, work: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
     let mut told = false;
     loop {

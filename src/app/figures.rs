@@ -1,4 +1,4 @@
-//! The listener that shows the metrics, where they have one of their own.
+//! The metrics listener, if it is separate.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -16,10 +16,10 @@ use crate::{
     http::{self, ConnectionSettings, Connections, Observer, RequestBounds, Scrape, ServerSettings},
 };
 
-/// Open connections at once. Those who read the metrics are few.
+/// Limits the open connections. The metrics have few readers.
 const CONNECTIONS: usize = 64;
 
-/// A listener for the metrics alone. One thread is enough for those who read them.
+/// Starts a listener that serves only the metrics. One thread is enough for their readers.
 pub(super) fn show_metrics(
     address: SocketAddr,
     config: &Config,

@@ -1,4 +1,4 @@
-//! `healthcheck`: asks the gateway on this machine for `/health`, for containers that have no other program to do so.
+//! `healthcheck`: requests `/health` from the gateway on this machine, for containers that have no other HTTP client.
 
 use std::{
     io::{self, Read, Write},
@@ -10,7 +10,7 @@ use crate::config::Config;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Asks the gateway that these settings belong to whether it lives.
+/// Checks whether the gateway that these settings describe is alive.
 ///
 /// # Errors
 /// If it does not answer, or does not answer 200.
@@ -29,7 +29,7 @@ pub fn ask_for_health(config: &Config) -> io::Result<()> {
     Err(io::Error::other(format!("{address} answers {:?}", String::from_utf8_lossy(&answer))))
 }
 
-/// Where a listener of this machine is reached.
+/// Returns the address under which a listener of this machine is reached.
 fn reachable(bind: IpAddr) -> IpAddr {
     match bind {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

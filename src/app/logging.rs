@@ -1,5 +1,5 @@
-//! What a line of the log looks like: text for people, or one JSON object per line for machines. `RUST_LOG` decides
-//! which lines there are, among those that may be: of libraries nothing finer than `info`, and of rmcp nothing.
+//! The format of the log: text, or one JSON object per line. `RUST_LOG` selects the lines, within two limits: libraries
+//! log nothing finer than `info`, and rmcp logs nothing.
 
 mod escaped;
 mod json;
@@ -16,7 +16,7 @@ use log::{Level, Log, Metadata, Record};
 use self::{json::json_line, text::TextLine};
 use crate::config::LogFormat;
 
-/// Starts the log of the process. `level` counts where `RUST_LOG` says nothing. A second start changes nothing.
+/// Starts the log of the process. `level` is used if `RUST_LOG` is not set. A second call changes nothing.
 pub fn start_logging(format: LogFormat, level: &str) {
     let mut builder = Builder::from_env(Env::default().default_filter_or(level));
     match format {
@@ -36,18 +36,18 @@ pub fn start_logging(format: LogFormat, level: &str) {
     }
 }
 
-/// Whether the process closes what it listens at, of which actix complains as of an error.
+/// Whether the process is closing its listener, which actix logs as an error.
 static LISTENER_ENDS: AtomicBool = AtomicBool::new(false);
 
-/// From here on no complaint of the listener's is of interest.
+/// Suppresses what the listener logs from here on.
 pub(super) fn expect_the_end_of_the_listener() {
     LISTENER_ENDS.store(true, Ordering::Relaxed);
 }
 
-/// Keeps lines of libraries out, whatever `RUST_LOG` says. They know nothing of secrets, and what they write changes with
-/// their versions. rmcp writes ids, errors and at `debug` whole messages: connect links, guests' data, and what clients
-/// choose. Spans of `tracing` hold whatever their makers like. So of these two there is nothing at any level; the request's
-/// own line says what failed.
+/// Drops lines of libraries, whatever `RUST_LOG` says. Libraries do not know which values are secret, and their log
+/// lines change with their versions. rmcp logs ids, errors and, at `debug`, whole messages: connect links, guests'
+/// data, and text that clients choose. Spans of `tracing` contain whatever their authors record. So these two log
+/// nothing at any level; the request's own line says what failed.
 struct Discreet<L>(L);
 
 impl<L: Log> Log for Discreet<L> {

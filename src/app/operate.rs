@@ -1,4 +1,4 @@
-//! The operator's commands: they work on the database beside running gateways, and take no lock that those need.
+//! The operator's commands. They work on the database while gateways run, and take no lock that a gateway needs.
 
 mod check;
 mod migrate;
@@ -19,20 +19,20 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Why a command did not do what it was asked for. Each says what to do.
+/// The reasons why a command failed. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OperateError {
-    /// The settings do not lead to a database or a key.
+    /// The settings lead to no database or no key.
     #[error(transparent)]
     Start(#[from] StartError),
     /// The database failed.
     #[error("{error}: {}", cause(.error))]
     Store {
-        /// What the store says.
+        /// The error of the store.
         #[from]
         error: StoreError,
     },
-    /// There is no embedded database where the settings say.
+    /// The embedded database does not exist at the configured path.
     #[error(
         "there is no database {0}: run this where the gateway runs, with its DATABASE_URL, or start the gateway first"
     )]
@@ -40,24 +40,24 @@ pub enum OperateError {
     /// The schema is older than this program.
     #[error("the database lacks {0}: start this version of the gateway, or run `ownerrez-gateway migrate up`")]
     NotMigrated(String),
-    /// `migrate down` without `--yes` where people are registered.
+    /// `migrate down` without `--yes` although users are registered.
     #[error(
         "people are registered, and taking back {0} drops the tables and columns that they made, with everything in them; \
          nothing was changed. Make a backup, and add --yes"
     )]
     WouldDropData(String),
-    /// Nobody has this id or key. It is not repeated: it may be a whole key.
+    /// No user has this id or key. The message does not repeat it: it may be a whole key.
     #[error(
         "no user has this id, and no key begins like this: `ownerrez-gateway users list` shows the ids and the \
          beginnings of the keys (a whole key is not looked up)"
     )]
     NoSuchUser,
-    /// The predecessor's beginnings are short enough to be shared.
+    /// Several keys share this prefix: the prefixes of the TypeScript server are short.
     #[error("{0} users have a key that begins like this: name one by the id that `ownerrez-gateway users list` shows")]
     SeveralUsers(usize),
 }
 
-/// Opens the configured database if it exists and has this program's schema. Never makes one.
+/// Opens the configured database if it exists and has this program's schema. Never creates one.
 async fn existing_store(config: &Config) -> Result<Store, OperateError> {
     if let Database::Sqlite { path } = &config.database
         && !path.exists()

@@ -1,4 +1,4 @@
-//! The one account that came with the settings: a database that goes with the process, and the account as its only user.
+//! The account from the settings in single-user mode: a temporary database, and the account as its only user.
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,7 +11,7 @@ use crate::{
     domain::{Caller, Credential, KeyId, KeyView, Scope, SharedClock, TokenKind, TokenSet, UserId},
 };
 
-/// The same configuration over a database in a directory of its own; the directory goes when it is dropped.
+/// Returns the same configuration with a database in a temporary directory, which is removed when it is dropped.
 pub(super) fn without_database(config: &Config) -> Result<(Config, TempDir), StartError> {
     let directory = private_directory()?;
     let path = directory.path().join("gateway.db");

@@ -1,4 +1,4 @@
-//! The HTTP server as the configuration describes it.
+//! The settings of the HTTP server, from the configuration.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use crate::{
     http::{ConnectionSettings, RequestSettings, SMALL_BODY, ServerSettings},
 };
 
-/// How long a connection stays open on which nothing is asked. Longer than other programs keep theirs (most clients 90 s,
-/// Caddy two minutes), so that they close it: the side that closes may lose a request that is under way.
+/// How long an idle connection stays open. Longer than clients keep theirs (most clients 90 s, Caddy two minutes), so
+/// that the client closes it. If the server closed it, a request sent at that moment would be lost.
 const KEEP_ALIVE: Duration = Duration::from_secs(180);
-/// Connections to PostgreSQL apart from the pool: locks, notices, migrations.
+/// Connections to PostgreSQL outside the pool: locks, notifications, migrations.
 const DIRECT_CONNECTIONS: u32 = 3;
 
-/// Returns how the gateway serves requests.
+/// Returns the settings of the server.
 pub(super) fn server_settings(config: &Config) -> ServerSettings {
     ServerSettings { workers: config.server.workers, shutdown_seconds: u64::from(config.server.shutdown_seconds) }
 }

@@ -1,5 +1,5 @@
-//! The server that answers at the port until the gateway can: a start may wait long for its database, and a platform takes
-//! a process whose `/health` is silent for dead.
+//! The server that answers on the port until the gateway is ready. A start may wait long for its database, and a
+//! platform treats a process whose `/health` does not answer as dead.
 
 use std::{io, net::TcpListener, time::Duration};
 
@@ -7,20 +7,20 @@ use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle};
 
 use crate::http::{self, StartProgress};
 
-/// Open connections at once. Each is closed after its answer, and after five seconds without a request.
+/// Limits the open connections. Each is closed after its answer, and after five seconds without a request.
 const MOST_CONNECTIONS: usize = 256;
 
-/// The worker takes up an accepted connection within this time. The other server answers meanwhile.
+/// The time within which the worker takes up an accepted connection. The other server answers meanwhile.
 const TAKEN_UP_WITHIN: Duration = Duration::from_millis(20);
 
-/// Runs until it is stopped or dropped.
+/// A running starting server; stops when dropped.
 pub(super) struct StartingServer {
     server: ServerHandle,
     progress: StartProgress,
 }
 
 impl StartingServer {
-    /// Answers on a listener that the gateway goes on to use.
+    /// Answers on a listener that the gateway continues to use.
     pub(super) fn start(listener: TcpListener) -> io::Result<Self> {
         let progress = StartProgress::default();
         let shown = progress.clone();
@@ -40,16 +40,16 @@ impl StartingServer {
         Ok(Self { server: handle, progress })
     }
 
-    /// Where the start notes how far it is.
+    /// Returns where the start records its progress.
     pub(super) fn progress(&self) -> &StartProgress {
         &self.progress
     }
 
-    /// Hands the listener over to the server that runs on it already, and answers what was accepted before.
+    /// Leaves the listener to the server that already runs on it, and answers the connections accepted before.
     #[expect(clippy::disallowed_methods, reason = "it waits for a thread, whose time no test can set")]
     pub(super) async fn hand_over(self) {
         self.server.pause().await;
-        // A stop drops connections that were accepted and that the worker has not taken up yet.
+        // A stop drops accepted connections that the worker has not taken up yet.
         actix_rt::time::sleep(TAKEN_UP_WITHIN).await;
         self.server.stop(true).await;
     }
@@ -57,7 +57,7 @@ impl StartingServer {
 
 impl Drop for StartingServer {
     fn drop(&mut self) {
-        // The command is sent at once; nothing has to wait for the end.
+        // The command is sent at once; nothing has to wait for the future.
         drop(self.server.stop(false));
     }
 }

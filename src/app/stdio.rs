@@ -1,4 +1,4 @@
-//! One client, over standard input and output: with one account of its own, or by a bridge to a gateway.
+//! Serves one client over standard input and output: with a single account, or as a bridge to a gateway.
 
 mod bridge;
 mod front;
@@ -20,7 +20,7 @@ use crate::{
     tools::Wishes,
 };
 
-/// Serves until the client closes standard input. Standard output carries the protocol and nothing else.
+/// Serves until the client closes standard input. Standard output carries only the protocol.
 pub async fn serve_stdio(config: &Config, clock: SharedClock) -> Result<(), StartError> {
     match &config.transport {
         Transport::Http | Transport::SingleUser { .. } => Ok(()),
@@ -41,7 +41,7 @@ fn wishes(tools: &ChosenTools) -> Wishes {
     }
 }
 
-/// The same engine as for many, over a database that goes with the process.
+/// Runs the same engine as the HTTP server, over a temporary database.
 async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock) -> Result<(), StartError> {
     let (config, _directory) = own_account::without_database(config)?;
     let engine = Engine::start(&config, clock.clone(), 0, &StartProgress::default()).await?;
@@ -56,10 +56,10 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
                 log::error!("the client's connection ended badly: {error}");
             }
         }
-        // The client went away before it had said anything.
+        // The client disconnected before it sent a message.
         Err(error) => log::info!("no client: {error}"),
     }
-    // The engine has ended, so nothing that is still read gets an answer.
+    // The engine has ended, so further input gets no answer.
     reader.abort();
     if let Ok(Err(error)) = writer.await {
         log::debug!("the client took no more answers: {error}");

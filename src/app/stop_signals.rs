@@ -1,11 +1,11 @@
-//! The signals that end the process in an orderly way: Ctrl-C, SIGTERM, and SIGHUP unless the process was started to
+//! The signals that stop the process in an orderly way: Ctrl-C, SIGTERM, and SIGHUP unless the process was started to
 //! outlive its terminal (`nohup`).
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Heard from the moment on at which this is made, also while the gateway still starts.
+/// The handlers of the stop signals. Active as soon as this exists, also while the gateway still starts.
 #[derive(Debug)]
 pub struct StopSignals {
     interrupt: Signal,
@@ -14,7 +14,7 @@ pub struct StopSignals {
 }
 
 impl StopSignals {
-    /// Begins to listen. Must be called inside a runtime.
+    /// Installs the handlers. Must be called inside a runtime.
     ///
     /// # Errors
     /// If the system does not let the process handle signals.
@@ -26,8 +26,8 @@ impl StopSignals {
         })
     }
 
-    /// Waits for the first signal. A second Ctrl-C or SIGTERM ends the process at once, as people expect; a second SIGHUP
-    /// does not, since a terminal that closes may send it twice.
+    /// Waits for the first signal. After it, a second Ctrl-C or SIGTERM ends the process at once, as users expect. A
+    /// second SIGHUP does not, since a terminal that closes may send it twice.
     pub async fn first(mut self) {
         let hangup = async {
             match &mut self.hangup {
@@ -50,7 +50,7 @@ impl StopSignals {
     }
 }
 
-/// Whether SIGHUP was set to be ignored by whoever started the process. Known on Linux only.
+/// Returns whether the process was started with SIGHUP ignored. Known on Linux only.
 fn ignores_hangup() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup_by(&status))
 }

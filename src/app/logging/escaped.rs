@@ -1,11 +1,11 @@
-//! Text that comes from anywhere, as one harmless line.
+//! Escapes untrusted text into one harmless line.
 
 use std::fmt::{self, Display, Write};
 
 use crate::domain::is_invisible;
 
-/// Writes what it holds with every character escaped that a terminal obeys, that ends a line, or that turns or hides what
-/// is next to it: `\n`, `\u{1b}`, `\u{202e}`.
+/// Writes its content with every character escaped that controls a terminal, that ends a line, or that reorders or
+/// hides adjacent text: `\n`, `\u{1b}`, `\u{202e}`.
 pub(super) struct Escaped<T>(pub(super) T);
 
 impl<T: Display> Display for Escaped<T> {
@@ -32,7 +32,7 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// Whether all of it is printable ASCII, as nearly every text of the log is.
+/// Returns whether the text is all printable ASCII, as nearly every text of the log is.
 pub(super) fn is_harmless(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }

@@ -1,4 +1,4 @@
-//! A line of the log for machines.
+//! The JSON format of a log line.
 
 use log::{
     Record,
@@ -8,11 +8,11 @@ use serde_json::{Map, Value as Json, json};
 
 use super::escaped::Escaped;
 
-/// One object: time, level, target and message, and the record's fields next to them. Texts are escaped before they become
-/// JSON, so that they are harmless also where a program prints what it decoded.
+/// Returns one object: time, level, target and message, and the record's fields next to them. Texts are escaped before
+/// they become JSON, so that they are harmless even if a program prints the decoded text.
 pub(super) fn json_line(record: &Record<'_>, time: &str) -> Json {
     let mut members = Members(Map::new());
-    // Fields cannot fail to be put into a map; and a line without them is better than none.
+    // Inserting fields into a map cannot fail; and a line without them is better than no line.
     let _ = record.key_values().visit(&mut members);
     let Members(mut line) = members;
     line.insert("time".to_owned(), json!(time));
@@ -33,7 +33,7 @@ impl<'kvs> VisitSource<'kvs> for Members {
     }
 }
 
-/// Numbers stay numbers, so that a query may compare them.
+/// A field's value. Numbers stay numbers, so that queries can compare them.
 struct Typed(Json);
 
 impl<'v> VisitValue<'v> for Typed {

@@ -1,4 +1,4 @@
-//! A line of the log for people.
+//! The text format of a log line.
 
 use std::fmt::{self, Display, Write};
 
@@ -9,7 +9,7 @@ use log::{
 
 use super::escaped::{Escaped, is_harmless};
 
-/// What the fields of most lines fit into, in bytes.
+/// The bytes that the fields of most lines fit into.
 const USUAL_FIELDS: usize = 256;
 
 /// `[time LEVEL target] message name=value …`, all on one line.
@@ -26,7 +26,7 @@ impl Display for TextLine<'_> {
     }
 }
 
-/// ` name=value` for each field; values that are not one plain word are quoted.
+/// Writes ` name=value` for each field; values that are not one plain word are quoted.
 struct Fields<'a>(&'a dyn Source);
 
 impl Display for Fields<'_> {
@@ -36,7 +36,7 @@ impl Display for Fields<'_> {
         impl<'kvs> VisitSource<'kvs> for Line {
             fn visit_pair(&mut self, name: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
                 let Self(line) = self;
-                // Piece by piece: a format string takes several times as long, and there are ten fields in a line.
+                // Written piece by piece: a format string takes several times as long, and a line has ten fields.
                 line.push(' ');
                 let name = name.as_str();
                 if is_harmless(name) {
@@ -54,7 +54,7 @@ impl Display for Fields<'_> {
                 let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
                 if !plain {
                     let text = line.split_off(begin);
-                    // `Debug` escapes quotes and control characters, and most of what is invisible.
+                    // `Debug` escapes quotes, control characters and most invisible characters.
                     write!(line, "{}", Escaped(format_args!("{text:?}")))?;
                 }
                 Ok(())

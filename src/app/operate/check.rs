@@ -1,4 +1,4 @@
-//! `check`: everything that an operator can get wrong, at once, each with its remedy. Changes nothing.
+//! `check`: reports every problem with settings, database, keys and OwnerRez, each with its remedy. Changes nothing.
 
 use std::{fmt::Write, sync::Arc, time::Duration};
 
@@ -24,21 +24,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: TimeDelta = TimeDelta::seconds(10);
 const ANSWER_LIMIT: usize = 1024 * 1024;
 
-/// What was found.
+/// The result of the check.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Checked {
     good: Vec<String>,
-    /// What is wrong, and the remedy.
+    /// The problems, each with its remedy.
     problems: Vec<(String, String)>,
 }
 
 impl Checked {
-    /// Whether everything is as it should be.
+    /// Returns whether no problem was found.
     pub fn is_fine(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// For the operator.
+    /// Returns the report for the operator.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for line in &self.good {
@@ -64,7 +64,7 @@ impl Checked {
     }
 }
 
-/// Checks settings, database, keys and, if asked, the way to OwnerRez.
+/// Checks settings, database, keys and, if asked, whether OwnerRez can be reached.
 pub async fn check(sources: Sources, with_upstream: bool, clock: SharedClock) -> Checked {
     let mut checked = Checked::default();
     let survey = Config::survey(sources);
@@ -92,7 +92,7 @@ pub async fn check(sources: Sources, with_upstream: bool, clock: SharedClock) ->
     checked
 }
 
-/// What helps where pages of the database are damaged.
+/// The remedy if pages of the database are damaged.
 const DAMAGE_REMEDY: &str = "stop the gateway and restore the database from a backup (what can still be read of an SQLite \
                              file comes out with `sqlite3 FILE .recover`)";
 
@@ -106,13 +106,13 @@ fn remedy_of(error: &StoreError) -> &'static str {
     }
 }
 
-/// What is known about the keys.
+/// The result of checking the encryption keys.
 enum Keys {
-    /// They can be tried.
+    /// The keys are available and can be tried.
     Ring(Box<KeyRing>),
-    /// The gateway makes one at its first start.
+    /// No key exists yet; the gateway creates one at its first start.
     NotMadeYet(String),
-    /// They are wrong or unreadable, which was reported.
+    /// The keys are wrong or unreadable, which was reported.
     Unusable,
 }
 
@@ -166,7 +166,7 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
     {
         return Ok(());
     }
-    // One connection: the running gateways need theirs.
+    // Uses one connection: the running gateways need theirs.
     let store = Store::connect(&target_of(database, 1)).await?;
     store.ping().await?;
     let damage = store.find_damage().await?;
@@ -185,7 +185,8 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
         Keys::Ring(ring) => Some(&**ring),
         Keys::NotMadeYet(_) | Keys::Unusable => None,
     };
-    // Before the first migration it is empty, or the predecessor's, which has connections but no revocations.
+    // Before the first migration the database is empty, or the TypeScript server's, which has connections but no
+    // revocations.
     let tables: &[SealedTable] = if missing.is_empty() { &TABLES } else { &TABLES[..1] };
     match Records::read(&store, ring, tables).await {
         Ok(records) => judge(&records, keys, checked),
@@ -195,7 +196,8 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
     store.close().await
 }
 
-/// Whether the URLs lead to the server, or through a pooler and past it. `false` if nothing can be asked on that way.
+/// Checks that the URLs lead to the server itself, or through a pooler and past it. Returns `false` if no query can run
+/// over `url`.
 async fn led_well(
     url: &SecretString,
     direct_url: Option<&SecretString>,
@@ -249,7 +251,7 @@ async fn led_well(
     Ok(true)
 }
 
-/// Which rows hang on which key, and whether that key is there.
+/// Reports which rows need which key, and whether that key is configured.
 fn judge(records: &Records, keys: &Keys, checked: &mut Checked) {
     if records.rows == 0 {
         checked.good("tokens: none are stored");
@@ -289,7 +291,7 @@ fn judge(records: &Records, keys: &Keys, checked: &mut Checked) {
                 format!("tokens: {words} under key {id}, which is not configured"),
                 "add that key to ENCRYPTION_KEYS_PREVIOUS; if it is lost, their owners have to connect again",
             ),
-            // Which keys are there is not known, and why not was said.
+            // The configured keys are not known, and the reason was reported.
             SealedWith::Key(id) => checked.good(format!("tokens: {words} under key {id} (not tried)")),
             SealedWith::Predecessor => {
                 checked.good(format!("tokens: {words} sealed by the TypeScript server (not tried)"));
@@ -317,7 +319,7 @@ fn opened(key: String, group: &Group, checked: &mut Checked) {
 fn app_at(ownerrez: &OwnerRez, survey: &Survey, checked: &mut Checked) {
     match &ownerrez.client {
         Some(client) => checked.good(format!("OwnerRez: the OAuth app is {}", client.id)),
-        // Half of one is set, which was said.
+        // One of the two settings is missing or wrong, which was reported.
         None if survey.errors.iter().any(|error| error.setting.starts_with("OWNERREZ_CLIENT_")) => {}
         None => checked.good(
             "OwnerRez: no OAuth app is set (OWNERREZ_CLIENT_ID), so nobody can sign in or connect an account through it",

@@ -23,10 +23,10 @@ pub enum MigrateCommand {
     Status,
 }
 
-/// Does it; returns a line for each migration, oldest first: `applied NAME` or `missing NAME`.
+/// Runs the command. Returns a line for each migration, oldest first: `applied NAME` or `missing NAME`.
 ///
 /// # Errors
-/// `WouldDropData` for `down` without `--yes` where people are registered; and what the database says.
+/// `WouldDropData` for `down` without `--yes` if users are registered; and errors of the database.
 pub async fn operate_migrations(config: &Config, command: MigrateCommand) -> Result<String, OperateError> {
     let store = open_store(config).await?;
     match command {

@@ -1,4 +1,5 @@
-//! `probe`: asks the real OwnerRez for one record of each kind, and reports where it differs from the catalogue. Reads only.
+//! `probe`: reads one record of each kind from the real OwnerRez and reports the differences from the catalogue. Reads
+//! only.
 
 use std::sync::Arc;
 
@@ -23,24 +24,25 @@ use crate::{
     upstream::{TransportError, Upstream},
 };
 
-/// The pause between two requests without a database: a fifth of what OwnerRez admits.
+/// The pause between two requests without a database. A probe sends at most 60 requests, a fifth of what OwnerRez
+/// admits in five minutes.
 const PAUSE: TimeDelta = TimeDelta::seconds(1);
-/// How long a probe waits for the allowance, all in all.
+/// Limits how long a probe waits for the allowance in total.
 const PATIENCE: TimeDelta = TimeDelta::minutes(15);
 
-/// Whose account is read.
+/// The account that is read.
 #[derive(Clone, Debug)]
 pub enum ProbeAs {
-    /// That of a connected user: an id, or the beginning of a key.
+    /// The account of a connected user: an id, or the prefix of a key.
     User(String),
-    /// That of a token.
+    /// The account of a token.
     Account(OwnAccount),
 }
 
-/// Why there is no report. Each says what to do.
+/// The reasons why there is no report. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// The settings do not lead to a database or a key, or the user is not known.
+    /// The settings lead to no database or no key, or the user is unknown.
     #[error(transparent)]
     Operate(OperateError),
     /// There is no database to take permits from.
@@ -49,24 +51,24 @@ pub enum ProbeError {
          --alone if no gateway sends requests from this address"
     )]
     NoDatabase(String),
-    /// No token was given, or two.
+    /// No token was given, or more than one.
     #[error(
         "there is not one token to use: set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN, but not all; or \
          give a token with --stdin, or a connected user with --user"
     )]
     NoToken,
-    /// What standard input had is no token.
+    /// Standard input contained no token.
     #[error("standard input has no token: write an access token to it, or E-MAIL:PERSONAL_TOKEN")]
     NoTokenRead,
-    /// The stored token of the user has ended.
+    /// The user's stored token has expired.
     #[error(
         "the stored token of this user has ended: let the user call a tool, so that the gateway renews it, and repeat this"
     )]
     TokenEnded,
-    /// The key file is gone.
+    /// The key file is missing.
     #[error("the encryption key of the database is not there: restore its key file, or set ENCRYPTION_KEY")]
     NoKey,
-    /// The user has no connection that can be used.
+    /// The user has no usable connection.
     #[error("this user's connection cannot be used: {0}; let the user connect an account and repeat this")]
     Connection(CallError),
     /// OwnerRez refused the first request.
@@ -75,7 +77,7 @@ pub enum ProbeError {
     /// OwnerRez could not be reached.
     #[error("OwnerRez does not answer at {0}: let this machine reach it over https, or correct OWNERREZ_API_URL")]
     Unreachable(Url),
-    /// The embedded catalogue; a fault of the build.
+    /// The embedded catalogue is invalid: a fault of the build.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
 }
@@ -98,7 +100,7 @@ impl From<StoreError> for ProbeError {
 /// Probes OwnerRez. `alone` uses no database.
 ///
 /// # Errors
-/// What keeps it from asking anything. What happens later is in the report.
+/// If no request can be answered, or the database fails. Later failures of OwnerRez are in the report.
 pub async fn probe(
     config: &Config,
     probe_as: &ProbeAs,
@@ -153,9 +155,9 @@ pub async fn probe(
     }
 }
 
-/// What lets the next request go.
+/// Decides when the next request may be sent.
 enum Permits {
-    /// Time alone.
+    /// A fixed pause between requests.
     Alone { clock: SharedClock, next: DateTime<Utc> },
     /// The allowance that the gateways on a database share.
     OfAllowance { allowance: CommandAllowance, deadline: DateTime<Utc> },
@@ -173,7 +175,7 @@ impl Permits {
         }
     }
 
-    /// Waits until a request may be sent. `false`: none may.
+    /// Waits until a request may be sent. Returns `false` if none may be sent before the deadline.
     async fn next(&mut self) -> Result<bool, StoreError> {
         match self {
             Self::Alone { clock, next } => {

@@ -1,4 +1,4 @@
-//! Which stored tokens hang on which encryption key.
+//! Counts the stored tokens by the encryption key that they need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +12,13 @@ pub(super) const PAGE: u64 = 200;
 
 pub(super) const TABLES: [SealedTable; 3] = [SealedTable::Connections, SealedTable::Revocations, SealedTable::Grants];
 
-/// Rows that need the same key.
+/// Counts of rows that need the same key.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Group {
     pub(super) connections: u64,
     pub(super) revocations: u64,
     pub(super) grants: u64,
-    /// How many of them do not open, although the key is there.
+    /// Rows that cannot be decrypted although the key is configured.
     pub(super) broken: u64,
 }
 
@@ -27,7 +27,7 @@ impl Group {
         self.connections + self.revocations + self.grants
     }
 
-    /// "3 connections, 1 token to be revoked".
+    /// Returns text such as "3 connections, 1 token to be revoked".
     pub(super) fn words(&self) -> String {
         let counted = |count: u64, one: &str, many: &str| match count {
             0 => None,
@@ -44,7 +44,7 @@ impl Group {
     }
 }
 
-/// Every row by the key that it needs; a row whose two tokens need two keys counts for both.
+/// All rows, grouped by the key that they need. A row whose two tokens need two keys counts for both.
 #[derive(Default, Debug)]
 pub(super) struct Records {
     pub(super) groups: BTreeMap<SealedWith, Group>,
@@ -52,7 +52,7 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Reads every row of these tables, and tries the keys on them if there are any.
+    /// Reads every row of these tables, and tries to decrypt it if keys are given.
     pub(super) async fn read(
         store: &Store,
         ring: Option<&KeyRing>,

@@ -1,5 +1,5 @@
-//! `reseal`: puts every stored token under the current encryption key, beside running gateways. Row by row, so that it
-//! may be stopped and begun again anywhere.
+//! `reseal`: re-encrypts every stored token with the current encryption key while gateways run. Works row by row, so it
+//! can be stopped and repeated at any point.
 
 use std::ops::ControlFlow;
 
@@ -17,37 +17,37 @@ use crate::{
     store::{SealedRow, SealedTable, Store, StoreError},
 };
 
-/// How far it has come.
+/// The progress of re-encryption.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ResealProgress {
-    /// Rows that were looked at.
+    /// Rows that were examined.
     pub seen: u64,
-    /// Rows that there were at the beginning.
+    /// Rows that existed at the beginning.
     pub of: u64,
-    /// Those that were sealed anew.
+    /// Rows that were re-encrypted.
     pub resealed: u64,
 }
 
-/// How it ended.
+/// The outcome of re-encryption.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Resealed {
-    /// What was done.
+    /// The work that was done.
     pub progress: ResealProgress,
     /// Whether it was stopped before the last row.
     pub interrupted: bool,
-    /// Rows whose tokens do not open, with the first reason.
+    /// The number of rows whose tokens cannot be decrypted, with the first reason.
     pub unopened: Option<(u64, String)>,
     /// Rows that still need another key than the current one, counted at the very end.
     pub left: u64,
 }
 
 impl Resealed {
-    /// Whether no stored token needs a previous key any more.
+    /// Returns whether no stored token needs a previous key any more.
     pub fn may_drop_previous_keys(&self) -> bool {
         !self.interrupted && self.left == 0
     }
 
-    /// For the operator.
+    /// Returns the report for the operator.
     pub fn text(&self) -> String {
         let Self { progress: ResealProgress { seen, of, resealed }, interrupted, unopened, left } = self;
         let done = format!("Sealed {resealed} rows anew.");
@@ -71,7 +71,7 @@ impl Resealed {
     }
 }
 
-/// The command: tells the progress through `say` until it is done or `stop` is cancelled.
+/// Runs the command: reports the progress through `say` until it is done or `stop` is cancelled.
 pub async fn reseal_all(
     config: &Config,
     stop: &CancellationToken,
@@ -91,7 +91,7 @@ pub async fn reseal_all(
     Ok(outcome)
 }
 
-/// Seals every stored token with the ring's current key. `go_on` is asked before the first row and after each.
+/// Re-encrypts every stored token with the ring's current key. Calls `go_on` before the first row and after each.
 pub async fn reseal(
     store: &Store,
     ring: &KeyRing,
@@ -116,7 +116,7 @@ pub async fn reseal(
                 if stopped.is_break() {
                     break;
                 }
-                // Stopping is noticed by a task of this thread.
+                // Gives the task on this thread that listens for stop signals a chance to run.
                 tokio::task::yield_now().await;
             }
         }
@@ -127,7 +127,7 @@ pub async fn reseal(
     Ok(Resealed { progress, interrupted: stopped.is_break(), unopened, left })
 }
 
-/// Whether the row was sealed anew; or why it cannot be opened.
+/// Returns whether the row was re-encrypted, or why it cannot be decrypted.
 async fn reseal_row(
     store: &Store,
     ring: &KeyRing,
@@ -144,7 +144,7 @@ async fn reseal_row(
             Ok(None) => continue,
             Err(why) => return Ok(Err(why)),
         };
-        // A row that is gone or was written meanwhile has nothing left to seal: whoever wrote it used its own key.
+        // A row that was deleted or rewritten meanwhile needs nothing here: its writer used its own key.
         changed |= match table {
             SealedTable::Grants => store.store_resealed_successor(GrantId(row.id), sealed, anew).await?,
             SealedTable::Connections | SealedTable::Revocations => {
@@ -176,6 +176,6 @@ async fn reseal_connection(
         if store.store_resealed(user, row.id, row.version, access, refresh).await? {
             return Ok(Ok(true));
         }
-        // Refreshed, connected anew or dropped meanwhile: what is there now may be under the old key again.
+        // The row was refreshed, reconnected or deleted meanwhile. The new one may be encrypted with the old key again.
     }
 }

@@ -1,4 +1,4 @@
-//! `users`: who is there, who is kept out, who uses the allowance.
+//! `users`: lists, disables, enables and deletes users, and shows their use of the allowance.
 
 use std::{collections::HashMap, fmt::Write};
 
@@ -38,7 +38,7 @@ pub enum UsersCommand {
     Usage,
 }
 
-/// Does it, and says what there is to say: in words, or as JSON.
+/// Runs the command and returns its output, as text or as JSON.
 pub async fn operate_users(
     config: &Config,
     command: UsersCommand,
@@ -86,7 +86,7 @@ pub async fn operate_users(
     Ok(if as_json { data.to_string() } else { text })
 }
 
-/// Finds a user by id, or by the beginning of a key.
+/// Finds a user by id, or by the prefix of a key.
 pub(super) async fn find(store: &Store, text: &str) -> Result<UserId, OperateError> {
     if let Ok(id) = text.trim().parse::<Uuid>() {
         return Ok(UserId(id));
@@ -152,7 +152,7 @@ fn minute(at: Option<DateTime<Utc>>) -> String {
     at.map_or("-".to_owned(), |at| at.format("%Y-%m-%d %H:%M").to_string())
 }
 
-/// A name that someone chose, without what would steer the terminal.
+/// Returns a user-chosen name without control characters, which could control the terminal.
 fn printable(name: &str) -> String {
     name.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
@@ -190,7 +190,7 @@ fn user_json(user: &UserOverview) -> Value {
     })
 }
 
-/// Requests of one user, or of all.
+/// The request counts of one user, or of all.
 #[derive(Clone, Copy, Default)]
 struct Sent {
     hour: u64,
@@ -229,7 +229,7 @@ async fn usage(store: &Store, now: DateTime<Utc>) -> Result<(String, Value), Ope
     Ok((text, json!({"last_hour": all.hour, "last_day": all.day, "users": users})))
 }
 
-/// With one digit after the point.
+/// Returns a percentage with one decimal digit.
 fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { (part as f64 * 1000.0 / whole as f64).round() / 10.0 }
 }

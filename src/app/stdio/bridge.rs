@@ -1,5 +1,5 @@
-//! Hands each message of a client on to a gateway's `/mcp` and the answers back: for clients that can start a program
-//! but not send a key, such as Claude Desktop.
+//! Forwards each message of a client to a gateway's `/mcp` and returns the answers: for clients that can start a
+//! program but not send a key, such as Claude Desktop.
 
 use std::{cell::RefCell, collections::HashMap, io, rc::Rc, time::Duration};
 
@@ -12,25 +12,25 @@ use url::Url;
 use super::lines::{Output, next_line};
 use crate::{config::ChosenTools, mcp::Incoming};
 
-/// The largest answer that is handed on.
+/// The largest answer that is forwarded.
 const ANSWER_LIMIT: usize = 16 << 20;
-/// Longer than a gateway lets any call take.
+/// The request timeout. Longer than a gateway's limit for any call.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// For what is no fault of the message.
+/// The JSON-RPC code for failures that the message did not cause.
 const SERVER_ERROR: i64 = -32000;
 
 struct Bridge {
     http: Client,
     endpoint: String,
     authorization: SecretString,
-    /// The tools to ask for, as headers.
+    /// The tool selection, as headers.
     choice: Vec<(&'static str, String)>,
-    /// What was agreed upon, in the revisions that begin by agreeing.
+    /// The negotiated protocol version, in the revisions with a handshake.
     agreed: RefCell<Option<String>>,
     out: Output,
 }
 
-/// Runs until standard input ends and the last answer is out.
+/// Runs until standard input ends and the last answer is written.
 pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenTools) -> io::Result<()> {
     let (out, writer) = Output::start();
     let connector = Connector::new().timeout(Duration::from_secs(10));
@@ -46,7 +46,7 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
     let mut input = BufReader::new(tokio::io::stdin());
     while let Some(line) = next_line(&mut input).await? {
         under_way.retain(|_, task| !task.is_finished());
-        // Checked here as well, since a gateway may be older than this program. Parameters are the gateway's affair.
+        // Checked here as well, since the gateway may be older than this program. The gateway checks the parameters.
         let message = match Incoming::parse(&line) {
             Ok(Incoming::Message(message)) => message.into_value(),
             Ok(Incoming::Batch(messages)) => Value::Array(messages),
@@ -56,14 +56,15 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
             }
         };
         if message["method"] == "notifications/cancelled" {
-            // Hanging up is how a gateway without sessions learns of it.
+            // A gateway without sessions learns of a cancellation from the closed connection.
             if let Some(task) = under_way.remove(&message["params"]["requestId"].to_string()) {
                 task.abort();
             }
             continue;
         }
         if message.is_object() && message.get("method").is_none() {
-            // A gateway sends no requests over HTTP, so nothing waits for an answer, and its id is another's.
+            // A gateway sends no requests over HTTP, so none waits for this answer, and its id is that of another
+            // request.
             log::debug!("an answer of the client to a request that was never sent was left out");
             continue;
         }
@@ -71,7 +72,7 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
         let first = message["method"] == "initialize";
         let task = actix_rt::spawn(bridge.clone().hand_on(message));
         if first {
-            // What follows depends on what is agreed upon here.
+            // The messages after it depend on the negotiated version.
             let _ = task.await;
         } else {
             under_way.insert(id, task);
@@ -90,7 +91,7 @@ fn choice(tools: &ChosenTools) -> Vec<(&'static str, String)> {
         ("x-mcp-tools", tools.tools.join(",")),
         ("x-mcp-exclude-tools", tools.excluded.join(",")),
         ("x-mcp-readonly", tools.read_only.to_string()),
-        // Said only where it was set, because it wins over what the key says.
+        // Sent only if it is set, because it overrides the setting of the key.
         ("x-mcp-two-steps", tools.two_steps.map_or(String::new(), |on| on.to_string())),
     ];
     lists.into_iter().filter(|(_, value)| !value.is_empty()).collect()
@@ -110,7 +111,7 @@ impl Bridge {
                     self.out.send(&answer);
                 }
             }
-            // A batch has no id of its own.
+            // A batch has no id.
             Err(why) => match id.or_else(|| message.is_array().then_some(Value::Null)) {
                 Some(id) => self.refuse(&id, SERVER_ERROR, &why),
                 None => log::warn!("a notification was not handed on: {why}"),
@@ -134,7 +135,7 @@ impl Bridge {
         for (name, value) in &self.choice {
             request = request.insert_header((*name, value.as_str()));
         }
-        // Since 2026-07-28 each message says itself what it is, and headers repeat it.
+        // Since 2026-07-28 each message contains its version, and headers repeat it with the method and name.
         let own = message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str();
         if let Some(version) = own.map(str::to_owned).or_else(|| self.agreed.borrow().clone()) {
             request = request.insert_header(("mcp-protocol-version", version));
@@ -168,7 +169,7 @@ impl Bridge {
         if answer["jsonrpc"].is_string() || answer.is_array() {
             return Ok(vec![answer]);
         }
-        // A refusal of the gateway's own, before the protocol.
+        // An error of the gateway from before the MCP layer.
         let said = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
         match said("message") {
             message if message.is_empty() => Err(format!("The gateway answered with status {}.", status.as_u16())),

@@ -1,4 +1,5 @@
-//! The check between standard input and the engine. A line that is no message gets an answer here. The engine itself passes over it, and ends at a first message that it cannot read.
+//! Checks each line between standard input and rmcp. A line that is not a valid message gets an error response here.
+//! rmcp itself ignores it, and ends at a first message that it cannot read.
 
 use std::io;
 
@@ -11,12 +12,12 @@ use tokio::{
 use super::lines::{Output, next_line};
 use crate::mcp::{Incoming, Malformed, Message, explained};
 
-/// The room between the front and the engine, in bytes: one message of any usual size.
+/// Limits the bytes buffered between this check and rmcp: one message of any usual size.
 const ROOM: usize = 64 * 1024;
 
-/// Returns the engine's end of both directions, its input and its output, and the task that reads.
+/// Returns rmcp's end of both directions, its input and its output, and the task that reads.
 ///
-/// Lines of `input` go to the engine until the input ends, or are answered through `output`. What the engine writes goes
+/// Each line of `input` is sent to rmcp or answered through `output`, until the input ends. The output of rmcp is sent
 /// to `output`.
 pub(super) fn checked(
     input: impl AsyncBufRead + Unpin + 'static,
@@ -69,7 +70,7 @@ enum Line {
     Nothing,
 }
 
-/// `is_open` says whether a request has opened the conversation.
+/// Checks a line. `is_open` says whether a request has opened the session.
 fn checked_line(line: &[u8], is_open: bool) -> Result<Line, Malformed> {
     let message = match Incoming::parse(line)? {
         Incoming::Message(message) => message,
@@ -79,16 +80,16 @@ fn checked_line(line: &[u8], is_open: bool) -> Result<Line, Malformed> {
         }
     };
     message.check_params()?;
-    // Before 2026-07-28 a ping may come before the handshake; 2026-07-28 has no ping, and some clients send it all the
-    // same (`http::mcp`).
+    // Before 2026-07-28 a ping may precede the handshake. 2026-07-28 has no ping, but some clients send it anyway
+    // (`http::mcp`).
     if message.method() == Some("ping") && message.is_request() && message.own_version().is_none() {
         return Ok(Line::Answered(json!({"jsonrpc": "2.0", "id": message.id(), "result": {}})));
     }
-    // The engine answers a request that comes too early, and ends at anything else that does.
+    // rmcp answers a request that comes too early, and ends at anything else that does.
     Ok(if is_open || message.is_request() { Line::ForEngine(message) } else { Line::Nothing })
 }
 
-/// Whether a request opens the conversation: the handshake, or one of 2026-07-28 that does not only ask what there is.
+/// Returns whether a request opens the session: the handshake, or any request of 2026-07-28 except `server/discover`.
 fn opens(message: &Message) -> bool {
     message.method() == Some("initialize")
         || (message.own_version().is_some() && message.method() != Some("server/discover"))

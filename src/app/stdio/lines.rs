@@ -9,12 +9,12 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Where answers go: each a line, in the order in which they are sent. Cheap to clone.
+/// The queue of lines for standard output, written in the order in which they are sent. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Output(mpsc::UnboundedSender<String>);
 
 impl Output {
-    /// Writes to standard output until the last clone is dropped; the task then ends.
+    /// Starts a task that writes to standard output until the last clone is dropped.
     pub(super) fn start() -> (Self, JoinHandle<io::Result<()>>) {
         let (out, mut lines) = mpsc::unbounded_channel::<String>();
         let writer = actix_rt::spawn(async move {
@@ -34,14 +34,14 @@ impl Output {
         self.send_text(message.to_string());
     }
 
-    /// Sends a line. Where the reader is gone there is nothing left to answer.
+    /// Sends a line. If the reader is gone, the line is dropped: it needs no answer any more.
     pub(super) fn send_text(&self, line: String) {
         let _ = self.0.send(line);
     }
 }
 
-/// Reads the next line that is not blank, as bytes: whether they are UTF-8 decides about one message, not about the
-/// stream. `None` at the end; a last line needs no line break.
+/// Reads the next line that is not blank, as bytes: invalid UTF-8 affects one message, not the stream. Returns `None`
+/// at the end; the last line needs no line break.
 pub(super) async fn next_line(input: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     loop {
         let mut line = Vec::new();
