@@ -166,8 +166,7 @@ pub struct App {
 }
 
 impl App {
-    /// Builds and starts a gateway: listens, opens the database, migrates it, serves. Must be called inside an actix
-    /// system.
+    /// Builds and starts a gateway: listens, opens the database, migrates it, serves. Must run inside an actix system.
     ///
     /// Waits without limit for a database that is unavailable. Meanwhile the port answers: `/health` with 200, `/ready`
     /// with what the start waits for, everything else with 503. Dropping the future cancels the start.

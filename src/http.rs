@@ -1,4 +1,4 @@
-//! The wire: routes, pages, and the MCP endpoint. Every error leaves through one match in `error`.
+//! The HTTP layer: routes, pages, and the MCP endpoint. One `match` in `error` maps every error to its response.
 
 mod accept;
 mod authority;
@@ -71,35 +71,35 @@ use crate::{
     tools::{ConnectLinks, LINK_PATH},
 };
 
-/// The largest body in bytes that is read before a credential is verified, and the largest of the REST endpoints and forms.
+/// The largest body, in bytes, that is read before a credential is verified. Also the limit of REST calls and forms.
 pub const SMALL_BODY: usize = 16 * 1024;
 
-/// What the handlers share. Cloning is cheap.
+/// The state that the handlers share. Cloning is cheap.
 #[derive(Clone)]
 pub struct HttpState {
     /// The database.
     pub store: Store,
-    /// The way to the actors.
+    /// Sends commands to the sessions.
     pub sessions: Sessions,
-    /// Makes connect links.
+    /// Creates connect links.
     pub links: ConnectLinks,
-    /// Tells whose key a request bears.
+    /// Verifies the API key of a request.
     pub keys: KeyCheck,
-    /// Who needs no key, where the gateway serves one person only.
+    /// The single user, who needs no key; only in single-user mode.
     pub single_user: Option<Arc<SingleUser>>,
-    /// Who registered from where of late.
+    /// Limits registrations per source address.
     pub registrations: Arc<Registrations>,
-    /// The authorization server; none until the operator has an OAuth app at OwnerRez.
+    /// The authorization server; `None` until the operator has an OAuth app at OwnerRez.
     pub oauth: Option<AuthorizationServer>,
-    /// Checks the access tokens that it gave out.
+    /// Verifies the access tokens that the authorization server issued.
     pub access: Option<AccessCheck>,
-    /// Who asked it from where of late.
+    /// Limits requests to the authorization server per source address.
     pub oauth_limits: Arc<OAuthLimits>,
-    /// Notices of OwnerRez that are being looked after.
+    /// The webhook notifications of OwnerRez that are being processed.
     pub notices: Arc<Notices>,
-    /// Who sent large messages to `/mcp` of late.
+    /// Limits large messages to `/mcp` per user.
     pub large_bodies: Arc<LargeBodies>,
-    /// Time.
+    /// The clock.
     pub clock: SharedClock,
     /// Signs forms.
     pub signer: Signer,
@@ -109,51 +109,51 @@ pub struct HttpState {
     pub settings: Arc<HttpSettings>,
 }
 
-/// What the handlers need of the configuration.
+/// The part of the configuration that the handlers need.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// `SERVER_URL`, or the bound address: an origin without a path.
     pub public_url: Url,
-    /// Where OwnerRez shows its consent page: `OWNERREZ_APP_URL`.
+    /// The URL of OwnerRez's consent page: `OWNERREZ_APP_URL`.
     pub app_url: Url,
     /// `OWNERREZ_CLIENT_ID`; `None` until the operator has an OAuth app.
     pub client_id: Option<String>,
-    /// Where OwnerRez sends the browser back to.
+    /// The URL to which OwnerRez redirects the browser.
     pub redirect_uri: Url,
-    /// Largest body of a message to `/mcp`, in bytes.
+    /// The largest body of a message to `/mcp`, in bytes.
     pub max_body: usize,
-    /// How people reach the operator.
+    /// The contact of the operator, shown to users.
     pub contact: Option<String>,
-    /// How long a connect link is good.
+    /// The lifetime of a connect link.
     pub link_life: chrono::TimeDelta,
-    /// Whether accounts may be connected by personal access tokens.
+    /// Whether accounts may be connected with personal access tokens.
     pub personal_tokens: bool,
-    /// Whose `X-Forwarded-For` is believed.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// Who may register.
+    /// The registration policy.
     pub registration: RegistrationMode,
-    /// What OwnerRez's notices bear, `user:password`; without it none are taken.
+    /// The credentials that OwnerRez's webhook requests must have: `user:password`. Without it there is no webhook.
     pub webhook: Option<SecretString>,
 }
 
 impl HttpSettings {
-    /// An absolute URL of ours.
+    /// Returns the absolute URL of a path of the gateway.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.public_url.as_str().trim_end_matches('/'))
     }
 
-    /// Where a request comes from.
+    /// Returns the source address of a request.
     pub(crate) fn source_of(&self, request: &HttpRequest) -> SourceAddress {
         SourceAddress::of(request, &self.trusted_proxies)
     }
 
-    /// Whether browsers reach us over TLS: decides the names and flags of cookies.
+    /// Returns whether browsers use TLS. Decides the names and flags of cookies.
     fn secure(&self) -> bool {
         self.public_url.scheme() == "https"
     }
 }
 
-/// What machines ask to watch the gateway.
+/// The endpoints for monitoring.
 #[derive(Clone)]
 pub struct Probes {
     /// For `/ready`.
@@ -162,7 +162,7 @@ pub struct Probes {
     pub scrape: Option<Scrape>,
 }
 
-/// The whole route table.
+/// Configures all routes.
 pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoint, probes: Probes) {
     let json = web::JsonConfig::default().limit(SMALL_BODY).error_handler(|error, _| ApiError::from(error).into());
     let query = web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into());
@@ -214,19 +214,19 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .default_service(web::to(|| async { HttpResponse::from_error(ApiError::NotFound) }));
 }
 
-/// What browsers get where a handler of pages was not reached.
+/// Returns an error page if a request for a page fails before its handler.
 fn page_error(error: ApiError) -> actix_web::Error {
     let page = pages::error(&error);
     actix_web::error::InternalError::from_response(error, page).into()
 }
 
-/// A resource that answers any other method with 405 and says which ones it takes (RFC 9110 section 15.5.6).
+/// Returns a resource that answers any other method with 405 and the allowed ones (RFC 9110 section 15.5.6).
 fn at(path: &str, allow: &'static str) -> Resource {
     web::resource(path)
         .default_service(web::to(move |request: HttpRequest| async move { other_method(&request, allow) }))
 }
 
-/// Answers a method that a resource does not take.
+/// Answers a method that a resource does not support.
 fn other_method(request: &HttpRequest, allow: &'static str) -> HttpResponse {
     if request.method() == Method::OPTIONS {
         return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
@@ -236,7 +236,7 @@ fn other_method(request: &HttpRequest, allow: &'static str) -> HttpResponse {
     refusal
 }
 
-/// The process lives. Whether it can serve is what `/ready` tells.
+/// Answers whether the process is alive. `/ready` reports whether it can serve.
 async fn health() -> impl Responder {
     web::Json(json!({"status": "ok"}))
 }

@@ -1,4 +1,4 @@
-//! Which of the two media types of MCP over HTTP a client takes, by its `Accept` header (RFC 9110 section 12.5.1).
+//! Content negotiation between the two media types of MCP over HTTP, by the `Accept` header (RFC 9110 section 12.5.1).
 
 use actix_web::{
     HttpResponse,
@@ -13,22 +13,22 @@ pub(super) const JSON: &str = "application/json";
 /// The media type of a stream of messages.
 pub(super) const EVENT_STREAM: &str = "text/event-stream";
 
-/// What a client takes.
+/// The media types that a client accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Accepted {
     /// One message as JSON.
     Json,
-    /// One message as JSON, or an event stream where there are more.
+    /// One message as JSON, or an event stream if there are several.
     JsonOrStream,
     /// An event stream only.
     Stream,
 }
 
 impl Accepted {
-    /// Reads the header. Without one, or without a media range in it that can be read, everything is acceptable.
+    /// Reads the header. Without one, or without a valid media range in it, everything is acceptable.
     ///
     /// # Errors
-    /// Neither type is acceptable (406).
+    /// If neither type is acceptable (406).
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
         let (mut json, mut stream) = (Match::default(), Match::default());
         let mut is_restricted = false;
@@ -44,7 +44,7 @@ impl Accepted {
             return Ok(Self::Json);
         }
         match (json.is_acceptable, stream.is_acceptable) {
-            // A client that takes everything need not be able to read a stream.
+            // A client that accepts everything may be unable to read a stream.
             (true, true) if stream.specificity > ANYTHING => Ok(Self::JsonOrStream),
             (true, _) => Ok(Self::Json),
             (false, true) => Ok(Self::Stream),
@@ -52,7 +52,7 @@ impl Accepted {
         }
     }
 
-    /// Gives an answer the form that the client takes. Refusals stay JSON, which their status announces.
+    /// Converts an answer to the form that the client accepts. Errors stay JSON, as their content type says.
     pub(super) async fn shape(self, answer: HttpResponse) -> HttpResponse {
         let is_json =
             answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(JSON.as_bytes()));
@@ -65,7 +65,8 @@ impl Accepted {
         };
         let mut event = Vec::with_capacity(message.len() + 32);
         event.extend_from_slice(b"event: message\ndata: ");
-        // A line break would end the field. JSON has none within its strings, and between its tokens a space does as well.
+        // A line break would end the field. JSON has none within its strings, and between its tokens a space is
+        // equivalent.
         event.extend(message.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
         event.extend_from_slice(b"\n\n");
         head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
@@ -78,7 +79,7 @@ const ANYTHING: u8 = 1;
 const ANY_SUBTYPE: u8 = 2;
 const EXACT: u8 = 3;
 
-/// The most specific range that matches a type decides on it.
+/// The most specific range that matches a type decides whether it is acceptable.
 #[derive(Clone, Copy, Default)]
 struct Match {
     specificity: u8,
@@ -116,7 +117,7 @@ impl<'a> Range<'a> {
         Some(Self { media_type, subtype, is_acceptable })
     }
 
-    /// How specifically it matches; 0 if it does not.
+    /// Returns how specifically the range matches; 0 if it does not.
     fn matches(&self, media_type: &str) -> u8 {
         let (kind, subtype) = media_type.split_once('/').unwrap_or_default();
         if self.media_type == "*" {

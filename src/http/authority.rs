@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-/// An authority as RFC 9110 section 7.2 and RFC 3986 section 3.2 allow it in a request: a host and perhaps a port, and
-/// nothing else. User information, which is not allowed there, and every character outside of host names and addresses
-/// make it no authority; URL parsers take `127.0.0.1#x` and `127.0.0.1?x` for the host in front.
+/// An authority as RFC 9110 section 7.2 and RFC 3986 section 3.2 allow it in a request: a host, an optional port, and
+/// nothing else. User information is not allowed there. It is rejected, and so is every character outside of host names
+/// and addresses: URL parsers read `127.0.0.1#x` and `127.0.0.1?x` as the host in front.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Authority<'a> {
     host: &'a str,
@@ -12,7 +12,7 @@ pub(super) struct Authority<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// Takes a text apart; `None` where it is no authority.
+    /// Parses an authority; returns `None` if the text is not one.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let end = match text.strip_prefix('[') {
             Some(rest) => rest.find(']')? + 2,
@@ -20,7 +20,7 @@ impl<'a> Authority<'a> {
         };
         let (host, rest) = text.split_at(end);
         let port = match rest.strip_prefix(':') {
-            // RFC 3986 section 3.2.3 lets the digits be left out.
+            // RFC 3986 section 3.2.3 allows an empty port.
             Some("") => None,
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => Some(digits.parse().ok()?),
             Some(_) => return None,
@@ -36,7 +36,7 @@ impl<'a> Authority<'a> {
         good.then_some(authority)
     }
 
-    /// Whether it names the machine that the request came to, by whatever name or address of it.
+    /// Returns whether the host is `localhost` or a loopback address.
     pub(super) fn is_loopback(&self) -> bool {
         self.host.eq_ignore_ascii_case("localhost")
             || self.address().is_some_and(|address| address.to_canonical().is_loopback())
@@ -95,7 +95,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is inserted or appended that is no part of a host name makes it no authority.
+        /// Any inserted or appended character that is not allowed in a host name makes the text invalid.
         #[test]
         fn nothing_hides_behind_a_good_host(at in 0usize..10, sign in "[^A-Za-z0-9.:_-]", rest in "[a-z.]{0,9}") {
             let mut text = "127.0.0.1".to_owned();

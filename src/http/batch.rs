@@ -1,5 +1,5 @@
-//! JSON-RPC batches: the revision of 2025-03-26 has them, the ones after it do not, and the engine knows none. So they are
-//! split here: one message after the other, and one list of answers.
+//! JSON-RPC batches. Only revision 2025-03-26 has them, and rmcp does not support them. So they are split here: the
+//! messages are processed one after the other, and the answers are returned as one list.
 
 use actix_web::HttpRequest;
 use bytes::Bytes;
@@ -9,10 +9,10 @@ use crate::mcp::{Malformed, Message};
 
 /// The revision with batches.
 const REVISION: &str = "2025-03-26";
-/// Messages in one batch. Each may cost requests to OwnerRez, which all users share.
+/// Limits the messages in one batch. Each may send requests to OwnerRez, whose rate limit all users share.
 const MOST: usize = 20;
 
-/// Checks that the revision of a request has batches, and how many messages one holds.
+/// Checks that the revision of a request has batches, and the number of messages.
 pub(super) fn check(request: &HttpRequest, messages: &[Value]) -> Result<(), Malformed> {
     let refused = |reason: String| Err(Malformed::invalid_request(Value::Null, format!("Invalid request: {reason}.")));
     if request.headers().get("mcp-protocol-version").is_some_and(|version| version != REVISION) {
@@ -31,14 +31,14 @@ pub(super) fn entry(value: Value) -> Result<Message, Malformed> {
     let message = Message::check(value)?;
     message.check_params()?;
     if message.method() == Some("initialize") {
-        // So says the revision itself: what follows would depend on an answer that is not there yet.
+        // The revision forbids it: the following messages would depend on an answer that does not exist yet.
         let id = message.id().cloned().unwrap_or_default();
         return Err(Malformed::invalid_request(id, "Invalid request: initialize cannot be part of a batch."));
     }
     Ok(message)
 }
 
-/// Returns an answer of the engine as an entry; `None` for what takes no answer.
+/// Returns an answer of rmcp as an entry; `None` if the message takes no answer.
 pub(super) fn answer(message: &Message, answer: &Bytes) -> Option<Value> {
     if !message.is_request() {
         return None;

@@ -1,4 +1,4 @@
-//! The form in which bodies are read: not compressed, and JSON in UTF-8.
+//! Checks that a body is uncompressed, and that JSON is in UTF-8. Other bodies are not read.
 
 use actix_web::http::{
     StatusCode,
@@ -7,17 +7,17 @@ use actix_web::http::{
 
 use super::error::Shown;
 
-/// Why a body is not read, whatever it says.
+/// The reasons why a body is rejected without reading it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum UnreadableForm {
-    /// It is compressed.
+    /// The body is compressed.
     Compressed,
-    /// It is JSON in another encoding than UTF-8.
+    /// The body is JSON in an encoding other than UTF-8.
     Charset,
 }
 
 impl UnreadableForm {
-    /// Returns why the body of this request is not read, if it is not.
+    /// Returns why the body of this request is rejected, or `None`.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let codings =
             headers.get_all(header::CONTENT_ENCODING).flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
@@ -30,7 +30,7 @@ impl UnreadableForm {
         let is_foreign = |parameter: &str| {
             let Some((name, value)) = parameter.split_once('=') else { return false };
             let value = value.trim().trim_matches('"');
-            // US-ASCII is a part of UTF-8.
+            // US-ASCII is a subset of UTF-8.
             name.trim().eq_ignore_ascii_case("charset")
                 && !["utf-8", "utf8", "us-ascii"].iter().any(|read| value.eq_ignore_ascii_case(read))
         };
@@ -38,7 +38,7 @@ impl UnreadableForm {
         (is_json && parameters.split(';').any(is_foreign)).then_some(Self::Charset)
     }
 
-    /// Returns the refusal as the client sees it.
+    /// Returns the error as the client receives it.
     pub(super) fn shown(self) -> Shown {
         let (message, hint) = match self {
             Self::Compressed => (
@@ -53,7 +53,7 @@ impl UnreadableForm {
         Shown::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message, hint)
     }
 
-    /// Adds what the answer says of codings (RFC 9110 section 15.5.16).
+    /// Adds the accepted content codings to the response (RFC 9110 section 15.5.16).
     pub(super) fn add_to(self, headers: &mut HeaderMap) {
         if self == Self::Compressed {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -1,4 +1,4 @@
-//! The way back from OwnerRez: with a code or an error, to a connect link or to a sign-in.
+//! The OAuth callback: OwnerRez redirects the browser here with a code or an error, for a connect link or a sign-in.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -23,10 +23,10 @@ use crate::{
     upstream::TokenError,
 };
 
-/// Where OwnerRez sends the browser back to.
+/// The path to which OwnerRez redirects the browser.
 pub(crate) const CALLBACK_PATH: &str = "/api/connect/ownerrez/callback";
 
-/// A link that has to wait, and to start again, does not outlive this.
+/// Limits the lifetime of a connect link that is extended because its code expired before its turn.
 const LONGEST_LIFE: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Deserialize)]
@@ -38,7 +38,7 @@ pub(crate) struct CallbackQuery {
     pub(super) error: Option<String>,
 }
 
-/// `GET /api/connect/ownerrez/callback`: OwnerRez sends the browser here with a code or an error.
+/// `GET /api/connect/ownerrez/callback`: OwnerRez redirects the browser here with a code or an error.
 pub(crate) async fn callback(
     state: web::Data<HttpState>,
     request: HttpRequest,
@@ -53,26 +53,26 @@ pub(crate) async fn callback(
     let flow = query.state.clone();
     let mut response = match come_back(&state, &request, query).await {
         Ok(Came::Ended(response)) => response,
-        // The cookie stays with a browser that waits, and with one that another site sent here, because its own
-        // attempt may be under way.
+        // The cookie is kept for a browser that waits, and for one that another site sent here, because its own attempt
+        // may be under way.
         Ok(Came::Waits(page)) => return page,
         Ok(Came::FromElsewhere) => {
             return pages::notice(StatusCode::FORBIDDEN, pages::other_browser(state.settings.link_life));
         }
-        // The database was away: nothing is used up, and a reload goes on.
+        // The database was unavailable. Nothing was consumed, so a reload continues.
         Err(error) => return pages::error(&error),
     };
     CONNECT_COOKIES.remove(&state, &mut response, &flow);
     response
 }
 
-/// What became of a browser that came back.
+/// The result of a callback.
 enum Came {
-    /// Its link is used up.
+    /// The link was consumed.
     Ended(HttpResponse),
-    /// Others go first.
+    /// The browser must wait: other attempts are ahead of it.
     Waits(HttpResponse),
-    /// The state is not one of this browser.
+    /// The state does not belong to this browser.
     FromElsewhere,
 }
 
@@ -107,7 +107,7 @@ async fn come_back(state: &HttpState, request: &HttpRequest, query: CallbackQuer
             Next::NoCode => None,
         }
     };
-    // Used up only now: until its turn the browser may come again.
+    // The link is consumed only now: until its turn, the browser may call again.
     let Some(link) = state.store.take_link(&state_hash, &browser_hash, state.clock.now()).await? else {
         return Ok(Came::FromElsewhere);
     };
@@ -115,7 +115,7 @@ async fn come_back(state: &HttpState, request: &HttpRequest, query: CallbackQuer
     Ok(Came::Ended(redeemed.unwrap_or_else(|error| pages::error(&error))))
 }
 
-/// The end of a link that is used up.
+/// Finishes a link that was consumed.
 async fn redeem(
     state: &HttpState,
     link: Link,
@@ -124,7 +124,7 @@ async fn redeem(
     admitted: Option<Admitted>,
 ) -> Result<HttpResponse, ApiError> {
     if is_denied {
-        // Its text is not repeated: anyone may have written it.
+        // The error text is not repeated: it may come from anyone.
         return Ok(pages::notice(StatusCode::OK, pages::DENIED));
     }
     let Some(key) = state.store.key(link.user, link.key).await? else {
@@ -143,7 +143,8 @@ fn refused_code() -> ApiError {
     ApiError::Connect(ConnectError::Token(TokenError::Refused))
 }
 
-/// The page of a browser whose code ended before its turn. Its link lives on for another approval, within bounds.
+/// Returns the page for a browser whose code expired before its turn. The link stays valid for another approval, up to
+/// [`LONGEST_LIFE`].
 async fn too_late(
     state: &HttpState,
     query: &CallbackQuery,

@@ -1,4 +1,4 @@
-//! What a request says about the tools it wants: in its path, its query and its headers.
+//! The tool selection of a request: in its path, its query and its headers.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::{
     tools::{Choice, Toolbox, UnknownName, Wishes},
 };
 
-/// Where the protocol is spoken: the plain path, and those of github-mcp-server for clients that cannot send headers.
+/// The paths of the MCP endpoint: the plain one, and those of github-mcp-server, for clients that cannot send headers.
 pub(super) const PATHS: [&str; 4] = ["/mcp", "/mcp/readonly", "/mcp/x/{toolset}", "/mcp/x/{toolset}/readonly"];
 
-/// What the headers of the settings begin with.
+/// The prefix of the headers that select tools.
 const HEADERS: &str = "x-mcp-";
 
-/// The tools that this request of this caller gets.
+/// Returns the tools that this request of this caller may use.
 pub(super) fn choice(toolbox: &Toolbox, caller: &Caller, request: &HttpRequest) -> Result<Choice, ApiError> {
     toolbox.choose(caller, &wishes(request)?).map_err(ApiError::from)
 }
@@ -29,8 +29,8 @@ impl From<UnknownName> for ApiError {
     }
 }
 
-/// The path is the most deliberate, then the query, then a header. Where any of them asks for reading only, or leaves a tool
-/// out, it is so.
+/// Reads the tool selection. The path takes precedence over the query, and the query over a header. Read-only applies
+/// if any of them requests it, and the exclusions of query and headers are combined.
 fn wishes(request: &HttpRequest) -> Result<Wishes, ApiError> {
     let query = Said::in_query(request.query_string())?;
     let headers = Said::in_headers(request.headers())?;
@@ -51,7 +51,7 @@ fn wishes(request: &HttpRequest) -> Result<Wishes, ApiError> {
     })
 }
 
-/// What the query says of the settings, or what the headers say.
+/// The settings in the query, or those in the headers.
 struct Said {
     in_headers: bool,
     values: BTreeMap<Setting, Vec<String>>,
@@ -66,7 +66,7 @@ impl Said {
         Ok(said)
     }
 
-    /// A header may be there several times, as lists may (RFC 9110 section 5.3).
+    /// A header may occur several times, since its value is a list (RFC 9110 section 5.3).
     fn in_headers(headers: &HeaderMap) -> Result<Self, ApiError> {
         let mut said = Self { in_headers: true, values: BTreeMap::new() };
         for (header, value) in headers {
@@ -103,10 +103,10 @@ impl Said {
         joined.contains(|c: char| c != ',' && !c.is_whitespace()).then_some(joined)
     }
 
-    /// Returns what a switch says. Without a value, `readonly` in an address is on: it takes something away.
+    /// Returns the value of a switch. In a query, `readonly` without a value means true, since it only restricts.
     ///
     /// # Errors
-    /// Words that are neither yes nor no, and both at once.
+    /// If a value is neither yes nor no, or both values occur.
     fn switch(&self, setting: Setting) -> Result<Option<bool>, ApiError> {
         let mut said = None;
         for word in self.values.get(&setting).into_iter().flatten().flat_map(|value| value.split(',')) {

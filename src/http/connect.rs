@@ -1,8 +1,9 @@
-//! Connecting an OwnerRez account: the link, its page, and what can be asked afterwards. The way back from OwnerRez is in
-//! `callback`.
+//! Connects an OwnerRez account: the connect link, its page, and the endpoints for the connection. The redirect back
+//! from OwnerRez is handled in `callback`.
 //!
-//! A link that someone forwards attaches nothing: its page asks for the API key that will get access, or for a browser in
-//! which that key's user has signed in. Only then is the browser given a cookie and sent to OwnerRez, and only that browser may come back (RFC 9700 section 4.7).
+//! A connect link that is forwarded to another user connects nothing. Its page asks for the API key that will get
+//! access, or for a browser in which that key's user has signed in. Only then does the browser get a cookie and a
+//! redirect to OwnerRez, and only that browser may come back (RFC 9700 section 4.7).
 
 use std::sync::Arc;
 
@@ -72,7 +73,7 @@ pub(crate) struct LinkForm {
     api_key: SecretString,
 }
 
-/// `GET` on the link: which key will get access, and a field for that key.
+/// `GET` on the link: shows which key will get access, and a field for that key.
 pub(crate) async fn show_link(
     state: web::Data<HttpState>,
     request: HttpRequest,
@@ -85,7 +86,7 @@ pub(crate) async fn show_link(
     }
 }
 
-/// `POST` of that form: the right key binds this browser and goes on to OwnerRez.
+/// `POST` of that form: the right key binds this browser and redirects it to OwnerRez.
 pub(crate) async fn submit_link(
     state: web::Data<HttpState>,
     request: HttpRequest,
@@ -121,8 +122,8 @@ pub(crate) async fn submit_link(
     }
 }
 
-/// Whether this is the key that asked for the link. A valid key of somebody else is told nothing that an invented one is
-/// not.
+/// Returns whether this is the key that requested the link. A valid key of another user gets the same answer as an
+/// invented one.
 async fn has_key(state: &HttpState, request: &HttpRequest, text: &str, link: &Link) -> Result<bool, ApiError> {
     match state.keys.check(text, state.settings.source_of(request)).await {
         Ok(caller) if caller.key == link.key && caller.user == link.user => {
@@ -136,7 +137,7 @@ async fn has_key(state: &HttpState, request: &HttpRequest, text: &str, link: &Li
     }
 }
 
-/// Whether this user has signed in to the account page in this browser.
+/// Returns whether this user has signed in to the account page in this browser.
 async fn own_sign_in(state: &HttpState, request: &HttpRequest, user: UserId) -> Result<bool, ApiError> {
     let holder = account::signed_in(state, request).await?;
     Ok(holder.is_some_and(|holder| holder.user == user))
@@ -160,7 +161,7 @@ async fn bind_browser(
     Ok(Some(to_ownerrez(state, request, client_id, secret, CONNECT_COOKIES, &browser)))
 }
 
-/// Sends a browser to OwnerRez's approval with this state, and with the cookie by which it is known when it comes back.
+/// Redirects a browser to OwnerRez's approval page with this state, and sets the cookie that identifies it afterwards.
 pub(super) fn to_ownerrez(
     state: &HttpState,
     request: &HttpRequest,
@@ -183,13 +184,13 @@ pub(super) fn to_ownerrez(
     response
 }
 
-/// Whether the user has a connection that works. Then no code is redeemed and nothing has to wait.
+/// Returns whether the user has a working connection. In this case no code is redeemed and no turn is needed.
 pub(super) async fn is_connected(state: &HttpState, user: UserId) -> Result<bool, ApiError> {
     let existing = state.store.connection(user).await?;
     Ok(existing.is_some_and(|connection| connection.rejected_at.is_none()))
 }
 
-/// `{email, token}` of an OwnerRez account. Not `Debug`: it holds a secret.
+/// `{email, token}` of an OwnerRez account. Not `Debug`, since it contains a secret.
 #[derive(Deserialize)]
 pub(crate) struct PersonalToken {
     #[serde(default, deserialize_with = "email")]
@@ -218,7 +219,7 @@ pub(crate) async fn by_token(
     }
     let JsonObject(PersonalToken { email, token }) = body.into_inner();
     let (email, token) = (email.trim(), SecretString::from(token.expose_secret().trim()));
-    // What the Basic scheme cannot carry (RFC 7617) or OwnerRez never issues is refused before it costs a request.
+    // Rejects what the Basic scheme cannot carry (RFC 7617) or OwnerRez never issues before it costs a request.
     if !email.contains('@') || email.len() > 320 || email.contains(|sign: char| sign == ':' || sign.is_control()) {
         return Err(ApiError::BadRequest(
             "`email` must be the e-mail address with which you sign in to OwnerRez.".to_owned(),
@@ -234,7 +235,7 @@ pub(crate) async fn by_token(
         return Err(ApiError::AlreadyConnected);
     }
     let connector = Connector { source: state.settings.source_of(&request).address(), user: Some(caller.user) };
-    // One place for a user, so that the same request sent again keeps it.
+    // A user has one place in the queue, so that a repeated request keeps it.
     let place = place(&["personal token", &caller.user.to_string()]);
     let turn = state.sessions.turn_to_connect(place, connector).await;
     let admitted = match turn.map_err(|refusal| ApiError::Connect(ConnectError::Allowance(refusal)))? {
@@ -272,7 +273,7 @@ pub(crate) async fn status(
     Ok(no_store().json(answer))
 }
 
-/// The cheapest question to OwnerRez that needs good tokens.
+/// Returns the cheapest request to OwnerRez that needs valid tokens.
 pub(super) fn who_am_i() -> Arc<UpstreamRequest> {
     Arc::new(UpstreamRequest {
         operation: "get_current_user".into(),
@@ -283,7 +284,7 @@ pub(super) fn who_am_i() -> Arc<UpstreamRequest> {
     })
 }
 
-/// `GET /api/connect/ownerrez/test`: one request to OwnerRez with the user's own tokens.
+/// `GET /api/connect/ownerrez/test`: sends one request to OwnerRez with the user's own tokens.
 pub(crate) async fn test(
     state: web::Data<HttpState>,
     AnyCaller(caller): AnyCaller,
@@ -361,7 +362,7 @@ async fn form_page(
     response
 }
 
-/// The origin of a URL, for a Content-Security-Policy.
+/// Returns the origin of a URL, for a Content-Security-Policy.
 pub(crate) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }

@@ -1,5 +1,5 @@
-//! The turn of a browser that OwnerRez sent back with a code. Until it comes, state and code stay unused, and the browser
-//! shows a page that says so and reloads itself.
+//! The queue for browsers that OwnerRez redirected back with a code. Until its turn, a browser's state and code stay
+//! unused, and it shows a waiting page that reloads itself.
 
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,39 +13,39 @@ use crate::{
     store::FirstReturn,
 };
 
-/// How long after its first return a browser may wait. OwnerRez's codes live 10 minutes, and the exchange takes up to 20 s.
+/// How long a browser may wait after its first return. OwnerRez's codes live 10 minutes, the exchange up to 20 s.
 const CODE_LIFE: TimeDelta = TimeDelta::seconds(570);
-/// Within this time before the end a browser may not come again.
+/// A browser that has less time left than this does not reload again.
 const LAST_RELOAD: TimeDelta = TimeDelta::seconds(15);
-/// OwnerRez's codes are shorter, in bytes.
+/// The longest code that is accepted, in bytes. OwnerRez's codes are shorter.
 const LONGEST_CODE: usize = 512;
 
-/// What a browser came back with, and to what.
+/// The parameters with which a browser returned, and the flow that it belongs to.
 pub(super) struct Returned<'a> {
-    /// The state that OwnerRez handed back, and the cookie that it is bound to.
+    /// The state that OwnerRez returned, and the cookie that it is bound to.
     pub(super) bound: (&'a str, &'a str),
     pub(super) code: &'a SecretString,
-    /// The user, where it is known.
+    /// The user, if known.
     pub(super) user: Option<UserId>,
-    /// Since when it waits, if this is not its first return with this approval.
+    /// The time of the first return with this approval, if this is not the first one.
     pub(super) returned_at: Option<DateTime<Utc>>,
-    /// When the state ends.
+    /// The expiry of the state.
     pub(super) expires_at: DateTime<Utc>,
 }
 
-/// How it goes on.
+/// The next step of the flow.
 pub(super) enum Next {
     /// The code may be redeemed.
     Go(Admitted),
-    /// The page that waits, and what has to be stored at the first return.
+    /// The browser has to wait: the waiting page, and the data to store at the first return.
     Wait(HttpResponse, Option<FirstReturn>),
-    /// The code ends before the turn comes.
+    /// The code expires before the turn.
     TooLate,
-    /// This is not the form of a code (RFC 6749 appendix A.11), so OwnerRez is not asked.
+    /// The value does not have the form of a code (RFC 6749 appendix A.11), so no request is sent to OwnerRez.
     NoCode,
 }
 
-/// Asks for the turn of a browser. It keeps its place from one reload to the next.
+/// Requests the turn of a browser. The browser keeps its place from one reload to the next.
 pub(super) async fn turn(state: &HttpState, request: &HttpRequest, returned: &Returned<'_>) -> Next {
     let Returned { bound: (secret, browser), code, user, returned_at, expires_at } = *returned;
     if !is_code(code.expose_secret()) {
@@ -53,7 +53,7 @@ pub(super) async fn turn(state: &HttpState, request: &HttpRequest, returned: &Re
     }
     let now = state.clock.now();
     let code_ends = returned_at.unwrap_or(now) + CODE_LIFE;
-    // A code that has ended costs a request as well, and OwnerRez refuses it like an invented one.
+    // An expired code costs a request as well, and OwnerRez refuses it like an invented one.
     if now >= code_ends {
         return Next::TooLate;
     }
@@ -61,7 +61,7 @@ pub(super) async fn turn(state: &HttpState, request: &HttpRequest, returned: &Re
     let waits = match state.sessions.turn_to_connect(place(&[secret, browser]), connector).await {
         Ok(Turn::Admitted(admitted)) => return Next::Go(admitted),
         Ok(Turn::Wait(waits)) => Ok(waits),
-        // Another process takes over, or the database is away for a moment: that passes.
+        // Temporary: another process takes over, or the database is unavailable for a moment.
         Err(refusal) => Err(refusal),
     };
     if state.clock.now() + LAST_RELOAD >= code_ends {
@@ -71,7 +71,7 @@ pub(super) async fn turn(state: &HttpState, request: &HttpRequest, returned: &Re
     Next::Wait(waiting::page(waits), first)
 }
 
-/// The key of a place.
+/// Returns the key of a place in the queue.
 pub(super) fn place(parts: &[&str]) -> PlaceKey {
     crypto::digest(parts.join("\n").as_bytes())
 }

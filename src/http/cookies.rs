@@ -1,5 +1,5 @@
-//! Cookies: one for each flow under way, so that several sign-ins and several forms of one browser do not disturb each
-//! other. Each names its flow by a digest, and the number of one kind is bounded.
+//! Cookies: one for each flow under way, so that several sign-ins and forms in one browser do not interfere. Each is
+//! named by a digest of its flow, and the number per kind is bounded.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -11,20 +11,20 @@ use secrecy::ExposeSecret;
 use super::{HttpState, error::ApiError};
 use crate::crypto;
 
-/// Cookies of one kind that a browser may hold. With all three kinds they fill 3 of the 8 KiB of headers that proxies take.
+/// Limits the cookies of one kind in a browser. All three kinds fill 3 of the 8 KiB of headers that proxies accept.
 const MOST: usize = 8;
-/// Hexadecimal digits of the digest that names a flow.
+/// The number of hexadecimal digits of the digest that names a flow.
 const FLOW_DIGITS: usize = 16;
 
-/// Cookies of one kind. The name of each ends in a digest of its flow.
+/// Cookies of one kind. The name of each ends with a digest of its flow.
 #[derive(Clone, Copy)]
 pub(super) struct FlowCookies(&'static str);
 
-/// Names the browser that a connect link was bound to. A flow is the state of a link.
+/// Identifies the browser that a connect link was bound to. A flow is the state of a link.
 pub(super) const CONNECT_COOKIES: FlowCookies = FlowCookies("ownerrez_connect_");
-/// Names the browser that agreed to a sign-in. A flow is the state of a sign-in.
+/// Identifies the browser in which the user agreed to a sign-in. A flow is the state of a sign-in.
 pub(super) const SIGN_IN_COOKIES: FlowCookies = FlowCookies("ownerrez_sign_in_");
-/// Holds what a form is signed with. A flow is what the form is about.
+/// Contains the secret that a form is signed with. A flow is the subject of the form.
 const CSRF_COOKIES: FlowCookies = FlowCookies("ownerrez_csrf_");
 
 impl FlowCookies {
@@ -40,7 +40,7 @@ impl FlowCookies {
     }
 
     /// Sets the flow's cookie, and removes the oldest ones of this kind beyond [`MOST`]. Browsers send cookies in the
-    /// order in which they were made (RFC 6265 section 5.4).
+    /// order in which they were created (RFC 6265 section 5.4).
     pub(super) fn set(
         self,
         state: &HttpState,
@@ -69,16 +69,16 @@ impl FlowCookies {
     }
 }
 
-/// What keeps a form genuine: a secret in a cookie, and a signature over it in the form.
+/// The CSRF protection of a form: a secret in a cookie, and a signature over it in the form.
 pub(super) struct Csrf {
     flow: String,
     secret: String,
-    /// Goes into the form.
+    /// The value of the form's CSRF field.
     pub(super) signed: String,
 }
 
 impl Csrf {
-    /// Signs a form. `parts` are what it is about; the same form in the same browser has the same secret.
+    /// Signs a form. `parts` identify its subject; the same form in the same browser has the same secret.
     pub(super) fn of(state: &HttpState, request: &HttpRequest, parts: &[&str]) -> Result<Self, ApiError> {
         let flow = flow(parts);
         let secret = match CSRF_COOKIES.get(state, request, &flow) {
@@ -89,13 +89,13 @@ impl Csrf {
         Ok(Self { flow, secret, signed })
     }
 
-    /// Adds the cookie to the page that has the form.
+    /// Adds the cookie to the page that contains the form.
     pub(super) fn keep(self, state: &HttpState, request: &HttpRequest, response: &mut HttpResponse) {
         CSRF_COOKIES.set(state, request, response, &self.flow, self.secret);
     }
 }
 
-/// Whether a form came from a page of the gateway in this browser. `parts` are what the page signed.
+/// Returns whether a form came from a page of the gateway in this browser. `parts` are those that the page signed.
 pub(super) fn is_genuine(state: &HttpState, request: &HttpRequest, parts: &[&str], csrf: &str) -> bool {
     let secret = CSRF_COOKIES.get(state, request, &flow(parts));
     secret.is_some_and(|secret| state.signer.verify(&[parts, &[&secret]].concat(), csrf))
@@ -105,12 +105,12 @@ fn flow(parts: &[&str]) -> String {
     parts.join("\0")
 }
 
-/// The name with `__Host-` (RFC 6265bis section 4.1.3.2) where TLS allows it; browsers refuse that prefix on plain http.
+/// Adds the prefix `__Host-` (RFC 6265bis section 4.1.3.2) if TLS is used; browsers reject that prefix on plain http.
 pub(super) fn cookie_name(state: &HttpState, name: &str) -> String {
     if state.settings.secure() { format!("__Host-{name}") } else { name.to_owned() }
 }
 
-/// Sets a cookie that a browser holds once, for this time.
+/// Sets a cookie of which a browser has only one, with this lifetime.
 pub(super) fn set_cookie(state: &HttpState, response: &mut HttpResponse, name: &str, value: String, life: TimeDelta) {
     add(response, &built(state, cookie_name(state, name), value, life));
 }
@@ -127,7 +127,7 @@ fn remove(state: &HttpState, response: &mut HttpResponse, full_name: String) {
 }
 
 fn add(response: &mut HttpResponse, cookie: &Cookie<'_>) {
-    // Names and values are made here, of characters that fit into a header.
+    // Cannot fail: names and values are generated here, from characters that are valid in a header.
     let _ = response.add_cookie(cookie);
 }
 
@@ -136,7 +136,7 @@ fn built(state: &HttpState, full_name: String, value: String, life: TimeDelta) -
         .path("/")
         .http_only(true)
         .secure(state.settings.secure())
-        // Lax, not Strict: the way back from OwnerRez is a navigation that another site started.
+        // Lax, not Strict: the redirect back from OwnerRez is a navigation that another site started.
         .same_site(SameSite::Lax)
         .max_age(Duration::seconds(life.num_seconds()))
         .finish()

@@ -1,8 +1,8 @@
-//! The CORS protocol (Fetch standard, section 3.3) for the origins that the operator allows. Their scripts may call `/mcp`
-//! and the REST endpoints with a key, and read the answers. They never read pages, nor does anything go by cookies here, so
-//! there is no `Access-Control-Allow-Credentials`.
+//! The CORS protocol (Fetch standard, section 3.3) for the origins that the operator allows. Their scripts may call
+//! `/mcp` and the REST endpoints with a key, and read the answers. They cannot read pages. None of these endpoints uses
+//! cookies, so there is no `Access-Control-Allow-Credentials`.
 //!
-//! The endpoints that scripts of every origin may call have headers of their own (`http::oauth`).
+//! The endpoints that scripts of every origin may call set their own headers (`http::oauth`).
 
 use actix_web::{
     HttpResponse,
@@ -13,7 +13,7 @@ use actix_web::{
     },
 };
 
-/// The REST endpoints. No page is among them, and what is added is not readable until it is named here.
+/// The REST endpoints. Pages are not listed, and a new endpoint is not readable until it is listed here.
 const REST: [&str; 8] = [
     "/api/users/register",
     "/api/users/me",
@@ -25,24 +25,24 @@ const REST: [&str; 8] = [
     "/api/connect/ownerrez/test",
 ];
 const METHODS: &str = "GET, POST, DELETE";
-/// What clients of MCP send. `*` would not cover `Authorization`.
+/// The headers that MCP clients send. `*` would not cover `Authorization`.
 const HEADERS: &str = "Accept, Authorization, Content-Type, Last-Event-ID, MCP-Protocol-Version, Mcp-Method, Mcp-Name, \
                        Mcp-Session-Id, X-Request-Id";
-/// Families of headers: arguments that 2026-07-28 repeats, and what a connection chooses.
+/// Prefixes of further allowed headers: arguments that 2026-07-28 repeats, and the tool selection.
 const FAMILIES: [&str; 2] = ["mcp-param-", "x-mcp-"];
-/// The longest list of asked headers that is looked at, in bytes.
+/// Limits the list of requested headers that is read, in bytes.
 const LONGEST: usize = 2048;
-/// The headers of an answer that scripts may read.
+/// The response headers that scripts may read.
 pub(super) const EXPOSED: &str = "WWW-Authenticate, X-Request-Id, Retry-After";
 const MAX_AGE: &str = "86400";
 const ASKS_FOR_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
 const ALLOWS_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 
-/// What the answer to a request says of origins.
+/// The CORS headers of a response.
 pub(super) struct Cors {
-    /// Whether the answer depends on the origin.
+    /// Whether the response depends on the origin.
     varies: bool,
-    /// The origin that may read it.
+    /// The origin that may read the response.
     origin: Option<HeaderValue>,
     is_preflight: bool,
 }
@@ -58,7 +58,7 @@ impl Cors {
         Self { varies, origin, is_preflight }
     }
 
-    /// Returns the answer to a preflight; `None` for any other request.
+    /// Returns the response to a preflight; `None` for any other request.
     pub(super) fn preflight(&self, request: &ServiceRequest) -> Option<HttpResponse> {
         if !self.is_preflight {
             return None;
@@ -69,14 +69,14 @@ impl Cors {
             .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(request.headers())))
             .insert_header((header::ACCESS_CONTROL_MAX_AGE, MAX_AGE))
             .append_header((header::VARY, "Access-Control-Request-Headers"));
-        // Browsers ask before a public page reaches a gateway in a private network.
+        // Browsers send this header before a public page may call a gateway in a private network.
         if request.headers().get(ASKS_FOR_PRIVATE_NETWORK).is_some_and(|asked| asked == "true") {
             answer.insert_header((ALLOWS_PRIVATE_NETWORK, "true"));
         }
         Some(answer.finish())
     }
 
-    /// Adds what any answer says, refusals included.
+    /// Adds the headers that every response needs, including errors.
     pub(super) fn apply(self, headers: &mut HeaderMap) {
         if self.varies {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
@@ -88,7 +88,7 @@ impl Cors {
     }
 }
 
-/// Whether scripts of allowed origins may read what a path answers.
+/// Returns whether scripts of allowed origins may read the responses of a path.
 fn is_readable(path: &str) -> bool {
     path == "/mcp" || path.starts_with("/mcp/") || path.starts_with("/api/keys/") || REST.contains(&path)
 }

@@ -1,5 +1,5 @@
-//! Every refusal of the REST endpoints, and the one place that puts it on the wire:
-//! `{"error": stable code, "message": what happened, "hint": what to do next}`.
+//! The errors of the REST endpoints, and the single place that converts them to responses: `{"error": stable code,
+//! "message": what happened, "hint": what to do next}`.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use crate::{
     tools::{LinkError, UnknownName},
 };
 
-/// What an endpoint answers instead of its result.
+/// The error of an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error("no API key")]
@@ -142,22 +142,22 @@ impl From<ServerError> for ApiError {
     }
 }
 
-/// What stood elsewhere in the TypeScript server that this gateway replaces.
+/// Endpoints that were elsewhere in the TypeScript server that this gateway replaces.
 #[derive(Debug)]
 pub(crate) enum Moved {
-    /// Where OwnerRez sent browsers back to; now it is this redirect URI.
+    /// The old OAuth callback; contains the current redirect URI.
     Callback(String),
-    /// The SSE transport; now there is this MCP endpoint.
+    /// The old SSE transport; contains the current MCP endpoint.
     Transport(String),
 }
 
 impl ApiError {
-    /// What the request's line in the log says of it: that is where the cause of a 5xx is told, once.
+    /// Returns what the request's log line records. The cause of a 5xx is logged only there, once.
     pub(crate) fn failure(&self, shown: &Shown) -> Failure {
         Failure { code: shown.code, cause: shown.status.is_server_error().then(|| chain(self)) }
     }
 
-    /// What `WWW-Authenticate` says beside it (RFC 6750 section 3).
+    /// Returns the `WWW-Authenticate` challenge of the response (RFC 6750 section 3).
     fn challenge(&self) -> Option<&'static str> {
         match self {
             // Without credentials the challenge names no error.
@@ -209,7 +209,7 @@ impl From<JsonPayloadError> for ApiError {
     }
 }
 
-/// Says in plain words why a body is not the JSON that was asked for. The members' own words come from [`domain::member`].
+/// Describes why a body is not the JSON that was expected. The messages about members come from [`domain::member`].
 ///
 /// [`domain::member`]: crate::domain::member
 fn about_json(error: &serde_json::Error) -> String {

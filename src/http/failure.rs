@@ -1,10 +1,10 @@
-//! What the log learns of an answer that is none.
+//! The information that the log records about an error response.
 
-/// Travels with a response to the middleware that writes the request's line.
+/// Attached to a response for the middleware that writes the request's log line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Failure {
     /// The stable code.
     pub(crate) code: &'static str,
-    /// Why, if it is not the client's doing.
+    /// The cause, if the client did not cause the error.
     pub(crate) cause: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! Host and Origin of every request, before anything else sees it: the defence against DNS rebinding, by which a web
-//! page reaches a server on the visitor's own machine.
+//! Checks Host and Origin of every request before any handler: the defence against DNS rebinding, with which a web page
+//! reaches a server on the visitor's machine.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use url::Url;
 use super::{authority::Authority, cors::Cors, error::ApiError, oauth};
 use crate::tools::LINK_PATH;
 
-/// Hosts that we answer for: `name` for any port, or `name:port`. Compared without regard to case.
+/// Hosts that the gateway accepts: `name` for any port, or `name:port`. Compared case-insensitively.
 #[derive(Clone, Debug)]
 pub struct AllowedHosts(Vec<Url>);
 
-/// Origins whose pages may call us, as `scheme://host[:port]`.
+/// Origins whose pages may call the gateway, as `scheme://host[:port]`.
 #[derive(Clone, Debug)]
 pub struct AllowedOrigins(pub Vec<Url>);
 
 impl AllowedHosts {
-    /// Those of the settings; what is no host is left out.
+    /// Creates the list from the settings. Invalid hosts are left out.
     pub fn new(hosts: impl IntoIterator<Item = String>) -> Self {
         Self(hosts.into_iter().filter_map(|host| as_url(&host)).collect())
     }
@@ -37,7 +37,7 @@ impl AllowedHosts {
         self.0.iter().any(|allowed| is_plainly(allowed, host)) || self.allow_in_other_words(host)
     }
 
-    /// The same for what is not written just as it stands in the settings.
+    /// Compares parsed hosts, for those that are not written exactly as in the settings.
     fn allow_in_other_words(&self, host: &str) -> bool {
         let Some(asked) = as_url(host) else { return false };
         self.0.iter().any(|allowed| {
@@ -46,7 +46,7 @@ impl AllowedHosts {
     }
 }
 
-/// Whether a host is written as the allowed one is, which spares most requests the reading of a URL.
+/// Returns whether a host is written like the allowed one. This saves parsing a URL for most requests.
 fn is_plainly(allowed: &Url, host: &str) -> bool {
     let port = allowed.port();
     let name = match host.rsplit_once(':') {
@@ -63,32 +63,32 @@ fn is_plainly(allowed: &Url, host: &str) -> bool {
     allowed.host_str().is_some_and(|allowed| allowed == name)
 }
 
-/// A host as a URL, whose authority form sorts out ports and the brackets of IPv6.
+/// Parses a host as a URL, which handles ports and the brackets of IPv6.
 fn as_url(host: &str) -> Option<Url> {
     Url::parse(&format!("http://{host}/")).ok()
 }
 
 impl AllowedOrigins {
     fn allow(&self, origin: &str) -> bool {
-        // A URL with more in it than scheme, host and port is no origin (RFC 6454 section 6.2).
+        // A URL with more than scheme, host and port is not an origin (RFC 6454 section 6.2).
         let bare = |asked: &Url| asked.as_str().trim_end_matches('/') == asked.origin().ascii_serialization();
         Url::parse(origin)
             .is_ok_and(|asked| bare(&asked) && self.0.iter().any(|allowed| allowed.origin() == asked.origin()))
     }
 }
 
-/// What it checks by.
+/// The allowed hosts and origins.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// Checked against the `Host` header, except for `/health`, `/ready` and `/metrics`: platforms ask by address, and
-    /// what these tell is either public or behind a token.
+    /// Checked against the `Host` header, except for `/health`, `/ready` and `/metrics`: platforms request these by
+    /// address, and their content is either public or protected by a token.
     pub hosts: Arc<AllowedHosts>,
-    /// Checked against the `Origin` header where there is one.
+    /// Checked against the `Origin` header, if there is one.
     pub origins: Arc<AllowedOrigins>,
 }
 
 impl Guard {
-    /// Passes on what may pass.
+    /// Forwards allowed requests and rejects others.
     pub async fn check<B: MessageBody + 'static>(
         self,
         request: ServiceRequest,
@@ -98,7 +98,7 @@ impl Guard {
         let cors =
             Cors::of(&request, origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.origins.allow(origin))));
         let mut response = match self.verdict(&request).map(|()| cors.preflight(&request)) {
-            // A browser takes anything but success for a refusal of the whole origin.
+            // A browser treats any status but success as a refusal of the whole origin.
             Ok(Some(preflight)) => request.into_response(preflight).map_into_right_body(),
             Ok(None) => next.call(request).await?.map_into_left_body(),
             Err(refusal) => request.error_response(refusal).map_into_right_body(),
@@ -118,8 +118,9 @@ impl Guard {
         self.check_origin(request, header(header::ORIGIN))
     }
 
-    /// Whether every place that may name the host names an allowed one: at most one `Host` header (RFC 9112 section 3.2), and
-    /// the target where it is absolute, which goes before the header (section 3.2.2). Without any there is nothing to trust.
+    /// Returns whether every host that the request names is allowed: that of at most one `Host` header (RFC 9112
+    /// section 3.2), and that of an absolute target, which takes precedence (section 3.2.2). A request that names no
+    /// host is rejected.
     fn allows_host(&self, request: &ServiceRequest) -> bool {
         let headers = request.headers().get_all(header::HOST);
         let target = request.uri().authority().map(|authority| authority.as_str());
@@ -133,11 +134,11 @@ impl Guard {
         match origin {
             None => Ok(()),
             Some(origin) if self.origins.allow(origin) => Ok(()),
-            // Clients that run in browsers: nothing there goes by cookies.
+            // For clients that run in browsers. These endpoints use no cookies.
             Some(_) if oauth::is_for_every_origin(request.path()) => Ok(()),
-            // Our own form: under `Referrer-Policy: no-referrer` browsers send `Origin: null` even to the page's own
-            // origin (Fetch, "append a request Origin header"). They say where it came from in another header, which
-            // pages cannot set; the form's CSRF token is checked besides.
+            // The gateway's own form: under `Referrer-Policy: no-referrer`, browsers send `Origin: null` even to the
+            // page's own origin (Fetch, "append a request Origin header"). They send the real relation in
+            // `Sec-Fetch-Site`, which pages cannot set. The form's CSRF token is checked as well.
             Some("null")
                 if request.method() == Method::POST
                     && (request.path() == LINK_PATH || oauth::PAGES.contains(&request.path()))

@@ -1,5 +1,5 @@
-//! Finds the user behind an API key. A digest in memory answers for keys that this process has seen, the HMAC in the key's
-//! row for those that any process has seen, and bcrypt for the rest.
+//! Verifies API keys. The check is a digest in memory for keys that this process has seen, the HMAC in the key's row
+//! for keys that any process has seen, and bcrypt for the rest.
 
 mod bcrypt_queue;
 mod callers;
@@ -37,23 +37,23 @@ use crate::{
     store::{ChangeWatch, LastUses, Recalled, Remembered, Seen, Store, StoredKey, UsedCredential},
 };
 
-/// How long a request waits for bcrypt. Clients give up after 60 seconds; the answer after this says when to come back.
+/// How long a request waits for bcrypt. Clients time out after 60 seconds; the response after this has a `Retry-After`.
 const WAIT: TimeDelta = TimeDelta::seconds(30);
 
-/// Bounds of the key check.
+/// The limits of the key check.
 #[derive(Clone, Copy, Debug)]
 pub struct KeySettings {
-    /// bcrypt cost of new keys.
+    /// The bcrypt cost of new keys.
     pub bcrypt_cost: u32,
-    /// bcrypt computations at once.
+    /// Limits the concurrent bcrypt computations.
     pub bcrypt_parallel: usize,
-    /// Keys that stay known without bcrypt.
+    /// Limits the keys that are cached and need no bcrypt.
     pub cache_entries: usize,
-    /// Failures after which a source has to wait.
+    /// The number of failures after which a source is limited.
     pub failures_per_address: u32,
-    /// The same at one lookup id.
+    /// The number of failures after which a lookup id is limited.
     pub failures_per_lookup_id: u32,
-    /// For how long failures count.
+    /// How long failures count.
     pub failures_count_for: TimeDelta,
 }
 
@@ -70,21 +70,21 @@ struct Inner {
     hmac: KeyHmac,
     bcrypt: BcryptQueue,
     known: Remembered<[u8; 32], Known>,
-    /// Keys that bcrypt refused: the same wrong key costs one computation, however often it is sent.
+    /// Keys that bcrypt refused. The same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
     failures: FailedKeys,
     runs: AtomicU64,
     predecessors: Predecessors,
-    /// One computation per key, however many requests bring it at once.
+    /// One lock per key that is being checked, so that concurrent requests with one key run one computation.
     checking: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
     uses: LastUses,
 }
 
-/// A key whose row was found and whose text was compared.
+/// A key whose row was found and whose text was verified.
 #[derive(Clone)]
 struct Known {
     caller: KeyCaller,
-    /// The hash of its row: a row with another hash is another key.
+    /// The hash in the key's row. A row with another hash is another key.
     hash: Arc<str>,
     /// Whether an operator has disabled the user.
     disabled: bool,
@@ -102,18 +102,19 @@ impl Known {
     }
 }
 
-/// A key on its way through the check.
+/// A key that is being checked.
 struct Presented<'a> {
     key: &'a PresentedKey,
-    /// What it is remembered by in this process.
+    /// The digest under which this process caches the key.
     digest: [u8; 32],
     lookup_id: LookupId,
     source: SourceAddress,
-    /// When its request gives up waiting.
+    /// When the request stops waiting.
     until: DateTime<Utc>,
 }
 
-/// A request's part in the check of one key. The last one to be dropped forgets the lock, also where a client leaves.
+/// A request's share in the check of one key. The last one that is dropped removes the lock, also if a client
+/// disconnects.
 struct Checking<'a> {
     all: &'a Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
     digest: [u8; 32],
@@ -131,14 +132,14 @@ impl<'a> Checking<'a> {
 impl Drop for Checking<'_> {
     fn drop(&mut self) {
         let mut all = lock(self.all);
-        // Two owners are left then: the map and this one.
+        // Only the map and this value refer to the lock then.
         if Arc::strong_count(&self.turn) <= 2 {
             all.remove(&self.digest);
         }
     }
 }
 
-/// A new key, as it is shown once and as it is stored.
+/// A new key: the text that is shown once, and the stored values.
 pub(crate) struct MadeKey {
     pub(crate) key: ApiKey,
     pub(crate) hash: String,
@@ -146,7 +147,7 @@ pub(crate) struct MadeKey {
 }
 
 impl KeyCheck {
-    /// A check with an empty cache.
+    /// Creates a key check with an empty cache.
     pub fn new(
         store: Store,
         changes: Arc<ChangeWatch>,
@@ -179,12 +180,12 @@ impl KeyCheck {
         })))
     }
 
-    /// bcrypt computations since the start.
+    /// Returns the number of bcrypt computations since the start.
     pub fn bcrypt_runs(&self) -> u64 {
         self.0.runs.load(Ordering::Relaxed)
     }
 
-    /// Makes a key for a request from this source, which waits for its turn at bcrypt.
+    /// Creates a key for a request from this source, after waiting for its turn at bcrypt.
     pub(crate) async fn new_key(&self, source: SourceAddress) -> Result<MadeKey, ApiError> {
         let inner = &self.0;
         let key = ApiKey::generate()?;
@@ -197,12 +198,12 @@ impl KeyCheck {
         Ok(MadeKey { key, hash, hmac })
     }
 
-    /// Sources that failed too often. Other secrets that can be guessed count here as well.
+    /// Returns the failure counts of sources. Other guessable secrets use them as well.
     pub(crate) fn failures(&self) -> &FailedKeys {
         &self.0.failures
     }
 
-    /// Whose key this text is. Malformed keys cost neither the database nor bcrypt anything.
+    /// Returns the caller with this key. A malformed key needs neither the database nor bcrypt.
     pub(crate) async fn check(&self, text: &str, source: SourceAddress) -> Result<KeyCaller, ApiError> {
         let inner = &self.0;
         let Ok(key) = PresentedKey::parse(text) else {
@@ -237,14 +238,14 @@ impl KeyCheck {
         outcome.and_then(|(known, _)| known.admit(inner.clock.now()))
     }
 
-    /// Whether changes of keys that others make are heard; while they are not, keys are looked up at each use.
+    /// Returns whether the process receives notifications of key changes. Without them, each use reads the key's row.
     pub fn hears_changes(&self) -> bool {
         self.0.known.hears_changes(self.0.clock.now())
     }
 }
 
 impl Inner {
-    /// What is remembered of a key. Where that may have changed, its row is read, which takes no bcrypt.
+    /// Returns a cached key. If it may have changed, its row is read, which needs no bcrypt.
     async fn known(&self, digest: &[u8; 32]) -> Result<Option<Known>, ApiError> {
         let now = self.clock.now();
         let known = match self.known.recall(digest, now) {
@@ -261,7 +262,7 @@ impl Inner {
         Ok(Some(known))
     }
 
-    /// What the row says of a key that was good.
+    /// Reads the row of a cached key again.
     async fn looked_up(&self, digest: &[u8; 32], known: Known) -> Result<Option<Known>, ApiError> {
         let seen = self.known.seen();
         let stored = self.store.key(known.caller.user, known.caller.key).await?;
@@ -281,7 +282,8 @@ impl Inner {
         Ok(known)
     }
 
-    /// What was not known already: only if its source has not failed too often. Says besides what recognised the key.
+    /// Checks a key that is not cached, if its source has not failed too often. Also returns how the key was
+    /// recognised.
     async fn ask_for(
         &self,
         key: &PresentedKey,
@@ -347,7 +349,7 @@ impl Inner {
         Ok(None)
     }
 
-    /// Without the HMAC the next process runs bcrypt once more, which is no reason to refuse the caller.
+    /// Stores the HMAC of a key. If this fails, the next process runs bcrypt once more; the caller is not rejected.
     async fn store_hmac(&self, key: &PresentedKey, stored: &StoredKey) {
         let hmac = self.hmac.make(key, &stored.hash);
         if let Err(error) = self.store.store_key_hmac(stored.user, stored.id, &stored.hash, &hmac).await {
@@ -355,7 +357,7 @@ impl Inner {
         }
     }
 
-    /// Waits for a turn at bcrypt. A source of which a wrong key was found meanwhile goes to the end once more.
+    /// Waits for a turn at bcrypt. If the source sent a wrong key meanwhile, the request queues once more.
     async fn turn(&self, presented: &Presented<'_>) -> Result<Turn, ApiError> {
         let Presented { source, lookup_id, until, .. } = *presented;
         loop {
@@ -371,7 +373,7 @@ impl Inner {
         }
     }
 
-    /// Runs bcrypt on a thread where it delays no other request.
+    /// Runs bcrypt on a thread where it does not delay other requests.
     async fn slow<T: Send + 'static>(
         &self,
         turn: Turn,
@@ -380,7 +382,7 @@ impl Inner {
         self.runs.fetch_add(1, Ordering::Relaxed);
         let counted = self.metrics.bcrypt();
         let work = move || {
-            // It runs to its end even if the caller leaves meanwhile, and keeps its turn until then.
+            // The computation runs to completion even if the client disconnects, and keeps its turn until then.
             let _held = (turn, counted);
             work()
         };
@@ -388,7 +390,7 @@ impl Inner {
     }
 }
 
-/// A thread that panicked while it held one of these locks left nothing half-done that matters.
+/// Ignores poisoning: a panic while one of these locks is held leaves no inconsistent state that matters.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

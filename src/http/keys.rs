@@ -1,4 +1,4 @@
-//! `/api/keys`: what keys there are, another one, one less; and the end of a user.
+//! `/api/keys`: lists, creates and deletes keys; and deletes a user.
 
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ use crate::{
     tools::Toolsets,
 };
 
-/// Keys that a user may have.
+/// Limits the keys of a user.
 pub(super) const KEYS_PER_USER: u64 = 50;
 
 /// A key as lists show it.
 #[derive(Serialize)]
 struct ListedKey {
     id: Uuid,
-    /// The beginning of the key, enough to tell keys apart.
+    /// The prefix of the key, enough to tell keys apart.
     prefix: String,
     name: Option<String>,
     scope: Scope,
@@ -40,14 +40,14 @@ struct ListedKey {
     expires_at: Option<DateTime<Utc>>,
     #[serde(flatten)]
     view: ShownView,
-    /// Whether it is the key that this list was asked for with.
+    /// Whether the request for this list used this key.
     current: bool,
 }
 
-/// What a key shows of the tools.
+/// The tool selection of a key.
 #[derive(Serialize)]
 struct ShownView {
-    /// None for the default.
+    /// `None` for the default.
     toolsets: Option<Vec<String>>,
     readonly: bool,
     two_steps: bool,
@@ -81,7 +81,7 @@ impl ListedKey {
     }
 }
 
-/// `GET /api/keys` → `{keys: […]}`, the oldest first.
+/// `GET /api/keys` → `{keys: […]}`, oldest first.
 pub(crate) async fn list(state: web::Data<HttpState>, AnyCaller(caller): AnyCaller) -> Result<HttpResponse, ApiError> {
     let keys = state.store.keys(caller.user).await?;
     let keys: Vec<_> = keys.into_iter().map(|key| ListedKey::new(key, caller.key)).collect();
@@ -117,7 +117,7 @@ fn scope<'de, D: Deserializer<'de>>(written: D) -> Result<Option<Scope>, D::Erro
     member(written, SCOPE)
 }
 
-/// Reads a time of RFC 3339.
+/// Reads a time in RFC 3339 format.
 fn time<'de, D: Deserializer<'de>>(written: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     member(written, "`expires_at` must be a time such as \"2027-01-31T00:00:00Z\"")
 }
@@ -134,7 +134,7 @@ fn two_steps<'de, D: Deserializer<'de>>(written: D) -> Result<bool, D::Error> {
     member(written, "`two_steps` must be true or false")
 }
 
-/// A list of names, or what a header would say.
+/// A list of names, or one comma-separated text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum WantedToolsets {
@@ -143,7 +143,7 @@ enum WantedToolsets {
 }
 
 impl WantedToolsets {
-    /// As it is stored: in the order of the table, each name once.
+    /// Returns the names as they are stored: in the order of the toolset table, each once.
     fn checked(self) -> Result<Option<Arc<str>>, ApiError> {
         let text = match self {
             Self::List(names) => names.join(","),
@@ -154,7 +154,7 @@ impl WantedToolsets {
     }
 }
 
-/// `POST /api/keys` → 201 `{id, api_key, …}`: the only time that the key is shown.
+/// `POST /api/keys` → 201 `{id, api_key, …}`. The key is shown only in this response.
 pub(crate) async fn create(
     state: web::Data<HttpState>,
     FullCaller(caller): FullCaller,
@@ -190,7 +190,7 @@ pub(crate) async fn create(
     })))
 }
 
-/// A key about to be made, but for its text.
+/// A key to be created, without its text.
 pub(super) struct NewlyNamed {
     pub(super) id: KeyId,
     pub(super) name: Option<String>,
@@ -199,7 +199,7 @@ pub(super) struct NewlyNamed {
     pub(super) view: KeyView,
 }
 
-/// Makes a key of the user, if the key that asks for it still exists. None asks for somebody who signed in.
+/// Creates a key for the user, if the key that requests it still exists. `maker` is `None` for a signed-in user.
 pub(super) async fn add(
     state: &HttpState,
     source: SourceAddress,
@@ -218,7 +218,7 @@ pub(super) async fn add(
     }
 }
 
-/// A key ends no later than the one that makes it, and not before it begins.
+/// A key must not expire in the past, nor later than the key that creates it.
 fn checked_end(
     wanted: Option<DateTime<Utc>>,
     own: Option<DateTime<Utc>>,
@@ -241,7 +241,7 @@ pub(crate) struct Confirmation {
     confirm: bool,
 }
 
-/// `DELETE /api/keys/{id}`; the last full key goes only with `?confirm=true`, and everything with it.
+/// `DELETE /api/keys/{id}`. Deleting the last full key requires `?confirm=true` and deletes the user with everything.
 pub(crate) async fn delete(
     state: web::Data<HttpState>,
     FullCaller(caller): FullCaller,

@@ -1,7 +1,6 @@
-//! How often one source may do what costs us something and proves nothing: present keys that are no keys, register, ask
-//! for tokens.
+//! Rate limits per source, for requests that cost resources and prove nothing: invalid keys, registrations, tokens.
 //!
-//! Everything here lives in memory, is bounded, and is this process's own: with several processes each allows as much.
+//! All counts are in memory, bounded, and per process: with several processes each allows as much.
 
 use std::{
     hash::Hash,
@@ -15,14 +14,14 @@ use lru::LruCache;
 use super::{error::ApiError, source_address::SourceAddress};
 use crate::domain::{GrantId, UserId, growing_cache};
 
-/// Sources, or lookup ids, that are remembered. Whoever has more addresses than that is not stopped by counting them;
-/// the bounds on bcrypt are for such.
+/// Limits the sources or lookup ids that are remembered. Counting does not stop an attacker with more addresses; the
+/// bounds on bcrypt do.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
 
 /// The digest of a key's lookup id.
 pub(crate) type LookupId = [u8; 32];
 
-/// Counts what each of many does, from its first time on until the span is over.
+/// Counts events per source or key, in a window that starts with the first event.
 struct Counts<Who> {
     limit: u32,
     span: TimeDelta,
@@ -41,16 +40,16 @@ impl<Who: Hash + Eq> Counts<Who> {
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, LruCache<Who, Count>> {
-        // A thread that panicked in here left nothing half-done that matters.
+        // A panic while the lock is held leaves no inconsistent state that matters.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is held against them: nothing once the span is over.
+    /// Returns the current count; `None` once the window is over.
     fn held(&self, who: &Who, now: DateTime<Utc>) -> Option<Count> {
         self.seen().get(who).copied().filter(|count| now < count.until)
     }
 
-    /// How long they have to wait, if they reached `limit`.
+    /// Returns how long to wait if the count has reached `limit`.
     fn wait(&self, who: &Who, limit: u32, now: DateTime<Utc>) -> Option<TimeDelta> {
         self.held(who, now).filter(|count| count.times >= limit).map(|count| count.until - now)
     }
@@ -72,15 +71,15 @@ impl<Who: Hash + Eq> Counts<Who> {
     }
 }
 
-/// Keys that were not good, by who sent them and by which key they began like.
+/// Counts invalid keys by source and by lookup id.
 ///
-/// A lookup id is no secret: it stands in lists and logs. Were its limit to count for everyone, anybody could keep a
-/// key's owner out by sending wrong keys with that beginning. So it counts per lookup id *and* source; and when many
-/// sources together try one lookup id, the limit shrinks to a single try for each, which is all that an owner needs.
-/// Keys that are known already are let in before anybody asks here.
+/// A lookup id is not a secret: lists and logs contain it. If its limit applied to all sources, an attacker could lock
+/// out the owner of a key by sending wrong keys with its prefix. So the limit applies per lookup id *and* source. When
+/// many sources together try one lookup id, each is limited to a single attempt, which is enough for the owner. Cached
+/// keys are accepted without this check.
 ///
-/// Only what has failed counts, not what is being checked: after a restart hundreds of good keys may come from one
-/// address at once. bcrypt has a bound of its own.
+/// Only failed keys count, not those being checked: after a restart hundreds of valid keys may arrive from one address
+/// at once. bcrypt has its own bound.
 pub(crate) struct FailedKeys {
     by_source: Counts<SourceAddress>,
     by_key: Counts<LookupId>,
@@ -96,7 +95,7 @@ impl FailedKeys {
         }
     }
 
-    /// Whether this source may have another key looked at; `key` is known where the key is well-formed.
+    /// Checks whether this source may try another key. `key` is given if the key is well-formed.
     pub(crate) fn admit(
         &self,
         source: SourceAddress,
@@ -110,7 +109,7 @@ impl FailedKeys {
         }
     }
 
-    /// The same for this key alone, whatever else its source has failed at.
+    /// Checks only the limit of this key, whatever other keys of its source have failed.
     pub(crate) fn admit_key(&self, source: SourceAddress, key: LookupId, now: DateTime<Utc>) -> Result<(), ApiError> {
         match self.wait_at_key(source, key, now) {
             Some(wait) => Err(ApiError::TooManyFailedKeys(wait)),
@@ -124,12 +123,12 @@ impl FailedKeys {
         self.by_both.wait(&(source, key), limit, now)
     }
 
-    /// Whether a key from this source was not good of late.
+    /// Returns whether an invalid key came from this source recently.
     pub(crate) fn has_failed(&self, source: SourceAddress, now: DateTime<Utc>) -> bool {
         self.by_source.held(&source, now).is_some()
     }
 
-    /// Such a key was not good.
+    /// Counts an invalid key.
     pub(crate) fn failed(&self, source: SourceAddress, key: Option<LookupId>, now: DateTime<Utc>) {
         self.by_source.add(source, now);
         if let Some(key) = key {
@@ -139,12 +138,12 @@ impl FailedKeys {
     }
 }
 
-/// Wrong tokens for the metrics, by where they came from. The right token is compared first: someone else at the same
-/// address must not end the scrapes.
+/// Counts wrong metrics tokens by source. The right token is accepted before this check, so that another client at the
+/// same address cannot block the scrapes.
 pub struct WrongTokens(Counts<SourceAddress>);
 
 impl WrongTokens {
-    /// So many within the span.
+    /// Allows `limit` wrong tokens within the span.
     pub fn new(limit: u32, span: TimeDelta) -> Self {
         Self(Counts::new(limit, span))
     }
@@ -161,16 +160,16 @@ impl WrongTokens {
     }
 }
 
-/// Registrations, by where they came from.
+/// Counts registrations by source.
 pub struct Registrations(Counts<SourceAddress>);
 
 impl Registrations {
-    /// So many within an hour.
+    /// Allows `per_hour` registrations within an hour.
     pub fn new(per_hour: u32) -> Self {
         Self(Counts::new(per_hour, TimeDelta::hours(1)))
     }
 
-    /// Counts one more, before the work that it costs.
+    /// Counts a registration before the work that it costs.
     pub(crate) fn admit(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), ApiError> {
         if let Some(wait) = self.0.wait(&source, self.0.limit, now) {
             return Err(ApiError::TooManyRegistrations(wait));
@@ -179,20 +178,20 @@ impl Registrations {
         Ok(())
     }
 
-    /// It came to nothing, and that was not the caller's doing.
+    /// Uncounts a registration that failed through no fault of the caller.
     pub(crate) fn take_back(&self, source: SourceAddress) {
         self.0.take_back(&source);
     }
 }
 
-/// Large messages to `/mcp`, by user. Parsing one takes as long as hundreds of ordinary calls.
+/// Counts large messages to `/mcp` by user. Parsing one takes as long as hundreds of ordinary calls.
 pub struct LargeBodies(Counts<UserId>);
 
 impl LargeBodies {
-    /// A message of more bytes is counted.
+    /// Messages of more bytes than this are counted.
     pub(crate) const ABOVE: usize = 16 * 1024;
 
-    /// So many within a minute.
+    /// Allows `per_minute` large messages within a minute.
     pub fn new(per_minute: u32) -> Self {
         Self(Counts::new(per_minute, TimeDelta::minutes(1)))
     }
@@ -206,12 +205,12 @@ impl LargeBodies {
     }
 }
 
-/// What strangers do at the authorization server that costs something, by where they come from.
+/// Limits per source for requests to the authorization server that cost resources.
 ///
-/// Where no browser is between, ChatGPT and Claude ask for all their users from a few addresses, and whoever has them ask
-/// with bad codes must not keep the others out. So a source that asked often for tokens is not turned away: it has to
-/// show a code or token that is known, which is one look into the database, before anything is fetched, opened or
-/// verified for it; and then what counts is how often this was done with that grant.
+/// ChatGPT and Claude send the token requests of all their users from a few addresses, and bad codes from one user must
+/// not lock out the others. So a source beyond its limit is not rejected: its requests must contain a known code or
+/// token. This costs one database lookup, before anything is fetched, decrypted or verified. Then the limit of its
+/// grant applies.
 pub struct OAuthLimits {
     registrations: Counts<SourceAddress>,
     requests: Counts<SourceAddress>,
@@ -220,17 +219,17 @@ pub struct OAuthLimits {
     by_grant: Counts<GrantId>,
 }
 
-/// Authorization requests that one source may make within an hour: each may have a document fetched.
+/// Authorization requests of one source within an hour: each may cause a fetch of a client document.
 const REQUESTS: u32 = 300;
-/// Requests without a browser that one source may make within five minutes before it must show something that is known.
+/// Token requests of one source within five minutes, before each must contain a known code or token.
 const TOKEN_REQUESTS: u32 = 60;
-/// What it may do from then on with one grant in such a span. Programs that share their tokens may refresh at once.
+/// Requests beyond that limit with one grant, in the same span. Programs that share their tokens may refresh at once.
 const PER_GRANT: u32 = 20;
-/// Times that one source may agree within an hour: each leaves a row for some minutes.
+/// Sign-ins that one source may start within an hour: each stores a row for some minutes.
 const SIGN_INS: u32 = 120;
 
 impl OAuthLimits {
-    /// So many clients may register within an hour from one source.
+    /// Allows `registrations` client registrations within an hour from one source.
     pub fn new(registrations: u32) -> Self {
         let counts = |limit| Counts::new(limit, TimeDelta::hours(1));
         let soon = TimeDelta::minutes(5);
@@ -243,7 +242,7 @@ impl OAuthLimits {
         }
     }
 
-    /// Counts a client that registers, or says how long it has to wait.
+    /// Counts a client registration. The error is the time to wait.
     pub(crate) fn registers(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         admit(&self.registrations, source, now)
     }
@@ -253,17 +252,17 @@ impl OAuthLimits {
         admit(&self.requests, source, now)
     }
 
-    /// Counts a client that asks for tokens or gives one back.
+    /// Counts a request for tokens or for a revocation.
     pub(crate) fn asks_for_tokens(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         admit(&self.token_requests, source, now)
     }
 
-    /// Counts the same for a grant, where the source may not ask for just anything any more.
+    /// Counts such a request for its grant, if its source is beyond the limit.
     pub(crate) fn uses(&self, grant: GrantId, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         admit(&self.by_grant, grant, now)
     }
 
-    /// Counts a browser that agrees.
+    /// Counts a consent in a browser.
     pub(crate) fn agrees(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         admit(&self.sign_ins, source, now)
     }

@@ -1,7 +1,7 @@
-//! `/mcp`: rmcp's protocol engine behind actix-web, and the tools behind rmcp.
+//! `/mcp`: connects actix-web to rmcp, which calls the tools.
 //!
-//! The engine takes and gives `http` 1 messages, actix-web has `http` 0.2 types: methods, URIs and headers are carried
-//! over by bytes. No state outlives a request, so any process can answer any of them.
+//! rmcp uses `http` 1 types and actix-web `http` 0.2 types: methods, URIs and headers are converted by bytes. No state
+//! outlives a request, so any process can answer any request.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -43,14 +43,13 @@ use serde_json::{Map, Value, json};
 
 /// The largest body, in bytes, that is read with a refused request.
 const READ_AWAY: usize = 8 * 1024;
-/// What the log calls a body that is no message, or one with wrong parameters.
+/// The log's code for a body that is no message, or a message with wrong parameters.
 const MALFORMED: &str = "malformed_message";
 
-/// The code of the engine's refusal of a method.
+/// rmcp's error code for an unknown method.
 const METHOD_NOT_FOUND: i64 = -32601;
 
-/// The endpoint. The gateway's server is behind it; what the conformance suite asks for is another
-/// (`tests/conformance`).
+/// The endpoint. Generic over the server, because the conformance suite needs another one (`tests/conformance`).
 pub struct McpEndpoint<S = Server> {
     server: S,
     service: StreamableHttpService<S, NeverSessionManager>,
@@ -58,17 +57,17 @@ pub struct McpEndpoint<S = Server> {
 }
 
 impl McpEndpoint {
-    /// An endpoint over these tools.
+    /// Creates an endpoint for these tools.
     pub fn new(toolbox: Toolbox, max_body: usize) -> Self {
         Self::over(Server::new(toolbox), max_body)
     }
 }
 
 impl<S: ServerHandler + Clone> McpEndpoint<S> {
-    /// An endpoint over any server of the protocol, whose clones answer one request each.
+    /// Creates an endpoint for any MCP server, of which each clone answers one request.
     pub fn over(server: S, max_body: usize) -> Self {
-        // Host and Origin were checked for all routes by the guard, and the body was bounded before it was read. The engine
-        // gets the message as it was read, which may be longer in its text.
+        // The guard has checked Host and Origin for all routes, and the body was bounded when it was read. rmcp gets
+        // the message as it was parsed, whose text may be longer.
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
             .with_json_response(true)
@@ -81,11 +80,11 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         Self { server, service, max_body }
     }
 
-    /// Answers a request whose body was read. The server finds the caller and their choice, where there are any, among the
+    /// Answers a request whose body was read. The server finds the caller and the tool selection, if given, among the
     /// extensions of its request.
     ///
     /// # Errors
-    /// A refusal of the request itself: its method (405), `Accept` (406), size (413) or `Content-Type` (415).
+    /// If the request itself is refused, for its method (405), `Accept` (406), size (413) or `Content-Type` (415).
     pub async fn answer(
         &self,
         request: &HttpRequest,
@@ -99,7 +98,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         }
     }
 
-    /// Checks all that can be checked before the body is read; returns the form that the answer must have.
+    /// Checks everything that can be checked before the body is read. Returns the form that the answer must have.
     fn admit(&self, request: &HttpRequest) -> Result<Accepted, actix_web::Error> {
         if request.method() != Method::POST {
             let error = ApiError::MethodNotAllowed("POST");
@@ -146,7 +145,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
             let reason = "Invalid request: the gateway sends no requests over HTTP, so it takes no answers.";
             return Ok(refused_message(&Malformed::invalid_request(id, reason)));
         }
-        // 2026-07-28 demands 400 for wrong metadata and says nothing of other parameters.
+        // 2026-07-28 requires 400 for wrong metadata and defines no status for other wrong parameters.
         if let Err(malformed) = message.check_meta() {
             return Ok(refused_message(&malformed));
         }
@@ -165,7 +164,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         Ok(carried_back(request, response, accepted, message).await)
     }
 
-    /// One message after the other: in order, and never more of one user's at once than one message would make.
+    /// Processes the messages one after the other: in order, and a user never has more running than with one message.
     async fn answer_batch(
         &self,
         request: &HttpRequest,
@@ -192,7 +191,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
     }
 }
 
-/// Everything that arrives at `/mcp` and below. The caller comes first: without a key nothing else is looked at.
+/// Handles all requests to `/mcp` and below. The caller is checked first: without a key nothing else is examined.
 pub(crate) async fn handle(
     state: web::Data<HttpState>,
     endpoint: web::Data<McpEndpoint>,
@@ -222,12 +221,12 @@ pub(crate) async fn handle(
     if is_too_much(toolbox, &caller, &incoming) {
         return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
     }
-    // Boxed, because most requests do not come here: a future is moved with all that it holds.
+    // Boxed because most requests do not reach this point, and moving a future copies everything that it contains.
     Box::pin(endpoint.answer_incoming(&request, accepted, Some((caller, choice)), incoming)).await
 }
 
-/// Checks that the header names a revision that the gateway knows. For a whole request of 2026-07-28 or later the engine does
-/// that, in the form that those revisions give to the refusal.
+/// Checks that the header names a known revision. For a complete request of 2026-07-28 or later, rmcp checks this, with
+/// the error that those revisions define.
 fn check_revision(request: &HttpRequest, message: &Message) -> Result<(), Malformed> {
     let Some(named) = request.headers().get("mcp-protocol-version") else { return Ok(()) };
     let named = named.to_str().unwrap_or_default();
@@ -243,10 +242,10 @@ fn check_revision(request: &HttpRequest, message: &Message) -> Result<(), Malfor
     Err(Malformed::invalid_request(id, reason))
 }
 
-/// Whether this is a ping of a client that pings as before while it names the revision that has no ping any more. It gets
-/// its answer: clients take a refusal for the end of the connection. A whole request of that revision repeats the version
-/// in its `_meta`; there the engine refuses, as the revision demands of a method that was removed (conformance suite,
-/// `server-stateless`).
+/// Returns whether this is a ping with the version header of a revision that has no ping any more, from a client that
+/// otherwise follows an older one. It is answered, since clients treat an error as the end of the connection. A
+/// complete request of that revision repeats the version in its `_meta`. That one is left to rmcp, which refuses it, as
+/// the revision requires for a removed method (conformance suite, `server-stateless`).
 fn is_ping_between_revisions(request: &HttpRequest, message: &Message) -> bool {
     message.method() == Some("ping")
         && message.is_request()
@@ -257,7 +256,7 @@ fn is_ping_between_revisions(request: &HttpRequest, message: &Message) -> bool {
 /// The first revision without `ping`.
 const NO_PING: ProtocolVersion = ProtocolVersion::V_2026_07_28;
 
-/// Answers a body that holds no message: 400, as the transport demands for what cannot be accepted.
+/// Answers a body that contains no message with 400, as the transport requires for input that cannot be accepted.
 fn refused_message(malformed: &Malformed) -> HttpResponse {
     with_failure(HttpResponse::BadRequest().json(malformed.to_json()))
 }
@@ -267,13 +266,13 @@ fn with_failure(mut answer: HttpResponse) -> HttpResponse {
     answer
 }
 
-/// Whether a `Content-Type` is JSON, whatever its parameters.
+/// Returns whether a `Content-Type` is JSON, whatever its parameters.
 fn is_json(content_type: Option<&[u8]>) -> bool {
     let essence = content_type.and_then(|kind| kind.split(|&byte| byte == b';').next());
     essence.is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes()))
 }
 
-/// Reads a message whole. Large ones are counted for their user before they are read, or at least before they are parsed.
+/// Reads a complete message. A large one is counted for its user before it is read, or at least before it is parsed.
 async fn read_message(
     state: &HttpState,
     user: UserId,
@@ -296,17 +295,17 @@ async fn read_message(
     Ok(body)
 }
 
-/// Reads what has arrived of the body of a refused request, and does not wait for more. If that is all of it, the
-/// connection stays open: a new connection for each refusal costs more than the refusal itself.
+/// Reads what has arrived of a refused request's body, without waiting for more. If that is the complete body, the
+/// connection stays open: a new connection per refusal would cost more than the refusal.
 async fn read_away(body: web::Payload) {
-    // The head was passed on before the rest of what came with it was looked at.
+    // The head was passed on before the data that arrived with it was processed.
     tokio::task::yield_now().await;
     let _ = body.to_bytes_limited(READ_AWAY).now_or_never();
 }
 
-/// Whether a client that may only read calls a tool that changes something. Clients learn that from the status of the
-/// answer and may ask their user for more (RFC 6750 section 3.1). The owner of a key gets words from the tool, because a key
-/// cannot be extended.
+/// Returns whether an OAuth client with read scope calls a tool that changes something. The client learns this from the
+/// response status and may ask its user for a larger scope (RFC 6750 section 3.1). A caller with a key gets an error
+/// text from the tool instead, because the scope of a key cannot be extended.
 fn is_too_much(toolbox: &Toolbox, caller: &Caller, incoming: &Incoming) -> bool {
     if !matches!(caller.credential, Credential::Grant(_)) || caller.scope == Scope::Full {
         return false;
@@ -331,14 +330,14 @@ fn carried_over(
 ) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
     for (name, value) in request.headers() {
-        // The engine has no use for credentials, so it does not get them; and its body is another than this one.
+        // rmcp needs no credentials, so it does not get them, and its body differs from the original one.
         let kept_back =
             [actix_header::AUTHORIZATION, actix_header::COOKIE, actix_header::CONTENT_LENGTH, actix_header::ACCEPT];
         if !kept_back.contains(name) {
             builder = builder.header(name.as_str(), value.as_bytes());
         }
     }
-    // The engine demands that both are named. What the client takes was looked at before.
+    // rmcp requires both media types. The client's own `Accept` was evaluated before.
     builder = builder.header(http::header::ACCEPT, "application/json, text/event-stream");
     if let Some(notes) = Notes::of(request) {
         let notes: Arc<dyn Watch> = notes;
@@ -377,7 +376,7 @@ async fn carried_back(
     let Ok(collected) = body.collect().await;
     let collected = in_words(request, message, collected.to_bytes());
     if is_stream {
-        // What precedes the answer are notifications, which this client has no place for.
+        // The earlier events are notifications, which this client cannot receive.
         return HttpResponse::build(status).content_type(JSON).body(last_event(&collected));
     }
     if is_text && status.is_client_error() {
@@ -387,7 +386,7 @@ async fn carried_back(
     answer.body(collected)
 }
 
-/// Notes the failure that the engine's answer to a message is, and returns the answer in words.
+/// Records the failure if rmcp's answer is an error, and returns the answer, with a reworded message if needed.
 fn in_words(request: &HttpRequest, message: &Message, answer: Bytes) -> Bytes {
     match mcp_failure::note_failure(request, message.method(), &answer) {
         Some(METHOD_NOT_FOUND) => explained(&answer).map_or(answer, |answer| Bytes::from(answer.to_string())),
@@ -395,7 +394,7 @@ fn in_words(request: &HttpRequest, message: &Message, answer: Bytes) -> Bytes {
     }
 }
 
-/// Returns the data of the last event of a stream that has any.
+/// Returns the data of the last event with data in a stream.
 fn last_event(stream: &Bytes) -> Bytes {
     let lines = stream.split(|&byte| byte == b'\n');
     let mut data = lines.filter_map(|line| line.strip_prefix(b"data:")).map(<[u8]>::trim_ascii);

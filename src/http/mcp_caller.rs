@@ -1,4 +1,4 @@
-//! Who calls `/mcp`: somebody with an API key, a client that a user signed in to, or the one person there is.
+//! The caller of `/mcp`: an API key, an OAuth client that a user signed in to, or the single user.
 
 use std::{future::Future, pin::Pin};
 
@@ -22,7 +22,7 @@ use crate::{
     oauth::{AccessCheck, OAuthSettings, RESOURCE_SCOPES},
 };
 
-/// Any caller of `/mcp`. Refusals say where clients learn how to sign in (RFC 9728 section 5.1).
+/// Any caller of `/mcp`. The challenge in errors says where clients learn how to sign in (RFC 9728 section 5.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct McpCaller(pub(crate) Caller);
 
@@ -62,7 +62,7 @@ async fn check(state: &HttpState, request: &HttpRequest) -> Result<Caller, ApiEr
     Ok(state.keys.check(&text, source).await?.into_caller())
 }
 
-/// The refusal with a challenge that leads clients to the sign-in.
+/// Returns the error response, with a challenge that leads clients to the sign-in.
 pub(super) fn refused(state: &HttpState, request: &HttpRequest, error: ApiError) -> actix_web::Error {
     let mut response: HttpResponse = error.error_response();
     let said = match (&error, response.status()) {
@@ -81,13 +81,13 @@ pub(super) fn refused(state: &HttpState, request: &HttpRequest, error: ApiError)
     InternalError::from_response(error, response).into()
 }
 
-/// `None` for a path that no header can hold; then the challenge of the error alone is sent.
+/// Returns the challenge, or `None` for a path that no header can contain; then the error's own challenge is sent.
 fn challenge(settings: &OAuthSettings, path: &str, error: Option<&str>) -> Option<HeaderValue> {
     let error = error.map_or(String::new(), |error| format!(r#"error="{error}", "#));
-    // The client chose the path. As a part of a URL it holds neither quotes nor backslashes (RFC 3986 section 3.3).
+    // The client chose the path. In a URL, a path contains neither quotes nor backslashes (RFC 3986 section 3.3).
     let path = path.replace('"', "%22").replace('\\', "%5C");
     let metadata = quoted_string(&format!("{}{path}", settings.url(oauth::RESOURCE_METADATA_PATH)))?;
-    // All of it: a client that may only read is not shown the tools for which it would have to ask for more.
+    // Names all scopes: with the read scope only, a client does not see the tools that would make it ask for more.
     let scope = RESOURCE_SCOPES.join(" ");
     HeaderValue::from_str(&format!(r#"Bearer {error}resource_metadata={metadata}, scope="{scope}""#)).ok()
 }

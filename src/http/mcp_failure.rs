@@ -1,5 +1,5 @@
-//! Which message failed, for the request's line in the log: its method and the code of the error. Ids, names and the text
-//! of the error are the client's, a guest's or OwnerRez's, and stay out of it.
+//! Records in the request's log line which message failed: its method and the error code. Ids, names and error texts
+//! may come from the client, a guest or OwnerRez, and are not logged.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::{
 
 use super::observe::Notes;
 
-/// The methods that a line names; a client can invent others.
+/// The methods that a log line may name; a client can send any other name.
 const METHODS: [&str; 14] = [
     "initialize",
     "ping",
@@ -29,14 +29,14 @@ const METHODS: [&str; 14] = [
     "notifications/initialized",
 ];
 
-/// Notes that the answer to a message is an error, if it is one; returns its code.
+/// Records that the answer to a message is an error, if it is one, and returns its code.
 pub(super) fn note_failure(request: &HttpRequest, method: Option<&str>, answer: &[u8]) -> Option<i64> {
     let code = error_code(answer)?;
     note_code(request, method, code);
     Some(code)
 }
 
-/// Notes that a message failed with this code.
+/// Records that a message failed with this code.
 pub(super) fn note_code(request: &HttpRequest, method: Option<&str>, code: i64) {
     if let Some(notes) = Notes::of(request) {
         let known = METHODS.into_iter().find(|known| method == Some(known));
@@ -44,7 +44,7 @@ pub(super) fn note_code(request: &HttpRequest, method: Option<&str>, code: i64) 
     }
 }
 
-/// The code of a JSON-RPC error; `None` for any other answer, of which no more is read than up to its result.
+/// Returns the code of a JSON-RPC error, or `None` for any other answer, which is read only up to its result.
 fn error_code(answer: &[u8]) -> Option<i64> {
     #[derive(Deserialize)]
     struct Code {
@@ -83,7 +83,7 @@ fn error_code(answer: &[u8]) -> Option<i64> {
     }
 
     let mut found = None;
-    // What cannot be read to its end is no error that has to be noted.
+    // An answer that cannot be parsed completely is not recorded as an error.
     let _ = FirstError(&mut found).deserialize(&mut serde_json::Deserializer::from_slice(answer));
     found
 }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: on a listener of its own, or on the main one behind a token; otherwise there is no such path.
+//! `GET /metrics`: on a separate listener, or on the main listener with a token; otherwise the path does not exist.
 
 use std::sync::Arc;
 
@@ -14,29 +14,29 @@ use crate::{
     session::Sessions,
 };
 
-/// What a scrape needs.
+/// The state of the metrics endpoint.
 #[derive(Clone)]
 pub struct Scrape {
     /// The counters.
     pub metrics: Arc<Metrics>,
-    /// Holds the figures that are asked for.
+    /// Provides the gauges that are read at each scrape.
     pub sessions: Sessions,
-    /// `METRICS_TOKEN`, hashed: who has it may look. Without one everybody may who reaches the listener.
+    /// The hash of `METRICS_TOKEN`. Without a token, anyone that reaches the listener may read the metrics.
     pub token_digest: Option<String>,
-    /// Sources that sent wrong tokens; shared by all listeners.
+    /// Counts wrong tokens by source; shared by all listeners.
     pub failures: Arc<WrongTokens>,
-    /// Proxies whose `X-Forwarded-For` counts.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// Time.
+    /// The clock.
     pub clock: SharedClock,
 }
 
-/// The route, for either listener.
+/// Adds the route, on either listener.
 pub(crate) fn route(config: &mut web::ServiceConfig, scrape: Scrape) {
     config.app_data(web::Data::new(scrape)).service(at("/metrics", "GET").route(web::get().to(show)));
 }
 
-/// Everything that the listener for metrics alone serves.
+/// Configures the separate metrics listener.
 pub fn metrics_routes(config: &mut web::ServiceConfig, scrape: Scrape) {
     route(config, scrape);
     config.default_service(web::to(|| async { HttpResponse::from_error(ApiError::NotFound) }));
@@ -45,7 +45,7 @@ pub fn metrics_routes(config: &mut web::ServiceConfig, scrape: Scrape) {
 async fn show(scrape: web::Data<Scrape>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     if let Some(expected) = &scrape.token_digest {
         let offered = bearer(&request).map_err(|_| ApiError::BadMetricsToken)?;
-        // Digests are compared, so that not even the token's length shows in the time it takes.
+        // Compares digests, so that the timing does not even depend on the token's length.
         if !bool::from(crypto::digest_hex(offered).as_bytes().ct_eq(expected.as_bytes())) {
             let source = SourceAddress::of(&request, &scrape.trusted_proxies);
             return Err(scrape.failures.refuse(source, scrape.clock.now()));

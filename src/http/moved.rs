@@ -1,5 +1,5 @@
-//! Addresses of the TypeScript server that this gateway replaces and that lead nowhere any more: each says what to use
-//! instead, to a browser as a page and to a program as JSON.
+//! Endpoints of the TypeScript server that no longer exist. Each answers what to use instead, to a browser as a page
+//! and to a program as JSON.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 
@@ -9,13 +9,13 @@ use super::{
     pages,
 };
 
-/// `GET /oauth/callback`: OwnerRez still sends browsers here while its OAuth app holds the old redirect URI. What it
-/// sends along is not looked at.
+/// `GET /oauth/callback`: OwnerRez still redirects browsers here while its OAuth app has the old redirect URI. The
+/// query is ignored.
 pub(crate) async fn callback(state: web::Data<HttpState>, request: HttpRequest) -> HttpResponse {
     tell(&request, &ApiError::Moved(Moved::Callback(state.settings.redirect_uri.to_string())))
 }
 
-/// `/sse` and `/message`, the transport that MCP has given up.
+/// `/sse` and `/message`: the transport that MCP has removed.
 pub(crate) async fn transport(state: web::Data<HttpState>, request: HttpRequest) -> HttpResponse {
     tell(&request, &ApiError::Moved(Moved::Transport(state.settings.url("/mcp"))))
 }

@@ -1,4 +1,4 @@
-//! The authorization server on the wire: metadata, the pages of a sign-in and of the account, the token endpoint,
+//! The HTTP endpoints of the authorization server: metadata, the pages of sign-in and account, the token endpoint,
 //! registration, revocation.
 
 pub(super) mod account;
@@ -32,17 +32,17 @@ use crate::{
 const AUTHORIZE_PATH: &str = "/authorize";
 const CONTINUE_PATH: &str = "/authorize/continue";
 const DELETE_PATH: &str = "/account/delete";
-/// What a client learns about a resource (RFC 9728); the path of the resource follows.
+/// The path of the protected resource metadata (RFC 9728); the path of the resource follows.
 pub(super) const RESOURCE_METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
 const SERVER_METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
 const TOKEN_PATH: &str = "/token";
 const REGISTER_PATH: &str = "/register";
 const REVOKE_PATH: &str = "/revoke";
 
-/// Pages whose forms come back to them.
+/// Pages with forms that are submitted to the same path.
 pub(super) const PAGES: [&str; 3] = [AUTHORIZE_PATH, CONTINUE_PATH, ACCOUNT_PATH];
 
-/// What clients ask that may run in a browser, on any page.
+/// Returns whether clients in a browser may call this path from any origin.
 pub(super) fn is_for_every_origin(path: &str) -> bool {
     matches!(path, TOKEN_PATH | REGISTER_PATH | REVOKE_PATH | SERVER_METADATA_PATH)
         || path.starts_with(RESOURCE_METADATA_PATH)
@@ -100,8 +100,8 @@ pub(super) fn routes(
     }
 }
 
-/// A resource that pages of every origin may ask (the CORS protocol of the Fetch standard). Without cookies: there are no
-/// `Access-Control-Allow-Credentials`.
+/// Adds a resource that pages of every origin may call (the CORS protocol of the Fetch standard). Cookies are not
+/// allowed: there is no `Access-Control-Allow-Credentials`.
 fn open_to_browsers(
     config: &mut web::ServiceConfig,
     path: &str,
@@ -117,7 +117,7 @@ fn open_to_browsers(
     config.service(routes(at(path, allow)).wrap(headers));
 }
 
-/// A refusal as JSON (RFC 6749 section 5.2).
+/// Returns an error as JSON (RFC 6749 section 5.2).
 fn refused(error: &OAuthError) -> HttpResponse {
     let (status, retry_after) = match error {
         OAuthError::InvalidClient(_) => (StatusCode::UNAUTHORIZED, None),
@@ -149,12 +149,12 @@ fn no_store(status: StatusCode) -> actix_web::HttpResponseBuilder {
     response
 }
 
-/// Sends the browser back to the client with a refusal.
+/// Redirects the browser to the client with an error.
 fn sent_back(server: &AuthorizationServer, to: &Redirection, error: &OAuthError) -> HttpResponse {
     noted(error, refusal_url(server, to, error).map(|url| see_other(&url, &[])))
 }
 
-/// Shows a refusal, and leaves it to the person whether the client gets it.
+/// Shows an error, and lets the user decide whether it is sent to the client.
 fn shown_with_way_back(
     server: &AuthorizationServer,
     (to, place): (&Redirection, &RedirectPlace),
@@ -182,17 +182,17 @@ fn see_other(url: &str, form_targets: &[String]) -> HttpResponse {
     pages::hardened(StatusCode::SEE_OTHER, form_targets).insert_header((header::LOCATION, url)).finish()
 }
 
-/// The operator, as pages name them.
+/// Returns the operator's contact as pages show it.
 fn operator(state: &HttpState) -> String {
     pages::operator(state.settings.contact.as_deref())
 }
 
-/// The operator, if new users are not taken.
+/// Returns the operator's contact if the gateway accepts no new users.
 fn closed_by(state: &HttpState, server: &AuthorizationServer) -> Option<String> {
     (!server.settings().admits_new).then(|| operator(state))
 }
 
-/// Where a form of ours may end up by redirects: with OwnerRez, or with the client.
+/// Returns the redirect targets of the gateway's forms: OwnerRez and the client.
 fn form_targets(state: &HttpState, request: &AuthorizationRequest) -> Vec<String> {
     let client = url::Url::parse(&request.redirect_uri).ok().map(|url| match url.scheme() {
         "https" | "http" => super::connect::origin(&url),

@@ -1,6 +1,6 @@
-//! One line in the log and one step of the counters per request, and its `X-Request-Id`.
+//! Writes one log line per request, updates the counters, and sets its `X-Request-Id`.
 //!
-//! The line holds no path and no query, where states, codes and guests' data stand: only the pattern of the route.
+//! The line contains no path and no query, which may contain states, codes and guests' data: only the route pattern.
 
 use std::sync::{Arc, OnceLock};
 
@@ -30,17 +30,17 @@ use crate::{
     tools::Trace,
 };
 
-/// What the request lines are called in filters such as `RUST_LOG=ownerrez_gateway::request=warn`.
+/// The log target of the request lines, for filters such as `RUST_LOG=ownerrez_gateway::request=warn`.
 const TARGET: &str = "ownerrez_gateway::request";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest id that is taken over.
+/// The longest client-supplied id that is used.
 const ID_LENGTH: usize = 128;
-/// Asked for every few seconds by machines; of no interest to people.
+/// Routes that monitoring requests every few seconds; logged at debug level only.
 const QUIET: [&str; 3] = ["/health", "/ready", "/metrics"];
-/// What nginx writes for a client that left before its answer.
+/// nginx's status for a client that disconnected before the answer.
 const CLIENT_LEFT: u16 = 499;
 
-/// What is learnt about a request on its way through the house.
+/// The information that is collected about a request while it is processed.
 #[derive(Debug)]
 pub(crate) struct Notes {
     id: String,
@@ -50,9 +50,9 @@ pub(crate) struct Notes {
     upstream: OnceLock<Status>,
     error: OnceLock<&'static str>,
     failure: OnceLock<String>,
-    /// A credential that is no user's was verified.
+    /// Set if a valid credential that belongs to no user was found.
     verified: OnceLock<()>,
-    /// Method and code of the first message that failed.
+    /// The method and error code of the first message that failed.
     message: OnceLock<(&'static str, i64)>,
 }
 
@@ -72,43 +72,43 @@ impl Notes {
         }
     }
 
-    /// Those of a request; none where the middleware was left out.
+    /// Returns the notes of a request; `None` if the middleware is missing.
     pub(crate) fn of(request: &HttpRequest) -> Option<Arc<Self>> {
         request.extensions().get::<Arc<Self>>().cloned()
     }
 
-    /// Whose key or token it bore: what that is called in lists, and its user.
+    /// Records the caller: the label of its key or token as lists show it, and its user.
     pub(crate) fn caller(&self, caller: &Caller) {
         let _ = self.key.set(caller.label.clone());
         let _ = self.user.set(caller.user);
     }
 
-    /// Notes that the request bears a valid credential that is no user's.
+    /// Records that the request has a valid credential that belongs to no user.
     pub(crate) fn verify(&self) {
         let _ = self.verified.set(());
     }
 
-    /// Returns whether the request bears a credential that was found valid.
+    /// Returns whether the request has a credential that was verified.
     pub(crate) fn is_verified(&self) -> bool {
         self.user.get().is_some() || self.verified.get().is_some()
     }
 
-    /// Returns the user whose credential the request bears, as far as that was verified.
+    /// Returns the user of the request's credential, if it was verified.
     pub(crate) fn user(&self) -> Option<UserId> {
         self.user.get().copied()
     }
 
-    /// The stable code of what went wrong.
+    /// Records the stable code of an error.
     pub(crate) fn error(&self, code: &'static str) {
         let _ = self.error.set(code);
     }
 
-    /// A message of the Model Context Protocol was answered with an error.
+    /// Records that an MCP message was answered with an error.
     pub(crate) fn message_failed(&self, method: &'static str, code: i64) {
         let _ = self.message.set((method, code));
     }
 
-    /// How a call to OwnerRez ended.
+    /// Records how a call to OwnerRez ended.
     pub(crate) fn call(&self, trace: Trace) {
         if let Some(status) = trace.upstream {
             let _ = self.upstream.set(status);
@@ -136,7 +136,7 @@ impl Watch for Notes {
     }
 }
 
-/// A UUID of version 7. It is no secret: nothing is gained by asking the system for every random number in it.
+/// Returns a UUID of version 7. The id is not a secret, so it does not need random numbers of the system.
 fn new_id(now: DateTime<Utc>) -> String {
     let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default();
     let mut random = [0; 10];
@@ -144,12 +144,12 @@ fn new_id(now: DateTime<Utc>) -> String {
     Builder::from_unix_timestamp_millis(millis, &random).into_uuid().to_string()
 }
 
-/// An id that can stand in a header and in a log without harm.
+/// Returns whether an id is safe in a header and in a log.
 fn is_sane(id: &str) -> bool {
     !id.is_empty() && id.len() <= ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// A method as a label: strangers can make up methods, and every new label would be kept.
+/// Returns a method as a metrics label. Clients can invent methods, and every new label would be kept.
 fn known(method: &Method) -> &'static str {
     const KNOWN: [Method; 7] =
         [Method::GET, Method::POST, Method::DELETE, Method::PUT, Method::PATCH, Method::HEAD, Method::OPTIONS];
@@ -157,7 +157,7 @@ fn known(method: &Method) -> &'static str {
     KNOWN.iter().position(|known| known == method).map_or("other", |at| NAMES[at])
 }
 
-/// A request under way. When it is dropped the request is over, in whatever way.
+/// The log line of a request. Written when this is dropped, however the request ends.
 struct Line {
     notes: Arc<Notes>,
     metrics: Arc<Metrics>,
@@ -200,7 +200,7 @@ impl Drop for Line {
     }
 }
 
-/// The searchable part of a line. What is not known is left out.
+/// The structured fields of a line. Unknown ones are left out.
 struct Fields<'a> {
     line: &'a Line,
     route: &'a str,
@@ -242,19 +242,19 @@ impl Source for Fields<'_> {
     }
 }
 
-/// The middleware; the outermost, so that what others refuse is seen as well, and that all see one form of the path.
+/// The middleware. The outermost one, so that it sees what others refuse, and all see the normalised path.
 #[derive(Clone)]
 pub struct Observer {
-    /// Where requests are counted.
+    /// The counters of requests.
     pub metrics: Arc<Metrics>,
-    /// Time.
+    /// The clock.
     pub clock: SharedClock,
-    /// The requests that are under way; closed once the gateway stops.
+    /// The requests that are being answered; closed when the gateway stops.
     pub under_way: TaskTracker,
 }
 
 impl Observer {
-    /// Sees one request through.
+    /// Processes one request.
     pub async fn watch<B: MessageBody + 'static>(
         self,
         request: ServiceRequest,
@@ -280,16 +280,16 @@ impl Observer {
             Err(error) => line.status = Some(error.as_response_error().status_code().as_u16()),
         }
         let mut response = outcome?;
-        // Bound to a name of its own, so that the borrow of the extensions ends here.
+        // A separate statement, so that the borrow of the extensions ends here.
         let failure = response.response_mut().extensions_mut().remove::<Failure>();
         if let Some(failure) = failure {
             line.notes.failed(failure);
         }
         if under_way.is_closed() {
-            // Whoever comes back finds another process, or the next one.
+            // The next connection of the client reaches another process, or the restarted one.
             response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
         }
-        // Every answer, whatever made it: browsers must not guess that text of a guest is a page or a script.
+        // On every response, from any handler: browsers must not interpret a guest's text as a page or a script.
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Ok(id) = HeaderValue::from_str(&line.notes.id) {
             response.headers_mut().insert(REQUEST_ID, id);

@@ -1,4 +1,4 @@
-//! The few pages that people see in a browser. Small, without script, readable on a phone; their words stand here.
+//! The HTML pages and their texts. Small, without scripts, readable on a phone.
 
 pub(crate) mod account;
 pub(crate) mod sign_in;
@@ -24,7 +24,7 @@ use crate::{
     store::StoredKey,
 };
 
-/// Headline and text of a page that only tells something.
+/// The headline and text of a page without a form.
 pub(crate) struct Notice {
     title: &'static str,
     text: Cow<'static, str>,
@@ -40,7 +40,7 @@ impl Notice {
     }
 }
 
-/// A connect link that is used up or older than `life`.
+/// A connect link that was used or is older than `life`.
 pub(crate) fn link_gone(life: TimeDelta) -> Notice {
     let text = format!(
         "Connect links work once and for {}. Ask the gateway for a new one (GET /api/connect/ownerrez/start with your \
@@ -50,7 +50,7 @@ pub(crate) fn link_gone(life: TimeDelta) -> Notice {
     Notice::new("This link is no longer good", text)
 }
 
-/// An answer of OwnerRez in another browser than the one that was sent there, or later than `life`.
+/// A response of OwnerRez in another browser than the one that was redirected there, or later than `life`.
 pub(crate) fn other_browser(life: TimeDelta) -> Notice {
     let text = format!(
         "This answer from OwnerRez does not belong to a connection that was started in this browser within the last {}. \
@@ -66,13 +66,13 @@ pub(crate) const DENIED: Notice = Notice::fixed(
      there.",
 );
 
-/// The operator, with the contact that the settings name.
+/// Returns the text that names the operator, with the configured contact.
 pub(crate) fn operator(contact: Option<&str>) -> String {
     let contact = contact.map_or(String::new(), |contact| format!(" ({contact})"));
     format!("the operator of this gateway{contact}")
 }
 
-/// Says, before OwnerRez is asked, that new users are not taken.
+/// Says, before OwnerRez asks for approval, that new users are not accepted.
 fn takes_no_new_users(operator: &str) -> Markup {
     html! {
         p.problem {
@@ -86,7 +86,7 @@ pub(crate) const FORM_STALE: &str =
     "The form had become stale, or cookies are switched off. Please enter the key again.";
 pub(crate) const KEY_WRONG: &str = "That is not the API key whose beginning is shown below. Nothing was connected.";
 
-/// A button is what most people came for, unless it is a `second` one, or `ending` something.
+/// The style of all pages. A button is the main action of its page, unless it has the class `second` or `ending`.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:2rem auto;padding:0 1rem;\
 color:#1a1a1a;background:#fff;overflow-wrap:anywhere}h1{font-size:1.4rem}code{background:#eee;padding:.1rem .3rem}\
 label{display:block;font-weight:600;margin:1rem 0 .3rem}input,select{font:inherit;width:100%;box-sizing:border-box;\
@@ -96,15 +96,15 @@ text-decoration:none}h2{font-size:1.2rem;margin-top:2rem}h3{font-size:1rem}\
 button.second,button.ending{background:#fff;color:#0b5394;box-shadow:inset 0 0 0 1px}button.ending{color:#b00020}\
 pre{background:#eee;padding:.6rem;white-space:pre-wrap;font-size:.85rem}.problem{border-left:.3rem solid #b00020;padding:.2rem .8rem}";
 
-/// SHA-256 of [`STYLE`], which lets the policy allow this style and no other.
+/// The SHA-256 of [`STYLE`], with which the policy allows this style and no other.
 const STYLE_HASH: &str = "'sha256-+Fjg54LLeIK7ieXbxbUzedkoDE8mgp7IjMU9AdOizKA='";
 
-/// The target of forms that lead to us and nowhere else.
+/// The target of forms that are submitted only to the gateway.
 const SELF: &str = "'self'";
 
-/// A response with every header that keeps a page from being framed, scripted or leaking its address. A form may lead
-/// to us and on to `form_targets`, sources of a Content-Security-Policy: browsers apply `form-action` to redirects as
-/// well. Without any the page has no form.
+/// Returns a response with the headers that protect a page against framing, scripts and leaks of its URL. A form may be
+/// submitted to the gateway and redirected to `form_targets`, which are sources of a Content-Security-Policy: browsers
+/// apply `form-action` to redirects as well. Without targets the page has no form.
 pub(crate) fn hardened(status: StatusCode, form_targets: &[String]) -> HttpResponseBuilder {
     let forms = match form_targets {
         [] => "'none'".to_owned(),
@@ -140,12 +140,12 @@ fn page(status: StatusCode, form_targets: &[String], title: &str, body: &Markup)
     hardened(status, form_targets).content_type("text/html; charset=utf-8").body(html.into_string())
 }
 
-/// A page that only tells something.
+/// Returns a page without a form.
 pub(crate) fn notice(status: StatusCode, notice: Notice) -> HttpResponse {
     page(status, &[], notice.title, &html! { p { (notice.text) } })
 }
 
-/// An error as a page: the same words as in the JSON of the other endpoints.
+/// Returns an error as a page, with the same texts as the JSON of the other endpoints.
 pub(crate) fn error(error: &ApiError) -> HttpResponse {
     let shown = error.shown();
     let failure = error.failure(&shown);
@@ -158,25 +158,25 @@ pub(crate) fn error(error: &ApiError) -> HttpResponse {
     response
 }
 
-/// A name that a person or a client chose: in quotes, so that it is not read as the page's own words, and isolated, so that
-/// its direction of writing does not turn them (HTML, `bdi`).
+/// Formats a name that a user or a client chose: in quotes, so that it is not read as text of the page, and isolated,
+/// so that its writing direction does not affect that text (HTML, `bdi`).
 fn chosen_name(name: &str) -> Markup {
     html! { "“" bdi { (name) } "”" }
 }
 
-/// What the connect page shows and sends.
+/// The content of the connect page and its form.
 pub(crate) struct ConnectForm<'a> {
     pub(crate) action: &'a str,
     pub(crate) state: &'a str,
     pub(crate) csrf: &'a str,
     pub(crate) key: &'a StoredKey,
-    /// The key's user has signed in to this browser, so the key need not be shown.
+    /// Whether the key's user has signed in to this browser, so that the key need not be entered.
     pub(crate) known: bool,
     pub(crate) app_url: &'a Url,
     pub(crate) problem: Option<(StatusCode, &'static str)>,
 }
 
-/// The page of a connect link.
+/// Returns the page of a connect link.
 pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
     let status = form.problem.map_or(StatusCode::OK, |(status, _)| status);
     let body = html! {
@@ -204,7 +204,7 @@ pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
     page(status, &[origin(form.app_url)], "Connect OwnerRez", &body)
 }
 
-/// The end of a successful connection.
+/// Returns the page after a successful connection.
 pub(crate) fn connected(account: Option<AccountId>, key: &StoredKey, mcp_url: &str) -> HttpResponse {
     let body = html! {
         p {

@@ -1,7 +1,7 @@
-//! One form of the path for routing, rights, limits and logs.
+//! Normalises the path of a request for routing, authorization, limits and logs.
 //!
-//! The router decodes percent-encoded characters, and what else reads the path does not. Two readings of one path are two
-//! answers to the question whether a request may write. So the path is normalised once, before anything reads it.
+//! The router decodes percent-encoded characters, but other code that reads the path does not. If both read a path
+//! differently, they may disagree on whether a request may write. So the path is normalised once, before it is read.
 
 use actix_web::{
     dev::ServiceRequest,
@@ -9,9 +9,9 @@ use actix_web::{
 };
 use bytes::Bytes;
 
-/// Replaces the path of a request by its normal form: unreserved characters decoded (RFC 3986 section 6.2.2.2), one slash
-/// for several, and none at its end. A client that was given an address with a slash too many reaches the same resource,
-/// without a redirect, on which many clients drop their `Authorization`.
+/// Replaces the path of a request by its normal form: unreserved characters decoded (RFC 3986 section 6.2.2.2),
+/// repeated slashes merged, and no slash at the end. A client whose configured URL has an additional slash reaches the
+/// same resource without a redirect, on which many clients drop their `Authorization`.
 pub(super) fn normalise(mut request: ServiceRequest) -> ServiceRequest {
     if let Some(uri) = normal_form(request.uri()) {
         request.match_info_mut().get_mut().update(&uri);
@@ -20,7 +20,7 @@ pub(super) fn normalise(mut request: ServiceRequest) -> ServiceRequest {
     request
 }
 
-/// Returns the normal form of a URI; `None` if it has it already.
+/// Returns the normal form of a URI; `None` if the URI is already in normal form.
 fn normal_form(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let ends_in_slash = path.len() > 1 && path.ends_with('/');
@@ -108,7 +108,7 @@ mod tests {
         #[test]
         fn the_router_and_everything_else_read_the_same_routes(path in "(/([a-z]|%[0-9a-fA-F]{2}|[.~_-]|%){0,6}){1,4}") {
             let request = normalise(TestRequest::with_uri(&path).to_srv_request());
-            // Where the router decodes more, it decodes to characters that no route has.
+            // If the router decodes more, the decoded characters occur in no route.
             let routed = request.match_info().as_str();
             let unreserved = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-._~/".contains(c));
             prop_assert!(!unreserved(routed) || routed == request.path(), "{} is routed as {}", request.path(), routed);

@@ -1,9 +1,9 @@
-//! The short way of the commonest message: a call of a tool that only reads, from a client of the revisions with
-//! `initialize`. The engine gives every message a transport and a task of its own, which costs more than all the rest of
-//! a call. Only what is beyond doubt goes this way; whatever is out of the ordinary, mistakes included, is the engine's.
+//! The fast path for the most common message: a call of a read-only tool, from a client of the revisions with
+//! `initialize`. rmcp creates a transport and a task for every message, which costs more than the rest of a call. Only
+//! messages that need no special treatment take this path; rmcp handles all others, including invalid ones.
 //!
-//! Calls that change something are the engine's as well: there they run to their end though the client has left, here
-//! they would end with its connection.
+//! rmcp also handles calls that change something. It runs them to completion if the client disconnects; here they would
+//! end with the connection.
 
 use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
 
@@ -27,17 +27,17 @@ use crate::{
     tools::{Choice, Person, Response},
 };
 
-/// Room for what stands around an answer, in bytes.
+/// The bytes reserved for the message around an answer.
 const AROUND: usize = 256;
 const REVISION: &str = "mcp-protocol-version";
 
-/// A call that is beyond doubt.
+/// A call that can be answered without rmcp.
 pub(super) struct PlainCall<'a> {
     revision: Revision,
     call: Call<'a>,
 }
 
-/// A message with all the members that it may have here.
+/// A message. Other members than these are left to rmcp.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Call<'a> {
@@ -59,7 +59,7 @@ struct Params<'a> {
     _meta: Object<Meta>,
 }
 
-/// Where a client would like to hear of progress: there is none on a request without a stream.
+/// The metadata of a call. Progress notifications are not sent, since they need a stream.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Meta {
@@ -67,7 +67,7 @@ struct Meta {
     _progress_token: Option<RequestId>,
 }
 
-/// A JSON object. What serde derives for a struct also reads an array, as the members in their order.
+/// A JSON object. Serde's derived implementation for a struct also accepts an array, with the members in order.
 #[derive(Default)]
 struct Object<T>(T);
 
@@ -89,7 +89,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// The message back (JSON-RPC 2.0, section 5).
+/// The response message (JSON-RPC 2.0, section 5).
 #[derive(Serialize)]
 struct Reply<'a> {
     jsonrpc: &'static str,
@@ -101,8 +101,8 @@ struct Reply<'a> {
 }
 
 impl<'a> PlainCall<'a> {
-    /// Returns the call that a request is, if that is beyond doubt. The method, `Accept` and `Content-Type` of the
-    /// request were checked before.
+    /// Returns the call that a request contains, if it can be answered without rmcp. The method, `Accept` and
+    /// `Content-Type` of the request have been checked.
     pub(super) fn of(request: &HttpRequest, body: &'a Bytes, server: &Server) -> Option<Self> {
         let revision = plain_revision(request.headers())?;
         let Object(call): Object<Call<'a>> = serde_json::from_slice(body).ok()?;
@@ -112,7 +112,7 @@ impl<'a> PlainCall<'a> {
         (plain && !changes).then_some(Self { revision, call })
     }
 
-    /// Its answer.
+    /// Answers the call.
     pub(super) async fn answer(
         self,
         request: &HttpRequest,
@@ -122,7 +122,7 @@ impl<'a> PlainCall<'a> {
     ) -> HttpResponse {
         let notes: Option<Arc<dyn Watch>> = Notes::of(request).map(|notes| notes as Arc<dyn Watch>);
         let Self { revision, call: Call { id, params: Object(Params { name, arguments, .. }), .. } } = self;
-        // Nobody cancels it: where the client leaves, actix drops this future, and what waits ends with it.
+        // Never cancelled: if the client disconnects, actix drops this future, which ends everything that it waits for.
         let cancel = CancellationToken::new();
         let person = Person::default();
         let called = server.call((caller, choice), &name, arguments, &person, &cancel, notes.as_deref()).await;
@@ -147,7 +147,7 @@ impl<'a> PlainCall<'a> {
     }
 }
 
-/// The message with an answer that stands in it twice, as text and as the same JSON, which is written once and copied.
+/// Returns the message with an answer as text and as JSON. The JSON is serialized once and copied.
 fn whole(id: &RequestId, json: &str) -> serde_json::Result<Vec<u8>> {
     let mut body = Vec::with_capacity(3 * json.len() + AROUND);
     body.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
@@ -160,8 +160,8 @@ fn whole(id: &RequestId, json: &str) -> serde_json::Result<Vec<u8>> {
     Ok(body)
 }
 
-/// Appends a text of JSON as it stands within a string of JSON (RFC 8259, section 7). It has no control characters, and so
-/// many quotes that looking for the next one, or asking at each character whether it is one, takes longer than this.
+/// Appends JSON text as the content of a JSON string (RFC 8259, section 7). The text has no control characters, and so
+/// many quotes that this loop is faster than searching for the next quote or branching on each character.
 fn append_quoted(body: &mut Vec<u8>, json: &str) {
     let mut end = body.len();
     body.resize(end + 2 * json.len(), b'\\');
@@ -173,8 +173,8 @@ fn append_quoted(body: &mut Vec<u8>, json: &str) {
     body.truncate(end);
 }
 
-/// Returns the revision of a request, if it is one with `initialize` and no header says anything else about the protocol.
-/// A request without the header is of 2025-03-26 (2025-06-18, Transports).
+/// Returns the revision of a request, if it is one with `initialize` and no other MCP header is present. A request
+/// without the header has revision 2025-03-26 (2025-06-18, Transports).
 fn plain_revision(headers: &HeaderMap) -> Option<Revision> {
     let ours = |name: &str| !name.starts_with("mcp-") || name == REVISION;
     if !headers.keys().all(|name| ours(name.as_str())) {

@@ -1,7 +1,7 @@
 //! Quoted strings in headers (RFC 9110 section 5.6.4).
 
-/// Writes a text as a quoted string, quotes included. Returns `None` for what no quoted string can hold: control
-/// characters and anything outside of ASCII.
+/// Writes a text as a quoted string, including the quotes. Returns `None` for text that a quoted string cannot contain:
+/// control characters and anything outside ASCII.
 pub(super) fn quoted_string(text: &str) -> Option<String> {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -22,7 +22,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads a quoted string as a recipient does; `None` where it ends early or late.
+    /// Reads a quoted string as a recipient does; `None` if it ends early or late.
     pub(crate) fn unquoted(quoted: &str) -> Option<String> {
         let mut text = String::new();
         let mut rest = quoted.strip_prefix('"')?.chars();

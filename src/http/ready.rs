@@ -1,5 +1,5 @@
-//! `GET /ready`: whether requests sent here now would be served. Unlike `/health`, which says that the process lives,
-//! it may be false for a while without anything to mend by a restart.
+//! `GET /ready`: reports whether this process would serve requests now. Unlike `/health`, which reports whether the
+//! process is alive, it may fail temporarily for reasons that a restart does not fix.
 
 use std::{
     sync::{
@@ -21,14 +21,14 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// An answer is good for this long: probes, however many, ask the database once in that time.
+/// How long a verdict is cached: all probes together query the database once in this time.
 const GOOD_FOR: TimeDelta = TimeDelta::seconds(1);
-/// Probes give up after a few seconds and would learn nothing from an answer that comes later.
+/// The timeout of a check. Probes time out after a few seconds, so a later answer is of no use.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a process is not ready after a call met damage in the database.
+/// How long the process is not ready after a call encountered damage in the database.
 const DAMAGED_FOR: TimeDelta = TimeDelta::minutes(5);
 
-/// Why requests would not be served.
+/// The reasons why requests would not be served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Unready {
     Stopping,
@@ -43,7 +43,7 @@ enum Unready {
 type Verdict = Result<(), Unready>;
 
 impl Unready {
-    /// The code, what happened, and what to do next.
+    /// Returns the code, the message and the hint.
     fn shown(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Stopping => ("stopping", "This process is stopping.", "Send requests to another one."),
@@ -82,7 +82,7 @@ impl Unready {
     }
 }
 
-/// Tells whether this process is ready. Clones share what they learnt.
+/// Determines whether this process is ready. Clones share the cached verdict.
 #[derive(Clone)]
 pub struct Readiness(Arc<Inner>);
 
@@ -92,12 +92,13 @@ struct Inner {
     clock: SharedClock,
     stopping: Arc<AtomicBool>,
     last: Mutex<Option<(DateTime<Utc>, Verdict)>>,
-    /// How many calls met damage until the last look, and until when that keeps the process from being ready.
+    /// The number of calls that encountered damage up to the last check, and until when the process is not ready
+    /// because of it.
     damage: std::sync::Mutex<(u64, Option<DateTime<Utc>>)>,
 }
 
 impl Readiness {
-    /// `stopping`: the end has begun.
+    /// Creates the check. `stopping` is set when the gateway stops.
     pub fn new(store: Store, sessions: Sessions, clock: SharedClock, stopping: Arc<AtomicBool>) -> Self {
         Self(Arc::new(Inner { store, sessions, clock, stopping, last: Mutex::new(None), damage: Default::default() }))
     }
@@ -107,7 +108,7 @@ impl Readiness {
         if inner.stopping.load(Ordering::Acquire) {
             return Err(Unready::Stopping);
         }
-        // Held while the database is asked, so that probes that come together share one question.
+        // Held during the check, so that concurrent probes share its result.
         let mut last = inner.last.lock().await;
         if let Some((at, verdict)) = *last
             && inner.clock.now() < at + GOOD_FOR
@@ -126,8 +127,8 @@ impl Readiness {
 }
 
 impl Inner {
-    /// Whether a call met damage within the last minutes. It ends by itself, because a server's database may be repaired
-    /// while this process runs.
+    /// Returns whether a call encountered damage in the last minutes. This ends by itself, since a database server may
+    /// be repaired while this process runs.
     fn damaged_of_late(&self) -> bool {
         let (now, met) = (self.clock.now(), self.store.calls_that_met_damage());
         let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +181,7 @@ pub(crate) async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
     }
 }
 
-/// 503 with the code, what happened, and what to do next.
+/// Returns 503 with the code, the message and the hint.
 pub(super) fn not_ready((code, message, hint): (&'static str, &'static str, &'static str)) -> HttpResponse {
     HttpResponse::ServiceUnavailable().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
         "status": "not_ready", "reason": code, "error": "not_ready", "message": message, "hint": hint,

@@ -1,6 +1,6 @@
-//! The HTTP server: actix-web's pipeline over streams with deadlines, and bounds on connections and requests.
+//! The HTTP server: the actix-web pipeline over streams with deadlines, and limits on connections and requests.
 //!
-//! actix-web's own `HttpServer` cannot take another type of stream, so the same pipeline is built here by hand.
+//! The `HttpServer` of actix-web accepts no other stream type, so the same pipeline is built here.
 
 mod bounds;
 mod connection;
@@ -31,27 +31,27 @@ pub use self::{
     request_bounds::{HeldBody, RequestBounds},
 };
 
-/// How long a client that is refused may go on sending its body before the connection is closed. Without this time it
-/// might not receive the answer.
+/// How long a rejected client may continue to send its body before the connection is closed. Without this time the
+/// client might not receive the response.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Connections that may wait for their refusal.
+/// The number of connections that may wait for their rejection.
 const BEING_REFUSED: usize = 64;
 
-/// How requests are served.
+/// The settings of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerSettings {
-    /// Threads; at least one.
+    /// The number of threads; at least one.
     pub workers: usize,
-    /// How long an orderly stop waits for connections, in seconds.
+    /// How long a graceful stop waits for connections, in seconds.
     pub shutdown_seconds: u64,
 }
 
-/// Serves an application of actix-web. The application must be wrapped in [`RequestBounds::apply`], which signals to a
+/// Serves an actix-web application. The application must be wrapped in [`RequestBounds::apply`], which signals to a
 /// connection when its requests begin and end.
 ///
 /// # Errors
-/// The listener cannot be used.
+/// If the listener cannot be used.
 pub fn serve<F, I, S, B>(
     listener: TcpListener,
     settings: ServerSettings,
@@ -72,8 +72,9 @@ where
     let address = listener.local_addr()?;
     let builder = Server::build()
         .workers(settings.workers)
-        // Over its own bound actix-server stops to accept, for everyone. `connections` is below it, and refuses. Without
-        // the bound a burst could take all open files before the first of it is refused.
+        // At its own limit actix-server stops accepting connections of all clients. The limit of `connections` is
+        // lower, and rejects them instead. Without actix-server's limit, a burst could use up all open files before the
+        // first rejection.
         .max_concurrent_connections((connections.total() + BEING_REFUSED).div_ceil(settings.workers))
         .shutdown_timeout(settings.shutdown_seconds)
         .disable_signals();
@@ -82,7 +83,7 @@ where
         let (stop, connections) = (stop.clone(), connections.clone());
         let application = application().into_factory().map_err(|error: S::Error| error.into().error_response());
         let http = HttpService::build()
-            // Connections on which nothing is asked end early at a stop.
+            // Idle connections close early when the gateway stops.
             .graceful_shutdown_signal(move || {
                 let stop = stop.clone();
                 async move { stop.notified().await }
@@ -90,7 +91,7 @@ where
             .keep_alive(connections.keep_alive())
             .client_request_timeout(connections.head_timeout())
             .client_disconnect_timeout(LINGER)
-            // A client that hangs up in the middle of a call is noticed only this way.
+            // Required to notice a client that disconnects during a call.
             .h1_allow_half_closed(false)
             .local_addr(address)
             .on_connect_ext(|stream: &WatchedStream, data| {

@@ -1,8 +1,8 @@
-//! One person on one machine, over HTTP without an API key: only where a setting says so, and only for programs that reach
-//! this process directly. What a proxy or a web page sends is refused, since its sender is unknown.
+//! Single-user mode: HTTP without an API key. Active only if configured, and only for programs that reach this process
+//! directly. Requests from a proxy or a web page are rejected, since their sender is unknown.
 //!
-//! A proxy that adds nothing to a request looks like a program on this machine. Where one may run, a token closes
-//! that gap (`SINGLE_USER_TOKEN`).
+//! A proxy that adds nothing to a request looks like a program on this machine. If such a proxy may run, a token closes
+//! this gap (`SINGLE_USER_TOKEN`).
 
 use actix_web::{
     HttpRequest,
@@ -20,17 +20,17 @@ use super::{
 };
 use crate::{crypto, domain::Caller};
 
-/// The one person.
+/// The single user.
 #[derive(Clone, Debug)]
 pub struct SingleUser {
     /// The caller of every request.
     pub caller: Caller,
-    /// The SHA-256 of `SINGLE_USER_TOKEN` in hexadecimal; `None` where none is set.
+    /// The SHA-256 of `SINGLE_USER_TOKEN` in hexadecimal; `None` if it is not set.
     pub token_digest: Option<String>,
 }
 
-/// Headers that proxies and content delivery networks add: RFC 9110 (Via), RFC 7239 (Forwarded), RFC 8586 (CDN-Loop), and
-/// the names that nginx, Cloudflare, Akamai, Fastly, Fly.io and others give to the address of their client.
+/// Headers that proxies and content delivery networks add: RFC 9110 (Via), RFC 7239 (Forwarded), RFC 8586 (CDN-Loop),
+/// and the names under which nginx, Cloudflare, Akamai, Fastly, Fly.io and others send the address of their client.
 const ADDED_BY_PROXIES: [&str; 16] = [
     "via",
     "forwarded",
@@ -49,25 +49,25 @@ const ADDED_BY_PROXIES: [&str; 16] = [
     "x-scheme",
     "x-url-scheme",
 ];
-/// The same by how they begin: de facto standard (two), Cloudflare, Envoy, CloudFront, Azure, Google, Tailscale.
+/// Prefixes of such headers: de facto standard (two), Cloudflare, Envoy, CloudFront, Azure, Google, Tailscale.
 const ADDED_BEGINNINGS: [&str; 8] =
     ["x-forwarded", "x-original-", "cf-", "x-envoy-", "x-amz-cf-", "x-azure-", "x-appengine-", "tailscale-"];
 
-/// Why a request is taken for one that does not come directly.
+/// The reasons why a request is considered indirect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Indirect {
-    /// Its peer is another machine.
+    /// The peer is another machine.
     Peer,
-    /// It has a header that proxies or browsers add.
+    /// The request has a header that proxies or browsers add.
     Header(HeaderName),
-    /// Its `Host` is no name of this machine.
+    /// The `Host` is not a name of this machine.
     Host,
-    /// It is HTTP/1.0.
+    /// The request is HTTP/1.0.
     Version,
 }
 
 impl Indirect {
-    /// Returns the refusal as the client sees it.
+    /// Returns the error as the client receives it.
     pub(super) fn shown(&self) -> Shown {
         let why = match self {
             Self::Peer => "This request comes from another machine.".to_owned(),
@@ -86,7 +86,7 @@ impl Indirect {
     }
 }
 
-/// The one person, where there is one and the request does not bring an API key instead.
+/// Returns the single user, unless the mode is off or the request has an API key instead.
 pub(super) fn caller(state: &HttpState, request: &HttpRequest) -> Option<Result<Caller, ApiError>> {
     let alone = state.single_user.as_ref()?;
     let Some(expected) = &alone.token_digest else {
@@ -100,7 +100,7 @@ fn check_token(state: &HttpState, request: &HttpRequest, expected: &str) -> Resu
     let offered = bearer(request).map_err(|_| ApiError::SingleUserTokenRequired)?;
     let (failures, source, now) = (state.keys.failures(), state.settings.source_of(request), state.clock.now());
     failures.admit(source, None, now)?;
-    // Digests are compared, so that not even the token's length shows in the time it takes.
+    // Compares digests, so that the timing does not even depend on the token's length.
     if crypto::same_secret(&crypto::digest_hex(offered), expected) {
         return Ok(());
     }
@@ -114,8 +114,8 @@ fn check_direct(request: &HttpRequest) -> Result<(), ApiError> {
     indirect.map_or(Ok(()), |why| Err(ApiError::NotDirect(why)))
 }
 
-/// Returns what a proxy or a browser added, or whether the host is not this machine's own name. Proxies such as nginx
-/// without further settings speak HTTP/1.0, which no MCP client does.
+/// Returns the evidence of a proxy or browser, or of a host that is not this machine. Proxies such as nginx use
+/// HTTP/1.0 by default, which no MCP client does.
 fn indirect(request: &HttpRequest) -> Option<Indirect> {
     let headers = request.headers();
     let is_added = |name: &&HeaderName| {

@@ -1,5 +1,5 @@
-//! Where a request comes from, as far as limits are concerned. Whoever connects may write anything into
-//! `X-Forwarded-For`, so it counts only as far as proxies of the operator's wrote it.
+//! The source address of a request, for rate limits. A client may send any `X-Forwarded-For`, so only the entries that
+//! the operator's proxies wrote are trusted.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,12 +8,12 @@ use actix_web::{HttpRequest, http::header::HeaderMap};
 use crate::config::Network;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// Whoever has one address of an IPv6 network has the 2^64 beside it.
+/// The host bits of an IPv6 /64: a client with one address usually has all 2^64 of its network.
 const SHARED_BITS: u32 = 64;
-/// What providers give to one customer (RFC 6177): 65,536 networks of the size above.
+/// The host bits of an IPv6 /48, which providers assign to one customer (RFC 6177): 65,536 networks of the size above.
 const SITE_BITS: u32 = 80;
 
-/// One source: an IPv4 address, or a /64 of IPv6.
+/// A source: an IPv4 address, or an IPv6 /64.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct SourceAddress(IpAddr);
 
@@ -26,17 +26,17 @@ impl From<IpAddr> for SourceAddress {
     }
 }
 
-/// The network of a source: an IPv4 address, or a /48 of IPv6.
+/// The network of a source: an IPv4 address, or an IPv6 /48.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Network48(IpAddr);
 
 impl SourceAddress {
-    /// The address itself; of an IPv6 network the first one.
+    /// Returns the address; for an IPv6 network, its first address.
     pub(crate) fn address(self) -> IpAddr {
         self.0
     }
 
-    /// The network that it belongs to.
+    /// Returns the network of the source.
     pub(crate) fn network(self) -> Network48 {
         Network48(match self.0 {
             IpAddr::V4(address) => address.into(),
@@ -44,17 +44,17 @@ impl SourceAddress {
         })
     }
 
-    /// The source of this request.
+    /// Returns the source of a request.
     pub(crate) fn of(request: &HttpRequest, trusted: &[Network]) -> Self {
-        // Without a peer, which TCP always has, all such requests would be from one place.
+        // TCP always has a peer. Without one, all such requests would count as one source.
         let peer = request.peer_addr().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.ip());
         forwarded(peer, request.headers(), trusted).into()
     }
 }
 
-/// Each proxy writes behind what it received from whom, so the end of the list is the nearest hop. From there it is
-/// walked back as long as those who wrote are trusted; the first who is not is the source. An entry that cannot be read
-/// ends the walk as well, at the last proxy that is known.
+/// Returns the source by `X-Forwarded-For`. Each proxy appends the address from which it received the request, so the
+/// last entry is the nearest hop. The list is read backwards while the hops are trusted; the first hop that is not
+/// trusted is the source. An unreadable entry also ends the search, at the last known proxy.
 fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(peer) {
@@ -73,7 +73,7 @@ fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     source
 }
 
-/// An address, as proxies write it: also with a port, or in brackets.
+/// Parses an address as proxies write it: also with a port, or in brackets.
 fn address(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim();
     let bracketed = || entry.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
@@ -110,7 +110,7 @@ mod tests {
     fn the_source_is_the_nearest_hop_that_is_not_trusted() {
         let proxies = "172.16.0.0/12,fdaa::/16,66.241.125.1";
         for (peer, lists, expected) in [
-            // Nobody trusted wrote these.
+            // Not written by a trusted proxy.
             ("203.0.113.9", &[&b"198.51.100.1"[..]][..], "203.0.113.9"),
             ("::ffff:203.0.113.9", &[b"198.51.100.1"], "203.0.113.9"),
             ("172.18.0.2", &[], "172.18.0.2"),
@@ -127,13 +127,13 @@ mod tests {
             ("172.18.0.2", &[b"[2001:db8::1]:80"], "2001:db8::1"),
             ("172.18.0.2", &[b"[2001:db8::1]"], "2001:db8::1"),
             ("172.18.0.2", &[b"9.9.9.9, ::ffff:1.2.3.4, ::ffff:172.18.0.3"], "1.2.3.4"),
-            // What cannot be read ends the walk.
+            // An unreadable entry ends the search.
             ("172.18.0.2", &[b"9.9.9.9, unknown"], "172.18.0.2"),
             ("172.18.0.2", &[b"9.9.9.9, , 172.18.0.3"], "172.18.0.3"),
             ("172.18.0.2", &[b""], "172.18.0.2"),
             ("172.18.0.2", &[b"\xff\xfe, 198.51.100.1"], "198.51.100.1"),
             ("172.18.0.2", &[b"198.51.100.1, 1.2.3.4:99999"], "172.18.0.2"),
-            // All trusted: the farthest.
+            // All are trusted: the farthest one is the source.
             ("172.18.0.2", &[b"172.18.0.9, 172.18.0.3"], "172.18.0.9"),
         ] {
             assert_eq!(source(peer, lists, proxies), at(expected), "{peer} {lists:?}");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a client sends, its proxy appends the client's address, and that is what counts.
+        /// Whatever a client sends, its proxy appends the client's address, and that address is the source.
         #[test]
         fn a_forged_header_changes_nothing(
             forged in prop::collection::vec(prop::collection::vec(0x20u8..=0xff, 0..40), 0..4),

@@ -1,5 +1,5 @@
-//! What the port answers while the gateway starts: `/health` that the process lives, `/ready` what it waits for, and
-//! everything else 503 with the time to come back.
+//! The responses of the port while the gateway starts: `/health` reports that the process is alive, `/ready` what it
+//! waits for, and everything else is 503 with `Retry-After`.
 
 use std::sync::{
     Arc,
@@ -10,19 +10,19 @@ use actix_web::{HttpResponse, web};
 
 use super::{at, error::ApiError, health, ready};
 
-/// What the start waits for.
+/// The step for which the start waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StartPhase {
-    /// The database: it is away, or it has not answered yet.
+    /// The database is unavailable, or has not answered yet.
     Database,
-    /// The migrations: they run, or another process or program holds what they need.
+    /// Migrations are running, or another process or program has locked what they need.
     Migrations,
     /// The right to send requests to OwnerRez.
     Allowance,
 }
 
 impl StartPhase {
-    /// The code, what happens, and what to do next.
+    /// Returns the code, the message and the hint.
     fn shown(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Database => (
@@ -45,12 +45,12 @@ impl StartPhase {
     }
 }
 
-/// How far the start is. Clones share it.
+/// The progress of the start. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct StartProgress(Arc<AtomicU8>);
 
 impl StartProgress {
-    /// Notes what the start waits for from here on.
+    /// Records the step for which the start waits from now on.
     pub fn enter(&self, phase: StartPhase) {
         self.0.store(phase as u8, Ordering::Release);
     }
@@ -64,7 +64,7 @@ impl StartProgress {
     }
 }
 
-/// The routes of a gateway that starts.
+/// Configures the routes of a gateway that is starting.
 pub fn starting_routes(config: &mut web::ServiceConfig, progress: StartProgress) {
     config
         .app_data(web::Data::new(progress))

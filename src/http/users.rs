@@ -1,4 +1,4 @@
-//! Registration: a name in, a user and an API key out.
+//! Registration: creates a user with an API key.
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use secrecy::ExposeSecret;
@@ -19,14 +19,14 @@ use crate::{
     store::{KEY_NAME_LIMIT, NewKey},
 };
 
-/// `{name}`: what the key will be called in lists and on the connect page.
+/// `{name}`: the name of the key in lists and on the connect page.
 #[derive(Deserialize)]
 pub(crate) struct Registration {
     #[serde(default, deserialize_with = "keys::name")]
     name: Option<String>,
 }
 
-/// 201 `{user_id, api_key, message, …}`. The only time that the key is shown.
+/// 201 `{user_id, api_key, message, …}`. The key is shown only in this response.
 #[derive(Serialize)]
 struct Registered<'a> {
     user_id: Uuid,
@@ -43,7 +43,7 @@ pub(crate) async fn register(
     body: Result<web::Json<JsonObject<Registration>>, actix_web::Error>,
 ) -> Result<HttpResponse, actix_web::Error> {
     let source = state.settings.source_of(&request);
-    // Before the body: who may not register need not learn how to.
+    // Checked before the body: a caller that may not register needs no error about its body.
     may_register(&state, &request, source)?;
     let JsonObject(Registration { name }) = body?.into_inner();
     let name = checked_name(name)?;
@@ -75,7 +75,7 @@ fn may_register(state: &HttpState, request: &HttpRequest, source: SourceAddress)
     let offered = bearer(request).map_err(|_| ApiError::RegistrationTokenRequired)?;
     let (failures, now) = (state.keys.failures(), state.clock.now());
     failures.admit(source, None, now)?;
-    // Digests are compared, so that not even the token's length shows in the time it takes.
+    // Compares digests, so that the timing does not even depend on the token's length.
     if crypto::same_secret(&crypto::digest_hex(offered), &crypto::digest_hex(expected.expose_secret())) {
         return Ok(());
     }
@@ -104,8 +104,8 @@ async fn new_user(
     Ok((user, key))
 }
 
-/// Returns the name for a key, cleaned as every name that pages show ([`plain_name`]); `None` for one of which nothing is
-/// left. Control characters and names that are too long are refused, since whoever sends them expects to see them again.
+/// Returns the name of a key, cleaned like every name that pages show ([`plain_name`]); `None` if nothing is left.
+/// Control characters and names that are too long are rejected, since the caller expects to see the name unchanged.
 pub(super) fn checked_name(name: Option<String>) -> Result<Option<String>, ApiError> {
     let Some(name) = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()) else {
         return Ok(None);

@@ -1,10 +1,10 @@
-//! The words for an attempt to connect that waits: why it does, and for how long.
+//! The texts for an attempt to connect that waits: the reason, and the expected duration.
 
 use chrono::TimeDelta;
 
 use crate::session::{ASK_AGAIN_AFTER, Crowd, WaitReason, Waits};
 
-/// Returns why it waits, in sentences.
+/// Returns the reason for the wait, in sentences.
 pub(super) fn why(reason: WaitReason) -> String {
     match reason {
         WaitReason::Limit(_) => "OwnerRez limits how many requests this gateway may send, and none is free for this \
@@ -61,7 +61,7 @@ fn count(number: u32, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Returns a time that people read, rounded up. Nothing happens before the next time the caller asks.
+/// Returns a duration in words, rounded up. It is at least the interval after which the caller asks again.
 fn span(about: TimeDelta) -> String {
     match about.max(ASK_AGAIN_AFTER).num_seconds() {
         seconds @ 0..=9 => format!("{seconds} seconds"),

@@ -1,7 +1,7 @@
-//! What OwnerRez says unasked. One thing matters here: somebody took the app away from their account.
+//! The webhook endpoint for OwnerRez. Only one notification matters: a user revoked the app's access to the account.
 //!
-//! It is taken as a hint, and OwnerRez's own answer to the tokens decides. A notice may come late or twice (OwnerRez
-//! repeats those that were not answered), when its user has long connected again.
+//! The notification is only a hint; OwnerRez's response to the stored tokens decides. A notification may come late or
+//! twice (OwnerRez repeats those that were not answered), when its user has long reconnected.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -31,7 +31,7 @@ use crate::{
 };
 
 const PATH: &str = "/api/webhooks/ownerrez";
-/// Notices for one account within this time count as one.
+/// Notifications for one account within this time are merged.
 const MERGED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 const REVOKED: &str = "application_authorization_revoked";
 
@@ -47,11 +47,11 @@ struct Credentials(SecretString);
 struct Notice {
     #[serde(default)]
     action: String,
-    /// The account; absent from a test.
+    /// The account; absent in a test notification.
     user_id: Option<i64>,
 }
 
-/// `POST /api/webhooks/ownerrez`. OwnerRez gives up after 2 seconds, so what follows is done afterwards.
+/// `POST /api/webhooks/ownerrez`. OwnerRez times out after 2 seconds, so the check runs after the response.
 async fn receive(
     state: web::Data<HttpState>,
     credentials: web::Data<Credentials>,
@@ -81,26 +81,26 @@ async fn receive(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Accounts whose users are being asked about, and whether another notice has come since.
+/// Accounts whose users are being checked, and whether another notification has arrived since.
 ///
-/// OwnerRez repeats notices, and each question costs a request of the window. So all notices for one account within
-/// `MERGED_WITHIN` cost two questions for each user: one at the first notice, and one at the end for those that came
-/// later. An account is in here only if it is connected, which bounds the number.
+/// OwnerRez repeats notifications, and each check costs a request of the rate limit. So all notifications for one
+/// account within `MERGED_WITHIN` cost two checks per user: one at the first notification, and one at the end for later
+/// ones. Only connected accounts are in the map, which bounds its size.
 #[derive(Default)]
 pub struct Notices(Mutex<HashMap<AccountId, Asked>>);
 
 #[derive(Clone, Copy)]
 struct Asked {
     at: DateTime<Utc>,
-    /// Another notice came since.
+    /// Whether another notification arrived since.
     again: bool,
 }
 
 impl Notices {
-    /// Takes a notice in. True where OwnerRez has to be asked now.
+    /// Records a notification. Returns whether a check has to start now.
     fn take(&self, account: AccountId, now: DateTime<Utc>) -> bool {
         match self.lock().entry(account) {
-            // One that is much older was left behind by a question that never ended.
+            // A much older entry was left by a check that never ended.
             Entry::Occupied(mut asked) if now < asked.get().at + MERGED_WITHIN * 5 => {
                 asked.get_mut().again = true;
                 false
@@ -112,7 +112,8 @@ impl Notices {
         }
     }
 
-    /// Whether a notice came since the last question, so that it has to be asked again. If not, the account is removed.
+    /// Returns whether a notification arrived since the last check, so that it must be repeated. Removes the account
+    /// otherwise.
     fn came_again(&self, account: AccountId, now: DateTime<Utc>) -> bool {
         let mut all = self.lock();
         let again = all.get(&account).is_some_and(|asked| asked.again);
@@ -124,13 +125,13 @@ impl Notices {
         again
     }
 
-    /// A thread that panicked here left nothing half-done.
+    /// A panic while the lock is held leaves no partial update.
     fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, Asked>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Asks OwnerRez with the tokens of every user of the account, and again after a pause while notices come.
+/// Checks the tokens of every user of the account, and repeats this after a pause while notifications arrive.
 async fn look_after(state: web::Data<HttpState>, account: AccountId) {
     loop {
         ask(&state, account).await;
@@ -145,7 +146,7 @@ async fn ask(state: &HttpState, account: AccountId) {
     let reaching = match state.store.reaching(account, state.clock.now()).await {
         Ok(reaching) => reaching,
         Err(error) => {
-            // The next call of each user finds out.
+            // The next call of each user detects the revocation.
             log::warn!("who reaches a disconnected account could not be read: {error}");
             return;
         }
@@ -165,7 +166,7 @@ fn is_from_ownerrez(request: &HttpRequest, expected: &SecretString) -> bool {
         let decoded = STANDARD.decode(encoded.trim()).ok()?;
         scheme.eq_ignore_ascii_case("basic").then(|| String::from_utf8(decoded).ok()).flatten()
     };
-    // Digests are compared, so that not even the length shows in the time it takes.
+    // Compares digests, so that the timing does not even depend on the length.
     let matches = |offered: String| {
         crypto::same_secret(&crypto::digest_hex(&offered), &crypto::digest_hex(expected.expose_secret()))
     };

@@ -1,4 +1,4 @@
-//! The engine's refusal of a method, in words: its own message is the bare name of the method.
+//! Rewords rmcp's error for an unknown method, whose message is only the name of the method.
 
 use rmcp::model::ErrorCode;
 use serde_json::Value;
@@ -8,10 +8,10 @@ use super::params;
 /// `ErrorCode::METHOD_NOT_FOUND` as JSON writes it.
 const CODE: &[u8] = b"-32601";
 
-/// Returns an answer of the engine with a message that says which method there is not and which there are; `None` for any
-/// other answer.
+/// Returns a METHOD_NOT_FOUND answer of rmcp with a message that names the unknown method and the served ones; `None`
+/// for any other answer.
 pub fn explained(answer: &[u8]) -> Option<Value> {
-    // Most answers are not, and reading one takes longer than looking for the code.
+    // Searching for the code is faster than parsing, and most answers do not contain it.
     if !answer.windows(CODE.len()).any(|bytes| bytes == CODE) {
         return None;
     }

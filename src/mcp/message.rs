@@ -1,5 +1,5 @@
-//! JSON-RPC messages of clients, checked before the engine reads them: it answers what it cannot read with plain text over
-//! HTTP, and not at all over standard input.
+//! Checks JSON-RPC messages of clients before rmcp reads them. rmcp answers a message that it cannot read with plain
+//! text over HTTP, and not at all over standard input.
 
 use bytes::Bytes;
 use rmcp::model::ErrorCode;
@@ -8,22 +8,22 @@ use serde_json::{Map, Value, json};
 use super::params;
 use crate::domain::JsonText;
 
-/// What a body or a line holds.
+/// The content of a body or a line.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Incoming {
     /// One message.
     Message(Message),
-    /// A JSON array: the messages of a batch, which are not checked yet.
+    /// A JSON array: the messages of a batch, not checked yet.
     Batch(Vec<Value>),
 }
 
 /// A JSON-RPC 2.0 message: a request, a notification, or an answer to a request of the server.
 ///
-/// Its members have the types that JSON-RPC and MCP give them. `params`, if there, is an object.
+/// Its members have the types that JSON-RPC and MCP define. `params`, if present, is an object.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Message(Map<String, Value>);
 
-/// A refusal of what is no message, or of a request whose parameters are wrong.
+/// The refusal of an invalid message, or of a request with invalid parameters.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Malformed {
     code: ErrorCode,
@@ -71,8 +71,8 @@ impl Incoming {
     }
 }
 
-/// Returns what a text says with U+FFFD for each half of a surrogate pair; `None` if that is not what is wrong with it. A model
-/// that was cut in the middle of an emoji writes one, and the rest of its message is good.
+/// Parses a text with U+FFFD in place of each lone surrogate. Returns `None` if the text has another error. A model
+/// whose output was cut in the middle of an emoji writes a lone surrogate, and the rest of its message is valid.
 fn repaired(text: &[u8]) -> Option<Value> {
     let repaired = JsonText::new(Bytes::copy_from_slice(text))?.without_lone_surrogates()?;
     serde_json::from_str(repaired.text()).ok()
@@ -120,8 +120,8 @@ impl Message {
         Ok(message)
     }
 
-    /// Reads the arguments of a call. Models without a schema for "no arguments" send an empty array, an empty text or `{}`
-    /// as a text, and some clients send all arguments as a text of JSON.
+    /// Normalizes the arguments of a call. Models without a schema for "no arguments" send an empty array, an empty
+    /// string or the string `{}`, and some clients send all arguments as a string of JSON.
     fn read_arguments(&mut self) {
         if !matches!(self.method(), Some("tools/call" | "prompts/get")) {
             return;
@@ -149,7 +149,7 @@ impl Message {
         self.0.get("id")
     }
 
-    /// Whether it takes an answer.
+    /// Returns whether the message expects an answer.
     pub fn is_request(&self) -> bool {
         self.0.contains_key("id") && self.0.contains_key("method")
     }
@@ -159,7 +159,7 @@ impl Message {
         self.0.get("params").and_then(Value::as_object)
     }
 
-    /// Returns the version that a request of 2026-07-28 or later repeats in its `_meta`.
+    /// Returns the version that a request of 2026-07-28 or later contains in its `_meta`.
     pub fn own_version(&self) -> Option<&str> {
         self.params()?.get("_meta")?.get("io.modelcontextprotocol/protocolVersion")?.as_str()
     }
@@ -170,7 +170,8 @@ impl Message {
     /// -32602 with the member that is wrong.
     pub fn check_params(&self) -> Result<(), Malformed> {
         let (Some(method), Some(id)) = (self.method(), self.id()) else { return Ok(()) };
-        // A whole request of 2026-07-28 asks for a method there that this revision removed, whatever its parameters.
+        // A complete 2026-07-28 request for `initialize` names a method that this revision removed, whatever its
+        // parameters.
         if method == "initialize" && self.own_version().is_some() {
             return Ok(());
         }
@@ -192,7 +193,7 @@ impl Message {
         Value::Object(self.0)
     }
 
-    /// Writes it as the engine will read it. Both then agree on what it says, whatever it repeated.
+    /// Writes the message as rmcp will read it, so that both agree on it even if the original repeated members.
     pub fn to_text(&self) -> String {
         serde_json::to_string(&self.0).unwrap_or_default()
     }

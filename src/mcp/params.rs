@@ -1,19 +1,19 @@
-//! The parameters of the methods that the gateway serves: which members they have, and of what type.
+//! The parameters of the methods that the gateway serves: their members and types.
 //!
-//! The engine takes a request whose parameters it cannot read for a method that it does not know, and reads a JSON array as
-//! an object. So the types are checked first. The table follows the published schemas (`tests/gateway/schemas/`) and is as
-//! lenient as they are: an unknown member passes, and so does `null` for an optional one.
+//! rmcp treats a request whose parameters it cannot read as one for an unknown method, and reads a JSON array as an
+//! object. So the types are checked first. The table follows the published schemas (`tests/gateway/schemas/`) and is as
+//! lenient as they are: an unknown member is accepted, and so is `null` for an optional one.
 
 use serde_json::{Map, Value};
 
-/// What a member must be.
+/// The type of a member.
 enum Kind {
     Text,
     Flag,
-    /// A list whose items are all of one kind.
+    /// A list whose items all have the same type.
     List(&'static Kind),
     Object(&'static [Member]),
-    /// An object whose members are all of one kind.
+    /// An object whose members all have the same type.
     Each(&'static Kind),
 }
 
@@ -34,7 +34,7 @@ const fn optional(name: &'static str, kind: Kind) -> Member {
 const ANY_OBJECT: Kind = Kind::Object(&[]);
 const META: Member = optional("_meta", ANY_OBJECT);
 
-/// What a client can do: at its handshake, and with each request of 2026-07-28.
+/// The client's capabilities: sent in its handshake, and in each request of 2026-07-28.
 const CAPABILITIES: Kind = Kind::Object(&[
     optional("experimental", Kind::Each(&ANY_OBJECT)),
     optional("extensions", Kind::Each(&ANY_OBJECT)),
@@ -49,7 +49,7 @@ const CAPABILITIES: Kind = Kind::Object(&[
     optional("sampling", Kind::Object(&[optional("context", ANY_OBJECT), optional("tools", ANY_OBJECT)])),
     optional("tasks", ANY_OBJECT),
 ]);
-/// Which program a client is.
+/// The client's implementation info.
 const CLIENT: Kind = Kind::Object(&[
     required("name", Kind::Text),
     required("version", Kind::Text),
@@ -64,7 +64,7 @@ const ICON: Kind = Kind::Object(&[
     optional("sizes", Kind::List(&Kind::Text)),
     optional("theme", Kind::Text),
 ]);
-/// What a request of 2026-07-28 says about its client.
+/// The members of `_meta` in which a request of 2026-07-28 describes its client.
 const REQUEST_META: Kind = Kind::Object(&[
     optional("io.modelcontextprotocol/protocolVersion", Kind::Text),
     optional("io.modelcontextprotocol/clientCapabilities", CAPABILITIES),
@@ -117,7 +117,7 @@ fn members(method: &str) -> Option<&'static [Member]> {
     SERVED.into_iter().find(|(served, _)| *served == method).map(|(_, members)| members)
 }
 
-/// Names the methods that the gateway serves.
+/// Returns the names of the methods that the gateway serves.
 pub(super) fn served() -> String {
     let of_a_revision = ["initialize", "ping", "server/discover"];
     let others = SERVED.into_iter().map(|(served, _)| served).filter(|served| !of_a_revision.contains(served));
@@ -125,25 +125,25 @@ pub(super) fn served() -> String {
     format!("initialize and ping (before 2026-07-28), server/discover (since then), {}", others.join(", "))
 }
 
-/// Whether the gateway serves a method.
+/// Returns whether the gateway serves a method.
 pub(super) fn is_served(method: &str) -> bool {
     members(method).is_some()
 }
 
-/// Checks the parameters of a method; those of an unknown method pass.
+/// Checks the parameters of a method. Those of an unknown method are accepted.
 ///
 /// # Errors
-/// The first member that is missing or of another type, in words.
+/// The first member that is missing or has a wrong type, in words.
 pub(super) fn check(method: &str, params: Option<&Map<String, Value>>) -> Result<(), String> {
     let Some(members) = members(method) else { return Ok(()) };
     check_members(members, params.unwrap_or(&Map::new()))
         .map_err(|Mistake { path, words }| format!("`params{path}` {words}"))
 }
 
-/// Checks what a request says about its client in its `_meta`.
+/// Checks how a request describes its client in its `_meta`.
 ///
 /// # Errors
-/// The first member of another type, in words.
+/// The first member that is missing or has a wrong type, in words.
 pub(super) fn check_meta(params: Option<&Map<String, Value>>) -> Result<(), String> {
     let Some(meta) = params.and_then(|params| params.get("_meta")).filter(|meta| meta.is_object()) else {
         return Ok(());
@@ -151,8 +151,7 @@ pub(super) fn check_meta(params: Option<&Map<String, Value>>) -> Result<(), Stri
     check_kind(&REQUEST_META, meta).map_err(|Mistake { path, words }| format!("`params._meta{path}` {words}"))
 }
 
-/// A member and what is wrong with it. Its path is put together on the way back, which costs a request without a mistake
-/// nothing.
+/// A member and its error. The path is built while the error is returned, so a valid request costs nothing.
 struct Mistake {
     path: String,
     words: String,

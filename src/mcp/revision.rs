@@ -1,9 +1,9 @@
-//! The revisions of the protocol, and which members of a result each of them defines.
+//! The revisions of the protocol, and the members of a result that each of them defines.
 //!
-//! Some clients refuse a whole answer for one member that their revision does not define, or defines with another type:
-//! npm `@modelcontextprotocol/sdk` 1.18 and PyPI `mcp` 1.15 do not connect to a server whose `icons` have the form of
-//! 2025-11-25. So a session gets the members of its own revision only. The published schemas lie in
-//! `tests/gateway/schemas/`, and a story holds every answer against them.
+//! Some clients refuse a whole answer because of one member that their revision does not define, or defines with
+//! another type: npm `@modelcontextprotocol/sdk` 1.18 and PyPI `mcp` 1.15 do not connect to a server whose `icons` have
+//! the form of 2025-11-25. So a session receives only the members of its own revision. The published schemas are in
+//! `tests/gateway/schemas/`, and an integration test validates every answer against them.
 
 use rmcp::{
     RoleServer,
@@ -25,11 +25,11 @@ pub enum Revision {
     V2025_06_18,
     /// `2025-11-25`: icons.
     V2025_11_25,
-    /// `2026-07-28`: no handshake; lifetimes of answers, `resultType`.
+    /// `2026-07-28`: no handshake; cache lifetimes of answers, `resultType`.
     V2026_07_28,
 }
 
-/// The revisions by their names, the oldest first.
+/// The revisions by name, oldest first.
 const NAMES: [(&str, Revision); 5] = [
     ("2024-11-05", Revision::V2024_11_05),
     ("2025-03-26", Revision::V2025_03_26),
@@ -49,17 +49,17 @@ impl Revision {
         NAMES.map(|(name, _)| name).join(", ")
     }
 
-    /// Returns the revision of a request. The engine has refused the versions that it does not know.
+    /// Returns the revision of a request. rmcp has refused versions that it does not know.
     pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
         context.protocol_version().map_or(Self::V2025_03_26, |version| Self::agreed(&version))
     }
 
-    /// Returns the revision that was agreed on.
+    /// Returns the revision that was negotiated.
     pub(super) fn agreed(version: &ProtocolVersion) -> Self {
         Self::named(version.as_str()).unwrap_or(Self::V2025_03_26)
     }
 
-    /// Whether results of tools may have `structuredContent`.
+    /// Returns whether results of tools may have `structuredContent`.
     pub fn has_structured_content(self) -> bool {
         self >= Self::V2025_06_18
     }
@@ -72,7 +72,7 @@ impl Revision {
         self >= Self::V2025_11_25
     }
 
-    /// Returns `ttlMs` and `cacheScope` of an answer that its client may keep for so many milliseconds.
+    /// Returns `ttlMs` and `cacheScope` for an answer that its client may cache for `ms` milliseconds.
     pub(super) fn lifetime(self, ms: u64) -> (Option<u64>, Option<CacheScope>) {
         if self >= Self::V2026_07_28 { (Some(ms), Some(CacheScope::Private)) } else { (None, None) }
     }

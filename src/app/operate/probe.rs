@@ -1,5 +1,4 @@
-//! `probe`: reads one record of each kind from the real OwnerRez and reports the differences from the catalogue. Reads
-//! only.
+//! `probe`: reads one record of each kind from the real OwnerRez and reports how they differ from the catalogue.
 
 use std::sync::Arc;
 

@@ -63,8 +63,7 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
             continue;
         }
         if message.is_object() && message.get("method").is_none() {
-            // A gateway sends no requests over HTTP, so none waits for this answer, and its id is that of another
-            // request.
+            // A gateway sends no requests over HTTP. None waits for this answer, and its id is that of another request.
             log::debug!("an answer of the client to a request that was never sent was left out");
             continue;
         }

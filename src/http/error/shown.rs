@@ -1,4 +1,4 @@
-//! What a caller reads of each refusal: status, stable code, what happened, what to do next.
+//! The response to each error: status, stable code, message, and a hint what to do next.
 
 use actix_web::http::StatusCode;
 use chrono::TimeDelta;
@@ -12,7 +12,7 @@ use crate::{
     upstream::{RefusedKind, TokenError},
 };
 
-/// An error as the caller sees it.
+/// An error as the client receives it.
 pub(crate) struct Shown {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
@@ -39,10 +39,10 @@ impl Shown {
 
 const RECONNECT: &str = "Connect again: GET /api/connect/ownerrez/start gives a link to open in a browser.";
 
-/// The longest time that `Retry-After` names for the queue at bcrypt: requests leave it by themselves.
+/// Limits the `Retry-After` for the bcrypt queue: the requests in it give up by themselves.
 const LONGEST_QUEUE: TimeDelta = TimeDelta::seconds(120);
 
-/// A 5xx says the same whatever its cause; the cause is in the log.
+/// Returns the same text for every internal error. The cause is in the log.
 fn internal() -> Shown {
     Shown::new(
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -73,7 +73,7 @@ fn database_damaged() -> Shown {
 }
 
 impl ApiError {
-    /// The one exhaustive match from causes to the wire.
+    /// Maps every error to its response, in one exhaustive match.
     pub(crate) fn shown(&self) -> Shown {
         match self {
             Self::NoKey => Shown::new(
@@ -375,7 +375,7 @@ impl ApiError {
     }
 }
 
-/// Rounds up to whole seconds, so that a client that waits exactly that long need not wait again.
+/// Rounds up to whole seconds, so that a client that waits exactly that long does not have to wait again.
 fn whole_seconds(wait: TimeDelta) -> TimeDelta {
     TimeDelta::seconds(wait.num_seconds().saturating_add(i64::from(wait.subsec_nanos() > 0)))
 }

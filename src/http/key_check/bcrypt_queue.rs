@@ -1,5 +1,5 @@
-//! The queue at bcrypt. Requests wait in turns, so that a source with wrong keys delays others by one computation per
-//! round, however many of its requests wait.
+//! The queue for bcrypt. It serves sources in turns, so that a source with wrong keys delays others by one computation
+//! per round, however many of its requests wait.
 
 use std::{
     collections::VecDeque,
@@ -22,20 +22,20 @@ use crate::{
     },
 };
 
-/// What a request wants bcrypt for. Each kind that waits gets every third, second or single turn.
+/// Why a request needs bcrypt. The purposes with waiting requests are served in turns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Purpose {
     /// The hash of a new key: registrations, and keys that a user adds.
     NewKey,
-    /// A key from a source that has brought no wrong key of late.
+    /// A key from a source that sent no wrong key recently.
     Check,
-    /// A key from a source that has. It is not excluded, since many people may share an address.
+    /// A key from a source that sent a wrong key. It is not excluded, since many users may share an address.
     CheckAfterFailure,
 }
 
 const PURPOSES: usize = 3;
 
-/// Where a request waits. Within a purpose networks take turns, then sources, then keys.
+/// The position of a request in the queue. Within a purpose the queue rotates over networks, then sources, then keys.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) purpose: Purpose,
@@ -53,18 +53,18 @@ pub(super) struct BcryptQueue(Arc<Shared>);
 struct Shared {
     clock: SharedClock,
     parallel: usize,
-    /// Requests that wait. Each holds a connection, so the bound on connections bounds them.
+    /// The number of waiting requests. Each occupies a connection, so the connection limit bounds it.
     waiting: AtomicUsize,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Turns that may be taken at once; some are left only where nothing waits.
+    /// Free turns. There are some only while no request waits.
     free: usize,
     lanes: [Lanes; PURPOSES],
-    /// The purpose that is asked first when a turn ends.
+    /// The purpose that is served first when a turn ends.
     next: usize,
-    /// How long a turn takes; a moving average.
+    /// The duration of a turn; a moving average.
     average: TimeDelta,
 }
 
@@ -82,14 +82,14 @@ impl State {
 }
 
 impl BcryptQueue {
-    /// A queue in which so many turns may be taken at once.
+    /// Creates a queue that allows `parallel` turns at the same time.
     pub(super) fn new(parallel: usize, clock: SharedClock) -> Self {
         let parallel = parallel.max(1);
         let state = State { free: parallel, lanes: Default::default(), next: 0, average: TimeDelta::zero() };
         Self(Arc::new(Shared { clock, parallel, waiting: AtomicUsize::new(0), state: Mutex::new(state) }))
     }
 
-    /// Waits for a turn, at most until the given moment. The error says in how long the queue of now will be empty.
+    /// Waits for a turn until the given moment. The error is the time in which the current queue will be empty.
     pub(super) async fn turn(&self, place: Place, until: DateTime<Utc>) -> Result<Turn, TimeDelta> {
         let shared = &self.0;
         let turn = {
@@ -111,7 +111,7 @@ impl BcryptQueue {
         }
     }
 
-    /// Returns how long it takes until the requests that wait now have had their turns.
+    /// Returns the time until the requests that wait now have had their turns.
     pub(super) fn time_to_empty(&self) -> TimeDelta {
         let shared = &self.0;
         let waiting = i32::try_from(shared.waiting.load(Ordering::Acquire)).unwrap_or(i32::MAX);
@@ -123,12 +123,12 @@ impl BcryptQueue {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked while it held the lock left nothing half-done that matters.
+        // A panic while the lock is held leaves no inconsistent state that matters.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Counts a request that waits, until it is dropped.
+/// Counts a waiting request until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -144,7 +144,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The right to run bcrypt once. The next request gets it when this is dropped.
+/// The right to run bcrypt once. When it is dropped, the next request gets it.
 pub(super) struct Turn {
     /// `None` once it was passed on.
     queue: Option<Arc<Shared>>,
@@ -179,7 +179,7 @@ impl Drop for Turn {
             };
             match next.send(Self::new(queue)) {
                 Ok(()) => return,
-                // The request has ended meanwhile; the turn goes to the next.
+                // The waiting request has ended meanwhile; the turn goes to the next one.
                 Err(mut refused) => match refused.queue.take() {
                     Some(back) => queue = back,
                     None => return,
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::domain::{BoxFuture, Clock};
 
-    /// A clock that is turned by hand; a sleep looks at it when it is polled.
+    /// A clock that the test advances; a sleep reads it when it is polled.
     #[derive(Default)]
     struct HandClock(StdMutex<TimeDelta>);
 
@@ -241,7 +241,7 @@ mod tests {
 
     type Wait = Pin<Box<dyn Future<Output = Result<Turn, TimeDelta>>>>;
 
-    /// A request that waits, polled once so that it is in the queue.
+    /// Returns a waiting request, polled once so that it is in the queue.
     async fn waits(queue: &BcryptQueue, place: Place) -> Wait {
         let queue = queue.clone();
         let mut wait: Wait = Box::pin(async move { queue.turn(place, in_a_minute()).await });
@@ -249,7 +249,7 @@ mod tests {
         wait
     }
 
-    /// Ends the turn and returns the number of the request that has it next.
+    /// Ends the turn and returns the number of the request that gets it next.
     async fn next(turn: Turn, waiting: &mut Vec<(usize, Wait)>) -> (usize, Turn) {
         drop(turn);
         for at in 0..waiting.len() {
@@ -287,7 +287,7 @@ mod tests {
         let turn = queue.turn(place(Purpose::Check, [1, 0, 0, 0], 0), in_a_minute()).await;
         let mut turn = turn.unwrap_or_else(|_| panic!("no turn"));
         let mut waiting = Vec::new();
-        // One /48 with many /64s, one of which tries one key again and again; and another network with one request.
+        // One /48 with two /64s, one of which tries one key repeatedly; and another network with one request.
         for number in 0..4 {
             waiting.push((number, waits(&queue, place(Purpose::Check, [1, 0, 0, 1], 1)).await));
         }
@@ -331,7 +331,7 @@ mod tests {
             all.push(waits(&queue, here).await);
         }
         clock.advance(TimeDelta::minutes(1));
-        // Ten wait for four seconds each, two at once.
+        // Ten requests wait, each turn takes four seconds, and two run at once.
         let Poll::Ready(Err(wait)) = poll!(&mut all[0]) else { panic!("it has no turn and its time is over") };
         assert_eq!(wait, TimeDelta::seconds(20));
         drop(turns);

@@ -1,4 +1,4 @@
-//! Handlers' arguments that need a key, and the callers behind keys.
+//! Handler arguments that require a key, and the caller that a key identifies.
 
 use std::{future::Future, ops::Deref, pin::Pin};
 
@@ -15,12 +15,12 @@ use crate::{
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct KeyCaller {
     pub(super) caller: Caller,
-    /// Their key.
+    /// The caller's key.
     pub(crate) key: KeyId,
 }
 
 impl KeyCaller {
-    /// The caller as everybody else knows them.
+    /// Returns the caller without its key id.
     pub(crate) fn into_caller(self) -> Caller {
         self.caller
     }
@@ -34,16 +34,16 @@ impl Deref for KeyCaller {
     }
 }
 
-/// Any caller with a key. A handler that takes this argument cannot be reached without a valid one; access tokens, which
-/// are for `/mcp`, do not open it.
+/// Any caller with a key. A handler with this argument is reached only with a valid key. Access tokens are only for
+/// `/mcp` and are rejected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct AnyCaller(pub(crate) KeyCaller);
 
-/// A caller whose key has the full scope: what managing keys and the connection takes.
+/// A caller whose key has the full scope, which managing keys and the connection requires.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FullCaller(pub(crate) KeyCaller);
 
-/// The key in `Authorization: Bearer …` (RFC 6750; the scheme is case-insensitive, RFC 9110 section 11.1).
+/// Returns the key in `Authorization: Bearer …` (RFC 6750; the scheme is case-insensitive, RFC 9110 section 11.1).
 pub(crate) fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
     let value = request.headers().get(header::AUTHORIZATION).ok_or(ApiError::NoKey)?;
     let (scheme, credentials) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(ApiError::BadKey)?;

@@ -1,5 +1,5 @@
-//! Keys that the TypeScript server made: found by their digest once they were seen here, before that among the few that
-//! share a prefix.
+//! Keys that the TypeScript server created. A key that was seen here is found by its digest; before that, it is
+//! compared with the few keys that share its prefix.
 
 use std::sync::Mutex;
 
@@ -12,17 +12,17 @@ use crate::{
     store::{PREDECESSOR_CANDIDATES, StoredKey},
 };
 
-/// For how long it stays known whether there are keys of the predecessor's. No new ones appear, so this is only about the
-/// last one going, and about a backup that is put in place under a running gateway.
+/// How long the existence of such keys is cached. No new ones are created, so it changes only when the last one is
+/// deleted, or when a backup is restored under a running gateway.
 const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
 
-/// What the check knows of the predecessor's keys.
+/// The state for checking keys of the TypeScript server.
 pub(super) struct Predecessors {
-    /// Makes the digests by which they are found once they have been seen; the same in all processes.
+    /// Makes the digests by which keys are found once they have been seen. The same in all processes.
     signer: Signer,
-    /// Whether there are any, and when that was asked.
+    /// Whether there are such keys, and when this was queried.
     exist: Mutex<Option<(bool, DateTime<Utc>)>>,
-    /// A well-formed one is easy to invent and costs several computations, so only one is compared at a time.
+    /// A well-formed key is easy to invent and costs several computations, so only one is compared at a time.
     queue: BcryptQueue,
 }
 
@@ -33,7 +33,7 @@ impl Predecessors {
 }
 
 impl Inner {
-    /// The row of a key that the predecessor made, and what recognised the key.
+    /// Returns the row of a key that the TypeScript server created, and how it was recognised.
     pub(super) async fn of_predecessor(
         &self,
         key: &PredecessorKey,
@@ -65,7 +65,7 @@ impl Inner {
         for candidate in candidates {
             let turn = self.turn(presented).await?;
             let (offered, hash) = (PresentedKey::Predecessor(key.clone()), candidate.hash.clone());
-            // A hash that cannot be read must not keep out the keys that share its prefix.
+            // An unreadable hash must not exclude the keys that share its prefix.
             let verify = move || Ok(crypto::verify_api_key(&offered, &hash).map_err(|error| error.to_string()));
             match self.slow(turn, verify).await? {
                 Ok(true) => {
@@ -76,7 +76,8 @@ impl Inner {
                 Err(error) => log::error!("the stored hash of key {} is of no use: {error}", candidate.prefix),
             }
         }
-        // Where there are more, those that were compared now may be found by their digests next time, and make room.
+        // If there may be more candidates, the key is not recorded as refused: those compared now may be found by their
+        // digests next time, so that others are compared.
         if all {
             lock(&self.refused).put(presented.digest, ());
         }
@@ -95,7 +96,7 @@ impl Inner {
         Ok(exist)
     }
 
-    /// Without the digest the next process does the same work again, which is no reason to refuse the caller.
+    /// Stores the digest of a key. If this fails, the next process repeats the work; the caller is not rejected.
     async fn store_digest(&self, key: &StoredKey, digest: &str) {
         if let Err(error) = self.store.note_key_digest(key.user, key.id, digest).await {
             log::warn!("the digest of key {} was not stored: {error}", key.prefix);

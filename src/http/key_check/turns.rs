@@ -1,19 +1,19 @@
-//! Round robin over lanes, which may themselves be round robins.
+//! Round-robin queues over lanes, which may be round-robin queues themselves.
 
 use std::{
     collections::{HashMap, VecDeque},
     hash::Hash,
 };
 
-/// What gives out what was put into it, one at a time.
+/// A queue that returns its items one at a time.
 pub(super) trait Lane: Default {
-    /// What waits in it.
+    /// The type of a queued item.
     type Item;
 
-    /// Takes out what is next.
+    /// Removes and returns the next item.
     fn pop(&mut self) -> Option<Self::Item>;
 
-    /// Whether nothing waits.
+    /// Returns whether the queue is empty.
     fn is_empty(&self) -> bool;
 }
 
@@ -29,7 +29,7 @@ impl<Item> Lane for VecDeque<Item> {
     }
 }
 
-/// Lanes by a key. Each lane in which something waits gives out one item per round.
+/// Lanes by key. Each non-empty lane returns one item per round.
 pub(super) struct Turns<Key, L> {
     lanes: HashMap<Key, L>,
     order: VecDeque<Key>,
@@ -42,7 +42,7 @@ impl<Key, L> Default for Turns<Key, L> {
 }
 
 impl<Key: Hash + Eq + Copy, L: Lane> Turns<Key, L> {
-    /// The lane of this key, which joins the round. The caller puts an item into it.
+    /// Returns the lane of this key and adds it to the round. The caller must put an item into it.
     pub(super) fn lane(&mut self, key: Key) -> &mut L {
         let order = &mut self.order;
         self.lanes.entry(key).or_insert_with(|| {
@@ -85,7 +85,7 @@ mod tests {
     type Two = Turns<u8, Turns<u8, VecDeque<usize>>>;
 
     proptest! {
-        /// Whatever is put in comes out once; what one outer lane holds delays another by one item per round only.
+        /// Each item comes out exactly once, and an outer lane delays another by at most one item per round.
         #[test]
         fn a_full_lane_delays_others_by_one_item_per_round(
             items in prop::collection::vec((0u8..5, 0u8..3), 0..200),

@@ -1,4 +1,4 @@
-//! `/account`: who signs in with OwnerRez looks after what is theirs here. Plain forms, one address.
+//! `/account`: users manage their keys, clients and connection after signing in with OwnerRez. Plain forms, one URL.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use secrecy::{ExposeSecret, SecretString};
@@ -27,10 +27,10 @@ use crate::{
     tools::ACCOUNT_PATH,
 };
 
-/// Who is signed in to this browser.
+/// The cookie with the token of the browser's session.
 const SESSION_COOKIE: &str = "ownerrez_account";
 
-/// A browser that is signed in.
+/// The session of a signed-in browser.
 struct Session {
     token: String,
     holder: AccountHolder,
@@ -47,13 +47,13 @@ impl Session {
         Ok(server.session(&token).await?.map(|holder| Self { token, holder }))
     }
 
-    /// What the forms of this session carry.
+    /// Returns the CSRF token of this session's forms.
     fn csrf(&self, state: &HttpState) -> String {
         state.signer.sign(&["account", &self.token])
     }
 }
 
-/// Who is signed in to this browser, for pages that take that instead of a key.
+/// Returns the user signed in to this browser, for pages that accept this instead of a key.
 pub(in super::super) async fn signed_in(
     state: &HttpState,
     request: &HttpRequest,
@@ -75,7 +75,7 @@ pub(super) async fn show(
     }
 }
 
-/// `GET /account/delete`: the question before everything goes.
+/// `GET /account/delete`: asks for confirmation before everything is deleted.
 pub(super) async fn ask_to_delete(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
@@ -88,7 +88,7 @@ pub(super) async fn ask_to_delete(
     }
 }
 
-/// What the page for somebody who is not signed in shows: the way in.
+/// Returns the sign-in page.
 fn door(
     state: &HttpState,
     server: &AuthorizationServer,
@@ -133,12 +133,12 @@ async fn overview(
     }))
 }
 
-/// A form that makes a key names the key, so that sending it twice makes one; only a name that we gave counts.
+/// Signs the id of the key that a form creates. Sending the form twice creates one key; unsigned ids are rejected.
 fn new_key_proof(state: &HttpState, session: &Session, id: &str) -> String {
     state.signer.sign(&["new key", &session.token, id])
 }
 
-/// What the page's forms send.
+/// The fields of the page's forms.
 #[derive(Deserialize)]
 pub(super) struct Form {
     #[serde(default)]
@@ -147,7 +147,7 @@ pub(super) struct Form {
     wish: Wish,
 }
 
-/// What somebody wants. `SignIn` is open to everybody, and is the way to reconnect as well.
+/// The action of a form. `SignIn` needs no session, and also reconnects an account.
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 enum Wish {
@@ -205,7 +205,7 @@ async fn send_to_ownerrez(state: &HttpState, server: &AuthorizationServer, reque
     }
 }
 
-/// The end of a sign-in to the account page, in the browser that was sent to OwnerRez.
+/// Finishes a sign-in to the account page, in the browser that was redirected to OwnerRez.
 pub(super) async fn come_back(
     state: &HttpState,
     server: &AuthorizationServer,
@@ -312,7 +312,7 @@ async fn make_key(
     }
     let id = KeyId(id);
     if state.store.key(user, id).await?.is_some() {
-        // Sent a second time, by a page that was loaded anew. What it showed then it shows no more.
+        // The form was sent again by a reloaded page. The key is not shown a second time.
         return Ok(back(state));
     }
     let made = async {
@@ -329,7 +329,7 @@ async fn make_key(
     })
 }
 
-/// What a form of the page ends in: the page, as it is now.
+/// Redirects to the account page after a form was processed.
 fn back(state: &HttpState) -> HttpResponse {
     see_other(&state.settings.url(ACCOUNT_PATH), &[])
 }

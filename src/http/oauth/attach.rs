@@ -1,5 +1,5 @@
-//! Bringing an API key along: who has just signed in shows a key, is told what it is, and agrees that it moves. That key
-//! and nothing else: its user is never joined.
+//! Transfers an API key to the signed-in user, who enters the key, sees what it is, and confirms the transfer. Only
+//! that key is transferred; users are never merged.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -20,25 +20,25 @@ use crate::{
     store::{KeyMoved, StoredKey},
 };
 
-/// A page on which somebody who has just signed in may bring a key along. Whoever makes one has checked that the request
+/// A page on which a signed-in user may transfer a key. The code that creates one must have checked that the request
 /// came from that page in that browser.
 pub(super) struct Desk<'a> {
-    /// Who signed in.
+    /// The signed-in user.
     pub(super) holder: AccountHolder,
-    /// Where its forms go, and what they carry back.
+    /// The target of the page's forms, and their hidden fields.
     pub(super) action: &'a str,
     pub(super) fields: &'a [(&'a str, &'a str)],
-    /// A secret of this sign-in: what was shown to this desk counts at no other.
+    /// A secret of this sign-in. A proof issued for one sign-in is not valid for another.
     pub(super) bound_to: &'a str,
-    /// The page's own address.
+    /// The URL of the page.
     pub(super) back: &'a str,
 }
 
-/// The agreement that a key moves.
+/// The confirmed transfer of a key.
 pub(super) struct Moving {
     pub(super) key: KeyId,
     pub(super) from: UserId,
-    /// That the key was shown at this desk.
+    /// Proves that the key was entered on this page.
     pub(super) proof: String,
 }
 
@@ -53,7 +53,7 @@ impl Desk<'_> {
     }
 }
 
-/// A key was pasted: what is it, and may it move?
+/// Handles an entered key: checks whether it may be transferred, and asks for confirmation.
 pub(super) async fn look(
     state: &HttpState,
     request: &HttpRequest,
@@ -104,7 +104,7 @@ async fn try_look(
     }))
 }
 
-/// They agreed.
+/// Transfers the key after the confirmation.
 pub(super) async fn attach(
     state: &HttpState,
     server: &AuthorizationServer,

@@ -1,5 +1,4 @@
-//! `/authorize`: the one question that a person is asked here. Consent is for one request in one browser and is never
-//! remembered.
+//! `/authorize`: the consent page. A consent is valid for one request in one browser and is never stored.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use chrono::TimeDelta;
@@ -25,7 +24,7 @@ use crate::{
     },
 };
 
-/// `GET /authorize`: everything is checked, then the page asks.
+/// `GET /authorize`: validates the request, then shows the consent page.
 pub(super) async fn ask(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
@@ -42,10 +41,10 @@ pub(super) async fn ask(
     }
 }
 
-/// What the consent page sends.
+/// The form of the consent page.
 #[derive(Deserialize)]
 pub(super) struct Decision {
-    /// The query that the page was asked with.
+    /// The query of the authorization request.
     #[serde(default)]
     request: String,
     #[serde(default)]
@@ -54,7 +53,7 @@ pub(super) struct Decision {
     decision: String,
 }
 
-/// `POST /authorize`: the answer, from our page in this browser.
+/// `POST /authorize`: the decision, from the gateway's page in this browser.
 pub(super) async fn decide(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
@@ -65,11 +64,11 @@ pub(super) async fn decide(
     if is_foreign(&request) {
         return pages::error(&ApiError::OriginNotAllowed);
     }
-    // Anybody can send a form, and what it names is looked up as well.
+    // Any site can send this form, and it causes the same lookups, so it counts as well.
     if let Err(wait) = state.oauth_limits.asks(state.settings.source_of(&request), state.clock.now()) {
         return too_many(wait);
     }
-    // Nothing is taken on trust that the page has kept meanwhile.
+    // The request is validated again: nothing that the page contains is trusted.
     let (mut asked, place) = match server.request(&query).await {
         Ok(found) => found,
         Err(error) => return not_asked(&server, error),
@@ -99,7 +98,8 @@ pub(super) async fn decide(
     }
 }
 
-/// Browsers say where a request comes from, and pages cannot change it (Fetch Metadata).
+/// Returns whether the request came from elsewhere than the gateway's pages, by headers that pages cannot set (Fetch
+/// Metadata).
 pub(super) fn is_foreign(request: &HttpRequest) -> bool {
     request.headers().get("sec-fetch-site").is_some_and(|site| site != "same-origin")
 }
@@ -130,7 +130,7 @@ fn consent(
     response
 }
 
-/// A request that nobody is asked about.
+/// Answers an authorization request for which no consent page is shown.
 fn not_asked(server: &AuthorizationServer, error: AuthorizeError) -> HttpResponse {
     match error {
         AuthorizeError::Refused { to, goes_back_by_itself: true, error, .. } => sent_back(server, &to, &error),
@@ -167,7 +167,7 @@ pub(super) fn too_many(wait: TimeDelta) -> HttpResponse {
     response
 }
 
-/// A fault on our side, as a page.
+/// Returns the page for an internal error.
 pub(super) fn failed(error: ServerError) -> HttpResponse {
     pages::error(&error.into())
 }

@@ -1,4 +1,4 @@
-//! What clients learn before they ask for anything: whose tokens open `/mcp` (RFC 9728), and how to get some (RFC 8414).
+//! Metadata for clients: the authorization server of `/mcp` (RFC 9728), and the server's endpoints (RFC 8414).
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{super::error::ApiError, AUTHORIZE_PATH, REGISTER_PATH, RESOURCE_METADATA_PATH, REVOKE_PATH, TOKEN_PATH};
 use crate::oauth::{AuthorizationServer, RESOURCE_PATH, RESOURCE_SCOPES, SCOPES};
 
-/// `GET /.well-known/oauth-protected-resource`, and the same with `/mcp` or a path below it behind.
+/// `GET /.well-known/oauth-protected-resource`, also with `/mcp` or a path below it appended.
 pub(super) async fn resource(
     server: web::Data<AuthorizationServer>,
     request: HttpRequest,

@@ -1,5 +1,5 @@
-//! The way back from OwnerRez: the browser that agreed comes with a code, is told who else reaches the account if anybody
-//! does, and goes on to the client.
+//! The end of a sign-in: the browser returns from OwnerRez with a code, reviews other access to the account if there is
+//! any, and is redirected to the client.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use secrecy::{ExposeSecret, SecretString};
@@ -29,7 +29,7 @@ use crate::{
     upstream::TokenError,
 };
 
-/// OwnerRez's answer to a sign-in, at the callback that connecting has as well.
+/// Handles OwnerRez's response to a sign-in. The callback is shared with connecting an account.
 pub(in super::super) async fn come_back(
     state: &HttpState,
     server: &AuthorizationServer,
@@ -40,12 +40,12 @@ pub(in super::super) async fn come_back(
     let Some(browser) = SIGN_IN_COOKIES.get(state, request, &flow) else { return other_browser(state) };
     let returning = match server.returning(&query.state, &browser).await {
         Ok(Some(returning)) => returning,
-        // The cookies stay: any page can send a browser here, and sign-ins of its own may be under way in it.
+        // The cookies are kept: any page can send a browser here while its own sign-ins are under way.
         Ok(None) => return other_browser(state),
         Err(error) => return failed(error),
     };
     let admitted = if query.error.is_some() || query.code.expose_secret().is_empty() {
-        // Its text is not repeated: anyone may have written it.
+        // The error text is not repeated: it may come from anyone.
         Err(Unredeemed::Denied)
     } else {
         match turn(state, request, &returned(&query, &browser, &returning)).await {
@@ -57,7 +57,7 @@ pub(in super::super) async fn come_back(
             Next::NoCode => Err(Unredeemed::Failed(TokenError::Refused.into())),
         }
     };
-    // Used up only now: until its turn the browser may come again.
+    // The state is consumed only now: until its turn, the browser may call again.
     let asked = match server.came_back(&query.state, &browser).await {
         Ok(Some(asked)) => asked,
         Ok(None) => return other_browser(state),
@@ -98,11 +98,11 @@ pub(in super::super) async fn come_back(
     }
 }
 
-/// Why a browser that came back was not signed in.
+/// The reasons why a returned browser was not signed in.
 pub(super) enum Unredeemed {
     /// OwnerRez sent no code.
     Denied,
-    /// The code ended before its turn.
+    /// The code expired before its turn.
     TooLate,
     /// The code was not redeemed.
     Failed(ConnectError),
@@ -118,7 +118,7 @@ fn returned<'a>(query: &'a CallbackQuery, browser: &'a str, returning: &Returnin
     }
 }
 
-/// The page of a browser that waits for its turn; its sign-in and its cookie live on meanwhile.
+/// Returns the page for a browser that waits for its turn, and extends its sign-in and its cookie.
 async fn wait(
     state: &HttpState,
     server: &AuthorizationServer,
@@ -136,7 +136,7 @@ async fn wait(
     page
 }
 
-/// Straight on, unless somebody else reaches the account.
+/// Finishes the sign-in, unless other users or clients have access to the account; then a page shows them first.
 async fn go_or_look(
     state: &HttpState,
     server: &AuthorizationServer,
@@ -169,7 +169,7 @@ pub(super) struct Looking {
     state: String,
 }
 
-/// `GET /authorize/continue`: who else reaches the account.
+/// `GET /authorize/continue`: shows who else has access to the account.
 pub(super) async fn look(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
@@ -205,7 +205,7 @@ async fn show(state: &HttpState, server: &AuthorizationServer, request: &HttpReq
     response
 }
 
-/// What that page sends: one thing to end, a key to attach, or nothing, to go on.
+/// The form of that page: one access to revoke, a key to transfer, or nothing, to continue.
 #[derive(Deserialize)]
 pub(super) struct Wish {
     #[serde(default)]
@@ -222,7 +222,7 @@ pub(super) struct Wish {
     proof: String,
 }
 
-/// `POST /authorize/continue`: ends one of them, attaches a key, or goes on to the client.
+/// `POST /authorize/continue`: revokes one access, transfers a key, or continues to the client.
 pub(super) async fn go_on(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
@@ -315,7 +315,8 @@ fn other_browser(state: &HttpState) -> HttpResponse {
     pages::notice(StatusCode::FORBIDDEN, words::other_browser(state.settings.link_life))
 }
 
-/// The client waits for an answer, so it gets one. Why a person is not let in is shown here, because few clients show it.
+/// The error is sent to the client, which waits for an answer. If the user is not admitted, a page shows the reason,
+/// because few clients show it.
 fn not_signed_in(
     state: &HttpState,
     server: &AuthorizationServer,

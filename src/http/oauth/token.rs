@@ -1,4 +1,4 @@
-//! `/token`, `/revoke` and `/register`: where clients come without a browser.
+//! `/token`, `/revoke` and `/register`: the endpoints that clients call without a browser.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -45,7 +45,7 @@ pub(super) async fn token(
     }
 }
 
-/// `POST /revoke` (RFC 7009): the token, and everything else that its grant gave.
+/// `POST /revoke` (RFC 7009): revokes the token and everything else that its grant issued.
 pub(super) async fn revoke(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
@@ -66,7 +66,7 @@ pub(super) async fn revoke(
     }
 }
 
-/// Whether this request may cost anything.
+/// Checks whether this request may be processed: its form of authentication, and the rate limits.
 async fn admitted(
     state: &HttpState,
     server: &AuthorizationServer,
@@ -77,7 +77,7 @@ async fn admitted(
     if !named && request.headers().contains_key(header::AUTHORIZATION) {
         let words = "clients have no secrets here; send client_id in the body and no Authorization header";
         let mut refusal = told(StatusCode::UNAUTHORIZED, "invalid_client", words, None, None);
-        // What a refusal of this header has to say (RFC 6749 section 5.2).
+        // The challenge that a refusal of this header must contain (RFC 6749 section 5.2).
         let challenge = HeaderValue::from_static("Basic realm=\"none\"");
         refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         return Err(refusal);

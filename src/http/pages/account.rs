@@ -1,4 +1,4 @@
-//! The pages on which people who signed in look after what is theirs, and their words.
+//! The pages of a signed-in user's account, and their texts.
 
 use actix_web::{HttpResponse, http::StatusCode};
 use chrono::{DateTime, Utc};
@@ -45,7 +45,7 @@ in.";
 pub(crate) const KEYS_FULL: &str =
     "That key was not attached: you have as many keys as a user may have. Delete one first.";
 
-/// What a person sees who is not signed in. `closed_by` names the operator of a gateway that takes no new users.
+/// Returns the sign-in page. `closed_by` names the operator of a gateway that accepts no new users.
 pub(crate) fn door(
     action: &str,
     csrf: &str,
@@ -74,7 +74,7 @@ pub(crate) fn door(
     page(status, &[origin(app_url)], "Your account", &body)
 }
 
-/// A form that does not belong to the session of this browser.
+/// Returns the page for a form that does not belong to the session of this browser.
 pub(crate) fn stale(account: &str) -> HttpResponse {
     let body = html! {
         p { "Nothing was done: the page had become stale. Look at it again and decide." }
@@ -83,7 +83,7 @@ pub(crate) fn stale(account: &str) -> HttpResponse {
     page(StatusCode::FORBIDDEN, &[], "Nothing was done", &body)
 }
 
-/// OwnerRez's answer signed in nobody.
+/// Returns the page for a sign-in that failed.
 pub(crate) fn not_signed_in(error: &ApiError, account: &str, operator: &str) -> HttpResponse {
     let shown = error.shown();
     let body = html! {
@@ -99,7 +99,7 @@ pub(crate) fn not_signed_in(error: &ApiError, account: &str, operator: &str) -> 
     response
 }
 
-/// What the page of somebody who is signed in shows.
+/// The content of the account page.
 pub(crate) struct Overview<'a> {
     pub(crate) action: &'a str,
     pub(crate) delete: &'a str,
@@ -110,12 +110,12 @@ pub(crate) struct Overview<'a> {
     pub(crate) keys: &'a [StoredKey],
     pub(crate) grants: &'a [StoredGrant],
     pub(crate) strangers: &'a [Reaching],
-    /// The id of the next key, and that it came from us.
+    /// The id of the next key, and the proof that the gateway issued it.
     pub(crate) new_key: (&'a str, &'a str),
     pub(crate) now: DateTime<Utc>,
 }
 
-/// All that is theirs.
+/// Returns the account page.
 pub(crate) fn overview(of: &Overview<'_>) -> HttpResponse {
     let ending = |wish: &str, name: &str, id: &str, label: &str, what: &str| {
         button("ending", of.action, of.csrf, &[("do", wish), (name, id)], label, Some(&format!("{label}: {what}")))
@@ -190,7 +190,7 @@ fn connection(of: &Overview<'_>) -> Markup {
     }
 }
 
-/// Others who reach the same account: connected separately, perhaps by somebody who was never meant to.
+/// Lists other users connected to the same account: each connected it separately, perhaps without permission.
 fn strangers(of: &Overview<'_>) -> Markup {
     html! {
         @for reaching in of.strangers {
@@ -215,7 +215,7 @@ fn strangers(of: &Overview<'_>) -> Markup {
     }
 }
 
-/// The field for a key that somebody has already.
+/// Returns the form that attaches an existing key.
 pub(super) fn attach_form(action: &str, fields: &[(&str, &str)]) -> Markup {
     html! {
         h2 { "Attach an API key that you have" }
@@ -229,20 +229,20 @@ pub(super) fn attach_form(action: &str, fields: &[(&str, &str)]) -> Markup {
     }
 }
 
-/// What is shown before a key moves.
+/// The content of the page that confirms a key transfer.
 pub(crate) struct ConfirmKey<'a> {
     pub(crate) action: &'a str,
     pub(crate) fields: &'a [(&'a str, &'a str)],
     pub(crate) key: &'a StoredKey,
     pub(crate) from: UserId,
     pub(crate) account: AccountId,
-    /// Good keys that its user has beside it.
+    /// The number of the user's other valid keys.
     pub(crate) stay: usize,
     pub(crate) proof: &'a str,
     pub(crate) back: &'a str,
 }
 
-/// Whether this key is to move.
+/// Returns the page that asks whether this key is to be transferred.
 pub(crate) fn confirm_key(of: &ConfirmKey<'_>) -> HttpResponse {
     let (key, from) = (of.key.id.to_string(), of.from.to_string());
     let body = html! {
@@ -277,12 +277,12 @@ pub(crate) fn confirm_key(of: &ConfirmKey<'_>) -> HttpResponse {
     page(StatusCode::OK, &[SELF.to_owned()], "Attach this key?", &body)
 }
 
-/// A key stays where it is.
+/// Returns the page for a key that was not transferred.
 pub(crate) fn not_attached(status: StatusCode, why: &str, back: &str) -> HttpResponse {
     page(status, &[], "Nothing was attached", &html! { p { (why) } p { a href=(back) { "Back" } } })
 }
 
-/// The only page that shows a whole key.
+/// Returns the page for a new key: the only page that shows a complete key.
 pub(crate) fn new_key(key: &ApiKey, scope: Scope, mcp_url: &str, account: &str) -> HttpResponse {
     let body = html! {
         p { "This key " (may(scope)) ". Store it now: it is not shown again." }
@@ -293,7 +293,7 @@ pub(crate) fn new_key(key: &ApiKey, scope: Scope, mcp_url: &str, account: &str) 
     page(StatusCode::OK, &[], "Your new API key", &body)
 }
 
-/// The question before everything goes.
+/// Returns the page that asks for confirmation before everything is deleted.
 pub(crate) fn delete_everything(action: &str, csrf: &str, account: AccountId) -> HttpResponse {
     let body = html! {
         p {

@@ -1,4 +1,4 @@
-//! The pages of a sign-in, and their words.
+//! The pages of a sign-in, and their texts.
 
 use actix_web::{HttpResponse, http::StatusCode};
 use chrono::TimeDelta;
@@ -12,7 +12,7 @@ use crate::{
     store::{Reaching, StoredGrant, StoredKey},
 };
 
-/// An answer in another browser than the one that agreed, or later than `life`.
+/// A response in another browser than the one in which the user consented, or later than `life`.
 pub(crate) fn other_browser(life: TimeDelta) -> Notice {
     let text = format!(
         "This does not belong to a sign-in that was started in this browser within the last {}. Go back to your app, start \
@@ -33,7 +33,7 @@ pub(crate) const TOO_MANY: &str = "Too many sign-ins were started from your addr
 pub(crate) const LATER: &str = "Try again later. Operators: behind a proxy, name it in TRUSTED_PROXIES, or all people \
 behind it count as one.";
 
-/// A sentence that began in lower case.
+/// Turns an error text into a sentence: capitalised, with a full stop.
 pub(crate) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().collect::<String>()).unwrap_or_default();
@@ -41,12 +41,12 @@ pub(crate) fn capitalised(text: &str) -> String {
     format!("{first}{}{end}", letters.as_str())
 }
 
-/// A request that nobody is asked about.
+/// Returns the page for a request for which no consent page is shown.
 pub(crate) fn refusal(status: StatusCode, what: &str, next: &str) -> HttpResponse {
     page(status, &[], "Signing in did not work", &html! { p { (what) } p { (next) } })
 }
 
-/// A refusal with a button that takes it to the client: `url` is where the client waits.
+/// Returns the page for an error, with a button that sends it to the client at `url`.
 pub(crate) fn refusal_with_way_back(
     status: StatusCode,
     what: &str,
@@ -62,7 +62,7 @@ pub(crate) fn refusal_with_way_back(
     page(status, &[], "Signing in did not work", &body)
 }
 
-/// Who gets an answer, as the text of a button.
+/// Returns the recipient of an answer, as the text of a button.
 fn destination(place: &RedirectPlace) -> String {
     match place {
         RedirectPlace::Web { host } => host.clone(),
@@ -71,7 +71,7 @@ fn destination(place: &RedirectPlace) -> String {
     }
 }
 
-/// What the consent page shows and sends.
+/// The content of the consent page and its form.
 pub(crate) struct Consent<'a> {
     pub(crate) action: &'a str,
     pub(crate) query: &'a str,
@@ -79,12 +79,12 @@ pub(crate) struct Consent<'a> {
     pub(crate) request: &'a AuthorizationRequest,
     pub(crate) place: &'a RedirectPlace,
     pub(crate) form_targets: &'a [String],
-    /// The operator of a gateway that takes no new users.
+    /// The operator, if the gateway accepts no new users.
     pub(crate) closed_by: Option<&'a str>,
     pub(crate) problem: Option<(StatusCode, &'static str)>,
 }
 
-/// The one question.
+/// Returns the consent page.
 pub(crate) fn consent(consent: &Consent<'_>) -> HttpResponse {
     let status = consent.problem.map_or(StatusCode::OK, |(status, _)| status);
     let request = consent.request;
@@ -119,7 +119,7 @@ pub(crate) fn consent(consent: &Consent<'_>) -> HttpResponse {
     page(status, consent.form_targets, "Sign in with OwnerRez", &body)
 }
 
-/// The host of the document that describes a client, if its id is the address of one.
+/// Returns the host of a client's metadata document, if its id is the URL of one.
 fn published_at(client_id: &str) -> Option<String> {
     let url = Url::parse(client_id).ok().filter(|url| url.scheme() == "https")?;
     url.host_str().map(str::to_owned)
@@ -147,7 +147,7 @@ fn place(place: &RedirectPlace) -> Markup {
     }
 }
 
-/// What the page about others shows and sends.
+/// The content of the page about other access, and its form.
 pub(crate) struct Others<'a> {
     pub(crate) action: &'a str,
     pub(crate) state: &'a str,
@@ -157,7 +157,7 @@ pub(crate) struct Others<'a> {
     pub(crate) form_targets: &'a [String],
 }
 
-/// Who else reaches the account, each with a button that ends it.
+/// Returns the page that lists other access to the account, each with a button that revokes it.
 pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
     let Paused { request, user, account } = page_of.paused;
     let ending = |name: &str, id: String, label: &str| {

@@ -1,4 +1,4 @@
-//! The pages of a browser that waits for its turn to connect.
+//! The pages for a browser that waits for its turn to connect.
 
 use actix_web::{
     HttpResponse,
@@ -16,13 +16,13 @@ use crate::{
     session::{ASK_AGAIN_AFTER, WaitReason, Waits, budget::Refusal},
 };
 
-/// How often the page reloads itself.
+/// The interval at which the page reloads itself.
 const RELOAD: TimeDelta = ASK_AGAIN_AFTER;
-/// Reloads a page without script. Browsers know it since Netscape; the HTML standard defines it (section 7.4.6.4).
+/// Reloads a page without a script. Supported since Netscape and defined by the HTML standard (section 7.4.6.4).
 const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
-/// OwnerRez has approved, and the attempt waits for its turn. `Err` says why the gateway may send nothing at all. The
-/// address stays the same, so the reload asks again.
+/// Returns the page for an attempt that OwnerRez has approved and that waits for its turn. `Err` says why the gateway
+/// cannot send requests at all. The URL stays the same, so a reload tries again.
 pub(crate) fn page(waits: Result<Waits, Refusal>) -> HttpResponse {
     let seconds = RELOAD.num_seconds();
     let has_place = !matches!(waits, Ok(Waits { reason: WaitReason::NoPlace(_), .. }));
@@ -54,7 +54,7 @@ pub(crate) fn page(waits: Result<Waits, Refusal>) -> HttpResponse {
     response
 }
 
-/// The code ends before the turn comes. `href` is where to start again; without one the link has to be asked for.
+/// Returns the page for a code that expires before its turn. `href` restarts the flow; `None` if only a new link can.
 pub(crate) fn too_late(href: Option<&str>) -> HttpResponse {
     let body = html! {
         p {

@@ -1,4 +1,4 @@
-//! What all requests share: the bounds on their bodies, and what is counted against them.
+//! The state that all requests share: the limits on their bodies, and the counts for these limits.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,26 +7,27 @@ use tokio_util::sync::CancellationToken;
 use super::{shares::Shares, source_shares::SourceShares};
 use crate::{config::Network, domain::UserId, http::source_address::SourceAddress};
 
-/// The part of the bytes under way that callers without a verified credential may take: one in so many.
+/// Divides the bytes under way: callers without a verified credential may use one part in this many.
 const UNVERIFIED_PART: usize = 8;
-/// The part of the bytes under way that one user may take: one in so many.
+/// Divides the bytes under way: one user may use one part in this many.
 const USER_PART: usize = 16;
 
-/// How much of requests is taken.
+/// The limits on requests.
 #[derive(Clone, Debug)]
 pub struct RequestSettings {
-    /// From the moment when a handler waits for a body to its last byte.
+    /// The time from the moment when a handler waits for a body to the body's last byte.
     pub body_timeout: Duration,
-    /// The largest body of a caller whose credential is not verified, in bytes.
+    /// The largest body of a caller without a verified credential, in bytes.
     pub unverified_limit: usize,
     /// The largest body of any other caller, in bytes.
     pub verified_limit: usize,
-    /// All bodies under way together, in bytes. An eighth of it is for callers without a verified credential.
+    /// The limit for all bodies under way together, in bytes. An eighth of it is for callers without a verified
+    /// credential.
     pub bytes_under_way: usize,
-    /// Requests whose bodies have not all arrived, without a verified credential, from one source. All sources of an IPv6
-    /// /48 may have twice as many.
+    /// The limit for one source's requests with incomplete bodies and without a verified credential. All sources of an
+    /// IPv6 /48 together may have twice as many.
     pub unfinished_per_source: usize,
-    /// Who says in `X-Forwarded-For` where a request comes from.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Arc<[Network]>,
 }
 
@@ -41,11 +42,11 @@ pub(super) struct Bounds {
     pub(super) trusted_proxies: Arc<[Network]>,
 }
 
-/// Who holds bytes of bodies with a verified credential.
+/// The owner of body bytes with a verified credential.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Holder {
     User(UserId),
-    /// A credential that is no user's.
+    /// A credential that belongs to no user.
     Source(SourceAddress),
 }
 
@@ -60,13 +61,13 @@ impl Bounds {
             trusted_proxies,
         } = settings;
         let unverified = bytes_under_way / UNVERIFIED_PART;
-        // At least one of the largest bodies always fits.
+        // At least one body of the largest size always fits.
         let verified = (bytes_under_way - unverified).max(verified_limit);
         Self {
             body_timeout,
             unverified_limit,
             verified_limit,
-            // Each takes a connection, of which the process has a bounded number.
+            // Each needs a connection, and the process has a limit for those.
             unfinished: SourceShares::new(usize::MAX, unfinished_per_source),
             unverified_bytes: SourceShares::new(unverified, unverified),
             verified_bytes: Shares::new(verified, (bytes_under_way / USER_PART).max(verified_limit)),

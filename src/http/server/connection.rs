@@ -1,4 +1,4 @@
-//! What a connection's stream and the requests on it know of each other.
+//! The state that a connection's stream shares with the requests on it.
 
 use std::{cell::Cell, rc::Rc};
 
@@ -11,14 +11,15 @@ pub(super) struct Connection {
     body_wanted: Cell<bool>,
 }
 
-/// How much of the current request's body has arrived; once the request is over, of the last one's.
+/// The state of the current request's body; after the request ends, that of the last one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BodyState {
-    /// All of it, or the request has no body.
+    /// The body has arrived completely, or the request has none.
     Complete,
-    /// Not all of it, as far as is known.
+    /// The body has not arrived completely, as far as is known.
     Incomplete {
-        /// Sent in chunks (RFC 9112 section 7.1): actix-http then reads on after the answer, however long that takes.
+        /// Whether the body is sent in chunks (RFC 9112 section 7.1): actix-http then reads on after the answer,
+        /// without limit.
         chunked: bool,
     },
 }
@@ -56,12 +57,12 @@ impl Connection {
         self.under_way.get()
     }
 
-    /// Returns what has arrived of the body.
+    /// Returns the state of the body.
     pub(super) fn body(&self) -> BodyState {
         self.body.get()
     }
 
-    /// Notes that a handler wants the body and has to be polled again, even if nothing more arrives.
+    /// Records that a handler waits for the body and must be polled again, even if nothing more arrives.
     pub(super) fn want_body(&self) {
         self.body_wanted.set(true);
     }
@@ -71,7 +72,7 @@ impl Connection {
         self.body_wanted.replace(false) && self.body.get() != BodyState::Complete
     }
 
-    /// Notes that the whole body of the current request has arrived.
+    /// Records that the body of the current request has arrived completely.
     pub(super) fn complete_body(&self) {
         self.body.set(BodyState::Complete);
     }

@@ -1,4 +1,4 @@
-//! Which connections are taken: bounded for the process and for each source.
+//! Limits the connections of the process and of each source.
 
 use std::{
     io,
@@ -18,13 +18,13 @@ use super::{
 };
 use crate::{config::Network, http::source_address::SourceAddress};
 
-/// What is sent on a connection that is not taken. A client that comes back later finds a free one.
+/// Sent on a rejected connection. A client that retries later gets a connection.
 const REFUSAL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n";
-/// The least time between two warnings of refused connections.
+/// The minimum time between two warnings about rejected connections.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
 
-/// The bounds on connections. Cloning is cheap; clones share the counts.
+/// The limits on connections. Cloning is cheap; clones share the counts.
 #[derive(Clone)]
 pub struct Connections {
     total: usize,
@@ -34,27 +34,27 @@ pub struct Connections {
     warned: Arc<Mutex<Option<Instant>>>,
 }
 
-/// How many connections are taken, and how long their clients may take.
+/// The settings for connections and for the time that their clients may take.
 #[derive(Clone, Debug)]
 pub struct ConnectionSettings {
-    /// Open connections at once.
+    /// Limits the open connections.
     pub max_connections: usize,
-    /// Of these from one source: an IPv4 address or an IPv6 /64.
+    /// Limits the open connections of one source: an IPv4 address or an IPv6 /64.
     pub per_source: usize,
-    /// Connections to the database, for which open files are reserved.
+    /// The number of database connections, for which open files are reserved.
     pub database_connections: usize,
-    /// From the first byte of a request head to its last.
+    /// The time from the first byte of a request head to its last.
     pub head_timeout: Duration,
-    /// How long a connection stays open on which nothing is asked.
+    /// How long an idle connection stays open.
     pub keep_alive: Duration,
-    /// To accept any more of an answer.
+    /// How long a client may take to accept any more of a response.
     pub send_timeout: Duration,
-    /// Peers without a bound per source: proxies that pass on requests of many clients.
+    /// Peers without a limit per source: proxies that forward requests of many clients.
     pub trusted_proxies: Arc<[Network]>,
 }
 
 impl Connections {
-    /// Raises the limit of open files if the system allows it, and keeps the bounds below it.
+    /// Raises the limit of open files if the system allows it, and reduces the number of connections to fit it.
     pub fn new(settings: &ConnectionSettings) -> Self {
         let limit = open_files::raise_limit();
         let possible = open_files::connections_below(limit, settings.database_connections);
@@ -77,7 +77,7 @@ impl Connections {
         }
     }
 
-    /// Returns how many connections are taken at once.
+    /// Returns how many connections may be open.
     pub(super) fn total(&self) -> usize {
         self.total
     }
@@ -87,21 +87,21 @@ impl Connections {
         self.timeouts.head.head
     }
 
-    /// Returns how long a connection stays open on which nothing is asked.
+    /// Returns how long an idle connection stays open.
     pub(super) fn keep_alive(&self) -> Duration {
         self.timeouts.head.idle
     }
 
-    /// Takes a connection, with its peer.
+    /// Accepts a connection and returns it with its peer.
     ///
     /// # Errors
-    /// A bound is reached. The client was sent 503 and the connection is closed.
+    /// If a limit is reached. The client was sent 503, and the connection is closed.
     pub(super) fn admit(&self, io: TcpStream) -> io::Result<(WatchedStream, SocketAddr)> {
         let peer = io.peer_addr()?;
         match self.share_of(peer) {
             Ok(share) => Ok((WatchedStream::new(io, self.timeouts, share), peer)),
             Err(exhausted) => {
-                // A new connection accepts so few bytes. Without an answer the client sees a closed connection.
+                // A new connection accepts these few bytes. If not, the client sees a closed connection.
                 let _ = io.try_write(REFUSAL);
                 self.warn(peer, exhausted);
                 Err(io::ErrorKind::ConnectionRefused.into())
@@ -162,7 +162,7 @@ mod tests {
         SocketAddr::new(address.parse().unwrap(), 50_000)
     }
 
-    /// Of these peers, how many get a connection and keep it.
+    /// Returns the shares of the peers that get a connection.
     fn taken(connections: &Connections, peers: impl IntoIterator<Item = String>) -> Vec<SourceShare> {
         peers.into_iter().filter_map(|address| connections.share_of(peer(&address)).ok()).collect()
     }

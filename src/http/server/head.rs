@@ -1,4 +1,4 @@
-//! The bytes of a connection that have begun no request yet, and until when its client has to send the rest.
+//! The bytes of a connection that belong to no request yet, and the deadline for the rest of them.
 
 use std::{mem, rc::Rc, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::connection::{BodyState, Connection};
 
-/// The largest request head in bytes; nginx and Apache take as much.
+/// The largest request head, in bytes; nginx and Apache accept as much.
 pub(super) const HEAD_LIMIT: usize = 32 * 1024;
 /// The end of a body in chunks, without trailers (RFC 9112 section 7.1).
 const END_OF_CHUNKS: &[u8; 5] = b"0\r\n\r\n";
@@ -14,22 +14,22 @@ const END_OF_CHUNKS: &[u8; 5] = b"0\r\n\r\n";
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadTimeouts {
-    /// From the first byte of a request head to its last.
+    /// The time from the first byte of a request head to its last.
     pub(super) head: Duration,
-    /// Between two requests.
+    /// The time between two requests.
     pub(super) idle: Duration,
 }
 
-/// The bytes that arrived and have begun no request yet.
+/// The bytes that arrived and belong to no request yet.
 pub(super) struct Head {
     connection: Rc<Connection>,
     timeouts: HeadTimeouts,
-    /// The number of requests that had begun when these bytes came.
+    /// The number of requests that had begun when these bytes arrived.
     after: u64,
-    /// Since when the client is expected to send the rest.
+    /// The start of the time in which the client must send the rest.
     since: Option<Instant>,
     bytes: usize,
-    /// Bytes that came while a request was under way and its body was complete.
+    /// The bytes that arrived while a request was under way and its body was complete.
     ahead: usize,
     /// The last bytes that arrived, whatever they belong to.
     last: [u8; END_OF_CHUNKS.len()],
@@ -52,7 +52,7 @@ impl Head {
             }
         } else {
             if self.reads_on() && self.ends_chunks() {
-                // What follows the end of a body is a head.
+                // The bytes after the end of a body belong to a head.
                 self.connection.complete_body();
                 self.since = None;
             }
@@ -66,8 +66,8 @@ impl Head {
         self.last[kept..].copy_from_slice(&bytes[bytes.len() - known..]);
     }
 
-    /// Returns until when the client has to send the rest, if it is expected to. While an answer is still on its way to
-    /// the client (`sends`), only the client's time for that answer runs.
+    /// Returns the deadline for the rest, if the client must send one. While a response is being sent to the client
+    /// (`sends`), only the timeout for that response applies.
     pub(super) fn deadline(&mut self, now: Instant, sends: bool) -> Option<Instant> {
         self.forget_begun();
         if self.connection.is_under_way() || sends {
@@ -79,30 +79,30 @@ impl Head {
         if self.bytes == 0 && !reads_on {
             return None;
         }
-        // Only the last bytes tell whether a body that no handler read is complete. Where they mislead, the connection
-        // ends like one without requests.
+        // Only the last bytes indicate whether a body that no handler read is complete. If they are misleading, the
+        // connection ends like one without requests.
         let time = if reads_on && self.ends_chunks() { self.timeouts.idle } else { self.timeouts.head };
         Some(*self.since.get_or_insert(now) + time)
     }
 
-    /// Returns whether as many bytes have come as a head may have.
+    /// Returns whether the bytes have reached the size limit of a head.
     pub(super) fn is_full(&mut self) -> bool {
         self.forget_begun();
         !self.connection.is_under_way() && !self.is_behind_body() && self.bytes >= HEAD_LIMIT
     }
 
-    /// Returns whether so many bytes have come after the request under way that the rest has to wait for its end.
+    /// Returns whether so many bytes have arrived behind the request under way that reading must wait until it ends.
     pub(super) fn is_far_ahead(&mut self) -> bool {
         self.forget_begun();
         self.connection.is_under_way() && self.ahead >= HEAD_LIMIT
     }
 
-    /// Returns whether the body of the last request is not complete, as far as is known.
+    /// Returns whether the body of the last request is incomplete, as far as is known.
     pub(super) fn is_behind_body(&self) -> bool {
         matches!(self.connection.body(), BodyState::Incomplete { .. })
     }
 
-    /// Returns whether actix-http reads on for the rest of a body whose request is answered.
+    /// Returns whether actix-http continues to read the body of an answered request.
     fn reads_on(&self) -> bool {
         self.connection.body() == BodyState::Incomplete { chunked: true }
     }
@@ -193,7 +193,8 @@ mod tests {
             assert_eq!(head.deadline(now + second * SECOND, false), Some(now + HEAD));
             head.received(b"1\r\nx\r\n");
         }
-        // Bytes of the body that look like its end gain no more than the time of a head from the next byte on.
+        // Body bytes that look like the body's end extend the deadline only until the next byte, which starts a head's
+        // timeout again.
         head.received(b"0\r\n\r\n");
         assert_eq!(head.deadline(now + 9 * SECOND, false), Some(now + IDLE));
         head.received(b"x");

@@ -1,18 +1,18 @@
-//! How many files and sockets this process may have open, and how many of them connections of clients may take.
+//! The limit of open files and sockets of the process, and the part of it that client connections may use.
 
 #[cfg(unix)]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The limit that is asked for where the system allows more.
+/// The requested limit, if the system allows as much.
 const WANTED: u64 = 65_536;
-/// The least number of connections, whatever the system allows.
+/// The minimum number of connections, whatever the system allows.
 const LEAST: usize = 16;
 
-/// Raises the soft limit of open files as far as the system allows, up to 65,536, and returns the limit that holds.
+/// Raises the soft limit of open files as far as the system allows, up to 65,536. Returns the resulting limit.
 #[cfg(unix)]
 pub(super) fn raise_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // Without a limit there is no number to keep below.
+    // An unlimited process needs no bound; the wanted limit is used.
     let Some(current) = current else { return WANTED };
     let wanted = maximum.map_or(WANTED, |maximum| maximum.min(WANTED));
     if current >= wanted {
@@ -27,14 +27,14 @@ pub(super) fn raise_limit() -> u64 {
     }
 }
 
-/// Returns the limit that is asked for elsewhere: other systems have no such limit, or none that is this low.
+/// Returns the wanted limit: other systems have no such limit, or none that is this low.
 #[cfg(not(unix))]
 pub(super) fn raise_limit() -> u64 {
     WANTED
 }
 
-/// Returns how many connections of clients fit below a limit of open files. A quarter of the limit and `database`
-/// connections are kept for OwnerRez, the database and files.
+/// Returns how many client connections fit below a limit of open files. A quarter of the limit and `database`
+/// connections are reserved for OwnerRez, the database and files.
 pub(super) fn connections_below(limit: u64, database: usize) -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     (limit - limit / 4).saturating_sub(database).max(LEAST)

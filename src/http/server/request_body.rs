@@ -1,4 +1,4 @@
-//! The body of a request as its handler reads it: with a deadline, and counted while it is not all there.
+//! The body of a request as its handler reads it: with a deadline, and counted while it is incomplete.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,25 +21,25 @@ use super::{
 };
 use crate::http::{body_form::UnreadableForm, error::ApiError, observe::Notes, source_address::SourceAddress};
 
-/// Why a body is not read to its end.
+/// The reasons why a body is not read to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Refusal {
-    /// It took too long.
+    /// The body took too long.
     TimedOut,
-    /// It is larger than allowed.
+    /// The body is larger than allowed.
     TooLarge,
-    /// It is in a form that is not read.
+    /// The body is in a form that the gateway does not read.
     Form(UnreadableForm),
-    /// Its source has as many unfinished requests as one source may have.
+    /// The source has reached its limit of unfinished requests.
     TooManyUnfinished,
-    /// All bodies under way have as many bytes as the process takes.
+    /// The bodies under way have reached the process's limit of bytes.
     TooManyBytes,
-    /// The process stops.
+    /// The process is stopping.
     Stopping,
 }
 
 impl Refusal {
-    /// Returns the refusal as the client sees it.
+    /// Returns the error as the client receives it.
     pub(super) fn shown(self, bounds: &Bounds) -> ApiError {
         match self {
             Self::TimedOut => ApiError::BodyTimedOut(bounds.body_timeout),
@@ -61,15 +61,15 @@ impl From<Exhausted> for Refusal {
     }
 }
 
-/// What the middleware learns of the body. It lives as long as the request.
+/// The state of a body that the middleware reads. Exists as long as the request.
 #[derive(Default)]
 pub(super) struct Fate {
     pub(super) refused: Cell<Option<Refusal>>,
-    /// The bytes that the body may take, of a caller whose credential is verified.
+    /// The bytes reserved for the body, if the caller's credential is verified.
     bytes: RefCell<Option<Share<Holder>>>,
 }
 
-/// A body with bounds.
+/// A body with limits.
 pub(super) struct RequestBody {
     pub(super) payload: Payload,
     pub(super) bounds: Arc<Bounds>,
@@ -77,18 +77,18 @@ pub(super) struct RequestBody {
     pub(super) source: SourceAddress,
     /// `Content-Length`.
     pub(super) declared: Option<usize>,
-    /// Why it is not read, if it is not.
+    /// The reason why the body is rejected unread, if it is.
     pub(super) form: Option<UnreadableForm>,
     pub(super) received: usize,
     pub(super) connection: Option<Rc<Connection>>,
     pub(super) fate: Rc<Fate>,
-    /// Whether a handler has asked for the body.
+    /// Whether a handler has polled the body.
     pub(super) wanted: bool,
     /// Set as soon as the body has to be waited for.
     pub(super) waiting: Option<Box<Waiting>>,
 }
 
-/// A body that has not all arrived yet.
+/// The state of a body that has not arrived completely.
 pub(super) struct Waiting {
     deadline: Pin<Box<Sleep>>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -96,7 +96,7 @@ pub(super) struct Waiting {
 }
 
 impl RequestBody {
-    /// The largest body that this caller may send. It grows once the caller's credential is verified.
+    /// Returns the largest body that this caller may send. It is larger once the caller's credential is verified.
     fn limit(&self) -> usize {
         let verified = self.notes.as_ref().is_some_and(|notes| notes.is_verified());
         if verified { self.bounds.verified_limit } else { self.bounds.unverified_limit }
@@ -123,7 +123,7 @@ impl RequestBody {
     fn refuse(&mut self, refusal: Refusal) -> Poll<Option<Result<Bytes, PayloadError>>> {
         self.fate.refused.set(Some(refusal));
         self.waiting = None;
-        // The rest is not wanted. actix-http closes the connection after the answer.
+        // The rest is not read. actix-http closes the connection after the response.
         self.payload = Payload::None;
         Poll::Ready(Some(Err(match refusal {
             Refusal::TooLarge => PayloadError::Overflow,
@@ -165,7 +165,8 @@ impl Stream for RequestBody {
             return Poll::Ready(part);
         }
         if !this.wanted {
-            // actix-http passes a head on before it looks at what came with it. Most bodies are there at the second look.
+            // actix-http passes a head on before it processes the bytes that arrived with it. Most bodies are there at
+            // the second poll.
             this.wanted = true;
             match &this.connection {
                 Some(connection) => connection.want_body(),

@@ -1,4 +1,4 @@
-//! The middleware that bounds requests: their bodies in time, bytes and number.
+//! The middleware that limits requests: the time, the bytes and the number of their bodies.
 
 use std::{
     pin::Pin,
@@ -23,22 +23,22 @@ use super::{
 };
 use crate::http::{body_form::UnreadableForm, error::ApiError, observe::Notes, pages, source_address::SourceAddress};
 
-/// The bounds on requests. Cloning is cheap; clones share the counts.
+/// The limits on requests. Cloning is cheap; clones share the counts.
 #[derive(Clone)]
 pub struct RequestBounds(Arc<Bounds>);
 
 impl RequestBounds {
-    /// Bounds on which nothing is counted yet.
+    /// Creates the limits, with all counts at zero.
     pub fn new(settings: RequestSettings) -> Self {
         Self(Arc::new(Bounds::new(settings)))
     }
 
-    /// Ends the wait for bodies that have not all arrived, now and from now on: their clients get 503.
+    /// Stops waiting for incomplete bodies, now and from now on: their clients get 503.
     pub fn stop(&self) {
         self.0.stop.cancel();
     }
 
-    /// Bounds one request.
+    /// Applies the limits to one request.
     pub async fn apply<B: MessageBody + Unpin + 'static>(
         self,
         mut request: ServiceRequest,
@@ -58,7 +58,7 @@ impl RequestBounds {
         request.set_payload(Payload::Stream { payload: Box::pin(body) });
         let response = next.call(request).await?;
         let response = match fate.refused.get() {
-            // Handlers answer 400 where a body could not be read. The reason is known here only.
+            // Handlers answer 400 if a body could not be read. Only this middleware knows the reason.
             Some(refusal) if response.status() == StatusCode::BAD_REQUEST => {
                 let refused = refused(&refusal.shown(&self.0), &response);
                 response.into_response(refused).map_into_right_body()
@@ -92,7 +92,7 @@ impl RequestBounds {
     }
 }
 
-/// The refusal in the form of the answer that it replaces: a page where a page was, and open to the same origins.
+/// Returns the error in the form of the response that it replaces: a page instead of a page, and with its CORS headers.
 fn refused<B>(error: &ApiError, replaced: &ServiceResponse<B>) -> HttpResponse {
     let is_page =
         replaced.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
@@ -109,7 +109,7 @@ fn refused<B>(error: &ApiError, replaced: &ServiceResponse<B>) -> HttpResponse {
     response
 }
 
-/// The body of an answer. Until it is sent or given up, its request is under way.
+/// The body of a response. Its request is under way until the body is sent or dropped.
 pub struct HeldBody<B> {
     body: B,
     _under_way: Option<UnderWay>,

@@ -1,4 +1,4 @@
-//! Shares of something that the process has only so much of: connections, unfinished requests, bytes of bodies.
+//! Shares of a limited resource of the process: connections, unfinished requests, bytes of bodies.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -6,10 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// A bounded amount, and who holds how much of it.
+/// A limited amount, and how much of it each holder has.
 ///
-/// A holder may never hold more than it leaves free. So the first hostile source gets at most half of what there is, the
-/// second a quarter, and a source that holds nothing yet is admitted until the last unit is taken.
+/// A holder gets nothing more once it has more than is free. So the first hostile source gets at most half of the
+/// total, the second a quarter, and a source that has nothing yet is admitted until the last unit is taken.
 #[derive(Debug)]
 pub(super) struct Shares<Who> {
     total: usize,
@@ -23,16 +23,16 @@ struct Taken<Who> {
     by_holder: HashMap<Who, usize>,
 }
 
-/// Why a share was not given.
+/// The reason why a share was not granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Exhausted {
-    /// The holder has as much as one holder may have.
+    /// The holder has reached its limit.
     Holder,
-    /// The process has no more.
+    /// The process has reached its limit.
     Process,
 }
 
-/// A part of [`Shares`]. Dropping it gives it back.
+/// A part of [`Shares`]. Dropping it returns the part.
 #[derive(Debug)]
 pub(super) struct Share<Who: Hash + Eq> {
     shares: Arc<Shares<Who>>,
@@ -41,7 +41,7 @@ pub(super) struct Share<Who: Hash + Eq> {
 }
 
 impl<Who: Hash + Eq + Clone> Shares<Who> {
-    /// `total` units for all, at most `per_holder` of them for one holder.
+    /// Creates `total` units for all holders, at most `per_holder` of them for one.
     pub(super) fn new(total: usize, per_holder: usize) -> Arc<Self> {
         Arc::new(Self { total, per_holder, taken: Mutex::new(Taken { all: 0, by_holder: HashMap::new() }) })
     }
@@ -49,7 +49,7 @@ impl<Who: Hash + Eq + Clone> Shares<Who> {
     /// Takes `amount` units for a holder.
     ///
     /// # Errors
-    /// Whose bound is reached.
+    /// The limit that is reached.
     pub(super) fn take(self: &Arc<Self>, holder: Who, amount: usize) -> Result<Share<Who>, Exhausted> {
         let mut taken = self.lock();
         let free = self.total.saturating_sub(taken.all).checked_sub(amount).ok_or(Exhausted::Process)?;
@@ -63,7 +63,7 @@ impl<Who: Hash + Eq + Clone> Shares<Who> {
         Ok(Share { shares: self.clone(), holder: Some(holder), amount })
     }
 
-    /// Takes `amount` units for a holder to which only the total applies; `None` where the process has no more.
+    /// Takes `amount` units for a holder to which only the total applies; `None` if too few are free.
     pub(super) fn take_exempt(self: &Arc<Self>, amount: usize) -> Option<Share<Who>> {
         let mut taken = self.lock();
         if amount > self.total.saturating_sub(taken.all) {
@@ -82,7 +82,7 @@ impl<Who: Hash + Eq + Clone> Shares<Who> {
 
 impl<Who> Shares<Who> {
     fn lock(&self) -> MutexGuard<'_, Taken<Who>> {
-        // Each update is two additions, so a thread that panicked left no half of one.
+        // Each update is two additions, so a panic leaves no partial update.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,7 +137,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is taken and given back in whatever order: the bounds hold, and in the end all is free again.
+        /// Whatever is taken and returned in whatever order: the limits are respected, and at the end everything is
+        /// free again.
         #[test]
         fn nothing_is_lost_and_no_bound_is_passed(
             steps in prop::collection::vec((0u8..4, 0usize..6, any::<bool>()), 0..200),

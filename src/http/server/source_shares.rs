@@ -1,21 +1,21 @@
-//! Shares that are bounded for the process, for each source, and for each network of sources.
+//! Shares with a limit for the process, for each source, and for each network of sources.
 
 use std::sync::Arc;
 
 use super::shares::{Exhausted, Share, Shares};
 use crate::http::source_address::{Network48, SourceAddress};
 
-/// How many times the bound of one source all sources of one IPv6 /48 may have. One customer often has a whole /48.
+/// The limit of an IPv6 /48, as a multiple of the limit of one source. One customer often has a whole /48.
 const SOURCES_PER_NETWORK: usize = 2;
 
-/// A bounded amount, and how much of it sources and networks hold. Cloning is cheap; clones share the counts.
+/// A limited amount, and how much of it sources and networks have. Cloning is cheap; clones share the counts.
 #[derive(Clone, Debug)]
 pub(super) struct SourceShares {
     sources: Arc<Shares<SourceAddress>>,
     networks: Arc<Shares<Network48>>,
 }
 
-/// A part of [`SourceShares`]. Dropping it gives all of it back.
+/// A part of [`SourceShares`]. Dropping it returns the part.
 #[derive(Debug)]
 pub(super) struct SourceShare {
     _source: Share<SourceAddress>,
@@ -23,7 +23,7 @@ pub(super) struct SourceShare {
 }
 
 impl SourceShares {
-    /// `total` units for all, at most `per_source` of them for one source.
+    /// Creates `total` units for all sources, at most `per_source` of them for one.
     pub(super) fn new(total: usize, per_source: usize) -> Self {
         Self {
             sources: Shares::new(total, per_source),
@@ -34,7 +34,7 @@ impl SourceShares {
     /// Takes `amount` units for a source.
     ///
     /// # Errors
-    /// Whose bound is reached.
+    /// The limit that is reached.
     pub(super) fn take(&self, source: SourceAddress, amount: usize) -> Result<SourceShare, Exhausted> {
         let network = self.networks.take(source.network(), amount)?;
         Ok(SourceShare { _source: self.sources.take(source, amount)?, _network: Some(network) })
@@ -43,13 +43,13 @@ impl SourceShares {
     /// Takes `amount` units for a trusted proxy, which only the total limits.
     ///
     /// # Errors
-    /// The process has no more.
+    /// If too few units are free.
     pub(super) fn take_exempt(&self, amount: usize) -> Result<SourceShare, Exhausted> {
         let source = self.sources.take_exempt(amount).ok_or(Exhausted::Process)?;
         Ok(SourceShare { _source: source, _network: None })
     }
 
-    /// Returns how many units a source and its network hold.
+    /// Returns how many units a source and its network have.
     pub(super) fn held_by(&self, source: SourceAddress) -> (usize, usize) {
         (self.sources.held_by(&source), self.networks.held_by(&source.network()))
     }

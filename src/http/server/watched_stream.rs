@@ -1,7 +1,7 @@
 //! The stream of one connection, with the deadlines that actix-http does not have.
 //!
-//! actix-http limits the time of the first request head only, and never how long a client takes to accept an answer.
-//! These deadlines are real time: they protect real sockets, whose clients no injected clock moves.
+//! actix-http limits only the time of the first request head, and never the time that a client takes to accept a
+//! response. These deadlines use real time: they protect real sockets, whose clients ignore the injected clock.
 
 use std::{
     io,
@@ -23,39 +23,39 @@ use super::{
     source_shares::SourceShare,
 };
 
-/// The bytes that are read before actix-http looks at them. It would gather four times as much on each connection.
+/// The bytes that are read before actix-http processes them. It would buffer four times as much on each connection.
 const AT_ONCE: usize = 32 * 1024;
-/// What is sent to a client whose request head takes too long (RFC 9110 section 15.5.9).
+/// The response to a client whose request head takes too long (RFC 9110 section 15.5.9).
 const TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-/// What is sent to a client whose request head is too large (RFC 6585 section 5).
+/// The response to a client whose request head is too large (RFC 6585 section 5).
 const TOO_LARGE: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
-    /// For request heads.
+    /// The timeouts for request heads.
     pub(super) head: HeadTimeouts,
-    /// To accept any more of an answer.
+    /// The time to accept any more of a response.
     pub(super) send: Duration,
 }
 
-/// A TCP stream that ends when its client takes too long.
+/// A TCP stream that ends if its client takes too long.
 pub(super) struct WatchedStream {
     io: TcpStream,
     connection: Rc<Connection>,
     send_timeout: Duration,
     head: Head,
-    /// Whether actix-http was given the chance to find the end of the head among as many bytes as a head may have.
+    /// Whether actix-http has had a chance to find the end of the head, after as many bytes as a head may have.
     was_full: bool,
-    /// Whether bytes are left in the system's buffer until the request under way has ended.
+    /// Whether bytes are left in the system's buffer until the request under way ends.
     held_back: bool,
-    /// Since when the client has accepted nothing although there is something to send.
+    /// The time since which the client has accepted nothing although there are bytes to send.
     unsent_since: Option<Instant>,
-    /// Armed for the earliest deadline or for an earlier time, at which the deadlines are looked at again. So a timer is
-    /// set once in a while, not once for each request.
+    /// Set to the earliest deadline or an earlier time, at which the deadlines are checked again. So a timer is set
+    /// only occasionally, not once per request.
     timer: Option<Pin<Box<Sleep>>>,
-    /// Bytes read since there was nothing more to read.
+    /// The bytes read since the last time that there was nothing to read.
     at_once: usize,
     ended: bool,
     _share: SourceShare,
@@ -79,12 +79,12 @@ impl WatchedStream {
         }
     }
 
-    /// Returns what the requests on this connection share with it.
+    /// Returns the state that this connection shares with its requests.
     pub(super) fn connection(&self) -> Rc<Connection> {
         self.connection.clone()
     }
 
-    /// Whether the client has missed a deadline. Otherwise the task is woken at the next one.
+    /// Returns whether the client has missed a deadline. Otherwise the task is woken at the next one.
     fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
         let head = self.head.deadline(Instant::now(), self.unsent_since.is_some());
         let send = self.unsent_since.map(|since| since + self.send_timeout);
@@ -108,14 +108,14 @@ impl WatchedStream {
                 timer.as_mut().reset(deadline);
                 timer
             }
-            // It wakes this task in time: a connection belongs to one task.
+            // The timer fires early enough, and wakes this task, since a connection belongs to one task.
             Some(_) => return false,
             None => self.timer.insert(Box::pin(sleep_until(deadline))),
         };
         timer.as_mut().poll(context).is_ready()
     }
 
-    /// Ends the connection: actix-http reads the end of the stream. `answer` is sent if no other one is under way.
+    /// Ends the connection: actix-http reads the end of the stream. `answer` is sent unless another one is under way.
     fn end(&mut self, answer: &[u8]) -> Poll<io::Result<()>> {
         self.ended = true;
         let idle = !self.connection.is_under_way() && self.unsent_since.is_none() && !self.head.is_behind_body();
@@ -141,12 +141,12 @@ impl AsyncRead for WatchedStream {
         }
         this.was_full = is_full;
         if is_full {
-            // The bytes may be a head and the beginning of a body: actix-http looks at them before it reads on.
+            // The bytes may be a head and the beginning of a body, so actix-http processes them before more is read.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         if this.head.is_far_ahead() {
-            // What comes after the request under way waits in the system's buffer. `poll_flush` wakes this task.
+            // The bytes after the request under way stay in the system's buffer. `poll_flush` wakes this task.
             this.held_back = true;
             return Poll::Pending;
         }
@@ -180,7 +180,7 @@ impl AsyncWrite for WatchedStream {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // actix-http flushes whenever it has looked at everything that has arrived.
+        // actix-http flushes whenever it has processed everything that has arrived.
         if this.connection.lacks_wanted_body() {
             context.waker().wake_by_ref();
         }
@@ -217,7 +217,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(50);
     const LONG: Duration = Duration::from_secs(20);
 
-    /// The half head counts from the moment when the client has accepted the answer before it.
+    /// The timeout of the incomplete head starts when the client has accepted the response before it.
     #[actix_web::test]
     async fn a_half_head_does_not_cut_an_answer_that_is_being_sent() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
