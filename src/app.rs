@@ -175,7 +175,7 @@ impl App {
     }
 
     /// Does the same as [`App::build`], with a replacement for the Internet when it fetches the metadata documents of
-    /// OAuth clients. For tests; no setting leads here.
+    /// OAuth clients. For tests; no setting uses it.
     pub async fn build_within(config: &Config, clock: SharedClock, outside: Outside) -> Result<Self, StartError> {
         let (alone, directory) = match &config.transport {
             Transport::SingleUser { .. } => {

@@ -22,7 +22,7 @@ use crate::{
 /// The reasons why a command failed. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OperateError {
-    /// The settings lead to no database or no key.
+    /// The settings give no usable database or key.
     #[error(transparent)]
     Start(#[from] StartError),
     /// The database failed.

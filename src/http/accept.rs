@@ -52,7 +52,7 @@ impl Accepted {
         }
     }
 
-    /// Converts an answer to the form that the client accepts. Errors stay JSON, as their content type says.
+    /// Converts an answer to the form that the client accepts. Errors stay JSON; clients recognise them by the status.
     pub(super) async fn shape(self, answer: HttpResponse) -> HttpResponse {
         let is_json =
             answer.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(JSON.as_bytes()));

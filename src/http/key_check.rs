@@ -1,5 +1,5 @@
-//! Verifies API keys. The check is a digest in memory for keys that this process has seen, the HMAC in the key's row
-//! for keys that any process has seen, and bcrypt for the rest.
+//! Verifies API keys. A key is recognised by a digest in memory if this process has seen it, by the HMAC in its row if
+//! any process has seen it, and by bcrypt otherwise.
 
 mod bcrypt_queue;
 mod callers;
@@ -51,7 +51,7 @@ pub struct KeySettings {
     pub cache_entries: usize,
     /// The number of failures after which a source is limited.
     pub failures_per_address: u32,
-    /// The number of failures after which a lookup id is limited.
+    /// The number of failures with one lookup id after which a source is limited for that id.
     pub failures_per_lookup_id: u32,
     /// How long failures count.
     pub failures_count_for: TimeDelta,
@@ -132,7 +132,7 @@ impl<'a> Checking<'a> {
 impl Drop for Checking<'_> {
     fn drop(&mut self) {
         let mut all = lock(self.all);
-        // Only the map and this value refer to the lock then.
+        // At this count only the map and this value refer to the lock.
         if Arc::strong_count(&self.turn) <= 2 {
             all.remove(&self.digest);
         }

@@ -221,7 +221,7 @@ pub struct OAuthLimits {
 
 /// Authorization requests of one source within an hour: each may cause a fetch of a client document.
 const REQUESTS: u32 = 300;
-/// Token requests of one source within five minutes, before each must contain a known code or token.
+/// Token and revocation requests of one source within five minutes, before each must contain a known code or token.
 const TOKEN_REQUESTS: u32 = 60;
 /// Requests beyond that limit with one grant, in the same span. Programs that share their tokens may refresh at once.
 const PER_GRANT: u32 = 20;

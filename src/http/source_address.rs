@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, http::header::HeaderMap};
 use crate::config::Network;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// The host bits of an IPv6 /64: a client with one address usually has all 2^64 of its network.
+/// The host bits of an IPv6 /64: a client with one address has all 2^64 of its network.
 const SHARED_BITS: u32 = 64;
 /// The host bits of an IPv6 /48, which providers assign to one customer (RFC 6177): 65,536 networks of the size above.
 const SITE_BITS: u32 = 80;

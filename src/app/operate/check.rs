@@ -196,8 +196,8 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
     store.close().await
 }
 
-/// Checks that the URLs lead to the server itself, or through a pooler and past it. Returns `false` if no query can run
-/// over `url`.
+/// Checks that the URLs name the server itself, or that one names a pooler and the other the server behind it. Returns
+/// `false` if no query can run over `url`.
 async fn led_well(
     url: &SecretString,
     direct_url: Option<&SecretString>,

@@ -41,7 +41,7 @@ pub enum ProbeAs {
 /// The reasons why there is no report. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// The settings lead to no database or no key, or the user is unknown.
+    /// The settings give no usable database or key, or the user is unknown.
     #[error(transparent)]
     Operate(OperateError),
     /// There is no database to take permits from.

@@ -40,7 +40,7 @@ pub(in super::super) async fn come_back(
     let Some(browser) = SIGN_IN_COOKIES.get(state, request, &flow) else { return other_browser(state) };
     let returning = match server.returning(&query.state, &browser).await {
         Ok(Some(returning)) => returning,
-        // The cookies are kept: any page can send a browser here while its own sign-ins are under way.
+        // The cookies are kept: any page can send a browser here while sign-ins of this browser are under way.
         Ok(None) => return other_browser(state),
         Err(error) => return failed(error),
     };
