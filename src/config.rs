@@ -1,5 +1,6 @@
-//! Settings: the only reader of configuration files and of the environment. `config/default.toml` says what each
-//! setting means; `settings` holds their names; here is what the rest of the program sees once all of them are good.
+//! Settings: the only reader of configuration files and of the environment. `config/default.toml` documents each
+//! setting; `settings` contains their names. This module defines the validated result that the rest of the program
+//! uses.
 
 mod address;
 mod clients;
@@ -30,22 +31,23 @@ pub use encryption::{EncryptionKey, GivenKey, KeyFileError};
 pub use errors::{ConfigError, ConfigErrors, Origin};
 pub use network::Network;
 
-/// Where the settings come from, beside the built-in defaults. Not `Debug`: it holds secrets.
+/// The sources of the settings, in addition to the built-in defaults. Not `Debug`: it contains secrets.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// A TOML file; its settings override the defaults.
     pub file: Option<PathBuf>,
-    /// Variables; they override the file. Names that are no setting's are ignored, but for other spellings of those of tools.
+    /// Environment variables; they override the file. Unknown names are ignored, except misspelt names of the tool
+    /// settings.
     pub environment: HashMap<String, String>,
 }
 
 impl Sources {
-    /// The sources of a real process: the file, if one was named, and the process's environment.
+    /// Returns the sources of a real process: the file, if one was named, and the process's environment.
     pub fn from_process(file: Option<PathBuf>) -> Self {
         let known = |name: &str| settings::SETTINGS.iter().any(|setting| setting.env == Some(name));
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
-            // A value that is not UTF-8 is kept, bent, so that it is refused rather than overlooked.
+            // A value that is not UTF-8 is converted lossily and kept, so that it is rejected and not overlooked.
             let counts = known(&name) || settings::misspelt_variable(&name).is_some();
             counts.then(|| (name, value.to_string_lossy().into_owned()))
         });
@@ -53,20 +55,20 @@ impl Sources {
     }
 }
 
-/// Every setting, checked.
+/// All settings, validated.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The HTTP side.
+    /// The HTTP server.
     pub server: Server,
-    /// Where rows are kept.
+    /// The database.
     pub database: Database,
-    /// The most connections held to the database at once.
+    /// The maximum number of open database connections.
     pub database_pool_size: u32,
-    /// What seals the tokens.
+    /// The key that encrypts the tokens.
     pub encryption: EncryptionKey,
-    /// What sealed them before: opens, and seals nothing.
+    /// Earlier keys: used for decryption only.
     pub previous_keys: Vec<GivenKey>,
-    /// The other side.
+    /// OwnerRez's addresses and the operator's access to it.
     pub ownerrez: OwnerRez,
     /// The users' sessions.
     pub sessions: Sessions,
@@ -74,37 +76,37 @@ pub struct Config {
     pub keys: Keys,
     /// Links for connecting an account.
     pub connect: Connect,
-    /// Who may become a user, and who stays one.
+    /// Registration and removal of users.
     pub registration: Registration,
-    /// OAuth clients that are known beforehand, and what others may ask for.
+    /// Predefined OAuth clients, and what other clients may request.
     pub oauth_clients: OAuthClients,
-    /// What clients get that people sign in to.
+    /// Limits on OAuth clients and their tokens.
     pub oauth: OAuth,
-    /// Whom this process serves, and how.
+    /// How this process serves its clients.
     pub transport: Transport,
     /// The tools that the one client of `stdio` sees.
     pub tools: ChosenTools,
-    /// What the log looks like.
+    /// The format of the log.
     pub log_format: LogFormat,
-    /// Who may see the figures.
+    /// Access to the metrics.
     pub metrics: Metrics,
 }
 
 impl Config {
-    /// Reads and checks everything.
+    /// Reads and validates all settings.
     ///
     /// # Errors
-    /// All mistakes at once, each with its remedy.
+    /// All mistakes together, each with its remedy.
     pub fn load(sources: Sources) -> Result<Self, ConfigErrors> {
         sections::read(sources).map_err(ConfigErrors)
     }
 
-    /// Reads what can be read, for the command that checks everything at once.
+    /// Reads as many settings as possible, for the command that checks everything at once.
     pub fn survey(sources: Sources) -> Survey {
         sections::survey(sources)
     }
 
-    /// The redirect URI to give OwnerRez: the one that was set, or the callback below the public address.
+    /// Returns the redirect URI to give OwnerRez: the configured one, or the callback below the public address.
     pub fn redirect_uri(&self, bound_port: u16) -> Url {
         self.ownerrez.redirect_uri.clone().unwrap_or_else(|| {
             let mut url = self.server.public_url(bound_port);
@@ -114,69 +116,71 @@ impl Config {
     }
 }
 
-/// What could be read although other settings may be wrong. A part whose own setting is wrong is missing.
+/// The settings that could be read although others may be wrong. A part whose own setting is wrong is missing.
 #[derive(Debug)]
 pub struct Survey {
-    /// Where rows are kept.
+    /// The database.
     pub database: Option<Database>,
-    /// What seals the tokens.
+    /// The key that encrypts the tokens.
     pub encryption: Option<EncryptionKey>,
-    /// What sealed them before.
+    /// Earlier keys.
     pub previous_keys: Vec<GivenKey>,
-    /// The other side.
+    /// OwnerRez's addresses and the operator's access to it.
     pub ownerrez: Option<OwnerRez>,
-    /// Every mistake.
+    /// All mistakes.
     pub errors: Vec<ConfigError>,
 }
 
 /// How the gateway is reached.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// The address to listen on. What loopback permits hangs on this, never on `url`.
+    /// The address to listen on. The privileges of loopback depend on this, never on `url`.
     pub bind: IpAddr,
-    /// The port to listen on; 0 takes a free one.
+    /// The port to listen on; 0 selects a free one.
     pub port: u16,
-    /// The public address, its path "/"; `None` only where `bind` is loopback. See [`Server::public_url`].
+    /// The public address, with the path "/"; `None` only if `bind` is loopback. See [`Server::public_url`].
     pub url: Option<Url>,
-    /// The names for the Host header, where the operator listed them. See [`Server::hosts`].
+    /// The allowed values of the Host header, if the operator listed them. See [`Server::hosts`].
     pub allowed_hosts: Option<Vec<String>>,
-    /// Foreign origins that may call. See [`Server::origins`].
+    /// Other origins that may call the gateway. See [`Server::origins`].
     pub allowed_origins: Vec<String>,
-    /// Who is believed about the addresses of others.
+    /// Reverse proxies whose forwarded client addresses are believed.
     pub trusted_proxies: Vec<Network>,
-    /// How people reach the operator, as pages show it.
+    /// How users reach the operator, as shown on pages.
     pub contact: Option<String>,
     /// The largest message to `/mcp` in bytes.
     pub max_body_bytes: usize,
-    /// The bytes of all request bodies that are being received.
+    /// The limit in bytes on all request bodies that are being received.
     pub max_body_bytes_under_way: usize,
     /// How long a client may take to send a request head.
     pub header_timeout_seconds: u32,
     /// How long a client may take to send a request body.
     pub body_timeout_seconds: u32,
-    /// How long a client may accept nothing of an answer.
+    /// How long a client may go without accepting any part of a response.
     pub send_timeout_seconds: u32,
-    /// Open connections at once.
+    /// The maximum number of open connections.
     pub max_connections: usize,
-    /// Of these from one source: an IPv4 address or an IPv6 /64.
+    /// The same for one source: an IPv4 address or an IPv6 /64.
     pub max_connections_per_source: usize,
-    /// Requests from one source that have not sent their whole body, without a verified credential.
+    /// The maximum number of requests from one source without a verified credential whose body has not arrived
+    /// completely.
     pub max_unfinished_requests_per_source: usize,
     /// Messages to `/mcp` of more than 16 KiB that one user may send in a minute.
     pub large_requests_per_minute: u32,
-    /// How long a stop waits for calls in flight.
+    /// How long a shutdown waits for calls in flight.
     pub shutdown_seconds: u32,
     /// Threads that serve requests and run the sessions; at least one.
     pub workers: usize,
 }
 
 impl Server {
-    /// Whether only this machine can reach the gateway: the one condition for every privilege of loopback.
+    /// Returns whether only this machine can reach the gateway: the single condition for every privilege of loopback.
     pub fn is_loopback_only(&self) -> bool {
         address::is_loopback_address(self.bind)
     }
 
-    /// The address that people and OwnerRez use, its path "/". `bound_port` is the port really listened on.
+    /// Returns the address that users and OwnerRez use, with the path "/". `bound_port` is the port actually listened
+    /// on.
     pub fn public_url(&self, bound_port: u16) -> Url {
         self.url.clone().unwrap_or_else(|| {
             #[expect(clippy::expect_used, reason = "http:// and a socket address always make a URL")]
@@ -184,7 +188,7 @@ impl Server {
         })
     }
 
-    /// Every name that a Host header may bear, each with a port or for any port; never empty.
+    /// Returns the allowed values of the Host header, each with a port or for any port; never empty.
     pub fn hosts(&self) -> Vec<String> {
         self.allowed_hosts.clone().unwrap_or_else(|| {
             let own = self.url.as_ref().and_then(Url::host_str).map(str::to_owned);
@@ -197,7 +201,7 @@ impl Server {
         })
     }
 
-    /// Every value that an Origin header may have; never empty.
+    /// Returns the allowed values of the Origin header; never empty.
     pub fn origins(&self, bound_port: u16) -> Vec<String> {
         let own = self.public_url(bound_port).origin().ascii_serialization();
         std::iter::once(own).chain(self.allowed_origins.iter().cloned()).collect()
@@ -211,145 +215,145 @@ fn host_of(address: IpAddr) -> String {
     }
 }
 
-/// OwnerRez, and what it granted the operator.
+/// OwnerRez's addresses, and what it granted the operator.
 #[derive(Clone, Debug)]
 pub struct OwnerRez {
-    /// Where the API answers, its path "/".
+    /// The address of the API, with the path "/".
     pub api_url: Url,
-    /// Where the consent page is, its path "/".
+    /// The address of the consent page, with the path "/".
     pub app_url: Url,
     /// The operator's OAuth app. Without it accounts cannot be connected through OAuth.
     pub client: Option<ClientCredentials>,
-    /// What OwnerRez's notices bear, `user:password`; without it none are taken.
+    /// The credentials of OwnerRez's webhooks, `user:password`; without them no webhook is accepted.
     pub webhook: Option<SecretString>,
-    /// The redirect URI, if it was spelled out. See [`Config::redirect_uri`].
+    /// The redirect URI, if it was configured. See [`Config::redirect_uri`].
     pub redirect_uri: Option<Url>,
-    /// The predecessor's redirect URI, if that was given: it is not used. Accounts that are connected stay so; for new
-    /// ones the operator has to register ours with the OAuth app.
+    /// The predecessor's redirect URI, if it was configured. It is not used. Connected accounts stay connected; for new
+    /// ones the operator has to register this gateway's redirect URI with the OAuth app.
     pub unused_redirect_uri: Option<Url>,
     /// Whether the code exchange repeats the redirect URI.
     pub send_redirect_uri: bool,
     /// Requests that this process may send in any 5 minutes.
     pub request_limit: u32,
-    /// Whether that is a share, so that other processes may spend beside this one.
+    /// Whether that is a share of the limit, so that other processes may send requests at the same time.
     pub shared: bool,
 }
 
 /// The id and secret of an OAuth app.
 #[derive(Clone, Debug)]
 pub struct ClientCredentials {
-    /// Public; it stands in every authorize URL.
+    /// Public; it is part of every authorize URL.
     pub id: String,
     /// Sent to OwnerRez only.
     pub secret: SecretString,
 }
 
-/// Bounds on the users' sessions.
+/// Limits on the users' sessions.
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    /// How long a call may take in all.
+    /// The total time that a call may take.
     pub call_deadline_seconds: u32,
-    /// How many calls of one user may wait.
+    /// The number of calls of one user that may wait.
     pub queue_depth: usize,
     /// How long connecting to OwnerRez may take.
     pub connect_timeout_seconds: u32,
-    /// How long one request to OwnerRez may take, its body included.
+    /// How long one request to OwnerRez may take, including its body.
     pub upstream_timeout_seconds: u32,
-    /// The largest answer accepted from OwnerRez.
+    /// The largest response accepted from OwnerRez.
     pub answer_limit_bytes: usize,
-    /// How much of OwnerRez's answers is remembered, by all sessions together.
+    /// The size of the cache of OwnerRez's responses, for all sessions together.
     pub recent_answers_bytes: usize,
-    /// When a session without calls is dropped.
+    /// The time after which a session without calls is dropped.
     pub idle_seconds: u32,
-    /// How often tokens are looked through for renewal.
+    /// The interval of the background token refresh.
     pub renewal_sweep_seconds: u32,
 }
 
 /// How API keys are checked.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// The cost of one hash.
+    /// The bcrypt cost of one hash.
     pub bcrypt_cost: u32,
-    /// How many hashes run at the same time.
+    /// The number of hashes that may run at the same time.
     pub bcrypt_parallel: usize,
-    /// How many verified keys are remembered.
+    /// The number of verified keys in the cache.
     pub cache_entries: usize,
     /// Failures after which an address has to wait.
     pub failures_per_address: u32,
-    /// The same at one lookup id.
+    /// The same per key prefix.
     pub failures_per_lookup_id: u32,
-    /// For how long a failure counts.
+    /// How long a failure counts.
     pub failure_minutes: u32,
 }
 
-/// Who may become a user, and who stays one.
+/// Registration and removal of users.
 #[derive(Clone, Debug)]
 pub struct Registration {
-    /// Who may.
+    /// How users may register.
     pub mode: RegistrationMode,
-    /// How many from one address in an hour.
+    /// The number of registrations from one address in an hour.
     pub per_hour_and_address: u32,
-    /// After how many days without a connection a user is removed; 0 for never.
+    /// The number of days after which a user without a connection is deleted; 0 for never.
     pub unconnected_days: u32,
 }
 
-/// Who may register.
+/// How users may register.
 #[derive(Clone, Debug)]
 pub enum RegistrationMode {
-    /// Everybody.
+    /// Without a token.
     Open,
-    /// Who has this token.
+    /// With this token.
     Token(SecretString),
-    /// Nobody.
+    /// Not at all.
     Closed,
 }
 
-/// What clients get that people sign in to.
+/// Limits on OAuth clients and their tokens.
 #[derive(Clone, Debug)]
 pub struct OAuth {
-    /// How many may register from one address in an hour.
+    /// The number of clients that may register from one address in an hour.
     pub registrations_per_hour_and_address: u32,
-    /// How long an access token is good.
+    /// The lifetime of an access token.
     pub access_token_minutes: u32,
-    /// How long a refresh token is good.
+    /// The lifetime of a refresh token.
     pub refresh_token_days: u32,
 }
 
-/// Bounds on links for connecting an account.
+/// Limits on links for connecting an account.
 #[derive(Clone, Debug)]
 pub struct Connect {
-    /// How long a link stays open.
+    /// How long a link is valid.
     pub link_minutes: u32,
-    /// Whether accounts may be connected by personal access tokens where the gateway is not loopback only.
+    /// Whether accounts may be connected with personal access tokens if the gateway is not loopback only.
     pub personal_tokens: bool,
-    /// How many links a user may have open.
+    /// The number of open links per user.
     pub open_links_per_user: usize,
 }
 
-/// Whom a process serves.
+/// How a process serves its clients.
 #[derive(Clone, Debug)]
 pub enum Transport {
     /// Many users, over HTTP.
     Http,
-    /// The programs of this machine's one person, over HTTP and without a key, with one OwnerRez account.
+    /// The programs of the one user of this machine, over HTTP and without a key, with one OwnerRez account.
     SingleUser {
         /// The account.
         account: OwnAccount,
-        /// What they must show besides; at least 16 characters.
+        /// A token that the programs must send; at least 16 characters.
         token: Option<SecretString>,
     },
-    /// The client that started it, over standard input and output, with one OwnerRez account.
+    /// The client that started the process, over standard input and output, with one OwnerRez account.
     OwnAccount(OwnAccount),
-    /// The same client, by handing everything on to a gateway.
+    /// The same client, by forwarding everything to a gateway.
     Remote {
-        /// The gateway's address, its path "/".
+        /// The gateway's address, with the path "/".
         url: Url,
         /// An API key of that gateway.
         api_key: SecretString,
     },
 }
 
-/// What opens the one account.
+/// The credentials of the one account.
 #[derive(Clone, Debug)]
 pub enum OwnAccount {
     /// An access token of an OAuth app.
@@ -363,7 +367,7 @@ pub enum OwnAccount {
     },
 }
 
-/// The tools that one client sees, by their names. Whether these are names is for those to say who know the tools.
+/// The tools that one client sees, by name. This module does not check that the names exist.
 #[derive(Clone, Debug, Default)]
 pub struct ChosenTools {
     /// Toolsets.
@@ -372,26 +376,27 @@ pub struct ChosenTools {
     pub tools: Vec<String>,
     /// Tools to leave out.
     pub excluded: Vec<String>,
-    /// Whether only what reads is wanted.
+    /// Whether only reading tools are wanted.
     pub read_only: bool,
-    /// Whether what needs consent takes two steps instead of a question to the person. Not set: as the API key says.
+    /// Whether operations that need consent use the two-step confirmation instead of asking the user. If not set, the
+    /// API key decides.
     pub two_steps: Option<bool>,
 }
 
-/// What a line of the log looks like.
+/// The format of a log line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LogFormat {
-    /// For people.
+    /// For humans.
     Text,
     /// One object per line.
     Json,
 }
 
-/// Where the figures are shown, and to whom. With neither they are not shown.
+/// Where the metrics are served, and with which token. With neither they are not served.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// A listener of their own.
+    /// The address of a separate listener.
     pub bind: Option<SocketAddr>,
-    /// Asked for wherever they are shown.
+    /// Required wherever the metrics are served.
     pub token: Option<SecretString>,
 }

@@ -1,12 +1,12 @@
-//! The database: PostgreSQL, or SQLite for a single process. The only place that names sea_orm and the entities.
+//! The database: PostgreSQL, or SQLite for a single process. Only this module uses sea_orm and the entities.
 //!
-//! Rules of this room:
-//! - Every method takes the user id first and answers "not found" (`None`, `false`) for rows of others. Exceptions
-//!   are look-ups by a credential (key prefix, state, code, token) and the background sweeps.
-//! - `now` is a parameter and times are written by the caller; nothing here reads a clock.
-//! - Tokens come and go sealed.
-//! - A change that several processes may attempt at once is one statement that names what it expects to find, or a
-//!   short transaction. No transaction waits for anything but the database.
+//! Rules of this module:
+//! - Every method takes the user id first and returns "not found" (`None`, `false`) for rows of other users. Exceptions
+//!   are lookups by a credential (key prefix, state, code, token) and the background sweeps.
+//! - `now` is a parameter, and callers supply all times; nothing here reads a clock.
+//! - Tokens are passed in and returned encrypted.
+//! - A change that several processes may attempt at the same time is one statement whose filter contains the expected
+//!   state, or a short transaction. No transaction waits for anything but the database.
 
 mod account;
 mod allowance;
@@ -79,31 +79,31 @@ pub use unconnected::IN_USE_FOR;
 pub use usage::Used;
 pub use writes::{Claim, NewWrite, Settled, WriteRecord};
 
-/// How long a call waits for a free connection; so an absent database is noticed after this time.
+/// How long a call waits for a free connection, and so how long it takes to notice an unavailable database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a call may take altogether. Without it a database whose machine vanished would keep callers waiting
-/// for as long as the kernel repeats its packets.
+/// The total time that a call may take. Without it, callers of a database whose machine vanished would wait for as long
+/// as the kernel retransmits.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long SQLite waits for another process (a command of the operator) to finish its write.
+/// How long SQLite waits for another process (an operator command) to finish its write.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the database is.
+/// The location of the database.
 #[derive(Clone, Debug)]
 pub enum DatabaseTarget {
-    /// A file, made when missing, together with its directory.
+    /// A file. It is created if missing, together with its directory.
     Sqlite {
         /// The file.
         path: PathBuf,
     },
     /// A server.
     Postgres {
-        /// `postgres://…`, with the password in it.
+        /// `postgres://…`, including the password.
         url: SecretString,
-        /// The same server without the pooler that `url` may lead through.
+        /// The URL of the same server without the pooler that `url` may go through.
         direct_url: Option<SecretString>,
-        /// The most connections that this process opens for its calls; locks have their own.
+        /// The maximum number of connections that this process opens for its calls; locks use separate ones.
         max_connections: u32,
     },
 }
@@ -112,22 +112,22 @@ pub enum DatabaseTarget {
 #[derive(Clone, Debug)]
 pub struct Store {
     db: DatabaseConnection,
-    /// Past the pooler, if `db` goes through one.
+    /// Connections that bypass the pooler, if `db` goes through one.
     direct: Option<DatabaseConnection>,
-    /// Whether the server behind `db` refuses connections; on PostgreSQL only.
+    /// Detects that the server behind `db` refuses connections; PostgreSQL only.
     refusals: Option<Arc<Refusals>>,
     heard: Arc<Heard>,
     damage: Arc<Damage>,
-    /// Where connections are given back to the pool.
+    /// The runtime on which connections are returned to the pool.
     runtime: Handle,
 }
 
 impl Store {
-    /// Opens the database. SQLite is opened here and now; PostgreSQL at the first call, so that the process can
-    /// start while the server is away.
+    /// Opens the database. SQLite is opened immediately, PostgreSQL on the first call, so that the process can start
+    /// while the server is unavailable.
     pub async fn connect(target: &DatabaseTarget) -> Result<Store, StoreError> {
-        // The pools are built here instead of by sea_orm's `Database::connect`, which puts the whole URL, password
-        // included, into its error text and into a trace span.
+        // The pools are built here instead of by sea_orm's `Database::connect`, which puts the whole URL, including the
+        // password, into its error text and into a trace span.
         let (mut direct, mut refusals) = (None, None);
         let heard = Arc::<Heard>::default();
         let db = match target {
@@ -150,12 +150,12 @@ impl Store {
         Ok(Store { db, direct, refusals, heard, damage: Arc::default(), runtime: Handle::current() })
     }
 
-    /// Whether the database answers.
+    /// Checks that the database responds.
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.run(self.db.ping()).await
     }
 
-    /// Closes the pool once its calls are done. Later calls, also through clones, are answered `Unavailable`.
+    /// Closes the pool once its calls are done. Later calls, also through clones, return `Unavailable`.
     pub async fn close(&self) -> Result<(), StoreError> {
         if let Some(direct) = &self.direct {
             self.run(direct.close_by_ref()).await?;
@@ -163,7 +163,7 @@ impl Store {
         self.run(self.db.close_by_ref()).await
     }
 
-    /// Every call to the database passes here: bounded in time, its error classified.
+    /// Runs a call to the database with a time limit and classifies its error. Every call goes through this function.
     async fn run<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
         let bounded = tokio::time::timeout(CALL_TIMEOUT, self.watch(work));
         let outcome = DroppedIn::new(&self.runtime, bounded).await;
@@ -174,7 +174,7 @@ impl Store {
         outcome
     }
 
-    /// Ends a call that waits for a connection which the server refuses to give.
+    /// Ends a call early that waits for a connection while the server refuses connections.
     async fn watch<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
         match &self.refusals {
             Some(refusals) => refusals.watch(work).await,
@@ -182,23 +182,23 @@ impl Store {
         }
     }
 
-    /// Starts a transaction that may write. One that is dropped without commit is rolled back.
+    /// Starts a transaction that may write. A transaction that is dropped without commit is rolled back.
     async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
         begin(&self.db).await
     }
 }
 
 async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    // A deferred transaction on SQLite that first reads and then writes fails at once, without waiting, when another
-    // process has written in between; an immediate one waits for its turn at the start. PostgreSQL ignores this option.
+    // On SQLite a deferred transaction that first reads and then writes fails at once, without waiting, if another
+    // process has written in between; an immediate one waits at its start. PostgreSQL ignores this option.
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
     let db = db.clone();
-    // In a task of its own, because it must not be cut off when the caller goes away: sqlx 0.9 forgets a BEGIN that was
-    // sent and not yet answered, and puts the connection back into the pool with that transaction open. Whatever the next
-    // callers write there seems to succeed and is rolled back some day.
+    // Runs in a separate task, because it must not be cancelled when the caller is dropped: sqlx 0.9 forgets a BEGIN
+    // that was sent and not yet answered, and returns the connection to the pool with that transaction open. Later
+    // writes on that connection would seem to succeed and be rolled back eventually.
     match tokio::spawn(refusal::of_this_call(async move { db.begin_with_options(options).await })).await {
         Ok(transaction) => transaction,
         Err(error) => Err(DbErr::Conn(RuntimeErr::Internal(error.to_string()))),
@@ -207,15 +207,16 @@ async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
 
 fn postgres_options(url: &SecretString) -> Result<PgConnectOptions, StoreError> {
     match url.expose_secret().parse::<PgConnectOptions>() {
-        // Poolers refuse that parameter unless they are told otherwise; it is about numbers as text, which we never read.
+        // Poolers reject this parameter by default. It affects only numbers in text form, which the gateway never
+        // reads.
         Ok(options) => Ok(options.application_name("ownerrez-gateway").extra_float_digits(None)),
         // The error is left out: it may quote parts of the URL.
         Err(_) => Err(StoreError::target("the PostgreSQL URL cannot be parsed".to_owned())),
     }
 }
 
-/// Makes sure that the file exists and that, if we made it, only our account can read it; SQLite gives the files
-/// that it makes beside it the same permissions.
+/// Creates the file if it is missing, readable only by the gateway's account. SQLite gives the files that it creates
+/// next to it the same permissions.
 fn create_private_file(path: &Path) -> io::Result<()> {
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(directory)?;

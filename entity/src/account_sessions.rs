@@ -1,24 +1,24 @@
 use crate::Moment;
 use sea_orm::entity::prelude::*;
 
-/// A browser that is signed in to the account page.
+/// A browser session of the account page.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "account_sessions")]
 pub struct Model {
     /// SHA-256 of the cookie in hexadecimal.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub token_hash: String,
-    /// Who it is; goes with the user.
+    /// The signed-in user. The row is deleted with the user.
     pub user_id: Uuid,
-    /// The account that they signed in with at OwnerRez.
+    /// The OwnerRez account used to sign in.
     pub user_id_ownerrez: i64,
-    /// When they signed in.
+    /// The time of the sign-in.
     pub created_at: Moment,
-    /// From then on it opens nothing.
+    /// The session is invalid from this time on.
     pub expires_at: Moment,
 }
 
-/// None that queries use.
+/// Empty: no query uses relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,26 +1,26 @@
 use crate::Moment;
 use sea_orm::entity::prelude::*;
 
-/// Permits taken from the allowance together, before they are used.
+/// A block of permits reserved from the allowance before they are used.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "allowance_blocks")]
 pub struct Model {
-    /// Which block.
+    /// The id of the block.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// From which share.
+    /// The share that the block was reserved from.
     pub slot: i32,
-    /// How many requests it allows.
+    /// The number of requests that the block allows.
     pub permits: i32,
-    /// When it was taken.
+    /// The time of the reservation.
     pub reserved_at: Moment,
-    /// When its last permit was used or given up; absent while in use, or after a crash.
+    /// When its last permit was used or returned; absent while the block is in use, or after a crash.
     pub closed_at: Option<Moment>,
-    /// How many requests were really sent; known once it is closed.
+    /// The number of requests actually sent; known once the block is closed.
     pub used: Option<i32>,
 }
 
-/// None that queries use.
+/// Empty: no query uses relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

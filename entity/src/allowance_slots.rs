@@ -1,17 +1,17 @@
 use sea_orm::entity::prelude::*;
 
-/// A share of OwnerRez's allowance and who holds it.
+/// A share of OwnerRez's allowance and its current holder.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "allowance_slots")]
 pub struct Model {
-    /// Which share.
+    /// The number of the share.
     #[sea_orm(primary_key, auto_increment = false)]
     pub slot: i32,
-    /// Counts its holders: one that was replaced finds another number here and reserves no more.
+    /// Increases with each new holder. A replaced holder sees another number here and stops reserving permits.
     pub epoch: i64,
 }
 
-/// None that queries use.
+/// Empty: no query uses relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

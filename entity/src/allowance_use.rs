@@ -1,21 +1,21 @@
 use crate::Moment;
 use sea_orm::entity::prelude::*;
 
-/// What one user took from the allowance within one span of time.
+/// The number of requests that one user took from the allowance within one time span.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "allowance_use")]
 pub struct Model {
-    /// Whose requests; goes with the user.
+    /// The user. The row is deleted with the user.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: Uuid,
-    /// When the span began.
+    /// The start of the time span.
     #[sea_orm(primary_key, auto_increment = false)]
     pub since: Moment,
-    /// How many were sent to OwnerRez.
+    /// The number of requests sent to OwnerRez.
     pub requests: i32,
 }
 
-/// None that queries use.
+/// Empty: no query uses relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -5,47 +5,47 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "api_keys")]
 pub struct Model {
-    /// Which key.
+    /// The id of the key.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Whose it is; goes with the user.
+    /// The owner of the key. The row is deleted with the user.
     pub user_id: Uuid,
     /// bcrypt hash of the whole key.
     #[sea_orm(column_type = "Text")]
     pub key_hash: String,
-    /// The part of the key by which it is looked up. Not unique: the predecessor's prefixes have 16 random bits.
+    /// The prefix used to look up the key. Not unique: the predecessor's prefixes have only 16 random bits.
     #[sea_orm(column_type = "Text")]
     pub key_prefix: String,
-    /// What its owner calls it.
+    /// The name that the owner gave the key.
     #[sea_orm(column_type = "Text", nullable)]
     pub name: Option<String>,
-    /// When it last opened the door.
+    /// The time of the last successful authentication.
     pub last_used_at: Option<Moment>,
-    /// When it was made.
+    /// The creation time.
     pub created_at: Moment,
-    /// What it may do: `full` or `read`.
+    /// The scope of the key: `full` or `read`.
     #[sea_orm(column_type = "Text")]
     pub scope: String,
-    /// From then on it opens nothing.
+    /// The key is invalid from this time on.
     pub expires_at: Option<Moment>,
-    /// Keyed digest of a key that the predecessor made, since it first opened the door here: from then on it is found
-    /// by this, without bcrypt.
+    /// Keyed digest of a key that the predecessor created. It is set when this gateway first accepts the key; after
+    /// that the key is found by this digest, without bcrypt.
     #[sea_orm(column_type = "Text", nullable)]
     pub key_digest: Option<String>,
-    /// HMAC-SHA-256 over the key and `key_hash`, under a key that is derived from `ENCRYPTION_KEY`, with that key's id in
-    /// front: where it matches, no bcrypt is needed. Absent until bcrypt has accepted the key once.
+    /// HMAC-SHA-256 over the key and `key_hash`, prefixed with the id of the HMAC key, which is derived from
+    /// `ENCRYPTION_KEY`. If it matches, no bcrypt is needed. Absent until bcrypt has accepted the key once.
     #[sea_orm(column_type = "Text", nullable)]
     pub key_hmac: Option<String>,
-    /// The toolsets that it shows, separated by commas; none for the default.
+    /// The listed toolsets, separated by commas; absent for the default.
     #[sea_orm(column_type = "Text", nullable)]
     pub toolsets: Option<String>,
-    /// Whether it shows and calls only what reads, whatever its scope.
+    /// Whether only reading tools are listed and callable, regardless of the scope.
     pub read_only: bool,
-    /// Whether what needs consent takes two steps instead of a question to the person.
+    /// Whether operations that need consent use the two-step confirmation instead of asking the user.
     pub two_steps: bool,
 }
 
-/// None that queries use.
+/// Empty: no query uses relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

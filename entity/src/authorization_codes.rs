@@ -1,35 +1,35 @@
 use crate::Moment;
 use sea_orm::entity::prelude::*;
 
-/// A code that a client redeems once.
+/// An authorization code, which a client redeems once.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "authorization_codes")]
 pub struct Model {
     /// SHA-256 of the code in hexadecimal, never the code itself.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub code_hash: String,
-    /// What it opens; goes with the grant.
+    /// The grant that the code belongs to. The row is deleted with the grant.
     pub grant_id: Uuid,
-    /// Whose account.
+    /// The user who authorized the client.
     pub user_id: Uuid,
-    /// Who may redeem it.
+    /// The client that may redeem the code.
     #[sea_orm(column_type = "Text")]
     pub client_id: String,
-    /// Where it was sent.
+    /// The redirect URI that the code was sent to.
     #[sea_orm(column_type = "Text")]
     pub redirect_uri: String,
-    /// What the verifier must hash to (RFC 7636, S256).
+    /// The PKCE code challenge (RFC 7636, S256).
     #[sea_orm(column_type = "Text")]
     pub code_challenge: String,
-    /// When it was made.
+    /// The creation time.
     pub created_at: Moment,
-    /// From then on it is not redeemed.
+    /// The code is invalid from this time on.
     pub expires_at: Moment,
-    /// When it was redeemed.
+    /// The time at which the code was redeemed.
     pub used_at: Option<Moment>,
 }
 
-/// None that queries use.
+/// Empty: no query uses relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,28 +1,28 @@
 use crate::Moment;
 use sea_orm::entity::prelude::*;
 
-/// Who a user is at OwnerRez: an account that signs in.
+/// An OwnerRez account that a user signs in with.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "identities")]
 pub struct Model {
-    /// Which identity.
+    /// The id of the identity.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Who it signs in; goes with the user.
+    /// The user that it signs in. The row is deleted with the user.
     pub user_id: Uuid,
-    /// Who vouches for it: the origin of OwnerRez.
+    /// The issuer: the origin of OwnerRez.
     #[sea_orm(column_type = "Text")]
     pub issuer: String,
-    /// The number of the account there.
+    /// The number of the account at the issuer.
     #[sea_orm(column_type = "Text")]
     pub subject: String,
-    /// When it first signed in.
+    /// The time of the first sign-in.
     pub created_at: Moment,
-    /// When it last did.
+    /// The time of the last sign-in.
     pub last_sign_in_at: Moment,
 }
 
-/// None that queries use.
+/// Empty: no query uses relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,57 +1,57 @@
-//! The shape of the database: one module per table, columns named as in the database. No behaviour.
+//! The database schema: one module per table, columns named as in the database. No behaviour.
 
-/// A point in time as the database keeps it.
+/// A point in time in the precision that the database stores.
 pub mod moment;
 
-/// People who registered.
+/// Users of the gateway.
 pub mod users;
 
-/// Their API keys, as bcrypt hashes.
+/// API keys, as bcrypt hashes.
 pub mod api_keys;
 
-/// Their OwnerRez accounts, with sealed tokens.
+/// Connected OwnerRez accounts, with encrypted tokens.
 pub mod ownerrez_connections;
 
-/// Connect links that wait for OwnerRez's answer.
+/// Connect links that wait for OwnerRez's redirect.
 pub mod oauth_states;
 
-/// Tokens of dropped connections that OwnerRez has not been told about yet.
+/// Tokens of removed connections that have not been revoked at OwnerRez yet.
 pub mod pending_revocations;
 
-/// Who may spend which share of OwnerRez's allowance.
+/// The current holder of each share of OwnerRez's allowance.
 pub mod allowance_slots;
 
-/// Requests taken from the allowance, in blocks.
+/// Requests reserved from the allowance, in blocks.
 pub mod allowance_blocks;
 
-/// What the gateway notes about the database itself.
+/// State of the gateway about the database itself.
 pub mod gateway_state;
 
-/// Who used the allowance, and when.
+/// Use of the allowance per user and time span.
 pub mod allowance_use;
 
-/// Accounts of OwnerRez that sign in, and whom.
+/// OwnerRez accounts that sign in, and the user of each.
 pub mod identities;
 
-/// Sign-ins under way.
+/// Sign-ins in progress.
 pub mod sign_in_requests;
 
-/// What users let clients do.
+/// Grants that users gave to clients.
 pub mod oauth_grants;
 
-/// Codes that clients redeem for a grant's tokens.
+/// Authorization codes that clients redeem for a grant's tokens.
 pub mod authorization_codes;
 
-/// Deleted OAuth clients that could still show their registration.
+/// Deleted OAuth clients whose self-contained registration has not expired yet.
 pub mod forgotten_clients;
 
 /// The refresh tokens of grants.
 pub mod refresh_tokens;
 
-/// Browsers that are signed in to the account page.
+/// Browser sessions of the account page.
 pub mod account_sessions;
 
-/// Changes sent to OwnerRez, and how they ended.
+/// Writes sent to OwnerRez, and their outcomes.
 pub mod writes;
 
 pub use moment::Moment;

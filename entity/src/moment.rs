@@ -1,10 +1,10 @@
 use chrono::{DateTime, SubsecRound, Utc};
 use sea_orm::{DbErr, DeriveValueType, TryFromU64, prelude::DateTimeUtc};
 
-/// A point in time, cut to what both databases can keep and compare: whole microseconds, years 0 to 9999.
+/// A point in time, reduced to what both databases can store and compare: whole microseconds, years 0 to 9999.
 ///
-/// PostgreSQL keeps microseconds; SQLite keeps RFC 3339 text, which sorts as time does only while the year has four
-/// digits, and which cannot be read back beyond them. Columns have this type, so that no other time can be written.
+/// PostgreSQL stores microseconds. SQLite stores RFC 3339 text: it sorts chronologically only while the year has four
+/// digits, and it cannot be read back beyond them. Columns have this type, so that no other time can be written.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, DeriveValueType)]
 pub struct Moment(DateTimeUtc);
 
@@ -27,7 +27,7 @@ impl From<Moment> for DateTime<Utc> {
     }
 }
 
-/// A time may be part of a primary key; no database makes one up.
+/// Allows a time to be part of a primary key; no database generates one.
 impl TryFromU64 for Moment {
     fn try_from_u64(number: u64) -> Result<Self, DbErr> {
         DateTimeUtc::try_from_u64(number).map(Moment)

@@ -5,45 +5,45 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "ownerrez_connections")]
 pub struct Model {
-    /// Changes with every new authorization, so that work on an old one cannot touch its successor.
+    /// Changes with every new authorization, so that work on an old connection cannot modify the new one.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Whose it is; one per user; goes with the user.
+    /// The owner; one connection per user. The row is deleted with the user.
     pub user_id: Uuid,
-    /// Sealed.
+    /// Encrypted.
     #[sea_orm(column_type = "Text")]
     pub access_token: String,
-    /// Sealed; absent for tokens that never expire, and once OwnerRez has said that it is of no use.
+    /// Encrypted; absent for tokens that never expire, and once OwnerRez has rejected it.
     #[sea_orm(column_type = "Text", nullable)]
     pub refresh_token: Option<String>,
     /// Always `bearer` so far.
     #[sea_orm(column_type = "Text")]
     pub token_type: String,
-    /// OwnerRez's number for the account, where known.
+    /// OwnerRez's number for the account, if known.
     pub user_id_ownerrez: Option<i64>,
-    /// End of the access token's life, where known.
+    /// The expiry time of the access token, if known.
     pub expires_at: Option<Moment>,
     /// When the account was connected.
     pub created_at: Moment,
-    /// When anything here last changed.
+    /// When any column of the row last changed.
     pub updated_at: Moment,
-    /// When the access token was issued to us.
+    /// When the gateway obtained the access token.
     pub obtained_at: Moment,
-    /// From when on the background sweep renews the tokens; absent when there is nothing to renew them with.
+    /// When the background sweep may refresh the tokens; absent if there is no refresh token.
     pub renew_at: Option<Moment>,
-    /// When OwnerRez said that the grant is no longer good.
+    /// When OwnerRez rejected the grant.
     pub rejected_at: Option<Moment>,
-    /// When OwnerRez said that the grant may read only.
+    /// When OwnerRez reported that the grant is read-only.
     pub read_only_at: Option<Moment>,
-    /// Counts changes of the tokens; whoever writes tokens names the version that they replace.
+    /// Counts changes of the tokens. Every update of the tokens names the version that it replaces.
     pub version: i64,
     /// The session that is refreshing the tokens.
     pub lease_holder: Option<Uuid>,
-    /// Until when the others leave it alone.
+    /// Until then, other sessions do not refresh the tokens.
     pub lease_until: Option<Moment>,
 }
 
-/// None that queries use.
+/// Empty: no query uses relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,29 +1,29 @@
 use crate::Moment;
 use sea_orm::entity::prelude::*;
 
-/// A token that OwnerRez still has to be told to forget.
+/// A token that still has to be revoked at OwnerRez.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "pending_revocations")]
 pub struct Model {
-    /// Which task.
+    /// The id of the task.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Whose token it was. No foreign key: the task outlives the user, whose id is needed to open the token.
+    /// The owner of the token. No foreign key: the task outlives the user, and decrypting the token needs the user id.
     pub user_id: Uuid,
-    /// Whose account it is at OwnerRez, where known.
+    /// The OwnerRez account of the token, if known.
     pub account: Option<i64>,
-    /// Sealed, by us or by the predecessor.
+    /// Encrypted, by this gateway or by the predecessor.
     #[sea_orm(column_type = "Text")]
     pub access_token: String,
-    /// When the connection was dropped.
+    /// When the connection was removed.
     pub created_at: Moment,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: i32,
-    /// Not before then again.
+    /// The earliest time of the next attempt.
     pub next_attempt_at: Moment,
 }
 
-/// None.
+/// Empty: the table has no relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

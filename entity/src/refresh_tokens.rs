@@ -8,17 +8,17 @@ pub struct Model {
     /// SHA-256 of the token in hexadecimal, never the token itself.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub token_hash: String,
-    /// What it renews; goes with the grant.
+    /// The grant that the token renews. The row is deleted with the grant.
     pub grant_id: Uuid,
     /// Counts the rotations of the grant, from 1.
     pub generation: i64,
-    /// When it was made.
+    /// The creation time.
     pub created_at: Moment,
-    /// From then on it is not taken.
+    /// The token is invalid from this time on.
     pub expires_at: Moment,
 }
 
-/// None that queries use.
+/// Empty: no query uses relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

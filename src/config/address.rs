@@ -6,18 +6,18 @@ use url::{Host, Url};
 
 use super::errors::Problem;
 
-/// The path at which OwnerRez sends people back to the gateway.
+/// The path to which OwnerRez redirects browsers after authorization.
 pub const CALLBACK_PATH: &str = "/api/connect/ownerrez/callback";
 
-/// Where OwnerRez sent people back to the predecessor, unless its operator had changed that.
+/// The same path of the predecessor, unless its operator had changed it.
 pub const PREDECESSOR_CALLBACK_PATH: &str = "/oauth/callback";
 
-/// Whether this address can be reached from this machine only.
+/// Returns whether this address can be reached from this machine only.
 pub(super) fn is_loopback_address(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Whether this URL names this machine itself.
+/// Returns whether the host of this URL is this machine itself.
 pub(super) fn is_loopback_url(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => is_loopback_address(address.into()),
@@ -27,7 +27,7 @@ pub(super) fn is_loopback_url(url: &Url) -> bool {
     }
 }
 
-/// An absolute http(s) URL without user name, query and fragment; https unless it is loopback.
+/// Parses an absolute http(s) URL without user name, query and fragment; https unless it is loopback.
 fn web_address(text: &str) -> Result<Url, Problem> {
     let example = "write it like https://gateway.example.com";
     let url = Url::parse(text).map_err(|error| Problem::new(format!("it is not a URL ({error})"), example))?;
@@ -49,7 +49,8 @@ fn web_address(text: &str) -> Result<Url, Problem> {
     Ok(url)
 }
 
-/// A web address that is an origin only. Its path is "/" then, so that `Url::join` and `set_path` do what one expects.
+/// Parses a web address that is only an origin. The path is set to "/", so that `Url::join` and `set_path` work as
+/// expected.
 pub(super) fn base_address(text: &str) -> Result<Url, Problem> {
     let mut url = web_address(text)?;
     if !url.path().trim_end_matches('/').is_empty() {
@@ -59,8 +60,8 @@ pub(super) fn base_address(text: &str) -> Result<Url, Problem> {
     Ok(url)
 }
 
-/// The redirect URI: a web address with the one path at which the gateway listens for it. The predecessor's path is no
-/// mistake either, so that its settings can stay as they are; it is for the caller to tell the two apart.
+/// Parses the redirect URI: a web address whose path is the gateway's callback. The predecessor's path is accepted too,
+/// so that its settings can stay as they are; the caller distinguishes the two.
 pub(super) fn redirect_address(text: &str) -> Result<Url, Problem> {
     let url = web_address(text)?;
     if ![CALLBACK_PATH, PREDECESSOR_CALLBACK_PATH].contains(&url.path()) {
@@ -72,7 +73,7 @@ pub(super) fn redirect_address(text: &str) -> Result<Url, Problem> {
     Ok(url)
 }
 
-/// An entry of the allowed origins, as a browser writes it into its Origin header.
+/// Parses an entry of the allowed origins into the form that a browser sends in its Origin header.
 pub(super) fn web_origin(text: &str) -> Result<String, Problem> {
     let problem = || Problem::new("an entry is not an origin", "write each like https://tool.example.com");
     let url = Url::parse(text).map_err(|_| problem())?;
@@ -83,12 +84,12 @@ pub(super) fn web_origin(text: &str) -> Result<String, Problem> {
     Ok(url.origin().ascii_serialization())
 }
 
-/// An entry of the allowed hosts, with or without a port, as it stands in a Host header.
+/// Parses an entry of the allowed hosts, with or without a port, into the form of a Host header.
 pub(super) fn host_name(text: &str) -> Result<String, Problem> {
     let remedy =
         "write each like gateway.example.com or gateway.example.com:8443, without a scheme; a pattern does not do";
     let problem = || Problem::new("an entry is not the name of a host", remedy);
-    // An IPv6 address may come without its brackets.
+    // An IPv6 address may be given without brackets.
     let bracketed = text.parse::<std::net::Ipv6Addr>().map(|address| format!("[{address}]"));
     let text = bracketed.unwrap_or_else(|_| text.to_ascii_lowercase());
     let (host, port) = match text.rsplit_once(':') {

@@ -1,4 +1,4 @@
-//! OAuth clients that the operator knows: their redirect URIs and who they are.
+//! Predefined OAuth clients: their ids, names and redirect URIs.
 
 use toml::{Table, Value};
 use url::Url;
@@ -6,31 +6,31 @@ use url::Url;
 use super::{errors::Problem, layers::Layers};
 use crate::domain::RedirectUri;
 
-/// What is settled about OAuth clients before the first of them comes.
+/// The configuration of OAuth clients.
 #[derive(Clone, Debug)]
 pub struct OAuthClients {
-    /// The complete URIs of apps (RFC 8252 7.1) that clients may register as redirect URIs.
+    /// The complete URIs of apps (RFC 8252 section 7.1) that clients may register as redirect URIs.
     pub app_redirect_uris: Vec<RedirectUri>,
     /// The redirect URIs of the client whose id is the operator's `OWNERREZ_CLIENT_ID`.
     pub known_redirect_uris: Vec<RedirectUri>,
-    /// Clients of the operator's own.
+    /// Clients that the operator predefined.
     pub predefined: Vec<PredefinedClient>,
     /// How long a client that registered itself stays registered.
     pub registration_days: u32,
-    /// Whether a client may be known by the address of a document that it publishes.
+    /// Whether a client may identify itself by the URL of a metadata document that it publishes.
     pub client_documents: bool,
 }
 
-/// A client of the operator's own.
+/// A client that the operator predefined.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PredefinedClient {
-    /// What it sends as `client_id`.
+    /// The `client_id` that it sends.
     pub id: String,
-    /// What people are told it is called.
+    /// The name that users see.
     pub name: String,
-    /// Where it may have people sent back to; at least one.
+    /// Its redirect URIs; at least one.
     pub redirect_uris: Vec<RedirectUri>,
-    /// Where its public keys are, if it signs (`private_key_jwt`).
+    /// The URL of its public keys, if it signs (`private_key_jwt`).
     pub jwks_uri: Option<Url>,
 }
 

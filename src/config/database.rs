@@ -1,4 +1,4 @@
-//! Where the database is, and the directory in which an embedded one lives.
+//! The location of the database, and the directory of an embedded one.
 
 use std::{
     ffi::OsString,
@@ -13,7 +13,7 @@ use url::Url;
 
 use super::errors::Problem;
 
-/// What PostgreSQL's own programs know, by what they protect from.
+/// The modes of PostgreSQL's own programs, ordered by how much they protect.
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 pub(super) const DIRECT_REMEDY: &str =
@@ -29,15 +29,16 @@ pub enum Database {
     },
     /// A PostgreSQL server.
     Postgres {
-        /// The whole connection URL, parameters included. It may hold a password.
+        /// The whole connection URL, including parameters. It may contain a password.
         url: SecretString,
-        /// The way past a pooler, where `url` leads through one: for what belongs to one connection.
+        /// The URL that bypasses the pooler, if `url` goes through one. It is used for everything that is bound to one
+        /// connection.
         direct_url: Option<SecretString>,
     },
 }
 
 impl Database {
-    /// Reads the forms of DATABASE_URL. The value is a secret, so no problem quotes it.
+    /// Parses the forms of DATABASE_URL. The value is a secret, so no problem quotes it.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
         let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
         match scheme.as_deref() {
@@ -50,7 +51,7 @@ impl Database {
         }
     }
 
-    /// Reads DATABASE_DIRECT_URL, a secret too.
+    /// Parses DATABASE_DIRECT_URL, a secret too.
     pub(super) fn parse_direct(text: &str) -> Result<SecretString, Problem> {
         match Self::parse(text) {
             Ok(Self::Postgres { url, .. }) => Ok(url),
@@ -59,7 +60,7 @@ impl Database {
         }
     }
 
-    /// The same database with a way past its pooler; `None` where there is no pooler to go past.
+    /// Returns the same database with a direct URL; `None` for SQLite, which has no pooler.
     pub(super) fn with_direct(self, direct_url: SecretString) -> Option<Self> {
         match self {
             Self::Postgres { url, .. } => Some(Self::Postgres { url, direct_url: Some(direct_url) }),
@@ -67,7 +68,7 @@ impl Database {
         }
     }
 
-    /// The file in which a self-made encryption key is kept: beside an SQLite database, nowhere for others.
+    /// Returns the file of a generated encryption key: next to an SQLite database; `None` for PostgreSQL.
     pub(super) fn key_file(&self) -> Option<PathBuf> {
         let Self::Sqlite { path } = self else { return None };
         let mut name = OsString::from(path);
@@ -75,11 +76,11 @@ impl Database {
         Some(name.into())
     }
 
-    /// Makes the directory of an SQLite database, for its owner alone, unless it exists. The permissions of one that
-    /// exists are not ours to change: where others can look into it the log says so.
+    /// Creates the directory of an SQLite database, accessible to its owner only, unless it exists. The permissions of
+    /// an existing directory are not changed; if other users can access it, a warning is logged.
     ///
     /// # Errors
-    /// If the directory cannot be made, or something else has its name.
+    /// If the directory cannot be created, or if its name is taken by something else.
     pub fn prepare_data_directory(&self) -> io::Result<()> {
         match self {
             Self::Sqlite { path } => make_private_directory(directory_of(path)),
@@ -88,12 +89,12 @@ impl Database {
     }
 }
 
-/// The directory that holds this file.
+/// Returns the directory that contains this file.
 pub(super) fn directory_of(file: &Path) -> &Path {
     file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes a directory for its owner alone, unless it exists.
+/// Creates a directory that only its owner can access, unless it exists.
 pub(super) fn make_private_directory(directory: &Path) -> io::Result<()> {
     match directory.metadata() {
         Ok(found) if !found.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
@@ -111,12 +112,12 @@ pub(super) fn make_private_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether anyone but the owner has a right here.
+/// Returns whether anyone but the owner has a permission here.
 pub(super) fn is_open_to_others(found: &Metadata) -> bool {
     found.permissions().mode() & 0o077 != 0
 }
 
-/// The URL stays as it was written: the driver knows more parameters than we do.
+/// Checks the URL and returns it as it was written: the driver knows more parameters than the gateway does.
 fn postgres_url(text: &str) -> Result<SecretString, Problem> {
     let problem = |what: String| {
         let example = "postgres://user:password@host/name";
@@ -126,7 +127,7 @@ fn postgres_url(text: &str) -> Result<SecretString, Problem> {
     if !url.as_str().contains("://") {
         return Err(problem("it is not a URL (// is missing)".to_owned()));
     }
-    // Where a password holds a bare / or #, what follows would be taken for the name of the database.
+    // If a password contains a bare / or #, the rest of it would be taken for the name of the database.
     if url.path().trim_start_matches('/').contains(['/', '@']) || url.fragment().is_some() {
         return Err(problem("what follows its host is not the name of a database".to_owned()));
     }
@@ -136,7 +137,7 @@ fn postgres_url(text: &str) -> Result<SecretString, Problem> {
     Ok(text.into())
 }
 
-/// The parameters by which a deployment chooses its TLS. A mistake here would otherwise look as if the server were away.
+/// Checks the parameters that select TLS. Without the check, a mistake here would look like an unreachable server.
 fn postgres_parameter(name: &str, value: &str) -> Result<(), Problem> {
     match name {
         "sslmode" | "ssl-mode" if !SSL_MODES.contains(&value.to_ascii_lowercase().as_str()) => Err(Problem::new(

@@ -1,5 +1,5 @@
-//! What can be wrong with the settings, told so that the operator knows what to do next. No text here ever repeats a
-//! value that was not understood: it might be a secret in the wrong place.
+//! Errors of the settings, with what the operator can do next. No text here repeats a value that was not understood: it
+//! might be a secret in the wrong place.
 
 use std::{fmt, path::PathBuf};
 
@@ -19,9 +19,9 @@ pub enum Origin {
 /// One mistake.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigError {
-    /// The names of the setting; or of the file, where the file itself is at fault.
+    /// The names of the setting; or of the file, if the file itself is at fault.
     pub setting: String,
-    /// Where the value at fault was found.
+    /// Where the wrong value was found.
     pub origin: Origin,
     /// What is wrong.
     pub problem: String,
@@ -41,7 +41,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Every mistake that was found, never empty.
+/// All mistakes that were found; never empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 
@@ -57,7 +57,7 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// A mistake as the reader of a single value sees it, which does not know whose value it is.
+/// A mistake as reported by the parser of a single value, which does not know the setting's name.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) what: String,

@@ -1,5 +1,5 @@
-//! Default, file and environment as layers of one pile, and the reading of single values out of it. A bad value is
-//! noted and the next layer below asked, so that one mistake is reported once and never hides another.
+//! Layers of settings (defaults, file, environment) and the functions that read single values from them. A wrong value
+//! is recorded and the next lower layer is used, so that one mistake is reported once and never hides another.
 
 use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 
@@ -11,7 +11,7 @@ use super::{
     settings::{self, SETTINGS},
 };
 
-/// What a file that cannot be used is called in place of a setting.
+/// Takes the place of a setting's name if the whole file is unusable.
 pub(super) const WHOLE_FILE: &str = "the settings as a whole";
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -21,7 +21,7 @@ struct Layer {
     values: BTreeMap<String, Value>,
 }
 
-/// The pile, most specific layer first, and the mistakes found so far.
+/// The layers, most specific first, and the mistakes found so far.
 pub(super) struct Layers {
     layers: Vec<Layer>,
     errors: Vec<ConfigError>,
@@ -51,8 +51,8 @@ impl Layers {
         pile
     }
 
-    /// Whether all went well. When the file could not be read, only mistakes in the environment are worth telling
-    /// beside that: what seems to be missing may stand in the file.
+    /// Returns the mistakes. If the file could not be read, mistakes about missing values are left out, because the
+    /// values may be in the file.
     pub(super) fn finish(mut self) -> Vec<ConfigError> {
         if self.file_unusable {
             self.errors.retain(|error| error.origin != Origin::Default);
@@ -82,7 +82,7 @@ impl Layers {
         let table = match text.parse::<Table>() {
             Ok(table) => table,
             Err(error) => {
-                // The error's own Display quotes the line, and a secret may stand in it.
+                // The error's own Display quotes the line, which may contain a secret.
                 let line = error.span().map_or(0, |span| span.start);
                 let line = text.bytes().take(line).filter(|byte| *byte == b'\n').count() + 1;
                 let problem = format!("line {line} is not TOML ({})", error.message());
@@ -107,14 +107,14 @@ impl Layers {
         self.layers.push(Layer { origin, values });
     }
 
-    /// Notes a mistake that shows only when settings are seen together.
+    /// Records a mistake that shows only when several settings are compared.
     pub(super) fn refuse(&mut self, key: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
         let Some(setting) = settings::at(key) else { return };
         let origin = self.origin(key);
         self.errors.push(Problem::new(what, remedy).of(setting, &origin));
     }
 
-    /// Whether someone gave this setting a value, be it a bad one.
+    /// Returns whether this setting was given a value, valid or not.
     pub(super) fn is_given(&self, key: &str) -> bool {
         self.origin(key) != Origin::Default
     }
@@ -124,7 +124,7 @@ impl Layers {
         self.layers.iter().find(holds).map_or(Origin::Default, |layer| layer.origin.clone())
     }
 
-    /// The uppermost good value.
+    /// Returns the first valid value, from the most specific layer down.
     fn value<T>(&mut self, key: &'static str, read: impl Fn(&Value) -> Result<T, Problem>) -> Option<T> {
         let setting = settings::at(key)?;
         for layer in &self.layers {
@@ -137,17 +137,17 @@ impl Layers {
         None
     }
 
-    /// A text that means something: `read` says what.
+    /// Reads a text, parsed by `read`.
     pub(super) fn text<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
         self.value(key, |value| read(words(value)?))
     }
 
-    /// A text whose every character counts, spaces around it included.
+    /// Reads a text in which every character counts, including surrounding spaces.
     pub(super) fn verbatim<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
         self.value(key, |value| read(value.as_str().map_or_else(|| words(value), Ok)?))
     }
 
-    /// A whole number within its bounds.
+    /// Reads an integer within its bounds.
     pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &'static str, bounds: RangeInclusive<i64>) -> T {
         let number = self.value(key, |value| {
             let remedy = format!("give it a whole number from {} to {}", bounds.start(), bounds.end());
@@ -164,12 +164,12 @@ impl Layers {
         number.unwrap_or_default()
     }
 
-    /// Yes or no.
+    /// Reads a boolean.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
         self.choice(key).unwrap_or_default()
     }
 
-    /// Yes, no, or not set.
+    /// Reads a boolean that may be unset.
     pub(super) fn choice(&mut self, key: &'static str) -> Option<bool> {
         self.value(key, |value| match value {
             Value::Boolean(flag) => Ok(*flag),
@@ -180,7 +180,7 @@ impl Layers {
         })
     }
 
-    /// A list of texts, or one text with commas; `read` checks each entry and brings it into its usual form.
+    /// Reads a list of texts, or one text with commas; `read` checks and normalizes each entry.
     pub(super) fn list<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, Problem>) -> Option<Vec<T>> {
         self.value(key, |value| match value {
             Value::Array(entries) => entries.iter().map(|entry| read(words(entry)?)).collect(),
@@ -191,7 +191,7 @@ impl Layers {
         })
     }
 
-    /// A list of tables: `read` checks each. Only a file can hold them.
+    /// Reads a list of tables, each checked by `read`. Only a file can contain them.
     pub(super) fn tables<T>(
         &mut self,
         key: &'static str,
@@ -209,7 +209,8 @@ fn words(value: &Value) -> Result<&str, Problem> {
     value.as_str().map(str::trim).ok_or_else(|| Problem::new("it is not a text", "write it in double quotes"))
 }
 
-/// Nothing, in words: a list of nothing, too, must not read as "allow nothing" or "check nothing".
+/// Returns whether the value counts as unset. An empty list does too: it must not mean "allow nothing" or "check
+/// nothing".
 fn is_blank(value: &Value) -> bool {
     match value {
         Value::String(text) => text.chars().all(|letter| letter.is_whitespace() || letter == ','),

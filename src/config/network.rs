@@ -1,20 +1,20 @@
-//! Networks, as operators name them: `172.16.0.0/12`, `fdaa::/16`, or a single address.
+//! Networks in the notation of operators: `172.16.0.0/12`, `fdaa::/16`, or a single address.
 
 use std::net::IpAddr;
 
 use super::errors::Problem;
 
-/// Addresses that begin alike.
+/// Addresses with a common prefix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Network {
-    /// Mapped addresses (`::ffff:…`) stand here as the IPv4 addresses that they are.
+    /// IPv4-mapped addresses (`::ffff:…`) are stored as IPv4 addresses.
     address: IpAddr,
-    /// How many of the first bits count.
+    /// The length of the prefix.
     bits: u32,
 }
 
 impl Network {
-    /// Whether the address lies within. A mapped address is the IPv4 address that it stands for.
+    /// Returns whether the network contains the address. An IPv4-mapped address is treated as its IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -28,7 +28,7 @@ impl Network {
     }
 }
 
-/// An entry of the trusted proxies.
+/// Parses an entry of the trusted proxies.
 pub(super) fn network(text: &str) -> Result<Network, Problem> {
     let remedy = "write each like 172.18.0.2, 172.16.0.0/12 or fdaa::/16; names of hosts do not do";
     let problem = || Problem::new("an entry is neither an address nor a network", remedy);
@@ -40,13 +40,13 @@ pub(super) fn network(text: &str) -> Result<Network, Problem> {
     let width = |address: IpAddr| if address.is_ipv4() { 32 } else { 128 };
     let bits = bits.unwrap_or(width(given));
     let address = given.to_canonical();
-    // `::ffff:10.0.0.0/104` is 10.0.0.0/8; a wider one would hold addresses of both kinds.
+    // `::ffff:10.0.0.0/104` is 10.0.0.0/8; a wider one would contain addresses of both families.
     let bits = bits.checked_sub(width(given) - width(address)).ok_or_else(problem)?;
     if bits > width(address) {
         return Err(problem());
     }
     if bits == 0 {
-        // Then every client could write down an address of its own choice.
+        // Such a network would let every client choose its own source address.
         return Err(Problem::new("an entry holds every address there is", remedy));
     }
     Ok(Network { address, bits })

@@ -1,4 +1,4 @@
-//! From layers of raw values to the checked sections: what must hold of each setting, and of several together.
+//! Turns the layers of raw values into validated sections: the rules for each setting, and for several together.
 
 use std::net::IpAddr;
 
@@ -17,15 +17,15 @@ use super::{
     settings, transport,
 };
 
-/// Bytes of `server.contact`.
+/// The maximum length in bytes of `server.contact`.
 const CONTACT_LENGTH: usize = 200;
 
 const MEBIBYTE: i64 = 1024 * 1024;
 const MAKE_A_TOKEN: &str = "make one with `openssl rand -hex 32`";
-/// Shorter ones could be guessed.
+/// Shorter tokens could be guessed.
 const TOKEN_LENGTH: usize = 16;
 
-/// Reads every section. The values are worth something only if no mistake was found.
+/// Reads every section. The values are returned only if no mistake was found.
 pub(super) fn read(sources: Sources) -> Result<Config, Vec<ConfigError>> {
     let mut layers = Layers::of(sources);
     let config = sections(&mut layers);
@@ -36,11 +36,11 @@ pub(super) fn read(sources: Sources) -> Result<Config, Vec<ConfigError>> {
     }
 }
 
-/// Reads what can be read, and every mistake.
+/// Reads as many settings as possible, and reports every mistake.
 pub(super) fn survey(sources: Sources) -> Survey {
     let errors = read(sources.clone()).err().unwrap_or_default();
-    // Where a value is bad, the layer below answers in its place: good enough to find the next mistake, but nothing to
-    // go by.
+    // If a value is wrong, the next lower layer takes its place. That is enough to find the next mistake, but the value
+    // must not be used.
     let sound = |key| {
         let names = settings::at(key).map(settings::Setting::label);
         errors.iter().all(|error| Some(&error.setting) != names.as_ref() && !is_unreadable_file(error))
@@ -61,7 +61,7 @@ pub(super) fn survey(sources: Sources) -> Survey {
     }
 }
 
-/// What seems to have its default may stand in that file.
+/// Returns whether the file is unreadable. A setting that seems to have its default may be set in that file.
 fn is_unreadable_file(error: &ConfigError) -> bool {
     error.setting == layers::WHOLE_FILE
 }
@@ -83,7 +83,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     }
     let log_format = layers.text("log.format", log_format);
     let metrics = metrics(layers);
-    // The built-in defaults hold an address, a database and OwnerRez's URLs (a test loads them), so none is missing.
+    // The built-in defaults contain an address, a database and OwnerRez's URLs (a test loads them), so none is missing.
     let (server, database, ownerrez, log_format) = (server?, database?, ownerrez?, log_format?);
     let registration = registration?;
     let keys = keys(layers, &server);
@@ -152,7 +152,7 @@ fn database(layers: &mut Layers) -> Option<Database> {
 }
 
 fn tools(layers: &mut Layers) -> ChosenTools {
-    // What travels on as a header must be fit for one.
+    // The value may be forwarded as a header, so it must be valid in one.
     let name = |text: &str| {
         let good = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let remedy = "give it names such as bookings or list_guests, separated by commas";
@@ -167,7 +167,7 @@ fn tools(layers: &mut Layers) -> ChosenTools {
     }
 }
 
-/// Over HTTP nothing reads these settings. An operator who set them would take them for a limit of every client.
+/// Nothing reads these settings over HTTP. An operator who set them would expect them to limit every client.
 fn refuse_tools(layers: &mut Layers, tools: &ChosenTools) {
     for (key, is_set) in [
         ("tools.toolsets", !tools.toolsets.is_empty()),
@@ -212,7 +212,7 @@ fn registration(layers: &mut Layers) -> Option<Registration> {
     let token = layers.text(TOKEN, header_token);
     let mode = layers.text("registration.mode", |text| match text {
         "open" => Ok(RegistrationMode::Open),
-        // An empty one is never compared with: it is refused below.
+        // An empty token is never compared with anything: it is rejected below.
         "token" => Ok(RegistrationMode::Token(token.clone().unwrap_or_default())),
         "closed" => Ok(RegistrationMode::Closed),
         _ => Err(Problem::new("it is no way to register", "give it open, token or closed")),
@@ -235,7 +235,7 @@ fn registration(layers: &mut Layers) -> Option<Registration> {
     })
 }
 
-/// An e-mail address, a telephone number or an https address: what people can do something with on a page.
+/// Parses an e-mail address, a telephone number or an https address: something that users can act on.
 fn contact(text: &str) -> Result<String, Problem> {
     let is_page = || Url::parse(text).is_ok_and(|url| url.scheme() == "https" && url.username().is_empty());
     let is_number = || text.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | ' ' | '(' | ')'));
@@ -255,8 +255,8 @@ fn bind_address(text: &str) -> Result<IpAddr, Problem> {
     text.parse().map_err(|_| Problem::new("it is not an IP address", remedy))
 }
 
-/// With a key of the operator's anything goes. The gateway makes one itself only where nobody but the operator can
-/// come near it, whatever SERVER_URL says.
+/// Returns the operator's key, if one is set. Without one, a key is generated only if the database is SQLite and the
+/// gateway is bound to loopback, whatever SERVER_URL is.
 fn encryption(layers: &mut Layers, server: &Server, database: &Database) -> Option<EncryptionKey> {
     if let Some(key) = layers.verbatim("encryption.key", given_key) {
         return Some(EncryptionKey::Given(key));
@@ -313,7 +313,7 @@ fn client(layers: &mut Layers) -> Option<ClientCredentials> {
     match (id, secret) {
         (Some(id), Some(secret)) => Some(ClientCredentials { id, secret }),
         (None, None) => None,
-        // Of a half that was given but is unreadable, its own mistake says enough.
+        // If the missing half was given but is unreadable, its own mistake is enough.
         (None, Some(_)) => {
             if !layers.is_given("ownerrez.client_id") {
                 layers.refuse("ownerrez.client_id", "it is not set, though the client secret is", remedy);
@@ -333,7 +333,7 @@ fn webhook(layers: &mut Layers) -> Option<SecretString> {
     const USER: &str = "ownerrez.webhook_user";
     const PASSWORD: &str = "ownerrez.webhook_password";
     let user = layers.text(USER, |text| {
-        // Where a colon stands, the Basic scheme takes the password to begin (RFC 7617).
+        // In the Basic scheme the user name ends at the first colon (RFC 7617).
         let good = !text.contains(':') && text.bytes().all(|byte| byte.is_ascii_graphic());
         if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no user name", "leave out colons and spaces")) }
     });
@@ -344,7 +344,7 @@ fn webhook(layers: &mut Layers) -> Option<SecretString> {
         (None, Some(_)) => USER,
         (None, None) => return None,
     };
-    // Of a half that was given but is unreadable, its own mistake says enough.
+    // If the missing half was given but is unreadable, its own mistake is enough.
     if !layers.is_given(missing) {
         let remedy = "give both, as your OAuth app at OwnerRez has them for its webhooks, or neither";
         layers.refuse(missing, "it is not set, though the other half of the credentials is", remedy);

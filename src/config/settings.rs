@@ -1,16 +1,16 @@
-//! The one table of settings: where each stands in a file and what the environment calls it. What they mean and what
-//! they are by default stands in `config/default.toml`.
+//! The table of all settings: the key in a file and the name of the environment variable. `config/default.toml`
+//! documents their meanings and default values.
 
 /// One setting.
 pub(super) struct Setting {
-    /// Its place in a file, sections and dots included.
+    /// Its key in a file, including sections and dots.
     pub(super) key: &'static str,
-    /// Its name in the environment, if it has one.
+    /// The name of its environment variable, if it has one.
     pub(super) env: Option<&'static str>,
 }
 
 impl Setting {
-    /// Both names, as an operator looks for them.
+    /// Returns both names, as an operator looks for them.
     pub(super) fn label(&self) -> String {
         match self.env {
             Some(env) => format!("{env} ({} in a file)", self.key),
@@ -108,20 +108,20 @@ pub(super) const SETTINGS: &[Setting] = &[
     named("metrics.token", "METRICS_TOKEN"),
 ];
 
-/// Settings that were replaced: what stands in a file, and what to do instead.
+/// Settings that were replaced: the old key in a file, and what to do instead.
 const REPLACED: [(&str, &str); 1] = [(
     "oauth.redirect_schemes",
     "remove it and list the complete URIs of apps in oauth.redirect_uris: a scheme alone would admit everything that the \
      app does at it",
 )];
 
-/// What to do instead of a setting of an earlier version.
+/// Returns what to do instead of a setting of an earlier version.
 pub(super) fn replacement(key: &str) -> Option<&'static str> {
     REPLACED.iter().find(|(replaced, _)| *replaced == key).map(|(_, remedy)| *remedy)
 }
 
-/// The setting of one client's tools whose variable is written otherwise than this name, such as MCP_READ_ONLY for
-/// MCP_READONLY. Ignored, it would leave open what it was to close.
+/// Returns the tool setting whose variable differs from this name only in spelling, such as MCP_READ_ONLY for
+/// MCP_READONLY. If such a name were ignored, the restriction that the operator intended would not apply.
 pub(super) fn misspelt_variable(name: &str) -> Option<&'static Setting> {
     let plain = |name: &str| {
         let letters: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -138,19 +138,19 @@ pub(super) fn misspelt_variable(name: &str) -> Option<&'static Setting> {
     meant.map(|(setting, _)| setting)
 }
 
-/// The setting that stands at `key`.
+/// Returns the setting with this key.
 pub(super) fn at(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.key == key)
 }
 
-/// The setting whose names resemble `unknown` most: what the operator probably meant.
+/// Returns the setting whose names are closest to `unknown`: probably what the operator meant.
 pub(super) fn closest(unknown: &str) -> Option<&'static Setting> {
     let wanted = unknown.to_lowercase();
     SETTINGS.iter().min_by_key(|setting| likeness(setting, &wanted))
 }
 
-/// Distance by the name in a file, unless the operator wrote the environment's name there. A shortened name counts as
-/// one letter off, the wrong one of our sections as two, a section that is none of ours not at all.
+/// Returns the edit distance to the setting's key, or 0 if the operator wrote its environment name in the file. A
+/// shortened name counts as a distance of 1. A known but different section adds 2; an unknown section adds nothing.
 fn likeness(setting: &Setting, wanted: &str) -> usize {
     let parts = |key: &'static str| key.split_once('.').unwrap_or(("", key));
     let (section, name) = wanted.split_once('.').unwrap_or(("", wanted));
@@ -164,7 +164,6 @@ fn likeness(setting: &Setting, wanted: &str) -> usize {
     by_section + if own_name.contains(name) { by_name.min(1) } else { by_name }
 }
 
-/// Levenshtein's: how many letters to insert, delete or replace.
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -181,7 +180,7 @@ mod tests {
         SETTINGS.iter().filter_map(|setting| setting.env).collect()
     }
 
-    /// Walks the default file as a person reads it: section, comment, key.
+    /// Reads the default file as an operator does: section, comment, key.
     #[test]
     fn the_default_file_documents_every_setting_and_nothing_else() {
         let (mut section, mut comment, mut env) = (String::new(), 0, None);
@@ -199,7 +198,7 @@ mod tests {
                 documented.push((key, env.take()));
                 comment = 0;
             } else if !(line.starts_with("    ") || line == "]") {
-                // What is left out is the inside of a list.
+                // The remaining lines are the content of a list.
                 assert!(line.is_empty(), "{line}");
                 comment = 0;
             }

@@ -1,4 +1,4 @@
-//! Whole loads: what the sources say, and what comes of it.
+//! Complete loads: the sources, and the resulting configuration.
 
 use std::io::Write;
 
@@ -29,12 +29,12 @@ fn good(variables: &[(&str, &str)]) -> Config {
     load(variables).unwrap_or_else(|errors| panic!("{variables:?}: {errors}"))
 }
 
-/// The settings found at fault, in order.
+/// Returns the settings with a mistake, in order.
 fn at_fault(outcome: Result<Config, ConfigErrors>) -> Vec<String> {
     outcome.expect_err("something is wrong").0.into_iter().map(|error| error.setting).collect()
 }
 
-/// Asserts that exactly the named setting is at fault.
+/// Asserts that only the named setting has a mistake.
 #[track_caller]
 fn refused(variables: &[(&str, &str)], setting: &str) {
     let faults = at_fault(load(variables));
@@ -147,7 +147,7 @@ fn an_empty_value_counts_as_not_set() {
     assert!(config.server.url.is_none() && config.server.allowed_hosts.is_none());
 }
 
-/// A date fits no setting, so every setting must complain of it: none is listed without being read.
+/// No setting accepts a date, so every setting must report one: this proves that each listed setting is read.
 #[test]
 fn every_setting_is_read() {
     for setting in settings::SETTINGS {
@@ -467,7 +467,7 @@ fn registration_by_token_needs_one_that_nobody_guesses() {
     refused(&[("REGISTRATION_MODE", "token")], "REGISTRATION_TOKEN");
     refused(&[("REGISTRATION_MODE", "token"), ("REGISTRATION_TOKEN", "short")], "REGISTRATION_TOKEN");
     refused(&[("REGISTRATION_MODE", "invite")], "REGISTRATION_MODE");
-    // Somebody who set this believes that it keeps strangers out.
+    // An operator who sets a token expects it to prevent open registration.
     refused(&[("REGISTRATION_TOKEN", TOKEN)], "REGISTRATION_TOKEN");
 }
 

@@ -1,4 +1,4 @@
-//! Whom the process serves: the settings that belong together there.
+//! Settings of the transport: how the process serves its clients.
 
 use secrecy::SecretString;
 
@@ -76,7 +76,7 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
     access.map(|access| Transport::OwnAccount(OwnAccount::Bearer(access)))
 }
 
-/// The settings that open one account: an access token, an e-mail address, a personal access token.
+/// Reads the credentials of one account: an access token, an e-mail address, a personal access token.
 fn own_account(layers: &mut Layers) -> (Option<SecretString>, Option<String>, Option<SecretString>) {
     let access = layers.text("own_account.access_token", |text| visible(text, ACCESS_TOKEN));
     let email = layers.text("own_account.username", email);
@@ -84,10 +84,10 @@ fn own_account(layers: &mut Layers) -> (Option<SecretString>, Option<String>, Op
 }
 
 impl OwnAccount {
-    /// Reads the account that the settings open, whatever the transport; none if they open none, or two.
+    /// Reads the credentials of one account, whatever the transport; `None` if the settings contain none, or two.
     ///
     /// # Errors
-    /// What is wrong with the settings.
+    /// The mistakes in these settings.
     pub fn given(sources: Sources) -> Result<Option<Self>, ConfigErrors> {
         let mut layers = Layers::of(sources);
         let account = match own_account(&mut layers) {
@@ -99,8 +99,8 @@ impl OwnAccount {
         if errors.is_empty() { Ok(account) } else { Err(ConfigErrors(errors)) }
     }
 
-    /// Reads an access token, or an e-mail address and a personal access token with a colon between them. Returns none if
-    /// the text is neither.
+    /// Parses an access token, or an e-mail address and a personal access token with a colon between them. Returns
+    /// `None` if the text is neither.
     pub fn parse(text: &str) -> Option<Self> {
         match text.trim().split_once(':') {
             None => visible(text.trim(), ACCESS_TOKEN).ok().filter(|_| !text.trim().is_empty()).map(Self::Bearer),
@@ -112,7 +112,7 @@ impl OwnAccount {
     }
 }
 
-/// The same ways to the one account as in stdio, but for the bridge.
+/// Accepts the same credentials for the one account as stdio, but not the forwarding to a gateway.
 fn single_user(
     layers: &mut Layers,
     access: Option<SecretString>,

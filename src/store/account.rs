@@ -1,4 +1,4 @@
-//! The account page: browsers that are signed in there, and API keys that move to whoever signed in.
+//! The account page: its browser sessions, and the transfer of API keys to the signed-in user.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -15,37 +15,37 @@ use sea_orm::{
 use super::{Store, StoreError, keys};
 use crate::domain::{AccountHolder, AccountId, KeyId, UserId};
 
-/// A browser about to be signed in.
+/// A browser session about to be stored.
 #[derive(Clone, Debug)]
 pub struct NewSession {
     /// SHA-256 of its cookie in hexadecimal.
     pub token_hash: String,
-    /// Who it is.
+    /// The signed-in user.
     pub holder: AccountHolder,
-    /// When they signed in.
+    /// The time of the sign-in.
     pub created_at: DateTime<Utc>,
-    /// When it ends.
+    /// The expiry time.
     pub expires_at: DateTime<Utc>,
 }
 
-/// What became of a key that was to move.
+/// The outcome of a key transfer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyMoved {
-    /// It is the new owner's.
+    /// The key belongs to the new owner.
     Moved {
-        /// Nobody could reach what it left behind any more, so that user was removed.
+        /// No credential of the previous owner was left, so that user was deleted.
         left_nobody: bool,
     },
-    /// The user whom it would leave is connected to another account, or to one that is not known.
+    /// The previous owner is connected to another account, or to one that is not known.
     OtherAccount,
-    /// The new owner has as many as one may have.
+    /// The new owner already has the maximum number of keys.
     TooMany,
-    /// The key, or one of the users, is not there any more.
+    /// The key, or one of the users, no longer exists.
     Gone,
 }
 
 impl Store {
-    /// Signs a browser in. `false` when the user is gone.
+    /// Stores a browser session. Returns `false` if the user no longer exists.
     pub async fn open_session(&self, session: NewSession) -> Result<bool, StoreError> {
         let NewSession { token_hash, holder: AccountHolder { user, account }, created_at, expires_at } = session;
         let row = sessions::ActiveModel {
@@ -69,7 +69,7 @@ impl Store {
         .await
     }
 
-    /// Who is signed in by this cookie, unless it has expired or an operator keeps the user out.
+    /// Returns the user signed in with this cookie, unless the session has expired or an operator disabled the user.
     pub async fn session(&self, token_hash: &str, now: DateTime<Utc>) -> Result<Option<AccountHolder>, StoreError> {
         let kept_out = Query::select()
             .column(users::Column::Id)
@@ -83,21 +83,21 @@ impl Store {
         Ok(row.map(|row| AccountHolder { user: UserId(row.user_id), account: AccountId(row.user_id_ownerrez) }))
     }
 
-    /// Signs a browser out. `false` when it was not signed in.
+    /// Deletes a browser session. Returns `false` if there was none.
     pub async fn close_session(&self, token_hash: &str) -> Result<bool, StoreError> {
         let delete = sessions::Entity::delete_by_id(token_hash);
         Ok(self.run(delete.exec(&self.db)).await?.rows_affected > 0)
     }
 
-    /// Forgets everyone's sessions that are over; says how many.
+    /// Deletes expired sessions of all users and returns their number.
     pub async fn sweep_sessions(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let delete = sessions::Entity::delete_many().filter(sessions::Column::ExpiresAt.lte(Moment::from(now)));
         Ok(self.run(delete.exec(&self.db)).await?.rows_affected)
     }
 
-    /// Moves the key of `from` to a user who signed in and may have `cap` keys; and nothing else. If nobody can be `from`
-    /// any more, because no key that is good and no identity is left, then `from` is removed with the connection, whose
-    /// tokens are left alone at OwnerRez: they are of the same account.
+    /// Transfers the key of `from`, and nothing else, to a signed-in user, who may have `cap` keys. If `from` then has
+    /// neither a valid key nor an identity, `from` is deleted together with its connection. The tokens of that
+    /// connection are not revoked at OwnerRez, because they belong to the same account.
     pub async fn move_key(
         &self,
         to: AccountHolder,
@@ -129,7 +129,7 @@ async fn moved(
     cap: u64,
     now: DateTime<Utc>,
 ) -> Result<KeyMoved, DbErr> {
-    // In one order, so that two moves the other way round do not wait for each other.
+    // Locked in a fixed order, so that two opposite transfers do not deadlock.
     let both = users::Entity::find()
         .filter(users::Column::Id.is_in([to.user.0, from.0]))
         .order_by_asc(users::Column::Id)
@@ -151,7 +151,7 @@ async fn moved(
     if keys::of(to.user).count(transaction).await? >= cap {
         return Ok(KeyMoved::TooMany);
     }
-    // Its links would connect an account to the user whom it leaves.
+    // The connect links of the key would connect an account to the previous owner.
     oauth_states::Entity::delete_many().filter(oauth_states::Column::KeyId.eq(key.0)).exec(transaction).await?;
     api_keys::Entity::update_many()
         .col_expr(api_keys::Column::UserId, Expr::value(to.user.0))

@@ -1,13 +1,13 @@
-//! What was taken from OwnerRez's allowance, written down before it is used, so that a process that starts after a
-//! crash knows what its predecessor may have sent.
+//! Permits taken from OwnerRez's allowance. They are stored before they are used, so that a process that starts after a
+//! crash knows how many requests the crashed process may have sent.
 //!
-//! A slot is a share of the allowance with one holder at a time. Its epoch fences: a holder that was replaced without
-//! noticing (its lock's connection broke, its machine slept) can reserve nothing more, and what it had reserved
-//! before is visible to its successor.
+//! A slot is a share of the allowance with one holder at a time. Its epoch is a fencing token: a holder that was
+//! replaced without noticing (the connection of its lock broke, its machine was suspended) cannot reserve more permits,
+//! and its earlier reservations are visible to its successor.
 //!
-//! A command takes single permits from a share that a running gateway holds. Their rows have a slot number of their own
-//! (`command_slot`), so that the gateway can tell them from its own. They are written as closed, because the command needs no
-//! epoch and is not waited for.
+//! An operator command takes single permits from a share that a running gateway holds. Their rows have a separate slot
+//! number (`command_slot`), so that the gateway can distinguish them from its own. They are stored as closed, because
+//! the command has no epoch and the gateway does not wait for it.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, allowance_blocks as blocks, allowance_slots as slots};
@@ -20,18 +20,18 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 
-/// Permits that were taken together.
+/// Permits that were reserved together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Block {
-    /// Which block.
+    /// The id of the block.
     pub id: Uuid,
-    /// How many requests it allows.
+    /// The number of requests that the block allows.
     pub permits: u32,
-    /// When it was taken: none of its requests was sent earlier.
+    /// The time of the reservation: none of its requests was sent earlier.
     pub reserved_at: DateTime<Utc>,
     /// When its last request had been sent or given up; absent while in use, or after a crash.
     pub closed_at: Option<DateTime<Utc>>,
-    /// How many requests were sent; known once it is closed.
+    /// The number of requests sent; known once the block is closed.
     pub used: Option<u32>,
 }
 
@@ -51,19 +51,20 @@ impl TryFrom<blocks::Model> for Block {
     }
 }
 
-/// A block whose permits are used up or given up.
+/// A block whose permits are used or given up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClosedBlock {
-    /// Which block.
+    /// The id of the block.
     pub id: Uuid,
-    /// How many requests were sent.
+    /// The number of requests sent.
     pub used: u32,
-    /// When the last one had been sent.
+    /// When the last request had been sent.
     pub closed_at: DateTime<Utc>,
 }
 
 impl Store {
-    /// Makes the caller the slot's holder and tells the new epoch; every earlier holder is fenced from now on.
+    /// Makes the caller the holder of the slot and returns the new epoch. From now on every earlier holder is fenced
+    /// off.
     pub async fn claim_slot(&self, slot: i32) -> Result<i64, StoreError> {
         let claim = slots::Entity::insert(slots::ActiveModel { slot: Set(slot), epoch: Set(1) })
             .on_conflict(
@@ -81,7 +82,8 @@ impl Store {
         .await
     }
 
-    /// Takes permits, if the slot is still held under this epoch. `false`: fenced, nothing may be sent.
+    /// Reserves permits if the slot is still held under this epoch. Returns `false` if the caller was replaced; then
+    /// nothing may be sent.
     pub async fn reserve_block(
         &self,
         slot: i32,
@@ -90,8 +92,8 @@ impl Store {
         permits: u32,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        // The shared lock makes a claim and a reservation that meet take turns: without it a reservation could read
-        // the old epoch, and commit after the new holder has read the blocks.
+        // The shared lock serializes a claim and a concurrent reservation. Without it a reservation could read the old
+        // epoch, and commit after the new holder has read the blocks.
         let if_held = Query::select()
             .expr(Expr::value(block))
             .expr(Expr::col(slots::Column::Slot))
@@ -116,7 +118,7 @@ impl Store {
         .await
     }
 
-    /// Writes down what became of blocks, all or none. Those of which nothing was used are forgotten.
+    /// Records the outcome of blocks, all or none. Blocks without a sent request are deleted.
     pub async fn close_blocks(&self, slot: i32, closed: &[ClosedBlock]) -> Result<(), StoreError> {
         if closed.is_empty() {
             return Ok(());
@@ -141,20 +143,20 @@ impl Store {
         .await
     }
 
-    /// The slot's blocks, oldest first, with those that commands took from it.
+    /// Returns the slot's blocks, oldest first, including those that commands took from it.
     pub async fn blocks(&self, slot: i32) -> Result<Vec<Block>, StoreError> {
         let rows = self.run(blocks_of(&[slot, command_slot(slot)]).all(&self.db)).await?;
         rows.into_iter().map(Block::try_from).collect()
     }
 
-    /// The blocks that commands took from the slot, oldest first.
+    /// Returns the blocks that commands took from the slot, oldest first.
     pub async fn command_blocks(&self, slot: i32) -> Result<Vec<Block>, StoreError> {
         let rows = self.run(blocks_of(&[command_slot(slot)]).all(&self.db)).await?;
         rows.into_iter().map(Block::try_from).collect()
     }
 
-    /// Takes one permit from a slot that another process may hold, if `fits` says so of its blocks. `closed_at` is when
-    /// its request has been answered or given up.
+    /// Takes one permit from a slot that another process may hold, if `fits` accepts the slot's blocks. `closed_at` is
+    /// the time at which its request has been answered or given up.
     pub async fn reserve_for_command(
         &self,
         slot: i32,
@@ -162,7 +164,7 @@ impl Store {
         closed_at: DateTime<Utc>,
         fits: impl FnOnce(&[Block]) -> bool,
     ) -> Result<bool, StoreError> {
-        // Writing to the slot's row first makes commands, and reservations of the holder, take turns.
+        // The write to the slot's row serializes commands and reservations of the holder.
         let lock = slots::Entity::insert(slots::ActiveModel { slot: Set(slot), epoch: Set(0) }).on_conflict(
             OnConflict::column(slots::Column::Slot)
                 .value(slots::Column::Epoch, Expr::col((slots::Entity, slots::Column::Epoch)))
@@ -192,7 +194,7 @@ impl Store {
         .await?
     }
 
-    /// Removes blocks that were closed before this moment; says how many. Blocks that were never closed stay.
+    /// Deletes blocks closed before this time and returns their number. Blocks that were never closed stay.
     pub async fn forget_blocks(&self, slot: i32, closed_before: DateTime<Utc>) -> Result<u64, StoreError> {
         let delete = blocks::Entity::delete_many()
             .filter(blocks::Column::Slot.is_in([slot, command_slot(slot)]))
@@ -201,7 +203,7 @@ impl Store {
     }
 }
 
-/// Returns the slot number of what commands take from a slot.
+/// Returns the slot number of the permits that commands take from a slot.
 fn command_slot(slot: i32) -> i32 {
     -1 - slot
 }

@@ -1,9 +1,10 @@
-//! How a process learns that keys, grants or users were changed, by whomever: another process, a command of the operator, or
-//! hands in the database. What it remembers of a key or a grant is good only as long as it would have heard of a change.
+//! Invalidation: how a process learns that keys, grants or users were changed by another process, an operator command
+//! or direct edits of the database. A cached key or grant is valid only while the process is known to receive
+//! notifications of changes.
 //!
-//! On PostgreSQL triggers notify a channel, and every process proves to itself that it still hears that channel, by a
-//! word of its own every few seconds; a pooler that does not keep sessions, or a connection that died without a sound,
-//! fails that proof. On SQLite the database counts what other connections have written.
+//! On PostgreSQL triggers notify a channel. Every process sends its own notification every few seconds; receiving it
+//! proves that the process still listens. A pooler that does not keep sessions, or a connection that failed silently,
+//! does not pass this proof. On SQLite the database counts the writes of other connections.
 
 use std::sync::{
     Arc,
@@ -21,24 +22,25 @@ use uuid::Uuid;
 use super::{ACQUIRE_TIMEOUT, DatabaseTarget, Store, StoreError, postgres_options};
 use crate::domain::{SharedClock, chain};
 
-/// The channel on which the triggers of `api_keys`, `oauth_grants` and `users` speak. Stands in a migration as well.
+/// The channel that the triggers of `api_keys`, `oauth_grants` and `users` notify. A migration contains it as well.
 const CHANNEL: &str = "ownerrez_gateway_keys";
 const BEAT_EVERY: TimeDelta = TimeDelta::seconds(3);
-/// How long a proof that changes are heard is good, where the connection dies without a sign. Where it ends, trust ends
-/// with it ([`Listening`]).
+/// How long a proof of listening is valid if the connection fails silently. If the connection ends, validity ends at
+/// once ([`Listening`]).
 const TRUST: TimeDelta = TimeDelta::seconds(10);
 const RETRY: TimeDelta = TimeDelta::seconds(2);
-/// How soon the gateway notices on SQLite what a command of the operator changed.
+/// How soon the gateway notices on SQLite what an operator command changed.
 const LOOK_EVERY: TimeDelta = TimeDelta::seconds(1);
 
-/// Hears of changes. Ends its listening when dropped.
+/// Receives notifications of changes. Stops listening when dropped.
 #[derive(Debug)]
 pub struct ChangeWatch {
     heard: Arc<Heard>,
     task: AbortHandle,
 }
 
-/// What a process knows of changes. Part of the store, which makes the changes of this process itself.
+/// The state of a process about changes. Part of the store, because the store records the changes of this process
+/// itself.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     changes: AtomicU64,
@@ -46,12 +48,12 @@ pub(super) struct Heard {
     good_until: AtomicI64,
 }
 
-/// How many changes were known at some moment: what was read from the database afterwards is as new as that.
+/// The number of changes known at some moment: data that was read from the database afterwards is at least as new.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seen(u64);
 
 impl Heard {
-    /// What was read before is not believed any more.
+    /// Invalidates everything that was read before.
     pub(super) fn change(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
@@ -60,7 +62,7 @@ impl Heard {
         self.good_until.fetch_max((at + TRUST).timestamp_millis(), Ordering::AcqRel);
     }
 
-    /// From now on changes may go unheard.
+    /// Marks that changes may be missed from now on.
     fn stops_listening(&self) {
         self.good_until.store(i64::MIN, Ordering::Release);
     }
@@ -71,27 +73,27 @@ impl Heard {
 }
 
 impl ChangeWatch {
-    /// To be noted before something is read from the database that is to be remembered.
+    /// Returns the current state; to be recorded before reading data that is to be cached.
     pub fn seen(&self) -> Seen {
         Seen(self.heard.changes.load(Ordering::Acquire))
     }
 
-    /// Whether what was read then still holds. `false` as well while changes could not be heard.
+    /// Returns whether data read then is still valid. `false` also while changes cannot be received.
     pub fn vouches_for(&self, seen: Seen, now: DateTime<Utc>) -> bool {
         seen == self.seen() && now.timestamp_millis() < self.heard.good_until()
     }
 }
 
 impl ChangeWatch {
-    /// Stops listening. Nothing is vouched for from then on.
+    /// Stops listening. From then on no cached data is valid.
     pub fn end(&self) {
         self.task.abort();
         self.heard.stops_listening();
     }
 }
 
-/// A connection on which changes are heard. Trust in what is remembered ends with it, for whatever reason it ends: an
-/// error, a panic, or an end of the task.
+/// A connection that receives changes. The validity of cached data ends with it, for whatever reason it ends: an error,
+/// a panic, or the end of the task.
 struct Listening<'a>(&'a Heard);
 
 impl Drop for Listening<'_> {
@@ -106,7 +108,7 @@ impl Drop for ChangeWatch {
     }
 }
 
-/// Begins to listen, in the background.
+/// Starts listening in the background.
 pub fn watch_changes(store: &Store, target: &DatabaseTarget, clock: SharedClock) -> ChangeWatch {
     let heard = store.heard.clone();
     let (store, target) = (store.clone(), target.clone());
@@ -154,7 +156,7 @@ async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
                 told = false;
             }
             if !std::mem::replace(&mut told, true) {
-                // The likeliest cause, and the operator's to know of.
+                // The likeliest cause, which only the operator can fix.
                 let hint = match target {
                     DatabaseTarget::Postgres { direct_url: None, .. } => "; behind a pooler set DATABASE_DIRECT_URL",
                     _ => "",
@@ -167,7 +169,7 @@ async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
     }
 }
 
-/// Listens until the connection ends. Sets `proven` once a change would have been heard.
+/// Listens until the connection ends. Sets `proven` once the connection is proven to receive changes.
 async fn listen_once(
     store: &Store,
     target: &DatabaseTarget,
@@ -176,7 +178,7 @@ async fn listen_once(
 ) -> Result<(), StoreError> {
     let DatabaseTarget::Postgres { url, direct_url, .. } = target else { return Ok(()) };
     let heard = &store.heard;
-    // A connection of its own: one from the common pool would be missing there.
+    // A separate connection, so that the common pool does not lose one.
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -186,11 +188,11 @@ async fn listen_once(
     let mut listener = PgListener::connect_with(&pool).await.map_err(StoreError::from)?;
     listener.listen(CHANNEL).await.map_err(StoreError::from)?;
     let _listening = Listening(heard);
-    // What happened before can have been missed.
+    // Earlier changes may have been missed.
     heard.change();
     let myself = Uuid::new_v4().simple().to_string();
     let hear = async {
-        // Not `recv`, which replaces a broken connection silently and misses what is said meanwhile.
+        // Not `recv`, which silently replaces a broken connection and misses the notifications sent meanwhile.
         while let Some(notice) = listener.try_recv().await.map_err(StoreError::from)? {
             let word = notice.payload();
             match word.split_once(' ') {
@@ -223,7 +225,7 @@ async fn listen_once(
 }
 
 impl Store {
-    /// Changes when another connection than the pool's only one has written to the SQLite file.
+    /// Returns a number that changes when a connection other than the pool's only one has written to the SQLite file.
     async fn data_version(&self) -> Result<i64, StoreError> {
         let question = Statement::from_string(DbBackend::Sqlite, "PRAGMA data_version");
         self.run(async {

@@ -1,7 +1,7 @@
-//! OwnerRez accounts of users: sealed tokens, and who may replace them.
+//! Users' OwnerRez accounts: encrypted tokens, and the rules for replacing them.
 //!
-//! Every change of the tokens names the connection and the version that it replaces, so that of two sessions (in one
-//! process or in several) that work on the same tokens only the first succeeds.
+//! Every change of the tokens names the connection and the version that it replaces. Of two sessions (in one process or
+//! in several) that work on the same tokens, only the first succeeds.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, ownerrez_connections as rows, pending_revocations, users};
@@ -16,34 +16,34 @@ use uuid::Uuid;
 use super::{Store, StoreError, revocations};
 use crate::domain::{AccountId, Sealed, TokenKind, UserId};
 
-/// What a user's connection looks like now.
+/// The current connection of a user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Connection {
     /// Changes with every new authorization.
     pub id: Uuid,
-    /// Whose account it is at OwnerRez, where known.
+    /// The OwnerRez account, if known.
     pub account: Option<AccountId>,
     /// The access token.
     pub access: Sealed,
     /// The refresh token, if there is one.
     pub refresh: Option<Sealed>,
-    /// How the access token is to be sent.
+    /// How the access token is sent.
     pub token_kind: TokenKind,
     /// When the access token was issued.
     pub obtained_at: DateTime<Utc>,
-    /// When it ends, where known.
+    /// The expiry time of the access token, if known.
     pub expires_at: Option<DateTime<Utc>>,
     /// When the account was connected.
     pub connected_at: DateTime<Utc>,
-    /// When OwnerRez said that the grant is no longer good.
+    /// When OwnerRez rejected the grant.
     pub rejected_at: Option<DateTime<Utc>>,
-    /// When OwnerRez said that the grant may read only; that never changes (article "OAuth apps").
+    /// When OwnerRez reported that the grant is read-only; that never changes (article "OAuth apps").
     pub read_only_at: Option<DateTime<Utc>>,
     /// Counts changes of the tokens.
     pub version: i64,
     /// The session that is refreshing the tokens.
     pub lease_holder: Option<Uuid>,
-    /// Until when the others leave it alone.
+    /// Until then, other sessions do not refresh the tokens.
     pub lease_until: Option<DateTime<Utc>>,
 }
 
@@ -85,19 +85,19 @@ impl From<rows::Model> for Connection {
     }
 }
 
-/// A new authorization, sealed.
+/// A new authorization, encrypted.
 #[derive(Clone, Debug)]
 pub struct SealedGrant {
-    /// Whose account it is, where known.
+    /// The OwnerRez account, if known.
     pub account: Option<AccountId>,
     /// Its tokens.
     pub tokens: SealedTokens,
 }
 
-/// The tokens of an authorization or a refresh, sealed.
+/// The tokens of an authorization or a refresh, encrypted.
 #[derive(Clone, Debug)]
 pub struct SealedTokens {
-    /// How the access token is to be sent.
+    /// How the access token is sent.
     pub kind: TokenKind,
     /// The access token.
     pub access: Sealed,
@@ -105,21 +105,21 @@ pub struct SealedTokens {
     pub refresh: Option<Sealed>,
     /// When the tokens were issued.
     pub obtained_at: DateTime<Utc>,
-    /// When the access token ends, where known.
+    /// The expiry time of the access token, if known.
     pub expires_at: Option<DateTime<Utc>>,
-    /// From when on the background sweep renews the tokens.
+    /// When the background sweep may refresh the tokens.
     pub renew_at: Option<DateTime<Utc>>,
 }
 
 impl Store {
-    /// The user's connection, working or rejected.
+    /// Returns the user's connection, working or rejected.
     pub async fn connection(&self, user: UserId) -> Result<Option<Connection>, StoreError> {
         let query = rows::Entity::find().filter(rows::Column::UserId.eq(user.0));
         Ok(self.run(query.one(&self.db)).await?.map(Connection::from))
     }
 
-    /// Stores a new authorization, and the first time also when that was. It replaces a rejected one (with a new id,
-    /// the version counting on); `false`, and nothing changes, when the user has a working one.
+    /// Stores a new authorization, and on the first one its time. It replaces a rejected connection (with a new id and
+    /// the next version). Returns `false`, and changes nothing, if the user has a working connection.
     pub async fn save_connection(
         &self,
         user: UserId,
@@ -142,8 +142,9 @@ impl Store {
         .await
     }
 
-    /// Removes the user's connection and notes that OwnerRez is to be told: both or neither. `false` when there is
-    /// none. A rejected connection's token is noted too: OwnerRez answers that it does not know it, which is as good.
+    /// Deletes the user's connection and records a task to revoke its token at OwnerRez, both in one transaction.
+    /// Returns `false` if there is no connection. The token of a rejected connection is recorded too: OwnerRez answers
+    /// that it does not know it, which is fine.
     pub async fn disconnect(&self, user: UserId, revocation_id: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let delete = delete_returning(user);
         self.run(async {
@@ -162,8 +163,8 @@ impl Store {
         .await
     }
 
-    /// Claims the right to refresh these tokens until `until`; `false` when they have changed or when another lease
-    /// still runs. A lease only saves needless refreshes: what keeps tokens right is the version.
+    /// Claims the right to refresh these tokens until `until`. Returns `false` if they have changed or if another lease
+    /// is still valid. A lease only avoids needless refreshes; the version protects the tokens.
     pub async fn take_lease(
         &self,
         user: UserId,
@@ -183,14 +184,14 @@ impl Store {
         self.changed(update).await
     }
 
-    /// Gives the right back, if this holder still has it.
+    /// Releases the lease, if this holder still has it.
     pub async fn release_lease(&self, user: UserId, connection: Uuid, holder: Uuid) -> Result<bool, StoreError> {
         let update = without_lease(of(user, connection)).filter(rows::Column::LeaseHolder.eq(holder));
         self.changed(update).await
     }
 
-    /// Replaces the tokens of this version; the connection counts as working again and its lease ends. `false` when
-    /// somebody else has changed them.
+    /// Replaces the tokens of this version, marks the connection as working and ends its lease. Returns `false` if the
+    /// tokens have changed.
     pub async fn store_refreshed(
         &self,
         user: UserId,
@@ -210,8 +211,9 @@ impl Store {
         self.changed(update).await
     }
 
-    /// Puts the same tokens of this version under another seal. Neither counts the version on nor ends a lease: who
-    /// refreshes these tokens meanwhile must be able to store what comes back. `false` when the tokens have changed.
+    /// Stores the same tokens of this version under another encryption key. Neither increases the version nor ends a
+    /// lease: a session that is refreshing the tokens must be able to store the result. Returns `false` if the tokens
+    /// have changed.
     pub async fn store_resealed(
         &self,
         user: UserId,
@@ -226,7 +228,7 @@ impl Store {
         self.changed(update).await
     }
 
-    /// Forgets a refresh token that is of no use any more; the access token stays until it ends.
+    /// Deletes a refresh token that is no longer usable; the access token stays until it expires.
     pub async fn drop_refresh_token(
         &self,
         user: UserId,
@@ -240,7 +242,7 @@ impl Store {
         self.changed(update).await
     }
 
-    /// Notes that OwnerRez no longer accepts the grant.
+    /// Records that OwnerRez no longer accepts the grant.
     pub async fn mark_rejected(
         &self,
         user: UserId,
@@ -253,13 +255,13 @@ impl Store {
         self.changed(update).await
     }
 
-    /// Notes that OwnerRez refused a change because the grant may read only. Tokens, version and lease stay.
+    /// Records that OwnerRez rejected a write because the grant is read-only. Tokens, version and lease stay unchanged.
     pub async fn mark_read_only(&self, user: UserId, connection: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let update = of(user, connection).col_expr(rows::Column::ReadOnlyAt, Expr::value(Moment::from(now)));
         self.changed(update).await
     }
 
-    /// Users whose tokens are to be renewed by now, the longest overdue first. Not of those who are kept out.
+    /// Returns users whose tokens are due for renewal, the longest overdue first, without disabled users.
     pub async fn due_renewals(&self, now: DateTime<Utc>, limit: u64) -> Result<Vec<UserId>, StoreError> {
         let kept_out = Query::select()
             .column(users::Column::Id)
@@ -279,7 +281,7 @@ impl Store {
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(UserId).collect())
     }
 
-    /// Puts the renewal off after a failure. A connection without renewals stays without.
+    /// Postpones the renewal after a failure. A connection without renewals stays without.
     pub async fn postpone_renewal(
         &self,
         user: UserId,
@@ -292,7 +294,8 @@ impl Store {
         self.changed(update).await
     }
 
-    /// How many OwnerRez accounts are connected and not rejected. Users whose account is unknown count as one each.
+    /// Returns the number of OwnerRez accounts that are connected and not rejected. Each user whose account is unknown
+    /// counts as one.
     pub async fn connected_accounts(&self) -> Result<u64, StoreError> {
         let account = || Expr::col(rows::Column::UserIdOwnerrez);
         let query = Query::select()
@@ -314,7 +317,7 @@ impl Store {
         u64::try_from(count).map_err(|_| StoreError::corrupt("a count is negative"))
     }
 
-    /// Whether any user has a working connection to this account, or one whose account is not known.
+    /// Returns whether any user has a working connection to this account, or to one that is not known.
     pub async fn is_account_connected(&self, account: AccountId) -> Result<bool, StoreError> {
         let may_be_it = Condition::any()
             .add(rows::Column::UserIdOwnerrez.eq(account.0))
@@ -323,9 +326,9 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.is_some())
     }
 
-    /// Whether a working connection may depend on the grant of a connection that `user` had to `account`. Those of that user
-    /// count unless they are of another account for certain; those of others count where they are of this account for
-    /// certain. Connections by personal token depend on no grant.
+    /// Returns whether a working connection may depend on the grant of a connection that `user` had to `account`. A
+    /// connection of `user` counts unless it certainly belongs to another account; a connection of another user counts
+    /// only if it certainly belongs to this account. Connections by personal access token depend on no grant.
     pub async fn is_connected_again(&self, user: UserId, account: Option<AccountId>) -> Result<bool, StoreError> {
         let own = Condition::all().add(rows::Column::UserId.eq(user.0));
         let depends = match account {
@@ -347,7 +350,7 @@ impl Store {
     }
 }
 
-/// A connection that has just been authorized.
+/// Returns the row of a connection that has just been authorized.
 pub(super) fn new_row(user: UserId, grant: SealedGrant, now: DateTime<Utc>) -> rows::ActiveModel {
     let SealedGrant { account, tokens } = grant;
     let SealedTokens { kind, access, refresh, obtained_at, expires_at, renew_at } = tokens;
@@ -372,7 +375,7 @@ pub(super) fn new_row(user: UserId, grant: SealedGrant, now: DateTime<Utc>) -> r
     }
 }
 
-/// It takes the place of the user's connection, with a new id, the version counting on.
+/// Replaces the user's existing connection, with a new id and the next version.
 pub(super) fn replacing() -> OnConflict {
     OnConflict::column(rows::Column::UserId)
         .update_columns([
@@ -395,7 +398,7 @@ pub(super) fn replacing() -> OnConflict {
         .to_owned()
 }
 
-/// Notes when the user first connected an account, if this is the first time.
+/// Records when the user first connected an account, if this is the first time.
 pub(super) fn first_connected(user: UserId, now: DateTime<Utc>) -> UpdateMany<users::Entity> {
     users::Entity::update_many()
         .col_expr(users::Column::FirstConnectedAt, Expr::value(Moment::from(now)))
@@ -403,7 +406,7 @@ pub(super) fn first_connected(user: UserId, now: DateTime<Utc>) -> UpdateMany<us
         .filter(users::Column::FirstConnectedAt.is_null())
 }
 
-/// Removes the user's connection and gives its row.
+/// Deletes the user's connection and returns its row.
 pub(super) fn delete_returning(user: UserId) -> DeleteStatement {
     Query::delete()
         .from_table(rows::Entity)
@@ -412,17 +415,17 @@ pub(super) fn delete_returning(user: UserId) -> DeleteStatement {
         .take()
 }
 
-/// An update of the user's connection, if it is still this one.
+/// Updates the user's connection, if it is still this one.
 fn of(user: UserId, connection: Uuid) -> UpdateMany<rows::Entity> {
     rows::Entity::update_many().filter(rows::Column::Id.eq(connection)).filter(rows::Column::UserId.eq(user.0))
 }
 
-/// The same, if its tokens are still of this version.
+/// The same, if its tokens still have this version.
 fn exactly(user: UserId, connection: Uuid, version: i64) -> UpdateMany<rows::Entity> {
     of(user, connection).filter(rows::Column::Version.eq(version))
 }
 
-/// The same, counting the version on and ending the lease: what every change of the tokens does.
+/// The same, increasing the version and ending the lease, as every change of the tokens does.
 fn next_version(user: UserId, connection: Uuid, version: i64, now: DateTime<Utc>) -> UpdateMany<rows::Entity> {
     without_lease(exactly(user, connection, version))
         .col_expr(rows::Column::Version, Expr::col(rows::Column::Version).add(1))

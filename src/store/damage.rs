@@ -1,4 +1,4 @@
-//! Damage to the database's content: what calls have met of it, and a search for it.
+//! Damage to the database's content: the number of calls that reported it, and a check of the whole database.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,10 +6,10 @@ use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
 use super::{Store, StoreError, dropped::DroppedIn, error::Cause};
 
-/// Problems that a search names at most.
+/// The maximum number of problems that the check reports.
 const MOST_NAMED: u32 = 10;
 
-/// What the calls of this process have met.
+/// The number of calls of this process that reported damage.
 #[derive(Debug, Default)]
 pub(super) struct Damage(AtomicU64);
 
@@ -22,13 +22,13 @@ impl Damage {
 }
 
 impl Store {
-    /// How many calls of this process have met damage.
+    /// Returns how many calls of this process reported damage.
     pub fn calls_that_met_damage(&self) -> u64 {
         self.damage.0.load(Ordering::Acquire)
     }
 
-    /// Reads the whole database and names what is damaged in it, at most ten problems. Empty on PostgreSQL, whose server
-    /// checks its pages itself. Takes as long as it takes to read the file.
+    /// Reads the whole database and returns descriptions of the damage in it, at most ten. Empty on PostgreSQL, whose
+    /// server checks its pages itself. Takes as long as reading the whole file.
     pub async fn find_damage(&self) -> Result<Vec<String>, StoreError> {
         if self.db.get_database_backend() != DbBackend::Sqlite {
             return Ok(Vec::new());

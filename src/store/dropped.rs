@@ -1,4 +1,4 @@
-//! Where a call to the database ends that is given up half way.
+//! Where a cancelled database call is dropped.
 
 use std::{
     pin::Pin,
@@ -7,14 +7,14 @@ use std::{
 
 use tokio::runtime::Handle;
 
-/// Work that is dropped within a runtime, whoever drops it.
+/// A future that is always dropped within a runtime.
 ///
-/// sqlx gives a connection back by a task, and panics where there is no runtime for it. That is so where an arbiter or a
-/// worker of the server ends with calls under way: it drops what it ran after its runtime has stopped. Two such calls of
-/// one actor would panic within a panic, and the process would abort instead of coming to its orderly end.
+/// sqlx returns a connection to its pool in a task, and panics if there is no runtime for it. That happens when an
+/// arbiter or a server worker ends with calls in progress: it drops its futures after its runtime has stopped. Two such
+/// calls of one actor would panic within a panic, and the process would abort instead of shutting down in order.
 pub(super) struct DroppedIn<F> {
     runtime: Handle,
-    /// There until it is dropped.
+    /// `Some` until it is dropped.
     work: Option<Pin<Box<F>>>,
 }
 

@@ -1,23 +1,23 @@
-//! What can go wrong with the database, in the two kinds that callers treat differently: come back later, or a fault.
+//! Errors of the database, in the two kinds that callers handle differently: temporary, or a fault.
 
 use std::{fmt, time::Duration};
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
 
-/// A call to the database failed.
+/// A failed call to the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database is away, overloaded or locked: the same call may succeed later. Whether a write took effect is
-    /// unknown.
+    /// The database is unavailable, overloaded or locked: the same call may succeed later. It is unknown whether a
+    /// write took effect.
     #[error("the database is unavailable")]
     Unavailable(#[source] Cause),
-    /// The database refused the statement: a fault of ours, or a schema that is not ours.
+    /// The database rejected the statement: a bug of the gateway, or a foreign schema.
     #[error("the database refused a statement")]
     Query(#[source] Cause),
-    /// A row holds what we never write.
+    /// A row contains data that the gateway never writes.
     #[error("the database holds a row that cannot be read")]
     Corrupt(#[source] Cause),
-    /// A migration found what it must not touch, and touched nothing.
+    /// A migration found data that it must not change, and changed nothing.
     #[error("the database was left as it is")]
     LeftAlone(#[source] Cause),
     /// The database itself reports that its content is damaged. Only a restore repairs that.
@@ -40,7 +40,7 @@ impl StoreError {
         StoreError::Unavailable(Cause(format!("no answer within {} s", limit.as_secs())))
     }
 
-    /// `version`: that of the program that applied `newest`, a migration that this program does not know.
+    /// `version` is that of the program that applied `newest`, a migration that this program does not know.
     pub(super) fn newer(version: Option<&str>, newest: &str) -> Self {
         let own = env!("CARGO_PKG_VERSION");
         StoreError::Newer(Cause(match version {
@@ -57,7 +57,7 @@ impl StoreError {
         StoreError::Unavailable(Cause("the server refuses connections".to_owned()))
     }
 
-    /// A connection that says nothing where it should.
+    /// An expected heartbeat did not arrive on the connection.
     pub(super) fn silent() -> Self {
         StoreError::Unavailable(Cause("its notices do not arrive".to_owned()))
     }
@@ -67,10 +67,9 @@ impl StoreError {
     }
 }
 
-/// The driver's words, for the log.
+/// The text of the driver's error, for the log.
 ///
-/// Words only, because the driver's error values show more in `Debug` than they say: PostgreSQL's `detail` quotes
-/// whole rows.
+/// Only the text, because the driver's error values contain more in `Debug`: PostgreSQL's `detail` quotes whole rows.
 #[derive(Clone)]
 pub struct Cause(String);
 
@@ -134,7 +133,7 @@ fn kind_of(error: &sqlx::Error) -> fn(Cause) -> StoreError {
     }
 }
 
-/// Whether a lock of another process or program was in the way.
+/// Returns whether the error is due to a lock of another process or program.
 pub(super) fn is_about_locks(error: &DbErr) -> bool {
     let (DbErr::Conn(RuntimeErr::SqlxError(error))
     | DbErr::Exec(RuntimeErr::SqlxError(error))
@@ -149,22 +148,23 @@ pub(super) fn is_about_locks(error: &DbErr) -> bool {
     })
 }
 
-/// The kind of a PostgreSQL error: a state of the server, damage, or a fault of the statement.
+/// Returns the kind of a PostgreSQL error: a state of the server, damage, or a fault of the statement.
 fn kind_of_postgres(code: &str) -> fn(Cause) -> StoreError {
     let class = code.get(..2).unwrap_or_default();
     // data_corrupted, index_corrupted.
     if matches!(code, "XX001" | "XX002") {
         return StoreError::Damaged;
     }
-    // 08 connection, 53 out of connections, memory or disk, 57 shut down, starting or cancelled (57P01 … 57P03,
-    // 57014), 58 its disk; 28 and 3D: no entry or no such database, an operator's matter that heals without us;
-    // 40 rolled back because of others, 55P03 a lock that others kept, 55000 a database that takes no connections, 25006 a standby during fail-over.
+    // 08 connection; 53 out of connections, memory or disk; 57 shut down, starting or cancelled (57P01 … 57P03, 57014);
+    // 58 its disk; 28 and 3D: authentication failure or no such database, which the operator fixes without a restart of
+    // the gateway; 40 rolled back because of other transactions; 55P03 a lock held by another transaction; 55000 a
+    // database that accepts no connections; 25006 a standby during failover.
     let passes =
         matches!(class, "08" | "53" | "57" | "58" | "28" | "3D" | "40") || matches!(code, "55P03" | "55000" | "25006");
     if passes { StoreError::Unavailable } else { StoreError::Query }
 }
 
-/// The same for SQLite, whose extended codes keep the primary one in the lowest byte.
+/// The same for SQLite, whose extended codes contain the primary code in the lowest byte.
 fn kind_of_sqlite(code: &str) -> fn(Cause) -> StoreError {
     match code.parse::<u32>().map(|code| code & 0xff) {
         // BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL.

@@ -1,4 +1,4 @@
-//! What users let clients do: grants, and the codes that begin them.
+//! Grants that users gave to clients, and their authorization codes.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, authorization_codes as codes, oauth_grants as grants};
@@ -12,53 +12,53 @@ use uuid::Uuid;
 use super::{FirstRefresh, Store, StoreError, refresh};
 use crate::domain::{GrantId, UserId, plain_name};
 
-/// A grant about to be stored, with the code that redeems it.
+/// A grant about to be stored, with its authorization code.
 #[derive(Clone, Debug)]
 pub struct NewGrant {
-    /// Which grant.
+    /// The id of the grant.
     pub id: GrantId,
-    /// Whose account it opens.
+    /// The user whose account the grant gives access to.
     pub user: UserId,
-    /// To which client.
+    /// The client that receives the grant.
     pub client_id: String,
-    /// What that client calls itself.
+    /// The name that the client gives itself.
     pub client_name: String,
-    /// What it may do, words separated by spaces.
+    /// The granted scopes, separated by spaces.
     pub scope: String,
-    /// Where it may do that.
+    /// The audience of its tokens.
     pub resource: String,
     /// SHA-256 of the code in hexadecimal.
     pub code_hash: String,
-    /// Where the code goes.
+    /// The redirect URI that the code is sent to.
     pub redirect_uri: String,
-    /// What the verifier must hash to.
+    /// The PKCE code challenge.
     pub code_challenge: String,
-    /// When the code ends; until it is redeemed the grant ends with it.
+    /// When the code expires; until the code is redeemed the grant expires with it.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A grant as it was stored.
+/// A stored grant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredGrant {
-    /// Which grant.
+    /// The id of the grant.
     pub id: GrantId,
-    /// Whose account it opens.
+    /// The user whose account the grant gives access to.
     pub user: UserId,
-    /// To which client.
+    /// The client that received the grant.
     pub client_id: String,
-    /// What that client calls itself.
+    /// The name that the client gives itself.
     pub client_name: String,
-    /// What it may do, words separated by spaces.
+    /// The granted scopes, separated by spaces.
     pub scope: String,
-    /// Where it may do that.
+    /// The audience of its tokens.
     pub resource: String,
-    /// When it was made.
+    /// The creation time.
     pub created_at: DateTime<Utc>,
-    /// When it last opened the door; absent until its code was redeemed.
+    /// The time of the last successful use; absent until the code was redeemed.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// From then on none of its codes and tokens is good any more.
+    /// All codes and tokens of the grant are invalid from this time on.
     pub expires_at: DateTime<Utc>,
-    /// Whether its client signed for the code.
+    /// Whether the client signed the redemption of the code.
     pub signed: bool,
 }
 
@@ -67,28 +67,28 @@ pub struct StoredGrant {
 pub struct Redemption {
     /// The first refresh token, if there is to be one.
     pub refresh: Option<FirstRefresh>,
-    /// Whether the client signed for it.
+    /// Whether the client signed the redemption.
     pub signed: bool,
-    /// Until then the grant lives.
+    /// When the grant expires.
     pub ends_at: DateTime<Utc>,
 }
 
-/// A code as it was stored.
+/// A stored code.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredCode {
-    /// What it opens.
+    /// The grant that the code belongs to.
     pub grant: GrantId,
-    /// Whose account.
+    /// The user who authorized the client.
     pub user: UserId,
-    /// Who may redeem it.
+    /// The client that may redeem the code.
     pub client_id: String,
-    /// Where it was sent.
+    /// The redirect URI that the code was sent to.
     pub redirect_uri: String,
-    /// What the verifier must hash to.
+    /// The PKCE code challenge.
     pub code_challenge: String,
-    /// From then on it is not redeemed.
+    /// The code is invalid from this time on.
     pub expires_at: DateTime<Utc>,
-    /// Whether it was redeemed.
+    /// Whether the code was redeemed.
     pub used: bool,
 }
 
@@ -150,7 +150,7 @@ impl From<codes::Model> for StoredCode {
 }
 
 impl Store {
-    /// Stores a grant and its code. `false` when the user is gone.
+    /// Stores a grant and its code. Returns `false` if the user no longer exists.
     pub async fn open_grant(&self, grant: NewGrant, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let NewGrant {
             id,
@@ -206,13 +206,13 @@ impl Store {
         .await
     }
 
-    /// The code with this digest, redeemed or not.
+    /// Returns the code with this digest, redeemed or not.
     pub async fn code(&self, code_hash: &str) -> Result<Option<StoredCode>, StoreError> {
         let query = codes::Entity::find_by_id(code_hash);
         Ok(self.run(query.one(&self.db)).await?.map(StoredCode::from))
     }
 
-    /// Redeems a code: of all callers one gets `true`.
+    /// Redeems a code. Only one of all callers gets `true`.
     pub async fn redeem_code(
         &self,
         code_hash: &str,
@@ -247,19 +247,19 @@ impl Store {
         .await
     }
 
-    /// A grant by its id, which stands in tokens that this gateway signed.
+    /// Returns a grant by its id, which tokens signed by this gateway contain.
     pub async fn grant(&self, grant: GrantId) -> Result<Option<StoredGrant>, StoreError> {
         let query = grants::Entity::find_by_id(grant.0);
         Ok(self.run(query.one(&self.db)).await?.map(StoredGrant::from))
     }
 
-    /// Every grant of the user whose code was redeemed and that has not ended, the oldest first.
+    /// Returns the user's grants whose code was redeemed and that have not expired, oldest first.
     pub async fn grants(&self, user: UserId, now: DateTime<Utc>) -> Result<Vec<StoredGrant>, StoreError> {
         let query = live_grants(now).filter(grants::Column::UserId.eq(user.0));
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(StoredGrant::from).collect())
     }
 
-    /// Ends a grant of the user with its codes and tokens. `false` when there is no such grant.
+    /// Deletes a grant of the user with its codes and tokens. Returns `false` if there is no such grant.
     pub async fn end_grant(&self, user: UserId, grant: GrantId) -> Result<bool, StoreError> {
         let delete = grants::Entity::delete_many()
             .filter(grants::Column::Id.eq(grant.0))
@@ -269,7 +269,7 @@ impl Store {
         Ok(ended)
     }
 
-    /// Notes that the grant was used. Never moves the note back. `false` when there is no such grant any more.
+    /// Records a use of the grant. The time never moves back. Returns `false` if the grant no longer exists.
     pub async fn touch_grant(&self, user: UserId, grant: GrantId, at: DateTime<Utc>) -> Result<bool, StoreError> {
         let at = Moment::from(at);
         let latest = Expr::case(grants::Column::LastUsedAt.gt(at), Expr::col(grants::Column::LastUsedAt))
@@ -285,7 +285,7 @@ impl Store {
         Ok(known)
     }
 
-    /// Removes everyone's sign-ins, grants and tokens whose time is over; says how many grants.
+    /// Deletes expired sign-ins, grants and tokens of all users and returns the number of grants.
     pub async fn sweep_grants(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let now = Moment::from(now);
         let over = grants::Entity::find()
@@ -298,7 +298,7 @@ impl Store {
                 .filter(entity::sign_in_requests::Column::ExpiresAt.lte(now))
                 .exec(&self.db)
                 .await?;
-            // Looked for first: every deletion makes all processes read what they remember anew, even one of nothing.
+            // Looked up first: every DELETE, even of no row, invalidates the caches of all processes.
             let over = over.all(&self.db).await?;
             if over.is_empty() {
                 return Ok(0);
@@ -312,7 +312,7 @@ impl Store {
     }
 }
 
-/// Everybody's grants whose codes were redeemed and that have not ended, the oldest first.
+/// Selects the grants of all users whose codes were redeemed and that have not expired, oldest first.
 pub(super) fn live_grants(now: DateTime<Utc>) -> Select<grants::Entity> {
     grants::Entity::find()
         .filter(grants::Column::ExpiresAt.gt(Moment::from(now)))
@@ -321,7 +321,7 @@ pub(super) fn live_grants(now: DateTime<Utc>) -> Select<grants::Entity> {
         .order_by_asc(grants::Column::Id)
 }
 
-/// Whoever uses a grant keeps it alive.
+/// Records a use of the grant and extends it.
 pub(super) async fn live_until(
     transaction: &DatabaseTransaction,
     grant: GrantId,

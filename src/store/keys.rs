@@ -1,4 +1,4 @@
-//! API keys: stored as bcrypt hashes, found by the part of the key that is no secret.
+//! API keys: stored as bcrypt hashes, looked up by the prefix, which is not secret.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, api_keys, users};
@@ -11,59 +11,60 @@ use sea_orm::{
 use super::{Store, StoreError};
 use crate::domain::{KeyId, KeyView, Scope, UserId, plain_name};
 
-/// Of a key's name so many characters are stored and shown.
+/// The maximum number of characters of a key's name that are stored and shown.
 pub const KEY_NAME_LIMIT: usize = 100;
 
 /// An API key about to be stored.
 #[derive(Clone, Debug)]
 pub struct NewKey {
-    /// Which key.
+    /// The id of the key.
     pub id: KeyId,
     /// bcrypt hash of the whole key.
     pub hash: String,
-    /// The HMAC that makes bcrypt needless ([`crate::crypto::KeyHmac`]); absent where the key's text is unknown.
+    /// The HMAC that makes bcrypt unnecessary ([`crate::crypto::KeyHmac`]); absent if the key's text is unknown.
     pub hmac: Option<String>,
-    /// What it will be looked up by.
+    /// The prefix that the key will be looked up by.
     pub prefix: String,
-    /// What its owner calls it.
+    /// The name that the owner gave the key.
     pub name: Option<String>,
-    /// What it may do.
+    /// The scope of the key.
     pub scope: Scope,
-    /// From then on it opens nothing.
+    /// The key is invalid from this time on.
     pub expires_at: Option<DateTime<Utc>>,
-    /// What it shows of the tools.
+    /// The key's selection of tools.
     pub view: KeyView,
 }
 
-/// An API key as it was stored.
+/// A stored API key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredKey {
-    /// Which key.
+    /// The id of the key.
     pub id: KeyId,
-    /// Whose it is.
+    /// The owner of the key.
     pub user: UserId,
     /// bcrypt hash of the whole key.
     pub hash: String,
-    /// The HMAC that makes bcrypt needless; absent until bcrypt has accepted the key once.
+    /// The HMAC that makes bcrypt unnecessary; absent until bcrypt has accepted the key once.
     pub hmac: Option<String>,
-    /// What it is looked up by.
+    /// The prefix that the key is looked up by.
     pub prefix: String,
-    /// What its owner calls it.
+    /// The name that the owner gave the key.
     pub name: Option<String>,
-    /// What it may do.
+    /// The scope of the key.
     pub scope: Scope,
-    /// When it was made.
+    /// The creation time.
     pub created_at: DateTime<Utc>,
-    /// When it last opened the door.
+    /// The time of the last successful authentication.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// From then on it opens nothing.
+    /// The key is invalid from this time on.
     pub expires_at: Option<DateTime<Utc>>,
-    /// What it shows of the tools.
+    /// The key's selection of tools.
     pub view: KeyView,
 }
 
 impl StoredKey {
-    /// The beginning of the key, as lists and pages show it: the predecessor stored its own with dots at the end.
+    /// Returns the start of the key for lists and pages. The predecessor stored its prefixes with dots at the end,
+    /// which are removed.
     pub fn beginning(&self) -> &str {
         self.prefix.trim_end_matches('.')
     }
@@ -93,9 +94,9 @@ impl From<api_keys::Model> for StoredKey {
             hash: key_hash,
             hmac: key_hmac,
             prefix: key_prefix,
-            // Names of the predecessor, or of hands in the database, were not cleaned before they were stored.
+            // Names stored by the predecessor or by direct edits of the database were not cleaned.
             name: name.and_then(|name| plain_name(&name, KEY_NAME_LIMIT)),
-            // A word that this version does not know gives the least.
+            // An unknown scope is treated as read-only.
             scope: if scope == Scope::Full.as_str() { Scope::Full } else { Scope::Read },
             created_at: created_at.into(),
             last_used_at: last_used_at.map(Into::into),
@@ -105,27 +106,27 @@ impl From<api_keys::Model> for StoredKey {
     }
 }
 
-/// What became of a new key.
+/// The outcome of adding a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyAdded {
-    /// It is stored.
+    /// The key is stored.
     Added,
-    /// The user has as many as one may have.
+    /// The user already has the maximum number of keys.
     TooMany,
-    /// The user, or the key that asked for it, is gone.
+    /// The user, or the key that made the request, no longer exists.
     NoMaker,
 }
 
-/// What became of a key that was to be removed.
+/// The outcome of removing a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum KeyRemoved {
-    /// It is gone.
+    /// The key is deleted.
     Removed,
-    /// Without it nobody could manage the user any more: it was left alone.
+    /// Without the key the user could no longer be managed, so it was kept.
     Last,
     /// The user has no such key.
     NotFound,
-    /// The key that asked for it is gone itself.
+    /// The key that made the request no longer exists.
     NoMaker,
 }
 
@@ -150,8 +151,8 @@ pub(super) fn row(user: UserId, key: NewKey, now: DateTime<Utc>) -> api_keys::Ac
 }
 
 impl Store {
-    /// The key that is looked up by this prefix. Prefixes of our own keys are unique for all practical purposes;
-    /// should two keys share one, the older is found.
+    /// Returns the key with this prefix. Prefixes of this gateway's keys are unique for all practical purposes; if two
+    /// keys share one, the older is returned.
     pub async fn key_by_prefix(&self, prefix: &str) -> Result<Option<StoredKey>, StoreError> {
         let query = api_keys::Entity::find()
             .filter(api_keys::Column::KeyPrefix.eq(prefix))
@@ -160,20 +161,20 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.map(StoredKey::from))
     }
 
-    /// One key of the user.
+    /// Returns one key of the user.
     pub async fn key(&self, user: UserId, key: KeyId) -> Result<Option<StoredKey>, StoreError> {
         let query = of(user).filter(api_keys::Column::Id.eq(key.0));
         Ok(self.run(query.one(&self.db)).await?.map(StoredKey::from))
     }
 
-    /// Every key of the user, the oldest first.
+    /// Returns all keys of the user, oldest first.
     pub async fn keys(&self, user: UserId) -> Result<Vec<StoredKey>, StoreError> {
         let query = of(user).order_by_asc(api_keys::Column::CreatedAt).order_by_asc(api_keys::Column::Id);
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(StoredKey::from).collect())
     }
 
-    /// Stores another key of the user who has fewer than `cap`, if the key `maker` still exists. Without a maker it is for
-    /// that user who proved otherwise who they are.
+    /// Stores another key of the user if the user has fewer than `cap` keys and the key `maker` still exists. Without a
+    /// maker the user was authenticated in another way.
     pub async fn add_key(
         &self,
         user: UserId,
@@ -199,7 +200,7 @@ impl Store {
         .await
     }
 
-    /// Removes a key of the user, unless it is the last full one that is still good, if the key `maker` still exists.
+    /// Deletes a key of the user, unless it is the last valid key with full scope, if the key `maker` still exists.
     pub async fn remove_key(
         &self,
         user: UserId,
@@ -240,7 +241,7 @@ impl Store {
         .await
     }
 
-    /// Removes a key of the user, for that user who proved otherwise who they are. `false`: there is no such key.
+    /// Deletes a key of the user, who was authenticated in another way. Returns `false` if there is no such key.
     pub async fn end_key(&self, user: UserId, key: KeyId) -> Result<bool, StoreError> {
         let delete = api_keys::Entity::delete_many()
             .filter(api_keys::Column::Id.eq(key.0))
@@ -250,8 +251,8 @@ impl Store {
         Ok(ended)
     }
 
-    /// Stores the HMAC that makes bcrypt needless for this key. `false` when the key is gone, or its hash is another one by
-    /// now: the HMAC was made for `hash`.
+    /// Stores the HMAC that makes bcrypt unnecessary for this key. Returns `false` if the key is gone or its hash is no
+    /// longer `hash`, for which the HMAC was made.
     pub async fn store_key_hmac(&self, user: UserId, key: KeyId, hash: &str, hmac: &str) -> Result<bool, StoreError> {
         let update = api_keys::Entity::update_many()
             .col_expr(api_keys::Column::KeyHmac, Expr::value(hmac))
@@ -261,10 +262,10 @@ impl Store {
         Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
     }
 
-    /// Notes that the key was used. Never moves the note back. `false` when there is no such key any more.
+    /// Records a use of the key. The time never moves back. Returns `false` if the key no longer exists.
     pub async fn touch_key(&self, user: UserId, key: KeyId, at: DateTime<Utc>) -> Result<bool, StoreError> {
         let at = Moment::from(at);
-        // The later of both, so that processes whose notes cross do not undo each other's.
+        // Stores the later time, so that concurrent processes do not overwrite a newer time with an older one.
         let latest = Expr::case(api_keys::Column::LastUsedAt.gt(at), Expr::col(api_keys::Column::LastUsedAt))
             .finally(Expr::value(at));
         let update = api_keys::Entity::update_many()
@@ -273,7 +274,7 @@ impl Store {
             .filter(api_keys::Column::UserId.eq(user.0));
         let known = self.run(update.exec(&self.db)).await?.rows_affected > 0;
         if !known {
-            // Whoever used it believed in a row that is gone.
+            // The caller used a cached row that no longer exists.
             self.heard.change();
         }
         Ok(known)
@@ -284,8 +285,8 @@ pub(super) fn of(user: UserId) -> sea_orm::Select<api_keys::Entity> {
     api_keys::Entity::find().filter(api_keys::Column::UserId.eq(user.0))
 }
 
-/// Makes changes to one user's keys take turns, or two could each leave the other's as the last one. `false` when the
-/// user, or the key that asks for the change, is gone by now.
+/// Serializes changes to one user's keys; otherwise two concurrent deletions could each keep the other's key as the
+/// last one. Returns `false` if the user, or the key that makes the request, no longer exists.
 async fn take_turn(transaction: &DatabaseTransaction, user: UserId, maker: Option<KeyId>) -> Result<bool, DbErr> {
     let owner = users::Entity::find_by_id(user.0).lock(LockType::NoKeyUpdate).one(transaction).await?;
     match maker {

@@ -1,4 +1,4 @@
-//! Notes when keys and grants were last used, so that no request waits for it.
+//! Records the last uses of keys and grants in the background, so that no request waits for the write.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::Store;
 use crate::domain::{GrantId, KeyId, UserId};
 
-/// What was used.
+/// A credential that was used.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum UsedCredential {
     /// An API key.
@@ -19,8 +19,8 @@ pub enum UsedCredential {
     Grant(GrantId),
 }
 
-/// The uses that are not written yet. One task writes them one after the other, so that a burst of keys leaves the database
-/// to the requests. Clones share them.
+/// The uses that are not written yet. One task writes them one after the other, so that a burst of uses does not
+/// compete with requests for the database. Clones share the same state.
 #[derive(Clone)]
 pub struct LastUses(Arc<Inner>);
 
@@ -37,12 +37,12 @@ struct State {
 }
 
 impl LastUses {
-    /// Begins without uses.
+    /// Creates the recorder without uses.
     pub fn new(store: Store) -> Self {
         Self(Arc::new(Inner { store, state: Mutex::default() }))
     }
 
-    /// Notes a use, to be written as soon as possible. A process that is killed loses what it had not written.
+    /// Records a use, to be written as soon as possible. A killed process loses uses that were not written.
     pub fn note(&self, used: UsedCredential, user: UserId, at: DateTime<Utc>) {
         let mut state = self.0.lock();
         state.unwritten.insert(used, (user, at));
@@ -84,7 +84,7 @@ impl Inner {
         next
     }
 
-    /// A thread that panicked here left nothing half-done.
+    /// A poisoned lock is safe to use: no critical section leaves the state half-changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Connect links: a state that OwnerRez hands back once, for one user and one browser.
+//! Connect links: OAuth states that OwnerRez returns once, each for one user and one browser.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, api_keys, oauth_states, users};
@@ -16,22 +16,22 @@ use crate::domain::{KeyId, UserId};
 pub struct NewLink {
     /// SHA-256 of the state in hexadecimal.
     pub state_hash: String,
-    /// The key that asks for the link.
+    /// The key that requests the link.
     pub key: KeyId,
-    /// When it was made.
+    /// The creation time.
     pub created_at: DateTime<Utc>,
-    /// When it ends.
+    /// The expiry time.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A connect link that is still good.
+/// A valid connect link.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Link {
-    /// Who will own the connection.
+    /// The user who will own the connection.
     pub user: UserId,
-    /// The key that asked for the link.
+    /// The key that requested the link.
     pub key: KeyId,
-    /// When it ends.
+    /// The expiry time.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -43,8 +43,8 @@ impl From<oauth_states::Model> for Link {
 }
 
 impl Store {
-    /// Stores a link of the user and removes that user's expired ones and the oldest, so that at most `cap` remain.
-    /// `false`, and nothing is stored, when the key is not one of the user's.
+    /// Stores a link of the user and deletes the user's expired and oldest links, so that at most `cap` remain. Returns
+    /// `false`, and stores nothing, if the key does not belong to the user.
     pub async fn open_link(&self, user: UserId, link: NewLink, cap: u64) -> Result<bool, StoreError> {
         let NewLink { state_hash, key, created_at, expires_at } = link;
         let created_at = Moment::from(created_at);
@@ -59,7 +59,7 @@ impl Store {
         };
         self.run(async {
             let transaction = self.begin().await?;
-            // The lock makes two requests of one user take turns, or both would count the same links.
+            // The lock serializes requests of one user; otherwise both would count the same links.
             let owner = users::Entity::find_by_id(user.0).lock(LockType::NoKeyUpdate).one(&transaction).await?;
             let key = api_keys::Entity::find_by_id(key.0)
                 .filter(api_keys::Column::UserId.eq(user.0))
@@ -98,15 +98,15 @@ impl Store {
         .await
     }
 
-    /// The link with this state, unless it has expired.
+    /// Returns the link with this state, unless it has expired.
     pub async fn link(&self, state_hash: &str, now: DateTime<Utc>) -> Result<Option<Link>, StoreError> {
         let query =
             oauth_states::Entity::find_by_id(state_hash).filter(oauth_states::Column::ExpiresAt.gt(Moment::from(now)));
         Ok(self.run(query.one(&self.db)).await?.map(Link::from))
     }
 
-    /// Binds the user's link to the browser that is about to go upstream. Whoever may bind has shown the key, so a
-    /// second binding (the same person in another browser) replaces the first.
+    /// Binds the user's link to the browser that is about to be redirected to OwnerRez. The caller has authenticated
+    /// with the key, so a second binding (the same user in another browser) replaces the first.
     pub async fn bind_link(
         &self,
         user: UserId,
@@ -116,7 +116,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let update = oauth_states::Entity::update_many()
             .col_expr(oauth_states::Column::BrowserHash, Expr::value(browser_hash))
-            // It comes back with another approval.
+            // The browser returns with a new approval.
             .col_expr(oauth_states::Column::ReturnedAt, Expr::value(None::<Moment>))
             .filter(oauth_states::Column::State.eq(state_hash))
             .filter(oauth_states::Column::UserId.eq(user.0))
@@ -124,8 +124,8 @@ impl Store {
         Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
     }
 
-    /// Uses up the link: of all callers that show its state and the browser that it is bound to, one gets it. A
-    /// caller with another browser gets nothing and leaves the link as it is.
+    /// Consumes the link: of all callers with its state and the browser that it is bound to, one gets it. A caller with
+    /// another browser gets `None` and leaves the link unchanged.
     pub async fn take_link(
         &self,
         state_hash: &str,
@@ -146,7 +146,7 @@ impl Store {
         .await
     }
 
-    /// Removes everyone's expired links; says how many.
+    /// Deletes expired links of all users and returns their number.
     pub async fn sweep_links(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let delete = oauth_states::Entity::delete_many().filter(oauth_states::Column::ExpiresAt.lte(Moment::from(now)));
         Ok(self.run(delete.exec(&self.db)).await?.rows_affected)

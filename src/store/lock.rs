@@ -1,4 +1,4 @@
-//! One process per database and slot.
+//! The process lock: one process per database and slot.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -11,30 +11,30 @@ use tokio::{sync::Mutex, time::timeout};
 
 use super::{ACQUIRE_TIMEOUT, DatabaseTarget, StoreError, create_private_file, postgres_options};
 
-/// First half of the keys of our advisory locks; advisory locks are per database, and these numbers keep ours apart
-/// from each other and, with luck, from those of other programs in the same database.
+/// First half of the keys of the gateway's advisory locks. Advisory locks are per database; these numbers separate the
+/// gateway's kinds of locks from each other and, most likely, from those of other programs in the same database.
 const PROCESS_SPACE: i32 = 0x6f72_6770;
 pub(super) const MIGRATION_SPACE: i32 = 0x6f72_676d;
 pub(super) const CHECK_SPACE: i32 = 0x6f72_6763;
 
-/// Bounds every question that the lock asks the server.
+/// The time limit of every request of the lock to the server.
 const ANSWER_TIMEOUT: Duration = ACQUIRE_TIMEOUT;
 
-/// Held by the one process that may use a slot of this database; released when dropped, and when the process dies.
+/// The lock of the one process that may use a slot of this database; released when dropped, and when the process dies.
 #[derive(Debug)]
 pub struct ProcessLock(Held);
 
 #[derive(Debug)]
 enum Held {
-    /// The kernel's lock on a file beside the database lasts as long as the file is open.
+    /// The kernel's lock on a file next to the database. It lasts as long as the file is open.
     File(#[expect(dead_code, reason = "held open, never read")] File),
-    /// A session-level advisory lock lasts as long as this connection, which is never replaced by a new one.
+    /// A session-level advisory lock. It lasts as long as this connection, which is never replaced by a new one.
     Session { connection: Mutex<PgConnection>, slot: i32 },
 }
 
 impl ProcessLock {
-    /// Takes the lock; `None` when another process has it. On SQLite there is one for all slots, since one process
-    /// runs.
+    /// Takes the lock. Returns `None` if another process has it. On SQLite there is one lock for all slots, since only
+    /// one process runs.
     pub async fn try_acquire(target: &DatabaseTarget, slot: i32) -> Result<Option<ProcessLock>, StoreError> {
         match target {
             DatabaseTarget::Sqlite { path } => lock_beside(path).map(|file| file.map(Held::File).map(ProcessLock)),
@@ -48,8 +48,8 @@ impl ProcessLock {
         }
     }
 
-    /// Whether it is still ours. `false` also when the server does not answer: its side of the connection may be
-    /// gone, and the lock with it.
+    /// Returns whether this process still has the lock. `false` also if the server does not respond: its side of the
+    /// connection may be gone, and the lock with it.
     pub async fn is_held(&self) -> bool {
         match &self.0 {
             Held::File(_) => true,
@@ -59,7 +59,7 @@ impl ProcessLock {
         }
     }
 
-    /// Gives the lock back and waits until the server knows, so that a successor can take it at once.
+    /// Releases the lock and waits for the server's confirmation, so that a successor can take it at once.
     pub async fn release(self) -> Result<(), StoreError> {
         match self.0 {
             Held::File(_) => Ok(()),
@@ -77,8 +77,8 @@ pub(super) async fn answered<T>(question: impl Future<Output = Result<T, sqlx::E
 
 async fn open_session(options: PgConnectOptions, slot: i32) -> Result<Option<PgConnection>, sqlx::Error> {
     let mut connection = PgConnection::connect_with(&options).await?;
-    // When our machine vanishes, the server is to notice within a minute or so, not after the two hours that are
-    // the kernel's default, because until then nobody else can have the lock.
+    // If this machine vanishes, the server should notice within about a minute, not after the two hours of the kernel's
+    // default, because until then no other process can take the lock.
     for setting in ["tcp_keepalives_idle = 20", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3"] {
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("SET {setting}"))).execute(&mut connection).await?;
     }
@@ -95,7 +95,7 @@ async fn open_session(options: PgConnectOptions, slot: i32) -> Result<Option<PgC
 }
 
 async fn still_locked(connection: &mut PgConnection, slot: i32) -> Result<bool, sqlx::Error> {
-    // pg_locks shows the two halves as unsigned numbers (oid); both of ours are positive unless the slot is not.
+    // pg_locks shows both halves as unsigned numbers (oid); both are positive here unless the slot is negative.
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() \
          AND classid::bigint = $1 AND objid::bigint = $2 AND objsubid = 2)",
@@ -107,7 +107,7 @@ async fn still_locked(connection: &mut PgConnection, slot: i32) -> Result<bool, 
 }
 
 fn lock_beside(database: &Path) -> Result<Option<File>, StoreError> {
-    // Beside the file itself, not beside a link to it, so that all names of one database share one lock.
+    // Next to the file itself, not next to a link to it, so that all names of one database share one lock.
     let mut path = database.canonicalize().unwrap_or_else(|_| database.to_owned()).into_os_string();
     path.push(".lock");
     let path = Path::new(&path);

@@ -1,7 +1,7 @@
-//! Bringing the database's shape up to date, by one process at a time.
+//! Schema migrations, by one process at a time.
 //!
-//! All steps of a run share one transaction: a run that fails or is killed leaves the database as it was, on both
-//! databases. The lock lives in the same transaction, so it ends with it, whatever happens.
+//! All steps of a run share one transaction: a run that fails or is killed leaves the database unchanged, on both
+//! databases. The lock belongs to the same transaction, so it always ends with it.
 
 use std::{
     collections::BTreeSet,
@@ -13,14 +13,14 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement}
 
 use super::{Store, StoreError, begin, dropped::DroppedIn, error::is_about_locks, lock, state};
 
-/// How long one attempt waits for another process's run, and for a table that is in use. Short, because a lock that
-/// is waited for keeps the table's later readers waiting, and because a stop has to wait for the attempt.
+/// How long one attempt waits for another process's run, and for a table that is in use. Short, because a waiting lock
+/// request blocks the table's later readers, and because a shutdown has to wait for the attempt.
 const LOCK_TIMEOUT: &str = "2s";
-/// How long a run goes on trying.
+/// How long a run keeps retrying.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Store {
-    /// Applies all migrations that are missing. Processes that start at once take turns and all succeed.
+    /// Applies all pending migrations. Processes that start at the same time run one after the other, and all succeed.
     pub async fn migrate_up(&self) -> Result<(), StoreError> {
         let work = async {
             let started = Instant::now();
@@ -31,14 +31,14 @@ impl Store {
                 }
             }
         };
-        // The end of the process may come upon it.
+        // The process may end in the middle of it.
         DroppedIn::new(&self.runtime, work).await.map_err(StoreError::from)?;
         self.refuse_newer_schema().await
     }
 
     async fn try_to_migrate(&self) -> Result<(), DbErr> {
         let transaction = self.begin_migration().await?;
-        // A newer program's schema is left as it is. What else is missing there is its own concern.
+        // A newer program's schema is left unchanged. Migrations that are missing there are left to that program.
         if !unknown_migrations(&transaction).await?.is_empty() {
             return transaction.rollback().await;
         }
@@ -50,7 +50,7 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Takes back the last `steps` migrations, with the data in what they made.
+    /// Reverts the last `steps` migrations, including the data in what they created.
     pub async fn migrate_down(&self, steps: u32) -> Result<(), StoreError> {
         self.refuse_newer_schema().await?;
         let transaction = self.begin_migration().await?;
@@ -58,7 +58,7 @@ impl Store {
         Ok(transaction.commit().await?)
     }
 
-    /// Whether somebody is registered: then taking migrations back can drop what people rely on.
+    /// Returns whether there are registered users, whose data reverting migrations could delete.
     pub async fn has_users(&self) -> Result<bool, StoreError> {
         self.run(async {
             if !migration::has_table(&self.db, "users").await? {
@@ -70,16 +70,17 @@ impl Store {
         .await
     }
 
-    /// `Newer`, if a newer program has applied migrations that this one does not know.
+    /// Returns `Newer` if a newer program has applied migrations that this one does not know.
     async fn refuse_newer_schema(&self) -> Result<(), StoreError> {
         let unknown = self.run(unknown_migrations(&self.db)).await?;
         let Some(newest) = unknown.last() else { return Ok(()) };
-        // A schema from before the row was there, or one that has changed it, names no version.
+        // No version is recorded if the schema is older than the row, or if a newer program has changed the row.
         let version = self.run(state::schema_version(&self.db)).await.ok().flatten();
         Err(StoreError::newer(version.as_deref(), newest))
     }
 
-    /// Every migration, oldest first, and whether it is applied. Changes nothing, not even in an empty database.
+    /// Returns all migrations, oldest first, and whether each is applied. Changes nothing, not even in an empty
+    /// database.
     pub async fn migration_status(&self) -> Result<Vec<(String, bool)>, StoreError> {
         self.refuse_newer_schema().await?;
         let migrations = self.run(Migrator::get_migration_with_status_read_only(&self.db)).await?;
@@ -89,14 +90,14 @@ impl Store {
             .collect())
     }
 
-    /// Whether a run would find only what it may alter; otherwise `LeftAlone`. Changes nothing.
+    /// Checks whether a run would find only what it may alter; otherwise returns `LeftAlone`. Changes nothing.
     pub async fn may_migrate(&self) -> Result<(), StoreError> {
         let untouched = self.migration_status().await?.iter().all(|(_, applied)| !applied);
         if untouched { self.run(may_begin(&self.db)).await } else { Ok(()) }
     }
 
-    /// Migrations of this program that are not applied. One cheap question, fit to be asked by probes; what a newer
-    /// program has applied besides is no concern of ours while it replaces us.
+    /// Returns the migrations of this program that are not applied, by one cheap query that is suitable for probes.
+    /// Additional migrations of a newer program are ignored, so that probes pass while that program replaces this one.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
         let query = Statement::from_string(self.db.get_database_backend(), "SELECT version FROM seaql_migrations");
         let applied = self
@@ -109,9 +110,9 @@ impl Store {
         Ok(ours.filter(|name| !applied.contains(name)).collect())
     }
 
-    /// Not bounded in time like other calls: a migration takes as long as it takes.
+    /// Has no time limit, unlike other calls: a migration takes as long as it needs.
     async fn begin_migration(&self) -> Result<DatabaseTransaction, DbErr> {
-        // On SQLite this is the lock already.
+        // On SQLite the transaction itself is the lock.
         let transaction = begin(self.direct.as_ref().unwrap_or(&self.db)).await?;
         if transaction.get_database_backend() == DbBackend::Postgres {
             transaction.execute_unprepared(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")).await?;

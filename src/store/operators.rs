@@ -1,4 +1,4 @@
-//! What the operator's commands ask and do: the one place that looks across users by intention.
+//! Queries and changes of the operator's commands: the only module that deliberately works across users.
 
 use std::collections::HashMap;
 
@@ -18,73 +18,73 @@ use crate::{
     domain::{AccountId, GrantId, Sealed, UserId},
 };
 
-/// A user as the operator sees them.
+/// A user, as listed for the operator.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UserOverview {
-    /// Who.
+    /// The id of the user.
     pub id: UserId,
-    /// When they registered.
+    /// The time of the registration.
     pub created_at: DateTime<Utc>,
-    /// Since when they are kept out.
+    /// When an operator disabled the user; absent if enabled.
     pub disabled_at: Option<DateTime<Utc>>,
-    /// Their keys, oldest first.
+    /// The user's keys, oldest first.
     pub keys: Vec<StoredKey>,
-    /// Their OwnerRez account.
+    /// The user's OwnerRez account.
     pub connection: Option<ConnectionOverview>,
-    /// What they sign in with, the oldest first.
+    /// The identities that the user signs in with, oldest first.
     pub identities: Vec<IdentityOverview>,
-    /// What they let clients do, the oldest first.
+    /// The grants of the user's clients, oldest first.
     pub grants: Vec<StoredGrant>,
 }
 
-/// An account at OwnerRez that signs a user in.
+/// An OwnerRez account that a user signs in with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IdentityOverview {
     /// OwnerRez's origin.
     pub issuer: String,
     /// The number of the account there.
     pub subject: String,
-    /// When it last signed in.
+    /// The time of the last sign-in.
     pub last_sign_in_at: DateTime<Utc>,
 }
 
 /// A connection without its tokens.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ConnectionOverview {
-    /// OwnerRez's number for the account, where known.
+    /// OwnerRez's number for the account, if known.
     pub account: Option<AccountId>,
     /// When the account was connected.
     pub connected_at: DateTime<Utc>,
-    /// When the access token ends, where known.
+    /// The expiry time of the access token, if known.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When OwnerRez ended it; its owner has to connect again.
+    /// When OwnerRez rejected the grant; the user has to connect again.
     pub rejected_at: Option<DateTime<Utc>>,
 }
 
-/// A row that holds sealed tokens, from one of the tables that do.
+/// A row with encrypted tokens, from one of the tables that contain them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SealedRow {
-    /// Which row.
+    /// The id of the row.
     pub id: Uuid,
-    /// Whose tokens; the user may be gone.
+    /// The owner of the tokens; the user may be gone.
     pub user: UserId,
-    /// The tokens, each with the place that it is sealed for; at least one.
+    /// The tokens, each with its encryption context; at least one.
     pub tokens: Vec<(SealedFor, Sealed)>,
 }
 
-/// A table that holds sealed tokens.
+/// A table with encrypted tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SealedTable {
     /// `ownerrez_connections`.
     Connections,
     /// `pending_revocations`.
     Revocations,
-    /// `oauth_grants`, as far as a successor waits there.
+    /// `oauth_grants`, those with a stored successor.
     Grants,
 }
 
 impl Store {
-    /// Everybody, in the order in which they registered.
+    /// Returns all users, in the order of registration.
     pub async fn user_overviews(&self, now: DateTime<Utc>) -> Result<Vec<UserOverview>, StoreError> {
         let everyone = users::Entity::find().order_by_asc(users::Column::CreatedAt).order_by_asc(users::Column::Id);
         let keys =
@@ -125,9 +125,9 @@ impl Store {
             .collect())
     }
 
-    /// The users who have a key with this beginning, as lists show it.
+    /// Returns the users with a key of this prefix, as lists show it.
     pub async fn users_by_key_beginning(&self, beginning: &str) -> Result<Vec<UserId>, StoreError> {
-        // The predecessor stored its beginnings with dots at the end, see `StoredKey::beginning`.
+        // The predecessor stored its prefixes with dots at the end, see `StoredKey::beginning`.
         let query = api_keys::Entity::find()
             .select_only()
             .column(api_keys::Column::UserId)
@@ -137,7 +137,8 @@ impl Store {
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(UserId).collect())
     }
 
-    /// Keeps a user out from now on; who is kept out already stays so since then. `false`: no such user.
+    /// Disables a user. A user who is already disabled keeps the earlier time. Returns `false` if there is no such
+    /// user.
     pub async fn disable_user(&self, user: UserId, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let since = Expr::col(users::Column::DisabledAt).if_null(Expr::value(Moment::from(now)));
         let update = users::Entity::update_many()
@@ -148,7 +149,7 @@ impl Store {
         Ok(known)
     }
 
-    /// Lets a user in again. `false`: no such user.
+    /// Enables a disabled user. Returns `false` if there is no such user.
     pub async fn enable_user(&self, user: UserId) -> Result<bool, StoreError> {
         let update = users::Entity::update_many()
             .col_expr(users::Column::DisabledAt, Expr::value(None::<Moment>))
@@ -158,7 +159,7 @@ impl Store {
         Ok(known)
     }
 
-    /// Rows with sealed tokens, in the order of their ids, after this one. Reads a database of the predecessor, too.
+    /// Returns rows with encrypted tokens after this one, ordered by id. Also reads a database of the predecessor.
     pub async fn sealed_rows(
         &self,
         table: SealedTable,
@@ -226,7 +227,7 @@ impl Store {
         }
     }
 
-    /// Puts the token of a revocation under another seal, if it is still under this one.
+    /// Stores the token of a revocation under another encryption key, if the stored one is still `replaces`.
     pub async fn store_resealed_revocation(
         &self,
         id: Uuid,

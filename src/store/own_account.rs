@@ -1,4 +1,4 @@
-//! The one user of a process that serves one person: there is no key to give out and nothing to register.
+//! The only user of a process that serves a single account: there is no key to hand out and no registration.
 
 use chrono::{DateTime, Utc};
 
@@ -6,8 +6,8 @@ use super::{NewKey, SealedGrant, Store, StoreError};
 use crate::domain::{KeyId, KeyView, Scope, UserId};
 
 impl Store {
-    /// Makes the user in an empty database, connected at once. The key exists for lists and logs only: no text has that
-    /// hash.
+    /// Creates the user, already connected, in an empty database. The key exists for lists and logs only: no text has
+    /// that hash.
     pub async fn adopt_own_account(
         &self,
         user: UserId,

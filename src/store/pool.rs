@@ -1,10 +1,11 @@
-//! The pools, and what they check before a connection serves the next caller.
+//! The connection pools, and their checks before a connection serves the next caller.
 //!
-//! A connection must never come back with a transaction open: what the next callers write would seem to succeed and be
-//! rolled back later. Two things can leave one open without an error to any caller. SQLite rolls back by itself when the
-//! disk is full, when it cannot read or write, and when memory is short; sqlx's own ROLLBACK then fails, sqlx goes on to
-//! count one transaction, and the next BEGIN becomes a savepoint. On PostgreSQL sqlx forgets a BEGIN whose caller left
-//! before the answer came, and a pooler may hand over a server connection that another client left in a transaction.
+//! A connection must never return to the pool with an open transaction: the next callers' writes would seem to succeed
+//! and be rolled back later. Two things can leave one open without an error to any caller. SQLite rolls back by itself
+//! if the disk is full, if it cannot read or write, and if memory is short; sqlx's own ROLLBACK then fails, sqlx still
+//! counts one transaction, and the next BEGIN becomes a savepoint. On PostgreSQL sqlx forgets a BEGIN whose caller was
+//! dropped before the answer came, and a pooler may assign a server connection that another client left in a
+//! transaction.
 
 use std::sync::Arc;
 
@@ -19,19 +20,19 @@ use sea_orm::{
 
 use super::{ACQUIRE_TIMEOUT, SQLITE_BUSY_TIMEOUT, StoreError, changes::Heard, refusal};
 
-/// Opens an SQLite file that exists. `heard` learns of each connection that replaces another.
+/// Opens an existing SQLite file. `heard` is notified of each connection that replaces another.
 pub(super) async fn sqlite_pool(path: &std::path::Path, heard: Arc<Heard>) -> Result<DatabaseConnection, StoreError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
-        // A later connection must not make an empty database where the file was moved away.
+        // A later connection must not create an empty database if the file was moved away.
         .create_if_missing(false)
         .foreign_keys(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // FULL, so that a refreshed token survives a power failure: its predecessor is used up.
+        // FULL, so that a refreshed token survives a power failure: the previous token can no longer be used.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(SQLITE_BUSY_TIMEOUT);
-    // One connection: SQLite has one writer anyway, and waiting for it in the pool's queue is fair and
-    // cheap, where waiting in SQLite polls and may give up.
+    // One connection: SQLite has one writer anyway. Waiting in the pool's queue is fair and cheap, whereas SQLite polls
+    // and may give up.
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -39,7 +40,7 @@ pub(super) async fn sqlite_pool(path: &std::path::Path, heard: Arc<Heard>) -> Re
         .max_lifetime(None)
         .test_before_acquire(false)
         .after_connect(move |_, _| {
-            // `PRAGMA data_version` cannot be compared between two connections.
+            // The `PRAGMA data_version` of two connections cannot be compared.
             heard.change();
             Box::pin(std::future::ready(Ok(())))
         })
@@ -50,7 +51,7 @@ pub(super) async fn sqlite_pool(path: &std::path::Path, heard: Arc<Heard>) -> Re
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
 }
 
-/// Opens no connection yet.
+/// Creates the pool without opening a connection.
 pub(super) fn postgres_pool(options: PgConnectOptions, max_connections: u32) -> DatabaseConnection {
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
@@ -68,31 +69,32 @@ pub(super) fn postgres_pool(options: PgConnectOptions, max_connections: u32) -> 
     SqlxPostgresConnector::from_sqlx_postgres_pool(pool)
 }
 
-/// Whether sqlx counts no transaction. If it counts one, a rollback may still be queued; or SQLite has rolled back by itself,
-/// and sqlx's ROLLBACK has failed.
+/// Returns whether sqlx counts no transaction. If it counts one, either a rollback is still queued, or SQLite has
+/// rolled back by itself and sqlx's ROLLBACK has failed.
 async fn is_sqlite_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     if !connection.is_in_transaction() {
         return Ok(true);
     }
-    // Answers when the queued rollback has run.
+    // Returns once the queued rollback has run.
     connection.ping().await?;
     if connection.is_in_transaction() {
         log::warn!("SQLite ended a transaction by itself: its disk is full or cannot be used, or memory is short");
-        // sqlx's ROLLBACK gets a transaction to end. This keeps the connection, because a new one cannot be opened on a full
-        // disk, and reads go on. BEGIN fails where a transaction is really open: then the connection is closed.
+        // Opens a transaction for sqlx's ROLLBACK to end. This keeps the connection, because a new one cannot be opened
+        // on a full disk, and reads continue. BEGIN fails if a transaction is really open: then the connection is
+        // closed.
         sqlx::raw_sql("BEGIN").execute(&mut *connection).await?;
-        // Refused, since sqlx counts a transaction; what the refusal drops queues the ROLLBACK.
+        // This fails, since sqlx counts a transaction; dropping the failed transaction queues the ROLLBACK.
         drop(connection.begin_with("BEGIN").await);
         connection.ping().await?;
     }
     Ok(!connection.is_in_transaction())
 }
 
-/// Whether the server has no transaction open on this connection.
+/// Returns whether the server has no open transaction on this connection.
 ///
-/// Every answer of the server says so, but sqlx shows it nowhere else than in the outcome of `begin_with`: that reports
-/// `BeginFailed` after a statement that left no transaction open. The statement does nothing, and it fails in a transaction
-/// that has failed, so that this state is noticed too.
+/// Every response of the server contains this state, but sqlx exposes it only in the outcome of `begin_with`: that
+/// returns `BeginFailed` after a statement that left no transaction open. The statement does nothing. In a failed
+/// transaction it fails, so that this state is detected too.
 async fn is_postgres_at_rest(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     if connection.is_in_transaction() {
         return Ok(false);

@@ -1,5 +1,6 @@
-//! What a connection to PostgreSQL keeps. A pooler may lend its few connections by the transaction: then locks and
-//! notices, which belong to a connection, are lost between two statements, and with some poolers prepared statements, too.
+//! Detection of the pool mode of a PostgreSQL connection. A pooler in transaction mode assigns its few connections per
+//! transaction: locks and notifications, which belong to a connection, are then lost between two statements, and with
+//! some poolers prepared statements too.
 
 use sea_orm::sqlx::{self, Connection, PgConnection, postgres::PgConnectOptions};
 use secrecy::SecretString;
@@ -11,22 +12,23 @@ use super::{
     postgres_options,
 };
 
-/// How many others ask for a connection of the pooler's before we believe that nobody gets ours. Two find out a pooler that
-/// is idle, whether it lends what came back last or goes round; a third has more luck with one that is busy.
+/// How many other clients request a connection before the pooler is believed to assign connections per session. Two
+/// detect an idle pooler, whether it assigns the last returned connection or cycles through all; a third makes it
+/// likelier to detect a busy one.
 const OTHERS: usize = 3;
 
-/// What connections of a URL keep from one transaction to the next.
+/// What the connections of a URL keep from one transaction to the next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Keeps {
-    /// Everything: the server itself answers, or a pooler that lends by the session.
+    /// Everything: the server itself, or a pooler in session mode.
     Session,
     /// Prepared statements and nothing else.
     Statements,
-    /// Not even those, so that nothing works; and what the pooler said.
+    /// Not even those, so that nothing works; with the pooler's error message.
     Nothing(String),
 }
 
-/// Finds out what a URL's connections keep.
+/// Detects what a URL's connections keep.
 pub async fn what_is_kept(url: &SecretString) -> Result<Keeps, StoreError> {
     let options = postgres_options(url)?;
     answered(async move {
@@ -47,17 +49,17 @@ async fn kept(options: &PgConnectOptions) -> Result<Keeps, sqlx::Error> {
     let mut kept = Keeps::Session;
     for _ in 0..OTHERS {
         let mut other = PgConnection::connect_with(options).await?;
-        // In a transaction it holds on to what it was lent.
+        // Within a transaction it keeps the assigned connection.
         sqlx::raw_sql("BEGIN").execute(&mut other).await?;
         let lent = served_by(&mut other).await?;
         others.push(other);
-        // Asked last: where there is one connection in all, the other has it now.
+        // Checked last: if the pooler has only one connection, the other client has it now.
         if lent == before || served_by(&mut ours).await? != before {
             kept = Keeps::Statements;
             break;
         }
     }
-    // One that is dropped within its transaction would cost the pooler its connection.
+    // A client dropped within its transaction would cost the pooler its server connection.
     for mut other in others {
         sqlx::raw_sql("ROLLBACK").execute(&mut other).await?;
         other.close().await?;
@@ -66,18 +68,19 @@ async fn kept(options: &PgConnectOptions) -> Result<Keeps, sqlx::Error> {
     Ok(kept)
 }
 
-/// The server's process behind a connection, asked by a prepared statement, which has the same name in each of ours.
+/// Returns the server process behind a connection. Uses a prepared statement, which has the same name on each
+/// connection.
 async fn served_by(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(connection).await
 }
 
-/// A statement that is gone, one of its name that somebody else left behind, one of that name that is another; and what
-/// PgBouncer says that lends by the statement.
+/// Returns whether the error is about prepared statements: the statement does not exist, its name is taken by a
+/// statement of another client, or the statement of that name is a different one; or PgBouncer runs in statement mode.
 fn is_about_statements(code: &str) -> bool {
     matches!(code, "26000" | "42P05" | "08P01")
 }
 
-/// Whether two URLs lead to one database: a lock that is taken through one is seen through the other.
+/// Returns whether two URLs lead to one database: a lock taken through one is visible through the other.
 pub async fn is_one_database(one: &SecretString, other: &SecretString) -> Result<bool, StoreError> {
     let (one, other) = (postgres_options(one)?, postgres_options(other)?);
     let [a, b, c, d, ..] = Uuid::new_v4().into_bytes();

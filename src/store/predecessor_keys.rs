@@ -1,4 +1,4 @@
-//! Keys that the TypeScript server made, in the rows that were taken over from it. No new ones can appear.
+//! API keys created by the TypeScript server, in the rows that were migrated from it. No new ones can appear.
 
 use entity::api_keys;
 use sea_orm::{
@@ -9,14 +9,14 @@ use sea_orm::{
 use super::{Store, StoreError, StoredKey};
 use crate::domain::{KeyId, UserId};
 
-/// Rows that one look-up by prefix gives at most: each costs a bcrypt comparison.
+/// The maximum number of rows of one lookup by prefix: each costs a bcrypt comparison.
 pub const PREDECESSOR_CANDIDATES: u64 = 8;
 
-/// How its prefixes end. Ours are letters and digits only.
+/// The end of the predecessor's prefixes. Prefixes of this gateway consist of letters and digits only.
 const ELLIPSIS: &str = "...";
 
 impl Store {
-    /// Whether there are any. Reads the whole table when there are none, so ask rarely.
+    /// Returns whether there are any. Reads the whole table if there are none, so call it rarely.
     pub async fn has_predecessor_keys(&self) -> Result<bool, StoreError> {
         let query = api_keys::Entity::find()
             .select_only()
@@ -26,14 +26,14 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.is_some())
     }
 
-    /// The key that was seen here before under this digest.
+    /// Returns the key that was accepted before and recorded under this digest.
     pub async fn predecessor_key_by_digest(&self, digest: &str) -> Result<Option<StoredKey>, StoreError> {
         let query = api_keys::Entity::find().filter(api_keys::Column::KeyDigest.eq(digest));
         Ok(self.run(query.one(&self.db)).await?.map(StoredKey::from))
     }
 
-    /// The keys with this prefix, at most [`PREDECESSOR_CANDIDATES`]. Those that never opened the door here come first,
-    /// since the others are found by their digest; among them the oldest.
+    /// Returns the keys with this prefix, at most [`PREDECESSOR_CANDIDATES`]. Keys that this gateway never accepted
+    /// come first, since the others are found by their digest; within each group the oldest comes first.
     pub async fn predecessor_keys_by_prefix(&self, prefix: &str) -> Result<Vec<StoredKey>, StoreError> {
         if !prefix.ends_with(ELLIPSIS) {
             return Ok(Vec::new());
@@ -47,7 +47,7 @@ impl Store {
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(StoredKey::from).collect())
     }
 
-    /// Notes the digest under which the key will be found from now on.
+    /// Records the digest by which the key will be found from now on.
     pub async fn note_key_digest(&self, user: UserId, key: KeyId, digest: &str) -> Result<bool, StoreError> {
         let update = api_keys::Entity::update_many()
             .col_expr(api_keys::Column::KeyDigest, Expr::value(digest))

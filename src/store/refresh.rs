@@ -1,6 +1,6 @@
-//! Refresh tokens: each first use makes a successor, and until that is used its predecessor returns it again. So
-//! processes that share one stored token never sign each other out, and a lost reply costs nothing. A token that is older
-//! ends its grant, because two parties hold tokens of one family (RFC 9700 section 4.14.2).
+//! Refresh tokens. The first use of a token creates a successor; until the successor is used, the token returns it
+//! again. So processes that share one stored token never sign each other out, and a lost response does no harm. The use
+//! of an older token ends its grant, because two parties have tokens of one family (RFC 9700 section 4.14.2).
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, oauth_grants as grants, refresh_tokens as refreshes};
@@ -14,48 +14,49 @@ use secrecy::SecretString;
 use super::{Store, StoreError, StoredGrant, grants::live_until};
 use crate::domain::{GrantId, Sealed};
 
-/// The refresh token that comes with a grant's first access token.
+/// The refresh token issued with a grant's first access token.
 #[derive(Clone, Debug)]
 pub struct FirstRefresh {
     /// SHA-256 of the token in hexadecimal.
     pub hash: String,
     /// SHA-256, in hexadecimal, of the part that it shares with all its successors.
     pub family_hash: String,
-    /// From then on it is not taken.
+    /// The token is invalid from this time on.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A successor about to be stored, one generation younger than the token that was shown.
+/// A successor about to be stored, one generation newer than the presented token.
 #[derive(Clone, Debug)]
 pub struct NewSuccessor {
     /// SHA-256 of the token in hexadecimal.
     pub hash: String,
     /// SHA-256, in hexadecimal, of the part that all tokens of the grant share.
     pub family_hash: String,
-    /// The token, sealed for its grant and generation.
+    /// The token, encrypted for its grant and generation.
     pub sealed: Sealed,
-    /// From then on it is not taken. A successor that replaces one which no longer opens keeps the time of that one.
+    /// The token is invalid from this time on. A successor that replaces one which cannot be decrypted keeps the expiry
+    /// time of that one.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A refresh token that is known.
+/// A known refresh token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KnownRefresh {
-    /// It is stored: the one that was last used, a successor, or one that was replaced a moment ago.
+    /// The token is stored: the last used one, a successor, or one that was replaced a moment ago.
     Stored {
-        /// What it renews.
+        /// The grant that the token renews.
         grant: StoredGrant,
         /// Counts the rotations of the grant, from 1.
         generation: i64,
-        /// From then on it is not taken.
+        /// The token is invalid from this time on.
         expires_at: DateTime<Utc>,
     },
-    /// It is of this grant's family, and its successor was used.
+    /// The token belongs to this grant's family, and its successor was used.
     Replaced(StoredGrant),
 }
 
 impl KnownRefresh {
-    /// The grant that the token belongs to.
+    /// Returns the grant that the token belongs to.
     pub fn grant(&self) -> &StoredGrant {
         match self {
             Self::Stored { grant, .. } | Self::Replaced(grant) => grant,
@@ -63,22 +64,23 @@ impl KnownRefresh {
     }
 }
 
-/// What became of a refresh.
+/// The outcome of a refresh.
 #[derive(Clone, Debug)]
 pub enum Rotated {
     /// The token was used for the first time: the new successor is stored.
     First,
     /// The successor has not been used: this one, which was issued before, is issued again.
     Repeated(SecretString),
-    /// The same, but the stored successor does not open: the new one is stored as well, with the end of that one.
+    /// The same, but the stored successor cannot be decrypted: the new one is stored as well, with the expiry time of
+    /// that one.
     Reissued,
     /// The successor was used: the grant is ended.
     Replaced,
-    /// The grant is gone.
+    /// The grant no longer exists.
     Gone,
 }
 
-/// What a refresh token that was shown calls for.
+/// The action that a presented refresh token requires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Verdict {
     First,
@@ -86,8 +88,9 @@ enum Verdict {
     Replaced,
 }
 
-/// Judges a token by its generation and the youngest one that was used. A successor counts as used once it was shown
-/// at the token endpoint: that its access token was used says only that one of several holders received the reply.
+/// Decides by the generation of the presented token and the newest generation that was used. A successor counts as used
+/// only once it was presented at the token endpoint: use of its access token proves only that one of several holders
+/// received the response.
 fn judge(confirmed: i64, shown: i64) -> Verdict {
     match shown - confirmed {
         1 => Verdict::First,
@@ -97,7 +100,7 @@ fn judge(confirmed: i64, shown: i64) -> Verdict {
 }
 
 impl Store {
-    /// The refresh token with this digest, or else the grant of this family.
+    /// Returns the refresh token with this digest, or else the grant of this family.
     pub async fn refresh_token(
         &self,
         hash: &str,
@@ -120,9 +123,9 @@ impl Store {
         .await
     }
 
-    /// Takes a refresh token of this generation: stores `successor`, returns the one that is stored, or ends the grant.
-    /// The grant's row is locked meanwhile, so of several requests with tokens of one family one decides first. `open`
-    /// opens what was sealed for the successor's generation.
+    /// Uses a refresh token of this generation: stores `successor`, returns the stored successor, or ends the grant.
+    /// The grant's row is locked meanwhile, which serializes requests with tokens of one family. `open` decrypts a
+    /// token encrypted for the successor's generation.
     pub async fn rotate(
         &self,
         grant: GrantId,
@@ -171,7 +174,7 @@ impl Store {
         .await
     }
 
-    /// Puts the successor of a grant under another seal, if it is still under this one.
+    /// Stores the successor of a grant under another encryption key, if the stored one is still `replaces`.
     pub async fn store_resealed_successor(
         &self,
         grant: GrantId,
@@ -202,8 +205,8 @@ pub(super) async fn begin_family(
     add_refresh(transaction, grant, 1, (hash, expires_at), now).await
 }
 
-/// Stores the successor of a token of `generation`, which is the youngest one that was used. What was sealed before is
-/// overwritten: its token has just been used, or it does not open.
+/// Stores the successor of a token of `generation`, which is the newest one that was used. The previously stored
+/// successor is overwritten: it has just been used, or it cannot be decrypted.
 async fn add_successor(
     transaction: &DatabaseTransaction,
     grant: GrantId,
@@ -246,7 +249,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Of the generations that were issued, the youngest two are taken and every older one is not.
+        /// Of the issued generations, the newest two are accepted and every older one is rejected.
         #[test]
         fn the_youngest_two_generations_are_taken(confirmed in 1i64..1_000_000, behind in 0i64..1_000) {
             let expected = match behind {

@@ -1,8 +1,9 @@
-//! Whether a PostgreSQL server refuses connections.
+//! Detection of a PostgreSQL server that refuses connections.
 //!
-//! sqlx's pool tries again for as long as a call may wait for a connection (five seconds) when nothing listens at the
-//! server's address, and when the server is just starting. So a call that has no connection after a moment asks the server
-//! here, and fails at once if the server refuses. A call waits on while the server accepts: then the pool is busy.
+//! While nothing listens at the server's address, or while the server is starting, sqlx's pool retries for as long as a
+//! call may wait for a connection (five seconds). So a call without a connection after a short time checks the server
+//! here, and fails at once if the server refuses connections. While the server accepts connections, the call keeps
+//! waiting: then the pool is busy.
 
 use std::{
     fmt, io,
@@ -25,40 +26,40 @@ use tokio::{
 
 use super::{ACQUIRE_TIMEOUT, StoreError};
 
-/// How long a call waits for a connection before it asks whether the server refuses them.
+/// How long a call waits for a connection before it checks whether the server refuses them.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
-/// How long it waits from one question to the next.
+/// The interval of further checks.
 const NEXT_LOOK: Duration = Duration::from_secs(1);
-/// How long an answer serves other calls.
+/// How long the result of a check is reused for other calls.
 const GOOD_FOR: Duration = Duration::from_millis(250);
 /// The server is starting or stopping (`cannot_connect_now`).
 const CANNOT_CONNECT_NOW: &str = "57P03";
 
 tokio::task_local! {
-    /// Whether the call of this task has had no connection yet. The pool's hooks run within the task that waits.
+    /// Whether the call of this task has had no connection yet. The pool's hooks run within the waiting task.
     static UNCONNECTED: Arc<AtomicBool>;
 }
 
-/// Notes for the call of this task that it has a connection.
+/// Records that the call of this task has a connection.
 pub(super) fn note_connection() {
-    // A connection that the pool opens on its own account belongs to no call.
+    // A connection that the pool opens by itself belongs to no call.
     let _ = UNCONNECTED.try_with(|unconnected| unconnected.store(false, Ordering::Release));
 }
 
-/// Makes a future part of the call of this task, for use in a task of its own.
+/// Makes a future part of the call of this task, for use in a separate task.
 pub(super) fn of_this_call<F: Future>(work: F) -> impl Future<Output = F::Output> {
     let unconnected = UNCONNECTED.try_with(Arc::clone).unwrap_or_default();
     UNCONNECTED.scope(unconnected, work)
 }
 
-/// Asks one server, for all calls at once.
+/// Checks one server, for all calls together.
 pub(super) struct Refusals {
     options: PgConnectOptions,
     last: Mutex<Option<(Instant, bool)>>,
 }
 
 impl fmt::Debug for Refusals {
-    /// Shows nothing of the options, which hold a password.
+    /// Shows nothing of the options, which contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refusals").finish_non_exhaustive()
     }
@@ -69,7 +70,8 @@ impl Refusals {
         Self { options, last: Mutex::default() }
     }
 
-    /// Runs a call, and ends it while it has no connection and the server refuses to give one. Nothing was sent then.
+    /// Runs a call, and ends it early while it has no connection and the server refuses connections. Nothing was sent
+    /// then.
     pub(super) async fn watch<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
         let unconnected = Arc::new(AtomicBool::new(true));
         let mut work = pin!(UNCONNECTED.scope(unconnected.clone(), work));
@@ -105,7 +107,7 @@ impl Refusals {
             }
             Ok(Err(sqlx::Error::Io(error))) => error.kind() == io::ErrorKind::ConnectionRefused,
             Ok(Err(sqlx::Error::Database(error))) => error.code().is_some_and(|code| code == CANNOT_CONNECT_NOW),
-            // Whatever else it is, the pool does not try again.
+            // On any other error the pool does not retry.
             Ok(Err(_)) | Err(_) => false,
         };
         *last = Some((Instant::now(), refused));

@@ -1,5 +1,5 @@
-//! What a process remembers of rows that open the door, so that the next request asks no database: believed as long as a
-//! change would have been heard, read again otherwise.
+//! A cache of rows that authenticate requests, so that most requests need no database lookup. An entry is used as long
+//! as the process is known to receive changes, and is read again otherwise.
 
 use std::{
     hash::Hash,
@@ -13,10 +13,10 @@ use lru::LruCache;
 use super::{ChangeWatch, Seen};
 use crate::domain::growing_cache;
 
-/// The last use of a row is written this often at most.
+/// The minimum interval between two writes of a row's last use.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
 
-/// Values by their keys, the ones used last.
+/// The most recently used values by their keys.
 pub struct Remembered<Key, Value> {
     changes: Arc<ChangeWatch>,
     entries: Mutex<LruCache<Key, Entry<Value>>>,
@@ -24,36 +24,36 @@ pub struct Remembered<Key, Value> {
 
 struct Entry<Value> {
     value: Value,
-    /// How new this is.
+    /// The number of changes known before the value was read.
     seen: Seen,
-    /// When its use was last noted.
+    /// When its use was last recorded.
     touched: Option<DateTime<Utc>>,
 }
 
-/// What is remembered under a key.
+/// The result of a cache lookup.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Recalled<Value> {
-    /// It holds.
+    /// The entry is valid.
     Good(Value),
-    /// It may have changed: its row is to be read.
+    /// The row may have changed: it must be read again.
     Doubtful(Value),
-    /// Nothing.
+    /// There is no entry.
     Nothing,
 }
 
 impl<Key: Hash + Eq, Value: Clone> Remembered<Key, Value> {
-    /// Room for so many.
+    /// Creates a cache with this capacity.
     pub fn new(changes: Arc<ChangeWatch>, capacity: usize) -> Self {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
         Self { changes, entries: Mutex::new(growing_cache(capacity)) }
     }
 
-    /// To be noted before something is read that is to be remembered.
+    /// Returns the current state of changes; to be recorded before reading data that is to be cached.
     pub fn seen(&self) -> Seen {
         self.changes.seen()
     }
 
-    /// What is known, and whether it still holds.
+    /// Looks up a value, and whether it is still valid.
     pub fn recall(&self, key: &Key, now: DateTime<Utc>) -> Recalled<Value> {
         match self.entries().get(key) {
             None => Recalled::Nothing,
@@ -62,19 +62,19 @@ impl<Key: Hash + Eq, Value: Clone> Remembered<Key, Value> {
         }
     }
 
-    /// Remembers what was read after `seen`.
+    /// Caches a value that was read after `seen`.
     pub fn remember(&self, key: Key, value: Value, seen: Seen) {
         let mut entries = self.entries();
         let touched = entries.peek(&key).and_then(|entry| entry.touched);
         entries.put(key, Entry { value, seen, touched });
     }
 
-    /// The row is gone.
+    /// Removes the value of a row that no longer exists.
     pub fn forget(&self, key: &Key) {
         self.entries().pop(key);
     }
 
-    /// Whether a use now is to be written down; says so once a minute.
+    /// Returns whether a use now is to be written to the database: at most once a minute.
     pub fn use_is_due(&self, key: &Key, now: DateTime<Utc>) -> bool {
         let mut entries = self.entries();
         let Some(entry) = entries.peek_mut(key) else { return false };
@@ -85,13 +85,13 @@ impl<Key: Hash + Eq, Value: Clone> Remembered<Key, Value> {
         due
     }
 
-    /// Whether changes that others make are heard; while they are not, rows are read at each use.
+    /// Returns whether changes by other processes are received; while they are not, rows are read at each use.
     pub fn hears_changes(&self, now: DateTime<Utc>) -> bool {
         self.changes.vouches_for(self.changes.seen(), now)
     }
 
     fn entries(&self) -> MutexGuard<'_, LruCache<Key, Entry<Value>>> {
-        // A thread that panicked in here left nothing half-done that matters.
+        // A poisoned lock is safe to use: no critical section leaves the cache in a harmful state.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
-//! Browsers that come back from OwnerRez and have to wait: what they come back to stays as it is until their turn, and
-//! lives long enough for it.
+//! Browsers that return from OwnerRez and have to wait: their pending request stays unchanged until their turn, and its
+//! expiry time is extended for it.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, oauth_states, sign_in_requests};
@@ -8,30 +8,30 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use super::{Link, Store, StoreError};
 use crate::domain::Sealed;
 
-/// Something that one browser comes back to, and its life.
+/// A pending request that one browser returns to, with its times.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Returning<T> {
-    /// What it is.
+    /// The request.
     pub to: T,
-    /// When it was made.
+    /// The creation time.
     pub created_at: DateTime<Utc>,
-    /// When the browser first came back from the last approval; `None` until it has waited.
+    /// When the browser first returned from the last approval; `None` until it has waited.
     pub returned_at: Option<DateTime<Utc>>,
-    /// When it ends.
+    /// The expiry time.
     pub expires_at: DateTime<Utc>,
 }
 
 /// The first return of a browser that has to wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FirstReturn {
-    /// When that was.
+    /// The time of the return.
     pub at: DateTime<Utc>,
-    /// Until when it may come again.
+    /// Until when the browser may return again.
     pub keep_until: DateTime<Utc>,
 }
 
 impl Store {
-    /// The connect link that is bound to this browser, unless it has expired. It stays as it is.
+    /// Returns the connect link bound to this browser, unless it has expired. The link stays unchanged.
     pub async fn returning_to_link(
         &self,
         state_hash: &str,
@@ -47,7 +47,7 @@ impl Store {
         }))
     }
 
-    /// The sign-in in this browser, unless it has expired. It stays as it is.
+    /// Returns the sign-in of this browser, unless it has expired. The sign-in stays unchanged.
     pub async fn returning_to_sign_in(
         &self,
         state_hash: &str,
@@ -65,7 +65,7 @@ impl Store {
         }))
     }
 
-    /// Lets the connect link of this browser live until then. A link that is gone stays gone.
+    /// Extends the connect link of this browser until then. A deleted link stays deleted.
     pub async fn prolong_link(
         &self,
         state_hash: &str,
@@ -80,8 +80,8 @@ impl Store {
         self.run(update.exec(&self.db)).await.map(drop)
     }
 
-    /// Notes that the browser of this connect link has to wait, unless that is noted already. A link that is gone stays
-    /// gone.
+    /// Records that the browser of this connect link has to wait, unless that is recorded already. A deleted link stays
+    /// deleted.
     pub async fn link_waits(&self, state_hash: &str, browser_hash: &str, first: FirstReturn) -> Result<(), StoreError> {
         let update = oauth_states::Entity::update_many()
             .col_expr(oauth_states::Column::ReturnedAt, Expr::value(Moment::from(first.at)))
@@ -92,8 +92,8 @@ impl Store {
         self.run(update.exec(&self.db)).await.map(drop)
     }
 
-    /// Notes that the browser of this sign-in has to wait, unless that is noted already. A sign-in that is gone stays
-    /// gone.
+    /// Records that the browser of this sign-in has to wait, unless that is recorded already. A deleted sign-in stays
+    /// deleted.
     pub async fn sign_in_waits(
         &self,
         state_hash: &str,

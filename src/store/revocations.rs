@@ -1,4 +1,4 @@
-//! Tokens of dropped connections that OwnerRez still has to be told to forget.
+//! Tokens of removed connections that still have to be revoked at OwnerRez.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, pending_revocations as rows};
@@ -8,18 +8,18 @@ use uuid::Uuid;
 use super::{Connection, Store, StoreError};
 use crate::domain::{AccountId, Sealed, TokenKind, UserId};
 
-/// One token to revoke.
+/// A token to revoke.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PendingRevocation {
-    /// Which task.
+    /// The id of the task.
     pub id: Uuid,
-    /// Whose token it was; the user may be gone.
+    /// The owner of the token; the user may be gone.
     pub user: UserId,
-    /// Whose account it is at OwnerRez, where known.
+    /// The OwnerRez account of the token, if known.
     pub account: Option<AccountId>,
     /// The access token.
     pub access: Sealed,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
 }
 
@@ -36,12 +36,13 @@ impl From<rows::Model> for PendingRevocation {
     }
 }
 
-/// The task that a dropped connection leaves. None for a personal access token: only its owner can end it, in OwnerRez.
+/// Returns the revocation task of a removed connection. `None` for a personal access token: only its owner can revoke
+/// it, in OwnerRez.
 pub(super) fn of_connection(user: UserId, id: Uuid, gone: Connection, now: DateTime<Utc>) -> Option<rows::ActiveModel> {
     (gone.token_kind == TokenKind::Bearer).then(|| row(user, id, gone.account, gone.access, now))
 }
 
-/// A task that is due at once.
+/// Returns a task that is due at once.
 fn row(user: UserId, id: Uuid, account: Option<AccountId>, access: Sealed, now: DateTime<Utc>) -> rows::ActiveModel {
     rows::ActiveModel {
         id: Set(id),
@@ -55,7 +56,7 @@ fn row(user: UserId, id: Uuid, account: Option<AccountId>, access: Sealed, now: 
 }
 
 impl Store {
-    /// Notes a token that is to be revoked, due at once: for tokens that never became a connection.
+    /// Adds a token to revoke, due at once: for tokens that never became a connection.
     pub async fn add_revocation(
         &self,
         user: UserId,
@@ -68,7 +69,7 @@ impl Store {
         self.run(insert.exec_without_returning(&self.db)).await.map(drop)
     }
 
-    /// Everyone's tokens that are to be revoked by now, the longest due first.
+    /// Returns the due tokens of all users, the longest due first.
     pub async fn due_revocations(&self, now: DateTime<Utc>, limit: u64) -> Result<Vec<PendingRevocation>, StoreError> {
         let query = rows::Entity::find()
             .filter(rows::Column::NextAttemptAt.lte(Moment::from(now)))
@@ -78,7 +79,7 @@ impl Store {
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(PendingRevocation::from).collect())
     }
 
-    /// Puts a task off after a failed attempt.
+    /// Postpones a task after a failed attempt.
     pub async fn postpone_revocation(
         &self,
         id: Uuid,
@@ -92,7 +93,7 @@ impl Store {
         Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
     }
 
-    /// Forgets a task that is done, or that nobody can do.
+    /// Deletes a task that is done, or that cannot be done.
     pub async fn finish_revocation(&self, id: Uuid) -> Result<bool, StoreError> {
         Ok(self.run(rows::Entity::delete_by_id(id).exec(&self.db)).await?.rows_affected > 0)
     }

@@ -1,4 +1,4 @@
-//! Signing in with OwnerRez: requests under way, who is who, and who else reaches an account.
+//! Sign-in with OwnerRez: pending requests, identities, and the users with access to an account.
 
 use std::collections::HashMap;
 
@@ -17,40 +17,40 @@ use uuid::Uuid;
 use super::{SealedGrant, Store, StoreError, StoredGrant, StoredKey, connections as rows, revocations};
 use crate::domain::{AccountId, Identity, Sealed, UserId};
 
-/// A sign-in that a browser has agreed to, about to be stored.
+/// A sign-in that the user has agreed to in a browser, about to be stored.
 #[derive(Clone, Debug)]
 pub struct NewSignIn {
     /// SHA-256 of the state in hexadecimal.
     pub state_hash: String,
     /// SHA-256 of the browser's cookie in hexadecimal.
     pub browser_hash: String,
-    /// What was asked for.
+    /// The client's request, encrypted.
     pub request: Sealed,
-    /// When the browser agreed.
+    /// When the user agreed.
     pub created_at: DateTime<Utc>,
-    /// When it ends.
+    /// The expiry time.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A user who reaches an account of OwnerRez, and by what.
+/// A user with access to an OwnerRez account, and the credentials of that access.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reaching {
-    /// Who.
+    /// The id of the user.
     pub user: UserId,
-    /// Their API keys that are good, the oldest first.
+    /// The user's valid API keys, oldest first.
     pub keys: Vec<StoredKey>,
-    /// Their clients, the oldest first.
+    /// The grants of the user's clients, oldest first.
     pub grants: Vec<StoredGrant>,
 }
 
-/// Whether the tokens of an earlier connection belong to another account for certain. One without a known account may be
-/// of the same, and then its tokens may be those that work.
+/// Returns whether the tokens of an earlier connection certainly belong to another account. A connection whose account
+/// is unknown may belong to the same account, and then its tokens may be the working ones.
 fn is_of_another_account(before: Option<i64>, account: Option<AccountId>) -> bool {
     before.is_some_and(|before| Some(AccountId(before)) != account)
 }
 
 impl Store {
-    /// Stores a sign-in under way.
+    /// Stores a pending sign-in.
     pub async fn add_sign_in(&self, sign_in: NewSignIn) -> Result<(), StoreError> {
         let NewSignIn { state_hash, browser_hash, request, created_at, expires_at } = sign_in;
         let row = sign_in_requests::ActiveModel {
@@ -65,7 +65,7 @@ impl Store {
         self.run(insert.exec_without_returning(&self.db)).await.map(drop)
     }
 
-    /// The sign-in with this state in this browser, unless it has expired.
+    /// Returns the sign-in with this state in this browser, unless it has expired.
     pub async fn sign_in(
         &self,
         state_hash: &str,
@@ -78,8 +78,8 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.map(|row| Sealed(row.request)))
     }
 
-    /// The same, and uses it up: of all callers that show its state and its browser one gets it. Another browser gets
-    /// nothing and leaves it as it is.
+    /// The same, and consumes it: of all callers with its state and its browser, one gets it. Another browser gets
+    /// `None` and leaves it unchanged.
     pub async fn take_sign_in(
         &self,
         state_hash: &str,
@@ -101,7 +101,7 @@ impl Store {
         .await
     }
 
-    /// Whom this identity signs in.
+    /// Returns the user that this identity signs in.
     pub async fn identified(&self, identity: &Identity) -> Result<Option<UserId>, StoreError> {
         let query = identities::Entity::find()
             .filter(identities::Column::Issuer.eq(&*identity.issuer))
@@ -109,8 +109,8 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.map(|row| UserId(row.user_id)))
     }
 
-    /// Stores a new user with identity and connection: all or nothing. `false`, and nothing changes, when the identity
-    /// signs in somebody already.
+    /// Stores a new user with identity and connection, all or nothing. Returns `false`, and changes nothing, if the
+    /// identity already signs in a user.
     pub async fn register_identity(
         &self,
         user: UserId,
@@ -151,9 +151,9 @@ impl Store {
         .await
     }
 
-    /// Stores the newest authorization of a user who signed in, in place of whatever connection there is. The tokens of
-    /// an older one of the same account are left alone at OwnerRez; those of another account are to be revoked there.
-    /// `false` when the user is gone, or this identity is not theirs any more.
+    /// Stores the newest authorization of a signed-in user, replacing any existing connection. The tokens of an older
+    /// connection to the same account are not revoked at OwnerRez; those of another account are. Returns `false` if the
+    /// user is gone, or if the identity no longer belongs to the user.
     pub async fn renew_connection(
         &self,
         user: UserId,
@@ -196,7 +196,7 @@ impl Store {
         .await
     }
 
-    /// Everybody whose working connection reaches this account, in the order in which they registered.
+    /// Returns all users with a working connection to this account, in the order of registration.
     pub async fn reaching(&self, account: AccountId, now: DateTime<Utc>) -> Result<Vec<Reaching>, StoreError> {
         let connected = Query::select()
             .column(connections::Column::UserId)

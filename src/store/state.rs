@@ -1,5 +1,5 @@
-//! The one row about the database itself: which program made its schema, and a time that is written to prove that the
-//! database can store something.
+//! The one row about the database itself: the program version that created the schema, and a time that is written to
+//! prove that the database accepts writes.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, gateway_state as rows};
@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 const THE_ROW: i16 = 1;
 
 impl Store {
-    /// Writes and commits one row: what a probe must see succeed before it can say that writes are stored.
+    /// Writes and commits one row: a probe may report that writes are stored only if this succeeds.
     pub async fn prove_commit(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         let row =
             rows::ActiveModel { id: Set(THE_ROW), written_at: Set(Some(Moment::from(now))), ..Default::default() };
@@ -26,7 +26,7 @@ impl Store {
     }
 }
 
-/// Notes that this program made the schema what it is.
+/// Records that this program created the current schema.
 pub(super) async fn note_schema_version(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
     let version = Some(env!("CARGO_PKG_VERSION").to_owned());
     let row = rows::ActiveModel { id: Set(THE_ROW), schema_version: Set(version), ..Default::default() };
@@ -35,7 +35,7 @@ pub(super) async fn note_schema_version(transaction: &DatabaseTransaction) -> Re
     write.exec_without_returning(transaction).await.map(drop)
 }
 
-/// The version of the program that made the schema what it is; `None` if that was not written down.
+/// Returns the version of the program that created the current schema; `None` if it was not recorded.
 pub(super) async fn schema_version(db: &impl ConnectionTrait) -> Result<Option<String>, DbErr> {
     let row = rows::Entity::find_by_id(THE_ROW).one(db).await?;
     Ok(row.and_then(|row| row.schema_version))

@@ -1,5 +1,5 @@
-//! Every story runs on SQLite, and on PostgreSQL too when `TEST_DATABASE_URL` names a server and a database to start
-//! from; each makes its own database and removes it.
+//! Every test runs on SQLite, and also on PostgreSQL if `TEST_DATABASE_URL` names a server and a database to start
+//! from. Each test creates its own database and removes it.
 
 mod allowance;
 mod connections;

@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 
-/// Who used a key within this time is not swept away. Longer than any way through the browser takes: its last part, when
-/// the link is used up and OwnerRez has not answered yet, shows in no other row.
+/// A user who used a key within this time is not deleted. Longer than any browser flow takes: no other row shows its
+/// last part, when the link is consumed and OwnerRez has not responded yet.
 pub const IN_USE_FOR: TimeDelta = TimeDelta::hours(2);
 
 impl Store {
-    /// Removes at most `limit` users who registered before `registered_before`, never connected an account and are not
-    /// about to, and all that is theirs; says how many.
+    /// Deletes at most `limit` users who registered before `registered_before`, never connected an account and are not
+    /// about to, with all their rows, and returns their number.
     pub async fn sweep_unconnected(
         &self,
         registered_before: DateTime<Utc>,
@@ -24,8 +24,8 @@ impl Store {
         limit: u64,
     ) -> Result<u64, StoreError> {
         let idle = idle(registered_before.into(), now);
-        // Locked first, so that the deletion, a statement of its own, sees every link and connection there is: adding
-        // one takes a lock on its user. Who is busy with one right now is passed over.
+        // Locked first, so that the deletion, a separate statement, sees every existing link and connection: adding one
+        // locks its user. Users with such a transaction in progress are skipped.
         let candidates = users::Entity::find()
             .select_only()
             .column(users::Column::Id)

@@ -1,4 +1,4 @@
-//! Who used the allowance: sums per user and span of time, for operators to look at. Nothing is decided by them.
+//! Use of the allowance: sums per user and time span, for operators to read. Nothing depends on them.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, allowance_use as rows, users};
@@ -11,20 +11,20 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::domain::UserId;
 
-/// Requests that one user sent within one span of time.
+/// Requests that one user sent within one time span.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Used {
-    /// Who.
+    /// The user.
     pub user: UserId,
-    /// When the span began.
+    /// The start of the time span.
     pub since: DateTime<Utc>,
-    /// How many.
+    /// The number of requests.
     pub requests: u32,
 }
 
 impl Store {
-    /// Adds to the sums, all or nothing; what users did who are gone is left out. Give the entries in the same order
-    /// everywhere: processes that write at once then wait for each other instead of for ever.
+    /// Adds to the sums, all or nothing; entries of deleted users are left out. All callers must give the entries in
+    /// the same order: otherwise processes that write at the same time could deadlock.
     pub async fn add_use(&self, used: &[Used]) -> Result<(), StoreError> {
         if used.is_empty() {
             return Ok(());
@@ -59,7 +59,7 @@ impl Store {
         .await
     }
 
-    /// How many requests each user sent in the spans that began at this moment or later.
+    /// Returns the number of requests of each user in the time spans that began at this time or later.
     pub async fn use_since(&self, since: DateTime<Utc>) -> Result<Vec<(UserId, u64)>, StoreError> {
         let query = rows::Entity::find()
             .select_only()
@@ -72,7 +72,7 @@ impl Store {
         Ok(sums.into_iter().map(|(user, sum)| (UserId(user), u64::try_from(sum).unwrap_or(0))).collect())
     }
 
-    /// Forgets spans that began before this moment.
+    /// Deletes time spans that began before this time.
     pub async fn forget_use(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
         let delete = rows::Entity::delete_many().filter(rows::Column::Since.lt(Moment::from(before)));
         Ok(self.run(delete.exec(&self.db)).await?.rows_affected)

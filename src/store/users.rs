@@ -1,4 +1,4 @@
-//! Users: the tenant that every other row hangs on.
+//! Users: the tenants that all other rows refer to.
 
 use chrono::{DateTime, Utc};
 use entity::{Moment, api_keys, ownerrez_connections, pending_revocations, users};
@@ -9,7 +9,7 @@ use super::{NewKey, Store, StoreError, connections, keys, revocations};
 use crate::domain::UserId;
 
 impl Store {
-    /// Stores a new user with the first key: both or neither.
+    /// Stores a new user with the first key, both or neither.
     pub async fn register_user(&self, user: UserId, key: NewKey, now: DateTime<Utc>) -> Result<(), StoreError> {
         let user_row = users::ActiveModel {
             id: Set(user.0),
@@ -27,13 +27,13 @@ impl Store {
         .await
     }
 
-    /// Whether there is such a user.
+    /// Returns whether the user exists.
     pub async fn has_user(&self, user: UserId) -> Result<bool, StoreError> {
         let query = users::Entity::find_by_id(user.0);
         Ok(self.run(query.one(&self.db)).await?.is_some())
     }
 
-    /// Since when an operator keeps the user out, if so.
+    /// Returns when an operator disabled the user; `None` if the user is enabled.
     pub async fn disabled_since(&self, user: UserId) -> Result<Option<DateTime<Utc>>, StoreError> {
         let query = users::Entity::find()
             .select_only()
@@ -43,15 +43,16 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.flatten().map(Into::into))
     }
 
-    /// Removes the user with keys, links and connection, and notes that OwnerRez is to be told: all or nothing. `None`:
-    /// no such user; otherwise whether there was a connection.
+    /// Deletes the user with keys, links and connection, and records a task to revoke the token at OwnerRez, all or
+    /// nothing. Returns `None` if there is no such user; otherwise whether there was a connection.
     pub async fn delete_user(
         &self,
         user: UserId,
         revocation_id: Uuid,
         now: DateTime<Utc>,
     ) -> Result<Option<bool>, StoreError> {
-        // Locked first: who stores a new connection meanwhile waits, and then finds no user to store it for.
+        // Locked first: a caller that stores a new connection meanwhile waits, and then finds that the user no longer
+        // exists.
         let lock = users::Entity::find_by_id(user.0).lock_exclusive();
         let connection = connections::delete_returning(user);
         self.run(async {

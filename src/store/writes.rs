@@ -1,8 +1,8 @@
-//! Changes on their way to OwnerRez: recorded before they are sent, and their outcome after. A row says who changed which
-//! record by which tool and when; of what was said there is a keyed digest only.
+//! Writes to OwnerRez: recorded before they are sent, and their outcome after. A row contains the user, the record, the
+//! tool and the time; of the written data it contains only a keyed digest.
 //!
-//! Whether a change is one that was just made is decided while the user's row is locked, so that of two calls that ask at
-//! once, in one process or in several, one is recorded and the other finds it.
+//! A write is compared with the recent ones while the user's row is locked. So of two concurrent identical calls, in
+//! one process or in several, one is recorded and the other finds it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{Moment, users, writes as rows};
@@ -16,72 +16,72 @@ use uuid::Uuid;
 use super::{Store, StoreError};
 use crate::domain::UserId;
 
-/// For this long after it was made a change that comes again is not made again.
+/// For this long after a write was made, an identical write is not sent again.
 const REPEATED_WITHIN: TimeDelta = TimeDelta::seconds(60);
-/// The same where nobody knows whether it was made: longer than the longest call (`sessions.call_deadline_seconds`).
+/// The same if the outcome is unknown: longer than the longest call (`sessions.call_deadline_seconds`).
 const UNKNOWN_WITHIN: TimeDelta = TimeDelta::minutes(15);
-/// The same where the caller named the change by an idempotency key.
+/// The same if the caller gave an idempotency key.
 const KEYED_WITHIN: TimeDelta = TimeDelta::hours(24);
-/// Longer than any draft or confirmation is good, and than any call lasts.
+/// Longer than the validity of any draft or confirmation, and than any call takes.
 const KEPT_FOR: TimeDelta = TimeDelta::hours(1);
 
 const SENT: &str = "sent";
 const DONE: &str = "done";
 const UNKNOWN: &str = "unknown";
 
-/// A change about to be sent.
+/// A write about to be sent.
 #[derive(Clone, Debug)]
 pub struct NewWrite {
-    /// Which.
+    /// The id of the write.
     pub id: Uuid,
     /// Name of the tool.
     pub tool: String,
-    /// Digest of the user, the tool and the request, the current key's first; never empty.
+    /// Digests of the user, the tool and the request, that of the current encryption key first; never empty.
     pub digests: Vec<String>,
-    /// Digest of the caller's idempotency key, the current key's first; empty without one.
+    /// Digests of the caller's idempotency key, that of the current encryption key first; empty without one.
     pub idempotency: Vec<String>,
-    /// Digest of the draft or the confirmation that allows it: each allows one change.
+    /// Digest of the draft or the confirmation that allows the write: each allows one write.
     pub permit: Option<String>,
-    /// The records it changes, as far as they are known before.
+    /// The records that the write changes, as far as they are known in advance.
     pub touched: Vec<String>,
-    /// The caller wants it made although it may have been made just now.
+    /// Whether the caller wants the write sent even if an identical one may have been made just now.
     pub again: bool,
 }
 
-/// A change that was recorded earlier.
+/// A write that was recorded earlier.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct WriteRecord {
     /// Name of the tool.
     pub tool: String,
-    /// Whether it is known that the change was made.
+    /// Whether it is known that the write was made.
     pub done: bool,
-    /// The id in OwnerRez's answer.
+    /// The id in OwnerRez's response.
     pub answer_id: Option<i64>,
-    /// When it was recorded, right before it was sent.
+    /// When it was recorded, immediately before it was sent.
     pub recorded_at: DateTime<Utc>,
 }
 
-/// What became of the wish to record a change.
+/// The result of trying to record a write.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Claim {
-    /// It is recorded and may be sent.
+    /// The write is recorded and may be sent.
     Recorded,
-    /// It is the same as this one, which was made just now or under the same idempotency key.
+    /// It repeats this write, which was made just now or with the same idempotency key.
     Repeats(WriteRecord),
-    /// Its draft or confirmation has allowed this one already.
+    /// Its draft or confirmation has already allowed this write.
     PermitUsed(WriteRecord),
-    /// Its idempotency key belongs to this one, which is another.
+    /// Its idempotency key belongs to this write, which is different.
     KeyTaken(WriteRecord),
-    /// There is no such user any more.
+    /// The user no longer exists.
     NoUser,
 }
 
-/// How a change ended.
+/// The outcome of a write.
 #[derive(Clone, Debug)]
 pub struct Settled {
-    /// Whether it is known that the change was made.
+    /// Whether it is known that the write was made.
     pub done: bool,
-    /// The id in OwnerRez's answer.
+    /// The id in OwnerRez's response.
     pub answer_id: Option<i64>,
     /// The records that it changed.
     pub touched: Vec<String>,
@@ -99,7 +99,7 @@ impl From<&rows::Model> for WriteRecord {
 }
 
 impl Store {
-    /// Records a change, unless it was made already.
+    /// Records a write, unless it was made already.
     pub async fn claim_write(&self, user: UserId, write: &NewWrite, now: DateTime<Utc>) -> Result<Claim, StoreError> {
         let row = rows::ActiveModel {
             id: Set(write.id),
@@ -133,7 +133,7 @@ impl Store {
         .await
     }
 
-    /// What [`Store::claim_write`] would find in the way of this change. Records nothing.
+    /// Returns the earlier write for which [`Store::claim_write`] would reject this one. Records nothing.
     pub async fn earlier_write(
         &self,
         user: UserId,
@@ -144,7 +144,7 @@ impl Store {
         Ok(earlier(&known, write, now))
     }
 
-    /// Records the outcome of a change. `false` when it is recorded already, or the record is gone.
+    /// Records the outcome of a write. Returns `false` if it is recorded already, or if the record is gone.
     pub async fn settle_write(
         &self,
         user: UserId,
@@ -164,7 +164,7 @@ impl Store {
         Ok(self.run(update.exec(&self.db)).await?.rows_affected > 0)
     }
 
-    /// Removes the record of a change that was not made: nothing was sent, or OwnerRez refused it.
+    /// Deletes the record of a write that was not made: nothing was sent, or OwnerRez rejected it.
     pub async fn forget_write(&self, user: UserId, id: Uuid) -> Result<bool, StoreError> {
         let delete = rows::Entity::delete_many()
             .filter(rows::Column::Id.eq(id))
@@ -173,7 +173,7 @@ impl Store {
         Ok(self.run(delete.exec(&self.db)).await?.rows_affected > 0)
     }
 
-    /// Removes everyone's records that nothing can ask for any more; says how many.
+    /// Deletes records of all users that are no longer needed and returns their number.
     pub async fn sweep_writes(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let before = |span: TimeDelta| rows::Column::RecordedAt.lt(Moment::from(now - span));
         let unkeyed = Condition::all().add(rows::Column::IdempotencyDigest.is_null()).add(before(KEPT_FOR));
@@ -183,7 +183,7 @@ impl Store {
     }
 }
 
-/// The records that may stand in the way, the latest first.
+/// Selects the records that may conflict with a write, latest first.
 fn candidates(user: UserId, write: &NewWrite, now: DateTime<Utc>) -> Select<rows::Entity> {
     let mut any = Condition::any().add(rows::Column::RecordedAt.gt(Moment::from(now - UNKNOWN_WITHIN)));
     if !write.idempotency.is_empty() {
@@ -201,7 +201,7 @@ fn candidates(user: UserId, write: &NewWrite, now: DateTime<Utc>) -> Select<rows
         .order_by_desc(rows::Column::Id)
 }
 
-/// What stands in the way of a change. `known` has the latest first.
+/// Returns the conflict of a write with an earlier one. `known` has the latest first.
 fn earlier(known: &[rows::Model], write: &NewWrite, now: DateTime<Utc>) -> Option<Claim> {
     let same = |row: &rows::Model| row.tool == write.tool && write.digests.contains(&row.digest);
     let keyed = |row: &&rows::Model| row.idempotency_digest.as_ref().is_some_and(|key| write.idempotency.contains(key));
@@ -222,7 +222,7 @@ fn earlier(known: &[rows::Model], write: &NewWrite, now: DateTime<Utc>) -> Optio
     used.map(|row| Claim::PermitUsed(row.into()))
 }
 
-/// The same change, made just now, with none in between that changed the same record.
+/// Returns the same write, if it was made just now and no later write changed the same record.
 fn just_made<'a>(
     known: &'a [rows::Model],
     write: &NewWrite,
@@ -230,7 +230,7 @@ fn just_made<'a>(
     now: DateTime<Utc>,
 ) -> Option<&'a rows::Model> {
     let (at, row) = known.iter().enumerate().find(|(_, row)| same(row))?;
-    // Two keys say that two changes are meant.
+    // Two idempotency keys mean that two writes are intended.
     if !write.idempotency.is_empty() && row.idempotency_digest.is_some() {
         return None;
     }
@@ -252,8 +252,8 @@ mod tests {
 
     use super::*;
 
-    /// A recorded write, by small numbers: what it said, its key and its permit (0 for none), the records it changes, how
-    /// it ended, and how many seconds ago it was recorded and settled.
+    /// Builds a recorded write from small numbers: its content, its idempotency key and its permit (0 for none), the
+    /// records it changes, its outcome, and how many seconds ago it was recorded and settled.
     fn row(said: u8, key: u8, permit: u8, touched: &[u8], outcome: &str, ago: i64) -> rows::Model {
         let recorded_at = (DateTime::UNIX_EPOCH - TimeDelta::seconds(ago)).into();
         rows::Model {
@@ -275,7 +275,7 @@ mod tests {
         NewWrite {
             id: Uuid::nil(),
             tool: "tool".to_owned(),
-            // An older key of the deployment gave the second one.
+            // The second digest was made with an older encryption key of the deployment.
             digests: vec!["new".to_owned(), format!("d{said}")],
             idempotency: (key > 0).then(|| format!("k{key}")).into_iter().collect(),
             permit: (permit > 0).then(|| format!("p{permit}")),
@@ -308,11 +308,12 @@ mod tests {
                 }
                 Some(other) => prop_assert!(false, "{:?}", other),
                 None => {
-                    // No permit allows a second write, no key a second meaning, whatever else is said.
+                    // Whatever the other values, no permit allows a second write and no idempotency key a second
+                    // meaning.
                     prop_assert!(known.iter().all(|row| permit == 0 || row.permit_digest != wish.permit));
                     let latest = known.iter().find(|row| keyed(row));
                     prop_assert!(latest.is_none_or(|row| same(row) && again));
-                    // The very latest write has none after it, so the same is never sent right after it.
+                    // No write follows the latest one, so an identical write is never sent right after it.
                     let fresh = |row: &rows::Model| DateTime::<Utc>::from(row.recorded_at) > DateTime::UNIX_EPOCH - REPEATED_WITHIN;
                     let one_key = |row: &rows::Model| key == 0 || row.idempotency_digest.is_none();
                     prop_assert!(again || known.first().is_none_or(|row| !(same(row) && fresh(row) && one_key(row))));

@@ -70,7 +70,7 @@ async fn of_many_that_want_the_lease_one_gets_it() {
         let (alice, connection) = base.connected_user("alice").await;
         let processes = base.processes(4).await;
         for round in 0..5 {
-            // Each round begins when the lease of the one before ends.
+            // Each round begins when the previous round's lease ends.
             let (now, until) = (at(round * 30), at(round * 30 + 30));
             let takers =
                 processes.iter().cycle().take(16).map(|store| {
@@ -273,7 +273,7 @@ async fn the_first_connection_of_a_user_is_remembered() {
         };
         assert_eq!(first().await, None);
         for second in [7, 8, 9] {
-            // The one at 8 finds a working connection and changes nothing; the one at 9 replaces a rejected one.
+            // The call at 8 finds a working connection and changes nothing; the call at 9 replaces a rejected one.
             base.store.save_connection(alice, grant("alice"), at(second)).await.unwrap();
             assert_eq!(first().await, Some(at(7)));
             if second == 8 {

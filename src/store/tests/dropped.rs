@@ -1,4 +1,4 @@
-//! Calls that are given up with their thread.
+//! Calls that are cancelled when their thread ends.
 
 use actix_rt::Arbiter;
 use sea_orm::ConnectionTrait;
@@ -9,7 +9,7 @@ use super::{
     harness::{at, on_each},
 };
 
-/// Sessions and handlers live on arbiters, and an arbiter that ends drops what it runs outside of any runtime.
+/// Sessions and handlers run on arbiters, and an arbiter that ends drops its futures outside of any runtime.
 #[actix_web::test]
 async fn a_thread_that_ends_in_the_middle_of_a_call_ends_quietly() {
     on_each(async |base| {

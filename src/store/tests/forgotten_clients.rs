@@ -1,4 +1,4 @@
-//! Deleted OAuth clients, remembered while they could come back.
+//! Deleted OAuth clients, recorded until they would have expired.
 
 use super::harness::{at, on_each};
 

@@ -1,4 +1,4 @@
-//! A fresh database for each story, and words to speak about it.
+//! A fresh database for each test, and helper functions for it.
 
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::super::{Connection, DatabaseTarget, NewKey, NewLink, SealedGrant, SealedTokens, Store};
 use crate::domain::{AccountId, KeyId, KeyView, Scope, Sealed, TokenKind, UserId};
 
-/// Runs the story on every database there is, each time on a fresh one with all migrations.
+/// Runs the test on every available database, each time on a fresh one with all migrations.
 pub(super) async fn on_each(story: impl AsyncFn(Base)) {
     on_each_empty(async |base| {
         base.store.migrate_up().await.unwrap();
@@ -30,7 +30,7 @@ pub(super) async fn on_each_empty(story: impl AsyncFn(Base)) {
     on_postgres(story).await;
 }
 
-/// Runs the story on PostgreSQL only, if there is one.
+/// Runs the test on PostgreSQL only, if there is one.
 pub(super) async fn on_postgres(story: impl AsyncFn(Base)) {
     let Some(server) = postgres_server() else { return };
     let name = format!("store_test_{}", Uuid::new_v4().simple());
@@ -67,12 +67,12 @@ impl Base {
         Base { target, store }
     }
 
-    /// Another pool on the same database, as another process would have it.
+    /// Opens another pool on the same database, as another process would.
     pub(super) async fn other_process(&self) -> Store {
         Store::connect(&self.target).await.unwrap()
     }
 
-    /// Several pools, for races.
+    /// Opens several pools, for races.
     pub(super) async fn processes(&self, count: usize) -> Vec<Store> {
         let mut stores = Vec::new();
         for _ in 0..count {
@@ -81,7 +81,7 @@ impl Base {
         stores
     }
 
-    /// The PostgreSQL URL.
+    /// Returns the PostgreSQL URL.
     pub(super) fn url(&self) -> String {
         match &self.target {
             DatabaseTarget::Postgres { url, .. } => url.expose_secret().to_owned(),
@@ -89,7 +89,7 @@ impl Base {
         }
     }
 
-    /// The SQLite file.
+    /// Returns the SQLite file.
     pub(super) fn file(&self) -> Option<PathBuf> {
         match &self.target {
             DatabaseTarget::Sqlite { path } => Some(path.clone()),
@@ -97,7 +97,7 @@ impl Base {
         }
     }
 
-    /// Waits until so many connections of the first pool are in use.
+    /// Waits until this many connections of the first pool are in use.
     pub(super) async fn until_in_use(&self, count: usize) {
         let in_use = || match &self.target {
             DatabaseTarget::Sqlite { .. } => {
@@ -114,7 +114,7 @@ impl Base {
         }
     }
 
-    /// A registered user with one key.
+    /// Registers a user with one key.
     pub(super) async fn user(&self, name: &str) -> (UserId, KeyId) {
         let (user, key) = (UserId(Uuid::new_v4()), KeyId(Uuid::new_v4()));
         let new_key = NewKey {
@@ -131,7 +131,7 @@ impl Base {
         (user, key)
     }
 
-    /// A registered user with a working connection.
+    /// Registers a user with a working connection.
     pub(super) async fn connected_user(&self, name: &str) -> (UserId, Connection) {
         let (user, _) = self.user(name).await;
         assert!(self.store.save_connection(user, grant(name), at(0)).await.unwrap());
@@ -143,7 +143,7 @@ impl Base {
     }
 }
 
-/// So many seconds after the stories begin.
+/// Returns the time this many seconds after the start of the tests.
 pub(super) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_secs(1_790_000_000).unwrap() + TimeDelta::seconds(seconds)
 }
@@ -152,7 +152,7 @@ pub(super) fn link(state: &str, key: KeyId, created: i64) -> NewLink {
     NewLink { state_hash: state.to_owned(), key, created_at: at(created), expires_at: at(created + 600) }
 }
 
-/// Lives for 1000 s, to be renewed after 900.
+/// Returns a grant whose tokens expire after 1000 s and are to be renewed after 900.
 pub(super) fn grant(name: &str) -> SealedGrant {
     SealedGrant { account: Some(AccountId(5_000_000_000)), tokens: tokens(name, 0) }
 }
@@ -168,7 +168,7 @@ pub(super) fn tokens(name: &str, obtained: i64) -> SealedTokens {
     }
 }
 
-/// How many of the answers are yes.
+/// Counts the results that are `true`.
 pub(super) fn yes(answers: Vec<Result<bool, super::super::StoreError>>) -> usize {
     answers.into_iter().filter(|answer| *answer.as_ref().unwrap()).count()
 }

@@ -77,7 +77,7 @@ async fn registration_stores_both_or_neither() {
             view: KeyView::default(),
         };
         base.store.register_user(bob, taken.clone(), at(0)).await.unwrap_err();
-        // The id would be refused if the user had stayed.
+        // The id would be rejected if the user had been kept.
         let free = NewKey { id: KeyId(Uuid::new_v4()), ..taken };
         base.store.register_user(bob, free, at(0)).await.unwrap();
     })
@@ -173,7 +173,7 @@ async fn times_compare_as_times_whatever_their_fractions() {
             new.expires_at = expires_at;
             base.store.open_link(alice, new, 99).await.unwrap();
             for now in nanoseconds {
-                // Both databases keep whole microseconds.
+                // Both databases store whole microseconds.
                 let expected = end / 1000 > now / 1000;
                 let found = base.store.link(&format!("s{number}"), at(0) + TimeDelta::nanoseconds(now)).await.unwrap();
                 assert_eq!(found.is_some(), expected, "expires {end} ns, now {now} ns");

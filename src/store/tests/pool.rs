@@ -1,4 +1,4 @@
-//! What a connection is when it comes back: without a transaction, or replaced.
+//! The state of a connection when it returns to the pool: without a transaction, or replaced.
 
 use std::time::{Duration, Instant};
 
@@ -24,17 +24,17 @@ fn write(number: u128) -> NewWrite {
     }
 }
 
-/// Nothing may be added to the file: the limit belongs to the pool's connection.
+/// Lets nothing be added to the file. The limit belongs to the pool's connection.
 async fn fill_the_disk(store: &Store) {
     store.db.execute_unprepared("PRAGMA max_page_count = 1").await.unwrap();
 }
 
-/// A no-op where the connection was replaced.
+/// Removes the limit; a no-op if the connection was replaced.
 async fn free_the_disk(store: &Store) {
     store.db.execute_unprepared("PRAGMA max_page_count = 1073741823").await.unwrap();
 }
 
-/// More than any free page holds.
+/// Fails to write more than any free page can store.
 async fn write_in_vain(store: &Store) {
     let transaction = store.begin().await.unwrap();
     let large = "INSERT INTO forgotten_clients (client_hash, expires_at) VALUES (hex(zeroblob(200000)), 'x')";
@@ -42,7 +42,7 @@ async fn write_in_vain(store: &Store) {
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
 }
 
-/// What is acknowledged from here on is seen by another connection, and that one can write.
+/// Checks that later acknowledged writes are visible to another connection, and that it can write.
 async fn stores_what_it_acknowledges(base: &Base, name: &str) {
     let other = base.other_process().await;
     for round in 0..5 {
@@ -84,7 +84,7 @@ async fn a_write_that_fails_outside_a_transaction_costs_only_itself() {
         fill_the_disk(&base.store).await;
         let large = "INSERT INTO forgotten_clients (client_hash, expires_at) VALUES (hex(zeroblob(200000)), 'x')";
         base.store.db.execute_unprepared(large).await.unwrap_err();
-        // Whoever waits for a statement may leave before it fails.
+        // The caller of a statement may be dropped before the statement fails.
         drop(tokio::time::timeout(Duration::ZERO, base.store.db.execute_unprepared(large)).await);
         free_the_disk(&base.store).await;
         stores_what_it_acknowledges(&base, "after").await;
@@ -108,7 +108,7 @@ async fn a_transaction_that_fails_while_its_caller_leaves_is_not_kept() {
     .await;
 }
 
-/// As a pooler hands over what another client left, or as sqlx forgets a BEGIN.
+/// Simulates a pooler that assigns a connection left in a transaction, or sqlx forgetting a BEGIN.
 #[tokio::test]
 async fn a_connection_in_a_transaction_never_serves_the_next_caller() {
     on_postgres(async |base| {
@@ -137,7 +137,7 @@ async fn an_ordinary_connection_is_kept() {
                 DatabaseTarget::Postgres { url: url.clone(), direct_url: None, max_connections: 1 },
                 "SELECT pg_backend_pid()::bigint",
             ),
-            // A setting of the connection, which a new one has not.
+            // A setting of the connection that a new connection does not have.
             sqlite => (sqlite.clone(), "PRAGMA cache_spill"),
         };
         let store = Store::connect(&target).await.unwrap();
@@ -161,7 +161,7 @@ async fn an_ordinary_connection_is_kept() {
     .await;
 }
 
-/// A server that accepts is waited for as long as its connections are busy.
+/// While the server accepts connections, a call waits until a busy connection is free.
 #[tokio::test]
 async fn a_busy_pool_is_waited_for() {
     on_postgres(async |base| {
@@ -171,7 +171,7 @@ async fn a_busy_pool_is_waited_for() {
         let store = Store::connect(&target).await.unwrap();
         let holding = store.begin().await.unwrap();
         let free = async {
-            // Longer than the first look at whether the server refuses.
+            // Longer than the time until the first check whether the server refuses connections.
             tokio::time::timeout(Duration::from_millis(300), std::future::pending::<()>()).await.unwrap_err();
             holding.rollback().await.unwrap();
         };
@@ -181,7 +181,7 @@ async fn a_busy_pool_is_waited_for() {
     .await;
 }
 
-/// What runs on a connection is not ended because the server refuses new ones.
+/// A call that has a connection is not ended because the server refuses new ones.
 #[tokio::test]
 async fn a_call_that_has_a_connection_goes_on() {
     on_postgres(async |base| {
@@ -204,6 +204,6 @@ async fn a_server_that_refuses_is_noticed_at_once() {
         let (read, written) = join(store.key_by_prefix("x"), store.prove_commit(at(0))).await;
         assert!(matches!(read, Err(StoreError::Unavailable(_))) && matches!(written, Err(StoreError::Unavailable(_))));
     }
-    // Each call would wait five seconds for a connection.
+    // Without the check each call would wait five seconds for a connection.
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }

@@ -1,4 +1,4 @@
-//! The TypeScript server's database becomes ours; any other one is left alone.
+//! The TypeScript server's database is migrated; any other database is left unchanged.
 
 use futures_util::future::join_all;
 use sea_orm::{
@@ -14,7 +14,7 @@ use crate::domain::{KeyId, UserId};
 
 const DUMP: &str = include_str!("../../../tests/gateway/fixtures/predecessor.sql");
 
-/// On a connection of its own: a dump leaves the session without a search path.
+/// Uses a separate connection: a dump leaves the session without a search path.
 async fn load(base: &Base) {
     let mut connection = PgConnection::connect(&base.url()).await.unwrap();
     sqlx::raw_sql(DUMP).execute(&mut connection).await.unwrap();
@@ -31,7 +31,7 @@ async fn texts(base: &Base, query: &str) -> Vec<String> {
     rows.iter().map(|row| Text::from_query_result(row, "").unwrap().text).collect()
 }
 
-/// Columns, constraints and indexes, as text. Their order in the table does not matter.
+/// Returns columns, constraints and indexes as text. The order of the columns does not matter.
 async fn shape(base: &Base) -> Vec<String> {
     let columns = "SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default) AS text
         FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1";
@@ -82,7 +82,7 @@ async fn nothing_is_lost_and_what_was_missing_is_filled_in() {
             expires_at IS NULL, renew_at IS NULL, version) AS text FROM ownerrez_connections";
         assert_eq!(texts(&base, connections).await, ["bearer t t t t 0"; 4]);
 
-        // Open links stay, hashed, and belong to a key; the one that no key can have asked for goes.
+        // Open links stay, hashed, and belong to a key; the link that no key can have requested is deleted.
         let states = "SELECT concat_ws(' ', length(state), k.name) AS text
             FROM oauth_states JOIN api_keys k ON k.id = key_id ORDER BY 1";
         assert_eq!(texts(&base, states).await, ["64 too late", "64 waits for OwnerRez"]);
@@ -101,7 +101,7 @@ async fn a_second_run_changes_nothing_and_the_way_back_is_barred() {
             LEFT JOIN oauth_states s ON s.user_id = u.id ORDER BY 1";
         let (before, shaped) = (texts(&base, everything).await, shape(&base).await);
         base.store.migrate_up().await.unwrap();
-        // All the way back, to before the take-over: all or nothing.
+        // Reverting to before the migration of the predecessor's data: all or nothing.
         let all = base.store.migration_status().await.unwrap().len() as u32;
         let refusal = base.store.migrate_down(all).await.unwrap_err();
         assert!(cause(&refusal).contains("restore the backup"), "{refusal:?}");
@@ -169,14 +169,14 @@ async fn a_predecessor_s_key_is_found_among_few() {
         assert_eq!(first.len() as u64, PREDECESSOR_CANDIDATES);
         assert_eq!([&*first[0], &*first[7]], ["shares 1", "shares 8"]);
 
-        // Once a key is found by its digest it makes room for the ninth.
+        // Once a key is found by its digest, the ninth key takes its place.
         let known = store.predecessor_keys_by_prefix(shared).await.unwrap().remove(0);
         assert!(!store.note_key_digest(UserId(uuid::Uuid::nil()), known.id, "digest").await.unwrap());
         assert!(store.note_key_digest(known.user, known.id, "digest").await.unwrap());
         assert_eq!(store.predecessor_key_by_digest("digest").await.unwrap().unwrap().id, known.id);
         assert_eq!([&*names().await[0], &*names().await[7]], ["shares 2", "shares 9"]);
 
-        // Keys of ours are neither found nor marked that way.
+        // Keys of this gateway are neither found nor marked that way.
         let (user, key): (UserId, KeyId) = base.user("alice").await;
         assert_eq!(store.predecessor_keys_by_prefix("ownerrez_sk_alice").await.unwrap(), []);
         assert!(!store.note_key_digest(user, key, "other").await.unwrap());

@@ -1,4 +1,4 @@
-//! The database as a whole: its shape, who may use it, and what happens when it is away.
+//! The database as a whole: its schema, the process lock, and its unavailability.
 
 use std::time::{Duration, Instant};
 
@@ -114,7 +114,7 @@ async fn calls_recover_from_broken_connections() {
 async fn a_statement_cut_off_by_the_server_may_succeed_later() {
     on_postgres(async |base| {
         let (outcome, ()) = join(base.store.run(base.store.db.execute_unprepared("SELECT pg_sleep(5)")), async {
-            // Until the statement runs.
+            // Repeated until the statement runs.
             for _ in 0..50 {
                 kick_sleepers(&base.url()).await;
             }
@@ -257,11 +257,11 @@ async fn calls_survive_the_thread_that_opened_their_connection() {
 async fn a_call_that_is_cut_off_is_done_or_not_done() {
     on_each(async |base| {
         let (alice, _) = base.connected_user("alice").await;
-        // Cut off at every stage: the whole call takes one or two milliseconds.
+        // Cancelled at every stage: the whole call takes one or two milliseconds.
         for round in 0..150 {
             let patience = Duration::from_micros(round * 37 % 3000);
             cut_off_after(patience, base.store.disconnect(alice, Uuid::new_v4(), at(1))).await;
-            // A commit that was under way takes effect a moment later.
+            // A commit in progress takes effect a moment later.
             let started = Instant::now();
             let tasks = loop {
                 let tasks = base.store.due_revocations(at(1), 9).await.unwrap();
@@ -286,7 +286,7 @@ async fn no_connection_keeps_the_transaction_of_a_caller_that_left() {
         let other = base.other_process().await;
         for round in 0..150 {
             cut_off_after(Duration::from_micros(round * 7 % 500), base.store.begin()).await;
-            // In a transaction that was left open this would not be seen by the other process, nor let it pass.
+            // In a transaction left open, this would be invisible to the other process and would block it.
             let epoch = base.store.claim_slot(0).await.unwrap();
             assert_eq!(other.claim_slot(0).await.unwrap(), epoch + 1, "round {round}");
         }
@@ -294,7 +294,7 @@ async fn no_connection_keeps_the_transaction_of_a_caller_that_left() {
     .await;
 }
 
-/// Drops the future when it takes longer; tokio's timer is too coarse for this.
+/// Drops the future if it takes longer; tokio's timer is too coarse for this.
 async fn cut_off_after<T>(patience: Duration, future: impl Future<Output = T>) {
     let started = Instant::now();
     let mut future = std::pin::pin!(future);

@@ -1,4 +1,4 @@
-//! Users who never connected an account, and who is not one of them.
+//! The sweep of users who never connected an account, and the users whom it keeps.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -12,7 +12,7 @@ use super::{
 
 const MONTH: i64 = 30 * 86_400;
 
-/// Who registered at 0, and what is done to them a month and a second later.
+/// Sweeps users who registered at 0, a month and a second later.
 async fn swept(base: &Base) -> u64 {
     base.store.sweep_unconnected(at(1), at(MONTH + 1), 100).await.unwrap()
 }
@@ -41,7 +41,7 @@ async fn who_connected_or_is_about_to_stays() {
         assert!(base.store.open_link(connecting, link("open", key, MONTH - 598), 5).await.unwrap());
         let (active, key) = base.user("active").await;
         base.store.touch_key(active, key, at(MONTH + 1) - IN_USE_FOR + TimeDelta::seconds(1)).await.unwrap();
-        // As if that note had never been made.
+        // As if the time of the first connection had never been recorded.
         let (odd, _) = base.connected_user("odd").await;
         let statement = "UPDATE users SET first_connected_at = NULL WHERE id IN
             (SELECT user_id FROM api_keys WHERE key_prefix = 'ownerrez_sk_odd')";
@@ -96,7 +96,7 @@ async fn who_connects_during_the_sweep_either_stays_whole_or_learns_it() {
     .await;
 }
 
-/// The sweep begins while a link, or a connection, is being stored: it must neither wait nor miss it.
+/// The sweep starts while a link, or a connection, is being stored: it must neither wait nor miss it.
 #[tokio::test]
 async fn who_is_busy_with_a_link_is_passed_over() {
     on_postgres(async |base| {
