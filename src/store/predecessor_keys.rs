@@ -16,7 +16,7 @@ pub const PREDECESSOR_CANDIDATES: u64 = 8;
 const ELLIPSIS: &str = "...";
 
 impl Store {
-    /// Returns whether there are any. Reads the whole table if there are none, so call it rarely.
+    /// Returns whether there are any. If not, the whole table is read, so call it rarely.
     pub async fn has_predecessor_keys(&self) -> Result<bool, StoreError> {
         let query = api_keys::Entity::find()
             .select_only()

@@ -1,4 +1,4 @@
-//! The sweep of users who never connected an account, and the users whom it keeps.
+//! The sweep of users who never connected an account, and the users that it keeps.
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
