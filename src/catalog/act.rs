@@ -1,8 +1,9 @@
-//! What a tool does, by the verb in its name: a client that asks for a tool that deletes is never led to one that creates.
+//! The act of a tool, from the verb in its name, so that a client that asks for a tool that deletes is never referred
+//! to one that creates.
 
 use super::{Catalog, Operation, beyond};
 
-/// What is done to a record.
+/// The kind of change to a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Act {
     Read,
@@ -11,7 +12,7 @@ pub(super) enum Act {
     Delete,
 }
 
-/// The verbs that tools of this and of other servers begin with.
+/// The verbs that tool names of this and of other servers begin with.
 const VERBS: [(Act, &[&str]); 4] = [
     (
         Act::Read,
@@ -36,7 +37,7 @@ impl Act {
     }
 }
 
-/// The act that a name says, and what it is done to, in words of the singular.
+/// Returns the act that a name contains, and the words of its object in the singular.
 pub(super) fn said(name: &str) -> Option<(Act, Vec<String>)> {
     let words = words(name);
     let (place, act) = words.iter().enumerate().find_map(|(place, word)| Some((place, verb(word)?)))?;
@@ -47,7 +48,7 @@ fn verb(word: &str) -> Option<Act> {
     VERBS.into_iter().find(|(_, verbs)| verbs.contains(&word)).map(|(act, _)| act)
 }
 
-/// The act that a name in one word says, such as `sendmessage`, if the rest of it is this kind of record.
+/// Returns the act in a name of one word, such as `sendmessage`, if the rest of the word is this kind of record.
 fn said_in_one_word(name: &str, subject: &[String]) -> Option<Act> {
     let words = words(name);
     let [word] = words.as_slice() else { return None };
@@ -56,7 +57,7 @@ fn said_in_one_word(name: &str, subject: &[String]) -> Option<Act> {
     VERBS.into_iter().find(|(_, verbs)| !subject.is_empty() && verbs.iter().any(is_rest)).map(|(act, _)| act)
 }
 
-/// Whether one of these names may be meant by the other one: both do the same, as far as they say.
+/// Returns whether a client that used one name may mean the other: both have the same act, as far as they name one.
 pub(super) fn may_mean(name: &str, candidate: &str) -> bool {
     let Some((found, subject)) = said(candidate) else { return true };
     let asked = said(name).map(|(asked, _)| asked).or_else(|| said_in_one_word(name, &subject));
@@ -64,16 +65,16 @@ pub(super) fn may_mean(name: &str, candidate: &str) -> bool {
 }
 
 impl Catalog {
-    /// The operation that does the same to the same kind of record under another verb, such as `delete_guest` for
+    /// Returns the operation with the same act on the same kind of record but another verb, such as `delete_guest` for
     /// `remove_guests`.
     pub fn same_act(&self, name: &str) -> Option<&str> {
         let asked = self.said(name)?;
         let same = self.operations().map(Operation::name).filter(|known| said(known).as_ref() == Some(&asked));
-        // Several may read: `search_bookings` asks for several bookings, as `list_bookings` does.
+        // Several operations may read: `search_bookings` means several bookings, as `list_bookings` does.
         same.min_by_key(|known| words(known).last() != words(name).last())
     }
 
-    /// The act that a name says, and what it is done to; also of a name in one word, if there are such records.
+    /// Returns the act that a name contains, and its object; also for a name in one word, if there are such records.
     fn said(&self, name: &str) -> Option<(Act, Vec<String>)> {
         said(name).or_else(|| {
             let subjects = self.operations().filter_map(|one| said(one.name())).map(|(_, subject)| subject);
@@ -81,8 +82,8 @@ impl Catalog {
         })
     }
 
-    /// Says that OwnerRez has no operation for what this name or these words ask for, where that is certain: no operation does
-    /// it to anything, or there are operations on that kind of record and none of them does it.
+    /// Returns a message that OwnerRez has no operation for this name or these words, if that is certain: either no
+    /// operation performs the act at all, or there are operations on that kind of record and none of them performs it.
     pub fn impossible(&self, name: &str) -> Option<String> {
         let words = words(name);
         let first = words.iter().position(|word| verb(word).is_some() || beyond::is_verb(word));
@@ -105,7 +106,7 @@ impl Catalog {
     }
 }
 
-/// The words of a name in lower case: `deleteBooking`, `delete-booking` and `delete_booking` have the same.
+/// Returns the words of a name in lower case: `deleteBooking`, `delete-booking` and `delete_booking` have the same.
 fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut was_lower = false;

@@ -1,11 +1,11 @@
-//! What OwnerRez's API cannot do at all, whatever a client calls it. Where only the act is missing for a kind of record, the
-//! table of operations says so itself (`act`).
+//! Acts that OwnerRez's API does not support at all, whatever a client calls them. If only the act is missing for a
+//! kind of record, `act` derives that from the table of operations.
 
-/// Acts that no operation makes.
+/// Acts that no operation performs.
 struct Beyond {
     /// The first verb of a name or a question.
     verbs: &'static [&'static str],
-    /// What it is done to, in words of the singular; empty where it can be done to nothing.
+    /// The objects of the act, as words in the singular; empty if it is supported for no object.
     what: &'static [&'static str],
     told: &'static str,
 }
@@ -46,8 +46,8 @@ const ALL: [Beyond; 5] = [
     },
 ];
 
-/// Says that no operation does what these words of a name or a question ask for, the verb being the first of them. `None`
-/// where that is not certain: a word such as "charge" may be what is looked for.
+/// Returns the message that no operation does what these words of a name or a question ask for; the first word is the
+/// verb. `None` if that is not certain: a word such as "charge" may be part of a search.
 pub(super) fn told(words: &[String], is_verb: impl Fn(&str) -> bool) -> Option<&'static str> {
     let (verb, rest) = words.split_first()?;
     // An e-mail address is a part of a guest.
@@ -65,7 +65,7 @@ pub(super) fn told(words: &[String], is_verb: impl Fn(&str) -> bool) -> Option<&
     Some(beyond.told)
 }
 
-/// Whether a word is a verb of acts that no operation makes.
+/// Returns whether a word is a verb of acts that no operation performs.
 pub(super) fn is_verb(word: &str) -> bool {
     ALL.iter().any(|beyond| beyond.verbs.contains(&word))
 }

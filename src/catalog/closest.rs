@@ -1,10 +1,10 @@
-//! "Did you mean …": the known name nearest to an unknown one.
+//! "Did you mean …": the known name that is closest to an unknown one.
 
-/// Longer names are not searched for: a client may send anything as a name, and none of ours is as long.
+/// Longer names are not compared: a client may send anything as a name, and no name of this gateway is as long.
 const LONGEST: usize = 100;
 
-/// The candidate that was probably meant: the same but for case and dashes, or a few typing mistakes away, or one that
-/// contains the other from the beginning of a word on.
+/// Returns the candidate that was probably meant: it is equal except for case and dashes, or a few typing mistakes
+/// away, or one of the two names contains the other from the beginning of a word on.
 pub(super) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = Plain::of(name);
     if !(2..=LONGEST).contains(&wanted.letters.len()) {
@@ -19,7 +19,7 @@ pub(super) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
 /// A name without case and dashes.
 struct Plain {
     letters: String,
-    /// Where its words begin, in bytes.
+    /// The start positions of its words, in bytes.
     words: Vec<usize>,
 }
 
@@ -45,7 +45,8 @@ impl Plain {
         mistakes(&self.letters, &candidate.letters).or_else(|| self.begins_a_word_of(candidate))
     }
 
-    /// How much one of two names adds to the other, which is a part of it and begins where a word does.
+    /// Returns the difference in length if one name is contained in the other and starts at a word of it; as a score
+    /// that is worse than any number of typing mistakes.
     fn begins_a_word_of(&self, other: &Self) -> Option<usize> {
         let (short, long) = if self.letters.len() < other.letters.len() { (self, other) } else { (other, self) };
         let mut from_words = long.words.iter().filter_map(|start| long.letters.get(*start..));
@@ -54,7 +55,7 @@ impl Plain {
     }
 }
 
-/// The letters that differ, if they are few for the length of the name.
+/// Returns the edit distance, if it is small for the length of the name.
 fn mistakes(wanted: &str, candidate: &str) -> Option<usize> {
     let distance = strsim::levenshtein(wanted, candidate);
     (distance <= (wanted.len() / 4).clamp(1, 4)).then_some(distance)

@@ -1,4 +1,4 @@
-//! What a write does: which records it changes, what it says in words, and which read shows whether it was done.
+//! The effect of a write: the records that it changes, its arguments, and the read that shows whether it was made.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -9,19 +9,19 @@ use super::{
 };
 use crate::domain::UpstreamRequest;
 
-/// OwnerRez's clock and ours may differ by this much.
+/// The largest assumed difference between OwnerRez's clock and the gateway's.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
 
-/// The read that shows whether a write was done.
+/// The read that shows whether a write was made.
 #[derive(Clone, PartialEq, Debug)]
 pub struct SettlingRead {
     /// Name of the tool.
     pub tool: String,
-    /// Its arguments, as far as the write gives them.
+    /// Its arguments, as far as the write determines them.
     pub arguments: Map<String, Value>,
 }
 
-/// Everything that a request says, as arguments that make the same request.
+/// Returns everything in a request as arguments that make the same request.
 pub(super) fn said(data: &OperationData, request: &UpstreamRequest) -> Map<String, Value> {
     let mut said = path_values(data, request);
     said.extend(query_values(data, request));
@@ -40,7 +40,7 @@ pub(super) fn said(data: &OperationData, request: &UpstreamRequest) -> Map<Strin
     said
 }
 
-/// Whether a guest notices.
+/// Returns whether a guest notices the write.
 pub(super) fn reaches_guest(data: &OperationData, request: &UpstreamRequest) -> bool {
     match &data.guest_visible {
         GuestVisible::Always(always) => *always,
@@ -48,12 +48,12 @@ pub(super) fn reaches_guest(data: &OperationData, request: &UpstreamRequest) -> 
     }
 }
 
-/// Whether OwnerRez is asked to reckon only.
+/// Returns whether OwnerRez is only asked for a calculation.
 pub(super) fn is_dry_run(data: &OperationData, request: &UpstreamRequest) -> bool {
     data.dry_run.as_ref().is_some_and(|name| said(data, request).get(name) == Some(&json!(true)))
 }
 
-/// The records that a request changes, such as `guests/5`, as far as they are known before it is sent.
+/// Returns the records that a request changes, such as `guests/5`, as far as they are known before it is sent.
 pub(super) fn touched(data: &OperationData, request: &UpstreamRequest) -> Vec<String> {
     let mut touched = Vec::new();
     let mut path = segments(&data.path).skip(1);
@@ -74,7 +74,7 @@ pub(super) fn touched(data: &OperationData, request: &UpstreamRequest) -> Vec<St
     touched
 }
 
-/// The record that a reply names, if the request created one.
+/// Returns the record with the id in the response, if the request created one.
 pub(super) fn created(data: &OperationData, id: i64) -> Option<String> {
     let mut path = segments(&data.path).skip(1);
     match (path.next(), path.next()) {
@@ -83,17 +83,17 @@ pub(super) fn created(data: &OperationData, id: i64) -> Option<String> {
     }
 }
 
-/// Names in braces, replaced by what the entry says under them. `None` where it says nothing.
+/// Replaces the names in braces with the entry's values of these names. Returns `None` if a value is missing.
 fn fill(template: &str, entry: &Map<String, Value>) -> Option<String> {
     let mut filled = template.to_owned();
     for name in names_in(template) {
         filled = filled.replace(&format!("{{{name}}}"), &plain(entry.get(name)?));
     }
-    // A space stands between records.
+    // Records are separated by spaces.
     Some(filled.replace(char::is_whitespace, "_"))
 }
 
-/// The names in braces of a template.
+/// Returns the names in braces of a template.
 pub(super) fn names_in(template: &str) -> impl Iterator<Item = &str> {
     template.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
 }
@@ -102,12 +102,13 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The paths at which a write's outcome may be read, the nearest first: its own, and those above it.
+/// Returns the paths at which a write's outcome may be read, nearest first: its own, and those above it.
 pub(super) fn paths_above(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.rsplit_once('/').map(|(above, _)| above))
 }
 
-/// The arguments of a read that shows what a write did: those of the same name, and the time before it was sent.
+/// Returns the arguments of a read that shows the effect of a write: those of the same name, and the time before it was
+/// sent.
 pub(super) fn arguments_for(
     read: &OperationData,
     write: &Map<String, Value>,

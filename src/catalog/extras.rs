@@ -1,17 +1,18 @@
-//! What clients send besides a tool's arguments: names that they add to every call, and filters that filter nothing.
+//! Client input that is not an argument of the tool: names that they add to every call, and empty filters.
 
 use serde_json::{Map, Value};
 
 use super::lean::FIELDS;
 
-/// Names that clients add to the arguments of every call: n8n's agent the first three, Cline the last one.
+/// Names that clients add to the arguments of every call: n8n's agent adds the first three, Cline the last.
 const ADDED: [&str; 4] = ["toolCallId", "chatInput", "sessionId", "task_progress"];
-/// n8n adds this one too. It could be meant, so it is ignored only in company of `ITS_COMPANY`, and never in a write.
+/// n8n adds this name too. It could be intended, so it is ignored only together with a name of `ITS_COMPANY`, and never
+/// in a write.
 const ACTION: &str = "action";
 const ITS_COMPANY: [&str; 2] = ["toolCallId", "chatInput"];
 
-/// Takes out of the arguments of a tool with this schema what is to be ignored, and returns one remark for each. `reads`
-/// says that the tool changes nothing: then an empty list is a filter that filters nothing.
+/// Removes the arguments to be ignored for a tool with this schema, and returns one notice for each. `reads` means that
+/// the tool changes nothing; an empty list then counts as a filter without effect.
 pub(super) fn set_aside(schema: &Value, arguments: &mut Map<String, Value>, reads: bool) -> Vec<String> {
     let is_defined = |name: &str| !schema["properties"][name].is_null();
     let by_n8n = ITS_COMPANY.iter().any(|name| arguments.contains_key(*name) && !is_defined(name));
@@ -39,7 +40,7 @@ pub(super) fn set_aside(schema: &Value, arguments: &mut Map<String, Value>, read
     remarks
 }
 
-/// Returns whether a value says "a list of nothing": also as text, and with nothing but null in it.
+/// Returns whether a value is an empty list, also as text or with only null in it.
 fn is_empty_list(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().all(Value::is_null),

@@ -1,4 +1,4 @@
-//! What a tool takes: its schema as clients see it, and the way from what a model wrote to arguments that are right.
+//! The arguments of a tool: the schema that clients see, and the conversion of a model's input into valid arguments.
 
 use std::{
     collections::BTreeMap,
@@ -29,15 +29,15 @@ pub struct Form {
     rule: Rule,
     rules: Rules,
     checks: Vec<Check>,
-    /// Older and likely names of arguments, where it is a tool of ours.
+    /// Older and likely names of arguments, for the gateway's own tools.
     synonyms: Vec<SynonymData>,
     toolset: Option<Toolset>,
-    /// What its answers are, where it is a tool of ours.
+    /// The record type of its responses, for the gateway's own tools.
     kind: RecordData,
     output: OnceLock<Option<Arc<JsonObject>>>,
 }
 
-/// What holds between arguments, as it is written.
+/// Rules between arguments, as written in the data.
 #[derive(Default)]
 pub(super) struct Rules {
     pub one_of_required: Vec<Vec<String>>,
@@ -52,15 +52,16 @@ struct Check {
     problem: Problem,
 }
 
-/// The record of a tool that is no operation of OwnerRez's: it asks several of them, or passes a call on to one.
+/// The specification of a tool that is not an OwnerRez operation: it combines several of them, or forwards a call to
+/// one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FormData {
     pub tool: String,
-    /// None for what belongs to no set: the ways to everything that is not listed.
+    /// Absent for tools that belong to no toolset: those that give access to everything that is not listed.
     #[serde(default)]
     pub toolset: Option<Toolset>,
-    /// Whether it may change and remove things.
+    /// Whether the tool may change and remove data.
     #[serde(default)]
     pub destructive: bool,
     pub title: String,
@@ -80,7 +81,7 @@ pub(super) struct FormData {
     pub checks: Vec<CheckData>,
     #[serde(default)]
     pub synonyms: Vec<SynonymData>,
-    /// What its answers hold, where that is promised; the same for `fields`.
+    /// The fields of its responses, if they are promised; also used for `fields`.
     #[serde(default)]
     pub members: Vec<Member>,
 }
@@ -127,49 +128,49 @@ impl Form {
         Ok(Form { toolset, kind, synonyms, ..form })
     }
 
-    /// What is wrong with the schemas themselves.
+    /// Returns errors in the schemas themselves.
     #[cfg(test)]
     pub(super) fn mistakes(&self) -> Vec<String> {
         let rules = std::iter::once(&self.rule).chain(self.checks.iter().map(|check| &check.holds));
         rules.filter_map(|rule| rule.validator().err().map(str::to_owned)).collect()
     }
 
-    /// Name of the tool.
+    /// Returns the name of the tool.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The set it is turned on and off with, if any.
+    /// Returns the toolset of the tool, if any.
     pub fn toolset(&self) -> Option<Toolset> {
         self.toolset
     }
 
-    /// The tool as `tools/list` shows it.
+    /// Returns the tool as `tools/list` shows it.
     pub fn tool(&self) -> &Tool {
         &self.tool
     }
 
-    /// The schema of its answers, where their shape is promised.
+    /// Returns the schema of its responses, if their shape is promised.
     pub fn output_schema(&self) -> Option<&Arc<JsonObject>> {
         self.output.get_or_init(|| output::of_record(&self.kind).map(Arc::new)).as_ref()
     }
 
-    /// How checked arguments want the answer.
+    /// Returns the view of the response that validated arguments request.
     pub fn view(&self, arguments: &Map<String, Value>) -> View {
         View::of(arguments)
     }
 
-    /// Turns an answer into what the model gets of it: all of it, where nothing can be selected.
+    /// Renders a response for the model; the whole response if the tool has no selection of fields.
     pub fn show(&self, view: &View, answer: Value) -> Shown {
         let selects = self.properties().get(FIELDS).is_some();
         if !selects {
             return Shown::whole(&answer);
         }
-        // Values can always be read.
+        // Reading a `Value` cannot fail.
         lean::show_own(&self.kind, view, answer).unwrap_or_else(|_| Shown::whole(&json!({})))
     }
 
-    /// The arguments set right where their meaning is certain, or all that is wrong with them.
+    /// Returns the arguments, corrected where their meaning is certain, or all problems with them.
     pub fn check(&self, mut arguments: Map<String, Value>) -> Result<Map<String, Value>, ArgumentError> {
         let mut problems = normalise::translate(&mut arguments, &self.synonyms);
         let (arguments, found) = self.read(arguments, false);
@@ -185,7 +186,7 @@ impl Form {
         self.name.clone()
     }
 
-    /// What is checked. Clients see another form of it: see `published`.
+    /// Returns the schema that is checked. Clients see another form of it, see `published`.
     #[cfg(test)]
     pub(super) fn schema(&self) -> &Value {
         self.rule.schema()
@@ -203,12 +204,12 @@ impl Form {
         ArgumentError { tool: self.name.clone(), problems }
     }
 
-    /// Takes out of the arguments what is to be ignored, and returns one remark for each.
+    /// Removes the arguments to be ignored, and returns one notice for each.
     pub fn set_aside(&self, arguments: &mut Map<String, Value>, reads: bool) -> Vec<String> {
         extras::set_aside(self.rule.schema(), arguments, reads)
     }
 
-    /// Corrects arguments where their meaning is certain; also what is wrong with them that the check would not find.
+    /// Corrects arguments whose meaning is certain. Also returns problems that the schema check would not find.
     pub(super) fn read(&self, arguments: Map<String, Value>, writes: bool) -> (Map<String, Value>, Vec<Problem>) {
         let mut reading = Reading::new(writes);
         let read = reading.members(self.rule.schema(), arguments, "");
@@ -217,7 +218,7 @@ impl Form {
 
     pub(super) fn problems(&self, arguments: &Map<String, Value>) -> Vec<Problem> {
         let mut problems = self.violations(arguments);
-        // Rules between arguments say something sensible only about arguments that are right by themselves.
+        // Rules between arguments give useful messages only for arguments that are valid by themselves.
         if problems.is_empty() {
             problems.extend(self.rules.ranges.iter().filter_map(|range| out_of_order(range, arguments)));
             problems.extend(self.broken_checks(arguments));

@@ -1,6 +1,6 @@
-//! Lenient reading of arguments. Models write numbers as text, copy dates out of answers, and fill what they do not need
-//! with null or empty text. Where the meaning is certain the value is corrected before it is checked; where it is not, it
-//! stays as it is and the check explains.
+//! Lenient parsing of arguments. Models write numbers as text, copy dates from responses, and fill unused arguments
+//! with null or empty text. If the meaning is certain, the value is corrected before it is checked; otherwise it is
+//! left unchanged and the check reports it.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde_json::{Map, Number, Value, json};
@@ -11,8 +11,8 @@ use super::{
     schema::{self, CLEAR, LARGEST_INTEGER},
 };
 
-/// Merges `data`, the shape of this gateway's predecessor (`{id, data: {…}}`), into the arguments around it. Where the
-/// body is open, what is not among its `known` members stays in `data`.
+/// Merges `data`, the format of this gateway's predecessor (`{id, data: {…}}`), into the surrounding arguments. If the
+/// body is open, members that are not `known` stay in `data`.
 pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Value>) -> Vec<Problem> {
     let inner = match arguments.remove("data") {
         None => return Vec::new(),
@@ -49,12 +49,12 @@ pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Valu
     problems
 }
 
-/// Returns whether a value says nothing in any tool: null, or text without a character to read.
+/// Returns whether a value counts as absent for every tool: null, or blank text.
 fn is_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-/// Puts older and likely names under the arguments that are meant.
+/// Moves the values of older and likely names to the arguments that are meant.
 pub(super) fn translate(arguments: &mut Map<String, Value>, synonyms: &[SynonymData]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for SynonymData { name, argument, member, values } in synonyms {
@@ -82,11 +82,11 @@ pub(super) fn translate(arguments: &mut Map<String, Value>, synonyms: &[SynonymD
     problems
 }
 
-/// Reads arguments by their schema.
+/// Parses arguments by their schema.
 pub(super) struct Reading {
-    /// Whether they are the arguments of an operation that changes something.
+    /// Whether they are the arguments of a write operation.
     writes: bool,
-    /// What the check by the schema would not find.
+    /// Problems that the schema check would not find.
     pub(super) problems: Vec<Problem>,
 }
 
@@ -95,8 +95,8 @@ impl Reading {
         Self { writes, problems: Vec::new() }
     }
 
-    /// Reads the members of an object and leaves out those that say nothing. Null always does: clients send it for every
-    /// argument that the model did not give (CrewAI, mcp-use for Python).
+    /// Parses the members of an object and leaves out absent ones. Null always counts as absent: clients send it for
+    /// every argument that the model did not give (CrewAI, mcp-use for Python).
     pub(super) fn members(&mut self, schema: &Value, members: Map<String, Value>, place: &str) -> Map<String, Value> {
         let required = schema["required"].as_array();
         let mut read = Map::new();
@@ -119,7 +119,7 @@ impl Reading {
         read
     }
 
-    /// Corrects a value under its schema.
+    /// Corrects a value according to its schema.
     fn value(&mut self, schema: &Value, value: Value, place: &str) -> Value {
         match (schema::kind(schema), value) {
             ("integer", value) => integer(value),
@@ -145,8 +145,8 @@ impl Reading {
     }
 }
 
-/// Returns whether a value is empty text, where the schema does not name that among its choices. Clients that have to give
-/// every argument write it for "not given" (OpenAI's strict mode), so it empties nothing: `clear` does.
+/// Returns whether a value is empty text, unless the schema lists that as a choice. Clients that have to give every
+/// argument write it for "not given" (OpenAI's strict mode), so it clears nothing: `clear` does.
 fn is_empty_text(schema: &Value, value: &Value) -> bool {
     let is_empty = value.as_str().is_some_and(|text| text.trim().is_empty());
     let is_choice = || schema["enum"].as_array().is_some_and(|choices| choices.iter().any(|choice| choice == ""));
@@ -166,8 +166,8 @@ fn empty_list(schema: &Value, place: &str) -> Problem {
     Problem::new(place, format!("`{place}` is an empty list, which changes nothing: leave it out; {how}"))
 }
 
-/// Leaves out the members that are null, at every depth. Items of a list that no schema describes stay: their places may
-/// mean something.
+/// Leaves out members that are null, at every depth. Items of a list without a schema stay, because their positions may
+/// have a meaning.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -187,7 +187,7 @@ fn integer(value: Value) -> Value {
     }
 }
 
-/// 12.0 is the integer 12 in JSON Schema; on the wire it shall look like one.
+/// 12.0 is the integer 12 in JSON Schema; on the wire it should look like one.
 fn whole(float: f64) -> Option<Value> {
     let exact = float.fract() == 0.0 && float.abs() <= LARGEST_INTEGER as f64;
     exact.then_some(json!(float as i64))
@@ -197,7 +197,7 @@ fn number(text: &str) -> Option<Value> {
     let text = text.trim();
     match text.parse::<i64>() {
         Ok(whole) => Some(json!(whole)),
-        // Refuses what JSON cannot say, such as infinity.
+        // Rejects values that JSON cannot represent, such as infinity.
         Err(_) => text.parse().ok().and_then(Number::from_f64).map(Value::Number),
     }
 }
@@ -227,19 +227,19 @@ fn string(schema: &Value, text: String) -> Value {
     Value::String(right.unwrap_or(text))
 }
 
-/// A day without leading zeros, or one copied from OwnerRez's calendar, which writes `2026-07-01T00:00:00`.
+/// Parses a day without leading zeros, or one copied from OwnerRez's calendar, which writes `2026-07-01T00:00:00`.
 fn day(text: &str) -> Option<String> {
     let text = text.strip_suffix("T00:00:00").unwrap_or(text);
     Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.format("%Y-%m-%d").to_string())
 }
 
-/// The same moment in UTC, which is what OwnerRez's `…_utc` names ask for.
+/// Converts a time to UTC, as OwnerRez's `…_utc` names require.
 fn moment(text: &str) -> Option<String> {
     let moment = DateTime::parse_from_rfc3339(text).ok()?;
     Some(moment.to_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
-/// What stands for a list: the list, its JSON, numbers with commas between, or a single entry.
+/// Converts a value to a list: a list, its JSON, numbers separated by commas, or a single entry.
 fn list(item_kind: &str, value: Value) -> Vec<Value> {
     match value {
         Value::Array(items) => items,

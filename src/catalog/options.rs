@@ -1,49 +1,49 @@
-//! What any write takes besides the arguments of its operation. To save tokens `tools/list` shows only those that a tool
-//! cannot do without; answers name the others where they matter.
+//! Arguments that any write takes in addition to those of its operation. To save tokens `tools/list` shows only those
+//! that a tool requires; responses mention the others when they matter.
 
 use serde_json::{Map, Value};
 
 use super::problem::{Problem, show};
 
-/// Make it although the same was made just now.
+/// Sends the write even if an identical one was made just now.
 const AGAIN: &str = "again";
-/// A name of the caller's for this change: under the same name it is made once in 24 hours.
+/// A caller's name for the write: with the same name it is made once in 24 hours.
 const IDEMPOTENCY_KEY: &str = "idempotency_key";
-/// What an earlier answer gave, for a change that takes two steps.
+/// The confirmation from an earlier response, for a write that takes two steps.
 pub(super) const CONFIRM: &str = "confirm";
-/// What the drafting tool gave.
+/// The draft id from the drafting tool.
 pub(super) const DRAFT_ID: &str = "draft_id";
 
-/// Longer ones are no names and no tokens of ours.
+/// The maximum lengths in characters of a key, and of a token of this gateway.
 const KEY_CHARS: usize = 200;
 const TOKEN_CHARS: usize = 200_000;
 
-/// How a write is to be made.
+/// How a write is made.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WriteOptions {
-    /// Also if the same was made just now.
+    /// Whether to send the write even if an identical one was made just now.
     pub again: bool,
-    /// The caller's name for it.
+    /// The caller's name for the write.
     pub idempotency_key: Option<String>,
-    /// A confirmation that an earlier answer gave.
+    /// A confirmation from an earlier response.
     pub confirm: Option<String>,
-    /// A draft that an earlier answer gave.
+    /// A draft from an earlier response.
     pub draft_id: Option<String>,
 }
 
 impl WriteOptions {
-    /// Whether a value of one of these names is given. Clients that have to give every listed argument write null or empty
-    /// text for `confirm` and `draft_id`. An idempotency key is never listed, so an empty one is a mistake.
+    /// Returns whether an option of this name has a value. Clients that have to give every listed argument write null
+    /// or empty text for `confirm` and `draft_id`. An idempotency key is never listed, so an empty one is a mistake.
     pub fn says_something(name: &str, value: &Value) -> bool {
         let is_blank = value.as_str().is_some_and(|text| text.trim().is_empty());
         !value.is_null() && (!is_blank || name == IDEMPOTENCY_KEY)
     }
 
-    /// The names of the options, which no operation may give to arguments of its own.
+    /// The names of the options, which no operation may use for its own arguments.
     pub const NAMES: [&str; 4] = [AGAIN, IDEMPOTENCY_KEY, CONFIRM, DRAFT_ID];
 
-    /// Takes the options out of the arguments, or says what is wrong with them. `confirms` says whether the operation may ever
-    /// need consent.
+    /// Removes the options from the arguments, or returns the problems with them. `confirms` is whether the operation
+    /// may ever need consent.
     pub(super) fn take(
         arguments: &mut Map<String, Value>,
         drafts: bool,

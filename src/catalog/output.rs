@@ -1,8 +1,7 @@
-//! What an answer looks like: the output schema of a tool, where the shape of its answer is confirmed, and whether an
-//! answer keeps to it.
+//! The output schema of a tool, if the shape of its responses is confirmed, and the check of a response against it.
 //!
-//! No member is required, since answers are lean, and others may be there. Formats and choices are not promised: OwnerRez
-//! adds new ones, and a client that checks them would then lose the whole answer.
+//! No member is required, since responses are reduced, and additional members are allowed. Formats and choices are not
+//! promised: OwnerRez adds new ones, and a client that checks them would then lose the whole response.
 
 use rmcp::model::JsonObject;
 use serde_json::{Map, Value, json};
@@ -13,7 +12,7 @@ use super::{
     record::{Member, RecordData},
 };
 
-/// The output schema of an operation, if its answer's shape is confirmed.
+/// Returns the output schema of an operation, if the shape of its response is confirmed.
 pub(super) fn of_operation(data: &OperationData, kind: &RecordData) -> Option<JsonObject> {
     let is_known = !kind.members.is_empty() && !data.answer_unconfirmed;
     let mut properties = match data.answer {
@@ -43,7 +42,7 @@ pub(super) fn of_operation(data: &OperationData, kind: &RecordData) -> Option<Js
     Some(object(properties))
 }
 
-/// The output schema of a tool that answers with such a record.
+/// Returns the output schema of a tool that responds with such a record.
 pub(super) fn of_record(kind: &RecordData) -> Option<JsonObject> {
     (!kind.members.is_empty()).then(|| object(properties(&kind.members)))
 }
@@ -52,7 +51,7 @@ fn object(properties: Map<String, Value>) -> JsonObject {
     Map::from_iter([("type".to_owned(), json!("object")), ("properties".to_owned(), Value::Object(properties))])
 }
 
-/// The members that stand directly in a record, with those within them.
+/// Returns the top-level members of a record, each with its nested members.
 fn properties(members: &[Member]) -> Map<String, Value> {
     let mut properties = Map::new();
     for member in members.iter().filter(|member| !member.path.contains('.')) {
@@ -77,7 +76,8 @@ fn properties(members: &[Member]) -> Map<String, Value> {
     properties
 }
 
-/// Whether a value keeps to a schema of this module's making. `jsonschema` says the same, at a higher price in memory.
+/// Returns whether a value matches a schema made by this module. `jsonschema` gives the same result, but needs more
+/// memory.
 pub(super) fn keeps_to(value: &Value, schema: &JsonObject) -> bool {
     let fits = match schema.get("type").and_then(Value::as_str) {
         Some("array") => value.is_array(),

@@ -1,17 +1,18 @@
-//! What a probe of the real OwnerRez asks, and what it makes of the responses. Pure: the caller sends the requests.
+//! A probe of the real OwnerRez: which requests it sends, and what it concludes from the responses. No I/O: the caller
+//! sends the requests.
 //!
-//! Everything comes from the catalogue's data, so a new operation needs no code here. Lists are asked first, with
-//! everything that a parameter adds; the ids in their records lead to other lists and to single records, which are asked
-//! for without such parameters. What a second request about a list can show comes last: an empty page, a page with a next
-//! one, and inactive records.
+//! Everything comes from the catalogue's data, so a new operation needs no code here. Lists are requested first, with
+//! everything that a parameter adds. The ids in their records lead to other lists and to single records, which are
+//! requested without such parameters. Second requests to a list come last: an empty page, a page with a next one, and
+//! inactive records.
 //!
-//! - `ids`: the ids that responses name
+//! - `ids`: the ids that responses contain
 //! - `arguments`: parameters and ids → arguments
 //! - `shown`: the only texts that a report takes from responses
-//! - `found`: what a report has in the place of values
+//! - `found`: what a report contains in place of values
 //! - `observe`: responses → counts, types, words and formats by member
-//! - `judge`: these, compared with the catalogue
-//! - `report`: what comes of it
+//! - `judge`: comparison of these with the catalogue
+//! - `report`: the result
 
 mod arguments;
 mod found;
@@ -42,16 +43,16 @@ pub use self::{
 use super::{Catalog, data::Place, operation::Operation};
 use crate::domain::UpstreamRequest;
 
-/// A probe sends no more requests than this.
+/// The maximum number of requests of a probe.
 pub const MOST_REQUESTS: u32 = 60;
-/// Failures in a row, and refusals of the token in a row, that end a probe.
+/// The number of consecutive failures, or of consecutive rejections of the token, that ends a probe.
 const IN_A_ROW: u32 = 3;
-/// Past the end of every list.
+/// An offset past the end of every list.
 const PAST_THE_END: u32 = 1_000_000;
-/// The parameter that tells active records from others.
+/// The parameter that separates active records from others.
 const ACTIVE: &str = "active";
 
-/// A probe under way.
+/// A probe in progress.
 pub struct Probe<'a> {
     catalog: &'a Catalog,
     today: NaiveDate,
@@ -72,14 +73,14 @@ pub struct Asked<'a> {
     pub request: UpstreamRequest,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Outcome {
     /// A response.
     Response {
         /// HTTP status.
         status: u16,
-        /// The body; null where there was none.
+        /// The body; null if there was none.
         body: Value,
     },
     /// A success whose body is not JSON.
@@ -91,7 +92,7 @@ pub enum Outcome {
     Failed,
 }
 
-/// Why an operation is asked.
+/// The purpose of a request.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Purpose {
     Records,
@@ -100,10 +101,10 @@ enum Purpose {
     Inactive,
 }
 
-/// What is known about one operation.
+/// The state of one operation.
 #[derive(Default)]
 struct State {
-    /// Paths and queries that were asked.
+    /// Paths and queries that were requested.
     asked: BTreeSet<String>,
     purposes: BTreeSet<Purpose>,
     observed: Observed,
@@ -111,11 +112,11 @@ struct State {
     other_successes: BTreeMap<u16, u32>,
     refusal: Option<Refusal>,
     failed: Option<u16>,
-    /// The ids of the first page, if that held all records.
+    /// The ids of the first page, if that contained all records.
     all_ids: Option<BTreeSet<i64>>,
-    /// How many of the records that `active=false` gave the first page lacks, and how many there were.
+    /// The number of records of `active=false` that the first page lacks, and the number of records of `active=false`.
     inactive: Option<(u32, u32)>,
-    /// How many days a calendar has, and how many were asked for.
+    /// The number of days in a calendar, and the number of days requested.
     days: Option<(u32, u32)>,
 }
 
@@ -126,7 +127,7 @@ struct Refusal {
 }
 
 impl Catalog {
-    /// Begins a probe.
+    /// Starts a probe.
     pub fn probe(&self, today: NaiveDate) -> Probe<'_> {
         Probe {
             catalog: self,
@@ -142,7 +143,7 @@ impl Catalog {
 }
 
 impl<'a> Probe<'a> {
-    /// Returns the next request, until nothing is left to ask or the probe has to end.
+    /// Returns the next request, until nothing is left to request or the probe has to end.
     pub fn next_request(&mut self) -> Option<Asked<'a>> {
         if self.end.is_some() {
             return None;
@@ -162,17 +163,17 @@ impl<'a> Probe<'a> {
         Some(asked)
     }
 
-    /// Returns how many requests there were.
+    /// Returns the number of requests so far.
     pub fn requests(&self) -> u32 {
         self.requests
     }
 
-    /// Ends the probe: nothing more can be asked.
+    /// Ends the probe: no more requests are made.
     pub fn stop(&mut self, end: End) {
         self.end = Some(end);
     }
 
-    /// Takes in what came of a request.
+    /// Processes the outcome of a request.
     pub fn take_in(&mut self, asked: &Asked<'a>, outcome: &Outcome) {
         let state = self.states.entry(asked.operation.name()).or_default();
         let (status, body) = match outcome {
@@ -209,7 +210,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Notes what later requests and comparisons need of a body.
+    /// Records what later requests and comparisons need of a body.
     fn note(&mut self, asked: &Asked<'a>, body: &Value) {
         let operation = asked.operation;
         let records = records(operation, body);
@@ -234,7 +235,7 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Chooses what to ask next.
+    /// Chooses the next request.
     fn choose(&self) -> Option<Asked<'a>> {
         let reads = || self.catalog.operations().filter(|operation| operation.is_read_only());
         let first = reads().filter(|operation| !operation.lists() && needs(operation) == 0);
@@ -250,7 +251,7 @@ impl<'a> Probe<'a> {
             .or_else(|| self.further())
     }
 
-    /// Whether records of this operation are still to be asked for.
+    /// Returns whether records of this operation still have to be requested.
     fn wants(&self, operation: &Operation) -> bool {
         let Some(state) = self.states.get(operation.name()) else { return true };
         let may_try_again = operation.lists() && needs(operation) > 0 && state.asked.len() < TRIES;
@@ -264,7 +265,7 @@ impl<'a> Probe<'a> {
         is_new.then_some(Asked { operation, purpose, arguments, request })
     }
 
-    /// Chooses a second request about a list that needs no ids: first of those that most people need.
+    /// Chooses a second request to a list that needs no ids, from the default operations first.
     fn further(&self) -> Option<Asked<'a>> {
         let answered = |operation: &&Operation| {
             let state = self.states.get(operation.name());
@@ -318,7 +319,7 @@ impl<'a> Probe<'a> {
         self.states.get(operation.name()).map_or(0, |state| state.observed.records)
     }
 
-    /// Returns the report. `credential` says how the requests were authorised.
+    /// Returns the report. `credential` is how the requests were authorized.
     pub fn report(&self, credential: Credential) -> ProbeReport {
         let mut report = ProbeReport {
             gateway: env!("CARGO_PKG_VERSION"),
@@ -436,8 +437,8 @@ fn asked_for(operation: &Operation) -> BTreeSet<String> {
     added_by(operation).filter(|(name, _)| asks(name)).map(|(_, member)| member).collect()
 }
 
-/// Whether a refusal contradicts the catalogue. An account may lack a kind of record, or the right to it. But the catalogue
-/// allows every request that is sent, and a record that a list has just named exists.
+/// Returns whether a refusal contradicts the catalogue. An account may lack a kind of record, or the permission for it.
+/// But the catalogue allows every request that is sent, and a record whose id a list has just returned exists.
 fn is_finding(operation: &Operation, refusal: &Refusal) -> bool {
     match refusal.status {
         401..=403 => false,
@@ -446,7 +447,7 @@ fn is_finding(operation: &Operation, refusal: &Refusal) -> bool {
     }
 }
 
-/// Returns how many days a record holds, and how many its range has.
+/// Returns the number of days in a record, and the number of days in its range.
 fn days(operation: &Operation, arguments: &Map<String, Value>, body: &Value) -> Option<(u32, u32)> {
     let rows = body.get(operation.kind().rows.as_ref()?)?.as_array()?;
     let range = operation.rules().ranges.first()?;

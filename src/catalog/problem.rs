@@ -1,4 +1,4 @@
-//! What is wrong with arguments, in words that a model can act on.
+//! Problems with arguments, in words that a model can act on.
 
 use std::{fmt, sync::Arc};
 
@@ -8,24 +8,24 @@ use serde_json::Value;
 
 use super::{closest::closest, schema};
 
-/// More than this is no help.
+/// Further problems would not help.
 const PROBLEMS_SHOWN: usize = 10;
-/// A longer value is named by its size: it is the caller's own text, and it would fill the model's context.
+/// Longer values are described by their size: the text is the caller's own, and it would fill the model's context.
 const SHOWN_CHARACTERS: usize = 40;
 
-/// The arguments of a call are wrong; nothing was sent to OwnerRez.
+/// The arguments of a call are invalid; nothing was sent to OwnerRez.
 #[derive(Clone, PartialEq, Debug, thiserror::Error, Serialize)]
 pub struct ArgumentError {
     /// The tool that was called.
     pub tool: Arc<str>,
-    /// All that is wrong, at least one.
+    /// All problems, at least one.
     pub problems: Vec<Problem>,
 }
 
-/// One thing wrong with arguments.
+/// One problem with the arguments.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Problem {
-    /// The argument, as a path: `limit`, `addresses[0].type`; `a|b` where one of several is missing.
+    /// The argument, as a path: `limit`, `addresses[0].type`; `a|b` if one of several is missing.
     pub argument: String,
     /// What is wrong and what is allowed.
     pub message: String,
@@ -57,7 +57,7 @@ impl Problem {
     }
 }
 
-/// Puts the validator's findings in words: one problem per argument.
+/// Converts the validator's errors into messages: one problem per argument.
 pub(super) fn from_validation<'a>(errors: impl Iterator<Item = ValidationError<'a>>, schema: &Value) -> Vec<Problem> {
     let mut problems: Vec<Problem> = Vec::new();
     for problem in errors.flat_map(|error| explain(&error, schema)) {
@@ -106,7 +106,7 @@ fn unknown(place: &str, name: &str, schema: &Value) -> Problem {
     Problem::new(argument, message)
 }
 
-/// The argument an error is about, as a path, and its schema.
+/// Returns the argument of an error, as a path, and its schema.
 fn locate<'a>(error: &ValidationError<'_>, schema: &'a Value) -> (String, &'a Value) {
     let mut place = String::new();
     let mut schema = schema;
@@ -129,7 +129,7 @@ pub(super) fn join(place: &str, name: &str) -> String {
     if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
 }
 
-/// A value, or its size where it is long.
+/// Returns a value as text, or its size if it is long.
 pub(super) fn show(value: &Value) -> String {
     match value {
         Value::String(text) if text.chars().nth(SHOWN_CHARACTERS).is_some() => {
@@ -141,7 +141,7 @@ pub(super) fn show(value: &Value) -> String {
     }
 }
 
-/// A name as the caller gave it, cut and without control characters.
+/// Returns a name as the caller wrote it, truncated and without control characters.
 pub(super) fn clip(name: &str) -> String {
     let shown = name.chars().take(SHOWN_CHARACTERS).map(|c| if c.is_control() || c == '`' { '?' } else { c });
     let more = if name.chars().nth(SHOWN_CHARACTERS).is_some() { "…" } else { "" };

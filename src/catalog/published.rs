@@ -1,15 +1,16 @@
-//! From the schema that arguments are checked by to the one that clients see. Clients convert it to other languages, and
-//! many can convert a part of JSON Schema only. What no schema says is said by the check when it is broken.
+//! Conversion of the schema that arguments are checked against into the one that clients see. Clients convert it to
+//! other formats, and many support only a part of JSON Schema. Rules that the published schema lacks are reported by
+//! the check when they are violated.
 //!
 //! `src/tools/tests/consumers.rs` names each rule and the clients that need it.
 
 use serde_json::{Map, Value, json};
 
-/// A day as RFC 3339 writes it (`full-date`). It takes the place of the format `date`, which Gemini refuses.
+/// A day in RFC 3339 notation (`full-date`). It replaces the format `date`, which Gemini rejects.
 const DAY: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
 const DAY_IN_WORDS: &str = "YYYY-MM-DD";
 
-/// Returns the schema of a tool's arguments as clients can load it.
+/// Returns the schema of a tool's arguments in a form that clients can load.
 pub(super) fn published(schema: &Value) -> Map<String, Value> {
     schema.as_object().map(loadable).unwrap_or_default()
 }
@@ -25,7 +26,7 @@ fn loadable(schema: &Map<String, Value>) -> Map<String, Value> {
             let described = described.map_or(DAY_IN_WORDS.to_owned(), |words| format!("{words}, {DAY_IN_WORDS}"));
             shown.insert("description".to_owned(), json!(described));
         }
-        // Gemini takes this one.
+        // Gemini accepts this one.
         Some("date-time") | None => {}
         Some(_) => {
             shown.remove("format");

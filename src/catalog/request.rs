@@ -1,4 +1,4 @@
-//! From checked arguments to the path, query and body of an upstream request.
+//! Conversion of validated arguments into the path, query and body of an upstream request.
 
 use serde_json::{Map, Value};
 use url::form_urlencoded::{Serializer, byte_serialize, parse};
@@ -10,7 +10,8 @@ use super::{
 };
 use crate::domain::{Method, UpstreamRequest};
 
-/// Builds the request. The arguments have been checked against the schema; what remains is what no schema says.
+/// Builds the request. The arguments have been validated against the schema; this checks rules that no schema
+/// expresses.
 pub(super) fn build(data: &OperationData, arguments: &Map<String, Value>) -> Result<(String, Option<Value>), Problem> {
     let mut path_and_query = path(data, arguments)?;
     let query = query(data, arguments);
@@ -33,17 +34,17 @@ fn path(data: &OperationData, arguments: &Map<String, Value>) -> Result<String, 
     Ok(path)
 }
 
-/// A value as exactly one segment of a path. Dots alone would climb out of it even when they are encoded.
+/// Encodes a value as exactly one path segment. Dots alone would leave the path even when they are encoded.
 fn path_value(name: &str, value: Option<&Value>) -> Result<String, Problem> {
     let text = value.map(plain).unwrap_or_default();
     if matches!(text.as_str(), "" | "." | "..") {
         return Err(Problem::new(name, format!("`{name}` cannot be empty and cannot be dots alone")));
     }
-    // Form encoding writes a space as "+", which in a path is a plus.
+    // Form encoding writes a space as "+", which is a literal plus in a path.
     Ok(byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20"))
 }
 
-/// The query in the order of the table, so that equal calls are equal requests.
+/// Builds the query in the order of the table, so that equal calls are equal requests.
 fn query(data: &OperationData, arguments: &Map<String, Value>) -> String {
     let mut query = Serializer::new(String::new());
     for parameter in data.parameters.iter().filter(|parameter| parameter.place == Place::Query) {
@@ -100,7 +101,7 @@ fn body(data: &OperationData, arguments: &Map<String, Value>) -> Result<Option<V
     Ok(Some(Value::Object(body)))
 }
 
-/// Replaces the names in `clear` by members with the value that empties them.
+/// Replaces the names in `clear` by members with the value that clears them.
 fn clear(data: &OperationData, members: &mut Map<String, Value>, place: &str) -> Result<(), Problem> {
     if data.clears.is_empty() {
         return Ok(());
@@ -116,7 +117,7 @@ fn clear(data: &OperationData, members: &mut Map<String, Value>, place: &str) ->
     Ok(())
 }
 
-/// Returns the value with which OwnerRez empties a member: empty text where any text is good, else null.
+/// Returns the value with which OwnerRez clears a member: empty text if the member takes any text, otherwise null.
 fn emptying(data: &OperationData, name: &str) -> Value {
     let body = data.body.as_ref().unwrap_or(&Value::Null);
     let members = if data.body_argument.is_some() { &body["items"]["properties"] } else { &body["properties"] };
@@ -125,7 +126,7 @@ fn emptying(data: &OperationData, name: &str) -> Value {
     if is_text { Value::from("") } else { Value::Null }
 }
 
-/// The inverse of `clear`: members of a body as arguments.
+/// Converts members of a body to arguments: the inverse of `clear`.
 pub(super) fn as_arguments(data: &OperationData, members: &Map<String, Value>) -> Map<String, Value> {
     let is_cleared =
         |name: &str, value: &Value| data.clears.iter().any(|clears| clears == name) && *value == emptying(data, name);
@@ -148,19 +149,19 @@ pub(super) fn as_arguments(data: &OperationData, members: &Map<String, Value>) -
     given
 }
 
-/// A scalar as it stands in a path or query.
+/// Returns a scalar as it is written in a path or query.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The path parameters of a request, by name: numbers as numbers.
+/// Returns the path parameters of a request by name, numbers as numbers.
 pub(super) fn path_values(data: &OperationData, request: &UpstreamRequest) -> Map<String, Value> {
     let path = request.path_and_query.split('?').next().unwrap_or_default();
     segments(&data.path)
         .zip(path.split('/').skip(1))
         .filter_map(|(segment, value)| match segment {
             Segment::Placeholder(name) => {
-                // A lone key of a form: the same encoding that `path_value` used.
+                // Parsed as a form's only key, which uses the same encoding as `path_value`.
                 let text = parse(value.as_bytes()).next().map(|(text, _)| text.into_owned()).unwrap_or_default();
                 let parameter = data.parameters.iter().find(|parameter| parameter.name == name);
                 Some((name.to_owned(), typed(parameter, text)))
@@ -170,7 +171,7 @@ pub(super) fn path_values(data: &OperationData, request: &UpstreamRequest) -> Ma
         .collect()
 }
 
-/// The query parameters of a request, by the names of their arguments.
+/// Returns the query parameters of a request, by the names of their arguments.
 pub(super) fn query_values(data: &OperationData, request: &UpstreamRequest) -> Map<String, Value> {
     let Some((_, query)) = request.path_and_query.split_once('?') else { return Map::new() };
     let named = parse(query.as_bytes()).map(|(name, text)| {
@@ -181,8 +182,8 @@ pub(super) fn query_values(data: &OperationData, request: &UpstreamRequest) -> M
     named.collect()
 }
 
-/// The value of a parameter that travelled as text: a number or a truth value only where the parameter is one, because a
-/// tag may be called "007".
+/// Converts a parameter from text: to a number or boolean only if the parameter has that type, because a tag may be
+/// called "007".
 fn typed(parameter: Option<&ParameterData>, text: String) -> Value {
     let kind = parameter.and_then(|parameter| parameter.schema.get("type")?.as_str()).unwrap_or_default();
     let read = match kind {
@@ -194,7 +195,7 @@ fn typed(parameter: Option<&ParameterData>, text: String) -> Value {
     read.unwrap_or(Value::String(text))
 }
 
-/// A whole number in a request's query.
+/// Returns an integer in a request's query.
 pub(super) fn query_number(request: &UpstreamRequest, name: &str) -> Option<u64> {
     let (_, query) = request.path_and_query.split_once('?')?;
     parse(query.as_bytes()).find(|(known, _)| known == name)?.1.parse().ok()

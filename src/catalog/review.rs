@@ -1,5 +1,5 @@
-//! What may be wrong with a record of the table. Everything here is found when the program starts, and by the tests
-//! before that; so the rest of the catalogue may rely on it.
+//! Validation of a record of the table. The checks run when the program starts, and before that in the tests, so the
+//! rest of the catalogue may rely on them.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::domain::Method;
 
-/// The JSON Schema words the table uses. A closed list, because a misspelt word would silently check nothing, and
-/// because clients choke on the rarer ones.
+/// The JSON Schema keywords that the table uses. A closed list, because a misspelt keyword would silently check
+/// nothing, and because clients fail on the rarer ones.
 const SCHEMA_WORDS: [&str; 15] = [
     "additionalProperties",
     "default",
@@ -37,7 +37,7 @@ const SCHEMA_WORDS: [&str; 15] = [
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
 const FORMATS: [&str; 5] = ["csv-int", "date", "date-time", "email", "uri"];
 
-/// All mistakes of one record.
+/// Returns all mistakes in one record.
 pub(super) fn mistakes(data: &OperationData) -> Vec<String> {
     let mut found = Vec::new();
     names_and_words(data, &mut found);
@@ -50,7 +50,7 @@ pub(super) fn mistakes(data: &OperationData) -> Vec<String> {
     found
 }
 
-/// All mistakes of the record of one of our own tools.
+/// Returns all mistakes in the record of one of the gateway's own tools.
 pub(super) fn form_mistakes(data: &FormData) -> Vec<String> {
     let mut found = Vec::new();
     tool_words(&data.tool, &data.title, &data.description, &mut found);
@@ -259,7 +259,7 @@ fn synonyms(synonyms: &[SynonymData], known: impl Fn(&str) -> bool, found: &mut 
     }
 }
 
-/// What is said about the effect of a write.
+/// Checks the statements about the effect of a write.
 fn writes(data: &OperationData, found: &mut Vec<String>) {
     let names: BTreeSet<&str> =
         data.parameters.iter().map(|p| p.name.as_str()).chain(body_or_entry_members(data)).collect();
@@ -294,20 +294,20 @@ fn writes(data: &OperationData, found: &mut Vec<String>) {
     }
 }
 
-/// The members of a body that become arguments of their own.
+/// Returns the members of a body that become separate arguments.
 fn body_members(data: &OperationData) -> impl Iterator<Item = &str> {
     let spread = data.body.as_ref().filter(|_| data.body_argument.is_none());
     spread.and_then(|body| body["properties"].as_object()).into_iter().flatten().map(|(name, _)| name.as_str())
 }
 
-/// The same, and those of each entry where the body is a list.
+/// Returns the same, and the members of each entry if the body is a list.
 fn body_or_entry_members(data: &OperationData) -> impl Iterator<Item = &str> {
     let listed = data.body.iter().filter(|_| data.body_argument.is_some());
     let entries = listed.filter_map(|body| body["items"]["properties"].as_object()).flatten().map(|(name, _)| &**name);
     body_members(data).chain(entries)
 }
 
-/// Checks the words of a schema and of the schemas within it.
+/// Checks the keywords of a schema and of its nested schemas.
 fn schema_words(place: &str, schema: &Value, found: &mut Vec<String>) {
     let Some(words) = schema.as_object() else {
         found.push(format!("the schema of `{place}` is no object"));

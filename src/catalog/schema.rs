@@ -1,4 +1,4 @@
-//! From a record of the table to the JSON Schema that clients see, and to the validator behind it.
+//! Conversion of a record of the table into the JSON Schema that clients see and into its validator.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,14 +15,15 @@ use super::{
     record::RecordData,
 };
 
-/// The argument that names members to empty, in operations that can.
+/// The argument that lists members to clear, in operations that support it.
 pub(super) const CLEAR: &str = "clear";
 
-/// Beyond this, JSON numbers are no longer exact in every language; JSON Schema also calls 1e300 an integer.
+/// The largest integer that is exact in the JSON numbers of every language; JSON Schema also accepts 1e300 as an
+/// integer.
 pub(super) const LARGEST_INTEGER: i64 = (1 << 53) - 1;
 
-/// One flat object: parameters and the members of the body side by side. Nothing else is accepted, so that a misspelt
-/// name costs no request. No `anyOf` and the like: many clients refuse them at the top level.
+/// Returns one flat object with the parameters and the members of the body. Other names are rejected, so that a
+/// misspelt name costs no request. No `anyOf` and the like: many clients reject them at the top level.
 pub(super) fn input_schema(data: &OperationData, kind: &RecordData) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
@@ -83,20 +84,23 @@ fn parameter_schema(parameter: &ParameterData) -> Value {
     Value::Object(schema)
 }
 
-/// The tool as `tools/list` shows it. Every hint is explicit: the defaults of the protocol are "writes, destroys".
+/// Returns the tool as `tools/list` shows it. Every hint is explicit: the defaults of the protocol are "writes,
+/// destroys".
 pub(super) fn tool(data: &OperationData, schema: &Value) -> Tool {
     let annotations = ToolAnnotations::new()
         .read_only(data.read_only)
         .destructive(data.destructive)
         .idempotent(data.idempotent)
-        // The records behind OwnerRez change without us: guests, channels and other clients write to them.
+        // The records in OwnerRez also change independently of the gateway: guests, channels and other clients write to
+        // them.
         .open_world(true);
     Tool::new(data.tool.clone(), data.description.clone(), Arc::new(listed(data, schema)))
         .with_title(data.title.clone())
         .with_annotations(annotations)
 }
 
-/// The schema that clients see: the operation's own arguments, and the token of a second step where there may be one.
+/// Returns the schema that clients see: the operation's own arguments, and the token of a second step if there may be
+/// one.
 fn listed(data: &OperationData, schema: &Value) -> Map<String, Value> {
     let mut schema = schema.clone();
     if let Some(draft) = &data.draft {
@@ -109,7 +113,7 @@ fn listed(data: &OperationData, schema: &Value) -> Map<String, Value> {
     published(&schema)
 }
 
-/// The tool that takes the arguments of an operation and only shows what it would send.
+/// Returns the tool that takes the arguments of an operation and only shows what would be sent.
 pub(super) fn draft_tool(draft: &DraftData, schema: &Value) -> Tool {
     let hints = ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(false);
     Tool::new(draft.tool.clone(), draft.description.clone(), Arc::new(published(schema)))
@@ -117,8 +121,8 @@ pub(super) fn draft_tool(draft: &DraftData, schema: &Value) -> Tool {
         .with_annotations(hints)
 }
 
-/// A schema, and what holds values against it. That is made when it is first needed: for all tools together it would
-/// take longer than the rest of a start and more memory than all other data, and few processes need more than a part.
+/// A schema and its validator. The validator is built on first use: building all of them would take longer than the
+/// rest of the start and more memory than all other data, and few processes need all of them.
 pub(super) struct Rule {
     schema: Value,
     validator: OnceLock<Result<Validator, String>>,
@@ -133,13 +137,13 @@ impl Rule {
         &self.schema
     }
 
-    /// The validator, or what is wrong with the schema itself: for those of the tables a test shows that nothing is.
+    /// Returns the validator, or the error in the schema itself. A test proves that the table's schemas have none.
     pub(super) fn validator(&self) -> Result<&Validator, &str> {
         self.validator.get_or_init(|| validator(&self.schema)).as_ref().map_err(String::as_str)
     }
 }
 
-/// The validator for a schema, with formats checked.
+/// Returns the validator of a schema, with format checks.
 fn validator(schema: &Value) -> Result<Validator, String> {
     jsonschema::options()
         .with_draft(Draft::Draft202012)
@@ -151,7 +155,7 @@ fn validator(schema: &Value) -> Result<Validator, String> {
         .map_err(|error| format!("the schema is invalid: {error}"))
 }
 
-/// The same schema with exact bounds on every integer. Not published: it would say nothing to a model.
+/// Returns the same schema with exact bounds on every integer. Not published: it has no use for a model.
 fn bounded(schema: &Value) -> Value {
     match schema {
         Value::Object(members) => {
@@ -168,24 +172,24 @@ fn bounded(schema: &Value) -> Value {
     }
 }
 
-/// A day of the calendar, written as ISO 8601 does.
+/// Parses a calendar day in ISO 8601 notation.
 pub(super) fn date(text: &str) -> Option<NaiveDate> {
     let written = |date: &NaiveDate| date.format("%Y-%m-%d").to_string() == text;
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(written)
 }
 
-/// Only what no address lacks; OwnerRez decides about the rest.
+/// Checks only what every address has; OwnerRez decides about the rest.
 fn is_email(text: &str) -> bool {
     let parts = text.rsplit_once('@');
     parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()) && !text.contains(char::is_whitespace)
 }
 
-/// The type that a schema asks for.
+/// Returns the type in a schema.
 pub(super) fn kind(schema: &Value) -> &str {
     schema["type"].as_str().unwrap_or_default()
 }
 
-/// What a schema allows, in words.
+/// Describes in words what a schema allows.
 pub(super) fn describe(schema: &Value) -> String {
     if let Some(choices) = schema["enum"].as_array() {
         format!("one of {}", choices.iter().map(Value::to_string).collect::<Vec<_>>().join(", "))

@@ -1,4 +1,4 @@
-//! Tests over the whole table, whatever it holds; single rules are tested in the files below.
+//! Tests over the whole table; the modules below test single rules.
 
 mod answers;
 mod arguments;
@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// The embedded catalogue.
+/// Returns the embedded catalogue.
 fn catalog() -> Catalog {
     Catalog::embedded().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Every tool as `tools/list` would carry it, as JSON.
+/// Returns every tool as JSON, as `tools/list` would contain it.
 fn tools() -> Vec<Value> {
     catalog().all_tools(Scope::Full).iter().map(|tool| serde_json::to_value(tool).unwrap()).collect()
 }
 
-/// They are read when a tool is first called, so nothing else would tell.
+/// Schemas are compiled when a tool is first called, so nothing else would detect an error.
 #[test]
 fn every_schema_can_be_checked_by() {
     let of_operations = catalog().operations().flat_map(Operation::mistakes).collect::<Vec<_>>();
@@ -102,7 +102,7 @@ fn lists_take_limit_and_offset() {
     }
 }
 
-/// Answers are lean, so nothing is required of them; and what only some source of ours says is no promise.
+/// Responses are reduced, so no member is required; and shapes that are not confirmed are not promised.
 #[test]
 fn answers_of_a_confirmed_shape_have_an_output_schema() {
     let catalog = catalog();
@@ -155,7 +155,7 @@ fn answers_of_a_confirmed_shape_have_an_output_schema() {
     assert_eq!(without.len(), 81 - 61, "{without:?}");
 }
 
-/// Every connected model reads all of the default list. A token is four characters of the compact JSON, as a rule.
+/// Every connected model reads all of the default list. A token is about four characters of the compact JSON.
 #[test]
 fn the_default_list_takes_less_than_8000_tokens() {
     let catalog = catalog();
@@ -194,7 +194,7 @@ fn every_group_is_in_one_toolset_and_every_toolset_holds_some() {
         assert!(known.is_none_or(|known| known == operation.toolset()), "{}", operation.name());
     }
     for toolset in Toolset::ALL {
-        // Answers alone are in that one.
+        // That toolset contains composite tools only.
         let holds = toolset == Toolset::Research || toolsets.values().any(|known| *known == toolset);
         assert!(holds, "{}", toolset.name());
         assert_eq!(serde_json::from_value::<Toolset>(toolset.name().into()).unwrap(), toolset);
@@ -216,7 +216,7 @@ fn every_group_is_in_one_toolset_and_every_toolset_holds_some() {
     }
 }
 
-/// Text that strangers wrote reaches the model in the answers of these.
+/// Responses of these operations contain text written by third parties.
 #[test]
 fn reads_of_guests_words_mark_them_as_data() {
     let catalog = catalog();
@@ -227,7 +227,8 @@ fn reads_of_guests_words_mark_them_as_data() {
     }
 }
 
-/// What fails without an agreement, a paid feature or the right kind of access says so before it is tried.
+/// Operations that fail without an agreement, a paid feature or the right kind of access mention that in their
+/// description.
 #[test]
 fn what_not_every_account_has_says_what_it_needs() {
     let catalog = catalog();
@@ -249,7 +250,7 @@ fn an_unknown_tool_has_a_suggestion() {
     assert_eq!(catalog.suggest("launch_rocket"), None);
 }
 
-/// What clients see changes only on purpose.
+/// What clients see changes only deliberately.
 #[test]
 fn tools_are_as_in_the_snapshot() {
     let drafts = catalog().drafts().map(|tool| serde_json::to_value(tool).unwrap()).collect::<Vec<_>>();

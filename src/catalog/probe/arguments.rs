@@ -1,4 +1,4 @@
-//! The arguments of the requests, from what the catalogue says about parameters and from the ids that are known.
+//! The arguments of requests, from the catalogue's parameters and from the known ids.
 
 use chrono::{NaiveDate, TimeDelta};
 use serde_json::{Map, Value, json};
@@ -11,14 +11,14 @@ use super::{
     ids::Ids,
 };
 
-/// Everything was created or changed after this.
+/// Everything was created or changed after this time.
 const EARLY: &str = "2000-01-01T00:00:00Z";
-/// Calendars and nightly rates are read for so many days.
+/// The number of days for which calendars and nightly rates are read.
 const DAYS: i64 = 90;
-/// A list whose arguments are ids is asked so often while it is empty.
+/// The number of requests to a list whose arguments are ids, while its responses are empty.
 pub(super) const TRIES: usize = 3;
 
-/// Returns the arguments to try, best first. There are none while an id that is needed is not known.
+/// Returns the arguments to try, best first. Empty while a required id is not known.
 pub(super) fn candidates(operation: &Operation, ids: &Ids, today: NaiveDate) -> Vec<Map<String, Value>> {
     let needs = Needs { operation, data: operation.data(), ids, today };
     let mut options = Vec::new();
@@ -49,13 +49,13 @@ pub(super) fn candidates(operation: &Operation, ids: &Ids, today: NaiveDate) -> 
     (0..most).map(candidate).collect()
 }
 
-/// How many ids an operation needs before it can be asked: those that need fewer are asked first.
+/// Returns the number of ids that an operation needs before it can be requested: operations that need fewer come first.
 pub(super) fn needs(operation: &Operation) -> usize {
     let required = operation.data().parameters.iter().filter(|parameter| parameter.required).count();
     required + operation.rules().one_of_required.len()
 }
 
-/// Whether this parameter adds members to records, as its name says.
+/// Returns whether this parameter adds members to records, according to its name.
 pub(super) fn is_include(parameter: &ParameterData) -> bool {
     parameter.place == Place::Query && parameter.name.starts_with("include") && kind_of(parameter) != "array"
 }
@@ -65,8 +65,8 @@ pub(super) fn kind_of(parameter: &ParameterData) -> &str {
     parameter.schema.get("type").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Returns what lists are asked for: the longest page, with everything that a parameter adds. Single records are asked for
-/// as they come.
+/// Returns the arguments for lists: the longest page, with everything that a parameter adds. Single records are
+/// requested without such arguments.
 fn view(operation: &Operation) -> Map<String, Value> {
     let mut arguments = Map::new();
     if !operation.lists() {
@@ -88,7 +88,7 @@ fn first_choice(parameter: &ParameterData) -> Option<Value> {
     parameter.schema.get("enum")?.as_array()?.first().cloned()
 }
 
-/// What the values of parameters come from.
+/// The inputs for the values of parameters.
 struct Needs<'a> {
     operation: &'a Operation,
     data: &'a OperationData,
@@ -97,7 +97,7 @@ struct Needs<'a> {
 }
 
 impl Needs<'_> {
-    /// Returns the values that a parameter may have, best first.
+    /// Returns the possible values of a parameter, best first.
     fn values(&self, parameter: &ParameterData) -> Vec<Value> {
         let name = snake_case(&parameter.name);
         let format = parameter.schema.get("format").and_then(Value::as_str).unwrap_or_default();
@@ -130,7 +130,7 @@ impl Needs<'_> {
         }
     }
 
-    /// Returns kinds and ids, for a pair of parameters such as `entity_type` and `entity_id`.
+    /// Returns kinds and ids for a pair of parameters such as `entity_type` and `entity_id`.
     fn pairs(&self, stem: &str) -> Vec<(String, i64)> {
         let (kind, id) = (format!("{stem}_type"), format!("{stem}_id"));
         let find = |name: &str| self.data.parameters.iter().find(|parameter| snake_case(&parameter.name) == name);
@@ -148,7 +148,7 @@ impl Needs<'_> {
     }
 }
 
-/// Returns a name as the catalogue usually writes names: `threadId` becomes `thread_id`.
+/// Returns a name in the usual style of the catalogue: `threadId` becomes `thread_id`.
 pub(super) fn snake_case(name: &str) -> String {
     let mut snake = String::new();
     for letter in name.chars() {

@@ -1,4 +1,4 @@
-//! The closed sets of what can be found about values: types, formats and forms. They replace the values in a report.
+//! The closed sets of types, formats and forms that take the place of values in a report.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// What was found in the place of a value.
+/// What takes the place of a value in a report.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Found {
     /// A value of this type.
@@ -19,24 +19,24 @@ pub enum Found {
     Format(TextFormat),
     /// An address of the next page in this form.
     NextPage(NextPage),
-    /// A value where none was expected.
+    /// A value that was not expected.
     Present,
-    /// None where one was expected.
+    /// An expected value that is missing.
     Absent,
-    /// A text that is no word of a closed vocabulary.
+    /// A text that is not a word of a closed vocabulary.
     NoWord,
     /// A body that is not JSON.
     NotJson,
 }
 
-/// The type of a JSON value, with whole numbers apart.
+/// The type of a JSON value, with integers as a separate type.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ValueType {
     /// `null`
     Null,
     /// `true` or `false`
     Boolean,
-    /// A whole number.
+    /// An integer.
     Integer,
     /// Another number.
     Number,
@@ -48,7 +48,7 @@ pub enum ValueType {
     Object,
 }
 
-/// The format of a text that is a day, a time or a moment.
+/// The format of a text that is a day, a time or a date-time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum TextFormat {
     /// `2026-11-30`
@@ -68,7 +68,7 @@ pub enum TextFormat {
 /// The form of the address of the next page.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum NextPage {
-    /// It is absent, as the documentation says of the last page.
+    /// It is absent, as the documentation describes for the last page.
     Absent,
     /// It is null.
     Null,
@@ -76,9 +76,9 @@ pub enum NextPage {
     Empty,
     /// It has no host.
     Relative,
-    /// It is complete.
+    /// It is a complete URL.
     Absolute,
-    /// It is no address.
+    /// It is not an address.
     Other,
 }
 
@@ -140,7 +140,7 @@ impl TextFormat {
 }
 
 impl NextPage {
-    /// Returns the form of what a page says.
+    /// Returns the form of a page's `next_page_url`.
     pub(super) fn of(value: Option<&Value>) -> Self {
         match value {
             None => Self::Absent,
@@ -152,7 +152,7 @@ impl NextPage {
         }
     }
 
-    /// Whether there is a next page.
+    /// Returns whether there is a next page.
     pub(super) fn is_address(self) -> bool {
         matches!(self, Self::Relative | Self::Absolute)
     }

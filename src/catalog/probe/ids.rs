@@ -1,4 +1,4 @@
-//! The ids that responses name, by the kind of record that they belong to. They go into requests and into no report.
+//! The ids in responses, by the kind of their record. They are used in requests and never in a report.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde_json::{Map, Value};
 
 use super::super::operation::Operation;
 
-/// No argument takes more of them.
+/// The largest number of ids that an argument takes.
 const MOST: usize = 100;
 
 #[derive(Default)]
 pub(super) struct Ids {
-    /// By kind: of records that came.
+    /// By kind: ids of records in responses.
     own: BTreeMap<String, Vec<i64>>,
-    /// By kind: of records that others refer to (`guest_id`, `thread_ids`).
+    /// By kind: ids that other records refer to (`guest_id`, `thread_ids`).
     referred: BTreeMap<String, Vec<i64>>,
     /// By the path of the list: the record with the most members.
     richest: BTreeMap<String, (usize, i64)>,
@@ -22,7 +22,7 @@ pub(super) struct Ids {
 }
 
 impl Ids {
-    /// Takes the ids out of one record of an operation's response.
+    /// Records the ids in one record of an operation's response.
     pub(super) fn note(&mut self, operation: &Operation, record: &Map<String, Value>) {
         let kind = kind_of(operation);
         if let Some(id) = own_id(record) {
@@ -47,7 +47,7 @@ impl Ids {
         }
     }
 
-    /// Returns the ids of a kind, first those of records that came.
+    /// Returns the ids of a kind, those of records in responses first.
     pub(super) fn of_kind(&self, kind: &str) -> Vec<i64> {
         let ids = |known: &BTreeMap<String, Vec<i64>>| known.get(kind).cloned().unwrap_or_default();
         let (mut all, referred) = (ids(&self.own), ids(&self.referred));
@@ -56,12 +56,12 @@ impl Ids {
         all
     }
 
-    /// Returns the id of a record that the list of this path holds.
+    /// Returns the id of a record in the list of this path.
     pub(super) fn of_list(&self, path: &str) -> Option<i64> {
         self.richest.get(path).map(|(_, id)| *id)
     }
 
-    /// Returns one record for each of these kinds; first those that hold a list of this name.
+    /// Returns one record for each of these kinds, records with a list of this name first.
     pub(super) fn of_kinds(&self, kinds: &[&str], holding: &str) -> Vec<(String, i64)> {
         let holders = self.holders.get(holding).map_or(&[][..], Vec::as_slice);
         let holders = kinds.iter().filter_map(|kind| holders.iter().find(|(holder, _)| holder == kind).cloned());

@@ -1,7 +1,8 @@
-//! What was observed, compared with what the catalogue says. Pure.
+//! Comparison of the observations with the catalogue. No I/O.
 //!
-//! Which absent members count: OwnerRez leaves out members that are null, so an absent one contradicts the catalogue only
-//! if `config/records.json` lists it in `always`. Ids are listed there, and what the documentation says is always present.
+//! OwnerRez leaves out members that are null. So an absent member contradicts the catalogue only if
+//! `config/records.json` lists it in `always`. Listed there are ids, and members that the documentation describes as
+//! always present.
 
 use std::collections::BTreeSet;
 
@@ -27,8 +28,8 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    /// Compares what was observed of an operation with the catalogue. `not_asked` are the members that come only if a
-    /// parameter asks for them, and none did.
+    /// Compares the observations of an operation with the catalogue. `not_asked` are the members that are present only
+    /// on request, and that no parameter requested.
     pub(super) fn of(
         operation: &str,
         expected: &Expected<'_>,
@@ -119,7 +120,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Returns the objects that could have held this member.
+    /// Returns the number of objects that could have contained this member.
     fn objects(&self, member: &MemberPath) -> u32 {
         self.observed.objects.get(&member.parent()).copied().unwrap_or(0)
     }
@@ -233,7 +234,7 @@ impl Judge<'_> {
     }
 }
 
-/// Whether a type is the one that the catalogue names. A whole number is a number, too, and an empty list any list.
+/// Returns whether a type is the one in the catalogue. An integer is also a number, and an empty list matches any list.
 fn fits(member: &Member, found: Found) -> bool {
     let (found, many) = match found {
         Found::One(found) => (found, false),
@@ -246,13 +247,13 @@ fn fits(member: &Member, found: Found) -> bool {
         "number" => ValueType::Number,
         "object" => ValueType::Object,
         "string" => ValueType::String,
-        // The catalogue says nothing about it.
+        // The catalogue does not specify its type.
         _ => return true,
     };
     many == member.many && (found == holds || (found == ValueType::Integer && holds == ValueType::Number))
 }
 
-/// Returns the members that parameters add to such records, without those that are asked for or come in any case.
+/// Returns the members that parameters add to such records, except those requested or always present.
 pub(super) fn not_asked(
     kind: &RecordData,
     added: &BTreeSet<String>,

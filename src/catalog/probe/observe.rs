@@ -1,4 +1,4 @@
-//! What responses hold, without their values: counts, types, words and formats by member. Pure.
+//! Observations on responses, without their values: counts, types, words and formats by member. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,51 +10,51 @@ use super::{
     shown::{MemberPath, Word},
 };
 
-/// Members that the catalogue does not describe are followed this deep.
+/// The depth to which members that the catalogue does not describe are followed.
 const UNKNOWN_LEVELS: usize = 2;
-/// Names of members that hold words of a closed vocabulary wherever they are.
+/// Names of members that contain words of a closed vocabulary in every record.
 const WORD_MEMBERS: [&str; 3] = ["status", "type", "category"];
-/// More different words than this are no closed vocabulary.
+/// A member with more different words is not a closed vocabulary.
 const MOST_WORDS: usize = 20;
-/// Names of members that hold days, times or moments, besides those that end in `_utc` or `_date`.
+/// Names of members that contain days, times or date-times, in addition to names that end in `_utc` or `_date`.
 const TIME_MEMBERS: [&str; 6] = ["arrival", "check_in", "check_in_end", "check_out", "date", "departure"];
 
-/// The member of a page that holds its records.
+/// The member of a page that contains its records.
 pub(super) const ITEMS: &str = "items";
 
-/// Everything that the responses of one operation held.
+/// The observations on the responses of one operation.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Observed {
-    /// How many records there were.
+    /// The number of records.
     pub records: u32,
-    /// How many objects there were at each path; the empty path is the record itself.
+    /// The number of objects at each path; the empty path is the record itself.
     pub objects: BTreeMap<MemberPath, u32>,
     pub members: BTreeMap<MemberPath, SeenMember>,
     pub envelope: Envelope,
 }
 
-/// One member over all objects that may hold it.
+/// One member over all objects that may contain it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct SeenMember {
     /// Whether the catalogue names it.
     pub known: bool,
-    /// In how many objects it had a value.
+    /// The number of objects in which it had a value.
     pub seen: u32,
-    /// In how many it was null.
+    /// The number of objects in which it was null.
     pub nulls: u32,
     pub types: BTreeSet<Found>,
     pub words: BTreeSet<Word>,
-    /// Texts in a place for words that are no words, or one word too many.
+    /// Texts of a word member that are not words, or exceed the maximum number of words.
     pub other_words: u32,
     pub formats: BTreeSet<TextFormat>,
 }
 
-/// What was around the records.
+/// The structure around the records.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Envelope {
-    /// Responses that succeeded.
+    /// Successful responses.
     pub responses: u32,
-    /// Successes that were not the expected JSON value, by what they were instead.
+    /// Successes without the expected JSON value, by what they contained instead.
     pub other: BTreeMap<Found, u32>,
     /// Members of a page that are absent, by name.
     pub missing: BTreeMap<&'static str, u32>,
@@ -69,25 +69,25 @@ pub(super) struct Envelope {
     pub without_items: u32,
 }
 
-/// What the catalogue says about the responses of one operation.
+/// The catalogue's description of the responses of one operation.
 pub(super) struct Expected<'a> {
     pub answer: AnswerKind,
     pub kind: &'a RecordData,
-    /// What pages hold besides their own members.
+    /// Additional members of pages.
     pub page_members: &'a [String],
 }
 
-/// A place within a record.
+/// A position within a record.
 struct Place {
     shown: MemberPath,
-    /// The same path as the catalogue writes it, while every name on the way is known.
+    /// The same path as the catalogue writes it, as long as every name on the path is known.
     known: Option<String>,
-    /// How many names on the way are not known.
+    /// The number of unknown names on the path.
     unknown_levels: usize,
 }
 
 impl Observed {
-    /// Takes in the body of a success.
+    /// Records the body of a success.
     pub(super) fn response(&mut self, expected: &Expected<'_>, body: &Value) {
         self.envelope.responses += 1;
         for record in self.envelope.open(expected, body) {
@@ -98,7 +98,7 @@ impl Observed {
         }
     }
 
-    /// Takes in a success whose body is no JSON.
+    /// Records a success whose body is not JSON.
     pub(super) fn no_json(&mut self) {
         self.envelope.responses += 1;
         *self.envelope.other.entry(Found::NotJson).or_default() += 1;
@@ -154,8 +154,8 @@ impl Place {
         }
     }
 
-    /// Whether the members of objects here are looked at: not below what the catalogue names and does not describe, whose
-    /// keys may be data.
+    /// Returns whether the members of objects here are observed: not below members that the catalogue names without
+    /// describing them, because their keys may be data.
     fn is_followed(&self, kind: &RecordData) -> bool {
         match &self.known {
             Some(path) => kind.describes(path),
@@ -204,7 +204,7 @@ impl SeenMember {
 }
 
 impl Envelope {
-    /// Checks what is around the records, and returns these.
+    /// Checks the structure around the records, and returns the records.
     fn open<'v>(&mut self, expected: &Expected<'_>, body: &'v Value) -> &'v [Value] {
         match (expected.answer, body) {
             (AnswerKind::Record, Value::Object(_)) => std::slice::from_ref(body),

@@ -1,5 +1,5 @@
-//! The report: what differs from the catalogue, what varies within it, and what was not seen. It holds names of members,
-//! types, counts and words of closed vocabularies, and no other values.
+//! The report: contradictions to the catalogue, variations within it, and what was not seen. It contains names of
+//! members, types, counts and words of closed vocabularies, and no other values.
 
 use std::fmt::Write;
 
@@ -10,30 +10,30 @@ use super::{
     shown::{MemberPath, Word},
 };
 
-/// What a probe found.
+/// The result of a probe.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ProbeReport {
     /// Version of this program.
     pub gateway: &'static str,
     /// The day of the probe.
     pub day: String,
-    /// How the requests were authorised.
+    /// How the requests were authorized.
     pub credential: Credential,
-    /// How many requests were sent.
+    /// The number of requests sent.
     pub requests: u32,
     /// How the probe ended.
     pub end: End,
-    /// Where responses contradict the catalogue.
+    /// Contradictions between responses and the catalogue.
     pub findings: Vec<Entry>,
-    /// What responses show that the catalogue allows or says nothing about.
+    /// Observations that the catalogue allows or does not describe.
     pub remarks: Vec<Entry>,
-    /// The operations that answered.
+    /// The operations that returned records.
     pub seen: Vec<SeenOperation>,
-    /// The operations that did not.
+    /// The operations that returned none.
     pub not_seen: Vec<NotSeen>,
 }
 
-/// How the requests of a probe were authorised.
+/// How the requests of a probe were authorized.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
@@ -49,31 +49,31 @@ pub enum Credential {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// Everything that can be asked was asked.
+    /// All possible requests were made.
     Complete,
-    /// The bound on requests was reached before that.
+    /// The maximum number of requests was reached first.
     MostRequests,
-    /// OwnerRez refused the token.
+    /// OwnerRez rejected the token.
     TokenRefused,
-    /// OwnerRez answered 429.
+    /// OwnerRez responded with 429.
     Throttled,
     /// OwnerRez failed several times in a row.
     Failing,
-    /// The allowance of this deployment left no room for so long.
+    /// The allowance of this deployment had no free permit within the time limit.
     AllowanceSpent,
 }
 
-/// What kind of observation an entry is.
+/// The kind of observation of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// A success with another status than 200, or a refusal of a request that the catalogue allows.
+    /// A success with another status than 200, or a rejection of a request that the catalogue allows.
     OtherStatus,
-    /// A response is not what the catalogue says is around the records.
+    /// The structure around the records is not as in the catalogue.
     OtherEnvelope,
     /// A member that the catalogue does not name.
     UnknownMember,
-    /// A member that the catalogue calls always present is absent.
+    /// A member is absent that the catalogue lists as always present.
     MissingMember,
     /// A member has another type.
     OtherType,
@@ -81,7 +81,7 @@ pub enum What {
     OtherFormat,
     /// A word that the catalogue does not list.
     UnknownWord,
-    /// A member came although no parameter asked for it.
+    /// A member was present although no parameter requested it.
     UnaskedMember,
     /// A member that some records lack.
     SometimesAbsent,
@@ -99,9 +99,9 @@ pub enum What {
     NextPageUrl,
     /// Empty pages that lack `items`.
     EmptyPageWithoutItems,
-    /// A list leaves out inactive records unless a parameter asks for them.
+    /// A list leaves out inactive records unless a parameter requests them.
     InactiveHidden,
-    /// A calendar lacks days of the range that was asked for.
+    /// A calendar lacks days of the requested range.
     DaysMissing,
 }
 
@@ -110,12 +110,12 @@ pub enum What {
 pub struct Entry {
     /// The operation, by the name of its tool.
     pub operation: String,
-    /// What it is.
+    /// The kind of observation.
     pub what: What,
-    /// The member that it is about.
+    /// The member.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberPath>,
-    /// What the catalogue says.
+    /// The type in the catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<String>,
     /// Types, formats or forms that were found.
@@ -127,14 +127,14 @@ pub struct Entry {
     /// HTTP status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// In how many objects or responses this was so.
+    /// The number of objects or responses with this observation.
     pub count: u32,
-    /// Out of how many.
+    /// The total number of objects or responses.
     pub of: u32,
 }
 
 impl Entry {
-    /// Returns an entry that says nothing yet but what it is, and how often it was found.
+    /// Returns an entry with only its kind and its counts.
     pub(super) fn new(operation: &str, what: What, count: u32, of: u32) -> Self {
         Self {
             operation: operation.to_owned(),
@@ -161,12 +161,12 @@ impl Entry {
         Self { words: words.into_iter().collect(), ..self }
     }
 
-    /// Says what the catalogue expects, in words of the catalogue.
+    /// Sets what the catalogue expects, in the terms of the catalogue.
     pub(super) fn expected(self, expected: impl Into<String>) -> Self {
         Self { expected: Some(expected.into()), ..self }
     }
 
-    /// Returns what is said about it besides its sort.
+    /// Returns the text of the entry without its kind.
     fn details(&self) -> String {
         let mut parts = Vec::new();
         parts.extend(self.member.as_ref().map(|member| format!("`{member}`")));
@@ -205,27 +205,27 @@ impl What {
     }
 }
 
-/// An operation that answered.
+/// An operation that returned records.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct SeenOperation {
     /// The name of its tool.
     pub operation: String,
     /// The template of its path.
     pub path: String,
-    /// How many records came.
+    /// The number of records.
     pub records: u32,
 }
 
-/// An operation that did not answer with records.
+/// An operation that returned no records.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct NotSeen {
     /// The name of its tool.
     pub operation: String,
     /// The template of its path.
     pub path: String,
-    /// Why.
+    /// The reason.
     pub why: Why,
-    /// HTTP status of the refusal.
+    /// HTTP status of the rejection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// OwnerRez's error code.
@@ -233,24 +233,24 @@ pub struct NotSeen {
     pub code: Option<Word>,
 }
 
-/// Why an operation did not answer with records.
+/// Why an operation returned no records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// OwnerRez refused it.
+    /// OwnerRez rejected it.
     Refused,
     /// The account has no such record.
     NoRecords,
-    /// OwnerRez, or the way there, failed.
+    /// OwnerRez, or the connection to it, failed.
     Failed,
-    /// Its arguments need an id that no response named.
+    /// Its arguments need an id that no response contained.
     NoId,
     /// The probe ended before.
     NotAsked,
 }
 
 impl ProbeReport {
-    /// Whether nothing contradicts the catalogue, and everything was asked.
+    /// Returns whether nothing contradicts the catalogue and all requests were made.
     pub fn is_fine(&self) -> bool {
         self.findings.is_empty() && self.end == End::Complete
     }
@@ -293,7 +293,7 @@ impl ProbeReport {
     }
 }
 
-/// Writes entries below the name of their operation, those of one sort on one line.
+/// Writes entries under the name of their operation, those of one kind on one line.
 fn entries(text: &mut String, entries: &[Entry]) {
     for of_operation in entries.chunk_by(|one, next| one.operation == next.operation) {
         let operation = of_operation.first().map_or("", |entry| &*entry.operation);

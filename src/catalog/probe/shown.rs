@@ -1,5 +1,5 @@
 //! The only texts that a report takes from responses: names of members and words of closed vocabularies. Their
-//! constructors mask or refuse everything else, so a value cannot get into a report by mistake.
+//! constructors mask or reject everything else, so a value cannot get into a report by mistake.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl MemberPath {
     }
 
     /// Returns the path of a member that the catalogue does not name. The name is masked unless it consists of letters
-    /// and underscores, and wherever hosts choose names.
+    /// and underscores, and also where hosts choose names.
     pub(super) fn unknown(&self, key: &str) -> Self {
         let is_name = key.len() <= LONGEST
             && key.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -31,12 +31,12 @@ impl MemberPath {
         self.child(if is_name && !NAMED_BY_HOSTS.contains(&self.name()) { key } else { MASKED })
     }
 
-    /// Returns the path of a member that the catalogue's path names.
+    /// Returns the path of a member from the catalogue's path.
     pub(super) fn of_catalogue(path: &str) -> Self {
         Self(path.to_owned())
     }
 
-    /// Returns the path of the object that holds this member: the empty path for the record itself.
+    /// Returns the path of the object that contains this member: the empty path for the record itself.
     pub(super) fn parent(&self) -> Self {
         Self(self.0.rsplit_once('.').map(|(parent, _)| parent.to_owned()).unwrap_or_default())
     }
@@ -68,7 +68,7 @@ impl fmt::Display for MemberPath {
 pub struct Word(String);
 
 impl Word {
-    /// Returns the text as a word, if it has the form of one. Call it only for members that hold such words.
+    /// Returns the text as a word, if it has the form of one. Call it only for members with such words.
     pub(super) fn new(text: &str) -> Option<Self> {
         let fits = (1..=LONGEST).contains(&text.len());
         let is_word = fits && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');

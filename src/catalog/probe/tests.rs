@@ -1,4 +1,4 @@
-//! What is asked, what is found, and that no value of a response gets into a report.
+//! The requests, the findings, and that no value of a response gets into a report.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ fn catalog() -> Catalog {
     Catalog::embedded().unwrap()
 }
 
-/// Answers every request with what `reply` says to its operation and path.
+/// Answers every request with the result of `reply` for its operation and path.
 fn run(catalog: &Catalog, mut reply: impl FnMut(&str, &str) -> Outcome) -> (ProbeReport, Vec<String>) {
     let mut probe = catalog.probe(today());
     let mut asked_for = Vec::new();
@@ -31,12 +31,12 @@ fn ok(body: Value) -> Outcome {
     Outcome::Response { status: 200, body }
 }
 
-/// One record, with what leads to other records.
+/// Returns one record with ids of other records.
 fn record() -> Value {
     json!({"id": 7, "property_id": 5, "thread_ids": [9], "tags": ["x"]})
 }
 
-/// A page as the catalogue describes it.
+/// Returns a page as the catalogue describes it.
 fn page_of(catalog: &Catalog, operation: &str, items: Option<Vec<Value>>) -> Value {
     let mut page = json!({"limit": 100, "offset": 0});
     if catalog.get(operation).unwrap().data().answer == AnswerKind::CountedPage {
@@ -48,7 +48,7 @@ fn page_of(catalog: &Catalog, operation: &str, items: Option<Vec<Value>>) -> Val
     page
 }
 
-/// An account that has one record of each kind.
+/// Returns the response of an account with one record of each kind.
 fn plain(catalog: &Catalog, operation: &str) -> Value {
     if catalog.get(operation).unwrap().lists() { page_of(catalog, operation, Some(vec![record()])) } else { record() }
 }
@@ -71,7 +71,7 @@ fn every_read_is_asked_within_the_bound() {
     assert!(report.requests <= MOST_REQUESTS && report.requests as usize == asked.len(), "{}", report.requests);
     assert_eq!(report.end, End::Complete);
     assert_eq!(asked.iter().collect::<BTreeSet<_>>().len(), asked.len(), "nothing is asked twice");
-    // Lists lead to their records and to others, and are asked with everything that parameters add.
+    // Lists lead to their records and to others, and are requested with everything that parameters add.
     for part in [
         "get_booking /v2/bookings/7",
         "get_property_calendar /v2/calendar/7?from=2026-06-15&to=2026-09-13",
@@ -155,7 +155,7 @@ fn a_probe_ends_early_where_going_on_is_no_use() {
     assert_eq!((end, requests), (End::TokenRefused, 4));
 }
 
-/// The report after `list_bookings` answered with these records, and everything else with nothing.
+/// Returns the report after `list_bookings` returned these records and everything else returned nothing.
 fn bookings(items: Value) -> ProbeReport {
     let catalog = catalog();
     let (report, _) = run(&catalog, |operation, _| match operation {
@@ -166,7 +166,7 @@ fn bookings(items: Value) -> ProbeReport {
     report
 }
 
-/// A booking that has whatever the catalogue calls always present.
+/// Returns a booking with all members that the catalogue lists as always present.
 fn booking() -> Value {
     json!({
         "id": 7, "property_id": 5, "arrival": "2026-06-15", "departure": "2026-06-18", "status": "active",
@@ -206,7 +206,7 @@ fn each_difference_from_the_catalogue_is_found() {
         let word = changed(|booking| booking["status"] = json!(word));
         assert_eq!(found(word), one(What::UnknownWord, "status", 2, 2));
     }
-    // Whole numbers are numbers, null is absent, and what is not described may be anything.
+    // Integers are numbers, null counts as absent, and members without a description may be anything.
     for fine in [
         changed(|booking| booking["total_amount"] = json!(5)),
         changed(|booking| booking["title"] = Value::Null),
@@ -275,7 +275,8 @@ fn a_calendar_tells_how_many_days_it_lacks() {
     assert_eq!(rules.map(|entry| (entry.count, entry.of)), Some((90, 90)));
 }
 
-/// Members that hold words of a closed vocabulary in some kind of record. A value in another place must never be shown.
+/// Members that contain words of a closed vocabulary in some kind of record. A value of another member must never be
+/// shown.
 const WORD_NAMES: [&str; 11] = [
     "status",
     "type",
@@ -290,7 +291,7 @@ const WORD_NAMES: [&str; 11] = [
     "code",
 ];
 
-/// A value that must never be shown, whatever it is.
+/// Generates a value that must never be shown.
 fn private() -> impl Strategy<Value = Value> {
     prop_oneof![
         "secret[a-z_]{1,20}".prop_map(Value::from),
@@ -302,7 +303,7 @@ fn private() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// The name of a member: of the catalogue, unknown, or data.
+/// Generates the name of a member: from the catalogue, unknown, or data.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![
@@ -335,7 +336,8 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A JSON value in which members that may hold words hold a shown or a private value, and all others a private one.
+/// Generates a JSON value in which members that may contain words have a shown or a private value, and all others a
+/// private one.
 fn body() -> impl Strategy<Value = Value> {
     private().prop_recursive(5, 60, 6, |inner| {
         let word = prop_oneof![Just(json!("shown_word")), "Secret [A-Z]{3}".prop_map(Value::from)];
@@ -363,7 +365,7 @@ proptest! {
             requests += 1;
             let lists = catalog.get(operation).is_some_and(Operation::lists);
             let body = next.next().unwrap().clone();
-            // Some are pages of such records, some refusals, and some are anything.
+            // Some are pages of such records, some rejections, and some are anything.
             let body = if lists && requests % 3 > 0 { page_of(&catalog, operation, Some(vec![body, record()])) } else { body };
             let status = if requests > 1 && requests % 7 == 0 && status != 429 { status } else { 200 };
             Outcome::Response { status, body }
@@ -376,7 +378,7 @@ proptest! {
         prop_assert!(report.requests <= MOST_REQUESTS);
     }
 
-    /// No body makes a probe send a request that does not read, or one to another path.
+    /// No body makes a probe send a write, or a request to a path outside the catalogue.
     #[test]
     fn whatever_comes_the_requests_are_the_catalogue_s(bodies in prop::collection::vec(body(), 1..12)) {
         let catalog = catalog();

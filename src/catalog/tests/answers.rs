@@ -1,4 +1,4 @@
-//! Replies become answers of one shape.
+//! Conversion of OwnerRez's responses to one shape.
 
 use serde_json::{Value, json};
 

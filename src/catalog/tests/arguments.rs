@@ -1,11 +1,11 @@
-//! Arguments: what is set right, and what is refused.
+//! Arguments: corrections and rejections.
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{JsonText, UpstreamRequest};
 
-/// What a booking's change and a guest may hold.
+/// The arguments for updating a booking, and for a discount and a guest.
 const UPDATES: &str = "property_id|guest_id|is_block|arrival|departure|check_in|check_in_end|check_out|cleaning_date|title|notes|adults|children";
 const DISCOUNT: &str = "property_id|name|amount|is_percent|min_nights";
 const GUEST: &str = "first_name|last_name|notes|is_banned|opt_out_marketing_email|opt_out_marketing_sms|opt_out_transactional_sms|addresses|email_addresses|phones";
@@ -120,7 +120,7 @@ fn what_is_certain_is_set_right() {
             json!({"phones": "[{\"number\": \"1\", \"type\": \"Home\", \"extension\": null}]"}),
             json!({"phones": [{"number": "1", "type": "home"}]}),
         ),
-        // Listed under names that are no keywords of Python, and known under OwnerRez's own.
+        // Listed under names that are not Python keywords, and accepted under OwnerRez's own.
         (
             "get_property_calendar",
             json!({"property_id": 9, "from": "2027-01-01", "to": "2027-01-02"}),
@@ -131,7 +131,7 @@ fn what_is_certain_is_set_right() {
             json!({"property_ids": [5], "from": "2027-01-02", "from_date": "2027-01-02", "to": null, "to_date": ""}),
             json!({"property_ids": [5], "from_date": "2027-01-02"}),
         ),
-        // What OpenAI's strict mode and CrewAI give for what the model did not say.
+        // What OpenAI's strict mode and CrewAI send for arguments that the model did not give.
         (
             "list_bookings",
             json!({"property_ids": [1], "status": "", "from": "", "since_utc": " ", "limit": "", "fields": [],
@@ -418,7 +418,7 @@ fn an_open_body_takes_members_that_nobody_described() {
     assert!(request("create_surcharge", &json!({"data": {}})).unwrap_err().to_string().contains("nothing to create"));
 }
 
-/// One call of each tool of the TypeScript server, in that server's own shapes, and what it becomes.
+/// One call of each tool of the TypeScript server, in that server's format, and the request that it becomes.
 #[test]
 fn the_predecessors_calls_are_understood() {
     let block = json!({"property_id": 1, "arrival": "2027-01-01", "departure": "2027-01-04"});

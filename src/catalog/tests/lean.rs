@@ -1,4 +1,4 @@
-//! What an answer is made of before a model gets it, for whatever OwnerRez may say.
+//! The reduction of responses for a model, for any response of OwnerRez.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -9,14 +9,14 @@ use super::super::{
     record::RecordData,
 };
 
-/// JSON with few different names, so that paths meet.
+/// Generates JSON with few different names, so that paths coincide.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
-        // Eighths read as they are written.
+        // Multiples of 1/8 keep their value when they are written and parsed.
         any::<i32>().prop_map(|eighths| json!(f64::from(eighths) / 8.0)),
         r#"[a-c"\\é\n]{0,4}"#.prop_map(Value::from),
     ];
@@ -40,7 +40,7 @@ fn is_within(path: &str, outer: &str) -> bool {
     path == outer || path.starts_with(&format!("{outer}."))
 }
 
-/// The rule, told by values: what was asked for, or all where nothing was, without what says nothing.
+/// The rule, applied to values: the requested fields, or all fields if none was requested, without empty values.
 fn expected(value: &Value, path: &str, fields: &[String], keeps_empty: bool) -> Option<Value> {
     let wanted =
         |path: &str| fields.is_empty() || fields.iter().any(|field| is_within(path, field) || is_within(field, path));
@@ -67,7 +67,7 @@ fn expected(value: &Value, path: &str, fields: &[String], keeps_empty: bool) -> 
     (keeps_empty || !empty).then_some(shown)
 }
 
-/// The same for an answer itself, or a record of a list, which is an object in any case.
+/// The same for a response itself, or for a record of a list, which is always an object.
 fn expected_record(record: &Value, fields: &[String], keeps_empty: bool) -> Value {
     expected(record, "", fields, keeps_empty).unwrap_or_else(|| json!({}))
 }

@@ -1,4 +1,4 @@
-//! What no arguments can do, and what the published schemas promise.
+//! Limits that no arguments can exceed, and the promises of the published schemas.
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use crate::{
     domain::{Method, UpstreamRequest},
 };
 
-/// Arguments that are wild, and arguments that are nearly right.
+/// Generates random arguments, and arguments that are nearly valid.
 fn any_arguments() -> impl Strategy<Value = Map<String, Value>> {
     let catalog = catalog();
     let names: BTreeSet<String> = catalog
@@ -67,7 +67,7 @@ fn any_arguments() -> impl Strategy<Value = Map<String, Value>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Each operation gets the part of the arguments that it knows, and all of them.
+    /// Each operation gets the arguments that it knows, and then all of them.
     #[test]
     fn no_arguments_leave_the_path_of_their_operation(arguments in any_arguments()) {
         let catalog = shared();
@@ -85,15 +85,15 @@ proptest! {
     }
 }
 
-/// What the schema of its arguments promises is accepted, but for the rules between arguments; and every operation is
-/// reached, so that the properties above are not about errors alone.
+/// Arguments that fit the schema are accepted, except for the rules between arguments. Every operation is reached, so
+/// that the properties above do not cover errors only.
 #[test]
 fn what_fits_the_schema_is_accepted() {
     for operation in shared().operations() {
         let mut runner = TestRunner::new(ProptestConfig { cases: 60, failure_persistence: None, ..Default::default() });
         let accepted = std::cell::Cell::new(0);
         let done = runner.run(&fitting(operation.schema()), |arguments| {
-            // Null for whatever was not given says nothing, at any depth.
+            // Null for a missing member has no effect, at any depth.
             let nulls = with_nulls(operation.schema(), &arguments);
             prop_assert_eq!(
                 operation.request(nulls.as_object().unwrap()),
@@ -114,7 +114,7 @@ fn what_fits_the_schema_is_accepted() {
                     };
                     let explained = |p: &Problem| {
                         between(&p.message) || p.message.starts_with("give ") || p.message.starts_with("a block has")
-                            // Members are known where they are confirmed; the schema does not list them.
+                            // Members are known for confirmed shapes; the schema does not list them.
                             || p.argument == "fields"
                     };
                     prop_assert!(error.problems.iter().all(explained), "{arguments} {error}");
@@ -127,7 +127,7 @@ fn what_fits_the_schema_is_accepted() {
     }
 }
 
-/// Values that fit a schema.
+/// Generates values that fit a schema.
 fn fitting(schema: &Value) -> BoxedStrategy<Value> {
     let least = schema["minimum"].as_i64().unwrap_or(-5);
     let most = schema["maximum"].as_i64().unwrap_or(least + 100);
@@ -168,7 +168,7 @@ fn fitting(schema: &Value) -> BoxedStrategy<Value> {
     }
 }
 
-/// The same value with null for every member that is not there.
+/// Returns the same value with null for every missing member.
 fn with_nulls(schema: &Value, value: &Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -184,7 +184,7 @@ fn with_nulls(schema: &Value, value: &Value) -> Value {
     }
 }
 
-/// Building the catalogue for each of many cases would take most of the test's time.
+/// Shares one catalogue: building it for each of many cases would take most of the test's time.
 fn shared() -> &'static Catalog {
     static SHARED: std::sync::LazyLock<Catalog> = std::sync::LazyLock::new(catalog);
     &SHARED

@@ -1,4 +1,4 @@
-//! A wrong table is refused, with every mistake named.
+//! A table with mistakes is rejected, and every mistake is named.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What writes say about themselves: who has to agree, which records they change, which read shows their outcome.
+//! Properties of writes: the required consent, the changed records, and the read that shows the outcome.
 
 use chrono::DateTime;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ fn request(operation: &Operation, arguments: Value) -> UpstreamRequest {
     operation.request(arguments.as_object().unwrap()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Arguments of every write of the table.
+/// Returns arguments for every write of the table.
 fn examples() -> Map<String, Value> {
     let stay = json!({"property_id": 5, "arrival": "2027-01-01", "departure": "2027-01-02"});
     let with = |more: Value| {
@@ -195,7 +195,7 @@ fn options_are_taken_out_of_the_arguments_of_writes_only() {
     assert!(
         options.again && options.idempotency_key.as_deref() == Some("k") && options.confirm.as_deref() == Some("c")
     );
-    // Only what has a draft knows of one; null says nothing there either.
+    // Only operations with a draft have the option `draft_id`; null has no effect for others either.
     assert_eq!(Value::Object(arguments), json!({"id": 7, "draft_id": null}));
 
     let mut arguments = given.as_object().unwrap().clone();
