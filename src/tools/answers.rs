@@ -1,11 +1,11 @@
-//! Tools that answer a question: one call for the model, few requests to OwnerRez. Each says which days, time zone and
-//! properties it covered, what it counted, how many requests it took, and whether anything is missing.
+//! Composite tools: one call for the model, few requests to OwnerRez. Each response states which days, time zone and
+//! properties it covers, what it counted, how many requests it took, and whether anything is missing.
 //!
-//! The table is `config/answers.json`; what is behind a name stands in one file per answer:
+//! The table is `config/answers.json`; each tool is implemented in one file:
 //!
-//! - `days`, `money`, `stay`, `portfolio`: what all of them reckon with
-//! - `asking`: operations of the catalogue by name, page after page, within bounds
-//! - `staying`, `availability`, `dossier`, `overview`, `briefing`, `revenue`, `history`, `research`: the answers
+//! - `days`, `money`, `stay`, `portfolio`: shared calculations
+//! - `asking`: calls operations of the catalogue by name, page after page, within limits
+//! - `staying`, `availability`, `dossier`, `overview`, `briefing`, `revenue`, `history`, `research`: the tools
 
 mod asking;
 mod availability;
@@ -38,10 +38,10 @@ use crate::{
     domain::Caller,
 };
 
-/// The tools of this room, checked and ready.
+/// The composite tools, validated and ready.
 pub struct Answers(BTreeMap<String, (Form, Question)>);
 
-/// One for each record of the table, under its name.
+/// The implementation of a tool: one variant for each record of the table, by its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Question {
@@ -57,7 +57,7 @@ enum Question {
 }
 
 impl Answers {
-    /// Those that are compiled into the program.
+    /// Returns the tools that are compiled into the program.
     pub fn embedded() -> Result<Self, CatalogError> {
         let mut answers = BTreeMap::new();
         for form in catalog::forms(include_str!("../../config/answers.json"))? {
@@ -69,17 +69,17 @@ impl Answers {
         Ok(Self(answers))
     }
 
-    /// The tools as `tools/list` shows them, ordered by name. A read key may use all.
+    /// Returns the tools as `tools/list` shows them, ordered by name. A read key may use all of them.
     pub fn tools(&self) -> impl Iterator<Item = &Tool> {
         self.0.values().map(|(form, _)| form.tool())
     }
 
-    /// All of them, ordered by name.
+    /// Returns all tools, ordered by name.
     pub(super) fn all(&self) -> impl Iterator<Item = Answer<'_>> {
         self.0.values().map(|(form, question)| Answer { form, question: *question })
     }
 
-    /// One of them.
+    /// Returns the tool of this name.
     pub fn get(&self, name: &str) -> Option<Answer<'_>> {
         self.0.get(name).map(|(form, question)| Answer { form, question: *question })
     }
@@ -92,32 +92,32 @@ pub struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Its name.
+    /// Returns its name.
     pub(super) fn name(&self) -> &'a str {
         self.form.name()
     }
 
-    /// What there is to choose it by.
+    /// Returns the attributes by which a tool selection includes it.
     pub(super) fn kind(&self) -> Kind<'a> {
         Kind { name: self.form.name(), toolset: self.form.toolset(), default: true, read_only: true }
     }
 
-    /// What it takes.
+    /// Returns its arguments.
     pub(super) fn form(&self) -> &'a Form {
         self.form
     }
 
-    /// The tool itself.
+    /// Returns the tool itself.
     pub(super) fn tool(&self) -> &'a Tool {
         self.form.tool()
     }
 
-    /// What its answers look like.
+    /// Returns the schema of its responses.
     pub(super) fn output_schema(&self) -> Option<&'a Arc<JsonObject>> {
         self.form.output_schema()
     }
 
-    /// The answer, or the words that tell why there is none.
+    /// Returns the response, or an error message.
     pub(super) async fn give(
         &self,
         parts: &Parts,
@@ -168,7 +168,7 @@ impl Question {
     }
 }
 
-/// Arguments that passed the form.
+/// Parses arguments that passed the check of the form.
 fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Stop> {
     serde_json::from_value(Value::Object(arguments))
         .map_err(|error| Stop::Broken(format!("the form let arguments pass that nobody reads: {error}")))

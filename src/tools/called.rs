@@ -1,4 +1,4 @@
-//! How a call ended, and what it is on the wire.
+//! The outcome of a tool call, and its form on the wire.
 
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock};
 use serde_json::Value;
@@ -6,26 +6,26 @@ use serde_json::Value;
 use super::Trace;
 use crate::catalog::Shown;
 
-/// The member of an answer that names what was ignored of the arguments.
+/// The member of a response that lists the ignored arguments.
 const IGNORED: &str = "ignored_arguments";
 
-/// How a call ended.
+/// The outcome of a tool call.
 #[derive(Clone, Debug)]
 pub struct Called {
-    /// The tool's name, as logs and counters know it.
+    /// The tool's name for logs and metrics.
     pub tool: String,
-    /// What the model gets, or what its person is asked.
+    /// The response for the model, or the question for the user.
     pub response: Response,
-    /// What the log learns.
+    /// The part that is logged.
     pub trace: Trace,
 }
 
-/// What a call gives.
+/// The response of a call.
 #[derive(Clone, Debug)]
 pub enum Response {
-    /// An answer.
+    /// A result.
     Answer(Shown),
-    /// Anything else that the protocol has: refusals, questions to a person.
+    /// Any other response of the protocol: errors, and questions to the user.
     Other(CallToolResponse),
 }
 
@@ -51,7 +51,7 @@ impl From<Response> for CallToolResponse {
 }
 
 impl Response {
-    /// Adds what was ignored of the arguments. A question to a person stays as it is, because the same call comes again.
+    /// Adds the ignored arguments. A question to the user stays unchanged, because the client repeats the same call.
     #[must_use]
     pub(super) fn with_ignored(self, ignored: &[String]) -> Self {
         if ignored.is_empty() {
@@ -77,13 +77,13 @@ impl Response {
 }
 
 impl Called {
-    /// One that ended before anything was sent.
+    /// Returns the outcome of a call that ended before anything was sent.
     pub(super) fn refused(tool: &str, told: String, code: &'static str) -> Self {
         Self { tool: tool.to_owned(), response: failed(told).into(), trace: Trace::error(code) }
     }
 }
 
-/// Returns what a call gives: an answer, or the words of a refusal.
+/// Returns the response of a call: the result, or the text of an error.
 pub(super) fn response_of(given: Result<Shown, String>) -> Response {
     given.map_or_else(|told| failed(told).into(), Response::Answer)
 }
@@ -92,7 +92,7 @@ pub(super) fn answered(answer: Value) -> CallToolResult {
     shown(Shown::whole(&answer))
 }
 
-/// What an answer is on the wire.
+/// Returns the result as it is sent to the client.
 pub(super) fn shown(shown: Shown) -> CallToolResult {
     let structured = shown.structured();
     let mut result = CallToolResult::success(vec![ContentBlock::text(shown.table.unwrap_or(shown.json))]);

@@ -1,5 +1,5 @@
-//! Which tools a connection sees and calls: what its request says, else what its key says, else the default. The names
-//! and rules are those of github-mcp-server, so that people and clients who know it find them here.
+//! The selection of tools that a connection lists and calls: from the request, otherwise from the key, otherwise the
+//! default. The names and rules are those of github-mcp-server, so that its users and clients can reuse them.
 
 use std::{cell::LazyCell, collections::BTreeSet, fmt};
 
@@ -8,26 +8,27 @@ use crate::{
     domain::{Caller, Scope},
 };
 
-/// The word for the tools that most people need; whatever they leave out can be found and called all the same.
+/// The name of the most commonly needed tools. With it, all other tools can still be found and called.
 const DEFAULT: &str = "default";
-/// The word for every toolset.
+/// The name of all toolsets together.
 const ALL: &str = "all";
 
-/// What a request asks for, as it is written there. Empty texts say nothing.
+/// The tool selection in a request, as it is written there. Empty texts count as absent.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Wishes {
     /// Toolsets, separated by commas.
     pub toolsets: Option<String>,
     /// Single tools, separated by commas.
     pub tools: Option<String>,
-    /// Tools to leave out whatever else is asked for, separated by commas.
+    /// Tools to leave out regardless of the rest, separated by commas.
     pub excluded: Option<String>,
-    /// Whether only what reads is wanted.
+    /// Whether only reading tools are wanted.
     pub read_only: bool,
-    /// Whether the list shows what answers look like.
+    /// Whether the list contains output schemas.
     pub outputs: bool,
-    /// Whether what needs consent takes two steps instead of a question to the person: for clients that answer questions
-    /// by themselves. Never an argument of a tool, because the model writes those. Without it the key decides.
+    /// Whether operations that need consent use the two-step confirmation instead of asking the user: for clients that
+    /// answer questions automatically. Never an argument of a tool, because the model writes those. If absent, the key
+    /// decides.
     pub two_steps: Option<bool>,
 }
 
@@ -39,21 +40,21 @@ pub struct Toolsets {
     named: BTreeSet<Toolset>,
 }
 
-/// A name that is none.
+/// An unknown name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub struct UnknownName {
-    /// What should have been named, such as "toolset".
+    /// The kind of name, such as "toolset".
     pub kind: &'static str,
-    /// What was written.
+    /// The name that was given.
     pub name: String,
-    /// Everything that can be named.
+    /// All known names.
     pub known: Vec<String>,
 }
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, name, known } = self;
-        // It may come from a link that somebody else wrote.
+        // The name may come from a link that an attacker wrote.
         let shown: String = name.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect();
         write!(f, "There is no {kind} `{shown}`.")?;
         if let Some(near) = catalog::suggest(name, known.iter().map(String::as_str)) {
@@ -64,10 +65,10 @@ impl fmt::Display for UnknownName {
 }
 
 impl Toolsets {
-    /// Reads a list such as `bookings, guests`.
+    /// Parses a list such as `bookings, guests`.
     ///
     /// # Errors
-    /// The first name that is none.
+    /// The first unknown name.
     pub fn parse(text: &str) -> Result<Self, UnknownName> {
         let mut toolsets = Self::default();
         for name in names(text) {
@@ -80,7 +81,7 @@ impl Toolsets {
         Ok(toolsets)
     }
 
-    /// The same where a mistake is nobody's to mend: names that another version knew are passed over.
+    /// The same, but ignores unknown names, such as those of another version, where an error could not be corrected.
     fn known_in(text: &str) -> Self {
         let mut toolsets = Self::default();
         for name in names(text) {
@@ -116,11 +117,11 @@ impl fmt::Display for Toolsets {
     }
 }
 
-/// A tool as far as choosing goes.
+/// The attributes of a tool that matter for the selection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kind<'a> {
     pub(super) name: &'a str,
-    /// None for what belongs to no set: it comes with the default or by its own name.
+    /// `None` for tools that belong to no toolset: they come with the default or by their own name.
     pub(super) toolset: Option<Toolset>,
     pub(super) default: bool,
     pub(super) read_only: bool,
@@ -137,24 +138,24 @@ impl<'a> From<&'a Operation> for Kind<'a> {
     }
 }
 
-/// The tools of a connection.
+/// The selected tools of a connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Choice {
     toolsets: Toolsets,
     tools: BTreeSet<String>,
     excluded: BTreeSet<String>,
     read_only: bool,
-    /// Whether what is not listed can be called.
+    /// Whether tools that are not listed can be called.
     open: bool,
-    /// Whether the list shows output schemas.
+    /// Whether the list contains output schemas.
     outputs: bool,
-    /// Whether no question is shown to the person.
+    /// Whether the user is never asked by elicitation.
     two_steps: bool,
 }
 
 impl Choice {
-    /// What this request of this caller gets. `known` tells the names of all tools, which few requests take;
-    /// `opens` is the tool whose name alone opens the way to all the others.
+    /// Returns the selection for this request of this caller. `known` returns the names of all tools, which few
+    /// requests need; `opens` is the tool whose selection makes all others callable.
     pub(super) fn new<'a>(
         caller: &Caller,
         wishes: &Wishes,
@@ -187,37 +188,37 @@ impl Choice {
         Ok(Self { toolsets, tools, excluded, read_only, open, outputs: wishes.outputs, two_steps })
     }
 
-    /// Whether only what reads is shown and called.
+    /// Returns whether only reading tools are listed and called.
     pub(super) fn is_read_only(&self) -> bool {
         self.read_only
     }
 
-    /// Whether the list shows what answers look like.
+    /// Returns whether the list contains output schemas.
     pub(super) fn shows_outputs(&self) -> bool {
         self.outputs
     }
 
-    /// Whether what needs consent takes two steps, even if the client could show a question.
+    /// Returns whether operations that need consent take two steps, even if the client supports elicitation.
     pub(super) fn takes_two_steps(&self) -> bool {
         self.two_steps
     }
 
-    /// Whether what is not listed can be found and called.
+    /// Returns whether tools that are not listed can be found and called.
     pub(super) fn is_open(&self) -> bool {
         self.open
     }
 
-    /// Whether `tools/list` shows it.
+    /// Returns whether `tools/list` contains the tool.
     pub(super) fn lists(&self, tool: Kind<'_>) -> bool {
         self.names(tool) && self.permits(tool)
     }
 
-    /// Whether it was chosen, listed or not; what changes something may be refused all the same.
+    /// Returns whether the tool was selected, listed or not; a write may still be rejected.
     pub(super) fn holds(&self, tool: Kind<'_>) -> bool {
         (self.open || self.names(tool)) && !self.excluded.contains(tool.name)
     }
 
-    /// Whether it may be called.
+    /// Returns whether the tool may be called.
     pub(super) fn reaches(&self, tool: Kind<'_>) -> bool {
         self.holds(tool) && self.permits(tool)
     }
@@ -259,7 +260,8 @@ mod tests {
         }
     }
 
-    /// The toolsets, tools, exclusions and read-only of a request, and what it lists of the three tools above.
+    /// Returns which of the three tools above a request with these toolsets, tools, exclusions and this read-only flag
+    /// lists.
     fn listed(caller: &Caller, toolsets: &str, tools: &str, excluded: &str, read_only: bool) -> Vec<&'static str> {
         let text = |text: &str| Some(text.to_owned());
         let wishes = Wishes {

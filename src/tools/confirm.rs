@@ -1,8 +1,9 @@
-//! Whether a person agreed to a write that removes something for good or reaches a guest.
+//! The user's consent to a write that deletes something permanently or reaches a guest.
 //!
-//! A client that can ask its person does so, by an input-required result (revision 2026-07-28); what it sends back names
-//! the write that was asked about. With others, and where the connection chose so, it takes two steps: the first call is answered with what would happen and a
-//! token, the second gives the token. Tokens are sealed for their user, name one request exactly, and end soon.
+//! A client that supports elicitation asks the user by an input-required result (revision 2026-07-28); the state that
+//! it returns identifies the write. With other clients, and where the connection chose so, the write takes two steps:
+//! the response to the first call describes the effect and contains a token, and the second call sends the token.
+//! Tokens are encrypted for their user, are valid for exactly one request, and expire soon.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use rmcp::model::{
@@ -17,90 +18,91 @@ use crate::{
     domain::{Sealed, UserId},
 };
 
-/// The name under which the question and its answer travel.
+/// The key of the question and its reply in the protocol messages.
 pub const QUESTION: &str = "consent";
-/// The same for a page that they are sent to.
+/// The same for a web page that the user is sent to.
 pub const ERRAND: &str = "connect";
-/// A person answers a question, or a model asks theirs, within this time.
+/// The time for a user to answer a question, or for a model to ask its user.
 const CONFIRMATION_LIFE: TimeDelta = TimeDelta::minutes(10);
-/// A draft may wait for its person a little longer.
+/// A draft may wait a little longer for the user.
 const DRAFT_LIFE: TimeDelta = TimeDelta::minutes(30);
 
-/// What the client brings of the person in front of it.
+/// The user interaction that the client supports.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Person {
-    /// The client can show them a question.
+    /// Whether the client can ask the user (form elicitation).
     pub can_be_asked: bool,
-    /// The client can send them to a web page, and did not do so for an earlier try of this call.
+    /// Whether the client can send the user to a web page (URL elicitation), and did not do so for an earlier try of
+    /// this call.
     pub can_be_sent: bool,
-    /// Their answer to the question that an earlier call was answered with.
+    /// The reply to the question in the response to an earlier call.
     pub reply: Option<PersonReply>,
 }
 
-/// What a person said to a question.
+/// The reply to a question.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PersonReply {
-    /// The state that travelled with the question.
+    /// The state that was sent with the question.
     pub state: String,
-    /// What they did with it. Only `accept` is consent: clients without a person answer the others by themselves.
+    /// The user's action. Only `accept` is consent: clients without a user send the other actions automatically.
     pub action: ElicitationAction,
 }
 
-/// How a token came to be.
+/// The origin of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Way {
-    /// As a draft, which the model shows its person.
+    /// A draft, which the model shows to the user.
     Draft,
-    /// With the answer to a first call.
+    /// The response to a first call.
     Told,
-    /// With a question to the person.
+    /// A question to the user.
     Asked,
 }
 
-/// What is sealed.
+/// The encrypted content of a token.
 #[derive(Serialize, Deserialize)]
 struct Token {
     way: Way,
-    /// Makes two tokens for the same request two.
+    /// Makes two tokens for the same request different.
     nonce: String,
-    /// Unix time.
+    /// Expiry in Unix time.
     until: i64,
-    /// Digest of the request that it is for.
+    /// Digest of the request that the token is for.
     request: String,
-    /// Of a draft: what it says.
+    /// The arguments of a draft.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     arguments: Option<Map<String, Value>>,
 }
 
-/// A token that is good.
+/// A valid token.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Consent {
-    /// Digest of the request that it is for.
+    /// Digest of the request that the token is for.
     pub request: String,
-    /// Names this token among all; a write is recorded under it, so that it allows one.
+    /// Identifies this token. The write is recorded with it, so that the token allows only one write.
     pub permit: String,
-    /// Of a draft: what it says.
+    /// The arguments of a draft.
     pub arguments: Map<String, Value>,
 }
 
-/// Why a token, or a person, allows nothing.
+/// Why a token or a reply is not consent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Refusal {
-    /// The question was answered with no.
+    /// The question was declined.
     Declined,
     /// The question was closed without an answer.
     Cancelled,
-    /// It is older than it may be.
+    /// The token has expired.
     Expired,
-    /// It was altered, belongs to another user, or is no such token.
+    /// The token was altered, belongs to another user, or is not a token of this kind.
     NotGood,
-    /// It is for another tool or other arguments.
+    /// The token is for another tool or other arguments.
     OtherCall,
 }
 
 impl Refusal {
-    /// The stable code: in logs and in counters.
+    /// Returns the stable code for logs and metrics.
     pub(super) fn code(self) -> &'static str {
         match self {
             Self::Declined => "declined",
@@ -111,7 +113,7 @@ impl Refusal {
     }
 }
 
-/// Makes a token for a request; says until when it is good.
+/// Creates a token for a request and returns it with its expiry time.
 pub(super) fn seal(
     ring: &KeyRing,
     user: UserId,
@@ -128,7 +130,7 @@ pub(super) fn seal(
     Ok((sealed, until))
 }
 
-/// Reads a token of this user's.
+/// Decrypts and validates a token of this user.
 pub(super) fn open(
     ring: &KeyRing,
     user: UserId,
@@ -149,16 +151,16 @@ pub(super) fn open(
     Ok(Consent { request: token.request, permit: crypto::digest_hex(text), arguments })
 }
 
-/// Sends the person to a web page; the same call comes again when they are back, or do not want to go.
+/// Sends the user to a web page. The client repeats the same call when the user returns or refuses to go.
 pub(super) fn errand(message: String, url: String) -> InputRequiredResult {
     let page = ElicitRequestParams::UrlElicitationParams { meta: None, message, url, elicitation_id: String::new() };
     let requests = [(ERRAND.to_owned(), InputRequest::Elicitation(ElicitRequest::new(page)))];
     InputRequiredResult::new(Some(requests.into()), None)
 }
 
-/// A question to the person, to be answered with the same call and this state.
+/// Returns a question to the user, to be answered with the same call and this state.
 pub(super) fn question(message: String, state: String) -> InputRequiredResult {
-    // Nothing to fill in: to agree or not is the answer.
+    // An empty form: accepting or declining is the answer.
     let requested_schema = ElicitationSchema::new(Default::default());
     let form = ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema };
     let requests = [(QUESTION.to_owned(), InputRequest::Elicitation(ElicitRequest::new(form)))];

@@ -1,5 +1,5 @@
 //! Messages to guests in two steps: a draft, which sends nothing, and sending that draft. The draft's id is the draft
-//! itself, sealed for its user; nothing of it is stored.
+//! itself, encrypted for its user; nothing of it is stored.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::{
     domain::{Caller, UpstreamRequest},
 };
 
-/// What a request would send, and the id that sends it.
+/// Returns what a request would send, and the id that sends it.
 pub(super) fn draft(
     parts: &Parts,
     caller: &Caller,
@@ -36,7 +36,7 @@ pub(super) fn draft(
     }))
 }
 
-/// The draft that a call names, if it names one.
+/// Returns the draft that a call names, if any.
 pub(super) fn opened(parts: &Parts, caller: &Caller, options: &WriteOptions) -> Result<Option<Consent>, Refusal> {
     let id = options.draft_id.as_deref();
     id.map(|id| confirm::open(&parts.ring, caller.user, Way::Draft, id, parts.links.clock.now())).transpose()

@@ -1,4 +1,4 @@
-//! Links that connect an OwnerRez account, made for whoever asks: the REST endpoint, or a model whose user has none.
+//! Links that connect an OwnerRez account, created for the REST endpoint or for a model whose user has no connection.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -12,23 +12,23 @@ use crate::{
 
 /// The page that a link opens.
 pub const LINK_PATH: &str = "/api/connect/ownerrez/authorize";
-/// The page where people who sign in with OwnerRez look after what is theirs.
+/// The account page of users who sign in with OwnerRez.
 pub const ACCOUNT_PATH: &str = "/account";
 
-/// Makes links.
+/// Creates links.
 #[derive(Clone)]
 pub struct ConnectLinks {
-    /// Where their states are kept, hashed.
+    /// The store of their hashed states.
     pub store: Store,
-    /// Time.
+    /// The clock.
     pub clock: SharedClock,
     /// The gateway's public address.
     pub public_url: Url,
-    /// Where links lead to.
+    /// Whether and how users connect accounts.
     pub way: LinkWay,
-    /// How long a link is good.
+    /// The lifetime of a link.
     pub life: TimeDelta,
-    /// Links of one user that may be open at once; the oldest gives way.
+    /// The maximum number of open links per user; a new link replaces the oldest.
     pub open_at_once: u64,
 }
 
@@ -39,7 +39,7 @@ pub enum LinkWay {
     OauthApp,
     /// Not yet: the operator has no OAuth app.
     None,
-    /// Not at all: the one account came with the settings.
+    /// Not at all: the settings contain the one account.
     OwnAccount,
 }
 
@@ -49,7 +49,7 @@ pub struct OpenLink {
     pub url: String,
     /// The state in it.
     pub state: SecretString,
-    /// Until when it is good.
+    /// The expiry time.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -59,22 +59,22 @@ pub enum LinkError {
     /// The operator has no OAuth app.
     #[error("no OwnerRez app configured")]
     NotConfigured,
-    /// The one account came with the settings.
+    /// The settings contain the one account.
     #[error("the account came with the settings")]
     OwnAccount,
-    /// The key vanished between its check and now.
+    /// The key was deleted after it was checked.
     #[error("the key is gone")]
     KeyGone,
-    /// The database is away or broken.
+    /// A database error.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// No random numbers.
+    /// No random numbers are available.
     #[error("{0}")]
     Crypto(#[from] CryptoError),
 }
 
 impl ConnectLinks {
-    /// Makes a link for a key of the user. The newest few stay good.
+    /// Creates a link for a key of the user. Only the newest few links stay valid.
     pub async fn open(&self, user: UserId, key: KeyId) -> Result<OpenLink, LinkError> {
         match self.way {
             LinkWay::OauthApp => {}
@@ -92,7 +92,7 @@ impl ConnectLinks {
         Ok(OpenLink { url, state, expires_at })
     }
 
-    /// Where whoever came by signing in mends the connection.
+    /// Returns the page where a user of an OAuth client restores the connection.
     pub fn account_url(&self) -> String {
         self.url(ACCOUNT_PATH)
     }

@@ -1,5 +1,5 @@
-//! The ways to what `tools/list` leaves out: finding an operation by words, and calling it by its name. The two tools and
-//! the words that mean the same stand in `config/on_demand.json`.
+//! Access to the operations that `tools/list` leaves out: finding an operation by words, and calling it by its name.
+//! The two tools and the synonyms are in `config/on_demand.json`.
 
 mod index;
 #[cfg(test)]
@@ -15,29 +15,30 @@ use self::index::Index;
 use super::choice::{Choice, Kind};
 use crate::catalog::{self, Catalog, CatalogError, Form, Operation, WriteOptions};
 
-/// Finds what is not listed.
+/// Finds operations that are not listed.
 pub(super) const FIND_OPERATION: &str = "find_operation";
-/// Calls what is not listed.
+/// Calls operations that are not listed.
 pub(super) const CALL_OPERATION: &str = "call_operation";
 
-/// Of so many found operations the arguments are shown as well: they are long, and one of the first is meant.
+/// The number of found operations that are shown with their arguments: these are long, and one of the first results is
+/// usually meant.
 const SCHEMAS_SHOWN: usize = 3;
-/// As many as the schema says.
+/// The default in the tool's schema.
 const DEFAULT_LIMIT: u64 = 5;
 
-/// The two tools, checked and ready.
+/// The two tools, validated and ready.
 pub struct OnDemand {
     find: Form,
     call: Form,
     index: Index,
 }
 
-/// A call that goes on to another tool.
+/// A call that is forwarded to another tool.
 pub(super) struct Passed {
     /// Name of that tool.
     pub(super) name: String,
     pub(super) arguments: Map<String, Value>,
-    /// A remark for each name that was ignored.
+    /// A notice for each ignored name.
     pub(super) ignored: Vec<String>,
 }
 
@@ -45,14 +46,14 @@ pub(super) struct Passed {
 #[serde(deny_unknown_fields)]
 struct Table {
     tools: Value,
-    /// Words that say nothing about what is meant.
+    /// Words that are not significant for a search.
     passed_over: BTreeSet<String>,
-    /// For a word that people say, those that the operations say.
+    /// For a word that users say, the words that operations use.
     synonyms: BTreeMap<String, Vec<String>>,
 }
 
 impl OnDemand {
-    /// Those that are compiled into the program, over this catalogue.
+    /// Returns the tools that are compiled into the program, for this catalogue.
     pub fn embedded(catalog: &Catalog) -> Result<Self, CatalogError> {
         let broken = |what: String| CatalogError { mistakes: vec![format!("the tools on demand: {what}")] };
         let table: Table = serde_json::from_str(include_str!("../../config/on_demand.json"))
@@ -67,25 +68,26 @@ impl OnDemand {
         Ok(Self { find, call, index: Index::new(catalog, &table.passed_over, &table.synonyms) })
     }
 
-    /// Both, as `tools/list` shows them.
+    /// Returns both tools, as `tools/list` shows them.
     pub fn tools(&self) -> impl Iterator<Item = &Tool> {
         [self.find.tool(), self.call.tool()].into_iter()
     }
 
-    /// Both, and what there is to choose them by. In a choice that only reads, calling only reads too.
+    /// Returns both tools with the attributes for the selection. In a read-only selection, calling is limited to
+    /// reading.
     pub(super) fn kinds(&self) -> impl Iterator<Item = (Kind<'_>, &Tool)> {
         [&self.find, &self.call]
             .into_iter()
             .map(|form| (Kind { name: form.name(), toolset: None, default: true, read_only: true }, form.tool()))
     }
 
-    /// The tool as a choice that only reads shows it.
+    /// Returns the tool as a read-only selection shows it.
     pub(super) fn reading(tool: Tool) -> Tool {
         let hints = ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(true);
         if tool.name == CALL_OPERATION { tool.with_annotations(hints) } else { tool }
     }
 
-    /// The operations that these arguments describe, as far as the choice reaches them.
+    /// Returns the operations that match these arguments, as far as the selection allows them.
     pub(super) fn find(
         &self,
         catalog: &Catalog,
@@ -101,13 +103,13 @@ impl OnDemand {
         let cannot =
             if catalog.get(query.trim()).is_some() { None } else { catalog.impossible(&self.index.telling(query)) };
         let operations = best.iter().filter_map(|name| catalog.get(name));
-        // In place of what cannot be done, nothing that changes something else is offered.
+        // If the requested act is impossible, no operation that changes something else is offered instead.
         let operations = operations.filter(|operation| cannot.is_none() || operation.is_read_only());
         for operation in operations.filter(|operation| choice.reaches(Kind::from(*operation))) {
             if !choice.lists(Kind::from(operation)) {
                 found.push(operation);
             } else if found.is_empty() {
-                // Only what fits better than everything that is found.
+                // Only operations that match better than all found ones.
                 listed.push(operation.name());
             }
         }
@@ -150,12 +152,12 @@ impl OnDemand {
         Ok(answer)
     }
 
-    /// The form of the tool that finds.
+    /// Returns the form of the tool that finds operations.
     pub(super) fn find_form(&self) -> &Form {
         &self.find
     }
 
-    /// Reads what is to be called, and with which arguments.
+    /// Parses which operation is to be called, and with which arguments.
     ///
     /// # Errors
     /// What is wrong with the arguments, in words.
@@ -163,7 +165,7 @@ impl OnDemand {
         let named = arguments.get("name").and_then(Value::as_str).unwrap_or_default();
         let reads = catalog.get(named).is_none_or(Operation::is_read_only) && catalog.drafted_by(named).is_none();
         let ignored = self.call.set_aside(&mut arguments, reads);
-        // Those that the schema lists are checked by it; the others are what every write takes.
+        // The schema checks the listed options; the unlisted ones are options of every write.
         let properties = self.call.tool().input_schema.get("properties");
         let is_listed = |name: &str| properties.is_some_and(|properties| properties.get(name).is_some());
         let mut unlisted = Map::new();

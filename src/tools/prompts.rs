@@ -1,4 +1,4 @@
-//! Prompts for the daily work, which clients show as commands. The table is `config/prompts.json`.
+//! Prompts for daily tasks, which clients show as commands. The table is `config/prompts.json`.
 
 use rmcp::model::{GetPromptResult, Prompt, PromptArgument, PromptMessage, Role};
 use serde::Deserialize;
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use super::Resources;
 use crate::catalog::{self, CatalogError};
 
-/// The longest argument, in characters: these are names, ids and short wishes.
+/// The longest argument, in characters: arguments are names, ids and short requests.
 const LONGEST_ARGUMENT: usize = 1000;
 
-/// The table, checked and ready.
+/// The table, validated and ready.
 pub struct Prompts(Vec<PromptData>);
 
 #[derive(Deserialize)]
@@ -20,7 +20,7 @@ struct PromptData {
     title: String,
     description: String,
     arguments: Vec<ArgumentData>,
-    /// What the model is asked to do; `{name}` stands for an argument.
+    /// The task for the model; `{name}` is replaced by an argument.
     text: String,
 }
 
@@ -32,14 +32,14 @@ struct ArgumentData {
     description: String,
     #[serde(default)]
     required: bool,
-    /// What stands in the text where nothing was given.
+    /// The text to use if the argument is absent.
     default: Option<String>,
     /// The kind of record whose id this is, among the resources.
     names_of: Option<String>,
 }
 
 impl Prompts {
-    /// Those that are compiled into the program.
+    /// Returns the prompts that are compiled into the program.
     pub fn embedded(resources: &Resources) -> Result<Self, CatalogError> {
         let prompts: Vec<PromptData> = serde_json::from_str(include_str!("../../config/prompts.json"))
             .map_err(|error| CatalogError { mistakes: vec![format!("prompts: {error}")] })?;
@@ -61,7 +61,7 @@ impl Prompts {
         if mistakes.is_empty() { Ok(Self(prompts)) } else { Err(CatalogError { mistakes }) }
     }
 
-    /// All of them, as `prompts/list` shows them.
+    /// Returns all prompts, as `prompts/list` shows them.
     pub fn list(&self) -> Vec<Prompt> {
         self.0
             .iter()
@@ -79,7 +79,7 @@ impl Prompts {
             .collect()
     }
 
-    /// The prompt with its arguments filled in, or what is wrong, in words.
+    /// Returns the prompt with its arguments filled in, or a message that says what is wrong.
     pub fn get(&self, name: &str, arguments: &Map<String, Value>) -> Result<GetPromptResult, String> {
         let Some(prompt) = self.0.iter().find(|prompt| prompt.name == name) else {
             let near = catalog::suggest(name, self.0.iter().map(|prompt| prompt.name.as_str()));
@@ -111,14 +111,14 @@ impl Prompts {
         Ok(GetPromptResult::new(vec![message]).with_description(&prompt.description))
     }
 
-    /// The kind of record whose id an argument of a prompt is.
+    /// Returns the kind of record whose id an argument of a prompt is.
     pub fn kind(&self, prompt: &str, argument: &str) -> Option<&str> {
         let prompt = self.0.iter().find(|known| known.name == prompt)?;
         prompt.arguments.iter().find(|known| known.name == argument)?.names_of.as_deref()
     }
 }
 
-/// One pass, so that nothing in a value is taken for a place.
+/// Replaces the placeholders in one pass, so that no text in a value is taken for a placeholder.
 fn filled(text: &str, values: &[(&str, String)]) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! The question to a person. Clients show little of it (Claude Code three lines), so what matters most comes first: the
-//! effect, then whom or what it meets, then what else the write says.
+//! The confirmation question to the user. Clients show little of it (Claude Code three lines), so the most important
+//! part comes first: the effect, then the affected record, then the other arguments of the write.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::catalog::Operation;
 /// Longer lines are cut.
 const LONGEST_LINE: usize = 100;
 
-/// Asks whether a write that says this is to be made, in two or three lines.
+/// Returns the question whether to make a write with these arguments, in two or three lines.
 pub(super) fn question(operation: &Operation, said: &Map<String, Value>) -> String {
     let title = operation.tool().title.as_deref().unwrap_or(operation.name());
     let (effect, whom) = match (operation.is_destructive(), said.contains_key(THREAD)) {
@@ -33,9 +33,9 @@ pub(super) fn question(operation: &Operation, said: &Map<String, Value>) -> Stri
     question
 }
 
-/// The argument whose number says in which conversation something is written.
+/// The argument with the id of the message thread.
 const THREAD: &str = "thread_id";
-/// The arguments that together name a record of any kind.
+/// The arguments that together identify a record of any kind.
 const ENTITY: (&str, &str) = ("entity_type", "entity_id");
 
 /// A record in words.
@@ -44,12 +44,13 @@ struct Record {
     words: String,
 }
 
-/// Whether an argument says which record is meant.
+/// Returns whether an argument identifies a record.
 fn names_a_record(name: &str) -> bool {
     name == "id" || name.ends_with("_id") || name == ENTITY.0 || name == "name"
 }
 
-/// Returns what an argument says of a record, as "the guest 7"; `None` for the kind of a record, which its id tells.
+/// Returns the record that an argument identifies, as "the guest 7"; `None` for the kind of a record, which is shown
+/// with its id.
 fn record(operation: &Operation, said: &Map<String, Value>, name: &str, value: &Value) -> Option<Record> {
     let value_in_words = one_line(value);
     let kind = match name {
@@ -65,8 +66,8 @@ fn record(operation: &Operation, said: &Map<String, Value>, name: &str, value: &
     Some(Record { has_id: value.is_number(), words: format!("the {} {value_in_words}", kind.replace('_', " ")) })
 }
 
-/// Returns the kind of record that `id` names: the segment of the path before it, or the words of the title where they are the
-/// same written apart.
+/// Returns the kind of record that `id` identifies: the path segment before it, or the words of the title if they are
+/// the same without spaces.
 fn kind_of_id(operation: &Operation) -> String {
     let before = operation.path().split("/{id}").next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
     let kind = before.strip_suffix('s').unwrap_or(before);
@@ -75,15 +76,15 @@ fn kind_of_id(operation: &Operation) -> String {
     if words.concat() == kind { words.join(" ") } else { kind.to_owned() }
 }
 
-/// A value without line breaks and without characters that hide or reorder others: a model wrote it, and it must not look
-/// like another line of the question.
+/// Returns a value without line breaks and without characters that hide or reorder others: a model wrote it, and it
+/// must not look like another line of the question.
 fn one_line(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let plain: String = text.chars().map(|c| if is_deceptive(c) { ' ' } else { c }).collect();
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Control characters, and those of Unicode that are invisible or change the direction of writing (UAX 9).
+/// Matches control characters, and Unicode characters that are invisible or change the text direction (UAX 9).
 fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')

@@ -1,4 +1,4 @@
-//! The list as a whole: what every connected model reads.
+//! The tool list as a whole, which every connected model reads.
 
 mod consumers;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::*;
 
-/// The default list of somebody who may do everything.
+/// Returns the default list of a user with full access.
 fn default_list() -> Vec<Tool> {
     let catalog = Catalog::embedded().unwrap();
     let on_demand = OnDemand::embedded(&catalog).unwrap();
@@ -17,12 +17,12 @@ fn default_list() -> Vec<Tool> {
     tools
 }
 
-/// A token is four characters of the compact JSON, as a rule.
+/// A token is about four characters of the compact JSON.
 fn tokens(tools: &[Tool]) -> usize {
     serde_json::to_string(tools).unwrap().chars().count() / 4
 }
 
-/// docs/TOOLSETS.md tells the number.
+/// docs/TOOLSETS.md contains the number.
 #[test]
 fn the_default_list_takes_less_than_8000_tokens_and_the_page_says_how_many() {
     let list = default_list();
@@ -33,8 +33,8 @@ fn the_default_list_takes_less_than_8000_tokens_and_the_page_says_how_many() {
     assert!(page.contains(&told), "docs/TOOLSETS.md does not say that the default list holds {told}");
 }
 
-/// A tool that names another one leads a model there, so that one has to be within reach: listed too, or named together
-/// with the way to it.
+/// A tool that names another one leads a model there. So the other one has to be available: listed too, or named
+/// together with the tool that calls it.
 #[test]
 fn what_listed_tools_point_to_is_listed() {
     let catalog = Catalog::embedded().unwrap();
@@ -48,7 +48,7 @@ fn what_listed_tools_point_to_is_listed() {
     }
 }
 
-/// What clients see changes only on purpose.
+/// What clients see changes only deliberately.
 #[test]
 fn tools_of_our_own_are_as_in_the_snapshot() {
     let catalog = Catalog::embedded().unwrap();

@@ -1,4 +1,4 @@
-//! Errors in words for a model: what happened, whose turn it is, and the next step.
+//! Error texts for a model: what happened, which party has to act, and the next step.
 
 use chrono::TimeDelta;
 
@@ -11,11 +11,11 @@ use crate::{
     upstream::{Refused, RefusedKind, TokenError},
 };
 
-/// A fault of the gateway's own.
+/// An internal error of the gateway.
 pub(super) const FAILED: &str = "The gateway failed on this call. Try again once; if it lasts, the user should tell \
 whoever runs the gateway the time of this answer.";
 
-/// The text of an `isError` result. What is unknown about a write is told by `write_words`.
+/// Returns the text of an `isError` result. Unknown outcomes of writes are described by `write_words`.
 pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &Operation, error: &CallError) -> String {
     match error {
         CallError::NotConnected => {
@@ -67,12 +67,12 @@ fn without_link(error: &CallError) -> String {
         }
         CallError::ShuttingDown => "The gateway is restarting; nothing was sent. Try again in a minute.".to_owned(),
         CallError::Store(_) | CallError::Crypto(_) | CallError::SessionLost { .. } => FAILED.to_owned(),
-        // Told with a link, or in OwnerRez's words, by the caller of this function.
+        // The caller of this function reports these with a link, or in OwnerRez's words.
         CallError::NotConnected | CallError::NeedsReconnect | CallError::Refused(_) => error.to_string(),
     }
 }
 
-/// A read key asked for a change.
+/// A read key requested a write.
 pub(super) fn beyond_scope(tool: &str) -> String {
     format!(
         "`{tool}` changes the OwnerRez account, and this client may only read. Nothing was sent. Do not retry: the user \
@@ -80,7 +80,7 @@ pub(super) fn beyond_scope(tool: &str) -> String {
     )
 }
 
-/// There is nothing of that name to pass a call on to.
+/// No operation has the name to which a call should be forwarded.
 pub(super) fn no_operation(unknown: &UnknownTool) -> String {
     format!(
         "There is no operation `{}`, so nothing was sent.{unknown} find_operation finds operations by words.",
@@ -88,7 +88,7 @@ pub(super) fn no_operation(unknown: &UnknownTool) -> String {
     )
 }
 
-/// The connection chose other tools.
+/// The connection selected other tools.
 pub(super) fn not_chosen(tool: &str) -> String {
     format!(
         "`{tool}` is not among the tools that this connection chose, so nothing was sent. Use those that are listed; the \
@@ -96,7 +96,7 @@ pub(super) fn not_chosen(tool: &str) -> String {
     )
 }
 
-/// The connection, or its key, is for reading.
+/// The connection, or its key, is read-only.
 pub(super) fn reads_only(tool: &str) -> String {
     format!(
         "`{tool}` changes the OwnerRez account, and this connection is set up to read only. Nothing was sent. Do not \
@@ -104,11 +104,11 @@ pub(super) fn reads_only(tool: &str) -> String {
     )
 }
 
-/// With the page where a person connects OwnerRez.
+/// The text for the page where a user connects OwnerRez.
 pub(super) const GO_AND_CONNECT: &str = "No working OwnerRez account is connected. Open this page, approve the access at \
 OwnerRez, and come back: the call is then made.";
 
-/// The page where the person connects OwnerRez, if there is one for this caller.
+/// Returns the page where the user connects OwnerRez, if there is one for this caller.
 pub(super) async fn where_to_connect(links: &ConnectLinks, caller: &Caller) -> Option<String> {
     match caller.credential {
         Credential::Grant(_) => Some(links.account_url()),
@@ -117,7 +117,7 @@ pub(super) async fn where_to_connect(links: &ConnectLinks, caller: &Caller) -> O
     }
 }
 
-/// What the user does to connect OwnerRez, if anything is to be done.
+/// Describes how the user connects OwnerRez, if that is necessary.
 pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> String {
     match links.store.connection(caller.user).await {
         Ok(Some(connection)) if connection.rejected_at.is_none() => {
@@ -200,7 +200,7 @@ fn allowance(refusal: Refusal) -> String {
     }
 }
 
-/// OwnerRez's refusals, from its article "API errors", each with the next step.
+/// Describes OwnerRez's errors, from its article "API errors", each with the next step.
 fn refusal(refused: &Refused, operation: &Operation) -> String {
     let next = match refused.kind {
         RefusedKind::Invalid => "Correct the arguments as OwnerRez says and call again.".to_owned(),

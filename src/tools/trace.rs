@@ -1,4 +1,4 @@
-//! What the log and the counters learn of a call to OwnerRez.
+//! What the log and the metrics record of a call to OwnerRez.
 
 use crate::{
     domain::chain,
@@ -6,24 +6,24 @@ use crate::{
     session::{Answer, CallError},
 };
 
-/// How a call went, without anything of what it was about.
+/// The outcome of a call, without any of its content.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    /// The stable code of what went wrong.
+    /// The stable error code.
     pub error: Option<&'static str>,
-    /// What OwnerRez answered, or how it did not.
+    /// OwnerRez's response, or the reason why there was none.
     pub upstream: Option<Status>,
-    /// The cause, where the gateway itself is at fault.
+    /// The cause, if the gateway itself is at fault.
     pub failure: Option<String>,
 }
 
 impl Trace {
-    /// One that ended before anything was sent.
+    /// Returns the trace of a call that ended before anything was sent.
     pub fn error(code: &'static str) -> Self {
         Self { error: Some(code), ..Self::default() }
     }
 
-    /// The trace of one call.
+    /// Returns the trace of one call.
     pub fn of(outcome: &Result<Answer, CallError>) -> Self {
         let upstream = match outcome {
             Ok(answer) if answer.remembered => Some(Status::Word("remembered")),

@@ -1,20 +1,20 @@
-//! A tool that there is not.
+//! The error for an unknown tool.
 
 use std::fmt;
 
 /// There is no tool of that name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnknownTool {
-    /// The name that was asked for, fit to be shown.
+    /// The requested name, safe to be shown.
     pub asked: String,
-    /// One that may have been meant, which does the same.
+    /// The tool with the same act that may have been meant.
     pub near: Option<String>,
-    /// That OwnerRez has nothing of the kind, where that is certain.
+    /// A message that OwnerRez does not support this, if that is certain.
     pub impossible: Option<String>,
 }
 
 impl fmt::Display for UnknownTool {
-    /// Writes what helps to go on; nothing where nothing is known.
+    /// Writes a hint for the next step, if there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.impossible, &self.near) {
             (Some(impossible), _) => write!(f, " {impossible}"),

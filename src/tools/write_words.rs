@@ -1,4 +1,4 @@
-//! What a model, or the person, is told about writes: what happened, whose turn it is, and the next step.
+//! Texts about writes for a model or the user: what happened, which party has to act, and the next step.
 
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::{
     store::WriteRecord,
 };
 
-/// OwnerRez gave this connection the right to read only.
+/// OwnerRez granted this connection read access only.
 pub(super) fn read_only_connection(tool: &str) -> String {
     format!(
         "`{tool}` changes the OwnerRez account, and the access that OwnerRez granted may only read. Nothing was sent. Do \
@@ -18,7 +18,7 @@ pub(super) fn read_only_connection(tool: &str) -> String {
     )
 }
 
-/// A write that was sent, and nobody knows whether it was carried out.
+/// A write was sent and its outcome is unknown.
 pub(super) fn unknown(error: &CallError, read: Option<&SettlingRead>) -> String {
     let what = match error {
         CallError::Refused(refused) => {
@@ -31,7 +31,7 @@ pub(super) fn unknown(error: &CallError, read: Option<&SettlingRead>) -> String 
     format!("{what} Whether the change was made is unknown. {}", settle(read))
 }
 
-/// The same write was sent just now, and nobody knows yet whether it was carried out.
+/// The same write was sent just now and its outcome is unknown.
 pub(super) fn repeats_unknown(record: &WriteRecord, ago: TimeDelta, read: Option<&SettlingRead>) -> String {
     format!(
         "The same `{}` was sent {} and its outcome is unknown; it may still be under way. It was not sent again. {}",
@@ -41,7 +41,7 @@ pub(super) fn repeats_unknown(record: &WriteRecord, ago: TimeDelta, read: Option
     )
 }
 
-/// The same write was carried out just now.
+/// The same write was made just now.
 pub(super) fn repeats_done(record: &WriteRecord, ago: TimeDelta, read: Option<&SettlingRead>) -> String {
     let read = read.map_or(String::new(), |read| format!(" {} shows what there is now.", call(read)));
     format!(
@@ -52,7 +52,7 @@ pub(super) fn repeats_done(record: &WriteRecord, ago: TimeDelta, read: Option<&S
     )
 }
 
-/// A draft or a confirmation came a second time.
+/// A draft or a confirmation was used a second time.
 pub(super) fn permit_used(record: &WriteRecord, draft: bool, ago: TimeDelta) -> String {
     let (what, next) = if draft {
         ("This draft was sent", "A draft is sent once; if the user wants the message sent once more, draft it anew")
@@ -63,7 +63,7 @@ pub(super) fn permit_used(record: &WriteRecord, draft: bool, ago: TimeDelta) -> 
     format!("{what} {}{known}. Nothing was sent now. {next}.", seconds(ago))
 }
 
-/// An idempotency key came with another call.
+/// An idempotency key was used with a different call.
 pub(super) fn key_taken(record: &WriteRecord, ago: TimeDelta) -> String {
     format!(
         "This `idempotency_key` belongs to another `{}`, sent {}. Nothing was sent. Give each change a key of its own.",
@@ -72,7 +72,7 @@ pub(super) fn key_taken(record: &WriteRecord, ago: TimeDelta) -> String {
     )
 }
 
-/// A draft, a confirmation or a person allows nothing.
+/// A draft, a confirmation or a reply is not consent.
 pub(super) fn refused(refusal: Refusal, operation: &Operation) -> String {
     let anew = match operation.draft() {
         Some(tool) => format!("Draft the message anew with `{}` and show it to the user.", tool.name),
@@ -97,18 +97,18 @@ pub(super) fn refused(refusal: Refusal, operation: &Operation) -> String {
     }
 }
 
-/// The setting of a connection whose client has no person to ask.
+/// How to configure the two-step confirmation for a client without a user to ask.
 const TWO_STEPS: &str = "If this client runs without a person and answered by itself, the user can set the connection to \
 two steps: `?two_steps=true` in its address, the header `X-MCP-Two-Steps: true`, a key made with `two_steps`, or, where the \
 client starts the gateway as a program (stdio), the environment variable `MCP_TWO_STEPS=true`.";
 
-/// The first of two steps was made by the tool that calls others, so the second one is too.
+/// Returns the name of the call for the second step: if the first step was made by `call_operation`, the second is too.
 fn call_again(operation: &Operation, by_call_operation: bool) -> String {
     let name = operation.name();
     if by_call_operation { format!("`call_operation` for `{name}`") } else { format!("`{name}`") }
 }
 
-/// What to do after the first of two steps.
+/// Describes the second step after the first one.
 pub(super) fn how_to_confirm(operation: &Operation, by_call_operation: bool) -> String {
     let effect = if operation.is_destructive() { "It cannot be undone" } else { "It reaches a guest at once" };
     format!(
@@ -118,7 +118,7 @@ pub(super) fn how_to_confirm(operation: &Operation, by_call_operation: bool) -> 
     )
 }
 
-/// What to do with a draft.
+/// Describes how to send a draft.
 pub(super) fn how_to_send(tool: &str, by_call_operation: bool) -> String {
     let call = if by_call_operation {
         format!("`call_operation` with `name`: \"{tool}\" and this `draft_id`")
@@ -128,7 +128,7 @@ pub(super) fn how_to_send(tool: &str, by_call_operation: bool) -> String {
     format!("Nothing was sent. Show the draft to the user as it stands, and only if they agree call {call}.")
 }
 
-/// Arguments of a tool that sends drafts are wrong.
+/// The arguments of a tool that sends drafts are invalid.
 pub(super) fn or_a_draft(tool: &str) -> String {
     format!("Usually it takes the `draft_id` that `{tool}` gave, and nothing else.")
 }

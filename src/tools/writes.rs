@@ -1,9 +1,9 @@
-//! The gate that every write passes, whatever tool asked for it.
+//! The checks for every write, whatever tool requested it.
 //!
-//! In this order: a connection that may write; a person who agrees, where the write removes something for good or reaches
-//! a guest; a record in the database, unless the same write was made just now; the request; its outcome in the record.
-//! The gateway never repeats a write. A record whose outcome is missing, because a process died or an answer was lost,
-//! reads as unknown.
+//! In this order: a connection that may write; the user's consent, if the write deletes something permanently or
+//! reaches a guest; a record in the database, unless the same write was made just now; the request; its outcome in the
+//! record. The gateway never retries a write. A record without an outcome, because a process died or a response was
+//! lost, is treated as unknown.
 
 use std::sync::Arc;
 
@@ -27,14 +27,14 @@ use crate::{
     upstream::{Refused, RefusedKind},
 };
 
-/// The connection may read only.
+/// The connection is read-only.
 const READ_ONLY: &str = "read_only_connection";
-/// The same write was sent just now, with an outcome that is not known.
+/// The same write was sent just now, with an unknown outcome.
 const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 /// A draft, a confirmation or an idempotency key was used already.
 const USED_ALREADY: &str = "used_already";
 
-/// One write in front of the gate.
+/// One write to be checked and sent.
 pub(super) struct Write<'a> {
     pub parts: &'a Arc<Parts>,
     pub caller: &'a Caller,
@@ -44,17 +44,18 @@ pub(super) struct Write<'a> {
     /// The draft that the call names.
     pub draft: Option<Consent>,
     pub person: &'a Person,
-    /// Whether the client knows the operation by the tool that calls others.
+    /// Whether the client called the operation through `call_operation`.
     pub by_call_operation: bool,
     pub cancel: &'a CancellationToken,
 }
 
-/// What the client gets, and what the log learns.
+/// The response for the client, and the part that is logged.
 type Given = (CallToolResponse, Trace);
 
-/// Names a request of a user's in records and tokens, under the current key first. Says nothing about what it holds.
+/// Returns digests that identify a user's request in records and tokens, that of the current key first. They reveal
+/// nothing of its content.
 pub(super) fn digests(parts: &Parts, user: UserId, request: &UpstreamRequest) -> Vec<String> {
-    // Members in another order make the same request.
+    // The order of members does not change the request.
     let canonical = |body: &Value| {
         let mut body = body.clone();
         body.sort_all_objects();
@@ -65,16 +66,16 @@ pub(super) fn digests(parts: &Parts, user: UserId, request: &UpstreamRequest) ->
     parts.ring.write_signer().digests(&said)
 }
 
-/// Whether the person agreed.
+/// Whether the user agreed.
 enum Standing {
     NotNeeded,
-    /// They did; the write is recorded under this name.
+    /// The user agreed; the write is recorded under this permit.
     Agreed(String),
     NotAskedYet,
 }
 
 impl Write<'_> {
-    /// Passes the gate, or is told why not.
+    /// Checks and sends the write, or returns the reason for a rejection.
     pub(super) async fn pass(self) -> Given {
         match self.try_pass().await {
             Ok(given) => given,
@@ -127,7 +128,7 @@ impl Write<'_> {
         }
     }
 
-    /// What the call brings, held against this very request.
+    /// Checks the consent in the call against this request.
     fn standing(&self, digests: &[String]) -> Result<Standing, Refusal> {
         if !self.operation.needs_consent(&self.request) {
             return Ok(Standing::NotNeeded);
@@ -143,7 +144,7 @@ impl Write<'_> {
                 Some(reply) => match reply.action {
                     ElicitationAction::Accept => confirm::open(ring, user, Way::Asked, &reply.state, now)?,
                     ElicitationAction::Decline => return Err(Refusal::Declined),
-                    // Cancelled, and whatever a later revision knows.
+                    // Cancelled, and any action of a later revision.
                     _ => return Err(Refusal::Cancelled),
                 },
             }
@@ -157,11 +158,11 @@ impl Write<'_> {
         if !fits(&consent) {
             return Err(Refusal::OtherCall);
         }
-        // A draft is sent once, however often its person is asked.
+        // A draft is sent once, however often the user is asked.
         Ok(Standing::Agreed(self.draft.as_ref().unwrap_or(&consent).permit.clone()))
     }
 
-    /// The first of two steps: a question to the person, a draft, or what would happen.
+    /// Returns the first of two steps: a question to the user, a draft, or a description of the effect.
     fn ask(&self, digests: &[String]) -> Result<Given, CallError> {
         let Self { parts, caller, operation, .. } = self;
         let said = operation.said(&self.request);
@@ -188,7 +189,7 @@ impl Write<'_> {
         Ok((answered(answer).into(), Trace::default()))
     }
 
-    /// The call that makes what a person agreed to.
+    /// Returns the call that makes the write after the user agreed.
     fn second_step(&self, mut arguments: Map<String, Value>, confirm: String) -> Value {
         if self.options.again {
             arguments.insert("again".to_owned(), true.into());
@@ -205,11 +206,11 @@ impl Write<'_> {
         json!({"tool": name, "arguments": arguments})
     }
 
-    /// A write that stands in the way of this one.
+    /// Returns the response for an earlier write that conflicts with this one.
     fn found(&self, found: &Claim) -> Result<Given, CallError> {
         let ago = |record: &WriteRecord| self.parts.links.clock.now() - record.recorded_at;
         Ok(match found {
-            // Only a user who is being deleted has no row.
+            // Only a user that is being deleted has no row.
             Claim::Recorded | Claim::NoUser => return Err(CallError::NotConnected),
             Claim::Repeats(record) => {
                 let read = self.settling_read(record);
@@ -235,7 +236,7 @@ impl Write<'_> {
         self.parts.catalog.settling_read(self.operation, &self.request, record.recorded_at)
     }
 
-    /// Sends what is recorded. In a task of its own, so that the outcome is recorded even if the caller leaves.
+    /// Sends the recorded write. In a separate task, so that the outcome is recorded even if the client disconnects.
     async fn send(&self, write: NewWrite, connection: Uuid) -> Given {
         let cancel = self.cancel.child_token();
         let _gone = cancel.clone().drop_guard();
@@ -253,7 +254,7 @@ impl Write<'_> {
         match outcome {
             Ok(Answer { status, ref body, .. }) => {
                 let trace = Trace::of(&outcome);
-                // It was done, whatever its answer says.
+                // The write was made, whatever the response contains.
                 let answer = self.operation.show(&View::default(), &self.request, status, body);
                 (answer.map_or_else(|_| answered(json!({"done": true})), shown).into(), trace)
             }
@@ -275,7 +276,7 @@ fn refused(told: String, code: &'static str) -> Given {
     (failed(told).into(), Trace::error(code))
 }
 
-/// A recorded write on its way.
+/// A recorded write that is being sent.
 struct Sending {
     parts: Arc<Parts>,
     user: UserId,

@@ -1,4 +1,4 @@
-//! Days and nights, without a request: what overlaps, what is free, which day it is somewhere.
+//! Days and nights, without a request: overlaps, free nights, and the current day in a time zone.
 
 use chrono::{DateTime, Days as Step, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -10,8 +10,8 @@ pub(super) struct Days {
     pub(super) last: NaiveDate,
 }
 
-/// The nights of a stay: from the one after the day of arrival to the one before the day of departure. A stay that
-/// ends on a day does not spend the night of that day.
+/// The nights of a stay: from the night after the day of arrival to the one before the day of departure. A stay that
+/// ends on a day does not include the night of that day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Nights {
     pub(super) arrival: NaiveDate,
@@ -23,7 +23,7 @@ impl Days {
         self.first <= day && day <= self.last
     }
 
-    /// The nights that begin on these days.
+    /// Returns the nights that begin on these days.
     pub(super) fn nights(self) -> Nights {
         Nights { arrival: self.first, departure: later(self.last, 1) }
     }
@@ -34,7 +34,7 @@ impl Nights {
         (self.departure - self.arrival).num_days().max(0)
     }
 
-    /// The nights that belong to both.
+    /// Returns the nights that belong to both.
     pub(super) fn common(self, other: Nights) -> Option<Nights> {
         let arrival = self.arrival.max(other.arrival);
         let departure = self.departure.min(other.departure);
@@ -45,23 +45,23 @@ impl Nights {
         self.common(other).is_some()
     }
 
-    /// Each night by the day on which it begins.
+    /// Returns each night by the day on which it begins.
     pub(super) fn each(self) -> impl Iterator<Item = NaiveDate> {
         self.arrival.iter_days().take_while(move |night| *night < self.departure)
     }
 }
 
-/// A day some days later; the last day there is where the calendar ends.
+/// Returns the day this many days later, at most the last day of the calendar.
 pub(super) fn later(day: NaiveDate, days: u64) -> NaiveDate {
     day.checked_add_days(Step::new(days)).unwrap_or(NaiveDate::MAX)
 }
 
-/// A day some days earlier.
+/// Returns the day this many days earlier, at least the first day of the calendar.
 pub(super) fn earlier(day: NaiveDate, days: u64) -> NaiveDate {
     day.checked_sub_days(Step::new(days)).unwrap_or(NaiveDate::MIN)
 }
 
-/// The longest stretches of `within` that nobody has taken, in order.
+/// Returns the longest free stretches of `within`, in order.
 pub(super) fn free(within: Nights, taken: &[Nights]) -> Vec<Nights> {
     let mut taken: Vec<Nights> = taken.iter().filter_map(|one| one.common(within)).collect();
     taken.sort_by_key(|one| one.arrival);
@@ -79,12 +79,12 @@ pub(super) fn free(within: Nights, taken: &[Nights]) -> Vec<Nights> {
     found
 }
 
-/// How many nights of `within` are taken, each counted once.
+/// Returns how many nights of `within` are taken, each counted once.
 pub(super) fn taken_nights(within: Nights, taken: &[Nights]) -> i64 {
     within.count() - free(within, taken).into_iter().map(Nights::count).sum::<i64>()
 }
 
-/// Which day it is there.
+/// Returns the current day in a time zone.
 pub(super) fn today(now: DateTime<Utc>, zone: Tz) -> NaiveDate {
     now.with_timezone(&zone).date_naive()
 }
@@ -115,7 +115,7 @@ mod tests {
                 let is_free = stretches.iter().any(|one| one.each().any(|other| other == night));
                 prop_assert_eq!(is_free, !is_taken(night));
             }
-            // None outside, none empty, none that could be joined with the next.
+            // No stretch is outside, empty, or adjacent to the next one.
             for one in &stretches {
                 prop_assert!(one.count() > 0 && one.common(within) == Some(*one));
             }

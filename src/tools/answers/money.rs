@@ -2,17 +2,17 @@
 
 use serde_json::{Number, Value};
 
-/// An amount as OwnerRez writes it.
+/// Converts an amount from OwnerRez to cents.
 pub(super) fn cents(amount: f64) -> i64 {
     (amount * 100.0).round() as i64
 }
 
-/// The member of a record, in cents; nothing where there is none.
+/// Returns the member of a record in cents; 0 if it is missing.
 pub(super) fn of(record: &Value, member: &str) -> i64 {
     record[member].as_f64().map_or(0, cents)
 }
 
-/// As an answer writes it.
+/// Converts cents to the amount in a response.
 pub(super) fn amount(cents: i64) -> Value {
     if cents % 100 == 0 {
         return Value::from(cents / 100);

@@ -1,4 +1,4 @@
-//! The table of answers as a whole.
+//! The table of composite tools as a whole.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ fn schemas_are_what_clients_can_read() {
         assert_eq!((&schema["type"], &schema["additionalProperties"]), (&json!("object"), &json!(false)));
         assert!(schema["anyOf"].is_null() && schema["oneOf"].is_null());
         jsonschema::meta::validate(schema).unwrap();
-        // What ChatGPT asks for has exactly the form that it asks for.
+        // Tools that ChatGPT requires have exactly the arguments that it specifies.
         let selects = tool["name"] != "search" && tool["name"] != "fetch";
         assert_eq!(schema["properties"]["fields"]["type"] == "array", selects, "{}", tool["name"]);
         let output = answers().get(tool["name"].as_str().unwrap()).unwrap().output_schema().unwrap().clone();

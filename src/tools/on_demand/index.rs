@@ -1,35 +1,35 @@
-//! Operations by words: a small index over names, titles, subjects, descriptions and arguments.
+//! A small search index of operations over names, titles, subjects, descriptions and arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, Operation};
 
-/// How much a word weighs by where it stands.
+/// The weight of a word by its position.
 const IN_NAME: f64 = 6.0;
 const IN_TITLE: f64 = 4.0;
 const IN_SUBJECT: f64 = 3.0;
 const IN_DESCRIPTION: f64 = 1.5;
 const IN_ARGUMENTS: f64 = 1.0;
-/// A word that only means the same counts less than the word itself, and so does one that only begins alike.
+/// A synonym counts less than the word itself, and so does a word that only has the same prefix.
 const BY_SYNONYM: f64 = 0.7;
 const BY_BEGINNING: f64 = 0.5;
-/// A shorter beginning says too little.
+/// The minimum length of a common prefix; a shorter one is not significant.
 const BEGINNING: usize = 4;
-/// More words than these add nothing.
+/// The maximum number of words of a query that are used.
 const WORDS: usize = 30;
 
-/// What each operation says of itself.
+/// The indexed words of each operation.
 pub(super) struct Index {
-    /// How harmless it is, name, and each stem with its weight.
+    /// The risk, the name, and each stem with its weight.
     operations: Vec<(Harm, String, BTreeMap<String, f64>)>,
-    /// How telling a stem is: rare ones are.
+    /// The significance of a stem: rare ones are more significant.
     rarity: BTreeMap<String, f64>,
     passed_over: BTreeSet<String>,
-    /// Stem to the stems that mean the same.
+    /// Stem to the stems of its synonyms.
     synonyms: BTreeMap<String, Vec<String>>,
 }
 
-/// What an operation can do to the account, the least first.
+/// The risk of an operation for the account, lowest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Harm {
     Lists,
@@ -73,13 +73,14 @@ impl Index {
         Self { operations, rarity, passed_over: passed_over.clone(), synonyms: synonyms.collect() }
     }
 
-    /// The words of a query that say something, with spaces between.
+    /// Returns the significant words of a query, separated by spaces.
     pub(super) fn telling(&self, query: &str) -> String {
         let telling: Vec<String> = words(query).filter(|word| !self.passed_over.contains(word)).collect();
         telling.join(" ")
     }
 
-    /// The names of all operations that fit, the best first; of those that fit equally well what does least harm.
+    /// Returns the names of all matching operations, best first; among equal matches the one with the lowest risk
+    /// first.
     pub(super) fn search(&self, query: &str) -> Vec<&str> {
         let asked: BTreeSet<String> =
             words(query).filter(|word| !self.passed_over.contains(word)).take(WORDS).map(|word| stem(&word)).collect();
@@ -98,7 +99,7 @@ impl Index {
         found.into_iter().map(|(_, _, name)| name).collect()
     }
 
-    /// How well one word of a query fits one operation.
+    /// Returns how well one word of a query matches one operation.
     fn fit(&self, asked: &str, weights: &BTreeMap<String, f64>) -> f64 {
         let itself = self.weight(asked, weights);
         let same = self.synonyms.get(asked).into_iter().flatten();
@@ -139,12 +140,12 @@ fn weights(operation: &Operation) -> BTreeMap<String, f64> {
     weights
 }
 
-/// The words of a text in lower case; what stands between underscores are words, too.
+/// Returns the words of a text in lower case; underscores separate words too.
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// A word without the ending that number and tense gave it. Crude, and the same for query and index.
+/// Removes the endings of number and tense from a word. Crude, but the same for query and index.
 fn stem(word: &str) -> String {
     let mut stem = word.to_owned();
     let cut = |stem: &mut String, ending: &str, least: usize| {

@@ -1,4 +1,4 @@
-//! What people would say, and what they would mean.
+//! Typical queries of users, and the operations they mean.
 
 use super::*;
 

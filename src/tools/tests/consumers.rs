@@ -1,5 +1,5 @@
-//! What clients can load: each rule names the clients that need it. One tool that breaks a rule costs all tools there,
-//! because those clients give up on the list or on the request to their model.
+//! The schemas that clients can load: each rule names the clients that need it. One tool that breaks a rule makes all
+//! tools unavailable there, because those clients give up on the list or on the request to their model.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,15 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A rule about a schema and each schema within it.
+/// A rule for a schema and each nested schema.
 struct Rule {
     /// The clients that need it.
     needed_by: &'static str,
-    /// What breaks it here, if anything does.
+    /// Returns the violation in a schema, if there is one.
     broken: fn(&Value) -> Option<String>,
 }
 
-/// Rules about the schemas of arguments.
+/// Rules for the schemas of arguments.
 const INPUT_RULES: [Rule; 8] = [
     Rule {
         needed_by: "crewai-tools 1.15 and autogen-ext 0.7 load no tool at all where a format is `email`; Gemini refuses \
@@ -75,7 +75,7 @@ const INPUT_RULES: [Rule; 8] = [
     },
 ];
 
-/// Rules about the schemas of answers. Clients check answers by them, and make types of them.
+/// Rules for the schemas of responses. Clients validate responses against them, and generate types from them.
 const OUTPUT_RULES: [Rule; 2] = [
     Rule {
         needed_by: "semantic-kernel 1.45 and DSPy 3.4, as for arguments; a member of any type has no `type`",
@@ -90,7 +90,7 @@ const OUTPUT_RULES: [Rule; 2] = [
     },
 ];
 
-/// The keywords of Python 3.14, and those of TypeScript that no parameter may be called.
+/// The keywords of Python 3.14, and those of TypeScript that cannot be parameter names.
 const KEYWORDS: &str = "and as assert async await break case catch class const continue debugger def default del delete \
     do elif else enum except export extends finally for from function global if import in is lambda match new nonlocal \
     not null or pass raise return super switch this throw try typeof var void while with yield";
@@ -101,7 +101,7 @@ fn is_identifier(name: &str) -> bool {
     letters && first && name.len() <= 64 && !KEYWORDS.split_whitespace().any(|keyword| keyword == name)
 }
 
-/// Each place in a schema that breaks a rule.
+/// Collects every violation of a rule in a schema.
 fn broken(rules: &[Rule], place: &str, schema: &Value, found: &mut Vec<String>) {
     for Rule { needed_by, broken } in rules {
         found.extend(broken(schema).map(|what| format!("{place}: {what}: {needed_by}")));
@@ -114,7 +114,7 @@ fn broken(rules: &[Rule], place: &str, schema: &Value, found: &mut Vec<String>) 
     }
 }
 
-/// Every tool that a list or `find_operation` can show, with the schema of its answers.
+/// Returns every tool that a list or `find_operation` can show, with its output schema.
 fn every_tool() -> Vec<(Tool, Option<Value>)> {
     let catalog = Catalog::embedded().unwrap();
     let shown = |schema: Option<&Arc<JsonObject>>| schema.map(|schema| Value::Object(schema.as_ref().clone()));
@@ -138,8 +138,9 @@ fn every_known_client_can_load_every_tool() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
-/// OpenAI takes 64 characters; Cursor 60 for the server's name and the tool's. Of a description Claude Code shows its model
-/// 2,048 characters; the narrower bound is that every model reads the whole list with every conversation.
+/// OpenAI accepts 64 characters, and Cursor 60 for the server's and the tool's name together. Claude Code shows its
+/// model 2,048 characters of a description; the limit here is lower, because every model reads the whole list in every
+/// conversation.
 #[test]
 fn names_and_descriptions_are_short_enough_for_every_client() {
     let tools = every_tool();
