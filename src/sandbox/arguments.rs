@@ -1,4 +1,4 @@
-//! What a request says: its path, query and body, read by the types of the operation's parameters.
+//! The arguments of a request: its path, query and body, parsed by the types of the operation's parameters.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{
     value_kind::{Plain, ValueKind},
 };
 
-/// A checked value of a parameter.
+/// A validated value of a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Argument {
     Integer(i64),
@@ -22,7 +22,7 @@ pub(super) enum Argument {
     Integers(Vec<i64>),
 }
 
-/// The checked values of a request.
+/// The validated values of a request.
 #[derive(Default, Debug)]
 pub(super) struct Arguments(BTreeMap<String, Argument>);
 
@@ -31,7 +31,7 @@ impl Arguments {
         self.0.get(name)
     }
 
-    /// Sets what was not sent.
+    /// Sets a value that was not sent.
     pub(super) fn assume(&mut self, name: &str, value: Argument) {
         self.0.entry(name.to_owned()).or_insert(value);
     }
@@ -50,15 +50,15 @@ impl Arguments {
         }
     }
 
-    /// Whether something is asked for: by `true`, or by the form in which it is wanted.
+    /// Returns whether something is requested: by `true`, or by a text that names the requested form.
     pub(super) fn flag(&self, name: &str) -> bool {
         matches!(self.get(name), Some(Argument::Boolean(true) | Argument::Text(_)))
     }
 }
 
 impl Described {
-    /// Reads path and query by the parameters' types. Names that the operation does not know are ignored, as OwnerRez
-    /// does; every complaint names its parameter.
+    /// Parses path and query by the parameters' types. Unknown names are ignored, as OwnerRez does; every complaint
+    /// names its parameter.
     pub(super) fn arguments(
         &self,
         path: &BTreeMap<String, String>,
@@ -93,7 +93,7 @@ impl Described {
         if complaints.is_empty() { Ok(Arguments(arguments)) } else { Err(complaints) }
     }
 
-    /// The query names that it does not know.
+    /// Returns the query names that the operation does not know.
     pub(super) fn unknown_names<'q>(&self, query: &'q [(String, String)]) -> impl Iterator<Item = &'q str> {
         let known = |name: &str| self.in_query.contains_key(name.split('[').next().unwrap_or_default());
         query.iter().map(|(name, _)| name.as_str()).filter(move |name| !known(name))
@@ -101,7 +101,7 @@ impl Described {
 }
 
 impl Description {
-    /// Reads a body that is a list of objects.
+    /// Parses a body that is a list of objects.
     pub(super) fn read_list(&self, shape: &RecordShape, sent: &[u8]) -> Result<Vec<Map<String, Value>>, Vec<String>> {
         let sent: Value = serde_json::from_slice(sent).unwrap_or_default();
         let Value::Array(entries) = sent else { return Err(vec!["The body must be a JSON array.".to_owned()]) };
@@ -118,7 +118,7 @@ impl Description {
         if complaints.is_empty() { Ok(read) } else { Err(complaints) }
     }
 
-    /// Reads a body. A null member clears a value on PATCH, so nulls stay.
+    /// Parses a body. A null member clears a value on PATCH, so nulls are kept.
     pub(super) fn read_object(&self, shape: &RecordShape, sent: Value) -> Result<Map<String, Value>, Vec<String>> {
         let Value::Object(members) = sent else {
             return Err(vec!["The body must be a JSON object.".to_owned()]);
@@ -134,7 +134,7 @@ fn read(name: &str, kind: &ValueKind, text: &str) -> Result<Argument, String> {
     kind.read_text(text).ok_or_else(complaint)
 }
 
-/// `name[0]=1&name[1]=2`.
+/// Parses `name[0]=1&name[1]=2`.
 fn read_indexed(name: &str, query: &[(String, String)]) -> Result<Option<Argument>, String> {
     let mut values = Vec::new();
     for (key, text) in query {

@@ -1,4 +1,4 @@
-//! What a booking write means beyond its members: free nights, stay rules, totals.
+//! Rules of a booking write beyond its members: free nights, stay rules, totals.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Map, Value, json};
@@ -9,24 +9,24 @@ use super::{
     seed::utc,
 };
 
-/// Two decimals, as money is written.
+/// Rounds an amount to two decimals.
 pub(super) fn money(amount: f64) -> f64 {
     (amount * 100.0).round() / 100.0
 }
 
-/// What the charges of a stay depend on.
+/// The input of a stay's charges.
 pub(super) struct Charged<'a> {
     pub(super) rent: f64,
     pub(super) channel: &'a str,
     pub(super) pets: i64,
-    /// What the owner gets of the rent; the rest is the manager's commission.
+    /// The owner's share of the rent; the rest is the manager's commission.
     pub(super) owner_percent: i64,
 }
 
 /// A line of a stay's charges: type, category, description, amount, percent.
 type Line = (&'static str, &'static str, &'static str, f64, Option<f64>);
 
-/// The charge lines of a stay.
+/// Returns the charge lines of a stay.
 pub(super) fn charges(stay: &Charged<'_>) -> Vec<Value> {
     let Charged { rent, channel, pets, owner_percent } = *stay;
     let managed = channel != "Direct";
@@ -59,18 +59,18 @@ pub(super) fn charges(stay: &Charged<'_>) -> Vec<Value> {
     lines.into_iter().flatten().enumerate().map(line).collect()
 }
 
-/// The sum of some charges.
+/// Returns the sum of some charges.
 pub(super) fn sum(lines: &[Value]) -> f64 {
     lines.iter().filter_map(|line| line.get("amount")?.as_f64()).sum()
 }
 
-/// What the owner of a property gets of the rent.
+/// Returns the share of the rent for the owner of a property.
 pub(super) fn owner_percent(records: &Records, property: &Record) -> i64 {
     let owner = number(property, "owner_id").and_then(|owner| records.get("owners", owner));
     owner.and_then(|owner| number(owner, "_percent")).unwrap_or(100)
 }
 
-/// Turns checked members into the record to store: a new one, or `current` changed.
+/// Converts validated members into the record to store: a new one, or `current` changed.
 pub(super) fn write(
     records: &Records,
     current: Option<&Record>,
@@ -98,7 +98,7 @@ pub(super) fn write(
     match guest_id {
         Some(_) if block => complaints.push("guest_id must not be set on a block.".to_owned()),
         None if !block => complaints.push("guest_id is required unless is_block is true.".to_owned()),
-        // A guest deleted later must not stop changes to old bookings.
+        // A guest deleted later must not prevent changes to old bookings.
         Some(guest) if fresh && records.get("guests", guest).is_none() => {
             complaints.push(format!("guest_id: Expected entity Guest:Id:{guest} not found."));
         }
@@ -133,7 +133,7 @@ pub(super) fn write(
     Ok(booking)
 }
 
-/// Members the edit model does not have are ignored, so that no client can set an id or a total.
+/// Members that the edit model does not have are ignored, so that no client can set an id or a total.
 fn writable(members: Map<String, Value>) -> impl Iterator<Item = (String, Value)> {
     const NAMES: [&str; 13] = [
         "property_id",
@@ -180,7 +180,7 @@ pub(super) fn dates(booking: &Record, complaints: &mut Vec<String>) -> Option<(N
             complaints.push("departure must be after arrival.".to_owned());
             return None;
         }
-        // Nobody stays for years, and the nights are walked one by one.
+        // Stays are limited, because the nights are iterated one by one.
         Some((arrival, departure)) if (departure - arrival).num_days() > calendar::LONGEST_CALENDAR => {
             complaints.push("departure is too long after arrival.".to_owned());
             return None;

@@ -1,4 +1,4 @@
-//! Nights: which are taken, what they cost, what rules hold. Everything here follows from seasons and bookings.
+//! Nights: which are taken, their prices and rules. Everything here is derived from seasons and bookings.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::records::{Record, Records, date, id, number, text};
 
-/// The longest stretch one calendar call may ask for.
+/// The longest stretch that one calendar call may request.
 pub(super) const LONGEST_CALENDAR: i64 = 366;
 
 /// One stretch of taken nights, departure day excluded.
@@ -35,12 +35,12 @@ fn stays(records: &Records, property: i64) -> Vec<Stay> {
     stays
 }
 
-/// Whether guests may book the property at all.
+/// Returns whether guests may book the property at all.
 pub(super) fn is_open(property: &Record) -> bool {
     property.get("active") == Some(&Value::Bool(true)) && property.get("is_snoozed") != Some(&Value::Bool(true))
 }
 
-/// Whether all nights from `arrival` to the one before `departure` are free; the booking `except` does not count.
+/// Returns whether all nights from `arrival` to the one before `departure` are free; the booking `except` is ignored.
 pub(super) fn is_free(
     records: &Records,
     property: i64,
@@ -80,7 +80,7 @@ impl Season {
         if matches!(night.weekday(), Weekday::Fri | Weekday::Sat) { self.weekend } else { self.nightly }
     }
 
-    /// Seasons with week-long stays change over on Saturdays only.
+    /// Seasons with week-long stays allow arrivals on Saturdays only.
     fn is_arrival_disallowed(&self, day: NaiveDate) -> bool {
         self.min_nights >= 5 && day.weekday() != Weekday::Sat
     }
@@ -101,12 +101,12 @@ impl Seasons {
         }
     }
 
-    /// The sum of the nightly prices; nights outside every season cost nothing.
+    /// Returns the sum of the nightly prices; nights outside every season cost nothing.
     pub(super) fn rent(&self, arrival: NaiveDate, departure: NaiveDate) -> f64 {
         nights(arrival, departure).filter_map(|night| Some(self.price(self.at(night)?, night))).sum()
     }
 
-    /// What is overridden on this night.
+    /// Returns the override of a member on this night.
     fn spot(&self, night: NaiveDate, member: &str) -> Option<&Value> {
         self.overrides.get(&night)?.get(member).filter(|value| !value.is_null())
     }
@@ -115,7 +115,7 @@ impl Seasons {
         self.spot(night, "amount").and_then(Value::as_f64).unwrap_or_else(|| season.price(night))
     }
 
-    /// The shortest stay that may begin on this day.
+    /// Returns the shortest stay that may begin on this day.
     fn shortest_stay(&self, season: &Season, day: NaiveDate) -> i64 {
         self.spot(day, "min_nights").and_then(Value::as_i64).unwrap_or(season.min_nights)
     }
@@ -125,23 +125,23 @@ impl Seasons {
         spot.unwrap_or_else(|| season.is_arrival_disallowed(day))
     }
 
-    /// The season that a night belongs to; after the last one there are no rates.
+    /// Returns the season of a night; after the last season there are no rates.
     fn at(&self, night: NaiveDate) -> Option<&Season> {
         self.seasons.iter().find(|season| (season.start..=season.end).contains(&night))
     }
 }
 
-/// The nights of a stay.
+/// Returns the nights of a stay.
 pub(super) fn nights(arrival: NaiveDate, departure: NaiveDate) -> impl Iterator<Item = NaiveDate> {
     arrival.iter_days().take_while(move |night| *night < departure)
 }
 
-/// The rent of a stay.
+/// Returns the rent of a stay.
 pub(super) fn rent(records: &Records, property: i64, arrival: NaiveDate, departure: NaiveDate) -> f64 {
     Seasons::of(records, property).rent(arrival, departure)
 }
 
-/// What speaks against a stay although the nights are free.
+/// Returns the rules that a stay violates although the nights are free.
 pub(super) fn violations(
     records: &Records,
     property: &Record,
@@ -165,7 +165,7 @@ pub(super) fn violations(
     found
 }
 
-/// The nights `from` to `to`, both included. Those that lack something in some accounts are marked.
+/// Returns the nights `from` to `to`, both included. Nights that are incomplete in some accounts are marked.
 pub(super) fn days(records: &Records, property: &Record, from: NaiveDate, to: NaiveDate) -> Vec<Value> {
     let property_id = id(property).unwrap_or_default();
     let stays = stays(records, property_id);
@@ -227,7 +227,7 @@ pub(super) fn days(records: &Records, property: &Record, from: NaiveDate, to: Na
         .collect()
 }
 
-/// Whether the free nights around this one are too few for the shortest stay.
+/// Returns whether the free nights around this one are too few for the shortest stay.
 fn is_gap(stays: &[Stay], night: NaiveDate, shortest: i64) -> bool {
     let before = stays.iter().map(|stay| stay.departure).filter(|departure| *departure <= night).max();
     let after = stays.iter().map(|stay| stay.arrival).filter(|arrival| *arrival > night).min();

@@ -1,12 +1,12 @@
-//! The simulator's view of time: the injected clock plus an offset that only the control surface moves.
+//! The simulator's time: the injected clock plus an offset that only the control interface changes.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
 use crate::domain::{BoxFuture, Clock, SharedClock};
 
-/// The injected clock, shifted. A driver without access to that clock (one in another language) can still let tokens
-/// expire and delays pass.
+/// The injected clock, shifted. A test driver without access to that clock (one in another language) can still let
+/// tokens expire and delays pass.
 pub(super) struct ShiftedClock {
     inner: SharedClock,
     shift: watch::Sender<TimeDelta>,
@@ -17,7 +17,7 @@ impl ShiftedClock {
         ShiftedClock { inner, shift: watch::Sender::new(TimeDelta::zero()) }
     }
 
-    /// Only forwards: a clock never goes back. A thousand years are as far as it goes.
+    /// Moves the time forward, never back, and by at most a thousand years in total.
     pub(super) fn advance(&self, by: TimeDelta) {
         let farthest = TimeDelta::days(365_000);
         self.shift.send_modify(|shift| *shift = (*shift + by.clamp(TimeDelta::zero(), farthest)).min(farthest));
@@ -39,7 +39,7 @@ impl Clock for ShiftedClock {
                     return;
                 }
                 let changed = async {
-                    // The sender lives as long as the simulator; without it no shift can come any more.
+                    // The sender lives as long as the simulator; without it the shift can no longer change.
                     if shifts.changed().await.is_err() {
                         std::future::pending::<()>().await;
                     }
@@ -59,7 +59,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Stands still until told otherwise.
+    /// A clock that changes only on request.
     pub(in crate::sandbox) struct StoppedClock(watch::Sender<DateTime<Utc>>);
 
     impl StoppedClock {

@@ -1,6 +1,6 @@
-//! The API as `api.json` describes it: what each operation takes and answers, and what its records hold.
+//! The API as `api.json` describes it: the parameters and responses of each operation, and the members of its records.
 //!
-//! It is not read from the gateway's catalogue; `tests/gateway/descriptions.rs` compares the two.
+//! It is not derived from the gateway's catalogue; `tests/gateway/descriptions.rs` compares the two.
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
@@ -61,7 +61,7 @@ struct OperationText {
     answer: Answer,
 }
 
-/// An error code that OwnerRez documents or shows.
+/// An error code that OwnerRez documents or returns.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KnownError {
@@ -73,7 +73,7 @@ pub(super) struct KnownError {
     _when: String,
 }
 
-/// What an account or its access must have.
+/// A requirement on the account or its access.
 #[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Gate {
@@ -85,7 +85,7 @@ pub(super) enum Gate {
     Listings,
 }
 
-/// What an operation answers. The text names the kind of record.
+/// The response of an operation. The text names the kind of record.
 #[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Answer {
@@ -104,7 +104,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// The kind of the records within.
+    /// Returns the kind of the records in the response.
     pub(super) fn record(&self) -> Option<&str> {
         match self {
             Answer::Nothing | Answer::Object => None,
@@ -117,15 +117,15 @@ impl Answer {
     }
 }
 
-/// What a kind of record holds.
+/// The members of a kind of record.
 #[derive(Clone, Debug)]
 pub(super) struct RecordShape {
-    /// Members that are not described may occur.
+    /// Whether members that are not described may occur.
     pub(super) open: bool,
     pub(super) members: BTreeMap<String, Member>,
 }
 
-/// What is sent in a body.
+/// The content of a body.
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     Object(RecordShape),
@@ -133,7 +133,7 @@ pub(super) enum Body {
     List(RecordShape),
 }
 
-/// One operation as it is described.
+/// The description of one operation.
 #[derive(Clone, Debug)]
 pub(super) struct Described {
     pub(super) method: String,
@@ -141,7 +141,7 @@ pub(super) struct Described {
     pub(super) in_path: BTreeMap<String, Member>,
     pub(super) in_query: BTreeMap<String, Member>,
     pub(super) one_of_required: Vec<Vec<String>>,
-    /// Refuses query names that it does not know, instead of ignoring them.
+    /// Whether the operation rejects unknown query names instead of ignoring them.
     pub(super) refuses_unknown_names: bool,
     pub(super) body: Option<Body>,
     pub(super) answer: Answer,
@@ -201,8 +201,8 @@ impl Description {
         Ok(Description { records, operations, errors })
     }
 
-    /// Reads a value of a body by its type: words get the spelling in which OwnerRez answers, dates lose their time.
-    /// Null empties what need not be there.
+    /// Parses a value of a body by its type: words get the spelling of OwnerRez's responses, dates lose their time.
+    /// Null clears an optional member.
     pub(super) fn read(&self, member: &Member, value: Value, at: &str, complaints: &mut Vec<String>) -> Value {
         let mut complain = |value: &Value, kind: &ValueKind| {
             complaints.push(format!("{at}: {value} is not valid, {} expected.", kind.expected()));
@@ -240,7 +240,7 @@ impl Description {
         }
     }
 
-    /// Reads an object of a body. What the description does not know stays as it is.
+    /// Parses an object of a body. Members without a description stay unchanged.
     pub(super) fn read_members(
         &self,
         shape: &RecordShape,
@@ -249,7 +249,7 @@ impl Description {
         complaints: &mut Vec<String>,
     ) -> Map<String, Value> {
         let place = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
-        // In the parts of a record nothing must be sent: they hold what answers hold.
+        // No member of a nested record is required in a request, because nested records use the shape of responses.
         let missing = shape
             .members
             .iter()
@@ -265,7 +265,7 @@ impl Description {
         read.collect()
     }
 
-    /// Leaves of a record what its kind holds and nothing hides.
+    /// Reduces a record to the members of its kind that no variation hides.
     pub(super) fn shown(&self, name: &str, value: Value, hidden: &[&Hidden]) -> Value {
         let (Some(shape), Value::Object(members)) = (self.records.get(name), value) else { return Value::Null };
         let is_marked = |mark: &String| members.get(mark) == Some(&Value::Bool(true));

@@ -1,4 +1,4 @@
-//! What a guest write means beyond its members: the lists of addresses, e-mail addresses and phones have ids.
+//! Rules of a guest write beyond its members: the entries of addresses, e-mail addresses and phones have ids.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -16,8 +16,8 @@ const PLAIN: [&str; 7] = [
     "opt_out_transactional_sms",
 ];
 
-/// Turns checked members into the record to store. List entries with an id change that entry, those without are added;
-/// removal has calls of its own.
+/// Converts validated members into the record to store. List entries with an id change that entry, entries without an
+/// id are added; separate calls remove entries.
 pub(super) fn write(
     current: Option<&Record>,
     members: Map<String, Value>,
@@ -75,7 +75,7 @@ fn merge(
     }
 }
 
-/// Removes one entry of a list; false when there is none.
+/// Removes one entry of a list. Returns false if it does not exist.
 pub(super) fn remove_part(record: &mut Record, member: &str, id: i64) -> bool {
     let Some(Value::Array(list)) = record.get_mut(member) else { return false };
     let before = list.len();

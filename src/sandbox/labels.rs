@@ -1,10 +1,10 @@
-//! What tags and custom fields mean beyond their members: they belong to a record and follow a definition.
+//! Rules of tags and custom fields beyond their members: they belong to a record and follow a definition.
 
 use serde_json::{Map, Value, json};
 
 use super::records::{Record, Records, id, number, text};
 
-/// The collection that a kind of record is kept in. A user is the account itself and kept in none.
+/// The collection of each kind of record. The kind `user` is the account itself and has no collection.
 const KINDS: [(&str, &str); 7] = [
     ("booking", "bookings"),
     ("blocked_off_time", "bookings"),
@@ -15,10 +15,10 @@ const KINDS: [(&str, &str); 7] = [
     ("owner", "owners"),
 ];
 
-/// The id under which the account has fields of its own.
+/// The entity id of the account's own fields.
 const THE_ACCOUNT: i64 = 1;
 
-/// Puts a tag on a record; a name that is new makes a definition.
+/// Adds a tag to a record; a new name creates a definition.
 pub(super) fn tag(records: &mut Records, mut members: Map<String, Value>) -> Result<Record, Vec<String>> {
     let (entity_type, entity) = entity_of(records, None, &members)?;
     let name = text(&members, "name").trim().to_owned();
@@ -36,7 +36,7 @@ pub(super) fn tag(records: &mut Records, mut members: Map<String, Value>) -> Res
     Ok(members)
 }
 
-/// A definition as a new name makes it, kept at once.
+/// Creates and stores the definition of a new tag name.
 pub(super) fn define_tag(records: &mut Records, name: &str) -> Record {
     let id = records.new_id();
     let definition = json!({"id": id, "name": name, "title": name, "active": true});
@@ -45,7 +45,7 @@ pub(super) fn define_tag(records: &mut Records, name: &str) -> Record {
     definition
 }
 
-/// A definition written; its name shows on every record that has the tag.
+/// Writes a definition; its name changes on every record with the tag.
 pub(super) fn tag_definition(
     records: &mut Records,
     current: Option<&Record>,
@@ -102,7 +102,7 @@ pub(super) fn field(
     Ok(field)
 }
 
-/// A definition written; the values carry its code.
+/// Writes a definition; its code is copied to the field values.
 pub(super) fn field_definition(
     records: &mut Records,
     current: Option<&Record>,
@@ -123,13 +123,13 @@ pub(super) fn field_definition(
     Ok(definition)
 }
 
-/// As templates name a field: its kind and its code.
+/// Returns the name of a field in templates: its kind and its code.
 pub(super) fn full_code(definition_type: &str, code: &str) -> String {
     let prefix = definition_type.chars().next().unwrap_or_default().to_ascii_uppercase();
     format!("{prefix}{code}")
 }
 
-/// Fields of a quote are those of the booking it may become.
+/// Returns the definition type for a kind of record; a quote uses the fields of the booking that it may become.
 pub(super) fn definition_type(entity_type: &str) -> &str {
     match entity_type {
         "user" => "account",
@@ -143,8 +143,8 @@ fn blank(records: &mut Records) -> Record {
     Map::from_iter([("id".to_owned(), records.new_id().into()), ("active".to_owned(), true.into())])
 }
 
-/// The record that is labelled. Fields of the account itself, which is no record, have the entity id 1; its own id means
-/// the same.
+/// Returns the record that the label belongs to. Fields of the account itself, which is not a record, have the entity
+/// id 1; the account's own id means the same.
 fn entity_of(
     records: &Records,
     account: Option<i64>,

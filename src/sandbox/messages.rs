@@ -1,4 +1,4 @@
-//! Messages belong to threads, and sending one cannot be taken back.
+//! Messages belong to threads, and sending one cannot be undone.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use super::{
     view::public,
 };
 
-/// A message that the host sends now.
+/// Creates a message that the host sends now.
 pub(super) fn write(
     records: &mut Records,
     members: &Map<String, Value>,
@@ -33,7 +33,7 @@ pub(super) fn write(
     Ok(message.as_object().cloned().unwrap_or_default())
 }
 
-/// What a page of messages says about their thread.
+/// Returns the members of a message page that describe the thread.
 pub(super) fn thread_and_guest(records: &Records, thread: &Record) -> Map<String, Value> {
     let mut shown = Map::new();
     shown.insert("thread".into(), public(Value::Object(thread.clone())));

@@ -1,4 +1,4 @@
-//! The OAuth side: the page where an account approves or denies, the token endpoint, and revocation.
+//! OAuth: the page where an account approves or denies, the token endpoint, and revocation.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub(super) fn answer(shared: &Shared, call: &Call) -> Reply {
     }
 }
 
-/// What an authorization request says, once it is safe to send a browser back to the redirect URI.
+/// An authorization request, once it is safe to redirect the browser to the redirect URI.
 pub(super) struct Request {
     pub(super) client_id: String,
     pub(super) redirect_uri: String,
@@ -34,7 +34,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// An error here is for the person at the browser only: there is no trustworthy place to redirect to.
+    /// Parses the request. Errors are shown in the browser only, because there is no trusted redirect URI.
     fn read(shared: &Shared, value: impl Fn(&str) -> Option<String>) -> Result<Self, &'static str> {
         let client_id = value("client_id").ok_or("The client_id is missing.")?;
         if client_id != shared.client_id {
@@ -104,7 +104,7 @@ fn decide(shared: &Shared, call: &Call) -> Reply {
     }
 }
 
-/// RFC 6749, 5.2.
+/// Returns an error response (RFC 6749 section 5.2).
 fn oauth_error(status: u16, error: &str, description: &str) -> Reply {
     Reply::json(status, &json!({"error": error, "error_description": description})).with("cache-control", "no-store")
 }

@@ -1,8 +1,8 @@
-//! What the simulator does for each operation: `api.json` describes what is asked and answered, `behaviour.json` says
-//! what is done about it.
+//! The behaviour of the simulator for each operation: `api.json` describes requests and responses, and `behaviour.json`
+//! defines the processing.
 //!
-//! Everything an operation has in common with the others (its route, the checks of its parameters and body, filters,
-//! paging) runs from these two files, so that the next group of operations costs data instead of code.
+//! Everything that operations have in common (routing, validation of parameters and body, filters, paging) is driven by
+//! these two files, so that another group of operations needs data instead of code.
 
 use std::{collections::BTreeMap, io};
 
@@ -23,58 +23,58 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// Whether it changes nothing.
+    /// Returns whether the operation only reads.
     pub(super) fn is_read_only(&self) -> bool {
         self.described.method == "GET"
     }
 }
 
-/// What an operation does.
+/// The processing of an operation.
 #[derive(Deserialize, Clone)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum Kind {
-    /// The account itself.
+    /// Returns the account itself.
     Me,
-    /// A filtered page of a collection.
+    /// Returns a filtered page of a collection.
     List {
         collection: String,
         filters: Vec<Filter>,
-        /// The parameter that asks for `rule_violations`.
+        /// The parameter that requests `rule_violations`.
         #[serde(default)]
         rules: Option<String>,
     },
-    /// One record.
+    /// Returns one record.
     Get { collection: String },
-    /// A new record.
+    /// Creates a record.
     Create {
         collection: String,
         rule: Option<WriteRule>,
-        /// What a record without a rule holds beyond what is written.
+        /// Additional members of a new record without a rule.
         #[serde(default)]
         blank: Map<String, Value>,
     },
-    /// Changed members of a record.
+    /// Changes members of a record.
     Update { collection: String, rule: Option<WriteRule> },
-    /// A record removed, and with it those that name it in `key`.
+    /// Deletes a record, and the records that name it in `key`.
     Delete {
         collection: String,
         #[serde(default)]
         with: Vec<Dependent>,
-        /// Records that may keep it from being removed.
+        /// Records that may prevent the deletion.
         #[serde(default)]
         named_by: Vec<Dependent>,
     },
-    /// The records removed that pass the filters.
+    /// Deletes the records that pass the filters.
     DeleteMatching { collection: String, filters: Vec<Filter> },
-    /// An element of a list within a record removed.
+    /// Deletes an element of a list within a record.
     DeletePart { collection: String, member: String, param: String, entity: String },
-    /// Nights computed from seasons and bookings.
+    /// Returns nights computed from seasons and bookings.
     Calendar,
-    /// The messages of one thread, with the thread and its guest.
+    /// Returns the messages of one thread, with the thread and its guest.
     Thread { filters: Vec<Filter> },
-    /// Overrides of single nights.
+    /// Writes overrides of single nights.
     SpotRates,
-    /// Always the same.
+    /// Returns a constant response.
     Fixed { body: Value },
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Dependent {
     pub(super) key: String,
 }
 
-/// Checks and consequences of a write that data cannot express.
+/// Checks and effects of a write that data cannot express.
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum WriteRule {
@@ -106,7 +106,7 @@ pub(super) struct Filter {
     pub(super) test: Test,
     #[serde(default)]
     pub(super) fields: Vec<String>,
-    /// The parameter that closes the range which `param` opens.
+    /// The parameter with the end of the range that starts with `param`.
     #[serde(default)]
     pub(super) until: Option<String>,
     /// With this variation a request without `param` means true.
@@ -126,7 +126,7 @@ pub(super) enum Test {
     HasAll,
     /// Has the tags of these definitions.
     Tagged,
-    /// Has none of them.
+    /// Has none of these tags.
     Untagged,
     Free,
     Stays,
@@ -140,10 +140,10 @@ pub(super) struct Collection {
     pub(super) optional: Vec<Optional>,
 }
 
-/// A member that is answered only on request.
+/// A member that is returned only on request.
 #[derive(Deserialize)]
 pub(super) struct Optional {
-    /// The parameter that asks for it; without one it is always answered.
+    /// The parameter that requests it; without one it is always returned.
     #[serde(default)]
     pub(super) param: Option<String>,
     pub(super) member: String,
@@ -151,22 +151,22 @@ pub(super) struct Optional {
     pub(super) join: Option<Join>,
     #[serde(default)]
     pub(super) gather: Option<Gather>,
-    /// Reads of one record show it in any case.
+    /// Whether reads of a single record always include it.
     #[serde(default)]
     pub(super) lists_only: bool,
-    /// Another parameter that asks for it.
+    /// Another parameter that requests it.
     #[serde(default)]
     pub(super) or: Option<String>,
 }
 
-/// What the records of another collection say about this one, which they name in `entity_id`.
+/// Data of another collection's records that name this record in `entity_id`.
 #[derive(Deserialize)]
 pub(super) struct Gather {
     pub(super) collection: String,
     pub(super) shows: Shown,
 }
 
-/// One member, or members under names of their own.
+/// One member, or members under separate names.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum Shown {
@@ -195,7 +195,7 @@ pub(super) struct Operations {
     pub(super) collections: BTreeMap<String, Collection>,
 }
 
-/// What a path leads to.
+/// The result of routing a path.
 pub(super) enum Route<'a> {
     Found(&'a Operation, BTreeMap<String, String>),
     WrongMethod,
@@ -221,7 +221,7 @@ impl Operations {
         let known =
             self.all.iter().filter_map(|operation| Some((operation, capture(&operation.described.path, path)?)));
         let (right, wrong): (Vec<_>, Vec<_>) = known.partition(|(operation, _)| operation.described.method == method);
-        // Words come before placeholders: `/tags/byname` is no tag.
+        // Literal segments take precedence over placeholders: `/tags/byname` is not a tag.
         match right.into_iter().min_by_key(|(_, values)| values.len()) {
             Some((operation, values)) => Route::Found(operation, values),
             None if wrong.is_empty() => Route::Unknown,

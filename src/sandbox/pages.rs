@@ -1,4 +1,4 @@
-//! The pages a person sees: plain HTML that works without scripts, with a keyboard and with a screen reader.
+//! The pages for users: plain HTML that works without scripts, with a keyboard and with a screen reader.
 
 use maud::{DOCTYPE, Markup, html};
 
@@ -31,7 +31,7 @@ fn page(title: &str, content: &Markup) -> String {
     .into_string()
 }
 
-/// Asks which account the application may use.
+/// Renders the page that asks which account the application may use.
 pub(super) fn approval(request: &Request, accounts: &[DemoAccount], read_only: bool) -> String {
     let content = html! {
         h1 { "Allow access to your account?" }
@@ -63,7 +63,7 @@ pub(super) fn approval(request: &Request, accounts: &[DemoAccount], read_only: b
     page("Allow access", &content)
 }
 
-/// Says what is wrong with an authorization request that cannot be sent back.
+/// Renders an error in an authorization request that must not be redirected.
 pub(super) fn problem(message: &str) -> String {
     page("Authorization failed", &html! { h1 { "Authorization failed" } p role="alert" { (message) } })
 }

@@ -1,4 +1,4 @@
-//! PATCH takes an object of the changed members, or a list of changes in the manner of JSON Patch (RFC 6902).
+//! PATCH accepts an object of the changed members, or a list of changes in the style of JSON Patch (RFC 6902).
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -19,7 +19,7 @@ struct Step {
     value: Value,
 }
 
-/// The object that says the same as a list of changes; anything else stays as it is.
+/// Converts a list of changes to the equivalent object; any other value stays unchanged.
 pub(super) fn as_object(sent: Value) -> Result<Value, Vec<String>> {
     if !sent.is_array() {
         return Ok(sent);

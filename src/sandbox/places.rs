@@ -1,13 +1,13 @@
-//! Where the invented properties are: time zone, currency and address follow from it.
+//! Locations of the generated properties: they determine time zone, currency and address.
 
-/// Where some of an account's properties are.
+/// The location of some of an account's properties.
 pub(super) struct Place {
     pub(super) time_zone: &'static str,
     pub(super) currency: &'static str,
     pub(super) town: &'static str,
     pub(super) state: Option<&'static str>,
     pub(super) country: &'static str,
-    /// State and country as addresses of guests write them.
+    /// State and country as the addresses of guests contain them.
     pub(super) state_name: Option<&'static str>,
     pub(super) country_name: &'static str,
     pub(super) latitude: f64,

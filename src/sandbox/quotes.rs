@@ -1,4 +1,4 @@
-//! What a quote write means beyond its members: a price, rules that may be checked, dates that may be held.
+//! Rules of a quote write beyond its members: a price, optional checks of stay rules, dates that may be held.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -10,12 +10,12 @@ use super::{
     seed::utc,
 };
 
-/// How long an offer stands.
+/// How long an offer is valid.
 const QUOTE_LIFE: TimeDelta = TimeDelta::days(3);
-/// What the caller wants done, as opposed to what the quote says.
+/// Requested actions, as opposed to the content of the quote.
 const WISHES: [&str; 5] = ["test", "generate_charges", "generate_email", "hold_dates", "validate_rules"];
 
-/// Turns checked members into the record to store. One that was only to be priced comes without an id.
+/// Converts validated members into the record to store. A quote that was only requested for its price has no id.
 pub(super) fn write(
     records: &mut Records,
     current: Option<&Record>,
@@ -97,7 +97,7 @@ fn key(quote: i64) -> String {
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
-/// The nights are taken while the guest thinks.
+/// Holds the nights while the guest decides.
 fn hold(records: &mut Records, quote: &Record, held: Option<i64>, now: DateTime<Utc>) {
     let booking = held.unwrap_or_else(|| records.new_id());
     let of_quote = |name: &str| quote.get(name).cloned().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! What the simulator answers, before it becomes an HTTP response: bodies and headers as OwnerRez shapes them.
+//! The simulator's responses before their conversion to HTTP: bodies and headers in OwnerRez's format.
 
 use serde_json::{Map, Value, json};
 
-/// The error codes that the simulator answers. `api.json` lists all that are known.
+/// The error codes that the simulator returns. `api.json` lists all known ones.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Code {
     ValidationFailed,
@@ -43,7 +43,7 @@ impl Code {
     }
 }
 
-/// A complete answer.
+/// A complete response.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -81,7 +81,7 @@ impl Reply {
         self
     }
 
-    /// The error body of API v2.
+    /// Returns the error body of API v2.
     pub(super) fn error(code: Code, messages: &[String]) -> Self {
         let mut body = error_body(code.status(), messages);
         let text = code.text();
@@ -91,7 +91,7 @@ impl Reply {
         Reply::json(code.status(), &body.into())
     }
 
-    /// The same where the code is not known: recorded bodies lack it, too.
+    /// Returns the same without a code, for statuses whose code is not known: recorded bodies lack it too.
     pub(super) fn error_without_code(status: u16, message: &str) -> Self {
         Reply::json(status, &error_body(status, &[message.to_owned()]).into())
     }
@@ -104,7 +104,8 @@ impl Reply {
         Reply::error(Code::NotFound, &[format!("Expected entity {entity}:Id:{id} not found.")])
     }
 
-    /// The limit's refusal comes from in front of the API and has a body of its own, without `Retry-After`.
+    /// Returns the response to requests over the rate limit. A component in front of the API sends it, so its body
+    /// differs, and it has no `Retry-After`.
     pub(super) fn over_the_limit() -> Self {
         Reply::json(429, &json!({"code": 429, "error": "Rate limit exceeded."}))
     }

@@ -1,4 +1,4 @@
-//! Disturbances on order: rules that bend the answers to matching requests, and gates that hold requests back.
+//! Scripted disturbances: rules that change the responses to matching requests, and gates that hold requests.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use crate::domain::AccountId;
 
-/// Which requests are meant: `"GET /v2/properties"`, `"* /v2/*"`, `"DELETE /oauth/access_token/{token}"`.
+/// Matches requests: `"GET /v2/properties"`, `"* /v2/*"`, `"DELETE /oauth/access_token/{token}"`.
 ///
-/// `*` stands for any method, `{name}` for one path segment, a final `*` for the rest of the path.
+/// `*` matches any method, `{name}` one path segment, a final `*` the rest of the path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Pattern {
@@ -41,7 +41,7 @@ impl From<Pattern> for String {
 }
 
 impl Pattern {
-    /// Whether a request is meant; `path` comes without its query.
+    /// Returns whether a request matches; `path` is given without its query.
     pub fn matches(&self, method: &str, path: &str) -> bool {
         (self.method == "*" || self.method.eq_ignore_ascii_case(method)) && path_matches(&self.path, path)
     }
@@ -61,35 +61,35 @@ fn path_matches(pattern: &str, path: &str) -> bool {
     segments.next().is_none()
 }
 
-/// What becomes of a request that a rule caught.
+/// What a rule does with a matching request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// The usual answer; only the delays of the rule apply.
+    /// The usual response; only the delays of the rule apply.
     #[default]
     Process,
-    /// The given answer, without touching any data. `body` is sent as JSON, a string as the text it is.
+    /// The given response, without touching any data. `body` is sent as JSON, a string as plain text.
     Reply {
         /// HTTP status.
         status: u16,
-        /// Added to, or instead of, `content-type: application/json`.
+        /// Added to `content-type: application/json`, or replacing it.
         #[serde(default)]
         headers: Vec<(String, String)>,
         /// Nothing is sent for `null`.
         #[serde(default)]
         body: Value,
     },
-    /// The request takes effect, but the connection closes before any byte of the answer.
+    /// The request takes effect, but the connection closes before any byte of the response.
     LoseReply,
     /// The connection closes before the request takes effect.
     Reset,
     /// 200 and a valid JSON text of this many bytes, without `content-length`.
     GiantBody(usize),
-    /// 200 and a body that only claims to be JSON.
+    /// 200 and a body that is declared as JSON but invalid.
     InvalidJson,
 }
 
-/// One disturbance. Without further calls it catches the next matching request and changes nothing about it.
+/// One disturbance. By default it matches the next request of its pattern and changes nothing.
 ///
 /// ```ignore
 /// controls.script(Rule::on("GET /v2/properties").times(2).reply(503, json!({})));
@@ -98,21 +98,21 @@ pub enum Answer {
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rule {
-    /// Which requests.
+    /// The requests that it matches.
     pub pattern: Pattern,
-    /// Only those of one account, when given.
+    /// Restricts it to the requests of one account, if given.
     #[serde(default)]
     pub account: Option<i64>,
-    /// How many requests it catches; `None` for every one until the rules are cleared.
+    /// The number of requests that it matches; `None` for all until the rules are cleared.
     #[serde(default = "once")]
     pub times: Option<u32>,
-    /// Seconds from the arrival, by the simulator's clock, before anything happens to the request.
+    /// Seconds from the arrival, by the simulator's clock, before the request is processed.
     #[serde(default)]
     pub delay_seconds: f64,
-    /// Seconds between the head of the answer, sent at once, and its body.
+    /// Seconds between the head of the response, sent at once, and its body.
     #[serde(default)]
     pub body_delay_seconds: f64,
-    /// What is answered.
+    /// The response.
     #[serde(default)]
     pub answer: Answer,
 }
@@ -122,7 +122,7 @@ fn once() -> Option<u32> {
 }
 
 impl Rule {
-    /// A rule for the next request that matches.
+    /// Creates a rule for the next request that matches.
     pub fn on(pattern: &str) -> Self {
         Rule {
             pattern: pattern.into(),
@@ -134,43 +134,43 @@ impl Rule {
         }
     }
 
-    /// Only for requests made with this account's credentials.
+    /// Restricts the rule to requests with this account's credentials.
     pub fn account(mut self, account: AccountId) -> Self {
         self.account = Some(account.0);
         self
     }
 
-    /// For the next `times` requests.
+    /// Applies the rule to the next `times` requests.
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// For every request until [`Controls::clear_rules`](super::Controls::clear_rules).
+    /// Applies the rule to every request until [`Controls::clear_rules`](super::Controls::clear_rules).
     pub fn always(mut self) -> Self {
         self.times = None;
         self
     }
 
-    /// Wait before the request takes effect.
+    /// Waits before the request takes effect.
     pub fn delay(mut self, delay: TimeDelta) -> Self {
         self.delay_seconds = delay.as_seconds_f64();
         self
     }
 
-    /// Send the head of the answer at once, the body this much later.
+    /// Sends the head of the response at once, and the body this much later.
     pub fn body_delay(mut self, delay: TimeDelta) -> Self {
         self.body_delay_seconds = delay.as_seconds_f64();
         self
     }
 
-    /// Answer this instead of processing the request.
+    /// Returns this response instead of processing the request.
     pub fn reply(mut self, status: u16, body: Value) -> Self {
         self.answer = Answer::Reply { status, headers: Vec::new(), body };
         self
     }
 
-    /// Add a header to the scripted reply; without one, the reply becomes an empty 200.
+    /// Adds a header to the scripted response; without one, the response becomes an empty 200.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         if !matches!(self.answer, Answer::Reply { .. }) {
             self = self.reply(200, Value::Null);
@@ -181,25 +181,25 @@ impl Rule {
         self
     }
 
-    /// Process the request, then close the connection without answering.
+    /// Processes the request, then closes the connection without a response.
     pub fn lose_reply(mut self) -> Self {
         self.answer = Answer::LoseReply;
         self
     }
 
-    /// Close the connection before processing.
+    /// Closes the connection before processing.
     pub fn reset(mut self) -> Self {
         self.answer = Answer::Reset;
         self
     }
 
-    /// Answer with this many bytes.
+    /// Responds with this many bytes.
     pub fn giant_body(mut self, bytes: usize) -> Self {
         self.answer = Answer::GiantBody(bytes);
         self
     }
 
-    /// Answer with broken JSON.
+    /// Responds with invalid JSON.
     pub fn invalid_json(mut self) -> Self {
         self.answer = Answer::InvalidJson;
         self
@@ -220,13 +220,13 @@ impl Rule {
     }
 }
 
-/// A span given by a person or a program: never negative, never so long that a date could overflow.
+/// Converts given seconds to a duration that is never negative, and never so long that a date could overflow.
 pub(super) fn seconds(seconds: f64) -> TimeDelta {
     const LONGEST: f64 = 100.0 * 365.0 * 86_400.0;
     TimeDelta::milliseconds((seconds.clamp(0.0, LONGEST) * 1000.0) as i64)
 }
 
-/// Takes the first rule that catches the request and uses it up once.
+/// Returns the first rule that matches the request, and consumes one of its uses.
 pub(super) fn take_rule(rules: &mut Vec<Rule>, method: &str, path: &str, account: Option<AccountId>) -> Option<Rule> {
     let index = rules.iter().position(|rule| rule.catches(method, path, account))?;
     let rule = rules.get_mut(index)?;
@@ -236,7 +236,7 @@ pub(super) fn take_rule(rules: &mut Vec<Rule>, method: &str, path: &str, account
     Some(taken)
 }
 
-/// Where held requests wait.
+/// A gate at which held requests wait.
 pub(super) struct Gate {
     pattern: Pattern,
     account: Option<AccountId>,
@@ -265,10 +265,10 @@ impl Gate {
         *self.arrived.borrow()
     }
 
-    /// Called by a held request: announces itself and waits.
+    /// Counts the arrival of a held request and waits until the gate opens.
     pub(super) async fn pass(&self) {
         self.arrived.send_modify(|arrived| *arrived += 1);
-        // The sender is `self`: it cannot be gone while this waits.
+        // The sender is `self`, so it exists while this waits.
         let _ = self.open.subscribe().wait_for(|open| *open).await;
     }
 
@@ -277,21 +277,21 @@ impl Gate {
     }
 }
 
-/// Holds matching requests back until released or dropped, so that a test can arrange a race without sleeping.
+/// Holds matching requests until released or dropped, so that a test can set up a race without sleeping.
 pub struct Held(pub(super) Arc<Gate>);
 
 impl Held {
-    /// How many requests have come to the gate so far.
+    /// Returns the number of requests that have arrived at the gate so far.
     pub fn arrived(&self) -> usize {
         self.0.arrived()
     }
 
-    /// Completes once `count` requests have come to the gate.
+    /// Completes once `count` requests have arrived at the gate.
     pub async fn wait_arrived(&self, count: usize) {
         self.0.wait_arrived(count).await;
     }
 
-    /// Lets the waiting requests go on, and all later ones pass.
+    /// Releases the waiting requests and lets all later ones pass.
     pub fn release(&self) {
         self.0.open();
     }

@@ -1,8 +1,9 @@
-//! Invented but believable portfolios. The same seed, day and order of accounts give the same data.
+//! Generated, realistic portfolios. The same seed, day and order of accounts give the same data.
 //!
-//! `plan` says how large a portfolio is. `properties` (owners, properties, seasons), `guests` and `stays` come first; what
-//! follows from them is in `money` (payments and charges), `talk` (inquiries, quotes, messages, reviews) and `shop`
-//! (listings, channels, webhooks). `labels` comes last: it makes records of the tags and fields that the others noted.
+//! `plan` defines the size of a portfolio. `properties` (owners, properties, seasons), `guests` and `stays` come first;
+//! the data derived from them is in `money` (payments and charges), `talk` (inquiries, quotes, messages, reviews) and
+//! `shop` (listings, channels, webhooks). `labels` comes last: it creates records from the tags and fields that the
+//! others noted.
 
 mod guests;
 mod labels;
@@ -55,7 +56,7 @@ const LAST_NAMES: [&str; 24] = [
 const STREETS: [&str; 6] = ["Harbor Lane", "Mill Road", "Orchard Street", "Quarry Hill", "Shore Drive", "Station Road"];
 const CHANNELS: [(&str, &str); 4] = [("Airbnb", "HM"), ("Vrbo", "HA-"), ("Booking.com", "4"), ("Direct", "")];
 
-/// Fills the books of one account.
+/// Fills the records of one account.
 pub(super) struct Seeder<'a> {
     plan: &'a Plan,
     rng: Rng,
@@ -96,7 +97,7 @@ impl<'a> Seeder<'a> {
     fn put(&mut self, collection: &str, record: Value) -> i64 {
         let id = record.get("id").and_then(Value::as_i64).unwrap_or_default();
         if let Value::Object(members) = record {
-            // What is null is never shown; large portfolios must fit into memory.
+            // Null members are never shown; large portfolios must fit into memory.
             let mut compact = Map::with_capacity(members.values().filter(|value| !value.is_null()).count());
             compact.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
             self.records.put(collection, id, compact);
@@ -113,12 +114,12 @@ impl<'a> Seeder<'a> {
     }
 }
 
-/// The nightly rate that a property's seasons start from.
+/// Returns the nightly rate on which a property's seasons are based.
 fn base_rate(index: usize) -> i64 {
     110 + 35 * (index as i64 % 8)
 }
 
-/// A moment as OwnerRez writes it.
+/// Formats a time as OwnerRez does.
 pub(super) fn utc(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -1,4 +1,4 @@
-//! The way of one request through the simulator, from the web framework and back to it.
+//! The processing of one request by the simulator, from the web framework and back to it.
 
 use std::{convert::Infallible, io};
 
@@ -46,7 +46,8 @@ pub(super) async fn serve(request: HttpRequest, body: Bytes, controls: web::Data
         shared.answered(number, reply.status);
         return response(reply);
     };
-    // Delays count from the arrival: whoever turns a manual clock once the request is in the log cannot be too early.
+    // Delays count from the arrival: a test that advances a manual clock once the request is in the log cannot be too
+    // early.
     let processed_at = at + rule.wait();
     shared.clock.sleep_until(processed_at).await;
     let body_at = processed_at + rule.body_wait();
@@ -103,7 +104,7 @@ fn response(reply: Reply) -> HttpResponse {
     head(&reply).body(reply.body)
 }
 
-/// The head goes out at once, the body when `wait` is over.
+/// Sends the head at once, and the body when `wait` is over.
 fn late_body(reply: Reply, wait: BoxFuture<()>) -> HttpResponse {
     let mut builder = head(&reply);
     let length = reply.body.len() as u64;
@@ -114,13 +115,13 @@ fn late_body(reply: Reply, wait: BoxFuture<()>) -> HttpResponse {
     builder.body(SizedStream::new(length, body))
 }
 
-/// Closes the connection without a byte: a body that fails before the head was flushed takes the head with it.
+/// Closes the connection without a byte: if the body fails before the head was flushed, the head is not sent.
 fn cut() -> HttpResponse {
     let failed = io::Error::from(io::ErrorKind::ConnectionReset);
     HttpResponse::Ok().body(BodyStream::new(stream::once(async move { Err::<Bytes, _>(failed) })))
 }
 
-/// A JSON string of `bytes` bytes, made piece by piece so that the simulator itself stays small.
+/// Sends a JSON string of `bytes` bytes, generated piece by piece to limit the simulator's memory use.
 fn giant(bytes: usize) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/json; charset=utf-8"))

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::records::{Record, Records, number, text};
 
-/// Writes the overrides, all or none, and answers them as stored. Null takes one away.
+/// Writes the overrides, all or none, and returns them as stored. Null removes a value.
 pub(super) fn write(records: &mut Records, entries: Vec<Map<String, Value>>) -> Result<Vec<Record>, Vec<String>> {
     let complaints: Vec<String> = entries
         .iter()
@@ -32,7 +32,7 @@ pub(super) fn write(records: &mut Records, entries: Vec<Map<String, Value>>) -> 
     Ok(stored)
 }
 
-/// The override of a night.
+/// Returns the override of a night.
 pub(super) fn at<'r>(records: &'r Records, property: i64, night: &str) -> Option<&'r Record> {
     records.naming("spot_rates", "property_id", property).find(|rate| text(rate, "date") == night)
 }
@@ -51,7 +51,7 @@ fn is_empty(rate: &Record) -> bool {
     rate.iter().all(|(name, value)| value.is_null() || NIGHT.contains(&name.as_str()))
 }
 
-/// Writes the date of a shown override as a date-time.
+/// Converts the date of a returned override to a date-time.
 pub(super) fn with_midnight(shown: &mut Value) {
     if let Some(Value::String(date)) = shown.get_mut("date") {
         date.push_str("T00:00:00Z");

@@ -1,4 +1,4 @@
-//! Codes, grants and tokens: who may act for which account, and until when. Pure; time is an argument.
+//! Codes, grants and tokens: the account and the validity of each. No I/O; the time is a parameter.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,16 @@ use uuid::Uuid;
 
 use crate::domain::AccountId;
 
-/// How long an authorization code may wait for its exchange.
+/// The lifetime of an authorization code.
 const CODE_LIFE: TimeDelta = TimeDelta::minutes(10);
 
-/// A hundred years in seconds: what a driver may set without leaving the calendar.
+/// A hundred years in seconds: the longest lifetime that a test can set without exceeding the calendar.
 const LONGEST_LIFE: i64 = 100 * 365 * 86_400;
 
-/// The app's settings that shape new tokens.
+/// The app's settings for new tokens.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy {
-    /// Seconds an access token lives; `None` is the policy "None": no expiry, no refresh token.
+    /// The lifetime of an access token in seconds; `None` is the policy "None": no expiry, no refresh token.
     pub(super) life_seconds: Option<i64>,
     pub(super) rotate_refresh: bool,
     pub(super) refresh_ends_old_access: bool,
@@ -25,14 +25,14 @@ pub(super) struct Policy {
     pub(super) read_only: bool,
 }
 
-/// What a bearer token may do.
+/// The scope of a bearer token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Scope {
     Full,
     Read,
 }
 
-/// A bearer token's standing.
+/// The status of a bearer token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Standing {
     Good(AccountId, Scope),
@@ -53,7 +53,7 @@ struct Access {
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// Ended grants stay known, so that a request carrying a dead token can still be told apart by account in the log.
+/// Ended grants are kept, so that the log shows the account of a request with an invalid token.
 #[derive(Clone, Debug)]
 struct Grant {
     account: AccountId,
@@ -61,7 +61,7 @@ struct Grant {
     ended: bool,
 }
 
-/// All codes and tokens ever issued by one simulator.
+/// All codes and tokens issued by one simulator.
 #[derive(Default)]
 pub(super) struct Tokens {
     codes: HashMap<String, Code>,
@@ -82,7 +82,7 @@ impl Tokens {
         code
     }
 
-    /// Spends a code, successfully or not: it works once.
+    /// Redeems a code. The code is consumed even if redemption fails.
     pub(super) fn redeem(
         &mut self,
         code: &str,
@@ -101,7 +101,7 @@ impl Tokens {
         Ok(code.account)
     }
 
-    /// A new grant with its first tokens, as members of the token reply.
+    /// Creates a grant with its first tokens and returns the members of the token response.
     pub(super) fn grant(&mut self, account: AccountId, policy: Policy, now: DateTime<Utc>) -> Map<String, Value> {
         if policy.second_grant_ends_first {
             self.end_grants(account);
@@ -116,7 +116,7 @@ impl Tokens {
         reply
     }
 
-    /// A grant with tokens that the caller knows, without an end: as one that was made long ago.
+    /// Adds a grant with known tokens that do not expire, as if it had been made long ago.
     pub(super) fn adopt(&mut self, account: AccountId, access: &str, refresh: Option<&str>) {
         let grant = Uuid::new_v4();
         self.grants.insert(grant, Grant { account, scope: Scope::Full, ended: false });
@@ -124,7 +124,8 @@ impl Tokens {
         self.refresh.extend(refresh.map(|token| (token.to_owned(), grant)));
     }
 
-    /// New tokens for a refresh token. Without rotation the reply carries no refresh token and the old one goes on.
+    /// Issues new tokens for a refresh token. Without rotation the response contains no refresh token and the old one
+    /// stays valid.
     pub(super) fn renew(
         &mut self,
         refresh: &str,
@@ -181,7 +182,8 @@ impl Tokens {
         }
     }
 
-    /// Ends the grant that an access or refresh token belongs to: both kinds die together. False when already gone.
+    /// Ends the grant of an access or refresh token, which invalidates both kinds. Returns false if it has already
+    /// ended.
     pub(super) fn revoke(&mut self, token: &str) -> bool {
         let grant = self.access.get(token).map(|access| access.grant).or_else(|| self.refresh.get(token).copied());
         match grant.and_then(|id| self.grants.get_mut(&id)) {
@@ -193,12 +195,12 @@ impl Tokens {
         }
     }
 
-    /// The user removed the app: everything of the account dies.
+    /// Ends all grants of the account, as when the user removes the app.
     pub(super) fn end_grants(&mut self, account: AccountId) {
         self.grants.values_mut().filter(|grant| grant.account == account).for_each(|grant| grant.ended = true);
     }
 
-    /// Lets every access token of the account expire at once; refresh tokens keep working.
+    /// Expires all access tokens of the account at once; refresh tokens stay valid.
     pub(super) fn expire_access(&mut self, account: AccountId, now: DateTime<Utc>) {
         let Tokens { access, grants, .. } = self;
         for access in access.values_mut() {
@@ -208,7 +210,7 @@ impl Tokens {
         }
     }
 
-    /// Whose token, refresh token or code this is, dead ones included: for the log and for rules about one account.
+    /// Returns the account of a token, refresh token or code, including invalid ones: for the log and for rules.
     pub(super) fn owner(&self, secret: &str) -> Option<AccountId> {
         if let Some(code) = self.codes.get(secret) {
             return Some(code.account);

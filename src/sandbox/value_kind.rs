@@ -1,4 +1,4 @@
-//! What a value may be: the words by which `api.json` types members and parameters, and how a value of each is read.
+//! Value types: the type names in `api.json` for members and parameters, and the parsing of their values.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,7 +11,7 @@ use super::arguments::Argument;
 /// The type of a value.
 #[derive(Clone, Debug)]
 pub(super) enum ValueKind {
-    /// One that needs no further description.
+    /// A type that needs no further description.
     Plain(Plain),
     /// One of a few words.
     Word(Arc<Words>),
@@ -33,9 +33,9 @@ pub(super) enum Plain {
     String,
     /// `2026-11-23`
     Day,
-    /// ISO 8601; without a zone it is UTC.
+    /// ISO 8601; UTC if it has no zone.
     Moment,
-    /// Only the day of a moment counts.
+    /// Only the day of a date-time counts.
     DayOrMoment,
     /// `2026-11-23T00:00:00`, the day without a zone.
     Midnight,
@@ -61,7 +61,7 @@ pub(super) struct Words {
     spelling: Spelling,
 }
 
-/// Which spellings of a word OwnerRez takes; it answers with the first one.
+/// The accepted spellings of a word; OwnerRez returns the first one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Spelling {
@@ -73,7 +73,7 @@ enum Spelling {
 }
 
 impl Words {
-    /// The word as OwnerRez answers it.
+    /// Returns the word in the spelling of OwnerRez's responses.
     pub(super) fn read(&self, text: &str) -> Option<&str> {
         let bare = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
         let means = |name: &&String| match self.spelling {
@@ -89,12 +89,12 @@ impl Words {
 #[derive(Clone, Debug)]
 pub(super) struct Member {
     pub(super) kind: ValueKind,
-    /// Always there in an answer; must be sent in a request.
+    /// Whether it is always present in a response, and required in a request.
     pub(super) always: bool,
 }
 
 impl Member {
-    /// Reads a type as `api.json` writes it: `integer!`, `charge[]`, `string~`.
+    /// Parses a type as `api.json` writes it: `integer!`, `charge[]`, `string~`.
     pub(super) fn parse(
         text: &str,
         words: &BTreeMap<String, Arc<Words>>,
@@ -113,7 +113,7 @@ impl Member {
 }
 
 impl ValueKind {
-    /// Reads a value of a path or query.
+    /// Parses a value of a path or query.
     pub(super) fn read_text(&self, text: &str) -> Option<Argument> {
         match self {
             ValueKind::Plain(plain) => plain.read_text(text),
@@ -122,7 +122,7 @@ impl ValueKind {
         }
     }
 
-    /// What a complaint says is expected.
+    /// Returns the expected type for a complaint.
     pub(super) fn expected(&self) -> String {
         match self {
             ValueKind::Plain(plain) => plain.expected().to_owned(),
@@ -152,7 +152,7 @@ impl Plain {
         }
     }
 
-    /// Whether a value of a body or of an answer is of this type.
+    /// Returns whether a value of a body or a response has this type.
     pub(super) fn holds(self, value: &Value) -> bool {
         let text = |test: &dyn Fn(&str) -> bool| value.as_str().is_some_and(test);
         match self {
@@ -196,18 +196,18 @@ impl Plain {
     }
 }
 
-/// Four-digit years only: chrono reads more, up to days that have no successor.
+/// Accepts four-digit years only: chrono parses more, up to days without a successor.
 fn day(text: &str) -> Option<NaiveDate> {
     let plain = text.len() == 10 && !text.starts_with(['+', '-']);
     NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| plain)
 }
 
-/// The day that a date or a date-time names.
+/// Returns the day of a date or a date-time.
 pub(super) fn day_of(text: &str) -> Option<NaiveDate> {
     day(text).or_else(|| instant(text).and_then(|_| day(text.get(..10)?)))
 }
 
-/// An ISO 8601 moment; without a zone it is taken as UTC.
+/// Parses an ISO 8601 time; UTC if it has no zone.
 pub(super) fn instant(text: &str) -> Option<DateTime<Utc>> {
     let zoned = DateTime::parse_from_rfc3339(text).ok().map(|moment| moment.to_utc());
     let plain = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok().map(|moment| moment.and_utc());

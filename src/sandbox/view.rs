@@ -1,4 +1,4 @@
-//! A record as the API shows it: optional members only if they are asked for, nothing that its description lacks.
+//! The representation of a record in the API: optional members only on request, and no members without a description.
 
 use serde_json::{Map, Value};
 
@@ -10,19 +10,19 @@ use super::{
     variations::Hidden,
 };
 
-/// Shows the records of one account to one request.
+/// Renders the records of one account for one request.
 pub(super) struct View<'a> {
     pub(super) records: &'a Records,
     pub(super) description: &'a Description,
     pub(super) arguments: &'a Arguments,
-    /// Whether a list is answered.
+    /// Whether the response is a list.
     pub(super) listed: bool,
-    /// What the account's variations leave out.
+    /// The members that the account's variations leave out.
     pub(super) hidden: &'a [&'a Hidden],
 }
 
 impl View<'_> {
-    /// The record of a collection as a record of this kind.
+    /// Renders the record of a collection as a record of this kind.
     pub(super) fn of(&self, record: &Record, collection: &Collection, kind: &str) -> Value {
         let mut shown = record.clone();
         for optional in &collection.optional {
@@ -67,7 +67,7 @@ impl Shown {
     }
 }
 
-/// What leaves the simulator: at every depth without nulls, and without what is its own.
+/// Removes nulls and the simulator's internal members at every depth.
 pub(super) fn public(value: Value) -> Value {
     match value {
         Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! The sliding window behind OwnerRez's allowance: pure, so that the gateway's own budget can be tested against it.
+//! The sliding window of OwnerRez's rate limit. No I/O, so that the gateway's own budget can be tested against it.
 
 use std::collections::VecDeque;
 
@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Admits at most `limit` requests in any half-open interval of length `period`, wherever it begins.
 ///
-/// The real service evaluates continuously, so there is no bucket that refills at a fixed moment; requests it refuses
-/// do not push the window forward.
+/// The real service evaluates continuously, so no bucket is refilled at a fixed time; rejected requests do not move the
+/// window forward.
 #[derive(Clone, Debug)]
 pub struct Window {
     limit: u32,
@@ -16,17 +16,17 @@ pub struct Window {
 }
 
 impl Window {
-    /// An empty window.
+    /// Creates an empty window.
     pub fn new(limit: u32, period: TimeDelta) -> Self {
         Window { limit, period, admitted: VecDeque::new() }
     }
 
-    /// Changes the limit; what was admitted before still counts.
+    /// Changes the limit; requests admitted earlier still count.
     pub fn set_limit(&mut self, limit: u32) {
         self.limit = limit;
     }
 
-    /// Whether a request arriving `now` is served; if so it counts from now on.
+    /// Returns whether a request that arrives `now` is admitted; if so, it counts from now on.
     pub fn admit(&mut self, now: DateTime<Utc>) -> bool {
         if self.in_window(now) >= self.limit as usize {
             return false;
@@ -35,7 +35,7 @@ impl Window {
         true
     }
 
-    /// How many admitted requests still weigh on a request arriving `now`.
+    /// Returns how many admitted requests count for a request that arrives `now`.
     pub fn in_window(&mut self, now: DateTime<Utc>) -> usize {
         while self.admitted.front().is_some_and(|&oldest| oldest + self.period <= now) {
             self.admitted.pop_front();

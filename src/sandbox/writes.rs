@@ -1,4 +1,4 @@
-//! From checked members to the record to store: each kind of record by its rule.
+//! Converts validated members to the record to store, by the rule of each kind of record.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -12,14 +12,14 @@ use super::{
     variations::{Variation, Variations},
 };
 
-/// What a write depends on besides what is sent.
+/// The context of a write, in addition to the sent members.
 pub(super) struct Written<'a> {
     pub(super) account: i64,
     pub(super) now: DateTime<Utc>,
     pub(super) variations: &'a Variations,
 }
 
-/// A new record, or `current` changed. One that comes without an id is not to be stored.
+/// Returns a new record, or `current` changed. A record without an id is not to be stored.
 pub(super) fn write(
     records: &mut Records,
     rule: Option<WriteRule>,

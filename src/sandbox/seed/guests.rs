@@ -1,4 +1,4 @@
-//! Guests: some come back, and some come back under another spelling of their name.
+//! Guests: some return, and some return with another spelling of their name.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -7,7 +7,8 @@ use super::{FIRST_NAMES, LAST_NAMES, STREETS, Seeder, utc};
 use crate::sandbox::records::text;
 
 impl Seeder<'_> {
-    /// A guest for a stay: one in ten is known, and one in twenty is known and entered once more.
+    /// Returns a guest for a stay: about one in ten is known, and one in twenty is known and entered again as a new
+    /// record.
     pub(super) fn guest(&mut self, created: DateTime<Utc>) -> i64 {
         let chance = self.rng.u8(0..20);
         let known = if chance < 3 { self.rng.choice(&self.guests).copied() } else { None };
@@ -21,7 +22,7 @@ impl Seeder<'_> {
         }
     }
 
-    /// The same person as a record of its own: the name differs slightly, the phone number does not.
+    /// Creates another record of the same person: the name differs slightly, the phone number does not.
     fn guest_again(&mut self, known: i64, created: DateTime<Utc>) -> i64 {
         let Some(guest) = self.records.get("guests", known) else { return known };
         let (first, last) = (text(guest, "first_name").to_owned(), text(guest, "last_name").to_owned());
@@ -51,7 +52,7 @@ impl Seeder<'_> {
         };
         let phone =
             phone.unwrap_or_else(|| format!("+1 555 01{:02} {:04}", self.rng.u8(0..100), self.rng.u16(0..10_000)));
-        // OwnerRez tells the type of few entries.
+        // OwnerRez returns the type of few entries.
         let typed = self.rng.u8(0..8) == 0;
         let address = format!("{first}.{last}.{id}@{}.guests.example", self.handle()).to_lowercase();
         let address: String = address.chars().filter(|c| !c.is_whitespace()).collect::<String>().replace("..", ".");

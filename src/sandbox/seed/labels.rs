@@ -1,4 +1,4 @@
-//! Tags and custom fields, taken out of the records that noted them.
+//! Tags and custom fields, extracted from the records that noted them.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::sandbox::{
 };
 
 const COLORS: [&str; 4] = ["green", "blue", "red", "orange"];
-/// What the codes stand for.
+/// The field names of the codes.
 const FIELD_NAMES: [(&str, &str); 4] =
     [("WIFI", "Network name"), ("SINCE", "Owner since"), ("ARRIVE", "How they arrive"), ("ALLERGY", "Allergies")];
 

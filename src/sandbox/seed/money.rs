@@ -1,4 +1,4 @@
-//! What was paid, paid back and paid out, and the rules of what is charged. All of it agrees with the bookings' totals.
+//! Payments, refunds and payouts, and the rules of charges. All amounts agree with the bookings' totals.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::sandbox::{
     value_kind::instant,
 };
 
-/// What the processor keeps of a card payment.
+/// The processor's fee for a card payment.
 const PROCESSING: f64 = 0.029;
 
 /// The payouts of one month.
@@ -92,7 +92,7 @@ impl Seeder<'_> {
     }
 
     fn deposit(&mut self, month: &str, batch: &Batch) {
-        // The month after, on the fifth; the newest may still be on its way.
+        // On the fifth of the following month; the newest payout may still be in transit.
         let first = instant(&format!("{month}-01")).unwrap_or(self.now);
         let at = (first + TimeDelta::days(35)).min(self.now);
         let deposit = self.id();
@@ -143,7 +143,7 @@ impl Seeder<'_> {
         }
     }
 
-    /// A long weekend in two months that costs more.
+    /// Creates a more expensive long weekend in two months.
     fn spot_rates(&mut self) {
         let houses: Vec<Record> = self.records.all("properties").cloned().collect();
         for (index, house) in houses.iter().enumerate() {

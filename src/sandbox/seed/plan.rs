@@ -1,13 +1,13 @@
-//! How large a portfolio is and where its properties are.
+//! The size of a portfolio and the locations of its properties.
 
 use crate::sandbox::places::{CAMDEN, ERICEIRA, LAKEVIEW, PORTREE, Place, SILVERTON, TOFINO};
 
 /// The size of an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Portfolio {
-    /// Its properties.
+    /// The number of properties.
     pub properties: usize,
-    /// Its bookings and blocks, canceled ones included.
+    /// The number of bookings and blocks, including canceled ones.
     pub bookings: usize,
 }
 
@@ -15,7 +15,7 @@ impl Portfolio {
     const USUAL_PROPERTIES: usize = 12;
     const USUAL_BOOKINGS_OF_A_PROPERTY: usize = 100;
 
-    /// The size that was asked for: what was not said is as usual. None where nothing was.
+    /// Returns the requested size, with defaults for missing values; `None` if no value is given.
     pub fn asked(properties: Option<usize>, bookings: Option<usize>) -> Option<Self> {
         if properties.is_none() && bookings.is_none() {
             return None;
@@ -26,36 +26,36 @@ impl Portfolio {
     }
 }
 
-/// Which stays a portfolio has.
+/// The stays of a portfolio.
 #[derive(Clone, Copy)]
 pub(in crate::sandbox) enum Extent {
     /// All that fit into the days around today.
     Days { past: i64, future: i64 },
-    /// This many, shared evenly among the properties; they reach back as far as it takes.
+    /// This number, distributed evenly among the properties; they reach back as far as necessary.
     Bookings(usize),
 }
 
-/// What makes one account different from the next.
+/// The differences between accounts.
 pub(in crate::sandbox) struct Plan {
-    /// Stands in every name of the account, so that a record seen by the wrong tenant gives itself away.
+    /// Part of every name in the account, so that a record shown to the wrong tenant is recognizable.
     pub(in crate::sandbox) marker: String,
-    /// The properties are in these places by turns.
+    /// The properties are in these locations in turn.
     pub(in crate::sandbox) places: &'static [Place],
     pub(in crate::sandbox) properties: usize,
     pub(in crate::sandbox) extent: Extent,
 }
 
-/// The demo accounts reach two years back, so that last year can be asked about.
+/// The demo accounts reach two years back, so that data of the previous year exists.
 const TWO_YEARS: i64 = 740;
 
 impl Plan {
-    /// A small portfolio, cheap to make: accounts added for tests.
+    /// Returns a small portfolio that is cheap to create, for accounts added by tests.
     pub(in crate::sandbox) fn small(marker: &str) -> Self {
         let extent = Extent::Days { past: 30, future: 60 };
         Plan { marker: marker.to_owned(), places: &[LAKEVIEW], properties: 2, extent }
     }
 
-    /// A portfolio of any size, in several places.
+    /// Returns a portfolio of any size, in several locations.
     pub(in crate::sandbox) fn of_size(marker: &str, portfolio: Portfolio) -> Self {
         Plan {
             marker: marker.to_owned(),
@@ -65,7 +65,7 @@ impl Plan {
         }
     }
 
-    /// The accounts for demonstrations.
+    /// Returns the accounts for demonstrations.
     pub(in crate::sandbox) fn demo_accounts() -> [Self; 3] {
         let account = |marker: &str, places, properties, future| Plan {
             marker: marker.to_owned(),
@@ -80,12 +80,12 @@ impl Plan {
         ]
     }
 
-    /// Where the account itself is.
+    /// Returns the location of the account itself.
     pub(in crate::sandbox) fn home(&self) -> &'static Place {
         self.place(0)
     }
 
-    /// Where a property is.
+    /// Returns the location of a property.
     pub(in crate::sandbox) fn place(&self, index: usize) -> &'static Place {
         self.places.get(index % self.places.len().max(1)).unwrap_or(&LAKEVIEW)
     }

@@ -1,4 +1,4 @@
-//! Owners, their properties, and what a night costs.
+//! Owners, their properties, and nightly prices.
 
 use chrono::{Datelike, NaiveDate};
 use serde_json::json;
@@ -22,10 +22,10 @@ const HOUSES: [&str; 14] = [
     "Lighthouse",
     "Annex",
 ];
-/// What owners get of the rent, by turns.
+/// The shares of the rent for owners, in turn.
 const PERCENTS: [i64; 4] = [80, 75, 70, 85];
 
-/// What the stays of a property depend on.
+/// The attributes of a property that its stays depend on.
 pub(super) struct Property {
     pub(super) id: i64,
     pub(super) owner: Option<i64>,
@@ -53,9 +53,9 @@ impl Seeder<'_> {
             "last_name": last,
             "email": format!("{}.{}@{}.owners.example", first, last, self.handle()).to_lowercase(),
             "company": (index == 0).then(|| format!("{} Holdings", self.plan.marker)),
-            // What the owner gets of the rent.
+            // The owner's share of the rent.
             "_percent": PERCENTS.get(index % 4),
-            // One retired owner among several shows what the filter does.
+            // One inactive owner among several shows the effect of the filter.
             "active": index != 2,
             "last_owner_statement_id": self.id(),
             "tags": ["statement by e-mail"],
@@ -86,7 +86,7 @@ impl Seeder<'_> {
             "name": format!("{} {name}", self.plan.marker),
             "external_name": format!("{name} at {}", place.town),
             "internal_code": format!("{}{:02}", self.handle().chars().take(3).collect::<String>().to_uppercase(), index + 1),
-            // Of every dozen one is inactive and one snoozed; of four or more the last one is inactive.
+            // Of every twelve properties one is inactive and one snoozed; of four or more the last one is inactive.
             "active": !(index % 12 == 11 || (index >= 3 && index + 1 == self.plan.properties)),
             "is_snoozed": index % 12 == 9,
             "owner_id": owner,
@@ -139,8 +139,8 @@ impl Seeder<'_> {
         owner.and_then(|owner| number(owner, "_percent")).unwrap_or(100)
     }
 
-    /// Three seasons a year, from the year of the first stay to the year after next; then the rates end, as they do in
-    /// life.
+    /// Creates three seasons a year, from the year of the first stay to the year after next; then the rates end, as in
+    /// real accounts.
     pub(super) fn seasons(&mut self, property: i64, index: usize) {
         let base = base_rate(index) as f64;
         let first = self.first_day().year().min(self.now.year() - 1);

@@ -1,13 +1,13 @@
-//! How the houses are presented and to whom: listings, channels, webhooks.
+//! Presentation of the properties: listings, channels, webhooks.
 
 use serde_json::{Value, json};
 
 use super::{CHANNELS, Seeder};
 use crate::sandbox::records::{Record, id, text};
 
-/// What webhooks can be subscribed to.
+/// The record types of webhook subscriptions.
 const SUBSCRIBED: [&str; 8] = ["booking", "discount", "guest", "inquiry", "message", "property", "quote", "surcharge"];
-/// Numbers of photos, by turns; the last two were counted in live accounts.
+/// Numbers of photos, in turn; the last two were counted in live accounts.
 const PHOTOS: [usize; 4] = [4, 12, 83, 104];
 
 impl Seeder<'_> {
@@ -20,7 +20,7 @@ impl Seeder<'_> {
             let record = json!({"id": self.id(), "name": name, "active": name != "Direct" || houses.len() > 1});
             self.put("listing_sites", record);
         }
-        // One application with everything subscribed; its pages have an end beyond the first.
+        // One application with all subscriptions; they fill more than one page.
         let everything = if houses.len() > 3 { SUBSCRIBED.as_slice() } else { SUBSCRIBED.get(..1).unwrap_or_default() };
         for kind in everything {
             for action in ["entity_create", "entity_update", "entity_delete"] {
@@ -35,7 +35,7 @@ impl Seeder<'_> {
         }
     }
 
-    /// A listing bears its property's id.
+    /// Creates a listing, which has its property's id.
     fn listing(&mut self, house: &Record, photos: usize) {
         let id = id(house).unwrap_or_default();
         let of_house = |name: &str| house.get(name).cloned().unwrap_or_default();

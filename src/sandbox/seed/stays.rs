@@ -1,4 +1,4 @@
-//! Stay after stay of a property, with gaps between.
+//! Consecutive stays of a property, with gaps between them.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -9,14 +9,14 @@ use crate::sandbox::{
     calendar::Seasons,
 };
 
-/// What is added to a booking's id for its thread.
+/// Added to a booking's id to get the id of its thread.
 const THREAD_OF_A_BOOKING: i64 = 5_000_000;
-/// Days from one stay's arrival to the next one's, on average.
+/// Average number of days from one stay's arrival to the next one's.
 const DAYS_OF_A_STAY: i64 = 9;
-/// How far ahead a portfolio of a given number of bookings is booked.
+/// The number of days in advance for which a portfolio with a given number of bookings is booked.
 const BOOKED_AHEAD: i64 = 240;
 
-/// What other records need to know of a booking.
+/// The attributes of a booking that other records need.
 pub(super) struct Stay {
     pub(super) id: i64,
     pub(super) property: i64,
@@ -32,7 +32,7 @@ pub(super) struct Stay {
 }
 
 impl Seeder<'_> {
-    /// Before this day nothing was booked.
+    /// Returns the first day with bookings.
     pub(super) fn first_day(&self) -> NaiveDate {
         let back = match self.plan.extent {
             Extent::Days { past, .. } => past,
@@ -41,7 +41,7 @@ impl Seeder<'_> {
         self.now.date_naive() - TimeDelta::days(back.max(30))
     }
 
-    /// How many bookings and blocks a property gets; no limit where the days set it.
+    /// Returns the number of bookings and blocks of a property; unlimited if the days limit it.
     fn bookings_of(&self, index: usize) -> usize {
         match self.plan.extent {
             Extent::Days { .. } => usize::MAX,
@@ -52,7 +52,7 @@ impl Seeder<'_> {
         }
     }
 
-    /// Walks the days and lays stay after stay, so that active ones never overlap.
+    /// Iterates over the days and adds stay after stay, so that active ones never overlap.
     pub(super) fn stays_of(&mut self, property: &Property, index: usize) {
         let today = self.now.date_naive();
         let last = match self.plan.extent {
@@ -68,7 +68,7 @@ impl Seeder<'_> {
             let days = (day, departure);
             left -= 1;
             count += 1;
-            // However few there are, one is a block and one was canceled.
+            // Even a small portfolio has one block and one canceled booking.
             let kind = match count {
                 2 => 0,
                 3 => 8,
@@ -78,7 +78,7 @@ impl Seeder<'_> {
                 0..8 => self.block(property, day, departure),
                 8..16 => {
                     self.booking(property, &seasons, days, "canceled");
-                    // Cancelled nights were sold again more often than not.
+                    // Some of the canceled nights are booked again.
                     if self.rng.bool() && left > 0 {
                         left -= 1;
                         self.booking(property, &seasons, days, "active");
@@ -91,7 +91,7 @@ impl Seeder<'_> {
         }
     }
 
-    /// A moment between `days` before the stay and now, and one between that and now.
+    /// Returns a booking time, 1 to 150 days before the arrival and before now, and a time between that and now.
     fn moments(&mut self, arrival: NaiveDate) -> (DateTime<Utc>, DateTime<Utc>) {
         let ahead = TimeDelta::minutes(self.rng.i64(1_440..150 * 1_440));
         let booked = (arrival.and_time(chrono::NaiveTime::MIN).and_utc() - ahead)

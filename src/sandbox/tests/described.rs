@@ -1,4 +1,4 @@
-//! What the simulator answers is what `api.json` describes.
+//! The simulator's responses match `api.json`.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::sandbox::{
     value_kind::{Plain, ValueKind},
 };
 
-/// What of an answer is not as described.
+/// Returns the parts of a response that do not match the description.
 fn mismatches(description: &Description, kind: &ValueKind, value: &Value, at: &str) -> Vec<String> {
     match (kind, value) {
         (ValueKind::Record(name), Value::Object(members)) => {
@@ -53,7 +53,7 @@ fn of_page(description: &Description, kind: &str, page: &Value, counted: bool) -
     found
 }
 
-/// Asks with every flag, so that every member is seen.
+/// Returns a query with every flag, so that every member is returned.
 fn query_of(sandbox_ids: &[(&str, String)], description: &Description, key: &str) -> String {
     let parameters = description.operations[key].in_query.iter();
     let flags = parameters.filter(|(name, member)| {
@@ -101,7 +101,7 @@ async fn answers_are_as_described(sandbox: &Sandbox) {
                 _ => Vec::new(),
             };
             let target = format!("{}?limit=100&{}", described.path, query_of(&query, &description, key));
-            // The one list that refuses what it does not know describes `limit`, too.
+            // The only list that rejects unknown names describes `limit` too.
             let (status, body) = get(target).await;
             if status == 402 {
                 continue;

@@ -1,5 +1,5 @@
-//! What public evidence shows of the real service: one test for each entry, named like it. docs/SIMULATOR.md has the
-//! table.
+//! Behaviour of the real service according to public evidence: one test for each entry, with the entry's name.
+//! docs/SIMULATOR.md has the table.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     sandbox::{Variation, Variations, description::Description},
 };
 
-/// The first account with these variations and no others.
+/// Returns the first account with only these variations.
 async fn varied(variations: &[Variation]) -> (Sandbox, AccountId) {
     let sandbox = Sandbox::start().await;
     let account = sandbox.first().id;
@@ -180,7 +180,7 @@ async fn user_agent() {
     };
     let silent = ask(&personal).await;
     assert!(silent.starts_with("HTTP/1.1 403") && silent.contains("text/html"), "{silent}");
-    // Before the credentials are looked at.
+    // Checked before the credentials.
     assert!(ask(&basic(&first.email, "pt_wrong")).await.starts_with("HTTP/1.1 403"));
     let silent = ask("Bearer at_unknown").await;
     assert!(silent.starts_with("HTTP/1.1 401") && silent.contains("user_agent_required"), "{silent}");
@@ -253,7 +253,7 @@ async fn new_booking_updated() {
     set(&sandbox, account, &[Variation::NoUpdateTime]);
     let target = format!("/v2/bookings/{}", created["id"]);
     assert_eq!(sandbox.get(&target).await.body.get("updated_utc"), None);
-    // The filter goes by the later of both times.
+    // The filter uses the later of both times.
     let changed = sandbox.get("/v2/bookings?since_utc=2026-11-23T11:59:00Z").await.body;
     assert!(ids(&changed).contains(&created["id"].as_i64().expect("an id")));
     let (_, moved) = send(&sandbox, "PATCH", &target, json!({"title": "Painting"})).await;
@@ -284,7 +284,7 @@ async fn review_links() {
 async fn calendar_gaps() {
     let (sandbox, account) = varied(&[]).await;
     let property = ids(&sandbox.get("/v2/properties").await.body)[0];
-    // Beyond the last season there are no data.
+    // There is no data after the last season.
     let target = format!("/v2/calendar/{property}?from=2028-06-01&to=2029-05-31");
     let days = async || sandbox.get(&target).await.body["days"].as_array().cloned().expect("days");
     let full = days().await;
@@ -421,7 +421,8 @@ async fn properties_without_time_zone() {
     assert_eq!((without("properties").await, without("propertysearch").await), (4, 4));
 }
 
-/// The table of docs/SIMULATOR.md names every variation and, for each entry of the evidence, a test that is here.
+/// The table of docs/SIMULATOR.md names every variation, and an existing test of this file for each entry of the
+/// evidence.
 #[test]
 fn the_table_names_tests_that_there_are() {
     let page = include_str!("../../../docs/SIMULATOR.md");

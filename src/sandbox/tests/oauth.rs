@@ -1,4 +1,4 @@
-//! Credentials: the browser flow, tokens and their end.
+//! Credentials: the browser flow, tokens and their expiry.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

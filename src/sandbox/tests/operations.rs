@@ -1,4 +1,4 @@
-//! The operations over the seeded portfolio.
+//! The operations on the generated portfolio.
 
 use serde_json::{Value, json};
 

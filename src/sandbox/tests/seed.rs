@@ -1,4 +1,4 @@
-//! The invented portfolios.
+//! The generated portfolios.
 
 use fastrand::Rng;
 

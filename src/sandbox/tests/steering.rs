@@ -1,4 +1,4 @@
-//! What tests can do to the simulator, and what it remembers.
+//! Control of the simulator by tests, and its request log.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
