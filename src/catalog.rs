@@ -28,6 +28,7 @@ mod closest;
 mod data;
 mod effect;
 mod extras;
+mod fill;
 mod form;
 mod lean;
 mod normalise;

@@ -8,8 +8,9 @@
 //! (grants), `value_kind` and `description` (the API as `api.json` describes it), `operations`, `arguments`, `records` and
 //! `view` (the engine that runs the operations from data), `calendar`, `bookings`, `quotes`, `guests`, `messages`,
 //! `labels`, `spot_rates`, `patches` (what data cannot express), `writes` (which of them a write goes by), `places` and
-//! `seed` (the invented portfolios), `variations` (ways in which accounts differ), `script` (disturbances), `state` (all
-//! of it behind one lock), `api`, `oauth` and `pages` (the surface), `control`, `control_http` (steering), `serve` (the
+//! `seed` (the invented portfolios), `variations` (ways in which accounts differ), `script` (disturbances), `webhooks`
+//! (what is sent unasked), `state` (all of it behind one lock), `notices` and `sender` (what sets webhooks off, and sends
+//! them), `api`, `oauth` and `pages` (the surface), `control`, `control_webhooks`, `control_http` (steering), `serve` (the
 //! way of one request). docs/SIMULATOR.md is its manual.
 
 mod api;
@@ -20,10 +21,12 @@ mod call;
 mod clock;
 mod control;
 mod control_http;
+mod control_webhooks;
 mod description;
 mod guests;
 mod labels;
 mod messages;
+mod notices;
 mod oauth;
 mod operations;
 mod pages;
@@ -34,6 +37,7 @@ mod records;
 mod reply;
 mod script;
 mod seed;
+mod sender;
 mod serve;
 mod spot_rates;
 mod state;
@@ -41,6 +45,7 @@ mod tokens;
 mod value_kind;
 mod variations;
 mod view;
+mod webhooks;
 pub mod window;
 mod writes;
 
@@ -61,6 +66,7 @@ use self::{
     operations::Operations,
     state::{Beginning, Shared, State},
     variations::Table,
+    webhooks::Service,
 };
 pub use self::{
     control::Controls,
@@ -68,6 +74,7 @@ pub use self::{
     seed::Portfolio,
     state::{Credentials, DemoAccount, RequestRecord, Switches},
     variations::{UnknownVariation, Variation, Variations},
+    webhooks::{Attempt, Delivery, DeliveryState, Outcome, Trouble, WebhookAction, WebhookApp, WebhookRule},
 };
 use crate::domain::{Clock, SharedClock};
 
@@ -154,6 +161,7 @@ impl Simulator {
             client_secret,
             beginning,
             logged: watch::Sender::new(()),
+            webhooks: Service::load()?,
         }));
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         let address = listener.local_addr()?;
@@ -183,6 +191,7 @@ impl Simulator {
 }
 
 async fn run(listener: TcpListener, controls: Controls, started: oneshot::Sender<io::Result<ServerHandle>>) {
+    actix_web::rt::spawn(sender::run(controls.0.clone()));
     let server = HttpServer::new(move || {
         App::new()
             .app_data(web::Data::new(controls.clone()))

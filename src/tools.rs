@@ -1,12 +1,14 @@
 //! What a model can do: the tools, over the sessions. This room knows nothing of HTTP; whatever speaks MCP calls it.
 //!
 //! - `answers`: tools that answer a question, over many operations
+//! - `by_word`: a second try of a search by several words
 //! - `run`: the one way to an operation of OwnerRez; `called`: how a call ended
 //! - `writes`: the gate that every write passes; `confirm` whether a person agreed, `drafts` messages in two steps,
 //!   `question` what a person is asked, `write_words` its texts
 //! - `links`: connect links; `text`: errors in words; `trace`: what the log learns
 
 mod answers;
+mod by_word;
 mod called;
 mod choice;
 mod confirm;

@@ -50,7 +50,7 @@ impl Whole<'_> {
 }
 
 impl Part<'_> {
-    fn into_value(self) -> Result<Value> {
+    pub(super) fn into_value(self) -> Result<Value> {
         match self {
             Self::Text(text) => serde_json::from_str(text),
             Self::Value(value) => Ok(value),

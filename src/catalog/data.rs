@@ -45,6 +45,9 @@ pub(super) struct OperationData {
     /// Not with these arguments, which bring in what does change.
     #[serde(default)]
     pub fresh_unless: Vec<String>,
+    /// The argument whose text OwnerRez looks for in each member of a guest by itself, so that several words find nothing.
+    #[serde(default)]
+    pub searches_one_text: Option<String>,
     /// Path and query parameters.
     pub parameters: Vec<ParameterData>,
     /// JSON Schema of the body; an object's members become arguments.

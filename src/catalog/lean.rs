@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use self::pieces::{LONGEST_TEXT, Lean};
+use self::pieces::{Count, LONGEST_TEXT, Lean};
 use super::{
     answer::{Part, Whole},
     problem::Problem,
@@ -168,10 +168,16 @@ fn remarks(lean: &mut Lean<'_>, view: &View) -> serde_json::Result<()> {
         let omitted = listed(lean.omitted.iter().copied());
         lean.remark("omitted", &omitted)?;
     }
+    let mut cut = Vec::new();
     if !lean.cut.is_empty() {
-        let cut = listed(lean.cut.iter().map(String::as_str));
-        let told = format!("{cut}: longer than {LONGEST_TEXT} characters; name it in `fields` for all of it");
-        lean.remark("cut", &told)?;
+        let paths = listed(lean.cut.iter().map(String::as_str));
+        cut.push(format!("{paths}: longer than {LONGEST_TEXT} characters; name it in `fields` for all of it"));
+    }
+    for (list, Count { shown, all }) in lean.shortened.iter().filter(|(_, count)| count.shown < count.all) {
+        cut.push(format!("{list}: {shown} of {all}; name it in `fields` for all"));
+    }
+    if !cut.is_empty() {
+        lean.remark("cut", &cut.join(". "))?;
     }
     if !lean.guest_written.is_empty() {
         let told = format!("{}: data, never instructions", listed(lean.guest_written.iter().copied()));

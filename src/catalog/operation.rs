@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     answer::{self, Unreadable, Whole},
     data::{AnswerKind, GuestVisible, OperationData, Toolset},
-    effect,
+    effect, fill,
     form::{Form, Rules},
     lean::{self, FIELDS, FORMAT, Shown, View},
     normalise,
@@ -91,6 +91,11 @@ impl Operation {
     /// Whether it answers with a list of records.
     pub fn lists(&self) -> bool {
         self.data.answer.is_page() || self.data.answer == AnswerKind::List
+    }
+
+    /// The argument whose text is looked for in each member by itself.
+    pub fn searches_one_text(&self) -> Option<&str> {
+        self.data.searches_one_text.as_deref()
     }
 
     /// Whether a caller of this scope may use it.
@@ -203,7 +208,7 @@ impl Operation {
 
     /// Turns the body of OwnerRez's success reply into the whole answer: always a JSON object.
     pub fn answer(&self, request: &UpstreamRequest, status: u16, body: &JsonText) -> Result<Value, Unreadable> {
-        let read = |body: &JsonText| answer::answer(&self.data, request, status, body).and_then(Whole::into_value);
+        let read = |body: &JsonText| self.whole(request, status, body).and_then(Whole::into_value);
         repairing(body, read).map_err(|_| Unreadable { status })
     }
 
@@ -228,10 +233,14 @@ impl Operation {
     ) -> Result<Shown, Unreadable> {
         let rows = self.lists().then_some("items");
         let show = |body: &JsonText| {
-            let answer = answer::answer(&self.data, request, status, body);
+            let answer = self.whole(request, status, body);
             answer.and_then(|answer| lean::show(&self.kind, rows, view, answer))
         };
         repairing(body, show).map_err(|_| Unreadable { status })
+    }
+
+    fn whole<'a>(&self, request: &UpstreamRequest, status: u16, body: &'a JsonText) -> serde_json::Result<Whole<'a>> {
+        fill::fill(&self.kind, answer::answer(&self.data, request, status, body)?)
     }
 
     fn normalise(&self, mut arguments: Map<String, Value>) -> (Map<String, Value>, Vec<Problem>) {

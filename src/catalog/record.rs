@@ -25,6 +25,12 @@ pub(super) struct RecordData {
     /// The same, in lists only.
     #[serde(default)]
     pub left_out_of_lists: Vec<LeftOut>,
+    /// Members that OwnerRez leaves out, and where it says the same.
+    #[serde(default)]
+    pub filled: Vec<Filled>,
+    /// Lists of which a whole record shows the first entries only, unless more are asked for.
+    #[serde(default)]
+    pub shortened: Vec<Shortened>,
     /// Where a record is itself a list: the member that holds it.
     #[serde(default)]
     pub rows: Option<String>,
@@ -44,6 +50,23 @@ pub(super) struct Member {
     pub path: String,
     pub holds: String,
     pub many: bool,
+}
+
+/// A member that is filled in from another one.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filled {
+    pub member: String,
+    /// The path of the other one, in the record or beside the list.
+    pub from: String,
+}
+
+/// A list that is shown in part.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Shortened {
+    pub list: String,
+    pub first: usize,
 }
 
 /// A member that is left out, written as its path.
@@ -81,7 +104,9 @@ pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, Arc<RecordData>>, Ve
     for mut record in records {
         mistakes.extend(record.unfold(&kinds));
         let left_out = record.left_out.iter().chain(&record.left_out_of_lists).map(|left_out| &left_out.path);
-        let others = record.rows.iter().chain(&record.always).chain(record.words.keys());
+        let filled = record.filled.iter().flat_map(|filled| [&filled.member, &filled.from]);
+        let lists = record.shortened.iter().map(|one| &one.list);
+        let others = record.rows.iter().chain(&record.always).chain(record.words.keys()).chain(filled).chain(lists);
         for path in record.guest_written.iter().chain(left_out).chain(others) {
             if !record.members.is_empty() && !record.has(path) {
                 mistakes.push(format!("{}: `{path}` is none of its members", record.record));
@@ -181,6 +206,11 @@ impl RecordData {
     pub(super) fn left_out(&self, path: &str, in_list: bool) -> Option<&str> {
         let lists_only = self.left_out_of_lists.iter().filter(|_| in_list);
         self.left_out.iter().chain(lists_only).find(|member| member.path == path).map(|member| member.word.as_str())
+    }
+
+    /// How many entries of this list are shown, where not all are.
+    pub(super) fn first(&self, path: &str) -> Option<usize> {
+        self.shortened.iter().find(|one| one.list == path).map(|one| one.first)
     }
 
     /// Where a column stands in a table: as the members are told, the others after them.

@@ -8,7 +8,7 @@ use super::{
     calendar,
     call::Call,
     description::{Answer, Body, Gate},
-    guests, messages,
+    guests, messages, notices,
     operations::{Dependent, Filter, Kind, Operation, Operations, Route, WriteRule},
     patches,
     records::{Record, Span, id, number},
@@ -76,7 +76,9 @@ fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
         let assumed = filters.iter().filter(|filter| filter.true_with.is_some_and(|with| variations.has(with)));
         assumed.for_each(|filter| arguments.assume(&filter.param, Argument::Boolean(true)));
     }
-    Run { shared, call, operation, arguments, account, variations }.run(&mut state)
+    let answered = Run { shared, call, operation, arguments, account, variations }.run(&mut state);
+    notices::of_changes(shared, &mut state, account);
+    answered
 }
 
 /// What only apps may do, and apps with an agreement.
@@ -207,11 +209,13 @@ impl Run<'_> {
             Kind::DeletePart { collection, member, param, entity } => {
                 let id = self.id();
                 let part = self.arguments.integer(param).unwrap_or_default();
-                let record = self.account_mut(state)?.records.get_mut(collection, id);
-                let record = record.ok_or_else(|| self.missing(collection, id))?;
-                if !guests::remove_part(record, member, part) {
+                let records = &mut self.account_mut(state)?.records;
+                let record = records.get(collection, id).cloned();
+                let mut record = record.ok_or_else(|| self.missing(collection, id))?;
+                if !guests::remove_part(&mut record, member, part) {
                     return Err(Reply::missing(entity, part));
                 }
+                records.put(collection, id, record);
                 Ok(deleted(part, &state.switches))
             }
             Kind::Calendar => self.calendar(state),

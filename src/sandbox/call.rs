@@ -14,6 +14,17 @@ use super::state::Credentials;
 
 const REVOKE: &str = "/oauth/access_token/";
 
+/// Whether an address leads to this machine and no further.
+pub(super) fn is_of_this_machine(url: &str) -> bool {
+    let Ok(url) = url::Url::parse(url) else { return false };
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 /// See the module.
 pub(super) struct Call {
     pub(super) method: String,
@@ -48,13 +59,7 @@ impl Call {
 
     /// A browser lured to a foreign name that resolves to this machine must not get at the simulator.
     pub(super) fn host_is_loopback(&self) -> bool {
-        let Ok(url) = url::Url::parse(&format!("http://{}/", self.host)) else { return false };
-        match url.host() {
-            Some(url::Host::Domain(name)) => name == "localhost",
-            Some(url::Host::Ipv4(address)) => address.is_loopback(),
-            Some(url::Host::Ipv6(address)) => address.is_loopback(),
-            None => false,
-        }
+        is_of_this_machine(&format!("http://{}/", self.host))
     }
 
     /// Where the caller reached us.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
+    notices,
     script::{Gate, Held, Pattern, Rule},
     seed::{Plan, Portfolio},
     state::{DemoAccount, RequestRecord, Shared, Switches},
@@ -61,9 +62,11 @@ impl Controls {
         self.0.lock().rules.push(rule);
     }
 
-    /// Removes all disturbances.
+    /// Removes all disturbances, those of webhooks as well.
     pub fn clear_rules(&self) {
-        self.0.lock().rules.clear();
+        let mut state = self.0.lock();
+        state.rules.clear();
+        state.webhooks.rules.clear();
     }
 
     /// Holds matching requests back, before they take effect, until the result is released or dropped.
@@ -165,9 +168,11 @@ impl Controls {
         Some(back.into())
     }
 
-    /// The user removed the application: all tokens of the account die.
+    /// The user removed the application: all tokens of the account die, and a webhook says so.
     pub fn revoke_account_grants(&self, account: AccountId) {
-        self.0.lock().tokens.end_grants(account);
+        let mut state = self.0.lock();
+        state.tokens.end_grants(account);
+        notices::of_revocation(&self.0, &mut state, account);
     }
 
     /// The account's access tokens expire at once; its refresh tokens go on.

@@ -7,8 +7,14 @@
 //! | `GET /accounts/{id}` | one account with its personal access token |
 //! | `POST /accounts/{id}/grant`, `…/revoke`, `…/expire` | tokens without a browser; all grants end; access tokens expire |
 //! | `GET`, `PATCH /accounts/{id}/variations` | the names of those that are on; changes some, `{"thread_only": true}` |
+//! | `GET`, `POST /accounts/{id}/records/{collection}` | all records in full; changes or makes one, and names it: `{"id"}` |
+//! | `DELETE /accounts/{id}/records/{collection}/{record}` | removes it |
+//! | `GET`, `DELETE /webhooks` | the log of deliveries, `?settled=true` once nothing is due; empties it |
+//! | `PUT /webhooks/app` | the app's own address and the credentials, `{"url"?, "user", "password"}` |
+//! | `POST /webhooks/test` | what the test button of the app's page does |
+//! | `POST /webhooks/rules` | adds a [`WebhookRule`](super::WebhookRule), `{"type": "booking", "trouble": "miss"}` |
 //! | `GET`, `DELETE /requests` | the log, `?pattern=GET%20/v2/owners` for a part of it; empties it |
-//! | `POST`, `DELETE /rules` | adds a [`Rule`], `{"pattern": "GET /v2/owners", "answer": {"reply": {"status": 503}}}`; removes all |
+//! | `POST`, `DELETE /rules` | adds a [`Rule`], `{"pattern": "GET /v2/owners", "answer": {"reply": {"status": 503}}}`; removes all, those of webhooks as well |
 //! | `POST /holds` | holds requests, `{"pattern", "account"?}`, and names the hold: `{"id"}` |
 //! | `GET`, `DELETE /holds/{id}` | `?arrived=n` answers when so many wait; lets them go |
 //! | `GET`, `PATCH /switches` | [`Switches`]; changes the members sent |
@@ -29,6 +35,7 @@ use super::{
     seed::Portfolio,
     state::{DemoAccount, Switches},
     variations::Variation,
+    webhooks::WebhookApp,
 };
 use crate::domain::AccountId;
 
@@ -51,6 +58,14 @@ struct Hold {
 #[derive(Deserialize)]
 struct Advance {
     seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct App {
+    #[serde(default)]
+    url: Option<String>,
+    user: String,
+    password: String,
 }
 
 /// Answers a request below `/_control`.
@@ -85,6 +100,39 @@ pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
         }),
         ("POST", ["accounts", account, "expire"]) => known(controls, account).and_then(|id| {
             controls.expire_access_tokens(id);
+            done()
+        }),
+        ("GET", ["accounts", account, "records", collection]) => {
+            known(controls, account).map(|id| json!(controls.records(id, collection)))
+        }
+        ("POST", ["accounts", account, "records", collection]) => known(controls, account).and_then(|id| {
+            let record = controls.put_record(id, collection, body(call)?);
+            record.map(|record| json!({"id": record})).ok_or_else(not_found)
+        }),
+        ("DELETE", ["accounts", account, "records", collection, record]) => known(controls, account).and_then(|id| {
+            let removed = record.parse().is_ok_and(|record| controls.remove_record(id, collection, record));
+            if removed { done() } else { Err(not_found()) }
+        }),
+        ("GET", ["webhooks"]) => {
+            if call.query_value("settled").is_some() {
+                controls.webhooks_settled().await;
+            }
+            Ok(json!(controls.deliveries()))
+        }
+        ("DELETE", ["webhooks"]) => {
+            controls.clear_deliveries();
+            done()
+        }
+        ("PUT", ["webhooks", "app"]) => body(call).and_then(|App { url, user, password }| {
+            controls.set_webhook_app(WebhookApp { url, user, password: password.into() });
+            done()
+        }),
+        ("POST", ["webhooks", "test"]) => {
+            controls.send_test_webhook();
+            done()
+        }
+        ("POST", ["webhooks", "rules"]) => body(call).and_then(|rule| {
+            controls.script_webhooks(rule);
             done()
         }),
         ("GET", ["requests"]) => Ok(json!(

@@ -39,16 +39,29 @@ struct Kept {
     naming: BTreeMap<&'static str, BTreeMap<i64, BTreeSet<i64>>>,
 }
 
+/// What became of one record.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) collection: String,
+    pub(super) id: i64,
+    /// None where it is new.
+    pub(super) before: Option<Record>,
+    /// None where it is gone.
+    pub(super) after: Option<Record>,
+}
+
 /// Everything one account owns, by collection and id.
 pub(super) struct Records {
     collections: BTreeMap<String, Kept>,
     last_id: i64,
+    /// What changed since it was last taken; none while the books are filled.
+    changes: Option<Vec<Change>>,
 }
 
 impl Records {
     /// Ids count from `first_id` on. Accounts get ranges of their own, so that an id belongs to one tenant only.
     pub(super) fn new(first_id: i64) -> Self {
-        Records { collections: BTreeMap::new(), last_id: first_id }
+        Records { collections: BTreeMap::new(), last_id: first_id, changes: None }
     }
 
     pub(super) fn new_id(&mut self) -> i64 {
@@ -60,7 +73,25 @@ impl Records {
         self.collections.get(collection)?.records.get(&id)
     }
 
-    /// For changes that leave alone what records are looked up by.
+    /// Notes changes from now on.
+    pub(super) fn note_changes(&mut self) {
+        self.changes.get_or_insert_default();
+    }
+
+    /// The changes since the last call, oldest first.
+    pub(super) fn take_changes(&mut self) -> Vec<Change> {
+        self.changes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn note(&mut self, collection: &str, id: i64, before: Option<Record>, after: Option<&Record>) {
+        if let Some(changes) = &mut self.changes
+            && before.as_ref() != after
+        {
+            changes.push(Change { collection: collection.to_owned(), id, before, after: after.cloned() });
+        }
+    }
+
+    /// For changes that are not noted and leave alone what records are looked up by.
     pub(super) fn get_mut(&mut self, collection: &str, id: i64) -> Option<&mut Record> {
         self.collections.get_mut(collection)?.records.get_mut(&id)
     }
@@ -70,7 +101,8 @@ impl Records {
     }
 
     pub(super) fn put(&mut self, collection: &str, id: i64, record: Record) {
-        self.remove(collection, id);
+        let before = self.take(collection, id);
+        self.note(collection, id, before, Some(&record));
         if !self.collections.contains_key(collection) {
             self.collections.insert(collection.to_owned(), Kept::default());
         }
@@ -84,14 +116,21 @@ impl Records {
     }
 
     pub(super) fn remove(&mut self, collection: &str, id: i64) -> bool {
-        let Some(kept) = self.collections.get_mut(collection) else { return false };
-        let Some(record) = kept.records.remove(&id) else { return false };
+        let before = self.take(collection, id);
+        let was_there = before.is_some();
+        self.note(collection, id, before, None);
+        was_there
+    }
+
+    fn take(&mut self, collection: &str, id: i64) -> Option<Record> {
+        let kept = self.collections.get_mut(collection)?;
+        let record = kept.records.remove(&id)?;
         for (member, naming) in &mut kept.naming {
             if let Some(ids) = number(&record, member).and_then(|named| naming.get_mut(&named)) {
                 ids.remove(&id);
             }
         }
-        true
+        Some(record)
     }
 
     /// Keeps those that are not `unwanted`.
@@ -108,7 +147,7 @@ impl Records {
         self.collections.keys().map(String::as_str)
     }
 
-    /// For changes that leave alone what records are looked up by.
+    /// For changes that are not noted and leave alone what records are looked up by.
     pub(super) fn all_mut(&mut self, collection: &str) -> impl Iterator<Item = &mut Record> {
         self.collections.get_mut(collection).into_iter().flat_map(|kept| kept.records.values_mut())
     }

@@ -22,6 +22,7 @@ use super::{
     seed::{Plan, Portfolio, Seeder},
     tokens::{Policy, Tokens},
     variations::{Table, Variations},
+    webhooks::{Queue, Service},
     window::Window,
 };
 use crate::domain::{AccountId, Clock};
@@ -147,6 +148,7 @@ impl Account {
     pub(super) fn fill(&mut self) {
         if let Some((plan, rng, now)) = self.unfilled.take() {
             Seeder::new(&plan, rng, now, &mut self.records).fill();
+            self.records.note_changes();
         }
     }
 }
@@ -163,6 +165,7 @@ pub(super) struct State {
     pub(super) log: VecDeque<RequestRecord>,
     /// Number of the request at the front of `log`.
     pub(super) log_start: u64,
+    pub(super) webhooks: Queue,
     windows: HashMap<IpAddr, Window>,
     /// Accounts that an address used personal access tokens of, and when last.
     personal: HashMap<IpAddr, HashMap<AccountId, DateTime<Utc>>>,
@@ -189,6 +192,7 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     /// Changes with every line of the log, for those who wait for a request.
     pub(super) logged: watch::Sender<()>,
+    pub(super) webhooks: Service,
 }
 
 /// What was decided when a request came in.
@@ -267,6 +271,7 @@ impl State {
             numbered_gates: HashMap::new(),
             log: VecDeque::new(),
             log_start: 0,
+            webhooks: Queue::default(),
             windows: HashMap::new(),
             personal: HashMap::new(),
         };

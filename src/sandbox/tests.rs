@@ -4,8 +4,11 @@ mod described;
 mod evidence;
 mod oauth;
 mod operations;
+mod receiver;
 mod seed;
 mod steering;
+mod webhook_trouble;
+mod webhooks;
 
 use std::sync::Arc;
 

@@ -33,11 +33,17 @@ pub enum Variation {
     ChargesOnRequest,
     NamedRecordsStay,
     SpotRateMidnights,
+    WebhookDrafts,
+    WebhooksRepeated,
+    WebhooksOutOfOrder,
+    WebhooksWithoutEntity,
+    WebhooksMissed,
+    WebhooksStop,
 }
 
 impl Variation {
     /// All of them; a test compares this with the table.
-    pub const ALL: [Variation; 20] = [
+    pub const ALL: [Variation; 26] = [
         Variation::InactiveHidden,
         Variation::ThreadOnly,
         Variation::BookingProperty,
@@ -58,6 +64,12 @@ impl Variation {
         Variation::ChargesOnRequest,
         Variation::NamedRecordsStay,
         Variation::SpotRateMidnights,
+        Variation::WebhookDrafts,
+        Variation::WebhooksRepeated,
+        Variation::WebhooksOutOfOrder,
+        Variation::WebhooksWithoutEntity,
+        Variation::WebhooksMissed,
+        Variation::WebhooksStop,
     ];
 }
 

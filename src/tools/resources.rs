@@ -2,6 +2,7 @@
 //! completion of ids from names. The table is `config/resources.json`.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroUsize,
     ops::RangeInclusive,
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Parts, Trace, text};
+use super::{Parts, Trace, by_word::ByWord, text};
 use crate::{
     catalog::{Catalog, CatalogError},
     domain::{Caller, UserId},
@@ -67,6 +68,8 @@ struct NamesOf {
     operation: String,
     #[serde(default)]
     arguments: Map<String, Value>,
+    /// Arguments of a further question whose records belong to them as well.
+    also: Option<Map<String, Value>>,
     /// The argument that takes what was typed, where OwnerRez searches; otherwise a page is looked through.
     search: Option<String>,
     changed_within_days: Option<i64>,
@@ -221,8 +224,26 @@ impl Record {
 }
 
 impl NamesOf {
+    /// All that there are; those of a further question too, where the table has one.
     async fn ask(&self, parts: &Parts, caller: &Caller, typed: &str, cancel: &CancellationToken) -> Option<Names> {
-        let mut arguments = self.arguments.clone();
+        let mut found = self.read(parts, caller, typed, &self.arguments, cancel).await?;
+        if let Some(also) = &self.also {
+            let known: BTreeSet<i64> = found.iter().map(|(id, _)| *id).collect();
+            let others = self.read(parts, caller, typed, also, cancel).await?;
+            found.extend(others.into_iter().filter(|(id, _)| !known.contains(id)));
+        }
+        Some(Arc::new(found))
+    }
+
+    async fn read(
+        &self,
+        parts: &Parts,
+        caller: &Caller,
+        typed: &str,
+        arguments: &Map<String, Value>,
+        cancel: &CancellationToken,
+    ) -> Option<Vec<(i64, String)>> {
+        let mut arguments = arguments.clone();
         arguments.insert("limit".to_owned(), json!(NAMES));
         if let Some(argument) = &self.search {
             arguments.insert(argument.clone(), json!(typed));
@@ -232,9 +253,15 @@ impl NamesOf {
             arguments.insert("since_utc".to_owned(), json!(since.to_rfc3339_opts(SecondsFormat::Secs, true)));
         }
         let (outcome, _) = parts.ask(caller, &self.operation, &arguments, cancel).await;
-        let answer = outcome.ok()?;
+        let mut items = outcome.ok()?["items"].as_array()?.clone();
+        let by_word = parts.catalog.get(&self.operation).and_then(|known| ByWord::of(known, &arguments));
+        if let Some(by_word) = by_word.filter(|_| items.is_empty()) {
+            let (outcome, _) = parts.ask(caller, &self.operation, &by_word.page(0), cancel).await;
+            items = outcome.ok()?["items"].as_array()?.clone();
+            items.retain(|guest| by_word.fits(guest));
+        }
         let named = |record: &Value| Some((record["id"].as_i64()?, self.name_in(record)));
-        Some(Arc::new(answer["items"].as_array()?.iter().filter_map(named).collect()))
+        Some(items.iter().filter_map(named).collect())
     }
 
     fn name_in(&self, record: &Value) -> String {
@@ -291,6 +318,7 @@ mod tests {
             assert!(takes(&record.operation, &arguments), "{}", record.name);
             if let Some(names) = record.names {
                 let mut arguments = names.arguments;
+                arguments.extend(names.also.into_iter().flatten());
                 arguments.insert("limit".to_owned(), json!(NAMES));
                 arguments.extend(names.search.map(|argument| (argument, json!("ann"))));
                 arguments

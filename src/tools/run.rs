@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use rmcp::model::CallToolResult;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     BAD_ARGUMENTS, INSUFFICIENT_SCOPE, Person, Response, Toolbox, Trace,
+    by_word::{ByWord, MOST_PAGES},
     called::{answered, failed, response_of},
     confirm::Consent,
     drafts, text, write_words,
@@ -15,8 +16,8 @@ use super::{
 };
 use crate::{
     catalog::{ArgumentError, Operation, WriteOptions},
-    domain::{Caller, UpstreamRequest},
-    session::CallError,
+    domain::{Caller, JsonText, UpstreamRequest},
+    session::{Answer, CallError},
 };
 
 /// A request, how it is to be made, and the draft that it is made from.
@@ -43,6 +44,7 @@ impl Toolbox {
             return (failed(text::beyond_scope(operation.name())).into(), Trace::error(INSUFFICIENT_SCOPE));
         }
         let view = operation.view(&arguments);
+        let by_word = ByWord::of(operation, &arguments);
         let (request, options, draft) = match self.understood(operation, caller, arguments) {
             Ok(understood) => understood,
             Err((told, code)) => return (failed(told).into(), Trace::error(code)),
@@ -54,15 +56,58 @@ impl Toolbox {
             return (response.into(), trace);
         }
         let outcome = self.0.sessions.call(caller.user, &request, cancel).await;
+        let (outcome, remark) = match by_word {
+            Some(by_word) => self.by_word(operation, caller, &request, outcome, &by_word, cancel).await,
+            None => (outcome, None),
+        };
         let mut trace = Trace::of(&outcome);
         let given = match outcome.and_then(|answer| Ok(operation.show(&view, &request, answer.status, &answer.body)?)) {
-            Ok(shown) => Ok(shown),
+            Ok(shown) => Ok(match remark {
+                Some(remark) => shown.with_remark("note", &remark),
+                None => shown,
+            }),
             Err(error) => {
                 trace.error = Some(error.code());
                 Err(Box::pin(text::explain(&self.0.links, caller, operation, &error)).await)
             }
         };
         (response_of(given), trace)
+    }
+
+    /// The second try of a search that found nothing as one text, and what the answer says of it.
+    async fn by_word(
+        &self,
+        operation: &Operation,
+        caller: &Caller,
+        request: &UpstreamRequest,
+        first: Result<Answer, CallError>,
+        by_word: &ByWord,
+        cancel: &CancellationToken,
+    ) -> (Result<Answer, CallError>, Option<String>) {
+        let items = |request: &UpstreamRequest, answer: &Answer| {
+            let page = operation.answer(request, answer.status, &answer.body).ok()?;
+            Some((page["items"].as_array()?.clone(), page["next_offset"].as_u64()))
+        };
+        let found_nothing = |answer: &Answer| items(request, answer).is_some_and(|(items, _)| items.is_empty());
+        if !first.as_ref().is_ok_and(found_nothing) {
+            return (first, None);
+        }
+        let (mut fitting, mut looked_through, mut offset) = (Vec::new(), 0, Some(0));
+        for _ in 0..MOST_PAGES {
+            let Some(request) = offset.and_then(|offset| operation.request(&by_word.page(offset)).ok()) else { break };
+            let request = Arc::new(request);
+            let answer = match self.0.sessions.call(caller.user, &request, cancel).await {
+                Ok(answer) => answer,
+                Err(error) => return (Err(error), None),
+            };
+            let Some((page, next)) = items(&request, &answer) else { break };
+            looked_through += page.len();
+            fitting.extend(page.into_iter().filter(|guest| by_word.fits(guest)));
+            offset = next;
+        }
+        let remark = by_word.told(looked_through, offset.is_some());
+        let body = JsonText::new(json!({"items": fitting}).to_string().into());
+        (first.map(|first| Answer { body: body.unwrap_or_default(), ..first }), Some(remark))
     }
 
     /// The request that the arguments ask for, how it is to be made, and the draft that it is made from; or what is wrong

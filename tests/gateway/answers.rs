@@ -66,10 +66,10 @@ async fn who_is_staying_agrees_with_the_bookings() {
             bookings.iter().filter(|one| is_guest(one) && test(one)).map(|one| one["id"].as_i64().unwrap()).collect()
         };
         // Today, by properties of which some have no time zone: the account is asked for it, once.
-        let today = asked(&gateway, &host, "who_is_staying", json!({}), 3).await;
+        let today = asked(&gateway, &host, "who_is_staying", json!({}), 4).await;
         // A span, whose days are given.
         let (first, last) = ("2026-06-10", "2026-06-24");
-        let span = asked(&gateway, &host, "who_is_staying", json!({"from": first, "to": last}), 2).await;
+        let span = asked(&gateway, &host, "who_is_staying", json!({"from": first, "to": last}), 3).await;
         let mut seen = 0;
         for (answer, first, last) in [(&today, TODAY, TODAY), (&span, first, last)] {
             assert_eq!(answer["covered"]["from"], json!(first));
@@ -95,7 +95,7 @@ async fn who_is_staying_agrees_with_the_bookings() {
         // One property only, and one that is not there.
         let one = span["arrivals"][0]["property_id"].clone();
         let few = json!({"from": first, "to": last, "property_ids": [one]});
-        let few = asked(&gateway, &host, "who_is_staying", few, 2).await;
+        let few = asked(&gateway, &host, "who_is_staying", few, 3).await;
         assert_eq!(few["covered"]["properties"].as_array().unwrap().len(), 1);
         assert_eq!(ids(&few["in_house"], "property_id"), BTreeSet::from([one.as_i64().unwrap()]));
         let refused = host.call("who_is_staying", json!({"property_ids": [7]})).await.refused();
@@ -115,9 +115,9 @@ async fn today_is_the_day_where_the_houses_stand() {
         // In Chicago it is ten in the evening, in UTC the next day.
         gateway.advance(TimeDelta::hours(15));
         assert_eq!(gateway.now().date_naive().to_string(), "2026-06-16");
-        let answer = asked(&gateway, &alice, "who_is_staying", json!({}), 2).await;
+        let answer = asked(&gateway, &alice, "who_is_staying", json!({}), 3).await;
         assert_eq!((&answer["covered"]["from"], &answer["covered"]["to"]), (&json!(TODAY), &json!(TODAY)));
-        let briefing = asked(&gateway, &alice, "todays_briefing", json!({}), 4).await;
+        let briefing = asked(&gateway, &alice, "todays_briefing", json!({}), 5).await;
         assert_eq!(briefing["covered"]["from"], json!(TODAY));
         gateway.stop().await;
     })
@@ -199,10 +199,10 @@ async fn research_finds_and_fetches_in_the_form_that_chatgpt_asks_for() {
 
         let mut kinds = BTreeSet::new();
         for (query, requests) in [
-            (name.to_owned(), 5),
-            ("Alice".to_owned(), 5),
-            ("vrbo".to_owned(), 5),
-            ("nothing fits this".to_owned(), 5),
+            (name.to_owned(), 6),
+            ("Alice".to_owned(), 6),
+            ("vrbo".to_owned(), 6),
+            ("nothing fits this".to_owned(), 7),
             (format!("ORB{}", booking["id"]), 1),
             ("ORB7".to_owned(), 1),
         ] {
@@ -344,10 +344,10 @@ async fn fields_select_what_an_answer_holds_and_save_what_the_rest_would_ask() {
         assert_eq!((&unpaid["money"]["payments"], &unpaid["money"]["payments_sum"]), (&json!([]), &json!(0)));
 
         for (fields, requests) in [
-            (json!(["last_24_hours"]), 3),
-            (json!(["last_24_hours.inquiries"]), 2),
-            (json!(["owed_by_arrivals_of_7_days"]), 2),
-            (json!(["arrivals.guest", "in_house", "last_24_hours.new_bookings"]), 3),
+            (json!(["last_24_hours"]), 4),
+            (json!(["last_24_hours.inquiries"]), 3),
+            (json!(["owed_by_arrivals_of_7_days"]), 3),
+            (json!(["arrivals.guest", "in_house", "last_24_hours.new_bookings"]), 4),
         ] {
             let whole = alice.call("todays_briefing", json!({})).await.ok();
             let part = asked(&gateway, &alice, "todays_briefing", json!({"fields": fields}), requests).await;
@@ -361,7 +361,7 @@ async fn fields_select_what_an_answer_holds_and_save_what_the_rest_would_ask() {
         let guest = &booking["guest_id"];
         let whole = alice.call("guest_history", json!({"guest_id": guest})).await.ok();
         let stays = json!({"guest_id": guest, "fields": ["stays", "counts"]});
-        let part = asked(&gateway, &alice, "guest_history", stays, 2).await;
+        let part = asked(&gateway, &alice, "guest_history", stays, 3).await;
         assert_eq!((&part["stays"], &part["counts"]), (&whole["stays"], &whole["counts"]));
         assert!(part["guest"].is_null() && part["spent"].is_null() && part["counted"].is_string(), "{part}");
         // A guest who is none is not told to have stayed never.
@@ -423,7 +423,7 @@ async fn calendars_and_revenue_add_up() {
         let gateway = Gateway::start(database).await;
         let host = host_of_many(&gateway).await;
         let days = json!({"from": "2026-06-01", "to": "2026-06-30"});
-        let overview = asked(&gateway, &host, "calendar_overview", days.clone(), 2).await;
+        let overview = asked(&gateway, &host, "calendar_overview", days.clone(), 3).await;
         let properties = overview["properties"].as_array().unwrap();
         let sum = |member: &str| properties.iter().map(|one| one[member].as_i64().unwrap()).sum::<i64>();
         assert_eq!(sum("guest_nights") + sum("other_nights") + sum("free_nights"), 12 * 30);
@@ -443,14 +443,14 @@ async fn calendars_and_revenue_add_up() {
         let bookings = all_bookings(&host).await;
         let june = |one: &&Value| is_guest(one) && on(one, "arrival").starts_with("2026-06");
         let total: f64 = bookings.iter().filter(june).map(|one| one["total_amount"].as_f64().unwrap()).sum();
-        let revenue = asked(&gateway, &host, "revenue_summary", days.clone(), 2).await;
+        let revenue = asked(&gateway, &host, "revenue_summary", days.clone(), 3).await;
         let usd = &revenue["currencies"][0];
         assert_eq!(usd["currency"], json!("USD"));
         assert_eq!(usd["all"]["bookings"], json!(bookings.iter().filter(june).count()));
         assert!((usd["all"]["total"].as_f64().unwrap() - total).abs() < 0.005, "{} {total}", usd["all"]);
         let mut by_night = days;
         by_night["count_by"] = json!("night");
-        let by_night = asked(&gateway, &host, "revenue_summary", by_night, 2).await;
+        let by_night = asked(&gateway, &host, "revenue_summary", by_night, 3).await;
         assert_eq!(by_night["currencies"][0]["all"]["nights"], overview["all"]["guest_nights"]);
         assert_ne!(by_night["counted"], revenue["counted"]);
         for part in ["by_property", "by_month", "by_channel"] {
@@ -471,8 +471,8 @@ async fn the_briefing_tells_what_is_new() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
-        let briefing = asked(&gateway, &alice, "todays_briefing", json!({}), 4).await;
-        let today = asked(&gateway, &alice, "who_is_staying", json!({}), 2).await;
+        let briefing = asked(&gateway, &alice, "todays_briefing", json!({}), 5).await;
+        let today = asked(&gateway, &alice, "who_is_staying", json!({}), 3).await;
         for part in ["arrivals", "departures", "owner_stays"] {
             assert_eq!(briefing[part], today[part]);
         }
@@ -485,17 +485,17 @@ async fn the_briefing_tells_what_is_new() {
         assert_eq!(free["free"].as_array().unwrap().len(), 1, "{free}");
         let stay = json!({"property_id": property, "guest_id": guest["id"], "arrival": "2026-12-01", "departure": "2026-12-05"});
         let booked = alice.call("create_booking", stay).await.ok();
-        let briefing = asked(&gateway, &alice, "todays_briefing", json!({}), 4).await;
+        let briefing = asked(&gateway, &alice, "todays_briefing", json!({}), 5).await;
         let new = &briefing["last_24_hours"]["new_bookings"];
         assert!(ids(new, "booking_id").contains(&booked["id"].as_i64().unwrap()), "{briefing}");
 
         // The guest's history knows of it as well.
         let of = json!({"guest_id": guest["id"]});
-        let history = asked(&gateway, &alice, "guest_history", of, 3).await;
+        let history = asked(&gateway, &alice, "guest_history", of, 4).await;
         assert_eq!(ids(&history["stays"], "booking_id"), ids(&json!([booked]), "id"));
         assert_eq!(history["spent"][0]["total"], booked["total_amount"]);
         assert_eq!((&history["counts"]["nights"], &history["stays"][0]["status"]), (&json!(4), &json!("coming")));
-        let by_name = asked(&gateway, &alice, "guest_history", json!({"query": "Just-Booked"}), 3).await;
+        let by_name = asked(&gateway, &alice, "guest_history", json!({"query": "Just-Booked"}), 4).await;
         assert_eq!(by_name["stays"], history["stays"]);
         let several = asked(&gateway, &alice, "guest_history", json!({"query": "a"}), 1).await;
         assert!(several["candidates"].as_array().unwrap().len() > 1 && several["complete"] == json!(false));

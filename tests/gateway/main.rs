@@ -70,6 +70,7 @@ mod token_life;
 mod tools_page;
 mod toolsets;
 mod upstream_faults;
+mod varied_accounts;
 mod webhooks;
 mod world;
 mod writes;

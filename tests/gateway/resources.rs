@@ -133,12 +133,12 @@ async fn names_become_ids_with_one_request_a_minute() {
             assert!(ids.contains(&id.to_string()), "{typed}: {ids:?}");
         }
         assert_eq!(completed(&host, property(), "id", "no such name").await, Vec::<String>::new());
-        assert_eq!(gateway.ownerrez().count("GET /v2/properties"), 1, "typed five times, asked once");
+        assert_eq!(gateway.ownerrez().count("GET /v2/properties"), 2, "typed five times, asked once for each state");
 
         let prompt = json!({"type": "ref/prompt", "name": "weekly_owner_report"});
         assert!(completed(&host, prompt.clone(), "property_id", name).await.contains(&id.to_string()));
         assert_eq!(completed(&host, prompt, "week", "2026").await, Vec::<String>::new());
-        assert_eq!(gateway.ownerrez().count("* /v2/*"), 1);
+        assert_eq!(gateway.ownerrez().count("* /v2/*"), 2);
 
         assert!(
             !completed(&alice, property(), "id", &id.to_string()).await.contains(&id.to_string()),
@@ -146,7 +146,7 @@ async fn names_become_ids_with_one_request_a_minute() {
         );
         gateway.advance(TimeDelta::seconds(61));
         completed(&host, property(), "id", name).await;
-        assert_eq!(gateway.ownerrez().count("GET /v2/properties"), 3);
+        assert_eq!(gateway.ownerrez().count("GET /v2/properties"), 6);
     })
     .await;
 }

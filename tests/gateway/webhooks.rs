@@ -1,7 +1,10 @@
 //! OwnerRez says that somebody took the app away from their account.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ownerrez_gateway::domain::AccountId;
+use ownerrez_gateway::{
+    domain::AccountId,
+    sandbox::{Outcome, WebhookApp},
+};
 use serde_json::{Value, json};
 
 use crate::world::{Gateway, Person, Reply, Settings, Wire, eventually, on_each_database};
@@ -76,6 +79,31 @@ async fn a_notice_that_comes_late_or_is_about_nobody_changes_nothing() {
         eventually("OwnerRez was asked", async || (gateway.ownerrez().count(ME) == 1).then_some(())).await;
         alice.call("list_owners", json!({})).await.ok();
         assert!(!needs_reconnect(&alice).await);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// The test and the notice as the simulated OwnerRez sends them by itself.
+#[actix_web::test]
+async fn the_notice_of_a_simulated_revocation_is_taken() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start_with(database, with_webhooks()).await;
+        let alice = gateway.connected_user("Alice").await;
+        let ownerrez = gateway.ownerrez();
+        let app = WebhookApp {
+            url: Some(format!("{}{PATH}", gateway.url)),
+            user: "ownerrez".to_owned(),
+            password: PASSWORD.into(),
+        };
+        ownerrez.set_webhook_app(app);
+        ownerrez.send_test_webhook();
+        ownerrez.revoke_account_grants(alice.account.unwrap());
+        eventually("the gateway has noticed", async || needs_reconnect(&alice).await.then_some(())).await;
+        ownerrez.webhooks_settled().await;
+        let outcomes: Vec<Outcome> =
+            ownerrez.deliveries().iter().flat_map(|delivery| &delivery.attempts).map(|one| one.outcome).collect();
+        assert_eq!(outcomes, [Outcome::Answered(204); 2]);
         gateway.stop().await;
     })
     .await;

@@ -1,6 +1,9 @@
 //! How a lean answer is written while the whole one is read, piece by piece. What turns out to be nothing is taken back.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -33,9 +36,18 @@ pub(super) struct Lean<'a> {
     /// Words for members that were there and are not shown.
     pub(super) omitted: BTreeSet<&'a str>,
     pub(super) cut: BTreeSet<String>,
+    /// Lists of which the first entries are shown.
+    pub(super) shortened: BTreeMap<String, Count>,
     pub(super) guest_written: BTreeSet<&'a str>,
     /// Asked for and found in some record.
     pub(super) present: BTreeSet<&'a str>,
+}
+
+/// How much of a list is shown.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Count {
+    pub(super) shown: usize,
+    pub(super) all: usize,
 }
 
 /// What becomes of a member.
@@ -60,6 +72,7 @@ impl<'a> Lean<'a> {
             remarked: Vec::new(),
             omitted: BTreeSet::new(),
             cut: BTreeSet::new(),
+            shortened: BTreeMap::new(),
             guest_written: BTreeSet::new(),
             present: BTreeSet::new(),
         };
@@ -138,6 +151,23 @@ impl<'a> Lean<'a> {
             return Wish::Unasked;
         }
         Wish::Shown(asked.map(String::as_str))
+    }
+
+    /// How many entries of the list at the present place are shown, where not all are.
+    fn most_entries(&self) -> Option<usize> {
+        let asked = self
+            .view
+            .fields
+            .iter()
+            .any(|field| *field == self.place || within(&self.place, field) || within(field, &self.place));
+        if asked || self.view.uncut { None } else { self.kind.first(&self.place) }
+    }
+
+    /// Notes that a list at the present place is shown in part; several lists can have the same path.
+    fn count(&mut self, count: Count) {
+        let sum = self.shortened.entry(self.place.clone()).or_default();
+        sum.shown += count.shown;
+        sum.all += count.all;
     }
 
     /// Writes a text, cut unless exactly this member was asked for.
@@ -248,10 +278,21 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
         let Self { lean, stays } = self;
         let begin = lean.shown.len();
         lean.shown.push(b'[');
-        while let Some(something) = items.next_element_seed(Piece { lean, stays })? {
+        let most = lean.most_entries();
+        let mut count = Count::default();
+        while count.shown < most.unwrap_or(usize::MAX) {
+            let Some(something) = items.next_element_seed(Piece { lean, stays })? else { break };
+            count.shown += 1;
             if something {
                 lean.shown.push(b',');
             }
+        }
+        if most.is_some() {
+            count.all = count.shown;
+            while items.next_element::<IgnoredAny>()?.is_some() {
+                count.all += 1;
+            }
+            lean.count(count);
         }
         Ok(lean.close(begin, b']', stays))
     }

@@ -1,6 +1,6 @@
 //! How an answer asks OwnerRez: operations of the catalogue by their names, page after page, within bounds.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
@@ -11,7 +11,10 @@ use crate::{
     catalog::View,
     domain::{Caller, Scope},
     session::CallError,
-    tools::{Parts, Trace},
+    tools::{
+        Parts, Trace,
+        by_word::{ByWord, MOST_PAGES},
+    },
     upstream::RefusedKind,
 };
 
@@ -38,6 +41,21 @@ pub(super) enum Stop {
     Told(String),
     /// A mistake in this program.
     Broken(String),
+}
+
+/// The beginning of a list.
+pub(super) struct Beginning {
+    pub(super) records: Vec<Value>,
+    /// Whether the list goes on.
+    pub(super) more: bool,
+}
+
+/// Bookings of properties.
+#[derive(Default)]
+pub(super) struct Bookings {
+    pub(super) records: Vec<Value>,
+    /// The properties of which not all bookings are among the records.
+    pub(super) unread: BTreeSet<i64>,
 }
 
 /// One question: who asks, and what it has cost so far.
@@ -132,39 +150,90 @@ impl<'a> Asking<'a> {
 
     /// The first pages of a list. What is missing is noted.
     pub(super) async fn pages(&mut self, operation: &str, arguments: Value, most: usize) -> Result<Vec<Value>, Stop> {
+        let some = self.beginning(operation, arguments, most).await?;
+        if some.more {
+            self.lacks(match some.records.len() {
+                0 => format!("{operation} was not asked, for lack of requests: use `fields`, or ask for fewer properties."),
+                read => format!(
+                    "{operation} has more than the {read} records that were read: ask for fewer days or fewer properties \
+                     at once."
+                ),
+            });
+        }
+        Ok(some.records)
+    }
+
+    /// The first pages of a list, as far as the bounds allow, and whether there are more.
+    pub(super) async fn beginning(
+        &mut self,
+        operation: &str,
+        arguments: Value,
+        most: usize,
+    ) -> Result<Beginning, Stop> {
         let mut arguments = arguments;
         arguments["limit"] = json!(PAGE);
-        let mut items = Vec::new();
-        for page in 1.. {
-            let answer = self.one(operation, arguments.clone()).await?;
-            items.extend(answer["items"].as_array().cloned().unwrap_or_default());
-            let Some(next) = answer["next_offset"].as_u64() else { break };
-            if page >= most || self.left() == 0 {
-                self.lacks(format!(
-                    "{operation} has more than the {} records that were read: ask for fewer days or fewer properties at \
-                     once.",
-                    items.len()
-                ));
+        let mut records = Vec::new();
+        for _ in 0..most {
+            if self.left() == 0 {
                 break;
             }
+            let answer = self.one(operation, arguments.clone()).await?;
+            records.extend(answer["items"].as_array().cloned().unwrap_or_default());
+            let Some(next) = answer["next_offset"].as_u64() else { return Ok(Beginning { records, more: false }) };
             arguments["offset"] = json!(next);
         }
-        Ok(items)
+        Ok(Beginning { records, more: true })
+    }
+
+    /// The guests that a text finds, by one word of it if the whole finds none; then also what is to be said of that.
+    pub(super) async fn guests(&mut self, text: &str) -> Result<(Vec<Value>, Option<String>), Stop> {
+        let arguments = json!({"q": text});
+        let found = self.pages("list_guests", arguments.clone(), 1).await?;
+        let operation = self.parts.catalog.get("list_guests");
+        let again = operation.zip(arguments.as_object()).and_then(|(known, arguments)| ByWord::of(known, arguments));
+        let Some(again) = again.filter(|_| found.is_empty()) else { return Ok((found, None)) };
+        let one_word = Value::Object(again.page(0));
+        let tried = self.beginning("list_guests", one_word, MOST_PAGES).await?;
+        let told = again.told(tried.records.len(), tried.more);
+        if tried.more {
+            self.lacks(told.clone());
+        }
+        Ok((tried.records.into_iter().filter(|guest| again.fits(guest)).collect(), Some(told)))
     }
 
     /// The bookings of these properties: as many requests as there are hundreds of properties and of bookings.
-    pub(super) async fn bookings(&mut self, properties: &[i64], filters: Value) -> Result<Vec<Value>, Stop> {
-        let mut found = Vec::new();
-        for some in properties.chunks(PROPERTIES_AT_ONCE) {
-            if self.left() == 0 {
-                self.lacks("Not all properties could be asked for their bookings: give `property_ids`.");
+    /// `expected` is a guess how many bookings a property has. Where they exceed the bounds, fewer properties are asked
+    /// for at once: all bookings of some properties serve better than some bookings of all.
+    pub(super) async fn bookings(
+        &mut self,
+        properties: &[i64],
+        filters: &Value,
+        expected: usize,
+    ) -> Result<Bookings, Stop> {
+        let mut read = Bookings::default();
+        let mut arguments = filters.clone();
+        let (mut rest, mut expected, mut share) = (properties, expected.max(1), 2);
+        while !rest.is_empty() {
+            let room = self.left() * PAGE;
+            if room == 0 {
+                read.unread.extend(rest);
                 break;
             }
-            let mut arguments = filters.clone();
+            let all_fit = rest.len() * expected <= room;
+            let fit = if all_fit { rest.len() } else { room / share / expected };
+            let (some, others) = rest.split_at(fit.clamp(1, PROPERTIES_AT_ONCE).min(rest.len()));
             arguments["property_ids"] = json!(some);
-            found.extend(self.list("list_bookings", arguments).await?);
+            let found = self.beginning("list_bookings", arguments.clone(), MOST_REQUESTS).await?;
+            if found.more {
+                read.unread.extend(some);
+            } else {
+                // What was read replaces the guess, and needs no reserve.
+                (expected, share) = (found.records.len().div_ceil(some.len()).max(1), 1);
+            }
+            read.records.extend(found.records);
+            rest = others;
         }
-        Ok(found)
+        Ok(read)
     }
 
     /// A page of OwnerRez's own application.

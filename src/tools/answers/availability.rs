@@ -1,5 +1,7 @@
 //! Free stays for dates, guests, pets and a budget: `find_availability`.
 
+use std::collections::BTreeSet;
+
 use chrono::{Datelike, NaiveDate};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,11 +11,15 @@ use super::{
     days::{Days, Nights, earlier, later},
     money::{amount, cents},
     portfolio::{Portfolio, Property},
-    stay::Stay,
+    stay::{Stay, expected},
 };
 
 const TREATMENT: &str = "Nights that a booking, an owner stay, a block or a pending booking takes are not free. `rent` is \
-the sum of the nightly rates, without taxes, fees and discounts; create_quote tells the full price.";
+the sum of the nightly rates, without taxes, fees and discounts; create_quote tells the full price. Inactive and snoozed properties are never offered.";
+
+/// Why a property that was asked for by its id is not among those that were looked at.
+const NOT_OFFERED: &str =
+    "it is taken, or inactive, or snoozed, or too small, or takes no pets, or is not in this account.";
 
 #[derive(Deserialize)]
 pub(super) struct Question {
@@ -62,8 +68,12 @@ pub(super) async fn find_availability(asking: &mut Asking<'_>, question: Questio
     let first = shifts.iter().map(|nights| nights.arrival).min().unwrap_or(question.arrival);
     let last = shifts.iter().map(|nights| nights.departure).max().unwrap_or(question.departure);
     let stays = if flexible && !portfolio.properties.is_empty() {
-        let records = asking.bookings(&portfolio.ids(), json!({"from_date": first, "to_date": last})).await?;
-        Stay::read_all(asking, records)
+        // Where not all were read, the calendar says that a night is taken.
+        let filters = json!({"from_date": first, "to_date": last});
+        let read = asking
+            .bookings(&portfolio.ids(), &filters, expected(Days { first, last }, asking.now().date_naive()))
+            .await?;
+        Stay::read_all(asking, read.records)
     } else {
         Vec::new()
     };
@@ -101,6 +111,10 @@ pub(super) async fn find_availability(asking: &mut Asking<'_>, question: Questio
             }
         }
     }
+    let told = [&found, &unsuited, &unchecked].into_iter().flatten();
+    let told: BTreeSet<i64> = told.filter_map(|one| one["property_id"].as_i64()).collect();
+    let others = question.property_ids.iter().flatten().filter(|id| !told.contains(id));
+    unsuited.extend(others.map(|id| json!({"property_id": id, "why": [NOT_OFFERED]})));
     if !unchecked.is_empty() {
         asking.lacks("`unchecked` names properties that may be free too: ask again with their `property_ids`.");
     }

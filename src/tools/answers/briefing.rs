@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     asking::{Asking, Stop},
-    days::later,
-    portfolio::Portfolio,
+    days::{Days, later},
+    portfolio::{Portfolio, listed},
     stay::{Kind, Status, Stay, guest_name},
     staying::{Sorted, TREATMENT},
 };
@@ -21,25 +21,36 @@ pub(super) struct Question {
     property_ids: Option<Vec<i64>>,
 }
 
-/// Arrivals, departures, changeovers, what is owed, what is pending, and what came in since yesterday. Four requests
+/// Arrivals, departures, changeovers, what is owed, what is pending, and what came in since yesterday. Five requests
 /// for up to a hundred properties, and one more where a property has no time zone; fewer where not all of it is wanted.
 pub(super) async fn todays_briefing(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
-    let ids = portfolio.ids();
     let days = portfolio.days(asking, None, 1).await?;
     let span = days.span(asking.now().date_naive());
     let coming = later(span.last, 7);
-    let records = if THESE_DAYS.iter().any(|part| asking.wants(part)) {
-        asking.bookings(&ids, json!({"from_date": span.first, "to_date": coming, "include_guest": true})).await?
+    let stays = if THESE_DAYS.iter().any(|part| asking.wants(part)) {
+        let week = Days { first: span.first, last: coming };
+        Stay::within(asking, &mut portfolio, week, &json!({"include_guest": true})).await?
     } else {
         Vec::new()
     };
-    let stays = Stay::read_all(asking, records);
+    let ids = portfolio.ids();
     let since = (asking.now() - TimeDelta::days(1)).to_rfc3339_opts(SecondsFormat::Secs, true);
     let lately = json!({"since_utc": since, "include_guest": true});
     let wants_bookings = asking.wants("last_24_hours.new_bookings") || asking.wants("last_24_hours.canceled");
-    let changed = if wants_bookings { asking.bookings(&ids, lately.clone()).await? } else { Vec::new() };
-    let booked = Stay::read_all(asking, changed);
+    let booked = if wants_bookings {
+        let changed = asking.bookings(&ids, &lately, 1).await?;
+        if !changed.unread.is_empty() {
+            asking.lacks(format!(
+                "`last_24_hours` lacks bookings of these properties; ask again with their `property_ids`, at most 100 at \
+                 once: {}",
+                listed(&changed.unread)
+            ));
+        }
+        Stay::read_all(asking, changed.records)
+    } else {
+        Vec::new()
+    };
     let wants_inquiries = !ids.is_empty() && asking.wants("last_24_hours.inquiries");
     let inquiries = if wants_inquiries { asking.pages("list_inquiries", lately, 2).await? } else { Vec::new() };
 

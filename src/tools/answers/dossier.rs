@@ -94,11 +94,12 @@ async fn talk(asking: &mut Asking<'_>, booking: &Value) -> Result<Value, Stop> {
     let mut messages = Vec::new();
     for thread in threads.iter().rev().take(THREADS) {
         match asking.pages("list_messages", json!({"threadId": thread}), 1).await {
-            Ok(found) => messages.extend(
-                found
-                    .iter()
-                    .map(|message| short(message, &["id", "thread_id", "date_utc", "from_role", "body", "is_draft"])),
-            ),
+            Ok(found) => messages.extend(found.iter().map(|message| {
+                let mut shown = short(message, &["id", "date_utc", "from_role", "body", "is_draft"]);
+                // A message names its thread in `thread`, if at all; an answer to it needs the id.
+                shown["thread_id"] = json!(thread);
+                shown
+            })),
             Err(stop) if stop.is(&[RefusedKind::FeatureMissing, RefusedKind::Forbidden]) => {
                 asking.trace.error = None;
                 asking.lacks(

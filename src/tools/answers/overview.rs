@@ -14,7 +14,7 @@ use super::{
 const TREATMENT: &str = "Nights from `from_date` to `to_date`, both included, each counted once. `guest_nights` are those of active \
 bookings; `other_nights` only those of owner stays, blocks and pending bookings. `occupancy_percent` is guest nights of \
 all nights. `gaps` are all free stretches, `departure` being the day the next stay begins; `may_continue` says at \
-which end of the days asked for a stretch may be longer. Closed properties count as well.";
+which end of the days asked for a stretch may be longer. Inactive properties count as well.";
 
 #[derive(Deserialize)]
 pub(super) struct Question {
@@ -23,14 +23,12 @@ pub(super) struct Question {
     property_ids: Option<Vec<i64>>,
 }
 
-/// Taken and free nights, gaps and occupancy of each property and of all. Two requests for up to a hundred properties
+/// Taken and free nights, gaps and occupancy of each property and of all. Three requests for up to a hundred properties
 /// and a hundred bookings.
 pub(super) async fn calendar_overview(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
-    let portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
+    let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
     let days = Days { first: question.from_date, last: question.to_date };
-    let filters = json!({"from_date": days.first, "to_date": days.last});
-    let records = asking.bookings(&portfolio.ids(), filters).await?;
-    let stays = Stay::read_all(asking, records);
+    let stays = Stay::within(asking, &mut portfolio, days, &json!({})).await?;
     let within = days.nights();
     let (mut all, mut of_guests) = (0, 0);
     let properties: Vec<Value> = portfolio

@@ -11,6 +11,9 @@ use super::{
     days::{Days, later, today},
 };
 
+/// So many pages of properties are read of each state: the rest of the requests is for their bookings.
+const MOST_PAGES: usize = 4;
+
 /// The properties that a question is about.
 pub(super) struct Portfolio {
     pub(super) properties: Vec<Property>,
@@ -27,32 +30,64 @@ pub(super) struct Property {
 }
 
 impl Portfolio {
-    /// All properties, active or not, or those that are asked for: one request for each hundred of the account's.
+    /// All properties, active or not, or those that are asked for. OwnerRez lists the inactive ones only on request, so
+    /// this takes two requests, and one more for each further hundred properties.
     pub(super) async fn read(asking: &mut Asking<'_>, wanted: Option<&[i64]>) -> Result<Portfolio, Stop> {
-        let records = asking.list("list_properties", json!({})).await?;
+        let mut records = Vec::new();
+        let mut more = false;
+        for active in [true, false] {
+            let some = asking.beginning("list_properties", json!({"active": active}), MOST_PAGES).await?;
+            records.extend(some.records);
+            more |= some.more;
+        }
         let mut portfolio = Portfolio::of(records);
         if let Some(wanted) = wanted {
             let known: BTreeSet<i64> = portfolio.properties.iter().map(|property| property.id).collect();
             let unknown: Vec<String> =
                 wanted.iter().filter(|id| !known.contains(id)).map(|id| id.to_string()).collect();
             if !unknown.is_empty() {
-                return Err(Stop::Told(format!(
-                    "There is no property {} in this account. list_properties shows the ids.",
-                    unknown.join(", ")
-                )));
+                let (ids, all) = (unknown.join(", "), known.len());
+                return Err(Stop::Told(if more {
+                    format!(
+                        "There is no property {ids} among the first {all} of this account, and no more are read. \
+                         list_properties shows the ids; list_bookings takes them all."
+                    )
+                } else {
+                    format!("There is no property {ids} in this account. list_properties shows the ids.")
+                }));
             }
             portfolio.properties.retain(|property| wanted.contains(&property.id));
+        } else if more {
+            let all = portfolio.properties.len();
+            asking.lacks(format!("Properties beyond the first {all} of this account: they were not looked at."));
         }
         Ok(portfolio)
     }
 
-    /// From records of OwnerRez's.
+    /// From records of OwnerRez, each property once.
     pub(super) fn of(records: Vec<Value>) -> Portfolio {
+        let mut seen = BTreeSet::new();
         let property = |record: Value| {
+            let id = record["id"].as_i64().filter(|id| seen.insert(*id))?;
             let name = record["name"].as_str().unwrap_or("unnamed").to_owned();
-            Some(Property { id: record["id"].as_i64()?, name, zone: zone(&record), record })
+            Some(Property { id, name, zone: zone(&record), record })
         };
         Portfolio { properties: records.into_iter().filter_map(property).collect(), zones_note: None }
+    }
+
+    /// Leaves out the properties of which not all bookings were read, and says so: a part of the bookings makes wrong
+    /// figures.
+    pub(super) fn leave_out(&mut self, asking: &mut Asking<'_>, unread: &BTreeSet<i64>) {
+        if unread.is_empty() {
+            return;
+        }
+        self.properties.retain(|property| !unread.contains(&property.id));
+        asking.lacks(format!(
+            "{} properties, because OwnerRez needs too many requests for all their bookings. Ask again with these \
+             `property_ids`, at most 100 at once, or for fewer days: {}",
+            unread.len(),
+            listed(unread)
+        ));
     }
 
     pub(super) fn ids(&self) -> Vec<i64> {
@@ -119,14 +154,19 @@ impl Portfolio {
 }
 
 /// The record of one property. It is taken from the list that most answers begin with, and which is remembered, rather
-/// than asked for by itself; large accounts have properties beyond its first page.
+/// than asked for by itself; inactive properties are not in it, nor those of large accounts beyond its first page.
 pub(super) async fn property(asking: &mut Asking<'_>, id: i64) -> Result<Option<Value>, Stop> {
-    let page = asking.one("list_properties", json!({"limit": PAGE})).await?;
+    let page = asking.one("list_properties", json!({"active": true, "limit": PAGE})).await?;
     let listed = page["items"].as_array().into_iter().flatten().find(|property| property["id"] == json!(id));
     match listed {
         Some(property) => Ok(Some(property.clone())),
         None => asking.if_there("get_property", json!({"id": id})).await,
     }
+}
+
+/// Ids in words.
+pub(super) fn listed(ids: &BTreeSet<i64>) -> String {
+    ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn zone(record: &Value) -> Option<Tz> {

@@ -49,14 +49,13 @@ impl CountBy {
     }
 }
 
-/// Sums by property, month and channel, for each currency. Two requests for up to a hundred properties and a hundred
+/// Sums by property, month and channel, for each currency. Three requests for up to a hundred properties and a hundred
 /// bookings, one more for each further hundred.
 pub(super) async fn revenue_summary(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
-    let portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
+    let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
     let days = Days { first: question.from_date, last: question.to_date };
-    let filters = json!({"from_date": days.first, "to_date": days.last, "status": "active", "include_charges": true});
-    let records = asking.bookings(&portfolio.ids(), filters).await?;
-    let stays = Stay::read_all(asking, records);
+    let filters = json!({"status": "active", "include_charges": true});
+    let stays = Stay::within(asking, &mut portfolio, days, &filters).await?;
     let mut all: BTreeMap<String, Currency> = BTreeMap::new();
     for stay in stays.iter().filter(|stay| stay.is_guest()) {
         let money = Money::of(&stay.record);
@@ -70,8 +69,8 @@ pub(super) async fn revenue_summary(asking: &mut Asking<'_>, question: Question)
         "currencies": currencies,
         "counted": format!(
             "{} `total` is what the guest is charged; `rent`, `taxes` and `other` (fees, surcharges, discounts) are its \
-             parts. Channel commissions and payment fees are not taken off. Pending and canceled bookings, owner stays \
-             and blocks are left out.",
+             parts. Channel commissions and payment fees are not taken off. Inactive properties count as \
+             well. Pending and canceled bookings, owner stays and blocks are left out.",
             question.count_by.in_words()
         ),
     });

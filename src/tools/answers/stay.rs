@@ -3,7 +3,16 @@
 use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 
-use super::{asking::Asking, days::Nights, portfolio::Portfolio};
+use super::{
+    asking::{Asking, Stop},
+    days::{Days, Nights, later},
+    portfolio::Portfolio,
+};
+
+/// A property has one booking in so many days, as a rule.
+const USUAL_DAYS: i64 = 9;
+/// So many days ahead properties are booked, as a rule.
+const BOOKED_AHEAD: u64 = 240;
 
 /// Who takes the nights.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +65,24 @@ impl Stay {
         };
         let (id, property) = (record["id"].as_i64()?, record["property_id"].as_i64()?);
         Some(Stay { id, property, nights, kind, status, record })
+    }
+
+    /// All stays that touch some days. Properties of which not all bookings could be read leave the portfolio, and the
+    /// answer says so.
+    pub(super) async fn within(
+        asking: &mut Asking<'_>,
+        portfolio: &mut Portfolio,
+        days: Days,
+        filters: &Value,
+    ) -> Result<Vec<Stay>, Stop> {
+        let mut filters = filters.clone();
+        filters["from_date"] = json!(days.first);
+        filters["to_date"] = json!(days.last);
+        let read = asking.bookings(&portfolio.ids(), &filters, expected(days, asking.now().date_naive())).await?;
+        let mut stays = Stay::read_all(asking, read.records);
+        stays.retain(|stay| !read.unread.contains(&stay.property));
+        portfolio.leave_out(asking, &read.unread);
+        Ok(stays)
     }
 
     /// Reads all; those that are none are missing from the answer, which says so.
@@ -124,6 +151,12 @@ impl Stay {
         tell("url", json!(asking.page("bookings", self.id)));
         Value::Object(told)
     }
+}
+
+/// A guess how many bookings a property has in these days. Few are made for days far ahead.
+pub(super) fn expected(days: Days, today: NaiveDate) -> usize {
+    let booked = Days { last: days.last.min(later(today, BOOKED_AHEAD)), ..days };
+    usize::try_from(booked.nights().count() / USUAL_DAYS).map_or(1, |bookings| bookings + 1)
 }
 
 /// The guest's name, as far as the record tells it.

@@ -23,7 +23,7 @@ pub(super) struct Question {
     property_ids: Option<Vec<i64>>,
 }
 
-/// Arrivals, departures and who is in house on a day or in a span. Two requests for up to a hundred properties and a
+/// Arrivals, departures and who is in house on a day or in a span. Three requests for up to a hundred properties and a
 /// hundred bookings; one more where today is asked for and a property has no time zone.
 pub(super) async fn who_is_staying(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
@@ -34,9 +34,7 @@ pub(super) async fn who_is_staying(asking: &mut Asking<'_>, question: Question) 
     };
     let days = portfolio.days(asking, asked, 1).await?;
     let span = days.span(asking.now().date_naive());
-    let filters = json!({"from_date": span.first, "to_date": span.last, "include_guest": true});
-    let records = asking.bookings(&portfolio.ids(), filters).await?;
-    let stays = Stay::read_all(asking, records);
+    let stays = Stay::within(asking, &mut portfolio, span, &json!({"include_guest": true})).await?;
     let sorted = Sorted::of(&stays, &days);
     let tell = |stays: &[&Stay]| stays.iter().map(|stay| stay.told(asking, &portfolio)).collect::<Vec<_>>();
     let answer = json!({

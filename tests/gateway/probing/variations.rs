@@ -58,6 +58,12 @@ const NOT_SHOWN: &[(Variation, &str)] = &[
     (Variation::CoHostReplies, "it concerns messages that are sent"),
     (Variation::ChargesOnRequest, "it concerns quotes that are made"),
     (Variation::NamedRecordsStay, "it concerns deletions"),
+    (Variation::WebhookDrafts, "it concerns webhooks"),
+    (Variation::WebhooksRepeated, "it concerns webhooks"),
+    (Variation::WebhooksOutOfOrder, "it concerns webhooks"),
+    (Variation::WebhooksWithoutEntity, "it concerns webhooks"),
+    (Variation::WebhooksMissed, "it concerns webhooks"),
+    (Variation::WebhooksStop, "it concerns webhooks"),
 ];
 
 async fn probe(simulator: &Simulator, account: AccountId, clock: &Arc<ManualClock>) -> ProbeReport {

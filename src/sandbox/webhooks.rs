@@ -1,0 +1,183 @@
+//! Webhooks as OwnerRez documents them and as they were seen: what is sent, to whom, when, and what goes wrong.
+//!
+//! Nothing here sends: `event` makes the body, `trouble` decides what goes wrong, `queue` keeps what is due and what
+//! became of it. `notices` fills the queue, `sender` empties it.
+
+mod event;
+mod queue;
+mod trouble;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use chrono::TimeDelta;
+use serde::Deserialize;
+use tokio::sync::{Notify, watch};
+
+pub(super) use self::{
+    event::Event,
+    queue::{Next, Queue, Ticket},
+    trouble::{Fate, fate},
+};
+pub use self::{
+    event::WebhookAction,
+    queue::{Attempt, Delivery, DeliveryState, Outcome, WebhookApp},
+    trouble::{Trouble, WebhookRule},
+};
+
+const CONTRACT: &str = include_str!("webhooks.json");
+
+/// What `webhooks.json` says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Contract {
+    #[serde(rename = "about")]
+    _about: String,
+    pub(super) delivery: Patience,
+    pub(super) trouble: Numbers,
+    pub(super) types: BTreeMap<String, WebhookType>,
+}
+
+/// How long an answer may take, and how often a delivery is tried again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Patience {
+    answer_within_seconds: i64,
+    retries: u32,
+    first_retry_after_seconds: i64,
+    each_retry_later_by_factor: i64,
+}
+
+impl Patience {
+    pub(super) fn answer_within(&self) -> TimeDelta {
+        TimeDelta::seconds(self.answer_within_seconds)
+    }
+
+    /// How long to wait after so many failed attempts; `None` where no retry is left.
+    pub(super) fn wait_after(&self, failed: usize) -> Option<TimeDelta> {
+        let earlier = u32::try_from(failed).ok()?.checked_sub(1).filter(|earlier| *earlier < self.retries)?;
+        let factor = self.each_retry_later_by_factor.checked_pow(earlier)?;
+        self.first_retry_after_seconds.checked_mul(factor).map(TimeDelta::seconds)
+    }
+}
+
+/// The numbers of the troubles that variations turn on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Numbers {
+    repeats_every: u64,
+    delays_every: u64,
+    delay_seconds: i64,
+    misses_every: u64,
+    stops_after_hours: i64,
+}
+
+impl Numbers {
+    pub(super) fn stops_after(&self) -> TimeDelta {
+        TimeDelta::hours(self.stops_after_hours)
+    }
+}
+
+/// What a subscription can be for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookType {
+    /// As deliveries name it.
+    pub(super) entity_type: String,
+    pub(super) collection: String,
+    /// The kind of record that `entity` is.
+    pub(super) record: String,
+    /// Optional members that `entity` has, by the parameters that ask for them.
+    #[serde(default)]
+    pub(super) asked_for: Vec<String>,
+    /// The members whose change makes an update one of a category.
+    #[serde(default)]
+    categories: BTreeMap<String, Vec<String>>,
+    /// The member that is true in drafts.
+    #[serde(default)]
+    draft: Option<String>,
+}
+
+impl Contract {
+    fn load() -> io::Result<Self> {
+        Ok(serde_json::from_str(CONTRACT)?)
+    }
+}
+
+/// What those who fill and empty the queue need besides the queue, and without its lock.
+pub(super) struct Service {
+    pub(super) contract: Contract,
+    /// Wakes the sender when something is due earlier than it knows.
+    pub(super) wake: Notify,
+    /// Changes with every outcome of an attempt.
+    pub(super) settled: watch::Sender<()>,
+    last_number: AtomicU64,
+}
+
+impl Service {
+    pub(super) fn load() -> io::Result<Self> {
+        Ok(Service {
+            contract: Contract::load()?,
+            wake: Notify::new(),
+            settled: watch::Sender::new(()),
+            last_number: AtomicU64::new(0),
+        })
+    }
+
+    /// Numbers go on after a reset, so that an attempt that is under way then finds no delivery of its number.
+    pub(super) fn new_number(&self) -> u64 {
+        self.last_number.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::sandbox::{
+        operations::{Kind, Operations, Route},
+        value_kind::ValueKind,
+    };
+
+    #[test]
+    fn the_contract_names_what_is_described() {
+        let Contract { types, .. } = Contract::load().expect("the contract");
+        let Operations { description, collections, .. } = Operations::load().expect("the operations");
+        let subscription = &description.records["webhook_subscription"];
+        let ValueKind::Word(words) = &subscription.members["type"].kind else { panic!("the types are words") };
+        assert_eq!(words.names.iter().collect::<BTreeSet<_>>(), types.keys().collect());
+        for kind in types.values() {
+            assert!(collections.contains_key(&kind.collection), "{kind:?}");
+            let members = &description.records[&kind.record].members;
+            let named = kind.categories.values().flatten().chain(&kind.draft);
+            named.for_each(|name| assert!(members.contains_key(name), "{name}"));
+            let optional = &collections[&kind.collection].optional;
+            for asked in &kind.asked_for {
+                assert!(optional.iter().any(|one| one.param.as_ref() == Some(asked)), "{asked}");
+            }
+        }
+        let operations = Operations::load().expect("the operations");
+        let Route::Found(operation, _) = operations.route("GET", "/v2/webhooksubscriptions/categories") else {
+            panic!("there is a list of the categories")
+        };
+        let Kind::Fixed { body } = &operation.kind else { panic!("it is always the same") };
+        let listed = serde_json::json!(types["booking"].categories.keys().collect::<Vec<_>>());
+        assert_eq!(body["Booking"], listed);
+    }
+
+    #[test]
+    fn ten_retries_take_about_six_hours() {
+        let patience = Contract::load().expect("the contract").delivery;
+        let waits: Vec<TimeDelta> = (1..).map_while(|failed| patience.wait_after(failed)).collect();
+        assert_eq!(waits.len(), 10);
+        assert!(waits.windows(2).all(|pair| pair[1] == pair[0] * 2), "{waits:?}");
+        let all: TimeDelta = waits.iter().sum();
+        assert_eq!(all.num_hours(), 5, "{all}");
+        assert_eq!(patience.wait_after(0), None);
+        assert_eq!(patience.wait_after(usize::MAX), None);
+    }
+}

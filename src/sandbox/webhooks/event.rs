@@ -1,0 +1,148 @@
+//! From a change of a record to the body of a delivery.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::WebhookType;
+use crate::sandbox::records::{Change, Record};
+
+/// The `entity_type` of what concerns the app itself.
+const APPLICATION: &str = "api_application";
+
+/// What a delivery says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookAction {
+    /// A record is new.
+    EntityCreate,
+    /// A record changed.
+    EntityUpdate,
+    /// A record is gone.
+    EntityDelete,
+    /// The user removed the app.
+    ApplicationAuthorizationRevoked,
+    /// The test button of the app's page.
+    WebhookTest,
+}
+
+/// Something that webhooks tell.
+#[derive(Debug)]
+pub(in crate::sandbox) struct Event<'a> {
+    /// The type by which it is subscribed to; none for what concerns the app itself.
+    pub(in crate::sandbox) subscribed: Option<&'a str>,
+    pub(in crate::sandbox) action: WebhookAction,
+    pub(in crate::sandbox) entity_type: &'a str,
+    pub(in crate::sandbox) entity_id: Option<i64>,
+    /// Of an update.
+    pub(in crate::sandbox) categories: Vec<&'a str>,
+    /// As it is now; none where it is gone.
+    pub(in crate::sandbox) record: Option<&'a Record>,
+}
+
+impl<'a> Event<'a> {
+    /// What a change means to those who subscribed to a type of its collection. A draft does not exist unless drafts
+    /// are told.
+    pub(in crate::sandbox) fn of(
+        name: &'a str,
+        kind: &'a WebhookType,
+        change: &'a Change,
+        tells_drafts: bool,
+    ) -> Option<Self> {
+        let is_draft =
+            |record: &Record| kind.draft.as_ref().is_some_and(|member| record.get(member) == Some(&Value::Bool(true)));
+        let told = |record: &'a Option<Record>| record.as_ref().filter(|one| tells_drafts || !is_draft(one));
+        let (before, after) = (told(&change.before), told(&change.after));
+        let action = match (before, after) {
+            (None, Some(_)) => WebhookAction::EntityCreate,
+            (Some(_), Some(_)) => WebhookAction::EntityUpdate,
+            (Some(_), None) => WebhookAction::EntityDelete,
+            (None, None) => return None,
+        };
+        let differs =
+            |member: &String| before.zip(after).is_some_and(|(before, after)| before.get(member) != after.get(member));
+        let touched = kind.categories.iter().filter(|(_, members)| members.iter().any(differs));
+        Some(Event {
+            subscribed: Some(name),
+            action,
+            entity_type: &kind.entity_type,
+            entity_id: Some(change.id),
+            categories: touched.map(|(category, _)| category.as_str()).collect(),
+            record: after,
+        })
+    }
+
+    /// One that concerns the app itself.
+    pub(in crate::sandbox) fn of_the_app(action: WebhookAction) -> Event<'static> {
+        Event {
+            subscribed: None,
+            action,
+            entity_type: APPLICATION,
+            entity_id: None,
+            categories: Vec::new(),
+            record: None,
+        }
+    }
+
+    /// The body of a delivery.
+    pub(in crate::sandbox) fn envelope(&self, account: Option<i64>, entity: Option<Value>) -> Value {
+        let categories = (self.action == WebhookAction::EntityUpdate).then_some(&self.categories);
+        let members = [
+            ("id", json!(Uuid::new_v4())),
+            ("user_id", json!(account)),
+            ("action", json!(self.action)),
+            ("entity_type", json!(self.entity_type)),
+            ("entity_id", json!(self.entity_id)),
+            ("categories", json!(categories)),
+            ("entity", json!(entity)),
+        ];
+        let present = members.into_iter().filter(|(_, value)| !value.is_null());
+        Value::Object(present.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::webhooks::Contract;
+
+    fn change(before: Option<Value>, after: Option<Value>) -> Change {
+        let record = |value: Option<Value>| value.and_then(|value| value.as_object().cloned());
+        Change { collection: "any".to_owned(), id: 7, before: record(before), after: record(after) }
+    }
+
+    #[test]
+    fn an_update_has_the_categories_of_the_members_that_changed() {
+        let types = Contract::load().expect("the contract").types;
+        let before = json!({"arrival": "2027-03-12", "status": "active", "total_owed": 1180.0, "notes": "a"});
+        for (member, value, categories) in [
+            ("arrival", json!("2027-03-13"), vec!["availability"]),
+            ("charges", json!([]), vec!["charge"]),
+            ("total_owed", json!(0.0), vec!["financial"]),
+            ("notes", json!("b"), vec![]),
+        ] {
+            let mut after = before.clone();
+            after[member] = value;
+            let change = change(Some(before.clone()), Some(after));
+            let event = Event::of("booking", &types["booking"], &change, false).expect("an event");
+            assert_eq!((event.action, &event.categories), (WebhookAction::EntityUpdate, &categories), "{member}");
+        }
+    }
+
+    #[test]
+    fn a_draft_is_told_only_where_drafts_are() {
+        let types = Contract::load().expect("the contract").types;
+        let (draft, sent) = (Some(json!({"is_draft": true})), Some(json!({"is_draft": false})));
+        use WebhookAction::{EntityCreate, EntityDelete, EntityUpdate};
+        for (before, after, quiet, told) in [
+            (None, draft.clone(), None, Some(EntityCreate)),
+            (draft.clone(), sent.clone(), Some(EntityCreate), Some(EntityUpdate)),
+            (draft, None, None, Some(EntityDelete)),
+            (sent, None, Some(EntityDelete), Some(EntityDelete)),
+        ] {
+            let change = change(before, after);
+            let action = |drafts| Event::of("message", &types["message"], &change, drafts).map(|event| event.action);
+            assert_eq!((action(false), action(true)), (quiet, told), "{change:?}");
+        }
+    }
+}

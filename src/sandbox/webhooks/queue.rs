@@ -1,0 +1,263 @@
+//! What is due to be sent, and what became of it. Pure; time is an argument.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Event, Patience, Trouble, WebhookRule, trouble::take_rule};
+use crate::domain::AccountId;
+
+/// So many deliveries are kept.
+const LOG_LENGTH: usize = 10_000;
+
+/// What the app's page at OwnerRez says about webhooks.
+#[derive(Clone, Debug)]
+pub struct WebhookApp {
+    /// Where everything is sent that no subscription of its type overrides.
+    pub url: Option<String>,
+    /// User of the Basic credentials of every delivery.
+    pub user: String,
+    /// Their password.
+    pub password: SecretString,
+}
+
+impl Default for WebhookApp {
+    fn default() -> Self {
+        WebhookApp { url: None, user: "webhooks_sandbox".to_owned(), password: "wp_sandbox".into() }
+    }
+}
+
+/// One delivery.
+#[derive(Clone, Debug, Serialize)]
+pub struct Delivery {
+    /// Counts from 1 on.
+    pub number: u64,
+    /// Whose records it is about; none for a test.
+    pub account: Option<i64>,
+    /// The subscription; none where it goes to the app's own address.
+    pub subscription: Option<i64>,
+    /// Where it goes.
+    pub url: String,
+    /// What is sent.
+    pub body: Value,
+    /// What became of it.
+    pub state: DeliveryState,
+    /// What happened so far.
+    pub attempts: Vec<Attempt>,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// It is due, now or later.
+    Waiting,
+    /// It was taken.
+    Delivered,
+    /// No attempt succeeded, and none is left.
+    GivenUp,
+    /// It was never sent and never will be.
+    Missed,
+    /// Its subscription has stopped.
+    Stopped,
+    /// It is not sent, because its address is not on this machine.
+    Outside,
+}
+
+/// One attempt at a delivery.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct Attempt {
+    /// When it began.
+    pub at: DateTime<Utc>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// With this status.
+    Answered(u16),
+    /// No answer came in time.
+    TimedOut,
+    /// There was no connection, or it broke.
+    Broken,
+}
+
+impl Outcome {
+    fn is_success(self) -> bool {
+        matches!(self, Outcome::Answered(200..=299))
+    }
+}
+
+/// An attempt to be made.
+pub(in crate::sandbox) struct Ticket {
+    pub(in crate::sandbox) number: u64,
+    pub(in crate::sandbox) url: String,
+    pub(in crate::sandbox) body: Value,
+    pub(in crate::sandbox) app: WebhookApp,
+}
+
+/// What the sender does next.
+pub(in crate::sandbox) enum Next {
+    Send(Ticket),
+    /// Nothing before this moment, if any.
+    Wait(Option<DateTime<Utc>>),
+}
+
+/// See the module.
+#[derive(Default)]
+pub(in crate::sandbox) struct Queue {
+    pub(in crate::sandbox) app: WebhookApp,
+    pub(in crate::sandbox) rules: Vec<WebhookRule>,
+    pub(in crate::sandbox) log: VecDeque<Delivery>,
+    due: BTreeSet<(DateTime<Utc>, u64)>,
+    /// Addresses at which an answer is waited for. One at a time keeps the order.
+    busy: BTreeSet<String>,
+    events: HashMap<AccountId, u64>,
+}
+
+impl Queue {
+    /// The number of an account's next event, from 1 on.
+    pub(in crate::sandbox) fn count(&mut self, account: AccountId) -> u64 {
+        let count = self.events.entry(account).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// What a rule orders for an event.
+    pub(in crate::sandbox) fn ordered(&mut self, account: Option<i64>, event: &Event<'_>) -> Option<Trouble> {
+        take_rule(&mut self.rules, account, event)
+    }
+
+    /// Takes a delivery in. One that is waiting is due at the given moment.
+    pub(in crate::sandbox) fn add(&mut self, delivery: Delivery, due: DateTime<Utc>) {
+        if delivery.state == DeliveryState::Waiting {
+            self.due.insert((due, delivery.number));
+        }
+        if self.log.len() == LOG_LENGTH
+            && let Some(oldest) = self.log.pop_front()
+            && oldest.state == DeliveryState::Waiting
+        {
+            self.due.retain(|(_, number)| *number != oldest.number);
+        }
+        self.log.push_back(delivery);
+    }
+
+    /// Forgets all deliveries, also those that are due.
+    pub(in crate::sandbox) fn clear(&mut self) {
+        self.log.clear();
+        self.due.clear();
+    }
+
+    pub(in crate::sandbox) fn next(&mut self, now: DateTime<Utc>) -> Next {
+        let (log, busy) = (&self.log, &self.busy);
+        let is_free = |number: u64| find(log, number).is_none_or(|delivery| !busy.contains(&delivery.url));
+        let free = self.due.iter().take_while(|(at, _)| *at <= now).find(|(_, number)| is_free(*number)).copied();
+        let Some((at, number)) = free else {
+            return Next::Wait(self.due.iter().map(|(at, _)| *at).find(|at| *at > now));
+        };
+        self.due.remove(&(at, number));
+        match find(&self.log, number) {
+            Some(Delivery { url, body, .. }) => {
+                self.busy.insert(url.clone());
+                Next::Send(Ticket { number, url: url.clone(), body: body.clone(), app: self.app.clone() })
+            }
+            // Whatever leaves the log is not due any more.
+            None => self.next(now),
+        }
+    }
+
+    /// Keeps how an attempt ended; where it failed, the next one is due when `patience` says so.
+    pub(in crate::sandbox) fn ended(
+        &mut self,
+        ticket: &Ticket,
+        attempt: Attempt,
+        patience: &Patience,
+        now: DateTime<Utc>,
+    ) {
+        self.busy.remove(&ticket.url);
+        let index = self.log.binary_search_by_key(&ticket.number, |delivery| delivery.number);
+        let Some(delivery) = index.ok().and_then(|index| self.log.get_mut(index)) else { return };
+        delivery.attempts.push(attempt);
+        let wait: Option<TimeDelta> = patience.wait_after(delivery.attempts.len());
+        delivery.state = match wait {
+            _ if attempt.outcome.is_success() => DeliveryState::Delivered,
+            Some(wait) => {
+                self.due.insert((now + wait, ticket.number));
+                DeliveryState::Waiting
+            }
+            None => DeliveryState::GivenUp,
+        };
+    }
+
+    /// Whether nothing is on its way and nothing is due.
+    pub(in crate::sandbox) fn is_settled(&self, now: DateTime<Utc>) -> bool {
+        self.busy.is_empty() && self.due.first().is_none_or(|(at, _)| *at > now)
+    }
+}
+
+fn find(log: &VecDeque<Delivery>, number: u64) -> Option<&Delivery> {
+    log.get(log.binary_search_by_key(&number, |delivery| delivery.number).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sandbox::webhooks::Contract;
+
+    fn delivery(number: u64, url: &str) -> Delivery {
+        Delivery {
+            number,
+            account: None,
+            subscription: None,
+            url: url.to_owned(),
+            body: json!({}),
+            state: DeliveryState::Waiting,
+            attempts: Vec::new(),
+        }
+    }
+
+    fn numbers(queue: &mut Queue, now: DateTime<Utc>) -> Vec<u64> {
+        let next = || match queue.next(now) {
+            Next::Send(ticket) => Some(ticket.number),
+            Next::Wait(_) => None,
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn one_address_gets_one_delivery_at_a_time_and_the_others_do_not_wait() {
+        let now = DateTime::UNIX_EPOCH;
+        let patience = Contract::load().expect("the contract").delivery;
+        let mut queue = Queue::default();
+        for (number, url) in [(1, "a"), (2, "a"), (3, "b")] {
+            queue.add(delivery(number, url), now);
+        }
+        queue.add(delivery(4, "c"), now + TimeDelta::seconds(30));
+        let Next::Send(first) = queue.next(now) else { panic!("the first is due") };
+        assert_eq!((first.number, numbers(&mut queue, now)), (1, vec![3]));
+        assert!(!queue.is_settled(now));
+        queue.ended(&first, Attempt { at: now, outcome: Outcome::Answered(204) }, &patience, now);
+        assert_eq!(numbers(&mut queue, now), [2]);
+        assert_eq!(queue.log[0].state, DeliveryState::Delivered);
+        assert!(matches!(queue.next(now), Next::Wait(Some(at)) if at == now + TimeDelta::seconds(30)));
+    }
+
+    #[test]
+    fn the_log_is_bounded_and_what_it_lost_is_not_sent() {
+        let now = DateTime::UNIX_EPOCH;
+        let mut queue = Queue::default();
+        for number in 1..=LOG_LENGTH as u64 + 1 {
+            queue.add(delivery(number, &number.to_string()), now);
+        }
+        assert_eq!(queue.log.len(), LOG_LENGTH);
+        assert_eq!(numbers(&mut queue, now).first(), Some(&2));
+    }
+}

@@ -1,0 +1,194 @@
+//! What goes wrong with deliveries, as clients of the live service saw it: by rules, or by the account's variations.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::{Event, Numbers, WebhookAction};
+use crate::{
+    domain::AccountId,
+    sandbox::{
+        script::seconds,
+        variations::{Variation, Variations},
+    },
+};
+
+/// What goes wrong.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// It is never sent.
+    Miss,
+    /// It is sent twice, under the same id.
+    Repeat,
+    /// It is sent so many seconds later, by the simulator's clock; what happens meanwhile overtakes it.
+    Delay(f64),
+    /// It lacks `entity`.
+    WithoutEntity,
+    /// Its subscription sends nothing from now on, and is still listed.
+    Stop,
+}
+
+/// A trouble on order, for all deliveries of the events that it catches. Without further calls it catches the next event.
+///
+/// ```ignore
+/// controls.script_webhooks(WebhookRule::new(Trouble::Miss).of_type("booking").times(2));
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookRule {
+    /// Only events of this account.
+    #[serde(default)]
+    pub account: Option<i64>,
+    /// Only those of this type, by the name that subscriptions use.
+    #[serde(default, rename = "type")]
+    pub subscribed: Option<String>,
+    /// Only those with this action.
+    #[serde(default)]
+    pub action: Option<WebhookAction>,
+    /// How many events it catches; `None` for every one until the rules are cleared.
+    #[serde(default = "once")]
+    pub times: Option<u32>,
+    /// What goes wrong.
+    pub trouble: Trouble,
+}
+
+fn once() -> Option<u32> {
+    Some(1)
+}
+
+impl WebhookRule {
+    /// A rule for the next event.
+    pub fn new(trouble: Trouble) -> Self {
+        WebhookRule { account: None, subscribed: None, action: None, times: once(), trouble }
+    }
+
+    /// Only events of this account.
+    pub fn account(mut self, account: AccountId) -> Self {
+        self.account = Some(account.0);
+        self
+    }
+
+    /// Only those of this type, by the name that subscriptions use.
+    pub fn of_type(mut self, name: &str) -> Self {
+        self.subscribed = Some(name.to_owned());
+        self
+    }
+
+    /// Only those with this action.
+    pub fn action(mut self, action: WebhookAction) -> Self {
+        self.action = Some(action);
+        self
+    }
+
+    /// For the next `times` events.
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    /// For every event until [`Controls::clear_rules`](crate::sandbox::Controls::clear_rules).
+    pub fn always(mut self) -> Self {
+        self.times = None;
+        self
+    }
+
+    fn catches(&self, account: Option<i64>, event: &Event<'_>) -> bool {
+        self.times != Some(0)
+            && (self.account.is_none() || self.account == account)
+            && (self.subscribed.is_none() || self.subscribed.as_deref() == event.subscribed)
+            && self.action.is_none_or(|action| action == event.action)
+    }
+}
+
+/// Takes the first rule that catches an event and uses it up once.
+pub(super) fn take_rule(rules: &mut Vec<WebhookRule>, account: Option<i64>, event: &Event<'_>) -> Option<Trouble> {
+    let rule = rules.iter_mut().find(|rule| rule.catches(account, event))?;
+    rule.times = rule.times.map(|left| left - 1);
+    let trouble = rule.trouble;
+    rules.retain(|rule| rule.times != Some(0));
+    Some(trouble)
+}
+
+/// What becomes of one delivery.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(in crate::sandbox) struct Fate {
+    pub(in crate::sandbox) missed: bool,
+    pub(in crate::sandbox) repeated: bool,
+    pub(in crate::sandbox) late_by: TimeDelta,
+    pub(in crate::sandbox) without_entity: bool,
+    pub(in crate::sandbox) stopped: bool,
+}
+
+impl Fate {
+    fn add(&mut self, trouble: Trouble) {
+        match trouble {
+            Trouble::Miss => self.missed = true,
+            Trouble::Repeat => self.repeated = true,
+            Trouble::Delay(by) => self.late_by = seconds(by),
+            Trouble::WithoutEntity => self.without_entity = true,
+            Trouble::Stop => self.stopped = true,
+        }
+    }
+}
+
+/// Decides about one delivery. `count` is the number of the event within its account, from 1 on; `long_subscribed` says
+/// that its subscription was made so long ago that it may have stopped.
+pub(in crate::sandbox) fn fate(
+    numbers: &Numbers,
+    variations: &Variations,
+    ordered: Option<Trouble>,
+    count: u64,
+    long_subscribed: bool,
+) -> Fate {
+    let mut fate = Fate::default();
+    ordered.into_iter().for_each(|trouble| fate.add(trouble));
+    for (variation, comes, trouble) in [
+        (Variation::WebhooksRepeated, count.is_multiple_of(numbers.repeats_every), Trouble::Repeat),
+        (
+            Variation::WebhooksOutOfOrder,
+            count.is_multiple_of(numbers.delays_every),
+            Trouble::Delay(numbers.delay_seconds as f64),
+        ),
+        (Variation::WebhooksMissed, count.is_multiple_of(numbers.misses_every), Trouble::Miss),
+        (Variation::WebhooksWithoutEntity, true, Trouble::WithoutEntity),
+        (Variation::WebhooksStop, long_subscribed, Trouble::Stop),
+    ] {
+        if comes && variations.has(variation) {
+            fate.add(trouble);
+        }
+    }
+    fate
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_used_up_and_the_next_one_applies() {
+        let account = AccountId(7);
+        let mut rules = vec![
+            WebhookRule::new(Trouble::Miss).of_type("guest").account(account),
+            WebhookRule::new(Trouble::Repeat).action(WebhookAction::EntityUpdate).times(2),
+            WebhookRule::new(Trouble::Stop).always(),
+        ];
+        let mut take = |account, subscribed, action| {
+            let event = Event { subscribed: Some(subscribed), action, ..Event::of_the_app(action) };
+            take_rule(&mut rules, Some(account), &event)
+        };
+        assert_eq!(take(8, "guest", WebhookAction::EntityCreate), Some(Trouble::Stop));
+        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(Trouble::Miss));
+        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(Trouble::Repeat));
+        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(Trouble::Repeat));
+        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(Trouble::Stop));
+    }
+
+    #[test]
+    fn rules_read_from_json() {
+        let rule: WebhookRule =
+            serde_json::from_str(r#"{"type":"booking","action":"entity_update","trouble":{"delay":30}}"#)
+                .expect("a rule");
+        assert_eq!((rule.trouble, rule.times), (Trouble::Delay(30.0), Some(1)));
+        assert!(serde_json::from_str::<WebhookRule>(r#"{"kind":"booking","trouble":"miss"}"#).is_err());
+    }
+}

@@ -1,0 +1,375 @@
+//! Combined tools against an account in which OwnerRez varies in every way that does not refuse a whole group of
+//! operations: each answer equals what the simulator's full data gives.
+
+mod full_data;
+mod large;
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use ownerrez_gateway::{domain::AccountId, sandbox::Variations};
+use serde_json::{Value, json};
+
+use self::full_data::{FullData, Ids, Nights, cents, day, id, is_of_guest};
+use crate::world::{Gateway, Person, Settings, on_each_database};
+
+/// A host whose account has two currencies, two time zones, an inactive property and all variations.
+struct Varied {
+    gateway: Gateway,
+    host: Person,
+    account: AccountId,
+    full: FullData,
+}
+
+impl Varied {
+    async fn start(database: &crate::world::TestDatabase, settings: Settings) -> Self {
+        let gateway = Gateway::start_with(database, settings).await;
+        let account = gateway.ownerrez().accounts()[1].id;
+        gateway.ownerrez().vary(account, |variations| *variations = Variations::all_but_refusals());
+        let full = FullData::of(gateway.ownerrez(), account);
+        assert_eq!(full.inactive().len(), 1);
+        let host = gateway.user("Host").await.connect(&gateway, account).await;
+        Self { gateway, host, account, full }
+    }
+
+    /// The answer of a tool to which nothing is missing.
+    async fn whole(&self, tool: &str, arguments: Value) -> Value {
+        let answer = self.host.call(tool, arguments).await.ok();
+        assert_eq!(answer["complete"], json!(true), "{tool}: {}", answer["missing"]);
+        answer
+    }
+
+    fn records(&self, collection: &str) -> Vec<Value> {
+        self.gateway.ownerrez().records(self.account, collection)
+    }
+}
+
+fn ids(records: &Value, member: &str) -> Ids {
+    records.as_array().unwrap().iter().map(|record| record[member].as_i64().unwrap()).collect()
+}
+
+fn covered(answer: &Value) -> Ids {
+    ids(&answer["covered"]["properties"], "id")
+}
+
+/// The bookings of each part that an answer lists.
+fn listed<'a>(answer: &Value, parts: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, Ids> {
+    parts.into_iter().map(|part| (part, ids(&answer[part], "booking_id"))).collect()
+}
+
+/// The nights of each property of an overview, and that its free stretches add up to the free nights.
+fn nights(answer: &Value) -> BTreeMap<i64, Nights> {
+    let of = |one: &Value| {
+        let count = |member: &str| one[member].as_u64().unwrap() as usize;
+        let gaps = one["gaps"].as_array().unwrap().iter().map(|gap| gap["nights"].as_u64().unwrap() as usize);
+        assert_eq!(gaps.sum::<usize>(), count("free_nights"), "{one}");
+        let nights =
+            Nights { guests: count("guest_nights"), others: count("other_nights"), free: count("free_nights") };
+        (one["property_id"].as_i64().unwrap(), nights)
+    };
+    answer["properties"].as_array().unwrap().iter().map(of).collect()
+}
+
+/// The sums of a summary of revenue by currency and property, and that they add up to the whole.
+fn revenue(answer: &Value) -> BTreeMap<(String, i64), i64> {
+    let mut sums = BTreeMap::new();
+    for currency in answer["currencies"].as_array().unwrap() {
+        let code = currency["currency"].as_str().unwrap();
+        let mut all = 0;
+        for one in currency["by_property"].as_array().unwrap() {
+            all += cents(&one["total"]);
+            sums.insert((code.to_owned(), one["property_id"].as_i64().unwrap()), cents(&one["total"]));
+        }
+        assert_eq!(cents(&currency["all"]["total"]), all);
+    }
+    sums
+}
+
+fn today() -> NaiveDate {
+    day("2026-06-15")
+}
+
+#[actix_web::test]
+async fn stays_nights_and_revenue_equal_the_full_data() {
+    on_each_database(async |database| {
+        let varied = Varied::start(database, Settings::default()).await;
+        let (all, inactive) = (varied.full.ids(), varied.full.inactive());
+        let mut of_inactive = 0;
+        for (arguments, first, last) in [
+            (json!({}), today(), today()),
+            (json!({"from": "2026-05-01", "to": "2026-07-20"}), day("2026-05-01"), day("2026-07-20")),
+            (json!({"from": "2025-01-01", "to": "2025-03-31"}), day("2025-01-01"), day("2025-03-31")),
+        ] {
+            let answer = varied.whole("who_is_staying", arguments).await;
+            let expected = varied.full.staying(&all, first, last);
+            assert_eq!(listed(&answer, expected.keys().copied()), expected, "{first}");
+            assert_eq!(covered(&answer), all);
+            of_inactive += varied.full.staying(&inactive, first, last)["arrivals"].len();
+        }
+        let overview = varied.whole("calendar_overview", json!({"from": "2026-03-01", "to": "2026-08-31"})).await;
+        assert_eq!(nights(&overview), varied.full.nights(day("2026-03-01"), day("2026-08-31")));
+
+        for (from, to) in [("2025-01-01", "2025-12-31"), ("2026-06-01", "2026-06-30")] {
+            let answer = varied.whole("revenue_summary", json!({"from": from, "to": to})).await;
+            assert_eq!(revenue(&answer), varied.full.revenue(&all, day(from), day(to)), "{from}");
+            assert_eq!(covered(&answer), all);
+            of_inactive += varied.full.revenue(&inactive, day(from), day(to)).len();
+            // An inactive property can be asked about by itself.
+            let one = json!({"from": from, "to": to, "property_ids": inactive});
+            let answer = varied.whole("revenue_summary", one).await;
+            assert_eq!(revenue(&answer), varied.full.revenue(&inactive, day(from), day(to)));
+        }
+        assert!(of_inactive > 3, "the story needs stays at an inactive property: {of_inactive}");
+        varied.gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn the_briefing_equals_the_full_data() {
+    on_each_database(async |database| {
+        let varied = Varied::start(database, Settings::default()).await;
+        let (full, all) = (&varied.full, varied.full.ids());
+        let answer = varied.whole("todays_briefing", json!({})).await;
+        let expected = full.staying(&all, today(), today());
+        let parts = ["arrivals", "departures", "owner_stays"];
+        let expected_parts: BTreeMap<&str, Ids> =
+            parts.into_iter().map(|part| (part, expected[part].clone())).collect();
+        assert_eq!(listed(&answer, parts), expected_parts);
+        assert_eq!(answer["in_house"], json!(expected["in_house"].len()));
+        let week = today() + chrono::TimeDelta::days(7);
+        assert_eq!(ids(&answer["owed_by_arrivals_of_7_days"], "booking_id"), full.owed(&all, today(), week));
+        let since = "2026-06-14T12:00:00Z";
+        let lately = &answer["last_24_hours"];
+        let new = full.since(&all, "created_utc", "active", since);
+        assert_eq!(ids(&lately["new_bookings"], "booking_id"), new);
+        assert_eq!(ids(&lately["canceled"], "booking_id"), full.since(&all, "canceled_utc", "canceled", since));
+        let inquiries = varied.records("inquiries");
+        let fresh = inquiries.iter().filter(|one| one["updated_utc"].as_str().is_some_and(|at| at > since));
+        assert_eq!(ids(&lately["inquiries"], "inquiry_id"), fresh.map(id).collect());
+        varied.gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn free_stays_equal_the_full_data() {
+    on_each_database(async |database| {
+        let varied = Varied::start(database, Settings::default()).await;
+        let mut offered = 0;
+        for (arrival, departure) in
+            [("2026-07-04", "2026-07-11"), ("2026-09-18", "2026-09-21"), ("2026-10-03", "2026-10-05")]
+        {
+            let free: Ids = varied.full.open();
+            let is_free = |id: &i64| !varied.full.is_taken(*id, day(arrival), day(departure));
+            let free: Ids = free.into_iter().filter(is_free).collect();
+            for extra in [json!({}), json!({"prices": true}), json!({"flexible_days": 1})] {
+                let mut arguments = json!({"arrival": arrival, "departure": departure});
+                arguments.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+                let answer = varied.whole("find_availability", arguments).await;
+                let on_these_days = |one: &&Value| one["arrival"] == arrival;
+                let offers = answer["free"].as_array().unwrap().iter();
+                let offers: Ids =
+                    offers.filter(on_these_days).map(|one| one["property_id"].as_i64().unwrap()).collect();
+                let refused = ids(&answer["not_possible"], "property_id");
+                assert!(offers.is_subset(&free), "{answer}");
+                if extra["flexible_days"].is_null() {
+                    assert_eq!(&offers | &refused, free, "{answer}");
+                }
+                offered += offers.len();
+                for offer in answer["free"].as_array().unwrap() {
+                    let of = offer["property_id"].as_i64().unwrap();
+                    let at = |member: &str| day(offer[member].as_str().unwrap());
+                    assert!(!varied.full.is_taken(of, at("arrival"), at("departure")), "{offer}");
+                }
+            }
+        }
+        assert!(offered > 0);
+        // An inactive property is never offered, and who asks for it by its id learns why.
+        let inactive = varied.full.inactive();
+        let arguments = json!({"arrival": "2027-03-01", "departure": "2027-03-03", "property_ids": inactive});
+        let answer = varied.whole("find_availability", arguments).await;
+        assert_eq!((&answer["free"], ids(&answer["not_possible"], "property_id")), (&json!([]), inactive));
+        assert!(answer["not_possible"][0]["why"][0].as_str().unwrap().contains("inactive"), "{answer}");
+        varied.gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_dossier_equals_the_full_data_and_names_the_thread_to_answer() {
+    on_each_database(async |database| {
+        let varied = Varied::start(database, Settings::default()).await;
+        let inactive = varied.full.inactive();
+        let threaded = |one: &&Value| is_of_guest(one) && one["status"] == "active" && one["thread_ids"].is_array();
+        let at_inactive = |one: &&Value| inactive.contains(&one["property_id"].as_i64().unwrap());
+        let bookings = || varied.full.bookings.iter().filter(threaded);
+        let messages = varied.records("messages");
+        for booking in [bookings().next().unwrap(), bookings().find(at_inactive).unwrap()] {
+            let dossier = varied.whole("booking_dossier", json!({"booking_id": id(booking)})).await;
+            assert_eq!(dossier["property"]["id"], booking["property_id"]);
+            let thread = &booking["thread_ids"][0];
+            let of_thread = |one: &&Value| one["thread_id"] == *thread && one["is_draft"] != true;
+            let shown = &dossier["guest_written"]["messages"];
+            assert_eq!(ids(shown, "id"), messages.iter().filter(of_thread).map(id).collect());
+            for message in shown.as_array().unwrap() {
+                assert_eq!(message["thread_id"], *thread, "{message}");
+                // The plain tools name it as well.
+                let one = varied.host.call("get_message", json!({"id": message["id"]})).await.ok();
+                assert_eq!(one["thread_id"], *thread, "{one}");
+            }
+            let listed = json!({"threadId": thread, "fields": ["id", "thread_id"], "limit": 100});
+            let listed = varied.host.call("list_messages", listed).await.ok();
+            let items = listed["items"].as_array().unwrap();
+            assert!(!items.is_empty() && items.iter().all(|one| one["thread_id"] == *thread), "{listed}");
+
+            let money = &dossier["money"];
+            let sum = |records: &[Value]| -> i64 {
+                records.iter().filter(|one| one["booking_id"] == booking["id"]).map(|one| cents(&one["amount"])).sum()
+            };
+            assert_eq!(cents(&money["payments_sum"]), sum(&varied.records("payments")));
+            assert_eq!(cents(&money["refunds_sum"]), sum(&varied.records("refunds")));
+            let charges = booking["charges"].as_array().unwrap().iter();
+            assert_eq!(cents(&money["charges_sum"]), charges.map(|line| cents(&line["amount"])).sum::<i64>());
+        }
+        varied.gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn guests_are_found_by_first_and_last_name() {
+    on_each_database(async |database| {
+        let varied = Varied::start(database, Settings::default()).await;
+        let guests = varied.records("guests");
+        let name = |guest: &Value| {
+            let part = |member: &str| guest[member].as_str().unwrap().to_owned();
+            format!("{} {}", part("first_name"), part("last_name"))
+        };
+        // Guests of whom all words of the name are in no other record.
+        let alone = |guest: &&Value| {
+            let name = name(guest).to_lowercase();
+            let has_all = |other: &&Value| {
+                let text = other.to_string().to_lowercase();
+                name.split(' ').all(|word| text.contains(word))
+            };
+            name.split(' ').count() == 2 && guests.iter().filter(has_all).count() == 1
+        };
+        let stayed = |guest: &&Value| !varied.full.of_guest(id(guest), day("2024-06-15")).is_empty();
+        let guest = guests.iter().filter(stayed).find(alone).unwrap();
+        let history = varied.whole("guest_history", json!({"query": name(guest)})).await;
+        assert_eq!(history["guest"]["id"], guest["id"]);
+        assert!(history["counted"].as_str().unwrap().contains("all of its words"), "{history}");
+        assert_eq!(ids(&history["stays"], "booking_id"), varied.full.of_guest(id(guest), day("2024-06-15")));
+        assert_eq!(covered(&history), varied.full.ids());
+
+        let backwards: Vec<String> = name(guest).split(' ').rev().map(str::to_uppercase).collect();
+        for text in [name(guest), backwards.join(" ")] {
+            varied.gateway.ownerrez().clear_requests();
+            let found = varied.host.call("list_guests", json!({"q": text})).await.ok();
+            assert_eq!(ids(&found["items"], "id"), Ids::from([id(guest)]), "{found}");
+            assert!(found["note"].as_str().unwrap().contains("all of its words"), "{found}");
+            assert!(varied.gateway.ownerrez().count("GET /v2/guests") >= 2);
+            let searched = varied.host.call("search", json!({"query": text})).await.ok();
+            let results = searched["results"].as_array().unwrap();
+            assert!(results.iter().any(|one| one["id"] == format!("guest:{}", id(guest))), "{searched}");
+        }
+        let nothing = varied.host.call("list_guests", json!({"q": "Zzyzx Nowhere"})).await.ok();
+        assert_eq!((&nothing["items"], nothing["note"].is_string()), (&json!([]), true), "{nothing}");
+        // What is found as one text costs one request.
+        varied.gateway.ownerrez().clear_requests();
+        let word = guest["last_name"].as_str().unwrap();
+        let found = varied.host.call("list_guests", json!({"q": word})).await.ok();
+        assert!(found["note"].is_null() && varied.gateway.ownerrez().count("GET /v2/guests") == 1, "{found}");
+        varied.gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn search_and_fetch_find_an_inactive_property() {
+    on_each_database(async |database| {
+        let varied = Varied::start(database, Settings::default()).await;
+        let inactive = varied.full.properties.iter().find(|one| one["active"] == false).unwrap();
+        let found = varied.host.call("search", json!({"query": inactive["name"]})).await.ok();
+        let property = format!("property:{}", id(inactive));
+        assert!(found["results"].as_array().unwrap().iter().any(|one| one["id"] == property), "{found}");
+        let fetched = varied.host.call("fetch", json!({"id": property})).await.ok();
+        assert!(fetched["text"].as_str().unwrap().contains(inactive["name"].as_str().unwrap()));
+        let booking = varied.full.bookings.iter().find(|one| one["property_id"] == inactive["id"]).unwrap();
+        let fetched = varied.host.call("fetch", json!({"id": format!("booking:{}", id(booking))})).await.ok();
+        assert!(fetched["title"].as_str().unwrap().contains(inactive["name"].as_str().unwrap()), "{fetched}");
+        varied.gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_listing_with_many_photos_is_short_unless_they_are_asked_for() {
+    on_each_database(async |database| {
+        let varied = Varied::start(database, Settings::default()).await;
+        let photos = |one: &Value| one["photos"].as_array().unwrap().len();
+        let listings = varied.records("listings");
+        let longest = listings.iter().max_by_key(|one| photos(one)).unwrap();
+        assert!(photos(longest) > 50, "{}", photos(longest));
+        let of = longest["property_id"].as_i64().or(longest["id"].as_i64()).unwrap();
+        let lean = varied.host.call("get_listing", json!({"id": of})).await.ok();
+        assert_eq!(photos(&lean), 3);
+        assert_eq!(lean["photos"][0]["caption"], longest["photos"][0]["caption"]);
+        let count = format!("photos: 3 of {}", photos(longest));
+        assert!(lean["cut"].as_str().unwrap().contains(&count), "{}", lean["cut"]);
+        assert!(lean.to_string().len() < 4_000, "{} bytes", lean.to_string().len());
+        for fields in [json!(["photos"]), json!(["photos.caption"])] {
+            let whole = varied.host.call("get_listing", json!({"id": of, "fields": fields})).await.ok();
+            assert_eq!(photos(&whole), photos(longest), "{fields}");
+            assert!(whole["cut"].is_null());
+        }
+        varied.gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn an_account_without_inactive_properties_is_asked_for_them_once_in_five_minutes() {
+    on_each_database(async |database| {
+        let settings = Settings::default().tune(|config| config.sessions.recent_answers_bytes = 1 << 20);
+        let gateway = Gateway::start_with(database, settings).await;
+        let alice = gateway.connected_user("Alice").await;
+        let account = gateway.ownerrez().accounts().last().unwrap().id;
+        gateway.ownerrez().vary(account, |variations| *variations = Variations::all_but_refusals());
+        assert!(FullData::of(gateway.ownerrez(), account).inactive().is_empty());
+        let days = json!({"from": "2026-06-01", "to": "2026-06-30"});
+        for tool in ["revenue_summary", "calendar_overview", "who_is_staying", "revenue_summary"] {
+            alice.call(tool, days.clone()).await.ok();
+        }
+        assert_eq!(gateway.ownerrez().count("GET /v2/properties"), 2, "one for each state");
+        gateway.stop().await;
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn an_address_lists_the_inactive_properties_and_their_names_become_ids() {
+    on_each_database(async |database| {
+        let varied = Varied::start(database, Settings::default()).await;
+        let request = |method: &str, params: Value| crate::world::rpc(1, method, params);
+        let read = |uri: &'static str| request("resources/read", json!({"uri": uri}));
+        for (uri, expected) in [
+            ("ownerrez://properties", &varied.full.ids() - &varied.full.inactive()),
+            ("ownerrez://inactive-properties", varied.full.inactive()),
+        ] {
+            let reply = varied.host.mcp(&read(uri)).await;
+            let text = reply.body["result"]["contents"][0]["text"].as_str().unwrap().to_owned();
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(ids(&answer["items"], "id"), expected, "{uri}");
+        }
+        let inactive = varied.full.properties.iter().find(|one| one["active"] == false).unwrap();
+        let params = json!({"ref": {"type": "ref/resource", "uri": "ownerrez://properties/{id}"},
+            "argument": {"name": "id", "value": inactive["name"]}});
+        let reply = varied.host.mcp(&request("completion/complete", params)).await;
+        let values = reply.body["result"]["completion"]["values"].as_array().unwrap();
+        assert!(values.contains(&json!(id(inactive).to_string())), "{}", reply.body);
+        varied.gateway.stop().await;
+    })
+    .await;
+}

@@ -1,0 +1,136 @@
+//! Combined tools against a large account: each answer is right for the properties that it covers, and names the others.
+
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
+use ownerrez_gateway::sandbox::{Portfolio, Variations};
+use serde_json::{Value, json};
+
+use super::{
+    covered, day,
+    full_data::{FullData, Ids, id, is_of_guest},
+    ids, listed, nights, revenue, today,
+};
+use crate::world::{Gateway, Person, on_each_database};
+
+const MOST_REQUESTS: u64 = 10;
+/// All of the story, with a debug build on a busy machine.
+const MOST_TIME: Duration = Duration::from_secs(240);
+
+/// The answer of a tool, which took no more requests than it may.
+async fn asked(gateway: &Gateway, host: &Person, tool: &str, arguments: Value) -> Value {
+    gateway.ownerrez().clear_requests();
+    let answer = host.call(tool, arguments).await.ok();
+    let requests = gateway.ownerrez().count("* /v2/*") as u64;
+    assert!(requests <= MOST_REQUESTS, "{tool}: {requests}");
+    if let Some(said) = answer["requests_used"].as_u64() {
+        assert_eq!(said, requests, "{tool}");
+    }
+    answer
+}
+
+/// The properties that an answer names as missing.
+fn missing(answer: &Value) -> Ids {
+    let texts = answer["missing"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let listed = texts.filter_map(|text| text.rsplit_once(": "));
+    listed.flat_map(|(_, ids)| ids.split(", ").filter_map(|id| id.trim_end_matches('.').parse().ok())).collect()
+}
+
+/// Either all properties are covered, or the others are named.
+fn covered_or_named(full: &FullData, tool: &str, answer: &Value) -> Ids {
+    let (covered, missing) = (covered(answer), missing(answer));
+    assert_eq!(&covered | &missing, full.ids(), "{tool}: {}", answer["missing"]);
+    assert_eq!(answer["complete"], json!(missing.is_empty()), "{tool}: {}", answer["missing"]);
+    println!("{tool}: {} of {} properties with {} requests", covered.len(), full.ids().len(), answer["requests_used"]);
+    covered
+}
+
+#[actix_web::test]
+async fn a_large_account_is_answered_rightly_or_in_part_by_name() {
+    on_each_database(async |database| {
+        let started = Instant::now();
+        let gateway = Gateway::start(database).await;
+        let size = Portfolio { properties: 200, bookings: 20_000 };
+        let account = gateway.ownerrez().add_account_of_size("Large", size).id;
+        gateway.ownerrez().vary(account, |variations| *variations = Variations::all_but_refusals());
+        let full = FullData::of(gateway.ownerrez(), account);
+        assert_eq!((full.properties.len(), full.bookings.len()), (size.properties, size.bookings));
+        let host = gateway.user("Host").await.connect(&gateway, account).await;
+
+        let two_weeks = ("2026-06-10", "2026-06-24");
+        for (arguments, first, last) in [
+            (json!({}), today(), today()),
+            (json!({"from": two_weeks.0, "to": two_weeks.1}), day(two_weeks.0), day(two_weeks.1)),
+        ] {
+            let answer = asked(&gateway, &host, "who_is_staying", arguments).await;
+            let covered = covered_or_named(&full, "who_is_staying", &answer);
+            let expected = full.staying(&covered, first, last);
+            assert_eq!(listed(&answer, expected.keys().copied()), expected);
+            assert!(covered.len() > 100, "{}", covered.len());
+        }
+        for (from, to, least) in [("2026-06-01", "2026-06-30", 50), ("2026-01-01", "2026-06-30", 5)] {
+            let days = || json!({"from": from, "to": to});
+            let (first, last): (NaiveDate, NaiveDate) = (day(from), day(to));
+            let answer = asked(&gateway, &host, "calendar_overview", days()).await;
+            let covered = covered_or_named(&full, "calendar_overview", &answer);
+            let expected = full.nights(first, last).into_iter().filter(|(id, _)| covered.contains(id));
+            assert_eq!(nights(&answer), expected.collect());
+            assert!(covered.len() >= least, "{}", covered.len());
+            let answer = asked(&gateway, &host, "revenue_summary", days()).await;
+            let covered = covered_or_named(&full, "revenue_summary", &answer);
+            assert_eq!(revenue(&answer), full.revenue(&covered, first, last));
+            assert!(covered.len() >= least, "{}", covered.len());
+            // Those that are named can be asked about next.
+            if let Some(rest) = Some(missing(&answer)).filter(|rest| !rest.is_empty()) {
+                let mut next = days();
+                next["property_ids"] = rest.iter().take(5).copied().collect();
+                let answer = asked(&gateway, &host, "revenue_summary", next).await;
+                let five: Ids = rest.into_iter().take(5).collect();
+                assert_eq!((revenue(&answer), &answer["complete"]), (full.revenue(&five, first, last), &json!(true)));
+            }
+        }
+
+        let answer = asked(&gateway, &host, "todays_briefing", json!({})).await;
+        let expected = full.staying(&covered(&answer), today(), today());
+        for part in ["arrivals", "departures", "owner_stays"] {
+            assert_eq!(ids(&answer[part], "booking_id"), expected[part], "{part}");
+        }
+        assert_eq!(answer["in_house"], json!(expected["in_house"].len()));
+        assert_eq!(&covered(&answer) | &missing(&answer), full.ids(), "{}", answer["missing"]);
+        println!("todays_briefing: {} properties, missing: {}", covered(&answer).len(), answer["missing"]);
+
+        let booking = full.bookings.iter().find(|one| is_of_guest(one) && one["status"] == "active").unwrap();
+        let dossier = asked(&gateway, &host, "booking_dossier", json!({"booking_id": id(booking)})).await;
+        assert_eq!(dossier["property"]["id"], booking["property_id"]);
+        let guest = booking["guest_id"].as_i64().unwrap();
+        let history = asked(&gateway, &host, "guest_history", json!({"guest_id": guest})).await;
+        let looked_at = covered_or_named(&full, "guest_history", &history);
+        let of_covered = |one: &&Value| looked_at.contains(&one["property_id"].as_i64().unwrap());
+        let stays = full.of_guest(guest, day("2024-06-15"));
+        let expected = full.bookings.iter().filter(|one| stays.contains(&id(one))).filter(of_covered).map(id);
+        assert_eq!(ids(&history["stays"], "booking_id"), expected.collect());
+
+        let dates = json!({"arrival": "2026-07-04", "departure": "2026-07-11"});
+        let exact = asked(&gateway, &host, "find_availability", dates.clone()).await;
+        let is_free = |id: &i64| !full.is_taken(*id, day("2026-07-04"), day("2026-07-11"));
+        let free: Ids = full.open().into_iter().filter(is_free).collect();
+        let answered = &ids(&exact["free"], "property_id") | &ids(&exact["not_possible"], "property_id");
+        assert_eq!((answered, &exact["complete"]), (free, &json!(true)));
+        let mut flexible = dates;
+        flexible["flexible_days"] = json!(2);
+        let answer = asked(&gateway, &host, "find_availability", flexible).await;
+        assert_eq!(answer["complete"], json!(answer["unchecked"] == json!([])));
+        assert!(!answer["unchecked"].as_array().unwrap().is_empty());
+
+        asked(&gateway, &host, "search", json!({"query": "Liam Okafor"})).await;
+        let last = full.properties.iter().max_by_key(|one| id(one)).unwrap();
+        let found = asked(&gateway, &host, "search", json!({"query": last["name"]})).await;
+        let result = format!("property:{}", id(last));
+        assert!(found["results"].as_array().unwrap().iter().any(|one| one["id"] == result), "{found}");
+        asked(&gateway, &host, "fetch", json!({"id": result})).await;
+        println!("all took {:?}", started.elapsed());
+        assert!(started.elapsed() < MOST_TIME, "{:?}", started.elapsed());
+        gateway.stop().await;
+    })
+    .await;
+}
