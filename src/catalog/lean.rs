@@ -29,8 +29,17 @@ pub(super) const TABLE: &str = "table";
 const REMARKS: [&str; 4] = ["omitted", "cut", "guest_written", "absent"];
 /// What the gateway's own answers always say: what they cover, what they lack and how to get it, what they cost, how they
 /// count.
-const EXTENT: [&str; 8] =
-    ["covered", "complete", "missing", "candidates", "unchecked", "requests_used", "counted", "note"];
+const EXTENT: [&str; 9] = [
+    "covered",
+    "complete",
+    "missing",
+    "missing_properties",
+    "candidates",
+    "unchecked",
+    "requests_used",
+    "counted",
+    "note",
+];
 
 /// How an answer is wanted.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]

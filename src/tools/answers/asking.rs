@@ -68,13 +68,16 @@ pub(super) struct Asking<'a> {
     requests: usize,
     /// What the answer lacks, and how to ask for it.
     lacks: Vec<String>,
+    /// The properties that are left out because not all of their bookings were read.
+    unread: BTreeSet<i64>,
     pub(super) trace: Trace,
 }
 
 impl<'a> Asking<'a> {
     pub(super) fn new(parts: &'a Parts, caller: &'a Caller, view: &'a View, cancel: &'a CancellationToken) -> Self {
         let started = parts.links.clock.now();
-        Self { parts, caller, view, cancel, started, requests: 0, lacks: Vec::new(), trace: Trace::default() }
+        let (lacks, unread, trace) = (Vec::new(), BTreeSet::new(), Trace::default());
+        Self { parts, caller, view, cancel, started, requests: 0, lacks, unread, trace }
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -102,6 +105,11 @@ impl<'a> Asking<'a> {
         if !self.lacks.contains(&what) {
             self.lacks.push(what);
         }
+    }
+
+    /// Names properties in `missing_properties`, in a form that `property_ids` takes.
+    pub(super) fn lacks_properties(&mut self, unread: &BTreeSet<i64>) {
+        self.unread.extend(unread);
     }
 
     /// Sends one request.
@@ -248,6 +256,9 @@ impl<'a> Asking<'a> {
         all.insert("complete".to_owned(), json!(self.lacks.is_empty()));
         if !self.lacks.is_empty() {
             all.insert("missing".to_owned(), json!(self.lacks));
+        }
+        if !self.unread.is_empty() {
+            all.insert("missing_properties".to_owned(), json!(self.unread));
         }
         all.insert("requests_used".to_owned(), json!(self.requests));
         if let Value::Object(members) = answer {

@@ -15,7 +15,8 @@ use super::{
 };
 
 const TREATMENT: &str = "Nights that a booking, an owner stay, a block or a pending booking takes are not free. `rent` is \
-the sum of the nightly rates, without taxes, fees and discounts; create_quote tells the full price. Inactive and snoozed properties are never offered.";
+the sum of the nightly rates, without taxes, fees and discounts; create_quote gives the full price. Inactive and snoozed \
+properties are never offered.";
 
 /// Why a property that was asked for by its id is not among those that were looked at.
 const NOT_OFFERED: &str =
@@ -103,20 +104,27 @@ pub(super) async fn find_availability(asking: &mut Asking<'_>, question: Questio
         } else {
             let asked = json!({"property_id": property.id, "from_date": first, "to_date": last});
             let calendar = asking.one("get_property_calendar", asked).await?;
-            match best(&calendar, &candidates, question.max_rent.map(cents)) {
-                Ok(offers) => {
-                    found.extend(offers.into_iter().map(|(nights, rent)| offer(asking, property, nights, Some(rent))))
-                }
-                Err(why) => unsuited.push(with(about, "why", json!(why))),
+            let CheckedStays { offers, unknown, reasons } =
+                check_all(&calendar, &candidates, question.max_rent.map(cents));
+            if !unknown.is_empty() {
+                unchecked.push(with(about, "why", json!(unknown)));
+            } else if offers.is_empty() {
+                unsuited.push(with(about, "why", json!(reasons)));
             }
+            found.extend(offers.into_iter().map(|(nights, rent)| offer(asking, property, nights, Some(rent))));
         }
     }
     let told = [&found, &unsuited, &unchecked].into_iter().flatten();
     let told: BTreeSet<i64> = told.filter_map(|one| one["property_id"].as_i64()).collect();
     let others = question.property_ids.iter().flatten().filter(|id| !told.contains(id));
     unsuited.extend(others.map(|id| json!({"property_id": id, "why": [NOT_OFFERED]})));
-    if !unchecked.is_empty() {
+    if unchecked.iter().any(|one| one["why"].is_null()) {
         asking.lacks("`unchecked` names properties that may be free too: ask again with their `property_ids`.");
+    }
+    if unchecked.iter().any(|one| !one["why"].is_null()) {
+        asking.lacks(
+            "`unchecked` names properties whose calendar lacks data (`why`): they may be free; look at them in OwnerRez.",
+        );
     }
     let answer = json!({
         "asked": {"arrival": question.arrival, "departure": question.departure, "nights": question.nights().count()},
@@ -178,54 +186,81 @@ fn with(mut record: Value, name: &str, value: Value) -> Value {
     record
 }
 
-/// The possible stays among these, with their rent, or why there is none: the reasons against the first.
-fn best(calendar: &Value, candidates: &[Nights], most: Option<i64>) -> Result<Vec<(Nights, i64)>, Vec<String>> {
-    let mut offers = Vec::new();
-    let mut reasons = Vec::new();
-    for nights in candidates {
-        match possible(calendar, *nights) {
-            Ok(rent) if most.is_none_or(|most| rent <= most) => offers.push((*nights, rent)),
-            Ok(rent) => reasons.push(format!("{}: the rent is {}.", nights.arrival, amount(rent))),
-            Err(why) => reasons.push(format!("{}: {why}", nights.arrival)),
-        }
-    }
-    if offers.is_empty() { Err(reasons) } else { Ok(offers) }
+/// The candidates of one property, by what its calendar says of them.
+#[derive(Debug, Default, PartialEq)]
+struct CheckedStays {
+    /// The possible stays, with their rent in cents.
+    offers: Vec<(Nights, i64)>,
+    /// Why the calendar does not answer for others.
+    unknown: Vec<String>,
+    /// Why the rest is not possible.
+    reasons: Vec<String>,
 }
 
-/// The rent in cents, or what the calendar has against the stay.
-fn possible(calendar: &Value, nights: Nights) -> Result<i64, String> {
+/// Why a stay is not offered.
+#[derive(Debug, PartialEq)]
+enum Obstacle {
+    /// A night that is taken, or a stay rule.
+    Impossible(String),
+    /// OwnerRez sends no data for a night or no rate (evidence: calendar days can be missing), so the stay may be possible.
+    Unknown(String),
+}
+
+fn check_all(calendar: &Value, candidates: &[Nights], most: Option<i64>) -> CheckedStays {
+    let mut checked = CheckedStays::default();
+    for nights in candidates {
+        match possible(calendar, *nights) {
+            Ok(rent) if most.is_none_or(|most| rent <= most) => checked.offers.push((*nights, rent)),
+            Ok(rent) => checked.reasons.push(format!("{}: the rent is {}.", nights.arrival, amount(rent))),
+            Err(Obstacle::Impossible(why)) => checked.reasons.push(format!("{}: {why}", nights.arrival)),
+            Err(Obstacle::Unknown(why)) => checked.unknown.push(format!("{}: {why}", nights.arrival)),
+        }
+    }
+    checked
+}
+
+/// The rent in cents, or what prevents an offer. A definite obstacle on any night counts more than missing data.
+fn possible(calendar: &Value, nights: Nights) -> Result<i64, Obstacle> {
+    let impossible = |why: String| Err(Obstacle::Impossible(why));
     let day = |date: NaiveDate| {
         let date = date.to_string();
         let days = calendar["days"].as_array().into_iter().flatten();
         days.into_iter().find(|day| day["date"].as_str().and_then(|text| text.get(..10)) == Some(&date))
     };
-    let mut rent = 0;
+    let (mut rent, mut unknown) = (0, None);
     for night in nights.each() {
-        let known = day(night).ok_or_else(|| format!("the calendar has no data for the night of {night}."))?;
+        let Some(known) = day(night) else {
+            unknown.get_or_insert_with(|| format!("the calendar has no data for the night of {night}."));
+            continue;
+        };
         // A gap is free, but shorter than the shortest stay; the rules below say whether it fits.
         if !matches!(known["status"].as_str(), Some("available" | "gap")) {
-            return Err(format!("the night of {night} is {}.", known["status"].as_str().unwrap_or("not free")));
+            return impossible(format!("the night of {night} is {}.", known["status"].as_str().unwrap_or("not free")));
         }
         if known["rules"]["is_stay_disallowed"] == json!(true) {
-            return Err(format!("no stays on {night}."));
+            return impossible(format!("no stays on {night}."));
         }
-        let rate = known["rate"]["rent"].as_f64().or_else(|| known["rate"]["amount"].as_f64());
-        rent += rate.map(cents).ok_or_else(|| format!("there is no rate for the night of {night}."))?;
+        match known["rate"]["rent"].as_f64().or_else(|| known["rate"]["amount"].as_f64()) {
+            Some(rate) => rent += cents(rate),
+            None => {
+                unknown.get_or_insert_with(|| format!("there is no rate for the night of {night}."));
+            }
+        }
     }
     let rules = day(nights.arrival).map(|day| &day["rules"]).unwrap_or(&Value::Null);
     if rules["is_arrival_disallowed"] == json!(true) {
-        return Err("no arrivals on that day.".to_owned());
+        return impossible("no arrivals on that day.".to_owned());
     }
     if let Some(least) = rules["min_nights"].as_i64().filter(|least| nights.count() < *least) {
-        return Err(format!("stays have at least {least} nights."));
+        return impossible(format!("stays have at least {least} nights."));
     }
     if let Some(most) = rules["max_nights"].as_i64().filter(|most| nights.count() > *most) {
-        return Err(format!("stays have at most {most} nights."));
+        return impossible(format!("stays have at most {most} nights."));
     }
     if day(nights.departure).is_some_and(|day| day["rules"]["is_departure_disallowed"] == json!(true)) {
-        return Err(format!("no departures on {}.", nights.departure));
+        return impossible(format!("no departures on {}.", nights.departure));
     }
-    Ok(rent)
+    unknown.map_or(Ok(rent), |why| Err(Obstacle::Unknown(why)))
 }
 
 #[cfg(test)]
@@ -273,11 +308,22 @@ mod tests {
             (2, "/rules", json!({"max_nights": 2})),
             (3, "/rules", json!({"is_stay_disallowed": true})),
             (5, "/rules", json!({"is_departure_disallowed": true})),
-            (3, "/rate", json!({})),
-            (3, "/date", json!("2026-07-03T00:00:00")),
         ] {
-            assert!(against(day, path, value.clone()).is_err(), "{day} {path} {value}");
+            let found = against(day, path, value.clone());
+            assert!(matches!(found, Err(Obstacle::Impossible(_))), "{day} {path} {value}: {found:?}");
         }
+        for (path, value) in [("/rate", json!({})), ("/date", json!("2026-07-03T00:00:00"))] {
+            let found = against(3, path, value.clone());
+            assert!(matches!(found, Err(Obstacle::Unknown(_))), "{path} {value}: {found:?}");
+        }
+        // A night without data does not hide that another one is taken.
+        let mut calendar = calendar(|day, record| {
+            if day == 4 {
+                record["status"] = json!("booked");
+            }
+        });
+        calendar["days"].as_array_mut().unwrap().retain(|day| day["date"] != "2026-06-02T00:00:00");
+        assert!(matches!(possible(&calendar, asked), Err(Obstacle::Impossible(_))));
         // What concerns other days.
         for (day, path, value) in [
             (5, "/status", json!("booked")),
@@ -297,10 +343,11 @@ mod tests {
             }
         });
         let candidates = [stay("2026-06-04", "2026-06-06"), stay("2026-06-02", "2026-06-04")];
-        let all = best(&calendar, &candidates, None).unwrap();
+        let all = check_all(&calendar, &candidates, None).offers;
         assert_eq!(all, [(candidates[0], 20_100), (candidates[1], 18_000)]);
-        assert_eq!(best(&calendar, &candidates, Some(18_000)).unwrap(), [(candidates[1], 18_000)]);
-        assert_eq!(best(&calendar, &candidates, Some(17_999)).unwrap_err().len(), 2);
+        assert_eq!(check_all(&calendar, &candidates, Some(18_000)).offers, [(candidates[1], 18_000)]);
+        let none = check_all(&calendar, &candidates, Some(17_999));
+        assert_eq!((none.offers.len(), none.reasons.len(), none.unknown.len()), (0, 2, 0));
     }
 
     #[test]

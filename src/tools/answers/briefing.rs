@@ -1,5 +1,7 @@
 //! What a host wants to know in the morning: `todays_briefing`.
 
+use std::collections::BTreeSet;
+
 use chrono::{SecondsFormat, TimeDelta};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     asking::{Asking, Stop},
     days::{Days, later},
-    portfolio::{Portfolio, listed},
+    portfolio::Portfolio,
     stay::{Kind, Status, Stay, guest_name},
     staying::{Sorted, TREATMENT},
 };
@@ -38,15 +40,16 @@ pub(super) async fn todays_briefing(asking: &mut Asking<'_>, question: Question)
     let since = (asking.now() - TimeDelta::days(1)).to_rfc3339_opts(SecondsFormat::Secs, true);
     let lately = json!({"since_utc": since, "include_guest": true});
     let wants_bookings = asking.wants("last_24_hours.new_bookings") || asking.wants("last_24_hours.canceled");
+    let mut unread = BTreeSet::new();
     let booked = if wants_bookings {
         let changed = asking.bookings(&ids, &lately, 1).await?;
         if !changed.unread.is_empty() {
-            asking.lacks(format!(
-                "`last_24_hours` lacks bookings of these properties; ask again with their `property_ids`, at most 100 at \
-                 once: {}",
-                listed(&changed.unread)
-            ));
+            asking.lacks(
+                "`last_24_hours` lacks bookings of the properties in its `missing_properties`: ask again with these \
+                 `property_ids`, at most 100 at once.",
+            );
         }
+        unread = changed.unread;
         Stay::read_all(asking, changed.records)
     } else {
         Vec::new()
@@ -82,7 +85,7 @@ pub(super) async fn todays_briefing(asking: &mut Asking<'_>, question: Question)
             })
         })
         .collect();
-    let answer = json!({
+    let mut answer = json!({
         "arrivals": tell(&mut sorted.arrivals.iter().copied()),
         "departures": tell(&mut sorted.departures.iter().copied()),
         "changeovers": changeovers,
@@ -97,5 +100,8 @@ pub(super) async fn todays_briefing(asking: &mut Asking<'_>, question: Question)
         },
         "counted": format!("{TREATMENT} `changeovers` are properties with a departure and an arrival today."),
     });
+    if !unread.is_empty() {
+        answer["last_24_hours"]["missing_properties"] = json!(unread);
+    }
     Ok(asking.finish(portfolio.covered(span), answer))
 }

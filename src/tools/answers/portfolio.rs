@@ -83,11 +83,11 @@ impl Portfolio {
         }
         self.properties.retain(|property| !unread.contains(&property.id));
         asking.lacks(format!(
-            "{} properties, because OwnerRez needs too many requests for all their bookings. Ask again with these \
-             `property_ids`, at most 100 at once, or for fewer days: {}",
-            unread.len(),
-            listed(unread)
+            "{} properties, because all their bookings take too many requests. Ask again for fewer days, or with \
+             `property_ids` of `missing_properties`, at most 100 at once.",
+            unread.len()
         ));
+        asking.lacks_properties(unread);
     }
 
     pub(super) fn ids(&self) -> Vec<i64> {
@@ -162,11 +162,6 @@ pub(super) async fn property(asking: &mut Asking<'_>, id: i64) -> Result<Option<
         Some(property) => Ok(Some(property.clone())),
         None => asking.if_there("get_property", json!({"id": id})).await,
     }
-}
-
-/// Ids in words.
-pub(super) fn listed(ids: &BTreeSet<i64>) -> String {
-    ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn zone(record: &Value) -> Option<Tz> {
