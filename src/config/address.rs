@@ -35,15 +35,18 @@ fn web_address(text: &str) -> Result<Url, Problem> {
         return Err(Problem::new("it is not an https URL", example));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Problem::new("it holds a user name or a password", "remove everything before the @, and the @"));
+        return Err(Problem::new(
+            "it contains a user name or a password",
+            "remove the user name, the password and the @",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(Problem::new("it has a query or a fragment", "remove everything from the ? or # on"));
+        return Err(Problem::new("it has a query or a fragment", "remove the ? or # and everything after it"));
     }
     if url.scheme() == "http" && !is_loopback_url(&url) {
         return Err(Problem::new(
-            "it is plain http, and its host is not loopback: secrets would cross the network in the clear",
-            "use https, for instance behind a proxy that ends TLS; http is for localhost, 127.0.0.1 and [::1] only",
+            "it is plain http, and its host is not loopback: secrets would be sent unencrypted",
+            "use https, for instance behind a TLS-terminating proxy; http is for localhost, 127.0.0.1 and [::1] only",
         ));
     }
     Ok(url)
@@ -54,7 +57,7 @@ fn web_address(text: &str) -> Result<Url, Problem> {
 pub(super) fn base_address(text: &str) -> Result<Url, Problem> {
     let mut url = web_address(text)?;
     if !url.path().trim_end_matches('/').is_empty() {
-        return Err(Problem::new("it has a path", "give the scheme, the host and, if needed, the port only"));
+        return Err(Problem::new("it has a path", "use only the scheme, the host and, if needed, the port"));
     }
     url.set_path("/");
     Ok(url)
@@ -66,8 +69,8 @@ pub(super) fn redirect_address(text: &str) -> Result<Url, Problem> {
     let url = web_address(text)?;
     if ![CALLBACK_PATH, PREDECESSOR_CALLBACK_PATH].contains(&url.path()) {
         return Err(Problem::new(
-            format!("its path is {}, but the gateway answers OwnerRez at {CALLBACK_PATH}", url.path()),
-            format!("register a redirect URI that ends in {CALLBACK_PATH} with your OAuth app, and give that here"),
+            format!("its path is {}, but the callback path of the gateway is {CALLBACK_PATH}", url.path()),
+            format!("register a redirect URI that ends in {CALLBACK_PATH} with your OAuth app, and set it here"),
         ));
     }
     Ok(url)
@@ -87,8 +90,8 @@ pub(super) fn web_origin(text: &str) -> Result<String, Problem> {
 /// Parses an entry of the allowed hosts, with or without a port, into the form of a Host header.
 pub(super) fn host_name(text: &str) -> Result<String, Problem> {
     let remedy =
-        "write each like gateway.example.com or gateway.example.com:8443, without a scheme; a pattern does not do";
-    let problem = || Problem::new("an entry is not the name of a host", remedy);
+        "write each like gateway.example.com or gateway.example.com:8443, without a scheme; patterns are not allowed";
+    let problem = || Problem::new("an entry is not a host name", remedy);
     // An IPv6 address may be given without brackets.
     let bracketed = text.parse::<std::net::Ipv6Addr>().map(|address| format!("[{address}]"));
     let text = bracketed.unwrap_or_else(|_| text.to_ascii_lowercase());

@@ -37,15 +37,15 @@ pub struct PredefinedClient {
 pub(super) fn oauth_clients(layers: &mut Layers) -> OAuthClients {
     let app_redirect_uris = layers.list("oauth.redirect_uris", |text| {
         let remedy = "write each as the complete URI that the app registers, like cursor://anysphere.cursor-mcp/oauth/callback; \
-                      https and addresses of this machine need not be listed, and http, javascript and other schemes that \
-                      lead to no app cannot be";
+                      https and loopback addresses need not be listed; http, javascript and other schemes that belong \
+                      to no app are not allowed";
         RedirectUri::of_app(text).map_err(|problem| Problem::new(format!("an entry {problem}"), remedy))
     });
     let known = layers.list("oauth.known_redirect_uris", redirect_uri);
     let predefined = layers.tables("oauth.clients", predefined_client).unwrap_or_default();
     for (at, client) in predefined.iter().enumerate() {
         if predefined[..at].iter().any(|earlier| earlier.id == client.id) {
-            layers.refuse("oauth.clients", "two clients have the same id", "give each its own");
+            layers.refuse("oauth.clients", "two clients have the same id", "give each client its own id");
             break;
         }
     }
@@ -64,17 +64,17 @@ fn redirect_uri(text: &str) -> Result<RedirectUri, Problem> {
 }
 
 const CLIENT: &str = "write each like { id = \"my-client\", name = \"My client\", redirect_uris = [\"https://…/callback\"] }, \
-                      with jwks_uri = \"https://…\" besides if it signs";
+                      with jwks_uri = \"https://…\" as well if it signs";
 
 fn predefined_client(table: &Table) -> Result<PredefinedClient, Problem> {
     let known = ["id", "name", "redirect_uris", "jwks_uri"];
     if table.keys().any(|key| !known.contains(&key.as_str())) {
-        return Err(Problem::new("a client has a member that clients do not have", CLIENT));
+        return Err(Problem::new("a client has an unknown member", CLIENT));
     }
     let text = |key: &str| match table.get(key) {
         None => Ok(None),
         Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text.trim())),
-        Some(_) => Err(Problem::new(format!("the {key} of a client is no text"), CLIENT)),
+        Some(_) => Err(Problem::new(format!("the {key} of a client is not a string"), CLIENT)),
     };
     let id = text("id")?.filter(|id| id.len() <= 255 && id.bytes().all(|byte| byte.is_ascii_graphic()));
     let id = id.ok_or_else(|| Problem::new("a client has no id of 1 to 255 visible ASCII characters", CLIENT))?;
@@ -83,7 +83,7 @@ fn predefined_client(table: &Table) -> Result<PredefinedClient, Problem> {
     let uris = entries.iter().map(|entry| redirect_uri(entry.as_str().unwrap_or_default()));
     let https = |text: &str| Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.as_str() == text);
     let jwks_uri = text("jwks_uri")?
-        .map(|text| https(text).ok_or_else(|| Problem::new("the jwks_uri of a client is no https URL", CLIENT)))
+        .map(|text| https(text).ok_or_else(|| Problem::new("the jwks_uri of a client is not an https URL", CLIENT)))
         .transpose()?;
     Ok(PredefinedClient {
         id: id.to_owned(),

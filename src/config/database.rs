@@ -17,7 +17,7 @@ use super::errors::Problem;
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 pub(super) const DIRECT_REMEDY: &str =
-    "write it like DATABASE_URL, with the server's own address in place of its pooler's";
+    "write it like DATABASE_URL, with the address of the server instead of its pooler";
 
 /// The database, embedded or served.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl Database {
             Some("sqlite") => sqlite_path(text).map(|path| Self::Sqlite { path }),
             Some("postgres" | "postgresql") => postgres_url(text).map(|url| Self::Postgres { url, direct_url: None }),
             _ => Err(Problem::new(
-                "it names neither SQLite nor PostgreSQL",
+                "it is neither an SQLite nor a PostgreSQL URL",
                 "write sqlite://path/to/file.db or postgres://user:password@host/name",
             )),
         }
@@ -55,7 +55,7 @@ impl Database {
     pub(super) fn parse_direct(text: &str) -> Result<SecretString, Problem> {
         match Self::parse(text) {
             Ok(Self::Postgres { url, .. }) => Ok(url),
-            Ok(Self::Sqlite { .. }) => Err(Problem::new("it names no PostgreSQL server", DIRECT_REMEDY)),
+            Ok(Self::Sqlite { .. }) => Err(Problem::new("it is not a PostgreSQL URL", DIRECT_REMEDY)),
             Err(problem) => Err(problem),
         }
     }
@@ -101,7 +101,7 @@ pub(super) fn make_private_directory(directory: &Path) -> io::Result<()> {
         Ok(found) => {
             if is_open_to_others(&found) {
                 let shown = directory.display();
-                log::warn!("others can look into the data directory {shown}: close it with `chmod 700 {shown}`");
+                log::warn!("other users can access the data directory {shown}: run `chmod 700 {shown}`");
             }
             Ok(())
         }
@@ -121,7 +121,7 @@ pub(super) fn is_open_to_others(found: &Metadata) -> bool {
 fn postgres_url(text: &str) -> Result<SecretString, Problem> {
     let problem = |what: String| {
         let example = "postgres://user:password@host/name";
-        Problem::new(what, format!("write it like {example}, with special letters of the password percent-encoded"))
+        Problem::new(what, format!("write it like {example}, with special characters of the password percent-encoded"))
     };
     let url = Url::parse(text).map_err(|error| problem(format!("it is not a URL ({error})")))?;
     if !url.as_str().contains("://") {
@@ -129,7 +129,7 @@ fn postgres_url(text: &str) -> Result<SecretString, Problem> {
     }
     // If a password contains a bare / or #, the rest of it would be taken for the name of the database.
     if url.path().trim_start_matches('/').contains(['/', '@']) || url.fragment().is_some() {
-        return Err(problem("what follows its host is not the name of a database".to_owned()));
+        return Err(problem("the part after its host is not a database name".to_owned()));
     }
     for (name, value) in url.query_pairs() {
         postgres_parameter(&name, &value)?;
@@ -141,13 +141,13 @@ fn postgres_url(text: &str) -> Result<SecretString, Problem> {
 fn postgres_parameter(name: &str, value: &str) -> Result<(), Problem> {
     match name {
         "sslmode" | "ssl-mode" if !SSL_MODES.contains(&value.to_ascii_lowercase().as_str()) => Err(Problem::new(
-            "its sslmode is none",
-            format!("give sslmode one of {}; verify-full alone knows the server for certain", SSL_MODES.join(", ")),
+            "its sslmode is unknown",
+            format!("set sslmode to one of {}; only verify-full fully authenticates the server", SSL_MODES.join(", ")),
         )),
         "sslrootcert" | "ssl-root-cert" | "ssl-ca" | "sslcert" | "ssl-cert" | "sslkey" | "ssl-key" => {
             std::fs::File::open(value).map(drop).map_err(|error| {
                 let what = format!("the file of its {name} cannot be read ({error})");
-                Problem::new(what, "name a file in PEM format that this account may read")
+                Problem::new(what, "name a PEM file that this account can read")
             })
         }
         _ => Ok(()),
@@ -160,10 +160,10 @@ fn sqlite_path(text: &str) -> Result<PathBuf, Problem> {
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (path, parameters) = rest.split_once('?').map_or((rest, None), |(path, rest)| (path, Some(rest)));
     if path.starts_with(":memory:") || parameters.is_some_and(|all| all.contains("mode=memory")) {
-        return Err(Problem::new("a database in memory would forget every user when the gateway stops", remedy));
+        return Err(Problem::new("an in-memory database would lose every user when the gateway stops", remedy));
     }
     if parameters.is_some_and(|all| !matches!(all, "mode=rwc" | "mode=rw")) {
-        return Err(Problem::new("it has parameters", "remove everything from the ? on"));
+        return Err(Problem::new("it has parameters", "remove the ? and everything after it"));
     }
     if path.is_empty() || path.ends_with('/') {
         return Err(Problem::new("it names no file", remedy));

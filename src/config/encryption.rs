@@ -24,9 +24,9 @@ use super::{
 };
 
 /// How to create a key, for every text that asks for one.
-pub(super) const MAKE_A_KEY: &str = "make one with `openssl rand -base64 32`";
+pub(super) const MAKE_A_KEY: &str = "generate one with `openssl rand -base64 32`";
 
-const PREVIOUS_REMEDY: &str = "write each exactly as it stood in ENCRYPTION_KEY, or take it out of the list";
+const PREVIOUS_REMEDY: &str = "write each exactly as it was in ENCRYPTION_KEY, or remove it from the list";
 
 /// `openssl` pads its output, other tools do not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -91,13 +91,13 @@ pub enum KeyFileError {
         source: io::Error,
     },
     /// Other users can read the file.
-    #[error("others can read the encryption key file {0}: close it with `chmod 600 {0}`", path.display())]
+    #[error("other users can read the encryption key file {0}: run `chmod 600 {0}`", path.display())]
     OpenToOthers {
         /// The key file.
         path: PathBuf,
     },
     /// The file does not contain a key. It is not replaced: tokens may be encrypted with its former content.
-    #[error("the encryption key file {} holds no key ({problem}): restore it from a backup, or set ENCRYPTION_KEY", path.display())]
+    #[error("the encryption key file {} contains no key ({problem}): restore it from a backup, or set ENCRYPTION_KEY", path.display())]
     NoKey {
         /// The key file.
         path: PathBuf,
@@ -105,7 +105,7 @@ pub enum KeyFileError {
         problem: String,
     },
     /// The system returned no random bytes.
-    #[error("the system gave no random bytes for an encryption key: set ENCRYPTION_KEY")]
+    #[error("the system returned no random bytes for an encryption key: set ENCRYPTION_KEY")]
     NoRandomness,
 }
 
@@ -152,7 +152,7 @@ impl EncryptionKey {
 
 /// Parses an entry of the list of earlier keys.
 pub(super) fn previous_key(text: &str) -> Result<GivenKey, Problem> {
-    given_key(text).map_err(|problem| Problem::new(format!("of one entry, {}", problem.what), PREVIOUS_REMEDY))
+    given_key(text).map_err(|problem| Problem::new(format!("in one entry, {}", problem.what), PREVIOUS_REMEDY))
 }
 
 /// Parses a key that the operator set.
@@ -165,13 +165,13 @@ fn parse_key(text: &str) -> Result<Arc<SecretBox<[u8; 32]>>, Problem> {
     let bytes = BASE64
         .decode(text)
         .map(Zeroizing::new)
-        .map_err(|_| Problem::new("it is not base64", format!("give it base64 of 32 random bytes: {MAKE_A_KEY}")))?;
+        .map_err(|_| Problem::new("it is not base64", format!("set it to 32 random bytes in base64: {MAKE_A_KEY}")))?;
     let key: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| {
-        let what = format!("it holds {} bytes instead of 32", bytes.len());
-        Problem::new(what, format!("give it base64 of 32 random bytes: {MAKE_A_KEY}"))
+        let what = format!("it encodes {} bytes instead of 32", bytes.len());
+        Problem::new(what, format!("set it to 32 random bytes in base64: {MAKE_A_KEY}"))
     })?;
     if key.iter().all(|byte| Some(byte) == key.first()) {
-        return Err(Problem::new("it is one byte repeated, which anyone can guess", MAKE_A_KEY));
+        return Err(Problem::new("it is one byte repeated, which can be guessed", MAKE_A_KEY));
     }
     Ok(Arc::new(copy(key)))
 }
@@ -186,7 +186,7 @@ fn read(path: &Path) -> Result<Option<SecretBox<[u8; 32]>>, KeyFileError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refusal("open", path)(error)),
     };
-    if is_open_to_others(&file.metadata().map_err(refusal("look at", path))?) {
+    if is_open_to_others(&file.metadata().map_err(refusal("inspect", path))?) {
         return Err(KeyFileError::OpenToOthers { path: path.to_owned() });
     }
     let mut text = Zeroizing::new(String::with_capacity(128));
@@ -204,21 +204,24 @@ fn make(path: &Path) -> Result<(), KeyFileError> {
     text.push('\n');
 
     let directory = directory_of(path);
-    make_private_directory(directory).map_err(refusal("make the directory of", path))?;
+    make_private_directory(directory).map_err(refusal("create the directory of", path))?;
     let mut file = tempfile::Builder::new()
         .prefix(".key-")
         .permissions(Permissions::from_mode(0o600))
         .tempfile_in(directory)
-        .map_err(refusal("make", path))?;
+        .map_err(refusal("create", path))?;
     file.write_all(text.as_bytes()).map_err(refusal("write", path))?;
     file.as_file().sync_all().map_err(refusal("write", path))?;
     match file.persist_noclobber(path) {
         Ok(_) => {}
         Err(lost) if lost.error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(lost) => return Err(refusal("name", path)(lost.error)),
+        Err(lost) => return Err(refusal("rename", path)(lost.error)),
     }
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(refusal("write", path))?;
-    log::info!("made an encryption key and kept it in {}: back it up, apart from the database", path.display());
+    log::info!(
+        "generated an encryption key and stored it in {}: back it up, separately from the database",
+        path.display()
+    );
     Ok(())
 }
 

@@ -37,7 +37,7 @@ impl fmt::Display for ConfigError {
             Origin::Environment => write!(f, "{setting}, set in the environment: {problem}")?,
             Origin::Default => write!(f, "{setting}: {problem}")?,
         }
-        write!(f, "\n  To repair it: {remedy}")
+        write!(f, "\n  To fix it: {remedy}")
     }
 }
 

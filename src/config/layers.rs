@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Takes the place of a setting's name if the whole file is unusable.
-pub(super) const WHOLE_FILE: &str = "the settings as a whole";
+pub(super) const WHOLE_FILE: &str = "all settings";
 
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
@@ -40,8 +40,8 @@ impl Layers {
             pile.errors.push(ConfigError {
                 setting: name.clone(),
                 origin: Origin::Environment,
-                problem: "there is no such setting".to_owned(),
-                remedy: format!("write {env}, or remove it"),
+                problem: "unknown setting".to_owned(),
+                remedy: format!("use {env}, or remove it"),
             });
         }
         if let Some(path) = file {
@@ -66,8 +66,8 @@ impl Layers {
             Ok(text) => self.add(origin, &text),
             Err(error) => self.file_is_unusable(
                 origin,
-                format!("it cannot be read ({error})"),
-                "name an existing, readable TOML file with --config, or leave --config out",
+                format!("the file cannot be read ({error})"),
+                "pass an existing, readable TOML file to --config, or omit --config",
             ),
         }
     }
@@ -85,7 +85,7 @@ impl Layers {
                 // The error's own Display quotes the line, which may contain a secret.
                 let line = error.span().map_or(0, |span| span.start);
                 let line = text.bytes().take(line).filter(|byte| *byte == b'\n').count() + 1;
-                let problem = format!("line {line} is not TOML ({})", error.message());
+                let problem = format!("line {line} is not valid TOML ({})", error.message());
                 return self.file_is_unusable(origin, problem, "write each setting as `name = value` in its [section]");
             }
         };
@@ -100,7 +100,7 @@ impl Layers {
             self.errors.push(ConfigError {
                 setting: unknown.clone(),
                 origin: origin.clone(),
-                problem: "there is no such setting".to_owned(),
+                problem: "unknown setting".to_owned(),
                 remedy,
             });
         }
@@ -150,7 +150,7 @@ impl Layers {
     /// Reads an integer within its bounds.
     pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &'static str, bounds: RangeInclusive<i64>) -> T {
         let number = self.value(key, |value| {
-            let remedy = format!("give it a whole number from {} to {}", bounds.start(), bounds.end());
+            let remedy = format!("set it to a whole number from {} to {}", bounds.start(), bounds.end());
             let number = match value {
                 Value::Integer(number) => *number,
                 other => words(other)
@@ -159,7 +159,7 @@ impl Layers {
                     .ok_or_else(|| Problem::new("it is not a whole number", &*remedy))?,
             };
             let fits = bounds.contains(&number).then(|| T::try_from(number).ok()).flatten();
-            fits.ok_or_else(|| Problem::new(format!("{number} is out of bounds"), remedy))
+            fits.ok_or_else(|| Problem::new(format!("{number} is out of range"), remedy))
         });
         number.unwrap_or_default()
     }
@@ -176,7 +176,7 @@ impl Layers {
             other => words(other)
                 .ok()
                 .and_then(|text| text.to_lowercase().parse().ok())
-                .ok_or_else(|| Problem::new("it is neither true nor false", "give it true or false")),
+                .ok_or_else(|| Problem::new("it is neither true nor false", "set it to true or false")),
         })
     }
 
@@ -206,7 +206,7 @@ impl Layers {
 }
 
 fn words(value: &Value) -> Result<&str, Problem> {
-    value.as_str().map(str::trim).ok_or_else(|| Problem::new("it is not a text", "write it in double quotes"))
+    value.as_str().map(str::trim).ok_or_else(|| Problem::new("it is not a string", "write it in double quotes"))
 }
 
 /// Returns whether the value counts as unset. An empty list does too: it must not mean "allow nothing" or "check

@@ -30,8 +30,8 @@ impl Network {
 
 /// Parses an entry of the trusted proxies.
 pub(super) fn network(text: &str) -> Result<Network, Problem> {
-    let remedy = "write each like 172.18.0.2, 172.16.0.0/12 or fdaa::/16; names of hosts do not do";
-    let problem = || Problem::new("an entry is neither an address nor a network", remedy);
+    let remedy = "write each like 172.18.0.2, 172.16.0.0/12 or fdaa::/16; host names are not allowed";
+    let problem = || Problem::new("an entry is neither an IP address nor a network", remedy);
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits.parse::<u32>().map_err(|_| problem())?)),
         None => (text, None),
@@ -47,7 +47,7 @@ pub(super) fn network(text: &str) -> Result<Network, Problem> {
     }
     if bits == 0 {
         // Such a network would let every client choose its own source address.
-        return Err(Problem::new("an entry holds every address there is", remedy));
+        return Err(Problem::new("an entry contains every address", remedy));
     }
     Ok(Network { address, bits })
 }

@@ -21,7 +21,7 @@ use super::{
 const CONTACT_LENGTH: usize = 200;
 
 const MEBIBYTE: i64 = 1024 * 1024;
-const MAKE_A_TOKEN: &str = "make one with `openssl rand -hex 32`";
+const MAKE_A_TOKEN: &str = "generate one with `openssl rand -hex 32`";
 /// Shorter tokens could be guessed.
 const TOKEN_LENGTH: usize = 16;
 
@@ -133,8 +133,8 @@ fn server(layers: &mut Layers) -> Option<Server> {
     if !server.is_loopback_only() && !layers.is_given("server.url") {
         layers.refuse(
             "server.url",
-            "it is not set, and server.bind (BIND) is not loopback",
-            "give the address at which people reach the gateway, like https://gateway.example.com",
+            "it is not set, but server.bind (BIND) is not loopback",
+            "set it to the public address of the gateway, like https://gateway.example.com",
         );
     }
     Some(server)
@@ -145,8 +145,8 @@ fn database(layers: &mut Layers) -> Option<Database> {
     let Some(direct_url) = layers.text("database.direct_url", Database::parse_direct) else { return Some(database) };
     let led_past = database.clone().with_direct(direct_url);
     if led_past.is_none() {
-        let what = "it is set, and database.url (DATABASE_URL) names no PostgreSQL server";
-        layers.refuse("database.direct_url", what, "remove it, or let DATABASE_URL name that server's pooler");
+        let what = "it is set, but database.url (DATABASE_URL) is not a PostgreSQL URL";
+        layers.refuse("database.direct_url", what, "remove it, or set DATABASE_URL to the pooler of that server");
     }
     Some(led_past.unwrap_or(database))
 }
@@ -155,8 +155,8 @@ fn tools(layers: &mut Layers) -> ChosenTools {
     // The value may be forwarded as a header, so it must be valid in one.
     let name = |text: &str| {
         let good = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let remedy = "give it names such as bookings or list_guests, separated by commas";
-        if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no name", remedy)) }
+        let remedy = "use names such as bookings or list_guests, separated by commas";
+        if good { Ok(text.to_owned()) } else { Err(Problem::new("an entry is not a valid name", remedy)) }
     };
     ChosenTools {
         toolsets: layers.list("tools.toolsets", name).unwrap_or_default(),
@@ -179,8 +179,8 @@ fn refuse_tools(layers: &mut Layers, tools: &ChosenTools) {
         if is_set {
             layers.refuse(
                 key,
-                "it is for one client over stdio, and server.transport (TRANSPORT_MODE) is http",
-                "leave it out; over HTTP each client chooses by its address, such as /mcp/readonly, or by its key",
+                "it is for stdio only, but server.transport (TRANSPORT_MODE) is http",
+                "remove it; over HTTP each client selects tools by its URL, such as /mcp/readonly, or by its key",
             );
         }
     }
@@ -190,12 +190,12 @@ fn log_format(text: &str) -> Result<LogFormat, Problem> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err(Problem::new("it is no format of the log", "give it text or json")),
+        _ => Err(Problem::new("it is not a log format", "set it to text or json")),
     }
 }
 
 fn metrics(layers: &mut Layers) -> Metrics {
-    let remedy = "give it an IP address and a port, like 127.0.0.1:9090";
+    let remedy = "set it to an IP address and a port, like 127.0.0.1:9090";
     let bind = layers.text("metrics.bind", |text| {
         text.parse().map_err(|_| Problem::new("it is not an IP address with a port", remedy))
     });
@@ -204,7 +204,7 @@ fn metrics(layers: &mut Layers) -> Metrics {
 
 pub(super) fn header_token(text: &str) -> Result<SecretString, Problem> {
     let good = text.len() >= TOKEN_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if good { Ok(text.into()) } else { Err(Problem::new("it is too short, or not fit for a header", MAKE_A_TOKEN)) }
+    if good { Ok(text.into()) } else { Err(Problem::new("it is too short, or not a valid header value", MAKE_A_TOKEN)) }
 }
 
 fn registration(layers: &mut Layers) -> Option<Registration> {
@@ -215,15 +215,15 @@ fn registration(layers: &mut Layers) -> Option<Registration> {
         // An empty token is never compared with anything: it is rejected below.
         "token" => Ok(RegistrationMode::Token(token.clone().unwrap_or_default())),
         "closed" => Ok(RegistrationMode::Closed),
-        _ => Err(Problem::new("it is no way to register", "give it open, token or closed")),
+        _ => Err(Problem::new("it is not a registration mode", "set it to open, token or closed")),
     });
     match mode {
         Some(RegistrationMode::Token(_)) if !layers.is_given(TOKEN) => {
-            layers.refuse(TOKEN, "it is not set, and registration.mode (REGISTRATION_MODE) is token", MAKE_A_TOKEN);
+            layers.refuse(TOKEN, "it is not set, but registration.mode (REGISTRATION_MODE) is token", MAKE_A_TOKEN);
         }
         Some(RegistrationMode::Open) if token.is_some() && !layers.is_given("registration.mode") => layers.refuse(
             TOKEN,
-            "it is set, and yet everybody may register: registration.mode (REGISTRATION_MODE) is not token",
+            "it is set, but registration is open: registration.mode (REGISTRATION_MODE) is not token",
             "set REGISTRATION_MODE=token, or remove the token",
         ),
         _ => {}
@@ -245,13 +245,13 @@ fn contact(text: &str) -> Result<String, Problem> {
     if shown && (is_page() || is_number() || is_mailbox()) {
         return Ok(text.to_owned());
     }
-    let remedy = "give it an e-mail address, a telephone number or an https address";
-    Err(Problem::new("it is no way to reach a person", remedy))
+    let remedy = "set it to an e-mail address, a telephone number or an https URL";
+    Err(Problem::new("it is not a contact address", remedy))
 }
 
 fn bind_address(text: &str) -> Result<IpAddr, Problem> {
     let remedy =
-        "give it 127.0.0.1 for this machine only, 0.0.0.0 for every network, or one of this machine's addresses";
+        "set it to 127.0.0.1 for this machine only, 0.0.0.0 for every network, or one of this machine's addresses";
     text.parse().map_err(|_| Problem::new("it is not an IP address", remedy))
 }
 
@@ -266,11 +266,11 @@ fn encryption(layers: &mut Layers, server: &Server, database: &Database) -> Opti
     }
     let file = database.key_file();
     let missing = match &file {
-        None => "it is not set, and the database is PostgreSQL",
-        Some(_) if !server.is_loopback_only() => "it is not set, and server.bind (BIND) is not loopback",
+        None => "it is not set, but required for PostgreSQL",
+        Some(_) if !server.is_loopback_only() => "it is not set, but server.bind (BIND) is not loopback",
         Some(_) => return file.map(EncryptionKey::KeptBeside),
     };
-    layers.refuse("encryption.key", missing, format!("{MAKE_A_KEY}, and back it up apart from the database"));
+    layers.refuse("encryption.key", missing, format!("{MAKE_A_KEY}, and back it up separately from the database"));
     None
 }
 
@@ -289,8 +289,8 @@ fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRez> {
         let (there, here) = (redirect.origin().ascii_serialization(), server.origin().ascii_serialization());
         layers.refuse(
             "ownerrez.redirect_uri",
-            format!("it leads to {there}, but the gateway is at {here} (server.url, SERVER_URL)"),
-            "let both name the same scheme, host and port: the browser that set out must be known when it comes back",
+            format!("it points to {there}, but the gateway is at {here} (server.url, SERVER_URL)"),
+            "use the same scheme, host and port in both, so that the browser sends its cookie to the callback",
         );
     }
     Some(OwnerRez {
@@ -309,20 +309,20 @@ fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRez> {
 fn client(layers: &mut Layers) -> Option<ClientCredentials> {
     let id = layers.text("ownerrez.client_id", |text| Ok(text.to_owned()));
     let secret = layers.text("ownerrez.client_secret", |text| Ok(text.into()));
-    let remedy = "give both, as OwnerRez shows them with your OAuth app, or neither";
+    let remedy = "set both, as OwnerRez shows them for your OAuth app, or neither";
     match (id, secret) {
         (Some(id), Some(secret)) => Some(ClientCredentials { id, secret }),
         (None, None) => None,
         // If the missing half was given but is unreadable, its own mistake is enough.
         (None, Some(_)) => {
             if !layers.is_given("ownerrez.client_id") {
-                layers.refuse("ownerrez.client_id", "it is not set, though the client secret is", remedy);
+                layers.refuse("ownerrez.client_id", "it is not set, but the client secret is", remedy);
             }
             None
         }
         (Some(_), None) => {
             if !layers.is_given("ownerrez.client_secret") {
-                layers.refuse("ownerrez.client_secret", "it is not set, though the client id is", remedy);
+                layers.refuse("ownerrez.client_secret", "it is not set, but the client id is", remedy);
             }
             None
         }
@@ -335,7 +335,7 @@ fn webhook(layers: &mut Layers) -> Option<SecretString> {
     let user = layers.text(USER, |text| {
         // In the Basic scheme the user name ends at the first colon (RFC 7617).
         let good = !text.contains(':') && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no user name", "leave out colons and spaces")) }
+        if good { Ok(text.to_owned()) } else { Err(Problem::new("it is not a user name", "remove colons and spaces")) }
     });
     let password = layers.text(PASSWORD, header_token);
     let missing = match (user, password) {
@@ -346,8 +346,8 @@ fn webhook(layers: &mut Layers) -> Option<SecretString> {
     };
     // If the missing half was given but is unreadable, its own mistake is enough.
     if !layers.is_given(missing) {
-        let remedy = "give both, as your OAuth app at OwnerRez has them for its webhooks, or neither";
-        layers.refuse(missing, "it is not set, though the other half of the credentials is", remedy);
+        let remedy = "set both, as configured for the webhooks of your OAuth app at OwnerRez, or neither";
+        layers.refuse(missing, "it is not set, but the other half of the credentials is", remedy);
     }
     None
 }
@@ -367,9 +367,9 @@ fn sessions(layers: &mut Layers) -> Sessions {
     if !allowed.contains(&sessions.upstream_timeout_seconds) {
         layers.refuse(
             "sessions.upstream_timeout_seconds",
-            format!("{} is out of bounds", sessions.upstream_timeout_seconds),
+            format!("{} is out of range", sessions.upstream_timeout_seconds),
             format!(
-                "give it at least {} (sessions.connect_timeout_seconds) and at most {} (sessions.call_deadline_seconds)",
+                "use at least {} (sessions.connect_timeout_seconds) and at most {} (sessions.call_deadline_seconds)",
                 allowed.start(),
                 allowed.end()
             ),
@@ -388,8 +388,8 @@ fn keys(layers: &mut Layers, server: &Server) -> Keys {
         failure_minutes: layers.number("keys.failure_minutes", 1..=1440),
     };
     if keys.bcrypt_cost < 10 && !server.is_loopback_only() {
-        let what = format!("{} is too cheap where server.bind (BIND) is not loopback", keys.bcrypt_cost);
-        layers.refuse("keys.bcrypt_cost", what, "give it 10 or more, or leave it out");
+        let what = format!("{} is too low if server.bind (BIND) is not loopback", keys.bcrypt_cost);
+        layers.refuse("keys.bcrypt_cost", what, "set it to 10 or more, or remove it");
     }
     keys
 }

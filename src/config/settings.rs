@@ -111,8 +111,8 @@ pub(super) const SETTINGS: &[Setting] = &[
 /// Settings that were replaced: the old key in a file, and what to do instead.
 const REPLACED: [(&str, &str); 1] = [(
     "oauth.redirect_schemes",
-    "remove it and list the complete URIs of apps in oauth.redirect_uris: a scheme alone would admit everything that the \
-     app does at it",
+    "remove it and list the complete URIs of apps in oauth.redirect_uris: a scheme alone would allow every URI of \
+     the app",
 )];
 
 /// Returns what to do instead of a setting of an earlier version.

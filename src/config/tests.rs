@@ -288,7 +288,7 @@ fn a_file_that_cannot_be_used_hides_no_mistake_and_makes_none_up() {
     for outcome in [Config::load(missing), load_file("[server\nport = 1\n", &variables)] {
         let faults = at_fault(outcome);
         assert_eq!(faults.len(), 2, "SERVER_URL and ENCRYPTION_KEY may stand in the file: {faults:?}");
-        assert!(faults[0].contains("as a whole") && faults[1].contains("PORT"), "{faults:?}");
+        assert!(faults[0].contains("all settings") && faults[1].contains("PORT"), "{faults:?}");
     }
     let errors = load_file("[server]\nport = 1\nport = 2\n", &[]).expect_err("twice");
     assert!(errors.to_string().contains("line 3"), "{errors}");

@@ -8,42 +8,42 @@ use super::{
 };
 
 const STDIO_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN, or OWNERREZ_GATEWAY_URL \
-                           and OWNERREZ_API_KEY; or TRANSPORT_MODE=http to serve many";
+                           and OWNERREZ_API_KEY; or TRANSPORT_MODE=http to serve many users";
 
 const ACCESS_TOKEN: &str = "an access token, like at_…";
 const PERSONAL_TOKEN: &str = "a personal access token, like pt_…";
 
-const SINGLE_USER_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN; or leave it out";
+const SINGLE_USER_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN; or remove it";
 
 pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<Transport> {
     let stdio = layers.text("server.transport", |text| match text {
         "http" => Ok(false),
         "stdio" => Ok(true),
-        _ => Err(Problem::new("it is no transport", "give it http or stdio, or leave it out")),
+        _ => Err(Problem::new("it is not a transport", "set it to http or stdio, or remove it")),
     })?;
     let (access, email, token) = own_account(layers);
     let url = layers.text("remote.url", base_address);
     let api_key = layers.text("remote.api_key", |text| {
         let good = text.starts_with("ownerrez_sk_") && text.bytes().all(|byte| byte.is_ascii_graphic());
         let remedy = "copy the whole key, which begins with ownerrez_sk_";
-        if good { Ok(SecretString::from(text)) } else { Err(Problem::new("it is no API key of a gateway", remedy)) }
+        if good { Ok(SecretString::from(text)) } else { Err(Problem::new("it is not a gateway API key", remedy)) }
     });
     let alone = layers.flag("server.single_user");
     let alone_token = layers.text("server.single_user_token", header_token);
     if alone_token.is_some() && !alone {
-        let what = "it is set, and server.single_user (SINGLE_USER) is not true";
-        layers.refuse("server.single_user_token", what, "set SINGLE_USER=true, or leave the token out");
+        let what = "it is set, but server.single_user (SINGLE_USER) is not true";
+        layers.refuse("server.single_user_token", what, "set SINGLE_USER=true, or remove the token");
     }
     if stdio && alone {
         layers.refuse(
             "server.single_user",
-            "it is for HTTP, and server.transport (TRANSPORT_MODE) is stdio",
-            "leave it out",
+            "it is for HTTP only, but server.transport (TRANSPORT_MODE) is stdio",
+            "remove it",
         );
     }
     if alone && server.is_some_and(|server| !server.is_loopback_only()) {
-        let what = "it serves whoever reaches the gateway, and server.bind (BIND) is not loopback";
-        layers.refuse("server.single_user", what, "leave it out and give people keys, or bind to 127.0.0.1");
+        let what = "it serves every client that can reach the gateway, but server.bind (BIND) is not loopback";
+        layers.refuse("server.single_user", what, "remove it and give users API keys, or bind to 127.0.0.1");
     }
     if !stdio && !alone {
         return Some(Transport::Http);
@@ -58,14 +58,14 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
         ("remote.api_key", "remote.url", "OWNERREZ_API_KEY"),
     ] {
         if layers.is_given(one) && !layers.is_given(other) {
-            layers.refuse(other, format!("it is not set, and {name} is"), "set both");
+            layers.refuse(other, format!("it is not set, but {name} is"), "set both");
         }
     }
     let ways = ["own_account.access_token", "own_account.token", "remote.url"];
     match ways.iter().filter(|way| layers.is_given(way)).count() {
-        0 => layers.refuse("server.transport", "it is stdio, and there is no account to serve", STDIO_NEEDS),
+        0 => layers.refuse("server.transport", "it is stdio, but no account is configured", STDIO_NEEDS),
         1 => {}
-        _ => layers.refuse("server.transport", "it is stdio, and there are several accounts to serve", STDIO_NEEDS),
+        _ => layers.refuse("server.transport", "it is stdio, but several accounts are configured", STDIO_NEEDS),
     }
     if let (Some(url), Some(api_key)) = (url, api_key) {
         return Some(Transport::Remote { url, api_key });
@@ -126,18 +126,18 @@ fn single_user(
         _ => None,
     };
     if account.is_none() {
-        layers.refuse("server.single_user", "it is true, and there is not one account to serve", SINGLE_USER_NEEDS);
+        layers.refuse("server.single_user", "it is true, but not exactly one account is configured", SINGLE_USER_NEEDS);
     }
     account.map(|account| Transport::SingleUser { account, token: alone_token })
 }
 
 fn email(text: &str) -> Result<String, Problem> {
     let good = text.contains('@') && !text.contains(':') && !text.contains(char::is_control);
-    let remedy = "give it the e-mail address with which you sign in to OwnerRez";
-    if good { Ok(text.to_owned()) } else { Err(Problem::new("it is no e-mail address", remedy)) }
+    let remedy = "set it to the e-mail address that you sign in to OwnerRez with";
+    if good { Ok(text.to_owned()) } else { Err(Problem::new("it is not an e-mail address", remedy)) }
 }
 
 fn visible(text: &str, what: &'static str) -> Result<SecretString, Problem> {
     let good = text.bytes().all(|byte| byte.is_ascii_graphic());
-    if good { Ok(text.into()) } else { Err(Problem::new("it is not fit for a header", format!("give it {what}"))) }
+    if good { Ok(text.into()) } else { Err(Problem::new("it is not a valid header value", format!("use {what}"))) }
 }
