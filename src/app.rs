@@ -78,7 +78,7 @@ const HSTS: (header::HeaderName, &str) = (header::STRICT_TRANSPORT_SECURITY, "ma
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address is in use or does not belong to this machine.
-    #[error("cannot listen on {address}: {source}; stop what listens there or set PORT or BIND")]
+    #[error("cannot listen on {address}: {source}; stop the process that uses it, or set PORT or BIND")]
     Bind {
         /// The configured address.
         address: SocketAddr,
@@ -86,7 +86,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The metrics address is in use or does not belong to this machine.
-    #[error("cannot show metrics at {address}: {source}; stop what listens there or set METRICS_BIND")]
+    #[error("cannot serve metrics on {address}: {source}; stop the process that uses it, or set METRICS_BIND")]
     BindMetrics {
         /// The configured address.
         address: SocketAddr,
@@ -94,7 +94,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The directory of the embedded database cannot be used.
-    #[error("the data directory cannot be used: {0}; give this account the right to it or set DATABASE_URL")]
+    #[error("cannot use the data directory: {0}; give this account access to it, or set DATABASE_URL")]
     DataDirectory(io::Error),
     /// Another process uses the SQLite database, which serves one process only.
     #[error(
@@ -124,10 +124,10 @@ pub enum StartError {
     #[error("{0} Correct MCP_TOOLSETS, MCP_TOOLS or MCP_EXCLUDE_TOOLS.")]
     Tools(#[from] UnknownName),
     /// The single account cannot be served.
-    #[error("the account cannot be served: {0}")]
+    #[error("cannot serve the account: {0}")]
     Stdio(String),
     /// A step of preparing the sandbox failed.
-    #[error("the sandbox could not be prepared: {0}")]
+    #[error("cannot start the sandbox: {0}")]
     Demo(String),
 }
 
@@ -137,9 +137,7 @@ fn cause(error: &StoreError) -> String {
 
 /// The stop was orderly except for these tokens. The log reports them as well.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "new OwnerRez tokens of {0} users were not stored before the time to stop was over; these users may have to connect again"
-)]
+#[error("new OwnerRez tokens of {0} users were not stored before the shutdown timeout; they may have to connect again")]
 pub struct TokensNotStored(usize);
 
 /// A running gateway.
@@ -352,7 +350,7 @@ impl App {
         logging::expect_the_end_of_the_listener();
         // Refuse new connections at once, so that clients try another process instead of waiting for this one.
         if let Err(error) = SockRef::from(&self.listener).shutdown(Shutdown::Both) {
-            log::debug!("the listener stays open until the end: {error}");
+            log::debug!("the listener stays open until the end of the shutdown: {error}");
         }
         self.under_way.close();
         self.unfinished.stop();
@@ -370,7 +368,7 @@ impl App {
         // Database connections end with the threads that opened them, so the threads are stopped after this.
         self.sessions.write_down().await;
         if !at_rest {
-            log::warn!("some calls to OwnerRez were still running when the time to stop was over");
+            log::warn!("some calls to OwnerRez were still running at the shutdown timeout");
             // The running calls hold database connections, and closing the store below waits for those.
             self.server.stop(false).await;
         }

@@ -24,19 +24,21 @@ use subtle::ConstantTimeEq;
 #[derive(Debug, thiserror::Error)]
 pub enum CryptoError {
     /// The system's random number generator failed.
-    #[error("the machine's random number source failed")]
+    #[error("the system's random number generator failed")]
     Random,
     /// The record was truncated, altered or copied from another row, or the gateway did not create it.
-    #[error("a sealed value does not open: it was altered or belongs to another row")]
+    #[error("an encrypted value cannot be decrypted: it was altered or belongs to another row")]
     Corrupt,
     /// The record names a key that this process does not have.
     #[error(
-        "a sealed value needs encryption key {0}, which is not configured; add the ENCRYPTION_KEY it was sealed with to ENCRYPTION_KEYS_PREVIOUS"
+        "an encrypted value needs encryption key {0}, which is not configured; add that ENCRYPTION_KEY to \
+         ENCRYPTION_KEYS_PREVIOUS"
     )]
     UnknownKey(String),
     /// The TypeScript server encrypted the value with a key that this process does not have.
     #[error(
-        "a token that the TypeScript server sealed does not open; set ENCRYPTION_KEY, or add to ENCRYPTION_KEYS_PREVIOUS, exactly the text that server ran with"
+        "a token encrypted by the TypeScript server cannot be decrypted; set ENCRYPTION_KEY, or add to \
+         ENCRYPTION_KEYS_PREVIOUS, exactly the text that server used"
     )]
     UnknownPredecessor,
     /// bcrypt rejected its input or its stored hash.

@@ -44,65 +44,65 @@ enum Command {
     Serve,
     /// Run a gateway with a simulated OwnerRez, a registered user and a connected account; needs no settings
     Sandbox {
-        /// Port of the gateway; 0 takes any free one
+        /// Port of the gateway; 0 selects a free port
         #[arg(long, default_value_t = 8080)]
         port: u16,
         /// Print one line of JSON instead of the text
         #[arg(long)]
         json: bool,
-        /// Keep the database here instead of in a temporary directory
+        /// Directory of the database, instead of a temporary one
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
-    /// Run the simulated OwnerRez alone
+    /// Run only the simulated OwnerRez
     SimulateOwnerrez {
-        /// Port; 0 takes any free one
+        /// Port; 0 selects a free port
         #[arg(long, default_value_t = 8090)]
         port: u16,
-        /// Properties of the first account, which has 12 otherwise
+        /// Number of properties of the first account; 12 if not given
         #[arg(long, value_name = "N")]
         properties: Option<usize>,
-        /// Bookings and blocks of the first account
+        /// Number of bookings and blocks of the first account
         #[arg(long, value_name = "N")]
         bookings: Option<usize>,
-        /// The same seed gives the same data on the same day
+        /// Seed of the data: the same seed gives the same data on the same day
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
-        /// How the accounts vary from the documentation: all, none, or names separated by commas (docs/SIMULATOR.md)
+        /// Deviations from the documentation: all, none, or names separated by commas (docs/SIMULATOR.md)
         #[arg(long, value_name = "NAMES", value_parser = Variations::parse)]
         variations: Option<Variations>,
         /// Print one line of JSON instead of the text
         #[arg(long)]
         json: bool,
     },
-    /// Check the settings, the database and the keys, and report every problem with its remedy; exit code 2 if any
+    /// Check settings, database and encryption keys, and report every problem and how to fix it; exit code 2 if any
     Check {
-        /// Send one request to OwnerRez, too
+        /// Also send one request to OwnerRez
         #[arg(long)]
         upstream: bool,
     },
-    /// Compare what OwnerRez answers with this gateway's catalogue, and report what differs; exit code 1 if anything does
+    /// Compare the responses of OwnerRez with this gateway's catalogue and report the differences; exit code 1 if any
     ///
-    /// Sends at most 60 requests that only read. The report is made to be pasted into an issue: it has names of members,
-    /// types and counts, and no values but words such as a status.
+    /// Sends at most 60 requests, all of them reads. The report can be pasted into an issue: it contains field names,
+    /// types and counts, and no values except enumerated words such as a status.
     ///
-    /// Without --user the token comes from OWNERREZ_ACCESS_TOKEN, from OWNERREZ_USERNAME and OWNERREZ_TOKEN, or with --stdin
-    /// from standard input. Each request takes a permit of the allowance that the gateways on the database share.
+    /// Without --user the token comes from OWNERREZ_ACCESS_TOKEN, from OWNERREZ_USERNAME and OWNERREZ_TOKEN, or with
+    /// --stdin from standard input. Each request counts towards the rate limit that all gateways on the database share.
     Probe {
-        /// Use the connection of this user: an id, or the beginning of a key, as `users list` shows them
+        /// Use the connection of this user: a user id or a key prefix, as shown by `users list`
         #[arg(long, value_name = "USER", conflicts_with_all = ["stdin", "alone"])]
         user: Option<String>,
         /// Read the token from standard input: an access token, or E-MAIL:PERSONAL_TOKEN
         #[arg(long)]
         stdin: bool,
-        /// Use no database, and send one request a second: only if no gateway sends requests from this address
+        /// Use no database and send one request per second; only if no gateway sends requests from this address
         #[arg(long)]
         alone: bool,
         /// Print JSON instead of the text
         #[arg(long)]
         json: bool,
     },
-    /// Show users, keep them out, remove them; works beside running gateways
+    /// List, disable, enable or delete users. Safe to run while gateways are running
     Users {
         #[command(subcommand)]
         command: UsersCommand,
@@ -110,11 +110,12 @@ enum Command {
         #[arg(long, global = true)]
         json: bool,
     },
-    /// Seal every stored token with the current ENCRYPTION_KEY; works beside running gateways, may be stopped and repeated
+    /// Re-encrypt every stored token with the current ENCRYPTION_KEY. Safe to run while gateways are running; can be
+    /// interrupted and re-run
     Reseal,
-    /// Ask the gateway on this machine for /health; exit code 1 if it does not answer. For containers
+    /// Request /health from the gateway on this machine; exit code 1 if it does not respond. For containers
     Healthcheck,
-    /// Change or show the database's schema
+    /// Apply, revert or list database migrations
     Migrate {
         #[command(subcommand)]
         step: MigrateCommand,
@@ -132,7 +133,7 @@ enum Failure {
     Operate(#[from] OperateError),
     #[error("{0}")]
     Probe(#[from] ProbeError),
-    #[error("the gateway does not answer: {0}")]
+    #[error("the gateway does not respond: {0}")]
     Unhealthy(io::Error),
 }
 
@@ -140,7 +141,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     if matches!(cli.command, Some(Command::Sandbox { .. } | Command::SimulateOwnerrez { .. })) {
         if cli.config.is_some() {
-            let told = "this command has no settings, so it takes no --config; its own options are shown by --help";
+            let told = "this command reads no settings, so it does not accept --config; see --help for its options";
             Cli::command().error(ErrorKind::ArgumentConflict, told).exit();
         }
         start_logging(LogFormat::Text, "warn");
@@ -148,7 +149,7 @@ fn main() -> ExitCode {
     match actix_rt::System::new().block_on(run(cli)) {
         Ok(code) => code,
         Err(failure) => {
-            #[expect(clippy::print_stderr, reason = "the last word of a command-line program")]
+            #[expect(clippy::print_stderr, reason = "a command-line program prints its error to standard error")]
             {
                 eprintln!("{failure}");
             }
@@ -171,7 +172,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let gateway = tokio::select! {
                 gateway = App::build(&config, clock) => gateway?,
                 () = &mut stop => {
-                    log::info!("stopped before the start was complete");
+                    log::info!("stopped before startup was complete");
                     return Ok(ExitCode::SUCCESS);
                 }
             };
@@ -207,9 +208,9 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 access.to_string()
             } else {
                 format!(
-                    "A simulated OwnerRez runs at {url}, for both OWNERREZ_API_URL and OWNERREZ_APP_URL.
+                    "The simulated OwnerRez runs at {url}; use this as OWNERREZ_API_URL and OWNERREZ_APP_URL.
 OAuth app: OWNERREZ_CLIENT_ID={client_id} OWNERREZ_CLIENT_SECRET={client_secret}
-It is steered through {url}/_control. Ctrl-C stops it.",
+Control API: {url}/_control. Press Ctrl-C to stop.",
                     url = simulator.url()
                 )
             });
@@ -283,7 +284,7 @@ fn account_from(input: impl Read) -> Result<OwnAccount, ProbeError> {
     read.ok().and_then(|_| OwnAccount::parse(&text)).ok_or(ProbeError::NoTokenRead)
 }
 
-#[expect(clippy::print_stdout, reason = "the answer of a command-line program")]
+#[expect(clippy::print_stdout, reason = "a command-line program prints its output to standard output")]
 fn say(text: &str) {
     println!("{text}");
 }

@@ -36,7 +36,7 @@ stop gateway
 
 # The same as a person does it: the printed text, and the curl line in it, pasted as printed.
 background gateway cargo run --quiet --release --locked -- sandbox --port 0
-wait_for gateway "Ctrl-C stops both"
+wait_for gateway "Ctrl-C to stop both"
 pasted=$(sed -n 's/^  \(curl .*\)$/\1/p' "$scratch/gateway.out")
 [ -n "$pasted" ] || fail "no curl line in what it printed"
 account=$(sed -n 's/.*connected to the demo account \(.*\)\.$/\1/p' "$scratch/gateway.out")

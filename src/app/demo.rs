@@ -123,7 +123,7 @@ Claude Desktop (claude_desktop_config.json; its own connectors call from the clo
 
 {desktop}
 
-Ctrl-C stops both."
+Press Ctrl-C to stop both."
         )
     }
 
@@ -212,16 +212,16 @@ impl Visitor {
         fields.push(("api_key".to_owned(), api_key.to_owned()));
         let link = Url::parse(link).map_err(|error| StartError::Demo(error.to_string()))?;
         let sent = self.submit(&link, &fields, &form.cookies).await?;
-        let to_ownerrez = sent.location.clone().ok_or_else(|| failed("giving the API key", &sent.body))?;
+        let to_ownerrez = sent.location.clone().ok_or_else(|| failed("submitting the API key", &sent.body))?;
 
         let consent = Self::page(self.http.get(to_ownerrez.as_str()).send()).await?;
         let mut fields = hidden_fields(&consent.body);
-        let account = first_account(&consent.body).ok_or_else(|| failed("the consent page", &consent.body))?;
+        let account = first_account(&consent.body).ok_or_else(|| failed("reading the consent page", &consent.body))?;
         fields.push(("account".to_owned(), account));
         fields.push(("decision".to_owned(), "approve".to_owned()));
         let consent_url = Url::parse(&to_ownerrez).map_err(|error| StartError::Demo(error.to_string()))?;
         let approved = self.submit(&consent_url, &fields, &[]).await?;
-        let back = approved.location.clone().ok_or_else(|| failed("approving the access", &approved.body))?;
+        let back = approved.location.clone().ok_or_else(|| failed("approving access", &approved.body))?;
 
         let mut callback = self.http.get(back.as_str());
         for cookie in sent.cookies {

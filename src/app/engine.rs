@@ -65,9 +65,9 @@ impl Engine {
         };
         if let Some(unused) = &config.ownerrez.unused_redirect_uri {
             log::warn!(
-                "OWNERREZ_REDIRECT_URI ({unused}) is where the TypeScript server listened and is not used; accounts that \
-                 are connected stay so, and for new ones register the SERVER_URL followed by {CALLBACK_PATH} with your \
-                 OAuth app"
+                "OWNERREZ_REDIRECT_URI ({unused}) is the callback of the TypeScript server and is ignored; connected \
+                 accounts stay connected. To connect new ones, register SERVER_URL followed by {CALLBACK_PATH} with \
+                 your OAuth app"
             );
         }
 
@@ -149,12 +149,12 @@ async fn once_there<T>(clock: &SharedClock, work: impl AsyncFn() -> Result<T, St
         match work().await {
             Err(away @ StoreError::Unavailable(_)) => {
                 if !std::mem::replace(&mut told, true) {
-                    log::warn!("the start waits for the database: {}", cause(&away));
+                    log::warn!("waiting for the database: {}", cause(&away));
                 }
             }
             outcome => {
                 if told && outcome.is_ok() {
-                    log::info!("the start goes on");
+                    log::info!("the database is available; startup continues");
                 }
                 return outcome;
             }

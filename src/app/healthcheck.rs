@@ -26,7 +26,7 @@ pub fn ask_for_health(config: &Config) -> io::Result<()> {
     if answer == *expected {
         return Ok(());
     }
-    Err(io::Error::other(format!("{address} answers {:?}", String::from_utf8_lossy(&answer))))
+    Err(io::Error::other(format!("{address} returned {:?}", String::from_utf8_lossy(&answer))))
 }
 
 /// Returns the address under which a listener of this machine is reached.

@@ -34,26 +34,28 @@ pub enum OperateError {
     },
     /// The embedded database does not exist at the configured path.
     #[error(
-        "there is no database {0}: run this where the gateway runs, with its DATABASE_URL, or start the gateway first"
+        "database {0} does not exist: run this where the gateway runs, with its DATABASE_URL, or start the gateway"
     )]
     NoDatabase(String),
     /// The schema is older than this program.
-    #[error("the database lacks {0}: start this version of the gateway, or run `ownerrez-gateway migrate up`")]
+    #[error(
+        "the database lacks migrations ({0}): start this version of the gateway, or run `ownerrez-gateway migrate up`"
+    )]
     NotMigrated(String),
     /// `migrate down` without `--yes` although users are registered.
     #[error(
-        "people are registered, and taking back {0} drops the tables and columns that they made, with everything in them; \
+        "users are registered, and reverting {0} drops the tables and columns that it created, with all their data; \
          nothing was changed. Make a backup, and add --yes"
     )]
     WouldDropData(String),
     /// No user has this id or key. The message does not repeat it: it may be a whole key.
     #[error(
-        "no user has this id, and no key begins like this: `ownerrez-gateway users list` shows the ids and the \
-         beginnings of the keys (a whole key is not looked up)"
+        "no user with this id, and no API key with this prefix: `ownerrez-gateway users list` shows ids and key \
+         prefixes (a whole key is not looked up)"
     )]
     NoSuchUser,
     /// Several keys share this prefix: the prefixes of the TypeScript server are short.
-    #[error("{0} users have a key that begins like this: name one by the id that `ownerrez-gateway users list` shows")]
+    #[error("{0} users have an API key with this prefix: use a user id, as shown by `ownerrez-gateway users list`")]
     SeveralUsers(usize),
 }
 

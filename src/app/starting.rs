@@ -46,7 +46,7 @@ impl StartingServer {
     }
 
     /// Leaves the listener to the server that already runs on it, and answers the connections accepted before.
-    #[expect(clippy::disallowed_methods, reason = "it waits for a thread, whose time no test can set")]
+    #[expect(clippy::disallowed_methods, reason = "waits for another thread, which does not use the injected clock")]
     pub(super) async fn hand_over(self) {
         self.server.pause().await;
         // A stop drops accepted connections that the worker has not taken up yet.

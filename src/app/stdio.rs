@@ -53,20 +53,20 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
     match server.serve((input, answers)).await {
         Ok(running) => {
             if let Err(error) = running.waiting().await {
-                log::error!("the client's connection ended badly: {error}");
+                log::error!("the client's connection failed: {error}");
             }
         }
         // The client disconnected before it sent a message.
-        Err(error) => log::info!("no client: {error}"),
+        Err(error) => log::info!("the client disconnected before its first message: {error}"),
     }
     // The engine has ended, so further input gets no answer.
     reader.abort();
     if let Ok(Err(error)) = writer.await {
-        log::debug!("the client took no more answers: {error}");
+        log::debug!("cannot write to the client: {error}");
     }
     let until = clock.now() + TimeDelta::seconds(i64::from(config.server.shutdown_seconds));
     if let Either::Right(_) = select(Box::pin(engine.sessions.drain()), clock.sleep_until(until)).await {
-        log::warn!("some calls to OwnerRez were still running when the time to stop was over");
+        log::warn!("some calls to OwnerRez were still running at the shutdown timeout");
     }
     engine.sessions.write_down().await;
     engine.sessions.stop().await;

@@ -56,25 +56,24 @@ pub enum BadRedirectUri {
     #[error("is not an absolute URI as browsers write it (lower-case host, no default port, no `..`, no `*`)")]
     Spelling,
     /// The URI has user information before an `@`.
-    #[error("holds a user name or password")]
+    #[error("contains a user name or password")]
     UserInfo,
     /// The URI has a fragment.
     #[error("has a fragment (#)")]
     Fragment,
     /// Plain http to a host other than loopback.
-    #[error("is plain http to another host than localhost, 127.0.0.1 or [::1]")]
+    #[error("is plain http to a host other than localhost, 127.0.0.1 or [::1]")]
     PlainHttp,
     /// An app's URI that the operator does not list, or a scheme that never leads to an app.
     #[error(
-        "is no https address and none of this machine; its operator can list the complete URI of an app in \
-         oauth.redirect_uris"
+        "is neither https nor loopback http; the operator can list the complete URI of an app in oauth.redirect_uris"
     )]
     Scheme,
     /// The gateway's own address: a response that is sent there reaches no client.
-    #[error("leads to this gateway itself")]
+    #[error("points to this gateway itself")]
     Own,
     /// The query contains a parameter that only the authorization response may set.
-    #[error("has code, state, iss or another parameter of the response in its query")]
+    #[error("has code, state, iss or another response parameter in its query")]
     ResponseParameter,
 }
 

@@ -242,7 +242,7 @@ async fn the_account_of_a_connected_user_is_probed() {
             outcome.unwrap_err().to_string()
         };
         assert!(refused(&bob.id).await.contains("no OwnerRez account is connected"));
-        assert!(refused("no-user").await.contains("no user has this id"));
+        assert!(refused("no-user").await.contains("no user with this id"));
         // The command refreshes no tokens. A running gateway would.
         let (config, clock) = (config(&gateway), gateway.clock.clone());
         gateway.stop().await;
@@ -308,9 +308,9 @@ fn without_a_token_or_a_database_it_says_what_to_do() {
     for (arguments, environment, says) in [
         (&["probe"][..], &[][..], "OWNERREZ_ACCESS_TOKEN"),
         (&["probe"], &[token], "--alone"),
-        (&["probe", "--alone"], &[("OWNERREZ_USERNAME", "ann@example.com")], "not one token"),
+        (&["probe", "--alone"], &[("OWNERREZ_USERNAME", "ann@example.com")], "exactly one token"),
         (&["probe", "--stdin"], &[], "standard input"),
-        (&["probe", "--alone"], &[token, ("OWNERREZ_API_URL", "http://127.0.0.1:1")], "does not answer"),
+        (&["probe", "--alone"], &[token, ("OWNERREZ_API_URL", "http://127.0.0.1:1")], "does not respond"),
         (&["probe", "--alone", "--user", "x"], &[], "cannot be used with"),
     ] {
         let ending = Program::start(home.path(), arguments, environment).end();

@@ -74,11 +74,11 @@ async fn the_key_is_changed_and_nobody_connects_again() {
         works(&alice.at(&gateway.url)).await;
         let resealed = run(&gateway, &["reseal"]);
         assert_eq!(resealed.code, Some(0), "{resealed:?}");
-        for part in ["3 of 3 rows, 3 sealed anew", "ENCRYPTION_KEYS_PREVIOUS may be emptied"] {
+        for part in ["3 of 3 rows, 3 re-encrypted", "ENCRYPTION_KEYS_PREVIOUS can be emptied"] {
             assert!(resealed.output.contains(part), "{resealed:?}");
         }
         let again = run(&gateway, &["reseal"]);
-        assert!(again.code == Some(0) && again.output.contains("3 of 3 rows, 0 sealed anew"), "{again:?}");
+        assert!(again.code == Some(0) && again.output.contains("3 of 3 rows, 0 re-encrypted"), "{again:?}");
         works(&alice.at(&gateway.url)).await;
 
         let gateway = gateway.restart_with(keys(NEW, "")).await;

@@ -218,7 +218,7 @@ async fn the_sandbox_takes_no_file_of_settings() {
             let directory = tempfile::tempdir().unwrap();
             let ending = Program::start(directory.path(), &arguments, &[]).end();
             assert_eq!(ending.code, Some(2), "{arguments:?}: {}", ending.errors);
-            assert!(ending.errors.contains("takes no --config"), "{}", ending.errors);
+            assert!(ending.errors.contains("does not accept --config"), "{}", ending.errors);
         }
     }
 }

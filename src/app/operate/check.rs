@@ -45,7 +45,7 @@ impl Checked {
             let _ = writeln!(text, "ok       {line}");
         }
         for (what, remedy) in &self.problems {
-            let _ = writeln!(text, "PROBLEM  {what}\n  To repair it: {remedy}");
+            let _ = writeln!(text, "PROBLEM  {what}\n  To fix it: {remedy}");
         }
         text.push_str(&match self.problems.len() {
             0 => "No problems.".to_owned(),
@@ -69,7 +69,7 @@ pub async fn check(sources: Sources, with_upstream: bool, clock: SharedClock) ->
     let mut checked = Checked::default();
     let survey = Config::survey(sources);
     if survey.errors.is_empty() {
-        checked.good("settings: every one is well-formed");
+        checked.good("settings: valid");
     }
     for error in &survey.errors {
         let whole = error.to_string();
@@ -93,16 +93,16 @@ pub async fn check(sources: Sources, with_upstream: bool, clock: SharedClock) ->
 }
 
 /// The remedy if pages of the database are damaged.
-const DAMAGE_REMEDY: &str = "stop the gateway and restore the database from a backup (what can still be read of an SQLite \
-                             file comes out with `sqlite3 FILE .recover`)";
+const DAMAGE_REMEDY: &str = "stop the gateway and restore the database from a backup (`sqlite3 FILE .recover` extracts \
+                             what is still readable in an SQLite file)";
 
 fn remedy_of(error: &StoreError) -> &'static str {
     match error {
-        StoreError::Unavailable(_) => "start the database, let this machine reach it, or correct DATABASE_URL",
+        StoreError::Unavailable(_) => "start the database, make it reachable from here, or correct DATABASE_URL",
         StoreError::Damaged(_) => DAMAGE_REMEDY,
-        StoreError::Newer(_) => "start that version; to go back to this one, restore the backup that was made before",
-        StoreError::Target(_) => "correct DATABASE_URL, or give this account the right to the file",
-        _ => "let DATABASE_URL name a database that is empty or the gateway's own, or restore it from a backup",
+        StoreError::Newer(_) => "start that version; to return to this one, restore a backup from before the upgrade",
+        StoreError::Target(_) => "correct DATABASE_URL, or give this account access to the file",
+        _ => "set DATABASE_URL to an empty database or the gateway's own, or restore the database from a backup",
     }
 }
 
@@ -125,26 +125,26 @@ fn keys(survey: &Survey, checked: &mut Checked) -> Keys {
                 let before = if previous.is_empty() {
                     String::new()
                 } else {
-                    format!("; previous ones: {}", previous.join(", "))
+                    format!("; previous keys: {}", previous.join(", "))
                 };
                 checked.good(format!("encryption: the current key is {}{before}", ring.current_key()));
                 Keys::Ring(Box::new(ring))
             }
             Err(error) => {
-                checked.problem(format!("encryption: {error}"), "give ENCRYPTION_KEY base64 of 32 random bytes");
+                checked.problem(format!("encryption: {error}"), "set ENCRYPTION_KEY to 32 random bytes in base64");
                 Keys::Unusable
             }
         },
         Ok(None) => {
             let place = survey.database.as_ref().map_or("", |database| match database {
-                Database::Sqlite { .. } => "beside the database",
+                Database::Sqlite { .. } => " and there is no key file next to the database",
                 Database::Postgres { .. } => "",
             });
-            Keys::NotMadeYet(format!("ENCRYPTION_KEY is not set and no key is kept {place}"))
+            Keys::NotMadeYet(format!("ENCRYPTION_KEY is not set{place}"))
         }
         Err(error) => {
             let whole = error.to_string();
-            let (what, remedy) = whole.rsplit_once(": ").unwrap_or((&whole, "look at the file"));
+            let (what, remedy) = whole.rsplit_once(": ").unwrap_or((&whole, "check the file"));
             checked.problem(format!("encryption: {what}"), remedy);
             Keys::Unusable
         }
@@ -155,9 +155,9 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
     if let Database::Sqlite { path } = database
         && !path.exists()
     {
-        checked.good(format!("database: {} does not exist yet and is made at the first start", path.display()));
+        checked.good(format!("database: {} does not exist yet; the first start creates it", path.display()));
         if let Keys::NotMadeYet(_) = keys {
-            checked.good("encryption: a key is made at the first start and kept beside the database");
+            checked.good("encryption: the first start generates a key and stores it next to the database");
         }
         return Ok(());
     }
@@ -171,15 +171,15 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
     store.ping().await?;
     let damage = store.find_damage().await?;
     if !damage.is_empty() {
-        checked.problem(format!("database: it is damaged ({})", damage.join("; ")), DAMAGE_REMEDY);
+        checked.problem(format!("database: damaged ({})", damage.join("; ")), DAMAGE_REMEDY);
         return Ok(());
     }
     store.may_migrate().await?;
     let missing = missing_migrations(&store).await?;
     if missing.is_empty() {
-        checked.good("database: it answers, and its schema is up to date");
+        checked.good("database: reachable, and its schema is up to date");
     } else {
-        checked.good(format!("database: it answers; the next start applies {}", missing.join(", ")));
+        checked.good(format!("database: reachable; the next start applies {}", missing.join(", ")));
     }
     let ring = match keys {
         Keys::Ring(ring) => Some(&**ring),
@@ -206,18 +206,18 @@ async fn led_well(
     let pooled = what_is_kept(url).await?;
     if let Keeps::Nothing(said) = pooled {
         checked.problem(
-            format!("database: DATABASE_URL leads through a pooler that does not let prepared statements work ({said})"),
-            "let that be PgBouncer 1.21 or newer with max_prepared_statements above 0, and set DATABASE_DIRECT_URL; or let \
-             DATABASE_URL name the server itself",
+            format!("database: DATABASE_URL goes through a pooler that does not support prepared statements ({said})"),
+            "use PgBouncer 1.21 or newer with max_prepared_statements above 0 and set DATABASE_DIRECT_URL; or set \
+             DATABASE_URL to the address of the server itself",
         );
         return Ok(false);
     }
     let Some(direct_url) = direct_url else {
         if pooled == Keeps::Statements {
             checked.problem(
-                "database: DATABASE_URL leads through a pooler that lends its connections by the transaction, which breaks \
-                 locks and notices",
-                "set DATABASE_DIRECT_URL to the server's own address, or let DATABASE_URL name that",
+                "database: DATABASE_URL goes through a transaction-mode pooler, which breaks advisory locks and \
+                 LISTEN/NOTIFY",
+                "set DATABASE_DIRECT_URL to the address of the server itself, or set DATABASE_URL to it",
             );
         }
         return Ok(true);
@@ -227,25 +227,25 @@ async fn led_well(
         Err(error) => {
             checked.problem(
                 format!("database: DATABASE_DIRECT_URL: {error} ({})", cause(&error)),
-                "let this machine reach the server there, or correct DATABASE_DIRECT_URL",
+                "make that server reachable from this machine, or correct DATABASE_DIRECT_URL",
             );
             return Ok(true);
         }
     };
     if kept != Keeps::Session {
         checked.problem(
-            "database: DATABASE_DIRECT_URL leads through a pooler that lends its connections by the transaction",
-            "let it name the server itself, or a pooler that lends by the session",
+            "database: DATABASE_DIRECT_URL goes through a transaction-mode pooler",
+            "set it to the address of the server itself or of a session-mode pooler",
         );
     } else if !is_one_database(direct_url, url).await? {
         checked.problem(
-            "database: DATABASE_DIRECT_URL leads to another database than DATABASE_URL",
-            "let both name the same database of the same server",
+            "database: DATABASE_DIRECT_URL names another database than DATABASE_URL",
+            "set both to the same database on the same server",
         );
     } else {
         checked.good(match pooled {
-            Keeps::Session => "database: DATABASE_URL needs no DATABASE_DIRECT_URL, which leads to the same database",
-            _ => "database: DATABASE_URL leads through a pooler, DATABASE_DIRECT_URL past it to the same database",
+            Keeps::Session => "database: DATABASE_URL needs no DATABASE_DIRECT_URL; both reach the same database",
+            _ => "database: DATABASE_URL goes through a pooler; DATABASE_DIRECT_URL bypasses it to the same database",
         });
     }
     Ok(true)
@@ -254,9 +254,9 @@ async fn led_well(
 /// Reports which rows need which key, and whether that key is configured.
 fn judge(records: &Records, keys: &Keys, checked: &mut Checked) {
     if records.rows == 0 {
-        checked.good("tokens: none are stored");
+        checked.good("tokens: none stored");
         if let Keys::NotMadeYet(_) = keys {
-            checked.good("encryption: a key is made at the next start and kept beside the database");
+            checked.good("encryption: the next start generates a key and stores it next to the database");
         }
         return;
     }
@@ -264,8 +264,8 @@ fn judge(records: &Records, keys: &Keys, checked: &mut Checked) {
         Keys::Ring(ring) => (Some(ring.current_key()), ring.previous_keys()),
         Keys::NotMadeYet(what) => {
             checked.problem(
-                format!("encryption: {what}, but {} rows hold sealed tokens", records.rows),
-                "restore the key file from a backup, or set ENCRYPTION_KEY to the key they were sealed with",
+                format!("encryption: {what}, but {} rows contain encrypted tokens", records.rows),
+                "restore the key file from a backup, or set ENCRYPTION_KEY to the key they were encrypted with",
             );
             (None, Vec::new())
         }
@@ -274,31 +274,33 @@ fn judge(records: &Records, keys: &Keys, checked: &mut Checked) {
     for (key, group) in &records.groups {
         let words = group.words();
         match key {
-            SealedWith::Key(id) if Some(id) == current.as_ref() => opened(format!("key {id} (current)"), group, checked),
+            SealedWith::Key(id) if Some(id) == current.as_ref() => {
+                opened(format!("key {id} (current)"), group, checked)
+            }
             SealedWith::Key(id) if previous.contains(id) => opened(
-                format!("key {id} (previous; `ownerrez-gateway reseal` puts them under the current one)"),
+                format!("key {id} (previous; `ownerrez-gateway reseal` re-encrypts them with the current one)"),
                 group,
                 checked,
             ),
             SealedWith::Predecessor if current.is_some() && group.broken == 0 => {
-                checked.good(format!("tokens: {words} sealed by the TypeScript server, opened with the keys given"));
+                checked.good(format!("tokens encrypted by the TypeScript server (key configured): {words}"));
             }
             SealedWith::Predecessor if current.is_some() => checked.problem(
-                format!("tokens: {words} sealed by the TypeScript server, of which {} do not open", group.broken),
-                "let ENCRYPTION_KEY or an entry of ENCRYPTION_KEYS_PREVIOUS be, to the letter, what that server ran with",
+                format!("tokens encrypted by the TypeScript server: {words}; {} cannot be decrypted", group.broken),
+                "set ENCRYPTION_KEY or an entry of ENCRYPTION_KEYS_PREVIOUS to exactly the value that server used",
             ),
             SealedWith::Key(id) if current.is_some() => checked.problem(
-                format!("tokens: {words} under key {id}, which is not configured"),
-                "add that key to ENCRYPTION_KEYS_PREVIOUS; if it is lost, their owners have to connect again",
+                format!("tokens encrypted with key {id}, which is not configured: {words}"),
+                "add that key to ENCRYPTION_KEYS_PREVIOUS; if it is lost, those users must connect again",
             ),
             // The configured keys are not known, and the reason was reported.
-            SealedWith::Key(id) => checked.good(format!("tokens: {words} under key {id} (not tried)")),
+            SealedWith::Key(id) => checked.good(format!("tokens encrypted with key {id} (not checked): {words}")),
             SealedWith::Predecessor => {
-                checked.good(format!("tokens: {words} sealed by the TypeScript server (not tried)"));
+                checked.good(format!("tokens encrypted by the TypeScript server (not checked): {words}"));
             }
             SealedWith::Nothing => checked.problem(
-                format!("tokens: {words} that the gateway did not seal"),
-                "restore those rows from a backup, or let their owners disconnect and connect again",
+                format!("tokens not encrypted by the gateway: {words}"),
+                "restore those rows from a backup, or ask those users to disconnect and connect again",
             ),
         }
     }
@@ -307,11 +309,14 @@ fn judge(records: &Records, keys: &Keys, checked: &mut Checked) {
 fn opened(key: String, group: &Group, checked: &mut Checked) {
     let words = group.words();
     if group.broken == 0 {
-        checked.good(format!("tokens: {words} under {key}"));
+        checked.good(format!("tokens encrypted with {key}: {words}"));
     } else {
         checked.problem(
-            format!("tokens: {words} under {key}, of which {} do not open: they were altered or moved", group.broken),
-            "restore those rows from a backup, or let their owners disconnect and connect again",
+            format!(
+                "tokens encrypted with {key}: {words}; {} cannot be decrypted: they were altered or moved",
+                group.broken
+            ),
+            "restore those rows from a backup, or ask those users to disconnect and connect again",
         );
     }
 }
@@ -322,7 +327,7 @@ fn app_at(ownerrez: &OwnerRez, survey: &Survey, checked: &mut Checked) {
         // One of the two settings is missing or wrong, which was reported.
         None if survey.errors.iter().any(|error| error.setting.starts_with("OWNERREZ_CLIENT_")) => {}
         None => checked.good(
-            "OwnerRez: no OAuth app is set (OWNERREZ_CLIENT_ID), so nobody can sign in or connect an account through it",
+            "OwnerRez: no OAuth app is configured (OWNERREZ_CLIENT_ID), so users cannot sign in or connect with one",
         ),
     }
 }
@@ -331,12 +336,12 @@ fn redirect(ownerrez: &OwnerRez, checked: &mut Checked) {
     if let Some(unused) = &ownerrez.unused_redirect_uri {
         checked.problem(
             format!(
-                "OWNERREZ_REDIRECT_URI is {unused}, whose path is the TypeScript server's: the gateway answers OwnerRez at \
-                 {CALLBACK_PATH}"
+                "OWNERREZ_REDIRECT_URI is {unused}, which has the TypeScript server's path; the gateway's callback \
+                 path is {CALLBACK_PATH}"
             ),
             format!(
                 "register SERVER_URL followed by {CALLBACK_PATH} with your OAuth app, and set OWNERREZ_REDIRECT_URI to \
-                 that or leave it out"
+                 that or remove it"
             ),
         );
     }
@@ -354,10 +359,10 @@ async fn reach(ownerrez: &OwnerRez, clock: SharedClock, checked: &mut Checked) {
         tls: TlsTrust::public(),
     };
     match Upstream::new(Arc::new(settings), clock, Arc::new(Metrics::new())).reach().await {
-        Ok(status) => checked.good(format!("OwnerRez: {} answers (status {status})", ownerrez.api_url)),
+        Ok(status) => checked.good(format!("OwnerRez: {} responds (status {status})", ownerrez.api_url)),
         Err(error) => checked.problem(
-            format!("OwnerRez: no answer from {}: {error}", ownerrez.api_url),
-            "let this machine reach it over https (name resolution, firewall, proxy), or correct OWNERREZ_API_URL",
+            format!("OwnerRez: no response from {}: {error}", ownerrez.api_url),
+            "make it reachable from this machine over https (DNS, firewall, proxy), or correct OWNERREZ_API_URL",
         ),
     }
 }

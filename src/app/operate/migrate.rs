@@ -8,18 +8,18 @@ use crate::config::Config;
 /// What `migrate` does.
 #[derive(Subcommand)]
 pub enum MigrateCommand {
-    /// Apply every migration that is missing
+    /// Apply all missing migrations
     Up,
-    /// Take migrations back
+    /// Revert migrations
     Down {
-        /// How many
+        /// Number of migrations to revert
         #[arg(long, default_value_t = 1)]
         steps: u32,
-        /// Do it although people are registered, whose data the migrations may hold
+        /// Revert even if users are registered, whose data may be deleted
         #[arg(long)]
         yes: bool,
     },
-    /// List the migrations
+    /// List all migrations and whether each is applied
     Status,
 }
 

@@ -46,35 +46,33 @@ pub enum ProbeError {
     Operate(OperateError),
     /// There is no database to take permits from.
     #[error(
-        "there is no database {0} to take permits from: run this where the gateway runs, with its DATABASE_URL; or add \
-         --alone if no gateway sends requests from this address"
+        "the database {0} with the shared rate limit does not exist: run this where the gateway runs, with its \
+         DATABASE_URL; or add --alone if no gateway sends requests from this address"
     )]
     NoDatabase(String),
     /// No token was given, or more than one.
     #[error(
-        "there is not one token to use: set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN, but not all; or \
+        "exactly one token is needed: set either OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN; or \
          give a token with --stdin, or a connected user with --user"
     )]
     NoToken,
     /// Standard input contained no token.
-    #[error("standard input has no token: write an access token to it, or E-MAIL:PERSONAL_TOKEN")]
+    #[error("standard input contains no token: write an access token or E-MAIL:PERSONAL_TOKEN to it")]
     NoTokenRead,
     /// The user's stored token has expired.
-    #[error(
-        "the stored token of this user has ended: let the user call a tool, so that the gateway renews it, and repeat this"
-    )]
+    #[error("the stored token of this user has expired: ask the user to call a tool, which refreshes it, and retry")]
     TokenEnded,
     /// The key file is missing.
-    #[error("the encryption key of the database is not there: restore its key file, or set ENCRYPTION_KEY")]
+    #[error("the encryption key of the database is missing: restore its key file, or set ENCRYPTION_KEY")]
     NoKey,
     /// The user has no usable connection.
-    #[error("this user's connection cannot be used: {0}; let the user connect an account and repeat this")]
+    #[error("this user's connection cannot be used: {0}; ask the user to connect an account, and retry")]
     Connection(CallError),
     /// OwnerRez refused the first request.
-    #[error("OwnerRez refused the token: check that it is whole, has not ended, and was not revoked")]
+    #[error("OwnerRez rejected the token: check that it is complete, has not expired and was not revoked")]
     TokenRefused,
     /// OwnerRez could not be reached.
-    #[error("OwnerRez does not answer at {0}: let this machine reach it over https, or correct OWNERREZ_API_URL")]
+    #[error("OwnerRez does not respond at {0}: make it reachable over https, or correct OWNERREZ_API_URL")]
     Unreachable(Url),
     /// The embedded catalogue is invalid: a fault of the build.
     #[error(transparent)]
@@ -134,7 +132,7 @@ pub async fn probe(
             Ok(reply) => Outcome::Response { status: reply.status, body: reply.body.value() },
             Err(TransportError::NotJson { status }) => Outcome::NotJson { status },
             Err(error) => {
-                log::warn!("{} was not answered: {error}", asked.request.operation);
+                log::warn!("{} got no response: {error}", asked.request.operation);
                 Outcome::Failed
             }
         };
@@ -143,7 +141,7 @@ pub async fn probe(
     let report = probe.report(credential);
     if let Permits::OfAllowance { allowance, .. } = &permits {
         if let Err(error) = allowance.finish(user, report.requests).await {
-            log::warn!("how many requests were sent was not written down: {error}");
+            log::warn!("cannot record the number of requests sent: {error}");
         }
         allowance.store.close().await?;
     }

@@ -37,7 +37,7 @@ impl Group {
         let parts = [
             counted(self.connections, "connection", "connections"),
             counted(self.revocations, "token to be revoked", "tokens to be revoked"),
-            counted(self.grants, "refresh token of an app", "refresh tokens of apps"),
+            counted(self.grants, "refresh token of a client", "refresh tokens of clients"),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }

@@ -50,22 +50,22 @@ impl Resealed {
     /// Returns the report for the operator.
     pub fn text(&self) -> String {
         let Self { progress: ResealProgress { seen, of, resealed }, interrupted, unopened, left } = self;
-        let done = format!("Sealed {resealed} rows anew.");
+        let done = format!("Re-encrypted {resealed} rows.");
         if *interrupted {
-            return format!("{done} Stopped after {seen} of {of}: run it again to go on, and keep the previous keys.");
+            return format!("{done} Stopped after {seen} of {of}: run it again to continue; keep the previous keys.");
         }
         match (unopened, left) {
             (_, 0) => format!(
-                "{done} Every stored token is under the current key: ENCRYPTION_KEYS_PREVIOUS may be emptied. Keep the \
-                 previous keys with the backups that were made before."
+                "{done} Every stored token is encrypted with the current key: ENCRYPTION_KEYS_PREVIOUS can be emptied. \
+                 Keep the previous keys with older backups."
             ),
             (Some((rows, why)), left) => format!(
-                "{done} Keep the previous keys: {left} rows still need another key, and {rows} did not open ({why}). \
-                 `ownerrez-gateway check` shows which keys are missing."
+                "{done} Keep the previous keys: {left} rows still need another key, and {rows} could not be decrypted \
+                 ({why}). `ownerrez-gateway check` shows which keys are missing."
             ),
             (None, left) => format!(
-                "{done} Keep the previous keys: {left} rows came under another key meanwhile. Restart every process \
-                 with the new ENCRYPTION_KEY, then run it again."
+                "{done} Keep the previous keys: {left} rows were encrypted with another key meanwhile. Restart every \
+                 process with the new ENCRYPTION_KEY, then run it again."
             ),
         }
     }
@@ -82,7 +82,7 @@ pub async fn reseal_all(
     let outcome = reseal(&store, &ring, |progress| {
         let ResealProgress { seen, of, resealed } = *progress;
         if seen.is_multiple_of(PAGE) || seen == of {
-            say(&format!("{seen} of {of} rows, {resealed} sealed anew"));
+            say(&format!("{seen} of {of} rows, {resealed} re-encrypted"));
         }
         if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })

@@ -17,24 +17,24 @@ use crate::{
 /// What to do about users.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum UsersCommand {
-    /// Show everybody, with their keys, connection, sign-ins and clients
+    /// List all users with their keys, connection, sign-ins and clients
     List,
-    /// Keep a user out: their keys are refused, their tokens are kept but not renewed
+    /// Disable a user: their keys are rejected; their tokens are kept but not refreshed
     Disable {
-        /// The user's id, or the beginning of one of their keys as `list` shows it
+        /// The user's id, or the prefix of one of their keys, as shown by `list`
         user: String,
     },
-    /// Let a user in again
+    /// Enable a disabled user
     Enable {
-        /// The user's id, or the beginning of one of their keys as `list` shows it
+        /// The user's id, or the prefix of one of their keys, as shown by `list`
         user: String,
     },
-    /// Remove a user with all keys and the connection; the running gateway revokes their token at OwnerRez
+    /// Delete a user with all keys and the connection; a running gateway revokes their token at OwnerRez
     Delete {
-        /// The user's id, or the beginning of one of their keys as `list` shows it
+        /// The user's id, or the prefix of one of their keys, as shown by `list`
         user: String,
     },
-    /// Show who sent how many requests to OwnerRez in the last hour and the last day
+    /// Show how many requests each user sent to OwnerRez in the last hour and the last day
     Usage,
 }
 
@@ -55,8 +55,8 @@ pub async fn operate_users(
             let user = find(&store, &user).await?;
             found(store.disable_user(user, clock.now()).await?)?;
             let text = format!(
-                "User {user} is disabled. `ownerrez-gateway users enable {user}` lets them in again; their connection \
-                 is kept, but not renewed meanwhile."
+                "User {user} is disabled. To undo this, run `ownerrez-gateway users enable {user}`. The connection is \
+                 kept, but its tokens are not refreshed meanwhile."
             );
             (text, json!({"id": user.to_string(), "disabled": true}))
         }
@@ -71,13 +71,13 @@ pub async fn operate_users(
             let queued = deleted.ok_or(OperateError::NoSuchUser)?;
             let revoked = if queued {
                 format!(
-                    " A running gateway revokes their token at OwnerRez within {} seconds (sessions.renewal_sweep_seconds).",
+                    " A running gateway revokes their token within {} seconds (sessions.renewal_sweep_seconds).",
                     config.sessions.renewal_sweep_seconds
                 )
             } else {
                 String::new()
             };
-            let text = format!("User {user} is gone, with keys, links and connection.{revoked}");
+            let text = format!("User {user} is deleted, with all keys, links and the connection.{revoked}");
             (text, json!({"id": user.to_string(), "deleted": true, "revocation_queued": queued}))
         }
         UsersCommand::Usage => usage(&store, clock.now()).await?,
@@ -217,7 +217,7 @@ async fn usage(store: &Store, now: DateTime<Utc>) -> Result<(String, Value), Ope
     }
     let _ = write!(text, "\n{:36}  {:>9} {:>6}  {:>9}", "all", all.hour, "", all.day);
     text.push_str(
-        "\nRequests sent to OwnerRez, in spans of five minutes; running gateways add theirs every minute or so.",
+        "\nRequests sent to OwnerRez, in five-minute intervals; running gateways update the counts about every minute.",
     );
     let user = |(user, Sent { hour, day }): &(UserId, Sent)| {
         json!({

@@ -64,7 +64,7 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
         }
         if message.is_object() && message.get("method").is_none() {
             // A gateway sends no requests over HTTP. None waits for this answer, and its id is that of another request.
-            log::debug!("an answer of the client to a request that was never sent was left out");
+            log::debug!("dropped a response of the client to a request that was never sent");
             continue;
         }
         let id = message["id"].to_string();
@@ -113,7 +113,7 @@ impl Bridge {
             // A batch has no id.
             Err(why) => match id.or_else(|| message.is_array().then_some(Value::Null)) {
                 Some(id) => self.refuse(&id, SERVER_ERROR, &why),
-                None => log::warn!("a notification was not handed on: {why}"),
+                None => log::warn!("cannot forward a notification: {why}"),
             },
         }
     }
@@ -155,7 +155,7 @@ impl Bridge {
         let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let is_stream = kind.starts_with("text/event-stream");
         let body = response.body().limit(ANSWER_LIMIT).await;
-        let body = body.map_err(|error| format!("The answer of the gateway could not be read: {error}"))?;
+        let body = body.map_err(|error| format!("The gateway's response cannot be read: {error}"))?;
         if is_stream {
             let text = String::from_utf8_lossy(&body).into_owned();
             let data = text.lines().filter_map(|line| line.strip_prefix("data:"));
@@ -171,7 +171,7 @@ impl Bridge {
         // An error of the gateway from before the MCP layer.
         let said = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
         match said("message") {
-            message if message.is_empty() => Err(format!("The gateway answered with status {}.", status.as_u16())),
+            message if message.is_empty() => Err(format!("The gateway returned status {}.", status.as_u16())),
             message => Err(format!("{message} {}", said("hint"))),
         }
     }

@@ -75,7 +75,7 @@ fn checked_line(line: &[u8], is_open: bool) -> Result<Line, Malformed> {
     let message = match Incoming::parse(line)? {
         Incoming::Message(message) => message,
         Incoming::Batch(_) => {
-            let reason = "Invalid request: a line is one message, and this is an array.";
+            let reason = "Invalid request: a line must be one message, not an array.";
             return Err(Malformed::invalid_request(Value::Null, reason));
         }
     };
