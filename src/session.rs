@@ -115,7 +115,7 @@ impl SessionDeps {
     async fn recount_accounts(&self) {
         match self.store.connected_accounts().await {
             Ok(accounts) => self.allowance.accounts_changed(accounts),
-            Err(error) => log::warn!("the connected accounts could not be counted: {error}"),
+            Err(error) => log::warn!("cannot count the connected accounts: {error}"),
         }
     }
 }
@@ -369,7 +369,9 @@ impl Sessions {
     pub async fn write_down(&self) {
         self.deps.allowance.write_usage(&self.deps.store).await;
         if let left @ 1.. = self.outcomes.left() {
-            log::warn!("the outcomes of {left} writes could not be stored; they read as unknown for 15 minutes");
+            log::warn!(
+                "the outcomes of {left} writes could not be stored; they are reported as unknown for 15 minutes"
+            );
         }
     }
 

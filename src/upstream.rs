@@ -71,25 +71,25 @@ pub enum TransportError {
     #[error("OwnerRez could not be reached")]
     Unreachable,
     /// The response did not arrive in time.
-    #[error("OwnerRez did not answer in time")]
+    #[error("OwnerRez did not respond in time")]
     TimedOut,
     /// The connection broke before the response was complete.
-    #[error("the connection to OwnerRez broke before its answer arrived")]
+    #[error("the connection to OwnerRez broke before its response arrived")]
     Broken,
     /// The response exceeds the size limit.
-    #[error("the answer of OwnerRez is larger than {limit} bytes")]
+    #[error("the response of OwnerRez is larger than {limit} bytes")]
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
     /// The response is not JSON although it should be.
-    #[error("OwnerRez answered with status {status} and something that is not JSON")]
+    #[error("OwnerRez returned status {status} and a body that is not JSON")]
     NotJson {
         /// HTTP status of the response.
         status: u16,
     },
     /// The response to a read has a success status but an empty body.
-    #[error("OwnerRez answered a read with status {status} and nothing else")]
+    #[error("OwnerRez returned status {status} and an empty body for a read")]
     Empty {
         /// HTTP status of the response.
         status: u16,

@@ -128,7 +128,7 @@ impl<S> AnswerGuard<S> {
 }
 
 fn too_large() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the head of the answer is too large")
+    io::Error::new(io::ErrorKind::InvalidData, "the response head is too large")
 }
 
 /// Makes awc read the body to the end of the stream, if that is how the body ends.
@@ -143,20 +143,20 @@ fn read_head(bytes: &[u8]) -> io::Result<Head> {
     let invalid = |what: &'static str| io::Error::new(io::ErrorKind::InvalidData, what);
     let known = bytes.len().min(PROTOCOL.len());
     if bytes.get(..known) != PROTOCOL.get(..known) {
-        return Err(invalid("this is no answer of HTTP/1"));
+        return Err(invalid("this is not an HTTP/1 response"));
     }
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let mut parser = httparse::ParserConfig::default();
     parser.allow_spaces_after_header_name_in_responses(true);
     let parsed = parser.parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
-    let length = match parsed.map_err(|_| invalid("the head of the answer cannot be read"))? {
+    let length = match parsed.map_err(|_| invalid("the response head cannot be parsed"))? {
         httparse::Status::Partial => return Ok(Head::Partial),
         httparse::Status::Complete(length) => length,
     };
     let status = response.code.unwrap_or_default();
     match status {
-        101 => return Err(invalid("the answer changes the protocol, which was not asked for")),
+        101 => return Err(invalid("the response switches protocols, which was not requested")),
         100..=199 => return Ok(Head::Interim(length)),
         _ => {}
     }
@@ -166,7 +166,7 @@ fn read_head(bytes: &[u8]) -> io::Result<Head> {
             framed = true;
         } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
             if response.version == Some(0) {
-                return Err(invalid("an answer of HTTP/1.0 has a transfer encoding"));
+                return Err(invalid("an HTTP/1.0 response has a transfer encoding"));
             }
             framed |= !header.value.trim_ascii().eq_ignore_ascii_case(b"identity");
         }

@@ -176,7 +176,7 @@ impl Description {
         };
         let records = records.into_iter().map(shape).collect::<io::Result<_>>()?;
         let described = |(key, text): (String, OperationText)| -> io::Result<(String, Described)> {
-            let missing = || io::Error::other(format!("{key} names no method and path"));
+            let missing = || io::Error::other(format!("{key} is not a method and a path"));
             let (method, path) = key.split_once(' ').ok_or_else(missing)?;
             let body = text.body.map(|BodyText { list, open, members }| {
                 parse(&key, members).map(|members| {

@@ -106,7 +106,7 @@ impl Member {
         let plain = serde_json::from_value::<Plain>(one.into()).ok().map(ValueKind::Plain);
         let word = || words.get(one).cloned().map(ValueKind::Word);
         let record = || is_record(one).then(|| ValueKind::Record(one.to_owned()));
-        let kind = plain.or_else(word).or_else(record).ok_or_else(|| format!("'{one}' is no type"))?;
+        let kind = plain.or_else(word).or_else(record).ok_or_else(|| format!("'{one}' is not a type"))?;
         let kind = if one.len() < text.len() { ValueKind::List(Box::new(kind)) } else { kind };
         Ok(Member { kind, always })
     }

@@ -208,7 +208,7 @@ impl Allowance {
     /// Writes the number of requests per user since the last time.
     pub async fn write_usage(&self, store: &Store) {
         if let Err(error) = self.0.usage.write(store, self.0.clock.now()).await {
-            log::warn!("who used the OwnerRez allowance was not written down yet: {error}");
+            log::warn!("cannot record the requests per user yet: {error}");
         }
     }
 
@@ -372,7 +372,7 @@ impl Handler<Close> for UpstreamBudget {
         Box::pin(async move {
             let Some(tenure) = tenure else { return };
             if let Err(error) = store.close_blocks(tenure.slot, &closed).await {
-                log::warn!("the reserved requests could not be given back, they count as spent: {error}");
+                log::warn!("cannot release the reserved requests; they count as sent: {error}");
             }
         })
     }
@@ -434,7 +434,7 @@ impl UpstreamBudget {
             }
             Ok((_, false)) => actor.lose_tenure(ctx),
             Err(error) => {
-                log::error!("requests to OwnerRez could not be reserved in the database: {error}");
+                log::error!("cannot reserve requests to OwnerRez in the database: {error}");
                 actor.window.lock().blocks.put_back(unwritten);
                 actor.event(Event::StockFailed, ctx);
             }
@@ -514,7 +514,7 @@ impl UpstreamBudget {
                 self.away = false;
                 self.window.lock().budget.carry_over(spent);
                 self.counted = blocks;
-                log::info!("this process spends the OwnerRez allowance (share {})", tenure.slot);
+                log::info!("acquired the rate-limit lock (share {}); this process is active", tenure.slot);
                 self.tenure = Some(tenure);
                 self.event(Event::Accounts(accounts), ctx);
                 self.event(Event::Active(true), ctx);
@@ -526,7 +526,7 @@ impl UpstreamBudget {
             }
             Err(error) => {
                 if !self.away {
-                    log::warn!("the right to spend the OwnerRez allowance could not be taken: {error}");
+                    log::warn!("cannot acquire the rate-limit lock: {error}");
                 }
                 self.away = true;
                 self.seek_again(ctx);
@@ -557,7 +557,7 @@ impl UpstreamBudget {
 
     fn lose_tenure(&mut self, ctx: &mut Context<Self>) {
         if self.tenure.take().is_some() {
-            log::warn!("this process lost the right to spend the OwnerRez allowance and waits for it on standby");
+            log::warn!("lost the rate-limit lock; going to standby");
             // They stay open in the database, so the next holder counts them as spent.
             self.close(|blocks, _| *blocks = Blocks::default(), ctx);
             self.seek_again(ctx);

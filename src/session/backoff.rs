@@ -110,7 +110,7 @@ impl TokenEndpoint {
         if state.failing_users >= FAILING_USERS {
             let pause = state.backoff.failed(now);
             log::warn!(
-                "OwnerRez's token endpoint fails for several users; it is left alone for {} s",
+                "OwnerRez's token endpoint fails for several users; pausing requests to it for {} s",
                 pause.num_seconds()
             );
         }

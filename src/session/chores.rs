@@ -117,7 +117,7 @@ impl Round {
     async fn run(&self) {
         self.deps.allowance.write_usage(&self.deps.store).await;
         if let Err(error) = self.try_run().await {
-            log::warn!("the background chores stopped early: {error}");
+            log::warn!("the background jobs stopped early: {error}");
         }
     }
 
@@ -134,7 +134,7 @@ impl Round {
                 return Ok(());
             }
             if let Err(error) = Sessions::renew(&self.supervisor, user).await {
-                log::warn!("the connection of user {user} was not renewed: {error}");
+                log::warn!("cannot refresh the tokens of user {user} in the background: {error}");
             }
         }
         store.sweep_links(self.deps.clock.now()).await?;
@@ -146,7 +146,7 @@ impl Round {
             let now = self.deps.clock.now();
             let swept = store.sweep_unconnected(now - patience, now, SWEPT_USERS).await?;
             if swept > 0 {
-                log::info!("{swept} users who never connected an OwnerRez account were removed");
+                log::info!("deleted {swept} users that never connected an OwnerRez account");
             }
         }
         self.deps.recount_accounts().await;
@@ -159,7 +159,7 @@ impl Round {
         let token = match self.deps.ring.open(SealedFor::AccessToken(user), &access) {
             Ok(token) => token,
             Err(error) => {
-                log::error!("a disconnected token of user {user} cannot be revoked at OwnerRez: {error}");
+                log::error!("cannot revoke a disconnected token of user {user} at OwnerRez: {error}");
                 return store.finish_revocation(id).await;
             }
         };
@@ -172,7 +172,7 @@ impl Round {
                 if store.is_connected_again(user, account).await? {
                     drop(permit);
                     if last {
-                        log::info!("a disconnected token of user {user} is left to expire: its account is connected");
+                        log::info!("not revoking a disconnected token of user {user}: its account is connected");
                         return store.finish_revocation(id).await;
                     }
                     return self.put_off(id, attempts).await;
@@ -186,7 +186,7 @@ impl Round {
             }
             // This is not an attempt: nothing was sent.
             Err(refusal) => {
-                log::info!("a revocation waits for the OwnerRez allowance: {refusal:?}");
+                log::info!("a revocation waits for the rate limit: {refusal:?}");
                 let next = self.deps.clock.now() + TimeDelta::minutes(1);
                 return store.postpone_revocation(id, attempts, next).await;
             }
@@ -194,11 +194,11 @@ impl Round {
         match outcome {
             Ok(()) => store.finish_revocation(id).await,
             Err(error) if last => {
-                log::error!("a disconnected token of user {user} was not revoked at OwnerRez, giving up: {error}");
+                log::error!("giving up the revocation of a disconnected token of user {user} at OwnerRez: {error}");
                 store.finish_revocation(id).await
             }
             Err(error) => {
-                log::warn!("a disconnected token of user {user} was not revoked at OwnerRez yet: {error}");
+                log::warn!("cannot revoke a disconnected token of user {user} at OwnerRez yet: {error}");
                 self.put_off(id, attempts).await
             }
         }

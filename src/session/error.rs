@@ -24,16 +24,16 @@ pub enum CallError {
     #[error("too many calls are waiting")]
     Busy,
     /// No response within the call's deadline.
-    #[error("the call was not answered within its deadline")]
+    #[error("the call exceeded its deadline")]
     Deadline {
         /// Whether it was a write that had been sent.
         write_may_have_happened: bool,
     },
     /// The caller went away.
-    #[error("the caller went away")]
+    #[error("the caller cancelled the call or disconnected")]
     Cancelled,
     /// The shared allowance refused the call.
-    #[error("the OwnerRez allowance did not let the call through: {0:?}")]
+    #[error("the rate limiter rejected the call: {0:?}")]
     Allowance(Refusal),
     /// OwnerRez gave no usable response.
     #[error("{error}")]
@@ -44,16 +44,16 @@ pub enum CallError {
         write_may_have_happened: bool,
     },
     /// OwnerRez rejected the request.
-    #[error("OwnerRez refused with status {}", .0.status)]
+    #[error("OwnerRez rejected the request with status {}", .0.status)]
     Refused(Refused),
     /// The tokens could not be refreshed for now.
-    #[error("the tokens could not be renewed: {0}")]
+    #[error("cannot refresh the tokens: {0}")]
     Refresh(TokenError),
     /// A refresh failed a moment ago, and the next attempt is made after this time. Nothing was sent.
-    #[error("the tokens could not be renewed; the next attempt is made in {} s", .0.num_seconds().max(1))]
+    #[error("cannot refresh the tokens; next attempt in {} s", .0.num_seconds().max(1))]
     RefreshPaused(TimeDelta),
     /// Another process is refreshing the tokens.
-    #[error("another process is renewing the tokens")]
+    #[error("another process is refreshing the tokens")]
     RefreshElsewhere,
     /// The database is unavailable or damaged.
     #[error("{0}")]
@@ -133,7 +133,7 @@ pub enum ConnectError {
     #[error("an OwnerRez account is already connected")]
     AlreadyConnected,
     /// Too many connection attempts, or the allowance is spent.
-    #[error("the OwnerRez allowance did not let the attempt through: {0:?}")]
+    #[error("the rate limiter rejected the attempt: {0:?}")]
     Allowance(Refusal),
     /// The code was not redeemed.
     #[error("{0}")]
@@ -145,13 +145,13 @@ pub enum ConnectError {
     #[error("{0}")]
     Crypto(#[from] CryptoError),
     /// OwnerRez did not name the account, so no user can be signed in.
-    #[error("OwnerRez did not name the account")]
+    #[error("OwnerRez did not return an account id")]
     Unnamed,
     /// An operator has disabled the user that would be signed in.
     #[error("the user is disabled")]
     Disabled,
     /// The account has no user yet, and registration is closed.
-    #[error("registration is closed, and OwnerRez account {0} has not signed in before")]
+    #[error("registration is not open, and OwnerRez account {0} has not signed in before")]
     NewUser(AccountId),
     /// The session ended, or the gateway is shutting down.
     #[error("the attempt was interrupted")]

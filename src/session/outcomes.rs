@@ -66,7 +66,7 @@ impl WriteOutcomes {
         if self.try_to_store(&outcome).await {
             return;
         }
-        log::warn!("the outcome of a write of user {user} is kept until the database is back");
+        log::warn!("keeping the outcome of a write of user {user} until the database is available");
         self.lock().push(outcome);
         if !self.trying.swap(true, Ordering::AcqRel) {
             let outcomes = self.clone();
@@ -133,7 +133,7 @@ impl WriteOutcomes {
             Ok(_) => true,
             Err(StoreError::Unavailable(_)) => false,
             Err(error) => {
-                log::error!("the outcome of a write of user {user} was not recorded: {error}");
+                log::error!("cannot record the outcome of a write of user {user}: {error}");
                 true
             }
         }

@@ -107,7 +107,7 @@ impl TokenKeeper {
             }
             if !admits_new {
                 log::warn!(
-                    "OwnerRez account {account} was not let in: it has not signed in before, and new users are not taken"
+                    "rejected the sign-in of OwnerRez account {account}: it is new, and registration is not open"
                 );
                 return Err(ConnectError::NewUser(account));
             }

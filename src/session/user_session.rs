@@ -209,7 +209,7 @@ impl UserSession {
                 }
                 Job::Save => {
                     if let Err(error) = Box::pin(keeper.save_unsaved()).await {
-                        log::warn!("new tokens of user {} are not stored yet: {error}", keeper.user);
+                        log::warn!("cannot store new tokens of user {} yet: {error}", keeper.user);
                     }
                 }
             }
@@ -395,8 +395,8 @@ impl Handler<Observe> for UserSession {
 impl Handler<Panic> for UserSession {
     type Result = ();
 
-    #[expect(clippy::panic, reason = "its purpose: tests show that the panic of one session harms no other")]
+    #[expect(clippy::panic, reason = "lets tests show that a panic in one session does not affect others")]
     fn handle(&mut self, _: Panic, _: &mut Self::Context) {
-        panic!("asked to panic");
+        panic!("panic requested by a test");
     }
 }

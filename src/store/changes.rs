@@ -137,9 +137,7 @@ async fn look(store: &Store, clock: &SharedClock) {
             Err(error) => {
                 store.heard.stops_listening();
                 if !std::mem::replace(&mut told, true) {
-                    log::warn!(
-                        "whether API keys have changed could not be seen, so they are looked up at each use: {error}"
-                    );
+                    log::warn!("cannot detect API-key changes; falling back to a database lookup per request: {error}");
                 }
             }
         }
@@ -158,11 +156,11 @@ async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
             if !std::mem::replace(&mut told, true) {
                 // The likeliest cause, which only the operator can fix.
                 let hint = match target {
-                    DatabaseTarget::Postgres { direct_url: None, .. } => "; behind a pooler set DATABASE_DIRECT_URL",
+                    DatabaseTarget::Postgres { direct_url: None, .. } => "; behind a pooler, set DATABASE_DIRECT_URL",
                     _ => "",
                 };
                 let why = chain(&error);
-                log::warn!("changes of API keys are not heard, so keys are looked up at each use: {why}{hint}");
+                log::warn!("cannot detect API-key changes; falling back to a database lookup per request: {why}{hint}");
             }
         }
         clock.sleep_until(clock.now() + RETRY).await;

@@ -12,19 +12,19 @@ pub enum StoreError {
     #[error("the database is unavailable")]
     Unavailable(#[source] Cause),
     /// The database rejected the statement: a bug of the gateway, or a foreign schema.
-    #[error("the database refused a statement")]
+    #[error("the database rejected a statement")]
     Query(#[source] Cause),
     /// A row contains data that the gateway never writes.
-    #[error("the database holds a row that cannot be read")]
+    #[error("the database contains a row that cannot be read")]
     Corrupt(#[source] Cause),
     /// A migration found data that it must not change, and changed nothing.
-    #[error("the database was left as it is")]
+    #[error("the database was not changed")]
     LeftAlone(#[source] Cause),
     /// The database itself reports that its content is damaged. Only a restore repairs that.
     #[error("the database is damaged")]
     Damaged(#[source] Cause),
     /// A newer program has changed the schema.
-    #[error("this program is older than the database")]
+    #[error("the database schema is newer than this program")]
     Newer(#[source] Cause),
     /// The configured database cannot be used at all.
     #[error("the configured database cannot be used")]
@@ -37,7 +37,7 @@ impl StoreError {
     }
 
     pub(super) fn timed_out(limit: Duration) -> Self {
-        StoreError::Unavailable(Cause(format!("no answer within {} s", limit.as_secs())))
+        StoreError::Unavailable(Cause(format!("no response within {} s", limit.as_secs())))
     }
 
     /// `version` is that of the program that applied `newest`, a migration that this program does not know.
@@ -45,7 +45,7 @@ impl StoreError {
         let own = env!("CARGO_PKG_VERSION");
         StoreError::Newer(Cause(match version {
             Some(version) if version != own => format!("start version {version} or newer (this one is {own})"),
-            Some(_) => format!("start a newer build of version {own}, which knows the migration {newest}"),
+            Some(_) => format!("start a newer build of version {own}, which contains the migration {newest}"),
             None => {
                 format!("start the version that applied the migration {newest}, or a newer one (this one is {own})")
             }
@@ -59,7 +59,7 @@ impl StoreError {
 
     /// An expected heartbeat did not arrive on the connection.
     pub(super) fn silent() -> Self {
-        StoreError::Unavailable(Cause("its notices do not arrive".to_owned()))
+        StoreError::Unavailable(Cause("its notifications do not arrive".to_owned()))
     }
 
     pub(super) fn corrupt(text: impl Into<String>) -> Self {

@@ -72,7 +72,7 @@ impl Inner {
                 UsedCredential::Grant(grant) => self.store.touch_grant(user, grant, at).await,
             };
             if let Err(error) = written {
-                log::warn!("the last use of an API key or grant was not written down: {error}");
+                log::warn!("cannot record the last use of an API key or grant: {error}");
             }
         }
     }

@@ -78,7 +78,7 @@ async fn is_sqlite_at_rest(connection: &mut SqliteConnection) -> Result<bool, sq
     // Returns once the queued rollback has run.
     connection.ping().await?;
     if connection.is_in_transaction() {
-        log::warn!("SQLite ended a transaction by itself: its disk is full or cannot be used, or memory is short");
+        log::warn!("SQLite rolled back a transaction: the disk is full or unusable, or memory is short");
         // Opens a transaction for sqlx's ROLLBACK to end. This keeps the connection, because a new one cannot be opened
         // on a full disk, and reads continue. BEGIN fails if a transaction is really open: then the connection is
         // closed.
@@ -103,7 +103,7 @@ async fn is_postgres_at_rest(connection: &mut PgConnection) -> Result<bool, sqlx
         Err(sqlx::Error::BeginFailed) => Ok(true),
         Err(error) => Err(error),
         Ok(_) => {
-            log::warn!("a connection to the database was replaced: its last user left a transaction open");
+            log::warn!("replacing a database connection that was returned with an open transaction");
             Ok(false)
         }
     }

@@ -46,25 +46,25 @@ pub enum TokenError {
     #[error("OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET are not set")]
     NoClient,
     /// The code or refresh token is invalid or no longer valid. Permanent.
-    #[error("OwnerRez refused the code or refresh token")]
+    #[error("OwnerRez rejected the code or refresh token")]
     Refused,
     /// The personal access token is invalid, or not allowed for this request.
-    #[error("OwnerRez refused the personal access token with status {}", .0.status)]
+    #[error("OwnerRez rejected the personal access token with status {}", .0.status)]
     PersonalRefused(Refused),
     /// The operator's client id or secret is wrong.
-    #[error("OwnerRez refused the gateway's OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET")]
+    #[error("OwnerRez rejected the gateway's OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET")]
     ClientRefused,
     /// 429, with the wait that OwnerRez asks for.
-    #[error("OwnerRez answered 429 (too many requests)")]
+    #[error("OwnerRez returned 429 (too many requests)")]
     Throttled(Option<TimeDelta>),
     /// A response with any other status.
-    #[error("the token endpoint of OwnerRez answered with status {0}")]
+    #[error("the token endpoint of OwnerRez returned status {0}")]
     Unexpected(u16),
     /// A success response without an access token.
-    #[error("the token endpoint of OwnerRez answered without a token")]
+    #[error("the token endpoint of OwnerRez returned no token")]
     Unreadable,
     /// A success response with tokens of another account than the expected one. They are discarded.
-    #[error("the token endpoint of OwnerRez answered with tokens of another account")]
+    #[error("the token endpoint of OwnerRez returned tokens of another account")]
     ForeignAccount,
     /// No usable response.
     #[error(transparent)]

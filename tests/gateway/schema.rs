@@ -42,7 +42,7 @@ async fn a_program_that_is_older_than_the_database_says_which_one_to_start() {
                 let ending = run(database, arguments);
                 let said = ending.output + &ending.errors;
                 assert_eq!(ending.code, Some(code), "{arguments:?}: {said}");
-                assert!(said.contains("this program is older than the database"), "{arguments:?}: {said}");
+                assert!(said.contains("the database schema is newer than this program"), "{arguments:?}: {said}");
                 assert!(said.contains(told), "{arguments:?}: {said}");
             }
         }
@@ -123,7 +123,7 @@ async fn a_damaged_file_is_named_and_costs_no_500() {
 
     let checked = run(&database, &["check"]);
     assert_eq!(checked.code, Some(2), "{checked:?}");
-    assert!(checked.output.contains("it is damaged") && checked.output.contains("backup"), "{}", checked.output);
+    assert!(checked.output.contains("database: damaged") && checked.output.contains("backup"), "{}", checked.output);
 
     let gateway = Gateway::start(&database).await;
     let ada = ada.at(&gateway.url);

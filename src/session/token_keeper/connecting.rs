@@ -96,7 +96,7 @@ impl TokenKeeper {
         self.forget();
         // Unsaved refreshed tokens find no row now, and are queued for revocation as well.
         if let Err(error) = self.save_in_turn(&turn).await {
-            log::warn!("new tokens of user {} are not queued for revocation yet: {error}", self.user);
+            log::warn!("cannot queue new tokens of user {} for revocation yet: {error}", self.user);
         }
         Ok(ended)
     }
@@ -112,7 +112,7 @@ impl TokenKeeper {
                     Ok(true) => return,
                     Err(error) => {
                         let user = self.user;
-                        log::warn!("a grant of user {user} is left to expire, since the database is away: {error}");
+                        log::warn!("not revoking a grant of user {user}, because the database failed: {error}");
                         return;
                     }
                 }

@@ -123,7 +123,7 @@ impl TokenKeeper {
                 }
                 self.refresh_failed();
                 self.release_lease(&held, holder).await;
-                log::warn!("the tokens of user {} could not be refreshed yet: {error}", self.user);
+                log::warn!("cannot refresh the tokens of user {} yet: {error}", self.user);
                 self.fall_back(held, because, CallError::Refresh(error))
             }
         }
@@ -136,7 +136,7 @@ impl TokenKeeper {
 
     async fn release_lease(&self, held: &Held, holder: Uuid) {
         if let Err(error) = self.deps.store.release_lease(self.user, held.connection, holder).await {
-            log::warn!("a refresh lease of user {} was not released, it ends by itself: {error}", self.user);
+            log::warn!("cannot release a refresh lease of user {}; it will expire: {error}", self.user);
         }
     }
 }
@@ -151,7 +151,7 @@ fn may_serve(held: &Held, because: Because, now: DateTime<Utc>) -> bool {
 fn of_same_account(held: &Held, issued: Issued) -> Result<Issued, TokenError> {
     match (held.account, issued.account()) {
         (Some(asked), Some(given)) if asked != given => {
-            log::error!("OwnerRez answered a refresh for account {asked} with tokens of account {given}");
+            log::error!("a refresh for account {asked} returned tokens of account {given}");
             Err(TokenError::ForeignAccount)
         }
         _ => Ok(issued),

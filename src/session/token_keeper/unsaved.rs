@@ -129,7 +129,7 @@ impl TokenKeeper {
                 }
                 Some(row) if row.id == replaces.connection && lacks_tokens(&row, replaces) => version = row.version,
                 Some(_) => {
-                    log::info!("tokens of user {} were replaced by others before they could be stored", self.user);
+                    log::info!("tokens of user {} were replaced before they could be stored", self.user);
                     return Ok(());
                 }
             }

@@ -164,7 +164,11 @@ async fn the_log_names_the_account_that_was_not_let_in() {
     let back = ownerrez.controls().approve(&to_ownerrez, account).unwrap();
     assert_eq!(browser.open(&back).await.status, 403);
     let ending = gateway.stop();
-    assert!(ending.written.contains(&format!("OwnerRez account {account} was not let in")), "{}", ending.written);
+    assert!(
+        ending.written.contains(&format!("rejected the sign-in of OwnerRez account {account}")),
+        "{}",
+        ending.written
+    );
     ownerrez.stop(true).await;
 }
 

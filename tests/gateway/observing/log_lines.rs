@@ -188,7 +188,7 @@ async fn a_fault_is_told_once_and_only_in_the_log() {
     assert_eq!((&line["level"], &line["id"]), (&json!("ERROR"), &json!("fault-1")));
     assert_eq!((&line["error"], &line["status"]), (&json!("internal_error"), &json!(500)));
     let message = line["message"].as_str().unwrap();
-    assert!(message.starts_with("request failed: the database refused a statement: "), "{message}");
+    assert!(message.starts_with("request failed: the database rejected a statement: "), "{message}");
 }
 
 #[actix_web::test]
