@@ -19,7 +19,7 @@ pub fn explained(answer: &[u8]) -> Option<Value> {
     let error = answer.get_mut("error").filter(|error| error["code"] == ErrorCode::METHOD_NOT_FOUND.0)?;
     let asked: String = error["message"].as_str()?.chars().take(60).flat_map(char::escape_debug).collect();
     error["message"] = Value::from(format!(
-        "There is no method `{asked}` in this revision of the protocol. This server answers {}.",
+        "Unknown method `{asked}` in this protocol revision. This server supports {}.",
         params::served()
     ));
     Some(answer)

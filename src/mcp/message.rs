@@ -59,14 +59,14 @@ impl Incoming {
     /// -32700 if it is not JSON, -32600 if it is not a message.
     pub fn parse(text: &[u8]) -> Result<Self, Malformed> {
         if text.starts_with(b"\xEF\xBB\xBF") {
-            let reason =
-                "Parse error: the message starts with a byte order mark, which JSON must not (RFC 8259 section 8.1).";
+            let reason = "Parse error: the message starts with a byte order mark, which JSON does not allow (RFC 8259 \
+                          section 8.1).";
             return Err(Malformed::parse_error(reason));
         }
         match serde_json::from_slice(text).or_else(|error| repaired(text).ok_or(error)) {
             Ok(Value::Array(messages)) => Ok(Self::Batch(messages)),
             Ok(value) => Message::check(value).map(Self::Message),
-            Err(error) => Err(Malformed::parse_error(format!("Parse error: the message is not JSON: {error}."))),
+            Err(error) => Err(Malformed::parse_error(format!("Parse error: the message is not valid JSON: {error}."))),
         }
     }
 }
@@ -86,7 +86,7 @@ impl Message {
     pub fn check(value: Value) -> Result<Self, Malformed> {
         let Value::Object(mut members) = value else {
             let reason =
-                format!("Invalid request: a message is a JSON object, and this is {}.", params::kind_of(&value));
+                format!("Invalid request: a message must be a JSON object, and this is {}.", params::kind_of(&value));
             return Err(Malformed::invalid_request(Value::Null, reason));
         };
         let id = members.get("id").filter(|id| id.is_string() || id.is_i64()).cloned();
@@ -208,7 +208,7 @@ mod tests {
     fn refusal(text: &str) -> Value {
         match Incoming::parse(text.as_bytes()) {
             Err(malformed) => malformed.to_json(),
-            Ok(Incoming::Message(message)) => message.check_params().expect_err("a mistake").to_json(),
+            Ok(Incoming::Message(message)) => message.check_params().expect_err("an error").to_json(),
             Ok(Incoming::Batch(_)) => panic!("{text} is a batch"),
         }
     }

@@ -115,7 +115,7 @@ impl Client<'_> {
         self.call("/mcp", "find_operation", json!({"query": "owners"})).await;
         self.error("tools/call", json!({"name": "no_such_tool"}), -32602).await;
         let told = self.error("no/such/method", json!({}), -32601).await;
-        assert!(told.contains("no method `no/such/method`") && told.contains("tools/call"), "{told}");
+        assert!(told.contains("Unknown method `no/such/method`") && told.contains("tools/call"), "{told}");
         let unknown = if self.revision == NEWEST { -32602 } else { -32002 };
         self.error("resources/read", json!({"uri": "ownerrez://nothing/5"}), unknown).await;
         let reference = json!({"type": "ref/resource", "uri": "ownerrez://properties/{id}"});

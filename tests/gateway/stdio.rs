@@ -205,7 +205,7 @@ async fn a_method_that_is_not_served_is_named_with_those_that_are() {
         let answer = program.json();
         assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(5), &json!(-32601)), "{answer}");
         let told = answer["error"]["message"].as_str().unwrap();
-        assert!(told.contains(&format!("no method `{method}`")) && told.contains("tools/call"), "{told}");
+        assert!(told.contains(&format!("Unknown method `{method}`")) && told.contains("tools/call"), "{told}");
     }
     simulator.stop(true).await;
 }
