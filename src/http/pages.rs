@@ -43,18 +43,18 @@ impl Notice {
 /// A connect link that was used or is older than `life`.
 pub(crate) fn link_gone(life: TimeDelta) -> Notice {
     let text = format!(
-        "Connect links work once and for {}. Ask the gateway for a new one (GET /api/connect/ownerrez/start with your \
-         API key, or ask your assistant to connect OwnerRez).",
+        "A connect link can be used once and is valid for {}. Get a new one: GET /api/connect/ownerrez/start with your \
+         API key, or ask your assistant to connect OwnerRez.",
         in_minutes(life)
     );
-    Notice::new("This link is no longer good", text)
+    Notice::new("This link is no longer valid", text)
 }
 
 /// A response of OwnerRez in another browser than the one that was redirected there, or later than `life`.
 pub(crate) fn other_browser(life: TimeDelta) -> Notice {
     let text = format!(
-        "This answer from OwnerRez does not belong to a connection that was started in this browser within the last {}. \
-         Open your connect link again in this browser and finish there.",
+        "This response from OwnerRez does not belong to a connection that was started in this browser within the last \
+         {}. Open your connect link again and finish in the same browser.",
         in_minutes(life)
     );
     Notice::new("Nothing was connected", text)
@@ -62,8 +62,8 @@ pub(crate) fn other_browser(life: TimeDelta) -> Notice {
 
 pub(crate) const DENIED: Notice = Notice::fixed(
     "Nothing was connected",
-    "OwnerRez did not grant the access. If that was a mistake, ask the gateway for a new connect link and approve the access \
-     there.",
+    "OwnerRez did not grant the access. If that was a mistake, ask the gateway for a new connect link and approve the \
+     access.",
 );
 
 /// Returns the text that names the operator, with the configured contact.
@@ -76,15 +76,14 @@ pub(crate) fn operator(contact: Option<&str>) -> String {
 fn takes_no_new_users(operator: &str) -> Markup {
     html! {
         p.problem {
-            "This gateway takes no new users. If you have not signed in here before, you will not be let in: ask " (operator)
-            " first."
+            "This gateway does not accept new users. If you have not signed in here before, your sign-in will be \
+             rejected. Ask " (operator) " first."
         }
     }
 }
 
-pub(crate) const FORM_STALE: &str =
-    "The form had become stale, or cookies are switched off. Please enter the key again.";
-pub(crate) const KEY_WRONG: &str = "That is not the API key whose beginning is shown below. Nothing was connected.";
+pub(crate) const FORM_STALE: &str = "This form has expired, or cookies are disabled. Please enter the key again.";
+pub(crate) const KEY_WRONG: &str = "That is not the API key shown below. Nothing was connected.";
 
 /// The style of all pages. A button is the main action of its page, unless it has the class `second` or `ending`.
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:2rem auto;padding:0 1rem;\
@@ -150,7 +149,7 @@ pub(crate) fn error(error: &ApiError) -> HttpResponse {
     let shown = error.shown();
     let failure = error.failure(&shown);
     let Shown { status, message, hint, retry_after, .. } = shown;
-    let mut response = page(status, &[], "That did not work", &html! { p { (message) } p { (hint) } });
+    let mut response = page(status, &[], "Something went wrong", &html! { p { (message) } p { (hint) } });
     if let Some(wait) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, wait.num_seconds().max(1).into());
     }
@@ -181,15 +180,15 @@ pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
     let status = form.problem.map_or(StatusCode::OK, |(status, _)| status);
     let body = html! {
         @if let Some((_, problem)) = form.problem { p.problem role="alert" { (problem) } }
-        p { "Whoever holds this API key will be able to read and change the OwnerRez account that you approve next:" }
+        p { "This API key will be able to read and change the OwnerRez account that you approve next:" }
         p {
             code { (form.key.beginning()) "…" }
             @if let Some(name) = &form.key.name { " " (chosen_name(name)) }
         }
         @if form.known {
-            p { "It is a key of yours: you have signed in with OwnerRez in this browser." }
+            p { "This key is yours: you have signed in with OwnerRez in this browser." }
         } @else {
-            p { "Go on only if this is your own key. To show that it is, enter the whole key." }
+            p { "Continue only if this is your own key. To prove it, enter the whole key." }
         }
         form method="post" action=(form.action) {
             input type="hidden" name="state" value=(form.state);
@@ -214,16 +213,16 @@ pub(crate) fn connected(account: Option<AccountId>, key: &StoredKey, mcp_url: &s
             @if let Some(name) = &key.name { " " (chosen_name(name)) }
             "."
         }
-        p { "Next: set up your assistant. Where it says YOUR_API_KEY, put the whole key; this page does not know it." }
+        p { "Next, set up your assistant. Replace YOUR_API_KEY with the whole key; this page does not have it." }
         h2 { "Claude Code" }
         pre { (claude_code(mcp_url)) }
         h2 { "Cursor" }
         p { "In " code { "~/.cursor/mcp.json" } ":" }
         pre { (cursor(mcp_url)) }
         h2 { "VS Code" }
-        p { "In " code { ".vscode/mcp.json" } "; it asks for the key and keeps it:" }
+        p { "In " code { ".vscode/mcp.json" } "; it asks for the key and stores it:" }
         pre { (vs_code(mcp_url)) }
-        h2 { "Anything else" }
+        h2 { "Other clients" }
         p {
             "Streamable HTTP at " code { (mcp_url) } " with the header "
             code { "Authorization: Bearer YOUR_API_KEY" } "."

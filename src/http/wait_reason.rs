@@ -7,26 +7,26 @@ use crate::session::{ASK_AGAIN_AFTER, Crowd, WaitReason, Waits};
 /// Returns the reason for the wait, in sentences.
 pub(super) fn why(reason: WaitReason) -> String {
     match reason {
-        WaitReason::Limit(_) => "OwnerRez limits how many requests this gateway may send, and none is free for this \
-                                 attempt at this moment."
+        WaitReason::Limit(_) => "OwnerRez limits the requests of this gateway, and none is available for this attempt \
+                                 at the moment."
             .to_owned(),
         WaitReason::OwnShare { requests, .. } => format!(
-            "So that others can connect as well, attempts to connect from one network may send {} within 5 minutes. Your \
-             network has sent as many.",
+            "Attempts to connect from one network may send {} within 5 minutes, so that others can connect too. Your \
+             network has reached this limit.",
             count(requests, "request")
         ),
-        WaitReason::BadCodes => "OwnerRez has refused attempts to connect from your network, or by your user, within the \
-                                 last hour. Until one succeeds, others go first, and few requests are for attempts like \
-                                 this one."
+        WaitReason::BadCodes => "OwnerRez has rejected attempts to connect from your network, or by your user, within \
+                                 the last hour. Until one succeeds, other attempts have priority, and only few \
+                                 requests are available for this one."
             .to_owned(),
-        WaitReason::UnderWay => "Another attempt to connect from your network is under way.".to_owned(),
+        WaitReason::UnderWay => "Another attempt to connect from your network is in progress.".to_owned(),
         WaitReason::NoPlace(crowd) => {
             let whose = match crowd {
                 Crowd::Source => " from your network address",
                 Crowd::Network => " from your network",
                 Crowd::Everyone => "",
             };
-            format!("{} attempts to connect{whose} wait already, and no more may.", crowd.places())
+            format!("The queue is full: {} attempts to connect{whose} are already waiting.", crowd.places())
         }
     }
 }
@@ -36,24 +36,27 @@ pub(super) fn when(Waits { reason, about }: Waits) -> String {
     let span = span(about);
     match reason {
         WaitReason::Limit(ahead) => {
-            format!("{} That takes about {span}, or longer if many others come.", ahead_of(ahead, ""))
+            format!("{} The wait is about {span}, or longer if many other attempts arrive.", ahead_of(ahead, ""))
         }
         WaitReason::OwnShare { ahead, .. } => {
-            format!("{} That takes about {span}.", ahead_of(ahead, " from your network"))
+            format!("{} The wait is about {span}.", ahead_of(ahead, " from your network"))
         }
-        WaitReason::BadCodes => format!("That takes about {span}, or longer if many others come."),
-        WaitReason::UnderWay => "This one goes on when that one has ended, usually within a few seconds.".to_owned(),
+        WaitReason::BadCodes => format!("The wait is about {span}, or longer if many other attempts arrive."),
+        WaitReason::UnderWay => {
+            "This attempt continues when that one has ended, usually within a few seconds.".to_owned()
+        }
         WaitReason::NoPlace(_) => format!(
-            "This attempt has no place yet. A place becomes free in about {span}, or sooner if one of them gives up."
+            "This attempt is not in the queue yet. A place becomes free in about {span}, or sooner if one of them is \
+             abandoned."
         ),
     }
 }
 
 fn ahead_of(ahead: u32, whose: &str) -> String {
     match ahead {
-        0 => format!("You are the next one{whose}."),
-        1 => format!("One attempt to connect{whose} goes before yours."),
-        ahead => format!("{ahead} attempts to connect{whose} go before yours."),
+        0 => format!("Your attempt is the next one{whose}."),
+        1 => format!("One attempt to connect{whose} is ahead of yours."),
+        ahead => format!("{ahead} attempts to connect{whose} are ahead of yours."),
     }
 }
 

@@ -16,7 +16,7 @@ NAME = "A-client-from-PyPI".ljust(80, "W")
 STEPS = (
     "Sign in with OwnerRez=Allow and continue to OwnerRez",
     "Allow access to your account?=Approve",
-    f"Who else reaches this account=Continue to “{NAME}”",
+    f"Other access to this account=Continue to “{NAME}”",
 )
 
 

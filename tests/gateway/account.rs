@@ -93,7 +93,7 @@ async fn what_is_theirs_and_the_end_of_each() {
         let tokens = app.tokens(&gateway, account, &[("scope", "ownerrez:read")]).await;
         assert_eq!(database.number("SELECT count(*) FROM users").await, 1);
         let page = alice.look().await;
-        assert!(page.body.contains("An &lt;i&gt;app&lt;/i&gt;") && page.body.contains("may read."), "{}", page.body);
+        assert!(page.body.contains("An &lt;i&gt;app&lt;/i&gt;") && page.body.contains("can read."), "{}", page.body);
         let grant = page.field("grant");
         assert_eq!(alice.act("end_client", &[("grant", &grant)]).await.status, 303);
         let over = app.caller(&tokens).mcp(&rpc(1, "tools/list", json!({}))).await;
@@ -207,7 +207,7 @@ async fn a_session_lasts_half_an_hour() {
         gateway.advance(TimeDelta::minutes(1));
         let late = alice.send(&csrf, "disconnect", &[]).await;
         assert_eq!(late.status, 403);
-        assert!(late.body.contains("not signed in here any more"), "{}", late.body);
+        assert!(late.body.contains("Your session has expired"), "{}", late.body);
         assert_eq!(database.number("SELECT count(*) FROM ownerrez_connections").await, 1);
         gateway.app().sessions().do_chores().await;
         assert_eq!(database.number("SELECT count(*) FROM account_sessions").await, 0);
@@ -233,7 +233,7 @@ async fn the_account_that_comes_back_is_who_signed_in() {
         let carols = gateway.ownerrez().add_account("Carol").id;
         let page = Visit::new(&gateway).sign_in(&gateway, carols).await;
         assert_eq!(page.status, 403);
-        assert!(page.body.contains("takes no new users"), "{}", page.body);
+        assert!(page.body.contains("does not accept new users"), "{}", page.body);
         assert_eq!(database.number("SELECT count(*) FROM users").await, 2);
         Visit::signed_in(&gateway, alices).await;
 

@@ -166,23 +166,23 @@ async fn places_are_kept_across_reloads_and_served_in_turn() {
         let mut carols = Returning::to_client(&gateway, &app, "2001:db8::1", account("Carol")).await;
         let mut dans = Returning::to_client(&gateway, &app, "2001:db8:1::1", account("Dan")).await;
         let before = gateway.ownerrez().count(EXCHANGE);
-        assert_waits(&alices.look().await, "You are the next one");
-        assert_waits(&bobs.look().await, "One attempt to connect goes before yours");
-        assert_waits(&carols.look().await, "2 attempts to connect go before yours");
-        assert_waits(&dans.look().await, "3 attempts to connect go before yours");
+        assert_waits(&alices.look().await, "Your attempt is the next one");
+        assert_waits(&bobs.look().await, "One attempt to connect is ahead of yours");
+        assert_waits(&carols.look().await, "2 attempts to connect are ahead of yours");
+        assert_waits(&dans.look().await, "3 attempts to connect are ahead of yours");
 
         // The first slot becomes free 300 s after the first exchange; 60 s have passed. Carol closes her page.
         for _ in 0..47 {
             gateway.advance(RELOAD);
             assert_waits(&bobs.look().await, "One attempt");
-            assert_waits(&alices.look().await, "You are the next one");
+            assert_waits(&alices.look().await, "Your attempt is the next one");
             assert_eq!(dans.look().await.status, 202);
         }
         assert_eq!(gateway.ownerrez().count(EXCHANGE), before, "waiting costs nothing");
         gateway.advance(RELOAD);
         assert_waits(&bobs.look().await, "next one");
         assert!(alices.is_done().await, "she came first");
-        assert_waits(&bobs.look().await, "You are the next one");
+        assert_waits(&bobs.look().await, "Your attempt is the next one");
         assert_waits(&carols.look().await, "2 attempts");
         gateway.advance(TimeDelta::seconds(60));
         assert!(bobs.is_done().await && dans.is_done().await && carols.is_done().await);
@@ -229,7 +229,7 @@ async fn a_wait_outlives_the_link_and_ends_with_the_code() {
         let (link_page, client_page) = (by_link.look().await, by_client.look().await);
         for page in [&link_page, &client_page] {
             assert_eq!(page.status, 503, "{}", page.body);
-            assert!(page.body.contains("The approval has run out") && page.body.contains("Start again"));
+            assert!(page.body.contains("The approval has expired") && page.body.contains("Start again"));
             assert!(!page.body.contains("tc_"));
         }
         assert_eq!(gateway.ownerrez().count(EXCHANGE), before, "no code was tried");
@@ -292,7 +292,7 @@ async fn a_code_that_has_ended_is_not_sent_though_its_link_is_good() {
             gateway.advance(TimeDelta::minutes(2));
             let page = browser.open(&back).await;
             assert_eq!(page.status, 503, "{}", page.body);
-            assert!(page.body.contains("The approval has run out"), "{}", page.body);
+            assert!(page.body.contains("The approval has expired"), "{}", page.body);
         }
         assert_eq!(gateway.ownerrez().count(EXCHANGE), before, "no code that had ended was tried");
         let to_ownerrez = browser.give_key(&link, &alice.key).await.location();
@@ -317,13 +317,13 @@ async fn the_bound_of_a_network_is_shown_with_its_end() {
         let mut office = Returning::to_client(&gateway, &app, "203.0.113.1", account("Colleague")).await;
         let page = office.look().await;
         assert_waits(&page, "attempts to connect from one network may send 1 request within 5 minutes");
-        assert!(page.body.contains("You are the next one from your network"), "{}", page.body);
-        assert!(page.body.contains("That takes about 6 minutes"), "{}", page.body);
+        assert!(page.body.contains("Your attempt is the next one from your network"), "{}", page.body);
+        assert!(page.body.contains("The wait is about 6 minutes"), "{}", page.body);
         let mut other = Returning::to_client(&gateway, &app, "203.0.113.99", account("Other")).await;
         assert!(other.is_done().await, "permits are left for other networks");
         gateway.advance(TimeDelta::seconds(230));
         let page = office.look().await;
-        assert!(page.body.contains("That takes about 80 seconds"), "{}", page.body);
+        assert!(page.body.contains("The wait is about 80 seconds"), "{}", page.body);
         gateway.advance(TimeDelta::seconds(70));
         assert!(office.is_done().await);
         gateway.stop().await;
@@ -341,16 +341,16 @@ async fn a_full_queue_is_shown_with_the_time_of_the_next_free_place() {
         let mut waiting = Vec::new();
         for _ in 0..20 {
             let mut returning = Returning::to_client(&gateway, &app, "203.0.113.1", account).await;
-            assert_waits(&returning.look().await, "That takes about");
+            assert_waits(&returning.look().await, "The wait is about");
             waiting.push(returning);
         }
         let mut last = Returning::to_client(&gateway, &app, "203.0.113.1", account).await;
         let page = last.look().await;
         assert_waits(&page, "20 attempts to connect from your network address wait already");
         assert!(page.body.contains("A place becomes free in about 5 minutes"), "{}", page.body);
-        assert!(page.body.contains("takes a place as soon as one is free"), "{}", page.body);
+        assert!(page.body.contains("joins the queue as soon as a place is free"), "{}", page.body);
         let mut elsewhere = Returning::to_client(&gateway, &app, "203.0.113.2", account).await;
-        assert_waits(&elsewhere.look().await, "One attempt to connect goes before yours");
+        assert_waits(&elsewhere.look().await, "One attempt to connect is ahead of yours");
         gateway.stop().await;
     })
     .await;
@@ -373,7 +373,7 @@ async fn a_personal_token_waits_at_its_place() {
         assert_eq!(waits.header("retry-after"), Some("5"));
         assert!(waits.body["message"].as_str().unwrap().starts_with("OwnerRez limits"), "{}", waits.body);
         let hint = waits.body["hint"].as_str().unwrap();
-        assert!(hint.contains("You are the next one. That takes about 5 minutes"), "{hint}");
+        assert!(hint.contains("Your attempt is the next one. The wait is about 5 minutes"), "{hint}");
         let other = gateway.ownerrez().add_account("Other").id;
         let mut others = Returning::to_client(&gateway, &app, "203.0.113.2", other).await;
         for _ in 0..48 {
@@ -449,9 +449,9 @@ async fn hanging_up_hides_no_bad_code() {
         used_up(&gateway, &app).await;
         let account = gateway.ownerrez().add_account("Person").id;
         let mut hostile = Returning::with_invented_code(&gateway, &app, "198.51.100.1").await;
-        assert_waits(&hostile.look().await, "OwnerRez has refused attempts to connect from your network");
+        assert_waits(&hostile.look().await, "OwnerRez has rejected attempts to connect from your network");
         let mut person = Returning::to_client(&gateway, &app, "203.0.113.1", account).await;
-        assert_waits(&person.look().await, "You are the next one");
+        assert_waits(&person.look().await, "Your attempt is the next one");
         for _ in 0..48 {
             gateway.advance(RELOAD);
             assert_eq!(hostile.look().await.status, 202);

@@ -45,7 +45,7 @@ async fn from_the_address_to_an_answer_and_to_the_end() {
         let mut browser = Browser::new();
         let consent = browser.open(&app.authorize_url(&[])).await;
         assert_eq!(consent.status, 200);
-        for told in ["&lt;b&gt;assistant", "app.example", "Nobody has verified", "Change", "without asking again"] {
+        for told in ["&lt;b&gt;assistant", "app.example", "is not verified", "Change", "without asking again"] {
             assert!(consent.body.contains(told), "{told}: {}", consent.body);
         }
         assert!(!consent.body.contains("<b>assistant"), "names are text");

@@ -263,17 +263,17 @@ async fn serve(
         }
         Wish::EndKey { key } => {
             if server.end_key(holder, KeyId(key)).await? {
-                log::info!("user {user} ended key {key} on the account page");
+                log::info!("user {user} deleted key {key} on the account page");
             }
         }
         Wish::EndClient { grant } => {
             if server.end_grant(holder, GrantId(grant)).await? {
-                log::info!("user {user} ended grant {grant} on the account page");
+                log::info!("user {user} revoked grant {grant} on the account page");
             }
         }
         Wish::EndStranger { user: other } => {
             if server.end_connection(holder, UserId(other)).await? {
-                log::info!("user {user} ended the connection of user {other} to the same account");
+                log::info!("user {user} revoked the connection of user {other} to the same account");
             }
         }
         Wish::MakeKey { id, proof, name, scope } => {
@@ -322,7 +322,7 @@ async fn make_key(
     };
     Ok(match made.await {
         Ok(key) => {
-            log::info!("user {user} made the {} key {} on the account page", scope.as_str(), key.prefix());
+            log::info!("user {user} created the {} key {} on the account page", scope.as_str(), key.prefix());
             words::new_key(&key, scope, &state.settings.url("/mcp"), ACCOUNT_PATH)
         }
         Err(error) => pages::error(&error),

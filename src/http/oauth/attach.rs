@@ -118,8 +118,8 @@ pub(super) async fn attach(
     }
     Ok(match server.attach_key(desk.holder, *from, *key, KEYS_PER_USER).await? {
         KeyMoved::Moved { left_nobody } => {
-            let rest = if left_nobody { ", which is removed" } else { "" };
-            log::info!("user {to} attached key {key} of user {from}{rest}");
+            let rest = if left_nobody { ", which is deleted" } else { "" };
+            log::info!("user {to} took over key {key} of user {from}{rest}");
             see_other(desk.back, &[])
         }
         KeyMoved::OtherAccount => desk.refused(StatusCode::CONFLICT, words::KEY_ELSEWHERE),

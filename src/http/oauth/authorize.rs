@@ -81,7 +81,7 @@ pub(super) async fn decide(
         "allow" => {}
         "read" => asked.scopes = Scopes { access: Scope::Read, ..asked.scopes },
         _ => {
-            let denied = OAuthError::AccessDenied("the user did not agree".to_owned());
+            let denied = OAuthError::AccessDenied("the user denied the request".to_owned());
             return sent_back(&server, &asked.redirection(), &denied);
         }
     }

@@ -274,17 +274,17 @@ async fn answer(
     if let Some(key) = key.map(KeyId)
         && server.end_key(holder, key).await?
     {
-        log::info!("user {} ended key {key} while signing in", paused.user);
+        log::info!("user {} deleted key {key} during sign-in", paused.user);
     }
     if let Some(grant) = grant.map(GrantId)
         && server.end_grant(holder, grant).await?
     {
-        log::info!("user {} ended grant {grant} while signing in", paused.user);
+        log::info!("user {} revoked grant {grant} during sign-in", paused.user);
     }
     if let Some(other) = user.map(UserId)
         && server.end_connection(holder, other).await?
     {
-        log::info!("user {} ended the connection of user {other} to the same account while signing in", paused.user);
+        log::info!("user {} revoked the connection of user {other} to the same account during sign-in", paused.user);
     }
     Ok(Some(see_other(&look_url(state, &secret), &[])))
 }
@@ -329,7 +329,7 @@ fn not_signed_in(
     let shown = error.shown();
     if refused {
         let denied = OAuthError::AccessDenied(shown.message);
-        let next = format!("Ask {} to let this account in. Your app may be waiting for the answer:", operator(state));
+        let next = format!("Ask {} to allow this account. Your app may be waiting for the response:", operator(state));
         return match RedirectPlace::of(&to.redirect_uri) {
             Some(place) => shown_with_way_back(server, (to, &place), StatusCode::FORBIDDEN, &next, &denied),
             None => sent_back(server, to, &denied),

@@ -58,7 +58,7 @@ pub(super) async fn revoke(
     match server.revoke(&form).await {
         Ok(revocation) => {
             if let Revocation::Ended(user, grant) = revocation {
-                log::info!("grant {grant} of user {user} was ended by its client");
+                log::info!("grant {grant} of user {user} was revoked by its client");
             }
             no_store(StatusCode::OK).finish()
         }
@@ -75,7 +75,7 @@ async fn admitted(
 ) -> Result<(), HttpResponse> {
     let named = !form.client_id.is_empty() || !form.client_assertion.expose_secret().is_empty();
     if !named && request.headers().contains_key(header::AUTHORIZATION) {
-        let words = "clients have no secrets here; send client_id in the body and no Authorization header";
+        let words = "clients have no secrets here; send client_id in the body, without an Authorization header";
         let mut refusal = told(StatusCode::UNAUTHORIZED, "invalid_client", words, None, None);
         // The challenge that a refusal of this header must contain (RFC 6749 section 5.2).
         let challenge = HeaderValue::from_static("Basic realm=\"none\"");
@@ -92,7 +92,7 @@ async fn admitted(
             Err(of_grant) => wait = of_grant,
         }
     }
-    let words = "too many requests from this address; what is not known is looked at again after a while";
+    let words = "too many token requests from this address; try again after Retry-After seconds";
     Err(told(StatusCode::TOO_MANY_REQUESTS, "too_many_token_requests", words, Some(wait), None))
 }
 
@@ -105,7 +105,8 @@ pub(super) async fn register(
 ) -> HttpResponse {
     let source = state.settings.source_of(&request);
     if let Err(wait) = state.oauth_limits.registers(source, state.clock.now()) {
-        let words = "too many clients have registered from this address; one registration serves all users of a client";
+        let words = "too many clients have registered from this address; all users of a client can share one \
+                     registration";
         return told(StatusCode::TOO_MANY_REQUESTS, "too_many_registrations", words, Some(wait), None);
     }
     let bad = |words: &str| told(StatusCode::BAD_REQUEST, "invalid_client_metadata", words, None, None);

@@ -20,30 +20,28 @@ use crate::{
 
 pub(crate) const DENIED: Notice = Notice::fixed(
     "You are not signed in",
-    "OwnerRez did not grant the access. If that was a mistake, open /account here again, sign in, and approve the access at \
+    "OwnerRez did not grant the access. If that was a mistake, open /account again, sign in, and approve the access at \
      OwnerRez.",
 );
 
 pub(crate) const DELETED: Notice = Notice::fixed(
     "Everything is deleted",
-    "Your API keys, the access of your apps, the OwnerRez connection and you as a user are deleted here. The gateway gives \
-     its access back to OwnerRez. Nothing was changed in OwnerRez itself.",
+    "Your user, your API keys, the access of your apps and the OwnerRez connection are deleted. The gateway revokes \
+     its tokens at OwnerRez. Your data in OwnerRez was not changed.",
 );
 
-pub(crate) const STALE: &str = "You are not signed in here any more, or cookies are switched off. Nothing was done: please \
-sign in again.";
+pub(crate) const STALE: &str = "Your session has expired, or cookies are disabled. Please sign in again.";
 pub(crate) const KEY_UNKNOWN: &str =
     "That is not a valid API key of this gateway. Check that the whole key was copied.";
-pub(crate) const KEY_YOURS: &str = "That key is yours already. There is nothing to do.";
-pub(crate) const KEY_READS: &str = "That key may only read, and such keys manage nothing, themselves included. Attach a full \
-key, or make a new reading key on your account page.";
-pub(crate) const KEY_ELSEWHERE: &str = "That key was not attached: its user is connected to another OwnerRez account than the \
-one that you signed in with, or it is not known to which. If that connection is not needed any more, end it with the key \
-first (DELETE /api/connect/ownerrez), then come back.";
-pub(crate) const KEY_NOT_SHOWN: &str = "That key was not attached: it has to be entered in this browser while you are signed \
-in.";
+pub(crate) const KEY_YOURS: &str = "This key is already yours.";
+pub(crate) const KEY_READS: &str = "This is a read-only key, and read-only keys cannot be transferred. Transfer a full \
+key, or create a new read-only key on your account page.";
+pub(crate) const KEY_ELSEWHERE: &str = "The key was not transferred: its user is connected to an OwnerRez account \
+other than yours, or to an unknown one. If that connection is no longer needed, end it with the key (DELETE \
+/api/connect/ownerrez), then try again.";
+pub(crate) const KEY_NOT_SHOWN: &str = "The key was not transferred: enter it in this browser while you are signed in.";
 pub(crate) const KEYS_FULL: &str =
-    "That key was not attached: you have as many keys as a user may have. Delete one first.";
+    "The key was not transferred: you have the maximum number of keys. Delete one first.";
 
 /// Returns the sign-in page. `closed_by` names the operator of a gateway that accepts no new users.
 pub(crate) fn door(
@@ -57,16 +55,16 @@ pub(crate) fn door(
     let body = html! {
         @if let Some((_, problem)) = problem { p.problem role="alert" { (problem) } }
         p {
-            "Here you see which apps and API keys reach your OwnerRez account through this gateway, and end whatever you \
-             do not need."
+            "This page lists the apps and API keys that have access to your OwnerRez account through this gateway. You \
+             can revoke each of them."
         }
         @if let Some(operator) = closed_by {
             (takes_no_new_users(operator))
             p { "OwnerRez will ask you to approve the access." }
         } @else {
             p {
-                "OwnerRez will ask you to approve the access. If you have not been here before, that makes you a user of \
-                 this gateway and connects your account."
+                "OwnerRez will ask you to approve the access. If you have not signed in here before, this registers \
+                 you with this gateway and connects your account."
             }
         }
         (button("", action, csrf, &[("do", "sign_in")], "Sign in with OwnerRez", None))
@@ -77,10 +75,10 @@ pub(crate) fn door(
 /// Returns the page for a form that does not belong to the session of this browser.
 pub(crate) fn stale(account: &str) -> HttpResponse {
     let body = html! {
-        p { "Nothing was done: the page had become stale. Look at it again and decide." }
-        p { a href=(account) { "To your account" } }
+        p { "This page had expired, so nothing was changed. Open it again and repeat the action." }
+        p { a href=(account) { "Go to your account" } }
     };
-    page(StatusCode::FORBIDDEN, &[], "Nothing was done", &body)
+    page(StatusCode::FORBIDDEN, &[], "Nothing was changed", &body)
 }
 
 /// Returns the page for a sign-in that failed.
@@ -89,12 +87,15 @@ pub(crate) fn not_signed_in(error: &ApiError, account: &str, operator: &str) -> 
     let body = html! {
         p { (shown.message) }
         @if shown.status == StatusCode::FORBIDDEN {
-            p { "You were not signed in. Ask " (operator) " to let this account in." }
+            p { "You were not signed in. Ask " (operator) " to allow this account." }
         } @else {
-            p { "You were not signed in. " a href=(account) { "Try again" } " in a minute; if it lasts, ask " (operator) "." }
+            p {
+                "You were not signed in. " a href=(account) { "Try again" }
+                " in a minute. If the problem persists, ask " (operator) "."
+            }
         }
     };
-    let mut response = page(shown.status, &[], "Signing in did not work", &body);
+    let mut response = page(shown.status, &[], "Sign-in failed", &body);
     response.extensions_mut().insert(error.failure(&shown));
     response
 }
@@ -121,41 +122,43 @@ pub(crate) fn overview(of: &Overview<'_>) -> HttpResponse {
         button("ending", of.action, of.csrf, &[("do", wish), (name, id)], label, Some(&format!("{label}: {what}")))
     };
     let body = html! {
-        p { "You have signed in with the OwnerRez account number " strong { (of.account) } "." }
+        p { "You are signed in with OwnerRez account number " strong { (of.account) } "." }
         (button("second", of.action, of.csrf, &[("do", "sign_out")], "Sign out", None))
         h2 { "OwnerRez" }
         (connection(of))
         h2 { "Apps" }
-        @if of.grants.is_empty() { p { "No app may use your account. An app that you sign in to will be listed here." } }
+        @if of.grants.is_empty() {
+            p { "No app has access to your account. Apps that you sign in to are listed here." }
+        }
         @for grant in of.grants {
             h3 { (chosen_name(&grant.client_name)) }
-            p { (grant_line(grant)) " It " (may_by(grant)) ". Nobody has verified its name." }
-            (ending("end_client", "grant", &grant.id.to_string(), "End this app's access", &grant.client_name))
+            p { (grant_line(grant)) " It " (may_by(grant)) ". Its name is not verified." }
+            (ending("end_client", "grant", &grant.id.to_string(), "Revoke this app's access", &grant.client_name))
         }
         h2 { "API keys" }
-        @if of.keys.is_empty() { p { "You have no API key. Apps that you sign in to need none." } }
+        @if of.keys.is_empty() { p { "You have no API keys. Apps that you sign in to do not need one." } }
         @for key in of.keys {
             h3 { code { (key.beginning()) "…" } }
             p { (key_line(key)) @if let Some(end) = end_of(key, of.now) { (end) } }
             (ending("end_key", "key", &key.id.to_string(), "Delete this key", key.beginning()))
         }
         (strangers(of))
-        h2 { "Make an API key" }
+        h2 { "Create an API key" }
         p { "For programs that cannot sign in. The key is shown once." }
         form method="post" action=(of.action) {
             (hidden(of.csrf, &[("do", "make_key"), ("id", of.new_key.0), ("proof", of.new_key.1)]))
-            label for="name" { "Name, so that you know it again" }
+            label for="name" { "Name, to recognise the key later" }
             input #name name="name" maxlength="100" autocomplete="off";
-            label for="scope" { "What it may do" }
+            label for="scope" { "Permissions" }
             select #scope name="scope" {
                 option value="read" { "Read" }
                 option value="full" { "Read and change everything, and manage keys" }
             }
-            button type="submit" { "Make a key" }
+            button type="submit" { "Create key" }
         }
         (attach_form(of.action, &[("csrf", of.csrf), ("do", "show_key")]))
-        h2 { "Leave" }
-        p { a href=(of.delete) { "Delete everything that is yours here" } }
+        h2 { "Delete your data" }
+        p { a href=(of.delete) { "Delete all your data on this gateway" } }
     };
     page(StatusCode::OK, &[origin(of.app_url)], "Your account", &body)
 }
@@ -164,19 +167,20 @@ fn connection(of: &Overview<'_>) -> Markup {
     let reconnect = |label| {
         html! {
             (button("second", of.action, of.csrf, &[("do", "sign_in")], label, None))
-            p { "Approve the access with the same account there: with another one you are another user here." }
+            p { "Sign in to OwnerRez with the same account. With another account you are a different user here." }
         }
     };
     html! {
         @match of.connection {
             None => {
-                p { "Not connected: your apps and keys reach nothing." }
+                p { "Not connected: your apps and keys have no access." }
                 (reconnect("Connect through OwnerRez"))
             }
             Some(connection) => {
                 p {
                     @if connection.rejected_at.is_some() {
-                        strong { "OwnerRez ended this connection" } ", so your apps and keys reach nothing. Reconnect it. "
+                        strong { "OwnerRez ended this connection" }
+                        ", so your apps and keys have no access. Reconnect it. "
                     } @else {
                         "Connected"
                         @if let Some(account) = connection.account { " to account number " (account) }
@@ -194,21 +198,21 @@ fn connection(of: &Overview<'_>) -> Markup {
 fn strangers(of: &Overview<'_>) -> Markup {
     html! {
         @for reaching in of.strangers {
-            h2 { "Somebody who connected this account separately" }
+            h2 { "Another user connected to this account" }
             ul {
                 @for key in &reaching.keys { li { "API key " code { (key.beginning()) "…" } ": " (key_line(key)) } }
                 @for grant in &reaching.grants { li { (chosen_name(&grant.client_name)) ": " (grant_line(grant)) } }
             }
             p {
-                "If you did not set this up yourself, end it: nothing of the above reaches the account then. A key of your \
-                 own you can attach below."
+                "If you do not recognise this, revoke it. Everything listed above then loses access. If one of these \
+                 keys is yours, you can transfer it below."
             }
             (button(
                 "ending",
                 of.action,
                 of.csrf,
                 &[("do", "end_stranger"), ("user", &reaching.user.to_string())],
-                "End this connection",
+                "Revoke this access",
                 None,
             ))
         }
@@ -218,13 +222,13 @@ fn strangers(of: &Overview<'_>) -> Markup {
 /// Returns the form that attaches an existing key.
 pub(super) fn attach_form(action: &str, fields: &[(&str, &str)]) -> Markup {
     html! {
-        h2 { "Attach an API key that you have" }
-        p { "A key from before you signed in here becomes yours, with the programs that use it." }
+        h2 { "Transfer an existing API key" }
+        p { "An API key that you got before you signed in here becomes yours. Programs that use it keep working." }
         form method="post" action=(action) {
             @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
             label for="api_key" { "API key" }
             input #api_key name="api_key" type="password" required autocomplete="off" spellcheck="false";
-            button type="submit" { "Look at this key" }
+            button type="submit" { "Show this key" }
         }
     }
 }
@@ -248,21 +252,26 @@ pub(crate) fn confirm_key(of: &ConfirmKey<'_>) -> HttpResponse {
     let body = html! {
         p {
             "The key " code { (of.key.beginning()) "…" }
-            @if let Some(name) = &of.key.name { " is called " strong { (chosen_name(name)) } " and " } @else { " has no name and " }
+            @if let Some(name) = &of.key.name {
+                " is named " strong { (chosen_name(name)) } " and "
+            } @else {
+                " has no name and "
+            }
             (may(of.key.scope)) "."
         }
         p.problem {
-            "Whoever else has this key will be able to read and change your OwnerRez account number " strong { (of.account) }
-            ". Go on only if you made this key yourself and nobody gave it to you."
+            "Anyone else with this key will be able to read and change your OwnerRez account number "
+            strong { (of.account) }
+            ". Continue only if you created this key yourself and did not get it from another person."
         }
         p {
             @match of.stay {
                 0 => {
-                    "It is the only key of the user whom it belongs to now. Unless somebody signs in as that user, the \
-                     user is removed here, with what is left of the connection."
+                    "It is the only key of its current user. Unless that user has also signed in with OwnerRez, the \
+                     user is deleted, with the rest of the connection."
                 }
-                1 => "The user whom it belongs to now has one more key, which stays as it is.",
-                more => { "The user whom it belongs to now has " (more) " more keys, which stay as they are." }
+                1 => "Its current user has one more key, which is not transferred.",
+                more => { "Its current user has " (more) " more keys, which are not transferred." }
             }
         }
         form method="post" action=(of.action) {
@@ -270,16 +279,16 @@ pub(crate) fn confirm_key(of: &ConfirmKey<'_>) -> HttpResponse {
             input type="hidden" name="attach" value=(key);
             input type="hidden" name="from" value=(from);
             input type="hidden" name="proof" value=(of.proof);
-            button type="submit" { "Attach this key" }
+            button type="submit" { "Transfer this key" }
         }
-        p { a href=(of.back) { "Leave it where it is" } }
+        p { a href=(of.back) { "Do not transfer" } }
     };
-    page(StatusCode::OK, &[SELF.to_owned()], "Attach this key?", &body)
+    page(StatusCode::OK, &[SELF.to_owned()], "Transfer this key?", &body)
 }
 
 /// Returns the page for a key that was not transferred.
 pub(crate) fn not_attached(status: StatusCode, why: &str, back: &str) -> HttpResponse {
-    page(status, &[], "Nothing was attached", &html! { p { (why) } p { a href=(back) { "Back" } } })
+    page(status, &[], "No key was transferred", &html! { p { (why) } p { a href=(back) { "Back" } } })
 }
 
 /// Returns the page for a new key: the only page that shows a complete key.
@@ -288,7 +297,7 @@ pub(crate) fn new_key(key: &ApiKey, scope: Scope, mcp_url: &str, account: &str) 
         p { "This key " (may(scope)) ". Store it now: it is not shown again." }
         p { code #key { (key.expose().expose_secret()) } }
         p { "Programs send it to " code { (mcp_url) } " in the header " code { "Authorization: Bearer …" } "." }
-        p { a href=(account) { "To your account" } }
+        p { a href=(account) { "Go to your account" } }
     };
     page(StatusCode::OK, &[], "Your new API key", &body)
 }
@@ -297,8 +306,8 @@ pub(crate) fn new_key(key: &ApiKey, scope: Scope, mcp_url: &str, account: &str) 
 pub(crate) fn delete_everything(action: &str, csrf: &str, account: AccountId) -> HttpResponse {
     let body = html! {
         p {
-            "This ends the access of all your apps, deletes your API keys, ends the connection to the OwnerRez account \
-             number " strong { (account) } ", and deletes you as a user. It cannot be undone. Nothing changes in OwnerRez."
+            "This revokes the access of all your apps and deletes your API keys, the connection to OwnerRez account \
+             number " strong { (account) } ", and your user. It cannot be undone. Your data in OwnerRez is not changed."
         }
         (button("ending", action, csrf, &[("do", "delete")], "Delete everything", None))
         p { a href=(action) { "Keep everything" } }

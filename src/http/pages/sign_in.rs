@@ -15,23 +15,22 @@ use crate::{
 /// A response in another browser than the one in which the user consented, or later than `life`.
 pub(crate) fn other_browser(life: TimeDelta) -> Notice {
     let text = format!(
-        "This does not belong to a sign-in that was started in this browser within the last {}. Go back to your app, start \
-         again there, and stay in one browser.",
+        "This does not belong to a sign-in that was started in this browser within the last {}. Go back to your app, \
+         start again, and use the same browser throughout.",
         in_minutes(life)
     );
     Notice::new("You were not signed in", text)
 }
 
-pub(crate) const FORM_STALE: &str =
-    "The page had become stale, or cookies are switched off. Please look at it again and decide.";
-pub(crate) const NO_CLIENT: &str = "Nothing was done. Close this page and start again from your app.";
-pub(crate) const NO_REDIRECT: &str = "Nothing was done, because the answer might have reached another app. If you came here \
-by a link in a message, close this page; otherwise the maker of the app has to repair it.";
-pub(crate) const BY_A_LINK: &str = "Nothing was done. If you came here by a link in a message, close this page. If you started \
-this in your app, the app may be waiting for the answer:";
+pub(crate) const FORM_STALE: &str = "This page has expired, or cookies are disabled. Please check it again and decide.";
+pub(crate) const NO_CLIENT: &str = "Nothing was changed. Close this page and start again from your app.";
+pub(crate) const NO_REDIRECT: &str = "Nothing was changed, because the response could have been sent to another app. \
+If you followed a link in a message, close this page; otherwise, report this to the developer of the app.";
+pub(crate) const BY_A_LINK: &str = "Nothing was changed. If you followed a link in a message, close this page. If you \
+started this in your app, the app may be waiting for the response:";
 pub(crate) const TOO_MANY: &str = "Too many sign-ins were started from your address.";
-pub(crate) const LATER: &str = "Try again later. Operators: behind a proxy, name it in TRUSTED_PROXIES, or all people \
-behind it count as one.";
+pub(crate) const LATER: &str = "Try again later. Operators: if the gateway is behind a proxy, add the proxy to \
+TRUSTED_PROXIES; otherwise its users share one limit.";
 
 /// Turns an error text into a sentence: capitalised, with a full stop.
 pub(crate) fn capitalised(text: &str) -> String {
@@ -43,7 +42,7 @@ pub(crate) fn capitalised(text: &str) -> String {
 
 /// Returns the page for a request for which no consent page is shown.
 pub(crate) fn refusal(status: StatusCode, what: &str, next: &str) -> HttpResponse {
-    page(status, &[], "Signing in did not work", &html! { p { (what) } p { (next) } })
+    page(status, &[], "Sign-in failed", &html! { p { (what) } p { (next) } })
 }
 
 /// Returns the page for an error, with a button that sends it to the client at `url`.
@@ -57,9 +56,9 @@ pub(crate) fn refusal_with_way_back(
     let body = html! {
         p { (what) }
         p { (next) }
-        p { a.button href=(url) { "Tell " (destination(to)) } }
+        p { a.button href=(url) { "Send the error to " (destination(to)) } }
     };
-    page(status, &[], "Signing in did not work", &body)
+    page(status, &[], "Sign-in failed", &body)
 }
 
 /// Returns the recipient of an answer, as the text of a button.
@@ -93,26 +92,26 @@ pub(crate) fn consent(consent: &Consent<'_>) -> HttpResponse {
         @if let Some((_, problem)) = consent.problem { p.problem role="alert" { (problem) } }
         p {
             "An app that calls itself " strong { (chosen_name(&request.client_name)) }
-            " asks for access to your OwnerRez account. Nobody has verified that name."
+            " requests access to your OwnerRez account. This name is not verified."
         }
-        @if let Some(host) = published_at(&request.client_id) { p { "It says what it is at " strong { (host) } "." } }
+        @if let Some(host) = published_at(&request.client_id) { p { "It describes itself at " strong { (host) } "." } }
         (place(consent.place))
         @if let Some(operator) = consent.closed_by { (takes_no_new_users(operator)) }
-        h2 { "What it will be able to do" }
+        h2 { "Requested access" }
         ul {
             li { "Read everything in the account: properties, bookings, guests, messages, prices." }
             @if full { li { strong { "Change" } " the account: bookings, prices, messages to guests and the rest." } }
-            @if request.scopes.offline { li { "Go on doing so until you end it, without asking again." } }
+            @if request.scopes.offline { li { "Keep this access, without asking again, until you revoke it." } }
         }
         p {
-            "Go on only if you have just started this from the app yourself. OwnerRez will ask you to approve the access \
-             next; whoever signs in there is who the app will work for."
+            "Continue only if you have just started this from the app yourself. OwnerRez will ask you to sign in and \
+             approve; the app then gets access to the account that signed in there."
         }
         form method="post" action=(consent.action) {
             input type="hidden" name="request" value=(consent.query);
             input type="hidden" name="csrf" value=(consent.csrf);
             button type="submit" name="decision" value="allow" { "Allow and continue to OwnerRez" }
-            @if full { button.second type="submit" name="decision" value="read" { "Allow reading only" } }
+            @if full { button.second type="submit" name="decision" value="read" { "Allow read-only access" } }
             button.second type="submit" name="decision" value="deny" { "Cancel" }
         }
     };
@@ -128,19 +127,22 @@ fn published_at(client_id: &str) -> Option<String> {
 fn place(place: &RedirectPlace) -> Markup {
     html! {
         @match place {
-            RedirectPlace::Web { host } => p { "Afterwards you are sent to " strong { (host) } "." },
+            RedirectPlace::Web { host } => p { "Afterwards you are redirected to " strong { (host) } "." },
             RedirectPlace::Loopback => {
-                p { "Afterwards you are sent to " strong { "a program on this computer" } "." }
+                p { "Afterwards you are redirected to " strong { "a program on this computer" } "." }
                 p.problem {
                     "Any program on this computer can pretend to be this app. If you have not just started this from a \
-                     program here, cancel."
+                     program on this computer, cancel."
                 }
             }
             RedirectPlace::App { scheme } => {
-                p { "Afterwards you are sent to the app that opens " code { (scheme) ":" } " links on this computer." }
+                p {
+                    "Afterwards you are redirected to the app that opens " code { (scheme) ":" }
+                    " links on this computer."
+                }
                 p.problem {
                     "Any program on this computer can pretend to be this app. If you have not just started this from a \
-                     program here, cancel."
+                     program on this computer, cancel."
                 }
             }
         }
@@ -170,16 +172,16 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
         }
     };
     let body = html! {
-        p { "You have signed in with the OwnerRez account number " strong { (account) } "." }
+        p { "You are signed in with OwnerRez account number " strong { (account) } "." }
         @if !page_of.others.is_empty() {
-            p { "This account can be reached here by others as well. End whatever you do not know." }
+            p { "These apps and keys also have access to this account. Revoke what you do not recognise." }
         }
         @for reaching in page_of.others {
             @if reaching.user == *user {
                 @for grant in &reaching.grants {
                     h2 { (chosen_name(&grant.client_name)) }
                     p { (grant_line(grant)) }
-                    (ending("grant", grant.id.to_string(), "End this app's access"))
+                    (ending("grant", grant.id.to_string(), "Revoke this app's access"))
                 }
                 @for key in &reaching.keys {
                     h2 { "API key " code { (key.beginning()) "…" } }
@@ -187,15 +189,15 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
                     (ending("key", key.id.to_string(), "Delete this key"))
                 }
             } @else {
-                h2 { "Somebody who connected this account separately" }
+                h2 { "Another user connected to this account" }
                 ul {
                     @for key in &reaching.keys {
                         li { "API key " code { (key.beginning()) "…" } ": " (key_line(key)) }
                     }
                     @for grant in &reaching.grants { li { (chosen_name(&grant.client_name)) ": " (grant_line(grant)) } }
                 }
-                p { "If you did not set this up yourself, end it: nothing of the above reaches the account then." }
-                (ending("user", reaching.user.to_string(), "End this connection"))
+                p { "If you do not recognise this, revoke it. Everything listed above then loses access." }
+                (ending("user", reaching.user.to_string(), "Revoke this access"))
             }
         }
         form method="post" action=(page_of.action) {
@@ -204,7 +206,7 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
         }
         (attach_form(page_of.action, &[("state", page_of.state), ("csrf", page_of.csrf)]))
     };
-    page(StatusCode::OK, page_of.form_targets, "Who else reaches this account", &body)
+    page(StatusCode::OK, page_of.form_targets, "Other access to this account", &body)
 }
 
 fn fields(page_of: &Others<'_>) -> Markup {
@@ -218,7 +220,7 @@ pub(super) fn key_line(key: &StoredKey) -> Markup {
     let used = key.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", day(at)));
     html! {
         @if let Some(name) = &key.name { (chosen_name(name)) ", " }
-        (may(key.scope)) ", made on " (day(key.created_at)) ", " (used) "."
+        (may(key.scope)) ", created on " (day(key.created_at)) ", " (used) "."
     }
 }
 
@@ -229,8 +231,8 @@ pub(super) fn grant_line(grant: &StoredGrant) -> String {
 
 pub(super) fn may(scope: Scope) -> &'static str {
     match scope {
-        Scope::Read => "may read",
-        Scope::Full => "may read and change",
+        Scope::Read => "can read",
+        Scope::Full => "can read and change data",
     }
 }
 

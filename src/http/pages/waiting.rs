@@ -31,10 +31,10 @@ pub(crate) fn page(waits: Result<Waits, Refusal>) -> HttpResponse {
             "OwnerRez has approved the access. To finish, this gateway has to send OwnerRez one more request. "
             @match waits {
                 Ok(waits) => (wait_reason::why(waits.reason)),
-                Err(Refusal::Standby) => "This process of the gateway sends nothing at this moment: another process of it \
-                                          does, or takes over.",
-                Err(Refusal::Storage) => "Before each request the gateway writes to its database, and the database does \
-                                          not answer at this moment.",
+                Err(Refusal::Standby) => "This process of the gateway is on standby: another one is active, or is \
+                                          taking over.",
+                Err(Refusal::Storage) => "The gateway writes to its database before each request, and the database \
+                                          does not respond at the moment.",
                 Err(Refusal::Spent { .. } | Refusal::Throttled(_)) => (wait_reason::why(WaitReason::Limit(0))),
             }
         }
@@ -42,12 +42,13 @@ pub(crate) fn page(waits: Result<Waits, Refusal>) -> HttpResponse {
         p {
             "Keep this page open. It reloads by itself every " (seconds) " seconds and "
             @if has_place {
-                "goes on when it is your turn. If you close it for more than a minute, you lose your place."
+                "continues when it is your turn. If you close it for more than a minute, you lose your place in the \
+                 queue."
             } @else {
-                "takes a place as soon as one is free."
+                "joins the queue as soon as a place is free."
             }
         }
-        p { a href="" { "Look now" } }
+        p { a href="" { "Check now" } }
     };
     let mut response = any_page(StatusCode::ACCEPTED, &[], "Waiting for OwnerRez", &body);
     response.headers_mut().insert(REFRESH, seconds.into());
@@ -58,8 +59,8 @@ pub(crate) fn page(waits: Result<Waits, Refusal>) -> HttpResponse {
 pub(crate) fn too_late(href: Option<&str>) -> HttpResponse {
     let body = html! {
         p {
-            "OwnerRez's approval is good for 10 minutes. Within them the limits on requests to OwnerRez left none for this \
-             attempt. Nothing was connected."
+            "OwnerRez's approval is valid for 10 minutes. In that time no request to OwnerRez was available for this \
+             attempt, because of the rate limit. Nothing was connected."
         }
         p {
             @match href {
@@ -68,7 +69,7 @@ pub(crate) fn too_late(href: Option<&str>) -> HttpResponse {
             }
         }
     };
-    let mut response = any_page(StatusCode::SERVICE_UNAVAILABLE, &[], "The approval has run out", &body);
+    let mut response = any_page(StatusCode::SERVICE_UNAVAILABLE, &[], "The approval has expired", &body);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
     response.extensions_mut().insert(Failure { code: "connecting_waits", cause: None });
     response

@@ -65,7 +65,7 @@ async fn a_key_moves_and_works_for_whoever_signed_in() {
         gateway.app().sessions().do_chores().await;
         assert_eq!(gateway.ownerrez().count(REVOKED), 0);
         assert_eq!((account_of(&laptop).await, account_of(&phone).await), (json!(account.0), json!(account.0)));
-        assert!(alice.show_key(&phone.key).await.body.contains("yours already"));
+        assert!(alice.show_key(&phone.key).await.body.contains("already yours"));
         gateway.stop().await;
     })
     .await;
@@ -81,7 +81,7 @@ async fn on_the_way_to_a_client_as_well() {
         let mut browser = Browser::new();
         let look = app.approved(&gateway, &mut browser, account, &[]).await.location();
         let page = browser.open(&look).await;
-        assert!(page.body.contains("Attach an API key"), "{}", page.body);
+        assert!(page.body.contains("Transfer an existing API key"), "{}", page.body);
 
         let wrong = page.send_others(&mut browser, &gateway.url, &[("api_key", "ownerrez_sk_nonsense")]).await;
         assert_eq!(wrong.status, 403);
@@ -121,7 +121,7 @@ async fn a_key_of_another_account_stays_where_it_is() {
 
         let refused = alice.show_key(&bob.key).await;
         assert_eq!(refused.status, 409);
-        assert!(refused.body.contains("another OwnerRez account"), "{}", refused.body);
+        assert!(refused.body.contains("an OwnerRez account other than yours"), "{}", refused.body);
         let made = bob.post("/api/keys", &json!({"scope": "read"})).await;
         let reader = made.body["api_key"].as_str().unwrap();
         assert_eq!(alice.show_key(reader).await.status, 403, "reading keys manage nothing");
@@ -210,7 +210,7 @@ async fn a_phishers_key_is_shown_joined_to_nobody_and_ended() {
         let bystander = gateway.connected_user("Bystander").await;
         let mut victim = Visit::signed_in(&gateway, victims).await;
         let page = victim.look().await;
-        assert!(page.body.contains("Holiday helper") && page.body.contains("connected this account separately"));
+        assert!(page.body.contains("Holiday helper") && page.body.contains("Another user connected to this account"));
         assert!(!page.body.contains("Delete this key") && !page.body.contains("Bystander"), "{}", page.body);
 
         // The victim cannot delete it like their own key, and cannot end the connection of another account.

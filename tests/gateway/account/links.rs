@@ -24,7 +24,7 @@ async fn a_sign_in_of_the_keys_user_stands_in_for_the_key() {
         assert_eq!(mallory.browser.give_key(link, "").await.status, 403);
 
         let page = alice.browser.open(link).await;
-        assert!(!page.body.contains(r#"name="api_key""#) && page.body.contains("a key of yours"), "{}", page.body);
+        assert!(!page.body.contains(r#"name="api_key""#) && page.body.contains("This key is yours"), "{}", page.body);
         let to_ownerrez = alice.browser.give_key(link, "").await;
         assert_eq!(to_ownerrez.status, 303, "{}", to_ownerrez.body);
         let back = gateway.ownerrez().approve(&to_ownerrez.location(), account).unwrap();

@@ -77,7 +77,7 @@ async fn the_account_page_tells_no_secret_at_any_level_of_the_log() {
 
         witness.clears("the database", &contents(database).await);
         let ending = gateway.stop();
-        for word in ["attached key", "made the full key"] {
+        for word in ["took over key", "created the full key"] {
             assert!(ending.written.contains(word), "the log tells of {word}: {}", ending.written);
         }
         witness.clears("the log", ending.written.as_bytes());
