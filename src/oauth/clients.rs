@@ -155,7 +155,7 @@ pub enum RedirectProblem {
     #[error("the redirect_uri is missing")]
     Missing,
     /// The client has not registered this URI.
-    #[error("the redirect_uri is not one that this client has registered")]
+    #[error("the redirect_uri is not registered for this client")]
     NotRegistered,
     /// The URI leads to the gateway. Registration rejects such URIs, but a loopback URI may have any port, so this is
     /// only detected in a request.

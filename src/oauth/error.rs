@@ -69,10 +69,15 @@ pub enum OAuthError {
     #[error("{0}")]
     InvalidGrant(&'static str),
     /// No known scope, or more than was granted.
-    #[error("the scopes here are ownerrez:read, ownerrez:full and offline_access, and no more than was granted")]
+    #[error(
+        "invalid scope: supported scopes are ownerrez:read, ownerrez:full and offline_access, and a refresh cannot \
+         exceed the original grant"
+    )]
     InvalidScope,
     /// The resource is not one of the gateway's, or not within the one that was granted.
-    #[error("the resource must be /mcp of this gateway or a path below it, and within what was granted")]
+    #[error(
+        "invalid resource: it must be /mcp of this gateway or a path below it, and within the resource that was granted"
+    )]
     InvalidTarget,
     /// A grant type other than the two supported ones.
     #[error("the grant type must be authorization_code or refresh_token")]
@@ -94,7 +99,7 @@ pub enum OAuthError {
         cause: Option<String>,
     },
     /// An internal error.
-    #[error("the gateway failed on this request")]
+    #[error("the gateway failed to process this request")]
     Server {
         /// The cause for the log.
         cause: String,

@@ -33,10 +33,10 @@ pub enum ServerError {
     #[error("{0}")]
     Call(#[from] CallError),
     /// The user was deleted in the meantime.
-    #[error("the user is gone")]
+    #[error("the user was deleted")]
     UserGone,
     /// The decrypted value is not a pending sign-in.
-    #[error("a sign-in under way cannot be read")]
+    #[error("a pending sign-in cannot be read")]
     Unreadable,
 }
 
@@ -192,7 +192,7 @@ impl AuthorizationServer {
         if !self.0.store.open_grant(grant, now).await? {
             return Err(ServerError::UserGone);
         }
-        log::info!("user {user} signed in for a client, grant {id}");
+        log::info!("user {user} signed in to a client, grant {id}");
         // The scope may differ from the requested one (RFC 6749 section 3.3).
         redirection.url(&[("code", &code), ("scope", &granted)], &self.settings().issuer).ok_or(ServerError::Unreadable)
     }

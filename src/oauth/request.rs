@@ -140,7 +140,7 @@ impl AuthorizationServer {
             return Err(OAuthError::InvalidRequest("the code_challenge_method must be S256"));
         }
         if !pkce::is_challenge(challenge) {
-            return Err(OAuthError::InvalidRequest("the code_challenge is not what S256 gives"));
+            return Err(OAuthError::InvalidRequest("the code_challenge is not a valid S256 challenge"));
         }
         let scopes = Scopes::parse(parameters.get("scope").unwrap_or_default());
         let scopes = scopes.map_err(|_| OAuthError::InvalidScope)?;

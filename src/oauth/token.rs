@@ -112,10 +112,11 @@ impl Asker {
     }
 }
 
-const BAD_CODE: OAuthError =
-    OAuthError::InvalidGrant("the code is not good: unknown, expired, used, or for another client or redirect_uri");
+const BAD_CODE: OAuthError = OAuthError::InvalidGrant(
+    "the code is not valid: it is unknown, expired, used, or for another client or redirect_uri",
+);
 const BAD_REFRESH: OAuthError =
-    OAuthError::InvalidGrant("the refresh token is not good any more; the user has to sign in again");
+    OAuthError::InvalidGrant("the refresh token is no longer valid; the user has to sign in again");
 
 impl AuthorizationServer {
     /// Handles a token request.
@@ -204,7 +205,7 @@ impl AuthorizationServer {
             return Err(BAD_CODE);
         }
         if !pkce::proves(form.code_verifier.expose_secret(), &code.code_challenge) {
-            return Err(OAuthError::InvalidGrant("the code_verifier does not fit the code_challenge"));
+            return Err(OAuthError::InvalidGrant("the code_verifier does not match the code_challenge"));
         }
         if code.used {
             return self.end(code.user, code.grant, "its code was redeemed twice").await;
@@ -265,7 +266,10 @@ impl AuthorizationServer {
         let open = |sealed: &Sealed| match self.0.ring.open(place, sealed) {
             Ok(token) => Some(token),
             Err(error) => {
-                log::warn!("a new refresh token is issued beside the unused one of grant {}: {error}", grant.id);
+                log::warn!(
+                    "the unused refresh token of grant {} cannot be decrypted, so a new one is issued: {error}",
+                    grant.id
+                );
                 None
             }
         };
@@ -290,7 +294,7 @@ impl AuthorizationServer {
 
     async fn end(&self, user: UserId, grant: GrantId, why: &str) -> Result<Tokens, OAuthError> {
         if self.0.store.end_grant(user, grant).await? {
-            log::warn!("grant {grant} of user {user} was ended: {why}");
+            log::warn!("grant {grant} of user {user} was revoked: {why}");
         }
         Err(BAD_CODE)
     }
@@ -358,7 +362,9 @@ fn client_id(form: &TokenForm) -> Result<String, OAuthError> {
 /// Returns the error for a token whose successor was used; its grant has been ended.
 fn replaced(grant: &StoredGrant) -> OAuthError {
     let (user, grant) = (grant.user, grant.id);
-    log::warn!("grant {grant} of user {user} was ended: a refresh token was shown whose successor had been used");
+    log::warn!(
+        "grant {grant} of user {user} was revoked: a refresh token was reused after its successor had been used"
+    );
     BAD_REFRESH
 }
 

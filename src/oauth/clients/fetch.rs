@@ -75,31 +75,31 @@ pub(super) struct Fetched {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FetchProblem {
     /// The host has no public address.
-    #[error("cannot be fetched: no public host answers there over TLS within 10 seconds")]
+    #[error("cannot be fetched: no public host responded over TLS within 10 seconds")]
     NotPublic,
     /// A status other than 200, for example a redirect.
-    #[error("answered with status {0} where 200 is needed; redirects are not followed")]
+    #[error("was served with status {0} instead of 200; redirects are not followed")]
     Status(u16),
     /// The media type is not JSON.
-    #[error("is not sent as application/json")]
+    #[error("is not served as application/json")]
     ContentType,
     /// The body exceeds the limit.
     #[error("is larger than {SIZE_LIMIT} bytes")]
     TooLarge,
     /// The name is unknown, the port is closed, or the certificate is invalid.
-    #[error("cannot be fetched: no public host answers there over TLS within 10 seconds")]
+    #[error("cannot be fetched: no public host responded over TLS within 10 seconds")]
     Unreachable,
     /// The response was not complete in time.
-    #[error("cannot be fetched: no public host answers there over TLS within 10 seconds")]
+    #[error("cannot be fetched: no public host responded over TLS within 10 seconds")]
     TimedOut,
     /// The connection was closed before the response was complete.
-    #[error("broke off its answer")]
+    #[error("was not received completely")]
     Broken,
     /// A server error.
-    #[error("answered with status {0}, a fault of its own")]
+    #[error("was served with status {0}, a server error")]
     Fault(u16),
     /// Too many fetches are running or waiting.
-    #[error("cannot be asked now, because too many documents are being fetched")]
+    #[error("cannot be fetched now, because too many documents are being fetched")]
     Busy,
 }
 

@@ -129,7 +129,7 @@ impl<T> Kept<T> {
             _ => "content",
         };
         let host = url.host_str().unwrap_or_default();
-        log::info!("the OAuth client document at {host} is of no use: it {problem} ({kind})");
+        log::info!("the OAuth client document at {host} cannot be used: it {problem} ({kind})");
         if problem.passes() {
             if let Some(document) = self.kept_in_trouble(&key, now) {
                 return Ok(document);

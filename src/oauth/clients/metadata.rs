@@ -32,34 +32,34 @@ pub enum MetadataProblem {
     #[error("has more than {MOST_REDIRECT_URIS} redirect_uris")]
     ManyRedirectUris,
     /// No usable redirect URI.
-    #[error("has no redirect URI that may be used; the first one {0}")]
+    #[error("has no allowed redirect URI; the first one {0}")]
     RedirectUri(BadRedirectUri),
     /// No grant type with which the client can obtain its first token.
-    #[error("lists grant_types without authorization_code, which every client needs here")]
+    #[error("lists grant_types without authorization_code, which is required")]
     GrantTypes,
     /// An unsupported response type.
-    #[error("asks for other response_types than code")]
+    #[error("requests response_types other than code")]
     ResponseTypes,
     /// An unsupported authentication method.
-    #[error("asks for another token_endpoint_auth_method than none and private_key_jwt")]
+    #[error("requests a token_endpoint_auth_method other than none and private_key_jwt")]
     Authentication,
     /// A client secret in a public document.
-    #[error("holds a client_secret, which a public document cannot keep")]
+    #[error("contains a client_secret, which a public document cannot keep secret")]
     Secret,
     /// `private_key_jwt` without keys, or with two sources of keys.
-    #[error("asks for private_key_jwt and needs either jwks or jwks_uri, not both")]
+    #[error("requests private_key_jwt and needs either jwks or jwks_uri, not both")]
     Keys,
     /// No usable key, or a private key.
-    #[error("has a jwks without an RSA key for RS256 or a P-256 key for ES256, or with a private key in it")]
+    #[error("has a jwks without an RSA key for RS256 or a P-256 key for ES256, or with a private key")]
     Jwks,
     /// The URL of the keys is not permitted.
     #[error("has a jwks_uri that {0}")]
     JwksUri(BadDocumentUrl),
     /// An unsupported signing algorithm.
-    #[error("asks for another token_endpoint_auth_signing_alg than RS256 and ES256")]
+    #[error("requests a token_endpoint_auth_signing_alg other than RS256 and ES256")]
     SigningAlgorithm,
     /// The registration does not fit into a client id.
-    #[error("is too large; leave out redirect URIs, shorten client_name, or use jwks_uri instead of jwks")]
+    #[error("is too large; use fewer redirect URIs, a shorter client_name, or jwks_uri instead of jwks")]
     TooLarge,
 }
 

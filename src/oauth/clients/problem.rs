@@ -14,10 +14,10 @@ pub enum DocumentProblem {
     #[error(transparent)]
     Metadata(#[from] MetadataProblem),
     /// It names another client. Without this check, a client id could be the URL of any document.
-    #[error("has another client_id than its own address")]
+    #[error("has a client_id other than its own URL")]
     OtherClientId,
     /// It contains no key that can verify a signature.
-    #[error("holds no RSA key for RS256 and no P-256 key for ES256")]
+    #[error("contains no RSA key for RS256 and no P-256 key for ES256")]
     NoKeys,
 }
 
@@ -32,13 +32,13 @@ impl DocumentProblem {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadDocumentUrl {
     /// Not in the normalised form that browsers write.
-    #[error("is no https URL in its usual spelling (lower-case host, no default port, no `.` or `..` in its path)")]
+    #[error("is not a normalised https URL (lower-case host, no default port, no `.` or `..` in its path)")]
     Spelling,
     /// The host is an IP address.
-    #[error("names an IP address instead of a host")]
+    #[error("has an IP address instead of a host name")]
     Address,
     /// The URL has user information before an `@`.
-    #[error("holds a user name or password")]
+    #[error("contains a user name or password")]
     UserInfo,
     /// The URL has a fragment.
     #[error("has a fragment (#)")]
@@ -77,13 +77,13 @@ impl ClientErrorCode {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The client id is malformed.
-    #[error("the client_id is empty, longer than 2048 characters, or holds other than visible ASCII characters")]
+    #[error("the client_id is empty, longer than 2048 characters, or contains characters other than visible ASCII")]
     Malformed,
     /// The client id looks like the URL of a metadata document, but the URL is not permitted.
     #[error("the client_id {0}")]
     DocumentUrl(BadDocumentUrl),
     /// No client has this id.
-    #[error("no client is known by this client_id")]
+    #[error("unknown client_id")]
     Unknown,
     /// The dynamic registration has expired.
     #[error("the registration of this client has expired")]
@@ -92,7 +92,7 @@ pub enum ClientError {
     #[error("this client was removed")]
     Forgotten,
     /// The client id is the URL of a document, and documents are disabled.
-    #[error("this gateway does not read the documents of clients (oauth.client_documents is off)")]
+    #[error("this gateway does not accept client metadata documents (oauth.client_documents is off)")]
     DocumentsOff,
     /// The metadata document is unusable.
     #[error("the metadata document of this client, at {host}, {problem}")]
@@ -103,7 +103,7 @@ pub enum ClientError {
         problem: DocumentProblem,
     },
     /// The published keys are unusable.
-    #[error("the keys of this client, at {host}, cannot be used: what is there {problem}")]
+    #[error("the keys of this client, at {host}, cannot be used: the document {problem}")]
     Keys {
         /// The host of the key set.
         host: String,
@@ -143,17 +143,17 @@ impl ClientError {
     pub fn hint(&self) -> &'static str {
         match self.code() {
             ClientErrorCode::TemporarilyUnavailable => "Try again in a minute.",
-            ClientErrorCode::ServerError => "Tell the operator of this gateway; the cause stands in its log.",
-            ClientErrorCode::InvalidRequest => "This is a fault of the client; tell its maker.",
+            ClientErrorCode::ServerError => "Report this to the operator of this gateway; the cause is in its log.",
+            ClientErrorCode::InvalidRequest => "This is an error of the client; report it to its developer.",
             ClientErrorCode::InvalidClient => match self {
                 Self::Unknown | Self::Expired | Self::Forgotten => {
-                    "Remove this gateway from the client and add it again: then the client registers anew."
+                    "Remove this gateway from the client and add it again: then the client registers again."
                 }
                 Self::DocumentsOff => {
-                    "Let the client register itself, or set it up with a client id that the operator has listed in \
-                     oauth.clients."
+                    "Let the client register dynamically, or configure it with a client id that the operator has \
+                     listed in oauth.clients."
                 }
-                _ => "Only the maker of the client can repair this.",
+                _ => "Only the developer of the client can fix this.",
             },
         }
     }
@@ -163,7 +163,7 @@ impl ClientError {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
     /// 400 `invalid_redirect_uri`.
-    #[error("the redirect URI at place {place} of redirect_uris {problem}")]
+    #[error("redirect URI number {place} of redirect_uris {problem}")]
     RedirectUri {
         /// The position of the URI, counted from 1. The URI is not quoted, because the text is logged.
         place: usize,
@@ -174,7 +174,7 @@ pub enum RegistrationError {
     #[error("the client metadata {0}")]
     Metadata(MetadataProblem),
     /// An internal error.
-    #[error("the registration could not be sealed")]
+    #[error("the registration could not be encrypted")]
     Crypto(#[from] CryptoError),
 }
 

@@ -203,13 +203,9 @@ async fn pages_spell_parameters_as_requests_do() {
             ("code_challenge_method", "", "The code_challenge_method must be S256."),
             ("response_mode", "fragment", "The response_mode must be query."),
             ("redirect_uri", "", "The redirect_uri is missing."),
-            (
-                "redirect_uri",
-                "https://evil.example/callback",
-                "The redirect_uri is not one that this client has registered.",
-            ),
+            ("redirect_uri", "https://evil.example/callback", "The redirect_uri is not registered for this client."),
             ("client_id", "", "The client_id is malformed."),
-            ("resource", "https://evil.example/mcp", "The resource must be /mcp of this gateway"),
+            ("resource", "https://evil.example/mcp", "Invalid resource: it must be /mcp of this gateway"),
         ] {
             let page = Browser::new().open(&app.authorize_url(&[(name, value)])).await;
             assert_eq!(page.status, 400, "{name}");

@@ -108,9 +108,9 @@ async fn who_may_not_register_is_told_so_before_ownerrez_is_asked_and_after() {
             let account_page = format!("{}/account", gateway.url);
             for before in [app.authorize_url(&[]), account_page.clone()] {
                 let page = Browser::new().open(&before).await;
-                let says_so = page.body.contains("takes no new users") && page.body.contains(&operator);
+                let says_so = page.body.contains("does not accept new users") && page.body.contains(&operator);
                 assert!(says_so, "{}", page.body);
-                assert!(!page.body.contains("makes you a user"), "{}", page.body);
+                assert!(!page.body.contains("registers you"), "{}", page.body);
             }
 
             let page = app.approved(&gateway, &mut Browser::new(), bobs, &[]).await;

@@ -49,7 +49,7 @@ async fn a_client_that_registered_itself_never_moves_a_browser_by_an_error() {
             for (request, error) in requests {
                 let page = Browser::new().open(&request).await;
                 assert_eq!((page.status, page.header("location"), page.header("refresh")), (400, None, None));
-                assert!(page.body.contains(&format!(">Tell {named}</a>")), "{}", page.body);
+                assert!(page.body.contains(&format!(">Send the error to {named}</a>")), "{}", page.body);
                 let landing = Landing::offered(&page, &app.redirect_uri);
                 assert_eq!(landing.get("error"), error, "{request}");
                 assert!(!landing.get("error_description").is_empty());
@@ -129,7 +129,11 @@ async fn without_client_documents_the_other_ways_remain() {
         let app = ClientApp::known(&gateway, DOCUMENT, redirect_uri);
         let page = Browser::new().open(&app.authorize_url(&[])).await;
         assert_eq!((page.status, page.header("location")), (400, None));
-        assert!(page.body.contains("oauth.client_documents") && page.body.contains("register itself"), "{}", page.body);
+        assert!(
+            page.body.contains("oauth.client_documents") && page.body.contains("register dynamically"),
+            "{}",
+            page.body
+        );
         let refused = app.redeem("ownerrez_ac_x", &[]).await;
         assert_eq!((refused.status, refused.error()), (401, "invalid_client"));
         assert_eq!(publisher.connections(), 0, "nothing was fetched");
