@@ -17,11 +17,11 @@ pub(super) fn check(request: &HttpRequest, messages: &[Value]) -> Result<(), Mal
     let refused = |reason: String| Err(Malformed::invalid_request(Value::Null, format!("Invalid request: {reason}.")));
     if request.headers().get("mcp-protocol-version").is_some_and(|version| version != REVISION) {
         return refused(format!(
-            "a message is a JSON object, and this is an array; only revision {REVISION} has batches"
+            "a message must be a JSON object, and this is an array; only revision {REVISION} has batches"
         ));
     }
     if messages.is_empty() || messages.len() > MOST {
-        return refused(format!("a batch holds 1 to {MOST} messages, and this one holds {}", messages.len()));
+        return refused(format!("a batch must contain 1 to {MOST} messages, and this one contains {}", messages.len()));
     }
     Ok(())
 }
@@ -46,7 +46,7 @@ pub(super) fn answer(message: &Message, answer: &Bytes) -> Option<Value> {
     match serde_json::from_slice::<Value>(answer) {
         Ok(answer) if answer["jsonrpc"].is_string() => Some(answer),
         _ => {
-            let error = json!({"code": -32603, "message": "This message could not be answered."});
+            let error = json!({"code": -32603, "message": "This message could not be processed."});
             Some(json!({"jsonrpc": "2.0", "id": message.id(), "error": error}))
         }
     }

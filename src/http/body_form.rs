@@ -42,11 +42,11 @@ impl UnreadableForm {
     pub(super) fn shown(self) -> Shown {
         let (message, hint) = match self {
             Self::Compressed => (
-                "The body is compressed (`Content-Encoding`), and this gateway reads no compressed bodies.",
-                "Send the body as it is, without `Content-Encoding`.",
+                "The body is compressed (`Content-Encoding`), and this gateway does not accept compressed bodies.",
+                "Send the body uncompressed, without `Content-Encoding`.",
             ),
             Self::Charset => (
-                "The body's charset is not UTF-8, the only one in which this gateway reads JSON.",
+                "The body's charset is not UTF-8, the only one that this gateway accepts for JSON.",
                 "Send the JSON in UTF-8, with `Content-Type: application/json`.",
             ),
         };

@@ -71,7 +71,7 @@ impl Said {
         let mut said = Self { in_headers: true, values: BTreeMap::new() };
         for (header, value) in headers {
             if let Some(name) = header.as_str().strip_prefix(HEADERS) {
-                let unreadable = |_| ApiError::BadRequest(format!("The header {header} is no plain text."));
+                let unreadable = |_| ApiError::BadRequest(format!("The header {header} is not plain text."));
                 said.add(name, || value.to_str().map(str::to_owned).map_err(unreadable))?;
             }
         }
@@ -88,7 +88,7 @@ impl Said {
             Err(near) => {
                 let prefix = if self.in_headers { HEADERS } else { "" };
                 Err(ApiError::BadRequest(format!(
-                    "`{prefix}{}` is no setting of a connection; perhaps `{prefix}{}` is meant. The settings are {}.",
+                    "Unknown setting `{prefix}{}`; did you mean `{prefix}{}`? The settings are {}.",
                     catalog::shown_name(name),
                     if self.in_headers { near.replace('_', "-") } else { near.to_owned() },
                     Setting::names(),
@@ -127,9 +127,9 @@ impl Said {
         let name =
             if self.in_headers { format!("The header {}", setting.header()) } else { format!("`{}`", setting.name()) };
         ApiError::BadRequest(match switched(word) {
-            Some(_) => format!("{name} says both yes and no. Give it once: true or false."),
+            Some(_) => format!("{name} is both true and false. Give it once: true or false."),
             None => format!(
-                "{name} has the value \"{}\", which is neither yes nor no. Give it true, 1, yes or on, or false, 0, no or off.",
+                "{name} has the value \"{}\", which is not a boolean. Use true, 1, yes or on, or false, 0, no or off.",
                 catalog::shown_name(word)
             ),
         })

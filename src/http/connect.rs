@@ -50,8 +50,8 @@ pub(crate) async fn start(
         "state": link.state.expose_secret(),
         "expires_at": link.expires_at,
         "message": format!(
-            "Open authorization_url in a browser within {}. It asks for this API key, then sends you to OwnerRez to approve \
-             the access.",
+            "Open authorization_url in a browser within {}. The page asks for this API key, then redirects you to \
+             OwnerRez to approve the access.",
             in_minutes(state.settings.link_life)
         ),
     })))
@@ -243,11 +243,11 @@ pub(crate) async fn by_token(
         Turn::Wait(waits) => return Err(ApiError::WaitsToConnect(waits)),
     };
     let account = state.sessions.connect_by_token(caller.user, email, &token, admitted).await?;
-    log::info!("user {} connected an OwnerRez account by a personal access token, key {}", caller.user, caller.label);
+    log::info!("user {} connected an OwnerRez account with a personal access token, key {}", caller.user, caller.label);
     Ok(no_store().json(json!({
         "success": true,
         "ownerrez_user_id": account.map(|account| account.0),
-        "message": "Connected. A personal access token has no expiry; it ends when you delete it in OwnerRez.",
+        "message": "Connected. A personal access token does not expire; to revoke it, delete it in OwnerRez.",
     })))
 }
 
@@ -309,7 +309,7 @@ pub(crate) async fn disconnect(
 ) -> Result<HttpResponse, ApiError> {
     let ended = state.sessions.disconnect(caller.user).await?;
     let message = if ended {
-        "Disconnected. The gateway forgot the account's tokens and revokes them at OwnerRez."
+        "Disconnected. The gateway no longer uses the account's tokens and revokes them at OwnerRez."
     } else {
         "No OwnerRez account was connected."
     };

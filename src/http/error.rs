@@ -38,17 +38,17 @@ pub(crate) enum ApiError {
     Disabled,
     #[error("{0}")]
     AccessToken(#[from] AccessError),
-    #[error("an access token where keys are asked for")]
+    #[error("an access token where an API key is required")]
     AccessTokenNotHere,
     #[error("insufficient scope")]
     InsufficientScope,
-    #[error("the grant does not reach as far")]
+    #[error("insufficient scope of the grant")]
     GrantTooSmall,
     #[error("the user's last full key")]
     LastKey,
     #[error("too many keys")]
     TooManyKeys(u64),
-    #[error("no such key")]
+    #[error("unknown key id")]
     NoSuchKey,
     #[error("personal tokens not allowed")]
     PersonalTokensOff,
@@ -60,7 +60,7 @@ pub(crate) enum ApiError {
     TooManyWrongTokens(TimeDelta),
     #[error("registration is closed")]
     RegistrationClosed,
-    #[error("no registration token, or a wrong one")]
+    #[error("missing or wrong registration token")]
     RegistrationTokenRequired,
     #[error("too many registrations")]
     TooManyRegistrations(TimeDelta),
@@ -74,9 +74,9 @@ pub(crate) enum ApiError {
     UnknownName(UnknownName),
     #[error("wrong content type")]
     WrongContentType,
-    #[error("the body's form is not read: {0:?}")]
+    #[error("unsupported form of the body: {0:?}")]
     UnreadableForm(UnreadableForm),
-    #[error("no media type of the answer is acceptable")]
+    #[error("no acceptable media type for the response")]
     NotAcceptable,
     #[error("body too large")]
     TooLarge,
@@ -84,7 +84,7 @@ pub(crate) enum ApiError {
     BodyTimedOut(Duration),
     #[error("too many unfinished requests")]
     TooManyUnfinished(Duration),
-    #[error("too many bytes of bodies under way")]
+    #[error("too many bytes of bodies in progress")]
     TooManyBytes,
     #[error("too many large messages")]
     TooManyLargeBodies(TimeDelta),
@@ -96,7 +96,7 @@ pub(crate) enum ApiError {
     OriginNotAllowed,
     #[error("not directly from this machine: {0:?}")]
     NotDirect(Indirect),
-    #[error("no single-user token, or a wrong one")]
+    #[error("missing or wrong single-user token")]
     SingleUserTokenRequired,
     #[error("bad metrics token")]
     BadMetricsToken,
@@ -106,7 +106,7 @@ pub(crate) enum ApiError {
     Moved(Moved),
     #[error("already connected")]
     AlreadyConnected,
-    #[error("the attempt to connect waits for its turn")]
+    #[error("the attempt to connect is queued")]
     WaitsToConnect(Waits),
     #[error("no OwnerRez app configured")]
     NotConfigured,
@@ -214,14 +214,18 @@ impl From<JsonPayloadError> for ApiError {
 /// [`domain::member`]: crate::domain::member
 fn about_json(error: &serde_json::Error) -> String {
     match error.classify() {
-        Category::Eof => "The body ends before its JSON does.".to_owned(),
+        Category::Eof => "The JSON in the body is incomplete.".to_owned(),
         Category::Syntax | Category::Io => {
-            format!("The body is not JSON: the first mistake is in line {}, column {}.", error.line(), error.column())
+            format!(
+                "The body is not valid JSON: the first error is in line {}, column {}.",
+                error.line(),
+                error.column()
+            )
         }
         Category::Data => {
             let (text, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
             let words = text.strip_suffix(&place).unwrap_or(&text);
-            format!("The body is not what this endpoint takes: {words}.")
+            format!("The body is not valid for this endpoint: {words}.")
         }
     }
 }
@@ -247,6 +251,6 @@ impl From<UrlencodedError> for ApiError {
 
 impl From<QueryPayloadError> for ApiError {
     fn from(_: QueryPayloadError) -> Self {
-        Self::BadRequest("The query of this URL is not what was expected.".to_owned())
+        Self::BadRequest("The query of this URL is not valid.".to_owned())
     }
 }

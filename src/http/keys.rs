@@ -174,7 +174,7 @@ pub(crate) async fn create(
     let source = state.settings.source_of(&request);
     let key = add(&state, source, caller.user, Some(caller.key), wanted).await?;
     let prefix = key.prefix();
-    log::info!("user {} made the {} key {prefix} with key {}", caller.user, scope.as_str(), caller.label);
+    log::info!("user {} created the {} key {prefix} with key {}", caller.user, scope.as_str(), caller.label);
     Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
         "id": id.0,
         "api_key": key.expose().expose_secret(),
@@ -227,7 +227,7 @@ fn checked_end(
     match (wanted, own) {
         (Some(wanted), _) if wanted <= now => Err(ApiError::BadRequest("`expires_at` is in the past.".to_owned())),
         (Some(wanted), Some(own)) if wanted > own => Err(ApiError::BadRequest(format!(
-            "`expires_at` is later than {}, when the key that makes it ends itself.",
+            "`expires_at` is later than {}, when the key that creates it expires.",
             own.to_rfc3339()
         ))),
         (Some(wanted), _) => Ok(Some(wanted)),
@@ -252,7 +252,7 @@ pub(crate) async fn delete(
     match state.store.remove_key(caller.user, caller.key, key, state.clock.now()).await? {
         KeyRemoved::Removed => {
             log::info!("user {} deleted key {key} with key {}", caller.user, caller.label);
-            Ok(gone("The key is deleted and opens nothing any more.", false))
+            Ok(gone("The key is deleted and no longer gives access.", false))
         }
         KeyRemoved::Last if confirmation.confirm => delete_everything(&state, caller.user).await,
         KeyRemoved::Last => Err(ApiError::LastKey),
@@ -273,7 +273,7 @@ async fn delete_everything(state: &HttpState, user: UserId) -> Result<HttpRespon
     state.sessions.delete_user(user).await?;
     log::info!("user {user} deleted their account");
     Ok(gone(
-        "Everything is deleted: the keys, the OwnerRez connection, whose tokens are revoked at OwnerRez, and the user.",
+        "Everything is deleted: the user, the keys, and the OwnerRez connection, whose tokens are revoked at OwnerRez.",
         true,
     ))
 }

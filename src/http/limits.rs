@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(waits(&limits, source(2), KEY, 3), None, "another address");
         assert_eq!(waits(&limits, source(1), KEY, 300), None);
         limits.failed(source(1), None, at(300));
-        assert_eq!(waits(&limits, source(1), KEY, 301), None, "counted anew");
+        assert_eq!(waits(&limits, source(1), KEY, 301), None, "counted again");
     }
 
     #[test]
@@ -347,7 +347,7 @@ mod tests {
             counts.add(who, at(0));
         }
         assert_eq!(counts.seen().len(), REMEMBERED.get());
-        assert!(counts.held(&0, at(0)).is_none() && counts.held(&10, at(0)).is_some(), "the oldest go");
+        assert!(counts.held(&0, at(0)).is_none() && counts.held(&10, at(0)).is_some(), "the oldest are removed");
     }
 
     #[test]

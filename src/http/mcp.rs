@@ -142,7 +142,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
     ) -> Result<HttpResponse, actix_web::Error> {
         if message.method().is_none() {
             let id = message.id().cloned().unwrap_or_default();
-            let reason = "Invalid request: the gateway sends no requests over HTTP, so it takes no answers.";
+            let reason = "Invalid request: the gateway sends no requests over HTTP, so it accepts no responses.";
             return Ok(refused_message(&Malformed::invalid_request(id, reason)));
         }
         // 2026-07-28 requires 400 for wrong metadata and defines no status for other wrong parameters.

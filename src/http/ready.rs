@@ -46,27 +46,29 @@ impl Unready {
     /// Returns the code, the message and the hint.
     fn shown(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Stopping => ("stopping", "This process is stopping.", "Send requests to another one."),
+            Self::Stopping => ("stopping", "This process is stopping.", "Send requests to another process."),
             Self::DatabaseUnavailable => (
                 "database_unavailable",
                 "The gateway cannot reach its database.",
-                "It recovers by itself once the database is back: check the server that DATABASE_URL names, or the disk of its file.",
+                "The gateway recovers by itself when the database is reachable again. Check the server in \
+                 DATABASE_URL, or the disk of the database file.",
             ),
             Self::DatabaseUnusable => (
                 "database_unusable",
-                "The database answers, but not as the gateway's own database does.",
-                "Look for the cause in the gateway's log, and compare with `migrate status`.",
+                "The database is reachable, but its schema is not the gateway's.",
+                "See the gateway's log for the cause, and compare with `migrate status`.",
             ),
             Self::DatabaseDamaged => (
                 "database_damaged",
-                "The database is damaged: calls cannot read what they need.",
+                "The database is damaged: calls cannot read the data that they need.",
                 "Stop the gateway, run `ownerrez-gateway check`, and restore the database from a backup.",
             ),
             Self::DatabaseNotWritable => (
                 "database_not_writable",
-                "The database answers, but it stores nothing.",
-                "It recovers by itself once a row can be written: look for a full disk, a file system that is read-only, \
-                 another program that locks the database, or a standby server. The log has the database's own words.",
+                "The database is reachable, but writes to it fail.",
+                "The gateway recovers by itself when a write succeeds. Check for a full disk, a read-only file system, \
+                 another program that locks the database, or a standby server. The log contains the error of the \
+                 database.",
             ),
             Self::MigrationsPending => (
                 "migrations_pending",
@@ -75,8 +77,9 @@ impl Unready {
             ),
             Self::Standby => (
                 "standby",
-                "Another process of this gateway is the one that talks to OwnerRez; this one takes over when it ends.",
-                "One process per database, or UPSTREAM_SHARED=true with a share each, is ready at once.",
+                "This process is on standby; another instance is active, and this one takes over when it ends.",
+                "To have every process ready, run one process per database, or set UPSTREAM_SHARED=true and give each \
+                 a share.",
             ),
         }
     }
@@ -146,7 +149,7 @@ impl Inner {
             Ok(pending) if pending.is_empty() => {}
             Ok(_) => return Err(Unready::MigrationsPending),
             Err(error @ StoreError::Unavailable(_)) => {
-                log::debug!("the database is away: {}", chain(&error));
+                log::debug!("the database is unavailable: {}", chain(&error));
                 return Err(Unready::DatabaseUnavailable);
             }
             Err(StoreError::Damaged(_)) => return Err(Unready::DatabaseDamaged),
@@ -161,7 +164,7 @@ impl Inner {
         match timeout(PATIENCE, self.store.prove_commit(self.clock.now())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                log::warn!("the database stores nothing: {}", chain(&error));
+                log::warn!("writes to the database fail: {}", chain(&error));
                 return Err(Unready::DatabaseNotWritable);
             }
             Err(_) => return Err(Unready::DatabaseNotWritable),

@@ -72,16 +72,17 @@ impl Indirect {
         let why = match self {
             Self::Peer => "This request comes from another machine.".to_owned(),
             Self::Header(name) => format!("This request has the header `{name}`, which proxies or browsers add."),
-            Self::Host => "The `Host` of this request is no name of this machine.".to_owned(),
-            Self::Version => "This request is HTTP/1.0, which proxies speak and MCP clients do not.".to_owned(),
+            Self::Host => "The `Host` of this request is not a name of this machine.".to_owned(),
+            Self::Version => "This request is HTTP/1.0, which proxies use and MCP clients do not.".to_owned(),
         };
         Shown::new(
             StatusCode::FORBIDDEN,
             "not_direct",
             format!(
-                "Without an API key this gateway serves only programs on its own machine that reach it directly. {why}"
+                "Without an API key, this gateway accepts only direct requests from programs on its own machine. {why}"
             ),
-            "Use http://127.0.0.1 with its port, and no proxy. To serve others, unset SINGLE_USER and give them keys.",
+            "Use http://127.0.0.1 with its port, without a proxy. To serve other users, unset SINGLE_USER and create \
+             keys for them.",
         )
     }
 }

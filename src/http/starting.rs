@@ -27,19 +27,19 @@ impl StartPhase {
         match self {
             Self::Database => (
                 "database_unavailable",
-                "The gateway starts and waits for its database.",
-                "It goes on by itself once the database answers: check the server that DATABASE_URL names.",
+                "The gateway is starting and waits for its database.",
+                "It continues by itself when the database responds. Check the server in DATABASE_URL.",
             ),
             Self::Migrations => (
                 "migrations_pending",
-                "The gateway starts and applies migrations, or waits until another process or program lets it.",
-                "It goes on by itself. If this lasts, look for another process that migrates, and for a transaction that \
-                 uses the gateway's tables.",
+                "The gateway is starting and applies migrations, or waits until another process or program allows it.",
+                "It continues by itself. If this persists, look for another process that applies migrations, and for a \
+                 transaction that uses the gateway's tables.",
             ),
             Self::Allowance => (
                 "starting",
-                "The gateway starts and looks for its share of OwnerRez's allowance.",
-                "It goes on by itself in a few seconds.",
+                "The gateway is starting and determines its share of OwnerRez's rate limit.",
+                "It continues by itself in a few seconds.",
             ),
         }
     }

@@ -61,8 +61,8 @@ pub(crate) async fn register(
         api_key: key.expose().expose_secret(),
         key_prefix: key.prefix(),
         mcp_url: state.settings.url("/mcp"),
-        message: "Store this API key now: it is not shown again. Next, GET /api/connect/ownerrez/start with it gives \
-                  the link that connects your OwnerRez account.",
+        message: "Store this API key now: it is not shown again. Next, call GET /api/connect/ownerrez/start with it to \
+                  get the link that connects your OwnerRez account.",
     }))
 }
 

@@ -69,7 +69,7 @@ async fn receive(
         notes.verify();
     }
     let body = body.to_bytes_limited(state.settings.max_body).await.map_err(|_| ApiError::TooLarge)?;
-    let unreadable = || ApiError::BadRequest("The body is no notice of OwnerRez's.".to_owned());
+    let unreadable = || ApiError::BadRequest("The body is not an OwnerRez webhook notification.".to_owned());
     let body = body.map_err(|_| unreadable())?;
     let JsonObject(notice) = serde_json::from_slice::<JsonObject<Notice>>(&body).map_err(|_| unreadable())?;
     if let Some(account) = notice.user_id.filter(|_| notice.action.eq_ignore_ascii_case(REVOKED)).map(AccountId)
@@ -147,14 +147,14 @@ async fn ask(state: &HttpState, account: AccountId) {
         Ok(reaching) => reaching,
         Err(error) => {
             // The next call of each user detects the revocation.
-            log::warn!("who reaches a disconnected account could not be read: {error}");
+            log::warn!("cannot read the users of a disconnected account: {error}");
             return;
         }
     };
     let questions = reaching.into_iter().map(|reached| async move {
         let outcome = state.sessions.call(reached.user, &connect::who_am_i(), &CancellationToken::new()).await;
-        let found = if outcome.is_ok() { "the connection still works" } else { "the connection is looked after" };
-        log::info!("OwnerRez says that user {} ended the authorization: {found}", reached.user);
+        let found = if outcome.is_ok() { "the connection still works" } else { "the connection check failed" };
+        log::info!("OwnerRez webhook: authorization revoked by user {} ({found})", reached.user);
     });
     join_all(questions).await;
 }
@@ -177,8 +177,9 @@ fn refused() -> HttpResponse {
     const CODE: &str = "webhook_credentials_required";
     let mut response = HttpResponse::build(StatusCode::UNAUTHORIZED).json(json!({
         "error": CODE,
-        "message": "Only OwnerRez may send this, with the user and password of the app's webhooks.",
-        "hint": "Operators: give OWNERREZ_WEBHOOK_USER and OWNERREZ_WEBHOOK_PASSWORD what the app at OwnerRez has.",
+        "message": "This endpoint accepts only OwnerRez webhooks, with the user and password of the app.",
+        "hint": "Operators: set OWNERREZ_WEBHOOK_USER and OWNERREZ_WEBHOOK_PASSWORD to the values of the app at \
+                 OwnerRez.",
     }));
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"webhooks\""));
     response.extensions_mut().insert(Failure { code: CODE, cause: None });

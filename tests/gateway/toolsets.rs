@@ -192,7 +192,7 @@ async fn other_spellings_of_a_setting_count_and_similar_ones_are_refused() {
             ("/mcp?exclude_toolsets=money", &[], "`exclude_tools`"),
             ("/mcp/x/all?readonly=perhaps", &[], "`readonly` has the value \"perhaps\""),
             ("/mcp", &[("x-mcp-readonly-mode", "true")], "`x-mcp-readonly`"),
-            ("/mcp", &[("x-mcp-readonly", "true"), ("x-mcp-readonly", "false")], "both yes and no"),
+            ("/mcp", &[("x-mcp-readonly", "true"), ("x-mcp-readonly", "false")], "both true and false"),
             ("/mcp", &[("x-mcp-output-schemas", "all")], "X-MCP-Output-Schemas has the value \"all\""),
         ] {
             let refused = alice.mcp_at(path, headers, &list).await;

@@ -12,11 +12,11 @@ async fn a_wrong_member_is_named_in_plain_words() {
         let gateway = Gateway::start(database).await;
         let alice = gateway.user("Alice").await;
         for (path, body, words) in [
-            ("/api/keys", "", "The body ends before its JSON does."),
-            ("/api/keys", r#"{"scope": "#, "The body ends before its JSON does."),
-            ("/api/keys", "{scope}", "The body is not JSON: the first mistake is in line 1, column 2."),
-            ("/api/keys", "[]", "The body is not what this endpoint takes: it must be a JSON object."),
-            ("/api/keys", "null", "The body is not what this endpoint takes: it must be a JSON object."),
+            ("/api/keys", "", "The JSON in the body is incomplete."),
+            ("/api/keys", r#"{"scope": "#, "The JSON in the body is incomplete."),
+            ("/api/keys", "{scope}", "The body is not valid JSON: the first error is in line 1, column 2."),
+            ("/api/keys", "[]", "The body is not valid for this endpoint: it must be a JSON object."),
+            ("/api/keys", "null", "The body is not valid for this endpoint: it must be a JSON object."),
             ("/api/keys", "{}", r#"`scope` must be "full" or "read"."#),
             ("/api/keys", r#"{"scope": null}"#, r#"`scope` must be "full" or "read"."#),
             ("/api/keys", r#"{"scope": "write"}"#, r#"`scope` must be "full" or "read"."#),

@@ -37,7 +37,7 @@ impl Shown {
     }
 }
 
-const RECONNECT: &str = "Connect again: GET /api/connect/ownerrez/start gives a link to open in a browser.";
+const RECONNECT: &str = "Connect again: GET /api/connect/ownerrez/start returns a link to open in a browser.";
 
 /// Limits the `Retry-After` for the bcrypt queue: the requests in it give up by themselves.
 const LONGEST_QUEUE: TimeDelta = TimeDelta::seconds(120);
@@ -47,8 +47,9 @@ fn internal() -> Shown {
     Shown::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal_error",
-        "The gateway failed on this request.",
-        "Nothing you can mend. Try again; if it lasts, tell whoever runs this gateway the time of this answer.",
+        "The gateway failed to process this request.",
+        "Try again. If the problem persists, contact the operator of this gateway and quote the X-Request-Id of this \
+         response.",
     )
 }
 
@@ -80,37 +81,37 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED,
                 "missing_api_key",
                 "This endpoint needs an API key.",
-                "Send the header `Authorization: Bearer ownerrez_sk_…`. POST /api/users/register makes a key.",
+                "Send the header `Authorization: Bearer ownerrez_sk_…`. POST /api/users/register creates a key.",
             ),
             Self::BadKey => Shown::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_api_key",
-                "This API key is not valid here.",
-                "Check that the whole key was copied (62 characters, or 60 of an old one, beginning with ownerrez_sk_). \
-                 POST /api/users/register makes a new one.",
+                "This API key is not valid.",
+                "Check that the whole key was copied (62 characters, or 60 for an old key, starting with \
+                 ownerrez_sk_). POST /api/users/register creates a new one.",
             ),
             Self::KeyExpired => Shown::new(
                 StatusCode::UNAUTHORIZED,
                 "expired_api_key",
                 "This API key has expired.",
-                "Use another key. A full key of the same user can make a new one: POST /api/keys.",
+                "Use another key. A full key of the same user can create a new one: POST /api/keys.",
             ),
             Self::Disabled | Self::Connect(ConnectError::Disabled) => Shown::new(
                 StatusCode::FORBIDDEN,
                 "account_disabled",
                 "The operator of this gateway has disabled this user.",
-                "Only the operator can change that; nothing of yours was deleted.",
+                "Only the operator can enable the user again; nothing was deleted.",
             ),
             Self::AccessToken(AccessError::Expired) => Shown::new(
                 StatusCode::UNAUTHORIZED,
                 "expired_access_token",
                 "This access token has expired.",
-                "The client gets a new one with its refresh token, or asks its user to sign in again.",
+                "Get a new one with the refresh token, or let the user sign in again.",
             ),
             Self::AccessToken(AccessError::Invalid | AccessError::WrongAudience) => Shown::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_access_token",
-                "This access token is not valid here: it was ended, or made for another address.",
+                "This access token is not valid: it was revoked, or it was issued for another resource.",
                 "The user has to sign in to this client again.",
             ),
             Self::AccessToken(AccessError::Disabled) => Self::Disabled.shown(),
@@ -118,32 +119,33 @@ impl ApiError {
             Self::AccessTokenNotHere => Shown::new(
                 StatusCode::UNAUTHORIZED,
                 "access_token_not_accepted",
-                "Access tokens of MCP clients open /mcp and nothing else.",
-                "Send an API key here: POST /api/users/register makes one.",
+                "Access tokens of MCP clients are valid only for /mcp.",
+                "Send an API key instead: POST /api/users/register creates one.",
             ),
             Self::GrantTooSmall => Shown::new(
                 StatusCode::FORBIDDEN,
                 "insufficient_scope",
-                "This tool changes the OwnerRez account, and this client may only read.",
+                "This tool changes the OwnerRez account, and this client has read-only access.",
                 "Sign in again with the scope ownerrez:full and allow it to make changes.",
             ),
             Self::InsufficientScope => Shown::new(
                 StatusCode::FORBIDDEN,
                 "insufficient_scope",
-                "This API key may only read.",
-                "Managing keys and the OwnerRez connection takes a key with the scope `full`.",
+                "This is a read-only API key.",
+                "Managing keys and the OwnerRez connection requires a key with the scope `full`.",
             ),
             Self::LastKey => Shown::new(
                 StatusCode::CONFLICT,
                 "last_key",
-                "This is the last full key: without it nobody could manage this user any more. Nothing was deleted.",
-                "Make another full key first (POST /api/keys), or add ?confirm=true to delete everything: this key, the other keys, the OwnerRez connection and the user.",
+                "This is the last full key, and without one this user could not be managed. Nothing was deleted.",
+                "Create another full key first (POST /api/keys), or add ?confirm=true to delete everything: this key, \
+                 the other keys, the OwnerRez connection and the user.",
             ),
             Self::TooManyKeys(most) => Shown::new(
                 StatusCode::CONFLICT,
                 "too_many_keys",
-                format!("A user may have {most} keys, and you have that many."),
-                "Delete one that is not used any more: GET /api/keys tells when each was last used.",
+                format!("You already have {most} keys, the maximum."),
+                "Delete one that is no longer used: GET /api/keys shows when each was last used.",
             ),
             Self::NoSuchKey => Shown::new(
                 StatusCode::NOT_FOUND,
@@ -154,15 +156,17 @@ impl ApiError {
             Self::PersonalTokensOff => Shown::new(
                 StatusCode::FORBIDDEN,
                 "personal_tokens_not_allowed",
-                "This gateway does not take personal access tokens.",
-                "GET /api/connect/ownerrez/start gives a link that connects your account through OwnerRez. Operators: ALLOW_PERSONAL_TOKENS=true allows them; OwnerRez lets one address use them for two accounts a day.",
+                "This gateway does not accept personal access tokens.",
+                "GET /api/connect/ownerrez/start returns a link that connects your account through OwnerRez. \
+                 Operators: ALLOW_PERSONAL_TOKENS=true allows them; OwnerRez accepts them for two accounts a day from \
+                 one address.",
             ),
             Self::KeyCheckBusy(wait) => {
                 let seconds = whole_seconds(*wait).clamp(TimeDelta::seconds(1), LONGEST_QUEUE);
                 Shown::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "key_check_busy",
-                    "More keys are being checked or made than this gateway can compute in half a minute.",
+                    "More keys are being checked or created than this gateway can process in half a minute.",
                     format!("Your key was not refused. Try again in {} seconds.", seconds.num_seconds()),
                 )
                 .after(seconds)
@@ -170,44 +174,46 @@ impl ApiError {
             Self::TooManyWrongTokens(wait) => too_many(
                 "too_many_wrong_tokens",
                 "This token is wrong, and too many wrong ones came from your address.",
-                "Correct the token: the right one is answered at once.",
+                "Correct the token: a valid one is accepted at once.",
                 *wait,
             ),
             Self::TooManyFailedKeys(wait) => too_many(
                 "too_many_failed_keys",
-                "Too many keys that are not valid came from your address, so this one was not looked at.",
-                "Check the key. Operators: behind a proxy, name it in TRUSTED_PROXIES, or all its clients count as one.",
+                "Too many invalid keys came from your address, so this one was not checked.",
+                "Check the key. Operators: if the gateway is behind a proxy, add the proxy to TRUSTED_PROXIES; \
+                 otherwise its clients share one limit.",
                 *wait,
             ),
             Self::RegistrationClosed => Shown::new(
                 StatusCode::FORBIDDEN,
                 "registration_closed",
-                "This gateway takes no new users.",
-                "Ask whoever runs it. Operators: REGISTRATION_MODE says who may register.",
+                "This gateway does not accept new users.",
+                "Ask the operator of the gateway. Operators: REGISTRATION_MODE controls registration.",
             ),
             Self::RegistrationTokenRequired => Shown::new(
                 StatusCode::UNAUTHORIZED,
                 "registration_token_required",
-                "Only who has this gateway's registration token may register.",
-                "Ask whoever runs it for the token and send it as `Authorization: Bearer …`.",
+                "Registration on this gateway requires a registration token.",
+                "Ask the operator of the gateway for the token and send it as `Authorization: Bearer …`.",
             ),
             Self::TooManyRegistrations(wait) => too_many(
                 "too_many_registrations",
                 "Too many users have registered from your address.",
-                "One user serves all your MCP clients. Operators: behind a proxy, name it in TRUSTED_PROXIES.",
+                "You can use one account for all your MCP clients. Operators: if the gateway is behind a proxy, add \
+                 the proxy to TRUSTED_PROXIES.",
                 *wait,
             ),
             Self::NotFound => Shown::new(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "There is nothing at this path.",
+                "This path does not exist.",
                 "MCP clients use POST /mcp; the REST endpoints are listed in the README.",
             ),
             Self::MethodNotAllowed(allow) => Shown::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
-                "This path does not take that method.",
-                format!("It takes {allow}."),
+                "Method not allowed for this path.",
+                format!("Allowed: {allow}."),
             ),
             Self::BadRequest(what) => {
                 Shown::new(StatusCode::BAD_REQUEST, "invalid_request", what, "Correct the request and send it again.")
@@ -216,12 +222,12 @@ impl ApiError {
                 StatusCode::BAD_REQUEST,
                 if unknown.kind == "toolset" { "unknown_toolset" } else { "unknown_tool" },
                 unknown.to_string(),
-                "Correct the address, the headers or the body that name it; names are separated by commas.",
+                "Correct the name in the URL, the headers or the body; names are separated by commas.",
             ),
             Self::WrongContentType => Shown::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
-                "The body's Content-Type is not one this endpoint reads.",
+                "This endpoint does not accept the Content-Type of the body.",
                 "Send JSON with `Content-Type: application/json`.",
             ),
             Self::UnreadableForm(form) => form.shown(),
@@ -233,78 +239,80 @@ impl ApiError {
             ),
             Self::TooManyUnfinished(limit) => too_many(
                 "too_many_unfinished_requests",
-                "Too many requests from your address have not sent their whole body yet.",
-                "Complete them, or try again later. Operators: behind a proxy, name it in TRUSTED_PROXIES.",
+                "Too many requests from your address are incomplete: their bodies have not arrived yet.",
+                "Complete them, or try again later. Operators: if the gateway is behind a proxy, add the proxy to \
+                 TRUSTED_PROXIES.",
                 TimeDelta::from_std(*limit).unwrap_or(TimeDelta::MAX),
             ),
             Self::TooManyBytes => Shown::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too_many_requests_under_way",
-                "The gateway is receiving as much at once as it can hold.",
+                "The gateway is receiving too many bytes at once.",
                 "Your request was not read. Try again in a few seconds.",
             )
             .after(TimeDelta::seconds(5)),
             Self::TooManyLargeBodies(wait) => too_many(
                 "too_many_large_requests",
-                "You sent too many large messages within a minute, so this one was not read.",
+                "You sent too many large messages within a minute, so this one was rejected.",
                 "Send less in one message, or try again later.",
                 *wait,
             ),
             Self::Stopping => Shown::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",
-                "The gateway stops, and the body of this request had not arrived.",
-                "Nothing was done. Send the request again in a few seconds.",
+                "The gateway is stopping, and the body of this request had not arrived.",
+                "The request was not processed. Send it again in a few seconds.",
             )
             .after(TimeDelta::seconds(5)),
             Self::NotAcceptable => Shown::new(
                 StatusCode::NOT_ACCEPTABLE,
                 "not_acceptable",
-                "The Accept header excludes both types that this endpoint can answer with.",
-                "Send `Accept: application/json, text/event-stream`, or leave the header out.",
+                "The Accept header excludes both media types of this endpoint.",
+                "Send `Accept: application/json, text/event-stream`, or omit the header.",
             ),
             Self::TooLarge => Shown::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
-                "The request body is larger than this gateway takes.",
+                "The request body is larger than this gateway accepts.",
                 "Send less in one request.",
             ),
             Self::HostNotAllowed => Shown::new(
                 StatusCode::FORBIDDEN,
                 "host_not_allowed",
-                "The Host header names a host that this gateway does not answer for.",
-                "Use the address that the operator gave. Operators: add the host to ALLOWED_HOSTS or set SERVER_URL.",
+                "The host in the Host header is not allowed on this gateway.",
+                "Use the address that the operator published. Operators: add the host to ALLOWED_HOSTS or set \
+                 SERVER_URL.",
             ),
             Self::OriginNotAllowed => Shown::new(
                 StatusCode::FORBIDDEN,
                 "origin_not_allowed",
-                "Requests from pages of that origin are not allowed.",
+                "Requests from pages of this origin are not allowed.",
                 "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
             ),
             Self::NotDirect(why) => why.shown(),
             Self::SingleUserTokenRequired => Shown::new(
                 StatusCode::UNAUTHORIZED,
                 "single_user_token_required",
-                "This gateway serves one person, who has set a token.",
+                "This gateway has a single user and requires a token.",
                 "Send the header `Authorization: Bearer …` with the value of SINGLE_USER_TOKEN.",
             ),
             Self::BadMetricsToken => Shown::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_metrics_token",
-                "The metrics are behind a token of the operator's.",
+                "A metrics token is required.",
                 "Send the header `Authorization: Bearer …` with the value of METRICS_TOKEN.",
             ),
             Self::Starting => Shown::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "starting",
                 "The gateway is starting.",
-                "Try again in a few seconds. Operators: GET /ready says what the start waits for.",
+                "Try again in a few seconds. Operators: GET /ready shows what the gateway is waiting for.",
             )
             .after(TimeDelta::seconds(5)),
             Self::Moved(Moved::Callback(redirect_uri)) => Shown::new(
                 StatusCode::GONE,
                 "moved",
-                "This gateway no longer takes OwnerRez's answers at this address, so nothing was connected.",
+                "This URL is no longer the redirect URI of this gateway, so nothing was connected.",
                 format!(
                     "Operators: register the redirect URI {redirect_uri} with your OAuth app in OwnerRez. Then ask the \
                      gateway for a new connect link: GET /api/connect/ownerrez/start."
@@ -313,7 +321,7 @@ impl ApiError {
             Self::Moved(Moved::Transport(mcp_url)) => Shown::new(
                 StatusCode::GONE,
                 "moved",
-                "This gateway does not offer the SSE transport any more.",
+                "This gateway no longer supports the SSE transport.",
                 format!("Point your MCP client at {mcp_url} (Streamable HTTP) with the same API key."),
             ),
             Self::AlreadyConnected | Self::Connect(ConnectError::AlreadyConnected) => Shown::new(
@@ -327,7 +335,7 @@ impl ApiError {
                 "connecting_waits",
                 wait_reason::why(waits.reason),
                 format!(
-                    "Send the same request again every {} seconds; a place that it has is kept meanwhile. {}",
+                    "Repeat the same request every {} seconds; its place in the queue, if it has one, is kept. {}",
                     ASK_AGAIN_AFTER.num_seconds(),
                     wait_reason::when(*waits)
                 ),
@@ -343,7 +351,7 @@ impl ApiError {
             Self::Connect(ConnectError::Allowance(Refusal::Spent { wait, .. })) => Shown::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "allowance_spent",
-                "Too many accounts are being connected right now: OwnerRez limits what one gateway may ask for.",
+                "Too many accounts are being connected at the moment: OwnerRez limits the requests of one gateway.",
                 format!("Get a new connect link and try again in {} seconds.", wait.num_seconds().max(1)),
             )
             .after(*wait),
@@ -352,16 +360,17 @@ impl ApiError {
             Self::Connect(ConnectError::Unnamed) => Shown::new(
                 StatusCode::BAD_GATEWAY,
                 "ownerrez_unavailable",
-                "OwnerRez did not say whose account this is, so nobody was signed in.",
+                "Sign-in failed: OwnerRez did not return an account id.",
                 "Try again in a minute.",
             ),
             Self::Connect(ConnectError::NewUser(account)) => Shown::new(
                 StatusCode::FORBIDDEN,
                 "registration_closed",
                 format!(
-                    "This gateway takes no new users, and OwnerRez account {account} has not signed in here before."
+                    "This gateway does not accept new users, and OwnerRez account {account} has not signed in here \
+                     before."
                 ),
-                "Ask the operator to let this account in. Operators: REGISTRATION_MODE says who may register.",
+                "Ask the operator to allow this account. Operators: REGISTRATION_MODE controls registration.",
             ),
             Self::Connect(ConnectError::Interrupted) => Shown::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -399,7 +408,7 @@ fn allowance(refusal: Refusal) -> Shown {
         Refusal::Spent { wait, limit } => Shown::new(
             StatusCode::TOO_MANY_REQUESTS,
             refusal.code(),
-            format!("This gateway may send OwnerRez {limit} requests in 5 minutes, and they are spent."),
+            format!("This gateway has used up its {limit} requests to OwnerRez per 5 minutes."),
             format!("Try again in {} seconds.", wait.num_seconds().max(1)),
         )
         .after(wait),
@@ -413,8 +422,9 @@ fn allowance(refusal: Refusal) -> Shown {
         Refusal::Standby => Shown::new(
             StatusCode::SERVICE_UNAVAILABLE,
             refusal.code(),
-            "Another process of this gateway is the one that talks to OwnerRez.",
-            "Try again in a moment. Operators: one process per database, or UPSTREAM_SHARED=true with a share each.",
+            "This process is on standby; another instance is active.",
+            "Try again in a moment. Operators: run one process per database, or set UPSTREAM_SHARED=true and give each \
+             a share.",
         )
         .after(TimeDelta::seconds(5)),
         Refusal::Storage => database_unavailable(),
@@ -427,7 +437,7 @@ fn call(error: &CallError) -> Shown {
             StatusCode::CONFLICT,
             error.code(),
             "No OwnerRez account is connected to this API key's user.",
-            "GET /api/connect/ownerrez/start gives a link to open in a browser.",
+            "GET /api/connect/ownerrez/start returns a link to open in a browser.",
         ),
         CallError::NeedsReconnect => {
             Shown::new(StatusCode::CONFLICT, error.code(), "OwnerRez ended the connection to your account.", RECONNECT)
@@ -435,8 +445,8 @@ fn call(error: &CallError) -> Shown {
         CallError::Busy => Shown::new(
             StatusCode::TOO_MANY_REQUESTS,
             error.code(),
-            "Too many calls of yours are waiting already.",
-            "Wait for their answers before sending more.",
+            "Too many of your calls are already waiting.",
+            "Wait for their responses before you send more.",
         )
         .after(TimeDelta::seconds(1)),
         CallError::Allowance(refusal) => allowance(*refusal),
@@ -445,28 +455,28 @@ fn call(error: &CallError) -> Shown {
             Shown::new(
                 if throttled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY },
                 error.code(),
-                format!("OwnerRez answered with status {}.", refused.status),
-                "Try again later; what OwnerRez said is shown by the MCP tool of the same call.",
+                format!("OwnerRez responded with status {}.", refused.status),
+                "Try again later. The MCP tool for the same call returns the error text of OwnerRez.",
             )
         }
         CallError::Deadline { .. } | CallError::Transport { .. } => Shown::new(
             StatusCode::BAD_GATEWAY,
             error.code(),
-            "OwnerRez gave no usable answer in time.",
+            "OwnerRez did not return a valid response in time.",
             "Try again in a minute.",
         ),
         CallError::Refresh(error) => token(error),
         CallError::RefreshPaused(left) => Shown::new(
             StatusCode::SERVICE_UNAVAILABLE,
             error.code(),
-            "The access to OwnerRez could not be renewed a moment ago, and OwnerRez is not asked again yet.",
+            "Refreshing the access to OwnerRez failed a moment ago, and the gateway does not retry yet.",
             "The connection is kept. Try again after the time in Retry-After.",
         )
         .after(*left),
         CallError::RefreshElsewhere | CallError::ShuttingDown | CallError::Cancelled => Shown::new(
             StatusCode::SERVICE_UNAVAILABLE,
             error.code(),
-            "The gateway could not take this call right now.",
+            "The gateway could not process this call at the moment.",
             "Try again in a few seconds.",
         )
         .after(TimeDelta::seconds(5)),
@@ -487,15 +497,15 @@ fn token(error: &TokenError) -> Shown {
             StatusCode::UNPROCESSABLE_ENTITY,
             error.code(),
             match refused.said() {
-                None => format!("OwnerRez refused this e-mail address and token with status {}.", refused.status),
-                Some(said) => format!("OwnerRez refused with status {}: {said}", refused.status),
+                None => format!("OwnerRez rejected this e-mail address and token with status {}.", refused.status),
+                Some(said) => format!("OwnerRez rejected the request with status {}: {said}", refused.status),
             },
             if refused.kind.may_concern_token() {
-                "Nothing was stored. `email` is the one you sign in to OwnerRez with, `token` a personal access token of \
-                 that account (pt_…). OwnerRez lets one address use such tokens for two accounts in 24 hours."
+                "Nothing was stored. `email` must be your OwnerRez sign-in address, `token` a personal access token of \
+                 that account (pt_…). OwnerRez accepts such tokens for two accounts in 24 hours from one address."
             } else {
-                "Nothing was stored. OwnerRez lets one address use personal access tokens for two accounts in 24 hours; \
-                 beyond that connect through OAuth: GET /api/connect/ownerrez/start."
+                "Nothing was stored. OwnerRez accepts personal access tokens for two accounts in 24 hours from one \
+                 address; to connect more, use OAuth: GET /api/connect/ownerrez/start."
             },
         ),
         TokenError::NoClient | TokenError::ClientRefused => Shown::new(
@@ -509,7 +519,7 @@ fn token(error: &TokenError) -> Shown {
             Shown::new(
                 StatusCode::BAD_GATEWAY,
                 error.code(),
-                "OwnerRez gave no usable answer when asked for tokens.",
+                "OwnerRez did not return a valid response to the token request.",
                 "Try again in a minute.",
             )
         }

@@ -73,7 +73,7 @@ impl Inner {
                     return Ok(Some((candidate, "verified")));
                 }
                 Ok(false) => {}
-                Err(error) => log::error!("the stored hash of key {} is of no use: {error}", candidate.prefix),
+                Err(error) => log::error!("the stored hash of key {} is invalid: {error}", candidate.prefix),
             }
         }
         // If there may be more candidates, the key is not recorded as refused: those compared now may be found by their

@@ -61,7 +61,7 @@ impl Connections {
         let total = settings.max_connections.min(possible);
         if total < settings.max_connections {
             log::info!(
-                "{total} connections are taken at once instead of {}: the limit of open files is {limit}",
+                "accepting at most {total} connections instead of {}: the limit of open files is {limit}",
                 settings.max_connections
             );
         }
@@ -128,13 +128,14 @@ impl Connections {
         let (of_source, of_network) = self.shares.held_by(SourceAddress::from(peer.ip()));
         match exhausted {
             Exhausted::Holder => log::warn!(
-                "a connection from {} was refused: {of_source} are open from there, and {of_network} from its network. If \
-                 your proxy is there, name it in TRUSTED_PROXIES; else see server.max_connections_per_source",
+                "rejected a connection from {}: {of_source} are open from this address, and {of_network} from its \
+                 network. If this is your proxy, add it to TRUSTED_PROXIES; otherwise see \
+                 server.max_connections_per_source",
                 peer.ip()
             ),
             Exhausted::Process => log::warn!(
-                "a connection from {} was refused: as many are open as this process takes. See server.max_connections \
-                 and the limit of open files",
+                "rejected a connection from {}: this process has reached its limit of connections. See \
+                 server.max_connections and the limit of open files",
                 peer.ip()
             ),
         }

@@ -21,7 +21,7 @@ pub(super) fn raise_limit() -> u64 {
     match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
         Ok(()) => wanted,
         Err(error) => {
-            log::warn!("the limit of open files stays at {current}: {error}");
+            log::warn!("cannot raise the limit of open files, which stays at {current}: {error}");
             current
         }
     }

@@ -120,7 +120,7 @@ impl WatchedStream {
         self.ended = true;
         let idle = !self.connection.is_under_way() && self.unsent_since.is_none() && !self.head.is_behind_body();
         if idle && let Err(error) = self.io.try_write(answer) {
-            log::debug!("a client that took too long gets no answer: {error}");
+            log::debug!("cannot send the last response to a client: {error}");
         }
         Poll::Ready(Ok(()))
     }

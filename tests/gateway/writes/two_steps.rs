@@ -67,7 +67,7 @@ async fn a_connection_set_to_two_steps_is_never_asked() {
             ("/mcp", &[("x-mcp-two-steps", "maybe")][..], "X-MCP-Two-Steps has the value \"maybe\""),
             ("/mcp?two_steps=please", &[], "`two_steps` has the value \"please\""),
             ("/mcp?two_steps", &[], "`two_steps` has the value \"\""),
-            ("/mcp?two_steps=1&two_steps=0", &[], "says both yes and no"),
+            ("/mcp?two_steps=1&two_steps=0", &[], "is both true and false"),
         ] {
             let refused = alice.mcp_at(path, headers, &rpc(1, "tools/list", json!({}))).await;
             assert_eq!((refused.status, refused.error()), (400, "invalid_request"), "{path}: {}", refused.body);
