@@ -159,7 +159,7 @@ pub enum RedirectProblem {
     NotRegistered,
     /// The URI leads to the gateway. Registration rejects such URIs, but a loopback URI may have any port, so this is
     /// only detected in a request.
-    #[error("the redirect_uri leads to this gateway itself")]
+    #[error("the redirect_uri points to this gateway itself")]
     Own,
 }
 

@@ -316,7 +316,7 @@ async fn the_bound_of_a_network_is_shown_with_its_end() {
         }
         let mut office = Returning::to_client(&gateway, &app, "203.0.113.1", account("Colleague")).await;
         let page = office.look().await;
-        assert_waits(&page, "attempts to connect from one network may send 1 request within 5 minutes");
+        assert_waits(&page, "Attempts to connect from one network may send 1 request within 5 minutes");
         assert!(page.body.contains("Your attempt is the next one from your network"), "{}", page.body);
         assert!(page.body.contains("The wait is about 6 minutes"), "{}", page.body);
         let mut other = Returning::to_client(&gateway, &app, "203.0.113.99", account("Other")).await;
@@ -346,7 +346,7 @@ async fn a_full_queue_is_shown_with_the_time_of_the_next_free_place() {
         }
         let mut last = Returning::to_client(&gateway, &app, "203.0.113.1", account).await;
         let page = last.look().await;
-        assert_waits(&page, "20 attempts to connect from your network address wait already");
+        assert_waits(&page, "20 attempts to connect from your network address are already waiting");
         assert!(page.body.contains("A place becomes free in about 5 minutes"), "{}", page.body);
         assert!(page.body.contains("joins the queue as soon as a place is free"), "{}", page.body);
         let mut elsewhere = Returning::to_client(&gateway, &app, "203.0.113.2", account).await;

@@ -132,7 +132,7 @@ async fn an_answer_that_is_none_is_explained() {
             (Rule::on(READ).invalid_json(), &["not JSON", "Nothing was changed", "in a minute"]),
             (Rule::on(READ).reply(200, json!(html)).header("content-type", "text/html"), &["not JSON", "in a minute"]),
             (Rule::on(READ).giant_body(100_001), &["larger than 100000 bytes", "Ask for less"]),
-            (Rule::on(READ).reply(200, json!(null)), &["200 and nothing else", "in a minute"]),
+            (Rule::on(READ).reply(200, json!(null)), &["status 200 and an empty body", "in a minute"]),
             (Rule::on(READ).reply(302, json!(null)).header("location", "/v2/users/me"), &["302", "in a minute"]),
         ];
         for (rule, words) in table {
