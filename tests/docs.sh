@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the commands of README.md and docs/*.md exactly as written, against real processes: the program, a simulated
-# OwnerRez, SQLite and PostgreSQL. A page may contain:
+# Runs the commands of the documents exactly as written, against real processes: the program, a simulated OwnerRez,
+# SQLite and PostgreSQL. A page may contain:
 #
 #   ```sh … ```              is run, in page order, in one shell. GATEWAY, KEY and the settings are set.
 #   <!-- prints: TEXT -->    asserts that the block before it printed TEXT
@@ -217,7 +217,7 @@ ln -s "$project/target/debug/ownerrez-gateway" "$scratch/bin/ownerrez-gateway"
 PATH=$scratch/bin:$PATH
 
 pages=("$@")
-[ ${#pages[@]} != 0 ] || pages=(README.md docs/*.md)
+[ ${#pages[@]} != 0 ] || pages=(README.md SECURITY.md CHANGELOG.md docs/*.md docs/adr/*.md)
 check_names "${pages[@]}"
 
 background simulator ownerrez-gateway simulate-ownerrez --port 0 --json
