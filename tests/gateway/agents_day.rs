@@ -111,7 +111,7 @@ impl Day<'_> {
     async fn live(&self, steps: &[Step]) -> Cost {
         let mut cost = Cost::default();
         let mut known = self.about.clone();
-        self.gateway.ownerrez().clear_requests();
+        let before = self.gateway.ownerrez().count("* /v2/*");
         for (number, step) in steps.iter().enumerate() {
             let result = match &step.each {
                 None => self.pages(step, resolved(&step.arguments, &known), &mut cost).await,
@@ -126,14 +126,15 @@ impl Day<'_> {
             };
             known.insert(number.to_string(), result);
         }
-        cost.requests = self.gateway.ownerrez().count("* /v2/*");
+        cost.requests = self.gateway.ownerrez().count("* /v2/*") - before;
         cost
     }
 }
 
 /// Runs a day with one set of scripts: ten sessions an hour apart, three questions each, a minute apart. Responses are
-/// cached only within a session, with either set.
-async fn a_day(database: &TestDatabase, steps: impl Fn(&Question) -> &[Step]) -> (Vec<Cost>, usize) {
+/// cached only within a session, with either set. Returns the cost of each question, all requests that OwnerRez received
+/// in the 24 hours (token endpoint and background jobs included), and the tokens of the list of tools.
+async fn a_day(database: &TestDatabase, steps: impl Fn(&Question) -> &[Step]) -> (Vec<Cost>, usize, usize) {
     let settings = Settings::default().tune(|config| config.sessions.recent_answers_bytes = 8 << 20);
     let gateway = Gateway::start_with(database, settings).await;
     let account = gateway.ownerrez().accounts()[0].id;
@@ -149,6 +150,8 @@ async fn a_day(database: &TestDatabase, steps: impl Fn(&Question) -> &[Step]) ->
     let property = person.call("get_property", json!({"id": booking["property_id"]})).await.ok();
     let about = Map::from_iter([("booking".to_owned(), booking.clone()), ("property".to_owned(), property)]);
     let day = Day { gateway: &gateway, person: &person, about };
+    gateway.ownerrez().clear_requests();
+    let begin = gateway.now();
 
     let mut costs = Vec::new();
     for (number, question) in questions().iter().enumerate() {
@@ -157,8 +160,13 @@ async fn a_day(database: &TestDatabase, steps: impl Fn(&Question) -> &[Step]) ->
         gateway.advance(TimeDelta::minutes(if number % 3 == 0 { 58 } else { 1 }));
         costs.push(day.live(steps(question)).await);
     }
+    let evening = begin + TimeDelta::hours(24) - gateway.now();
+    gateway.app().sessions().observe_allowance().await;
+    gateway.advance(evening);
+    gateway.app().sessions().do_chores().await;
+    let all_requests = gateway.ownerrez().count("* *");
     gateway.stop().await;
-    (costs, tokens(&listed))
+    (costs, all_requests, tokens(&listed))
 }
 
 fn questions() -> Vec<Question> {
@@ -176,8 +184,8 @@ fn sum(costs: &[Cost]) -> Cost {
 #[actix_web::test]
 async fn the_default_list_answers_thirty_questions_with_a_third_of_the_tokens_and_fewer_requests() {
     on_each_database(async |database| {
-        let (plain, _) = a_day(database, |question| &question.plain).await;
-        let (default, default_list) = a_day(database, |question| &question.default).await;
+        let (plain, plain_day, _) = a_day(database, |question| &question.plain).await;
+        let (default, default_day, default_list) = a_day(database, |question| &question.default).await;
         let every = serde_json::to_string(&Catalog::embedded().unwrap().all_tools(Scope::Full)).unwrap();
         let plain_list = tokens(&every);
 
@@ -205,6 +213,7 @@ async fn the_default_list_answers_thirty_questions_with_a_third_of_the_tokens_an
         .unwrap();
         let with_lists = [plain.tokens + 30 * plain_list, default.tokens + 30 * default_list];
         println!("{table}");
+        println!("requests in 24 hours, background included: {plain_day} and {default_day}");
         println!(
             "tokens with lists: {:.2} of plain; without: {:.2}; requests: {:.2}; lists: {plain_list} and {default_list}",
             with_lists[1] as f64 / with_lists[0] as f64,
