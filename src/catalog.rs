@@ -1,24 +1,24 @@
-//! The tools, as data: `config/operations.json` holds one record per operation of OwnerRez, this module checks the
-//! table once and then turns arguments into upstream requests and upstream replies into answers. All of it is pure,
-//! and nothing here knows a tool by name: a new operation is a new record.
+//! The tools, as data: `config/operations.json` contains one record for each operation of OwnerRez. This module
+//! validates the table once, then converts arguments to upstream requests and upstream responses to tool responses. It
+//! does no I/O and depends on no tool name: a new operation is a new record.
 //!
-//! - `data`: the record as it stands in the table
-//! - `review`: what may be wrong with a record
+//! - `data`: a record of the table, as written
+//! - `review`: validation of a record
 //! - `schema`: record → the JSON Schema that clients see and the validator built from it
-//! - `published`: the schema of the check → the one that every known client can load
-//! - `extras`: what clients send besides a tool's arguments
-//! - `form`: what any tool takes, an operation of OwnerRez's or one of ours that asks several of them
-//! - `normalise`: lenient reading of arguments, where the meaning is certain
+//! - `published`: the schema of the validator → the one that every known client can load
+//! - `extras`: arguments that clients send in addition to those of a tool
+//! - `form`: the arguments of any tool: an operation of OwnerRez, or one of the gateway's own tools
+//! - `normalise`: lenient parsing of arguments, where the meaning is certain
 //! - `problem`: what is wrong with arguments, in words a model can act on
 //! - `request`: arguments → [`UpstreamRequest`]
-//! - `answer`: OwnerRez's reply → the whole answer
-//! - `record`: what is known of the records in it
-//! - `lean`: the whole answer → what the model gets of it
-//! - `output`: what clients are promised of an answer
-//! - `options`: what any write takes besides: once more, under a key, with a confirmation
-//! - `effect`: what a write changes, what it says, and which read shows whether it was done
-//! - `probe`: what a probe of the real OwnerRez asks, and how its responses differ from all this
-//! - `closest`: "did you mean"; `act`: and never another act than the one that was asked for; `beyond`: what no operation
+//! - `answer`: the response of OwnerRez → the whole response
+//! - `record`: the known members of the records in it
+//! - `lean`: the whole response → the part that the model gets
+//! - `output`: the output schemas of responses
+//! - `options`: the options of every write: repetition, idempotency key, confirmation
+//! - `effect`: the records that a write changes, its arguments, and the read that shows whether it was made
+//! - `probe`: the requests of a probe of the real OwnerRez, and how its responses differ from this description
+//! - `closest`: "did you mean"; `act`: never suggests another act than the requested one; `beyond`: what no operation
 //!   does
 
 mod act;
@@ -65,15 +65,15 @@ pub use self::{
 use self::{data::OperationData, form::FormData, record::RecordData};
 use crate::domain::{Scope, UpstreamRequest};
 
-/// What is known of records.
+/// The table of record kinds.
 const KINDS: &str = include_str!("../config/records.json");
 
-/// Every operation of the gateway, checked and ready.
+/// Every operation of the gateway, validated and ready.
 pub struct Catalog {
     operations: BTreeMap<String, Operation>,
 }
 
-/// The table is wrong. Lists every mistake found, so that one look at it suffices.
+/// The table is invalid. Lists every mistake found, so that all can be corrected at once.
 #[derive(Debug, thiserror::Error)]
 #[error("the table of operations has {} mistake(s):\n- {}", .mistakes.len(), .mistakes.join("\n- "))]
 pub struct CatalogError {
@@ -82,7 +82,7 @@ pub struct CatalogError {
 }
 
 impl Catalog {
-    /// The catalogue that is compiled into the program.
+    /// Returns the catalogue that is compiled into the program.
     pub fn embedded() -> Result<Catalog, CatalogError> {
         Catalog::parse(include_str!("../config/operations.json"), KINDS)
     }
@@ -107,45 +107,45 @@ impl Catalog {
         if mistakes.is_empty() { Ok(Catalog { operations }) } else { Err(CatalogError { mistakes }) }
     }
 
-    /// The operation behind a tool name.
+    /// Returns the operation of a tool name.
     pub fn get(&self, name: &str) -> Option<&Operation> {
         self.operations.get(name)
     }
 
-    /// All operations, ordered by name.
+    /// Returns all operations, ordered by name.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         self.operations.values()
     }
 
-    /// The tools of a scope as `tools/list` shows them, ordered by name: those that most people need, because every
-    /// connected model reads the whole list. The others can be called all the same.
+    /// Returns the tools of a scope as `tools/list` shows them by default, ordered by name: only the most commonly
+    /// needed ones, because every connected model reads the whole list. The others can also be called.
     pub fn tools(&self, scope: Scope) -> Vec<Tool> {
         self.select(scope, Operation::is_default)
     }
 
-    /// All tools of a scope, ordered by name.
+    /// Returns all tools of a scope, ordered by name.
     pub fn all_tools(&self, scope: Scope) -> Vec<Tool> {
         self.select(scope, |_| true)
     }
 
-    /// The tools were made once, when the catalogue was built; a copy shares their schemas.
+    /// Copies tools. They were made once, when the catalogue was built; a copy shares their schemas.
     fn select(&self, scope: Scope, wanted: impl Fn(&Operation) -> bool) -> Vec<Tool> {
         let within = self.operations().filter(|operation| operation.is_within(scope) && wanted(operation));
         within.map(|operation| operation.tool().clone()).collect()
     }
 
-    /// The tools that show what others would send, ordered by name.
+    /// Returns the tools that show what others would send, ordered by name.
     pub fn drafts(&self) -> impl Iterator<Item = &Tool> {
         self.operations().filter_map(Operation::draft)
     }
 
-    /// The operation that the tool of this name makes drafts for.
+    /// Returns the operation for which the tool of this name makes drafts.
     pub fn drafted_by(&self, name: &str) -> Option<&Operation> {
         self.operations().find(|operation| operation.draft().is_some_and(|tool| tool.name == name))
     }
 
-    /// The read that shows whether a write was done that was sent at this time: of the same record, or of the list in
-    /// which it would stand.
+    /// Returns the read that shows whether a write sent at this time was made: of the same record, or of the list that
+    /// would contain it.
     pub fn settling_read(
         &self,
         write: &Operation,
@@ -158,7 +158,7 @@ impl Catalog {
         Some(SettlingRead { tool: read.name().to_owned(), arguments })
     }
 
-    /// The name that was probably meant by one that does not exist.
+    /// Returns the name that was probably meant by one that does not exist.
     pub fn suggest(&self, name: &str) -> Option<&str> {
         suggest(name, self.operations.keys().map(String::as_str)).or_else(|| self.same_act(name))
     }
@@ -177,7 +177,7 @@ fn build(record: Value, kinds: &BTreeMap<String, Arc<RecordData>>) -> Result<Ope
     if mistakes.is_empty() { Operation::new(data, kind) } else { Err(mistakes) }
 }
 
-/// The tools of ours that a table describes, in its order.
+/// Returns the gateway's own tools that a table describes, in its order.
 pub fn forms(table: &str) -> Result<Vec<Form>, CatalogError> {
     let records: Vec<FormData> =
         serde_json::from_str(table).map_err(|error| CatalogError { mistakes: vec![error.to_string()] })?;
@@ -195,18 +195,18 @@ pub fn forms(table: &str) -> Result<Vec<Form>, CatalogError> {
     if mistakes.is_empty() { Ok(forms) } else { Err(CatalogError { mistakes }) }
 }
 
-/// Whether an answer keeps to what clients were promised of it.
+/// Returns whether a response matches the output schema that clients were given.
 pub fn keeps_to(answer: &Value, schema: &JsonObject) -> bool {
     output::keeps_to(answer, schema)
 }
 
-/// The one of these names that was probably meant by one that does not exist. Where both say what they do, they do the
-/// same.
+/// Returns the one of these names that was probably meant by one that does not exist. If both names state an act, it is
+/// the same act.
 pub fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     closest::closest(name, known.filter(|candidate| act::may_mean(name, candidate)))
 }
 
-/// A name as a caller gave it, fit to be shown: cut, and without control characters.
+/// Returns a caller's name safe to be shown: cut, and without control characters.
 pub fn shown_name(name: &str) -> String {
     problem::clip(name)
 }

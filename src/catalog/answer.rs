@@ -1,4 +1,4 @@
-//! From OwnerRez's success reply to what the model gets: always a JSON object, pages always of one shape.
+//! Converts successful responses of OwnerRez: the result is always a JSON object, and all pages have one shape.
 
 use std::collections::BTreeMap;
 
@@ -11,36 +11,36 @@ use super::{
 };
 use crate::domain::{JsonText, UpstreamRequest};
 
-/// The page size OwnerRez takes where none is asked for.
+/// The default page size of OwnerRez.
 const DEFAULT_LIMIT: u64 = 20;
 
-/// A success of OwnerRez's that is JSON and cannot be read all the same.
+/// A successful response of OwnerRez that is JSON but cannot be parsed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unreadable {
-    /// Its HTTP status.
+    /// The HTTP status.
     pub status: u16,
 }
 
-/// A whole answer: an object. What nobody changed is not read before it is shown.
+/// A whole response: an object. Unchanged parts are not parsed before they are shown.
 pub(super) enum Whole<'a> {
-    /// As it came: the text of an object.
+    /// The original text of an object.
     Text(&'a str),
-    /// Taken apart and put together.
+    /// The members, which may have been changed.
     Members(Members<'a>),
 }
 
 pub(super) type Members<'a> = BTreeMap<String, Part<'a>>;
 
-/// A member of a whole answer.
+/// A member of a whole response.
 pub(super) enum Part<'a> {
-    /// As it came.
+    /// The original text.
     Text(&'a str),
-    /// Made here.
+    /// A value made by the gateway.
     Value(Value),
 }
 
 impl Whole<'_> {
-    /// All of it as values.
+    /// Parses all of it.
     pub(super) fn into_value(self) -> Result<Value> {
         match self {
             Self::Text(text) => serde_json::from_str(text),
@@ -72,7 +72,7 @@ impl Part<'_> {
     }
 }
 
-/// What a text of JSON is, by how it begins.
+/// The kind of a JSON text, by its first character.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Null,
@@ -113,7 +113,7 @@ pub(super) fn answer<'a>(
     })
 }
 
-/// The members of an object, none of them read.
+/// Returns the members of an object without parsing them.
 fn apart(text: &str) -> Result<Members<'_>> {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(text)?;
     Ok(members.into_iter().map(|(name, raw)| (name, Part::Text(raw.get()))).collect())
@@ -123,7 +123,7 @@ fn only<'a>(name: &str, part: Part<'a>) -> Whole<'a> {
     Whole::Members([(name.to_owned(), part)].into())
 }
 
-/// Says what was done to which record. OwnerRez answers a deletion with 204, or (by one description) with
+/// Reports that a write to a record was done. OwnerRez answers a deletion with 204, or (by one description) with
 /// `{id, success}`.
 fn done<'a>(data: &OperationData, request: &UpstreamRequest, body: &JsonText) -> Whole<'a> {
     let says_no = body.value().get("success") == Some(&Value::Bool(false));
@@ -132,13 +132,13 @@ fn done<'a>(data: &OperationData, request: &UpstreamRequest, body: &JsonText) ->
     Whole::Members(values.chain([done]).collect())
 }
 
-/// One page. OwnerRez leaves `items` out when a page is empty, and names the next page by an address of its own; a
-/// model gets a list in any case, and the `offset` to ask for next.
+/// Normalizes a page. OwnerRez omits `items` if a page is empty, and gives the next page as a URL; the result always
+/// has a list, and `next_offset` if there is a next page.
 fn page<'a>(request: &UpstreamRequest, text: &'a str, shape: Shape) -> Result<Whole<'a>> {
     let mut page: Members<'a> = match shape {
         Shape::Object => apart(text)?,
         Shape::Null => Members::new(),
-        // Whether this is all of it, only the envelope would tell.
+        // Without the envelope it is unknown whether more records follow.
         Shape::List => return Ok(only("items", Part::Text(text))),
         Shape::Other => [("items".to_owned(), Part::Text(text))].into(),
     };
@@ -159,7 +159,7 @@ fn page<'a>(request: &UpstreamRequest, text: &'a str, shape: Shape) -> Result<Wh
             Part::Text(items) => serde_json::from_str::<Vec<IgnoredAny>>(items)?.len(),
             Part::Value(items) => items.as_array().map_or(0, Vec::len),
         };
-        // An empty page is the end whatever it says: its "next" offset would be its own, for ever.
+        // An empty page is always the last one: its next offset would be its own, which would loop forever.
         let next = offset.saturating_add(shown as u64);
         if shown > 0 && number(&page, "count").is_none_or(|count| next < count) {
             page.insert("next_offset".to_owned(), Part::Value(next.into()));

@@ -1,4 +1,4 @@
-//! One record of the table, as it is written.
+//! A record of the table, as written.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -12,40 +12,40 @@ use crate::domain::Method;
 pub(super) struct OperationData {
     /// Name of the tool.
     pub tool: String,
-    /// The subject it belongs to.
+    /// Its subject.
     pub group: String,
     pub toolset: Toolset,
-    /// Whether it is listed without being asked for. What is not can be called all the same.
+    /// Whether it is listed by default. Other operations can be called, too.
     pub default: bool,
     pub method: Method,
-    /// Template of the path: `{name}` as a whole segment stands for a path parameter.
+    /// Template of the path: `{name}` as a whole segment is a path parameter.
     pub path: String,
     pub title: String,
-    /// Written for a model: what it does and what OwnerRez does not say in its reply.
+    /// For models: what it does, and what the response of OwnerRez does not say.
     pub description: String,
     pub read_only: bool,
     pub destructive: bool,
     pub idempotent: bool,
     pub answer: AnswerKind,
-    /// The kind of its records, where something is known of them.
+    /// The kind of its records, if it is in the table of kinds.
     #[serde(default)]
     pub record: Option<String>,
-    /// Members of a page besides those that every page has.
+    /// Members of a page in addition to those that every page has.
     #[serde(default)]
     pub page_members: Vec<String>,
-    /// Members that come although other operations of the same kind add them only if a parameter asks for them.
+    /// Members that are always sent, although other operations of the same kind add them only on a parameter.
     #[serde(default)]
     pub shows: Vec<String>,
-    /// Whether only some source of ours says what the answer holds: then clients are promised nothing.
+    /// Whether the content of the response is not confirmed: then the tool has no output schema.
     #[serde(default)]
     pub answer_unconfirmed: bool,
-    /// So long, in seconds, an earlier answer to the same request will do: for what hardly changes. Reads only.
+    /// How long a response may be served from the cache, in seconds: for data that rarely changes. Reads only.
     #[serde(default)]
     pub fresh_seconds: Option<u32>,
-    /// Not with these arguments, which bring in what does change.
+    /// The arguments that disable `fresh_seconds`, because they add data that does change.
     #[serde(default)]
     pub fresh_unless: Vec<String>,
-    /// The argument whose text OwnerRez looks for in each member of a guest by itself, so that several words find nothing.
+    /// The argument whose text OwnerRez searches in each member of a guest separately: several words find nothing.
     #[serde(default)]
     pub searches_one_text: Option<String>,
     /// Path and query parameters.
@@ -53,22 +53,23 @@ pub(super) struct OperationData {
     /// JSON Schema of the body; an object's members become arguments.
     #[serde(default)]
     pub body: Option<Value>,
-    /// Where the whole body is one argument (OwnerRez takes a list for some operations), that argument's name.
+    /// The name of the argument for the whole body, if the body is one argument (a list, for some operations).
     #[serde(default)]
     pub body_argument: Option<String>,
-    /// OwnerRez does not say which members this body may have: those that `body` does not name travel in an argument
-    /// `data` and are sent as they are.
+    /// Whether OwnerRez does not document all members of this body: those that `body` does not name are given in an
+    /// argument `data` and sent unchanged.
     #[serde(default)]
     pub open_body: bool,
-    /// Of each group, at least one argument must be given. Stated here and not as `anyOf` in the schema, which many
-    /// clients refuse at the top level.
+    /// Groups of arguments of which at least one must be given. Not an `anyOf` in the schema, because many clients
+    /// reject that at the top level.
     #[serde(default)]
     pub one_of_required: Vec<Vec<String>>,
-    /// The members of the body that OwnerRez empties, of each entry where the body is a list: by null, or free text by empty
-    /// text. The argument `clear` names them, because null and empty text in an argument mean that it was not given.
+    /// The members of the body (of each entry, if the body is a list) that OwnerRez clears on null, or on empty text
+    /// for free text. The argument `clear` names them, because null and empty text in an argument mean that it was not
+    /// given.
     #[serde(default)]
     pub clears: Vec<String>,
-    /// Why, as the error tells it.
+    /// The reason for `one_of_required`, for its error text.
     #[serde(default)]
     pub one_of_why: Option<String>,
     #[serde(default)]
@@ -77,24 +78,24 @@ pub(super) struct OperationData {
     pub checks: Vec<CheckData>,
     #[serde(default)]
     pub synonyms: Vec<SynonymData>,
-    /// Whether guests notice the outcome.
+    /// Whether it reaches a guest.
     #[serde(default)]
     pub guest_visible: GuestVisible,
-    /// The argument that, when true, makes OwnerRez only reckon and store nothing.
+    /// The argument that, if true, makes OwnerRez only calculate and store nothing.
     #[serde(default)]
     pub dry_run: Option<String>,
-    /// The tool that drafts what this operation sends. Where there is one, `tools/list` shows of this operation's
-    /// arguments the draft's id only; the others are taken all the same.
+    /// The tool that drafts what this operation sends. If there is one, `tools/list` shows only the draft id of this
+    /// operation's arguments; the others are accepted, too.
     #[serde(default)]
     pub draft: Option<DraftData>,
-    /// Records that a write changes besides the one its path names and the one it creates, as templates such as
-    /// `{entity_type}s/{entity_id}` over its arguments, or over each entry where the body is a list.
+    /// Records that a write changes in addition to the one in its path and the one it creates, as templates such as
+    /// `{entity_type}s/{entity_id}` over its arguments, or over each entry if the body is a list.
     #[serde(default)]
     pub touches: Vec<String>,
 }
 
 impl OperationData {
-    /// Whether its answer can be had as a table.
+    /// Returns whether its response can be formatted as a table.
     pub(super) fn takes_format(&self, kind: &RecordData) -> bool {
         self.read_only && (self.answer.is_page() || self.answer == AnswerKind::List || kind.rows.is_some())
     }
@@ -125,32 +126,32 @@ pub(super) struct DraftData {
     pub description: String,
 }
 
-/// What a user turns on and off as one.
+/// A group of tools that is selected together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Toolset {
     /// Bookings, and what comes before one: quotes and inquiries.
     Bookings,
-    /// The people who stay, with their addresses.
+    /// Guests, with their addresses.
     Guests,
     /// Properties, their calendars and nightly rates.
     Properties,
     /// Private messages with guests.
     Messaging,
-    /// Payments and payouts, and the rules of what is charged.
+    /// Payments, payouts, and the rules for charges.
     Money,
-    /// What is said and noted about records: listings, reviews, tags, custom fields.
+    /// Listings, reviews, tags and custom fields.
     Content,
-    /// What the account is made of: users, owners, channels, definitions.
+    /// The structure of the account: users, owners, channels, definitions.
     Settings,
-    /// Who hears of changes.
+    /// Webhook subscriptions.
     Webhooks,
-    /// Search over all records and reading what it found: what ChatGPT's research needs. No operation is in it.
+    /// Search over all records and reading of its results, for the research mode of ChatGPT. It contains no operation.
     Research,
 }
 
 impl Toolset {
-    /// Every set, in the order in which they are told.
+    /// All toolsets, in the order of error texts.
     pub const ALL: [Toolset; 9] = [
         Toolset::Bookings,
         Toolset::Guests,
@@ -163,7 +164,7 @@ impl Toolset {
         Toolset::Research,
     ];
 
-    /// Its name in settings.
+    /// Returns its name in settings.
     pub fn name(self) -> &'static str {
         match self {
             Toolset::Bookings => "bookings",
@@ -179,7 +180,7 @@ impl Toolset {
     }
 }
 
-/// The envelope of a successful reply.
+/// The envelope of a successful response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum AnswerKind {
@@ -191,7 +192,7 @@ pub(super) enum AnswerKind {
     CountedPage,
     /// Records without an envelope.
     List,
-    /// Nothing worth showing.
+    /// No content of interest.
     None,
 }
 
@@ -201,13 +202,13 @@ impl AnswerKind {
     }
 }
 
-/// A parameter in the path or the query. What remains of the record is its JSON Schema, with one addition: the format
-/// `csv-int` is a list of integers that travels as `1,2,3`.
+/// A parameter in the path or the query. The rest of the record is its JSON Schema, with one addition: the format
+/// `csv-int` is a list of integers that is sent as `1,2,3`.
 #[derive(Deserialize)]
 pub(super) struct ParameterData {
     /// Name of the argument.
     pub name: String,
-    /// OwnerRez's name, where the argument has another one.
+    /// The name at OwnerRez, if it differs.
     #[serde(default)]
     pub wire: Option<String>,
     #[serde(rename = "in")]
@@ -215,7 +216,7 @@ pub(super) struct ParameterData {
     pub required: bool,
     #[serde(default)]
     pub style: Option<Style>,
-    /// The member that it adds to records, where its name does not say so.
+    /// The member that it adds to records, if its name does not state it.
     #[serde(default)]
     pub adds: Option<String>,
     #[serde(flatten)]
@@ -223,7 +224,7 @@ pub(super) struct ParameterData {
 }
 
 impl ParameterData {
-    /// The name under which it travels.
+    /// Returns the name that is sent.
     pub(super) fn wire_name(&self) -> &str {
         self.wire.as_deref().unwrap_or(&self.name)
     }
@@ -233,7 +234,7 @@ impl ParameterData {
     }
 }
 
-/// Where a parameter travels.
+/// The place of a parameter in the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Place {
@@ -241,7 +242,7 @@ pub(super) enum Place {
     Query,
 }
 
-/// How a list travels in the query.
+/// The encoding of a list in the query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Style {
@@ -249,57 +250,57 @@ pub(super) enum Style {
     Indexed,
 }
 
-/// Two arguments in order: dates or numbers.
+/// Two arguments that must be in order: dates or numbers.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RangeData {
     pub from: String,
     pub to: String,
-    /// For dates: 1 where the end must be a later day. Unset, both may be equal.
+    /// For dates: 1 if the end must be a later day. By default both may be equal.
     #[serde(default)]
     pub min_days: i64,
-    /// For dates: how far apart they may be.
+    /// For dates: the largest difference.
     #[serde(default)]
     pub max_days: Option<i64>,
 }
 
-/// A rule between arguments that clients do not see as schema: it is told when it is broken.
+/// A rule between arguments that is not in the published schema; breaking it is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CheckData {
-    /// The argument it is about.
+    /// The argument that the error names.
     pub argument: String,
     /// JSON Schema over all arguments.
     pub holds: Value,
-    /// What to do about it.
+    /// What to do, for the error text.
     pub explain: String,
 }
 
-/// An older or likely name of an argument, which is understood but not published.
+/// An older or likely name of an argument, which is accepted but not published.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SynonymData {
     pub name: String,
-    /// The argument that is meant.
+    /// The argument it means.
     pub argument: String,
-    /// Where that argument is a list of objects: the member of its only entry.
+    /// If that argument is a list of objects: the member of its only entry.
     #[serde(default)]
     pub member: Option<String>,
-    /// Where only some values were other ones, written as text: what they are now. Null leaves the argument out.
+    /// The new values of renamed values, written as text. Null omits the argument.
     #[serde(default)]
     pub values: Option<Map<String, Value>>,
 }
 
-/// A piece of a path template.
+/// A segment of a path template.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Segment<'a> {
-    /// Stands in the path as it is.
+    /// Fixed text.
     Literal(&'a str),
-    /// Stands for the path parameter of this name.
+    /// The path parameter of this name.
     Placeholder(&'a str),
 }
 
-/// The pieces of a path template, between its slashes.
+/// Returns the segments of a path template.
 pub(super) fn segments(path: &str) -> impl Iterator<Item = Segment<'_>> {
     path.split('/').skip(1).map(|segment| match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
         Some(name) => Segment::Placeholder(name),

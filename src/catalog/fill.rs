@@ -1,5 +1,5 @@
-//! Members that OwnerRez documents and does not send, taken from where it sends the same: a message names its thread in
-//! `thread` only, in some answers only beside the list.
+//! Fills in members that OwnerRez documents but does not send, from another member with the same value: a message names
+//! its thread in `thread` only, and in some responses only next to the list.
 
 use serde_json::{Result, Value};
 
@@ -8,7 +8,7 @@ use super::{
     record::{Filled, RecordData},
 };
 
-/// Fills in what the records of an answer lack. Kinds for which nothing is to be filled in cost nothing.
+/// Fills in the missing members of the records of a response. Returns it unparsed if its kind has no such members.
 pub(super) fn fill<'a>(kind: &RecordData, answer: Whole<'a>) -> Result<Whole<'a>> {
     if kind.filled.is_empty() {
         return Ok(answer);

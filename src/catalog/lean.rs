@@ -1,8 +1,8 @@
-//! From a whole answer to a lean one: the members that were asked for, or all but those that nobody asks for; nothing
-//! empty; long texts cut; and which members hold text of guests. The gateway's own answers go the same way, but there an
-//! empty list says something, and what tells the answer's extent stays whatever is asked for.
+//! Reduces a whole response: only the requested members, or all except the rarely needed ones; no empty members; long
+//! texts cut; and a notice of the members with text of guests. Responses of the gateway's own tools are reduced in the
+//! same way, but an empty list in them has a meaning, and the members that state the extent are always shown.
 //!
-//! It is written while it is read: a tree of values between the two would cost more than all the rest.
+//! It is written while it is parsed: a tree of values in between would cost more than all the rest.
 
 mod pieces;
 
@@ -18,17 +18,17 @@ use super::{
     record::RecordData,
 };
 
-/// What most answers fit into, in bytes.
+/// The size that most responses fit into, in bytes.
 const USUAL_SIZE: usize = 2 * 1024;
-/// The arguments by which a reader says how an answer is shown.
+/// The arguments that select how a response is shown.
 pub(super) const FIELDS: &str = "fields";
 pub(super) const FORMAT: &str = "format";
-/// The member that holds the records of an answer as a table.
+/// The member that contains the records of a response as a table.
 pub(super) const TABLE: &str = "table";
-/// What an answer says about itself besides; where it has a member of that name, that one stays.
+/// The notices that are added to a response, unless it has a member of that name.
 const REMARKS: [&str; 4] = ["omitted", "cut", "guest_written", "absent"];
-/// What the gateway's own answers always say: what they cover, what they lack and how to get it, what they cost, how they
-/// count.
+/// The members that responses of the gateway's own tools always have: what they cover, what is missing and how to get
+/// it, what they cost, how they count.
 const EXTENT: [&str; 9] = [
     "covered",
     "complete",
@@ -41,19 +41,19 @@ const EXTENT: [&str; 9] = [
     "note",
 ];
 
-/// How an answer is wanted.
+/// How a response is to be shown.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct View {
-    /// Paths of members; none for all that are usual.
+    /// Paths of members; empty for the default members.
     pub(super) fields: Vec<String>,
-    /// Whether records are wanted as a table.
+    /// Whether records are shown as a table.
     pub(super) table: bool,
-    /// Whether long texts are wanted as they are.
+    /// Whether long texts are shown in full.
     pub(super) uncut: bool,
 }
 
 impl View {
-    /// What these checked arguments say of it.
+    /// Returns the view that these validated arguments select.
     pub(super) fn of(arguments: &Map<String, Value>) -> Self {
         let fields = arguments.get(FIELDS).and_then(Value::as_array).into_iter().flatten();
         Self {
@@ -63,51 +63,51 @@ impl View {
         }
     }
 
-    /// The same with long texts as they are, for readers who cannot ask again for all of one.
+    /// Returns the same with long texts in full, for readers that cannot request a text again.
     pub fn uncut(self) -> Self {
         Self { uncut: true, ..self }
     }
 
-    /// What is wrong with the members that are asked for.
+    /// Returns an error for each requested member that does not exist.
     pub(super) fn unknown_in(&self, kind: &RecordData) -> Vec<Problem> {
         self.fields.iter().filter_map(|path| kind.unknown(path)).collect()
     }
 
-    /// Whether anything of this member is wanted.
+    /// Returns whether any part of this member is requested.
     pub fn wants(&self, path: &str) -> bool {
         let leads = |field: &String| field == path || within(path, field) || within(field, path);
         self.fields.is_empty() || self.fields.iter().any(leads)
     }
 }
 
-/// A path as seen from a record; models copy them from whole answers, too.
+/// Returns a path relative to the record: models also copy paths from whole responses.
 fn in_record(path: &str) -> String {
     path.trim().strip_prefix("items.").unwrap_or(path.trim()).replace("[]", "")
 }
 
-/// Nothing particular.
+/// The default view.
 static USUAL: View = View { fields: Vec::new(), table: false, uncut: false };
 
-/// An answer as a model gets it.
+/// A response as a model gets it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Shown {
-    /// As the text of a JSON object; a table is one text in it. Clients that know the shape of the answer insist on this.
+    /// The text of a JSON object; a table is one text in it. Clients with an output schema require this.
     pub json: String,
-    /// The text beside it, where that is a table; else it is the same JSON.
+    /// The text content, if it is a table; otherwise it is the same JSON.
     pub table: Option<String>,
 }
 
 impl Shown {
-    /// An answer as it is.
+    /// Returns a response unreduced.
     pub fn whole(answer: &impl Serialize) -> Self {
-        // Straight into a buffer; `Display` goes through a formatter, which takes several times as long.
+        // Written directly to a buffer; `Display` uses a formatter, which takes several times as long.
         let mut text = Vec::with_capacity(USUAL_SIZE);
-        // An answer always has a text.
+        // A response can always be serialized.
         let written = serde_json::to_writer(&mut text, answer).ok();
         Self { json: written.and_then(|()| String::from_utf8(text).ok()).unwrap_or_default(), table: None }
     }
 
-    /// The same with a remark as one more member, and as a first line where the text is a table.
+    /// Adds a notice as one more member, and as the first line if the text is a table.
     #[must_use]
     pub fn with_remark(mut self, name: &str, remark: &str) -> Self {
         let line = serde_json::json!({ name: remark }).to_string();
@@ -119,16 +119,16 @@ impl Shown {
         self
     }
 
-    /// The JSON as values.
+    /// Parses the JSON.
     pub fn structured(&self) -> Value {
         serde_json::from_str(&self.json).unwrap_or_default()
     }
 }
 
-/// Makes an answer lean. `rows` names the member that holds the records of a list.
+/// Reduces a response. `rows` names the member that contains the records of a list.
 ///
 /// # Errors
-/// An answer that cannot be read.
+/// The response cannot be parsed.
 pub(super) fn show(kind: &RecordData, rows: Option<&str>, view: &View, answer: Whole<'_>) -> serde_json::Result<Shown> {
     let mut lean = Lean::new(kind, view, false);
     match (answer, rows) {
@@ -140,7 +140,7 @@ pub(super) fn show(kind: &RecordData, rows: Option<&str>, view: &View, answer: W
         }
         (Whole::Members(mut members), Some(rows)) => {
             lean.rows(rows, members.remove(rows))?;
-            // What stands beside the records belongs to the page, and is not asked for by `fields`.
+            // Members next to the records belong to the page; `fields` does not select them.
             for (name, part) in members {
                 lean.beside(&name, part)?;
             }
@@ -154,7 +154,7 @@ pub(super) fn show(kind: &RecordData, rows: Option<&str>, view: &View, answer: W
     }
 }
 
-/// Makes an answer of the gateway's own lean.
+/// Reduces a response of one of the gateway's own tools.
 pub(super) fn show_own(kind: &RecordData, view: &View, answer: Value) -> serde_json::Result<Shown> {
     let members = match answer {
         Value::Object(members) => members,
@@ -162,7 +162,7 @@ pub(super) fn show_own(kind: &RecordData, view: &View, answer: Value) -> serde_j
     };
     let mut lean = Lean::new(kind, view, true);
     for (name, value) in members {
-        // Who names a part of the extent gets that part of it.
+        // If `fields` names a part of the extent, only that part is shown.
         let is_extent = EXTENT.contains(&name.as_str()) && (view.fields.is_empty() || !view.wants(&name));
         let part = Part::Value(value);
         if is_extent { lean.beside(&name, part)? } else { lean.member(&name, part)? }
@@ -171,7 +171,7 @@ pub(super) fn show_own(kind: &RecordData, view: &View, answer: Value) -> serde_j
     Ok(Shown { json: lean.end(), table: None })
 }
 
-/// What is to be known about the answer, within it.
+/// Writes the notices about the response.
 fn remarks(lean: &mut Lean<'_>, view: &View) -> serde_json::Result<()> {
     if !lean.omitted.is_empty() {
         let omitted = listed(lean.omitted.iter().copied());
@@ -200,8 +200,8 @@ fn remarks(lean: &mut Lean<'_>, view: &View) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// What stands around the records in one line of JSON, then a line of names, then a line for each record, with tabs
-/// between. `rows` is the member that holds the records, and whether paths begin within it.
+/// Returns a table: the other members in one line of JSON, then a line of names, then a line for each record, separated
+/// by tabs. `rows` is the member that contains the records, and whether paths are relative to it.
 fn table(kind: &RecordData, view: &View, shown: &Shown, rows: (&str, bool)) -> serde_json::Result<Shown> {
     let mut around: Map<String, Value> = serde_json::from_str(&shown.json)?;
     let (rows, is_list) = rows;
@@ -236,12 +236,12 @@ fn listed<'a>(paths: impl IntoIterator<Item = &'a str>) -> String {
     paths.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// Whether one path leads into what another one names.
+/// Returns whether one path is below another.
 fn within(path: &str, outer: &str) -> bool {
     path.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// The members of a record and of the objects in it, side by side.
+/// Returns the members of a record and of its nested objects, by their paths.
 fn flattened(record: &Value, place: &str) -> Map<String, Value> {
     let mut flat = Map::new();
     let Some(members) = record.as_object() else {
@@ -260,7 +260,7 @@ fn flattened(record: &Value, place: &str) -> Map<String, Value> {
     flat
 }
 
-/// A value in a cell: what would end the cell or the line is written as in JSON.
+/// Returns the text of a cell: characters that would end the cell or the line are escaped as in JSON.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => {

@@ -29,7 +29,7 @@ pub struct Operation {
     data: OperationData,
     form: Form,
     kind: Arc<RecordData>,
-    /// Made when somebody first asks for it, as few do: they weigh as much as all the rest.
+    /// Created on first use, which is rare: output schemas take as much memory as all the rest.
     output: OnceLock<Option<Arc<JsonObject>>>,
     draft: Option<Tool>,
 }
@@ -48,103 +48,104 @@ impl Operation {
         Ok(Operation { data, form: Form::new(tool, schema, rules), kind, output: OnceLock::new(), draft })
     }
 
-    /// Name of the tool.
+    /// Returns the name of the tool.
     pub fn name(&self) -> &str {
         self.form.name()
     }
 
-    /// The subject it belongs to, such as "bookings".
+    /// Returns its subject, such as "bookings".
     pub fn group(&self) -> &str {
         &self.data.group
     }
 
-    /// The set it is turned on and off with.
+    /// Returns its toolset.
     pub fn toolset(&self) -> Toolset {
         self.data.toolset
     }
 
-    /// Whether `tools/list` shows it without being asked to.
+    /// Returns whether `tools/list` shows it by default.
     pub fn is_default(&self) -> bool {
         self.data.default
     }
 
-    /// Template of its path below the API's origin, such as `/v2/bookings/{id}`.
+    /// Returns the template of its path below the API's origin, such as `/v2/bookings/{id}`.
     pub fn path(&self) -> &str {
         &self.data.path
     }
 
-    /// The tool as `tools/list` shows it.
+    /// Returns the tool as `tools/list` shows it.
     pub fn tool(&self) -> &Tool {
         self.form.tool()
     }
 
-    /// The schema of its answers, where their shape is confirmed.
+    /// Returns the schema of its responses, if their shape is confirmed.
     pub fn output_schema(&self) -> Option<&Arc<JsonObject>> {
         self.output.get_or_init(|| output::of_operation(&self.data, &self.kind).map(Arc::new)).as_ref()
     }
 
-    /// Whether it changes nothing upstream.
+    /// Returns whether it changes nothing at OwnerRez.
     pub fn is_read_only(&self) -> bool {
         self.data.read_only
     }
 
-    /// Whether it answers with a list of records.
+    /// Returns whether its response is a list of records.
     pub fn lists(&self) -> bool {
         self.data.answer.is_page() || self.data.answer == AnswerKind::List
     }
 
-    /// The argument whose text is looked for in each member by itself.
+    /// Returns the argument whose text OwnerRez searches in each member separately.
     pub fn searches_one_text(&self) -> Option<&str> {
         self.data.searches_one_text.as_deref()
     }
 
-    /// Whether a caller of this scope may use it.
+    /// Returns whether this scope allows it.
     pub fn is_within(&self, scope: Scope) -> bool {
         self.data.read_only || scope == Scope::Full
     }
 
-    /// Whether it removes something for good.
+    /// Returns whether it deletes something permanently.
     pub fn is_destructive(&self) -> bool {
         self.data.destructive
     }
 
-    /// The tool that shows what this operation would send, and sends nothing.
+    /// Returns the tool that shows what this operation would send, and sends nothing.
     pub fn draft(&self) -> Option<&Tool> {
         self.draft.as_ref()
     }
 
-    /// Whether a person has to agree before this request is sent: it removes something for good, or reaches a guest.
+    /// Returns whether the user has to agree before this request is sent: it deletes something permanently, or
+    /// reaches a guest.
     pub fn needs_consent(&self, request: &UpstreamRequest) -> bool {
         self.data.destructive || effect::reaches_guest(&self.data, request)
     }
 
-    /// Whether this request changes anything: some operations can be asked to reckon only.
+    /// Returns whether this request changes anything: some operations can also only calculate.
     pub fn changes(&self, request: &UpstreamRequest) -> bool {
         !self.data.read_only && (self.needs_consent(request) || !effect::is_dry_run(&self.data, request))
     }
 
-    /// Everything that a request says, by the names of the arguments that it was made from.
+    /// Returns the arguments from which a request was made.
     pub fn said(&self, request: &UpstreamRequest) -> Map<String, Value> {
         effect::said(&self.data, request)
     }
 
-    /// The records that a request changes, such as `guests/5`, as far as they are known before it is sent.
+    /// Returns the records that a request changes, such as `guests/5`, as far as they are known before it is sent.
     pub fn touched(&self, request: &UpstreamRequest) -> Vec<String> {
         effect::touched(&self.data, request)
     }
 
-    /// The record of this id that a request of this operation's has created, if it creates one.
+    /// Returns the record with this id that a request of this operation created, if it creates one.
     pub fn created(&self, id: i64) -> Option<String> {
         effect::created(&self.data, id)
     }
 
-    /// What is wrong with its schemas themselves.
+    /// Returns the mistakes in its schemas.
     #[cfg(test)]
     pub(super) fn mistakes(&self) -> Vec<String> {
         self.form.mistakes()
     }
 
-    /// The schema of its own arguments.
+    /// Returns the schema of its arguments.
     #[cfg(test)]
     pub(super) fn schema(&self) -> &Value {
         self.form.schema()
@@ -154,22 +155,22 @@ impl Operation {
         &self.data
     }
 
-    /// What is known of its records.
+    /// Returns the kind of its records.
     pub(super) fn kind(&self) -> &RecordData {
         &self.kind
     }
 
-    /// What holds between its arguments.
+    /// Returns the rules between its arguments.
     pub(super) fn rules(&self) -> &Rules {
         self.form.rules()
     }
 
-    /// Takes out of the arguments what is to be ignored, and returns one remark for each.
+    /// Removes the arguments that are to be ignored, and returns one notice for each.
     pub fn set_aside(&self, arguments: &mut Map<String, Value>) -> Vec<String> {
         self.form.set_aside(arguments, self.data.read_only)
     }
 
-    /// Takes out of the arguments of a write what says how it is to be made.
+    /// Removes the write options from the arguments of a write and returns them.
     pub fn options(&self, arguments: &mut Map<String, Value>) -> Result<WriteOptions, ArgumentError> {
         if self.data.read_only {
             return Ok(WriteOptions::default());
@@ -178,7 +179,7 @@ impl Operation {
         WriteOptions::take(arguments, self.draft.is_some(), confirms).map_err(|problems| self.form.error(problems))
     }
 
-    /// Turns arguments into the request to send, or says all that is wrong with them.
+    /// Converts arguments to the request, or returns everything that is wrong with them.
     pub fn request(&self, arguments: &Map<String, Value>) -> Result<UpstreamRequest, ArgumentError> {
         let (arguments, mut problems) = self.normalise(arguments.clone());
         problems.extend(self.form.problems(&arguments));
@@ -206,24 +207,24 @@ impl Operation {
         Err(self.form.error(problems))
     }
 
-    /// Turns the body of OwnerRez's success reply into the whole answer: always a JSON object.
+    /// Converts the body of a successful response of OwnerRez to the whole response: always a JSON object.
     pub fn answer(&self, request: &UpstreamRequest, status: u16, body: &JsonText) -> Result<Value, Unreadable> {
         let read = |body: &JsonText| self.whole(request, status, body).and_then(Whole::into_value);
         repairing(body, read).map_err(|_| Unreadable { status })
     }
 
-    /// Whether something is known of it that guests write.
+    /// Returns whether its records have members with text of guests.
     pub fn marks_guests_words(&self) -> bool {
         !self.kind.guest_written.is_empty()
     }
 
-    /// How these arguments want the answer.
+    /// Returns the view that these arguments select.
     pub fn view(&self, arguments: &Map<String, Value>) -> View {
         let says = [FIELDS, FORMAT].iter().any(|name| arguments.contains_key(*name));
         if self.data.read_only && says { View::of(&self.normalise(arguments.clone()).0) } else { View::default() }
     }
 
-    /// Turns the same into what the model gets of it.
+    /// Converts the same to the reduced response for the model.
     pub fn show(
         &self,
         view: &View,
@@ -256,7 +257,8 @@ impl Operation {
     }
 }
 
-/// Reads a body, and once more with its texts repaired if that fails: half a character in one record costs no page.
+/// Parses a body. If that fails, parses it again with its texts repaired, so that half a surrogate pair in one record
+/// does not make the whole page fail.
 fn repairing<T>(body: &JsonText, read: impl Fn(&JsonText) -> serde_json::Result<T>) -> serde_json::Result<T> {
     read(body).or_else(|error| body.without_lone_surrogates().map_or(Err(error), |repaired| read(&repaired)))
 }

@@ -1,4 +1,4 @@
-//! What is known of the records in answers: `config/records.json` holds one entry for each kind.
+//! The kinds of records in responses: `config/records.json` contains one entry for each kind.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,44 +6,43 @@ use serde::Deserialize;
 
 use super::{closest::closest, problem::Problem};
 
-/// A kind of record, as it is written. Members are paths such as `guest.first_name`; lists on the way have no sign of
-/// their own.
+/// A kind of record, as written. Members are paths such as `guest.first_name`; lists on a path are not marked.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RecordData {
     /// Its name.
     pub record: String,
-    /// Every member, in the order in which tables show them, where that is confirmed for this kind.
+    /// All members, in the order of tables, if they are confirmed for this kind.
     #[serde(default)]
     pub members: Vec<Member>,
     /// Members whose text guests or channels write.
     #[serde(default)]
     pub guest_written: Vec<String>,
-    /// Members that are shown only if they are asked for: keys, links to pictures, when a row was written.
+    /// Members that are shown only on request: keys, links to pictures, timestamps of rows.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
     /// The same, in lists only.
     #[serde(default)]
     pub left_out_of_lists: Vec<LeftOut>,
-    /// Members that OwnerRez leaves out, and where it says the same.
+    /// Members that OwnerRez omits, and another member with the same value.
     #[serde(default)]
     pub filled: Vec<Filled>,
-    /// Lists of which a whole record shows the first entries only, unless more are asked for.
+    /// Lists of which a whole record shows only the first entries, unless all are requested.
     #[serde(default)]
     pub shortened: Vec<Shortened>,
-    /// Where a record is itself a list: the member that holds it.
+    /// If a record is itself a list: the member that contains it.
     #[serde(default)]
     pub rows: Option<String>,
-    /// Members that OwnerRez never leaves out of the object that holds them. It leaves out others that are null.
+    /// Members that OwnerRez always sends with their parent object. It omits other members that are null.
     #[serde(default)]
     pub always: Vec<String>,
-    /// Members that hold words of a closed vocabulary, and the words. No words are listed where they are not all known.
+    /// Members with a closed vocabulary, and its words. The list is empty if not all words are known.
     #[serde(default)]
     pub words: BTreeMap<String, Vec<String>>,
 }
 
-/// A member, written `path` where it is text, else `path:type`. The type is `boolean`, `integer`, `number`, `object`,
-/// `any`, or another kind of record, whose members are then members of this one too; `[]` after it says "a list of".
+/// A member, written `path` if it is text, otherwise `path:type`. The type is `boolean`, `integer`, `number`, `object`,
+/// `any`, or another kind of record, whose members are then members of this one, too; `[]` after it means "a list of".
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(from = "String")]
 pub(super) struct Member {
@@ -57,7 +56,7 @@ pub(super) struct Member {
 #[serde(deny_unknown_fields)]
 pub(super) struct Filled {
     pub member: String,
-    /// The path of the other one, in the record or beside the list.
+    /// The path of the other one, in the record or next to the list.
     pub from: String,
 }
 
@@ -74,7 +73,7 @@ pub(super) struct Shortened {
 #[serde(from = "String")]
 pub(super) struct LeftOut {
     path: String,
-    /// What an answer without it says: one word for many members of one parent.
+    /// The text for it in the `omitted` notice: one word for several members of one parent.
     word: String,
 }
 
@@ -93,10 +92,10 @@ impl From<String> for Member {
     }
 }
 
-/// The types that are no kinds of records.
+/// The types other than kinds of records.
 const TYPES: [&str; 6] = ["any", "boolean", "integer", "number", "object", "string"];
 
-/// All kinds by their names, or what is wrong with them.
+/// Returns all kinds by their names, or the mistakes in the table.
 pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, Arc<RecordData>>, Vec<String>> {
     let records: Vec<RecordData> = serde_json::from_str(table).map_err(|error| vec![error.to_string()])?;
     let mut kinds = BTreeMap::new();
@@ -121,7 +120,7 @@ pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, Arc<RecordData>>, Ve
 }
 
 impl RecordData {
-    /// Puts the members of other kinds in the place of their names, and what is known of them; or says what is wrong.
+    /// Replaces names of other kinds by the members of these kinds and their attributes; returns the mistakes.
     pub(super) fn unfold(&mut self, kinds: &BTreeMap<String, Arc<RecordData>>) -> Vec<String> {
         let mut mistakes = Vec::new();
         for mut member in std::mem::take(&mut self.members) {
@@ -150,17 +149,17 @@ impl RecordData {
         mistakes
     }
 
-    /// Whether this path is one of its members.
+    /// Returns whether this path is one of its members.
     pub(super) fn has(&self, path: &str) -> bool {
         self.members.iter().any(|member| member.path == path)
     }
 
-    /// Whether members within this one are known.
+    /// Returns whether members of this member are known.
     pub(super) fn describes(&self, path: &str) -> bool {
         self.members.iter().any(|member| is_within(&member.path, path))
     }
 
-    /// What is wrong with a path that somebody asks for, as far as this is known.
+    /// Returns an error for a requested path that cannot exist.
     pub(super) fn unknown(&self, path: &str) -> Option<Problem> {
         if self.members.is_empty() {
             return None;
@@ -181,13 +180,13 @@ impl RecordData {
         Some(Problem::new("fields", message))
     }
 
-    /// Of a path that leads nowhere: the last member on the way that there is. None where the path may lead somewhere.
+    /// Returns the last existing member on a path that does not exist; `None` if the path may exist.
     fn deepest<'a>(&self, path: &'a str) -> Option<&'a str> {
         let mut known = "";
         for end in path.match_indices('.').map(|(at, _)| at).chain([path.len()]) {
             let part = &path[..end];
             if !self.has(part) {
-                // What is within a member that nobody described may be anything.
+                // The members of an undescribed member are unknown.
                 let is_plain = |member: &Member| member.path == known && !["any", "object"].contains(&&*member.holds);
                 let described = |member: &Member| is_within(&member.path, known) || is_plain(member);
                 return (known.is_empty() || self.members.iter().any(described)).then_some(known);
@@ -197,29 +196,29 @@ impl RecordData {
         None
     }
 
-    /// This member, if the kind itself says that it is guests' text.
+    /// Returns this member if the kind lists it as text of guests.
     pub(super) fn guest_written(&self, path: &str) -> Option<&str> {
         self.guest_written.iter().map(String::as_str).find(|member| *member == path)
     }
 
-    /// The word for this member, if nobody asks for it, as a rule.
+    /// Returns the word for this member if it is left out by default.
     pub(super) fn left_out(&self, path: &str, in_list: bool) -> Option<&str> {
         let lists_only = self.left_out_of_lists.iter().filter(|_| in_list);
         self.left_out.iter().chain(lists_only).find(|member| member.path == path).map(|member| member.word.as_str())
     }
 
-    /// How many entries of this list are shown, where not all are.
+    /// Returns how many entries of this list are shown, if not all.
     pub(super) fn first(&self, path: &str) -> Option<usize> {
         self.shortened.iter().find(|one| one.list == path).map(|one| one.first)
     }
 
-    /// Where a column stands in a table: as the members are told, the others after them.
+    /// Returns the position of a column in a table: in the order of the members, others last.
     pub(super) fn position(&self, path: &str) -> usize {
         self.members.iter().position(|member| member.path == path).unwrap_or(usize::MAX)
     }
 }
 
-/// Whether one member stands somewhere within another.
+/// Returns whether one member is below another.
 fn is_within(member: &str, outer: &str) -> bool {
     member.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'))
 }

@@ -1,4 +1,4 @@
-//! How a lean answer is written while the whole one is read, piece by piece. What turns out to be nothing is taken back.
+//! Writes a reduced response while the whole one is parsed. Members that turn out to be empty are removed again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,49 +14,49 @@ use serde_json::Deserializer as Reader;
 use super::{REMARKS, USUAL, USUAL_SIZE, View, within};
 use crate::catalog::{answer::Part, record::RecordData};
 
-/// Longer texts are cut, in characters.
+/// The longest uncut text, in characters.
 pub(super) const LONGEST_TEXT: usize = 1_500;
-/// What most paths of members fit into, in bytes.
+/// The size that most paths of members fit into, in bytes.
 const USUAL_PATH: usize = 64;
 
-/// One answer on its way.
+/// The writer of one response.
 pub(super) struct Lean<'a> {
     kind: &'a RecordData,
     view: &'a View,
-    /// Whether what is read stands in one of many records.
+    /// Whether the current record is one of a list.
     in_list: bool,
-    /// Whether only null is nothing.
+    /// Whether only null counts as empty.
     keeps_empty: bool,
-    /// The path of what is being read.
+    /// The path of the current member.
     place: String,
-    /// The text so far: an object, or a list, with a comma after each member.
+    /// The text so far: an object or a list, with a comma after each member.
     shown: Vec<u8>,
-    /// Remarks that the answer makes itself.
+    /// Names of notices that are already members of the response.
     remarked: Vec<&'static str>,
-    /// Words for members that were there and are not shown.
+    /// The words for members that were present and are not shown.
     pub(super) omitted: BTreeSet<&'a str>,
     pub(super) cut: BTreeSet<String>,
-    /// Lists of which the first entries are shown.
+    /// Lists of which only the first entries are shown.
     pub(super) shortened: BTreeMap<String, Count>,
     pub(super) guest_written: BTreeSet<&'a str>,
-    /// Asked for and found in some record.
+    /// Requested members that were found in at least one record.
     pub(super) present: BTreeSet<&'a str>,
 }
 
-/// How much of a list is shown.
+/// The number of shown entries of a list, and of all.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Count {
     pub(super) shown: usize,
     pub(super) all: usize,
 }
 
-/// What becomes of a member.
+/// How a member is handled.
 enum Wish<'a> {
-    /// It is shown, because of this field of the view if there are any.
+    /// It is shown, because of this field of the view if the view has fields.
     Shown(Option<&'a str>),
-    /// As a rule nobody asks for it; the word for it.
+    /// It is rarely needed and left out by default; the word for it.
     LeftOut(&'a str),
-    /// Nobody asked for it.
+    /// It was not requested.
     Unasked,
 }
 
@@ -80,12 +80,12 @@ impl<'a> Lean<'a> {
         lean
     }
 
-    /// All members of the text of an object.
+    /// Writes all members of the text of an object.
     pub(super) fn record(&mut self, text: &str) -> serde_json::Result<()> {
         Reader::from_str(text).deserialize_any(Members(self))
     }
 
-    /// One member of the answer.
+    /// Writes one member of the response.
     pub(super) fn member(&mut self, name: &str, part: Part<'_>) -> serde_json::Result<()> {
         self.place.push_str(name);
         let read = read(part, Member { lean: self, name_at: 0 });
@@ -93,7 +93,7 @@ impl<'a> Lean<'a> {
         read
     }
 
-    /// The same for what stands beside what was asked for.
+    /// Writes a member that `fields` does not select.
     pub(super) fn beside(&mut self, name: &str, part: Part<'_>) -> serde_json::Result<()> {
         let view = std::mem::replace(&mut self.view, &USUAL);
         let read = self.member(name, part);
@@ -101,7 +101,7 @@ impl<'a> Lean<'a> {
         read
     }
 
-    /// The member that holds the records: a list in any case, with one entry for each.
+    /// Writes the member that contains the records: always a list, with one entry for each.
     pub(super) fn rows(&mut self, name: &str, part: Option<Part<'_>>) -> serde_json::Result<()> {
         self.write(name)?;
         self.shown.push(b':');
@@ -117,7 +117,7 @@ impl<'a> Lean<'a> {
         Ok(())
     }
 
-    /// A member that says something about the answer, unless the answer has one of that name.
+    /// Writes a notice about the response, unless the response has a member of that name.
     pub(super) fn remark(&mut self, name: &'static str, told: &str) -> serde_json::Result<()> {
         if self.remarked.contains(&name) {
             return Ok(());
@@ -129,10 +129,10 @@ impl<'a> Lean<'a> {
         Ok(())
     }
 
-    /// The object with all members so far.
+    /// Returns the object with all members so far.
     pub(super) fn end(mut self) -> String {
         self.close(0, b'}', true);
-        // Only whole texts were written.
+        // Only whole texts were written, so this is UTF-8.
         String::from_utf8(self.shown).unwrap_or_default()
     }
 
@@ -140,7 +140,7 @@ impl<'a> Lean<'a> {
         serde_json::to_writer(&mut self.shown, piece)
     }
 
-    /// What becomes of the member at the present place.
+    /// Returns how the current member is handled.
     fn wish(&self) -> Wish<'a> {
         let (path, fields) = (&self.place, &self.view.fields);
         if fields.is_empty() {
@@ -153,7 +153,7 @@ impl<'a> Lean<'a> {
         Wish::Shown(asked.map(String::as_str))
     }
 
-    /// How many entries of the list at the present place are shown, where not all are.
+    /// Returns how many entries of the current list are shown, if not all.
     fn most_entries(&self) -> Option<usize> {
         let asked = self
             .view
@@ -163,14 +163,14 @@ impl<'a> Lean<'a> {
         if asked || self.view.uncut { None } else { self.kind.first(&self.place) }
     }
 
-    /// Notes that a list at the present place is shown in part; several lists can have the same path.
+    /// Records that the current list is shown in part; several lists can have the same path.
     fn count(&mut self, count: Count) {
         let sum = self.shortened.entry(self.place.clone()).or_default();
         sum.shown += count.shown;
         sum.all += count.all;
     }
 
-    /// Writes a text, cut unless exactly this member was asked for.
+    /// Writes a text, cut unless exactly this member was requested.
     fn text(&mut self, text: &str) -> serde_json::Result<bool> {
         if text.is_empty() && !self.keeps_empty {
             return Ok(false);
@@ -188,7 +188,7 @@ impl<'a> Lean<'a> {
         Ok(true)
     }
 
-    /// Ends a list or an object that began here, or takes it back if nothing is in it.
+    /// Ends a list or an object that began at `begin`, or removes it if it is empty.
     fn close(&mut self, begin: usize, end: u8, stays: bool) -> bool {
         match self.shown.last_mut() {
             Some(last) if *last == b',' => *last = end,
@@ -202,8 +202,8 @@ impl<'a> Lean<'a> {
     }
 }
 
-/// Writes a text. Most names and texts stand in JSON as they are, and looking costs less than looking at each character
-/// what to write for it.
+/// Writes a text. Most names and texts need no escapes, and checking for that costs less than escaping character by
+/// character.
 fn quote(out: &mut Vec<u8>, text: &str) -> serde_json::Result<()> {
     if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
         return serde_json::to_writer(out, text);
@@ -221,10 +221,10 @@ fn read<'de, S: DeserializeSeed<'de>>(part: Part<'de>, seed: S) -> serde_json::R
     }
 }
 
-/// Anything. Writes what is shown of it and tells whether that is something.
+/// Any value. Writes the shown part of it and returns whether that is not empty.
 struct Piece<'l, 'a> {
     lean: &'l mut Lean<'a>,
-    /// Whether an object is shown even if nothing in it is; the same for those in a list.
+    /// Whether an object is shown even if it is empty; the same for those in a list.
     stays: bool,
 }
 
@@ -328,7 +328,7 @@ impl<'de> Visitor<'de> for Members<'_, '_> {
     }
 }
 
-/// A member's name, which leads on from the present place.
+/// A member's name, which is appended to the current path.
 struct Name<'l>(&'l mut String);
 
 impl<'de> DeserializeSeed<'de> for Name<'_> {
@@ -355,7 +355,7 @@ impl Visitor<'_> for Name<'_> {
     }
 }
 
-/// What a member holds, its name being the end of the present place.
+/// The value of a member, whose name is the last part of the current path.
 struct Member<'l, 'a> {
     lean: &'l mut Lean<'a>,
     name_at: usize,
@@ -394,7 +394,7 @@ impl<'de> DeserializeSeed<'de> for Member<'_, '_> {
     }
 }
 
-/// Passes over anything and tells whether it was something.
+/// Skips a value and returns whether it was not empty.
 struct Something;
 
 impl<'de> Visitor<'de> for Something {
