@@ -1,17 +1,17 @@
-//! A simulated OwnerRez: good enough that a client written against it works on the real one.
+//! A simulated OwnerRez: accurate enough that a client written against it works with the real one.
 //!
 //! It serves both hosts of the real service from one address on this machine: the API (`/v2/…`, the token endpoint)
-//! and the pages where an account approves an application (`/oauth/authorize`). Its data are invented, seeded and kept
-//! in memory. Tests steer it through `Controls`; drivers in other languages through `/_control`.
+//! and the pages where an account approves an application (`/oauth/authorize`). Its data are generated from a seed and
+//! kept in memory. Tests control it through `Controls`, and test drivers in other languages through `/_control`.
 //!
-//! From the bottom up: `window` (the allowance), `clock`, `reply` and `call` (what goes out and comes in), `tokens`
-//! (grants), `value_kind` and `description` (the API as `api.json` describes it), `operations`, `arguments`, `records` and
-//! `view` (the engine that runs the operations from data), `calendar`, `bookings`, `quotes`, `guests`, `messages`,
-//! `labels`, `spot_rates`, `patches` (what data cannot express), `writes` (which of them a write goes by), `places` and
-//! `seed` (the invented portfolios), `variations` (ways in which accounts differ), `script` (disturbances), `webhooks`
-//! (what is sent unasked), `state` (all of it behind one lock), `notices` and `sender` (what sets webhooks off, and sends
-//! them), `api`, `oauth` and `pages` (the surface), `control`, `control_webhooks`, `control_http` (steering), `serve` (the
-//! way of one request). docs/SIMULATOR.md is its manual.
+//! From the bottom up: `window` (the rate limit), `clock`, `reply` and `call` (responses and requests), `tokens`
+//! (grants), `value_kind` and `description` (the API as `api.json` describes it), `operations`, `arguments`, `records`
+//! and `view` (the engine that runs the operations from data), `calendar`, `bookings`, `quotes`, `guests`, `messages`,
+//! `labels`, `spot_rates`, `patches` (behaviour that data cannot express), `writes` (selects among them for a write),
+//! `places` and `seed` (the generated portfolios), `variations` (differences between accounts), `script`
+//! (disturbances), `webhooks` (events sent to clients), `state` (all of it behind one lock), `notices` and `sender`
+//! (create and send webhooks), `api`, `oauth` and `pages` (the served endpoints), `control`, `control_webhooks`,
+//! `control_http` (control by tests), `serve` (the processing of one request). docs/SIMULATOR.md is its manual.
 
 mod api;
 mod arguments;
@@ -78,33 +78,34 @@ pub use self::{
 };
 use crate::domain::{Clock, SharedClock};
 
-/// No request of the simulated API is larger.
+/// The size of the largest accepted request body.
 const LARGEST_BODY: usize = 1024 * 1024;
 
-/// How to start a simulator.
+/// The options of a simulator.
 pub struct SimulatorOptions {
-    /// Port on 127.0.0.1; 0 takes a free one.
+    /// Port on 127.0.0.1; 0 selects a free one.
     pub port: u16,
     /// The same seed gives the same data on the same day.
     pub seed: u64,
-    /// Where time comes from.
+    /// The source of the time.
     pub clock: SharedClock,
-    /// The application that may ask for access.
+    /// The client id of the application that may request access.
     pub client_id: String,
     /// Its secret.
     pub client_secret: SecretString,
-    /// Requests served per source address in any five minutes.
+    /// The number of requests served per source address in any five minutes.
     pub request_limit: u32,
-    /// The other settings at start; `request_limit` above wins over the one within.
+    /// The other settings at start; `request_limit` above overrides the one in it.
     pub switches: Switches,
-    /// The size of the first demo account, where it is not the usual one.
+    /// The size of the first demo account, if it is not the default.
     pub portfolio: Option<Portfolio>,
-    /// The variations of every demo account, where they are not those of `variations.json`.
+    /// The variations of every demo account, if they are not those of `variations.json`.
     pub variations: Option<Variations>,
 }
 
 impl SimulatorOptions {
-    /// A free port, the application `c_sandbox` with the secret `s_sandbox`, and OwnerRez's own limit.
+    /// Returns options with a free port, the application `c_sandbox` with the secret `s_sandbox`, and OwnerRez's own
+    /// limit.
     pub fn new(clock: SharedClock) -> Self {
         let switches = Switches::default();
         SimulatorOptions {
@@ -121,7 +122,7 @@ impl SimulatorOptions {
     }
 }
 
-/// A running simulator. Clones steer the same server; it stops when the last one is dropped.
+/// A running simulator. Clones control the same server; it stops when the last one is dropped.
 #[derive(Clone)]
 pub struct Simulator {
     server: Arc<Server>,
@@ -135,13 +136,13 @@ struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The command is on its way as soon as the future exists; nobody is left to wait for its end.
+        // The stop command is sent when the future is created; waiting for its end is not possible here.
         drop(self.handle.stop(false));
     }
 }
 
 impl Simulator {
-    /// Starts serving on 127.0.0.1, on a thread of its own: the simulator does not depend on the caller's runtime.
+    /// Starts serving on 127.0.0.1, on its own thread: the simulator does not depend on the caller's runtime.
     pub async fn start(options: SimulatorOptions) -> io::Result<Self> {
         let SimulatorOptions { port, seed, clock, client_id, client_secret, request_limit, .. } = options;
         let clock = ShiftedClock::new(clock);
@@ -174,12 +175,12 @@ impl Simulator {
         Ok(Simulator { server: Arc::new(Server { address, handle }), controls })
     }
 
-    /// The origin of both simulated hosts, without a trailing slash.
+    /// Returns the origin of both simulated hosts, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.server.address)
     }
 
-    /// The handle that steers it.
+    /// Returns the handle that controls it.
     pub fn controls(&self) -> &Controls {
         &self.controls
     }
@@ -199,7 +200,7 @@ async fn run(listener: TcpListener, controls: Controls, started: oneshot::Sender
             .default_service(web::to(serve::serve))
     })
     .workers(1)
-    // Longer than the gateway keeps them: who closes an idle connection may lose a request that is on its way.
+    // Longer than the gateway keeps idle connections: the side that closes one may lose a request that is being sent.
     .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(1)
     .disable_signals()
@@ -207,7 +208,7 @@ async fn run(listener: TcpListener, controls: Controls, started: oneshot::Sender
     match server {
         Ok(server) => {
             let server = server.run();
-            // Without a receiver the caller gave up; the server then ends with its handle.
+            // Without a receiver the caller was cancelled; the server is then stopped.
             if started.send(Ok(server.handle())).is_err() {
                 drop(server.handle().stop(false));
             }

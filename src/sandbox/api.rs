@@ -1,4 +1,4 @@
-//! `/v2`: who calls, which operation is meant, and what it does to the caller's records.
+//! `/v2`: authentication, routing, and the operations on the account's records.
 
 use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
@@ -22,13 +22,13 @@ use super::{
 };
 use crate::domain::{AccountId, Clock};
 
-/// Answers a request below `/v2/`.
+/// Responds to a request below `/v2/`.
 pub(super) fn answer(shared: &Shared, call: &Call) -> Reply {
     process(shared, call).unwrap_or_else(|refusal| refusal).with("api-supported-versions", "1.0, 2.0")
 }
 
-/// OwnerRez turns away callers that do not say who they are, before it looks at their credentials. Without a token of
-/// an app they do not even reach the API.
+/// Rejects requests without `User-Agent` before their credentials are checked, as OwnerRez does. Without a token of an
+/// app they do not even reach the API.
 pub(super) fn require_user_agent(call: &Call, state: &State) -> Result<(), Reply> {
     if call.user_agent.is_some() {
         return Ok(());
@@ -66,7 +66,7 @@ fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
     if operation.described.refuses_unknown_names
         && let Some(name) = operation.described.unknown_names(&call.query).next()
     {
-        // What the real one says about a parameter it does not know, where it does not ignore it.
+        // The error of the real service for an unknown parameter, where it does not ignore it.
         let message = format!("The requested resource does not support the parameter '{name}'.");
         return Err(Reply::json(405, &json!({"error": {"code": "UnsupportedApiVersion", "message": message}})));
     }
@@ -81,7 +81,7 @@ fn process(shared: &Shared, call: &Call) -> Result<Reply, Reply> {
     answered
 }
 
-/// What only apps may do, and apps with an agreement.
+/// Rejects operations that only apps, or only apps with an agreement, may use.
 fn pass_gate(operation: &Operation, call: &Call, switches: &Switches, variations: &Variations) -> Result<(), Reply> {
     let is_app = call.bearer().is_some();
     match operation.described.gate {
@@ -233,7 +233,7 @@ impl Run<'_> {
         state.account_mut(self.account).ok_or_else(|| Reply::missing("User", self.account.0))
     }
 
-    /// The record that the path names; its presence was checked with the other arguments.
+    /// Returns the id in the path; its presence was checked with the other arguments.
     fn id(&self) -> i64 {
         self.arguments.integer("id").unwrap_or_default()
     }
@@ -286,7 +286,7 @@ impl Run<'_> {
         Ok(Reply::json(200, &body))
     }
 
-    /// A range that ends before it begins is a mistake, not an empty answer.
+    /// Rejects a range that ends before it begins: it is an error, not an empty list.
     fn check_ranges(&self, filters: &[Filter]) -> Result<(), Reply> {
         let reversed = filters.iter().find_map(|filter| {
             let until = filter.until.as_deref()?;
@@ -353,7 +353,7 @@ impl Run<'_> {
         Ok(Reply::json(status, &self.view(state, collection, &record)))
     }
 
-    /// The messages of a thread, with what they have in common.
+    /// Returns the messages of a thread, with their common members.
     fn thread(&self, state: &State, filters: &[Filter]) -> Result<Reply, Reply> {
         let records = &self.account(state)?.records;
         let thread_id = self.arguments.integer("threadId").unwrap_or_default();

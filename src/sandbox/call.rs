@@ -1,4 +1,4 @@
-//! An incoming request, read once: everything behind this is plain data and needs no web framework.
+//! An incoming request, read once: the rest of the simulator uses plain data and no web framework.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use super::state::Credentials;
 
 const REVOKE: &str = "/oauth/access_token/";
 
-/// Whether an address leads to this machine and no further.
+/// Returns whether a URL points to this machine.
 pub(super) fn is_of_this_machine(url: &str) -> bool {
     let Ok(url) = url::Url::parse(url) else { return false };
     match url.host() {
@@ -25,7 +25,7 @@ pub(super) fn is_of_this_machine(url: &str) -> bool {
     }
 }
 
-/// See the module.
+/// An incoming request.
 pub(super) struct Call {
     pub(super) method: String,
     pub(super) path: String,
@@ -57,17 +57,18 @@ impl Call {
         }
     }
 
-    /// A browser lured to a foreign name that resolves to this machine must not get at the simulator.
+    /// Returns whether the `Host` header names this machine. A page under a foreign name that resolves to this machine
+    /// must not reach the simulator (DNS rebinding).
     pub(super) fn host_is_loopback(&self) -> bool {
         is_of_this_machine(&format!("http://{}/", self.host))
     }
 
-    /// Where the caller reached us.
+    /// Returns the origin that the client called.
     pub(super) fn origin(&self) -> String {
         format!("http://{}", self.host)
     }
 
-    /// Whether it counts toward the allowance: all that the API host serves, not the browser pages.
+    /// Returns whether it counts toward the rate limit: all requests to the API host, not the browser pages.
     pub(super) fn is_api(&self) -> bool {
         self.path.starts_with("/v2/") || self.is_token_call() || self.token_in_path().is_some()
     }
@@ -76,7 +77,7 @@ impl Call {
         matches!(self.path.as_str(), "/oauth/access_token" | "/oauth/token")
     }
 
-    /// The token that a revocation names.
+    /// Returns the token in the path of a revocation.
     pub(super) fn token_in_path(&self) -> Option<&str> {
         self.path.strip_prefix(REVOKE).filter(|token| !token.is_empty())
     }
@@ -122,12 +123,12 @@ impl Call {
         self.content_type.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
     }
 
-    /// The fields of a form; nothing for other bodies.
+    /// Returns the fields of a form; none for other bodies.
     pub(super) fn form(&self) -> BTreeMap<String, String> {
         if self.is_form() { url::form_urlencoded::parse(&self.body).into_owned().collect() } else { BTreeMap::new() }
     }
 
-    /// The body as the log keeps it: codes, tokens and secrets do not enter it.
+    /// Returns the body for the log, with codes, tokens and secrets masked.
     pub(super) fn loggable_body(&self) -> Option<Value> {
         if self.body.is_empty() {
             return None;

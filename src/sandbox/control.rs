@@ -1,4 +1,4 @@
-//! The handle with which tests and demonstrations steer a running simulator.
+//! The handle with which tests and demonstrations control a running simulator.
 
 use std::sync::Arc;
 
@@ -15,24 +15,24 @@ use super::{
 };
 use crate::domain::{AccountId, Clock};
 
-/// Steers a running simulator from within the process; `/_control` offers the same over HTTP.
+/// Controls a running simulator from within the process; `/_control` offers the same over HTTP.
 #[derive(Clone)]
 pub struct Controls(pub(super) Arc<Shared>);
 
 impl Controls {
-    /// The requests so far, oldest first.
+    /// Returns the requests so far, oldest first.
     pub fn requests(&self) -> Vec<RequestRecord> {
         self.0.lock().log.iter().cloned().collect()
     }
 
-    /// The requests that match a pattern such as `"GET /v2/bookings/{id}"`, oldest first.
+    /// Returns the requests that match a pattern such as `"GET /v2/bookings/{id}"`, oldest first.
     pub fn requests_to(&self, pattern: &str) -> Vec<RequestRecord> {
         let pattern = Pattern::from(pattern);
         let state = self.0.lock();
         state.log.iter().filter(|record| pattern.matches(&record.method, &record.path)).cloned().collect()
     }
 
-    /// How many requests matched a pattern: `controls.count("POST /oauth/access_token")`.
+    /// Returns how many requests matched a pattern: `controls.count("POST /oauth/access_token")`.
     pub fn count(&self, pattern: &str) -> usize {
         let pattern = Pattern::from(pattern);
         self.0.lock().log.iter().filter(|record| pattern.matches(&record.method, &record.path)).count()
@@ -41,11 +41,11 @@ impl Controls {
     /// Completes once `count` requests that match have arrived, answered or not.
     pub async fn wait_for(&self, pattern: &str, count: usize) {
         let mut logged = self.0.logged.subscribe();
-        // The sender is part of what `self` holds: it cannot be gone.
+        // The sender is part of `self`, so it exists while this waits.
         while self.count(pattern) < count && logged.changed().await.is_ok() {}
     }
 
-    /// How many requests were answered with this status.
+    /// Returns how many requests were answered with this status.
     pub fn count_status(&self, status: u16) -> usize {
         self.0.lock().log.iter().filter(|record| record.status == Some(status)).count()
     }
@@ -57,25 +57,25 @@ impl Controls {
         state.log.clear();
     }
 
-    /// Adds a disturbance. Where several catch a request, the oldest applies and the others wait for the next.
+    /// Adds a disturbance. If several match a request, the oldest applies and the others stay for the next request.
     pub fn script(&self, rule: Rule) {
         self.0.lock().rules.push(rule);
     }
 
-    /// Removes all disturbances, those of webhooks as well.
+    /// Removes all disturbances, including those of webhooks.
     pub fn clear_rules(&self) {
         let mut state = self.0.lock();
         state.rules.clear();
         state.webhooks.rules.clear();
     }
 
-    /// Holds matching requests back, before they take effect, until the result is released or dropped.
+    /// Holds matching requests, before they take effect, until the returned value is released or dropped.
     #[must_use = "dropping it lets the requests pass"]
     pub fn hold(&self, pattern: &str) -> Held {
         self.hold_gate(Gate::new(pattern.into(), None))
     }
 
-    /// The same for the requests of one account.
+    /// Does the same for the requests of one account.
     #[must_use = "dropping it lets the requests pass"]
     pub fn hold_account(&self, pattern: &str, account: AccountId) -> Held {
         self.hold_gate(Gate::new(pattern.into(), Some(account)))
@@ -86,7 +86,7 @@ impl Controls {
         Held(gate)
     }
 
-    /// The present settings.
+    /// Returns the current settings.
     pub fn switches(&self) -> Switches {
         self.0.lock().switches.clone()
     }
@@ -96,17 +96,17 @@ impl Controls {
         change(&mut self.0.lock().switches);
     }
 
-    /// All accounts: three for demonstrations and those added since.
+    /// Returns all accounts: three demo accounts and those added since.
     pub fn accounts(&self) -> Vec<DemoAccount> {
         self.0.lock().accounts.iter().map(|account| account.demo.clone()).collect()
     }
 
-    /// Opens another account with a small portfolio of its own.
+    /// Creates another account with its own small portfolio.
     pub fn add_account(&self, name: &str) -> DemoAccount {
         self.open_account(Plan::small(name))
     }
 
-    /// Opens another account with a portfolio of this size: owners with shares, several currencies and time zones.
+    /// Creates another account with a portfolio of this size: owners with shares, several currencies and time zones.
     pub fn add_account_of_size(&self, name: &str, portfolio: Portfolio) -> DemoAccount {
         self.open_account(Plan::of_size(name, portfolio))
     }
@@ -117,20 +117,21 @@ impl Controls {
         self.0.lock().open_account(plan, varied, beginning.seed, clock.now())
     }
 
-    /// The variations that are on in an account; none for an unknown one.
+    /// Returns the variations that are on in an account; none for an unknown account.
     pub fn variations(&self, account: AccountId) -> Variations {
         self.0.lock().account(account).map(|account| account.variations.clone()).unwrap_or_default()
     }
 
-    /// Changes them: `controls.vary(account, |variations| variations.set(Variation::ThreadOnly, true))`.
+    /// Changes the variations of an account:
+    /// `controls.vary(account, |variations| variations.set(Variation::ThreadOnly, true))`.
     pub fn vary(&self, account: AccountId, change: impl FnOnce(&mut Variations)) {
         if let Some(account) = self.0.lock().account_mut(account) {
             change(&mut account.variations);
         }
     }
 
-    /// All records of a collection of an account as they are kept, whatever its variations hide. Members that begin with
-    /// `_` serve the simulator. For tests that compute a result from the full data.
+    /// Returns all records of a collection of an account with all members, including those that its variations hide.
+    /// Members that begin with `_` are internal. For tests that compute a result from the full data.
     pub fn records(&self, account: AccountId, collection: &str) -> Vec<Value> {
         let mut state = self.0.lock();
         let Some(account) = state.account_mut(account) else { return Vec::new() };
@@ -138,20 +139,19 @@ impl Controls {
         account.records.all(collection).cloned().map(Value::Object).collect()
     }
 
-    /// Issues tokens without a browser: the body of a token reply. Null for an unknown account.
+    /// Issues tokens without a browser and returns the body of a token response; null for an unknown account.
     pub fn grant(&self, account: AccountId) -> Value {
         let now = self.0.clock.now();
         self.0.lock().grant(account, now).unwrap_or_default()
     }
 
-    /// Makes tokens good that were issued before the simulator was there, for instance those in a database that is
-    /// taken over.
+    /// Makes tokens valid that the simulator did not issue, for instance those of a migrated database.
     pub fn adopt(&self, account: AccountId, access: &str, refresh: Option<&str>) {
         self.0.lock().tokens.adopt(account, access, refresh);
     }
 
-    /// What pressing "Approve" does: takes the address that the application sent the browser to, gives the one that the
-    /// browser is sent back to. `None` where the page would show an error instead.
+    /// Does what pressing "Approve" does: takes the authorization URL of the application and returns the URL to which
+    /// the browser is redirected; `None` if the page would show an error instead.
     pub fn approve(&self, authorization_url: &str, account: AccountId) -> Option<String> {
         let sent = Url::parse(authorization_url).ok()?;
         let value = |name: &str| sent.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
@@ -168,36 +168,36 @@ impl Controls {
         Some(back.into())
     }
 
-    /// The user removed the application: all tokens of the account die, and a webhook says so.
+    /// Simulates that the user removed the application: revokes all tokens of the account and sends a webhook.
     pub fn revoke_account_grants(&self, account: AccountId) {
         let mut state = self.0.lock();
         state.tokens.end_grants(account);
         notices::of_revocation(&self.0, &mut state, account);
     }
 
-    /// The account's access tokens expire at once; its refresh tokens go on.
+    /// Expires the account's access tokens; its refresh tokens stay valid.
     pub fn expire_access_tokens(&self, account: AccountId) {
         let now = self.0.clock.now();
         self.0.lock().tokens.expire_access(account, now);
     }
 
-    /// Moves the simulator's clock forward, and only that one.
+    /// Moves only the simulator's clock forward.
     pub fn advance(&self, by: TimeDelta) {
         self.0.clock.advance(by);
     }
 
-    /// The simulator's time.
+    /// Returns the simulator's time.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.clock.now()
     }
 
-    /// Forgets what was sent in the last five minutes.
+    /// Resets the count of requests of the last five minutes.
     pub fn forget_allowance(&self) {
         self.0.lock().forget_allowance();
     }
 
-    /// Back to the state after start: data, tokens, settings, rules, log and allowance; added accounts disappear, held
-    /// requests go on. The clock stays where it is.
+    /// Restores the state after start: data, tokens, settings, rules, log and rate limit. Added accounts are removed
+    /// and held requests released. The clock does not change.
     pub fn reset(&self) {
         let fresh = self.0.fresh_state();
         let old = std::mem::replace(&mut *self.0.lock(), fresh);

@@ -1,26 +1,26 @@
-//! `/_control`: [`Controls`] as JSON over HTTP, for drivers that are not written in Rust. It holds no logic of its own.
+//! `/_control`: [`Controls`] as JSON over HTTP, for test drivers in other languages. It adds no logic.
 //!
 //! | Route below `/_control` | Does |
 //! |---|---|
 //! | `GET /` | time, client, accounts, switches, number of requests |
-//! | `GET`, `POST /accounts` | lists; opens one, `{"name", "properties"?, "bookings"?}` |
+//! | `GET`, `POST /accounts` | lists; creates one, `{"name", "properties"?, "bookings"?}` |
 //! | `GET /accounts/{id}` | one account with its personal access token |
-//! | `POST /accounts/{id}/grant`, `…/revoke`, `…/expire` | tokens without a browser; all grants end; access tokens expire |
-//! | `GET`, `PATCH /accounts/{id}/variations` | the names of those that are on; changes some, `{"thread_only": true}` |
-//! | `GET`, `POST /accounts/{id}/records/{collection}` | all records in full; changes or makes one, and names it: `{"id"}` |
+//! | `POST /accounts/{id}/grant`, `…/revoke`, `…/expire` | issues tokens; revokes all grants; expires access tokens |
+//! | `GET`, `PATCH /accounts/{id}/variations` | the names of the active ones; changes some, `{"thread_only": true}` |
+//! | `GET`, `POST /accounts/{id}/records/{collection}` | all in full; changes or creates one, returns `{"id"}` |
 //! | `DELETE /accounts/{id}/records/{collection}/{record}` | removes it |
 //! | `GET`, `DELETE /webhooks` | the log of deliveries, `?settled=true` once nothing is due; empties it |
 //! | `PUT /webhooks/app` | the app's own address and the credentials, `{"url"?, "user", "password"}` |
-//! | `POST /webhooks/test` | what the test button of the app's page does |
+//! | `POST /webhooks/test` | does what the test button of the app's page does |
 //! | `POST /webhooks/rules` | adds a [`WebhookRule`](super::WebhookRule), `{"type": "booking", "trouble": "miss"}` |
-//! | `GET`, `DELETE /requests` | the log, `?pattern=GET%20/v2/owners` for a part of it; empties it |
-//! | `POST`, `DELETE /rules` | adds a [`Rule`], `{"pattern": "GET /v2/owners", "answer": {"reply": {"status": 503}}}`; removes all, those of webhooks as well |
-//! | `POST /holds` | holds requests, `{"pattern", "account"?}`, and names the hold: `{"id"}` |
-//! | `GET`, `DELETE /holds/{id}` | `?arrived=n` answers when so many wait; lets them go |
+//! | `GET`, `DELETE /requests` | the log, or a part of it with `?pattern=GET%20/v2/owners`; empties it |
+//! | `POST`, `DELETE /rules` | adds a [`Rule`], `{"pattern": "GET /v2/owners", "answer": {"reply": {"status": 503}}}`; removes all, including those of webhooks |
+//! | `POST /holds` | holds requests, `{"pattern", "account"?}`, returns `{"id"}` of the hold |
+//! | `GET`, `DELETE /holds/{id}` | with `?arrived=n` responds once so many wait; releases them |
 //! | `GET`, `PATCH /switches` | [`Switches`]; changes the members sent |
 //! | `POST /advance` | `{"seconds"}` for the simulator's clock |
-//! | `DELETE /allowance` | forgets the requests of the last five minutes |
-//! | `POST /reset` | everything as after start |
+//! | `DELETE /allowance` | resets the count of requests of the last five minutes |
+//! | `POST /reset` | restores the state after start |
 
 use std::collections::BTreeMap;
 
@@ -68,7 +68,7 @@ struct App {
     password: String,
 }
 
-/// Answers a request below `/_control`.
+/// Responds to a request below `/_control`.
 pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
     let segments: Vec<&str> = call.path.trim_matches('/').split('/').skip(1).collect();
     let done = || Ok(json!({"done": true}));
@@ -207,7 +207,7 @@ fn known(controls: &Controls, id: &str) -> Result<AccountId, Reply> {
     id.filter(|id| controls.0.lock().account(*id).is_some()).ok_or_else(not_found)
 }
 
-/// Sets the members that were sent and leaves the others.
+/// Sets the members that were sent and keeps the others.
 fn change(controls: &Controls, changes: serde_json::Map<String, Value>) -> Result<Value, Reply> {
     let mut settings = json!(controls.switches());
     if let Value::Object(settings) = &mut settings {

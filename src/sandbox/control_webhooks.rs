@@ -1,4 +1,4 @@
-//! [`Controls`] over webhooks, and over records that change without a request.
+//! [`Controls`] of webhooks, and of records that change without a request.
 
 use serde_json::{Map, Value};
 
@@ -14,20 +14,20 @@ use super::{
 use crate::domain::{AccountId, Clock};
 
 impl Controls {
-    /// The deliveries so far, oldest first, with what became of each.
+    /// Returns the deliveries so far, oldest first, with the state of each.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.0.lock().webhooks.log.iter().cloned().collect()
     }
 
-    /// Empties the log of deliveries. Those that are due are not sent.
+    /// Empties the log of deliveries. Pending ones are not sent.
     pub fn clear_deliveries(&self) {
         self.0.lock().webhooks.clear();
     }
 
-    /// Completes once no delivery is on its way or due. One that is due later does not count.
+    /// Completes once no delivery is being sent or due. Deliveries that are due later do not count.
     pub async fn webhooks_settled(&self) {
         let mut settled = self.0.webhooks.settled.subscribe();
-        // The sender is part of what `self` holds: it cannot be gone.
+        // The sender is part of `self`, so it exists while this waits.
         while !self.is_settled() && settled.changed().await.is_ok() {}
     }
 
@@ -45,13 +45,13 @@ impl Controls {
         notices::of_test(&self.0, &mut self.0.lock());
     }
 
-    /// Adds a trouble. Where several catch an event, the oldest applies and the others wait for the next.
+    /// Adds a disturbance. If several match an event, the oldest applies and the others stay for the next event.
     pub fn script_webhooks(&self, rule: WebhookRule) {
         self.0.lock().webhooks.rules.push(rule);
     }
 
-    /// Changes the given members of a record, or makes one, as a person does on the account's own pages. Returns its id;
-    /// none where the account or the collection is unknown. Null removes a member. Moments of change are set unless they
+    /// Changes the given members of a record, or creates one, as a user does on the pages of OwnerRez. Returns its id;
+    /// `None` if the account or the collection is unknown. Null removes a member. Times of change are set unless they
     /// are given.
     pub fn put_record(&self, account: AccountId, collection: &str, members: Map<String, Value>) -> Option<i64> {
         let shared = &*self.0;
@@ -82,7 +82,7 @@ impl Controls {
         Some(id)
     }
 
-    /// Removes a record; false where there is none.
+    /// Removes a record; returns false if it does not exist.
     pub fn remove_record(&self, account: AccountId, collection: &str, id: i64) -> bool {
         let mut state = self.0.lock();
         let Some(owner) = state.account_mut(account) else { return false };
@@ -93,7 +93,7 @@ impl Controls {
     }
 }
 
-/// Whether records of a collection have such a member.
+/// Returns whether records of a collection have this member.
 fn has_member(shared: &Shared, collection: &str, name: &str) -> bool {
     let read = shared
         .operations

@@ -1,4 +1,4 @@
-//! What sets webhooks off: changes of records, the end of an authorization, the test button.
+//! Creates webhooks: for changes of records, the end of an authorization, and the test button.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -15,20 +15,20 @@ use super::{
 };
 use crate::domain::{AccountId, Clock};
 
-/// The member of a subscription that has stopped; it never leaves the simulator.
+/// The internal member of a subscription that has stopped; it is never sent.
 const STOPPED: &str = "_stopped";
 
-/// Who gets a delivery.
+/// The recipient of a delivery.
 struct Target {
-    /// None for the app's own address.
+    /// `None` for the app's own address.
     subscription: Option<i64>,
     url: String,
     stopped: bool,
-    /// Made so long ago that it may have stopped.
+    /// Whether it was created so long ago that it may have stopped.
     long_subscribed: bool,
 }
 
-/// Tells what changed among an account's records since the last call.
+/// Sends webhooks for the changes of an account's records since the last call.
 pub(super) fn of_changes(shared: &Shared, state: &mut State, account: AccountId) {
     let Some(owner) = state.account_mut(account) else { return };
     let changes = owner.records.take_changes();
@@ -44,18 +44,18 @@ pub(super) fn of_changes(shared: &Shared, state: &mut State, account: AccountId)
     }
 }
 
-/// Tells that the user removed the app.
+/// Sends the webhook for an app that the user removed.
 pub(super) fn of_revocation(shared: &Shared, state: &mut State, account: AccountId) {
     let event = Event::of_the_app(WebhookAction::ApplicationAuthorizationRevoked);
     tell(shared, state, Some(account), &event, None);
 }
 
-/// Sends what the test button sends.
+/// Sends the webhook of the test button.
 pub(super) fn of_test(shared: &Shared, state: &mut State) {
     tell(shared, state, None, &Event::of_the_app(WebhookAction::WebhookTest), None);
 }
 
-/// The record as the API shows it, to be sent along.
+/// Returns the record as the API shows it, for the member `entity`.
 fn entity(shared: &Shared, state: &State, account: AccountId, kind: &WebhookType, record: &Record) -> Option<Value> {
     let owner = state.account(account)?;
     let collection = shared.operations.collections.get(&kind.collection)?;
@@ -103,7 +103,7 @@ fn tell(shared: &Shared, state: &mut State, account: Option<AccountId>, event: &
     shared.webhooks.wake.notify_one();
 }
 
-/// Subscriptions of a type override the app's own address for that type.
+/// Returns the recipients of an event. Subscriptions of a type override the app's own address for that type.
 fn targets(
     owner: Option<&Account>,
     event: &Event<'_>,
@@ -128,7 +128,7 @@ fn targets(
     of_type.iter().filter(|one| wants(one, event)).map(target).collect()
 }
 
-/// Whether a subscription is for such an action and, of updates, for one of the categories.
+/// Returns whether a subscription is for this action and, if it is an update, for one of its categories.
 fn wants(subscription: &Record, event: &Event<'_>) -> bool {
     let action = subscription.get("action").cloned().unwrap_or_default();
     let category = text(subscription, "category");
@@ -150,7 +150,7 @@ fn begin(target: &Target, fate: &Fate) -> DeliveryState {
     }
 }
 
-/// Stops a subscription without a word: it stays listed.
+/// Stops a subscription silently: it stays listed.
 fn stop(state: &mut State, account: AccountId, subscription: i64) {
     let records = state.account_mut(account).map(|owner| &mut owner.records);
     let record = records.and_then(|records| records.get_mut("webhook_subscriptions", subscription));

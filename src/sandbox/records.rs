@@ -1,4 +1,4 @@
-//! One account's records in memory, and what lists have in common: filters, optional members, pages.
+//! The records of an account in memory, and the common parts of lists: filters, optional members, pages.
 
 use std::{
     cmp::Ordering,
@@ -15,10 +15,10 @@ use super::{
     value_kind::instant,
 };
 
-/// A record as JSON. Members that begin with `_` serve the simulator only and never leave it.
+/// A record as JSON. Members that begin with `_` are internal and never sent.
 pub(super) type Record = Map<String, Value>;
 
-/// Members by which records are looked up often.
+/// Members by which records are often looked up.
 const LOOKED_UP_BY: [(&str, &str); 9] = [
     ("bookings", "guest_id"),
     ("bookings", "property_id"),
@@ -35,31 +35,32 @@ const LOOKED_UP_BY: [(&str, &str); 9] = [
 #[derive(Default)]
 struct Kept {
     records: BTreeMap<i64, Record>,
-    /// For each member that is looked up by: the ids of the records that name an id in it.
+    /// An index for each such member: the ids of the records that contain an id in it.
     naming: BTreeMap<&'static str, BTreeMap<i64, BTreeSet<i64>>>,
 }
 
-/// What became of one record.
+/// A change of one record.
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) collection: String,
     pub(super) id: i64,
-    /// None where it is new.
+    /// `None` if it was created.
     pub(super) before: Option<Record>,
-    /// None where it is gone.
+    /// `None` if it was deleted.
     pub(super) after: Option<Record>,
 }
 
-/// Everything one account owns, by collection and id.
+/// All records of an account, by collection and id.
 pub(super) struct Records {
     collections: BTreeMap<String, Kept>,
     last_id: i64,
-    /// What changed since it was last taken; none while the books are filled.
+    /// The changes since they were last taken; `None` while the records are generated.
     changes: Option<Vec<Change>>,
 }
 
 impl Records {
-    /// Ids count from `first_id` on. Accounts get ranges of their own, so that an id belongs to one tenant only.
+    /// Creates an empty store. Ids count from `first_id`. Each account has its own range, so that an id belongs to one
+    /// account only.
     pub(super) fn new(first_id: i64) -> Self {
         Records { collections: BTreeMap::new(), last_id: first_id, changes: None }
     }
@@ -73,12 +74,12 @@ impl Records {
         self.collections.get(collection)?.records.get(&id)
     }
 
-    /// Notes changes from now on.
+    /// Starts recording changes.
     pub(super) fn note_changes(&mut self) {
         self.changes.get_or_insert_default();
     }
 
-    /// The changes since the last call, oldest first.
+    /// Returns the changes since the last call, oldest first.
     pub(super) fn take_changes(&mut self) -> Vec<Change> {
         self.changes.as_mut().map(std::mem::take).unwrap_or_default()
     }
@@ -91,7 +92,7 @@ impl Records {
         }
     }
 
-    /// For changes that are not noted and leave alone what records are looked up by.
+    /// Returns a record for changes that are not recorded and do not affect the index.
     pub(super) fn get_mut(&mut self, collection: &str, id: i64) -> Option<&mut Record> {
         self.collections.get_mut(collection)?.records.get_mut(&id)
     }
@@ -133,7 +134,7 @@ impl Records {
         Some(record)
     }
 
-    /// Keeps those that are not `unwanted`.
+    /// Removes the records that are `unwanted`.
     pub(super) fn remove_all(&mut self, collection: &str, unwanted: impl Fn(&Record) -> bool) {
         let unwanted: Vec<i64> = self.all(collection).filter(|record| unwanted(record)).filter_map(id).collect();
         for id in unwanted {
@@ -141,18 +142,18 @@ impl Records {
         }
     }
 
-    /// The names of all collections that hold something.
+    /// Returns the names of all collections with records.
     #[cfg(test)]
     pub(super) fn collections(&self) -> impl Iterator<Item = &str> {
         self.collections.keys().map(String::as_str)
     }
 
-    /// For changes that are not noted and leave alone what records are looked up by.
+    /// Returns all records for changes that are not recorded and do not affect the index.
     pub(super) fn all_mut(&mut self, collection: &str) -> impl Iterator<Item = &mut Record> {
         self.collections.get_mut(collection).into_iter().flat_map(|kept| kept.records.values_mut())
     }
 
-    /// The records that name this id in `member`, which must be one that is looked up by.
+    /// Returns the records that contain this id in `member`, which must be in `LOOKED_UP_BY`.
     pub(super) fn naming(&self, collection: &str, member: &str, id: i64) -> impl Iterator<Item = &Record> {
         debug_assert!(LOOKED_UP_BY.contains(&(collection, member)), "{collection} are not looked up by {member}");
         let kept = self.collections.get(collection);
@@ -160,7 +161,7 @@ impl Records {
         ids.into_iter().flatten().filter_map(move |id| kept?.records.get(id))
     }
 
-    /// The records that pass every filter whose parameter was sent, ordered by id.
+    /// Returns the records that pass every filter whose parameter was sent, ordered by id.
     pub(super) fn select(&self, collection: &str, filters: &[Filter], arguments: &Arguments) -> Vec<&Record> {
         let tests: Vec<_> = filters
             .iter()
@@ -230,7 +231,7 @@ pub(super) fn id(record: &Record) -> Option<i64> {
     record.get("id")?.as_i64()
 }
 
-/// A whole number, such as the id of another record.
+/// Returns an integer member, such as the id of another record.
 pub(super) fn number(record: &Record, member: &str) -> Option<i64> {
     record.get(member)?.as_i64()
 }
@@ -243,7 +244,8 @@ pub(super) fn date(record: &Record, member: &str) -> Option<NaiveDate> {
     text(record, member).parse().ok()
 }
 
-/// The values at a dotted path. Lists of objects are entered (`phones.number`), lists of plain values are one value.
+/// Returns the values at a dotted path. Lists of objects are traversed (`phones.number`); a list of plain values is one
+/// value.
 fn values<'a>(record: &'a Record, path: &str) -> Box<dyn Iterator<Item = &'a Value> + 'a> {
     match path.split_once('.') {
         None => Box::new(record.get(path).into_iter()),
@@ -294,7 +296,7 @@ fn compare(value: &Value, argument: &Argument) -> Option<Ordering> {
     }
 }
 
-/// Where a page begins and how long it may be.
+/// The offset and the maximum length of a page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Span {
     pub(super) limit: usize,
@@ -302,7 +304,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// `limit` is 20 unless asked otherwise and 100 at most.
+    /// Parses `limit` and `offset`. `limit` is 20 by default and at most 100.
     pub(super) fn asked(arguments: &Arguments) -> Result<Self, Vec<String>> {
         let complaint = |name: &str| vec![format!("The value is not valid for {name}: it is too small.")];
         let limit = arguments.integer("limit").unwrap_or(20);
@@ -314,7 +316,7 @@ impl Span {
         }
     }
 
-    /// The address of the page after this one: the same query from the next offset on.
+    /// Returns the URL of the next page: the same query with the next offset.
     pub(super) fn next_url(self, origin: &str, path: &str, query: &[(String, String)]) -> String {
         let kept = query.iter().filter(|(name, _)| name != "limit" && name != "offset");
         let query = url::form_urlencoded::Serializer::new(String::new())

@@ -1,4 +1,4 @@
-//! Sends what is due to the receivers of webhooks, one request at a time to each address, by the simulator's clock.
+//! Sends due webhooks, one request at a time to each address, by the simulator's clock.
 
 use std::{future, sync::Arc};
 
@@ -39,7 +39,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// The simulator's clock ends what takes too long.
+/// Creates the HTTP client. It has no timeout, because the timeout follows the simulator's clock.
 fn new_client() -> Client {
     Client::builder().disable_timeout().disable_redirects().finish()
 }

@@ -1,4 +1,4 @@
-//! All that a running simulator remembers, behind one lock that is never held across an await.
+//! The state of a running simulator, behind one lock that is never held across an await.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -27,35 +27,37 @@ use super::{
 };
 use crate::domain::{AccountId, Clock};
 
-/// The allowance is counted over this long.
+/// The period of the rate limit.
 const ALLOWANCE_PERIOD: TimeDelta = TimeDelta::minutes(5);
-/// The log keeps this many requests: enough for any test, bounded for a demonstration that runs for weeks.
+/// The number of requests in the log: enough for any test, bounded for a demonstration that runs for weeks.
 const LOG_LENGTH: usize = 100_000;
 
-/// How the simulated OwnerRez behaves where the real one has settings, or where no source tells. All can change at run
-/// time; those about tokens concern tokens issued afterwards. How single accounts vary is in [`Variation`].
+/// The behaviour of the simulated OwnerRez that is a setting of the real one, or that no source documents. All can
+/// change at run time; those for tokens apply to tokens issued afterwards. [`Variation`] has the differences between
+/// accounts.
 ///
 /// [`Variation`]: super::Variation
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Switches {
-    /// Policy "Standard": seconds an access token lives. `None` is the policy "None": tokens without end or refresh.
+    /// Policy "Standard": the lifetime of an access token in seconds. `None` is the policy "None": tokens without
+    /// expiry or refresh.
     pub token_life_seconds: Option<i64>,
-    /// Each refresh replaces the refresh token and the old one dies; otherwise the reply carries none.
+    /// Each refresh replaces the refresh token and invalidates the old one; otherwise the response has none.
     pub rotate_refresh_tokens: bool,
-    /// A refresh ends the access tokens issued before it.
+    /// A refresh invalidates the access tokens issued before it.
     pub refresh_ends_old_access: bool,
-    /// Connecting an account again ends the tokens of its earlier grants.
+    /// Connecting an account again invalidates the tokens of its earlier grants.
     pub second_grant_ends_first: bool,
     /// The app's scope is read-only: its tokens may only GET.
     pub read_only: bool,
-    /// Status of a POST that creates: 200 or 201.
+    /// The status of a POST that creates a record: 200 or 201.
     pub create_status: u16,
-    /// DELETE answers 204 without a body, or else 200 with `{id, success}`.
+    /// DELETE responds with 204 without a body, otherwise with 200 and `{id, success}`.
     pub delete_answers_204: bool,
-    /// Requests served per source address in any five minutes.
+    /// The number of requests served per source address in any five minutes.
     pub request_limit: u32,
-    /// The app has a messaging agreement; without one its tokens get 402 on messages.
+    /// The app has a messaging agreement; without one its tokens get 402 for messages.
     pub messaging: bool,
 }
 
@@ -75,19 +77,19 @@ impl Default for Switches {
     }
 }
 
-/// Someone whose OwnerRez account is simulated.
+/// A simulated OwnerRez account.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DemoAccount {
-    /// `user_id` of token replies, `id` of `/v2/users/me`.
+    /// `user_id` of token responses, `id` of `/v2/users/me`.
     #[serde(serialize_with = "number")]
     pub id: AccountId,
-    /// Stands in every record's name.
+    /// Part of every record's name.
     pub name: String,
     /// User name for the personal access token.
     pub email: String,
     /// IANA name.
     pub time_zone: String,
-    /// A personal access token that always works; no secret, it opens invented data only.
+    /// A personal access token that is always valid. It is not secret, because it only gives access to generated data.
     pub personal_access_token: String,
 }
 
@@ -95,7 +97,7 @@ fn number<S: serde::Serializer>(id: &AccountId, serializer: S) -> Result<S::Ok, 
     serializer.serialize_i64(id.0)
 }
 
-/// What credentials a request carried.
+/// The credentials of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credentials {
@@ -107,44 +109,45 @@ pub enum Credentials {
     PersonalAccessToken,
     /// `Basic` with anything else: the client of the token endpoint.
     Client,
-    /// Another scheme, or not readable.
+    /// Another scheme, or malformed.
     Other,
 }
 
-/// One line of the log.
+/// An entry of the request log.
 #[derive(Clone, Debug, Serialize)]
 pub struct RequestRecord {
     /// HTTP method.
     pub method: String,
-    /// Path without query; a token within it is masked.
+    /// Path without query; a token in it is masked.
     pub path: String,
     /// Query as sent.
     pub query: String,
     /// `User-Agent`, if any.
     pub user_agent: Option<String>,
-    /// Kind of the `Authorization` header; its value is not kept.
+    /// Kind of the `Authorization` header; its value is not stored.
     pub credentials: Credentials,
-    /// The account that the credentials, code or refresh token belong to, even if they are no longer good.
+    /// The account of the credentials, code or refresh token, even if they are no longer valid.
     pub account: Option<i64>,
     /// JSON body, or the fields of a form with codes and tokens masked.
     pub body: Option<Value>,
-    /// Answered status; `None` while unanswered and when the connection was cut.
+    /// Status of the response; `None` while there is no response, and if the connection was closed without one.
     pub status: Option<u16>,
-    /// Arrival, by the simulator's clock.
+    /// Time of arrival, by the simulator's clock.
     pub at: DateTime<Utc>,
 }
 
-/// An account and its books.
+/// An account and its records.
 pub(super) struct Account {
     pub(super) demo: DemoAccount,
     pub(super) records: Records,
     pub(super) variations: Variations,
-    /// How to fill the books. Most tests never look into most of them, so that waits for the first look.
+    /// The data for the generation of the records. Most tests never use most accounts, so records are generated on
+    /// first use.
     unfilled: Option<(Plan, Rng, DateTime<Utc>)>,
 }
 
 impl Account {
-    /// Fills the books before the first look.
+    /// Generates the records before their first use.
     pub(super) fn fill(&mut self) {
         if let Some((plan, rng, now)) = self.unfilled.take() {
             Seeder::new(&plan, rng, now, &mut self.records).fill();
@@ -153,35 +156,35 @@ impl Account {
     }
 }
 
-/// See the module.
+/// The state behind the lock.
 pub(super) struct State {
     pub(super) accounts: Vec<Account>,
     pub(super) switches: Switches,
     pub(super) tokens: Tokens,
     pub(super) rules: Vec<Rule>,
     pub(super) gates: Vec<Arc<Gate>>,
-    /// Gates that the HTTP control surface opened, by the number it was given.
+    /// Gates that were created over `/_control`, by their ids.
     pub(super) numbered_gates: HashMap<u64, Arc<Gate>>,
     pub(super) log: VecDeque<RequestRecord>,
     /// Number of the request at the front of `log`.
     pub(super) log_start: u64,
     pub(super) webhooks: Queue,
     windows: HashMap<IpAddr, Window>,
-    /// Accounts that an address used personal access tokens of, and when last.
+    /// The accounts whose personal access tokens each address used, with the time of the last use.
     personal: HashMap<IpAddr, HashMap<AccountId, DateTime<Utc>>>,
 }
 
-/// What a state begins with.
+/// The configuration of an initial state.
 pub(super) struct Beginning {
     pub(super) seed: u64,
     pub(super) switches: Switches,
-    /// The size of the first account's portfolio, where it is not the usual one.
+    /// The size of the first account's portfolio, if it is not the default.
     pub(super) portfolio: Option<Portfolio>,
-    /// The variations of every demo account, where they are not those of the table.
+    /// The variations of every demo account, if they are not those of the table.
     pub(super) variations: Option<Variations>,
 }
 
-/// What the lock guards and what needs none.
+/// The state behind its lock, and the data that needs none.
 pub(super) struct Shared {
     pub(super) clock: ShiftedClock,
     pub(super) operations: Operations,
@@ -190,12 +193,12 @@ pub(super) struct Shared {
     pub(super) client_secret: SecretString,
     pub(super) beginning: Beginning,
     pub(super) state: Mutex<State>,
-    /// Changes with every line of the log, for those who wait for a request.
+    /// Changes with every entry of the log, for tests that wait for a request.
     pub(super) logged: watch::Sender<()>,
     pub(super) webhooks: Service,
 }
 
-/// What was decided when a request came in.
+/// The decisions made when a request arrives.
 pub(super) struct Arrival {
     pub(super) number: u64,
     pub(super) at: DateTime<Utc>,
@@ -213,7 +216,7 @@ impl Shared {
         id == self.client_id && secret == self.client_secret.expose_secret()
     }
 
-    /// Logs a request, counts it, and finds out what is scripted for it.
+    /// Logs a request, counts it, and selects the rule and gates for it.
     pub(super) fn arrive(&self, call: &Call) -> Arrival {
         let now = self.clock.now();
         let mut state = self.lock();
@@ -237,7 +240,7 @@ impl Shared {
         });
         let admitted = !call.is_api() || state.admit(call.peer, now);
         self.logged.send_replace(());
-        // A refused request never reaches what rules and gates stand in front of.
+        // Rules and gates do not apply to requests above the rate limit.
         let rule = if admitted { script::take_rule(&mut state.rules, &call.method, path, account) } else { None };
         state.gates.retain(|gate| !gate.is_open());
         let gates =
@@ -245,7 +248,7 @@ impl Shared {
         Arrival { number, at: now, admitted, gates, rule }
     }
 
-    /// Completes the log line of an answered request.
+    /// Adds the status to the log entry of a request.
     pub(super) fn answered(&self, number: u64, status: u16) {
         let mut state = self.lock();
         let index = number.checked_sub(state.log_start).and_then(|index| usize::try_from(index).ok());
@@ -254,7 +257,7 @@ impl Shared {
         }
     }
 
-    /// A state as after start.
+    /// Returns the state after start.
     pub(super) fn fresh_state(&self) -> State {
         State::new(&self.beginning, &self.variations, self.clock.now())
     }
@@ -287,7 +290,7 @@ impl State {
         state
     }
 
-    /// Adds an account with a seeded portfolio.
+    /// Adds an account with a generated portfolio.
     pub(super) fn open_account(
         &mut self,
         plan: Plan,
@@ -321,7 +324,7 @@ impl State {
         self.accounts.iter_mut().find(|account| account.demo.id == id)
     }
 
-    /// The account whose personal access token this is.
+    /// Returns the account with this personal access token.
     pub(super) fn account_by_pat(&self, email: &str, token: &str) -> Option<AccountId> {
         let found = self.accounts.iter().find(|account| {
             account.demo.email.eq_ignore_ascii_case(email) && account.demo.personal_access_token == token
@@ -343,7 +346,8 @@ impl State {
         ["refresh_token", "code"].iter().find_map(|name| self.tokens.owner(form.get(*name)?))
     }
 
-    /// Personal access tokens of two accounts in 24 hours for each address (article "API authentication").
+    /// Returns whether an address may use this account's personal access token: it may use those of two accounts in 24
+    /// hours (article "API authentication").
     pub(super) fn admit_personal(&mut self, peer: IpAddr, account: AccountId, now: DateTime<Utc>) -> bool {
         let seen = self.personal.entry(peer).or_default();
         seen.retain(|_, last| *last + TimeDelta::hours(24) > now);
@@ -361,7 +365,7 @@ impl State {
         window.admit(now)
     }
 
-    /// The allowance is as if nothing had been sent yet.
+    /// Resets the rate limit.
     pub(super) fn forget_allowance(&mut self) {
         self.windows.clear();
     }
@@ -376,7 +380,7 @@ impl State {
         }
     }
 
-    /// The token reply for a new grant.
+    /// Returns the token response for a new grant.
     pub(super) fn grant(&mut self, account: AccountId, now: DateTime<Utc>) -> Option<Value> {
         self.account(account)?;
         let policy = self.policy();
@@ -384,7 +388,7 @@ impl State {
         Some(self.signed(account, reply))
     }
 
-    /// Adds whose tokens these are.
+    /// Adds the account to a token response.
     pub(super) fn signed(&self, account: AccountId, mut reply: Map<String, Value>) -> Value {
         reply.insert("user_id".into(), account.0.into());
         if let Some(account) = self.account(account) {

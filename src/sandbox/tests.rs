@@ -1,4 +1,4 @@
-//! The simulator as a client meets it, over real connections.
+//! The simulator as its clients use it, over real connections.
 
 mod described;
 mod evidence;
@@ -39,7 +39,7 @@ struct Answered {
 }
 
 impl Sandbox {
-    /// As the documentation has it, without variations.
+    /// Starts a simulator as documented, without variations.
     async fn start() -> Self {
         Self::start_with(Some(Variations::none())).await
     }

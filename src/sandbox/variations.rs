@@ -1,6 +1,7 @@
-//! Ways in which the real service varies, by name: each account has those that are on in it.
+//! Variations of the real service, by name. Each account has its own set of active variations.
 //!
-//! `variations.json` says what each is, which evidence it rests on, what it hides, and where it is on at first.
+//! `variations.json` contains the description of each, its evidence, the members it hides, and the accounts in which it
+//! is active at start.
 
 use std::{collections::BTreeMap, io};
 
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 const TABLE: &str = include_str!("variations.json");
 
-/// One way in which the real service varies; `variations.json` describes it.
+/// A variation of the real service; `variations.json` describes it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "variations.json describes each")]
@@ -42,7 +43,7 @@ pub enum Variation {
 }
 
 impl Variation {
-    /// All of them; a test compares this with the table.
+    /// All variations; a test compares this with the table.
     pub const ALL: [Variation; 26] = [
         Variation::InactiveHidden,
         Variation::ThreadOnly,
@@ -78,23 +79,23 @@ impl Variation {
 #[serde(transparent)]
 pub struct Variations(std::collections::BTreeSet<Variation>);
 
-/// A list of names could not be read.
+/// A list of variations contains an unknown name.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no variation '{0}'; give all, none, or some of: {1}")]
 pub struct UnknownVariation(String, String);
 
 impl Variations {
-    /// None.
+    /// Returns the empty set.
     pub fn none() -> Self {
         Variations::default()
     }
 
-    /// All that are known.
+    /// Returns all variations.
     pub fn all() -> Self {
         Variations(Variation::ALL.into_iter().collect())
     }
 
-    /// All that change answers, without those that refuse whole groups of operations.
+    /// Returns all that change responses, without those that reject whole groups of operations.
     pub fn all_but_refusals() -> Self {
         let mut all = Variations::all();
         all.set(Variation::ListingsNotEnabled, false);
@@ -102,7 +103,7 @@ impl Variations {
         all
     }
 
-    /// Reads `all`, `none`, or names separated by commas.
+    /// Parses `all`, `none`, or names separated by commas.
     pub fn parse(text: &str) -> Result<Self, UnknownVariation> {
         match text.trim() {
             "all" => return Ok(Variations::all()),
@@ -117,12 +118,12 @@ impl Variations {
         read.collect::<Result<_, _>>().map(Variations)
     }
 
-    /// Whether it is on.
+    /// Returns whether a variation is on.
     pub fn has(&self, variation: Variation) -> bool {
         self.0.contains(&variation)
     }
 
-    /// Turns one on or off.
+    /// Turns a variation on or off.
     pub fn set(&mut self, variation: Variation, on: bool) {
         if on {
             self.0.insert(variation);
@@ -131,7 +132,7 @@ impl Variations {
         }
     }
 
-    /// Their names, as `variations.json` writes them.
+    /// Returns their names, as in `variations.json`.
     pub fn names(&self) -> Vec<String> {
         let name = |variation: &Variation| {
             let name = serde_json::to_value(variation).ok();
@@ -141,13 +142,13 @@ impl Variations {
     }
 }
 
-/// Members that a variation leaves out of a kind of record.
+/// Members that a variation hides in a kind of record.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Hidden {
     pub(super) record: String,
     pub(super) members: Vec<String>,
-    /// Only of records in which this internal member is true.
+    /// Only in records in which this internal member is true.
     #[serde(default)]
     pub(super) marked: Option<String>,
 }
@@ -156,7 +157,7 @@ pub(super) struct Hidden {
 #[serde(deny_unknown_fields)]
 struct DescribedVariation {
     name: Variation,
-    /// The id of the evidence, where it is listed.
+    /// The id of the evidence, if it is listed.
     #[serde(rename = "evidence")]
     _evidence: Option<String>,
     #[serde(rename = "says")]
@@ -167,7 +168,7 @@ struct DescribedVariation {
     hides_when_off: Vec<Hidden>,
 }
 
-/// All variations.
+/// The content of `variations.json`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Table {
@@ -181,12 +182,12 @@ impl Table {
         Ok(serde_json::from_str(TABLE)?)
     }
 
-    /// What an account starts with.
+    /// Returns the variations of an account at start.
     pub(super) fn at_first(&self, account: &str) -> Variations {
         self.on.get(account).unwrap_or(&self.on_in_other_accounts).clone()
     }
 
-    /// What an account's records lack.
+    /// Returns the hidden members of an account's records.
     pub(super) fn hidden(&self, on: &Variations) -> Vec<&Hidden> {
         let of = |described: &DescribedVariation| on.has(described.name);
         let hides = self

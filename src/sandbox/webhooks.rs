@@ -1,7 +1,7 @@
-//! Webhooks as OwnerRez documents them and as they were seen: what is sent, to whom, when, and what goes wrong.
+//! Webhooks as OwnerRez documents them and as they were observed: their content, recipients, times and failures.
 //!
-//! Nothing here sends: `event` makes the body, `trouble` decides what goes wrong, `queue` keeps what is due and what
-//! became of it. `notices` fills the queue, `sender` empties it.
+//! This module sends nothing: `event` creates the body, `trouble` decides what goes wrong, and `queue` contains the due
+//! deliveries and the log. `notices` fills the queue, `sender` empties it.
 
 mod event;
 mod queue;
@@ -30,7 +30,7 @@ pub use self::{
 
 const CONTRACT: &str = include_str!("webhooks.json");
 
-/// What `webhooks.json` says.
+/// The content of `webhooks.json`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Contract {
@@ -41,7 +41,7 @@ pub(super) struct Contract {
     pub(super) types: BTreeMap<String, WebhookType>,
 }
 
-/// How long an answer may take, and how often a delivery is tried again.
+/// The response timeout and the retries of a delivery.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Patience {
@@ -56,7 +56,7 @@ impl Patience {
         TimeDelta::seconds(self.answer_within_seconds)
     }
 
-    /// How long to wait after so many failed attempts; `None` where no retry is left.
+    /// Returns the time to wait after this many failed attempts; `None` if no retry is left.
     pub(super) fn wait_after(&self, failed: usize) -> Option<TimeDelta> {
         let earlier = u32::try_from(failed).ok()?.checked_sub(1).filter(|earlier| *earlier < self.retries)?;
         let factor = self.each_retry_later_by_factor.checked_pow(earlier)?;
@@ -64,7 +64,7 @@ impl Patience {
     }
 }
 
-/// The numbers of the troubles that variations turn on.
+/// The parameters of the disturbances that variations turn on.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Numbers {
@@ -81,19 +81,19 @@ impl Numbers {
     }
 }
 
-/// What a subscription can be for.
+/// A type of subscriptions.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookType {
-    /// As deliveries name it.
+    /// Its name in deliveries.
     pub(super) entity_type: String,
     pub(super) collection: String,
-    /// The kind of record that `entity` is.
+    /// The kind of record of `entity`.
     pub(super) record: String,
-    /// Optional members that `entity` has, by the parameters that ask for them.
+    /// Optional members of `entity`, by the parameters that add them.
     #[serde(default)]
     pub(super) asked_for: Vec<String>,
-    /// The members whose change makes an update one of a category.
+    /// The members of each category: an update belongs to it if one of them changes.
     #[serde(default)]
     categories: BTreeMap<String, Vec<String>>,
     /// The member that is true in drafts.
@@ -107,12 +107,12 @@ impl Contract {
     }
 }
 
-/// What those who fill and empty the queue need besides the queue, and without its lock.
+/// Shared data of `notices` and `sender` that does not need the lock of the queue.
 pub(super) struct Service {
     pub(super) contract: Contract,
-    /// Wakes the sender when something is due earlier than it knows.
+    /// Wakes the sender, because a delivery may be due earlier than before.
     pub(super) wake: Notify,
-    /// Changes with every outcome of an attempt.
+    /// Changes after each attempt.
     pub(super) settled: watch::Sender<()>,
     last_number: AtomicU64,
 }
@@ -127,7 +127,8 @@ impl Service {
         })
     }
 
-    /// Numbers go on after a reset, so that an attempt that is under way then finds no delivery of its number.
+    /// Returns a new number. Numbers continue after a reset, so that an attempt that is then being made matches no new
+    /// delivery.
     pub(super) fn new_number(&self) -> u64 {
         self.last_number.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -1,4 +1,4 @@
-//! A receiver of webhooks that answers what the test orders and keeps what came.
+//! A receiver of webhooks that sends scripted responses and stores the requests.
 
 use std::{
     collections::VecDeque,
@@ -16,7 +16,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
-/// What came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(super) struct Received {
     pub(super) method: String,
@@ -26,7 +26,7 @@ pub(super) struct Received {
     pub(super) body: Value,
 }
 
-/// What is answered: a status, or nothing ever.
+/// A scripted response: a status, or none at all.
 pub(super) type Ordered = Option<u16>;
 
 pub(super) struct Receiver {
@@ -40,7 +40,7 @@ struct Inbox {
 }
 
 impl Receiver {
-    /// Answers 204 unless something else is ordered.
+    /// Starts a receiver. It responds with 204 unless another response is scripted.
     pub(super) fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
@@ -54,27 +54,27 @@ impl Receiver {
         Receiver { url, inbox }
     }
 
-    /// Orders the answer to the next request that has none yet.
+    /// Scripts the response to the next request without one.
     pub(super) fn answer(&self, ordered: Ordered) {
         self.inbox.orders.lock().expect("no test panicked").push_back(ordered);
     }
 
-    /// What came so far.
+    /// Returns the requests so far.
     pub(super) fn received(&self) -> Vec<Received> {
         self.inbox.received.borrow().clone()
     }
 
-    /// The bodies that came so far.
+    /// Returns the bodies so far.
     pub(super) fn bodies(&self) -> Vec<Value> {
         self.received().into_iter().map(|received| received.body).collect()
     }
 
-    /// The members of this name in the bodies that came so far.
+    /// Returns the members of this name in the bodies so far.
     pub(super) fn each(&self, member: &str) -> Vec<Value> {
         self.bodies().into_iter().map(|body| body[member].clone()).collect()
     }
 
-    /// Completes once so many requests came, answered or not.
+    /// Completes once this many requests have arrived, answered or not.
     pub(super) async fn wait(&self, count: usize) {
         let mut received = self.inbox.received.subscribe();
         received.wait_for(|received| received.len() >= count).await.expect("the receiver is there");

@@ -1,4 +1,4 @@
-//! What goes wrong with webhooks: by the variations of an account, and by rules.
+//! Disturbances of webhooks: by the variations of an account, and by rules.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::sandbox::{DeliveryState, Trouble, Variation, WebhookAction, WebhookRule};
 
-/// A simulator whose first account has one variation, with a receiver of new and changed guests.
+/// Starts a simulator whose first account has one variation, with a receiver of new and changed guests.
 async fn with(variation: Option<Variation>) -> (Sandbox, Receiver) {
     let sandbox = Sandbox::start().await;
     let receiver = Receiver::start();
@@ -30,7 +30,7 @@ async fn guests(sandbox: &Sandbox, count: usize) {
     sandbox.controls().webhooks_settled().await;
 }
 
-/// The names of the guests that were told of, in the order of their arrival.
+/// Returns the names of the guests in the received webhooks, in order of arrival.
 fn names(receiver: &Receiver) -> Vec<String> {
     let name = |entity: Value| entity["first_name"].as_str().unwrap_or_default().to_owned();
     receiver.each("entity").into_iter().map(name).collect()
@@ -112,7 +112,7 @@ async fn webhooks_stop() {
     assert_eq!(names(&receiver), ["1", "1", "2"]);
     assert_eq!(states(&sandbox).last(), Some(&DeliveryState::Stopped));
     assert_eq!(listed().await, before, "listed as before");
-    // What helps: deleting it and making it again. What was missed does not come.
+    // Deleting the subscription and creating it again helps. Missed events are not sent later.
     for one in &before {
         send(&sandbox, "DELETE", &format!("/v2/webhooksubscriptions/{}", one["id"]), Value::Null).await;
     }
@@ -161,7 +161,7 @@ async fn rules_order_each_trouble() {
         controls.webhooks_settled().await;
         assert_eq!(names(&receiver).split_off(told), arrived, "{trouble:?}");
     }
-    // Of deliveries that it does not name, a rule changes nothing; when rules are cleared, it is gone.
+    // A rule changes only matching deliveries; clearing the rules removes it.
     let told = receiver.bodies().len();
     controls.script_webhooks(WebhookRule::new(Trouble::Miss).action(WebhookAction::EntityUpdate).always());
     let made = guest(&sandbox, "1").await;
@@ -171,7 +171,7 @@ async fn rules_order_each_trouble() {
     send(&sandbox, "PATCH", &path, json!({"first_name": "3"})).await;
     controls.webhooks_settled().await;
     assert_eq!(names(&receiver).split_off(told), ["1", "3"]);
-    // A stopped subscription stays so.
+    // A stopped subscription stays stopped.
     let told = receiver.bodies().len();
     controls
         .script_webhooks(WebhookRule::new(Trouble::Stop).of_type("guest").action(WebhookAction::EntityCreate).times(2));

@@ -1,4 +1,4 @@
-//! Webhooks as they are documented: what is sent, to whom, with which credentials, and when again.
+//! Webhooks as documented: content, receivers, credentials and retries.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(super) const ACTIONS: [&str; 3] = ["entity_create", "entity_update", "entity_delete"];
-/// Each type with what deliveries call it and the collection of its records.
+/// Each type with its name in deliveries and the collection of its records.
 const TYPES: [(&str, &str, &str); 8] = [
     ("booking", "booking", "bookings"),
     ("discount", "discount", "discounts"),
@@ -40,12 +40,12 @@ pub(super) fn members(value: Value) -> Map<String, Value> {
     value.as_object().cloned().expect("an object")
 }
 
-/// A new guest of the first account, made through the API.
+/// Creates a guest of the first account through the API.
 pub(super) async fn guest(sandbox: &Sandbox, name: &str) -> Value {
     send(sandbox, "POST", "/v2/guests", json!({"first_name": name})).await
 }
 
-/// The deliveries to an address of this machine; the accounts have subscriptions that lead elsewhere.
+/// Returns the deliveries to addresses of this machine; the accounts have subscriptions to other addresses, too.
 pub(super) fn deliveries(sandbox: &Sandbox) -> Vec<Delivery> {
     let mut all = sandbox.controls().deliveries();
     all.retain(|delivery| delivery.state != DeliveryState::Outside);
@@ -145,7 +145,7 @@ async fn writes_through_the_api_set_webhooks_off() {
         "guest update",
         "booking create",
         "booking update",
-        // The dates that a quote holds.
+        // The hold of the quote's dates.
         "booking create",
         "quote create",
         "quote delete",
@@ -164,7 +164,7 @@ async fn writes_through_the_api_set_webhooks_off() {
     assert_eq!(bodies[1]["entity"], as_read, "the record as a read answers it");
     assert_eq!((&bodies[3]["entity"]["type"], &bodies[4]["categories"]), (&json!("block"), &json!(["availability"])));
     assert_eq!(bodies[9]["entity"]["thread"]["id"], thread);
-    // A write that is refused tells nothing.
+    // A rejected write sends no webhook.
     let authorization = sandbox.bearer(sandbox.first().id);
     assert_eq!(sandbox.send("PATCH", &path, &authorization, Some(json!({"first_name": "Bo"}))).await.status, 404);
     sandbox.controls().webhooks_settled().await;
@@ -221,7 +221,7 @@ async fn deliveries_are_json_posts_with_the_credentials_of_the_app() {
 async fn the_address_of_the_app_gets_what_no_subscription_overrides() {
     let sandbox = Sandbox::start().await;
     let controls = sandbox.controls();
-    // Subscribed to bookings only.
+    // The subscription is for bookings only.
     let account = controls.add_account("Two Houses").id;
     let receiver = Receiver::start();
     controls.set_webhook_app(WebhookApp { url: Some(receiver.url.clone()), ..WebhookApp::default() });
@@ -268,7 +268,7 @@ async fn an_answer_has_two_seconds_and_what_fails_is_tried_again() {
     receiver.answer(Some(302));
     sandbox.clock.advance(TimeDelta::seconds(21));
     controls.webhooks_settled().await;
-    // The clock that only the simulator has counts as well.
+    // The simulator's own clock counts, too.
     controls.advance(TimeDelta::seconds(42));
     controls.webhooks_settled().await;
     let delivery = deliveries(&sandbox).remove(0);

@@ -1,4 +1,4 @@
-//! From a change of a record to the body of a delivery.
+//! Converts a change of a record to the body of a delivery.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -7,18 +7,18 @@ use uuid::Uuid;
 use super::WebhookType;
 use crate::sandbox::records::{Change, Record};
 
-/// The `entity_type` of what concerns the app itself.
+/// The `entity_type` of events of the app itself.
 const APPLICATION: &str = "api_application";
 
-/// What a delivery says.
+/// The action in a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WebhookAction {
-    /// A record is new.
+    /// A record was created.
     EntityCreate,
     /// A record changed.
     EntityUpdate,
-    /// A record is gone.
+    /// A record was deleted.
     EntityDelete,
     /// The user removed the app.
     ApplicationAuthorizationRevoked,
@@ -26,23 +26,23 @@ pub enum WebhookAction {
     WebhookTest,
 }
 
-/// Something that webhooks tell.
+/// An event that webhooks report.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Event<'a> {
-    /// The type by which it is subscribed to; none for what concerns the app itself.
+    /// The type in subscriptions; `None` for events of the app itself.
     pub(in crate::sandbox) subscribed: Option<&'a str>,
     pub(in crate::sandbox) action: WebhookAction,
     pub(in crate::sandbox) entity_type: &'a str,
     pub(in crate::sandbox) entity_id: Option<i64>,
-    /// Of an update.
+    /// The categories of an update.
     pub(in crate::sandbox) categories: Vec<&'a str>,
-    /// As it is now; none where it is gone.
+    /// The current record; `None` if it was deleted.
     pub(in crate::sandbox) record: Option<&'a Record>,
 }
 
 impl<'a> Event<'a> {
-    /// What a change means to those who subscribed to a type of its collection. A draft does not exist unless drafts
-    /// are told.
+    /// Returns the event of a change for subscriptions to a type of its collection. Drafts count as absent unless
+    /// `tells_drafts` is set.
     pub(in crate::sandbox) fn of(
         name: &'a str,
         kind: &'a WebhookType,
@@ -72,7 +72,7 @@ impl<'a> Event<'a> {
         })
     }
 
-    /// One that concerns the app itself.
+    /// Returns an event of the app itself.
     pub(in crate::sandbox) fn of_the_app(action: WebhookAction) -> Event<'static> {
         Event {
             subscribed: None,
@@ -84,7 +84,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The body of a delivery.
+    /// Returns the body of a delivery.
     pub(in crate::sandbox) fn envelope(&self, account: Option<i64>, entity: Option<Value>) -> Value {
         let categories = (self.action == WebhookAction::EntityUpdate).then_some(&self.categories);
         let members = [

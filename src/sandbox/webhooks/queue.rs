@@ -1,4 +1,4 @@
-//! What is due to be sent, and what became of it. Pure; time is an argument.
+//! The due deliveries and the log of all. No I/O; time is an argument.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -10,17 +10,17 @@ use serde_json::Value;
 use super::{Event, Patience, Trouble, WebhookRule, trouble::take_rule};
 use crate::domain::AccountId;
 
-/// So many deliveries are kept.
+/// The number of deliveries in the log.
 const LOG_LENGTH: usize = 10_000;
 
-/// What the app's page at OwnerRez says about webhooks.
+/// The webhook settings of the app's page at OwnerRez.
 #[derive(Clone, Debug)]
 pub struct WebhookApp {
-    /// Where everything is sent that no subscription of its type overrides.
+    /// The address for events of types without a subscription.
     pub url: Option<String>,
     /// User of the Basic credentials of every delivery.
     pub user: String,
-    /// Their password.
+    /// Password of the Basic credentials.
     pub password: SecretString,
 }
 
@@ -33,33 +33,33 @@ impl Default for WebhookApp {
 /// One delivery.
 #[derive(Clone, Debug, Serialize)]
 pub struct Delivery {
-    /// Counts from 1 on.
+    /// Its number, from 1.
     pub number: u64,
-    /// Whose records it is about; none for a test.
+    /// The account of the records; `None` for a test.
     pub account: Option<i64>,
-    /// The subscription; none where it goes to the app's own address.
+    /// The subscription; `None` if it goes to the app's own address.
     pub subscription: Option<i64>,
-    /// Where it goes.
+    /// The receiver's URL.
     pub url: String,
-    /// What is sent.
+    /// The JSON body.
     pub body: Value,
-    /// What became of it.
+    /// Its state.
     pub state: DeliveryState,
-    /// What happened so far.
+    /// The attempts so far.
     pub attempts: Vec<Attempt>,
 }
 
-/// What became of a delivery.
+/// The state of a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
-    /// It is due, now or later.
+    /// It is due now or later.
     Waiting,
-    /// It was taken.
+    /// The receiver accepted it.
     Delivered,
-    /// No attempt succeeded, and none is left.
+    /// All attempts failed.
     GivenUp,
-    /// It was never sent and never will be.
+    /// It is never sent.
     Missed,
     /// Its subscription has stopped.
     Stopped,
@@ -70,7 +70,7 @@ pub enum DeliveryState {
 /// One attempt at a delivery.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Attempt {
-    /// When it began.
+    /// When it started.
     pub at: DateTime<Utc>,
     /// How it ended.
     pub outcome: Outcome,
@@ -80,11 +80,11 @@ pub struct Attempt {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// With this status.
+    /// The receiver responded with this status.
     Answered(u16),
-    /// No answer came in time.
+    /// No response in time.
     TimedOut,
-    /// There was no connection, or it broke.
+    /// The connection failed or broke.
     Broken,
 }
 
@@ -102,39 +102,39 @@ pub(in crate::sandbox) struct Ticket {
     pub(in crate::sandbox) app: WebhookApp,
 }
 
-/// What the sender does next.
+/// The next action of the sender.
 pub(in crate::sandbox) enum Next {
     Send(Ticket),
-    /// Nothing before this moment, if any.
+    /// Wait until this time, or without one for a new delivery.
     Wait(Option<DateTime<Utc>>),
 }
 
-/// See the module.
+/// The queue of deliveries.
 #[derive(Default)]
 pub(in crate::sandbox) struct Queue {
     pub(in crate::sandbox) app: WebhookApp,
     pub(in crate::sandbox) rules: Vec<WebhookRule>,
     pub(in crate::sandbox) log: VecDeque<Delivery>,
     due: BTreeSet<(DateTime<Utc>, u64)>,
-    /// Addresses at which an answer is waited for. One at a time keeps the order.
+    /// Addresses with a request in flight. One request at a time keeps the order.
     busy: BTreeSet<String>,
     events: HashMap<AccountId, u64>,
 }
 
 impl Queue {
-    /// The number of an account's next event, from 1 on.
+    /// Returns the number of an account's next event, from 1.
     pub(in crate::sandbox) fn count(&mut self, account: AccountId) -> u64 {
         let count = self.events.entry(account).or_default();
         *count += 1;
         *count
     }
 
-    /// What a rule orders for an event.
+    /// Returns the disturbance of the first matching rule for an event.
     pub(in crate::sandbox) fn ordered(&mut self, account: Option<i64>, event: &Event<'_>) -> Option<Trouble> {
         take_rule(&mut self.rules, account, event)
     }
 
-    /// Takes a delivery in. One that is waiting is due at the given moment.
+    /// Adds a delivery. A waiting one is due at the given time.
     pub(in crate::sandbox) fn add(&mut self, delivery: Delivery, due: DateTime<Utc>) {
         if delivery.state == DeliveryState::Waiting {
             self.due.insert((due, delivery.number));
@@ -148,7 +148,7 @@ impl Queue {
         self.log.push_back(delivery);
     }
 
-    /// Forgets all deliveries, also those that are due.
+    /// Removes all deliveries, including due ones.
     pub(in crate::sandbox) fn clear(&mut self) {
         self.log.clear();
         self.due.clear();
@@ -167,12 +167,12 @@ impl Queue {
                 self.busy.insert(url.clone());
                 Next::Send(Ticket { number, url: url.clone(), body: body.clone(), app: self.app.clone() })
             }
-            // Whatever leaves the log is not due any more.
+            // Deliveries that left the log are not sent.
             None => self.next(now),
         }
     }
 
-    /// Keeps how an attempt ended; where it failed, the next one is due when `patience` says so.
+    /// Records the outcome of an attempt; after a failure, the next attempt is due according to `patience`.
     pub(in crate::sandbox) fn ended(
         &mut self,
         ticket: &Ticket,
@@ -195,7 +195,7 @@ impl Queue {
         };
     }
 
-    /// Whether nothing is on its way and nothing is due.
+    /// Returns whether no delivery is being sent or due.
     pub(in crate::sandbox) fn is_settled(&self, now: DateTime<Utc>) -> bool {
         self.busy.is_empty() && self.due.first().is_none_or(|(at, _)| *at > now)
     }

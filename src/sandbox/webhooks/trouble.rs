@@ -1,4 +1,4 @@
-//! What goes wrong with deliveries, as clients of the live service saw it: by rules, or by the account's variations.
+//! Disturbances of deliveries, as clients of the live service observed them: by rules, or by the account's variations.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// What goes wrong.
+/// A disturbance.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
@@ -20,15 +20,15 @@ pub enum Trouble {
     Miss,
     /// It is sent twice, under the same id.
     Repeat,
-    /// It is sent so many seconds later, by the simulator's clock; what happens meanwhile overtakes it.
+    /// It is sent this many seconds later, by the simulator's clock; later events overtake it.
     Delay(f64),
     /// It lacks `entity`.
     WithoutEntity,
-    /// Its subscription sends nothing from now on, and is still listed.
+    /// Its subscription sends nothing from now on, but is still listed.
     Stop,
 }
 
-/// A trouble on order, for all deliveries of the events that it catches. Without further calls it catches the next event.
+/// A scripted disturbance for all deliveries of the events that it matches. By default it matches the next event.
 ///
 /// ```ignore
 /// controls.script_webhooks(WebhookRule::new(Trouble::Miss).of_type("booking").times(2));
@@ -36,19 +36,19 @@ pub enum Trouble {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookRule {
-    /// Only events of this account.
+    /// Restricts it to events of this account.
     #[serde(default)]
     pub account: Option<i64>,
-    /// Only those of this type, by the name that subscriptions use.
+    /// Restricts it to events of this type, by the name in subscriptions.
     #[serde(default, rename = "type")]
     pub subscribed: Option<String>,
-    /// Only those with this action.
+    /// Restricts it to events with this action.
     #[serde(default)]
     pub action: Option<WebhookAction>,
-    /// How many events it catches; `None` for every one until the rules are cleared.
+    /// The number of events that it matches; `None` for all until the rules are cleared.
     #[serde(default = "once")]
     pub times: Option<u32>,
-    /// What goes wrong.
+    /// The disturbance.
     pub trouble: Trouble,
 }
 
@@ -57,36 +57,36 @@ fn once() -> Option<u32> {
 }
 
 impl WebhookRule {
-    /// A rule for the next event.
+    /// Creates a rule for the next event.
     pub fn new(trouble: Trouble) -> Self {
         WebhookRule { account: None, subscribed: None, action: None, times: once(), trouble }
     }
 
-    /// Only events of this account.
+    /// Restricts the rule to events of this account.
     pub fn account(mut self, account: AccountId) -> Self {
         self.account = Some(account.0);
         self
     }
 
-    /// Only those of this type, by the name that subscriptions use.
+    /// Restricts the rule to events of this type, by the name in subscriptions.
     pub fn of_type(mut self, name: &str) -> Self {
         self.subscribed = Some(name.to_owned());
         self
     }
 
-    /// Only those with this action.
+    /// Restricts the rule to events with this action.
     pub fn action(mut self, action: WebhookAction) -> Self {
         self.action = Some(action);
         self
     }
 
-    /// For the next `times` events.
+    /// Applies the rule to the next `times` events.
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// For every event until [`Controls::clear_rules`](crate::sandbox::Controls::clear_rules).
+    /// Applies the rule to every event until [`Controls::clear_rules`](crate::sandbox::Controls::clear_rules).
     pub fn always(mut self) -> Self {
         self.times = None;
         self
@@ -100,7 +100,7 @@ impl WebhookRule {
     }
 }
 
-/// Takes the first rule that catches an event and uses it up once.
+/// Returns the disturbance of the first rule that matches an event, and consumes one of the rule's uses.
 pub(super) fn take_rule(rules: &mut Vec<WebhookRule>, account: Option<i64>, event: &Event<'_>) -> Option<Trouble> {
     let rule = rules.iter_mut().find(|rule| rule.catches(account, event))?;
     rule.times = rule.times.map(|left| left - 1);
@@ -109,7 +109,7 @@ pub(super) fn take_rule(rules: &mut Vec<WebhookRule>, account: Option<i64>, even
     Some(trouble)
 }
 
-/// What becomes of one delivery.
+/// The handling of one delivery.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub(in crate::sandbox) struct Fate {
     pub(in crate::sandbox) missed: bool,
@@ -131,8 +131,8 @@ impl Fate {
     }
 }
 
-/// Decides about one delivery. `count` is the number of the event within its account, from 1 on; `long_subscribed` says
-/// that its subscription was made so long ago that it may have stopped.
+/// Decides how one delivery is handled. `count` is the number of the event within its account, from 1;
+/// `long_subscribed` means that its subscription was created so long ago that it may have stopped.
 pub(in crate::sandbox) fn fate(
     numbers: &Numbers,
     variations: &Variations,
