@@ -1,11 +1,11 @@
-//! What a model can do: the tools, over the sessions. This room knows nothing of HTTP; whatever speaks MCP calls it.
+//! The tools that models call, on top of the sessions. This module is independent of HTTP; the MCP server calls it.
 //!
-//! - `answers`: tools that answer a question, over many operations
-//! - `by_word`: a second try of a search by several words
-//! - `run`: the one way to an operation of OwnerRez; `called`: how a call ended
-//! - `writes`: the gate that every write passes; `confirm` whether a person agreed, `drafts` messages in two steps,
-//!   `question` what a person is asked, `write_words` its texts
-//! - `links`: connect links; `text`: errors in words; `trace`: what the log learns
+//! - `answers`: composite tools that combine several operations
+//! - `by_word`: the second attempt of a search for several words
+//! - `run`: runs an operation of OwnerRez; `called`: the outcome of a call
+//! - `writes`: the checks for every write; `confirm`: the user's consent; `drafts`: messages in two steps; `question`:
+//!   the confirmation question; `write_words`: the texts
+//! - `links`: connect links; `text`: error texts; `trace`: the logged part of a call
 
 mod answers;
 mod by_word;
@@ -60,73 +60,73 @@ use crate::{
     session::Sessions,
 };
 
-/// The outcome of a call that the caller's key does not allow.
+/// The error code of a call that the caller's key does not allow.
 const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
-/// The outcome of a call whose arguments were refused before anything was sent.
+/// The error code of a call whose arguments were rejected before a request was sent.
 const BAD_ARGUMENTS: &str = "invalid_arguments";
 
-/// The outcome of a call of an operation that there is not.
+/// The error code of a call of an unknown operation.
 const UNKNOWN_OPERATION: &str = "unknown_operation";
-/// The outcome of a call of a tool that the connection did not choose.
+/// The error code of a call of a tool that the connection did not select.
 const NOT_CHOSEN: &str = "tool_not_chosen";
 
-/// The predecessor's tool that told where to connect. Its users' clients may still call it; it is not listed, because
-/// every tool tells that address when it is needed.
+/// The legacy tool that returned the connect link. Clients of its users may still call it; it is not listed, because
+/// every tool returns that link when it is needed.
 const CONNECT_TOOL: &str = "get_oauth_url";
 
-/// Every tool. Cheap to clone.
+/// All tools. Cheap to clone.
 #[derive(Clone)]
 pub struct Toolbox(Arc<Parts>);
 
-/// What the tools work with.
+/// The dependencies of the tools.
 pub struct Parts {
     /// The operations of OwnerRez.
     pub catalog: Catalog,
-    /// The tools that ask several of them.
+    /// The composite tools.
     pub answers: Answers,
-    /// The ways to what is not listed.
+    /// The tools that find and call operations that are not listed.
     pub on_demand: OnDemand,
-    /// Records with addresses.
+    /// Records as MCP resources.
     pub resources: Resources,
-    /// What clients show as commands.
+    /// The prompts, which clients show as commands.
     pub prompts: Prompts,
-    /// The way to the users' accounts.
+    /// The sessions of the users.
     pub sessions: Sessions,
-    /// For users who have not connected an account.
+    /// Connect links for users without a connected account.
     pub links: ConnectLinks,
-    /// Seals drafts and confirmations, and makes the digests under which writes are recorded.
+    /// Encrypts drafts and confirmations, and creates the digests that identify recorded writes.
     pub ring: Arc<KeyRing>,
-    /// OwnerRez's own application, for links to its pages.
+    /// URL of the OwnerRez application, for links to its pages.
     pub app_url: Url,
-    /// Counters.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
 }
 
-/// How a call came to its tool.
+/// The context of a call.
 struct Route<'a> {
     person: &'a Person,
-    /// By the tool that calls others, under whose name the client knows it.
+    /// Whether the client called the tool through `call_operation`.
     by_call_operation: bool,
-    /// A remark for each thing that was ignored of the arguments.
+    /// A notice for each ignored argument.
     ignored: Vec<String>,
 }
 
 impl Toolbox {
-    /// A toolbox over these parts.
+    /// Creates a toolbox with these dependencies.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
     }
 
-    /// The tools that a request of this caller chooses.
+    /// Returns the tools that a request of this caller selects.
     ///
     /// # Errors
-    /// A name that is no toolset's or no tool's.
+    /// A name that is neither a toolset nor a tool.
     pub fn choose(&self, caller: &Caller, wishes: &Wishes) -> Result<Choice, UnknownName> {
         let known = || self.kinds().map(|(kind, _)| kind.name).collect();
         Choice::new(caller, wishes, known, CALL_OPERATION)
     }
 
-    /// The chosen tools as `tools/list` shows them, ordered by name: the same list for the same choice.
+    /// Returns the selected tools as `tools/list` shows them, ordered by name: the same list for the same selection.
     pub fn list(&self, choice: &Choice) -> Vec<Tool> {
         let chosen = self.kinds().filter(|(kind, _)| choice.lists(*kind));
         let mut tools: Vec<Tool> = chosen.map(|(_, tool)| tool.clone()).collect();
@@ -142,14 +142,15 @@ impl Toolbox {
         tools
     }
 
-    /// What a tool's answers look like, where that is promised.
+    /// Returns the output schema of a tool, if it has one.
     fn output_schema(&self, name: &str) -> Option<&Arc<JsonObject>> {
         let of_operation = self.0.catalog.get(name).and_then(Operation::output_schema);
         of_operation.or_else(|| self.0.answers.get(name)?.output_schema())
     }
 
-    /// Clients that were shown the schema of an answer throw an answer away that does not keep to it. OwnerRez may say
-    /// something else tomorrow: then the answer goes into a member that nobody made promises about.
+    /// Checks a response against the output schema. Clients that know the schema discard a response that does not match
+    /// it. OwnerRez may change its responses; such a response is returned in a member that the schema does not
+    /// restrict.
     fn keeping_promises(&self, name: &str, response: &mut Response) {
         let answer = match response {
             Response::Answer(shown) => Some(shown.structured()),
@@ -164,11 +165,11 @@ impl Toolbox {
         }
     }
 
-    /// Every tool, and what there is to choose it by.
+    /// Returns all tools, with the attributes for the selection.
     fn kinds(&self) -> impl Iterator<Item = (Kind<'_>, &Tool)> {
         let operations = self.0.catalog.operations().map(|operation| (Kind::from(operation), operation.tool()));
         let answers = self.0.answers.all().map(|answer| (answer.kind(), answer.tool()));
-        // A draft goes with what it drafts: who may not write has no use for it.
+        // A draft tool has the attributes of its operation: without write access it is of no use.
         let drafts = self.0.catalog.operations().filter_map(|operation| {
             let tool = operation.draft()?;
             Some((Kind { name: &tool.name, ..Kind::from(operation) }, tool))
@@ -176,7 +177,7 @@ impl Toolbox {
         operations.chain(answers).chain(drafts).chain(self.0.on_demand.kinds())
     }
 
-    /// One of them by its name.
+    /// Returns one of them by its name.
     fn kind(&self, name: &str) -> Option<(Kind<'_>, &Tool)> {
         if let Some(operation) = self.0.catalog.get(name) {
             return Some((Kind::from(operation), operation.tool()));
@@ -184,12 +185,12 @@ impl Toolbox {
         self.kinds().find(|(kind, _)| kind.name == name)
     }
 
-    /// One tool by its name.
+    /// Returns a tool by its name.
     pub fn tool(&self, name: &str) -> Option<Tool> {
         self.kind(name).map(|(_, tool)| tool.clone())
     }
 
-    /// Whether a call takes more than this scope. Tools that do not exist take nothing.
+    /// Returns whether a call requires more than this scope. Unknown tools require nothing.
     pub fn is_beyond(&self, name: &str, arguments: &Map<String, Value>, scope: Scope) -> bool {
         let name = match name {
             CALL_OPERATION => arguments.get("name").and_then(Value::as_str).unwrap_or_default(),
@@ -199,7 +200,8 @@ impl Toolbox {
         operation.is_some_and(|operation| !operation.is_within(scope))
     }
 
-    /// Calls a tool. Cancelling drops what waits and gives a running read up; a write that was sent runs to its end.
+    /// Calls a tool. Cancelling removes a waiting call and aborts a running read; a write that was sent runs to
+    /// completion.
     pub async fn call(
         &self,
         caller: &Caller,
@@ -253,7 +255,7 @@ impl Toolbox {
         Ok(called)
     }
 
-    /// Calls anything but what calls others.
+    /// Calls any tool except `call_operation`.
     async fn call_tool(
         &self,
         caller: &Caller,
@@ -288,7 +290,7 @@ impl Toolbox {
         } else {
             return Err(self.unknown(name));
         };
-        // `call_operation` and what it calls may both have ignored the same.
+        // `call_operation` and the called tool may both have ignored the same argument.
         let mut told = BTreeSet::new();
         ignored.retain(|remark| told.insert(remark.clone()));
         if choice.shows_outputs() {
@@ -297,32 +299,32 @@ impl Toolbox {
         Ok(Called { tool, response: response.with_ignored(&ignored), trace })
     }
 
-    /// Why a tool that there is cannot be called here.
+    /// Returns why an existing tool cannot be called on this connection.
     fn not_chosen(&self, choice: &Choice, caller: &Caller, name: &str) -> Option<String> {
         let (kind, _) = self.kind(name)?;
         if !choice.holds(kind) {
             return Some(text::not_chosen(name));
         }
-        // What the key's own scope forbids is told as that.
+        // If the key's own scope forbids the call, a later check returns that error.
         (!choice.reaches(kind) && caller.scope == Scope::Full).then(|| text::reads_only(name))
     }
 
-    /// Requests to OwnerRez in five minutes that this process may send (UPSTREAM_LIMIT).
+    /// Returns the number of requests to OwnerRez that this process may send in five minutes (UPSTREAM_LIMIT).
     pub fn request_limit(&self) -> u32 {
         self.0.sessions.request_limit()
     }
 
-    /// Records with addresses of their own, and those of which there are many.
+    /// Returns the MCP resources.
     pub fn resources(&self) -> &Resources {
         &self.0.resources
     }
 
-    /// What clients show as commands.
+    /// Returns the prompts, which clients show as commands.
     pub fn prompts(&self) -> &Prompts {
         &self.0.prompts
     }
 
-    /// Reads the record at an address; also the operation's name and what the log learns.
+    /// Reads the record at a resource URI; also returns the operation's name and the logged part.
     pub async fn read(
         &self,
         caller: &Caller,
@@ -334,7 +336,7 @@ impl Toolbox {
         (outcome, operation, trace)
     }
 
-    /// Ids of this kind of record that fit what was typed.
+    /// Returns the ids of this kind of record that match the typed text.
     pub async fn complete(&self, caller: &Caller, kind: &str, typed: &str, cancel: &CancellationToken) -> Vec<String> {
         self.0.resources.complete(&self.0, caller, kind, typed, cancel).await
     }

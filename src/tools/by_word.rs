@@ -1,30 +1,30 @@
-//! Search by several words where OwnerRez finds one text only: `q` of list_guests is looked for in each member by itself,
-//! so a first and a last name together find nothing. The second try asks for one word and keeps what has all of them.
+//! Search for several words: OwnerRez searches for `q` of list_guests in each member separately, so a first and a last
+//! name together find nothing. The second attempt searches for one word and keeps the guests that have all words.
 
 use serde_json::{Map, Value, json};
 
 use crate::catalog::Operation;
 
-/// What OwnerRez compares the text with.
+/// The members that OwnerRez searches.
 const NAMES: [&str; 2] = ["first_name", "last_name"];
 const PARTS: [(&str, &str); 2] = [("email_addresses", "address"), ("phones", "number")];
-/// The largest page, and as many pages are read in a second try.
+/// The size of the largest page, and the number of pages read in a second attempt.
 const PAGE: u64 = 100;
 pub(super) const MOST_PAGES: usize = 3;
 
-/// The second try of a search.
+/// The second attempt of a search.
 pub(super) struct ByWord {
     text: String,
     words: Vec<String>,
-    /// The longest word, which is the rarest as a rule.
+    /// The longest word, which is usually the rarest.
     word: String,
-    /// The argument that takes the text.
+    /// The argument for the text.
     searched: String,
     arguments: Map<String, Value>,
 }
 
 impl ByWord {
-    /// The second try, if the text has several words and the first page was asked for.
+    /// Returns the second attempt if the text has several words and the first page was requested.
     pub(super) fn of(operation: &Operation, arguments: &Map<String, Value>) -> Option<Self> {
         let searched = operation.searches_one_text()?;
         if arguments.get("offset").is_some_and(|offset| *offset != json!(0)) {
@@ -42,7 +42,7 @@ impl ByWord {
         })
     }
 
-    /// The arguments that read a page of it.
+    /// Returns the arguments that read a page of it.
     pub(super) fn page(&self, offset: u64) -> Map<String, Value> {
         let mut arguments = self.arguments.clone();
         arguments.insert(self.searched.clone(), json!(self.word));
@@ -51,7 +51,7 @@ impl ByWord {
         arguments
     }
 
-    /// Whether a guest has all words.
+    /// Returns whether a guest has all words.
     pub(super) fn fits(&self, guest: &Value) -> bool {
         let names = NAMES.iter().map(|name| &guest[*name]);
         let parts = PARTS
@@ -62,7 +62,7 @@ impl ByWord {
         self.words.iter().all(|word| all.contains(word))
     }
 
-    /// What the answer says of it. `looked_through` guests have the word; `more` says that others have it too.
+    /// Returns the note for the response. `looked_through` guests have the word; `more` means that others have it, too.
     pub(super) fn told(&self, looked_through: usize, more: bool) -> String {
         let rest = if more {
             ", and more were not looked through: search for a rarer word, an e-mail address or a phone number"

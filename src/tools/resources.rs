@@ -1,4 +1,4 @@
-//! Records of OwnerRez as MCP resources: an address for each, for clients that attach them to a conversation, and the
+//! Records of OwnerRez as MCP resources, each with a URI, for clients that attach them to a conversation, and the
 //! completion of ids from names. The table is `config/resources.json`.
 
 use std::{
@@ -24,26 +24,26 @@ use crate::{
 };
 
 const JSON: &str = "application/json";
-/// Where the number of a record stands in the address of a template.
+/// The placeholder for the id of a record in a URI template.
 const ID: &str = "{id}";
-/// The largest page of OwnerRez's: as many names are looked through.
+/// The size of the largest page of OwnerRez: the number of names that are searched.
 const NAMES: u64 = 100;
-/// A person who types asks again with each letter: so long the names of the first answer do.
+/// The lifetime of a cached list of names: typing causes a request for each letter.
 const NAMES_KEPT_FOR: TimeDelta = TimeDelta::minutes(1);
-/// As many lists of names are kept, of all users together.
+/// The number of cached lists of names, for all users together.
 const LISTS_KEPT: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-/// OwnerRez is asked to search for texts of this many characters.
+/// The length in characters of texts that OwnerRez is asked to search for.
 const SEARCHED: RangeInclusive<usize> = 2..=100;
 
-/// The table, checked and ready.
+/// The table, validated and ready.
 pub struct Resources {
     records: Vec<Record>,
     names: Mutex<LruCache<NamesKey, (DateTime<Utc>, Names)>>,
 }
 
-/// Whose names, of which kind of record, and for what was searched.
+/// The user, the kind of record, and the searched text.
 type NamesKey = (UserId, String, String);
-/// Ids and what a person calls them, in OwnerRez's order.
+/// Ids and names, in OwnerRez's order.
 type Names = Arc<Vec<(i64, String)>>;
 
 #[derive(Clone, Deserialize)]
@@ -57,37 +57,37 @@ struct Record {
     operation: String,
     #[serde(default)]
     arguments: Map<String, Value>,
-    /// How its id is found by a name.
+    /// The source of its names, for the completion of ids.
     names: Option<NamesOf>,
 }
 
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NamesOf {
-    /// The operation that lists them.
+    /// The operation that lists the records.
     operation: String,
     #[serde(default)]
     arguments: Map<String, Value>,
-    /// Arguments of a further question whose records belong to them as well.
+    /// Arguments of a second request, whose records are added.
     also: Option<Map<String, Value>>,
-    /// The argument that takes what was typed, where OwnerRez searches; otherwise a page is looked through.
+    /// The argument for the typed text, if OwnerRez searches; otherwise the gateway searches one page.
     search: Option<String>,
     changed_within_days: Option<i64>,
-    /// The members that make up the name.
+    /// The members that form the name.
     members: Vec<String>,
 }
 
 /// Why a resource was not read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Unread {
-    /// There is none at this address; in words.
+    /// There is no resource with this URI; a message.
     Unknown(String),
-    /// It could not be had; in words.
+    /// Reading failed; a message.
     Failed(String),
 }
 
 impl Resources {
-    /// Those that are compiled into the program.
+    /// Returns the resources that are compiled into the program.
     pub fn embedded(catalog: &Catalog) -> Result<Self, CatalogError> {
         let broken = |mistake: String| CatalogError { mistakes: vec![format!("resources: {mistake}")] };
         let records: Vec<Record> = serde_json::from_str(include_str!("../../config/resources.json"))
@@ -101,7 +101,7 @@ impl Resources {
         Ok(Self { records, names: Mutex::new(LruCache::new(LISTS_KEPT)) })
     }
 
-    /// Those with an address of their own.
+    /// Returns the resources with a fixed URI.
     pub fn list(&self) -> Vec<Resource> {
         let fixed = self.records.iter().filter(|record| !record.uri.contains(ID));
         fixed
@@ -114,7 +114,7 @@ impl Resources {
             .collect()
     }
 
-    /// Those of which there are many.
+    /// Returns the resource templates.
     pub fn templates(&self) -> Vec<ResourceTemplate> {
         let many = self.records.iter().filter(|record| record.uri.contains(ID));
         many.map(|record| {
@@ -126,17 +126,17 @@ impl Resources {
         .collect()
     }
 
-    /// The kind of record behind a template's address.
+    /// Returns the kind of record of a URI template.
     pub fn kind(&self, template: &str) -> Option<&str> {
         self.records.iter().find(|record| record.uri == template).map(|record| record.name.as_str())
     }
 
-    /// Whether ids of this kind can be found by names.
+    /// Returns whether ids of this kind can be found by names.
     pub(super) fn has_names(&self, kind: &str) -> bool {
         self.records.iter().any(|record| record.name == kind && record.names.is_some())
     }
 
-    /// Reads the record at an address: one request to OwnerRez. The counters know it by the operation's name.
+    /// Reads the record at a URI: one request to OwnerRez. Metrics count it by the operation's name.
     pub(super) async fn read(
         &self,
         parts: &Parts,
@@ -165,10 +165,10 @@ impl Resources {
         (outcome, record.operation.clone(), trace)
     }
 
-    /// The ids whose names contain what was typed, or that begin with it: at most one request to OwnerRez a minute for
-    /// each kind, and for guests one for each name.
+    /// Returns the ids whose names contain the typed text, or that begin with it. Takes at most one request to OwnerRez
+    /// a minute for each kind, two for properties, and for guests one or two for each name.
     ///
-    /// Nobody waits for a completion: where there is no answer, nothing is completed.
+    /// Completion is optional: if a request fails, the result is empty.
     pub(super) async fn complete(
         &self,
         parts: &Parts,
@@ -209,7 +209,7 @@ impl Resources {
 }
 
 impl Record {
-    /// The arguments that read what is at this address, if it is one of this record's.
+    /// Returns the arguments that read this URI, if it is one of this record.
     fn at(&self, uri: &str) -> Option<Map<String, Value>> {
         let mut arguments = self.arguments.clone();
         let Some((before, after)) = self.uri.split_once(ID) else {
@@ -224,7 +224,7 @@ impl Record {
 }
 
 impl NamesOf {
-    /// All that there are; those of a further question too, where the table has one.
+    /// Requests the names, including those of the second request if the table has one.
     async fn ask(&self, parts: &Parts, caller: &Caller, typed: &str, cancel: &CancellationToken) -> Option<Names> {
         let mut found = self.read(parts, caller, typed, &self.arguments, cancel).await?;
         if let Some(also) = &self.also {
@@ -271,7 +271,7 @@ impl NamesOf {
 }
 
 impl Parts {
-    /// Sends one operation that reads. Its arguments are ours, so they are right.
+    /// Sends one reading operation. Its arguments come from the gateway, so they are valid.
     async fn ask(
         &self,
         caller: &Caller,

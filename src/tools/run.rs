@@ -1,4 +1,4 @@
-//! The one way to an operation of OwnerRez, by whatever tool: rights, arguments, consent, request, answer.
+//! Runs an operation of OwnerRez for any tool: scope, arguments, consent, request, response.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use crate::{
     session::{Answer, CallError},
 };
 
-/// A request, how it is to be made, and the draft that it is made from.
+/// A request, its write options, and the draft that it uses.
 type Understood = (Arc<UpstreamRequest>, WriteOptions, Option<Consent>);
 
-/// Who asks for an operation, and how.
+/// The caller of an operation, and the context of the call.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) caller: &'a Caller,
@@ -32,7 +32,7 @@ pub(super) struct Asked<'a> {
 }
 
 impl Toolbox {
-    /// The one way to an operation of OwnerRez's, by whatever tool.
+    /// Runs an operation of OwnerRez. All tools that call an operation use this function.
     pub(super) async fn run(
         &self,
         operation: &Operation,
@@ -74,7 +74,7 @@ impl Toolbox {
         (response_of(given), trace)
     }
 
-    /// The second try of a search that found nothing as one text, and what the answer says of it.
+    /// Makes the second attempt of a search that found nothing as one text; also returns the note for the response.
     async fn by_word(
         &self,
         operation: &Operation,
@@ -110,8 +110,8 @@ impl Toolbox {
         (first.map(|first| Answer { body: body.unwrap_or_default(), ..first }), Some(remark))
     }
 
-    /// The request that the arguments ask for, how it is to be made, and the draft that it is made from; or what is wrong
-    /// with them, and its code. What stands beside the id of a draft is held against that draft later.
+    /// Returns the request of these arguments, its write options and its draft, or an error message and its code. Other
+    /// arguments given with the id of a draft are compared with the draft later.
     fn understood(
         &self,
         operation: &Operation,
@@ -143,7 +143,7 @@ impl Toolbox {
         Ok((Arc::new(request), options, draft))
     }
 
-    /// Shows what an operation would send. Asks nobody and sends nothing.
+    /// Shows what an operation would send. Needs no consent and sends nothing.
     pub(super) async fn draft(
         &self,
         name: &str,

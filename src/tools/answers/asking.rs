@@ -1,4 +1,4 @@
-//! How an answer asks OwnerRez: operations of the catalogue by their names, page after page, within bounds.
+//! The requests of a composite tool: calls operations of the catalogue by name, page after page, within limits.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -18,35 +18,35 @@ use crate::{
     upstream::RefusedKind,
 };
 
-/// No answer takes more requests: all users of the gateway share what OwnerRez admits in five minutes.
+/// The most requests for one response: all users of the gateway share the rate limit of OwnerRez.
 pub(super) const MOST_REQUESTS: usize = 10;
-/// Nor does it begin another one after this time. Clients give up after a minute, as a rule.
+/// The time after which no further request is started. Clients usually time out after a minute.
 const MOST_TIME: TimeDelta = TimeDelta::seconds(40);
-/// OwnerRez's largest page.
+/// The size of the largest page of OwnerRez.
 pub(super) const PAGE: usize = 100;
-/// As many properties fit into one request.
+/// The most properties in one request.
 const PROPERTIES_AT_ONCE: usize = 100;
 
-/// Why there is no answer.
+/// Why a composite tool failed.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// A request has no answer.
+    /// A request failed.
     Call {
-        /// The operation that was sent.
+        /// The operation of the request.
         operation: String,
-        /// What happened.
+        /// The error.
         error: Box<CallError>,
     },
-    /// What was asked for cannot be; in words for a model.
+    /// The call cannot be fulfilled; a message for the model.
     Told(String),
-    /// A mistake in this program.
+    /// A bug in the gateway.
     Broken(String),
 }
 
-/// The beginning of a list.
+/// The first records of a list.
 pub(super) struct Beginning {
     pub(super) records: Vec<Value>,
-    /// Whether the list goes on.
+    /// Whether the list has more records.
     pub(super) more: bool,
 }
 
@@ -54,11 +54,11 @@ pub(super) struct Beginning {
 #[derive(Default)]
 pub(super) struct Bookings {
     pub(super) records: Vec<Value>,
-    /// The properties of which not all bookings are among the records.
+    /// The properties of which not all bookings were read.
     pub(super) unread: BTreeSet<i64>,
 }
 
-/// One question: who asks, and what it has cost so far.
+/// The context of one call of a composite tool: the caller, and the requests so far.
 pub(super) struct Asking<'a> {
     parts: &'a Parts,
     caller: &'a Caller,
@@ -66,9 +66,9 @@ pub(super) struct Asking<'a> {
     cancel: &'a CancellationToken,
     started: DateTime<Utc>,
     requests: usize,
-    /// What the answer lacks, and how to ask for it.
+    /// What is missing in the response, and how to request it.
     lacks: Vec<String>,
-    /// The properties that are left out because not all of their bookings were read.
+    /// The properties that were omitted because not all of their bookings were read.
     unread: BTreeSet<i64>,
     pub(super) trace: Trace,
 }
@@ -84,22 +84,22 @@ impl<'a> Asking<'a> {
         self.started
     }
 
-    /// Whether the answer is to hold anything of this member: what nobody wants is not asked of OwnerRez.
+    /// Returns whether any part of this member is requested: other data is not requested from OwnerRez.
     pub(super) fn wants(&self, path: &str) -> bool {
         self.view.wants(path)
     }
 
-    /// How many requests may still be sent.
+    /// Returns how many requests may still be sent.
     pub(super) fn left(&self) -> usize {
         if self.parts.links.clock.now() - self.started > MOST_TIME { 0 } else { MOST_REQUESTS - self.requests }
     }
 
-    /// How many were sent.
+    /// Returns how many were sent.
     pub(super) fn used(&self) -> usize {
         self.requests
     }
 
-    /// The answer is not the whole truth: says what is missing and how to narrow the question.
+    /// Marks the response as incomplete, with a note about what is missing and how to request it.
     pub(super) fn lacks(&mut self, what: impl Into<String>) {
         let what = what.into();
         if !self.lacks.contains(&what) {
@@ -107,7 +107,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Names properties in `missing_properties`, in a form that `property_ids` takes.
+    /// Adds properties to `missing_properties`, in the format of `property_ids`.
     pub(super) fn lacks_properties(&mut self, unread: &BTreeSet<i64>) {
         self.unread.extend(unread);
     }
@@ -116,7 +116,7 @@ impl<'a> Asking<'a> {
     pub(super) async fn one(&mut self, operation: &str, arguments: Value) -> Result<Value, Stop> {
         let broken = |what: String| Stop::Broken(format!("{operation}: {what}"));
         let known = self.parts.catalog.get(operation).ok_or_else(|| broken("no such operation".to_owned()))?;
-        // Answers are for read keys too.
+        // Read-only keys may use composite tools, too.
         if !known.is_within(Scope::Read) {
             return Err(broken("an answer only reads".to_owned()));
         }
@@ -139,7 +139,7 @@ impl<'a> Asking<'a> {
         })
     }
 
-    /// The same where there may be no such record.
+    /// Sends one request for a record that may not exist.
     pub(super) async fn if_there(&mut self, operation: &str, arguments: Value) -> Result<Option<Value>, Stop> {
         match self.one(operation, arguments).await {
             Ok(record) => Ok(Some(record)),
@@ -151,12 +151,12 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// All records of a list, as far as the bounds allow.
+    /// Returns all records of a list, within the limits.
     pub(super) async fn list(&mut self, operation: &str, arguments: Value) -> Result<Vec<Value>, Stop> {
         self.pages(operation, arguments, MOST_REQUESTS).await
     }
 
-    /// The first pages of a list. What is missing is noted.
+    /// Returns the first pages of a list, and notes if records are missing.
     pub(super) async fn pages(&mut self, operation: &str, arguments: Value, most: usize) -> Result<Vec<Value>, Stop> {
         let some = self.beginning(operation, arguments, most).await?;
         if some.more {
@@ -171,7 +171,7 @@ impl<'a> Asking<'a> {
         Ok(some.records)
     }
 
-    /// The first pages of a list, as far as the bounds allow, and whether there are more.
+    /// Returns the first pages of a list, within the limits, and whether there are more.
     pub(super) async fn beginning(
         &mut self,
         operation: &str,
@@ -193,7 +193,8 @@ impl<'a> Asking<'a> {
         Ok(Beginning { records, more: true })
     }
 
-    /// The guests that a text finds, by one word of it if the whole finds none; then also what is to be said of that.
+    /// Returns the guests that match a text. If the whole text finds no guest, searches for one word of it, and also
+    /// returns a note about that.
     pub(super) async fn guests(&mut self, text: &str) -> Result<(Vec<Value>, Option<String>), Stop> {
         let arguments = json!({"q": text});
         let found = self.pages("list_guests", arguments.clone(), 1).await?;
@@ -209,9 +210,9 @@ impl<'a> Asking<'a> {
         Ok((tried.records.into_iter().filter(|guest| again.fits(guest)).collect(), Some(told)))
     }
 
-    /// The bookings of these properties: as many requests as there are hundreds of properties and of bookings.
-    /// `expected` is a guess how many bookings a property has. Where they exceed the bounds, fewer properties are asked
-    /// for at once: all bookings of some properties serve better than some bookings of all.
+    /// Returns the bookings of these properties, with one request for each hundred properties and each hundred
+    /// bookings. `expected` is an estimate of the bookings per property. If they exceed the limits, fewer properties
+    /// are requested at once, because all bookings of some properties are more useful than some bookings of all.
     pub(super) async fn bookings(
         &mut self,
         properties: &[i64],
@@ -235,7 +236,7 @@ impl<'a> Asking<'a> {
             if found.more {
                 read.unread.extend(some);
             } else {
-                // What was read replaces the guess, and needs no reserve.
+                // The number of read bookings replaces the estimate, and needs no safety margin.
                 (expected, share) = (found.records.len().div_ceil(some.len()).max(1), 1);
             }
             read.records.extend(found.records);
@@ -244,12 +245,12 @@ impl<'a> Asking<'a> {
         Ok(read)
     }
 
-    /// A page of OwnerRez's own application.
+    /// Returns the URL of a page of the OwnerRez application.
     pub(super) fn page(&self, kind: &str, id: i64) -> String {
         page(&self.parts.app_url, kind, id)
     }
 
-    /// The answer with what every answer says.
+    /// Adds the members that all responses have.
     pub(super) fn finish(&self, covered: Value, answer: Value) -> Value {
         let mut all = Map::new();
         all.insert("covered".to_owned(), covered);
@@ -273,7 +274,7 @@ fn page(app: &Url, kind: &str, id: i64) -> String {
 }
 
 impl Stop {
-    /// Whether OwnerRez refused in one of these ways.
+    /// Returns whether OwnerRez rejected the request with an error of one of these kinds.
     pub(super) fn is(&self, kinds: &[RefusedKind]) -> bool {
         let Stop::Call { error, .. } = self else { return false };
         matches!(error.as_ref(), CallError::Refused(refused) if kinds.contains(&refused.kind))

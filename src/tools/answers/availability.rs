@@ -1,4 +1,4 @@
-//! Free stays for dates, guests, pets and a budget: `find_availability`.
+//! Available stays for dates, guests, pets and a budget: `find_availability`.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ const TREATMENT: &str = "Nights that a booking, an owner stay, a block or a pend
 the sum of the nightly rates, without taxes, fees and discounts; create_quote gives the full price. Inactive and snoozed \
 properties are never offered.";
 
-/// Why a property that was asked for by its id is not among those that were looked at.
+/// Why a property that was requested by its id was not checked.
 const NOT_OFFERED: &str =
     "it is taken, or inactive, or snoozed, or too small, or takes no pets, or is not in this account.";
 
@@ -40,7 +40,7 @@ impl Question {
         Nights { arrival: self.arrival, departure: self.departure }
     }
 
-    /// The nights as they are asked for, then those a little earlier and later, the nearest first.
+    /// Returns the requested nights, then earlier and later ones, the nearest first.
     fn shifts(&self) -> Vec<Nights> {
         let asked = self.nights();
         let mut shifts = vec![asked];
@@ -51,15 +51,15 @@ impl Question {
             };
             shifts.extend([move_by(earlier), move_by(later)]);
         }
-        // Years that cannot be written with four digits.
+        // Excludes years that cannot be written with four digits.
         shifts.retain(|nights| (0..=9999).contains(&nights.arrival.year()) && nights.departure.year() <= 9999);
         shifts
     }
 }
 
-/// Free stays. For exact dates one request answers for all properties, stay rules included. Flexible dates take one
-/// more for a hundred bookings. Prices, and the stay rules of other dates than those asked for, take one request for
-/// each property that has free nights.
+/// Returns available stays. For exact dates one request covers all properties, including stay rules. Flexible dates
+/// take one more for a hundred bookings. Prices, and the stay rules of shifted dates, take one request for each
+/// property with free nights.
 pub(super) async fn find_availability(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let shifts = question.shifts();
     let flexible = shifts.len() > 1;
@@ -69,7 +69,7 @@ pub(super) async fn find_availability(asking: &mut Asking<'_>, question: Questio
     let first = shifts.iter().map(|nights| nights.arrival).min().unwrap_or(question.arrival);
     let last = shifts.iter().map(|nights| nights.departure).max().unwrap_or(question.departure);
     let stays = if flexible && !portfolio.properties.is_empty() {
-        // Where not all were read, the calendar says that a night is taken.
+        // If not all bookings were read, the calendar shows which nights are taken.
         let filters = json!({"from_date": first, "to_date": last});
         let read = asking
             .bookings(&portfolio.ids(), &filters, expected(Days { first, last }, asking.now().date_naive()))
@@ -157,7 +157,7 @@ fn search(question: &Question, flexible: bool) -> Value {
     search
 }
 
-/// What the search does not look at.
+/// Returns whether a property meets the criteria that the search does not check.
 fn suits(property: &Property, question: &Question) -> bool {
     let is_open = property.record["active"] != json!(false) && property.record["is_snoozed"] != json!(true);
     let most_pets = property.record["max_pets"].as_u64();
@@ -186,23 +186,24 @@ fn with(mut record: Value, name: &str, value: Value) -> Value {
     record
 }
 
-/// The candidates of one property, by what its calendar says of them.
+/// The candidate stays of one property, checked against its calendar.
 #[derive(Debug, Default, PartialEq)]
 struct CheckedStays {
     /// The possible stays, with their rent in cents.
     offers: Vec<(Nights, i64)>,
-    /// Why the calendar does not answer for others.
+    /// The reasons why others could not be checked.
     unknown: Vec<String>,
-    /// Why the rest is not possible.
+    /// The reasons why the rest is not possible.
     reasons: Vec<String>,
 }
 
 /// Why a stay is not offered.
 #[derive(Debug, PartialEq)]
 enum Obstacle {
-    /// A night that is taken, or a stay rule.
+    /// A night is taken, or a stay rule forbids it.
     Impossible(String),
-    /// OwnerRez sends no data for a night or no rate (evidence: calendar days can be missing), so the stay may be possible.
+    /// OwnerRez sends no data for a night or no rate (evidence: calendar days can be missing), so the stay may be
+    /// possible.
     Unknown(String),
 }
 
@@ -219,7 +220,7 @@ fn check_all(calendar: &Value, candidates: &[Nights], most: Option<i64>) -> Chec
     checked
 }
 
-/// The rent in cents, or what prevents an offer. A definite obstacle on any night counts more than missing data.
+/// Returns the rent in cents, or the obstacle. A definite obstacle on any night takes precedence over missing data.
 fn possible(calendar: &Value, nights: Nights) -> Result<i64, Obstacle> {
     let impossible = |why: String| Err(Obstacle::Impossible(why));
     let day = |date: NaiveDate| {
@@ -324,7 +325,7 @@ mod tests {
         });
         calendar["days"].as_array_mut().unwrap().retain(|day| day["date"] != "2026-06-02T00:00:00");
         assert!(matches!(possible(&calendar, asked), Err(Obstacle::Impossible(_))));
-        // What concerns other days.
+        // Rules of other days do not matter.
         for (day, path, value) in [
             (5, "/status", json!("booked")),
             (3, "/rules", json!({"is_arrival_disallowed": true})),

@@ -1,4 +1,4 @@
-//! What a host wants to know in the morning: `todays_briefing`.
+//! The daily briefing of a host: `todays_briefing`.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::{
     staying::{Sorted, TREATMENT},
 };
 
-/// What the bookings of today and the coming week are asked for.
+/// The members that need the bookings of today and the coming week.
 const THESE_DAYS: [&str; 7] =
     ["arrivals", "departures", "changeovers", "in_house", "owner_stays", "owed_by_arrivals_of_7_days", "pending"];
 
@@ -23,8 +23,9 @@ pub(super) struct Question {
     property_ids: Option<Vec<i64>>,
 }
 
-/// Arrivals, departures, changeovers, what is owed, what is pending, and what came in since yesterday. Five requests
-/// for up to a hundred properties, and one more where a property has no time zone; fewer where not all of it is wanted.
+/// Returns arrivals, departures, changeovers, balances owed, pending bookings, and new records since yesterday. Five
+/// requests for up to a hundred properties, and one more if a property has no time zone; fewer if `fields` selects a
+/// part.
 pub(super) async fn todays_briefing(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
     let days = portfolio.days(asking, None, 1).await?;

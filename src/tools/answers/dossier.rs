@@ -1,4 +1,4 @@
-//! All there is about one booking: `booking_dossier`.
+//! All data of one booking: `booking_dossier`.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::upstream::RefusedKind;
 
-/// Threads of one booking that are read.
+/// The number of message threads of a booking that are read.
 const THREADS: usize = 2;
 
 #[derive(Deserialize)]
@@ -21,8 +21,8 @@ pub(super) struct Question {
     messages: Option<bool>,
 }
 
-/// One booking with its property, guest, charges, payments, refunds, messages and notes: two requests, one more for each
-/// of guest, payments, refunds and message threads, where there are any and they are wanted.
+/// Returns one booking with its property, guest, charges, payments, refunds, messages and notes: two requests, and one
+/// more for each of guest, payments, refunds and message threads, if they exist and are requested.
 pub(super) async fn booking_dossier(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let id = question.booking_id;
     let asked = json!({"id": id, "include_guest": true, "include_charges": true, "include_tags": true,
@@ -38,7 +38,7 @@ pub(super) async fn booking_dossier(asking: &mut Asking<'_>, question: Question)
         None => None,
     };
     let refunded = of(&booking, "total_refunded") != 0;
-    // A total that is not there says nothing, except of a block.
+    // A missing total gives no information, except for a block.
     let unpaid = booking["total_paid"].as_f64().map_or(booking["is_block"] == json!(true), |paid| paid == 0.0);
     let paid = refunded || !unpaid;
     let payments = movements(asking, "payments", paid, id).await?;
@@ -77,7 +77,7 @@ pub(super) async fn booking_dossier(asking: &mut Asking<'_>, question: Question)
     Ok(asking.finish(covered, answer))
 }
 
-/// Payments or refunds of a booking: none of a request where none are wanted or where there are none.
+/// Returns payments or refunds of a booking. Sends no request if they are not requested or do not exist.
 async fn movements(asking: &mut Asking<'_>, kind: &str, any: bool, booking: i64) -> Result<Option<Vec<Value>>, Stop> {
     if !asking.wants(&format!("money.{kind}")) && !asking.wants(&format!("money.{kind}_sum")) {
         return Ok(None);
@@ -88,7 +88,7 @@ async fn movements(asking: &mut Asking<'_>, kind: &str, any: bool, booking: i64)
     asking.list(&format!("list_{kind}"), json!({"booking_id": booking})).await.map(Some)
 }
 
-/// The newest threads. An account without the right to messages has none, and is told so.
+/// Returns the messages of the newest threads. Without access to messages, the response notes that they are missing.
 async fn talk(asking: &mut Asking<'_>, booking: &Value) -> Result<Value, Stop> {
     let threads: Vec<i64> = booking["thread_ids"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
     let mut messages = Vec::new();
@@ -96,7 +96,7 @@ async fn talk(asking: &mut Asking<'_>, booking: &Value) -> Result<Value, Stop> {
         match asking.pages("list_messages", json!({"threadId": thread}), 1).await {
             Ok(found) => messages.extend(found.iter().map(|message| {
                 let mut shown = short(message, &["id", "date_utc", "from_role", "body", "is_draft"]);
-                // A message names its thread in `thread`, if at all; an answer to it needs the id.
+                // A message names its thread in `thread`, if at all; a reply needs the id.
                 shown["thread_id"] = json!(thread);
                 shown
             })),
@@ -119,7 +119,7 @@ async fn talk(asking: &mut Asking<'_>, booking: &Value) -> Result<Value, Stop> {
     Ok(json!(messages))
 }
 
-/// What was charged, paid and given back.
+/// Returns charges, payments and refunds.
 fn money(booking: &Value, charges: &Value, payments: Option<Vec<Value>>, refunds: Option<Vec<Value>>) -> Value {
     let sum = |records: &[Value]| amount(records.iter().map(|record| of(record, "amount")).sum());
     let lines = charges.as_array().cloned().unwrap_or_default();
@@ -146,7 +146,7 @@ fn title(booking: &Value, property: Option<&Value>) -> String {
     format!("{who} at {property}, {} to {}", days("arrival"), days("departure"))
 }
 
-/// Some members of a record, those that it has.
+/// Returns the given members of a record, if present.
 pub(super) fn short(record: &Value, members: &[&str]) -> Value {
     let has = members.iter().filter(|name| !record[**name].is_null());
     Value::Object(has.map(|name| ((*name).to_owned(), record[*name].clone())).collect())

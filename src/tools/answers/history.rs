@@ -1,4 +1,4 @@
-//! What a guest has booked so far: `guest_history`.
+//! The bookings of a guest: `guest_history`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::{
     stay::{Status, Stay, person},
 };
 
-/// Stays are looked for from this long ago on unless asked otherwise.
+/// The default period of the search, in years before today.
 const YEARS: u64 = 2;
 
 const TREATMENT: &str = "Stays and what was spent are of active bookings; pending and canceled ones are listed too. Only bookings with days in \
@@ -30,9 +30,10 @@ pub(super) struct Question {
     property_ids: Option<Vec<i64>>,
 }
 
-/// A guest's stays. OwnerRez cannot list bookings by guest, so those of the properties are looked through: three
-/// requests and one for each hundred bookings; one less where the guest is known and only the stays are wanted. A name that fits
-/// several guests costs one and answers who they are; several words cost one or more besides.
+/// Returns a guest's stays. OwnerRez cannot list bookings by guest, so the bookings of the properties are searched:
+/// three requests and one for each hundred bookings; one less if the guest's id is given and only the stays are
+/// requested. If several guests match a name, this takes one request and returns them; several words take one or more
+/// in addition.
 pub(super) async fn guest_history(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let wants_guest = asking.wants("guest") || asking.wants("guest_written.guest_notes");
     let mut told = None;
@@ -56,7 +57,7 @@ pub(super) async fn guest_history(asking: &mut Asking<'_>, question: Question) -
     let mut stays = Stay::within(asking, &mut portfolio, days, &json!({"include_charges": false})).await?;
     stays.retain(|stay| !stay.record["guest_id"].is_null() && stay.record["guest_id"] == guest["id"]);
     if stays.is_empty() && question.guest_id.is_some() && !wants_guest {
-        // No stays of nobody would look like a guest who never came.
+        // Without this check, an unknown id would look like a guest without stays.
         asking.one("get_guest", json!({"id": guest["id"]})).await?;
     }
     let mut spent: BTreeMap<&str, i64> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Many calendars at once: `calendar_overview`.
+//! The calendars of many properties: `calendar_overview`.
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -23,8 +23,8 @@ pub(super) struct Question {
     property_ids: Option<Vec<i64>>,
 }
 
-/// Taken and free nights, gaps and occupancy of each property and of all. Three requests for up to a hundred properties
-/// and a hundred bookings.
+/// Returns taken and free nights, gaps and occupancy of each property and of all. Three requests for up to a hundred
+/// properties and a hundred bookings.
 pub(super) async fn calendar_overview(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
     let days = Days { first: question.from_date, last: question.to_date };
@@ -73,11 +73,11 @@ struct Occupied {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Gap {
     nights: Nights,
-    /// Where it may go on outside of the days asked for.
+    /// The end at which it may continue beyond the requested days.
     may_continue: Option<OpenEnd>,
 }
 
-/// An end of a free stretch that no stay borders on.
+/// An end of a free stretch without an adjacent stay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum OpenEnd {
@@ -107,7 +107,7 @@ impl Occupied {
         let guests = taken_nights(within, &of_guests);
         let gap = |nights: &Nights| Gap {
             nights: *nights,
-            // At an end of the days asked for, only a stay that borders on the stretch shows that it ends there.
+            // At an end of the requested days, only an adjacent stay shows that the stretch ends there.
             may_continue: match (
                 all.iter().any(|one| one.departure == nights.arrival),
                 all.iter().any(|one| one.arrival == nights.departure),
@@ -128,7 +128,7 @@ impl Occupied {
     }
 }
 
-/// A share with one decimal.
+/// Returns a percentage with one decimal.
 fn percent(part: i64, whole: i64) -> Value {
     if whole == 0 { Value::Null } else { json!((part as f64 * 1000.0 / whole as f64).round() / 10.0) }
 }

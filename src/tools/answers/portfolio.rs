@@ -1,4 +1,4 @@
-//! The properties that a question is about, and which day it is there.
+//! The properties that a call covers, and the current day at each.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use super::{
     days::{Days, later, today},
 };
 
-/// So many pages of properties are read of each state: the rest of the requests is for their bookings.
+/// The most pages of properties that are read per state; the other requests are for their bookings.
 const MOST_PAGES: usize = 4;
 
-/// The properties that a question is about.
+/// The properties that a call covers.
 pub(super) struct Portfolio {
     pub(super) properties: Vec<Property>,
-    /// Where a time zone was taken from for properties that have none.
+    /// A note about the time zone that was used for properties without one.
     zones_note: Option<String>,
 }
 
-/// One of them.
+/// A property.
 pub(super) struct Property {
     pub(super) id: i64,
     pub(super) name: String,
@@ -30,8 +30,8 @@ pub(super) struct Property {
 }
 
 impl Portfolio {
-    /// All properties, active or not, or those that are asked for. OwnerRez lists the inactive ones only on request, so
-    /// this takes two requests, and one more for each further hundred properties.
+    /// Returns all properties, active or not, or the requested ones. OwnerRez lists the inactive ones only on request,
+    /// so this takes two requests, and one more for each further hundred properties.
     pub(super) async fn read(asking: &mut Asking<'_>, wanted: Option<&[i64]>) -> Result<Portfolio, Stop> {
         let mut records = Vec::new();
         let mut more = false;
@@ -64,7 +64,7 @@ impl Portfolio {
         Ok(portfolio)
     }
 
-    /// From records of OwnerRez, each property once.
+    /// Creates it from records of OwnerRez, each property once.
     pub(super) fn of(records: Vec<Value>) -> Portfolio {
         let mut seen = BTreeSet::new();
         let property = |record: Value| {
@@ -75,8 +75,8 @@ impl Portfolio {
         Portfolio { properties: records.into_iter().filter_map(property).collect(), zones_note: None }
     }
 
-    /// Leaves out the properties of which not all bookings were read, and says so: a part of the bookings makes wrong
-    /// figures.
+    /// Removes the properties of which not all bookings were read and notes that in the response, because some of the
+    /// bookings would give wrong figures.
     pub(super) fn leave_out(&mut self, asking: &mut Asking<'_>, unread: &BTreeSet<i64>) {
         if unread.is_empty() {
             return;
@@ -102,8 +102,8 @@ impl Portfolio {
         self.properties.iter().find(|property| property.id == id)
     }
 
-    /// The days that are asked for, or `length` days from today on: which day that is each property's time zone tells,
-    /// else the account's (one request, only where it is needed), else UTC.
+    /// Returns the requested days, or `length` days from today. The current day depends on the time zone of the
+    /// property, otherwise of the account (one request, only if needed), otherwise UTC.
     pub(super) async fn days(
         &mut self,
         asking: &mut Asking<'_>,
@@ -133,7 +133,7 @@ impl Portfolio {
         Ok(PropertyDays::Each(each.collect()))
     }
 
-    /// What every answer says of its extent.
+    /// Returns the member `covered`, which all responses have.
     pub(super) fn covered(&self, days: Days) -> Value {
         let zones: BTreeSet<&str> =
             self.properties.iter().filter_map(|property| property.zone.map(|zone| zone.name())).collect();
@@ -153,8 +153,8 @@ impl Portfolio {
     }
 }
 
-/// The record of one property. It is taken from the list that most answers begin with, and which is remembered, rather
-/// than asked for by itself; inactive properties are not in it, nor those of large accounts beyond its first page.
+/// Returns the record of one property. It is looked up in the first page of active properties, which most composite
+/// tools read and which is cached; a property that is not in it takes a separate request.
 pub(super) async fn property(asking: &mut Asking<'_>, id: i64) -> Result<Option<Value>, Stop> {
     let page = asking.one("list_properties", json!({"active": true, "limit": PAGE})).await?;
     let listed = page["items"].as_array().into_iter().flatten().find(|property| property["id"] == json!(id));
@@ -168,7 +168,7 @@ fn zone(record: &Value) -> Option<Tz> {
     record["time_zone"].as_str()?.parse().ok()
 }
 
-/// Which days are meant at which property.
+/// The days of each property.
 pub(super) enum PropertyDays {
     /// The same everywhere.
     Same(Days),
@@ -184,7 +184,7 @@ impl PropertyDays {
         }
     }
 
-    /// All of them together; without a property there is only `now` to go by.
+    /// Returns the span of all; without properties, `now`.
     pub(super) fn span(&self, now: NaiveDate) -> Days {
         match self {
             PropertyDays::Same(days) => *days,

@@ -1,4 +1,4 @@
-//! What ChatGPT's research mode needs: `search` and `fetch`, in exactly the form it asks for.
+//! The tools for ChatGPT's research mode: `search` and `fetch`, in exactly the required form.
 
 use std::fmt::Write;
 
@@ -12,12 +12,12 @@ use super::{
     stay::person,
 };
 
-/// Bookings, quotes and inquiries are searched as far back as this since they changed last.
+/// The period of the search for bookings, quotes and inquiries, by their last change.
 const DAYS_BACK: i64 = 400;
-/// So many bookings shall not push the quotes out.
+/// The most results of a kind, so that many bookings do not crowd out quotes.
 const MOST_OF_A_KIND: usize = 15;
 
-/// The kinds of records there are: as in ids, the operation that reads one, and the folder of its page in OwnerRez.
+/// The kinds of records: the name in ids, the operation that reads one, and the path segment of its page in OwnerRez.
 const KINDS: [(&str, &str, &str); 5] = [
     ("property", "get_property", "properties"),
     ("booking", "get_booking", "bookings"),
@@ -36,9 +36,9 @@ pub(super) struct Id {
     id: String,
 }
 
-/// Records that have all words of the query: six requests, of which most lists read one page each, and one or more where
-/// no guest has several words in one text. A booking's number
-/// as OwnerRez shows it (ORB123) takes one.
+/// Returns the records that have all words of the query. This takes six requests, because most lists are read to one
+/// page only, and one or more in addition if no guest has several words in one text. A booking number as OwnerRez shows
+/// it (ORB123) takes one request.
 pub(super) async fn search(asking: &mut Asking<'_>, Query { query }: Query) -> Result<Value, Stop> {
     if let Some(id) = booking_number(&query) {
         let asked = json!({"id": id, "include_guest": true});
@@ -79,7 +79,7 @@ pub(super) async fn search(asking: &mut Asking<'_>, Query { query }: Query) -> R
     Ok(json!({"results": results}))
 }
 
-/// One record by the id that `search` gave it: one request, and one more for the name of its property.
+/// Returns a record by its id from `search`: one request, and one more for the name of its property.
 pub(super) async fn fetch(asking: &mut Asking<'_>, Id { id }: Id) -> Result<Value, Stop> {
     let unknown = || {
         Stop::Told(
@@ -113,7 +113,7 @@ pub(super) async fn fetch(asking: &mut Asking<'_>, Id { id }: Id) -> Result<Valu
     }))
 }
 
-/// ORB123 is how OwnerRez's application shows a booking's id.
+/// Parses a booking number: the OwnerRez application shows a booking's id as ORB123.
 fn booking_number(query: &str) -> Option<i64> {
     let query = query.trim();
     let prefix = query.get(..3)?;
@@ -157,7 +157,7 @@ fn property_name<'a>(record: &Value, properties: &'a [Value]) -> Option<&'a str>
     of["name"].as_str()
 }
 
-/// What a query is compared with.
+/// Returns the text of a record that a query is compared with.
 fn searchable(record: &Value, properties: &[Value]) -> String {
     let mut all = String::new();
     let members = [
@@ -198,7 +198,7 @@ fn has_all(text: &str, words: &[String]) -> bool {
     !words.is_empty() && words.iter().all(|word| text.contains(word.as_str()))
 }
 
-/// A record as lines of text: a name and a value each.
+/// Returns a record as lines of a name and a value.
 fn text(record: &Value, property: Option<&Value>) -> String {
     let mut lines = String::new();
     if let Some(name) = property.and_then(|property| property["name"].as_str()) {

@@ -1,4 +1,4 @@
-//! What was earned: `revenue_summary`.
+//! Revenue: `revenue_summary`.
 
 use std::collections::BTreeMap;
 
@@ -23,14 +23,14 @@ pub(super) struct Question {
     property_ids: Option<Vec<i64>>,
 }
 
-/// Which day an amount belongs to.
+/// The day that an amount is counted on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum CountBy {
-    /// The whole stay to its day of arrival.
+    /// The whole amount on the day of arrival.
     #[default]
     Arrival,
-    /// An equal part to each night.
+    /// An equal part on each night.
     Night,
 }
 
@@ -49,8 +49,8 @@ impl CountBy {
     }
 }
 
-/// Sums by property, month and channel, for each currency. Three requests for up to a hundred properties and a hundred
-/// bookings, one more for each further hundred.
+/// Returns sums by property, month and channel, for each currency. Three requests for up to a hundred properties and a
+/// hundred bookings, one more for each further hundred.
 pub(super) async fn revenue_summary(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
     let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
     let days = Days { first: question.from_date, last: question.to_date };
@@ -77,7 +77,7 @@ pub(super) async fn revenue_summary(asking: &mut Asking<'_>, question: Question)
     Ok(asking.finish(portfolio.covered(days), answer))
 }
 
-/// An amount and what it consists of, in cents.
+/// An amount and its parts, in cents.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Money {
     total: i64,
@@ -86,7 +86,7 @@ struct Money {
 }
 
 impl Money {
-    /// The charges' sum, or the total where there are no charges.
+    /// Returns the sum of the charges, or the total if there are no charges.
     fn of(record: &Value) -> Self {
         let Some(charges) = record["charges"].as_array().filter(|charges| !charges.is_empty()) else {
             return Self { total: of(record, "total_amount"), ..Self::default() };
@@ -99,7 +99,7 @@ impl Money {
         Self { total: sum(&|_| true), rent, taxes }
     }
 
-    /// The part that belongs to nights `from` up to `to` of `all`. The parts of a whole add up to it exactly.
+    /// Returns the part for the nights `from` to `to` (exclusive) of `all`. The parts add up to the whole exactly.
     fn part(self, from: i64, to: i64, all: i64) -> Self {
         let upto = |amount: i64, night: i64| amount * night / all.max(1);
         let part = |amount: i64| upto(amount, to) - upto(amount, from);
@@ -113,16 +113,16 @@ impl Money {
     }
 }
 
-/// What a stay brings to which month.
+/// The part of a stay in one month.
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
     money: Money,
     nights: i64,
-    /// Whether the stay counts as a booking here: in its first month only.
+    /// 1 in the first month of a stay, otherwise 0.
     bookings: i64,
 }
 
-/// How a stay is spread over the months within some days.
+/// Distributes a stay over the months within some days.
 fn parts(nights: Nights, days: Days, count_by: CountBy, money: Money) -> Vec<(String, Part)> {
     let month = |day: NaiveDate| format!("{:04}-{:02}", day.year(), day.month());
     if count_by == CountBy::Arrival {

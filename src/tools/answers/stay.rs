@@ -1,4 +1,4 @@
-//! What a booking record of OwnerRez's is: a guest's stay, or something else that takes nights.
+//! Classification of booking records: a guest's stay, or something else that takes nights.
 
 use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
@@ -9,30 +9,30 @@ use super::{
     portfolio::Portfolio,
 };
 
-/// A property has one booking in so many days, as a rule.
+/// The usual number of days per booking of a property.
 const USUAL_DAYS: i64 = 9;
-/// So many days ahead properties are booked, as a rule.
+/// The usual number of days that properties are booked ahead.
 const BOOKED_AHEAD: u64 = 240;
 
-/// Who takes the nights.
+/// The occupant of the nights.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     /// A guest.
     Guest,
     /// The owner.
     Owner,
-    /// Nobody: a block, dates held for a quote, or another listing of the same place.
+    /// No occupant: a block, dates held for a quote, or another listing of the same property.
     Block,
 }
 
-/// Whether they are taken.
+/// The status of the booking.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Status {
-    /// Yes.
+    /// Confirmed.
     Active,
-    /// Until somebody decides.
+    /// Not decided yet; the nights are taken until then.
     Pending,
-    /// No more.
+    /// Canceled; the nights are free.
     Canceled,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Stay {
 }
 
 impl Stay {
-    /// Reads a record. One without id, property or dates is none.
+    /// Parses a record; `None` without id, property or dates.
     pub(super) fn read(record: Value) -> Option<Stay> {
         let day = |name: &str| record[name].as_str()?.get(..10)?.parse::<NaiveDate>().ok();
         let nights = Nights { arrival: day("arrival")?, departure: day("departure")? };
@@ -67,8 +67,8 @@ impl Stay {
         Some(Stay { id, property, nights, kind, status, record })
     }
 
-    /// All stays that touch some days. Properties of which not all bookings could be read leave the portfolio, and the
-    /// answer says so.
+    /// Returns all stays that touch some days. Properties of which not all bookings could be read are removed from the
+    /// portfolio, and the response notes that.
     pub(super) async fn within(
         asking: &mut Asking<'_>,
         portfolio: &mut Portfolio,
@@ -85,7 +85,7 @@ impl Stay {
         Ok(stays)
     }
 
-    /// Reads all; those that are none are missing from the answer, which says so.
+    /// Parses all records. Invalid ones are omitted, and the response notes that.
     pub(super) fn read_all(asking: &mut Asking<'_>, records: Vec<Value>) -> Vec<Stay> {
         let all = records.len();
         let mut stays: Vec<Stay> = records.into_iter().filter_map(Stay::read).collect();
@@ -93,27 +93,27 @@ impl Stay {
             asking.lacks(format!("{} bookings came without dates and are left out.", all - stays.len()));
         }
         stays.sort_by_key(|stay| (stay.nights.arrival, stay.property, stay.id));
-        // A record that moved between two pages comes twice.
+        // A record that moved between two pages is read twice.
         stays.dedup_by_key(|stay| stay.id);
         stays
     }
 
-    /// A confirmed guest.
+    /// Returns whether it is the confirmed stay of a guest.
     pub(super) fn is_guest(&self) -> bool {
         self.kind == Kind::Guest && self.status == Status::Active
     }
 
-    /// Whether nobody else can have the nights.
+    /// Returns whether the nights are not available to others.
     pub(super) fn takes_nights(&self) -> bool {
         self.status != Status::Canceled
     }
 
-    /// The channel it came through.
+    /// Returns the channel of the booking.
     pub(super) fn channel(&self) -> &str {
         self.record["listing_site"].as_str().unwrap_or("not stated")
     }
 
-    /// What an answer says of it.
+    /// Returns the JSON for a response.
     pub(super) fn told(&self, asking: &Asking<'_>, portfolio: &Portfolio) -> Value {
         let mut told = Map::new();
         let mut tell = |name: &str, value: Value| {
@@ -153,18 +153,18 @@ impl Stay {
     }
 }
 
-/// A guess how many bookings a property has in these days. Few are made for days far ahead.
+/// Estimates the number of bookings of a property in these days. Few are made for days far ahead.
 pub(super) fn expected(days: Days, today: NaiveDate) -> usize {
     let booked = Days { last: days.last.min(later(today, BOOKED_AHEAD)), ..days };
     usize::try_from(booked.nights().count() / USUAL_DAYS).map_or(1, |bookings| bookings + 1)
 }
 
-/// The guest's name, as far as the record tells it.
+/// Returns the guest's name, if the record has one.
 pub(super) fn guest_name(record: &Value) -> Option<String> {
     person(&record["guest"])
 }
 
-/// First and last name.
+/// Returns first and last name.
 pub(super) fn person(record: &Value) -> Option<String> {
     let names: Vec<&str> = ["first_name", "last_name"].iter().filter_map(|name| record[*name].as_str()).collect();
     Some(names.join(" ").trim().to_owned()).filter(|name| !name.is_empty())
