@@ -1,4 +1,4 @@
-//! Tools that answer a question: what they say agrees with the plain tools, and what they cost is counted.
+//! Composite tools: their responses agree with the plain tools, and their requests are counted.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::world::{Gateway, Person, on_each_database};
 const ANY: &str = "* /v2/*";
 const TODAY: &str = "2026-06-15";
 
-/// An answer and the requests that it took, which it has to say itself.
+/// Calls a tool and checks its number of requests, which the response also has to state.
 async fn asked(gateway: &Gateway, person: &Person, tool: &str, arguments: Value, requests: usize) -> Value {
     gateway.ownerrez().clear_requests();
     let answer = person.call(tool, arguments).await.ok();
@@ -20,13 +20,13 @@ async fn asked(gateway: &Gateway, person: &Person, tool: &str, arguments: Value,
     answer
 }
 
-/// The user of an account with twelve properties, a third of them without a time zone.
+/// Returns the user of an account with twelve properties, a third of them without a time zone.
 async fn host_of_many(gateway: &Gateway) -> Person {
     let account = gateway.ownerrez().accounts()[0].id;
     gateway.user("Host").await.connect(gateway, account).await
 }
 
-/// Every record of a list, by the plain tool.
+/// Returns all records of a list, with the plain tool.
 async fn all(person: &Person, tool: &str, mut arguments: Value) -> Vec<Value> {
     let mut found = Vec::new();
     arguments["limit"] = json!(100);
@@ -65,9 +65,9 @@ async fn who_is_staying_agrees_with_the_bookings() {
         let wanted = |test: &dyn Fn(&Value) -> bool| -> BTreeSet<i64> {
             bookings.iter().filter(|one| is_guest(one) && test(one)).map(|one| one["id"].as_i64().unwrap()).collect()
         };
-        // Today, by properties of which some have no time zone: the account is asked for it, once.
+        // Today. Some properties have no time zone, so the account's is requested, once.
         let today = asked(&gateway, &host, "who_is_staying", json!({}), 4).await;
-        // A span, whose days are given.
+        // A span with given days.
         let (first, last) = ("2026-06-10", "2026-06-24");
         let span = asked(&gateway, &host, "who_is_staying", json!({"from": first, "to": last}), 3).await;
         let mut seen = 0;
@@ -92,7 +92,7 @@ async fn who_is_staying_agrees_with_the_bookings() {
         let guest = &span["in_house"][0];
         assert!(guest["guest"].is_string() && guest["property"].is_string() && guest["url"].is_string(), "{guest}");
 
-        // One property only, and one that is not there.
+        // One property only, and one that does not exist.
         let one = span["arrivals"][0]["property_id"].clone();
         let few = json!({"from": first, "to": last, "property_ids": [one]});
         let few = asked(&gateway, &host, "who_is_staying", few, 3).await;
@@ -110,9 +110,9 @@ async fn today_is_the_day_where_the_houses_stand() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
-        // Permits are settled by a message: the clock is not turned before the allowance has read it.
+        // A message settles permits, so the clock must not advance before the allowance has read it.
         gateway.app().sessions().observe_allowance().await;
-        // In Chicago it is ten in the evening, in UTC the next day.
+        // It is ten in the evening in Chicago, and the next day in UTC.
         gateway.advance(TimeDelta::hours(15));
         assert_eq!(gateway.now().date_naive().to_string(), "2026-06-16");
         let answer = asked(&gateway, &alice, "who_is_staying", json!({}), 3).await;
@@ -145,7 +145,7 @@ async fn free_stays_are_free_and_a_block_takes_them_away() {
         for offer in free {
             assert!(!takes(&offer["property_id"], "2026-09-18", "2026-09-21"), "{offer}");
         }
-        // One request for each property with free nights, besides the search.
+        // The search, and one request for each property with free nights.
         let mut few = dates.clone();
         few["property_ids"] = json!([free[0]["property_id"]]);
         few["prices"] = json!(true);
@@ -168,14 +168,14 @@ async fn free_stays_are_free_and_a_block_takes_them_away() {
         }
         assert_eq!((&flexible["covered"]["from"], &flexible["covered"]["to"]), (&json!("2026-09-16"), &json!("2026-09-23")));
 
-        // Blocked, it is gone, whatever way one asks.
+        // A blocked property is not offered by any kind of call.
         let block = json!({"property_id": free[0]["property_id"], "is_block": true, "arrival": "2026-09-18", "departure": "2026-09-21"});
         host.call("create_booking", block).await.ok();
         assert_eq!(asked(&gateway, &host, "find_availability", few, 2).await["free"], json!([]));
         let exact = asked(&gateway, &host, "find_availability", dates, 1).await;
         assert!(!ids(&exact["free"], "property_id").contains(&free[0]["property_id"].as_i64().unwrap()));
 
-        // With more candidates than requests, the answer says whom it left out: here all ten that are open.
+        // With more candidates than requests, the response lists the unchecked properties: here all ten open ones.
         let wide = json!({"arrival": "2027-04-10", "departure": "2027-04-13", "prices": true, "flexible_days": 7});
         let wide = asked(&gateway, &host, "find_availability", wide, 10).await;
         assert_eq!((&wide["complete"], wide["unchecked"].as_array().unwrap().len()), (&json!(false), 2));
@@ -277,13 +277,13 @@ async fn a_dossier_holds_all_about_a_booking() {
         let block = asked(&gateway, &alice, "booking_dossier", json!({"booking_id": block["id"]}), 2).await;
         assert!(block["guest"].is_null());
 
-        // Without the right to messages the rest is there, and the answer says what is not.
+        // Without access to messages the rest is returned, and the response lists what is missing.
         let refusal = json!({"messages": ["no"], "code": "messaging_not_enabled", "status_code": 402});
         gateway.ownerrez().script(Rule::on("GET /v2/messages").reply(402, refusal));
         let silent = asked(&gateway, &alice, "booking_dossier", json!({"booking_id": id}), 5).await;
         assert_eq!(silent["complete"], json!(false));
         assert!(silent["missing"][0].as_str().unwrap().contains("messaging agreement"), "{silent}");
-        // Any other failure leaves no half answer.
+        // Any other failure fails the whole call.
         gateway.ownerrez().script(Rule::on("GET /v2/payments").reply(500, json!({})));
         let failed = alice.call("booking_dossier", json!({"booking_id": id})).await.refused();
         assert!(failed.contains("list_payments") && failed.contains("500"), "{failed}");
@@ -321,11 +321,11 @@ async fn fields_select_what_an_answer_holds_and_save_what_the_rest_would_ask() {
             let names = part.as_object().unwrap().keys().map(String::as_str);
             let names = names.filter(|name| !always.contains(name) && !["absent", "guest_written"].contains(name));
             assert!(names.collect::<BTreeSet<_>>().is_subset(&tops), "{fields}: {part}");
-            // Where it is not asked for, it names the members with guests' words, if there are any.
+            // If `guest_written` is not requested, it is the notice that lists the members with text of guests.
             assert!(tops.contains("guest_written") || !part["guest_written"].is_object(), "{part}");
             for path in wanted {
                 let pointer = format!("/{}", path.replace('.', "/"));
-                // Members of lists have no pointer, and what this booking lacks is named.
+                // Members of lists have no pointer, and members that this booking lacks are listed in `absent`.
                 if let Some(value) = whole.pointer(&pointer) {
                     assert_eq!(part.pointer(&pointer), Some(value), "{fields}");
                 }
@@ -334,7 +334,7 @@ async fn fields_select_what_an_answer_holds_and_save_what_the_rest_would_ask() {
                 assert_eq!(part[name].is_null(), whole[name].is_null(), "{name} in {part}");
             }
         }
-        // Nothing was paid, so nobody asks for payments.
+        // Nothing was paid, so payments are not requested.
         let stay = json!({"property_id": booking["property_id"], "guest_id": booking["guest_id"],
             "arrival": "2027-11-10", "departure": "2027-11-17"});
         let unpaid = alice.call("create_booking", stay).await.ok();
@@ -364,7 +364,7 @@ async fn fields_select_what_an_answer_holds_and_save_what_the_rest_would_ask() {
         let part = asked(&gateway, &alice, "guest_history", stays, 3).await;
         assert_eq!((&part["stays"], &part["counts"]), (&whole["stays"], &whole["counts"]));
         assert!(part["guest"].is_null() && part["spent"].is_null() && part["counted"].is_string(), "{part}");
-        // A guest who is none is not told to have stayed never.
+        // An unknown guest is an error, not a guest without stays.
         let nobody = json!({"guest_id": 7, "fields": ["stays"]});
         assert!(alice.call("guest_history", nobody).await.refused().contains("404"));
         let several = json!({"query": "a", "fields": ["stays"]});
@@ -432,7 +432,7 @@ async fn calendars_and_revenue_add_up() {
         assert_eq!(gaps.clone().map(|gap| gap["nights"].as_i64().unwrap()).sum::<i64>(), sum("free_nights"));
         assert!(gaps.clone().any(|gap| gap["may_continue"].is_null()));
         assert!(gaps.clone().any(|gap| gap["departure"] == "2026-07-01" && gap["may_continue"] == "after"));
-        // The calendar of OwnerRez's says the same.
+        // The calendar of OwnerRez agrees.
         let first = &properties[0];
         let calendar = json!({"property_id": first["property_id"], "from": "2026-06-01", "to": "2026-06-30"});
         let calendar = host.call("get_property_calendar", calendar).await.ok();
@@ -489,7 +489,7 @@ async fn the_briefing_tells_what_is_new() {
         let new = &briefing["last_24_hours"]["new_bookings"];
         assert!(ids(new, "booking_id").contains(&booked["id"].as_i64().unwrap()), "{briefing}");
 
-        // The guest's history knows of it as well.
+        // The guest's history contains it, too.
         let of = json!({"guest_id": guest["id"]});
         let history = asked(&gateway, &alice, "guest_history", of, 4).await;
         assert_eq!(ids(&history["stays"], "booking_id"), ids(&json!([booked]), "id"));
@@ -555,7 +555,7 @@ async fn wrong_questions_cost_nothing_and_name_what_is_wrong() {
         }
         assert_eq!(gateway.ownerrez().count(ANY), 0);
         let guest = all_bookings(&alice).await.iter().find(|one| is_guest(one)).unwrap()["guest_id"].clone();
-        // The ends of the calendar are no trap either.
+        // The first and last days of the calendar are valid, too.
         for day in [("0000-01-01", "0000-01-02"), ("9999-12-30", "9999-12-31")] {
             alice.call("who_is_staying", json!({"from": day.1})).await.ok();
             alice.call("guest_history", json!({"guest_id": guest, "from": day.0})).await.ok();

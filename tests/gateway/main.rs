@@ -1,7 +1,7 @@
-//! The gateway as its users see it: stories over HTTP and MCP, against the simulated OwnerRez.
+//! Integration tests of the gateway over HTTP and MCP, against the simulated OwnerRez.
 //!
-//! Every story runs on SQLite, and on PostgreSQL as well when `TEST_DATABASE_URL` names a server and a database to
-//! start from. Time is turned by hand: no story sleeps.
+//! Every test runs on SQLite, and also on PostgreSQL if `TEST_DATABASE_URL` names a server and a database to start
+//! from. Tests advance the clock manually; no test sleeps.
 
 #![expect(
     clippy::unwrap_used,

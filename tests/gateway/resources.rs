@@ -1,4 +1,4 @@
-//! Records with addresses, prompts, and the completion of ids from names.
+//! Resources, prompts, and the completion of ids from names.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn template(uri: &str) -> Value {
     json!({"type": "ref/resource", "uri": uri})
 }
 
-/// The user of the account with many properties.
+/// Returns the user of the account with many properties.
 async fn host(gateway: &Gateway) -> Person {
     let account = gateway.ownerrez().accounts()[0].id;
     gateway.user("Host").await.connect(gateway, account).await
@@ -61,7 +61,7 @@ async fn a_record_is_read_at_its_address_as_the_tool_reads_it() {
     .await;
 }
 
-/// Whoever reads an address cannot name what they want all of.
+/// A resource has no argument to request the full text, so its texts are never cut.
 #[actix_web::test]
 async fn long_texts_are_whole_at_an_address() {
     on_each_database(async |database| {
@@ -169,7 +169,7 @@ async fn guests_and_bookings_are_found_by_their_names() {
         let guests = completed(&host, guest, "id", name).await;
         assert!(guests.contains(&booking["guest_id"].to_string()), "{name}: {guests:?}");
 
-        // Only what changed of late is looked through.
+        // Only recently changed records are searched.
         let recent = completed(&host, template("ownerrez://bookings/{id}"), "id", "").await;
         let request = gateway.ownerrez().requests().pop().unwrap();
         assert!(request.query.contains("since_utc="), "{}", request.query);

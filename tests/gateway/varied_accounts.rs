@@ -1,5 +1,5 @@
-//! Combined tools against an account in which OwnerRez varies in every way that does not refuse a whole group of
-//! operations: each answer equals what the simulator's full data gives.
+//! Composite tools against an account with every variation that does not reject a whole group of operations: each
+//! response equals the result computed from the simulator's full data.
 
 mod full_data;
 mod large;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use self::full_data::{FullData, Ids, Nights, cents, day, id, is_of_guest};
 use crate::world::{Gateway, Person, Settings, on_each_database};
 
-/// A host whose account has two currencies, two time zones, an inactive property and all variations.
+/// A host whose account has two currencies, two time zones, an inactive property and these variations.
 struct Varied {
     gateway: Gateway,
     host: Person,
@@ -32,7 +32,7 @@ impl Varied {
         Self { gateway, host, account, full }
     }
 
-    /// The answer of a tool to which nothing is missing.
+    /// Calls a tool and checks that the response is complete.
     async fn whole(&self, tool: &str, arguments: Value) -> Value {
         let answer = self.host.call(tool, arguments).await.ok();
         assert_eq!(answer["complete"], json!(true), "{tool}: {}", answer["missing"]);
@@ -52,12 +52,12 @@ fn covered(answer: &Value) -> Ids {
     ids(&answer["covered"]["properties"], "id")
 }
 
-/// The bookings of each part that an answer lists.
+/// Returns the bookings in each part of a response.
 fn listed<'a>(answer: &Value, parts: impl IntoIterator<Item = &'a str>) -> BTreeMap<&'a str, Ids> {
     parts.into_iter().map(|part| (part, ids(&answer[part], "booking_id"))).collect()
 }
 
-/// The nights of each property of an overview, and that its free stretches add up to the free nights.
+/// Returns the nights of each property of an overview, and checks that its gaps add up to the free nights.
 fn nights(answer: &Value) -> BTreeMap<i64, Nights> {
     let of = |one: &Value| {
         let count = |member: &str| one[member].as_u64().unwrap() as usize;
@@ -70,7 +70,7 @@ fn nights(answer: &Value) -> BTreeMap<i64, Nights> {
     answer["properties"].as_array().unwrap().iter().map(of).collect()
 }
 
-/// The sums of a summary of revenue by currency and property, and that they add up to the whole.
+/// Returns the sums of a revenue summary by currency and property, and checks that they add up to the whole.
 fn revenue(answer: &Value) -> BTreeMap<(String, i64), i64> {
     let mut sums = BTreeMap::new();
     for currency in answer["currencies"].as_array().unwrap() {
@@ -114,7 +114,7 @@ async fn stays_nights_and_revenue_equal_the_full_data() {
             assert_eq!(revenue(&answer), varied.full.revenue(&all, day(from), day(to)), "{from}");
             assert_eq!(covered(&answer), all);
             of_inactive += varied.full.revenue(&inactive, day(from), day(to)).len();
-            // An inactive property can be asked about by itself.
+            // An inactive property can be requested alone.
             let one = json!({"from": from, "to": to, "property_ids": inactive});
             let answer = varied.whole("revenue_summary", one).await;
             assert_eq!(revenue(&answer), varied.full.revenue(&inactive, day(from), day(to)));
@@ -185,7 +185,7 @@ async fn free_stays_equal_the_full_data() {
             }
         }
         assert!(offered > 0);
-        // An inactive property is never offered, and who asks for it by its id learns why.
+        // An inactive property is never offered; if it is requested by its id, the response states the reason.
         let inactive = varied.full.inactive();
         let arguments = json!({"arrival": "2027-03-01", "departure": "2027-03-03", "property_ids": inactive});
         let answer = varied.whole("find_availability", arguments).await;
@@ -214,7 +214,7 @@ async fn a_dossier_equals_the_full_data_and_names_the_thread_to_answer() {
             assert_eq!(ids(shown, "id"), messages.iter().filter(of_thread).map(id).collect());
             for message in shown.as_array().unwrap() {
                 assert_eq!(message["thread_id"], *thread, "{message}");
-                // The plain tools name it as well.
+                // The plain tools return it, too.
                 let one = varied.host.call("get_message", json!({"id": message["id"]})).await.ok();
                 assert_eq!(one["thread_id"], *thread, "{one}");
             }
@@ -246,7 +246,7 @@ async fn guests_are_found_by_first_and_last_name() {
             let part = |member: &str| guest[member].as_str().unwrap().to_owned();
             format!("{} {}", part("first_name"), part("last_name"))
         };
-        // Guests of whom all words of the name are in no other record.
+        // Guests whose full name is in no other record.
         let alone = |guest: &&Value| {
             let name = name(guest).to_lowercase();
             let has_all = |other: &&Value| {
@@ -276,7 +276,7 @@ async fn guests_are_found_by_first_and_last_name() {
         }
         let nothing = varied.host.call("list_guests", json!({"q": "Zzyzx Nowhere"})).await.ok();
         assert_eq!((&nothing["items"], nothing["note"].is_string()), (&json!([]), true), "{nothing}");
-        // What is found as one text costs one request.
+        // A search that finds the whole text takes one request.
         varied.gateway.ownerrez().clear_requests();
         let word = guest["last_name"].as_str().unwrap();
         let found = varied.host.call("list_guests", json!({"q": word})).await.ok();

@@ -1,4 +1,4 @@
-//! OwnerRez says that somebody took the app away from their account.
+//! The webhook that OwnerRez sends when a user revokes the app.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ownerrez_gateway::{
@@ -52,7 +52,7 @@ async fn who_takes_the_app_away_is_noticed_at_once_and_nobody_else_is_asked_abou
         eventually("the gateway has noticed", async || needs_reconnect(&alice).await.then_some(())).await;
         assert!(!needs_reconnect(&bob).await);
         assert_eq!(gateway.ownerrez().count(ME), 1, "about Alice");
-        // Once more, for nothing: OwnerRez repeats itself.
+        // The same notification again has no effect: OwnerRez repeats notifications.
         assert_eq!(says(&gateway, &revoked(account)).await, 204);
         gateway.stop().await;
     })
@@ -74,7 +74,7 @@ async fn a_notice_that_comes_late_or_is_about_nobody_changes_nothing() {
             assert_eq!(says(&gateway, &notice).await, 204, "{notice}");
         }
         assert_eq!(gateway.ownerrez().count(ME), 0);
-        // Her tokens are good: she has connected again since.
+        // Her tokens are valid: she has connected again.
         assert_eq!(says(&gateway, &revoked(alice.account.unwrap())).await, 204);
         eventually("OwnerRez was asked", async || (gateway.ownerrez().count(ME) == 1).then_some(())).await;
         alice.call("list_owners", json!({})).await.ok();
@@ -84,7 +84,7 @@ async fn a_notice_that_comes_late_or_is_about_nobody_changes_nothing() {
     .await;
 }
 
-/// The test and the notice as the simulated OwnerRez sends them by itself.
+/// The test and the notification, as the simulated OwnerRez sends them.
 #[actix_web::test]
 async fn the_notice_of_a_simulated_revocation_is_taken() {
     on_each_database(async |database| {
@@ -109,7 +109,7 @@ async fn the_notice_of_a_simulated_revocation_is_taken() {
     .await;
 }
 
-/// OwnerRez repeats its notices, and each question costs a request of the shared window.
+/// OwnerRez repeats its notifications, and each check of a token takes a request of the shared rate limit.
 #[actix_web::test]
 async fn three_hundred_notices_for_one_account_cost_two_requests() {
     on_each_database(async |database| {
@@ -123,7 +123,7 @@ async fn three_hundred_notices_for_one_account_cost_two_requests() {
         assert_eq!(says(&gateway, &revoked(bob.account.unwrap())).await, 204);
         eventually("and about Bob", async || (gateway.ownerrez().count(ME) == 2).then_some(())).await;
 
-        // What came after the question may be news: it is asked once more, for all 299.
+        // Notifications after the check may be new, so one more check follows for all 299.
         gateway.ownerrez().revoke_account_grants(alice.account.unwrap());
         eventually("the pause has begun", async || (gateway.clock.sleepers_within(MINUTE) >= 2).then_some(())).await;
         gateway.advance(MINUTE);
@@ -131,7 +131,7 @@ async fn three_hundred_notices_for_one_account_cost_two_requests() {
         assert!(!needs_reconnect(&bob).await);
         gateway.advance(MINUTE);
         alice.call("list_owners", json!({})).await.refused();
-        // With her: the refused call's token is refreshed in vain, or its connection is gone already.
+        // Her call makes no further check: the refresh of its token fails, or its connection has already ended.
         assert_eq!(gateway.ownerrez().count(ME), 3, "one more about Alice, none about Bob");
         gateway.stop().await;
     })
@@ -163,8 +163,8 @@ async fn only_ownerrez_is_listened_to() {
             let reply = sent(&gateway, &format!("ownerrez:{PASSWORD}"), body).await;
             assert_eq!((reply.status, reply.error()), (400, "invalid_request"));
         }
-        // Refused by what its head says. A client that goes on to send the body may find the connection closed before it
-        // has read the answer.
+        // Rejected by its headers. A client that continues to send the body may find the connection closed before it
+        // has read the response.
         let mut wire = Wire::open(&gateway.url).await;
         let basic = STANDARD.encode(format!("ownerrez:{PASSWORD}"));
         wire.write(&format!(

@@ -1,4 +1,4 @@
-//! What a probe shows of the ways in which the real service varies: exactly what reading can show.
+//! The effect of each variation on the report of a probe: everything that reading can show.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,8 +16,8 @@ use ownerrez_gateway::{
 use super::Impatient;
 use crate::world::ManualClock;
 
-/// What changes in the report when a variation is turned on: `+` for an entry that comes, `-` for one that goes. Entries
-/// are written without operations and counts. Those of an operation that is no longer seen are left out.
+/// The changes of the report when a variation is turned on: `+` for an added entry, `-` for a removed one. Entries are
+/// written without operations and counts. Those of an operation that is no longer seen are omitted.
 const SHOWN: &[(Variation, &[&str])] = &[
     (Variation::InactiveHidden, &["+InactiveHidden"]),
     (Variation::ThreadOnly, &["+NeverSeen thread_id"]),
@@ -52,7 +52,7 @@ const SHOWN: &[(Variation, &[&str])] = &[
     (Variation::SpotRateMidnights, &["+Formats date moment_utc", "-Formats date day"]),
 ];
 
-/// Variations that no read shows, and why.
+/// Variations that no read shows, and the reasons.
 const NOT_SHOWN: &[(Variation, &str)] = &[
     (Variation::UserAgentRefusedInFront, "every request has a User-Agent"),
     (Variation::CoHostReplies, "it concerns messages that are sent"),
@@ -78,7 +78,7 @@ async fn probe(simulator: &Simulator, account: AccountId, clock: &Arc<ManualCloc
     report
 }
 
-/// The entries of a report, and what was not seen, each with its operation and without counts.
+/// Returns the entries of a report, and what was not seen, each with its operation and without counts.
 fn signs(report: &ProbeReport) -> BTreeSet<(String, String)> {
     let entry = |entry: &Entry| {
         let member = entry.member.as_ref().map(ToString::to_string);

@@ -1,4 +1,4 @@
-//! What the combined tools must answer, computed from the simulator's full data.
+//! The expected responses of the composite tools, computed from the simulator's full data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 pub(super) type Ids = BTreeSet<i64>;
 
-/// All records of an account that the tools speak of.
+/// All records of an account that the tools use.
 pub(super) struct FullData {
     pub(super) properties: Vec<Value>,
     pub(super) bookings: Vec<Value>,
@@ -34,7 +34,7 @@ fn is_active(booking: &Value) -> bool {
     booking["status"] == "active"
 }
 
-/// A guest, whatever became of the booking.
+/// Returns whether a booking is of a guest, whatever its status.
 pub(super) fn is_of_guest(booking: &Value) -> bool {
     booking["type"] == "booking"
 }
@@ -61,18 +61,18 @@ impl FullData {
         self.properties.iter().filter(|one| one["active"] == false).map(id).collect()
     }
 
-    /// Those that guests may book.
+    /// Returns the properties that guests may book.
     pub(super) fn open(&self) -> Ids {
         let open = |one: &&Value| one["active"] == true && one["is_snoozed"] != true;
         self.properties.iter().filter(open).map(id).collect()
     }
 
-    /// The bookings of some properties that a test picks.
+    /// Returns the bookings of some properties that a predicate selects.
     fn found(&self, of: &Ids, wanted: impl Fn(&Value) -> bool) -> Ids {
         self.bookings.iter().filter(|one| of.contains(&property(one)) && wanted(one)).map(id).collect()
     }
 
-    /// The parts of `who_is_staying` for these days.
+    /// Returns the parts of `who_is_staying` for these days.
     pub(super) fn staying(&self, of: &Ids, first: NaiveDate, last: NaiveDate) -> BTreeMap<&'static str, Ids> {
         let within = |day: NaiveDate| first <= day && day <= last;
         let sleeps = |one: &Value| on(one, "arrival") <= last && on(one, "departure") > first;
@@ -92,7 +92,7 @@ impl FullData {
         ])
     }
 
-    /// Bookings of guests with these marks and money still owed, arriving in these days.
+    /// Returns the active bookings of guests with money owed that arrive in these days.
     pub(super) fn owed(&self, of: &Ids, first: NaiveDate, last: NaiveDate) -> Ids {
         self.found(of, |one| {
             let arrival = on(one, "arrival");
@@ -104,7 +104,7 @@ impl FullData {
         })
     }
 
-    /// Bookings of which this moment is later than `since`, of this status.
+    /// Returns the bookings of this status in which this time is later than `since`.
     pub(super) fn since(&self, of: &Ids, member: &str, status: &str, since: &str) -> Ids {
         self.found(of, |one| {
             (is_of_guest(one) || status == "canceled")
@@ -113,7 +113,7 @@ impl FullData {
         })
     }
 
-    /// The nights from `first` to `last` of each property.
+    /// Returns the nights from `first` to `last` of each property.
     pub(super) fn nights(&self, first: NaiveDate, last: NaiveDate) -> BTreeMap<i64, Nights> {
         let mut taken: BTreeMap<i64, BTreeMap<NaiveDate, bool>> = BTreeMap::new();
         for one in self.bookings.iter().filter(|one| one["status"] != "canceled") {
@@ -132,7 +132,7 @@ impl FullData {
         counted.collect()
     }
 
-    /// What the charges of stays that begin in these days add up to, in cents, by currency and property.
+    /// Returns the sum of the charges of stays that begin in these days, in cents, by currency and property.
     pub(super) fn revenue(&self, of: &Ids, first: NaiveDate, last: NaiveDate) -> BTreeMap<(String, i64), i64> {
         let mut sums = BTreeMap::new();
         for one in self.bookings.iter().filter(|one| of.contains(&property(one)) && is_of_guest(one) && is_active(one))
@@ -148,13 +148,13 @@ impl FullData {
         sums
     }
 
-    /// Whether a booking takes one of the nights of a stay.
+    /// Returns whether a booking takes one of the nights of a stay.
     pub(super) fn is_taken(&self, of: i64, arrival: NaiveDate, departure: NaiveDate) -> bool {
         let overlaps = |one: &Value| on(one, "arrival") < departure && on(one, "departure") > arrival;
         !self.found(&Ids::from([of]), |one| one["status"] != "canceled" && overlaps(one)).is_empty()
     }
 
-    /// All bookings of a guest since a day.
+    /// Returns all bookings of a guest since a day.
     pub(super) fn of_guest(&self, guest: i64, first: NaiveDate) -> Ids {
         self.found(&self.ids(), |one| one["guest_id"] == guest && on(one, "departure") >= first)
     }

@@ -1,4 +1,4 @@
-//! Combined tools against a large account: each answer is right for the properties that it covers, and names the others.
+//! Composite tools against a large account: each response is correct for the covered properties, and lists the others.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use super::{
 use crate::world::{Gateway, Person, on_each_database};
 
 const MOST_REQUESTS: u64 = 10;
-/// All of the story, with a debug build on a busy machine.
+/// The time limit of the whole test, with a debug build on a busy machine.
 const MOST_TIME: Duration = Duration::from_secs(240);
 
-/// The answer of a tool, which took no more requests than it may.
+/// Calls a tool and checks that it took no more requests than allowed.
 async fn asked(gateway: &Gateway, host: &Person, tool: &str, arguments: Value) -> Value {
     gateway.ownerrez().clear_requests();
     let answer = host.call(tool, arguments).await.ok();
@@ -29,12 +29,12 @@ async fn asked(gateway: &Gateway, host: &Person, tool: &str, arguments: Value) -
     answer
 }
 
-/// The properties that an answer names as missing.
+/// Returns the properties that a response lists as missing.
 fn missing(answer: &Value) -> Ids {
     answer["missing_properties"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect()
 }
 
-/// Either all properties are covered, or the others are named.
+/// Checks that a response lists all properties that it does not cover, and returns the covered ones.
 fn covered_or_named(full: &FullData, tool: &str, answer: &Value) -> Ids {
     let (covered, missing) = (covered(answer), missing(answer));
     assert_eq!(&covered | &missing, full.ids(), "{tool}: {}", answer["missing"]);
@@ -77,7 +77,7 @@ async fn a_large_account_is_answered_rightly_or_in_part_by_name() {
             let covered = covered_or_named(&full, "revenue_summary", &answer);
             assert_eq!(revenue(&answer), full.revenue(&covered, first, last));
             assert!(covered.len() >= least, "{}", covered.len());
-            // Those that are named can be asked about next.
+            // The missing properties can be requested next.
             if let Some(rest) = Some(missing(&answer)).filter(|rest| !rest.is_empty()) {
                 let mut next = days();
                 next["property_ids"] = rest.iter().take(5).copied().collect();
