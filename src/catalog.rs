@@ -98,7 +98,7 @@ impl Catalog {
             match build(record, &kinds) {
                 Ok(operation) => {
                     if operations.insert(name.clone(), operation).is_some() {
-                        mistakes.push(format!("{name}: the name is taken twice"));
+                        mistakes.push(format!("{name}: the name is used twice"));
                     }
                 }
                 Err(found) => mistakes.extend(found.into_iter().map(|mistake| format!("{name}: {mistake}"))),
@@ -169,7 +169,7 @@ fn build(record: Value, kinds: &BTreeMap<String, Arc<RecordData>>) -> Result<Ope
     let mut mistakes = review::mistakes(&data);
     let kind = match &data.record {
         Some(name) => kinds.get(name).cloned().unwrap_or_else(|| {
-            mistakes.push(format!("`record` names `{name}`, of which nothing is known"));
+            mistakes.push(format!("`record` names `{name}`, which is not in the table of kinds"));
             Arc::default()
         }),
         None => Arc::default(),

@@ -159,8 +159,8 @@ impl Toolbox {
         };
         let (Some(schema), Some(answer)) = (self.output_schema(name), answer) else { return };
         if !catalog::keeps_to(&answer, schema) {
-            log::warn!("an answer of {name} is not what its output schema says");
-            let note = "OwnerRez answered in a form that the output schema of this tool does not know.";
+            log::warn!("a response of {name} does not match its output schema");
+            let note = "The response of OwnerRez does not match the output schema of this tool.";
             *response = Response::Answer(Shown::whole(&json!({"value": answer, "note": note})));
         }
     }

@@ -231,7 +231,7 @@ impl Form {
         let errors = match self.rule.validator() {
             Ok(validator) => validator.iter_errors(&arguments),
             Err(mistake) => {
-                let told = format!("no argument can be checked, which is a fault of the gateway's: {mistake}");
+                let told = format!("a bug in the gateway prevents the validation of arguments: {mistake}");
                 return vec![Problem::new(&*self.name, told)];
             }
         };

@@ -21,10 +21,10 @@ pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Valu
         Some(Value::Object(inner)) => inner,
         Some(Value::String(text)) => match serde_json::from_str(&text) {
             Ok(Value::Object(inner)) => inner,
-            _ => return vec![Problem::new("data", "`data` is no object: give its members as arguments of their own")],
+            _ => return vec![Problem::new("data", "`data` is not an object: give its members as separate arguments")],
         },
         Some(_) => {
-            return vec![Problem::new("data", "`data` is no object: give its members as arguments of their own")];
+            return vec![Problem::new("data", "`data` is not an object: give its members as separate arguments")];
         }
     };
     let mut problems = Vec::new();
@@ -35,7 +35,9 @@ pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Valu
                 rest.insert(name, value);
             }
             Some(outer) if *outer != value => {
-                let message = format!("`{name}` stands both beside and in `data`, with different values: give it once");
+                let message = format!(
+                    "`{name}` is given both at the top level and in `data`, with different values: give it once"
+                );
                 problems.push(Problem::new(name, message));
             }
             _ => {

@@ -77,7 +77,7 @@ impl WriteOptions {
         let draft_id = if drafts { text(DRAFT_ID, TOKEN_CHARS) } else { None };
         if confirm.is_some() && !confirms {
             let message =
-                format!("there is no argument `{CONFIRM}`: this operation is made at once and needs no confirmation");
+                format!("unknown argument `{CONFIRM}`: this operation is executed at once and needs no confirmation");
             problems.push(Problem::new(CONFIRM, message));
         }
         if problems.is_empty() { Ok(WriteOptions { again, idempotency_key, confirm, draft_id }) } else { Err(problems) }

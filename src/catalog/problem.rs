@@ -102,7 +102,7 @@ fn unknown(place: &str, name: &str, schema: &Value) -> Problem {
         None => format!("known are `{}`", known.join("`, `")),
     };
     let argument = join(place, &clip(name));
-    let message = format!("there is no argument `{argument}`: {hint}");
+    let message = format!("unknown argument `{argument}`: {hint}");
     Problem::new(argument, message)
 }
 

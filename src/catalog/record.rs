@@ -108,12 +108,12 @@ pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, Arc<RecordData>>, Ve
         let others = record.rows.iter().chain(&record.always).chain(record.words.keys()).chain(filled).chain(lists);
         for path in record.guest_written.iter().chain(left_out).chain(others) {
             if !record.members.is_empty() && !record.has(path) {
-                mistakes.push(format!("{}: `{path}` is none of its members", record.record));
+                mistakes.push(format!("{}: `{path}` is not one of its members", record.record));
             }
         }
         let name = record.record.clone();
         if kinds.insert(name.clone(), Arc::new(record)).is_some() {
-            mistakes.push(format!("{name}: the name is taken twice"));
+            mistakes.push(format!("{name}: the name is used twice"));
         }
     }
     if mistakes.is_empty() { Ok(kinds) } else { Err(mistakes) }
@@ -137,7 +137,7 @@ impl RecordData {
                         self.left_out.extend(left_out.map(|left_out| LeftOut::from(within(&left_out.path))));
                     }
                     None => mistakes.push(format!(
-                        "{}: `{}` holds `{}`, which is no type and no kind above it",
+                        "{}: `{}` has the type `{}`, which is neither a type nor a kind defined before it",
                         self.record, member.path, member.holds
                     )),
                 }

@@ -89,10 +89,10 @@ fn tool_words(tool: &str, title: &str, description: &str, found: &mut Vec<String
 
 fn method_and_hints(data: &OperationData, found: &mut Vec<String>) {
     if data.read_only != (data.method == Method::Get) {
-        found.push("`read_only` holds for GET and for nothing else".into());
+        found.push("`read_only` must be true for GET and for no other method".into());
     }
     if data.fresh_seconds.is_some() && !data.read_only {
-        found.push("only what is `read_only` has `fresh_seconds`".into());
+        found.push("only a `read_only` operation has `fresh_seconds`".into());
     }
     if data.fresh_seconds.is_none() && !data.fresh_unless.is_empty() {
         found.push("`fresh_unless` goes with `fresh_seconds`".into());
@@ -103,7 +103,7 @@ fn method_and_hints(data: &OperationData, found: &mut Vec<String>) {
         }
     }
     if data.read_only && (data.destructive || !data.idempotent) {
-        found.push("what is `read_only` is not `destructive`, and is `idempotent`".into());
+        found.push("a `read_only` operation is not `destructive`, and is `idempotent`".into());
     }
     if data.method == Method::Delete && !data.destructive {
         found.push("a DELETE is `destructive`".into());
@@ -166,7 +166,7 @@ fn parameters(data: &OperationData, found: &mut Vec<String>) {
             _ => false,
         };
         if !sendable {
-            found.push(format!("the parameter `{name}` cannot travel in the {:?} as \"{kind}\"", parameter.place));
+            found.push(format!("the parameter `{name}` cannot be sent in the {:?} as \"{kind}\"", parameter.place));
         }
         schema_words(name, &Value::Object(parameter.schema.clone()), found);
     }
@@ -192,7 +192,7 @@ fn body(data: &OperationData, found: &mut Vec<String>) {
                 found.push("a `body` without `body_argument` is an object with `properties`".into());
             }
             if data.open_body && (data.body_argument.is_some() || body_members(data).any(|member| member == "data")) {
-                found.push("`open_body` keeps the argument `data` for itself".into());
+                found.push("`open_body` reserves the argument `data`".into());
             }
             schema_words("body", body, found);
         }
@@ -207,7 +207,7 @@ fn rules(data: &OperationData, found: &mut Vec<String>) {
     };
     if data.read_only {
         for name in [FIELDS, FORMAT].into_iter().filter(|name| known(name)) {
-            found.push(format!("the argument `{name}` has a meaning of its own in what reads"));
+            found.push(format!("the argument `{name}` is reserved in reading operations"));
         }
     }
     for name in data.one_of_required.iter().flatten() {
@@ -235,7 +235,7 @@ fn rules(data: &OperationData, found: &mut Vec<String>) {
             found.push(format!("`clears` names `{name}`, which is no member of the body"));
         }
         if known(CLEAR) || body_or_entry_members(data).any(|member| member == CLEAR) || data.method != Method::Patch {
-            found.push("`clears` keeps the argument `clear` of a PATCH for itself".into());
+            found.push("`clears` reserves the argument `clear` of a PATCH".into());
         }
     }
     for check in &data.checks {
@@ -266,7 +266,7 @@ fn writes(data: &OperationData, found: &mut Vec<String>) {
     if let Some(draft) = &data.draft {
         tool_words(&draft.tool, &draft.title, &draft.description, found);
         if data.guest_visible != GuestVisible::Always(true) || data.body.is_none() {
-            found.push("a `draft` is for what always reaches a guest and has a `body`".into());
+            found.push("a `draft` is for an operation that always reaches a guest and has a `body`".into());
         }
     }
     if let GuestVisible::If(name) = &data.guest_visible
@@ -280,7 +280,7 @@ fn writes(data: &OperationData, found: &mut Vec<String>) {
         found.push(format!("`dry_run` names `{name}`, which is no argument"));
     }
     if data.read_only && (data.guest_visible != GuestVisible::Always(false) || !data.touches.is_empty()) {
-        found.push("what is `read_only` neither reaches a guest nor `touches` a record".into());
+        found.push("a `read_only` operation neither reaches a guest nor `touches` a record".into());
     }
     for name in data.touches.iter().flat_map(|template| effect::names_in(template)) {
         if !names.contains(name) {
@@ -289,7 +289,7 @@ fn writes(data: &OperationData, found: &mut Vec<String>) {
     }
     if !data.read_only {
         for name in WriteOptions::NAMES.into_iter().filter(|name| names.contains(name)) {
-            found.push(format!("the argument `{name}` means something else to every write"));
+            found.push(format!("the argument `{name}` is reserved for write options"));
         }
     }
 }
@@ -310,7 +310,7 @@ fn body_or_entry_members(data: &OperationData) -> impl Iterator<Item = &str> {
 /// Checks the keywords of a schema and of its nested schemas.
 fn schema_words(place: &str, schema: &Value, found: &mut Vec<String>) {
     let Some(words) = schema.as_object() else {
-        found.push(format!("the schema of `{place}` is no object"));
+        found.push(format!("the schema of `{place}` is not an object"));
         return;
     };
     let kind = words.get("type").and_then(Value::as_str);
@@ -318,14 +318,14 @@ fn schema_words(place: &str, schema: &Value, found: &mut Vec<String>) {
         found.push(format!("`{place}` has one `type`"));
     }
     for word in words.keys().filter(|word| *word != "type" && !SCHEMA_WORDS.contains(&word.as_str())) {
-        found.push(format!("`{place}` uses the word \"{word}\", which the table does not know"));
+        found.push(format!("`{place}` uses the unknown keyword \"{word}\""));
     }
     let format = words.get("format").and_then(Value::as_str);
     if format.is_some_and(|format| !FORMATS.contains(&format)) {
-        found.push(format!("`{place}` has a format that nobody checks"));
+        found.push(format!("`{place}` has a format that is not validated"));
     }
     if kind == Some("array") && !words.contains_key("items") {
-        found.push(format!("the list `{place}` says nothing about its `items`"));
+        found.push(format!("the list `{place}` has no `items`"));
     }
     if let Some(items) = words.get("items") {
         schema_words(&format!("{place}[]"), items, found);

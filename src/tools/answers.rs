@@ -63,7 +63,7 @@ impl Answers {
         for form in catalog::forms(include_str!("../../config/answers.json"))? {
             let name = form.name().to_owned();
             let question = serde_json::from_value(Value::from(form.name()))
-                .map_err(|_| CatalogError { mistakes: vec![format!("{name}: nothing answers this question")] })?;
+                .map_err(|_| CatalogError { mistakes: vec![format!("{name}: not implemented")] })?;
             answers.insert(name, (form, question));
         }
         Ok(Self(answers))
@@ -171,5 +171,5 @@ impl Question {
 /// Parses arguments that passed the check of the form.
 fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Stop> {
     serde_json::from_value(Value::Object(arguments))
-        .map_err(|error| Stop::Broken(format!("the form let arguments pass that nobody reads: {error}")))
+        .map_err(|error| Stop::Broken(format!("valid arguments could not be parsed: {error}")))
 }

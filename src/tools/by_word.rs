@@ -65,7 +65,7 @@ impl ByWord {
     /// Returns the note for the response. `looked_through` guests have the word; `more` means that others have it, too.
     pub(super) fn told(&self, looked_through: usize, more: bool) -> String {
         let rest = if more {
-            ", and more were not looked through: search for a rarer word, an e-mail address or a phone number"
+            ", and more were not checked: search for a rarer word, an e-mail address or a phone number"
         } else {
             ""
         };

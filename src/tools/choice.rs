@@ -56,9 +56,9 @@ impl fmt::Display for UnknownName {
         let Self { kind, name, known } = self;
         // The name may come from a link that an attacker wrote.
         let shown: String = name.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect();
-        write!(f, "There is no {kind} `{shown}`.")?;
+        write!(f, "Unknown {kind} `{shown}`.")?;
         if let Some(near) = catalog::suggest(name, known.iter().map(String::as_str)) {
-            write!(f, " Perhaps `{near}` is meant.")?;
+            write!(f, " Did you mean `{near}`?")?;
         }
         write!(f, " The {kind}s are: {}.", known.join(", "))
     }
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_told_with_the_known_ones() {
         let error = Toolsets::parse("bookings,booking").unwrap_err().to_string();
-        assert!(error.contains("no toolset `booking`. Perhaps `bookings` is meant"), "{error}");
+        assert!(error.contains("Unknown toolset `booking`. Did you mean `bookings`?"), "{error}");
         for name in ["default", "all", "webhooks", "research"] {
             assert!(error.contains(name), "{error}");
         }

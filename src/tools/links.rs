@@ -60,10 +60,10 @@ pub enum LinkError {
     #[error("no OwnerRez app configured")]
     NotConfigured,
     /// The settings contain the one account.
-    #[error("the account came with the settings")]
+    #[error("the account is configured in the settings")]
     OwnAccount,
     /// The key was deleted after it was checked.
-    #[error("the key is gone")]
+    #[error("the key was deleted")]
     KeyGone,
     /// A database error.
     #[error("{0}")]

@@ -60,10 +60,10 @@ impl OnDemand {
             .map_err(|error| broken(error.to_string()))?;
         let mut forms = catalog::forms(&table.tools.to_string())?.into_iter();
         let (Some(find), Some(call), None) = (forms.next(), forms.next(), forms.next()) else {
-            return Err(broken("there are two".to_owned()));
+            return Err(broken("there must be exactly two".to_owned()));
         };
         if (find.name(), call.name()) != (FIND_OPERATION, CALL_OPERATION) {
-            return Err(broken("they have other names".to_owned()));
+            return Err(broken("they have unexpected names".to_owned()));
         }
         Ok(Self { find, call, index: Index::new(catalog, &table.passed_over, &table.synonyms) })
     }
@@ -142,12 +142,12 @@ impl OnDemand {
             answer["already_listed"] = json!(listed);
         }
         answer["note"] = json!(match (found.is_empty(), listed.is_empty()) {
-            _ if !is_possible => "Nothing does what was asked, see `cannot`. What is shown only reads.",
+            _ if !is_possible => "No operation does what was asked, see `cannot`. The operations shown only read.",
             (false, _) =>
                 "Call one with call_operation. Where input_schema is missing, find the operation by its name.",
-            (true, false) => "What is listed already fits; nothing that is not listed does.",
-            (true, true) if choice.is_open() => "Nothing fits. Use other words, such as the kind of record.",
-            (true, true) => "This connection chose its tools, and all of them are listed.",
+            (true, false) => "The tools already in your list cover this; no other operation matches.",
+            (true, true) if choice.is_open() => "No operation matches. Use other words, such as the kind of record.",
+            (true, true) => "This connection has a tool selection, and all of its tools are listed.",
         });
         Ok(answer)
     }

@@ -13,8 +13,8 @@ pub(super) fn question(operation: &Operation, said: &Map<String, Value>) -> Stri
     let title = operation.tool().title.as_deref().unwrap_or(operation.name());
     let (effect, whom) = match (operation.is_destructive(), said.contains_key(THREAD)) {
         (true, _) => ("This cannot be undone.", "Affects"),
-        (false, true) => ("A guest gets this at once, for good.", "In"),
-        (false, false) => ("A guest gets this at once, for good.", "To"),
+        (false, true) => ("A guest gets this at once; it cannot be recalled.", "In"),
+        (false, false) => ("A guest gets this at once; it cannot be recalled.", "To"),
     };
     let (records, rest): (Vec<_>, Vec<_>) = said.iter().partition(|(name, _)| names_a_record(name));
     let mut records: Vec<Record> =
@@ -133,7 +133,7 @@ mod tests {
             (
                 "create_message",
                 json!({"body": "Welcome,\n\nAda!", "thread_id": 8}),
-                "Send a message? A guest gets this at once, for good.\nIn the message thread 8\nWith body: Welcome, Ada!",
+                "Send a message? A guest gets this at once; it cannot be recalled.\nIn the message thread 8\nWith body: Welcome, Ada!",
             ),
         ] {
             let question = asked(tool, &said);

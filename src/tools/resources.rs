@@ -95,7 +95,7 @@ impl Resources {
         let listing = records.iter().filter_map(|record| record.names.as_ref()).map(|names| &names.operation);
         for operation in records.iter().map(|record| &record.operation).chain(listing) {
             if catalog.get(operation).is_none_or(|operation| !operation.is_read_only()) {
-                return Err(broken(format!("{operation} is no operation that reads")));
+                return Err(broken(format!("{operation} is not a reading operation")));
             }
         }
         Ok(Self { records, names: Mutex::new(LruCache::new(LISTS_KEPT)) })
@@ -147,8 +147,7 @@ impl Resources {
         let Some((record, arguments)) = self.records.iter().find_map(|record| Some((record, record.at(uri)?))) else {
             let known: Vec<&str> = self.records.iter().map(|record| record.uri.as_str()).collect();
             let words = format!(
-                "There is no resource at this address; nothing was sent to OwnerRez. The addresses are {}, with the \
-                 number of a record as id.",
+                "Unknown resource URI; nothing was sent to OwnerRez. The URIs are {}, with the id of a record.",
                 known.join(", ")
             );
             return (Err(Unread::Unknown(words)), "resource".to_owned(), Trace::error("unknown_resource"));
@@ -282,7 +281,7 @@ impl Parts {
         let known = self.catalog.get(operation);
         let Some((known, request)) = known.and_then(|known| Some((known, Arc::new(known.request(arguments).ok()?))))
         else {
-            let failure = Some(format!("{operation} does not take the arguments of the table of resources"));
+            let failure = Some(format!("{operation} does not accept the arguments of the table of resources"));
             let trace = Trace { failure, ..Trace::error("internal_error") };
             return (Err(CallError::SessionLost { write_may_have_happened: false }), trace);
         };

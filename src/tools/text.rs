@@ -12,8 +12,8 @@ use crate::{
 };
 
 /// An internal error of the gateway.
-pub(super) const FAILED: &str = "The gateway failed on this call. Try again once; if it lasts, the user should tell \
-whoever runs the gateway the time of this answer.";
+pub(super) const FAILED: &str = "The gateway failed on this call. Try again once; if the problem persists, the user \
+should report the time of this response to the gateway's operator.";
 
 /// Returns the text of an `isError` result. Unknown outcomes of writes are described by `write_words`.
 pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &Operation, error: &CallError) -> String {
@@ -35,8 +35,8 @@ pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &O
 
 fn without_link(error: &CallError) -> String {
     match error {
-        CallError::Busy => "Too many calls of this user are waiting already. Send them one after the other: wait for \
-                            an answer before the next call."
+        CallError::Busy => "Too many calls of this user are already waiting. Send calls one at a time: wait for each \
+                            response before the next call."
             .to_owned(),
         CallError::Allowance(refusal) => allowance(*refusal),
         CallError::Deadline { .. } => {
@@ -45,8 +45,8 @@ fn without_link(error: &CallError) -> String {
         CallError::Transport { error, .. } => format!("{error}. Nothing was changed. {}", transport_hint(error)),
         CallError::Cancelled => "The call was cancelled.".to_owned(),
         CallError::Refresh(TokenError::NoClient | TokenError::ClientRefused) => {
-            "This gateway's OwnerRez app is not accepted, so access cannot be renewed. Only the gateway's operator can \
-             mend that: OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET."
+            "This gateway's OwnerRez app is not accepted, so access cannot be renewed. Only the operator of the \
+             gateway can fix this (OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET)."
                 .to_owned()
         }
         CallError::Refresh(_) | CallError::RefreshElsewhere => {
@@ -61,8 +61,8 @@ fn without_link(error: &CallError) -> String {
             "The gateway cannot reach its database right now; nothing was sent. Try again in a minute.".to_owned()
         }
         CallError::Store(StoreError::Damaged(_)) => {
-            "The gateway's database is damaged; nothing was sent. Do not retry: the user should tell the gateway's operator, \
-             who has to restore it."
+            "The gateway's database is damaged; nothing was sent. Do not retry: the user should ask the gateway's operator \
+             to restore it."
                 .to_owned()
         }
         CallError::ShuttingDown => "The gateway is restarting; nothing was sent. Try again in a minute.".to_owned(),
@@ -75,15 +75,15 @@ fn without_link(error: &CallError) -> String {
 /// A read key requested a write.
 pub(super) fn beyond_scope(tool: &str) -> String {
     format!(
-        "`{tool}` changes the OwnerRez account, and this client may only read. Nothing was sent. Do not retry: the user \
-         has to set it up with a full API key, or sign in to it again and allow changes, if it is to make any."
+        "`{tool}` changes the OwnerRez account, and this client may only read. Nothing was sent. Do not retry: to allow \
+         changes, the user has to configure a full API key, or sign in again and allow changes."
     )
 }
 
 /// No operation has the name to which a call should be forwarded.
 pub(super) fn no_operation(unknown: &UnknownTool) -> String {
     format!(
-        "There is no operation `{}`, so nothing was sent.{unknown} find_operation finds operations by words.",
+        "Unknown operation `{}`; nothing was sent.{unknown} Use find_operation to find operations by words.",
         unknown.asked
     )
 }
@@ -91,16 +91,16 @@ pub(super) fn no_operation(unknown: &UnknownTool) -> String {
 /// The connection selected other tools.
 pub(super) fn not_chosen(tool: &str) -> String {
     format!(
-        "`{tool}` is not among the tools that this connection chose, so nothing was sent. Use those that are listed; the \
-         user can choose others by the address or the headers with which this client is set up (toolsets)."
+        "`{tool}` is not in this connection's tool selection, so nothing was sent. Use the listed tools; the user can \
+         select others in the URL or the headers of this client's configuration (toolsets)."
     )
 }
 
 /// The connection, or its key, is read-only.
 pub(super) fn reads_only(tool: &str) -> String {
     format!(
-        "`{tool}` changes the OwnerRez account, and this connection is set up to read only. Nothing was sent. Do not \
-         retry: the user has to set it up otherwise if it is to make changes."
+        "`{tool}` changes the OwnerRez account, and this connection is read-only. Nothing was sent. Do not retry: to \
+         allow changes, the user has to change the configuration of this connection."
     )
 }
 
@@ -131,9 +131,9 @@ pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> Str
 async fn link(links: &ConnectLinks, caller: &Caller) -> String {
     let Credential::Key(key) = caller.credential else {
         return format!(
-            "The user must do this, not you: open {} in a browser and sign in with OwnerRez there, with the same account; \
-             that asks OwnerRez for its approval anew, and this client goes on working. To disconnect this server in the \
-             client's settings and sign in again does the same.",
+            "The user must do this, not you: open {} in a browser and sign in with OwnerRez there, with the same account. \
+             This renews the approval, and this client continues to work. Disconnecting this server in the client's \
+             settings and signing in again has the same effect.",
             links.account_url()
         );
     };
@@ -150,23 +150,23 @@ async fn link(links: &ConnectLinks, caller: &Caller) -> String {
             link.url
         ),
         Err(LinkError::NotConfigured) => {
-            "It cannot be connected yet: this gateway has no OwnerRez OAuth app. Only its operator can change that, by \
-             OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET."
+            "It cannot be connected yet: this gateway has no OwnerRez OAuth app. Only its operator can configure one \
+             (OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET)."
                 .to_owned()
         }
         Err(LinkError::OwnAccount) => {
-            "The user must put a token that works into the settings of this program (OWNERREZ_ACCESS_TOKEN, or \
-             OWNERREZ_USERNAME and OWNERREZ_TOKEN) and start it again."
+            "The user must set a valid token in the settings of this program (OWNERREZ_ACCESS_TOKEN, or \
+             OWNERREZ_USERNAME and OWNERREZ_TOKEN) and restart it."
                 .to_owned()
         }
-        Err(LinkError::KeyGone) => "This API key was deleted meanwhile.".to_owned(),
+        Err(LinkError::KeyGone) => "This API key has been deleted.".to_owned(),
         Err(LinkError::Store(StoreError::Unavailable(_))) => {
             "It cannot be connected right now: the gateway cannot reach its database. Try again in a minute.".to_owned()
         }
         Err(error) => {
-            log::error!("a connect link could not be made: {}", chain(&error));
-            "It cannot be connected right now: the gateway failed. If that lasts, the user should tell whoever runs it \
-             the time of this answer."
+            log::error!("cannot create a connect link: {}", chain(&error));
+            "It cannot be connected right now: the gateway failed. If the problem persists, the user should report the \
+             time of this response to its operator."
                 .to_owned()
         }
     }
@@ -185,8 +185,8 @@ fn allowance(refusal: Refusal) -> String {
     let seconds = |wait: TimeDelta| wait.num_seconds().max(1);
     match refusal {
         Refusal::Spent { wait, limit } => format!(
-            "This gateway may send OwnerRez {limit} requests in 5 minutes, shared by all its users, and they are spent; \
-             nothing was sent. Try again in {} seconds, and ask for more per call.",
+            "This gateway may send OwnerRez {limit} requests in 5 minutes, shared by all its users, and all are used; \
+             nothing was sent. Try again in {} seconds, and request more per call.",
             seconds(wait)
         ),
         Refusal::Throttled(wait) => format!(
@@ -205,15 +205,16 @@ fn refusal(refused: &Refused, operation: &Operation) -> String {
     let next = match refused.kind {
         RefusedKind::Invalid => "Correct the arguments as OwnerRez says and call again.".to_owned(),
         RefusedKind::InvalidToken => "This refusal alone does not show that the access has ended, so the connection is kept. Try \
-                                      again in a minute. If OwnerRez goes on refusing the access for some minutes, the \
+                                      again in a minute. If OwnerRez keeps refusing the access for some minutes, the \
                                       connection ends and the user has to connect again."
             .to_owned(),
-        RefusedKind::Unauthorized => "OwnerRez did not say that the access has ended, so the connection is kept. Try again in a \
-                                      minute. If this lasts, the user should disconnect OwnerRez and connect it again."
+        RefusedKind::Unauthorized => "OwnerRez did not say that the access has ended, so the connection is kept. Try again \
+                                      in a minute. If the problem persists, the user should disconnect OwnerRez and \
+                                      connect it again."
             .to_owned(),
-        RefusedKind::OtherUnauthorized => "The answer did not name the user's access as the reason, so the connection is kept and \
-                                           nothing was changed. Try again in a minute. If this lasts, the user should show this text to \
-                                           the operator of the gateway."
+        RefusedKind::OtherUnauthorized => "The response did not name the user's access as the reason, so the connection is \
+                                           kept and nothing was changed. Try again in a minute. If the problem persists, \
+                                           the user should show this text to the operator of the gateway."
             .to_owned(),
         RefusedKind::FeatureMissing => "This needs a feature or an agreement that the OwnerRez account does not have; \
                                         only the user can add it in OwnerRez. Do not retry."
@@ -226,9 +227,9 @@ fn refusal(refused: &Refused, operation: &Operation) -> String {
                                   OwnerRez again through an app, or with a token, that may read and write."
                 .to_owned()
         }
-        RefusedKind::NotFound => "There is no such record in this account. Look the id up with a list tool.".to_owned(),
+        RefusedKind::NotFound => "There is no such record in this account. Look up the id with a list tool.".to_owned(),
         RefusedKind::NotAccepted => {
-            "OwnerRez does not take this request in this form. Do not retry it unchanged.".to_owned()
+            "OwnerRez does not accept this request in this form. Do not retry it unchanged.".to_owned()
         }
         RefusedKind::Conflict => "The record changed or conflicts with another. Read it again first.".to_owned(),
         RefusedKind::Throttled => {

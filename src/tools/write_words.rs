@@ -43,7 +43,7 @@ pub(super) fn repeats_unknown(record: &WriteRecord, ago: TimeDelta, read: Option
 
 /// The same write was made just now.
 pub(super) fn repeats_done(record: &WriteRecord, ago: TimeDelta, read: Option<&SettlingRead>) -> String {
-    let read = read.map_or(String::new(), |read| format!(" {} shows what there is now.", call(read)));
+    let read = read.map_or(String::new(), |read| format!(" {} shows the current state.", call(read)));
     format!(
         "The same `{}` was carried out {}, so it was not sent again.{read} If the user wants it done once more, call \
          again with `again`: true.",
@@ -55,9 +55,9 @@ pub(super) fn repeats_done(record: &WriteRecord, ago: TimeDelta, read: Option<&S
 /// A draft or a confirmation was used a second time.
 pub(super) fn permit_used(record: &WriteRecord, draft: bool, ago: TimeDelta) -> String {
     let (what, next) = if draft {
-        ("This draft was sent", "A draft is sent once; if the user wants the message sent once more, draft it anew")
+        ("This draft was sent", "A draft can be sent once. To send the message again, create a new draft")
     } else {
-        ("This confirmation was used", "It holds once; if the user wants the same done again, call without `confirm`")
+        ("This confirmation was used", "A confirmation can be used once. To repeat the action, call without `confirm`")
     };
     let known = if record.done { "" } else { ", with an unknown outcome" };
     format!("{what} {}{known}. Nothing was sent now. {next}.", seconds(ago))
@@ -66,7 +66,7 @@ pub(super) fn permit_used(record: &WriteRecord, draft: bool, ago: TimeDelta) -> 
 /// An idempotency key was used with a different call.
 pub(super) fn key_taken(record: &WriteRecord, ago: TimeDelta) -> String {
     format!(
-        "This `idempotency_key` belongs to another `{}`, sent {}. Nothing was sent. Give each change a key of its own.",
+        "This `idempotency_key` belongs to another `{}`, sent {}. Nothing was sent. Use a new key for each change.",
         record.tool,
         seconds(ago)
     )
@@ -75,7 +75,7 @@ pub(super) fn key_taken(record: &WriteRecord, ago: TimeDelta) -> String {
 /// A draft, a confirmation or a reply is not consent.
 pub(super) fn refused(refusal: Refusal, operation: &Operation) -> String {
     let anew = match operation.draft() {
-        Some(tool) => format!("Draft the message anew with `{}` and show it to the user.", tool.name),
+        Some(tool) => format!("Create a new draft with `{}` and show it to the user.", tool.name),
         None => "Call without `confirm` for a new one.".to_owned(),
     };
     match refusal {
@@ -84,22 +84,22 @@ pub(super) fn refused(refusal: Refusal, operation: &Operation) -> String {
              for it. {TWO_STEPS}"
         ),
         Refusal::Cancelled => format!(
-            "The question was closed without an answer (`cancel`), so nothing was changed: only a person's yes counts. \
-             {TWO_STEPS}"
+            "The question was closed without an answer (`cancel`), so nothing was changed: only an accepted question is \
+             consent. {TWO_STEPS}"
         ),
-        Refusal::Expired => format!("What was agreed to is too old by now, so nothing was sent. {anew}"),
-        Refusal::NotGood => format!(
-            "The draft or confirmation is not one of this user's, or was not copied exactly. Nothing was sent. {anew}"
-        ),
+        Refusal::Expired => format!("The draft or confirmation has expired, so nothing was sent. {anew}"),
+        Refusal::NotGood => {
+            format!("The draft or confirmation is another user's, or was not copied exactly. Nothing was sent. {anew}")
+        }
         Refusal::OtherCall => format!(
-            "What was agreed to is not this call: tool and arguments have to be exactly the same. Nothing was sent. {anew}"
+            "The user agreed to another call: tool and arguments have to be exactly the same. Nothing was sent. {anew}"
         ),
     }
 }
 
 /// How to configure the two-step confirmation for a client without a user to ask.
-const TWO_STEPS: &str = "If this client runs without a person and answered by itself, the user can set the connection to \
-two steps: `?two_steps=true` in its address, the header `X-MCP-Two-Steps: true`, a key made with `two_steps`, or, where the \
+const TWO_STEPS: &str = "If this client answers automatically without asking a user, the connection can be set to two \
+steps: `?two_steps=true` in its URL, the header `X-MCP-Two-Steps: true`, a key created with `two_steps`, or, if the \
 client starts the gateway as a program (stdio), the environment variable `MCP_TWO_STEPS=true`.";
 
 /// Returns the name of the call for the second step: if the first step was made by `call_operation`, the second is too.
@@ -112,8 +112,8 @@ fn call_again(operation: &Operation, by_call_operation: bool) -> String {
 pub(super) fn how_to_confirm(operation: &Operation, by_call_operation: bool) -> String {
     let effect = if operation.is_destructive() { "It cannot be undone" } else { "It reaches a guest at once" };
     format!(
-        "Nothing was sent yet. {effect}: tell the user what would happen, and only if they agree call {} with exactly the \
-         arguments in `next_call`.",
+        "Nothing was sent yet. {effect}: show the user what would happen, and only if they agree call {} with exactly \
+         the arguments in `next_call`.",
         call_again(operation, by_call_operation)
     )
 }
@@ -125,12 +125,12 @@ pub(super) fn how_to_send(tool: &str, by_call_operation: bool) -> String {
     } else {
         format!("`{tool}` with this `draft_id`")
     };
-    format!("Nothing was sent. Show the draft to the user as it stands, and only if they agree call {call}.")
+    format!("Nothing was sent. Show the draft to the user unchanged, and only if they agree call {call}.")
 }
 
 /// The arguments of a tool that sends drafts are invalid.
 pub(super) fn or_a_draft(tool: &str) -> String {
-    format!("Usually it takes the `draft_id` that `{tool}` gave, and nothing else.")
+    format!("Usually its only argument is the `draft_id` from `{tool}`.")
 }
 
 fn settle(read: Option<&SettlingRead>) -> String {

@@ -310,7 +310,7 @@ impl Sending {
                 if let CallError::Refused(Refused { kind: RefusedKind::ReadOnly, .. }) = error
                     && let Err(error) = store.mark_read_only(self.user, self.connection, now).await
                 {
-                    log::warn!("that the connection of user {} may read only was not noted: {error}", self.user);
+                    log::warn!("cannot mark the connection of user {} as read-only: {error}", self.user);
                 }
                 WriteOutcome::NotMade
             }

@@ -584,7 +584,7 @@ async fn an_endless_list_ends_after_ten_requests_and_says_so() {
         let answer = asked(&gateway, &alice, "revenue_summary", days, 10).await;
         assert_eq!(answer["complete"], json!(false));
         let missing = answer["missing"].to_string();
-        assert!(missing.contains("fewer days") && missing.contains("without dates"), "{missing}");
+        assert!(missing.contains("fewer days") && missing.contains("have no dates"), "{missing}");
         gateway.stop().await;
     })
     .await;

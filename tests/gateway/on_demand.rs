@@ -109,7 +109,7 @@ async fn what_is_called_through_another_obeys_the_same_rules() {
         let text = reader.call("call_operation", delete.clone()).await.refused();
         assert!(text.contains("`delete_surcharge`") && text.contains("may only read"), "{text}");
         let text = at(&alice, "/mcp/readonly", "call_operation", delete.clone()).await.refused();
-        assert!(text.contains("`delete_surcharge`") && text.contains("read only"), "{text}");
+        assert!(text.contains("`delete_surcharge`") && text.contains("read-only"), "{text}");
         // A connection with a tool selection reaches no other tool, by any means.
         let text = at(&alice, "/mcp/x/guests", "call_operation", delete.clone()).await.refused();
         assert!(text.contains("`call_operation` is not among"), "{text}");

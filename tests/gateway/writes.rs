@@ -318,7 +318,7 @@ async fn what_was_not_made_leaves_no_record_and_is_sent_when_it_comes_again() {
         })
         .await;
         let told = alice.call("create_guest", guest("Ada")).await.refused();
-        assert!(told.contains("waiting already"), "{told}");
+        assert!(told.contains("already waiting"), "{told}");
         assert_eq!(records(database).await, 0);
         held.release();
         for call in calls {

@@ -320,11 +320,11 @@ impl End {
     fn words(self) -> &'static str {
         match self {
             Self::Complete => "Complete.",
-            Self::MostRequests => "Ended at the bound on requests.",
+            Self::MostRequests => "Ended at the limit of requests.",
             Self::TokenRefused => "Ended early: OwnerRez refused the token.",
             Self::Throttled => "Ended early: OwnerRez answered 429.",
             Self::Failing => "Ended early: OwnerRez failed several times in a row.",
-            Self::AllowanceSpent => "Ended early: the allowance left no room.",
+            Self::AllowanceSpent => "Ended early: the allowance was used up.",
         }
     }
 }

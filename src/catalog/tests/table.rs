@@ -55,7 +55,7 @@ fn each_mistake_is_named() {
             json!({"method": "POST", "read_only": false, "open_body": true, "body": {
                 "type": "object", "properties": {"data": {"type": "string"}},
             }}),
-            "`data` for itself",
+            "reserves the argument `data`",
         ),
         (json!({"synonyms": [{"name": "a", "argument": "b"}]}), "`b`, which is no argument"),
         (json!({"synonyms": [{"name": "id", "argument": "id"}]}), "another meaning"),
@@ -91,7 +91,10 @@ fn each_mistake_is_named() {
         (post(json!({"guest_visible": "loud"})), "`loud`, which is no argument"),
         (post(json!({"dry_run": "loud"})), "`loud`, which is no argument"),
         (post(json!({"touches": ["things/{other}"]})), "`other`, which is no argument"),
-        (post(json!({"body": {"type": "object", "properties": {"again": {"type": "string"}}}})), "something else"),
+        (
+            post(json!({"body": {"type": "object", "properties": {"again": {"type": "string"}}}})),
+            "reserved for write options",
+        ),
         (
             post(json!({"draft": {
                 "tool": "draft_thing", "title": "Draft a thing", "description": "Shows a thing and sends nothing.",
@@ -100,11 +103,11 @@ fn each_mistake_is_named() {
         ),
         (query(json!({})), "one `type`"),
         (query(json!({"type": ["integer", "null"]})), "one `type`"),
-        (post(json!({"clears": ["name"]})), "of a PATCH for itself"),
+        (post(json!({"clears": ["name"]})), "reserves the argument `clear` of a PATCH"),
         (post(json!({"clears": ["loud"]})), "`loud`, which is no member"),
         (query(json!({"type": "thing"})), "one `type`"),
-        (query(json!({"type": "object"})), "cannot travel"),
-        (query(json!({"type": "array", "items": {"type": "integer"}})), "cannot travel"),
+        (query(json!({"type": "object"})), "cannot be sent"),
+        (query(json!({"type": "array", "items": {"type": "integer"}})), "cannot be sent"),
         (query(json!({"type": "array", "style": "indexed"})), "`items`"),
         (query(json!({"type": "integer", "minium": 1})), "minium"),
         (query(json!({"type": "string", "format": "dates"})), "format"),
@@ -120,7 +123,7 @@ fn all_mistakes_of_all_records_come_together() {
     let wrong = record(json!({"title": "", "path": "/v3/things/{id}", "tool": "wrong_thing"}));
     let found = mistakes(&[record(json!({})), wrong, record(json!({})), json!({"tool": "half"})]);
     assert_eq!(found.len(), 4, "{found:#?}");
-    assert!(found.iter().any(|mistake| mistake.starts_with("get_thing: the name is taken twice")));
+    assert!(found.iter().any(|mistake| mistake.starts_with("get_thing: the name is used twice")));
     assert!(found.iter().filter(|mistake| mistake.starts_with("wrong_thing: ")).count() == 2);
     assert!(found.iter().any(|mistake| mistake.starts_with("half: ")));
     assert!(Catalog::parse("[", "[]").is_err());

@@ -124,8 +124,8 @@ impl<'a> Asking<'a> {
         let request = Arc::new(known.request(&arguments).map_err(|error| broken(error.to_string()))?);
         if self.left() == 0 {
             return Err(Stop::Told(format!(
-                "OwnerRez needs too many or too slow requests for this question ({MOST_REQUESTS} at most). Ask for fewer \
-                 days or fewer properties at once."
+                "This call needs too many or too slow requests to OwnerRez ({MOST_REQUESTS} at most). Ask for fewer days \
+                 or fewer properties at once."
             )));
         }
         let outcome = self.parts.sessions.call(self.caller.user, &request, self.cancel).await;
@@ -161,7 +161,7 @@ impl<'a> Asking<'a> {
         let some = self.beginning(operation, arguments, most).await?;
         if some.more {
             self.lacks(match some.records.len() {
-                0 => format!("{operation} was not asked, for lack of requests: use `fields`, or ask for fewer properties."),
+                0 => format!("{operation} was not called, to limit requests: use `fields`, or ask for fewer properties."),
                 read => format!(
                     "{operation} has more than the {read} records that were read: ask for fewer days or fewer properties \
                      at once."

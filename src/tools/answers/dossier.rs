@@ -103,7 +103,7 @@ async fn talk(asking: &mut Asking<'_>, booking: &Value) -> Result<Value, Stop> {
             Err(stop) if stop.is(&[RefusedKind::FeatureMissing, RefusedKind::Forbidden]) => {
                 asking.trace.error = None;
                 asking.lacks(
-                    "Messages: OwnerRez lets this connection read none (status 402 or 403). They need an OAuth \
+                    "Messages: OwnerRez does not let this connection read them (status 402 or 403). They need an OAuth \
                      connection and a messaging agreement.",
                 );
                 return Ok(Value::Null);

@@ -59,7 +59,7 @@ impl Portfolio {
             portfolio.properties.retain(|property| wanted.contains(&property.id));
         } else if more {
             let all = portfolio.properties.len();
-            asking.lacks(format!("Properties beyond the first {all} of this account: they were not looked at."));
+            asking.lacks(format!("Properties beyond the first {all} of this account: they were not read."));
         }
         Ok(portfolio)
     }
@@ -119,11 +119,9 @@ impl Portfolio {
             let account = asking.one("get_current_user", json!({})).await?;
             let of_account = zone(&account);
             rest = of_account.unwrap_or_default();
-            let whose = if of_account.is_some() { "the account's" } else { "UTC, for lack of the account's" };
-            self.zones_note = Some(format!(
-                "{without} properties have no time zone of their own; today is taken from {whose}: {}",
-                rest.name()
-            ));
+            let whose = if of_account.is_some() { "the account's time zone" } else { "UTC, as the account has none" };
+            self.zones_note =
+                Some(format!("{without} properties have no time zone; today is computed in {whose}: {}", rest.name()));
         }
         let now = asking.now();
         let each = self.properties.iter().map(|property| {

@@ -69,7 +69,7 @@ pub(super) async fn revenue_summary(asking: &mut Asking<'_>, question: Question)
         "currencies": currencies,
         "counted": format!(
             "{} `total` is what the guest is charged; `rent`, `taxes` and `other` (fees, surcharges, discounts) are its \
-             parts. Channel commissions and payment fees are not taken off. Inactive properties count as \
+             parts. Channel commissions and payment fees are not deducted. Inactive properties count as \
              well. Pending and canceled bookings, owner stays and blocks are left out.",
             question.count_by.in_words()
         ),

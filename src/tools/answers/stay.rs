@@ -90,7 +90,7 @@ impl Stay {
         let all = records.len();
         let mut stays: Vec<Stay> = records.into_iter().filter_map(Stay::read).collect();
         if stays.len() < all {
-            asking.lacks(format!("{} bookings came without dates and are left out.", all - stays.len()));
+            asking.lacks(format!("{} bookings have no dates and are left out.", all - stays.len()));
         }
         stays.sort_by_key(|stay| (stay.nights.arrival, stay.property, stay.id));
         // A record that moved between two pages is read twice.

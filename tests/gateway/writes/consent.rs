@@ -111,9 +111,9 @@ async fn a_confirmation_is_for_one_user_one_tool_and_one_set_of_arguments() {
         let text = token.as_str().unwrap();
         let altered = format!("{}{}", &text[..text.len() - 2], if text.ends_with("AA") { "BB" } else { "AA" });
         for (who, tool, arguments, confirm, words) in [
-            (&bob, "delete_guest", &ada, &token, "not one of this user's"),
-            (&alice, "delete_guest", &bea, &token, "not this call"),
-            (&alice, "delete_quote", &ada, &token, "not this call"),
+            (&bob, "delete_guest", &ada, &token, "another user's"),
+            (&alice, "delete_guest", &bea, &token, "another call"),
+            (&alice, "delete_quote", &ada, &token, "another call"),
             (&alice, "delete_guest", &ada, &json!(altered), "not copied exactly"),
             (&alice, "delete_guest", &ada, &json!("yes"), "not copied exactly"),
         ] {
@@ -122,7 +122,7 @@ async fn a_confirmation_is_for_one_user_one_tool_and_one_set_of_arguments() {
         }
         gateway.advance(TimeDelta::minutes(10));
         let told = alice.call("delete_guest", with(ada, "confirm", token)).await.refused();
-        assert!(told.contains("too old"), "{told}");
+        assert!(told.contains("has expired"), "{told}");
         assert_eq!(gateway.ownerrez().count(ANYTHING), 0);
         gateway.stop().await;
     })

@@ -43,7 +43,7 @@ async fn a_draft_is_shown_and_sent_once() {
         assert!(told.contains("was sent just now") && told.contains("Nothing was sent now"), "{told}");
         two_minutes(&gateway).await;
         let told = alice.call("create_message", id(&draft)).await.refused();
-        assert!(told.contains("too old"), "{told}");
+        assert!(told.contains("has expired"), "{told}");
         assert_eq!(gateway.ownerrez().count(SEND), 1);
 
         // The same text in a second draft is the same message for a minute, unless `again` is set.
@@ -69,7 +69,7 @@ async fn a_draft_that_was_sent_is_refused_as_long_as_it_lives() {
             two_minutes(&gateway).await;
             gateway.app().sessions().do_chores().await;
             let told = alice.call("create_message", id(&draft)).await.refused();
-            assert!(told.contains("draft was sent") && told.contains("draft it anew"), "{told}");
+            assert!(told.contains("draft was sent") && told.contains("create a new draft"), "{told}");
         }
         assert_eq!(gateway.ownerrez().count(SEND), 1);
         gateway.stop().await;
@@ -111,11 +111,11 @@ async fn what_is_not_the_draft_is_not_sent() {
         let altered = format!("{}x{}", &text[..30], &text[31..]);
         let altered = if altered == text { format!("{}y{}", &text[..30], &text[31..]) } else { altered };
         for (who, arguments, words) in [
-            (&bob, id(&draft), "not one of this user's"),
+            (&bob, id(&draft), "another user's"),
             (&alice, json!({"draft_id": altered}), "not copied exactly"),
             (&alice, json!({"draft_id": confirm}), "not copied exactly"),
-            (&alice, with(with(hello.clone(), "body", "Hello!"), "draft_id", text), "not this call"),
-            (&alice, with(with(hello.clone(), "thread_id", 1), "draft_id", text), "not this call"),
+            (&alice, with(with(hello.clone(), "body", "Hello!"), "draft_id", text), "another call"),
+            (&alice, with(with(hello.clone(), "thread_id", 1), "draft_id", text), "another call"),
         ] {
             let told = who.call("create_message", arguments).await.refused();
             assert!(told.contains(words) && told.contains("draft_message"), "{told}");
@@ -126,7 +126,7 @@ async fn what_is_not_the_draft_is_not_sent() {
         assert!(told.starts_with("draft_message: `body` is missing"), "{told}");
         gateway.advance(TimeDelta::minutes(30));
         let told = alice.call("create_message", id(&draft)).await.refused();
-        assert!(told.contains("too old"), "{told}");
+        assert!(told.contains("has expired"), "{told}");
         assert_eq!(gateway.ownerrez().count(ANYTHING), 0);
         gateway.stop().await;
     })
@@ -179,7 +179,7 @@ async fn a_message_whose_answer_is_lost_is_unknown_and_its_draft_is_used_up() {
         let told = alice.call("create_message", id(&draft)).await.refused();
         assert!(told.contains("unknown") && told.contains("`list_messages` with"), "{told}");
         let told = alice.call("create_message", with(id(&draft), "again", true)).await.refused();
-        assert!(told.contains("unknown outcome") && told.contains("draft it anew"), "{told}");
+        assert!(told.contains("unknown outcome") && told.contains("create a new draft"), "{told}");
         assert_eq!(gateway.ownerrez().count(SEND), 1);
         gateway.stop().await;
     })
