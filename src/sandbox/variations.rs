@@ -81,7 +81,7 @@ pub struct Variations(std::collections::BTreeSet<Variation>);
 
 /// A list of variations contains an unknown name.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no variation '{0}'; give all, none, or some of: {1}")]
+#[error("unknown variation '{0}'; use all, none, or some of: {1}")]
 pub struct UnknownVariation(String, String);
 
 impl Variations {
