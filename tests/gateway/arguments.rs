@@ -287,7 +287,7 @@ async fn an_unknown_tool_is_named_and_never_leads_to_another_act() {
             assert!(!told.contains(never), "{told}");
             assert_eq!(error["code"], json!(-32602));
             let told = alice.call("call_operation", json!({"name": name})).await.refused();
-            assert!(told.contains(&format!("no operation `{name}`")) && !told.contains(never), "{told}");
+            assert!(told.contains(&format!("Unknown operation `{name}`")) && !told.contains(never), "{told}");
         }
         let strange = "x`\u{1b}[31m\n".to_owned() + &"y".repeat(500);
         let call = rpc(1, "tools/call", json!({"name": strange, "arguments": {}}));

@@ -112,7 +112,7 @@ async fn what_is_called_through_another_obeys_the_same_rules() {
         assert!(text.contains("`delete_surcharge`") && text.contains("read-only"), "{text}");
         // A connection with a tool selection reaches no other tool, by any means.
         let text = at(&alice, "/mcp/x/guests", "call_operation", delete.clone()).await.refused();
-        assert!(text.contains("`call_operation` is not among"), "{text}");
+        assert!(text.contains("`call_operation` is not in this connection"), "{text}");
         let excluded = [("x-mcp-exclude-tools", "delete_surcharge")];
         let call = rpc(1, "tools/call", json!({"name": "call_operation", "arguments": delete}));
         let text = Answer(alice.mcp_at("/mcp", &excluded, &call).await).refused();

@@ -53,7 +53,7 @@ async fn a_sign_in_mends_an_ended_connection() {
         let caller = app.caller(&app.tokens(&gateway, account, &[]).await);
         gateway.ownerrez().revoke_account_grants(account);
         let told = caller.call("list_properties", json!({})).await.refused();
-        assert!(told.contains("sign in again") && !told.contains("API key"), "{told}");
+        assert!(told.contains("sign in with OwnerRez") && !told.contains("API key"), "{told}");
         app.sign_in(&gateway, account, &[]).await;
         caller.call("list_properties", json!({})).await.ok();
         gateway.stop().await;
