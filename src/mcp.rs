@@ -1,9 +1,9 @@
 //! The MCP server: the request handlers that rmcp calls, independent of the transport.
 
-mod explaining;
 mod message;
 mod params;
 mod revision;
+mod unknown_method;
 
 use std::sync::Arc;
 
@@ -25,9 +25,9 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    explaining::explained,
     message::{Incoming, Malformed, Message},
     revision::Revision,
+    unknown_method::reword_unknown_method,
 };
 use crate::{
     domain::Caller,
@@ -51,9 +51,9 @@ the last minute returns its recorded outcome; every tool that changes something 
 anyway) and `idempotency_key` (a text: done once in 24 hours).";
 
 /// Observes tool calls. Stored in the extensions of the request, next to its [`Caller`].
-pub trait Watch: Send + Sync {
+pub trait CallObserver: Send + Sync {
     /// Called after each tool call, with the outcome.
-    fn called(&self, tool: &str, trace: Trace);
+    fn tool_called(&self, tool: &str, trace: Trace);
 }
 
 /// The MCP server. Cheap to clone.
@@ -61,14 +61,14 @@ pub trait Watch: Send + Sync {
 pub struct Server {
     toolbox: Toolbox,
     /// The caller and tool selection of every request, if the transport serves a single user.
-    alone: Option<Arc<(Caller, Choice)>>,
+    fixed_caller: Option<Arc<(Caller, Choice)>>,
 }
 
 impl Server {
     /// Creates a server for many users: the extensions of each request's HTTP parts contain its [`Caller`] and
     /// [`Choice`].
     pub fn new(toolbox: Toolbox) -> Self {
-        Self { toolbox, alone: None }
+        Self { toolbox, fixed_caller: None }
     }
 
     /// Returns the tools that this server offers.
@@ -77,18 +77,18 @@ impl Server {
     }
 
     /// Creates a server for a single user.
-    pub fn of(toolbox: Toolbox, caller: Caller, choice: Choice) -> Self {
-        Self { toolbox, alone: Some(Arc::new((caller, choice))) }
+    pub fn for_caller(toolbox: Toolbox, caller: Caller, choice: Choice) -> Self {
+        Self { toolbox, fixed_caller: Some(Arc::new((caller, choice))) }
     }
 
     fn caller<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Result<(&'a Caller, &'a Choice), ErrorData> {
         let extensions = context.extensions.get::<http::request::Parts>().map(|parts| &parts.extensions);
-        let theirs = extensions.and_then(|extensions| extensions.get::<Caller>().zip(extensions.get::<Choice>()));
-        let alone = self.alone.as_deref().map(|(caller, choice)| (caller, choice));
-        theirs.or(alone).ok_or_else(|| ErrorData::internal_error("the request has no caller", None))
+        let per_request = extensions.and_then(|extensions| extensions.get::<Caller>().zip(extensions.get::<Choice>()));
+        let fixed_caller = self.fixed_caller.as_deref().map(|(caller, choice)| (caller, choice));
+        per_request.or(fixed_caller).ok_or_else(|| ErrorData::internal_error("the request has no caller", None))
     }
 
-    /// Calls a tool, over any transport, and reports the call to `watch`.
+    /// Calls a tool, over any transport, and reports the call to `observer`.
     pub async fn call(
         &self,
         (caller, choice): (&Caller, &Choice),
@@ -96,30 +96,30 @@ impl Server {
         arguments: Map<String, Value>,
         person: &Person,
         cancel: &CancellationToken,
-        watch: Option<&dyn Watch>,
+        observer: Option<&dyn CallObserver>,
     ) -> Result<Response, ErrorData> {
         let called = self.toolbox.call(caller, choice, name, arguments, person, cancel).await;
         let called = called.map_err(|unknown| {
             let asked = &unknown.asked;
-            let told = format!("Unknown tool `{asked}`.{unknown} tools/list lists the most common ones.");
-            ErrorData::invalid_params(told, None)
+            let message = format!("Unknown tool `{asked}`.{unknown} tools/list lists the most common ones.");
+            ErrorData::invalid_params(message, None)
         })?;
-        if let Some(watch) = watch {
-            watch.called(&called.tool, called.trace);
+        if let Some(observer) = observer {
+            observer.tool_called(&called.tool, called.trace);
         }
         Ok(called.response)
     }
 
     /// Returns the observer of this request.
-    fn watch(context: &RequestContext<RoleServer>) -> Option<&dyn Watch> {
+    fn observer(context: &RequestContext<RoleServer>) -> Option<&dyn CallObserver> {
         let parts = context.extensions.get::<http::request::Parts>();
-        parts.and_then(|parts| parts.extensions.get::<Arc<dyn Watch>>()).map(|watch| &**watch)
+        parts.and_then(|parts| parts.extensions.get::<Arc<dyn CallObserver>>()).map(|observer| &**observer)
     }
 
     /// Reports a call to the observer of this request.
-    fn tell(context: &RequestContext<RoleServer>, tool: &str, trace: Trace) {
-        if let Some(watch) = Self::watch(context) {
-            watch.called(tool, trace);
+    fn report_call(context: &RequestContext<RoleServer>, tool: &str, trace: Trace) {
+        if let Some(observer) = Self::observer(context) {
+            observer.tool_called(tool, trace);
         }
     }
 }
@@ -165,8 +165,8 @@ impl ServerHandler for Server {
         let was_removed = method == "initialize" && Revision::of(&context) >= Revision::V2026_07_28;
         // rmcp treats a request whose parameters it cannot read as one for an unknown method.
         if params::is_served(&method) && !was_removed {
-            let told = format!("The params of {method} do not match the schema of this protocol revision.");
-            return Err(ErrorData::invalid_params(told, None));
+            let message = format!("The params of {method} do not match the schema of this protocol revision.");
+            return Err(ErrorData::invalid_params(message, None));
         }
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, method, None))
     }
@@ -193,11 +193,12 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let asks = self.caller(&context)?;
+        let caller_and_choice = self.caller(&context)?;
         let CallToolRequestParams { name, arguments, input_responses, request_state, .. } = request;
-        let person = person(&context, request_state, input_responses);
+        let person = elicitation_support(&context, request_state, input_responses);
         let arguments = arguments.unwrap_or_default();
-        let called = self.call(asks, &name, arguments, &person, &context.ct, Self::watch(&context)).await;
+        let called =
+            self.call(caller_and_choice, &name, arguments, &person, &context.ct, Self::observer(&context)).await;
         called.map(|response| response_in(Revision::of(&context), response))
     }
 
@@ -244,7 +245,7 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let (caller, _) = self.caller(&context)?;
         let (outcome, operation, trace) = self.toolbox.read(caller, &request.uri, &context.ct).await;
-        Self::tell(&context, &operation, trace);
+        Self::report_call(&context, &operation, trace);
         let record = outcome.map_err(|unread| match unread {
             Unread::Unknown(words) => ErrorData::resource_not_found(words, Some(json!({"uri": request.uri}))),
             Unread::Failed(words) => ErrorData::internal_error(words, None),
@@ -334,17 +335,17 @@ fn icons() -> Option<Vec<Icon>> {
 }
 
 /// Returns how this request can ask the user (elicitation), and the user's reply if the request contains one.
-fn person(
+fn elicitation_support(
     context: &RequestContext<RoleServer>,
     request_state: Option<String>,
     input_responses: Option<InputResponses>,
 ) -> Person {
     // Before this revision, elicitation needs a channel back to the client, which a request without a session lacks.
     let new_enough = Revision::of(context) >= Revision::V2026_07_28;
-    let asks = context.client_capabilities().and_then(|able| able.elicitation);
+    let elicitation = context.client_capabilities().and_then(|able| able.elicitation);
     // A client that names no mode supports forms.
-    let has_forms = asks.as_ref().is_some_and(|able| able.form.is_some() || able.url.is_none());
-    let has_pages = asks.is_some_and(|able| able.url.is_some());
+    let has_forms = elicitation.as_ref().is_some_and(|able| able.form.is_some() || able.url.is_none());
+    let has_pages = elicitation.is_some_and(|able| able.url.is_some());
     let was_sent = input_responses.as_ref().is_some_and(|answers| answers.contains_key(ERRAND));
     let answer = input_responses.and_then(|mut answers| answers.remove(QUESTION));
     let reply = request_state.zip(answer).map(|(state, answer)| {

@@ -137,7 +137,7 @@ pub(super) fn is_served(method: &str) -> bool {
 pub(super) fn check(method: &str, params: Option<&Map<String, Value>>) -> Result<(), String> {
     let Some(members) = members(method) else { return Ok(()) };
     check_members(members, params.unwrap_or(&Map::new()))
-        .map_err(|Mistake { path, words }| format!("`params{path}` {words}"))
+        .map_err(|ParamError { path, words }| format!("`params{path}` {words}"))
 }
 
 /// Checks how a request describes its client in its `_meta`.
@@ -148,16 +148,16 @@ pub(super) fn check_meta(params: Option<&Map<String, Value>>) -> Result<(), Stri
     let Some(meta) = params.and_then(|params| params.get("_meta")).filter(|meta| meta.is_object()) else {
         return Ok(());
     };
-    check_kind(&REQUEST_META, meta).map_err(|Mistake { path, words }| format!("`params._meta{path}` {words}"))
+    check_kind(&REQUEST_META, meta).map_err(|ParamError { path, words }| format!("`params._meta{path}` {words}"))
 }
 
 /// A member and its error. The path is built while the error is returned, so a valid request costs nothing.
-struct Mistake {
+struct ParamError {
     path: String,
     words: String,
 }
 
-impl Mistake {
+impl ParamError {
     fn within(self, name: &str) -> Self {
         // The client may have chosen the name.
         let name: String = name.chars().take(60).flat_map(char::escape_debug).collect();
@@ -169,13 +169,13 @@ impl Mistake {
     }
 }
 
-fn check_members(members: &[Member], given: &Map<String, Value>) -> Result<(), Mistake> {
+fn check_members(members: &[Member], given: &Map<String, Value>) -> Result<(), ParamError> {
     for Member { name, required, kind } in members {
         let checked = match given.get(*name) {
             Some(Value::Null) if !required => Ok(()),
             Some(value) => check_kind(kind, value),
             None if *required => {
-                Err(Mistake { path: String::new(), words: format!("is missing; it must be {}", kind.word()) })
+                Err(ParamError { path: String::new(), words: format!("is missing; it must be {}", kind.word()) })
             }
             None => Ok(()),
         };
@@ -184,7 +184,7 @@ fn check_members(members: &[Member], given: &Map<String, Value>) -> Result<(), M
     Ok(())
 }
 
-fn check_kind(kind: &Kind, value: &Value) -> Result<(), Mistake> {
+fn check_kind(kind: &Kind, value: &Value) -> Result<(), ParamError> {
     match (kind, value) {
         (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Bool(_)) => Ok(()),
         (Kind::List(kind), Value::Array(items)) => {
@@ -197,7 +197,7 @@ fn check_kind(kind: &Kind, value: &Value) -> Result<(), Mistake> {
         }
         _ => {
             let words = format!("must be {}, and is {}", kind.word(), kind_of(value));
-            Err(Mistake { path: String::new(), words })
+            Err(ParamError { path: String::new(), words })
         }
     }
 }
