@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-pub use access::{AccessCheck, AccessError};
-pub use account::SESSION_LIFE;
+pub use access::{AccessError, AccessTokenValidator};
+pub use account::SESSION_LIFETIME;
 pub use error::{AuthorizeError, OAuthError, Redirection};
-pub use flow::{Agreed, Errand, Paused, ServerError};
+pub use flow::{PendingReview, ServerError, SignInPurpose, UpstreamRedirect};
 pub use request::{AuthorizationRequest, Place};
 pub use scopes::{RESOURCE_SCOPES, SCOPES, Scopes};
 pub use token::{Revocation, TokenForm, Tokens};
@@ -41,13 +41,13 @@ pub struct OAuthSettings {
     /// OwnerRez's origin, the issuer of identities.
     pub identity_issuer: Arc<str>,
     /// Lifetime of an access token.
-    pub access_life: TimeDelta,
+    pub access_lifetime: TimeDelta,
     /// Lifetime of a refresh token. Each use issues a new one.
-    pub refresh_life: TimeDelta,
+    pub refresh_lifetime: TimeDelta,
     /// The time that a user has for the approval at OwnerRez.
-    pub sign_in_life: TimeDelta,
+    pub sign_in_lifetime: TimeDelta,
     /// Whether a sign-in with an unknown account creates a new user.
-    pub admits_new: bool,
+    pub allows_new_users: bool,
 }
 
 /// The common path prefix of all resources.
@@ -93,10 +93,10 @@ fn is_within(path: &str, above: &str) -> bool {
 
 /// The authorization server. Cheap to clone.
 #[derive(Clone)]
-pub struct AuthorizationServer(Arc<Parts>);
+pub struct AuthorizationServer(Arc<ServerDeps>);
 
 /// The components that the authorization server uses.
-pub struct Parts {
+pub struct ServerDeps {
     /// The clients.
     pub clients: Clients,
     /// The database.
@@ -113,7 +113,7 @@ pub struct Parts {
 
 impl AuthorizationServer {
     /// Creates a server from these components.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: ServerDeps) -> Self {
         Self(Arc::new(parts))
     }
 
@@ -140,10 +140,10 @@ mod tests {
         OAuthSettings {
             issuer: "https://gateway.example".to_owned(),
             identity_issuer: "https://app.ownerrez.com".into(),
-            access_life: TimeDelta::hours(1),
-            refresh_life: TimeDelta::days(30),
-            sign_in_life: TimeDelta::minutes(10),
-            admits_new: true,
+            access_lifetime: TimeDelta::hours(1),
+            refresh_lifetime: TimeDelta::days(30),
+            sign_in_lifetime: TimeDelta::minutes(10),
+            allows_new_users: true,
         }
     }
 

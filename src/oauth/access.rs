@@ -38,7 +38,7 @@ pub enum AccessError {
 
 /// Validates access tokens. One per process; clones share the cache.
 #[derive(Clone)]
-pub struct AccessCheck(Arc<Inner>);
+pub struct AccessTokenValidator(Arc<Inner>);
 
 struct Inner {
     store: Store,
@@ -56,7 +56,7 @@ struct Known {
     disabled: bool,
 }
 
-impl AccessCheck {
+impl AccessTokenValidator {
     /// Creates a validator with an empty cache. `signer` is the key ring's signer for access tokens.
     pub fn new(
         store: Store,
@@ -76,7 +76,7 @@ impl AccessCheck {
     }
 
     /// Returns the caller, if the token is valid for this path of the gateway.
-    pub async fn check(&self, token: &str, path: &str) -> Result<Caller, AccessError> {
+    pub async fn validate(&self, token: &str, path: &str) -> Result<Caller, AccessError> {
         let inner = &self.0;
         let now = inner.clock.now();
         let claims = AccessTokens(&inner.signer).read(token).ok_or(AccessError::Invalid)?;

@@ -30,7 +30,7 @@ pub(super) struct Claims {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct WireClaims {
     g: Uuid,
     u: Uuid,
     s: Scope,
@@ -45,7 +45,7 @@ pub(super) struct AccessTokens<'a>(pub(super) &'a Signer);
 impl AccessTokens<'_> {
     pub(super) fn write(&self, claims: &Claims) -> SecretString {
         let Claims { grant, user, scope, audience, issued_at, expires_at } = claims;
-        let written = Written {
+        let written = WireClaims {
             g: grant.0,
             u: user.0,
             s: *scope,
@@ -67,7 +67,7 @@ impl AccessTokens<'_> {
         if !self.0.verify(&[PREFIX, payload], signature) {
             return None;
         }
-        let written: Written = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        let written: WireClaims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
         let issued_at = DateTime::from_timestamp_secs(written.iat)?;
         Some(Claims {
             grant: GrantId(written.g),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Lifetime of a browser session of the account page.
-pub const SESSION_LIFE: TimeDelta = TimeDelta::minutes(30);
+pub const SESSION_LIFETIME: TimeDelta = TimeDelta::minutes(30);
 
 impl AuthorizationServer {
     /// Opens a browser session and returns the value of its cookie.
@@ -22,7 +22,7 @@ impl AuthorizationServer {
             token_hash: crypto::digest_hex(token.expose_secret()),
             holder,
             created_at,
-            expires_at: created_at + SESSION_LIFE,
+            expires_at: created_at + SESSION_LIFETIME,
         };
         if self.0.store.open_session(session).await? { Ok(token) } else { Err(ServerError::UserGone) }
     }

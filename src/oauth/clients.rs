@@ -5,16 +5,16 @@
 //! responses are sent to and, for a client with keys, that it has the private key.
 
 mod assertion;
-mod crowd;
+mod concurrency;
 mod document;
+mod document_cache;
+mod egress;
 mod fetch;
-mod kept;
+mod global_ip;
 mod keys;
 mod metadata;
-mod outside;
 mod predefined;
 mod problem;
-mod public;
 mod registered;
 mod replay;
 
@@ -25,23 +25,23 @@ use serde_json::Value;
 use url::Url;
 
 pub use assertion::{ASSERTION_TYPE, AssertionProblem};
+pub use egress::{EgressPolicy, Resolver};
 pub use fetch::FetchProblem;
+pub use global_ip::is_public;
 pub use keys::{KeySet, SigningAlgorithm};
 pub use metadata::MetadataProblem;
-pub use outside::{Names, Outside};
 pub use problem::{BadDocumentUrl, ClientError, ClientErrorCode, DocumentProblem, RegistrationError};
-pub use public::is_public;
 pub use registered::Registered;
 
 use self::{
     assertion::Assertion,
     document::Document,
+    document_cache::{DocumentCache, Reader},
     fetch::Fetcher,
-    kept::{Kept, Reader},
     metadata::document_url,
     predefined::predefined,
     registered::Registration,
-    replay::Replays,
+    replay::JtiCache,
 };
 use crate::{
     config::Config,
@@ -58,7 +58,7 @@ pub const CLIENT_ID_LIMIT: usize = 2048;
 const DOCUMENTS: NonZeroUsize = NonZeroUsize::new(512).expect("not zero");
 const KEY_SETS: NonZeroUsize = NonZeroUsize::new(128).expect("not zero");
 /// How often a key set is fetched again at most because a key is not in it. The key may have been published since.
-const KEYS_AGAIN: TimeDelta = TimeDelta::minutes(1);
+const KEY_REFETCH_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
 /// A `client_id`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -112,7 +112,7 @@ pub enum ClientAuthentication {
         /// Whether its `token_endpoint_auth_methods_supported` also lists `none`, as ChatGPT's does. An assertion that
         /// is sent must be valid even then, and if the code was redeemed with an assertion, all later requests for that
         /// grant need one.
-        may_go_without: bool,
+        allows_none: bool,
     },
 }
 
@@ -185,13 +185,13 @@ struct Inner {
     predefined: HashMap<String, Client>,
     policy: Arc<RedirectPolicy>,
     reads_documents: bool,
-    registration_life: TimeDelta,
+    registration_lifetime: TimeDelta,
     ring: Arc<KeyRing>,
     store: Store,
     clock: SharedClock,
-    documents: Kept<Document>,
-    key_sets: Kept<KeySet>,
-    replays: Replays,
+    documents: DocumentCache<Document>,
+    key_sets: DocumentCache<KeySet>,
+    replays: JtiCache,
 }
 
 impl fmt::Debug for Clients {
@@ -201,8 +201,8 @@ impl fmt::Debug for Clients {
 }
 
 impl Clients {
-    /// Creates the clients of this deployment. `public_url` is the gateway's own URL; `outside` is
-    /// [`Outside::internet`] except in tests.
+    /// Creates the clients of this deployment. `public_url` is the gateway's own URL; `egress` is
+    /// [`EgressPolicy::internet`] except in tests.
     pub fn new(
         config: &Config,
         public_url: &Url,
@@ -210,23 +210,23 @@ impl Clients {
         store: Store,
         clock: SharedClock,
         metrics: Arc<Metrics>,
-        outside: Outside,
+        egress: EgressPolicy,
     ) -> Self {
-        keys::let_ring_verify();
+        keys::install_crypto_provider();
         let app_uris = config.oauth_clients.app_redirect_uris.clone();
         let policy = Arc::new(RedirectPolicy { app_uris, own_url: Some(public_url.clone()) });
-        let fetcher = Fetcher::new(outside, clock.clone(), metrics);
+        let fetcher = Fetcher::new(egress, clock.clone(), metrics);
         let reader = Reader { policy: policy.clone() };
         Self(Arc::new(Inner {
             predefined: predefined(config),
             policy,
             reads_documents: config.oauth_clients.client_documents,
-            registration_life: TimeDelta::days(i64::from(config.oauth_clients.registration_days)),
+            registration_lifetime: TimeDelta::days(i64::from(config.oauth_clients.registration_days)),
             ring,
             store,
-            documents: Kept::new(fetcher.clone(), clock.clone(), reader.clone(), DOCUMENTS, document::read),
-            key_sets: Kept::new(fetcher, clock.clone(), reader, KEY_SETS, keys::read),
-            replays: Replays::default(),
+            documents: DocumentCache::new(fetcher.clone(), clock.clone(), reader.clone(), DOCUMENTS, document::read),
+            key_sets: DocumentCache::new(fetcher, clock.clone(), reader, KEY_SETS, keys::read),
+            replays: JtiCache::default(),
             clock,
         }))
     }
@@ -282,7 +282,7 @@ impl Clients {
         let all = &*self.0;
         let (keys, algorithms, kind, assertion) = match (&client.authentication, *presented) {
             (
-                ClientAuthentication::None | ClientAuthentication::PrivateKeyJwt { may_go_without: true, .. },
+                ClientAuthentication::None | ClientAuthentication::PrivateKeyJwt { allows_none: true, .. },
                 PresentedClient::None,
             ) => return Ok(false),
             (ClientAuthentication::None, PresentedClient::Assertion { .. }) => {
@@ -320,13 +320,13 @@ impl Clients {
 
     /// Registers a client (RFC 7591). Stores nothing; the caller limits the rate per source address.
     pub fn register(&self, metadata: &Value) -> Result<Registered, RegistrationError> {
-        let Inner { ring, policy, registration_life, clock, .. } = &*self.0;
-        registered::register(ring, metadata, policy, *registration_life, clock.now())
+        let Inner { ring, policy, registration_lifetime, clock, .. } = &*self.0;
+        registered::register(ring, metadata, policy, *registration_lifetime, clock.now())
     }
 
     /// Deletes a dynamically registered client, which is unknown from then on. Returns `false` if the client is of
     /// another kind or no longer exists.
-    pub async fn forget(&self, client_id: &str) -> Result<bool, ClientError> {
+    pub async fn delete(&self, client_id: &str) -> Result<bool, ClientError> {
         if !registered::is_registered(client_id) || client_id.len() > CLIENT_ID_LIMIT {
             return Ok(false);
         }
@@ -335,7 +335,7 @@ impl Clients {
                 self.0.store.forget_client(&digest_hex(client_id), expires_at).await?;
                 Ok(true)
             }
-            Err(ClientError::Unknown | ClientError::Expired | ClientError::Forgotten) => Ok(false),
+            Err(ClientError::Unknown | ClientError::Expired | ClientError::Deleted) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -345,7 +345,7 @@ impl Inner {
     async fn registration(&self, client_id: &str) -> Result<Registration, ClientError> {
         let registration = registered::open(&self.ring, client_id, &self.policy, self.clock.now())?;
         if self.store.is_client_forgotten(&digest_hex(client_id)).await? {
-            return Err(ClientError::Forgotten);
+            return Err(ClientError::Deleted);
         }
         Ok(registration)
     }
@@ -361,6 +361,6 @@ impl Inner {
         if assertion.is_covered_by(&keys) {
             return Ok(keys);
         }
-        self.key_sets.get_tried_since(url, self.clock.now() - KEYS_AGAIN).await.map_err(refused)
+        self.key_sets.get_tried_since(url, self.clock.now() - KEY_REFETCH_INTERVAL).await.map_err(refused)
     }
 }

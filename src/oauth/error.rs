@@ -50,7 +50,7 @@ pub enum AuthorizeError {
         /// Whether the browser is redirected without confirmation. Only for clients that the operator has configured.
         /// Other clients can be registered by anyone, and a link with an error in it would be an open redirector (RFC
         /// 9700 section 4.11.2).
-        goes_back_by_itself: bool,
+        redirects_automatically: bool,
         /// The error.
         error: OAuthError,
     },
@@ -142,7 +142,7 @@ impl OAuthError {
 impl From<ServerError> for OAuthError {
     fn from(error: ServerError) -> Self {
         let cause = crate::domain::chain(&error);
-        if error.is_database_away() {
+        if error.is_database_unavailable() {
             return Self::Unavailable {
                 message: "the gateway cannot reach its database; try again in a moment".to_owned(),
                 retry_after: TimeDelta::seconds(5),

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Lifetime of an authorization code.
-const CODE_LIFE: TimeDelta = TimeDelta::seconds(60);
+const CODE_LIFETIME: TimeDelta = TimeDelta::seconds(60);
 /// The prefix of the states that OwnerRez returns, which distinguishes sign-ins from connect links.
 const STATE_PREFIX: &str = "signin_";
 
@@ -42,7 +42,7 @@ pub enum ServerError {
 
 impl ServerError {
     /// Returns whether the database is unavailable or damaged: a state of the server, not of the request.
-    pub fn is_database_away(&self) -> bool {
+    pub fn is_database_unavailable(&self) -> bool {
         match self {
             Self::Store(error) | Self::Call(CallError::Store(error)) => {
                 matches!(error, StoreError::Unavailable(_) | StoreError::Damaged(_))
@@ -53,7 +53,7 @@ impl ServerError {
 }
 
 /// The values for sending a browser to OwnerRez.
-pub struct Agreed {
+pub struct UpstreamRedirect {
     /// The `state` parameter that OwnerRez returns.
     pub state: SecretString,
     /// The value of the browser's cookie.
@@ -62,7 +62,7 @@ pub struct Agreed {
 
 /// The purpose of a sign-in.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Errand {
+pub enum SignInPurpose {
     /// The authorization request of a client.
     Client(AuthorizationRequest),
     /// The account page.
@@ -71,7 +71,7 @@ pub enum Errand {
 
 /// A signed-in user that reviews the existing access to the account.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Paused {
+pub struct PendingReview {
     /// The authorization request of the client.
     pub request: AuthorizationRequest,
     /// The signed-in user.
@@ -80,7 +80,7 @@ pub struct Paused {
     pub account: AccountId,
 }
 
-impl Paused {
+impl PendingReview {
     /// Returns the signed-in user and the account.
     pub fn holder(&self) -> AccountHolder {
         AccountHolder { user: self.user, account: self.account }
@@ -89,7 +89,7 @@ impl Paused {
 
 /// A pending sign-in, as it is encrypted.
 #[derive(Serialize, Deserialize)]
-enum Waiting {
+enum PendingState {
     ForOwnerRez { request: AuthorizationRequest },
     Account,
     ForTheUser { request: AuthorizationRequest, user: Uuid, account: i64 },
@@ -102,70 +102,70 @@ impl AuthorizationServer {
     }
 
     /// Starts the sign-in after the user has agreed to the request.
-    pub async fn agree(&self, request: AuthorizationRequest) -> Result<Agreed, ServerError> {
-        self.send_upstream(&Waiting::ForOwnerRez { request }).await
+    pub async fn begin_sign_in(&self, request: AuthorizationRequest) -> Result<UpstreamRedirect, ServerError> {
+        self.send_upstream(&PendingState::ForOwnerRez { request }).await
     }
 
     /// Starts a sign-in to the account page.
-    pub async fn agree_for_account(&self) -> Result<Agreed, ServerError> {
-        self.send_upstream(&Waiting::Account).await
+    pub async fn begin_account_sign_in(&self) -> Result<UpstreamRedirect, ServerError> {
+        self.send_upstream(&PendingState::Account).await
     }
 
-    async fn send_upstream(&self, waiting: &Waiting) -> Result<Agreed, ServerError> {
+    async fn send_upstream(&self, pending: &PendingState) -> Result<UpstreamRedirect, ServerError> {
         let browser = crypto::random_token()?;
-        let state = self.wait(waiting, browser.expose_secret()).await?;
-        Ok(Agreed { state, browser })
+        let state = self.store_pending(pending, browser.expose_secret()).await?;
+        Ok(UpstreamRedirect { state, browser })
     }
 
     /// Returns the pending sign-in of this browser when it comes back from OwnerRez. Does not consume it.
-    pub async fn returning(&self, state: &str, browser: &str) -> Result<Option<Returning<Errand>>, ServerError> {
+    pub async fn pending(&self, state: &str, browser: &str) -> Result<Option<Returning<SignInPurpose>>, ServerError> {
         let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
         let found = self.0.store.returning_to_sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
         let Some(Returning { to, created_at, returned_at, expires_at }) = found else { return Ok(None) };
-        let errand = errand(self.open(state, &to)?);
-        Ok(errand.map(|to| Returning { to, created_at, returned_at, expires_at }))
+        let purpose = purpose(self.open(state, &to)?);
+        Ok(purpose.map(|to| Returning { to, created_at, returned_at, expires_at }))
     }
 
     /// Keeps the pending sign-in of this browser, which has to wait for a permit.
-    pub async fn waits(&self, state: &str, browser: &str, first: FirstReturn) -> Result<(), ServerError> {
+    pub async fn extend_pending(&self, state: &str, browser: &str, first: FirstReturn) -> Result<(), ServerError> {
         let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
         Ok(self.0.store.sign_in_waits(&state_hash, &browser_hash, first).await?)
     }
 
-    /// Like [`Self::returning`], but consumes the pending sign-in.
-    pub async fn came_back(&self, state: &str, browser: &str) -> Result<Option<Errand>, ServerError> {
-        Ok(self.take(state, browser).await?.and_then(errand))
+    /// Like [`Self::pending`], but consumes the pending sign-in.
+    pub async fn take_pending(&self, state: &str, browser: &str) -> Result<Option<SignInPurpose>, ServerError> {
+        Ok(self.take_state(state, browser).await?.and_then(purpose))
     }
 
     /// Redeems OwnerRez's code and returns the signed-in user.
     pub async fn sign_in(&self, code: SecretString, admitted: Admitted) -> Result<SignedIn, ConnectError> {
         let settings = self.settings();
-        self.0.sessions.sign_in(settings.identity_issuer.clone(), code, settings.admits_new, admitted).await
+        self.0.sessions.sign_in(settings.identity_issuer.clone(), code, settings.allows_new_users, admitted).await
     }
 
     /// Returns the users with access to an account that have at least one API key or grant.
-    pub async fn others(&self, account: AccountId) -> Result<Vec<Reaching>, ServerError> {
+    pub async fn existing_access(&self, account: AccountId) -> Result<Vec<Reaching>, ServerError> {
         let mut all = self.0.store.reaching(account, self.0.clock.now()).await?;
         all.retain(|reaching| !reaching.keys.is_empty() || !reaching.grants.is_empty());
         Ok(all)
     }
 
     /// Stores the sign-in while the user reviews the existing access; returns its new state.
-    pub async fn pause(&self, paused: Paused, browser: &str) -> Result<SecretString, ServerError> {
-        let Paused { request, user, account } = paused;
-        self.wait(&Waiting::ForTheUser { request, user: user.0, account: account.0 }, browser).await
+    pub async fn begin_review(&self, review: PendingReview, browser: &str) -> Result<SecretString, ServerError> {
+        let PendingReview { request, user, account } = review;
+        self.store_pending(&PendingState::ForTheUser { request, user: user.0, account: account.0 }, browser).await
     }
 
     /// Returns the sign-in that this browser reviews.
-    pub async fn paused(&self, state: &str, browser: &str) -> Result<Option<Paused>, ServerError> {
+    pub async fn pending_review(&self, state: &str, browser: &str) -> Result<Option<PendingReview>, ServerError> {
         let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
         let sealed = self.0.store.sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
-        sealed.map(|sealed| self.open(state, &sealed)).transpose().map(|waiting| waiting.and_then(paused))
+        sealed.map(|sealed| self.open(state, &sealed)).transpose().map(|pending| pending.and_then(review))
     }
 
-    /// Like [`Self::paused`], but consumes the pending sign-in.
-    pub async fn resume(&self, state: &str, browser: &str) -> Result<Option<Paused>, ServerError> {
-        Ok(self.take(state, browser).await?.and_then(paused))
+    /// Like [`Self::pending_review`], but consumes the pending sign-in.
+    pub async fn take_review(&self, state: &str, browser: &str) -> Result<Option<PendingReview>, ServerError> {
+        Ok(self.take_state(state, browser).await?.and_then(review))
     }
 
     /// Creates the grant and its code; returns the URL that the browser is redirected to.
@@ -186,7 +186,7 @@ impl AuthorizationServer {
             code_hash: crypto::digest_hex(&code),
             redirect_uri,
             code_challenge,
-            expires_at: now + CODE_LIFE,
+            expires_at: now + CODE_LIFETIME,
         };
         let id = grant.id;
         if !self.0.store.open_grant(grant, now).await? {
@@ -197,46 +197,46 @@ impl AuthorizationServer {
         redirection.url(&[("code", &code), ("scope", &granted)], &self.settings().issuer).ok_or(ServerError::Unreadable)
     }
 
-    async fn wait(&self, waiting: &Waiting, browser: &str) -> Result<SecretString, ServerError> {
+    async fn store_pending(&self, pending: &PendingState, browser: &str) -> Result<SecretString, ServerError> {
         let state = format!("{STATE_PREFIX}{}", crypto::random_token()?.expose_secret());
-        let text = serde_json::to_string(waiting).map_err(|_| ServerError::Unreadable)?;
+        let text = serde_json::to_string(pending).map_err(|_| ServerError::Unreadable)?;
         let created_at = self.0.clock.now();
         let sign_in = NewSignIn {
             state_hash: crypto::digest_hex(&state),
             browser_hash: crypto::digest_hex(browser),
             request: self.0.ring.seal(SealedFor::SignIn(crypto::digest(state.as_bytes())), &text.into())?,
             created_at,
-            expires_at: created_at + self.settings().sign_in_life,
+            expires_at: created_at + self.settings().sign_in_lifetime,
         };
         self.0.store.add_sign_in(sign_in).await?;
         Ok(state.into())
     }
 
-    async fn take(&self, state: &str, browser: &str) -> Result<Option<Waiting>, ServerError> {
+    async fn take_state(&self, state: &str, browser: &str) -> Result<Option<PendingState>, ServerError> {
         let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
         let sealed = self.0.store.take_sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
         sealed.map(|sealed| self.open(state, &sealed)).transpose()
     }
 
-    fn open(&self, state: &str, sealed: &Sealed) -> Result<Waiting, ServerError> {
+    fn open(&self, state: &str, sealed: &Sealed) -> Result<PendingState, ServerError> {
         let opened = self.0.ring.open(SealedFor::SignIn(crypto::digest(state.as_bytes())), sealed)?;
         serde_json::from_str(opened.expose_secret()).map_err(|_| ServerError::Unreadable)
     }
 }
 
-fn errand(waiting: Waiting) -> Option<Errand> {
-    match waiting {
-        Waiting::ForOwnerRez { request } => Some(Errand::Client(request)),
-        Waiting::Account => Some(Errand::Account),
-        Waiting::ForTheUser { .. } => None,
+fn purpose(pending: PendingState) -> Option<SignInPurpose> {
+    match pending {
+        PendingState::ForOwnerRez { request } => Some(SignInPurpose::Client(request)),
+        PendingState::Account => Some(SignInPurpose::Account),
+        PendingState::ForTheUser { .. } => None,
     }
 }
 
-fn paused(waiting: Waiting) -> Option<Paused> {
-    match waiting {
-        Waiting::ForTheUser { request, user, account } => {
-            Some(Paused { request, user: UserId(user), account: AccountId(account) })
+fn review(pending: PendingState) -> Option<PendingReview> {
+    match pending {
+        PendingState::ForTheUser { request, user, account } => {
+            Some(PendingReview { request, user: UserId(user), account: AccountId(account) })
         }
-        Waiting::ForOwnerRez { .. } | Waiting::Account => None,
+        PendingState::ForOwnerRez { .. } | PendingState::Account => None,
     }
 }

@@ -10,7 +10,7 @@ pub(super) fn is_challenge(text: &str) -> bool {
 }
 
 /// Returns whether the verifier is well-formed (43 to 128 unreserved characters) and hashes to the challenge.
-pub(super) fn proves(verifier: &str, challenge: &str) -> bool {
+pub(super) fn verify(verifier: &str, challenge: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     (43..=128).contains(&verifier.len())
         && verifier.bytes().all(unreserved)
@@ -27,14 +27,14 @@ mod tests {
 
     #[test]
     fn the_example_of_the_rfc_holds() {
-        assert!(is_challenge(CHALLENGE) && proves(VERIFIER, CHALLENGE));
+        assert!(is_challenge(CHALLENGE) && verify(VERIFIER, CHALLENGE));
     }
 
     #[test]
     fn nothing_else_does() {
-        assert!(!proves(CHALLENGE, CHALLENGE), "plain");
-        assert!(!proves("short", CHALLENGE) && !proves(&format!("{VERIFIER} "), CHALLENGE));
-        assert!(!proves(&VERIFIER.to_lowercase(), CHALLENGE));
+        assert!(!verify(CHALLENGE, CHALLENGE), "plain");
+        assert!(!verify("short", CHALLENGE) && !verify(&format!("{VERIFIER} "), CHALLENGE));
+        assert!(!verify(&VERIFIER.to_lowercase(), CHALLENGE));
         for bad in ["", "E9Mel", &format!("{CHALLENGE}="), &format!("{CHALLENGE}AA"), &CHALLENGE.replace('-', "+")] {
             assert!(!is_challenge(bad), "{bad}");
         }

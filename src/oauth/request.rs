@@ -111,8 +111,8 @@ impl AuthorizationServer {
                 Ok((request, target.place))
             }
             Err(error) => {
-                let goes_back_by_itself = client.kind == ClientKind::Predefined;
-                Err(AuthorizeError::Refused { to, place: target.place, goes_back_by_itself, error })
+                let redirects_automatically = client.kind == ClientKind::Predefined;
+                Err(AuthorizeError::Refused { to, place: target.place, redirects_automatically, error })
             }
         }
     }

@@ -59,7 +59,7 @@ pub struct Tokens {
     /// The access token.
     pub access: SecretString,
     /// The lifetime of the access token.
-    pub access_life: TimeDelta,
+    pub access_lifetime: TimeDelta,
     /// The refresh token; only with `offline_access`.
     pub refresh: Option<SecretString>,
     /// The scopes of the access token.
@@ -90,13 +90,13 @@ impl From<CryptoError> for OAuthError {
 }
 
 /// The client that sent the request.
-struct Asker {
+struct AuthenticatedClient {
     client: Client,
     /// Whether the client has just authenticated with a signature.
     signed: bool,
 }
 
-impl Asker {
+impl AuthenticatedClient {
     /// Returns whether this client has this id.
     fn has(&self, client_id: &str) -> bool {
         *self.client.id.0 == *client_id
@@ -127,32 +127,32 @@ impl AuthorizationServer {
                 _ => OAuthError::UnsupportedGrantType,
             });
         }
-        let asker = self.asker(form).await?;
+        let client = self.authenticate_client(form).await?;
         if form.grant_type == "refresh_token" {
-            self.refresh(&asker, form).await
+            self.refresh(&client, form).await
         } else {
-            self.redeem(&asker, form).await
+            self.redeem(&client, form).await
         }
     }
 
     /// Ends the grant of a token that its client revokes (RFC 7009).
     pub async fn revoke(&self, form: &TokenForm) -> Result<Revocation, OAuthError> {
-        let asker = self.asker(form).await?;
+        let client = self.authenticate_client(form).await?;
         let token = form.token.expose_secret();
         if token.is_empty() {
             return Err(OAuthError::InvalidRequest("the token is missing"));
         }
-        let Some(grant) = self.grant_of(token).await?.filter(|grant| asker.has(&grant.client_id)) else {
+        let Some(grant) = self.grant_of(token).await?.filter(|grant| client.has(&grant.client_id)) else {
             return Ok(Revocation::Nothing);
         };
-        asker.signs_for(&grant)?;
+        client.signs_for(&grant)?;
         let ended = self.0.store.end_grant(grant.user, grant.id).await?;
         Ok(if ended { Revocation::Ended(grant.user, grant.id) } else { Revocation::Nothing })
     }
 
     /// Returns the grant of the code or token in a form, if it exists and belongs to the client that the form names.
     /// Only looks it up; no proof is checked. `None` if the form names no client.
-    pub async fn shown(&self, form: &TokenForm) -> Result<Option<GrantId>, OAuthError> {
+    pub async fn peek_grant(&self, form: &TokenForm) -> Result<Option<GrantId>, OAuthError> {
         let Ok(client_id) = client_id(form) else { return Ok(None) };
         let secrets = [&form.code, &form.refresh_token, &form.token].map(ExposeSecret::expose_secret);
         let known = match secrets {
@@ -177,7 +177,7 @@ impl AuthorizationServer {
     }
 
     /// Identifies the client and authenticates it as far as that client can authenticate.
-    async fn asker(&self, form: &TokenForm) -> Result<Asker, OAuthError> {
+    async fn authenticate_client(&self, form: &TokenForm) -> Result<AuthenticatedClient, OAuthError> {
         let assertion = form.client_assertion.expose_secret();
         let id = client_id(form)?;
         let clients = &self.0.clients;
@@ -190,10 +190,10 @@ impl AuthorizationServer {
         let settings = self.settings();
         let audiences = [settings.url(TOKEN_PATH), settings.issuer.clone()];
         let signed = clients.authenticate(&client, &presented, &audiences).await?;
-        Ok(Asker { client, signed })
+        Ok(AuthenticatedClient { client, signed })
     }
 
-    async fn redeem(&self, asker: &Asker, form: &TokenForm) -> Result<Tokens, OAuthError> {
+    async fn redeem(&self, client: &AuthenticatedClient, form: &TokenForm) -> Result<Tokens, OAuthError> {
         let code = form.code.expose_secret();
         if code.is_empty() {
             return Err(OAuthError::InvalidRequest("the code is missing"));
@@ -201,10 +201,10 @@ impl AuthorizationServer {
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
         let hash = crypto::digest_hex(code);
         let code = store.code(&hash).await?.ok_or(BAD_CODE)?;
-        if !asker.has(&code.client_id) || code.redirect_uri != form.redirect_uri {
+        if !client.has(&code.client_id) || code.redirect_uri != form.redirect_uri {
             return Err(BAD_CODE);
         }
-        if !pkce::proves(form.code_verifier.expose_secret(), &code.code_challenge) {
+        if !pkce::verify(form.code_verifier.expose_secret(), &code.code_challenge) {
             return Err(OAuthError::InvalidGrant("the code_verifier does not match the code_challenge"));
         }
         if code.used {
@@ -214,16 +214,16 @@ impl AuthorizationServer {
             return Err(BAD_CODE);
         }
         let grant = store.grant(code.grant).await?.ok_or(BAD_CODE)?;
-        let issue = Issue::of(&grant, form, settings)?;
-        let access_ends_at = now + settings.access_life;
-        let refresh = issue.granted.offline.then(|| RefreshToken::of(new_family()?)).transpose()?;
-        let ends_at = if refresh.is_some() { now + settings.refresh_life } else { access_ends_at };
+        let issuance = TokenIssuance::of(&grant, form, settings)?;
+        let access_ends_at = now + settings.access_lifetime;
+        let refresh = issuance.granted.offline.then(|| RefreshToken::of(new_family()?)).transpose()?;
+        let ends_at = if refresh.is_some() { now + settings.refresh_lifetime } else { access_ends_at };
         let stored = refresh.as_ref().map(|refresh| FirstRefresh {
             hash: refresh.hash(),
             family_hash: refresh.family_hash(),
             expires_at: ends_at,
         });
-        let redemption = Redemption { refresh: stored, signed: asker.signed, ends_at };
+        let redemption = Redemption { refresh: stored, signed: client.signed, ends_at };
         if !store.redeem_code(&hash, grant.id, redemption, now).await? {
             // After the lookup, another request redeemed the code, or the code expired.
             return match store.code(&hash).await? {
@@ -231,20 +231,20 @@ impl AuthorizationServer {
                 _ => Err(BAD_CODE),
             };
         }
-        Ok(self.issue(issue, refresh.map(|refresh| refresh.token), now, access_ends_at))
+        Ok(self.issue(issuance, refresh.map(|refresh| refresh.token), now, access_ends_at))
     }
 
-    async fn refresh(&self, asker: &Asker, form: &TokenForm) -> Result<Tokens, OAuthError> {
+    async fn refresh(&self, client: &AuthenticatedClient, form: &TokenForm) -> Result<Tokens, OAuthError> {
         let shown = form.refresh_token.expose_secret();
         if shown.is_empty() {
             return Err(OAuthError::InvalidRequest("the refresh_token is missing"));
         }
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
         let known = self.known_refresh(shown).await?.ok_or(BAD_REFRESH)?;
-        if !asker.has(&known.grant().client_id) {
+        if !client.has(&known.grant().client_id) {
             return Err(BAD_REFRESH);
         }
-        asker.signs_for(known.grant())?;
+        client.signs_for(known.grant())?;
         let (grant, generation) = match known {
             KnownRefresh::Stored { expires_at, .. } if expires_at <= now => return Err(BAD_REFRESH),
             KnownRefresh::Stored { grant, generation, .. } => (grant, generation),
@@ -253,7 +253,7 @@ impl AuthorizationServer {
                 return Err(replaced(&grant));
             }
         };
-        let issue = Issue::of(&grant, form, settings)?;
+        let issuance = TokenIssuance::of(&grant, form, settings)?;
         let family = RefreshToken::family_of(shown).map_or_else(new_family, |family| Ok(family.to_owned().into()))?;
         let refresh = RefreshToken::of(family)?;
         let place = SealedFor::Successor(grant.id, generation + 1);
@@ -261,7 +261,7 @@ impl AuthorizationServer {
             hash: refresh.hash(),
             family_hash: refresh.family_hash(),
             sealed: self.0.ring.seal(place, &refresh.token)?,
-            expires_at: now + settings.refresh_life,
+            expires_at: now + settings.refresh_lifetime,
         };
         let open = |sealed: &Sealed| match self.0.ring.open(place, sealed) {
             Ok(token) => Some(token),
@@ -273,7 +273,7 @@ impl AuthorizationServer {
                 None
             }
         };
-        let access_ends_at = now + settings.access_life;
+        let access_ends_at = now + settings.access_lifetime;
         // A repeated refresh extends nothing: the access token that it issues expires with the grant at the latest.
         let repeat_ends_at = access_ends_at.min(grant.expires_at);
         let (token, ends_at) = match store.rotate(grant.id, generation, successor, open, now).await? {
@@ -283,7 +283,7 @@ impl AuthorizationServer {
             Rotated::Gone => return Err(BAD_REFRESH),
             Rotated::Replaced => return Err(replaced(&grant)),
         };
-        Ok(self.issue(issue, Some(token), now, ends_at))
+        Ok(self.issue(issuance, Some(token), now, ends_at))
     }
 
     /// Returns the stored refresh token with this text, or the grant that its family belongs to.
@@ -301,20 +301,20 @@ impl AuthorizationServer {
 
     fn issue(
         &self,
-        issue: Issue,
+        issuance: TokenIssuance,
         refresh: Option<SecretString>,
         now: DateTime<Utc>,
         expires_at: DateTime<Utc>,
     ) -> Tokens {
-        let Issue { grant, user, scopes, granted: _, audience } = issue;
+        let TokenIssuance { grant, user, scopes, granted: _, audience } = issuance;
         let claims = Claims { grant, user, scope: scopes.access, audience, issued_at: now, expires_at };
         let access = self.access_tokens().write(&claims);
-        Tokens { access, access_life: expires_at - now, refresh, scopes, user }
+        Tokens { access, access_lifetime: expires_at - now, refresh, scopes, user }
     }
 }
 
 /// The content of an access token that is about to be issued.
-struct Issue {
+struct TokenIssuance {
     grant: GrantId,
     user: UserId,
     /// The scopes of this token.
@@ -324,7 +324,7 @@ struct Issue {
     audience: String,
 }
 
-impl Issue {
+impl TokenIssuance {
     /// Returns the content for the granted scopes and resource, or for the smaller part that the form requests.
     fn of(grant: &StoredGrant, form: &TokenForm, settings: &OAuthSettings) -> Result<Self, OAuthError> {
         let unreadable = |_| OAuthError::Server { cause: format!("grant {} has an unknown scope", grant.id) };

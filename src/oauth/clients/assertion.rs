@@ -14,7 +14,7 @@ pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jw
 /// The maximum size of an assertion, in bytes.
 const SIZE_LIMIT: usize = 4096;
 /// The maximum time until the expiry of an assertion.
-const LONGEST_LIFE: TimeDelta = TimeDelta::minutes(10);
+const MAX_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 /// The permitted difference between the two clocks.
 const SKEW: TimeDelta = TimeDelta::seconds(30);
 /// The maximum number of keys that are tried if an assertion names none.
@@ -177,7 +177,7 @@ impl Claims {
         if expires_at <= now - SKEW {
             return Err(AssertionProblem::Expired);
         }
-        if expires_at > now + LONGEST_LIFE + SKEW {
+        if expires_at > now + MAX_LIFETIME + SKEW {
             return Err(AssertionProblem::TooLong);
         }
         for from in [nbf, iat].into_iter().flatten() {

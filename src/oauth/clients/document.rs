@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{
     ClientAuthentication,
-    kept::Reader,
+    document_cache::Reader,
     metadata::{Metadata, MetadataProblem},
     problem::DocumentProblem,
 };

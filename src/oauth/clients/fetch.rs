@@ -24,8 +24,8 @@ use tokio::sync::{AcquireError, Semaphore};
 use url::{Position, Url};
 
 use super::{
-    crowd::{Crowds, Member, domain, network},
-    outside::{AddressError, NoPublicAddress, Outside},
+    concurrency::{ConcurrencyLimits, SlotHolder, domain, network},
+    egress::{AddressError, EgressPolicy, NoPublicAddress},
 };
 use crate::{
     domain::SharedClock,
@@ -54,9 +54,9 @@ const AT_ONCE_PER_NETWORK: usize = 16;
 const BACKSTOP: Duration = Duration::from_secs(60);
 
 /// The lifetime of a response without `Cache-Control`, and the limits on the value of that header.
-const LIFE: TimeDelta = TimeDelta::hours(1);
-const SHORTEST_LIFE: TimeDelta = TimeDelta::minutes(5);
-const LONGEST_LIFE: TimeDelta = TimeDelta::hours(24);
+const DEFAULT_LIFETIME: TimeDelta = TimeDelta::hours(1);
+const MIN_LIFETIME: TimeDelta = TimeDelta::minutes(5);
+const MAX_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
 /// A response that passed the HTTP checks.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub(super) struct Fetched {
     /// The body, whose media type is JSON.
     pub(super) body: Bytes,
     /// How long the body may be used without fetching it again.
-    pub(super) life: TimeDelta,
+    pub(super) lifetime: TimeDelta,
 }
 
 /// Reasons for which a fetch fails.
@@ -131,23 +131,23 @@ impl FetchProblem {
 /// Fetches documents; clones share the limits.
 #[derive(Clone)]
 pub(super) struct Fetcher {
-    outside: Outside,
+    egress: EgressPolicy,
     clock: SharedClock,
     metrics: Arc<Metrics>,
     slots: Arc<Semaphore>,
     line: Arc<Semaphore>,
-    hosts: Arc<Crowds<String>>,
-    domains: Arc<Crowds<String>>,
-    networks: Arc<Crowds<IpAddr>>,
+    hosts: Arc<ConcurrencyLimits<String>>,
+    domains: Arc<ConcurrencyLimits<String>>,
+    networks: Arc<ConcurrencyLimits<IpAddr>>,
 }
 
 impl Fetcher {
-    pub(super) fn new(outside: Outside, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(egress: EgressPolicy, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
         let (slots, line) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(AT_ONCE + WAITING)));
-        let hosts = Crowds::new(AT_ONCE_PER_HOST, WAITING_PER_HOST);
-        let domains = Crowds::new(AT_ONCE_PER_DOMAIN, WAITING_PER_DOMAIN);
-        let networks = Crowds::new(AT_ONCE_PER_NETWORK, 0);
-        Self { outside, clock, metrics, slots, line, hosts, domains, networks }
+        let hosts = ConcurrencyLimits::new(AT_ONCE_PER_HOST, WAITING_PER_HOST);
+        let domains = ConcurrencyLimits::new(AT_ONCE_PER_DOMAIN, WAITING_PER_DOMAIN);
+        let networks = ConcurrencyLimits::new(AT_ONCE_PER_NETWORK, 0);
+        Self { egress, clock, metrics, slots, line, hosts, domains, networks }
     }
 
     pub(super) async fn get(&self, url: &Url) -> Result<Fetched, FetchProblem> {
@@ -186,9 +186,9 @@ impl Fetcher {
     async fn exchange(&self, url: &Url) -> Result<Fetched, FetchProblem> {
         // Held until the end of the fetch.
         let network = Rc::new(Cell::new(None));
-        let (outside, networks) = (self.outside.clone(), self.networks.clone());
-        let tcp = OutsideConnector { outside, networks, network: network.clone() };
-        let dialer = Dialer { tcp, tls: Some(self.outside.tls.clone()) };
+        let (egress, networks) = (self.egress.clone(), self.networks.clone());
+        let tcp = EgressConnector { egress, networks, network: network.clone() };
+        let dialer = Dialer { tcp, tls: Some(self.egress.tls.clone()) };
         let connector = Connector::new().connector(dialer).timeout(BACKSTOP);
         let http = awc::Client::builder().connector(connector).disable_redirects().disable_timeout().finish();
         let call = http
@@ -206,12 +206,12 @@ impl Fetcher {
         if !is_json(response.headers()) {
             return Err(FetchProblem::ContentType);
         }
-        let life = life(response.headers());
+        let lifetime = lifetime(response.headers());
         let body = response.body().limit(SIZE_LIMIT).await.map_err(|error| match error {
             PayloadError::Overflow => FetchProblem::TooLarge,
             _ => FetchProblem::Broken,
         })?;
-        Ok(Fetched { body, life })
+        Ok(Fetched { body, lifetime })
     }
 }
 
@@ -220,7 +220,9 @@ fn sending_failed(error: &SendRequestError) -> FetchProblem {
         SendRequestError::Connect(ConnectError::Resolver(cause)) if cause.is::<NoPublicAddress>() => {
             FetchProblem::NotPublic
         }
-        SendRequestError::Connect(ConnectError::Resolver(cause)) if cause.is::<CrowdedNetwork>() => FetchProblem::Busy,
+        SendRequestError::Connect(ConnectError::Resolver(cause)) if cause.is::<NetworkLimitReached>() => {
+            FetchProblem::Busy
+        }
         SendRequestError::Connect(_) => FetchProblem::Unreachable,
         SendRequestError::Timeout => FetchProblem::TimedOut,
         _ => FetchProblem::Broken,
@@ -236,38 +238,38 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Returns the lifetime from `Cache-Control`, within the limits. The minimum applies even to `no-store`, so that one
 /// sign-in does not fetch the same document at each step.
-fn life(headers: &HeaderMap) -> TimeDelta {
+fn lifetime(headers: &HeaderMap) -> TimeDelta {
     let directives = headers.get_all(header::CACHE_CONTROL).filter_map(|value| value.to_str().ok());
-    let mut life = LIFE;
+    let mut lifetime = DEFAULT_LIFETIME;
     for directive in directives.flat_map(|value| value.split(',')) {
         let directive = directive.trim().to_ascii_lowercase();
         match directive.split_once('=').map_or((directive.as_str(), ""), |(name, value)| (name, value)) {
-            ("no-store" | "no-cache", _) => return SHORTEST_LIFE,
+            ("no-store" | "no-cache", _) => return MIN_LIFETIME,
             ("max-age", seconds) => {
                 // A value that is not a number, or too large, is limited to the maximum.
                 let seconds = seconds.trim_matches('"').parse().unwrap_or(i64::MAX);
-                life = TimeDelta::try_seconds(seconds).unwrap_or(LONGEST_LIFE);
+                lifetime = TimeDelta::try_seconds(seconds).unwrap_or(MAX_LIFETIME);
             }
             _ => {}
         }
     }
-    life.clamp(SHORTEST_LIFE, LONGEST_LIFE)
+    lifetime.clamp(MIN_LIFETIME, MAX_LIFETIME)
 }
 
 /// Opens the connections: checks the addresses and dials one of them.
 #[derive(Clone)]
-struct OutsideConnector {
-    outside: Outside,
-    networks: Arc<Crowds<IpAddr>>,
-    network: Rc<Cell<Option<Member<IpAddr>>>>,
+struct EgressConnector {
+    egress: EgressPolicy,
+    networks: Arc<ConcurrencyLimits<IpAddr>>,
+    network: Rc<Cell<Option<SlotHolder<IpAddr>>>>,
 }
 
 /// The network has reached its limit of running fetches.
 #[derive(Debug, thiserror::Error)]
 #[error("too many documents are being fetched from this network")]
-struct CrowdedNetwork;
+struct NetworkLimitReached;
 
-impl Service<ConnectInfo<Uri>> for OutsideConnector {
+impl Service<ConnectInfo<Uri>> for EgressConnector {
     type Response = Connection<Uri, TcpStream>;
     type Error = DialError;
     type Future = LocalBoxFuture<'static, Result<Self::Response, DialError>>;
@@ -275,15 +277,15 @@ impl Service<ConnectInfo<Uri>> for OutsideConnector {
     always_ready!();
 
     fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
-        let Self { outside, networks, network: held } = self.clone();
+        let Self { egress, networks, network: held } = self.clone();
         Box::pin(async move {
-            let addresses = outside.addresses(info.hostname(), info.port()).await.map_err(|error| match error {
+            let addresses = egress.addresses(info.hostname(), info.port()).await.map_err(|error| match error {
                 AddressError::Lookup(error) => DialError::Io(error),
                 AddressError::Refused(refused) => DialError::Resolver(Box::new(refused)),
             })?;
             if let Some(first) = addresses.first() {
                 let member = networks.join(&network(first.ip()));
-                held.set(Some(member.ok_or_else(|| DialError::Resolver(Box::new(CrowdedNetwork)))?));
+                held.set(Some(member.ok_or_else(|| DialError::Resolver(Box::new(NetworkLimitReached)))?));
             }
             TcpConnectorService::default().call(info.set_addrs(addresses)).await
         })
@@ -315,9 +317,9 @@ mod tests {
             ("private", 3600),
             ("", 3600),
         ] {
-            assert_eq!(life(&headers(header::CACHE_CONTROL, value)).num_seconds(), seconds, "{value}");
+            assert_eq!(lifetime(&headers(header::CACHE_CONTROL, value)).num_seconds(), seconds, "{value}");
         }
-        assert_eq!(life(&HeaderMap::new()), LIFE);
+        assert_eq!(lifetime(&HeaderMap::new()), DEFAULT_LIFETIME);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use signature::Verifier;
 use url::Url;
 
-use super::{kept::Reader, problem::DocumentProblem};
+use super::{document_cache::Reader, problem::DocumentProblem};
 
 /// The supported signing algorithms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,7 +137,7 @@ pub(super) fn read(_: &Reader, _: &Url, body: &[u8]) -> Result<KeySet, DocumentP
 }
 
 /// Installs ring as jsonwebtoken's crypto provider. It can be set once per process; further calls have no effect.
-pub(super) fn let_ring_verify() {
+pub(super) fn install_crypto_provider() {
     static RING: CryptoProvider = CryptoProvider {
         signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
         verifier_factory,

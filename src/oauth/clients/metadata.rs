@@ -143,19 +143,19 @@ impl Metadata {
             self.token_endpoint_auth_method.iter().chain(more).map(String::as_str)
         };
         let offers = |method: &str| offered().any(|one| one == method);
-        let may_go_without = offers("none");
+        let allows_none = offers("none");
         if offers("private_key_jwt") {
-            match (self.keys()?, may_go_without) {
+            match (self.keys()?, allows_none) {
                 (Some(keys), _) => {
                     let algorithms = self.algorithms()?;
-                    return Ok(ClientAuthentication::PrivateKeyJwt { keys, algorithms, may_go_without });
+                    return Ok(ClientAuthentication::PrivateKeyJwt { keys, algorithms, allows_none });
                 }
                 (None, true) => return Ok(ClientAuthentication::None),
                 (None, false) => return Err(MetadataProblem::Keys),
             }
         }
         let wants_secret = offers("client_secret_post") || offers("client_secret_basic");
-        if may_go_without || offered().next().is_none() || (replaces_secrets && wants_secret) {
+        if allows_none || offered().next().is_none() || (replaces_secrets && wants_secret) {
             return Ok(ClientAuthentication::None);
         }
         Err(MetadataProblem::Authentication)
@@ -342,8 +342,8 @@ mod tests {
         ] {
             let told = metadata(given.clone()).authentication(replaces_secrets).map(|way| match way {
                 ClientAuthentication::None => "none",
-                ClientAuthentication::PrivateKeyJwt { may_go_without: false, .. } => "private_key_jwt",
-                ClientAuthentication::PrivateKeyJwt { may_go_without: true, .. } => "private_key_jwt or none",
+                ClientAuthentication::PrivateKeyJwt { allows_none: false, .. } => "private_key_jwt",
+                ClientAuthentication::PrivateKeyJwt { allows_none: true, .. } => "private_key_jwt or none",
             });
             assert_eq!(told, expected, "{given}");
         }

@@ -29,7 +29,7 @@ impl From<&PredefinedClient> for Client {
             Some(uri) => ClientAuthentication::PrivateKeyJwt {
                 keys: KeySource::Uri(uri.clone()),
                 algorithms: SigningAlgorithm::ALL.to_vec(),
-                may_go_without: false,
+                allows_none: false,
             },
         };
         Client {

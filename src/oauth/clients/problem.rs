@@ -90,7 +90,7 @@ pub enum ClientError {
     Expired,
     /// The dynamically registered client was deleted.
     #[error("this client was removed")]
-    Forgotten,
+    Deleted,
     /// The client id is the URL of a document, and documents are disabled.
     #[error("this gateway does not accept client metadata documents (oauth.client_documents is off)")]
     DocumentsOff,
@@ -129,7 +129,7 @@ impl ClientError {
             Self::Assertion(AssertionProblem::TooMany) => ClientErrorCode::TemporarilyUnavailable,
             Self::Unknown
             | Self::Expired
-            | Self::Forgotten
+            | Self::Deleted
             | Self::DocumentsOff
             | Self::Document { .. }
             | Self::Keys { .. }
@@ -146,7 +146,7 @@ impl ClientError {
             ClientErrorCode::ServerError => "Report this to the operator of this gateway; the cause is in its log.",
             ClientErrorCode::InvalidRequest => "This is an error of the client; report it to its developer.",
             ClientErrorCode::InvalidClient => match self {
-                Self::Unknown | Self::Expired | Self::Forgotten => {
+                Self::Unknown | Self::Expired | Self::Deleted => {
                     "Remove this gateway from the client and add it again: then the client registers again."
                 }
                 Self::DocumentsOff => {

@@ -75,7 +75,7 @@ struct Record {
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     algorithm: Option<String>,
     #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
-    may_go_without: bool,
+    allows_none: bool,
     /// Whether the grant type `refresh_token` is not listed. Earlier registrations lack this field and count as listing
     /// it.
     #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
@@ -98,7 +98,7 @@ pub(super) fn register(
     ring: &KeyRing,
     metadata: &Value,
     policy: &RedirectPolicy,
-    life: TimeDelta,
+    lifetime: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Registered, RegistrationError> {
     let metadata = Some(metadata).filter(|metadata| metadata.is_object());
@@ -113,22 +113,22 @@ pub(super) fn register(
     }
     let mut record = Record {
         issued_at: now.timestamp(),
-        expires_at: (now + life).timestamp(),
+        expires_at: (now + lifetime).timestamp(),
         name: metadata.name(),
         redirect_uris,
         jwks: None,
         jwks_uri: None,
         algorithm: None,
-        may_go_without: false,
+        allows_none: false,
         without_refresh: !metadata.refreshes(),
     };
     let mut method = "none";
     let mut algorithm = None;
-    if let ClientAuthentication::PrivateKeyJwt { keys, algorithms, may_go_without } =
+    if let ClientAuthentication::PrivateKeyJwt { keys, algorithms, allows_none } =
         metadata.authentication(true).map_err(RegistrationError::Metadata)?
     {
         method = "private_key_jwt";
-        record.may_go_without = may_go_without;
+        record.allows_none = allows_none;
         match keys {
             KeySource::Inline(keys) => record.jwks = Some(keys.to_json().clone()),
             KeySource::Uri(uri) => record.jwks_uri = Some(uri.into()),
@@ -194,7 +194,7 @@ fn authentication(record: &Record) -> Option<ClientAuthentication> {
     };
     let named = |algorithm: &SigningAlgorithm| record.algorithm.as_ref().is_none_or(|name| name == algorithm.as_str());
     let algorithms = SigningAlgorithm::ALL.into_iter().filter(named).collect();
-    Some(ClientAuthentication::PrivateKeyJwt { keys, algorithms, may_go_without: record.may_go_without })
+    Some(ClientAuthentication::PrivateKeyJwt { keys, algorithms, allows_none: record.allows_none })
 }
 
 #[cfg(test)]

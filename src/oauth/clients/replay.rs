@@ -14,22 +14,22 @@ use super::assertion::AssertionProblem;
 use crate::crypto::digest_hex;
 
 /// The maximum number of unexpired assertions in memory.
-const MOST: usize = 40_000;
+const MAX_ENTRIES: usize = 40_000;
 /// The maximum per client, so that one client cannot block others.
-const MOST_OF_ONE: usize = 10_000;
+const MAX_PER_CLIENT: usize = 10_000;
 const SWEEP_EVERY: TimeDelta = TimeDelta::minutes(1);
 
 /// The used assertions and their expiry.
 #[derive(Debug)]
-pub(super) struct Replays {
-    most: usize,
-    most_of_one: usize,
+pub(super) struct JtiCache {
+    max_entries: usize,
+    max_per_client: usize,
     state: Mutex<State>,
 }
 
-impl Default for Replays {
+impl Default for JtiCache {
     fn default() -> Self {
-        Self { most: MOST, most_of_one: MOST_OF_ONE, state: Mutex::default() }
+        Self { max_entries: MAX_ENTRIES, max_per_client: MAX_PER_CLIENT, state: Mutex::default() }
     }
 }
 
@@ -40,7 +40,7 @@ struct State {
     swept_at: Option<DateTime<Utc>>,
 }
 
-impl Replays {
+impl JtiCache {
     /// Marks an assertion as used; an error if it was used before. From `until` on it is rejected as expired anyway.
     pub(super) fn use_once(
         &self,
@@ -56,11 +56,11 @@ impl Replays {
         if own.is_some_and(|own| own.get(&id).is_some_and(|until| *until > now)) {
             return Err(AssertionProblem::Replayed);
         }
-        if own.is_some_and(|own| own.len() >= self.most_of_one) {
+        if own.is_some_and(|own| own.len() >= self.max_per_client) {
             return Err(AssertionProblem::TooMany);
         }
-        if state.count >= self.most {
-            state.drop_one_of_the_greatest();
+        if state.count >= self.max_entries {
+            state.evict_from_largest_client();
         }
         if state.used.entry(client.to_owned()).or_default().insert(id, until).is_none() {
             state.count += 1;
@@ -83,7 +83,7 @@ impl State {
     }
 
     /// Drops the assertion that expires soonest, of the client with the most assertions.
-    fn drop_one_of_the_greatest(&mut self) {
+    fn evict_from_largest_client(&mut self) {
         let Some(own) = self.used.values_mut().max_by_key(|own| own.len()) else { return };
         let soonest = own.iter().min_by_key(|(_, until)| **until).map(|(id, _)| id.clone());
         if soonest.is_some_and(|id| own.remove(&id).is_some()) {
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn an_assertion_is_good_once_per_client_until_it_expires() {
-        let replays = Replays::default();
+        let replays = JtiCache::default();
         assert_eq!(replays.use_once("one", "a", at(60), at(0)), Ok(()));
         assert_eq!(replays.use_once("one", "a", at(60), at(59)), Err(AssertionProblem::Replayed));
         assert_eq!(replays.use_once("one", "a", at(90), at(59)), Err(AssertionProblem::Replayed));
@@ -111,8 +111,8 @@ mod tests {
         assert_eq!(replays.use_once("one", "a", at(120), at(60)), Ok(()));
     }
 
-    fn small() -> Replays {
-        Replays { most: 40, most_of_one: 10, ..Replays::default() }
+    fn small() -> JtiCache {
+        JtiCache { max_entries: 40, max_per_client: 10, ..JtiCache::default() }
     }
 
     #[test]

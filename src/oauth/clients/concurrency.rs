@@ -10,58 +10,58 @@ use std::{
 use tokio::sync::Semaphore;
 
 /// Counts the running and waiting fetches per place.
-pub(super) struct Crowds<Place: Hash + Eq> {
+pub(super) struct ConcurrencyLimits<Place: Hash + Eq> {
     /// The maximum number of running fetches per place.
     at_once: usize,
     /// The maximum number of running and waiting fetches per place.
     most: usize,
-    all: Mutex<HashMap<Place, Crowd>>,
+    all: Mutex<HashMap<Place, PlaceLimit>>,
 }
 
-struct Crowd {
+struct PlaceLimit {
     members: usize,
     slots: Arc<Semaphore>,
 }
 
-impl<Place: Hash + Eq + Clone> Crowds<Place> {
+impl<Place: Hash + Eq + Clone> ConcurrencyLimits<Place> {
     pub(super) fn new(at_once: usize, waiting: usize) -> Arc<Self> {
         Arc::new(Self { at_once, most: at_once + waiting, all: Mutex::default() })
     }
 
     /// Joins a place; `None` if the place is full.
-    pub(super) fn join(self: &Arc<Self>, place: &Place) -> Option<Member<Place>> {
+    pub(super) fn join(self: &Arc<Self>, place: &Place) -> Option<SlotHolder<Place>> {
         let mut all = self.lock();
-        let crowd = all
+        let limit = all
             .entry(place.clone())
-            .or_insert_with(|| Crowd { members: 0, slots: Arc::new(Semaphore::new(self.at_once)) });
-        if crowd.members >= self.most {
+            .or_insert_with(|| PlaceLimit { members: 0, slots: Arc::new(Semaphore::new(self.at_once)) });
+        if limit.members >= self.most {
             return None;
         }
-        crowd.members += 1;
-        let slots = crowd.slots.clone();
-        Some(Member { crowds: self.clone(), place: place.clone(), slots })
+        limit.members += 1;
+        let slots = limit.slots.clone();
+        Some(SlotHolder { limits: self.clone(), place: place.clone(), slots })
     }
 
     /// Ignores poisoning: a panic under this lock leaves no partial update.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Crowd>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, PlaceLimit>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One fetch at a place. Leaves the place when dropped.
-pub(super) struct Member<Place: Hash + Eq + Clone> {
-    crowds: Arc<Crowds<Place>>,
+pub(super) struct SlotHolder<Place: Hash + Eq + Clone> {
+    limits: Arc<ConcurrencyLimits<Place>>,
     place: Place,
     /// The semaphore of running fetches.
     pub(super) slots: Arc<Semaphore>,
 }
 
-impl<Place: Hash + Eq + Clone> Drop for Member<Place> {
+impl<Place: Hash + Eq + Clone> Drop for SlotHolder<Place> {
     fn drop(&mut self) {
-        let mut all = self.crowds.lock();
-        if let Some(crowd) = all.get_mut(&self.place) {
-            crowd.members -= 1;
-            if crowd.members == 0 {
+        let mut all = self.limits.lock();
+        if let Some(limit) = all.get_mut(&self.place) {
+            limit.members -= 1;
+            if limit.members == 0 {
                 all.remove(&self.place);
             }
         }
@@ -90,15 +90,15 @@ mod tests {
 
     #[test]
     fn a_place_is_full_for_itself_only_and_forgotten_when_empty() {
-        let crowds = Crowds::new(1, 2);
-        let mut there: Vec<_> = (0..3).map(|_| crowds.join(&"a").unwrap()).collect();
-        assert!(crowds.join(&"a").is_none());
-        assert!(crowds.join(&"b").is_some());
+        let limits = ConcurrencyLimits::new(1, 2);
+        let mut there: Vec<_> = (0..3).map(|_| limits.join(&"a").unwrap()).collect();
+        assert!(limits.join(&"a").is_none());
+        assert!(limits.join(&"b").is_some());
         assert!(there[0].slots.try_acquire().is_ok_and(|_running| there[1].slots.try_acquire().is_err()));
         there.pop();
-        assert!(crowds.join(&"a").is_some());
+        assert!(limits.join(&"a").is_some());
         drop(there);
-        assert!(crowds.lock().is_empty());
+        assert!(limits.lock().is_empty());
     }
 
     #[test]

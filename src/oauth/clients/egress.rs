@@ -10,7 +10,7 @@ use std::{
 use actix_tls::connect::rustls_0_23::reexports::ClientConfig;
 use tokio::sync::Semaphore;
 
-use super::public::is_public;
+use super::global_ip::is_public;
 use crate::{domain::BoxFuture, outgoing::TlsTrust};
 
 /// The maximum number of addresses that are tried per name.
@@ -21,22 +21,22 @@ const ADDRESSES: usize = 4;
 const LOOKUPS: usize = 64;
 
 /// A DNS resolver.
-pub trait Names: Send + Sync + 'static {
+pub trait Resolver: Send + Sync + 'static {
     /// Returns the addresses of this host, each with this port. Does not filter them.
     fn lookup(&self, host: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>>;
 }
 
 /// The network that clients' documents are fetched from.
 #[derive(Clone)]
-pub struct Outside {
-    names: Arc<dyn Names>,
-    admits: fn(IpAddr) -> bool,
+pub struct EgressPolicy {
+    resolver: Arc<dyn Resolver>,
+    allows: fn(IpAddr) -> bool,
     pub(super) tls: TlsTrust,
 }
 
-impl fmt::Debug for Outside {
+impl fmt::Debug for EgressPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Outside")
+        f.write_str("EgressPolicy")
     }
 }
 
@@ -45,17 +45,17 @@ impl fmt::Debug for Outside {
 #[error("the host has no public address")]
 pub(super) struct NoPublicAddress;
 
-impl Outside {
+impl EgressPolicy {
     /// Returns the Internet: the system's resolver, public addresses only, and the certificate authorities that
     /// browsers trust.
     pub fn internet() -> Self {
-        let names = Arc::new(SystemNames { running: Arc::new(Semaphore::new(LOOKUPS)) });
-        Self { names, admits: is_public, tls: TlsTrust::public() }
+        let resolver = Arc::new(SystemResolver { running: Arc::new(Semaphore::new(LOOKUPS)) });
+        Self { resolver, allows: is_public, tls: TlsTrust::public() }
     }
 
     /// Returns a simulated network for tests. No setting leads here.
-    pub fn imitated(names: Arc<dyn Names>, admits: fn(IpAddr) -> bool, tls: ClientConfig) -> Self {
-        Self { names, admits, tls: tls.into() }
+    pub fn simulated(resolver: Arc<dyn Resolver>, allows: fn(IpAddr) -> bool, tls: ClientConfig) -> Self {
+        Self { resolver, allows, tls: tls.into() }
     }
 
     /// Returns the permitted addresses of a host, up to a limit. An IP address in place of a name is checked like one
@@ -64,13 +64,13 @@ impl Outside {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let found = match literal {
             Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => self.names.lookup(host, port).await.map_err(AddressError::Lookup)?,
+            Err(_) => self.resolver.lookup(host, port).await.map_err(AddressError::Lookup)?,
         };
         if found.is_empty() {
             return Err(AddressError::Lookup(io::ErrorKind::NotFound.into()));
         }
-        let admitted: Vec<_> = found.into_iter().filter(|at| (self.admits)(at.ip())).take(ADDRESSES).collect();
-        if admitted.is_empty() { Err(AddressError::Refused(NoPublicAddress)) } else { Ok(admitted) }
+        let allowed: Vec<_> = found.into_iter().filter(|at| (self.allows)(at.ip())).take(ADDRESSES).collect();
+        if allowed.is_empty() { Err(AddressError::Refused(NoPublicAddress)) } else { Ok(allowed) }
     }
 }
 
@@ -83,11 +83,11 @@ pub(super) enum AddressError {
     Refused(NoPublicAddress),
 }
 
-struct SystemNames {
+struct SystemResolver {
     running: Arc<Semaphore>,
 }
 
-impl Names for SystemNames {
+impl Resolver for SystemResolver {
     fn lookup(&self, host: &str, port: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
         let (running, host) = (self.running.clone(), host.to_owned());
         Box::pin(async move {
@@ -109,7 +109,7 @@ mod tests {
     /// Checks production's filter where it is applied: for IP literals and with the system's resolver.
     #[actix_web::test]
     async fn the_internet_is_not_this_machine() {
-        let internet = Outside::internet();
+        let internet = EgressPolicy::internet();
         for host in ["127.0.0.1", "[::1]", "::1", "10.0.0.1", "169.254.169.254", "[::ffff:127.0.0.1]", "localhost"] {
             let found = internet.addresses(host, 443).await;
             assert!(matches!(found, Err(AddressError::Refused(_))), "{host}: {found:?}");

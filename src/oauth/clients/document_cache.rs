@@ -18,11 +18,11 @@ use super::{
 use crate::domain::{RedirectPolicy, SharedClock, growing_cache};
 
 /// How long a failure is cached, so that waiting requests share one attempt. The document may soon be repaired.
-const BAD_FOR: TimeDelta = TimeDelta::seconds(30);
+const FAILURE_TTL: TimeDelta = TimeDelta::seconds(30);
 /// How long an expired document is still used while its host is failing (stale-if-error).
-const GRACE: TimeDelta = TimeDelta::hours(24);
+const STALE_IF_ERROR: TimeDelta = TimeDelta::hours(24);
 /// Failures have their own cache, so that they cannot evict good documents.
-const BAD_ONES: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+const MAX_FAILURES: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 
 /// Parses a fetched body.
 pub(super) type Read<T> = fn(&Reader, &Url, &[u8]) -> Result<T, DocumentProblem>;
@@ -35,17 +35,17 @@ pub(super) struct Reader {
 }
 
 /// The cached documents of one type.
-pub(super) struct Kept<T> {
+pub(super) struct DocumentCache<T> {
     fetcher: Fetcher,
     clock: SharedClock,
     reader: Reader,
     read: Read<T>,
-    good: Mutex<LruCache<String, Good<T>>>,
-    bad: Mutex<LruCache<String, Bad>>,
+    good: Mutex<LruCache<String, CachedDocument<T>>>,
+    bad: Mutex<LruCache<String, CachedFailure>>,
     turns: Mutex<HashMap<String, Arc<Turn<()>>>>,
 }
 
-struct Good<T> {
+struct CachedDocument<T> {
     document: Arc<T>,
     tried_at: DateTime<Utc>,
     fresh_until: DateTime<Utc>,
@@ -53,12 +53,12 @@ struct Good<T> {
 }
 
 #[derive(Clone)]
-struct Bad {
+struct CachedFailure {
     problem: DocumentProblem,
     tried_at: DateTime<Utc>,
 }
 
-impl<T> Kept<T> {
+impl<T> DocumentCache<T> {
     pub(super) fn new(
         fetcher: Fetcher,
         clock: SharedClock,
@@ -66,7 +66,7 @@ impl<T> Kept<T> {
         capacity: NonZeroUsize,
         read: Read<T>,
     ) -> Self {
-        let (good, bad) = (Mutex::new(growing_cache(capacity)), Mutex::new(growing_cache(BAD_ONES)));
+        let (good, bad) = (Mutex::new(growing_cache(capacity)), Mutex::new(growing_cache(MAX_FAILURES)));
         Self { fetcher, clock, reader, read, good, bad, turns: Mutex::default() }
     }
 
@@ -80,14 +80,14 @@ impl<T> Kept<T> {
         if let Some(known) = self.known(url, since) {
             return known;
         }
-        let turn = Taking::of(&self.turns, url);
+        let turn = FetchTurn::of(&self.turns, url);
         let _mine = turn.turn.lock().await;
         // The previous holder of the lock may have fetched the document for all waiting requests.
         if let Some(known) = self.known(url, since) {
             return known;
         }
         let outcome = self.fetcher.get(url).await;
-        self.keep(url, outcome)
+        self.store_outcome(url, outcome)
     }
 
     fn known(&self, url: &Url, since: DateTime<Utc>) -> Option<Result<Arc<T>, DocumentProblem>> {
@@ -99,21 +99,25 @@ impl<T> Kept<T> {
             return Some(Ok(good.document.clone()));
         }
         let bad = lock(&self.bad).get(url.as_str()).cloned()?;
-        (now < bad.tried_at + BAD_FOR).then_some(Err(bad.problem))
+        (now < bad.tried_at + FAILURE_TTL).then_some(Err(bad.problem))
     }
 
-    fn keep(&self, url: &Url, outcome: Result<Fetched, FetchProblem>) -> Result<Arc<T>, DocumentProblem> {
+    fn store_outcome(&self, url: &Url, outcome: Result<Fetched, FetchProblem>) -> Result<Arc<T>, DocumentProblem> {
         let now = self.clock.now();
         let key = url.as_str().to_owned();
         let read = outcome
             .map_err(DocumentProblem::Fetch)
-            .and_then(|Fetched { body, life }| Ok(((self.read)(&self.reader, url, &body)?, life)));
+            .and_then(|Fetched { body, lifetime }| Ok(((self.read)(&self.reader, url, &body)?, lifetime)));
         let problem = match read {
-            Ok((document, life)) => {
+            Ok((document, lifetime)) => {
                 let document = Arc::new(document);
-                let fresh_until = now + life;
-                let good =
-                    Good { document: document.clone(), tried_at: now, fresh_until, usable_until: fresh_until + GRACE };
+                let fresh_until = now + lifetime;
+                let good = CachedDocument {
+                    document: document.clone(),
+                    tried_at: now,
+                    fresh_until,
+                    usable_until: fresh_until + STALE_IF_ERROR,
+                };
                 lock(&self.good).put(key.clone(), good);
                 lock(&self.bad).pop(&key);
                 return Ok(document);
@@ -122,7 +126,7 @@ impl<T> Kept<T> {
         };
         if problem == DocumentProblem::Fetch(FetchProblem::Busy) {
             // This is unrelated to the document.
-            return self.kept_in_trouble(&key, now).ok_or(problem);
+            return self.stale_if_error(&key, now).ok_or(problem);
         }
         let kind = match &problem {
             DocumentProblem::Fetch(problem) => problem.word(),
@@ -131,41 +135,41 @@ impl<T> Kept<T> {
         let host = url.host_str().unwrap_or_default();
         log::info!("the OAuth client document at {host} cannot be used: it {problem} ({kind})");
         if problem.passes() {
-            if let Some(document) = self.kept_in_trouble(&key, now) {
+            if let Some(document) = self.stale_if_error(&key, now) {
                 return Ok(document);
             }
         } else {
             lock(&self.good).pop(&key);
         }
-        lock(&self.bad).put(key, Bad { problem: problem.clone(), tried_at: now });
+        lock(&self.bad).put(key, CachedFailure { problem: problem.clone(), tried_at: now });
         Err(problem)
     }
 
     /// Returns the expired document of a host that is failing, and delays the next fetch by half a minute.
-    fn kept_in_trouble(&self, key: &str, now: DateTime<Utc>) -> Option<Arc<T>> {
+    fn stale_if_error(&self, key: &str, now: DateTime<Utc>) -> Option<Arc<T>> {
         let mut good = lock(&self.good);
         let good = good.get_mut(key).filter(|good| now < good.usable_until)?;
         good.tried_at = now;
-        good.fresh_until = good.fresh_until.max(now + BAD_FOR);
+        good.fresh_until = good.fresh_until.max(now + FAILURE_TTL);
         Some(good.document.clone())
     }
 }
 
 /// One waiting request for a document. The document's lock is removed with its last request.
-struct Taking<'a> {
+struct FetchTurn<'a> {
     turns: &'a Mutex<HashMap<String, Arc<Turn<()>>>>,
     url: &'a str,
     turn: Arc<Turn<()>>,
 }
 
-impl<'a> Taking<'a> {
+impl<'a> FetchTurn<'a> {
     fn of(turns: &'a Mutex<HashMap<String, Arc<Turn<()>>>>, url: &'a Url) -> Self {
         let turn = lock(turns).entry(url.as_str().to_owned()).or_default().clone();
         Self { turns, url: url.as_str(), turn }
     }
 }
 
-impl Drop for Taking<'_> {
+impl Drop for FetchTurn<'_> {
     fn drop(&mut self) {
         let mut turns = lock(self.turns);
         // One reference in the map and one in `self`.
