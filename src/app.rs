@@ -1,14 +1,14 @@
 //! Startup and shutdown: builds a running gateway from the configuration, and stops it in an orderly way.
 
 mod clock;
-mod demo;
-mod engine;
-mod figures;
+mod commands;
 mod healthcheck;
 mod logging;
-mod operate;
-mod own_account;
+mod metrics_server;
+mod sandbox_gateway;
+mod services;
 mod serving;
+mod single_account;
 mod starting;
 mod stdio;
 mod stop_signals;
@@ -37,18 +37,18 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 pub use clock::SystemClock;
-pub use demo::{Demo, DemoOptions};
-pub use healthcheck::ask_for_health;
-pub use logging::start_logging;
-pub use operate::{
-    Checked, MigrateCommand, OperateError, ProbeAs, ProbeError, ResealProgress, Resealed, UsersCommand, check,
-    operate_migrations, operate_users, probe, reseal, reseal_all,
+pub use commands::{
+    CheckReport, CommandError, MigrateCommand, ProbeAs, ProbeError, ResealProgress, Resealed, UsersCommand, check,
+    probe, reseal, reseal_all, run_migrate_command, run_users_command,
 };
+pub use healthcheck::check_health;
+pub use logging::start_logging;
+pub use sandbox_gateway::{SandboxGateway, SandboxOptions};
 pub use stdio::serve_stdio;
 pub use stop_signals::StopSignals;
 
 use self::{
-    engine::Engine,
+    services::Services,
     serving::{connection_settings, request_settings, server_settings},
     starting::StartingServer,
 };
@@ -58,13 +58,13 @@ use crate::{
     crypto::{self, CryptoError, KeyRing},
     domain::SharedClock,
     http::{
-        self, AllowedHosts, AllowedOrigins, Connections, Guard, HttpSettings, HttpState, KeyCheck, KeySettings,
-        LargeBodies, McpEndpoint, OAuthLimits, Observer, Probes, Readiness, Registrations, RequestBounds, Scrape,
-        SingleUser, WrongTokens,
+        self, AllowedHosts, AllowedOrigins, ApiKeyAuthenticator, Connections, Guard, HttpSettings, HttpState,
+        KeySettings, LargeBodyLimiter, McpEndpoint, OAuthLimits, Probes, Readiness, RegistrationLimiter, RequestBounds,
+        RequestLogger, Scrape, SingleUser, WrongTokenLimiter,
     },
     oauth::{
-        AccessCheck, AuthorizationServer, OAuthSettings, Parts,
-        clients::{Clients, Outside},
+        AccessTokenValidator, AuthorizationServer, OAuthSettings, ServerDeps,
+        clients::{Clients, EgressPolicy},
     },
     session::Sessions,
     store::{ChangeWatch, DatabaseTarget, Store, StoreError, watch_changes},
@@ -128,7 +128,7 @@ pub enum StartError {
     Stdio(String),
     /// A step of preparing the sandbox failed.
     #[error("cannot start the sandbox: {0}")]
-    Demo(String),
+    Sandbox(String),
 }
 
 fn cause(error: &StoreError) -> String {
@@ -146,9 +146,9 @@ pub struct App {
     address: SocketAddr,
     server: ServerHandle,
     /// The metrics listener, if it is separate.
-    figures: Option<(SocketAddr, ServerHandle)>,
+    metrics_server: Option<(SocketAddr, ServerHandle)>,
     sessions: Sessions,
-    keys: KeyCheck,
+    keys: ApiKeyAuthenticator,
     changes: Arc<ChangeWatch>,
     store: Store,
     clock: SharedClock,
@@ -157,7 +157,7 @@ pub struct App {
     under_way: TaskTracker,
     /// The requests whose bodies have not arrived completely.
     unfinished: RequestBounds,
-    drain_time: TimeDelta,
+    shutdown_timeout: TimeDelta,
     stopping: Arc<AtomicBool>,
     /// The temporary directory of the single-user database; removed with the process.
     _directory: Option<TempDir>,
@@ -169,44 +169,54 @@ impl App {
     /// Waits without limit for a database that is unavailable. Meanwhile the port answers: `/health` with 200, `/ready`
     /// with what the start waits for, everything else with 503. Dropping the future cancels the start.
     pub async fn build(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
-        Self::build_within(config, clock, Outside::internet()).await
+        Self::build_with_egress(config, clock, EgressPolicy::internet()).await
     }
 
     /// Does the same as [`App::build`], with a replacement for the Internet when it fetches the metadata documents of
     /// OAuth clients. For tests; no setting uses it.
-    pub async fn build_within(config: &Config, clock: SharedClock, outside: Outside) -> Result<Self, StartError> {
-        let (alone, directory) = match &config.transport {
+    pub async fn build_with_egress(
+        config: &Config,
+        clock: SharedClock,
+        egress: EgressPolicy,
+    ) -> Result<Self, StartError> {
+        let (single_user_config, directory) = match &config.transport {
             Transport::SingleUser { .. } => {
-                let (mut config, directory) = own_account::without_database(config)?;
+                let (mut config, directory) = single_account::without_database(config)?;
                 config.registration.mode = RegistrationMode::Closed;
                 (Some(config), Some(directory))
             }
             _ => (None, None),
         };
-        let config = alone.as_ref().unwrap_or(config);
+        let config = single_user_config.as_ref().unwrap_or(config);
         config.database.prepare_data_directory().map_err(StartError::DataDirectory)?;
         let bind = SocketAddr::new(config.server.bind, config.server.port);
         let listener = TcpListener::bind(bind).map_err(|source| StartError::Bind { address: bind, source })?;
         let (address, stopper) = (listener.local_addr()?, listener.try_clone()?);
         let starting = StartingServer::start(listener.try_clone()?)?;
         log::info!("answering /health and /ready on {address} while the gateway starts");
-        let engine = Engine::start(config, clock.clone(), address.port(), starting.progress()).await?;
+        let services = Services::start(config, clock.clone(), address.port(), starting.progress()).await?;
         let single_user = match &config.transport {
             Transport::SingleUser { account, token } => Some(Arc::new(SingleUser {
-                caller: own_account::adopt(&engine, account, &clock).await?,
+                caller: single_account::register_single_user(&services, account, &clock).await?,
                 token_digest: token.as_ref().map(|token| crypto::digest_hex(token.expose_secret())),
             })),
             _ => None,
         };
-        let Engine { store, sessions, toolbox, links, metrics, ring } = engine;
+        let Services { store, sessions, toolbox, links, metrics, ring } = services;
         let stopping = Arc::new(AtomicBool::new(false));
         let settings = Arc::new(http_settings(config, address.port()));
         let changes = Arc::new(watch_changes(&store, &database_target(config), clock.clone()));
-        let keys =
-            KeyCheck::new(store.clone(), changes.clone(), clock.clone(), key_settings(config), &ring, metrics.clone())?;
+        let keys = ApiKeyAuthenticator::new(
+            store.clone(),
+            changes.clone(),
+            clock.clone(),
+            key_settings(config),
+            &ring,
+            metrics.clone(),
+        )?;
         let oauth = config.ownerrez.client.as_ref().map(|_| {
             // Users sign in through the operator's OAuth app, so without one there is no authorization server.
-            AuthorizationServer::new(Parts {
+            AuthorizationServer::new(ServerDeps {
                 clients: Clients::new(
                     config,
                     &settings.public_url,
@@ -214,7 +224,7 @@ impl App {
                     store.clone(),
                     clock.clone(),
                     metrics.clone(),
-                    outside,
+                    egress,
                 ),
                 store: store.clone(),
                 sessions: sessions.clone(),
@@ -229,11 +239,11 @@ impl App {
             store: store.clone(),
             sessions: sessions.clone(),
             links,
-            registrations: Arc::new(Registrations::new(config.registration.per_hour_and_address)),
+            registrations: Arc::new(RegistrationLimiter::new(config.registration.per_hour_and_address)),
             access: oauth.as_ref().map(|server| {
                 let signer = ring.access_token_signer().clone();
                 let capacity = config.keys.cache_entries;
-                AccessCheck::new(
+                AccessTokenValidator::new(
                     store.clone(),
                     changes.clone(),
                     clock.clone(),
@@ -243,7 +253,7 @@ impl App {
                 )
             }),
             oauth,
-            large_bodies: Arc::new(LargeBodies::new(config.server.large_requests_per_minute)),
+            large_bodies: Arc::new(LargeBodyLimiter::new(config.server.large_requests_per_minute)),
             oauth_limits: Arc::new(OAuthLimits::new(config.oauth.registrations_per_hour_and_address)),
             notices: Arc::default(),
             clock: clock.clone(),
@@ -262,19 +272,19 @@ impl App {
             metrics: metrics.clone(),
             sessions: sessions.clone(),
             token_digest: config.metrics.token.as_ref().map(|token| crypto::digest_hex(token.expose_secret())),
-            failures: Arc::new(WrongTokens::new(
+            failures: Arc::new(WrongTokenLimiter::new(
                 config.keys.failures_per_address,
                 TimeDelta::minutes(i64::from(config.keys.failure_minutes)),
             )),
             trusted_proxies: config.server.trusted_proxies.clone(),
             clock: clock.clone(),
         };
-        let shown_here = config.metrics.bind.is_none() && config.metrics.token.is_some();
-        let probes = Probes { readiness, scrape: shown_here.then(|| scrape.clone()) };
+        let is_on_main_listener = config.metrics.bind.is_none() && config.metrics.token.is_some();
+        let probes = Probes { readiness, scrape: is_on_main_listener.then(|| scrape.clone()) };
         let under_way = TaskTracker::new();
-        let observer = Observer { metrics, clock: clock.clone(), under_way: under_way.clone() };
-        let figures = match config.metrics.bind {
-            Some(bind) => Some(figures::show_metrics(bind, config, scrape, observer.clone())?),
+        let logger = RequestLogger { metrics, clock: clock.clone(), under_way: under_way.clone() };
+        let metrics_server = match config.metrics.bind {
+            Some(bind) => Some(metrics_server::serve_metrics(bind, config, scrape, logger.clone())?),
             None => None,
         };
         let over_tls = settings.public_url.scheme() == "https";
@@ -283,12 +293,12 @@ impl App {
         let unfinished = bounds.clone();
         let server = http::serve(listener, server_settings(config), connections, move || {
             let (state, probes, bounds) = (state.clone(), probes.clone(), bounds.clone());
-            let (guard, observer) = (guard.clone(), observer.clone());
+            let (guard, logger) = (guard.clone(), logger.clone());
             let mcp = McpEndpoint::new(toolbox.clone(), state.settings.max_body);
             ActixApp::new()
                 .wrap(from_fn(move |request, next| guard.clone().check(request, next)))
                 .wrap(from_fn(move |request, next| bounds.clone().apply(request, next)))
-                .wrap(from_fn(move |request, next| observer.clone().watch(request, next)))
+                .wrap(from_fn(move |request, next| logger.clone().handle(request, next)))
                 .wrap(Condition::new(over_tls, DefaultHeaders::new().add(HSTS)))
                 .configure(move |routes| http::routes(routes, state, mcp, probes))
         })?;
@@ -299,7 +309,7 @@ impl App {
             url: settings.public_url.clone(),
             address,
             server: handle,
-            figures,
+            metrics_server,
             sessions,
             keys,
             changes,
@@ -308,7 +318,7 @@ impl App {
             listener: stopper,
             under_way,
             unfinished,
-            drain_time: TimeDelta::seconds(i64::from(config.server.shutdown_seconds)),
+            shutdown_timeout: TimeDelta::seconds(i64::from(config.server.shutdown_seconds)),
             stopping,
             _directory: directory,
         })
@@ -326,7 +336,7 @@ impl App {
 
     /// Returns the address of the metrics listener, if it is separate.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.figures.as_ref().map(|(address, _)| *address)
+        self.metrics_server.as_ref().map(|(address, _)| *address)
     }
 
     /// Returns the sessions, for metrics and tests.
@@ -335,7 +345,7 @@ impl App {
     }
 
     /// Returns the key check, for metrics and tests.
-    pub fn keys(&self) -> &KeyCheck {
+    pub fn keys(&self) -> &ApiKeyAuthenticator {
         &self.keys
     }
 
@@ -345,9 +355,9 @@ impl App {
         self.stopping.store(true, Ordering::Release);
         self.sessions.begin_stop();
         // One deadline for all steps: the whole stop takes no longer than the drain time.
-        let until = self.clock.now() + self.drain_time;
+        let until = self.clock.now() + self.shutdown_timeout;
         self.server.pause().await;
-        logging::expect_the_end_of_the_listener();
+        logging::silence_listener_errors();
         // Refuse new connections at once, so that clients try another process instead of waiting for this one.
         if let Err(error) = SockRef::from(&self.listener).shutdown(Shutdown::Both) {
             log::debug!("the listener stays open until the end of the shutdown: {error}");
@@ -356,7 +366,7 @@ impl App {
         self.unfinished.stop();
         // The sessions run on the server's threads. These must not end before the last write, whose client may have
         // disconnected.
-        let at_rest = {
+        let drained = {
             let rest = Box::pin(async {
                 self.under_way.wait().await;
                 self.sessions.drain().await;
@@ -367,7 +377,7 @@ impl App {
         let unsaved = self.sessions.unsaved();
         // Database connections end with the threads that opened them, so the threads are stopped after this.
         self.sessions.write_down().await;
-        if !at_rest {
+        if !drained {
             log::warn!("some calls to OwnerRez were still running at the shutdown timeout");
             // The running calls hold database connections, and closing the store below waits for those.
             self.server.stop(false).await;
@@ -376,13 +386,13 @@ impl App {
         if let Err(error) = self.store.close().await {
             log::warn!("the database was not closed cleanly: {error}");
         }
-        if at_rest {
+        if drained {
             // A client that does not read its response gets no more time than the running calls did.
             select(Box::pin(self.server.stop(true)), self.clock.sleep_until(until)).await;
         }
         // Stopped last, so that the metrics also show the stop.
-        if let Some((_, figures)) = &self.figures {
-            figures.stop(false).await;
+        if let Some((_, metrics_server)) = &self.metrics_server {
+            metrics_server.stop(false).await;
         }
         self.sessions.stop().await;
         if unsaved > 0 {
@@ -448,7 +458,7 @@ fn http_settings(config: &Config, bound_port: u16) -> HttpSettings {
         redirect_uri: config.redirect_uri(bound_port),
         max_body: config.server.max_body_bytes,
         contact: config.server.contact.clone(),
-        link_life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
+        link_lifetime: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
         personal_tokens: config.connect.personal_tokens || config.server.is_loopback_only(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         registration: config.registration.mode.clone(),
@@ -460,10 +470,10 @@ fn oauth_settings(config: &Config, http: &HttpSettings) -> OAuthSettings {
     OAuthSettings {
         issuer: http.url(""),
         identity_issuer: config.ownerrez.app_url.origin().ascii_serialization().into(),
-        access_life: TimeDelta::minutes(i64::from(config.oauth.access_token_minutes)),
-        refresh_life: TimeDelta::days(i64::from(config.oauth.refresh_token_days)),
-        sign_in_life: http.link_life,
-        admits_new: matches!(config.registration.mode, RegistrationMode::Open),
+        access_lifetime: TimeDelta::minutes(i64::from(config.oauth.access_token_minutes)),
+        refresh_lifetime: TimeDelta::days(i64::from(config.oauth.refresh_token_days)),
+        sign_in_lifetime: http.link_lifetime,
+        allows_new_users: matches!(config.registration.mode, RegistrationMode::Open),
     }
 }
 

@@ -11,8 +11,8 @@ use std::{
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use ownerrez_gateway::{
     app::{
-        self, App, Demo, DemoOptions, MigrateCommand, OperateError, ProbeAs, ProbeError, StartError, StopSignals,
-        SystemClock, UsersCommand, start_logging,
+        self, App, CommandError, MigrateCommand, ProbeAs, ProbeError, SandboxGateway, SandboxOptions, StartError,
+        StopSignals, SystemClock, UsersCommand, start_logging,
     },
     config::{Config, ConfigErrors, LogFormat, OwnAccount, Sources, Transport},
     sandbox::{Portfolio, Simulator, SimulatorOptions, Variations},
@@ -124,13 +124,13 @@ enum Command {
 
 /// Why the process ends with a failure.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum CliError {
     #[error("{0}")]
     Config(#[from] ConfigErrors),
     #[error("{0}")]
     Start(#[from] StartError),
     #[error("{0}")]
-    Operate(#[from] OperateError),
+    Command(#[from] CommandError),
     #[error("{0}")]
     Probe(#[from] ProbeError),
     #[error("the gateway does not respond: {0}")]
@@ -141,8 +141,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     if matches!(cli.command, Some(Command::Sandbox { .. } | Command::SimulateOwnerrez { .. })) {
         if cli.config.is_some() {
-            let told = "this command reads no settings, so it does not accept --config; see --help for its options";
-            Cli::command().error(ErrorKind::ArgumentConflict, told).exit();
+            let message = "this command reads no settings, so it does not accept --config; see --help for its options";
+            Cli::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
         start_logging(LogFormat::Text, "warn");
     }
@@ -153,12 +153,12 @@ fn main() -> ExitCode {
             {
                 eprintln!("{failure}");
             }
-            ExitCode::from(if matches!(failure, Failure::Config(_)) { 2 } else { 1 })
+            ExitCode::from(if matches!(failure, CliError::Config(_)) { 2 } else { 1 })
         }
     }
 }
 
-async fn run(cli: Cli) -> Result<ExitCode, Failure> {
+async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let clock = Arc::new(SystemClock::new());
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
@@ -184,13 +184,13 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Sandbox { port, json, data } => {
             let mut stop = pin!(StopSignals::listen().map_err(StartError::from)?.first());
-            let demo = tokio::select! {
-                demo = Demo::start(DemoOptions { port, data }, clock) => demo?,
+            let sandbox = tokio::select! {
+                sandbox = SandboxGateway::start(SandboxOptions { port, data }, clock) => sandbox?,
                 () = &mut stop => return Ok(ExitCode::SUCCESS),
             };
-            say(&if json { demo.json() } else { demo.text() });
+            println_stdout(&if json { sandbox.json() } else { sandbox.text() });
             stop.await;
-            demo.stop().await;
+            sandbox.stop().await;
         }
         Command::SimulateOwnerrez { port, properties, bookings, seed, variations, json } => {
             let stop = StopSignals::listen().map_err(StartError::from)?.first();
@@ -204,7 +204,7 @@ async fn run(cli: Cli) -> Result<ExitCode, Failure> {
             let simulator = Simulator::start(options).await.map_err(StartError::from)?;
             let access =
                 json!({"ownerrez_url": simulator.url(), "client_id": client_id, "client_secret": client_secret});
-            say(&if json {
+            println_stdout(&if json {
                 access.to_string()
             } else {
                 format!(
@@ -219,7 +219,7 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
         }
         Command::Check { upstream } => {
             let checked = app::check(Sources::from_process(cli.config), upstream, clock).await;
-            say(&checked.text());
+            println_stdout(&checked.text());
             return Ok(if checked.is_fine() { ExitCode::SUCCESS } else { ExitCode::from(2) });
         }
         Command::Probe { user, stdin, alone, json } => {
@@ -231,12 +231,12 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
                 None => ProbeAs::Account(OwnAccount::given(sources)?.ok_or(ProbeError::NoToken)?),
             };
             let report = app::probe(&config, &probe_as, alone, clock).await?;
-            say(&if json { report.json() } else { report.text() });
+            println_stdout(&if json { report.json() } else { report.text() });
             return Ok(if report.is_fine() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Users { command, json } => {
             let config = configured_quietly(cli.config)?;
-            say(&app::operate_users(&config, command, json, clock).await?);
+            println_stdout(&app::run_users_command(&config, command, json, clock).await?);
         }
         Command::Reseal => {
             let config = configured_quietly(cli.config)?;
@@ -246,14 +246,14 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
                 signal.await;
                 stopped.cancel();
             });
-            let outcome = app::reseal_all(&config, &stop, say).await?;
-            say(&outcome.text());
+            let outcome = app::reseal_all(&config, &stop, println_stdout).await?;
+            println_stdout(&outcome.text());
             return Ok(if outcome.may_drop_previous_keys() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Command::Healthcheck => app::ask_for_health(&configured_quietly(cli.config)?).map_err(Failure::Unhealthy)?,
+        Command::Healthcheck => app::check_health(&configured_quietly(cli.config)?).map_err(CliError::Unhealthy)?,
         Command::Migrate { step } => {
             let config = configured(cli.config)?;
-            say(&app::operate_migrations(&config, step).await?);
+            println_stdout(&app::run_migrate_command(&config, step).await?);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -285,6 +285,6 @@ fn account_from(input: impl Read) -> Result<OwnAccount, ProbeError> {
 }
 
 #[expect(clippy::print_stdout, reason = "a command-line program prints its output to standard output")]
-fn say(text: &str) {
+fn println_stdout(text: &str) {
     println!("{text}");
 }

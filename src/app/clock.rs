@@ -13,9 +13,9 @@ use crate::domain::{BoxFuture, Clock};
 const TOLERANCE: TimeDelta = TimeDelta::seconds(1);
 /// How often the wall clock is read. Reading it takes as long as reading the monotonic clock, and a call asks for the
 /// time twenty times.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const WALL_CLOCK_INTERVAL: Duration = Duration::from_millis(100);
 /// Limits a single sleep. Longer ones are split, so that a suspended machine is noticed soon after it resumes.
-const LONGEST_NAP: Duration = Duration::from_secs(30);
+const MAX_SLEEP: Duration = Duration::from_secs(30);
 
 /// Wall time that never goes backwards. It starts at the wall clock, advances with the monotonic clock, and follows the
 /// wall clock only forwards. A rate-limit budget whose time jumped back would free no slots, or free them twice.
@@ -28,13 +28,13 @@ struct Anchor {
     wall: DateTime<Utc>,
     at: Instant,
     /// The time after `at` at which the wall clock was last read.
-    looked: Duration,
+    checked_at: Duration,
 }
 
 impl Anchor {
     #[expect(clippy::disallowed_methods, reason = "this is the injected clock")]
     fn here() -> Self {
-        Self { wall: Utc::now(), at: Instant::now(), looked: Duration::ZERO }
+        Self { wall: Utc::now(), at: Instant::now(), checked_at: Duration::ZERO }
     }
 }
 
@@ -59,8 +59,8 @@ fn current(anchor: &mut Anchor) -> DateTime<Utc> {
     let elapsed = anchor.at.elapsed();
     let now = TimeDelta::from_std(elapsed).ok().and_then(|elapsed| anchor.wall.checked_add_signed(elapsed));
     let now = now.unwrap_or(anchor.wall);
-    if elapsed >= anchor.looked + LOOK_EVERY {
-        anchor.looked = elapsed;
+    if elapsed >= anchor.checked_at + WALL_CLOCK_INTERVAL {
+        anchor.checked_at = elapsed;
         let looked = Anchor::here();
         if looked.wall > now + TOLERANCE {
             *anchor = looked;
@@ -88,7 +88,7 @@ impl Clock for SystemClock {
                 }
                 #[expect(clippy::disallowed_methods, reason = "this is the injected clock")]
                 // Timers of the runtime are exact to a millisecond; one more makes sure that the moment is reached.
-                tokio::time::sleep(left.min(LONGEST_NAP) + Duration::from_millis(1)).await;
+                tokio::time::sleep(left.min(MAX_SLEEP) + Duration::from_millis(1)).await;
             }
         })
     }

@@ -8,17 +8,17 @@ use std::{
 
 use crate::config::Config;
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Checks whether the gateway that these settings describe is alive.
 ///
 /// # Errors
 /// If it does not answer, or does not answer 200.
-pub fn ask_for_health(config: &Config) -> io::Result<()> {
+pub fn check_health(config: &Config) -> io::Result<()> {
     let address = SocketAddr::new(reachable(config.server.bind), config.server.port);
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let expected = b"HTTP/1.1 200 ";
     let mut answer = [0; 13];

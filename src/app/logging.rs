@@ -31,32 +31,32 @@ pub fn start_logging(format: LogFormat, level: &str) {
     };
     let logger = builder.build();
     let finest = logger.filter();
-    if log::set_boxed_logger(Box::new(Discreet(logger))).is_ok() {
+    if log::set_boxed_logger(Box::new(FilteringLogger(logger))).is_ok() {
         log::set_max_level(finest);
     }
 }
 
 /// Whether the process is closing its listener, which actix logs as an error.
-static LISTENER_ENDS: AtomicBool = AtomicBool::new(false);
+static LISTENER_CLOSING: AtomicBool = AtomicBool::new(false);
 
 /// Suppresses what the listener logs from here on.
-pub(super) fn expect_the_end_of_the_listener() {
-    LISTENER_ENDS.store(true, Ordering::Relaxed);
+pub(super) fn silence_listener_errors() {
+    LISTENER_CLOSING.store(true, Ordering::Relaxed);
 }
 
 /// Drops lines of libraries, whatever `RUST_LOG` says. Libraries do not know which values are secret, and their log
 /// lines change with their versions. rmcp logs ids, errors and, at `debug`, whole messages: connect links, guests'
 /// data, and text that clients choose. Spans of `tracing` contain whatever their authors record. So these two log
 /// nothing at any level; the request's own line says what failed.
-struct Discreet<L>(L);
+struct FilteringLogger<L>(L);
 
-impl<L: Log> Log for Discreet<L> {
+impl<L: Log> Log for FilteringLogger<L> {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        may_speak(metadata) && self.0.enabled(metadata)
+        is_allowed(metadata) && self.0.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if may_speak(record.metadata()) {
+        if is_allowed(record.metadata()) {
             self.0.log(record);
         }
     }
@@ -66,8 +66,8 @@ impl<L: Log> Log for Discreet<L> {
     }
 }
 
-fn may_speak(metadata: &Metadata<'_>) -> bool {
-    if metadata.target() == "actix_server::accept" && LISTENER_ENDS.load(Ordering::Relaxed) {
+fn is_allowed(metadata: &Metadata<'_>) -> bool {
+    if metadata.target() == "actix_server::accept" && LISTENER_CLOSING.load(Ordering::Relaxed) {
         return false;
     }
     match metadata.target().split("::").next() {
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn libraries_say_nothing_finer_than_info_and_rmcp_nothing() {
-        let may = |target: &str, level| may_speak(&Metadata::builder().target(target).level(level).build());
+        let may = |target: &str, level| is_allowed(&Metadata::builder().target(target).level(level).build());
         for (target, finest) in [
             ("ownerrez_gateway", Some(Level::Trace)),
             ("ownerrez_gateway::request", Some(Level::Trace)),

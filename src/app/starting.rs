@@ -8,10 +8,10 @@ use actix_web::{App as ActixApp, HttpServer, dev::ServerHandle};
 use crate::http::{self, StartProgress};
 
 /// Limits the open connections. Each is closed after its answer, and after five seconds without a request.
-const MOST_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 256;
 
 /// The time within which the worker takes up an accepted connection. The other server answers meanwhile.
-const TAKEN_UP_WITHIN: Duration = Duration::from_millis(20);
+const ACCEPT_GRACE: Duration = Duration::from_millis(20);
 
 /// A running starting server; stops when dropped.
 pub(super) struct StartingServer {
@@ -30,7 +30,7 @@ impl StartingServer {
         })
         .listen(listener)?
         .workers(1)
-        .max_connections(MOST_CONNECTIONS)
+        .max_connections(MAX_CONNECTIONS)
         .keep_alive(actix_web::http::KeepAlive::Disabled)
         .shutdown_timeout(1)
         .disable_signals()
@@ -50,7 +50,7 @@ impl StartingServer {
     pub(super) async fn hand_over(self) {
         self.server.pause().await;
         // A stop drops accepted connections that the worker has not taken up yet.
-        actix_rt::time::sleep(TAKEN_UP_WITHIN).await;
+        actix_rt::time::sleep(ACCEPT_GRACE).await;
         self.server.stop(true).await;
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{BufReader, stdin};
 
 use self::lines::Output;
 
-use super::{StartError, engine::Engine, own_account};
+use super::{StartError, services::Services, single_account};
 use crate::{
     config::{ChosenTools, Config, OwnAccount, Transport},
     domain::SharedClock,
@@ -29,7 +29,7 @@ pub async fn serve_stdio(config: &Config, clock: SharedClock) -> Result<(), Star
     }
 }
 
-fn wishes(tools: &ChosenTools) -> Wishes {
+fn requested_tools(tools: &ChosenTools) -> Wishes {
     let list = |names: &[String]| (!names.is_empty()).then(|| names.join(","));
     Wishes {
         toolsets: list(&tools.toolsets),
@@ -41,13 +41,13 @@ fn wishes(tools: &ChosenTools) -> Wishes {
     }
 }
 
-/// Runs the same engine as the HTTP server, over a temporary database.
+/// Runs the same services as the HTTP server, over a temporary database.
 async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock) -> Result<(), StartError> {
-    let (config, _directory) = own_account::without_database(config)?;
-    let engine = Engine::start(&config, clock.clone(), 0, &StartProgress::default()).await?;
-    let caller = own_account::adopt(&engine, account, &clock).await?;
-    let choice = engine.toolbox.choose(&caller, &wishes(&config.tools))?;
-    let server = Server::of(engine.toolbox.clone(), caller, choice);
+    let (config, _directory) = single_account::without_database(config)?;
+    let services = Services::start(&config, clock.clone(), 0, &StartProgress::default()).await?;
+    let caller = single_account::register_single_user(&services, account, &clock).await?;
+    let choice = services.toolbox.choose(&caller, &requested_tools(&config.tools))?;
+    let server = Server::for_caller(services.toolbox.clone(), caller, choice);
     let (output, writer) = Output::start();
     let (input, answers, reader) = front::checked(BufReader::new(stdin()), output);
     match server.serve((input, answers)).await {
@@ -59,17 +59,17 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
         // The client disconnected before it sent a message.
         Err(error) => log::info!("the client disconnected before its first message: {error}"),
     }
-    // The engine has ended, so further input gets no answer.
+    // The MCP server has ended, so further input gets no answer.
     reader.abort();
     if let Ok(Err(error)) = writer.await {
         log::debug!("cannot write to the client: {error}");
     }
     let until = clock.now() + TimeDelta::seconds(i64::from(config.server.shutdown_seconds));
-    if let Either::Right(_) = select(Box::pin(engine.sessions.drain()), clock.sleep_until(until)).await {
+    if let Either::Right(_) = select(Box::pin(services.sessions.drain()), clock.sleep_until(until)).await {
         log::warn!("some calls to OwnerRez were still running at the shutdown timeout");
     }
-    engine.sessions.write_down().await;
-    engine.sessions.stop().await;
-    engine.store.close().await?;
+    services.sessions.write_down().await;
+    services.sessions.stop().await;
+    services.store.close().await?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{config::ChosenTools, mcp::Incoming};
 /// The largest answer that is forwarded.
 const ANSWER_LIMIT: usize = 16 << 20;
 /// The request timeout. Longer than a gateway's limit for any call.
-const PATIENCE: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(180);
 /// The JSON-RPC code for failures that the message did not cause.
 const SERVER_ERROR: i64 = -32000;
 
@@ -24,9 +24,9 @@ struct Bridge {
     endpoint: String,
     authorization: SecretString,
     /// The tool selection, as headers.
-    choice: Vec<(&'static str, String)>,
+    selection_headers: Vec<(&'static str, String)>,
     /// The negotiated protocol version, in the revisions with a handshake.
-    agreed: RefCell<Option<String>>,
+    protocol_version: RefCell<Option<String>>,
     out: Output,
 }
 
@@ -35,11 +35,11 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
     let (out, writer) = Output::start();
     let connector = Connector::new().timeout(Duration::from_secs(10));
     let bridge = Rc::new(Bridge {
-        http: Client::builder().connector(connector).timeout(PATIENCE).disable_redirects().finish(),
+        http: Client::builder().connector(connector).timeout(TIMEOUT).disable_redirects().finish(),
         endpoint: format!("{}/mcp", gateway.as_str().trim_end_matches('/')),
         authorization: format!("Bearer {}", api_key.expose_secret()).into(),
-        choice: choice(tools),
-        agreed: RefCell::new(None),
+        selection_headers: selection_headers(tools),
+        protocol_version: RefCell::new(None),
         out,
     });
     let mut under_way: HashMap<String, JoinHandle<()>> = HashMap::new();
@@ -69,7 +69,7 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
         }
         let id = message["id"].to_string();
         let first = message["method"] == "initialize";
-        let task = actix_rt::spawn(bridge.clone().hand_on(message));
+        let task = actix_rt::spawn(bridge.clone().forward(message));
         if first {
             // The messages after it depend on the negotiated version.
             let _ = task.await;
@@ -84,7 +84,7 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
     writer.await.map_err(io::Error::other)?
 }
 
-fn choice(tools: &ChosenTools) -> Vec<(&'static str, String)> {
+fn selection_headers(tools: &ChosenTools) -> Vec<(&'static str, String)> {
     let lists = [
         ("x-mcp-toolsets", tools.toolsets.join(",")),
         ("x-mcp-tools", tools.tools.join(",")),
@@ -97,7 +97,7 @@ fn choice(tools: &ChosenTools) -> Vec<(&'static str, String)> {
 }
 
 impl Bridge {
-    async fn hand_on(self: Rc<Self>, message: Value) {
+    async fn forward(self: Rc<Self>, message: Value) {
         let id = message.get("id").cloned();
         match self.exchange(&message).await {
             Ok(answers) => {
@@ -105,7 +105,7 @@ impl Bridge {
                     if message["method"] == "initialize"
                         && let Some(version) = answer["result"]["protocolVersion"].as_str()
                     {
-                        *self.agreed.borrow_mut() = Some(version.to_owned());
+                        *self.protocol_version.borrow_mut() = Some(version.to_owned());
                     }
                     self.out.send(&answer);
                 }
@@ -131,12 +131,12 @@ impl Bridge {
             .insert_header((header::CONTENT_TYPE, "application/json"))
             .insert_header((header::ACCEPT, "application/json, text/event-stream"))
             .insert_header((header::USER_AGENT, concat!("ownerrez-gateway-bridge/", env!("CARGO_PKG_VERSION"))));
-        for (name, value) in &self.choice {
+        for (name, value) in &self.selection_headers {
             request = request.insert_header((*name, value.as_str()));
         }
         // Since 2026-07-28 each message contains its version, and headers repeat it with the method and name.
         let own = message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str();
-        if let Some(version) = own.map(str::to_owned).or_else(|| self.agreed.borrow().clone()) {
+        if let Some(version) = own.map(str::to_owned).or_else(|| self.protocol_version.borrow().clone()) {
             request = request.insert_header(("mcp-protocol-version", version));
         }
         if own.is_some() {
@@ -169,10 +169,10 @@ impl Bridge {
             return Ok(vec![answer]);
         }
         // An error of the gateway from before the MCP layer.
-        let said = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
-        match said("message") {
+        let field = |member: &str| answer[member].as_str().unwrap_or_default().to_owned();
+        match field("message") {
             message if message.is_empty() => Err(format!("The gateway returned status {}.", status.as_u16())),
-            message => Err(format!("{message} {}", said("hint"))),
+            message => Err(format!("{message} {}", field("hint"))),
         }
     }
 }

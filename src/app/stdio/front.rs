@@ -10,10 +10,10 @@ use tokio::{
 };
 
 use super::lines::{Output, next_line};
-use crate::mcp::{Incoming, Malformed, Message, explained};
+use crate::mcp::{Incoming, Malformed, Message, reword_unknown_method};
 
 /// Limits the bytes buffered between this check and rmcp: one message of any usual size.
-const ROOM: usize = 64 * 1024;
+const BUFFER_SIZE: usize = 64 * 1024;
 
 /// Returns rmcp's end of both directions, its input and its output, and the task that reads.
 ///
@@ -23,41 +23,41 @@ pub(super) fn checked(
     input: impl AsyncBufRead + Unpin + 'static,
     output: Output,
 ) -> (DuplexStream, DuplexStream, JoinHandle<()>) {
-    let (to_engine, engine_input) = tokio::io::duplex(ROOM);
-    let (engine_output, from_engine) = tokio::io::duplex(ROOM);
+    let (to_rmcp, rmcp_input) = tokio::io::duplex(BUFFER_SIZE);
+    let (rmcp_output, from_rmcp) = tokio::io::duplex(BUFFER_SIZE);
     let answers = output.clone();
     let reader = actix_rt::spawn(async move {
-        if let Err(error) = hand_over(input, to_engine, &output).await {
+        if let Err(error) = forward_lines(input, to_rmcp, &output).await {
             log::debug!("the client's input ended: {error}");
         }
     });
     actix_rt::spawn(async move {
-        let mut lines = BufReader::new(from_engine);
+        let mut lines = BufReader::new(from_rmcp);
         while let Ok(Some(line)) = next_line(&mut lines).await {
-            match explained(&line) {
+            match reword_unknown_method(&line) {
                 Some(refusal) => answers.send(&refusal),
                 None => answers.send_text(String::from_utf8_lossy(&line).into_owned()),
             }
         }
     });
-    (engine_input, engine_output, reader)
+    (rmcp_input, rmcp_output, reader)
 }
 
-async fn hand_over(
+async fn forward_lines(
     mut input: impl AsyncBufRead + Unpin,
-    mut to_engine: DuplexStream,
+    mut to_rmcp: DuplexStream,
     output: &Output,
 ) -> io::Result<()> {
     let mut is_open = false;
     while let Some(line) = next_line(&mut input).await? {
         match checked_line(&line, is_open) {
-            Ok(Line::ForEngine(message)) => {
+            Ok(Line::ForRmcp(message)) => {
                 is_open |= opens(&message);
-                to_engine.write_all(message.to_text().as_bytes()).await?;
-                to_engine.write_all(b"\n").await?;
+                to_rmcp.write_all(message.to_text().as_bytes()).await?;
+                to_rmcp.write_all(b"\n").await?;
             }
             Ok(Line::Answered(answer)) => output.send(&answer),
-            Ok(Line::Nothing) => {}
+            Ok(Line::Ignored) => {}
             Err(malformed) => output.send(&malformed.to_json()),
         }
     }
@@ -65,9 +65,9 @@ async fn hand_over(
 }
 
 enum Line {
-    ForEngine(Message),
+    ForRmcp(Message),
     Answered(Value),
-    Nothing,
+    Ignored,
 }
 
 /// Checks a line. `is_open` says whether a request has opened the session.
@@ -86,7 +86,7 @@ fn checked_line(line: &[u8], is_open: bool) -> Result<Line, Malformed> {
         return Ok(Line::Answered(json!({"jsonrpc": "2.0", "id": message.id(), "result": {}})));
     }
     // rmcp answers a request that comes too early, and ends at anything else that does.
-    Ok(if is_open || message.is_request() { Line::ForEngine(message) } else { Line::Nothing })
+    Ok(if is_open || message.is_request() { Line::ForRmcp(message) } else { Line::Ignored })
 }
 
 /// Returns whether a request opens the session: the handshake, or any request of 2026-07-28 except `server/discover`.

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{OperateError, existing_store};
+use super::{CommandError, existing_store};
 use crate::{
     config::Config,
     domain::{SharedClock, UserId},
@@ -39,12 +39,12 @@ pub enum UsersCommand {
 }
 
 /// Runs the command and returns its output, as text or as JSON.
-pub async fn operate_users(
+pub async fn run_users_command(
     config: &Config,
     command: UsersCommand,
     as_json: bool,
     clock: SharedClock,
-) -> Result<String, OperateError> {
+) -> Result<String, CommandError> {
     let store = existing_store(config).await?;
     let (text, data) = match command {
         UsersCommand::List => {
@@ -68,7 +68,7 @@ pub async fn operate_users(
         UsersCommand::Delete { user } => {
             let user = find(&store, &user).await?;
             let deleted = store.delete_user(user, Uuid::now_v7(), clock.now()).await?;
-            let queued = deleted.ok_or(OperateError::NoSuchUser)?;
+            let queued = deleted.ok_or(CommandError::NoSuchUser)?;
             let revoked = if queued {
                 format!(
                     " A running gateway revokes their token within {} seconds (sessions.renewal_sweep_seconds).",
@@ -87,20 +87,20 @@ pub async fn operate_users(
 }
 
 /// Finds a user by id, or by the prefix of a key.
-pub(super) async fn find(store: &Store, text: &str) -> Result<UserId, OperateError> {
+pub(super) async fn find(store: &Store, text: &str) -> Result<UserId, CommandError> {
     if let Ok(id) = text.trim().parse::<Uuid>() {
         return Ok(UserId(id));
     }
     let users = store.users_by_key_beginning(text.trim().trim_end_matches('.')).await?;
     match users[..] {
         [user] => Ok(user),
-        [] => Err(OperateError::NoSuchUser),
-        _ => Err(OperateError::SeveralUsers(users.len())),
+        [] => Err(CommandError::NoSuchUser),
+        _ => Err(CommandError::SeveralUsers(users.len())),
     }
 }
 
-fn found(is_there: bool) -> Result<(), OperateError> {
-    if is_there { Ok(()) } else { Err(OperateError::NoSuchUser) }
+fn found(is_there: bool) -> Result<(), CommandError> {
+    if is_there { Ok(()) } else { Err(CommandError::NoSuchUser) }
 }
 
 fn list_text(users: &[UserOverview]) -> String {
@@ -192,26 +192,28 @@ fn user_json(user: &UserOverview) -> Value {
 
 /// The request counts of one user, or of all.
 #[derive(Clone, Copy, Default)]
-struct Sent {
+struct UsageCounts {
     hour: u64,
     day: u64,
 }
 
-async fn usage(store: &Store, now: DateTime<Utc>) -> Result<(String, Value), OperateError> {
-    let mut sent: HashMap<UserId, Sent> = HashMap::new();
+async fn usage(store: &Store, now: DateTime<Utc>) -> Result<(String, Value), CommandError> {
+    let mut sent: HashMap<UserId, UsageCounts> = HashMap::new();
     for (user, requests) in store.use_since(now - TimeDelta::hours(1)).await? {
         sent.entry(user).or_default().hour = requests;
     }
     for (user, requests) in store.use_since(now - TimeDelta::days(1)).await? {
         sent.entry(user).or_default().day = requests;
     }
-    let mut sent: Vec<(UserId, Sent)> = sent.into_iter().collect();
+    let mut sent: Vec<(UserId, UsageCounts)> = sent.into_iter().collect();
     sent.sort_by_key(|(user, sent)| (std::cmp::Reverse((sent.hour, sent.day)), *user));
-    let all =
-        Sent { hour: sent.iter().map(|(_, sent)| sent.hour).sum(), day: sent.iter().map(|(_, sent)| sent.day).sum() };
+    let all = UsageCounts {
+        hour: sent.iter().map(|(_, sent)| sent.hour).sum(),
+        day: sent.iter().map(|(_, sent)| sent.day).sum(),
+    };
 
     let mut text = format!("{:36}  {:>9} {:>6}  {:>9} {:>6}", "USER", "LAST HOUR", "%", "LAST DAY", "%");
-    for (user, Sent { hour, day }) in &sent {
+    for (user, UsageCounts { hour, day }) in &sent {
         let (of_hour, of_day) = (percent(*hour, all.hour), percent(*day, all.day));
         let _ = write!(text, "\n{:36}  {hour:>9} {of_hour:>6.1}  {day:>9} {of_day:>6.1}", user.to_string());
     }
@@ -219,7 +221,7 @@ async fn usage(store: &Store, now: DateTime<Utc>) -> Result<(String, Value), Ope
     text.push_str(
         "\nRequests sent to OwnerRez, in five-minute intervals; running gateways update the counts about every minute.",
     );
-    let user = |(user, Sent { hour, day }): &(UserId, Sent)| {
+    let user = |(user, UsageCounts { hour, day }): &(UserId, UsageCounts)| {
         json!({
             "id": user.to_string(), "last_hour": hour, "last_hour_percent": percent(*hour, all.hour),
             "last_day": day, "last_day_percent": percent(*day, all.day),

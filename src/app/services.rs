@@ -28,7 +28,7 @@ use crate::{
 const DATABASE_RETRY: TimeDelta = TimeDelta::seconds(2);
 
 /// The services that a transport is built on.
-pub(super) struct Engine {
+pub(super) struct Services {
     pub(super) store: Store,
     pub(super) sessions: Sessions,
     pub(super) toolbox: Toolbox,
@@ -38,7 +38,7 @@ pub(super) struct Engine {
     pub(super) ring: Arc<KeyRing>,
 }
 
-impl Engine {
+impl Services {
     /// Opens the database, migrates it and starts the actors. Waits without limit for a database that is unavailable,
     /// and records in `progress` what it waits for. `port` is the one under which users reach the gateway; links
     /// contain it.
@@ -72,14 +72,14 @@ impl Engine {
         }
 
         progress.enter(StartPhase::Database);
-        let store = once_there(&clock, async || {
+        let store = retry_until_available(&clock, async || {
             let store = Store::connect(&target).await?;
             store.ping().await?;
             Ok(store)
         })
         .await?;
         progress.enter(StartPhase::Migrations);
-        once_there(&clock, async || store.migrate_up().await).await?;
+        retry_until_available(&clock, async || store.migrate_up().await).await?;
         progress.enter(StartPhase::Allowance);
         if share.is_none() {
             share = match take_lock(&target, config.ownerrez.shared).await {
@@ -143,17 +143,20 @@ impl Engine {
 }
 
 /// Repeats work that needs the database until the database is available.
-async fn once_there<T>(clock: &SharedClock, work: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    let mut told = false;
+async fn retry_until_available<T>(
+    clock: &SharedClock,
+    work: impl AsyncFn() -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut warned = false;
     loop {
         match work().await {
             Err(away @ StoreError::Unavailable(_)) => {
-                if !std::mem::replace(&mut told, true) {
+                if !std::mem::replace(&mut warned, true) {
                     log::warn!("waiting for the database: {}", cause(&away));
                 }
             }
             outcome => {
-                if told && outcome.is_ok() {
+                if warned && outcome.is_ok() {
                     log::info!("the database is available; startup continues");
                 }
                 return outcome;

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{StartError, demo::private_directory, engine::Engine};
+use super::{StartError, sandbox_gateway::private_directory, services::Services};
 use crate::{
     config::{Config, Database, EncryptionKey, OwnAccount},
     domain::{Caller, Credential, KeyId, KeyView, Scope, SharedClock, TokenKind, TokenSet, UserId},
@@ -22,8 +22,12 @@ pub(super) fn without_database(config: &Config) -> Result<(Config, TempDir), Sta
     Ok((config, directory))
 }
 
-/// Makes the account the engine's only user.
-pub(super) async fn adopt(engine: &Engine, account: &OwnAccount, clock: &SharedClock) -> Result<Caller, StartError> {
+/// Makes the account the only user of the services.
+pub(super) async fn register_single_user(
+    services: &Services,
+    account: &OwnAccount,
+    clock: &SharedClock,
+) -> Result<Caller, StartError> {
     let key = KeyId(Uuid::now_v7());
     let caller = Caller {
         user: UserId(Uuid::now_v7()),
@@ -33,8 +37,8 @@ pub(super) async fn adopt(engine: &Engine, account: &OwnAccount, clock: &SharedC
         expires_at: None,
         view: KeyView::default(),
     };
-    let adopted = engine.sessions.adopt(caller.user, key, tokens(account, clock.now())).await;
-    adopted.map_err(|error| StartError::Stdio(error.to_string()))?;
+    let registered = services.sessions.adopt(caller.user, key, tokens(account, clock.now())).await;
+    registered.map_err(|error| StartError::Stdio(error.to_string()))?;
     Ok(caller)
 }
 

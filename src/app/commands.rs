@@ -7,11 +7,11 @@ mod records;
 mod reseal;
 mod users;
 
-pub use check::{Checked, check};
-pub use migrate::{MigrateCommand, operate_migrations};
+pub use check::{CheckReport, check};
+pub use migrate::{MigrateCommand, run_migrate_command};
 pub use probe::{ProbeAs, ProbeError, probe};
 pub use reseal::{ResealProgress, Resealed, reseal, reseal_all};
-pub use users::{UsersCommand, operate_users};
+pub use users::{UsersCommand, run_users_command};
 
 use super::{StartError, cause, database_target};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
 
 /// The reasons why a command failed. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum OperateError {
+pub enum CommandError {
     /// The settings give no usable database or key.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -60,15 +60,15 @@ pub enum OperateError {
 }
 
 /// Opens the configured database if it exists and has this program's schema. Never creates one.
-async fn existing_store(config: &Config) -> Result<Store, OperateError> {
+async fn existing_store(config: &Config) -> Result<Store, CommandError> {
     if let Database::Sqlite { path } = &config.database
         && !path.exists()
     {
-        return Err(OperateError::NoDatabase(path.display().to_string()));
+        return Err(CommandError::NoDatabase(path.display().to_string()));
     }
     let store = Store::connect(&database_target(config)).await?;
     let missing = missing_migrations(&store).await?;
-    if missing.is_empty() { Ok(store) } else { Err(OperateError::NotMigrated(missing.join(", "))) }
+    if missing.is_empty() { Ok(store) } else { Err(CommandError::NotMigrated(missing.join(", "))) }
 }
 
 async fn missing_migrations(store: &Store) -> Result<Vec<String>, StoreError> {

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{super::open_store, OperateError};
+use super::{super::open_store, CommandError};
 use crate::config::Config;
 
 /// What `migrate` does.
@@ -27,7 +27,7 @@ pub enum MigrateCommand {
 ///
 /// # Errors
 /// `WouldDropData` for `down` without `--yes` if users are registered; and errors of the database.
-pub async fn operate_migrations(config: &Config, command: MigrateCommand) -> Result<String, OperateError> {
+pub async fn run_migrate_command(config: &Config, command: MigrateCommand) -> Result<String, CommandError> {
     let store = open_store(config).await?;
     match command {
         MigrateCommand::Up => store.migrate_up().await?,
@@ -38,7 +38,7 @@ pub async fn operate_migrations(config: &Config, command: MigrateCommand) -> Res
             let kept = applied.len().saturating_sub(usize::try_from(steps).unwrap_or(usize::MAX));
             let taken_back = &applied[kept..];
             if !yes && !taken_back.is_empty() && store.has_users().await? {
-                return Err(OperateError::WouldDropData(taken_back.join(", ")));
+                return Err(CommandError::WouldDropData(taken_back.join(", ")));
             }
             store.migrate_down(steps).await?;
         }

@@ -14,7 +14,7 @@ pub(super) const TABLES: [SealedTable; 3] = [SealedTable::Connections, SealedTab
 
 /// Counts of rows that need the same key.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) struct Group {
+pub(super) struct TokenCounts {
     pub(super) connections: u64,
     pub(super) revocations: u64,
     pub(super) grants: u64,
@@ -22,7 +22,7 @@ pub(super) struct Group {
     pub(super) broken: u64,
 }
 
-impl Group {
+impl TokenCounts {
     pub(super) fn rows(&self) -> u64 {
         self.connections + self.revocations + self.grants
     }
@@ -47,7 +47,7 @@ impl Group {
 /// All rows, grouped by the key that they need. A row whose two tokens need two keys counts for both.
 #[derive(Default, Debug)]
 pub(super) struct Records {
-    pub(super) groups: BTreeMap<SealedWith, Group>,
+    pub(super) by_key: BTreeMap<SealedWith, TokenCounts>,
     pub(super) rows: u64,
 }
 
@@ -87,13 +87,13 @@ impl Records {
         }
         for key in needed {
             let is_broken = broken.contains(&key);
-            let group = self.groups.entry(key).or_default();
+            let counts = self.by_key.entry(key).or_default();
             match table {
-                SealedTable::Connections => group.connections += 1,
-                SealedTable::Revocations => group.revocations += 1,
-                SealedTable::Grants => group.grants += 1,
+                SealedTable::Connections => counts.connections += 1,
+                SealedTable::Revocations => counts.revocations += 1,
+                SealedTable::Grants => counts.grants += 1,
             }
-            group.broken += u64::from(is_broken);
+            counts.broken += u64::from(is_broken);
         }
     }
 }

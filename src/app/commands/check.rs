@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::{
     super::{cause, ring_of, target_of},
     missing_migrations,
-    records::{Group, Records, TABLES},
+    records::{Records, TABLES, TokenCounts},
 };
 use crate::{
     config::{CALLBACK_PATH, Config, Database, OwnerRez, Sources, Survey},
@@ -26,13 +26,13 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 
 /// The result of the check.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Checked {
+pub struct CheckReport {
     good: Vec<String>,
     /// The problems, each with its remedy.
     problems: Vec<(String, String)>,
 }
 
-impl Checked {
+impl CheckReport {
     /// Returns whether no problem was found.
     pub fn is_fine(&self) -> bool {
         self.problems.is_empty()
@@ -65,31 +65,31 @@ impl Checked {
 }
 
 /// Checks settings, database, keys and, if asked, whether OwnerRez can be reached.
-pub async fn check(sources: Sources, with_upstream: bool, clock: SharedClock) -> Checked {
-    let mut checked = Checked::default();
+pub async fn check(sources: Sources, with_upstream: bool, clock: SharedClock) -> CheckReport {
+    let mut report = CheckReport::default();
     let survey = Config::survey(sources);
     if survey.errors.is_empty() {
-        checked.good("settings: valid");
+        report.good("settings: valid");
     }
     for error in &survey.errors {
         let whole = error.to_string();
         let (what, _) = whole.split_once("\n").unwrap_or((&whole, ""));
-        checked.problem(what, &error.remedy);
+        report.problem(what, &error.remedy);
     }
-    let ring = keys(&survey, &mut checked);
+    let ring = load_keys(&survey, &mut report);
     if let Some(database) = &survey.database
-        && let Err(error) = look_into(database, &ring, &mut checked).await
+        && let Err(error) = check_database(database, &ring, &mut report).await
     {
-        checked.problem(format!("database: {error} ({})", cause(&error)), remedy_of(&error));
+        report.problem(format!("database: {error} ({})", cause(&error)), remedy_of(&error));
     }
     if let Some(ownerrez) = &survey.ownerrez {
-        app_at(ownerrez, &survey, &mut checked);
-        redirect(ownerrez, &mut checked);
+        check_oauth_app(ownerrez, &survey, &mut report);
+        check_redirect_uri(ownerrez, &mut report);
         if with_upstream {
-            reach(ownerrez, clock, &mut checked).await;
+            check_upstream(ownerrez, clock, &mut report).await;
         }
     }
-    checked
+    report
 }
 
 /// The remedy if pages of the database are damaged.
@@ -116,7 +116,7 @@ enum Keys {
     Unusable,
 }
 
-fn keys(survey: &Survey, checked: &mut Checked) -> Keys {
+fn load_keys(survey: &Survey, report: &mut CheckReport) -> Keys {
     let Some(encryption) = &survey.encryption else { return Keys::Unusable };
     match encryption.existing() {
         Ok(Some(key)) => match ring_of(encryption, &key, &survey.previous_keys) {
@@ -127,11 +127,11 @@ fn keys(survey: &Survey, checked: &mut Checked) -> Keys {
                 } else {
                     format!("; previous keys: {}", previous.join(", "))
                 };
-                checked.good(format!("encryption: the current key is {}{before}", ring.current_key()));
+                report.good(format!("encryption: the current key is {}{before}", ring.current_key()));
                 Keys::Ring(Box::new(ring))
             }
             Err(error) => {
-                checked.problem(format!("encryption: {error}"), "set ENCRYPTION_KEY to 32 random bytes in base64");
+                report.problem(format!("encryption: {error}"), "set ENCRYPTION_KEY to 32 random bytes in base64");
                 Keys::Unusable
             }
         },
@@ -145,24 +145,24 @@ fn keys(survey: &Survey, checked: &mut Checked) -> Keys {
         Err(error) => {
             let whole = error.to_string();
             let (what, remedy) = whole.rsplit_once(": ").unwrap_or((&whole, "check the file"));
-            checked.problem(format!("encryption: {what}"), remedy);
+            report.problem(format!("encryption: {what}"), remedy);
             Keys::Unusable
         }
     }
 }
 
-async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> Result<(), StoreError> {
+async fn check_database(database: &Database, keys: &Keys, report: &mut CheckReport) -> Result<(), StoreError> {
     if let Database::Sqlite { path } = database
         && !path.exists()
     {
-        checked.good(format!("database: {} does not exist yet; the first start creates it", path.display()));
+        report.good(format!("database: {} does not exist yet; the first start creates it", path.display()));
         if let Keys::NotMadeYet(_) = keys {
-            checked.good("encryption: the first start generates a key and stores it next to the database");
+            report.good("encryption: the first start generates a key and stores it next to the database");
         }
         return Ok(());
     }
     if let Database::Postgres { url, direct_url } = database
-        && !led_well(url, direct_url.as_ref(), checked).await?
+        && !check_pooler(url, direct_url.as_ref(), report).await?
     {
         return Ok(());
     }
@@ -171,15 +171,15 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
     store.ping().await?;
     let damage = store.find_damage().await?;
     if !damage.is_empty() {
-        checked.problem(format!("database: damaged ({})", damage.join("; ")), DAMAGE_REMEDY);
+        report.problem(format!("database: damaged ({})", damage.join("; ")), DAMAGE_REMEDY);
         return Ok(());
     }
     store.may_migrate().await?;
     let missing = missing_migrations(&store).await?;
     if missing.is_empty() {
-        checked.good("database: reachable, and its schema is up to date");
+        report.good("database: reachable, and its schema is up to date");
     } else {
-        checked.good(format!("database: reachable; the next start applies {}", missing.join(", ")));
+        report.good(format!("database: reachable; the next start applies {}", missing.join(", ")));
     }
     let ring = match keys {
         Keys::Ring(ring) => Some(&**ring),
@@ -189,7 +189,7 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
     // revocations.
     let tables: &[SealedTable] = if missing.is_empty() { &TABLES } else { &TABLES[..1] };
     match Records::read(&store, ring, tables).await {
-        Ok(records) => judge(&records, keys, checked),
+        Ok(records) => check_encryption_keys(&records, keys, report),
         Err(StoreError::Query(_)) if !missing.is_empty() => {}
         Err(error) => return Err(error),
     }
@@ -198,14 +198,14 @@ async fn look_into(database: &Database, keys: &Keys, checked: &mut Checked) -> R
 
 /// Checks that the URLs name the server itself, or that one names a pooler and the other the server behind it. Returns
 /// `false` if no query can run over `url`.
-async fn led_well(
+async fn check_pooler(
     url: &SecretString,
     direct_url: Option<&SecretString>,
-    checked: &mut Checked,
+    report: &mut CheckReport,
 ) -> Result<bool, StoreError> {
     let pooled = what_is_kept(url).await?;
     if let Keeps::Nothing(said) = pooled {
-        checked.problem(
+        report.problem(
             format!("database: DATABASE_URL goes through a pooler that does not support prepared statements ({said})"),
             "use PgBouncer 1.21 or newer with max_prepared_statements above 0 and set DATABASE_DIRECT_URL; or set \
              DATABASE_URL to the address of the server itself",
@@ -214,7 +214,7 @@ async fn led_well(
     }
     let Some(direct_url) = direct_url else {
         if pooled == Keeps::Statements {
-            checked.problem(
+            report.problem(
                 "database: DATABASE_URL goes through a transaction-mode pooler, which breaks advisory locks and \
                  LISTEN/NOTIFY",
                 "set DATABASE_DIRECT_URL to the address of the server itself, or set DATABASE_URL to it",
@@ -225,7 +225,7 @@ async fn led_well(
     let kept = match what_is_kept(direct_url).await {
         Ok(kept) => kept,
         Err(error) => {
-            checked.problem(
+            report.problem(
                 format!("database: DATABASE_DIRECT_URL: {error} ({})", cause(&error)),
                 "make that server reachable from this machine, or correct DATABASE_DIRECT_URL",
             );
@@ -233,17 +233,17 @@ async fn led_well(
         }
     };
     if kept != Keeps::Session {
-        checked.problem(
+        report.problem(
             "database: DATABASE_DIRECT_URL goes through a transaction-mode pooler",
             "set it to the address of the server itself or of a session-mode pooler",
         );
     } else if !is_one_database(direct_url, url).await? {
-        checked.problem(
+        report.problem(
             "database: DATABASE_DIRECT_URL names another database than DATABASE_URL",
             "set both to the same database on the same server",
         );
     } else {
-        checked.good(match pooled {
+        report.good(match pooled {
             Keeps::Session => "database: DATABASE_URL needs no DATABASE_DIRECT_URL; both reach the same database",
             _ => "database: DATABASE_URL goes through a pooler; DATABASE_DIRECT_URL bypasses it to the same database",
         });
@@ -252,18 +252,18 @@ async fn led_well(
 }
 
 /// Reports which rows need which key, and whether that key is configured.
-fn judge(records: &Records, keys: &Keys, checked: &mut Checked) {
+fn check_encryption_keys(records: &Records, keys: &Keys, report: &mut CheckReport) {
     if records.rows == 0 {
-        checked.good("tokens: none stored");
+        report.good("tokens: none stored");
         if let Keys::NotMadeYet(_) = keys {
-            checked.good("encryption: the next start generates a key and stores it next to the database");
+            report.good("encryption: the next start generates a key and stores it next to the database");
         }
         return;
     }
     let (current, previous) = match keys {
         Keys::Ring(ring) => (Some(ring.current_key()), ring.previous_keys()),
         Keys::NotMadeYet(what) => {
-            checked.problem(
+            report.problem(
                 format!("encryption: {what}, but {} rows contain encrypted tokens", records.rows),
                 "restore the key file from a backup, or set ENCRYPTION_KEY to the key they were encrypted with",
             );
@@ -271,34 +271,34 @@ fn judge(records: &Records, keys: &Keys, checked: &mut Checked) {
         }
         Keys::Unusable => (None, Vec::new()),
     };
-    for (key, group) in &records.groups {
-        let words = group.words();
+    for (key, counts) in &records.by_key {
+        let words = counts.words();
         match key {
             SealedWith::Key(id) if Some(id) == current.as_ref() => {
-                opened(format!("key {id} (current)"), group, checked)
+                report_tokens(format!("key {id} (current)"), counts, report)
             }
-            SealedWith::Key(id) if previous.contains(id) => opened(
+            SealedWith::Key(id) if previous.contains(id) => report_tokens(
                 format!("key {id} (previous; `ownerrez-gateway reseal` re-encrypts them with the current one)"),
-                group,
-                checked,
+                counts,
+                report,
             ),
-            SealedWith::Predecessor if current.is_some() && group.broken == 0 => {
-                checked.good(format!("tokens encrypted by the TypeScript server (key configured): {words}"));
+            SealedWith::Predecessor if current.is_some() && counts.broken == 0 => {
+                report.good(format!("tokens encrypted by the TypeScript server (key configured): {words}"));
             }
-            SealedWith::Predecessor if current.is_some() => checked.problem(
-                format!("tokens encrypted by the TypeScript server: {words}; {} cannot be decrypted", group.broken),
+            SealedWith::Predecessor if current.is_some() => report.problem(
+                format!("tokens encrypted by the TypeScript server: {words}; {} cannot be decrypted", counts.broken),
                 "set ENCRYPTION_KEY or an entry of ENCRYPTION_KEYS_PREVIOUS to exactly the value that server used",
             ),
-            SealedWith::Key(id) if current.is_some() => checked.problem(
+            SealedWith::Key(id) if current.is_some() => report.problem(
                 format!("tokens encrypted with key {id}, which is not configured: {words}"),
                 "add that key to ENCRYPTION_KEYS_PREVIOUS; if it is lost, those users must connect again",
             ),
             // The configured keys are not known, and the reason was reported.
-            SealedWith::Key(id) => checked.good(format!("tokens encrypted with key {id} (not checked): {words}")),
+            SealedWith::Key(id) => report.good(format!("tokens encrypted with key {id} (not checked): {words}")),
             SealedWith::Predecessor => {
-                checked.good(format!("tokens encrypted by the TypeScript server (not checked): {words}"));
+                report.good(format!("tokens encrypted by the TypeScript server (not checked): {words}"));
             }
-            SealedWith::Nothing => checked.problem(
+            SealedWith::Nothing => report.problem(
                 format!("tokens not encrypted by the gateway: {words}"),
                 "restore those rows from a backup, or ask those users to disconnect and connect again",
             ),
@@ -306,35 +306,35 @@ fn judge(records: &Records, keys: &Keys, checked: &mut Checked) {
     }
 }
 
-fn opened(key: String, group: &Group, checked: &mut Checked) {
-    let words = group.words();
-    if group.broken == 0 {
-        checked.good(format!("tokens encrypted with {key}: {words}"));
+fn report_tokens(key: String, counts: &TokenCounts, report: &mut CheckReport) {
+    let words = counts.words();
+    if counts.broken == 0 {
+        report.good(format!("tokens encrypted with {key}: {words}"));
     } else {
-        checked.problem(
+        report.problem(
             format!(
                 "tokens encrypted with {key}: {words}; {} cannot be decrypted: they were altered or moved",
-                group.broken
+                counts.broken
             ),
             "restore those rows from a backup, or ask those users to disconnect and connect again",
         );
     }
 }
 
-fn app_at(ownerrez: &OwnerRez, survey: &Survey, checked: &mut Checked) {
+fn check_oauth_app(ownerrez: &OwnerRez, survey: &Survey, report: &mut CheckReport) {
     match &ownerrez.client {
-        Some(client) => checked.good(format!("OwnerRez: the OAuth app is {}", client.id)),
+        Some(client) => report.good(format!("OwnerRez: the OAuth app is {}", client.id)),
         // One of the two settings is missing or wrong, which was reported.
         None if survey.errors.iter().any(|error| error.setting.starts_with("OWNERREZ_CLIENT_")) => {}
-        None => checked.good(
+        None => report.good(
             "OwnerRez: no OAuth app is configured (OWNERREZ_CLIENT_ID), so users cannot sign in or connect with one",
         ),
     }
 }
 
-fn redirect(ownerrez: &OwnerRez, checked: &mut Checked) {
+fn check_redirect_uri(ownerrez: &OwnerRez, report: &mut CheckReport) {
     if let Some(unused) = &ownerrez.unused_redirect_uri {
-        checked.problem(
+        report.problem(
             format!(
                 "OWNERREZ_REDIRECT_URI is {unused}, which has the TypeScript server's path; the gateway's callback \
                  path is {CALLBACK_PATH}"
@@ -347,7 +347,7 @@ fn redirect(ownerrez: &OwnerRez, checked: &mut Checked) {
     }
 }
 
-async fn reach(ownerrez: &OwnerRez, clock: SharedClock, checked: &mut Checked) {
+async fn check_upstream(ownerrez: &OwnerRez, clock: SharedClock, report: &mut CheckReport) {
     let client = ownerrez.client.as_ref();
     let settings = UpstreamSettings {
         api_url: ownerrez.api_url.clone(),
@@ -359,8 +359,8 @@ async fn reach(ownerrez: &OwnerRez, clock: SharedClock, checked: &mut Checked) {
         tls: TlsTrust::public(),
     };
     match Upstream::new(Arc::new(settings), clock, Arc::new(Metrics::new())).reach().await {
-        Ok(status) => checked.good(format!("OwnerRez: {} responds (status {status})", ownerrez.api_url)),
-        Err(error) => checked.problem(
+        Ok(status) => report.good(format!("OwnerRez: {} responds (status {status})", ownerrez.api_url)),
+        Err(error) => report.problem(
             format!("OwnerRez: no response from {}: {error}", ownerrez.api_url),
             "make it reachable from this machine over https (DNS, firewall, proxy), or correct OWNERREZ_API_URL",
         ),

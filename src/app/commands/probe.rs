@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
 use super::{
-    super::{StartError, engine::upstream_settings, own_account, ring_of},
-    OperateError, existing_store,
+    super::{StartError, ring_of, services::upstream_settings, single_account},
+    CommandError, existing_store,
     users::find,
 };
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
 /// admits in five minutes.
 const PAUSE: TimeDelta = TimeDelta::seconds(1);
 /// Limits how long a probe waits for the allowance in total.
-const PATIENCE: TimeDelta = TimeDelta::minutes(15);
+const PERMIT_TIMEOUT: TimeDelta = TimeDelta::minutes(15);
 
 /// The account that is read.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub enum ProbeAs {
 pub enum ProbeError {
     /// The settings give no usable database or key, or the user is unknown.
     #[error(transparent)]
-    Operate(OperateError),
+    Operate(CommandError),
     /// There is no database to take permits from.
     #[error(
         "the database {0} with the shared rate limit does not exist: run this where the gateway runs, with its \
@@ -79,10 +79,10 @@ pub enum ProbeError {
     Catalog(#[from] CatalogError),
 }
 
-impl From<OperateError> for ProbeError {
-    fn from(error: OperateError) -> Self {
+impl From<CommandError> for ProbeError {
+    fn from(error: CommandError) -> Self {
         match error {
-            OperateError::NoDatabase(path) => Self::NoDatabase(path),
+            CommandError::NoDatabase(path) => Self::NoDatabase(path),
             error => Self::Operate(error),
         }
     }
@@ -111,7 +111,7 @@ pub async fn probe(
             (tokens_of(config, store, user, clock.now()).await?, Some(user))
         }
         (ProbeAs::User(_), None) => return Err(ProbeError::NoToken),
-        (ProbeAs::Account(account), _) => (own_account::tokens(account, clock.now()), None),
+        (ProbeAs::Account(account), _) => (single_account::tokens(account, clock.now()), None),
     };
     let credential = match (user, tokens.kind) {
         (Some(_), _) => Credential::ConnectedUser,
@@ -139,7 +139,7 @@ pub async fn probe(
         probe.take_in(&asked, &outcome);
     }
     let report = probe.report(credential);
-    if let Permits::OfAllowance { allowance, .. } = &permits {
+    if let Permits::Shared { allowance, .. } = &permits {
         if let Err(error) = allowance.finish(user, report.requests).await {
             log::warn!("cannot record the number of requests sent: {error}");
         }
@@ -155,40 +155,40 @@ pub async fn probe(
 /// Decides when the next request may be sent.
 enum Permits {
     /// A fixed pause between requests.
-    Alone { clock: SharedClock, next: DateTime<Utc> },
+    Paced { clock: SharedClock, next: DateTime<Utc> },
     /// The allowance that the gateways on a database share.
-    OfAllowance { allowance: CommandAllowance, deadline: DateTime<Utc> },
+    Shared { allowance: CommandAllowance, deadline: DateTime<Utc> },
 }
 
 impl Permits {
     fn new(config: &Config, store: Option<Store>, clock: SharedClock) -> Self {
         let now = clock.now();
-        let Some(store) = store else { return Self::Alone { clock, next: now } };
+        let Some(store) = store else { return Self::Paced { clock, next: now } };
         let answer_timeout = TimeDelta::seconds(i64::from(config.sessions.upstream_timeout_seconds));
         let limit = config.ownerrez.request_limit;
-        Self::OfAllowance {
+        Self::Shared {
             allowance: CommandAllowance { store, clock, limit, answer_timeout },
-            deadline: now + PATIENCE,
+            deadline: now + PERMIT_TIMEOUT,
         }
     }
 
     /// Waits until a request may be sent. Returns `false` if none may be sent before the deadline.
     async fn next(&mut self) -> Result<bool, StoreError> {
         match self {
-            Self::Alone { clock, next } => {
+            Self::Paced { clock, next } => {
                 clock.sleep_until(*next).await;
                 *next = clock.now() + PAUSE;
                 Ok(true)
             }
-            Self::OfAllowance { allowance, deadline } => allowance.acquire(*deadline).await,
+            Self::Shared { allowance, deadline } => allowance.acquire(*deadline).await,
         }
     }
 }
 
 async fn tokens_of(config: &Config, store: &Store, user: UserId, now: DateTime<Utc>) -> Result<TokenSet, ProbeError> {
-    let key = config.encryption.existing().map_err(StartError::from).map_err(OperateError::from)?;
+    let key = config.encryption.existing().map_err(StartError::from).map_err(CommandError::from)?;
     let ring = ring_of(&config.encryption, &key.ok_or(ProbeError::NoKey)?, &config.previous_keys);
-    let ring = ring.map_err(OperateError::from)?;
+    let ring = ring.map_err(CommandError::from)?;
     match stored_tokens(store, &ring, user, now).await.map_err(ProbeError::Connection)? {
         StoredTokens::Good(tokens) => Ok(tokens),
         StoredTokens::Ended => Err(ProbeError::TokenEnded),

@@ -22,7 +22,7 @@ use crate::{
 
 /// The options of `sandbox`.
 #[derive(Clone, Debug, Default)]
-pub struct DemoOptions {
+pub struct SandboxOptions {
     /// Port of the gateway; 0 takes a free one.
     pub port: u16,
     /// Directory of the database. Without it a temporary directory is used and removed with the process.
@@ -30,7 +30,7 @@ pub struct DemoOptions {
 }
 
 /// A running sandbox.
-pub struct Demo {
+pub struct SandboxGateway {
     app: App,
     simulator: Simulator,
     /// Removed when dropped.
@@ -49,9 +49,9 @@ struct Access {
     ownerrez_url: String,
 }
 
-impl Demo {
+impl SandboxGateway {
     /// Starts both servers, registers a user and connects it to the first demo account.
-    pub async fn start(options: DemoOptions, clock: SharedClock) -> Result<Self, StartError> {
+    pub async fn start(options: SandboxOptions, clock: SharedClock) -> Result<Self, StartError> {
         let simulated = SimulatorOptions::new(clock.clone());
         let (client_id, client_secret) = (simulated.client_id.clone(), simulated.client_secret.clone());
         let simulator = Simulator::start(simulated).await?;
@@ -62,12 +62,12 @@ impl Demo {
         let data = options.data.or_else(|| directory.as_ref().map(|made| made.path().to_owned()));
         let config = config(options.port, data.unwrap_or_default(), &simulator.url(), client_id, client_secret)?;
         let app = App::build(&config, clock).await?;
-        let visitor = Visitor { http: client(), server: app.url().clone() };
-        let (api_key, user_id) = visitor.register().await?;
-        let account = visitor.connect(&api_key).await?;
+        let flow = ConnectFlow { http: client(), server: app.url().clone() };
+        let (api_key, user_id) = flow.register().await?;
+        let account = flow.connect(&api_key).await?;
         let access = Access {
             server_url: app.url().as_str().trim_end_matches('/').to_owned(),
-            mcp_url: visitor.url("/mcp").to_string(),
+            mcp_url: flow.url("/mcp").to_string(),
             api_key,
             user_id,
             ownerrez_url: simulator.url(),
@@ -151,7 +151,7 @@ fn config(
         ("OWNERREZ_CLIENT_SECRET", client_secret.expose_secret().to_owned()),
     ];
     let environment: HashMap<_, _> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Config::load(Sources { file: None, environment }).map_err(|errors| StartError::Demo(errors.to_string()))
+    Config::load(Sources { file: None, environment }).map_err(|errors| StartError::Sandbox(errors.to_string()))
 }
 
 pub(super) fn private_directory() -> std::io::Result<tempfile::TempDir> {
@@ -167,7 +167,7 @@ fn client() -> Client {
 }
 
 /// A user with a browser, as far as connecting an account needs one.
-struct Visitor {
+struct ConnectFlow {
     http: Client,
     server: Url,
 }
@@ -179,7 +179,7 @@ struct Page {
     body: String,
 }
 
-impl Visitor {
+impl ConnectFlow {
     fn url(&self, path: &str) -> Url {
         let mut url = self.server.clone();
         url.set_path(path);
@@ -210,7 +210,7 @@ impl Visitor {
         let form = Self::page(self.http.get(link).send()).await?;
         let mut fields = hidden_fields(&form.body);
         fields.push(("api_key".to_owned(), api_key.to_owned()));
-        let link = Url::parse(link).map_err(|error| StartError::Demo(error.to_string()))?;
+        let link = Url::parse(link).map_err(|error| StartError::Sandbox(error.to_string()))?;
         let sent = self.submit(&link, &fields, &form.cookies).await?;
         let to_ownerrez = sent.location.clone().ok_or_else(|| failed("submitting the API key", &sent.body))?;
 
@@ -219,7 +219,7 @@ impl Visitor {
         let account = first_account(&consent.body).ok_or_else(|| failed("reading the consent page", &consent.body))?;
         fields.push(("account".to_owned(), account));
         fields.push(("decision".to_owned(), "approve".to_owned()));
-        let consent_url = Url::parse(&to_ownerrez).map_err(|error| StartError::Demo(error.to_string()))?;
+        let consent_url = Url::parse(&to_ownerrez).map_err(|error| StartError::Sandbox(error.to_string()))?;
         let approved = self.submit(&consent_url, &fields, &[]).await?;
         let back = approved.location.clone().ok_or_else(|| failed("approving access", &approved.body))?;
 
@@ -261,8 +261,8 @@ impl Visitor {
     }
 
     async fn page(request: awc::SendClientRequest) -> Result<Page, StartError> {
-        let mut response = request.await.map_err(|error| StartError::Demo(error.to_string()))?;
-        let body = response.body().await.map_err(|error| StartError::Demo(error.to_string()))?;
+        let mut response = request.await.map_err(|error| StartError::Sandbox(error.to_string()))?;
+        let body = response.body().await.map_err(|error| StartError::Sandbox(error.to_string()))?;
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
         let cookies = response
             .headers()
@@ -280,7 +280,7 @@ impl Visitor {
 }
 
 fn failed(step: &str, answer: &str) -> StartError {
-    StartError::Demo(format!("{step}: {answer}"))
+    StartError::Sandbox(format!("{step}: {answer}"))
 }
 
 /// Returns the hidden fields of a page of the gateway or of the simulator: both write `name="…" value="…"`.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::key_ring,
-    OperateError, existing_store,
+    CommandError, existing_store,
     records::{PAGE, Records, TABLES},
 };
 use crate::{
@@ -76,7 +76,7 @@ pub async fn reseal_all(
     config: &Config,
     stop: &CancellationToken,
     mut say: impl FnMut(&str),
-) -> Result<Resealed, OperateError> {
+) -> Result<Resealed, CommandError> {
     let ring = key_ring(config)?;
     let store = existing_store(config).await?;
     let outcome = reseal(&store, &ring, |progress| {
@@ -123,7 +123,7 @@ pub async fn reseal(
     }
     let current = SealedWith::Key(ring.current_key());
     let now = Records::read(store, None, &TABLES).await?;
-    let left = now.groups.iter().filter(|(key, _)| **key != current).map(|(_, group)| group.rows()).sum();
+    let left = now.by_key.iter().filter(|(key, _)| **key != current).map(|(_, counts)| counts.rows()).sum();
     Ok(Resealed { progress, interrupted: stopped.is_break(), unopened, left })
 }
 

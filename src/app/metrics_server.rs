@@ -13,18 +13,18 @@ use super::{
 };
 use crate::{
     config::Config,
-    http::{self, ConnectionSettings, Connections, Observer, RequestBounds, Scrape, ServerSettings},
+    http::{self, ConnectionSettings, Connections, RequestBounds, RequestLogger, Scrape, ServerSettings},
 };
 
 /// Limits the open connections. The metrics have few readers.
 const CONNECTIONS: usize = 64;
 
 /// Starts a listener that serves only the metrics. One thread is enough for their readers.
-pub(super) fn show_metrics(
+pub(super) fn serve_metrics(
     address: SocketAddr,
     config: &Config,
     scrape: Scrape,
-    observer: Observer,
+    logger: RequestLogger,
 ) -> Result<(SocketAddr, ServerHandle), StartError> {
     let listener = TcpListener::bind(address).map_err(|source| StartError::BindMetrics { address, source })?;
     let address = listener.local_addr()?;
@@ -37,10 +37,10 @@ pub(super) fn show_metrics(
     });
     let bounds = RequestBounds::new(request_settings(config));
     let server = http::serve(listener, settings, connections, move || {
-        let (scrape, observer, bounds) = (scrape.clone(), observer.clone(), bounds.clone());
+        let (scrape, logger, bounds) = (scrape.clone(), logger.clone(), bounds.clone());
         ActixApp::new()
             .wrap(from_fn(move |request, next| bounds.clone().apply(request, next)))
-            .wrap(from_fn(move |request, next| observer.clone().watch(request, next)))
+            .wrap(from_fn(move |request, next| logger.clone().handle(request, next)))
             .configure(|routes| http::metrics_routes(routes, scrape))
     })?;
     let handle = server.handle();
