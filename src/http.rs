@@ -1,37 +1,36 @@
 //! The HTTP layer: routes, pages, and the MCP endpoint. One `match` in `error` maps every error to its response.
 
 mod accept;
+mod api_key_auth;
 mod authority;
 mod batch;
 mod body_form;
 mod callback;
-mod choice;
 mod connect;
-mod connect_turn;
+mod connect_queue;
 mod cookies;
 mod cors;
 mod error;
-mod failure;
+mod fast_path;
 mod guard;
-mod key_check;
 mod keys;
+mod legacy_routes;
 mod limits;
 mod mcp;
 mod mcp_caller;
 mod mcp_failure;
 mod metrics;
-mod moved;
 mod oauth;
-mod observe;
 mod pages;
 mod path;
-mod plain_call;
 mod quoted_string;
 mod ready;
+mod request_logger;
 mod server;
 mod single_user;
 mod source_address;
 mod starting;
+mod tool_selection;
 mod users;
 mod wait_reason;
 mod webhook;
@@ -47,13 +46,13 @@ use secrecy::SecretString;
 use serde_json::json;
 use url::Url;
 
+pub use api_key_auth::{ApiKeyAuthenticator, KeySettings};
 pub use guard::{AllowedHosts, AllowedOrigins, Guard};
-pub use key_check::{KeyCheck, KeySettings};
-pub use limits::{LargeBodies, OAuthLimits, Registrations, WrongTokens};
+pub use limits::{LargeBodyLimiter, OAuthLimits, RegistrationLimiter, WrongTokenLimiter};
 pub use mcp::McpEndpoint;
 pub use metrics::{Scrape, metrics_routes};
-pub use observe::Observer;
 pub use ready::Readiness;
+pub use request_logger::RequestLogger;
 pub use server::{ConnectionSettings, Connections, HeldBody, RequestBounds, RequestSettings, ServerSettings, serve};
 pub use single_user::SingleUser;
 pub use starting::{StartPhase, StartProgress, starting_routes};
@@ -65,7 +64,7 @@ use crate::{
     crypto::Signer,
     domain::SharedClock,
     metrics::Metrics,
-    oauth::{AccessCheck, AuthorizationServer},
+    oauth::{AccessTokenValidator, AuthorizationServer},
     session::Sessions,
     store::Store,
     tools::{ConnectLinks, LINK_PATH},
@@ -84,21 +83,21 @@ pub struct HttpState {
     /// Creates connect links.
     pub links: ConnectLinks,
     /// Verifies the API key of a request.
-    pub keys: KeyCheck,
+    pub keys: ApiKeyAuthenticator,
     /// The single user, who needs no key; only in single-user mode.
     pub single_user: Option<Arc<SingleUser>>,
     /// Limits registrations per source address.
-    pub registrations: Arc<Registrations>,
+    pub registrations: Arc<RegistrationLimiter>,
     /// The authorization server; `None` until the operator has an OAuth app at OwnerRez.
     pub oauth: Option<AuthorizationServer>,
     /// Verifies the access tokens that the authorization server issued.
-    pub access: Option<AccessCheck>,
+    pub access: Option<AccessTokenValidator>,
     /// Limits requests to the authorization server per source address.
     pub oauth_limits: Arc<OAuthLimits>,
     /// The webhook notifications of OwnerRez that are being processed.
     pub notices: Arc<Notices>,
     /// Limits large messages to `/mcp` per user.
-    pub large_bodies: Arc<LargeBodies>,
+    pub large_bodies: Arc<LargeBodyLimiter>,
     /// The clock.
     pub clock: SharedClock,
     /// Signs forms.
@@ -125,7 +124,7 @@ pub struct HttpSettings {
     /// The contact of the operator, shown to users.
     pub contact: Option<String>,
     /// The lifetime of a connect link.
-    pub link_life: chrono::TimeDelta,
+    pub link_lifetime: chrono::TimeDelta,
     /// Whether accounts may be connected with personal access tokens.
     pub personal_tokens: bool,
     /// The proxies whose `X-Forwarded-For` is trusted.
@@ -166,8 +165,8 @@ pub struct Probes {
 pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoint, probes: Probes) {
     let json = web::JsonConfig::default().limit(SMALL_BODY).error_handler(|error, _| ApiError::from(error).into());
     let query = web::QueryConfig::default().error_handler(|error, _| ApiError::from(error).into());
-    let page_form = web::FormConfig::default().limit(SMALL_BODY).error_handler(|error, _| page_error(error.into()));
-    let page_query = web::QueryConfig::default().error_handler(|error, _| page_error(error.into()));
+    let page_form = web::FormConfig::default().limit(SMALL_BODY).error_handler(|error, _| error_page(error.into()));
+    let page_query = web::QueryConfig::default().error_handler(|error, _| error_page(error.into()));
     let path = web::PathConfig::default().error_handler(|_, _| ApiError::NotFound.into());
     let payload = web::PayloadConfig::new(SMALL_BODY);
     if let Some(server) = state.oauth.clone() {
@@ -179,7 +178,7 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
     if let Some(credentials) = state.settings.webhook.clone() {
         webhook::route(config, credentials);
     }
-    for path in choice::PATHS {
+    for path in tool_selection::PATHS {
         config.service(at(path, "POST").route(web::route().to(mcp::handle)));
     }
     config
@@ -209,13 +208,13 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .service(at("/api/connect/ownerrez/status", "GET").route(web::get().to(connect::status)))
         .service(at("/api/connect/ownerrez/test", "GET").route(web::get().to(connect::test)))
         .service(at("/api/connect/ownerrez", "DELETE").route(web::delete().to(connect::disconnect)))
-        .service(at(PREDECESSOR_CALLBACK_PATH, "GET").route(web::get().to(moved::callback)))
-        .service(web::resource(["/sse", "/message"]).to(moved::transport))
+        .service(at(PREDECESSOR_CALLBACK_PATH, "GET").route(web::get().to(legacy_routes::callback)))
+        .service(web::resource(["/sse", "/message"]).to(legacy_routes::transport))
         .default_service(web::to(|| async { HttpResponse::from_error(ApiError::NotFound) }));
 }
 
 /// Returns an error page if a request for a page fails before its handler.
-fn page_error(error: ApiError) -> actix_web::Error {
+fn error_page(error: ApiError) -> actix_web::Error {
     let page = pages::error(&error);
     actix_web::error::InternalError::from_response(error, page).into()
 }
@@ -223,11 +222,11 @@ fn page_error(error: ApiError) -> actix_web::Error {
 /// Returns a resource that answers any other method with 405 and the allowed ones (RFC 9110 section 15.5.6).
 fn at(path: &str, allow: &'static str) -> Resource {
     web::resource(path)
-        .default_service(web::to(move |request: HttpRequest| async move { other_method(&request, allow) }))
+        .default_service(web::to(move |request: HttpRequest| async move { method_not_allowed(&request, allow) }))
 }
 
 /// Answers a method that a resource does not support.
-fn other_method(request: &HttpRequest, allow: &'static str) -> HttpResponse {
+fn method_not_allowed(request: &HttpRequest, allow: &'static str) -> HttpResponse {
     if request.method() == Method::OPTIONS {
         return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
     }

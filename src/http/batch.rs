@@ -10,7 +10,7 @@ use crate::mcp::{Malformed, Message};
 /// The revision with batches.
 const REVISION: &str = "2025-03-26";
 /// Limits the messages in one batch. Each may send requests to OwnerRez, whose rate limit all users share.
-const MOST: usize = 20;
+const MAX_MESSAGES: usize = 20;
 
 /// Checks that the revision of a request has batches, and the number of messages.
 pub(super) fn check(request: &HttpRequest, messages: &[Value]) -> Result<(), Malformed> {
@@ -20,8 +20,11 @@ pub(super) fn check(request: &HttpRequest, messages: &[Value]) -> Result<(), Mal
             "a message must be a JSON object, and this is an array; only revision {REVISION} has batches"
         ));
     }
-    if messages.is_empty() || messages.len() > MOST {
-        return refused(format!("a batch must contain 1 to {MOST} messages, and this one contains {}", messages.len()));
+    if messages.is_empty() || messages.len() > MAX_MESSAGES {
+        return refused(format!(
+            "a batch must contain 1 to {MAX_MESSAGES} messages, and this one contains {}",
+            messages.len()
+        ));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use actix_web::http::{
     header::{self, HeaderMap, HeaderValue},
 };
 
-use super::error::Shown;
+use super::error::ErrorBody;
 
 /// The reasons why a body is rejected without reading it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +27,7 @@ impl UnreadableForm {
         }
         let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
         let (essence, parameters) = kind.split_once(';')?;
-        let is_foreign = |parameter: &str| {
+        let is_other_charset = |parameter: &str| {
             let Some((name, value)) = parameter.split_once('=') else { return false };
             let value = value.trim().trim_matches('"');
             // US-ASCII is a subset of UTF-8.
@@ -35,11 +35,11 @@ impl UnreadableForm {
                 && !["utf-8", "utf8", "us-ascii"].iter().any(|read| value.eq_ignore_ascii_case(read))
         };
         let is_json = essence.trim().eq_ignore_ascii_case("application/json");
-        (is_json && parameters.split(';').any(is_foreign)).then_some(Self::Charset)
+        (is_json && parameters.split(';').any(is_other_charset)).then_some(Self::Charset)
     }
 
     /// Returns the error as the client receives it.
-    pub(super) fn shown(self) -> Shown {
+    pub(super) fn error_body(self) -> ErrorBody {
         let (message, hint) = match self {
             Self::Compressed => (
                 "The body is compressed (`Content-Encoding`), and this gateway does not accept compressed bodies.",
@@ -50,7 +50,7 @@ impl UnreadableForm {
                 "Send the JSON in UTF-8, with `Content-Type: application/json`.",
             ),
         };
-        Shown::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message, hint)
+        ErrorBody::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message, hint)
     }
 
     /// Adds the accepted content codings to the response (RFC 9110 section 15.5.16).

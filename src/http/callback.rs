@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     HttpState,
     connect::{is_connected, link_gone},
-    connect_turn::{Next, Returned, turn},
+    connect_queue::{QueueOutcome, ReturnedBrowser, request_turn},
     cookies::CONNECT_COOKIES,
     error::ApiError,
     oauth::sign_in,
@@ -27,7 +27,7 @@ use crate::{
 pub(crate) const CALLBACK_PATH: &str = "/api/connect/ownerrez/callback";
 
 /// Limits the lifetime of a connect link that is extended because its code expired before its turn.
-const LONGEST_LIFE: TimeDelta = TimeDelta::hours(1);
+const MAX_LINK_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Deserialize)]
 pub(crate) struct CallbackQuery {
@@ -48,16 +48,16 @@ pub(crate) async fn callback(
     if let Some(server) = &state.oauth
         && AuthorizationServer::is_sign_in(&query.state)
     {
-        return sign_in::come_back(&state, server, &request, query).await;
+        return sign_in::finish_callback(&state, server, &request, query).await;
     }
     let flow = query.state.clone();
-    let mut response = match come_back(&state, &request, query).await {
-        Ok(Came::Ended(response)) => response,
+    let mut response = match finish_connect(&state, &request, query).await {
+        Ok(CallbackOutcome::Finished(response)) => response,
         // The cookie is kept for a browser that waits, and for one that another site sent here, because its own attempt
         // may be under way.
-        Ok(Came::Waits(page)) => return page,
-        Ok(Came::FromElsewhere) => {
-            return pages::notice(StatusCode::FORBIDDEN, pages::other_browser(state.settings.link_life));
+        Ok(CallbackOutcome::Waiting(page)) => return page,
+        Ok(CallbackOutcome::OtherBrowser) => {
+            return pages::notice(StatusCode::FORBIDDEN, pages::other_browser(state.settings.link_lifetime));
         }
         // The database was unavailable. Nothing was consumed, so a reload continues.
         Err(error) => return pages::error(&error),
@@ -67,52 +67,60 @@ pub(crate) async fn callback(
 }
 
 /// The result of a callback.
-enum Came {
+enum CallbackOutcome {
     /// The link was consumed.
-    Ended(HttpResponse),
+    Finished(HttpResponse),
     /// The browser must wait: other attempts are ahead of it.
-    Waits(HttpResponse),
+    Waiting(HttpResponse),
     /// The state does not belong to this browser.
-    FromElsewhere,
+    OtherBrowser,
 }
 
-async fn come_back(state: &HttpState, request: &HttpRequest, query: CallbackQuery) -> Result<Came, ApiError> {
-    let Some(browser) = CONNECT_COOKIES.get(state, request, &query.state) else { return Ok(Came::FromElsewhere) };
+async fn finish_connect(
+    state: &HttpState,
+    request: &HttpRequest,
+    query: CallbackQuery,
+) -> Result<CallbackOutcome, ApiError> {
+    let Some(browser) = CONNECT_COOKIES.get(state, request, &query.state) else {
+        return Ok(CallbackOutcome::OtherBrowser);
+    };
     let (state_hash, browser_hash) = (crypto::digest_hex(&query.state), crypto::digest_hex(&browser));
     let found = state.store.returning_to_link(&state_hash, &browser_hash, state.clock.now()).await?;
     let Some(Returning { to: link, created_at, returned_at, expires_at }) = found else {
-        return Ok(Came::FromElsewhere);
+        return Ok(CallbackOutcome::OtherBrowser);
     };
     let is_denied = query.error.is_some() || query.code.expose_secret().is_empty();
     let admitted = if is_denied || is_connected(state, link.user).await? {
         None
     } else {
-        let returned = Returned {
+        let returned = ReturnedBrowser {
             bound: (&query.state, &browser),
             code: &query.code,
             user: Some(link.user),
             returned_at,
             expires_at,
         };
-        match turn(state, request, &returned).await {
-            Next::Go(admitted) => Some(admitted),
-            Next::Wait(mut page, first) => {
+        match request_turn(state, request, &returned).await {
+            QueueOutcome::Admitted(admitted) => Some(admitted),
+            QueueOutcome::Wait(mut page, first) => {
                 if let Some(first) = first {
                     state.store.link_waits(&state_hash, &browser_hash, first).await?;
                 }
                 CONNECT_COOKIES.set(state, request, &mut page, &query.state, browser);
-                return Ok(Came::Waits(page));
+                return Ok(CallbackOutcome::Waiting(page));
             }
-            Next::TooLate => return Ok(Came::Ended(too_late(state, &query, &browser_hash, created_at).await?)),
-            Next::NoCode => None,
+            QueueOutcome::CodeExpired => {
+                return Ok(CallbackOutcome::Finished(code_expired(state, &query, &browser_hash, created_at).await?));
+            }
+            QueueOutcome::InvalidCode => None,
         }
     };
     // The link is consumed only now: until its turn, the browser may call again.
     let Some(link) = state.store.take_link(&state_hash, &browser_hash, state.clock.now()).await? else {
-        return Ok(Came::FromElsewhere);
+        return Ok(CallbackOutcome::OtherBrowser);
     };
     let redeemed = redeem(state, link, query, is_denied, admitted).await;
-    Ok(Came::Ended(redeemed.unwrap_or_else(|error| pages::error(&error))))
+    Ok(CallbackOutcome::Finished(redeemed.unwrap_or_else(|error| pages::error(&error))))
 }
 
 /// Finishes a link that was consumed.
@@ -144,21 +152,21 @@ fn refused_code() -> ApiError {
 }
 
 /// Returns the page for a browser whose code expired before its turn. The link stays valid for another approval, up to
-/// [`LONGEST_LIFE`].
-async fn too_late(
+/// [`MAX_LINK_LIFETIME`].
+async fn code_expired(
     state: &HttpState,
     query: &CallbackQuery,
     browser_hash: &str,
     created_at: DateTime<Utc>,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
-    if now > created_at + LONGEST_LIFE {
-        return Ok(pages::waiting::too_late(None));
+    if now > created_at + MAX_LINK_LIFETIME {
+        return Ok(pages::waiting::code_expired(None));
     }
-    let until = now + state.settings.link_life;
+    let until = now + state.settings.link_lifetime;
     state.store.prolong_link(&crypto::digest_hex(&query.state), browser_hash, until).await?;
     let mut url = state.settings.public_url.clone();
     url.set_path(LINK_PATH);
     url.query_pairs_mut().append_pair("state", &query.state);
-    Ok(pages::waiting::too_late(Some(url.as_str())))
+    Ok(pages::waiting::code_expired(Some(url.as_str())))
 }

@@ -20,13 +20,13 @@ use url::Url;
 
 use super::{
     HttpState,
-    connect_turn::place,
-    cookies::{CONNECT_COOKIES, Csrf, FlowCookies, is_genuine},
+    api_key_auth::{AnyCaller, FullCaller},
+    connect_queue::queue_key,
+    cookies::{CONNECT_COOKIES, Csrf, FlowCookies, verify_csrf},
     error::ApiError,
-    key_check::{AnyCaller, FullCaller},
     oauth::account,
-    observe::Notes,
     pages,
+    request_logger::RequestContext,
 };
 use crate::{
     crypto,
@@ -52,7 +52,7 @@ pub(crate) async fn start(
         "message": format!(
             "Open authorization_url in a browser within {}. The page asks for this API key, then redirects you to \
              OwnerRez to approve the access.",
-            in_minutes(state.settings.link_life)
+            in_minutes(state.settings.link_lifetime)
         ),
     })))
 }
@@ -98,11 +98,12 @@ pub(crate) async fn submit_link(
         Err(error) => return pages::error(&error),
     };
     let (link, key) = link;
-    if !is_genuine(&state, &request, &["connect", &form.state], &form.csrf) {
-        return form_page(&state, &request, &form.state, &key, Some((StatusCode::FORBIDDEN, pages::FORM_STALE))).await;
+    if !verify_csrf(&state, &request, &["connect", &form.state], &form.csrf) {
+        return form_page(&state, &request, &form.state, &key, Some((StatusCode::FORBIDDEN, pages::FORM_EXPIRED)))
+            .await;
     }
     let text = form.api_key.expose_secret().trim();
-    let shown = if text.is_empty() { own_sign_in(&state, &request, link.user).await } else { Ok(false) };
+    let shown = if text.is_empty() { is_signed_in_as(&state, &request, link.user).await } else { Ok(false) };
     let shown = match shown {
         Ok(false) => has_key(&state, &request, text, &link).await,
         decided => decided,
@@ -125,10 +126,10 @@ pub(crate) async fn submit_link(
 /// Returns whether this is the key that requested the link. A valid key of another user gets the same answer as an
 /// invented one.
 async fn has_key(state: &HttpState, request: &HttpRequest, text: &str, link: &Link) -> Result<bool, ApiError> {
-    match state.keys.check(text, state.settings.source_of(request)).await {
+    match state.keys.authenticate(text, state.settings.source_of(request)).await {
         Ok(caller) if caller.key == link.key && caller.user == link.user => {
-            if let Some(notes) = Notes::of(request) {
-                notes.caller(&caller);
+            if let Some(context) = RequestContext::of(request) {
+                context.caller(&caller);
             }
             Ok(true)
         }
@@ -138,7 +139,7 @@ async fn has_key(state: &HttpState, request: &HttpRequest, text: &str, link: &Li
 }
 
 /// Returns whether this user has signed in to the account page in this browser.
-async fn own_sign_in(state: &HttpState, request: &HttpRequest, user: UserId) -> Result<bool, ApiError> {
+async fn is_signed_in_as(state: &HttpState, request: &HttpRequest, user: UserId) -> Result<bool, ApiError> {
     let holder = account::signed_in(state, request).await?;
     Ok(holder.is_some_and(|holder| holder.user == user))
 }
@@ -158,11 +159,11 @@ async fn bind_browser(
     if !bound {
         return Ok(None);
     }
-    Ok(Some(to_ownerrez(state, request, client_id, secret, CONNECT_COOKIES, &browser)))
+    Ok(Some(redirect_to_ownerrez(state, request, client_id, secret, CONNECT_COOKIES, &browser)))
 }
 
 /// Redirects a browser to OwnerRez's approval page with this state, and sets the cookie that identifies it afterwards.
-pub(super) fn to_ownerrez(
+pub(super) fn redirect_to_ownerrez(
     state: &HttpState,
     request: &HttpRequest,
     client_id: &str,
@@ -177,7 +178,7 @@ pub(super) fn to_ownerrez(
         .append_pair("client_id", client_id)
         .append_pair("redirect_uri", state.settings.redirect_uri.as_str())
         .append_pair("state", secret);
-    let mut response = pages::hardened(StatusCode::SEE_OTHER, &[origin(&state.settings.app_url)])
+    let mut response = pages::response_with_security_headers(StatusCode::SEE_OTHER, &[origin(&state.settings.app_url)])
         .insert_header((header::LOCATION, url.as_str()))
         .finish();
     cookies.set(state, request, &mut response, secret, browser.expose_secret().to_owned());
@@ -236,7 +237,7 @@ pub(crate) async fn by_token(
     }
     let connector = Connector { source: state.settings.source_of(&request).address(), user: Some(caller.user) };
     // A user has one place in the queue, so that a repeated request keeps it.
-    let place = place(&["personal token", &caller.user.to_string()]);
+    let place = queue_key(&["personal token", &caller.user.to_string()]);
     let turn = state.sessions.turn_to_connect(place, connector).await;
     let admitted = match turn.map_err(|refusal| ApiError::Connect(ConnectError::Allowance(refusal)))? {
         Turn::Admitted(admitted) => admitted,
@@ -274,7 +275,7 @@ pub(crate) async fn status(
 }
 
 /// Returns the cheapest request to OwnerRez that needs valid tokens.
-pub(super) fn who_am_i() -> Arc<UpstreamRequest> {
+pub(super) fn current_user_request() -> Arc<UpstreamRequest> {
     Arc::new(UpstreamRequest {
         operation: "get_current_user".into(),
         method: Method::Get,
@@ -290,9 +291,9 @@ pub(crate) async fn test(
     AnyCaller(caller): AnyCaller,
     http: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let outcome = state.sessions.call(caller.user, &who_am_i(), &CancellationToken::new()).await;
-    if let Some(notes) = Notes::of(&http) {
-        notes.call(Trace::of(&outcome));
+    let outcome = state.sessions.call(caller.user, &current_user_request(), &CancellationToken::new()).await;
+    if let Some(context) = RequestContext::of(&http) {
+        context.call(Trace::of(&outcome));
     }
     let user = outcome?.body.value();
     Ok(no_store().json(json!({
@@ -323,7 +324,7 @@ fn no_store() -> actix_web::HttpResponseBuilder {
 }
 
 pub(super) fn link_gone(state: &HttpState) -> HttpResponse {
-    pages::notice(StatusCode::GONE, pages::link_gone(state.settings.link_life))
+    pages::notice(StatusCode::GONE, pages::link_gone(state.settings.link_lifetime))
 }
 
 async fn find_link(state: &HttpState, secret: &str) -> Result<Option<(Link, StoredKey)>, ApiError> {
@@ -345,8 +346,8 @@ async fn form_page(
         Ok(csrf) => csrf,
         Err(error) => return pages::error(&error),
     };
-    let known = match own_sign_in(state, request, key.user).await {
-        Ok(known) => known,
+    let signed_in = match is_signed_in_as(state, request, key.user).await {
+        Ok(signed_in) => signed_in,
         Err(error) => return pages::error(&error),
     };
     let mut response = pages::connect_form(&pages::ConnectForm {
@@ -354,7 +355,7 @@ async fn form_page(
         state: secret,
         csrf: &csrf.signed,
         key,
-        known,
+        signed_in,
         app_url: &state.settings.app_url,
         problem,
     });

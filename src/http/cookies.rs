@@ -12,7 +12,7 @@ use super::{HttpState, error::ApiError};
 use crate::crypto;
 
 /// Limits the cookies of one kind in a browser. All three kinds fill 3 of the 8 KiB of headers that proxies accept.
-const MOST: usize = 8;
+const MAX_PER_KIND: usize = 8;
 /// The number of hexadecimal digits of the digest that names a flow.
 const FLOW_DIGITS: usize = 16;
 
@@ -39,8 +39,8 @@ impl FlowCookies {
         request.cookie(&self.name(state, flow)).map(|cookie| cookie.value().to_owned())
     }
 
-    /// Sets the flow's cookie, and removes the oldest ones of this kind beyond [`MOST`]. Browsers send cookies in the
-    /// order in which they were created (RFC 6265 section 5.4).
+    /// Sets the flow's cookie, and removes the oldest ones of this kind beyond [`MAX_PER_KIND`]. Browsers send cookies in
+    /// the order in which they were created (RFC 6265 section 5.4).
     pub(super) fn set(
         self,
         state: &HttpState,
@@ -56,8 +56,8 @@ impl FlowCookies {
             names.filter(|known| known.starts_with(&beginning) && *known != name).collect::<Vec<_>>()
         });
         let known = known.unwrap_or_default();
-        let surplus = known.len().saturating_sub(MOST - 1);
-        add(response, &built(state, name, value, state.settings.link_life));
+        let surplus = known.len().saturating_sub(MAX_PER_KIND - 1);
+        add(response, &build_cookie(state, name, value, state.settings.link_lifetime));
         for name in known.into_iter().take(surplus) {
             remove(state, response, name);
         }
@@ -96,7 +96,7 @@ impl Csrf {
 }
 
 /// Returns whether a form came from a page of the gateway in this browser. `parts` are those that the page signed.
-pub(super) fn is_genuine(state: &HttpState, request: &HttpRequest, parts: &[&str], csrf: &str) -> bool {
+pub(super) fn verify_csrf(state: &HttpState, request: &HttpRequest, parts: &[&str], csrf: &str) -> bool {
     let secret = CSRF_COOKIES.get(state, request, &flow(parts));
     secret.is_some_and(|secret| state.signer.verify(&[parts, &[&secret]].concat(), csrf))
 }
@@ -111,8 +111,14 @@ pub(super) fn cookie_name(state: &HttpState, name: &str) -> String {
 }
 
 /// Sets a cookie of which a browser has only one, with this lifetime.
-pub(super) fn set_cookie(state: &HttpState, response: &mut HttpResponse, name: &str, value: String, life: TimeDelta) {
-    add(response, &built(state, cookie_name(state, name), value, life));
+pub(super) fn set_cookie(
+    state: &HttpState,
+    response: &mut HttpResponse,
+    name: &str,
+    value: String,
+    lifetime: TimeDelta,
+) {
+    add(response, &build_cookie(state, cookie_name(state, name), value, lifetime));
 }
 
 /// Removes such a cookie.
@@ -121,7 +127,7 @@ pub(super) fn remove_cookie(state: &HttpState, response: &mut HttpResponse, name
 }
 
 fn remove(state: &HttpState, response: &mut HttpResponse, full_name: String) {
-    let mut gone = built(state, full_name, String::new(), TimeDelta::zero());
+    let mut gone = build_cookie(state, full_name, String::new(), TimeDelta::zero());
     gone.make_removal();
     add(response, &gone);
 }
@@ -131,13 +137,13 @@ fn add(response: &mut HttpResponse, cookie: &Cookie<'_>) {
     let _ = response.add_cookie(cookie);
 }
 
-fn built(state: &HttpState, full_name: String, value: String, life: TimeDelta) -> Cookie<'static> {
+fn build_cookie(state: &HttpState, full_name: String, value: String, lifetime: TimeDelta) -> Cookie<'static> {
     Cookie::build(full_name, value)
         .path("/")
         .http_only(true)
         .secure(state.settings.secure())
         // Lax, not Strict: the redirect back from OwnerRez is a navigation that another site started.
         .same_site(SameSite::Lax)
-        .max_age(Duration::seconds(life.num_seconds()))
+        .max_age(Duration::seconds(lifetime.num_seconds()))
         .finish()
 }

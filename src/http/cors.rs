@@ -29,9 +29,9 @@ const METHODS: &str = "GET, POST, DELETE";
 const HEADERS: &str = "Accept, Authorization, Content-Type, Last-Event-ID, MCP-Protocol-Version, Mcp-Method, Mcp-Name, \
                        Mcp-Session-Id, X-Request-Id";
 /// Prefixes of further allowed headers: arguments that 2026-07-28 repeats, and the tool selection.
-const FAMILIES: [&str; 2] = ["mcp-param-", "x-mcp-"];
+const HEADER_PREFIXES: [&str; 2] = ["mcp-param-", "x-mcp-"];
 /// Limits the list of requested headers that is read, in bytes.
-const LONGEST: usize = 2048;
+const MAX_REQUESTED_HEADERS: usize = 2048;
 /// The response headers that scripts may read.
 pub(super) const EXPOSED: &str = "WWW-Authenticate, X-Request-Id, Retry-After";
 const MAX_AGE: &str = "86400";
@@ -96,11 +96,12 @@ fn is_readable(path: &str) -> bool {
 fn allowed_headers(headers: &HeaderMap) -> String {
     let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|asked| asked.to_str().ok());
     let mut allowed = HEADERS.to_owned();
-    for name in asked.filter(|asked| asked.len() <= LONGEST).unwrap_or_default().split(',').map(str::trim) {
-        let is_of_family = FAMILIES
+    for name in asked.filter(|asked| asked.len() <= MAX_REQUESTED_HEADERS).unwrap_or_default().split(',').map(str::trim)
+    {
+        let has_prefix = HEADER_PREFIXES
             .iter()
-            .any(|family| name.get(..family.len()).is_some_and(|start| start.eq_ignore_ascii_case(family)));
-        if is_of_family && HeaderName::from_bytes(name.as_bytes()).is_ok() {
+            .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)));
+        if has_prefix && HeaderName::from_bytes(name.as_bytes()).is_ok() {
             allowed.push_str(", ");
             allowed.push_str(name);
         }

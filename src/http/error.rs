@@ -11,11 +11,12 @@ use actix_web::{
 use chrono::TimeDelta;
 use serde_json::{error::Category, json};
 
-mod shown;
+mod body;
+mod log_info;
 
-pub(crate) use shown::Shown;
+pub(crate) use self::{body::ErrorBody, log_info::ErrorLogInfo};
 
-use super::{body_form::UnreadableForm, failure::Failure, single_user::Indirect};
+use super::{body_form::UnreadableForm, single_user::Indirect};
 use crate::{
     crypto::CryptoError,
     domain::chain,
@@ -153,8 +154,8 @@ pub(crate) enum Moved {
 
 impl ApiError {
     /// Returns what the request's log line records. The cause of a 5xx is logged only there, once.
-    pub(crate) fn failure(&self, shown: &Shown) -> Failure {
-        Failure { code: shown.code, cause: shown.status.is_server_error().then(|| chain(self)) }
+    pub(crate) fn log_info(&self, body: &ErrorBody) -> ErrorLogInfo {
+        ErrorLogInfo { code: body.code, cause: body.status.is_server_error().then(|| chain(self)) }
     }
 
     /// Returns the `WWW-Authenticate` challenge of the response (RFC 6750 section 3).
@@ -178,14 +179,14 @@ impl ApiError {
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.shown().status
+        self.error_body().status
     }
 
     fn error_response(&self) -> HttpResponse {
-        let shown = self.shown();
-        let mut response = HttpResponse::build(shown.status);
-        response.extensions_mut().insert(self.failure(&shown));
-        if let Some(wait) = shown.retry_after {
+        let body = self.error_body();
+        let mut response = HttpResponse::build(body.status);
+        response.extensions_mut().insert(self.log_info(&body));
+        if let Some(wait) = body.retry_after {
             response.insert_header((header::RETRY_AFTER, wait.num_seconds().max(1).to_string()));
         }
         if let Some(challenge) = self.challenge() {
@@ -193,7 +194,7 @@ impl ResponseError for ApiError {
         }
         response
             .insert_header((header::CACHE_CONTROL, "no-store"))
-            .json(json!({"error": shown.code, "message": shown.message, "hint": shown.hint}))
+            .json(json!({"error": body.code, "message": body.message, "hint": body.hint}))
     }
 }
 

@@ -34,11 +34,11 @@ impl AllowedHosts {
     }
 
     fn allow_authority(&self, host: &str) -> bool {
-        self.0.iter().any(|allowed| is_plainly(allowed, host)) || self.allow_in_other_words(host)
+        self.0.iter().any(|allowed| matches_verbatim(allowed, host)) || self.matches_normalized(host)
     }
 
     /// Compares parsed hosts, for those that are not written exactly as in the settings.
-    fn allow_in_other_words(&self, host: &str) -> bool {
+    fn matches_normalized(&self, host: &str) -> bool {
         let Some(asked) = as_url(host) else { return false };
         self.0.iter().any(|allowed| {
             allowed.host() == asked.host() && (allowed.port().is_none() || allowed.port() == asked.port())
@@ -47,7 +47,7 @@ impl AllowedHosts {
 }
 
 /// Returns whether a host is written like the allowed one. This saves parsing a URL for most requests.
-fn is_plainly(allowed: &Url, host: &str) -> bool {
+fn matches_verbatim(allowed: &Url, host: &str) -> bool {
     let port = allowed.port();
     let name = match host.rsplit_once(':') {
         Some((name, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -97,7 +97,7 @@ impl Guard {
         let origin = request.headers().get(header::ORIGIN);
         let cors =
             Cors::of(&request, origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.origins.allow(origin))));
-        let mut response = match self.verdict(&request).map(|()| cors.preflight(&request)) {
+        let mut response = match self.check_request(&request).map(|()| cors.preflight(&request)) {
             // A browser treats any status but success as a refusal of the whole origin.
             Ok(Some(preflight)) => request.into_response(preflight).map_into_right_body(),
             Ok(None) => next.call(request).await?.map_into_left_body(),
@@ -107,7 +107,7 @@ impl Guard {
         Ok(response)
     }
 
-    fn verdict(&self, request: &ServiceRequest) -> Result<(), ApiError> {
+    fn check_request(&self, request: &ServiceRequest) -> Result<(), ApiError> {
         if is_probe(request) {
             return Ok(());
         }
@@ -135,7 +135,7 @@ impl Guard {
             None => Ok(()),
             Some(origin) if self.origins.allow(origin) => Ok(()),
             // For clients that run in browsers. These endpoints use no cookies.
-            Some(_) if oauth::is_for_every_origin(request.path()) => Ok(()),
+            Some(_) if oauth::allows_any_origin(request.path()) => Ok(()),
             // The gateway's own form: under `Referrer-Policy: no-referrer`, browsers send `Origin: null` even to the
             // page's own origin (Fetch, "append a request Origin header"). They send the real relation in
             // `Sec-Fetch-Site`, which pages cannot set. The form's CSRF token is checked as well.

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{
     HttpState,
+    api_key_auth::{AnyCaller, FullCaller, GeneratedKey},
     error::ApiError,
-    key_check::{AnyCaller, FullCaller, MadeKey},
     source_address::SourceAddress,
     users::checked_name,
 };
@@ -39,21 +39,21 @@ struct ListedKey {
     last_used_at: Option<DateTime<Utc>>,
     expires_at: Option<DateTime<Utc>>,
     #[serde(flatten)]
-    view: ShownView,
+    view: KeyToolDefaults,
     /// Whether the request for this list used this key.
     current: bool,
 }
 
 /// The tool selection of a key.
 #[derive(Serialize)]
-struct ShownView {
+struct KeyToolDefaults {
     /// `None` for the default.
     toolsets: Option<Vec<String>>,
     readonly: bool,
     two_steps: bool,
 }
 
-impl From<&KeyView> for ShownView {
+impl From<&KeyView> for KeyToolDefaults {
     fn from(view: &KeyView) -> Self {
         let toolsets = view.toolsets.as_deref().map(|names| names.split(',').map(str::to_owned).collect());
         Self { toolsets, readonly: view.read_only, two_steps: view.two_steps }
@@ -76,7 +76,7 @@ impl ListedKey {
             expires_at,
             view,
         } = key;
-        let (view, current) = (ShownView::from(&view), id == caller);
+        let (view, current) = (KeyToolDefaults::from(&view), id == caller);
         Self { id: id.0, prefix, name, scope, created_at, last_used_at, expires_at, view, current }
     }
 }
@@ -91,7 +91,7 @@ pub(crate) async fn list(state: web::Data<HttpState>, AnyCaller(caller): AnyCall
 /// `{name?, scope, expires_at?, toolsets?, readonly?, two_steps?}`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WantedKey {
+pub(crate) struct CreateKeyRequest {
     #[serde(default, deserialize_with = "name")]
     name: Option<String>,
     #[serde(default, deserialize_with = "scope")]
@@ -99,7 +99,7 @@ pub(crate) struct WantedKey {
     #[serde(default, deserialize_with = "time")]
     expires_at: Option<DateTime<Utc>>,
     #[serde(default, deserialize_with = "toolsets")]
-    toolsets: Option<WantedToolsets>,
+    toolsets: Option<ToolsetsParam>,
     #[serde(default, deserialize_with = "read_only")]
     readonly: bool,
     #[serde(default, deserialize_with = "two_steps")]
@@ -122,7 +122,7 @@ fn time<'de, D: Deserializer<'de>>(written: D) -> Result<Option<DateTime<Utc>>, 
     member(written, "`expires_at` must be a time such as \"2027-01-31T00:00:00Z\"")
 }
 
-fn toolsets<'de, D: Deserializer<'de>>(written: D) -> Result<Option<WantedToolsets>, D::Error> {
+fn toolsets<'de, D: Deserializer<'de>>(written: D) -> Result<Option<ToolsetsParam>, D::Error> {
     member(written, "`toolsets` must be a list of names, or text with names separated by commas")
 }
 
@@ -137,12 +137,12 @@ fn two_steps<'de, D: Deserializer<'de>>(written: D) -> Result<bool, D::Error> {
 /// A list of names, or one comma-separated text.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum WantedToolsets {
+enum ToolsetsParam {
     List(Vec<String>),
     Text(String),
 }
 
-impl WantedToolsets {
+impl ToolsetsParam {
     /// Returns the names as they are stored: in the order of the toolset table, each once.
     fn checked(self) -> Result<Option<Arc<str>>, ApiError> {
         let text = match self {
@@ -159,18 +159,18 @@ pub(crate) async fn create(
     state: web::Data<HttpState>,
     FullCaller(caller): FullCaller,
     request: HttpRequest,
-    body: web::Json<JsonObject<WantedKey>>,
+    body: web::Json<JsonObject<CreateKeyRequest>>,
 ) -> Result<HttpResponse, ApiError> {
-    let JsonObject(WantedKey { name, scope, expires_at, toolsets, readonly, two_steps }) = body.into_inner();
+    let JsonObject(CreateKeyRequest { name, scope, expires_at, toolsets, readonly, two_steps }) = body.into_inner();
     let name = checked_name(name)?;
     let scope = scope.ok_or_else(|| ApiError::BadRequest(format!("{SCOPE}.")))?;
     let now = state.clock.now();
-    let expires_at = checked_end(expires_at, caller.expires_at, now)?;
-    let toolsets = toolsets.map(WantedToolsets::checked).transpose()?.flatten();
+    let expires_at = validate_expiry(expires_at, caller.expires_at, now)?;
+    let toolsets = toolsets.map(ToolsetsParam::checked).transpose()?.flatten();
     let view = KeyView { toolsets, read_only: readonly || caller.view.read_only, two_steps };
-    let shown = ShownView::from(&view);
+    let shown = KeyToolDefaults::from(&view);
     let id = KeyId(Uuid::now_v7());
-    let wanted = NewlyNamed { id, name: name.clone(), scope, expires_at, view };
+    let wanted = NewKeyRequest { id, name: name.clone(), scope, expires_at, view };
     let source = state.settings.source_of(&request);
     let key = add(&state, source, caller.user, Some(caller.key), wanted).await?;
     let prefix = key.prefix();
@@ -191,7 +191,7 @@ pub(crate) async fn create(
 }
 
 /// A key to be created, without its text.
-pub(super) struct NewlyNamed {
+pub(super) struct NewKeyRequest {
     pub(super) id: KeyId,
     pub(super) name: Option<String>,
     pub(super) scope: Scope,
@@ -199,27 +199,27 @@ pub(super) struct NewlyNamed {
     pub(super) view: KeyView,
 }
 
-/// Creates a key for the user, if the key that requests it still exists. `maker` is `None` for a signed-in user.
+/// Creates a key for the user, if the key that requests it still exists. `issuer` is `None` for a signed-in user.
 pub(super) async fn add(
     state: &HttpState,
     source: SourceAddress,
     user: UserId,
-    maker: Option<KeyId>,
-    wanted: NewlyNamed,
+    issuer: Option<KeyId>,
+    wanted: NewKeyRequest,
 ) -> Result<ApiKey, ApiError> {
-    let NewlyNamed { id, name, scope, expires_at, view } = wanted;
-    let MadeKey { key, hash, hmac } = state.keys.new_key(source).await?;
+    let NewKeyRequest { id, name, scope, expires_at, view } = wanted;
+    let GeneratedKey { key, hash, hmac } = state.keys.generate_key(source).await?;
     let new_key = NewKey { id, hash, hmac: Some(hmac), prefix: key.prefix().to_owned(), name, scope, expires_at, view };
-    match state.store.add_key(user, maker, new_key, KEYS_PER_USER, state.clock.now()).await? {
+    match state.store.add_key(user, issuer, new_key, KEYS_PER_USER, state.clock.now()).await? {
         KeyAdded::Added => Ok(key),
         KeyAdded::TooMany => Err(ApiError::TooManyKeys(KEYS_PER_USER)),
-        KeyAdded::NoMaker if maker.is_some() => Err(ApiError::BadKey),
+        KeyAdded::NoMaker if issuer.is_some() => Err(ApiError::BadKey),
         KeyAdded::NoMaker => Err(ApiError::Connect(ConnectError::Interrupted)),
     }
 }
 
 /// A key must not expire in the past, nor later than the key that creates it.
-fn checked_end(
+fn validate_expiry(
     wanted: Option<DateTime<Utc>>,
     own: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
@@ -252,7 +252,7 @@ pub(crate) async fn delete(
     match state.store.remove_key(caller.user, caller.key, key, state.clock.now()).await? {
         KeyRemoved::Removed => {
             log::info!("user {} deleted key {key} with key {}", caller.user, caller.label);
-            Ok(gone("The key is deleted and no longer gives access.", false))
+            Ok(deleted_response("The key is deleted and no longer gives access.", false))
         }
         KeyRemoved::Last if confirmation.confirm => delete_everything(&state, caller.user).await,
         KeyRemoved::Last => Err(ApiError::LastKey),
@@ -272,13 +272,13 @@ pub(crate) async fn delete_me(
 async fn delete_everything(state: &HttpState, user: UserId) -> Result<HttpResponse, ApiError> {
     state.sessions.delete_user(user).await?;
     log::info!("user {user} deleted their account");
-    Ok(gone(
+    Ok(deleted_response(
         "Everything is deleted: the user, the keys, and the OwnerRez connection, whose tokens are revoked at OwnerRez.",
         true,
     ))
 }
 
-fn gone(message: &str, user_deleted: bool) -> HttpResponse {
+fn deleted_response(message: &str, user_deleted: bool) -> HttpResponse {
     let body = json!({"success": true, "user_deleted": user_deleted, "message": message});
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }

@@ -22,10 +22,10 @@ const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
 pub(crate) type LookupId = [u8; 32];
 
 /// Counts events per source or key, in a window that starts with the first event.
-struct Counts<Who> {
+struct FixedWindowCounter<K> {
     limit: u32,
     span: TimeDelta,
-    seen: Mutex<LruCache<Who, Count>>,
+    seen: Mutex<LruCache<K, Count>>,
 }
 
 #[derive(Clone, Copy)]
@@ -34,27 +34,27 @@ struct Count {
     until: DateTime<Utc>,
 }
 
-impl<Who: Hash + Eq> Counts<Who> {
+impl<K: Hash + Eq> FixedWindowCounter<K> {
     fn new(limit: u32, span: TimeDelta) -> Self {
         Self { limit, span, seen: Mutex::new(growing_cache(REMEMBERED)) }
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, LruCache<Who, Count>> {
+    fn seen(&self) -> std::sync::MutexGuard<'_, LruCache<K, Count>> {
         // A panic while the lock is held leaves no inconsistent state that matters.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the current count; `None` once the window is over.
-    fn held(&self, who: &Who, now: DateTime<Utc>) -> Option<Count> {
+    fn current(&self, who: &K, now: DateTime<Utc>) -> Option<Count> {
         self.seen().get(who).copied().filter(|count| now < count.until)
     }
 
     /// Returns how long to wait if the count has reached `limit`.
-    fn wait(&self, who: &Who, limit: u32, now: DateTime<Utc>) -> Option<TimeDelta> {
-        self.held(who, now).filter(|count| count.times >= limit).map(|count| count.until - now)
+    fn retry_after(&self, who: &K, limit: u32, now: DateTime<Utc>) -> Option<TimeDelta> {
+        self.current(who, now).filter(|count| count.times >= limit).map(|count| count.until - now)
     }
 
-    fn add(&self, who: Who, now: DateTime<Utc>) {
+    fn add(&self, who: K, now: DateTime<Utc>) {
         let mut seen = self.seen();
         let until = now + self.span;
         let count = seen.get_or_insert_mut(who, || Count { times: 0, until });
@@ -64,7 +64,7 @@ impl<Who: Hash + Eq> Counts<Who> {
         count.times = count.times.saturating_add(1);
     }
 
-    fn take_back(&self, who: &Who) {
+    fn refund(&self, who: &K) {
         if let Some(count) = self.seen().get_mut(who) {
             count.times = count.times.saturating_sub(1);
         }
@@ -80,18 +80,18 @@ impl<Who: Hash + Eq> Counts<Who> {
 ///
 /// Only failed keys count, not those being checked: after a restart hundreds of valid keys may arrive from one address
 /// at once. bcrypt has its own bound.
-pub(crate) struct FailedKeys {
-    by_source: Counts<SourceAddress>,
-    by_key: Counts<LookupId>,
-    by_both: Counts<(SourceAddress, LookupId)>,
+pub(crate) struct FailedKeyLimiter {
+    by_source: FixedWindowCounter<SourceAddress>,
+    by_key: FixedWindowCounter<LookupId>,
+    by_both: FixedWindowCounter<(SourceAddress, LookupId)>,
 }
 
-impl FailedKeys {
+impl FailedKeyLimiter {
     pub(crate) fn new(per_source: u32, per_lookup_id: u32, span: TimeDelta) -> Self {
         Self {
-            by_source: Counts::new(per_source, span),
-            by_key: Counts::new(per_lookup_id, span),
-            by_both: Counts::new(per_lookup_id, span),
+            by_source: FixedWindowCounter::new(per_source, span),
+            by_key: FixedWindowCounter::new(per_lookup_id, span),
+            by_both: FixedWindowCounter::new(per_lookup_id, span),
         }
     }
 
@@ -102,8 +102,8 @@ impl FailedKeys {
         key: Option<LookupId>,
         now: DateTime<Utc>,
     ) -> Result<(), ApiError> {
-        let by_key = key.and_then(|key| self.wait_at_key(source, key, now));
-        match self.by_source.wait(&source, self.by_source.limit, now).max(by_key) {
+        let by_key = key.and_then(|key| self.retry_after_for_key(source, key, now));
+        match self.by_source.retry_after(&source, self.by_source.limit, now).max(by_key) {
             Some(wait) => Err(ApiError::TooManyFailedKeys(wait)),
             None => Ok(()),
         }
@@ -111,25 +111,25 @@ impl FailedKeys {
 
     /// Checks only the limit of this key, whatever other keys of its source have failed.
     pub(crate) fn admit_key(&self, source: SourceAddress, key: LookupId, now: DateTime<Utc>) -> Result<(), ApiError> {
-        match self.wait_at_key(source, key, now) {
+        match self.retry_after_for_key(source, key, now) {
             Some(wait) => Err(ApiError::TooManyFailedKeys(wait)),
             None => Ok(()),
         }
     }
 
-    fn wait_at_key(&self, source: SourceAddress, key: LookupId, now: DateTime<Utc>) -> Option<TimeDelta> {
-        let under_attack = self.by_key.wait(&key, self.by_key.limit, now).is_some();
+    fn retry_after_for_key(&self, source: SourceAddress, key: LookupId, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let under_attack = self.by_key.retry_after(&key, self.by_key.limit, now).is_some();
         let limit = if under_attack { 1 } else { self.by_both.limit };
-        self.by_both.wait(&(source, key), limit, now)
+        self.by_both.retry_after(&(source, key), limit, now)
     }
 
     /// Returns whether an invalid key came from this source recently.
     pub(crate) fn has_failed(&self, source: SourceAddress, now: DateTime<Utc>) -> bool {
-        self.by_source.held(&source, now).is_some()
+        self.by_source.current(&source, now).is_some()
     }
 
     /// Counts an invalid key.
-    pub(crate) fn failed(&self, source: SourceAddress, key: Option<LookupId>, now: DateTime<Utc>) {
+    pub(crate) fn record_failure(&self, source: SourceAddress, key: Option<LookupId>, now: DateTime<Utc>) {
         self.by_source.add(source, now);
         if let Some(key) = key {
             self.by_key.add(key, now);
@@ -140,17 +140,17 @@ impl FailedKeys {
 
 /// Counts wrong metrics tokens by source. The right token is accepted before this check, so that another client at the
 /// same address cannot block the scrapes.
-pub struct WrongTokens(Counts<SourceAddress>);
+pub struct WrongTokenLimiter(FixedWindowCounter<SourceAddress>);
 
-impl WrongTokens {
+impl WrongTokenLimiter {
     /// Allows `limit` wrong tokens within the span.
     pub fn new(limit: u32, span: TimeDelta) -> Self {
-        Self(Counts::new(limit, span))
+        Self(FixedWindowCounter::new(limit, span))
     }
 
     /// Counts a wrong token and returns its refusal.
     pub(crate) fn refuse(&self, source: SourceAddress, now: DateTime<Utc>) -> ApiError {
-        match self.0.wait(&source, self.0.limit, now) {
+        match self.0.retry_after(&source, self.0.limit, now) {
             Some(wait) => ApiError::TooManyWrongTokens(wait),
             None => {
                 self.0.add(source, now);
@@ -161,17 +161,17 @@ impl WrongTokens {
 }
 
 /// Counts registrations by source.
-pub struct Registrations(Counts<SourceAddress>);
+pub struct RegistrationLimiter(FixedWindowCounter<SourceAddress>);
 
-impl Registrations {
+impl RegistrationLimiter {
     /// Allows `per_hour` registrations within an hour.
     pub fn new(per_hour: u32) -> Self {
-        Self(Counts::new(per_hour, TimeDelta::hours(1)))
+        Self(FixedWindowCounter::new(per_hour, TimeDelta::hours(1)))
     }
 
     /// Counts a registration before the work that it costs.
     pub(crate) fn admit(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), ApiError> {
-        if let Some(wait) = self.0.wait(&source, self.0.limit, now) {
+        if let Some(wait) = self.0.retry_after(&source, self.0.limit, now) {
             return Err(ApiError::TooManyRegistrations(wait));
         }
         self.0.add(source, now);
@@ -179,21 +179,21 @@ impl Registrations {
     }
 
     /// Uncounts a registration that failed through no fault of the caller.
-    pub(crate) fn take_back(&self, source: SourceAddress) {
-        self.0.take_back(&source);
+    pub(crate) fn refund(&self, source: SourceAddress) {
+        self.0.refund(&source);
     }
 }
 
 /// Counts large messages to `/mcp` by user. Parsing one takes as long as hundreds of ordinary calls.
-pub struct LargeBodies(Counts<UserId>);
+pub struct LargeBodyLimiter(FixedWindowCounter<UserId>);
 
-impl LargeBodies {
+impl LargeBodyLimiter {
     /// Messages of more bytes than this are counted.
     pub(crate) const ABOVE: usize = 16 * 1024;
 
     /// Allows `per_minute` large messages within a minute.
     pub fn new(per_minute: u32) -> Self {
-        Self(Counts::new(per_minute, TimeDelta::minutes(1)))
+        Self(FixedWindowCounter::new(per_minute, TimeDelta::minutes(1)))
     }
 
     /// Counts a message of that many bytes before it is parsed.
@@ -212,11 +212,11 @@ impl LargeBodies {
 /// token. This costs one database lookup, before anything is fetched, decrypted or verified. Then the limit of its
 /// grant applies.
 pub struct OAuthLimits {
-    registrations: Counts<SourceAddress>,
-    requests: Counts<SourceAddress>,
-    sign_ins: Counts<SourceAddress>,
-    token_requests: Counts<SourceAddress>,
-    by_grant: Counts<GrantId>,
+    registrations: FixedWindowCounter<SourceAddress>,
+    requests: FixedWindowCounter<SourceAddress>,
+    sign_ins: FixedWindowCounter<SourceAddress>,
+    token_requests: FixedWindowCounter<SourceAddress>,
+    by_grant: FixedWindowCounter<GrantId>,
 }
 
 /// Authorization requests of one source within an hour: each may cause a fetch of a client document.
@@ -231,45 +231,45 @@ const SIGN_INS: u32 = 120;
 impl OAuthLimits {
     /// Allows `registrations` client registrations within an hour from one source.
     pub fn new(registrations: u32) -> Self {
-        let counts = |limit| Counts::new(limit, TimeDelta::hours(1));
+        let counts = |limit| FixedWindowCounter::new(limit, TimeDelta::hours(1));
         let soon = TimeDelta::minutes(5);
         Self {
             registrations: counts(registrations),
             requests: counts(REQUESTS),
             sign_ins: counts(SIGN_INS),
-            token_requests: Counts::new(TOKEN_REQUESTS, soon),
-            by_grant: Counts::new(PER_GRANT, soon),
+            token_requests: FixedWindowCounter::new(TOKEN_REQUESTS, soon),
+            by_grant: FixedWindowCounter::new(PER_GRANT, soon),
         }
     }
 
     /// Counts a client registration. The error is the time to wait.
-    pub(crate) fn registers(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+    pub(crate) fn check_registration(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         admit(&self.registrations, source, now)
     }
 
     /// Counts an authorization request.
-    pub(crate) fn asks(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+    pub(crate) fn check_authorize(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         admit(&self.requests, source, now)
     }
 
     /// Counts a request for tokens or for a revocation.
-    pub(crate) fn asks_for_tokens(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+    pub(crate) fn check_token_request(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         admit(&self.token_requests, source, now)
     }
 
     /// Counts such a request for its grant, if its source is beyond the limit.
-    pub(crate) fn uses(&self, grant: GrantId, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+    pub(crate) fn check_grant(&self, grant: GrantId, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         admit(&self.by_grant, grant, now)
     }
 
     /// Counts a consent in a browser.
-    pub(crate) fn agrees(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+    pub(crate) fn check_consent(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
         admit(&self.sign_ins, source, now)
     }
 }
 
-fn admit<Who: Hash + Eq>(counts: &Counts<Who>, who: Who, now: DateTime<Utc>) -> Result<(), TimeDelta> {
-    if let Some(wait) = counts.wait(&who, counts.limit, now) {
+fn admit<K: Hash + Eq>(counts: &FixedWindowCounter<K>, who: K, now: DateTime<Utc>) -> Result<(), TimeDelta> {
+    if let Some(wait) = counts.retry_after(&who, counts.limit, now) {
         return Err(wait);
     }
     counts.add(who, now);
@@ -294,7 +294,7 @@ mod tests {
         IpAddr::from([203, 0, 113, last]).into()
     }
 
-    fn waits(limits: &FailedKeys, source: SourceAddress, key: Option<LookupId>, seconds: i64) -> Option<i64> {
+    fn waits(limits: &FailedKeyLimiter, source: SourceAddress, key: Option<LookupId>, seconds: i64) -> Option<i64> {
         match limits.admit(source, key, at(seconds)) {
             Ok(()) => None,
             Err(ApiError::TooManyFailedKeys(wait)) => Some(wait.num_seconds()),
@@ -304,24 +304,24 @@ mod tests {
 
     #[test]
     fn a_source_waits_until_its_first_failure_is_old() {
-        let limits = FailedKeys::new(3, 100, SPAN);
+        let limits = FailedKeyLimiter::new(3, 100, SPAN);
         for second in 0..3 {
             assert_eq!(waits(&limits, source(1), KEY, second), None);
-            limits.failed(source(1), None, at(second));
+            limits.record_failure(source(1), None, at(second));
         }
         assert_eq!(waits(&limits, source(1), KEY, 3), Some(297));
         assert_eq!(waits(&limits, source(1), None, 299), Some(1));
         assert_eq!(waits(&limits, source(2), KEY, 3), None, "another address");
         assert_eq!(waits(&limits, source(1), KEY, 300), None);
-        limits.failed(source(1), None, at(300));
+        limits.record_failure(source(1), None, at(300));
         assert_eq!(waits(&limits, source(1), KEY, 301), None, "counted again");
     }
 
     #[test]
     fn one_who_tries_a_lookup_id_keeps_nobody_else_from_it() {
-        let limits = FailedKeys::new(100, 2, SPAN);
-        limits.failed(source(1), KEY, at(0));
-        limits.failed(source(1), KEY, at(10));
+        let limits = FailedKeyLimiter::new(100, 2, SPAN);
+        limits.record_failure(source(1), KEY, at(0));
+        limits.record_failure(source(1), KEY, at(10));
         assert_eq!(waits(&limits, source(1), KEY, 10), Some(290));
         assert_eq!(waits(&limits, source(1), OTHER_KEY, 10), None, "its other keys");
         assert_eq!(waits(&limits, source(2), KEY, 10), None, "the owner");
@@ -329,36 +329,36 @@ mod tests {
 
     #[test]
     fn many_who_try_a_lookup_id_have_one_try_each() {
-        let limits = FailedKeys::new(100, 3, SPAN);
+        let limits = FailedKeyLimiter::new(100, 3, SPAN);
         for last in 1..=3 {
-            limits.failed(source(last), KEY, at(0));
+            limits.record_failure(source(last), KEY, at(0));
         }
         assert_eq!(waits(&limits, source(1), KEY, 1), Some(299));
         assert_eq!(waits(&limits, source(9), KEY, 1), None, "the owner");
-        limits.failed(source(9), KEY, at(1));
+        limits.record_failure(source(9), KEY, at(1));
         assert_eq!(waits(&limits, source(9), KEY, 1), Some(300));
         assert_eq!(waits(&limits, source(9), OTHER_KEY, 1), None);
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let counts = Counts::new(1, SPAN);
+        let counts = FixedWindowCounter::new(1, SPAN);
         for who in 0..REMEMBERED.get() + 10 {
             counts.add(who, at(0));
         }
         assert_eq!(counts.seen().len(), REMEMBERED.get());
-        assert!(counts.held(&0, at(0)).is_none() && counts.held(&10, at(0)).is_some(), "the oldest are removed");
+        assert!(counts.current(&0, at(0)).is_none() && counts.current(&10, at(0)).is_some(), "the oldest are removed");
     }
 
     #[test]
     fn a_registration_that_came_to_nothing_does_not_count() {
-        let limits = Registrations::new(1);
+        let limits = RegistrationLimiter::new(1);
         limits.admit(source(1), at(0)).unwrap();
         assert!(matches!(
             limits.admit(source(1), at(1)),
             Err(ApiError::TooManyRegistrations(wait)) if wait == TimeDelta::seconds(3599)
         ));
-        limits.take_back(source(1));
+        limits.refund(source(1));
         limits.admit(source(1), at(2)).unwrap();
     }
 }

@@ -9,18 +9,16 @@ use super::{
     HttpState,
     accept::{Accepted, EVENT_STREAM, JSON},
     batch,
-    choice::choice,
-    error::ApiError,
-    failure::Failure,
+    error::{ApiError, ErrorLogInfo},
+    fast_path::FastPathCall,
     mcp_caller::{self, McpCaller},
-    mcp_failure,
-    observe::Notes,
-    other_method,
-    plain_call::PlainCall,
+    mcp_failure, method_not_allowed,
+    request_logger::RequestContext,
+    tool_selection::tool_selection,
 };
 use crate::{
     domain::{Caller, Credential, Scope, UserId},
-    mcp::{Incoming, Malformed, Message, Revision, Server, Watch, explained},
+    mcp::{CallObserver, Incoming, Malformed, Message, Revision, Server, reword_unknown_method},
     tools::{Choice, Toolbox},
 };
 use actix_web::{
@@ -42,7 +40,7 @@ use rmcp::{
 use serde_json::{Map, Value, json};
 
 /// The largest body, in bytes, that is read with a refused request.
-const READ_AWAY: usize = 8 * 1024;
+const DRAIN_LIMIT: usize = 8 * 1024;
 /// The log's code for a body that is no message, or a message with wrong parameters.
 const MALFORMED: &str = "malformed_message";
 
@@ -59,13 +57,13 @@ pub struct McpEndpoint<S = Server> {
 impl McpEndpoint {
     /// Creates an endpoint for these tools.
     pub fn new(toolbox: Toolbox, max_body: usize) -> Self {
-        Self::over(Server::new(toolbox), max_body)
+        Self::with_server(Server::new(toolbox), max_body)
     }
 }
 
 impl<S: ServerHandler + Clone> McpEndpoint<S> {
     /// Creates an endpoint for any MCP server, of which each clone answers one request.
-    pub fn over(server: S, max_body: usize) -> Self {
+    pub fn with_server(server: S, max_body: usize) -> Self {
         // The guard has checked Host and Origin for all routes, and the body was bounded when it was read. rmcp gets
         // the message as it was parsed, whose text may be longer.
         let config = StreamableHttpServerConfig::default()
@@ -88,12 +86,12 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
     pub async fn answer(
         &self,
         request: &HttpRequest,
-        asks: Option<(Caller, Choice)>,
+        caller_and_selection: Option<(Caller, Choice)>,
         body: Bytes,
     ) -> Result<HttpResponse, actix_web::Error> {
         let accepted = self.admit(request)?;
         match Incoming::parse(&body) {
-            Ok(incoming) => self.answer_incoming(request, accepted, asks, incoming).await,
+            Ok(incoming) => self.answer_incoming(request, accepted, caller_and_selection, incoming).await,
             Err(malformed) => Ok(refused_message(&malformed)),
         }
     }
@@ -102,7 +100,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
     fn admit(&self, request: &HttpRequest) -> Result<Accepted, actix_web::Error> {
         if request.method() != Method::POST {
             let error = ApiError::MethodNotAllowed("POST");
-            return Err(InternalError::from_response(error, other_method(request, "POST")).into());
+            return Err(InternalError::from_response(error, method_not_allowed(request, "POST")).into());
         }
         let headers = request.headers();
         let accepted = Accepted::of(headers)?;
@@ -120,13 +118,15 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         &self,
         request: &HttpRequest,
         accepted: Accepted,
-        asks: Option<(Caller, Choice)>,
+        caller_and_selection: Option<(Caller, Choice)>,
         incoming: Incoming,
     ) -> Result<HttpResponse, actix_web::Error> {
         let answer = match incoming {
-            Incoming::Message(message) => self.answer_message(request, accepted, asks, &message).await?,
+            Incoming::Message(message) => {
+                self.answer_message(request, accepted, caller_and_selection, &message).await?
+            }
             Incoming::Batch(messages) => match batch::check(request, &messages) {
-                Ok(()) => self.answer_batch(request, asks, messages).await?,
+                Ok(()) => self.answer_batch(request, caller_and_selection, messages).await?,
                 Err(malformed) => refused_message(&malformed),
             },
         };
@@ -137,7 +137,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         &self,
         request: &HttpRequest,
         accepted: Accepted,
-        asks: Option<(Caller, Choice)>,
+        caller_and_selection: Option<(Caller, Choice)>,
         message: &Message,
     ) -> Result<HttpResponse, actix_web::Error> {
         if message.method().is_none() {
@@ -160,15 +160,16 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         if is_ping_between_revisions(request, message) {
             return Ok(HttpResponse::Ok().json(json!({"jsonrpc": "2.0", "id": message.id(), "result": {}})));
         }
-        let response = self.service.handle(carried_over(request, asks, Bytes::from(message.to_text()))?).await;
-        Ok(carried_back(request, response, accepted, message).await)
+        let response =
+            self.service.handle(to_rmcp_request(request, caller_and_selection, Bytes::from(message.to_text()))?).await;
+        Ok(from_rmcp_response(request, response, accepted, message).await)
     }
 
     /// Processes the messages one after the other: in order, and a user never has more running than with one message.
     async fn answer_batch(
         &self,
         request: &HttpRequest,
-        asks: Option<(Caller, Choice)>,
+        caller_and_selection: Option<(Caller, Choice)>,
         messages: Vec<Value>,
     ) -> Result<HttpResponse, actix_web::Error> {
         let mut answers = Vec::new();
@@ -182,9 +183,9 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
                     continue;
                 }
             };
-            let carried = carried_over(request, asks.clone(), Bytes::from(message.to_text()))?;
-            let Ok(collected) = self.service.handle(carried).await.into_body().collect().await;
-            let collected = in_words(request, &message, collected.to_bytes());
+            let converted = to_rmcp_request(request, caller_and_selection.clone(), Bytes::from(message.to_text()))?;
+            let Ok(collected) = self.service.handle(converted).await.into_body().collect().await;
+            let collected = reworded(request, &message, collected.to_bytes());
             answers.extend(batch::answer(&message, &collected));
         }
         if answers.is_empty() { Ok(HttpResponse::Accepted().finish()) } else { Ok(HttpResponse::Ok().json(answers)) }
@@ -203,14 +204,14 @@ pub(crate) async fn handle(
     let (caller, accepted) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => {
-            read_away(body).await;
+            drain_body(body).await;
             return Err(refusal);
         }
     };
     let body = read_message(&state, caller.user, &request, body).await?;
     let toolbox = endpoint.server.toolbox();
-    let choice = choice(toolbox, &caller, &request)?;
-    if let Some(call) = PlainCall::of(&request, &body, &endpoint.server) {
+    let choice = tool_selection(toolbox, &caller, &request)?;
+    if let Some(call) = FastPathCall::of(&request, &body, &endpoint.server) {
         let answer = call.answer(&request, &endpoint.server, &caller, &choice).await;
         return Ok(if accepted == Accepted::Stream { Box::pin(accepted.shape(answer)).await } else { answer });
     }
@@ -218,7 +219,7 @@ pub(crate) async fn handle(
         Ok(incoming) => incoming,
         Err(malformed) => return Ok(refused_message(&malformed)),
     };
-    if is_too_much(toolbox, &caller, &incoming) {
+    if needs_step_up(toolbox, &caller, &incoming) {
         return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
     }
     // Boxed because most requests do not reach this point, and moving a future copies everything that it contains.
@@ -262,7 +263,7 @@ fn refused_message(malformed: &Malformed) -> HttpResponse {
 }
 
 fn with_failure(mut answer: HttpResponse) -> HttpResponse {
-    answer.extensions_mut().insert(Failure { code: MALFORMED, cause: None });
+    answer.extensions_mut().insert(ErrorLogInfo { code: MALFORMED, cause: None });
     answer
 }
 
@@ -297,16 +298,16 @@ async fn read_message(
 
 /// Reads what has arrived of a refused request's body, without waiting for more. If that is the complete body, the
 /// connection stays open: a new connection per refusal would cost more than the refusal.
-async fn read_away(body: web::Payload) {
+async fn drain_body(body: web::Payload) {
     // The head was passed on before the data that arrived with it was processed.
     tokio::task::yield_now().await;
-    let _ = body.to_bytes_limited(READ_AWAY).now_or_never();
+    let _ = body.to_bytes_limited(DRAIN_LIMIT).now_or_never();
 }
 
 /// Returns whether an OAuth client with read scope calls a tool that changes something. The client learns this from the
 /// response status and may ask its user for a larger scope (RFC 6750 section 3.1). A caller with a key gets an error
 /// text from the tool instead, because the scope of a key cannot be extended.
-fn is_too_much(toolbox: &Toolbox, caller: &Caller, incoming: &Incoming) -> bool {
+fn needs_step_up(toolbox: &Toolbox, caller: &Caller, incoming: &Incoming) -> bool {
     if !matches!(caller.credential, Credential::Grant(_)) || caller.scope == Scope::Full {
         return false;
     }
@@ -323,9 +324,9 @@ fn is_too_much(toolbox: &Toolbox, caller: &Caller, incoming: &Incoming) -> bool 
     }
 }
 
-fn carried_over(
+fn to_rmcp_request(
     request: &HttpRequest,
-    asks: Option<(Caller, Choice)>,
+    caller_and_selection: Option<(Caller, Choice)>,
     body: Bytes,
 ) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
@@ -339,11 +340,11 @@ fn carried_over(
     }
     // rmcp requires both media types. The client's own `Accept` was evaluated before.
     builder = builder.header(http::header::ACCEPT, "application/json, text/event-stream");
-    if let Some(notes) = Notes::of(request) {
-        let notes: Arc<dyn Watch> = notes;
-        builder = builder.extension(notes);
+    if let Some(context) = RequestContext::of(request) {
+        let context: Arc<dyn CallObserver> = context;
+        builder = builder.extension(context);
     }
-    if let Some((caller, choice)) = asks {
+    if let Some((caller, choice)) = caller_and_selection {
         builder = builder.extension(caller).extension(choice);
     }
     builder
@@ -351,7 +352,7 @@ fn carried_over(
         .map_err(|_| ApiError::BadRequest("The request line or a header cannot be read.".to_owned()))
 }
 
-async fn carried_back(
+async fn from_rmcp_response(
     request: &HttpRequest,
     response: http::Response<BoxBody<Bytes, Infallible>>,
     accepted: Accepted,
@@ -374,7 +375,7 @@ async fn carried_back(
         return answer.streaming(Box::pin(frames));
     }
     let Ok(collected) = body.collect().await;
-    let collected = in_words(request, message, collected.to_bytes());
+    let collected = reworded(request, message, collected.to_bytes());
     if is_stream {
         // The earlier events are notifications, which this client cannot receive.
         return HttpResponse::build(status).content_type(JSON).body(last_event(&collected));
@@ -387,9 +388,11 @@ async fn carried_back(
 }
 
 /// Records the failure if rmcp's answer is an error, and returns the answer, with a reworded message if needed.
-fn in_words(request: &HttpRequest, message: &Message, answer: Bytes) -> Bytes {
+fn reworded(request: &HttpRequest, message: &Message, answer: Bytes) -> Bytes {
     match mcp_failure::note_failure(request, message.method(), &answer) {
-        Some(METHOD_NOT_FOUND) => explained(&answer).map_or(answer, |answer| Bytes::from(answer.to_string())),
+        Some(METHOD_NOT_FOUND) => {
+            reword_unknown_method(&answer).map_or(answer, |answer| Bytes::from(answer.to_string()))
+        }
         _ => answer,
     }
 }

@@ -15,11 +15,12 @@ use actix_web::{
 use zeroize::Zeroizing;
 
 use super::{
-    HttpState, error::ApiError, key_check::bearer, oauth, observe::Notes, quoted_string::quoted_string, single_user,
+    HttpState, api_key_auth::bearer, error::ApiError, oauth, quoted_string::quoted_string,
+    request_logger::RequestContext, single_user,
 };
 use crate::{
     domain::Caller,
-    oauth::{AccessCheck, OAuthSettings, RESOURCE_SCOPES},
+    oauth::{AccessTokenValidator, OAuthSettings, RESOURCE_SCOPES},
 };
 
 /// Any caller of `/mcp`. The challenge in errors says where clients learn how to sign in (RFC 9728 section 5.1).
@@ -38,8 +39,8 @@ impl FromRequest for McpCaller {
             };
             match check(state, &request).await {
                 Ok(caller) => {
-                    if let Some(notes) = Notes::of(&request) {
-                        notes.caller(&caller);
+                    if let Some(context) = RequestContext::of(&request) {
+                        context.caller(&caller);
                     }
                     Ok(Self(caller))
                 }
@@ -50,16 +51,16 @@ impl FromRequest for McpCaller {
 }
 
 async fn check(state: &HttpState, request: &HttpRequest) -> Result<Caller, ApiError> {
-    if let Some(alone) = single_user::caller(state, request) {
-        return alone;
+    if let Some(caller) = single_user::caller(state, request) {
+        return caller;
     }
     let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()))?;
-    if AccessCheck::is_token(&text) {
+    if AccessTokenValidator::is_token(&text) {
         let access = state.access.as_ref().ok_or(ApiError::BadKey)?;
-        return Ok(access.check(&text, request.path()).await?);
+        return Ok(access.validate(&text, request.path()).await?);
     }
     let source = state.settings.source_of(request);
-    Ok(state.keys.check(&text, source).await?.into_caller())
+    Ok(state.keys.authenticate(&text, source).await?.into_caller())
 }
 
 /// Returns the error response, with a challenge that leads clients to the sign-in.
@@ -100,10 +101,10 @@ mod tests {
         OAuthSettings {
             issuer: "https://gateway.example".to_owned(),
             identity_issuer: "https://ownerrez.example".into(),
-            access_life: chrono::TimeDelta::hours(1),
-            refresh_life: chrono::TimeDelta::hours(1),
-            sign_in_life: chrono::TimeDelta::hours(1),
-            admits_new: true,
+            access_lifetime: chrono::TimeDelta::hours(1),
+            refresh_lifetime: chrono::TimeDelta::hours(1),
+            sign_in_lifetime: chrono::TimeDelta::hours(1),
+            allows_new_users: true,
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::observe::Notes;
+use super::request_logger::RequestContext;
 
 /// The methods that a log line may name; a client can send any other name.
 const METHODS: [&str; 14] = [
@@ -38,9 +38,9 @@ pub(super) fn note_failure(request: &HttpRequest, method: Option<&str>, answer: 
 
 /// Records that a message failed with this code.
 pub(super) fn note_code(request: &HttpRequest, method: Option<&str>, code: i64) {
-    if let Some(notes) = Notes::of(request) {
+    if let Some(context) = RequestContext::of(request) {
         let known = METHODS.into_iter().find(|known| method == Some(known));
-        notes.message_failed(known.unwrap_or("other"), code);
+        context.message_failed(known.unwrap_or("other"), code);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use subtle::ConstantTimeEq;
 
-use super::{at, error::ApiError, key_check::bearer, limits::WrongTokens, source_address::SourceAddress};
+use super::{api_key_auth::bearer, at, error::ApiError, limits::WrongTokenLimiter, source_address::SourceAddress};
 use crate::{
     config::Network,
     crypto,
@@ -24,7 +24,7 @@ pub struct Scrape {
     /// The hash of `METRICS_TOKEN`. Without a token, anyone that reaches the listener may read the metrics.
     pub token_digest: Option<String>,
     /// Counts wrong tokens by source; shared by all listeners.
-    pub failures: Arc<WrongTokens>,
+    pub failures: Arc<WrongTokenLimiter>,
     /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
     /// The clock.

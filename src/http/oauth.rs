@@ -2,11 +2,11 @@
 //! registration, revocation.
 
 pub(super) mod account;
-mod attach;
 mod authorize;
 mod metadata;
 pub(super) mod sign_in;
 mod token;
+mod transfer_key;
 
 use actix_web::{
     HttpResponse, Resource,
@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::{
     HttpState, at, cors,
-    failure::Failure,
+    error::ErrorLogInfo,
     pages::{self, sign_in as words},
 };
 use crate::{
@@ -43,7 +43,7 @@ const REVOKE_PATH: &str = "/revoke";
 pub(super) const PAGES: [&str; 3] = [AUTHORIZE_PATH, CONTINUE_PATH, ACCOUNT_PATH];
 
 /// Returns whether clients in a browser may call this path from any origin.
-pub(super) fn is_for_every_origin(path: &str) -> bool {
+pub(super) fn allows_any_origin(path: &str) -> bool {
     matches!(path, TOKEN_PATH | REGISTER_PATH | REVOKE_PATH | SERVER_METADATA_PATH)
         || path.starts_with(RESOURCE_METADATA_PATH)
 }
@@ -56,7 +56,7 @@ pub(super) fn routes(
     page_query: web::QueryConfig,
 ) {
     let token_form = web::FormConfig::default().limit(super::SMALL_BODY).error_handler(|error, _| {
-        let refusal = refused(&OAuthError::InvalidRequest(match error {
+        let refusal = oauth_error(&OAuthError::InvalidRequest(match error {
             UrlencodedError::Overflow { .. } => "the body is too large",
             UrlencodedError::ContentType => "the Content-Type must be application/x-www-form-urlencoded",
             _ => "the body must be a form with each parameter at most once",
@@ -68,41 +68,39 @@ pub(super) fn routes(
         .service(
             at(AUTHORIZE_PATH, "GET, POST")
                 .app_data(page_form.clone())
-                .route(web::get().to(authorize::ask))
-                .route(web::post().to(authorize::decide)),
+                .route(web::get().to(authorize::authorize_get))
+                .route(web::post().to(authorize::authorize_post)),
         )
         .service(
             at(ACCOUNT_PATH, "GET, POST")
                 .app_data(page_form.clone())
                 .route(web::get().to(account::show))
-                .route(web::post().to(account::act)),
+                .route(web::post().to(account::submit)),
         )
-        .service(at(DELETE_PATH, "GET").route(web::get().to(account::ask_to_delete)))
+        .service(at(DELETE_PATH, "GET").route(web::get().to(account::confirm_delete)))
         .service(
             at(CONTINUE_PATH, "GET, POST")
                 .app_data(page_form)
                 .app_data(page_query)
-                .route(web::get().to(sign_in::look))
-                .route(web::post().to(sign_in::go_on)),
+                .route(web::get().to(sign_in::show_review))
+                .route(web::post().to(sign_in::submit_review)),
         );
     let form = token_form.clone();
-    open_to_browsers(config, TOKEN_PATH, "POST", |resource| {
-        resource.app_data(form).route(web::post().to(token::token))
-    });
-    open_to_browsers(config, REVOKE_PATH, "POST", |resource| {
+    with_cors(config, TOKEN_PATH, "POST", |resource| resource.app_data(form).route(web::post().to(token::token)));
+    with_cors(config, REVOKE_PATH, "POST", |resource| {
         resource.app_data(token_form).route(web::post().to(token::revoke))
     });
-    open_to_browsers(config, REGISTER_PATH, "POST", |resource| resource.route(web::post().to(token::register)));
-    open_to_browsers(config, SERVER_METADATA_PATH, "GET", |resource| resource.route(web::get().to(metadata::server)));
+    with_cors(config, REGISTER_PATH, "POST", |resource| resource.route(web::post().to(token::register)));
+    with_cors(config, SERVER_METADATA_PATH, "GET", |resource| resource.route(web::get().to(metadata::server)));
     for path in ["", "/mcp", "/mcp/{below:.*}"] {
         let path = format!("{RESOURCE_METADATA_PATH}{path}");
-        open_to_browsers(config, &path, "GET", |resource| resource.route(web::get().to(metadata::resource)));
+        with_cors(config, &path, "GET", |resource| resource.route(web::get().to(metadata::resource)));
     }
 }
 
 /// Adds a resource that pages of every origin may call (the CORS protocol of the Fetch standard). Cookies are not
 /// allowed: there is no `Access-Control-Allow-Credentials`.
-fn open_to_browsers(
+fn with_cors(
     config: &mut web::ServiceConfig,
     path: &str,
     allow: &'static str,
@@ -118,17 +116,17 @@ fn open_to_browsers(
 }
 
 /// Returns an error as JSON (RFC 6749 section 5.2).
-fn refused(error: &OAuthError) -> HttpResponse {
+fn oauth_error(error: &OAuthError) -> HttpResponse {
     let (status, retry_after) = match error {
         OAuthError::InvalidClient(_) => (StatusCode::UNAUTHORIZED, None),
         OAuthError::Unavailable { retry_after, .. } => (StatusCode::SERVICE_UNAVAILABLE, Some(*retry_after)),
         OAuthError::Server { .. } => (StatusCode::INTERNAL_SERVER_ERROR, None),
         _ => (StatusCode::BAD_REQUEST, None),
     };
-    told(status, error.code(), &error.description(), retry_after, error.cause())
+    json_error(status, error.code(), &error.description(), retry_after, error.cause())
 }
 
-fn told(
+fn json_error(
     status: StatusCode,
     code: &'static str,
     description: &str,
@@ -139,7 +137,7 @@ fn told(
     if let Some(wait) = retry_after {
         response.insert_header((header::RETRY_AFTER, wait.num_seconds().max(1).to_string()));
     }
-    response.extensions_mut().insert(Failure { code, cause });
+    response.extensions_mut().insert(ErrorLogInfo { code, cause });
     response.json(json!({"error": code, "error_description": description}))
 }
 
@@ -150,46 +148,48 @@ fn no_store(status: StatusCode) -> actix_web::HttpResponseBuilder {
 }
 
 /// Redirects the browser to the client with an error.
-fn sent_back(server: &AuthorizationServer, to: &Redirection, error: &OAuthError) -> HttpResponse {
-    noted(error, refusal_url(server, to, error).map(|url| see_other(&url, &[])))
+fn redirect_error(server: &AuthorizationServer, to: &Redirection, error: &OAuthError) -> HttpResponse {
+    with_log_info(error, error_redirect_url(server, to, error).map(|url| see_other(&url, &[])))
 }
 
 /// Shows an error, and lets the user decide whether it is sent to the client.
-fn shown_with_way_back(
+fn error_page_with_redirect(
     server: &AuthorizationServer,
     (to, place): (&Redirection, &RedirectPlace),
     status: StatusCode,
     next: &str,
     error: &OAuthError,
 ) -> HttpResponse {
-    let what = words::capitalised(&error.to_string());
-    let page = |url: String| words::refusal_with_way_back(status, &what, next, place, &url);
-    noted(error, refusal_url(server, to, error).map(page))
+    let what = words::sentence(&error.to_string());
+    let page = |url: String| words::error_with_redirect(status, &what, next, place, &url);
+    with_log_info(error, error_redirect_url(server, to, error).map(page))
 }
 
-fn refusal_url(server: &AuthorizationServer, to: &Redirection, error: &OAuthError) -> Option<String> {
+fn error_redirect_url(server: &AuthorizationServer, to: &Redirection, error: &OAuthError) -> Option<String> {
     let description = error.description();
     to.url(&[("error", error.code()), ("error_description", &description)], &server.settings().issuer)
 }
 
-fn noted(error: &OAuthError, response: Option<HttpResponse>) -> HttpResponse {
-    let mut response = response.unwrap_or_else(|| refused(error));
-    response.extensions_mut().insert(Failure { code: error.code(), cause: error.cause() });
+fn with_log_info(error: &OAuthError, response: Option<HttpResponse>) -> HttpResponse {
+    let mut response = response.unwrap_or_else(|| oauth_error(error));
+    response.extensions_mut().insert(ErrorLogInfo { code: error.code(), cause: error.cause() });
     response
 }
 
 fn see_other(url: &str, form_targets: &[String]) -> HttpResponse {
-    pages::hardened(StatusCode::SEE_OTHER, form_targets).insert_header((header::LOCATION, url)).finish()
+    pages::response_with_security_headers(StatusCode::SEE_OTHER, form_targets)
+        .insert_header((header::LOCATION, url))
+        .finish()
 }
 
 /// Returns the operator's contact as pages show it.
-fn operator(state: &HttpState) -> String {
+fn operator_contact(state: &HttpState) -> String {
     pages::operator(state.settings.contact.as_deref())
 }
 
 /// Returns the operator's contact if the gateway accepts no new users.
-fn closed_by(state: &HttpState, server: &AuthorizationServer) -> Option<String> {
-    (!server.settings().admits_new).then(|| operator(state))
+fn closed_registration_contact(state: &HttpState, server: &AuthorizationServer) -> Option<String> {
+    (!server.settings().allows_new_users).then(|| operator_contact(state))
 }
 
 /// Returns the redirect targets of the gateway's forms: OwnerRez and the client.

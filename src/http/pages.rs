@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{
     connect::origin,
-    error::{ApiError, Shown},
+    error::{ApiError, ErrorBody},
 };
 use crate::{
     domain::{AccountId, in_minutes},
@@ -40,22 +40,22 @@ impl Notice {
     }
 }
 
-/// A connect link that was used or is older than `life`.
-pub(crate) fn link_gone(life: TimeDelta) -> Notice {
+/// A connect link that was used or is older than `lifetime`.
+pub(crate) fn link_gone(lifetime: TimeDelta) -> Notice {
     let text = format!(
         "A connect link can be used once and is valid for {}. Get a new one: GET /api/connect/ownerrez/start with your \
          API key, or ask your assistant to connect OwnerRez.",
-        in_minutes(life)
+        in_minutes(lifetime)
     );
     Notice::new("This link is no longer valid", text)
 }
 
-/// A response of OwnerRez in another browser than the one that was redirected there, or later than `life`.
-pub(crate) fn other_browser(life: TimeDelta) -> Notice {
+/// A response of OwnerRez in another browser than the one that was redirected there, or later than `lifetime`.
+pub(crate) fn other_browser(lifetime: TimeDelta) -> Notice {
     let text = format!(
         "This response from OwnerRez does not belong to a connection that was started in this browser within the last \
          {}. Open your connect link again and finish in the same browser.",
-        in_minutes(life)
+        in_minutes(lifetime)
     );
     Notice::new("Nothing was connected", text)
 }
@@ -73,7 +73,7 @@ pub(crate) fn operator(contact: Option<&str>) -> String {
 }
 
 /// Says, before OwnerRez asks for approval, that new users are not accepted.
-fn takes_no_new_users(operator: &str) -> Markup {
+fn registration_closed_notice(operator: &str) -> Markup {
     html! {
         p.problem {
             "This gateway does not accept new users. If you have not signed in here before, your sign-in will be \
@@ -82,7 +82,7 @@ fn takes_no_new_users(operator: &str) -> Markup {
     }
 }
 
-pub(crate) const FORM_STALE: &str = "This form has expired, or cookies are disabled. Please enter the key again.";
+pub(crate) const FORM_EXPIRED: &str = "This form has expired, or cookies are disabled. Please enter the key again.";
 pub(crate) const KEY_WRONG: &str = "That is not the API key shown below. Nothing was connected.";
 
 /// The style of all pages. A button is the main action of its page, unless it has the class `second` or `ending`.
@@ -104,7 +104,7 @@ const SELF: &str = "'self'";
 /// Returns a response with the headers that protect a page against framing, scripts and leaks of its URL. A form may be
 /// submitted to the gateway and redirected to `form_targets`, which are sources of a Content-Security-Policy: browsers
 /// apply `form-action` to redirects as well. Without targets the page has no form.
-pub(crate) fn hardened(status: StatusCode, form_targets: &[String]) -> HttpResponseBuilder {
+pub(crate) fn response_with_security_headers(status: StatusCode, form_targets: &[String]) -> HttpResponseBuilder {
     let forms = match form_targets {
         [] => "'none'".to_owned(),
         [only] if only == SELF => SELF.to_owned(),
@@ -136,7 +136,9 @@ fn page(status: StatusCode, form_targets: &[String], title: &str, body: &Markup)
             body { main { h1 { (title) } (body) } }
         }
     };
-    hardened(status, form_targets).content_type("text/html; charset=utf-8").body(html.into_string())
+    response_with_security_headers(status, form_targets)
+        .content_type("text/html; charset=utf-8")
+        .body(html.into_string())
 }
 
 /// Returns a page without a form.
@@ -146,20 +148,20 @@ pub(crate) fn notice(status: StatusCode, notice: Notice) -> HttpResponse {
 
 /// Returns an error as a page, with the same texts as the JSON of the other endpoints.
 pub(crate) fn error(error: &ApiError) -> HttpResponse {
-    let shown = error.shown();
-    let failure = error.failure(&shown);
-    let Shown { status, message, hint, retry_after, .. } = shown;
+    let body = error.error_body();
+    let log_info = error.log_info(&body);
+    let ErrorBody { status, message, hint, retry_after, .. } = body;
     let mut response = page(status, &[], "Something went wrong", &html! { p { (message) } p { (hint) } });
     if let Some(wait) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, wait.num_seconds().max(1).into());
     }
-    response.extensions_mut().insert(failure);
+    response.extensions_mut().insert(log_info);
     response
 }
 
 /// Formats a name that a user or a client chose: in quotes, so that it is not read as text of the page, and isolated,
 /// so that its writing direction does not affect that text (HTML, `bdi`).
-fn chosen_name(name: &str) -> Markup {
+fn quoted_name(name: &str) -> Markup {
     html! { "“" bdi { (name) } "”" }
 }
 
@@ -170,7 +172,7 @@ pub(crate) struct ConnectForm<'a> {
     pub(crate) csrf: &'a str,
     pub(crate) key: &'a StoredKey,
     /// Whether the key's user has signed in to this browser, so that the key need not be entered.
-    pub(crate) known: bool,
+    pub(crate) signed_in: bool,
     pub(crate) app_url: &'a Url,
     pub(crate) problem: Option<(StatusCode, &'static str)>,
 }
@@ -183,9 +185,9 @@ pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
         p { "This API key will be able to read and change the OwnerRez account that you approve next:" }
         p {
             code { (form.key.beginning()) "…" }
-            @if let Some(name) = &form.key.name { " " (chosen_name(name)) }
+            @if let Some(name) = &form.key.name { " " (quoted_name(name)) }
         }
-        @if form.known {
+        @if form.signed_in {
             p { "This key is yours: you have signed in with OwnerRez in this browser." }
         } @else {
             p { "Continue only if this is your own key. To prove it, enter the whole key." }
@@ -193,7 +195,7 @@ pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
         form method="post" action=(form.action) {
             input type="hidden" name="state" value=(form.state);
             input type="hidden" name="csrf" value=(form.csrf);
-            @if !form.known {
+            @if !form.signed_in {
                 label for="api_key" { "API key" }
                 input #api_key name="api_key" type="password" required autocomplete="off" spellcheck="false" autofocus;
             }
@@ -210,7 +212,7 @@ pub(crate) fn connected(account: Option<AccountId>, key: &StoredKey, mcp_url: &s
             "The OwnerRez account"
             @if let Some(account) = account { " number " strong { (account) } }
             " is now connected to the key " code { (key.beginning()) "…" }
-            @if let Some(name) = &key.name { " " (chosen_name(name)) }
+            @if let Some(name) = &key.name { " " (quoted_name(name)) }
             "."
         }
         p { "Next, set up your assistant. Replace YOUR_API_KEY with the whole key; this page does not have it." }

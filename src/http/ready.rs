@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// How long a verdict is cached: all probes together query the database once in this time.
-const GOOD_FOR: TimeDelta = TimeDelta::seconds(1);
+const CACHE_TTL: TimeDelta = TimeDelta::seconds(1);
 /// The timeout of a check. Probes time out after a few seconds, so a later answer is of no use.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the process is not ready after a call encountered damage in the database.
 const DAMAGED_FOR: TimeDelta = TimeDelta::minutes(5);
 
@@ -44,7 +44,7 @@ type Verdict = Result<(), Unready>;
 
 impl Unready {
     /// Returns the code, the message and the hint.
-    fn shown(self) -> (&'static str, &'static str, &'static str) {
+    fn description(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Stopping => ("stopping", "This process is stopping.", "Send requests to another process."),
             Self::DatabaseUnavailable => (
@@ -114,14 +114,14 @@ impl Readiness {
         // Held during the check, so that concurrent probes share its result.
         let mut last = inner.last.lock().await;
         if let Some((at, verdict)) = *last
-            && inner.clock.now() < at + GOOD_FOR
+            && inner.clock.now() < at + CACHE_TTL
         {
             return verdict;
         }
-        let verdict = inner.look().await;
+        let verdict = inner.probe().await;
         let before = last.replace((inner.clock.now(), verdict)).map(|(_, before)| before);
         match verdict {
-            Err(reason) if before != Some(verdict) => log::warn!("not ready: {}", reason.shown().1),
+            Err(reason) if before != Some(verdict) => log::warn!("not ready: {}", reason.description().1),
             Ok(()) if matches!(before, Some(Err(_))) => log::info!("ready again"),
             _ => {}
         }
@@ -132,7 +132,7 @@ impl Readiness {
 impl Inner {
     /// Returns whether a call encountered damage in the last minutes. This ends by itself, since a database server may
     /// be repaired while this process runs.
-    fn damaged_of_late(&self) -> bool {
+    fn recently_damaged(&self) -> bool {
         let (now, met) = (self.clock.now(), self.store.calls_that_met_damage());
         let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
         let (seen, until) = *damage;
@@ -143,8 +143,8 @@ impl Inner {
         until.is_some_and(|until| now < until)
     }
 
-    async fn look(&self) -> Verdict {
-        let pending = timeout(PATIENCE, self.store.pending_migrations()).await;
+    async fn probe(&self) -> Verdict {
+        let pending = timeout(PROBE_TIMEOUT, self.store.pending_migrations()).await;
         match pending.map_err(|_| Unready::DatabaseUnavailable)? {
             Ok(pending) if pending.is_empty() => {}
             Ok(_) => return Err(Unready::MigrationsPending),
@@ -158,10 +158,10 @@ impl Inner {
                 return Err(Unready::DatabaseUnusable);
             }
         }
-        if self.damaged_of_late() {
+        if self.recently_damaged() {
             return Err(Unready::DatabaseDamaged);
         }
-        match timeout(PATIENCE, self.store.prove_commit(self.clock.now())).await {
+        match timeout(PROBE_TIMEOUT, self.store.prove_commit(self.clock.now())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 log::warn!("writes to the database fail: {}", chain(&error));
@@ -180,7 +180,7 @@ pub(crate) async fn ready(readiness: web::Data<Readiness>) -> HttpResponse {
         Ok(()) => {
             HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": "ready"}))
         }
-        Err(reason) => not_ready(reason.shown()),
+        Err(reason) => not_ready(reason.description()),
     }
 }
 

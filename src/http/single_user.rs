@@ -14,9 +14,9 @@ use actix_web::{
 
 use super::{
     HttpState,
+    api_key_auth::bearer,
     authority::Authority,
-    error::{ApiError, Shown},
-    key_check::bearer,
+    error::{ApiError, ErrorBody},
 };
 use crate::{crypto, domain::Caller};
 
@@ -68,14 +68,14 @@ pub(crate) enum Indirect {
 
 impl Indirect {
     /// Returns the error as the client receives it.
-    pub(super) fn shown(&self) -> Shown {
+    pub(super) fn error_body(&self) -> ErrorBody {
         let why = match self {
             Self::Peer => "This request comes from another machine.".to_owned(),
             Self::Header(name) => format!("This request has the header `{name}`, which proxies or browsers add."),
             Self::Host => "The `Host` of this request is not a name of this machine.".to_owned(),
             Self::Version => "This request is HTTP/1.0, which proxies use and MCP clients do not.".to_owned(),
         };
-        Shown::new(
+        ErrorBody::new(
             StatusCode::FORBIDDEN,
             "not_direct",
             format!(
@@ -89,23 +89,25 @@ impl Indirect {
 
 /// Returns the single user, unless the mode is off or the request has an API key instead.
 pub(super) fn caller(state: &HttpState, request: &HttpRequest) -> Option<Result<Caller, ApiError>> {
-    let alone = state.single_user.as_ref()?;
-    let Some(expected) = &alone.token_digest else {
+    let single_user = state.single_user.as_ref()?;
+    let Some(expected) = &single_user.token_digest else {
         let brings_key = request.headers().contains_key(header::AUTHORIZATION);
-        return (!brings_key).then(|| check_direct(request).map(|()| alone.caller.clone()));
+        return (!brings_key).then(|| check_direct(request).map(|()| single_user.caller.clone()));
     };
-    Some(check_direct(request).and_then(|()| check_token(state, request, expected)).map(|()| alone.caller.clone()))
+    Some(
+        check_direct(request).and_then(|()| check_token(state, request, expected)).map(|()| single_user.caller.clone()),
+    )
 }
 
 fn check_token(state: &HttpState, request: &HttpRequest, expected: &str) -> Result<(), ApiError> {
     let offered = bearer(request).map_err(|_| ApiError::SingleUserTokenRequired)?;
-    let (failures, source, now) = (state.keys.failures(), state.settings.source_of(request), state.clock.now());
+    let (failures, source, now) = (state.keys.failed_keys(), state.settings.source_of(request), state.clock.now());
     failures.admit(source, None, now)?;
     // Compares digests, so that the timing does not even depend on the token's length.
     if crypto::same_secret(&crypto::digest_hex(offered), expected) {
         return Ok(());
     }
-    failures.failed(source, None, now);
+    failures.record_failure(source, None, now);
     Err(ApiError::SingleUserTokenRequired)
 }
 

@@ -23,7 +23,7 @@ pub enum StartPhase {
 
 impl StartPhase {
     /// Returns the code, the message and the hint.
-    fn shown(self) -> (&'static str, &'static str, &'static str) {
+    fn description(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Database => (
                 "database_unavailable",
@@ -74,7 +74,7 @@ pub fn starting_routes(config: &mut web::ServiceConfig, progress: StartProgress)
 }
 
 async fn waiting(progress: web::Data<StartProgress>) -> HttpResponse {
-    ready::not_ready(progress.phase().shown())
+    ready::not_ready(progress.phase().description())
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{
     HttpState,
+    api_key_auth::{GeneratedKey, bearer},
     error::ApiError,
-    key_check::{MadeKey, bearer},
     keys,
     source_address::SourceAddress,
 };
@@ -51,7 +51,7 @@ pub(crate) async fn register(
     let (user, key) = match new_user(&state, name, source).await {
         Ok(made) => made,
         Err(error) => {
-            state.registrations.take_back(source);
+            state.registrations.refund(source);
             return Err(error.into());
         }
     };
@@ -73,13 +73,13 @@ fn may_register(state: &HttpState, request: &HttpRequest, source: SourceAddress)
         RegistrationMode::Token(expected) => expected,
     };
     let offered = bearer(request).map_err(|_| ApiError::RegistrationTokenRequired)?;
-    let (failures, now) = (state.keys.failures(), state.clock.now());
+    let (failures, now) = (state.keys.failed_keys(), state.clock.now());
     failures.admit(source, None, now)?;
     // Compares digests, so that the timing does not even depend on the token's length.
     if crypto::same_secret(&crypto::digest_hex(offered), &crypto::digest_hex(expected.expose_secret())) {
         return Ok(());
     }
-    failures.failed(source, None, now);
+    failures.record_failure(source, None, now);
     Err(ApiError::RegistrationTokenRequired)
 }
 
@@ -88,7 +88,7 @@ async fn new_user(
     name: Option<String>,
     source: SourceAddress,
 ) -> Result<(UserId, ApiKey), ApiError> {
-    let MadeKey { key, hash, hmac } = state.keys.new_key(source).await?;
+    let GeneratedKey { key, hash, hmac } = state.keys.generate_key(source).await?;
     let user = UserId(Uuid::now_v7());
     let new_key = NewKey {
         id: KeyId(Uuid::now_v7()),

@@ -24,7 +24,11 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{HttpState, at, connect, error::ApiError, failure::Failure, observe::Notes};
+use super::{
+    HttpState, at, connect,
+    error::{ApiError, ErrorLogInfo},
+    request_logger::RequestContext,
+};
 use crate::{
     crypto,
     domain::{AccountId, JsonObject},
@@ -59,14 +63,14 @@ async fn receive(
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (source, now) = (state.settings.source_of(&request), state.clock.now());
-    let failures = state.keys.failures();
+    let failures = state.keys.failed_keys();
     failures.admit(source, None, now)?;
     if !is_from_ownerrez(&request, &credentials.0) {
-        failures.failed(source, None, now);
+        failures.record_failure(source, None, now);
         return Ok(refused());
     }
-    if let Some(notes) = Notes::of(&request) {
-        notes.verify();
+    if let Some(context) = RequestContext::of(&request) {
+        context.verify();
     }
     let body = body.to_bytes_limited(state.settings.max_body).await.map_err(|_| ApiError::TooLarge)?;
     let unreadable = || ApiError::BadRequest("The body is not an OwnerRez webhook notification.".to_owned());
@@ -76,7 +80,7 @@ async fn receive(
         && !state.store.reaching(account, now).await?.is_empty()
         && state.notices.take(account, now)
     {
-        actix_web::rt::spawn(look_after(state, account));
+        actix_web::rt::spawn(check_until_quiet(state, account));
     }
     Ok(HttpResponse::NoContent().finish())
 }
@@ -87,10 +91,10 @@ async fn receive(
 /// account within `MERGED_WITHIN` cost two checks per user: one at the first notification, and one at the end for later
 /// ones. Only connected accounts are in the map, which bounds its size.
 #[derive(Default)]
-pub struct Notices(Mutex<HashMap<AccountId, Asked>>);
+pub struct Notices(Mutex<HashMap<AccountId, PendingCheck>>);
 
 #[derive(Clone, Copy)]
-struct Asked {
+struct PendingCheck {
     at: DateTime<Utc>,
     /// Whether another notification arrived since.
     again: bool,
@@ -106,7 +110,7 @@ impl Notices {
                 false
             }
             entry => {
-                entry.insert_entry(Asked { at: now, again: false });
+                entry.insert_entry(PendingCheck { at: now, again: false });
                 true
             }
         }
@@ -114,11 +118,11 @@ impl Notices {
 
     /// Returns whether a notification arrived since the last check, so that it must be repeated. Removes the account
     /// otherwise.
-    fn came_again(&self, account: AccountId, now: DateTime<Utc>) -> bool {
+    fn take_repeat(&self, account: AccountId, now: DateTime<Utc>) -> bool {
         let mut all = self.lock();
         let again = all.get(&account).is_some_and(|asked| asked.again);
         if again {
-            all.insert(account, Asked { at: now, again: false });
+            all.insert(account, PendingCheck { at: now, again: false });
         } else {
             all.remove(&account);
         }
@@ -126,23 +130,23 @@ impl Notices {
     }
 
     /// A panic while the lock is held leaves no partial update.
-    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, Asked>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, PendingCheck>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Checks the tokens of every user of the account, and repeats this after a pause while notifications arrive.
-async fn look_after(state: web::Data<HttpState>, account: AccountId) {
+async fn check_until_quiet(state: web::Data<HttpState>, account: AccountId) {
     loop {
-        ask(&state, account).await;
+        check_users(&state, account).await;
         state.clock.sleep_until(state.clock.now() + MERGED_WITHIN).await;
-        if !state.notices.came_again(account, state.clock.now()) {
+        if !state.notices.take_repeat(account, state.clock.now()) {
             return;
         }
     }
 }
 
-async fn ask(state: &HttpState, account: AccountId) {
+async fn check_users(state: &HttpState, account: AccountId) {
     let reaching = match state.store.reaching(account, state.clock.now()).await {
         Ok(reaching) => reaching,
         Err(error) => {
@@ -152,7 +156,8 @@ async fn ask(state: &HttpState, account: AccountId) {
         }
     };
     let questions = reaching.into_iter().map(|reached| async move {
-        let outcome = state.sessions.call(reached.user, &connect::who_am_i(), &CancellationToken::new()).await;
+        let outcome =
+            state.sessions.call(reached.user, &connect::current_user_request(), &CancellationToken::new()).await;
         let found = if outcome.is_ok() { "the connection still works" } else { "the connection check failed" };
         log::info!("OwnerRez webhook: authorization revoked by user {} ({found})", reached.user);
     });
@@ -182,6 +187,6 @@ fn refused() -> HttpResponse {
                  OwnerRez.",
     }));
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"webhooks\""));
-    response.extensions_mut().insert(Failure { code: CODE, cause: None });
+    response.extensions_mut().insert(ErrorLogInfo { code: CODE, cause: None });
     response
 }

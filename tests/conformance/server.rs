@@ -44,7 +44,7 @@ async fn main() -> io::Result<()> {
         App::new()
             .wrap(from_fn(move |request, next| guard.clone().check(request, next)))
             .app_data(web::PayloadConfig::new(MAX_BODY))
-            .app_data(web::Data::new(McpEndpoint::over(fixture.clone(), MAX_BODY)))
+            .app_data(web::Data::new(McpEndpoint::with_server(fixture.clone(), MAX_BODY)))
             .route("/mcp", web::route().to(answer))
     })
     .workers(2)

@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         publisher.publish(url, Published::text("application/json", &fs::read_to_string(file)?));
     }
     let config = Config::load(Sources::from_process(settings))?;
-    let gateway = App::build_within(&config, Arc::new(SystemClock::new()), publisher.outside()).await?;
+    let gateway = App::build_with_egress(&config, Arc::new(SystemClock::new()), publisher.outside()).await?;
     signal(SignalKind::terminate())?.recv().await;
     gateway.stop().await?;
     Ok(())

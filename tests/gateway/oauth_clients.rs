@@ -15,7 +15,7 @@ use ownerrez_gateway::{
     crypto::KeyRing,
     domain::{Clock, RedirectPlace},
     metrics::Metrics,
-    oauth::clients::{Client, ClientError, ClientErrorCode, Clients, Outside},
+    oauth::clients::{Client, ClientError, ClientErrorCode, Clients, EgressPolicy},
     store::{DatabaseTarget, Store},
 };
 use secrecy::SecretBox;
@@ -35,14 +35,14 @@ struct Desk {
 struct Otherwise {
     key: u8,
     previous: Option<u8>,
-    outside: Outside,
+    outside: EgressPolicy,
     clock: Arc<ManualClock>,
     tune: fn(&mut Config),
 }
 
 impl Default for Otherwise {
     fn default() -> Self {
-        Self { key: 1, previous: None, outside: Outside::internet(), clock: ManualClock::new(), tune: |_| {} }
+        Self { key: 1, previous: None, outside: EgressPolicy::internet(), clock: ManualClock::new(), tune: |_| {} }
     }
 }
 

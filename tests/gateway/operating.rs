@@ -183,7 +183,7 @@ async fn said(gateway: &Gateway, command: UsersCommand, as_json: bool) -> String
     let environment =
         gateway.environment().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let config = Config::load(Sources { file: None, environment }).unwrap();
-    app::operate_users(&config, command, as_json, gateway.clock.clone()).await.unwrap()
+    app::run_users_command(&config, command, as_json, gateway.clock.clone()).await.unwrap()
 }
 
 #[actix_web::test]

@@ -16,7 +16,7 @@ use ownerrez_gateway::{
     app::App,
     config::{Config, Sources},
     domain::{AccountId, Clock},
-    oauth::clients::Outside,
+    oauth::clients::EgressPolicy,
     sandbox::{Controls, Simulator, SimulatorOptions},
 };
 use serde_json::{Value, json};
@@ -41,19 +41,19 @@ pub(crate) struct Gateway {
     pub(crate) url: String,
     settings: HashMap<String, String>,
     tune: fn(&mut Config),
-    outside: Outside,
+    outside: EgressPolicy,
 }
 
 /// Settings that a test overrides, by their environment names or in the validated configuration.
 pub(crate) struct Settings {
     environment: HashMap<String, String>,
     tune: fn(&mut Config),
-    outside: Outside,
+    outside: EgressPolicy,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { environment: HashMap::new(), tune: |_| {}, outside: Outside::internet() }
+        Self { environment: HashMap::new(), tune: |_| {}, outside: EgressPolicy::internet() }
     }
 }
 
@@ -71,7 +71,7 @@ impl Settings {
     }
 
     /// Sets the outside network in which OAuth clients publish their documents.
-    pub(crate) fn within(mut self, outside: Outside) -> Self {
+    pub(crate) fn within(mut self, outside: EgressPolicy) -> Self {
         self.outside = outside;
         self
     }
@@ -140,7 +140,7 @@ impl Gateway {
     async fn launch(
         settings: HashMap<String, String>,
         tune: fn(&mut Config),
-        outside: Outside,
+        outside: EgressPolicy,
         clock: Arc<ManualClock>,
         simulator: Simulator,
     ) -> Self {
@@ -157,7 +157,7 @@ impl Gateway {
         // Some tests send odd values of many sizes.
         config.server.large_requests_per_minute = 1_000_000;
         tune(&mut config);
-        let app = App::build_within(&config, clock.clone(), outside.clone()).await.unwrap();
+        let app = App::build_with_egress(&config, clock.clone(), outside.clone()).await.unwrap();
         let url = app.url().as_str().trim_end_matches('/').to_owned();
         Self { app, clock, simulator, url, settings, tune, outside }
     }

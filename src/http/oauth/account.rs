@@ -8,21 +8,21 @@ use uuid::Uuid;
 use super::{
     super::{
         HttpState,
-        connect::to_ownerrez,
-        cookies::{Csrf, SIGN_IN_COOKIES, cookie_name, is_genuine, remove_cookie, set_cookie},
+        connect::redirect_to_ownerrez,
+        cookies::{Csrf, SIGN_IN_COOKIES, cookie_name, remove_cookie, set_cookie, verify_csrf},
         error::ApiError,
         keys,
         pages::{self, account as words},
         users::checked_name,
     },
-    attach::{self, Desk, Moving},
-    authorize::{failed, is_foreign, too_many},
-    closed_by, operator, see_other,
-    sign_in::Unredeemed,
+    authorize::{internal_error, is_cross_site, too_many_sign_ins},
+    closed_registration_contact, operator_contact, see_other,
+    sign_in::SignInFailure,
+    transfer_key::{self, KeyTransfer, TransferContext},
 };
 use crate::{
     domain::{AccountHolder, GrantId, KeyId, KeyView, Scope, UserId},
-    oauth::{AuthorizationServer, SESSION_LIFE, ServerError},
+    oauth::{AuthorizationServer, SESSION_LIFETIME, ServerError},
     session::SignedIn,
     tools::ACCOUNT_PATH,
 };
@@ -69,27 +69,27 @@ pub(super) async fn show(
     request: HttpRequest,
 ) -> HttpResponse {
     match Session::of(&state, &server, &request).await {
-        Ok(Some(session)) => overview(&state, &server, &session).await.unwrap_or_else(failed),
-        Ok(None) => door(&state, &server, &request, None),
-        Err(error) => failed(error),
+        Ok(Some(session)) => overview(&state, &server, &session).await.unwrap_or_else(internal_error),
+        Ok(None) => sign_in_page(&state, &server, &request, None),
+        Err(error) => internal_error(error),
     }
 }
 
 /// `GET /account/delete`: asks for confirmation before everything is deleted.
-pub(super) async fn ask_to_delete(
+pub(super) async fn confirm_delete(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
     request: HttpRequest,
 ) -> HttpResponse {
     match Session::of(&state, &server, &request).await {
         Ok(Some(session)) => words::delete_everything(ACCOUNT_PATH, &session.csrf(&state), session.holder.account),
-        Ok(None) => door(&state, &server, &request, None),
-        Err(error) => failed(error),
+        Ok(None) => sign_in_page(&state, &server, &request, None),
+        Err(error) => internal_error(error),
     }
 }
 
 /// Returns the sign-in page.
-fn door(
+fn sign_in_page(
     state: &HttpState,
     server: &AuthorizationServer,
     request: &HttpRequest,
@@ -99,8 +99,14 @@ fn door(
         Ok(csrf) => csrf,
         Err(error) => return pages::error(&error),
     };
-    let closed_by = closed_by(state, server);
-    let mut response = words::door(ACCOUNT_PATH, &csrf.signed, &state.settings.app_url, closed_by.as_deref(), problem);
+    let closed_registration_contact = closed_registration_contact(state, server);
+    let mut response = words::sign_in(
+        ACCOUNT_PATH,
+        &csrf.signed,
+        &state.settings.app_url,
+        closed_registration_contact.as_deref(),
+        problem,
+    );
     csrf.keep(state, request, &mut response);
     response
 }
@@ -115,8 +121,8 @@ async fn overview(
     let connection = state.store.connection(user).await?;
     let keys = state.store.keys(user).await?;
     let grants = state.store.grants(user, now).await?;
-    let mut strangers = server.others(account).await?;
-    strangers.retain(|reaching| reaching.user != user);
+    let mut other_connections = server.existing_access(account).await?;
+    other_connections.retain(|reaching| reaching.user != user);
     let id = Uuid::now_v7().to_string();
     Ok(words::overview(&words::Overview {
         action: ACCOUNT_PATH,
@@ -127,7 +133,7 @@ async fn overview(
         connection: connection.as_ref(),
         keys: &keys,
         grants: &grants,
-        strangers: &strangers,
+        other_connections: &other_connections,
         new_key: (&id, &new_key_proof(state, session, &id)),
         now,
     }))
@@ -140,84 +146,105 @@ fn new_key_proof(state: &HttpState, session: &Session, id: &str) -> String {
 
 /// The fields of the page's forms.
 #[derive(Deserialize)]
-pub(super) struct Form {
+pub(super) struct AccountForm {
     #[serde(default)]
     csrf: String,
     #[serde(flatten)]
-    wish: Wish,
+    action: AccountAction,
 }
 
 /// The action of a form. `SignIn` needs no session, and also reconnects an account.
 #[derive(Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
-enum Wish {
+enum AccountAction {
     SignIn,
     SignOut,
-    EndKey { key: Uuid },
-    EndClient { grant: Uuid },
-    EndStranger { user: Uuid },
-    MakeKey { id: Uuid, proof: String, name: Option<String>, scope: Scope },
-    ShowKey { api_key: SecretString },
-    Attach { attach: Uuid, from: Uuid, proof: String },
+    EndKey {
+        key: Uuid,
+    },
+    EndClient {
+        grant: Uuid,
+    },
+    // The name on the wire is older than that of the variant.
+    #[serde(rename = "end_stranger")]
+    EndOtherConnection {
+        user: Uuid,
+    },
+    MakeKey {
+        id: Uuid,
+        proof: String,
+        name: Option<String>,
+        scope: Scope,
+    },
+    ShowKey {
+        api_key: SecretString,
+    },
+    Attach {
+        attach: Uuid,
+        from: Uuid,
+        proof: String,
+    },
     Disconnect,
     Delete,
 }
 
 /// `POST /account`
-pub(super) async fn act(
+pub(super) async fn submit(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
     request: HttpRequest,
-    form: web::Form<Form>,
+    form: web::Form<AccountForm>,
 ) -> HttpResponse {
-    let Form { csrf, wish } = form.into_inner();
-    if is_foreign(&request) {
+    let AccountForm { csrf, action } = form.into_inner();
+    if is_cross_site(&request) {
         return pages::error(&ApiError::OriginNotAllowed);
     }
     let session = match Session::of(&state, &server, &request).await {
         Ok(session) => session,
-        Err(error) => return failed(error),
+        Err(error) => return internal_error(error),
     };
-    let stale = Some((StatusCode::FORBIDDEN, words::STALE));
+    let expired = Some((StatusCode::FORBIDDEN, words::SESSION_EXPIRED));
     match session {
         Some(session) if state.signer.verify(&["account", &session.token], &csrf) => {
-            serve(&state, &server, &request, &session, wish).await.unwrap_or_else(failed)
+            perform(&state, &server, &request, &session, action).await.unwrap_or_else(internal_error)
         }
-        Some(_) => words::stale(ACCOUNT_PATH),
-        None if matches!(wish, Wish::SignIn) && is_genuine(&state, &request, &["account"], &csrf) => {
-            send_to_ownerrez(&state, &server, &request).await
+        Some(_) => words::session_expired(ACCOUNT_PATH),
+        None if matches!(action, AccountAction::SignIn) && verify_csrf(&state, &request, &["account"], &csrf) => {
+            start_sign_in(&state, &server, &request).await
         }
-        None => door(&state, &server, &request, stale),
+        None => sign_in_page(&state, &server, &request, expired),
     }
 }
 
-async fn send_to_ownerrez(state: &HttpState, server: &AuthorizationServer, request: &HttpRequest) -> HttpResponse {
-    if let Err(wait) = state.oauth_limits.agrees(state.settings.source_of(request), state.clock.now()) {
-        return too_many(wait);
+async fn start_sign_in(state: &HttpState, server: &AuthorizationServer, request: &HttpRequest) -> HttpResponse {
+    if let Err(wait) = state.oauth_limits.check_consent(state.settings.source_of(request), state.clock.now()) {
+        return too_many_sign_ins(wait);
     }
     let Some(client_id) = &state.settings.client_id else { return pages::error(&ApiError::NotConfigured) };
-    match server.agree_for_account().await {
-        Ok(agreed) => {
-            let secret = agreed.state.expose_secret();
-            to_ownerrez(state, request, client_id, secret, SIGN_IN_COOKIES, &agreed.browser)
+    match server.begin_account_sign_in().await {
+        Ok(redirect) => {
+            let secret = redirect.state.expose_secret();
+            redirect_to_ownerrez(state, request, client_id, secret, SIGN_IN_COOKIES, &redirect.browser)
         }
-        Err(error) => failed(error),
+        Err(error) => internal_error(error),
     }
 }
 
 /// Finishes a sign-in to the account page, in the browser that was redirected to OwnerRez.
-pub(super) async fn come_back(
+pub(super) async fn finish_sign_in(
     state: &HttpState,
     server: &AuthorizationServer,
     request: &HttpRequest,
-    signed_in: Result<SignedIn, Unredeemed>,
+    signed_in: Result<SignedIn, SignInFailure>,
 ) -> HttpResponse {
     let SignedIn { user, account, new } = match signed_in {
         Ok(signed_in) => signed_in,
-        Err(Unredeemed::Denied) => return pages::notice(StatusCode::OK, words::DENIED),
-        Err(Unredeemed::TooLate) => return pages::waiting::too_late(Some(&state.settings.url(ACCOUNT_PATH))),
-        Err(Unredeemed::Failed(error)) => {
-            return words::not_signed_in(&error.into(), ACCOUNT_PATH, &operator(state));
+        Err(SignInFailure::Denied) => return pages::notice(StatusCode::OK, words::DENIED),
+        Err(SignInFailure::CodeExpired) => {
+            return pages::waiting::code_expired(Some(&state.settings.url(ACCOUNT_PATH)));
+        }
+        Err(SignInFailure::Failed(error)) => {
+            return words::not_signed_in(&error.into(), ACCOUNT_PATH, &operator_contact(state));
         }
     };
     log::info!("user {user} signed in to the account page{}", if new { ", for the first time" } else { "" });
@@ -229,73 +256,75 @@ pub(super) async fn come_back(
     };
     match opened.await {
         Ok(token) => {
-            let mut response = back(state);
-            set_cookie(state, &mut response, SESSION_COOKIE, token.expose_secret().to_owned(), SESSION_LIFE);
+            let mut response = redirect_to_account(state);
+            set_cookie(state, &mut response, SESSION_COOKIE, token.expose_secret().to_owned(), SESSION_LIFETIME);
             response
         }
-        Err(error) => failed(error),
+        Err(error) => internal_error(error),
     }
 }
 
-async fn serve(
+async fn perform(
     state: &HttpState,
     server: &AuthorizationServer,
     request: &HttpRequest,
     session: &Session,
-    wish: Wish,
+    action: AccountAction,
 ) -> Result<HttpResponse, ServerError> {
     let holder = session.holder;
     let user = holder.user;
     let csrf = session.csrf(state);
     let here = state.settings.url(ACCOUNT_PATH);
-    let desk = Desk {
+    let context = TransferContext {
         holder,
         action: ACCOUNT_PATH,
         fields: &[("csrf", &csrf), ("do", "attach")],
         bound_to: &session.token,
         back: &here,
     };
-    match wish {
-        Wish::SignIn => return Ok(send_to_ownerrez(state, server, request).await),
-        Wish::SignOut => {
+    match action {
+        AccountAction::SignIn => return Ok(start_sign_in(state, server, request).await),
+        AccountAction::SignOut => {
             server.close_session(&session.token).await?;
-            return Ok(signed_out(state, back(state)));
+            return Ok(signed_out(state, redirect_to_account(state)));
         }
-        Wish::EndKey { key } => {
+        AccountAction::EndKey { key } => {
             if server.end_key(holder, KeyId(key)).await? {
                 log::info!("user {user} deleted key {key} on the account page");
             }
         }
-        Wish::EndClient { grant } => {
+        AccountAction::EndClient { grant } => {
             if server.end_grant(holder, GrantId(grant)).await? {
                 log::info!("user {user} revoked grant {grant} on the account page");
             }
         }
-        Wish::EndStranger { user: other } => {
+        AccountAction::EndOtherConnection { user: other } => {
             if server.end_connection(holder, UserId(other)).await? {
                 log::info!("user {user} revoked the connection of user {other} to the same account");
             }
         }
-        Wish::MakeKey { id, proof, name, scope } => {
+        AccountAction::MakeKey { id, proof, name, scope } => {
             return make_key(state, request, session, id, &proof, (name, scope)).await;
         }
-        Wish::ShowKey { api_key } => return Ok(attach::look(state, request, &desk, &api_key).await),
-        Wish::Attach { attach: key, from, proof } => {
-            let moving = Moving { key: KeyId(key), from: UserId(from), proof };
-            return attach::attach(state, server, &desk, &moving).await;
+        AccountAction::ShowKey { api_key } => {
+            return Ok(transfer_key::preview(state, request, &context, &api_key).await);
         }
-        Wish::Disconnect => {
+        AccountAction::Attach { attach: key, from, proof } => {
+            let transfer = KeyTransfer { key: KeyId(key), from: UserId(from), proof };
+            return transfer_key::transfer(state, server, &context, &transfer).await;
+        }
+        AccountAction::Disconnect => {
             if state.sessions.disconnect(user).await? {
                 log::info!("user {user} disconnected OwnerRez on the account page");
             }
         }
-        Wish::Delete => {
+        AccountAction::Delete => {
             state.sessions.delete_user(user).await?;
             log::info!("user {user} deleted everything on the account page");
             return Ok(signed_out(state, pages::notice(StatusCode::OK, words::DELETED)));
         }
     }
-    Ok(back(state))
+    Ok(redirect_to_account(state))
 }
 
 async fn make_key(
@@ -308,16 +337,16 @@ async fn make_key(
 ) -> Result<HttpResponse, ServerError> {
     let user = session.holder.user;
     if !state.signer.verify(&["new key", &session.token, &id.to_string()], proof) {
-        return Ok(words::stale(ACCOUNT_PATH));
+        return Ok(words::session_expired(ACCOUNT_PATH));
     }
     let id = KeyId(id);
     if state.store.key(user, id).await?.is_some() {
         // The form was sent again by a reloaded page. The key is not shown a second time.
-        return Ok(back(state));
+        return Ok(redirect_to_account(state));
     }
     let made = async {
         let wanted =
-            keys::NewlyNamed { id, name: checked_name(name)?, scope, expires_at: None, view: KeyView::default() };
+            keys::NewKeyRequest { id, name: checked_name(name)?, scope, expires_at: None, view: KeyView::default() };
         keys::add(state, state.settings.source_of(request), user, None, wanted).await
     };
     Ok(match made.await {
@@ -330,7 +359,7 @@ async fn make_key(
 }
 
 /// Redirects to the account page after a form was processed.
-fn back(state: &HttpState) -> HttpResponse {
+fn redirect_to_account(state: &HttpState) -> HttpResponse {
     see_other(&state.settings.url(ACCOUNT_PATH), &[])
 }
 

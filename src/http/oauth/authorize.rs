@@ -8,13 +8,12 @@ use serde::Deserialize;
 use super::{
     super::{
         HttpState,
-        connect::to_ownerrez,
-        cookies::{Csrf, SIGN_IN_COOKIES, is_genuine},
-        error::ApiError,
-        failure::Failure,
+        connect::redirect_to_ownerrez,
+        cookies::{Csrf, SIGN_IN_COOKIES, verify_csrf},
+        error::{ApiError, ErrorLogInfo},
         pages::{self, sign_in as words},
     },
-    closed_by, form_targets, sent_back, shown_with_way_back,
+    closed_registration_contact, error_page_with_redirect, form_targets, redirect_error,
 };
 use crate::{
     domain::{RedirectPlace, Scope},
@@ -25,19 +24,19 @@ use crate::{
 };
 
 /// `GET /authorize`: validates the request, then shows the consent page.
-pub(super) async fn ask(
+pub(super) async fn authorize_get(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
     request: HttpRequest,
 ) -> HttpResponse {
     let source = state.settings.source_of(&request);
-    if let Err(wait) = state.oauth_limits.asks(source, state.clock.now()) {
-        return too_many(wait);
+    if let Err(wait) = state.oauth_limits.check_authorize(source, state.clock.now()) {
+        return too_many_sign_ins(wait);
     }
     let query = request.query_string();
     match server.request(query).await {
-        Ok((asked, place)) => consent(&state, &server, &request, query, (&asked, &place), None),
-        Err(error) => not_asked(&server, error),
+        Ok((asked, place)) => consent_page(&state, &server, &request, query, (&asked, &place), None),
+        Err(error) => request_error(&server, error),
     }
 }
 
@@ -54,57 +53,57 @@ pub(super) struct Decision {
 }
 
 /// `POST /authorize`: the decision, from the gateway's page in this browser.
-pub(super) async fn decide(
+pub(super) async fn authorize_post(
     state: web::Data<HttpState>,
     server: web::Data<AuthorizationServer>,
     request: HttpRequest,
     form: web::Form<Decision>,
 ) -> HttpResponse {
     let Decision { request: query, csrf, decision } = form.into_inner();
-    if is_foreign(&request) {
+    if is_cross_site(&request) {
         return pages::error(&ApiError::OriginNotAllowed);
     }
     // Any site can send this form, and it causes the same lookups, so it counts as well.
-    if let Err(wait) = state.oauth_limits.asks(state.settings.source_of(&request), state.clock.now()) {
-        return too_many(wait);
+    if let Err(wait) = state.oauth_limits.check_authorize(state.settings.source_of(&request), state.clock.now()) {
+        return too_many_sign_ins(wait);
     }
     // The request is validated again: nothing that the page contains is trusted.
     let (mut asked, place) = match server.request(&query).await {
         Ok(found) => found,
-        Err(error) => return not_asked(&server, error),
+        Err(error) => return request_error(&server, error),
     };
-    if !is_genuine(&state, &request, &["consent", &query], &csrf) {
-        let stale = Some((StatusCode::FORBIDDEN, words::FORM_STALE));
-        return consent(&state, &server, &request, &query, (&asked, &place), stale);
+    if !verify_csrf(&state, &request, &["consent", &query], &csrf) {
+        let stale = Some((StatusCode::FORBIDDEN, words::FORM_EXPIRED));
+        return consent_page(&state, &server, &request, &query, (&asked, &place), stale);
     }
     match decision.as_str() {
         "allow" => {}
         "read" => asked.scopes = Scopes { access: Scope::Read, ..asked.scopes },
         _ => {
             let denied = OAuthError::AccessDenied("the user denied the request".to_owned());
-            return sent_back(&server, &asked.redirection(), &denied);
+            return redirect_error(&server, &asked.redirection(), &denied);
         }
     }
-    if let Err(wait) = state.oauth_limits.agrees(state.settings.source_of(&request), state.clock.now()) {
-        return too_many(wait);
+    if let Err(wait) = state.oauth_limits.check_consent(state.settings.source_of(&request), state.clock.now()) {
+        return too_many_sign_ins(wait);
     }
     let Some(client_id) = &state.settings.client_id else { return pages::error(&ApiError::NotConfigured) };
-    match server.agree(asked).await {
-        Ok(agreed) => {
-            let secret = agreed.state.expose_secret();
-            to_ownerrez(&state, &request, client_id, secret, SIGN_IN_COOKIES, &agreed.browser)
+    match server.begin_sign_in(asked).await {
+        Ok(redirect) => {
+            let secret = redirect.state.expose_secret();
+            redirect_to_ownerrez(&state, &request, client_id, secret, SIGN_IN_COOKIES, &redirect.browser)
         }
-        Err(error) => failed(error),
+        Err(error) => internal_error(error),
     }
 }
 
 /// Returns whether the request came from elsewhere than the gateway's pages, by headers that pages cannot set (Fetch
 /// Metadata).
-pub(super) fn is_foreign(request: &HttpRequest) -> bool {
+pub(super) fn is_cross_site(request: &HttpRequest) -> bool {
     request.headers().get("sec-fetch-site").is_some_and(|site| site != "same-origin")
 }
 
-fn consent(
+fn consent_page(
     state: &HttpState,
     server: &AuthorizationServer,
     request: &HttpRequest,
@@ -123,7 +122,7 @@ fn consent(
         request: asked,
         place,
         form_targets: &form_targets(state, asked),
-        closed_by: closed_by(state, server).as_deref(),
+        closed_registration_contact: closed_registration_contact(state, server).as_deref(),
         problem,
     });
     csrf.keep(state, request, &mut response);
@@ -131,14 +130,14 @@ fn consent(
 }
 
 /// Answers an authorization request for which no consent page is shown.
-fn not_asked(server: &AuthorizationServer, error: AuthorizeError) -> HttpResponse {
+fn request_error(server: &AuthorizationServer, error: AuthorizeError) -> HttpResponse {
     match error {
-        AuthorizeError::Refused { to, goes_back_by_itself: true, error, .. } => sent_back(server, &to, &error),
-        AuthorizeError::Refused { to, place, goes_back_by_itself: false, error } => {
-            shown_with_way_back(server, (&to, &place), StatusCode::BAD_REQUEST, words::BY_A_LINK, &error)
+        AuthorizeError::Refused { to, redirects_automatically: true, error, .. } => redirect_error(server, &to, &error),
+        AuthorizeError::Refused { to, place, redirects_automatically: false, error } => {
+            error_page_with_redirect(server, (&to, &place), StatusCode::BAD_REQUEST, words::BY_A_LINK, &error)
         }
         AuthorizeError::RedirectUri(problem) => {
-            told(StatusCode::BAD_REQUEST, "invalid_request", &words::capitalised(&problem), words::NO_REDIRECT)
+            error_page(StatusCode::BAD_REQUEST, "invalid_request", &words::sentence(&problem), words::NO_REDIRECT)
         }
         AuthorizeError::Client(error) => {
             let status = match error.code() {
@@ -148,26 +147,26 @@ fn not_asked(server: &AuthorizationServer, error: AuthorizeError) -> HttpRespons
             };
             let refused = OAuthError::from(error);
             let mut response =
-                told(status, refused.code(), &words::capitalised(&refused.to_string()), words::NO_CLIENT);
-            response.extensions_mut().insert(Failure { code: refused.code(), cause: refused.cause() });
+                error_page(status, refused.code(), &words::sentence(&refused.to_string()), words::NO_CLIENT);
+            response.extensions_mut().insert(ErrorLogInfo { code: refused.code(), cause: refused.cause() });
             response
         }
     }
 }
 
-fn told(status: StatusCode, code: &'static str, what: &str, next: &str) -> HttpResponse {
+fn error_page(status: StatusCode, code: &'static str, what: &str, next: &str) -> HttpResponse {
     let mut response = words::refusal(status, what, next);
-    response.extensions_mut().insert(Failure { code, cause: None });
+    response.extensions_mut().insert(ErrorLogInfo { code, cause: None });
     response
 }
 
-pub(super) fn too_many(wait: TimeDelta) -> HttpResponse {
-    let mut response = told(StatusCode::TOO_MANY_REQUESTS, "too_many_sign_ins", words::TOO_MANY, words::LATER);
+pub(super) fn too_many_sign_ins(wait: TimeDelta) -> HttpResponse {
+    let mut response = error_page(StatusCode::TOO_MANY_REQUESTS, "too_many_sign_ins", words::TOO_MANY, words::LATER);
     response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, wait.num_seconds().max(1).into());
     response
 }
 
 /// Returns the page for an internal error.
-pub(super) fn failed(error: ServerError) -> HttpResponse {
+pub(super) fn internal_error(error: ServerError) -> HttpResponse {
     pages::error(&error.into())
 }

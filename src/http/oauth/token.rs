@@ -12,7 +12,7 @@ use bytes::Bytes;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{super::HttpState, no_store, refused, told};
+use super::{super::HttpState, json_error, no_store, oauth_error};
 use crate::{
     domain::chain,
     oauth::{AuthorizationServer, OAuthError, Revocation, TokenForm, clients::RegistrationError},
@@ -25,7 +25,7 @@ pub(super) async fn token(
     request: HttpRequest,
     form: web::Form<TokenForm>,
 ) -> HttpResponse {
-    if let Err(refusal) = admitted(&state, &server, &request, &form).await {
+    if let Err(refusal) = check_limits(&state, &server, &request, &form).await {
         return refusal;
     }
     match server.token(&form).await {
@@ -33,7 +33,7 @@ pub(super) async fn token(
             let mut body = json!({
                 "access_token": tokens.access.expose_secret(),
                 "token_type": "Bearer",
-                "expires_in": tokens.access_life.num_seconds(),
+                "expires_in": tokens.access_lifetime.num_seconds(),
                 "scope": tokens.scopes.to_string(),
             });
             if let Some(refresh) = &tokens.refresh {
@@ -41,7 +41,7 @@ pub(super) async fn token(
             }
             no_store(StatusCode::OK).json(body)
         }
-        Err(error) => refused(&error),
+        Err(error) => oauth_error(&error),
     }
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn revoke(
     request: HttpRequest,
     form: web::Form<TokenForm>,
 ) -> HttpResponse {
-    if let Err(refusal) = admitted(&state, &server, &request, &form).await {
+    if let Err(refusal) = check_limits(&state, &server, &request, &form).await {
         return refusal;
     }
     match server.revoke(&form).await {
@@ -62,12 +62,12 @@ pub(super) async fn revoke(
             }
             no_store(StatusCode::OK).finish()
         }
-        Err(error) => refused(&error),
+        Err(error) => oauth_error(&error),
     }
 }
 
 /// Checks whether this request may be processed: its form of authentication, and the rate limits.
-async fn admitted(
+async fn check_limits(
     state: &HttpState,
     server: &AuthorizationServer,
     request: &HttpRequest,
@@ -76,24 +76,24 @@ async fn admitted(
     let named = !form.client_id.is_empty() || !form.client_assertion.expose_secret().is_empty();
     if !named && request.headers().contains_key(header::AUTHORIZATION) {
         let words = "clients have no secrets here; send client_id in the body, without an Authorization header";
-        let mut refusal = told(StatusCode::UNAUTHORIZED, "invalid_client", words, None, None);
+        let mut refusal = json_error(StatusCode::UNAUTHORIZED, "invalid_client", words, None, None);
         // The challenge that a refusal of this header must contain (RFC 6749 section 5.2).
         let challenge = HeaderValue::from_static("Basic realm=\"none\"");
         refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         return Err(refusal);
     }
     let now = state.clock.now();
-    let Err(mut wait) = state.oauth_limits.asks_for_tokens(state.settings.source_of(request), now) else {
+    let Err(mut wait) = state.oauth_limits.check_token_request(state.settings.source_of(request), now) else {
         return Ok(());
     };
-    if let Some(grant) = server.shown(form).await.map_err(|error| refused(&error))? {
-        match state.oauth_limits.uses(grant, now) {
+    if let Some(grant) = server.peek_grant(form).await.map_err(|error| oauth_error(&error))? {
+        match state.oauth_limits.check_grant(grant, now) {
             Ok(()) => return Ok(()),
             Err(of_grant) => wait = of_grant,
         }
     }
     let words = "too many token requests from this address; try again after Retry-After seconds";
-    Err(told(StatusCode::TOO_MANY_REQUESTS, "too_many_token_requests", words, Some(wait), None))
+    Err(json_error(StatusCode::TOO_MANY_REQUESTS, "too_many_token_requests", words, Some(wait), None))
 }
 
 /// `POST /register` (RFC 7591)
@@ -104,17 +104,17 @@ pub(super) async fn register(
     body: Result<Bytes, actix_web::Error>,
 ) -> HttpResponse {
     let source = state.settings.source_of(&request);
-    if let Err(wait) = state.oauth_limits.registers(source, state.clock.now()) {
+    if let Err(wait) = state.oauth_limits.check_registration(source, state.clock.now()) {
         let words = "too many clients have registered from this address; all users of a client can share one \
                      registration";
-        return told(StatusCode::TOO_MANY_REQUESTS, "too_many_registrations", words, Some(wait), None);
+        return json_error(StatusCode::TOO_MANY_REQUESTS, "too_many_registrations", words, Some(wait), None);
     }
-    let bad = |words: &str| told(StatusCode::BAD_REQUEST, "invalid_client_metadata", words, None, None);
+    let bad = |words: &str| json_error(StatusCode::BAD_REQUEST, "invalid_client_metadata", words, None, None);
     let Ok(body) = body else { return bad("the body could not be read, or is too large") };
     let Ok(metadata) = serde_json::from_slice::<Value>(&body) else { return bad("the body must be a JSON object") };
     match server.clients().register(&metadata) {
         Ok(registered) => no_store(StatusCode::CREATED).json(registered),
-        Err(error @ RegistrationError::Crypto(_)) => refused(&OAuthError::Server { cause: chain(&error) }),
-        Err(error) => told(StatusCode::BAD_REQUEST, error.code(), &error.to_string(), None, None),
+        Err(error @ RegistrationError::Crypto(_)) => oauth_error(&OAuthError::Server { cause: chain(&error) }),
+        Err(error) => json_error(StatusCode::BAD_REQUEST, error.code(), &error.to_string(), None, None),
     }
 }

@@ -7,9 +7,8 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::{
-    Notice, SELF, chosen_name, origin, page,
-    sign_in::{day, grant_line, key_line, may},
-    takes_no_new_users,
+    Notice, SELF, origin, page, quoted_name, registration_closed_notice,
+    sign_in::{day, grant_line, key_line, scope_label},
 };
 use crate::{
     crypto::ApiKey,
@@ -30,25 +29,26 @@ pub(crate) const DELETED: Notice = Notice::fixed(
      its tokens at OwnerRez. Your data in OwnerRez was not changed.",
 );
 
-pub(crate) const STALE: &str = "Your session has expired, or cookies are disabled. Please sign in again.";
+pub(crate) const SESSION_EXPIRED: &str = "Your session has expired, or cookies are disabled. Please sign in again.";
 pub(crate) const KEY_UNKNOWN: &str =
     "That is not a valid API key of this gateway. Check that the whole key was copied.";
-pub(crate) const KEY_YOURS: &str = "This key is already yours.";
-pub(crate) const KEY_READS: &str = "This is a read-only key, and read-only keys cannot be transferred. Transfer a full \
-key, or create a new read-only key on your account page.";
-pub(crate) const KEY_ELSEWHERE: &str = "The key was not transferred: its user is connected to an OwnerRez account \
+pub(crate) const KEY_ALREADY_YOURS: &str = "This key is already yours.";
+pub(crate) const KEY_READ_ONLY: &str = "This is a read-only key, and read-only keys cannot be transferred. Transfer a \
+full key, or create a new read-only key on your account page.";
+pub(crate) const KEY_OTHER_ACCOUNT: &str = "The key was not transferred: its user is connected to an OwnerRez account \
 other than yours, or to an unknown one. If that connection is no longer needed, end it with the key (DELETE \
 /api/connect/ownerrez), then try again.";
-pub(crate) const KEY_NOT_SHOWN: &str = "The key was not transferred: enter it in this browser while you are signed in.";
-pub(crate) const KEYS_FULL: &str =
+pub(crate) const KEY_NOT_ENTERED: &str =
+    "The key was not transferred: enter it in this browser while you are signed in.";
+pub(crate) const TOO_MANY_KEYS: &str =
     "The key was not transferred: you have the maximum number of keys. Delete one first.";
 
-/// Returns the sign-in page. `closed_by` names the operator of a gateway that accepts no new users.
-pub(crate) fn door(
+/// Returns the sign-in page. `closed_registration_contact` names the operator of a gateway that accepts no new users.
+pub(crate) fn sign_in(
     action: &str,
     csrf: &str,
     app_url: &Url,
-    closed_by: Option<&str>,
+    closed_registration_contact: Option<&str>,
     problem: Option<(StatusCode, &'static str)>,
 ) -> HttpResponse {
     let status = problem.map_or(StatusCode::OK, |(status, _)| status);
@@ -58,8 +58,8 @@ pub(crate) fn door(
             "This page lists the apps and API keys that have access to your OwnerRez account through this gateway. You \
              can revoke each of them."
         }
-        @if let Some(operator) = closed_by {
-            (takes_no_new_users(operator))
+        @if let Some(operator) = closed_registration_contact {
+            (registration_closed_notice(operator))
             p { "OwnerRez will ask you to approve the access." }
         } @else {
             p {
@@ -73,7 +73,7 @@ pub(crate) fn door(
 }
 
 /// Returns the page for a form that does not belong to the session of this browser.
-pub(crate) fn stale(account: &str) -> HttpResponse {
+pub(crate) fn session_expired(account: &str) -> HttpResponse {
     let body = html! {
         p { "This page had expired, so nothing was changed. Open it again and repeat the action." }
         p { a href=(account) { "Go to your account" } }
@@ -83,10 +83,10 @@ pub(crate) fn stale(account: &str) -> HttpResponse {
 
 /// Returns the page for a sign-in that failed.
 pub(crate) fn not_signed_in(error: &ApiError, account: &str, operator: &str) -> HttpResponse {
-    let shown = error.shown();
+    let error_body = error.error_body();
     let body = html! {
-        p { (shown.message) }
-        @if shown.status == StatusCode::FORBIDDEN {
+        p { (error_body.message) }
+        @if error_body.status == StatusCode::FORBIDDEN {
             p { "You were not signed in. Ask " (operator) " to allow this account." }
         } @else {
             p {
@@ -95,8 +95,8 @@ pub(crate) fn not_signed_in(error: &ApiError, account: &str, operator: &str) -> 
             }
         }
     };
-    let mut response = page(shown.status, &[], "Sign-in failed", &body);
-    response.extensions_mut().insert(error.failure(&shown));
+    let mut response = page(error_body.status, &[], "Sign-in failed", &body);
+    response.extensions_mut().insert(error.log_info(&error_body));
     response
 }
 
@@ -110,7 +110,7 @@ pub(crate) struct Overview<'a> {
     pub(crate) connection: Option<&'a Connection>,
     pub(crate) keys: &'a [StoredKey],
     pub(crate) grants: &'a [StoredGrant],
-    pub(crate) strangers: &'a [Reaching],
+    pub(crate) other_connections: &'a [Reaching],
     /// The id of the next key, and the proof that the gateway issued it.
     pub(crate) new_key: (&'a str, &'a str),
     pub(crate) now: DateTime<Utc>,
@@ -131,18 +131,18 @@ pub(crate) fn overview(of: &Overview<'_>) -> HttpResponse {
             p { "No app has access to your account. Apps that you sign in to are listed here." }
         }
         @for grant in of.grants {
-            h3 { (chosen_name(&grant.client_name)) }
-            p { (grant_line(grant)) " It " (may_by(grant)) ". Its name is not verified." }
+            h3 { (quoted_name(&grant.client_name)) }
+            p { (grant_line(grant)) " It " (grant_scope_label(grant)) ". Its name is not verified." }
             (ending("end_client", "grant", &grant.id.to_string(), "Revoke this app's access", &grant.client_name))
         }
         h2 { "API keys" }
         @if of.keys.is_empty() { p { "You have no API keys. Apps that you sign in to do not need one." } }
         @for key in of.keys {
             h3 { code { (key.beginning()) "…" } }
-            p { (key_line(key)) @if let Some(end) = end_of(key, of.now) { (end) } }
+            p { (key_line(key)) @if let Some(end) = expiry_text(key, of.now) { (end) } }
             (ending("end_key", "key", &key.id.to_string(), "Delete this key", key.beginning()))
         }
-        (strangers(of))
+        (other_connections(of))
         h2 { "Create an API key" }
         p { "For programs that cannot sign in. The key is shown once." }
         form method="post" action=(of.action) {
@@ -156,7 +156,7 @@ pub(crate) fn overview(of: &Overview<'_>) -> HttpResponse {
             }
             button type="submit" { "Create key" }
         }
-        (attach_form(of.action, &[("csrf", of.csrf), ("do", "show_key")]))
+        (transfer_form(of.action, &[("csrf", of.csrf), ("do", "show_key")]))
         h2 { "Delete your data" }
         p { a href=(of.delete) { "Delete all your data on this gateway" } }
     };
@@ -195,13 +195,13 @@ fn connection(of: &Overview<'_>) -> Markup {
 }
 
 /// Lists other users connected to the same account: each connected it separately, perhaps without permission.
-fn strangers(of: &Overview<'_>) -> Markup {
+fn other_connections(of: &Overview<'_>) -> Markup {
     html! {
-        @for reaching in of.strangers {
+        @for reaching in of.other_connections {
             h2 { "Another user connected to this account" }
             ul {
                 @for key in &reaching.keys { li { "API key " code { (key.beginning()) "…" } ": " (key_line(key)) } }
-                @for grant in &reaching.grants { li { (chosen_name(&grant.client_name)) ": " (grant_line(grant)) } }
+                @for grant in &reaching.grants { li { (quoted_name(&grant.client_name)) ": " (grant_line(grant)) } }
             }
             p {
                 "If you do not recognise this, revoke it. Everything listed above then loses access. If one of these \
@@ -220,7 +220,7 @@ fn strangers(of: &Overview<'_>) -> Markup {
 }
 
 /// Returns the form that attaches an existing key.
-pub(super) fn attach_form(action: &str, fields: &[(&str, &str)]) -> Markup {
+pub(super) fn transfer_form(action: &str, fields: &[(&str, &str)]) -> Markup {
     html! {
         h2 { "Transfer an existing API key" }
         p { "An API key that you got before you signed in here becomes yours. Programs that use it keep working." }
@@ -241,7 +241,7 @@ pub(crate) struct ConfirmKey<'a> {
     pub(crate) from: UserId,
     pub(crate) account: AccountId,
     /// The number of the user's other valid keys.
-    pub(crate) stay: usize,
+    pub(crate) remaining_keys: usize,
     pub(crate) proof: &'a str,
     pub(crate) back: &'a str,
 }
@@ -253,11 +253,11 @@ pub(crate) fn confirm_key(of: &ConfirmKey<'_>) -> HttpResponse {
         p {
             "The key " code { (of.key.beginning()) "…" }
             @if let Some(name) = &of.key.name {
-                " is named " strong { (chosen_name(name)) } " and "
+                " is named " strong { (quoted_name(name)) } " and "
             } @else {
                 " has no name and "
             }
-            (may(of.key.scope)) "."
+            (scope_label(of.key.scope)) "."
         }
         p.problem {
             "Anyone else with this key will be able to read and change your OwnerRez account number "
@@ -265,7 +265,7 @@ pub(crate) fn confirm_key(of: &ConfirmKey<'_>) -> HttpResponse {
             ". Continue only if you created this key yourself and did not get it from another person."
         }
         p {
-            @match of.stay {
+            @match of.remaining_keys {
                 0 => {
                     "It is the only key of its current user. Unless that user has also signed in with OwnerRez, the \
                      user is deleted, with the rest of the connection."
@@ -287,14 +287,14 @@ pub(crate) fn confirm_key(of: &ConfirmKey<'_>) -> HttpResponse {
 }
 
 /// Returns the page for a key that was not transferred.
-pub(crate) fn not_attached(status: StatusCode, why: &str, back: &str) -> HttpResponse {
+pub(crate) fn not_transferred(status: StatusCode, why: &str, back: &str) -> HttpResponse {
     page(status, &[], "No key was transferred", &html! { p { (why) } p { a href=(back) { "Back" } } })
 }
 
 /// Returns the page for a new key: the only page that shows a complete key.
 pub(crate) fn new_key(key: &ApiKey, scope: Scope, mcp_url: &str, account: &str) -> HttpResponse {
     let body = html! {
-        p { "This key " (may(scope)) ". Store it now: it is not shown again." }
+        p { "This key " (scope_label(scope)) ". Store it now: it is not shown again." }
         p { code #key { (key.expose().expose_secret()) } }
         p { "Programs send it to " code { (mcp_url) } " in the header " code { "Authorization: Bearer …" } "." }
         p { a href=(account) { "Go to your account" } }
@@ -331,11 +331,11 @@ fn hidden(csrf: &str, fields: &[(&str, &str)]) -> Markup {
     }
 }
 
-fn may_by(grant: &StoredGrant) -> &'static str {
+fn grant_scope_label(grant: &StoredGrant) -> &'static str {
     let full = crate::oauth::Scopes::parse(&grant.scope).is_ok_and(|scopes| scopes.access == Scope::Full);
-    may(if full { Scope::Full } else { Scope::Read })
+    scope_label(if full { Scope::Full } else { Scope::Read })
 }
 
-fn end_of(key: &StoredKey, now: DateTime<Utc>) -> Option<String> {
+fn expiry_text(key: &StoredKey, now: DateTime<Utc>) -> Option<String> {
     key.expires_at.map(|end| format!(" It {} on {}.", if end <= now { "expired" } else { "expires" }, day(end)))
 }

@@ -5,24 +5,25 @@ use chrono::TimeDelta;
 use maud::{Markup, html};
 use url::Url;
 
-use super::{Notice, account::attach_form, chosen_name, page, takes_no_new_users};
+use super::{Notice, account::transfer_form, page, quoted_name, registration_closed_notice};
 use crate::{
     domain::{RedirectPlace, Scope, in_minutes},
-    oauth::{AuthorizationRequest, Paused},
+    oauth::{AuthorizationRequest, PendingReview},
     store::{Reaching, StoredGrant, StoredKey},
 };
 
-/// A response in another browser than the one in which the user consented, or later than `life`.
-pub(crate) fn other_browser(life: TimeDelta) -> Notice {
+/// A response in another browser than the one in which the user consented, or later than `lifetime`.
+pub(crate) fn other_browser(lifetime: TimeDelta) -> Notice {
     let text = format!(
         "This does not belong to a sign-in that was started in this browser within the last {}. Go back to your app, \
          start again, and use the same browser throughout.",
-        in_minutes(life)
+        in_minutes(lifetime)
     );
     Notice::new("You were not signed in", text)
 }
 
-pub(crate) const FORM_STALE: &str = "This page has expired, or cookies are disabled. Please check it again and decide.";
+pub(crate) const FORM_EXPIRED: &str =
+    "This page has expired, or cookies are disabled. Please check it again and decide.";
 pub(crate) const NO_CLIENT: &str = "Nothing was changed. Close this page and start again from your app.";
 pub(crate) const NO_REDIRECT: &str = "Nothing was changed, because the response could have been sent to another app. \
 If you followed a link in a message, close this page; otherwise, report this to the developer of the app.";
@@ -33,7 +34,7 @@ pub(crate) const LATER: &str = "Try again later. Operators: if the gateway is be
 TRUSTED_PROXIES; otherwise its users share one limit.";
 
 /// Turns an error text into a sentence: capitalised, with a full stop.
-pub(crate) fn capitalised(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|first| first.to_uppercase().collect::<String>()).unwrap_or_default();
     let end = if text.ends_with('.') { "" } else { "." };
@@ -46,7 +47,7 @@ pub(crate) fn refusal(status: StatusCode, what: &str, next: &str) -> HttpRespons
 }
 
 /// Returns the page for an error, with a button that sends it to the client at `url`.
-pub(crate) fn refusal_with_way_back(
+pub(crate) fn error_with_redirect(
     status: StatusCode,
     what: &str,
     next: &str,
@@ -79,7 +80,7 @@ pub(crate) struct Consent<'a> {
     pub(crate) place: &'a RedirectPlace,
     pub(crate) form_targets: &'a [String],
     /// The operator, if the gateway accepts no new users.
-    pub(crate) closed_by: Option<&'a str>,
+    pub(crate) closed_registration_contact: Option<&'a str>,
     pub(crate) problem: Option<(StatusCode, &'static str)>,
 }
 
@@ -91,12 +92,12 @@ pub(crate) fn consent(consent: &Consent<'_>) -> HttpResponse {
     let body = html! {
         @if let Some((_, problem)) = consent.problem { p.problem role="alert" { (problem) } }
         p {
-            "An app that calls itself " strong { (chosen_name(&request.client_name)) }
+            "An app that calls itself " strong { (quoted_name(&request.client_name)) }
             " requests access to your OwnerRez account. This name is not verified."
         }
         @if let Some(host) = published_at(&request.client_id) { p { "It describes itself at " strong { (host) } "." } }
-        (place(consent.place))
-        @if let Some(operator) = consent.closed_by { (takes_no_new_users(operator)) }
+        (redirect_destination(consent.place))
+        @if let Some(operator) = consent.closed_registration_contact { (registration_closed_notice(operator)) }
         h2 { "Requested access" }
         ul {
             li { "Read everything in the account: properties, bookings, guests, messages, prices." }
@@ -124,7 +125,7 @@ fn published_at(client_id: &str) -> Option<String> {
     url.host_str().map(str::to_owned)
 }
 
-fn place(place: &RedirectPlace) -> Markup {
+fn redirect_destination(place: &RedirectPlace) -> Markup {
     html! {
         @match place {
             RedirectPlace::Web { host } => p { "Afterwards you are redirected to " strong { (host) } "." },
@@ -150,18 +151,18 @@ fn place(place: &RedirectPlace) -> Markup {
 }
 
 /// The content of the page about other access, and its form.
-pub(crate) struct Others<'a> {
+pub(crate) struct ExistingAccess<'a> {
     pub(crate) action: &'a str,
     pub(crate) state: &'a str,
     pub(crate) csrf: &'a str,
-    pub(crate) paused: &'a Paused,
-    pub(crate) others: &'a [Reaching],
+    pub(crate) pending: &'a PendingReview,
+    pub(crate) existing: &'a [Reaching],
     pub(crate) form_targets: &'a [String],
 }
 
 /// Returns the page that lists other access to the account, each with a button that revokes it.
-pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
-    let Paused { request, user, account } = page_of.paused;
+pub(crate) fn existing_access(page_of: &ExistingAccess<'_>) -> HttpResponse {
+    let PendingReview { request, user, account } = page_of.pending;
     let ending = |name: &str, id: String, label: &str| {
         html! {
             form method="post" action=(page_of.action) {
@@ -173,13 +174,13 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
     };
     let body = html! {
         p { "You are signed in with OwnerRez account number " strong { (account) } "." }
-        @if !page_of.others.is_empty() {
+        @if !page_of.existing.is_empty() {
             p { "These apps and keys also have access to this account. Revoke what you do not recognise." }
         }
-        @for reaching in page_of.others {
+        @for reaching in page_of.existing {
             @if reaching.user == *user {
                 @for grant in &reaching.grants {
-                    h2 { (chosen_name(&grant.client_name)) }
+                    h2 { (quoted_name(&grant.client_name)) }
                     p { (grant_line(grant)) }
                     (ending("grant", grant.id.to_string(), "Revoke this app's access"))
                 }
@@ -194,7 +195,7 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
                     @for key in &reaching.keys {
                         li { "API key " code { (key.beginning()) "…" } ": " (key_line(key)) }
                     }
-                    @for grant in &reaching.grants { li { (chosen_name(&grant.client_name)) ": " (grant_line(grant)) } }
+                    @for grant in &reaching.grants { li { (quoted_name(&grant.client_name)) ": " (grant_line(grant)) } }
                 }
                 p { "If you do not recognise this, revoke it. Everything listed above then loses access." }
                 (ending("user", reaching.user.to_string(), "Revoke this access"))
@@ -202,14 +203,14 @@ pub(crate) fn others(page_of: &Others<'_>) -> HttpResponse {
         }
         form method="post" action=(page_of.action) {
             (fields(page_of))
-            button type="submit" { "Continue to " (chosen_name(&request.client_name)) }
+            button type="submit" { "Continue to " (quoted_name(&request.client_name)) }
         }
-        (attach_form(page_of.action, &[("state", page_of.state), ("csrf", page_of.csrf)]))
+        (transfer_form(page_of.action, &[("state", page_of.state), ("csrf", page_of.csrf)]))
     };
     page(StatusCode::OK, page_of.form_targets, "Other access to this account", &body)
 }
 
-fn fields(page_of: &Others<'_>) -> Markup {
+fn fields(page_of: &ExistingAccess<'_>) -> Markup {
     html! {
         input type="hidden" name="state" value=(page_of.state);
         input type="hidden" name="csrf" value=(page_of.csrf);
@@ -219,8 +220,8 @@ fn fields(page_of: &Others<'_>) -> Markup {
 pub(super) fn key_line(key: &StoredKey) -> Markup {
     let used = key.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", day(at)));
     html! {
-        @if let Some(name) = &key.name { (chosen_name(name)) ", " }
-        (may(key.scope)) ", created on " (day(key.created_at)) ", " (used) "."
+        @if let Some(name) = &key.name { (quoted_name(name)) ", " }
+        (scope_label(key.scope)) ", created on " (day(key.created_at)) ", " (used) "."
     }
 }
 
@@ -229,7 +230,7 @@ pub(super) fn grant_line(grant: &StoredGrant) -> String {
     format!("An app that you signed in to on {}, {used}.", day(grant.created_at))
 }
 
-pub(super) fn may(scope: Scope) -> &'static str {
+pub(super) fn scope_label(scope: Scope) -> &'static str {
     match scope {
         Scope::Read => "can read",
         Scope::Full => "can read and change data",

@@ -12,7 +12,7 @@ use maud::html;
 
 use super::page as any_page;
 use crate::{
-    http::{failure::Failure, wait_reason},
+    http::{error::ErrorLogInfo, wait_reason},
     session::{ASK_AGAIN_AFTER, WaitReason, Waits, budget::Refusal},
 };
 
@@ -56,7 +56,7 @@ pub(crate) fn page(waits: Result<Waits, Refusal>) -> HttpResponse {
 }
 
 /// Returns the page for a code that expires before its turn. `href` restarts the flow; `None` if only a new link can.
-pub(crate) fn too_late(href: Option<&str>) -> HttpResponse {
+pub(crate) fn code_expired(href: Option<&str>) -> HttpResponse {
     let body = html! {
         p {
             "OwnerRez's approval is valid for 10 minutes. In that time no request to OwnerRez was available for this \
@@ -71,6 +71,6 @@ pub(crate) fn too_late(href: Option<&str>) -> HttpResponse {
     };
     let mut response = any_page(StatusCode::SERVICE_UNAVAILABLE, &[], "The approval has expired", &body);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
-    response.extensions_mut().insert(Failure { code: "connecting_waits", cause: None });
+    response.extensions_mut().insert(ErrorLogInfo { code: "connecting_waits", cause: None });
     response
 }

@@ -19,7 +19,9 @@ use super::{
     shares::{Exhausted, Share},
     source_shares::SourceShare,
 };
-use crate::http::{body_form::UnreadableForm, error::ApiError, observe::Notes, source_address::SourceAddress};
+use crate::http::{
+    body_form::UnreadableForm, error::ApiError, request_logger::RequestContext, source_address::SourceAddress,
+};
 
 /// The reasons why a body is not read to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +42,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// Returns the error as the client receives it.
-    pub(super) fn shown(self, bounds: &Bounds) -> ApiError {
+    pub(super) fn into_error(self, bounds: &Bounds) -> ApiError {
         match self {
             Self::TimedOut => ApiError::BodyTimedOut(bounds.body_timeout),
             Self::TooLarge => ApiError::TooLarge,
@@ -63,7 +65,7 @@ impl From<Exhausted> for Refusal {
 
 /// The state of a body that the middleware reads. Exists as long as the request.
 #[derive(Default)]
-pub(super) struct Fate {
+pub(super) struct BodyStatus {
     pub(super) refused: Cell<Option<Refusal>>,
     /// The bytes reserved for the body, if the caller's credential is verified.
     bytes: RefCell<Option<Share<Holder>>>,
@@ -73,7 +75,7 @@ pub(super) struct Fate {
 pub(super) struct RequestBody {
     pub(super) payload: Payload,
     pub(super) bounds: Arc<Bounds>,
-    pub(super) notes: Option<Arc<Notes>>,
+    pub(super) context: Option<Arc<RequestContext>>,
     pub(super) source: SourceAddress,
     /// `Content-Length`.
     pub(super) declared: Option<usize>,
@@ -81,7 +83,7 @@ pub(super) struct RequestBody {
     pub(super) form: Option<UnreadableForm>,
     pub(super) received: usize,
     pub(super) connection: Option<Rc<Connection>>,
-    pub(super) fate: Rc<Fate>,
+    pub(super) status: Rc<BodyStatus>,
     /// Whether a handler has polled the body.
     pub(super) wanted: bool,
     /// Set as soon as the body has to be waited for.
@@ -98,17 +100,17 @@ pub(super) struct Waiting {
 impl RequestBody {
     /// Returns the largest body that this caller may send. It is larger once the caller's credential is verified.
     fn limit(&self) -> usize {
-        let verified = self.notes.as_ref().is_some_and(|notes| notes.is_verified());
+        let verified = self.context.as_ref().is_some_and(|context| context.is_verified());
         if verified { self.bounds.verified_limit } else { self.bounds.unverified_limit }
     }
 
     /// Counts the body as unfinished from now on.
     fn wait(&self) -> Result<Box<Waiting>, Refusal> {
         let most = self.declared.unwrap_or_else(|| self.limit());
-        let notes = self.notes.as_ref().filter(|notes| notes.is_verified());
-        let unfinished = if let Some(notes) = notes {
-            let holder = notes.user().map_or(Holder::Source(self.source), Holder::User);
-            *self.fate.bytes.borrow_mut() = Some(self.bounds.verified_bytes.take(holder, most)?);
+        let context = self.context.as_ref().filter(|context| context.is_verified());
+        let unfinished = if let Some(context) = context {
+            let holder = context.user().map_or(Holder::Source(self.source), Holder::User);
+            *self.status.bytes.borrow_mut() = Some(self.bounds.verified_bytes.take(holder, most)?);
             None
         } else {
             Some((self.bounds.unfinished.take(self.source, 1)?, self.bounds.unverified_bytes.take(self.source, most)?))
@@ -121,7 +123,7 @@ impl RequestBody {
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Poll<Option<Result<Bytes, PayloadError>>> {
-        self.fate.refused.set(Some(refusal));
+        self.status.refused.set(Some(refusal));
         self.waiting = None;
         // The rest is not read. actix-http closes the connection after the response.
         self.payload = Payload::None;
@@ -137,7 +139,7 @@ impl Stream for RequestBody {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if this.fate.refused.get().is_some() {
+        if this.status.refused.get().is_some() {
             return Poll::Ready(None);
         }
         if let Some(form) = this.form {

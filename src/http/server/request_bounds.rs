@@ -19,9 +19,11 @@ use actix_web::{
 use super::{
     bounds::{Bounds, RequestSettings},
     connection::{BodyState, Connection, UnderWay},
-    request_body::{Fate, RequestBody},
+    request_body::{BodyStatus, RequestBody},
 };
-use crate::http::{body_form::UnreadableForm, error::ApiError, observe::Notes, pages, source_address::SourceAddress};
+use crate::http::{
+    body_form::UnreadableForm, error::ApiError, pages, request_logger::RequestContext, source_address::SourceAddress,
+};
 
 /// The limits on requests. Cloning is cheap; clones share the counts.
 #[derive(Clone)]
@@ -51,21 +53,21 @@ impl RequestBounds {
             let response = next.call(request).await?.map_into_left_body();
             return Ok(response.map_body(|_, body| HeldBody { body, _under_way: under_way, _fate: None }));
         }
-        let fate = Rc::<Fate>::default();
-        let body = self.body(&request, payload, connection.clone(), fate.clone());
+        let status = Rc::<BodyStatus>::default();
+        let body = self.body(&request, payload, connection.clone(), status.clone());
         let state = BodyState::Incomplete { chunked: body.declared.is_none() };
         let under_way = connection.map(|connection| connection.begin(state));
         request.set_payload(Payload::Stream { payload: Box::pin(body) });
         let response = next.call(request).await?;
-        let response = match fate.refused.get() {
+        let response = match status.refused.get() {
             // Handlers answer 400 if a body could not be read. Only this middleware knows the reason.
             Some(refusal) if response.status() == StatusCode::BAD_REQUEST => {
-                let refused = refused(&refusal.shown(&self.0), &response);
+                let refused = refused(&refusal.into_error(&self.0), &response);
                 response.into_response(refused).map_into_right_body()
             }
             _ => response.map_into_left_body(),
         };
-        Ok(response.map_body(|_, body| HeldBody { body, _under_way: under_way, _fate: Some(fate) }))
+        Ok(response.map_body(|_, body| HeldBody { body, _under_way: under_way, _fate: Some(status) }))
     }
 
     fn body(
@@ -73,19 +75,19 @@ impl RequestBounds {
         request: &ServiceRequest,
         payload: Payload,
         connection: Option<Rc<Connection>>,
-        fate: Rc<Fate>,
+        status: Rc<BodyStatus>,
     ) -> RequestBody {
         let length = request.headers().get(header::CONTENT_LENGTH);
         RequestBody {
             payload,
             bounds: self.0.clone(),
-            notes: Notes::of(request.request()),
+            context: RequestContext::of(request.request()),
             source: SourceAddress::of(request.request(), &self.0.trusted_proxies),
             form: UnreadableForm::of(request.headers()),
             declared: length.and_then(|length| length.to_str().ok()?.parse().ok()),
             received: 0,
             connection,
-            fate,
+            status,
             wanted: false,
             waiting: None,
         }
@@ -113,7 +115,7 @@ fn refused<B>(error: &ApiError, replaced: &ServiceResponse<B>) -> HttpResponse {
 pub struct HeldBody<B> {
     body: B,
     _under_way: Option<UnderWay>,
-    _fate: Option<Rc<Fate>>,
+    _fate: Option<Rc<BodyStatus>>,
 }
 
 impl<B: MessageBody + Unpin> MessageBody for HeldBody<B> {

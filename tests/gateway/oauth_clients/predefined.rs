@@ -62,7 +62,7 @@ async fn the_operators_own_client_id_is_a_public_client_of_todays_clients() {
             Some(RedirectPlace::Web { host: "chatgpt.com".to_owned() })
         );
         assert!(!desk.clients.authenticate(&client, &PresentedClient::None, &[]).await.unwrap());
-        assert!(!desk.clients.forget("c_operator").await.unwrap(), "the operator's are not deleted by anybody");
+        assert!(!desk.clients.delete("c_operator").await.unwrap(), "the operator's are not deleted by anybody");
     })
     .await;
 }

@@ -227,7 +227,7 @@ async fn a_client_id_that_was_altered_or_made_up_is_nobodys() {
         }
         for id in altered {
             assert_eq!(desk.refused_as(&id).await, ClientErrorCode::InvalidClient, "{id}");
-            assert!(!desk.clients.forget(&id).await.unwrap(), "{id}");
+            assert!(!desk.clients.delete(&id).await.unwrap(), "{id}");
         }
         for id in [String::new(), "a b".to_owned(), "\u{fc}".to_owned(), format!("dcr_{}", "A".repeat(2048))] {
             assert_eq!(desk.refused_as(&id).await, ClientErrorCode::InvalidRequest, "{id}");
@@ -263,12 +263,12 @@ async fn a_deleted_client_is_nobody_on_every_process_while_it_could_come_back() 
         let (gone, stays) = (register(&desk, &plain()), register(&desk, &plain()));
         assert_ne!(client_id(&gone), client_id(&stays), "two registrations of the same are two clients");
 
-        assert!(desk.clients.forget(client_id(&gone)).await.unwrap());
+        assert!(desk.clients.delete(client_id(&gone)).await.unwrap());
 
         let refusal = elsewhere.refusal(client_id(&gone)).await;
-        assert!(matches!(refusal, ClientError::Forgotten) && refusal.code() == ClientErrorCode::InvalidClient);
+        assert!(matches!(refusal, ClientError::Deleted) && refusal.code() == ClientErrorCode::InvalidClient);
         assert!(elsewhere.clients.find(client_id(&stays)).await.is_ok());
-        assert!(!elsewhere.clients.forget(client_id(&gone)).await.unwrap(), "it is gone already");
+        assert!(!elsewhere.clients.delete(client_id(&gone)).await.unwrap(), "it is gone already");
 
         desk.clock.advance(TimeDelta::days(365));
         assert_eq!(desk.store.sweep_forgotten_clients(desk.now()).await.unwrap(), 1);
@@ -328,7 +328,7 @@ async fn the_chores_shorten_the_list_of_deleted_clients() {
         let gateway = Gateway::start(database).await;
         let desk = Desk::open_with(database, Otherwise { clock: gateway.clock.clone(), ..Otherwise::default() }).await;
         let reply = register(&desk, &plain());
-        assert!(desk.clients.forget(client_id(&reply)).await.unwrap());
+        assert!(desk.clients.delete(client_id(&reply)).await.unwrap());
         let listed = async || database.number("SELECT count(*) FROM forgotten_clients").await;
         gateway.app().sessions().do_chores().await;
         assert_eq!(listed().await, 1);

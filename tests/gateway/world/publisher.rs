@@ -12,7 +12,7 @@ use std::{
 
 use ownerrez_gateway::{
     domain::BoxFuture,
-    oauth::clients::{Names, Outside},
+    oauth::clients::{EgressPolicy, Resolver},
 };
 use serde_json::Value;
 use tokio::{
@@ -136,23 +136,23 @@ impl Publisher {
     }
 
     /// Returns a network in which this server is the whole Internet: its addresses are allowed, private ones are not.
-    pub(crate) fn outside(&self) -> Outside {
+    pub(crate) fn outside(&self) -> EgressPolicy {
         self.outside_with(|address| address.is_loopback())
     }
 
     /// Does the same with another check of addresses.
-    pub(crate) fn outside_with(&self, admits: fn(IpAddr) -> bool) -> Outside {
-        Outside::imitated(Arc::new(Directory(self.shared.clone())), admits, self.outside.clone())
+    pub(crate) fn outside_with(&self, admits: fn(IpAddr) -> bool) -> EgressPolicy {
+        EgressPolicy::simulated(Arc::new(Directory(self.shared.clone())), admits, self.outside.clone())
     }
 
     /// Returns one with the same names in which no certificate is trusted.
-    pub(crate) fn outside_without_trust(&self) -> Outside {
+    pub(crate) fn outside_without_trust(&self) -> EgressPolicy {
         let nobody = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth();
-        Outside::imitated(Arc::new(Directory(self.shared.clone())), |_| true, nobody)
+        EgressPolicy::simulated(Arc::new(Directory(self.shared.clone())), |_| true, nobody)
     }
 
     /// Publishes a response at this URL.
@@ -262,7 +262,7 @@ impl Shared {
 /// Resolves the server's hosts; other hosts do not exist.
 struct Directory(Arc<Shared>);
 
-impl Names for Directory {
+impl Resolver for Directory {
     fn lookup(&self, host: &str, _: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
         self.0.lookups.lock().unwrap().push(host.to_owned());
         if self.0.endless.lock().unwrap().as_ref().is_some_and(|domain| host.ends_with(domain)) {

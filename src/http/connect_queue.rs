@@ -14,14 +14,14 @@ use crate::{
 };
 
 /// How long a browser may wait after its first return. OwnerRez's codes live 10 minutes, the exchange up to 20 s.
-const CODE_LIFE: TimeDelta = TimeDelta::seconds(570);
+const CODE_LIFETIME: TimeDelta = TimeDelta::seconds(570);
 /// A browser that has less time left than this does not reload again.
 const LAST_RELOAD: TimeDelta = TimeDelta::seconds(15);
 /// The longest code that is accepted, in bytes. OwnerRez's codes are shorter.
-const LONGEST_CODE: usize = 512;
+const MAX_CODE_LENGTH: usize = 512;
 
 /// The parameters with which a browser returned, and the flow that it belongs to.
-pub(super) struct Returned<'a> {
+pub(super) struct ReturnedBrowser<'a> {
     /// The state that OwnerRez returned, and the cookie that it is bound to.
     pub(super) bound: (&'a str, &'a str),
     pub(super) code: &'a SecretString,
@@ -34,48 +34,52 @@ pub(super) struct Returned<'a> {
 }
 
 /// The next step of the flow.
-pub(super) enum Next {
+pub(super) enum QueueOutcome {
     /// The code may be redeemed.
-    Go(Admitted),
+    Admitted(Admitted),
     /// The browser has to wait: the waiting page, and the data to store at the first return.
     Wait(HttpResponse, Option<FirstReturn>),
     /// The code expires before the turn.
-    TooLate,
+    CodeExpired,
     /// The value does not have the form of a code (RFC 6749 appendix A.11), so no request is sent to OwnerRez.
-    NoCode,
+    InvalidCode,
 }
 
 /// Requests the turn of a browser. The browser keeps its place from one reload to the next.
-pub(super) async fn turn(state: &HttpState, request: &HttpRequest, returned: &Returned<'_>) -> Next {
-    let Returned { bound: (secret, browser), code, user, returned_at, expires_at } = *returned;
+pub(super) async fn request_turn(
+    state: &HttpState,
+    request: &HttpRequest,
+    returned: &ReturnedBrowser<'_>,
+) -> QueueOutcome {
+    let ReturnedBrowser { bound: (secret, browser), code, user, returned_at, expires_at } = *returned;
     if !is_code(code.expose_secret()) {
-        return Next::NoCode;
+        return QueueOutcome::InvalidCode;
     }
     let now = state.clock.now();
-    let code_ends = returned_at.unwrap_or(now) + CODE_LIFE;
+    let code_ends = returned_at.unwrap_or(now) + CODE_LIFETIME;
     // An expired code costs a request as well, and OwnerRez refuses it like an invented one.
     if now >= code_ends {
-        return Next::TooLate;
+        return QueueOutcome::CodeExpired;
     }
     let connector = Connector { source: state.settings.source_of(request).address(), user };
-    let waits = match state.sessions.turn_to_connect(place(&[secret, browser]), connector).await {
-        Ok(Turn::Admitted(admitted)) => return Next::Go(admitted),
+    let waits = match state.sessions.turn_to_connect(queue_key(&[secret, browser]), connector).await {
+        Ok(Turn::Admitted(admitted)) => return QueueOutcome::Admitted(admitted),
         Ok(Turn::Wait(waits)) => Ok(waits),
         // Temporary: another process takes over, or the database is unavailable for a moment.
         Err(refusal) => Err(refusal),
     };
     if state.clock.now() + LAST_RELOAD >= code_ends {
-        return Next::TooLate;
+        return QueueOutcome::CodeExpired;
     }
     let first = returned_at.is_none().then(|| FirstReturn { at: now, keep_until: code_ends.max(expires_at) });
-    Next::Wait(waiting::page(waits), first)
+    QueueOutcome::Wait(waiting::page(waits), first)
 }
 
 /// Returns the key of a place in the queue.
-pub(super) fn place(parts: &[&str]) -> PlaceKey {
+pub(super) fn queue_key(parts: &[&str]) -> PlaceKey {
     crypto::digest(parts.join("\n").as_bytes())
 }
 
 fn is_code(code: &str) -> bool {
-    code.len() <= LONGEST_CODE && code.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+    code.len() <= MAX_CODE_LENGTH && code.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }

@@ -34,7 +34,7 @@ impl Predecessors {
 
 impl Inner {
     /// Returns the row of a key that the TypeScript server created, and how it was recognised.
-    pub(super) async fn of_predecessor(
+    pub(super) async fn lookup_predecessor(
         &self,
         key: &PredecessorKey,
         presented: &Presented<'_>,
@@ -61,13 +61,13 @@ impl Inner {
         let failed = self.failures.has_failed(presented.source, self.clock.now());
         let purpose = if failed { Purpose::CheckAfterFailure } else { Purpose::Check };
         let place = Place { purpose, source: presented.source, key: presented.lookup_id };
-        let _alone = self.predecessors.queue.turn(place, presented.until).await.map_err(ApiError::KeyCheckBusy)?;
+        let _turn = self.predecessors.queue.turn(place, presented.until).await.map_err(ApiError::KeyCheckBusy)?;
         for candidate in candidates {
             let turn = self.turn(presented).await?;
             let (offered, hash) = (PresentedKey::Predecessor(key.clone()), candidate.hash.clone());
             // An unreadable hash must not exclude the keys that share its prefix.
             let verify = move || Ok(crypto::verify_api_key(&offered, &hash).map_err(|error| error.to_string()));
-            match self.slow(turn, verify).await? {
+            match self.run_bcrypt(turn, verify).await? {
                 Ok(true) => {
                     self.store_digest(&candidate, &stored_digest).await;
                     return Ok(Some((candidate, "verified")));

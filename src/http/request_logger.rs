@@ -22,10 +22,10 @@ use log::{
 use tokio_util::task::TaskTracker;
 use uuid::Builder;
 
-use super::{failure::Failure, path};
+use super::{error::ErrorLogInfo, path};
 use crate::{
     domain::{Caller, SharedClock, UserId},
-    mcp::Watch,
+    mcp::CallObserver,
     metrics::{Metrics, Status},
     tools::Trace,
 };
@@ -34,15 +34,15 @@ use crate::{
 const TARGET: &str = "ownerrez_gateway::request";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest client-supplied id that is used.
-const ID_LENGTH: usize = 128;
+const MAX_ID_LENGTH: usize = 128;
 /// Routes that monitoring requests every few seconds; logged at debug level only.
-const QUIET: [&str; 3] = ["/health", "/ready", "/metrics"];
+const DEBUG_LEVEL_ROUTES: [&str; 3] = ["/health", "/ready", "/metrics"];
 /// nginx's status for a client that disconnected before the answer.
-const CLIENT_LEFT: u16 = 499;
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// The information that is collected about a request while it is processed.
 #[derive(Debug)]
-pub(crate) struct Notes {
+pub(crate) struct RequestContext {
     id: String,
     key: OnceLock<Arc<str>>,
     user: OnceLock<UserId>,
@@ -56,7 +56,7 @@ pub(crate) struct Notes {
     message: OnceLock<(&'static str, i64)>,
 }
 
-impl Notes {
+impl RequestContext {
     fn new(offered: Option<&HeaderValue>, now: DateTime<Utc>) -> Self {
         let id = offered.and_then(|value| value.to_str().ok()).filter(|id| is_sane(id));
         Self {
@@ -72,7 +72,7 @@ impl Notes {
         }
     }
 
-    /// Returns the notes of a request; `None` if the middleware is missing.
+    /// Returns the context of a request; `None` if the middleware is missing.
     pub(crate) fn of(request: &HttpRequest) -> Option<Arc<Self>> {
         request.extensions().get::<Arc<Self>>().cloned()
     }
@@ -121,7 +121,7 @@ impl Notes {
         }
     }
 
-    fn failed(&self, failure: Failure) {
+    fn failed(&self, failure: ErrorLogInfo) {
         self.error(failure.code);
         if let Some(cause) = failure.cause {
             let _ = self.failure.set(cause);
@@ -129,8 +129,8 @@ impl Notes {
     }
 }
 
-impl Watch for Notes {
-    fn called(&self, tool: &str, trace: Trace) {
+impl CallObserver for RequestContext {
+    fn tool_called(&self, tool: &str, trace: Trace) {
         let _ = self.tool.set(tool.to_owned());
         self.call(trace);
     }
@@ -146,11 +146,11 @@ fn new_id(now: DateTime<Utc>) -> String {
 
 /// Returns whether an id is safe in a header and in a log.
 fn is_sane(id: &str) -> bool {
-    !id.is_empty() && id.len() <= ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_graphic())
+    !id.is_empty() && id.len() <= MAX_ID_LENGTH && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Returns a method as a metrics label. Clients can invent methods, and every new label would be kept.
-fn known(method: &Method) -> &'static str {
+fn method_label(method: &Method) -> &'static str {
     const KNOWN: [Method; 7] =
         [Method::GET, Method::POST, Method::DELETE, Method::PUT, Method::PATCH, Method::HEAD, Method::OPTIONS];
     const NAMES: [&str; 7] = ["GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"];
@@ -158,8 +158,8 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// The log line of a request. Written when this is dropped, however the request ends.
-struct Line {
-    notes: Arc<Notes>,
+struct AccessLogEntry {
+    context: Arc<RequestContext>,
     metrics: Arc<Metrics>,
     clock: SharedClock,
     since: DateTime<Utc>,
@@ -168,16 +168,16 @@ struct Line {
     status: Option<u16>,
 }
 
-impl Drop for Line {
+impl Drop for AccessLogEntry {
     fn drop(&mut self) {
-        let left = if std::thread::panicking() { 500 } else { CLIENT_LEFT };
+        let left = if std::thread::panicking() { 500 } else { CLIENT_CLOSED_REQUEST };
         let status = self.status.unwrap_or(left);
         let took = self.clock.now() - self.since;
         let route = self.route.as_deref().unwrap_or("none");
         self.metrics.request(route, self.method, status, took);
-        let failure = self.notes.failure.get();
+        let failure = self.context.failure.get();
         let level = match status {
-            _ if QUIET.contains(&route) => Level::Debug,
+            _ if DEBUG_LEVEL_ROUTES.contains(&route) => Level::Debug,
             500 => Level::Error,
             501.. => Level::Warn,
             _ if failure.is_some() => Level::Error,
@@ -186,7 +186,7 @@ impl Drop for Line {
         if level > log::max_level() {
             return;
         }
-        let fields = Fields { line: self, route, status, ms: took.num_milliseconds() };
+        let fields = AccessLogFields { entry: self, route, status, ms: took.num_milliseconds() };
         let write = |sentence: std::fmt::Arguments<'_>| {
             let mut record = log::Record::builder();
             record.target(TARGET).level(level).module_path(Some(TARGET)).key_values(&fields);
@@ -201,19 +201,20 @@ impl Drop for Line {
 }
 
 /// The structured fields of a line. Unknown ones are left out.
-struct Fields<'a> {
-    line: &'a Line,
+struct AccessLogFields<'a> {
+    entry: &'a AccessLogEntry,
     route: &'a str,
     status: u16,
     ms: i64,
 }
 
-impl Source for Fields<'_> {
+impl Source for AccessLogFields<'_> {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
-        let Notes { id, key, user, tool, upstream, error, failure: _, verified: _, message } = &*self.line.notes;
+        let RequestContext { id, key, user, tool, upstream, error, failure: _, verified: _, message } =
+            &*self.entry.context;
         let mut pair = |name: &'static str, value: Value<'kvs>| visitor.visit_pair(Key::from_str(name), value);
         pair("id", id.to_value())?;
-        pair("method", self.line.method.to_value())?;
+        pair("method", self.entry.method.to_value())?;
         pair("route", self.route.to_value())?;
         pair("status", self.status.to_value())?;
         pair("ms", self.ms.to_value())?;
@@ -244,7 +245,7 @@ impl Source for Fields<'_> {
 
 /// The middleware. The outermost one, so that it sees what others refuse, and all see the normalised path.
 #[derive(Clone)]
-pub struct Observer {
+pub struct RequestLogger {
     /// The counters of requests.
     pub metrics: Arc<Metrics>,
     /// The clock.
@@ -253,9 +254,9 @@ pub struct Observer {
     pub under_way: TaskTracker,
 }
 
-impl Observer {
+impl RequestLogger {
     /// Processes one request.
-    pub async fn watch<B: MessageBody + 'static>(
+    pub async fn handle<B: MessageBody + 'static>(
         self,
         request: ServiceRequest,
         next: Next<B>,
@@ -263,27 +264,27 @@ impl Observer {
         let Self { metrics, clock, under_way } = self;
         let request = path::normalise(request);
         let (_under_way, since) = (under_way.token(), clock.now());
-        let notes = Arc::new(Notes::new(request.headers().get(REQUEST_ID), since));
-        request.extensions_mut().insert(notes.clone());
-        let mut line = Line {
+        let context = Arc::new(RequestContext::new(request.headers().get(REQUEST_ID), since));
+        request.extensions_mut().insert(context.clone());
+        let mut entry = AccessLogEntry {
             since,
             route: request.match_pattern(),
-            method: known(request.method()),
+            method: method_label(request.method()),
             status: None,
-            notes,
+            context,
             metrics,
             clock,
         };
         let outcome = next.call(request).await;
         match &outcome {
-            Ok(response) => line.status = Some(response.status().as_u16()),
-            Err(error) => line.status = Some(error.as_response_error().status_code().as_u16()),
+            Ok(response) => entry.status = Some(response.status().as_u16()),
+            Err(error) => entry.status = Some(error.as_response_error().status_code().as_u16()),
         }
         let mut response = outcome?;
         // A separate statement, so that the borrow of the extensions ends here.
-        let failure = response.response_mut().extensions_mut().remove::<Failure>();
+        let failure = response.response_mut().extensions_mut().remove::<ErrorLogInfo>();
         if let Some(failure) = failure {
-            line.notes.failed(failure);
+            entry.context.failed(failure);
         }
         if under_way.is_closed() {
             // The next connection of the client reaches another process, or the restarted one.
@@ -291,7 +292,7 @@ impl Observer {
         }
         // On every response, from any handler: browsers must not interpret a guest's text as a page or a script.
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if let Ok(id) = HeaderValue::from_str(&line.notes.id) {
+        if let Ok(id) = HeaderValue::from_str(&entry.context.id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         Ok(response)
@@ -306,8 +307,9 @@ mod tests {
 
     #[test]
     fn only_a_sane_id_is_taken_over() {
-        let taken =
-            |offered: &[u8]| Notes::new(HeaderValue::from_bytes(offered).ok().as_ref(), DateTime::UNIX_EPOCH).id;
+        let taken = |offered: &[u8]| {
+            RequestContext::new(HeaderValue::from_bytes(offered).ok().as_ref(), DateTime::UNIX_EPOCH).id
+        };
         for sane in ["7", "4bf92f3577b34da6a3ce929d0e0e4736", "a/b:c=d", &"x".repeat(128)] {
             assert_eq!(taken(sane.as_bytes()), sane);
         }
@@ -319,7 +321,7 @@ mod tests {
 
     #[test]
     fn made_up_methods_share_a_label() {
-        assert_eq!(known(&Method::DELETE), "DELETE");
-        assert_eq!(known(&Method::from_bytes(b"BREW").unwrap()), "other");
+        assert_eq!(method_label(&Method::DELETE), "DELETE");
+        assert_eq!(method_label(&Method::from_bytes(b"BREW").unwrap()), "other");
     }
 }

@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use crate::{
     domain::{Caller, KeyId, Scope},
-    http::{HttpState, error::ApiError, observe::Notes},
-    oauth::AccessCheck,
+    http::{HttpState, error::ApiError, request_logger::RequestContext},
+    oauth::AccessTokenValidator,
 };
 
 /// A caller with an API key.
@@ -69,18 +69,18 @@ impl FromRequest for AnyCaller {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let state = request.app_data::<web::Data<HttpState>>().cloned();
-        let notes = Notes::of(request);
+        let context = RequestContext::of(request);
         let source = state.as_ref().map(|state| state.settings.source_of(request));
         let text = bearer(request).map(|text| Zeroizing::new(text.to_owned()));
         Box::pin(async move {
             let text = text?;
-            if AccessCheck::is_token(&text) {
+            if AccessTokenValidator::is_token(&text) {
                 return Err(ApiError::AccessTokenNotHere);
             }
             let (state, source) = state.zip(source).ok_or(ApiError::NotFound)?;
-            let caller = state.keys.check(&text, source).await?;
-            if let Some(notes) = notes {
-                notes.caller(&caller);
+            let caller = state.keys.authenticate(&text, source).await?;
+            if let Some(context) = context {
+                context.caller(&caller);
             }
             Ok(Self(caller))
         })

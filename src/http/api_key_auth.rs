@@ -27,7 +27,7 @@ use self::{
 };
 use super::{
     error::ApiError,
-    limits::{FailedKeys, LookupId},
+    limits::{FailedKeyLimiter, LookupId},
     source_address::SourceAddress,
 };
 use crate::{
@@ -59,7 +59,7 @@ pub struct KeySettings {
 
 /// Checks keys. One per process; clones share the cache.
 #[derive(Clone)]
-pub struct KeyCheck(Arc<Inner>);
+pub struct ApiKeyAuthenticator(Arc<Inner>);
 
 struct Inner {
     store: Store,
@@ -69,10 +69,10 @@ struct Inner {
     signer: Signer,
     hmac: KeyHmac,
     bcrypt: BcryptQueue,
-    known: Remembered<[u8; 32], Known>,
+    known: Remembered<[u8; 32], CachedKey>,
     /// Keys that bcrypt refused. The same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
-    failures: FailedKeys,
+    failures: FailedKeyLimiter,
     runs: AtomicU64,
     predecessors: Predecessors,
     /// One lock per key that is being checked, so that concurrent requests with one key run one computation.
@@ -82,7 +82,7 @@ struct Inner {
 
 /// A key whose row was found and whose text was verified.
 #[derive(Clone)]
-struct Known {
+struct CachedKey {
     caller: KeyCaller,
     /// The hash in the key's row. A row with another hash is another key.
     hash: Arc<str>,
@@ -90,7 +90,7 @@ struct Known {
     disabled: bool,
 }
 
-impl Known {
+impl CachedKey {
     fn admit(self, now: DateTime<Utc>) -> Result<KeyCaller, ApiError> {
         if self.disabled {
             return Err(ApiError::Disabled);
@@ -115,13 +115,13 @@ struct Presented<'a> {
 
 /// A request's share in the check of one key. The last one that is dropped removes the lock, also if a client
 /// disconnects.
-struct Checking<'a> {
+struct KeyLock<'a> {
     all: &'a Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
     digest: [u8; 32],
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl<'a> Checking<'a> {
+impl<'a> KeyLock<'a> {
     fn of(inner: &'a Inner, digest: [u8; 32]) -> Self {
         let all = &inner.checking;
         let turn = lock(all).entry(digest).or_default().clone();
@@ -129,7 +129,7 @@ impl<'a> Checking<'a> {
     }
 }
 
-impl Drop for Checking<'_> {
+impl Drop for KeyLock<'_> {
     fn drop(&mut self) {
         let mut all = lock(self.all);
         // At this count only the map and this value refer to the lock.
@@ -140,13 +140,13 @@ impl Drop for Checking<'_> {
 }
 
 /// A new key: the text that is shown once, and the stored values.
-pub(crate) struct MadeKey {
+pub(crate) struct GeneratedKey {
     pub(crate) key: ApiKey,
     pub(crate) hash: String,
     pub(crate) hmac: String,
 }
 
-impl KeyCheck {
+impl ApiKeyAuthenticator {
     /// Creates a key check with an empty cache.
     pub fn new(
         store: Store,
@@ -167,7 +167,7 @@ impl KeyCheck {
             bcrypt: BcryptQueue::new(settings.bcrypt_parallel, clock.clone()),
             known: Remembered::new(changes, settings.cache_entries),
             refused: Mutex::new(growing_cache(entries)),
-            failures: FailedKeys::new(
+            failures: FailedKeyLimiter::new(
                 settings.failures_per_address,
                 settings.failures_per_lookup_id,
                 settings.failures_count_for,
@@ -186,45 +186,45 @@ impl KeyCheck {
     }
 
     /// Creates a key for a request from this source, after waiting for its turn at bcrypt.
-    pub(crate) async fn new_key(&self, source: SourceAddress) -> Result<MadeKey, ApiError> {
+    pub(crate) async fn generate_key(&self, source: SourceAddress) -> Result<GeneratedKey, ApiError> {
         let inner = &self.0;
         let key = ApiKey::generate()?;
         let place = Place { purpose: Purpose::NewKey, source, key: LookupId::default() };
         let until = inner.clock.now() + WAIT;
         let turn = inner.bcrypt.turn(place, until).await.map_err(ApiError::KeyCheckBusy)?;
         let (cost, hashed) = (inner.settings.bcrypt_cost, key.clone());
-        let hash = inner.slow(turn, move || crypto::hash_api_key(&hashed, cost)).await?;
+        let hash = inner.run_bcrypt(turn, move || crypto::hash_api_key(&hashed, cost)).await?;
         let hmac = inner.hmac.make(&PresentedKey::Ours(key.clone()), &hash);
-        Ok(MadeKey { key, hash, hmac })
+        Ok(GeneratedKey { key, hash, hmac })
     }
 
     /// Returns the failure counts of sources. Other guessable secrets use them as well.
-    pub(crate) fn failures(&self) -> &FailedKeys {
+    pub(crate) fn failed_keys(&self) -> &FailedKeyLimiter {
         &self.0.failures
     }
 
     /// Returns the caller with this key. A malformed key needs neither the database nor bcrypt.
-    pub(crate) async fn check(&self, text: &str, source: SourceAddress) -> Result<KeyCaller, ApiError> {
+    pub(crate) async fn authenticate(&self, text: &str, source: SourceAddress) -> Result<KeyCaller, ApiError> {
         let inner = &self.0;
         let Ok(key) = PresentedKey::parse(text) else {
             let admitted = inner.failures.admit(source, None, inner.clock.now());
             inner.metrics.key_checked(if admitted.is_ok() { "malformed" } else { "limited" });
             admitted?;
-            inner.failures.failed(source, None, inner.clock.now());
+            inner.failures.record_failure(source, None, inner.clock.now());
             return Err(ApiError::BadKey);
         };
         let digest = crypto::key_digest(&inner.signer, &key);
-        if let Some(known) = inner.known(&digest).await? {
+        if let Some(known) = inner.cached(&digest).await? {
             inner.metrics.key_checked("cached");
             return known.admit(inner.clock.now());
         }
-        let checking = Checking::of(inner, digest);
+        let checking = KeyLock::of(inner, digest);
         let until = inner.clock.now() + WAIT;
         let outcome = match select(Box::pin(checking.turn.lock()), inner.clock.sleep_until(until)).await {
             Either::Right(_) => Err(ApiError::KeyCheckBusy(inner.bcrypt.time_to_empty())),
-            Either::Left((_turn, _)) => match inner.known(&digest).await {
+            Either::Left((_turn, _)) => match inner.cached(&digest).await {
                 Ok(Some(known)) => Ok((known, "cached")),
-                Ok(None) => Box::pin(inner.ask_for(&key, digest, source, until)).await,
+                Ok(None) => Box::pin(inner.check_uncached(&key, digest, source, until)).await,
                 Err(error) => Err(error),
             },
         };
@@ -246,12 +246,12 @@ impl KeyCheck {
 
 impl Inner {
     /// Returns a cached key. If it may have changed, its row is read, which needs no bcrypt.
-    async fn known(&self, digest: &[u8; 32]) -> Result<Option<Known>, ApiError> {
+    async fn cached(&self, digest: &[u8; 32]) -> Result<Option<CachedKey>, ApiError> {
         let now = self.clock.now();
         let known = match self.known.recall(digest, now) {
             Recalled::Nothing => return Ok(None),
             Recalled::Good(known) => known,
-            Recalled::Doubtful(known) => match Box::pin(self.looked_up(digest, known)).await? {
+            Recalled::Doubtful(known) => match Box::pin(self.reload(digest, known)).await? {
                 Some(known) => known,
                 None => return Ok(None),
             },
@@ -263,64 +263,64 @@ impl Inner {
     }
 
     /// Reads the row of a cached key again.
-    async fn looked_up(&self, digest: &[u8; 32], known: Known) -> Result<Option<Known>, ApiError> {
+    async fn reload(&self, digest: &[u8; 32], known: CachedKey) -> Result<Option<CachedKey>, ApiError> {
         let seen = self.known.seen();
         let stored = self.store.key(known.caller.user, known.caller.key).await?;
         let Some(stored) = stored.filter(|stored| *stored.hash == *known.hash) else {
             self.known.forget(digest);
             return Ok(None);
         };
-        self.remember(*digest, stored, seen).await.map(Some)
+        self.cache(*digest, stored, seen).await.map(Some)
     }
 
-    async fn remember(&self, digest: [u8; 32], stored: StoredKey, seen: Seen) -> Result<Known, ApiError> {
+    async fn cache(&self, digest: [u8; 32], stored: StoredKey, seen: Seen) -> Result<CachedKey, ApiError> {
         let disabled = self.store.disabled_since(stored.user).await?.is_some();
         let StoredKey { id, user, prefix, hash, scope, expires_at, view, .. } = stored;
         let caller = Caller { user, credential: Credential::Key(id), label: prefix.into(), scope, expires_at, view };
-        let known = Known { caller: KeyCaller { caller, key: id }, hash: hash.into(), disabled };
+        let known = CachedKey { caller: KeyCaller { caller, key: id }, hash: hash.into(), disabled };
         self.known.remember(digest, known.clone(), seen);
         Ok(known)
     }
 
     /// Checks a key that is not cached, if its source has not failed too often. Also returns how the key was
     /// recognised.
-    async fn ask_for(
+    async fn check_uncached(
         &self,
         key: &PresentedKey,
         digest: [u8; 32],
         source: SourceAddress,
         until: DateTime<Utc>,
-    ) -> Result<(Known, &'static str), ApiError> {
+    ) -> Result<(CachedKey, &'static str), ApiError> {
         let lookup_id = match key {
             PresentedKey::Ours(key) => self.signer.digest(key.prefix()),
             PresentedKey::Predecessor(key) => self.signer.digest(&key.prefix()),
         };
         self.failures.admit(source, Some(lookup_id), self.clock.now())?;
-        let outcome = self.ask(&Presented { key, digest, lookup_id, source, until }).await;
+        let outcome = self.check_stored(&Presented { key, digest, lookup_id, source, until }).await;
         if matches!(outcome, Err(ApiError::BadKey)) {
-            self.failures.failed(source, Some(lookup_id), self.clock.now());
+            self.failures.record_failure(source, Some(lookup_id), self.clock.now());
         }
         outcome
     }
 
-    async fn ask(&self, presented: &Presented<'_>) -> Result<(Known, &'static str), ApiError> {
+    async fn check_stored(&self, presented: &Presented<'_>) -> Result<(CachedKey, &'static str), ApiError> {
         let seen = self.known.seen();
         let found = match presented.key {
-            PresentedKey::Ours(ours) => self.ours(ours, presented).await?,
-            PresentedKey::Predecessor(theirs) => self.of_predecessor(theirs, presented).await?,
+            PresentedKey::Ours(key) => self.lookup(key, presented).await?,
+            PresentedKey::Predecessor(key) => self.lookup_predecessor(key, presented).await?,
         };
         let Some((stored, how)) = found else {
             return Err(ApiError::BadKey);
         };
         let now = self.clock.now();
-        let known = self.remember(presented.digest, stored, seen).await?;
+        let known = self.cache(presented.digest, stored, seen).await?;
         if self.known.use_is_due(&presented.digest, now) {
             self.uses.note(UsedCredential::Key(known.caller.key), known.caller.user, now);
         }
         Ok((known, how))
     }
 
-    async fn ours(
+    async fn lookup(
         &self,
         key: &ApiKey,
         presented: &Presented<'_>,
@@ -341,7 +341,7 @@ impl Inner {
         }
         let turn = self.turn(presented).await?;
         let (offered, hash) = (presented.key.clone(), stored.hash.clone());
-        if self.slow(turn, move || crypto::verify_api_key(&offered, &hash)).await? {
+        if self.run_bcrypt(turn, move || crypto::verify_api_key(&offered, &hash)).await? {
             self.store_hmac(presented.key, &stored).await;
             return Ok(Some((stored, "verified")));
         }
@@ -374,7 +374,7 @@ impl Inner {
     }
 
     /// Runs bcrypt on a thread where it does not delay other requests.
-    async fn slow<T: Send + 'static>(
+    async fn run_bcrypt<T: Send + 'static>(
         &self,
         turn: Turn,
         work: impl FnOnce() -> Result<T, CryptoError> + Send + 'static,

@@ -19,8 +19,8 @@ pub(super) const PATHS: [&str; 4] = ["/mcp", "/mcp/readonly", "/mcp/x/{toolset}"
 const HEADERS: &str = "x-mcp-";
 
 /// Returns the tools that this request of this caller may use.
-pub(super) fn choice(toolbox: &Toolbox, caller: &Caller, request: &HttpRequest) -> Result<Choice, ApiError> {
-    toolbox.choose(caller, &wishes(request)?).map_err(ApiError::from)
+pub(super) fn tool_selection(toolbox: &Toolbox, caller: &Caller, request: &HttpRequest) -> Result<Choice, ApiError> {
+    toolbox.choose(caller, &requested_tools(request)?).map_err(ApiError::from)
 }
 
 impl From<UnknownName> for ApiError {
@@ -31,9 +31,9 @@ impl From<UnknownName> for ApiError {
 
 /// Reads the tool selection. The path takes precedence over the query, and the query over a header. Read-only applies
 /// if any of them requests it, and the exclusions of query and headers are combined.
-fn wishes(request: &HttpRequest) -> Result<Wishes, ApiError> {
-    let query = Said::in_query(request.query_string())?;
-    let headers = Said::in_headers(request.headers())?;
+fn requested_tools(request: &HttpRequest) -> Result<Wishes, ApiError> {
+    let query = SelectionSettings::in_query(request.query_string())?;
+    let headers = SelectionSettings::in_headers(request.headers())?;
     let in_path = request.match_info().get("toolset").map(str::to_owned);
     let path_says_read_only = request.path().ends_with("/readonly");
     let switch = |setting| Ok::<_, ApiError>(query.switch(setting)?.or(headers.switch(setting)?));
@@ -52,30 +52,30 @@ fn wishes(request: &HttpRequest) -> Result<Wishes, ApiError> {
 }
 
 /// The settings in the query, or those in the headers.
-struct Said {
+struct SelectionSettings {
     in_headers: bool,
     values: BTreeMap<Setting, Vec<String>>,
 }
 
-impl Said {
+impl SelectionSettings {
     fn in_query(query: &str) -> Result<Self, ApiError> {
-        let mut said = Self { in_headers: false, values: BTreeMap::new() };
+        let mut settings = Self { in_headers: false, values: BTreeMap::new() };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            said.add(&name, || Ok(value.into_owned()))?;
+            settings.add(&name, || Ok(value.into_owned()))?;
         }
-        Ok(said)
+        Ok(settings)
     }
 
     /// A header may occur several times, since its value is a list (RFC 9110 section 5.3).
     fn in_headers(headers: &HeaderMap) -> Result<Self, ApiError> {
-        let mut said = Self { in_headers: true, values: BTreeMap::new() };
+        let mut settings = Self { in_headers: true, values: BTreeMap::new() };
         for (header, value) in headers {
             if let Some(name) = header.as_str().strip_prefix(HEADERS) {
                 let unreadable = |_| ApiError::BadRequest(format!("The header {header} is not plain text."));
-                said.add(name, || value.to_str().map(str::to_owned).map_err(unreadable))?;
+                settings.add(name, || value.to_str().map(str::to_owned).map_err(unreadable))?;
             }
         }
-        Ok(said)
+        Ok(settings)
     }
 
     fn add(&mut self, name: &str, value: impl FnOnce() -> Result<String, ApiError>) -> Result<(), ApiError> {
@@ -108,7 +108,7 @@ impl Said {
     /// # Errors
     /// If a value is neither yes nor no, or both values occur.
     fn switch(&self, setting: Setting) -> Result<Option<bool>, ApiError> {
-        let mut said = None;
+        let mut value = None;
         for word in self.values.get(&setting).into_iter().flatten().flat_map(|value| value.split(',')) {
             let on = match switched(word) {
                 None if word.trim().is_empty() && self.in_headers => continue,
@@ -116,14 +116,14 @@ impl Said {
                 on => on,
             };
             match on {
-                Some(on) if said.is_none_or(|said| said == on) => said = Some(on),
-                _ => return Err(self.no_switch(setting, word)),
+                Some(on) if value.is_none_or(|value| value == on) => value = Some(on),
+                _ => return Err(self.switch_error(setting, word)),
             }
         }
-        Ok(said)
+        Ok(value)
     }
 
-    fn no_switch(&self, setting: Setting, word: &str) -> ApiError {
+    fn switch_error(&self, setting: Setting, word: &str) -> ApiError {
         let name =
             if self.in_headers { format!("The header {}", setting.header()) } else { format!("`{}`", setting.name()) };
         ApiError::BadRequest(match switched(word) {

@@ -2,7 +2,7 @@
 
 /// Attached to a response for the middleware that writes the request's log line.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Failure {
+pub(crate) struct ErrorLogInfo {
     /// The stable code.
     pub(crate) code: &'static str,
     /// The cause, if the client did not cause the error.

@@ -12,15 +12,15 @@ use super::{
 /// `GET /oauth/callback`: OwnerRez still redirects browsers here while its OAuth app has the old redirect URI. The
 /// query is ignored.
 pub(crate) async fn callback(state: web::Data<HttpState>, request: HttpRequest) -> HttpResponse {
-    tell(&request, &ApiError::Moved(Moved::Callback(state.settings.redirect_uri.to_string())))
+    respond(&request, &ApiError::Moved(Moved::Callback(state.settings.redirect_uri.to_string())))
 }
 
 /// `/sse` and `/message`: the transport that MCP has removed.
 pub(crate) async fn transport(state: web::Data<HttpState>, request: HttpRequest) -> HttpResponse {
-    tell(&request, &ApiError::Moved(Moved::Transport(state.settings.url("/mcp"))))
+    respond(&request, &ApiError::Moved(Moved::Transport(state.settings.url("/mcp"))))
 }
 
-fn tell(request: &HttpRequest, error: &ApiError) -> HttpResponse {
+fn respond(request: &HttpRequest, error: &ApiError) -> HttpResponse {
     let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     if accept.contains("text/html") { pages::error(error) } else { actix_web::ResponseError::error_response(error) }
 }

@@ -20,19 +20,19 @@ use serde::{
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{mcp_failure, observe::Notes};
+use super::{mcp_failure, request_logger::RequestContext};
 use crate::{
     domain::{Caller, Scope},
-    mcp::{Revision, Server, Watch, response_in},
+    mcp::{CallObserver, Revision, Server, response_in},
     tools::{Choice, Person, Response},
 };
 
 /// The bytes reserved for the message around an answer.
-const AROUND: usize = 256;
+const ENVELOPE_BYTES: usize = 256;
 const REVISION: &str = "mcp-protocol-version";
 
 /// A call that can be answered without rmcp.
-pub(super) struct PlainCall<'a> {
+pub(super) struct FastPathCall<'a> {
     revision: Revision,
     call: Call<'a>,
 }
@@ -100,11 +100,11 @@ struct Reply<'a> {
     error: Option<ErrorData>,
 }
 
-impl<'a> PlainCall<'a> {
+impl<'a> FastPathCall<'a> {
     /// Returns the call that a request contains, if it can be answered without rmcp. The method, `Accept` and
     /// `Content-Type` of the request have been checked.
     pub(super) fn of(request: &HttpRequest, body: &'a Bytes, server: &Server) -> Option<Self> {
-        let revision = plain_revision(request.headers())?;
+        let revision = fast_path_revision(request.headers())?;
         let Object(call): Object<Call<'a>> = serde_json::from_slice(body).ok()?;
         let plain = call.jsonrpc == "2.0" && call.method == "tools/call";
         let Object(params) = &call.params;
@@ -120,15 +120,16 @@ impl<'a> PlainCall<'a> {
         caller: &Caller,
         choice: &Choice,
     ) -> HttpResponse {
-        let notes: Option<Arc<dyn Watch>> = Notes::of(request).map(|notes| notes as Arc<dyn Watch>);
+        let context: Option<Arc<dyn CallObserver>> =
+            RequestContext::of(request).map(|context| context as Arc<dyn CallObserver>);
         let Self { revision, call: Call { id, params: Object(Params { name, arguments, .. }), .. } } = self;
         // Never cancelled: if the client disconnects, actix drops this future, which ends everything that it waits for.
         let cancel = CancellationToken::new();
         let person = Person::default();
-        let called = server.call((caller, choice), &name, arguments, &person, &cancel, notes.as_deref()).await;
+        let called = server.call((caller, choice), &name, arguments, &person, &cancel, context.as_deref()).await;
         let body = match called {
             Ok(Response::Answer(answer)) if answer.table.is_none() && revision.has_structured_content() => {
-                whole(&id, &answer.json)
+                tool_result_message(&id, &answer.json)
             }
             Ok(response) => {
                 let mut result = ServerResult::from(response_in(revision, response));
@@ -148,8 +149,8 @@ impl<'a> PlainCall<'a> {
 }
 
 /// Returns the message with an answer as text and as JSON. The JSON is serialized once and copied.
-fn whole(id: &RequestId, json: &str) -> serde_json::Result<Vec<u8>> {
-    let mut body = Vec::with_capacity(3 * json.len() + AROUND);
+fn tool_result_message(id: &RequestId, json: &str) -> serde_json::Result<Vec<u8>> {
+    let mut body = Vec::with_capacity(3 * json.len() + ENVELOPE_BYTES);
     body.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
     serde_json::to_writer(&mut body, id)?;
     body.extend_from_slice(br#","result":{"content":[{"type":"text","text":""#);
@@ -175,7 +176,7 @@ fn append_quoted(body: &mut Vec<u8>, json: &str) {
 
 /// Returns the revision of a request, if it is one with `initialize` and no other MCP header is present. A request
 /// without the header has revision 2025-03-26 (2025-06-18, Transports).
-fn plain_revision(headers: &HeaderMap) -> Option<Revision> {
+fn fast_path_revision(headers: &HeaderMap) -> Option<Revision> {
     let ours = |name: &str| !name.starts_with("mcp-") || name == REVISION;
     if !headers.keys().all(|name| ours(name.as_str())) {
         return None;
@@ -198,7 +199,7 @@ mod tests {
         #[test]
         fn an_answer_stands_in_its_message_as_text_and_as_json(text in r#"[\PC"\\/\n\t\x00\x7f]{0,12}"#, number in any::<i64>()) {
             let answer = json!({text.clone(): number, "text": text});
-            let message = whole(&RequestId::Number(7), &answer.to_string()).unwrap();
+            let message = tool_result_message(&RequestId::Number(7), &answer.to_string()).unwrap();
             let message: Value = serde_json::from_slice(&message).unwrap();
             prop_assert_eq!(&message["id"], &json!(7));
             prop_assert_eq!(&message["result"]["structuredContent"], &answer);

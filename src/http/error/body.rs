@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// An error as the client receives it.
-pub(crate) struct Shown {
+pub(crate) struct ErrorBody {
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
     pub(crate) message: String,
@@ -21,7 +21,7 @@ pub(crate) struct Shown {
     pub(crate) retry_after: Option<TimeDelta>,
 }
 
-impl Shown {
+impl ErrorBody {
     pub(crate) fn new(
         status: StatusCode,
         code: &'static str,
@@ -43,8 +43,8 @@ const RECONNECT: &str = "Connect again: GET /api/connect/ownerrez/start returns 
 const LONGEST_QUEUE: TimeDelta = TimeDelta::seconds(120);
 
 /// Returns the same text for every internal error. The cause is in the log.
-fn internal() -> Shown {
-    Shown::new(
+fn internal() -> ErrorBody {
+    ErrorBody::new(
         StatusCode::INTERNAL_SERVER_ERROR,
         "internal_error",
         "The gateway failed to process this request.",
@@ -53,8 +53,8 @@ fn internal() -> Shown {
     )
 }
 
-fn database_unavailable() -> Shown {
-    Shown::new(
+fn database_unavailable() -> ErrorBody {
+    ErrorBody::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "database_unavailable",
         "The gateway cannot reach its database.",
@@ -63,8 +63,8 @@ fn database_unavailable() -> Shown {
     .after(TimeDelta::seconds(5))
 }
 
-fn database_damaged() -> Shown {
-    Shown::new(
+fn database_damaged() -> ErrorBody {
+    ErrorBody::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "database_damaged",
         "The gateway's database is damaged.",
@@ -75,85 +75,85 @@ fn database_damaged() -> Shown {
 
 impl ApiError {
     /// Maps every error to its response, in one exhaustive match.
-    pub(crate) fn shown(&self) -> Shown {
+    pub(crate) fn error_body(&self) -> ErrorBody {
         match self {
-            Self::NoKey => Shown::new(
+            Self::NoKey => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
                 "missing_api_key",
                 "This endpoint needs an API key.",
                 "Send the header `Authorization: Bearer ownerrez_sk_…`. POST /api/users/register creates a key.",
             ),
-            Self::BadKey => Shown::new(
+            Self::BadKey => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_api_key",
                 "This API key is not valid.",
                 "Check that the whole key was copied (62 characters, or 60 for an old key, starting with \
                  ownerrez_sk_). POST /api/users/register creates a new one.",
             ),
-            Self::KeyExpired => Shown::new(
+            Self::KeyExpired => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
                 "expired_api_key",
                 "This API key has expired.",
                 "Use another key. A full key of the same user can create a new one: POST /api/keys.",
             ),
-            Self::Disabled | Self::Connect(ConnectError::Disabled) => Shown::new(
+            Self::Disabled | Self::Connect(ConnectError::Disabled) => ErrorBody::new(
                 StatusCode::FORBIDDEN,
                 "account_disabled",
                 "The operator of this gateway has disabled this user.",
                 "Only the operator can enable the user again; nothing was deleted.",
             ),
-            Self::AccessToken(AccessError::Expired) => Shown::new(
+            Self::AccessToken(AccessError::Expired) => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
                 "expired_access_token",
                 "This access token has expired.",
                 "Get a new one with the refresh token, or let the user sign in again.",
             ),
-            Self::AccessToken(AccessError::Invalid | AccessError::WrongAudience) => Shown::new(
+            Self::AccessToken(AccessError::Invalid | AccessError::WrongAudience) => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_access_token",
                 "This access token is not valid: it was revoked, or it was issued for another resource.",
                 "The user has to sign in to this client again.",
             ),
-            Self::AccessToken(AccessError::Disabled) => Self::Disabled.shown(),
+            Self::AccessToken(AccessError::Disabled) => Self::Disabled.error_body(),
             Self::AccessToken(AccessError::Store(error)) => store(error),
-            Self::AccessTokenNotHere => Shown::new(
+            Self::AccessTokenNotHere => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
                 "access_token_not_accepted",
                 "Access tokens of MCP clients are valid only for /mcp.",
                 "Send an API key instead: POST /api/users/register creates one.",
             ),
-            Self::GrantTooSmall => Shown::new(
+            Self::GrantTooSmall => ErrorBody::new(
                 StatusCode::FORBIDDEN,
                 "insufficient_scope",
                 "This tool changes the OwnerRez account, and this client has read-only access.",
                 "Sign in again with the scope ownerrez:full and allow it to make changes.",
             ),
-            Self::InsufficientScope => Shown::new(
+            Self::InsufficientScope => ErrorBody::new(
                 StatusCode::FORBIDDEN,
                 "insufficient_scope",
                 "This is a read-only API key.",
                 "Managing keys and the OwnerRez connection requires a key with the scope `full`.",
             ),
-            Self::LastKey => Shown::new(
+            Self::LastKey => ErrorBody::new(
                 StatusCode::CONFLICT,
                 "last_key",
                 "This is the last full key, and without one this user could not be managed. Nothing was deleted.",
                 "Create another full key first (POST /api/keys), or add ?confirm=true to delete everything: this key, \
                  the other keys, the OwnerRez connection and the user.",
             ),
-            Self::TooManyKeys(most) => Shown::new(
+            Self::TooManyKeys(most) => ErrorBody::new(
                 StatusCode::CONFLICT,
                 "too_many_keys",
                 format!("You already have {most} keys, the maximum."),
                 "Delete one that is no longer used: GET /api/keys shows when each was last used.",
             ),
-            Self::NoSuchKey => Shown::new(
+            Self::NoSuchKey => ErrorBody::new(
                 StatusCode::NOT_FOUND,
                 "not_found",
                 "You have no key with this id.",
                 "GET /api/keys lists your keys with their ids.",
             ),
-            Self::PersonalTokensOff => Shown::new(
+            Self::PersonalTokensOff => ErrorBody::new(
                 StatusCode::FORBIDDEN,
                 "personal_tokens_not_allowed",
                 "This gateway does not accept personal access tokens.",
@@ -163,7 +163,7 @@ impl ApiError {
             ),
             Self::KeyCheckBusy(wait) => {
                 let seconds = whole_seconds(*wait).clamp(TimeDelta::seconds(1), LONGEST_QUEUE);
-                Shown::new(
+                ErrorBody::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "key_check_busy",
                     "More keys are being checked or created than this gateway can process in half a minute.",
@@ -184,13 +184,13 @@ impl ApiError {
                  otherwise its clients share one limit.",
                 *wait,
             ),
-            Self::RegistrationClosed => Shown::new(
+            Self::RegistrationClosed => ErrorBody::new(
                 StatusCode::FORBIDDEN,
                 "registration_closed",
                 "This gateway does not accept new users.",
                 "Ask the operator of the gateway. Operators: REGISTRATION_MODE controls registration.",
             ),
-            Self::RegistrationTokenRequired => Shown::new(
+            Self::RegistrationTokenRequired => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
                 "registration_token_required",
                 "Registration on this gateway requires a registration token.",
@@ -203,35 +203,38 @@ impl ApiError {
                  the proxy to TRUSTED_PROXIES.",
                 *wait,
             ),
-            Self::NotFound => Shown::new(
+            Self::NotFound => ErrorBody::new(
                 StatusCode::NOT_FOUND,
                 "not_found",
                 "This path does not exist.",
                 "MCP clients use POST /mcp; the REST endpoints are listed in the README.",
             ),
-            Self::MethodNotAllowed(allow) => Shown::new(
+            Self::MethodNotAllowed(allow) => ErrorBody::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method_not_allowed",
                 "Method not allowed for this path.",
                 format!("Allowed: {allow}."),
             ),
-            Self::BadRequest(what) => {
-                Shown::new(StatusCode::BAD_REQUEST, "invalid_request", what, "Correct the request and send it again.")
-            }
-            Self::UnknownName(unknown) => Shown::new(
+            Self::BadRequest(what) => ErrorBody::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                what,
+                "Correct the request and send it again.",
+            ),
+            Self::UnknownName(unknown) => ErrorBody::new(
                 StatusCode::BAD_REQUEST,
                 if unknown.kind == "toolset" { "unknown_toolset" } else { "unknown_tool" },
                 unknown.to_string(),
                 "Correct the name in the URL, the headers or the body; names are separated by commas.",
             ),
-            Self::WrongContentType => Shown::new(
+            Self::WrongContentType => ErrorBody::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "This endpoint does not accept the Content-Type of the body.",
                 "Send JSON with `Content-Type: application/json`.",
             ),
-            Self::UnreadableForm(form) => form.shown(),
-            Self::BodyTimedOut(limit) => Shown::new(
+            Self::UnreadableForm(form) => form.error_body(),
+            Self::BodyTimedOut(limit) => ErrorBody::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
                 format!("The body of the request did not arrive within {} seconds.", limit.as_secs()),
@@ -244,7 +247,7 @@ impl ApiError {
                  TRUSTED_PROXIES.",
                 TimeDelta::from_std(*limit).unwrap_or(TimeDelta::MAX),
             ),
-            Self::TooManyBytes => Shown::new(
+            Self::TooManyBytes => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too_many_requests_under_way",
                 "The gateway is receiving too many bytes at once.",
@@ -257,59 +260,59 @@ impl ApiError {
                 "Send less in one message, or try again later.",
                 *wait,
             ),
-            Self::Stopping => Shown::new(
+            Self::Stopping => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "stopping",
                 "The gateway is stopping, and the body of this request had not arrived.",
                 "The request was not processed. Send it again in a few seconds.",
             )
             .after(TimeDelta::seconds(5)),
-            Self::NotAcceptable => Shown::new(
+            Self::NotAcceptable => ErrorBody::new(
                 StatusCode::NOT_ACCEPTABLE,
                 "not_acceptable",
                 "The Accept header excludes both media types of this endpoint.",
                 "Send `Accept: application/json, text/event-stream`, or omit the header.",
             ),
-            Self::TooLarge => Shown::new(
+            Self::TooLarge => ErrorBody::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
                 "The request body is larger than this gateway accepts.",
                 "Send less in one request.",
             ),
-            Self::HostNotAllowed => Shown::new(
+            Self::HostNotAllowed => ErrorBody::new(
                 StatusCode::FORBIDDEN,
                 "host_not_allowed",
                 "The host in the Host header is not allowed on this gateway.",
                 "Use the address that the operator published. Operators: add the host to ALLOWED_HOSTS or set \
                  SERVER_URL.",
             ),
-            Self::OriginNotAllowed => Shown::new(
+            Self::OriginNotAllowed => ErrorBody::new(
                 StatusCode::FORBIDDEN,
                 "origin_not_allowed",
                 "Requests from pages of this origin are not allowed.",
                 "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
             ),
-            Self::NotDirect(why) => why.shown(),
-            Self::SingleUserTokenRequired => Shown::new(
+            Self::NotDirect(why) => why.error_body(),
+            Self::SingleUserTokenRequired => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
                 "single_user_token_required",
                 "This gateway has a single user and requires a token.",
                 "Send the header `Authorization: Bearer …` with the value of SINGLE_USER_TOKEN.",
             ),
-            Self::BadMetricsToken => Shown::new(
+            Self::BadMetricsToken => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_metrics_token",
                 "A metrics token is required.",
                 "Send the header `Authorization: Bearer …` with the value of METRICS_TOKEN.",
             ),
-            Self::Starting => Shown::new(
+            Self::Starting => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "starting",
                 "The gateway is starting.",
                 "Try again in a few seconds. Operators: GET /ready shows what the gateway is waiting for.",
             )
             .after(TimeDelta::seconds(5)),
-            Self::Moved(Moved::Callback(redirect_uri)) => Shown::new(
+            Self::Moved(Moved::Callback(redirect_uri)) => ErrorBody::new(
                 StatusCode::GONE,
                 "moved",
                 "This URL is no longer the redirect URI of this gateway, so nothing was connected.",
@@ -318,19 +321,19 @@ impl ApiError {
                      gateway for a new connect link: GET /api/connect/ownerrez/start."
                 ),
             ),
-            Self::Moved(Moved::Transport(mcp_url)) => Shown::new(
+            Self::Moved(Moved::Transport(mcp_url)) => ErrorBody::new(
                 StatusCode::GONE,
                 "moved",
                 "This gateway no longer supports the SSE transport.",
                 format!("Point your MCP client at {mcp_url} (Streamable HTTP) with the same API key."),
             ),
-            Self::AlreadyConnected | Self::Connect(ConnectError::AlreadyConnected) => Shown::new(
+            Self::AlreadyConnected | Self::Connect(ConnectError::AlreadyConnected) => ErrorBody::new(
                 StatusCode::CONFLICT,
                 "already_connected",
                 "An OwnerRez account is already connected, and its connection works.",
                 "To connect another account, end this connection first: DELETE /api/connect/ownerrez.",
             ),
-            Self::WaitsToConnect(waits) => Shown::new(
+            Self::WaitsToConnect(waits) => ErrorBody::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "connecting_waits",
                 wait_reason::why(waits.reason),
@@ -341,14 +344,14 @@ impl ApiError {
                 ),
             )
             .after(ASK_AGAIN_AFTER),
-            Self::NotConfigured | Self::Connect(ConnectError::Token(TokenError::NoClient)) => Shown::new(
+            Self::NotConfigured | Self::Connect(ConnectError::Token(TokenError::NoClient)) => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ownerrez_not_configured",
                 "This gateway has no OwnerRez OAuth app yet, so accounts cannot be connected.",
                 "Operators: create an OAuth app in OwnerRez and set OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET.",
             ),
             Self::Call(error) => call(error),
-            Self::Connect(ConnectError::Allowance(Refusal::Spent { wait, .. })) => Shown::new(
+            Self::Connect(ConnectError::Allowance(Refusal::Spent { wait, .. })) => ErrorBody::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "allowance_spent",
                 "Too many accounts are being connected at the moment: OwnerRez limits the requests of one gateway.",
@@ -357,13 +360,13 @@ impl ApiError {
             .after(*wait),
             Self::Connect(ConnectError::Allowance(refusal)) => allowance(*refusal),
             Self::Connect(ConnectError::Token(error)) => token(error),
-            Self::Connect(ConnectError::Unnamed) => Shown::new(
+            Self::Connect(ConnectError::Unnamed) => ErrorBody::new(
                 StatusCode::BAD_GATEWAY,
                 "ownerrez_unavailable",
                 "Sign-in failed: OwnerRez did not return an account id.",
                 "Try again in a minute.",
             ),
-            Self::Connect(ConnectError::NewUser(account)) => Shown::new(
+            Self::Connect(ConnectError::NewUser(account)) => ErrorBody::new(
                 StatusCode::FORBIDDEN,
                 "registration_closed",
                 format!(
@@ -372,7 +375,7 @@ impl ApiError {
                 ),
                 "Ask the operator to allow this account. Operators: REGISTRATION_MODE controls registration.",
             ),
-            Self::Connect(ConnectError::Interrupted) => Shown::new(
+            Self::Connect(ConnectError::Interrupted) => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "interrupted",
                 "The connection was interrupted before it was complete.",
@@ -389,13 +392,13 @@ fn whole_seconds(wait: TimeDelta) -> TimeDelta {
     TimeDelta::seconds(wait.num_seconds().saturating_add(i64::from(wait.subsec_nanos() > 0)))
 }
 
-fn too_many(code: &'static str, message: &'static str, hint: &'static str, wait: TimeDelta) -> Shown {
+fn too_many(code: &'static str, message: &'static str, hint: &'static str, wait: TimeDelta) -> ErrorBody {
     let seconds = whole_seconds(wait);
     let hint = format!("{hint} Try again in {} seconds.", seconds.num_seconds());
-    Shown::new(StatusCode::TOO_MANY_REQUESTS, code, message, hint).after(seconds)
+    ErrorBody::new(StatusCode::TOO_MANY_REQUESTS, code, message, hint).after(seconds)
 }
 
-fn store(error: &StoreError) -> Shown {
+fn store(error: &StoreError) -> ErrorBody {
     match error {
         StoreError::Unavailable(_) => database_unavailable(),
         StoreError::Damaged(_) => database_damaged(),
@@ -403,23 +406,23 @@ fn store(error: &StoreError) -> Shown {
     }
 }
 
-fn allowance(refusal: Refusal) -> Shown {
+fn allowance(refusal: Refusal) -> ErrorBody {
     match refusal {
-        Refusal::Spent { wait, limit } => Shown::new(
+        Refusal::Spent { wait, limit } => ErrorBody::new(
             StatusCode::TOO_MANY_REQUESTS,
             refusal.code(),
             format!("This gateway has used up its {limit} requests to OwnerRez per 5 minutes."),
             format!("Try again in {} seconds.", wait.num_seconds().max(1)),
         )
         .after(wait),
-        Refusal::Throttled(wait) => Shown::new(
+        Refusal::Throttled(wait) => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             refusal.code(),
             "OwnerRez asked this gateway to send fewer requests.",
             format!("Try again in {} seconds.", wait.num_seconds().max(1)),
         )
         .after(wait),
-        Refusal::Standby => Shown::new(
+        Refusal::Standby => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             refusal.code(),
             "This process is on standby; another instance is active.",
@@ -431,18 +434,21 @@ fn allowance(refusal: Refusal) -> Shown {
     }
 }
 
-fn call(error: &CallError) -> Shown {
+fn call(error: &CallError) -> ErrorBody {
     match error {
-        CallError::NotConnected => Shown::new(
+        CallError::NotConnected => ErrorBody::new(
             StatusCode::CONFLICT,
             error.code(),
             "No OwnerRez account is connected to this API key's user.",
             "GET /api/connect/ownerrez/start returns a link to open in a browser.",
         ),
-        CallError::NeedsReconnect => {
-            Shown::new(StatusCode::CONFLICT, error.code(), "OwnerRez ended the connection to your account.", RECONNECT)
-        }
-        CallError::Busy => Shown::new(
+        CallError::NeedsReconnect => ErrorBody::new(
+            StatusCode::CONFLICT,
+            error.code(),
+            "OwnerRez ended the connection to your account.",
+            RECONNECT,
+        ),
+        CallError::Busy => ErrorBody::new(
             StatusCode::TOO_MANY_REQUESTS,
             error.code(),
             "Too many of your calls are already waiting.",
@@ -452,28 +458,28 @@ fn call(error: &CallError) -> Shown {
         CallError::Allowance(refusal) => allowance(*refusal),
         CallError::Refused(refused) => {
             let throttled = refused.kind == RefusedKind::Throttled;
-            Shown::new(
+            ErrorBody::new(
                 if throttled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY },
                 error.code(),
                 format!("OwnerRez responded with status {}.", refused.status),
                 "Try again later. The MCP tool for the same call returns the error text of OwnerRez.",
             )
         }
-        CallError::Deadline { .. } | CallError::Transport { .. } => Shown::new(
+        CallError::Deadline { .. } | CallError::Transport { .. } => ErrorBody::new(
             StatusCode::BAD_GATEWAY,
             error.code(),
             "OwnerRez did not return a valid response in time.",
             "Try again in a minute.",
         ),
         CallError::Refresh(error) => token(error),
-        CallError::RefreshPaused(left) => Shown::new(
+        CallError::RefreshPaused(left) => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             error.code(),
             "Refreshing the access to OwnerRez failed a moment ago, and the gateway does not retry yet.",
             "The connection is kept. Try again after the time in Retry-After.",
         )
         .after(*left),
-        CallError::RefreshElsewhere | CallError::ShuttingDown | CallError::Cancelled => Shown::new(
+        CallError::RefreshElsewhere | CallError::ShuttingDown | CallError::Cancelled => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             error.code(),
             "The gateway could not process this call at the moment.",
@@ -485,15 +491,15 @@ fn call(error: &CallError) -> Shown {
     }
 }
 
-fn token(error: &TokenError) -> Shown {
+fn token(error: &TokenError) -> ErrorBody {
     match error {
-        TokenError::Refused => Shown::new(
+        TokenError::Refused => ErrorBody::new(
             StatusCode::BAD_GATEWAY,
             error.code(),
             "OwnerRez did not accept the authorization: it was used before, or it is older than 10 minutes.",
             RECONNECT,
         ),
-        TokenError::PersonalRefused(refused) => Shown::new(
+        TokenError::PersonalRefused(refused) => ErrorBody::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             error.code(),
             match refused.said() {
@@ -508,7 +514,7 @@ fn token(error: &TokenError) -> Shown {
                  address; to connect more, use OAuth: GET /api/connect/ownerrez/start."
             },
         ),
-        TokenError::NoClient | TokenError::ClientRefused => Shown::new(
+        TokenError::NoClient | TokenError::ClientRefused => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             error.code(),
             "OwnerRez does not accept this gateway's OAuth app.",
@@ -516,7 +522,7 @@ fn token(error: &TokenError) -> Shown {
         ),
         TokenError::Throttled(wait) => allowance(Refusal::Throttled(wait.unwrap_or_else(|| TimeDelta::seconds(60)))),
         TokenError::Unexpected(_) | TokenError::Unreadable | TokenError::ForeignAccount | TokenError::Transport(_) => {
-            Shown::new(
+            ErrorBody::new(
                 StatusCode::BAD_GATEWAY,
                 error.code(),
                 "OwnerRez did not return a valid response to the token request.",
