@@ -412,10 +412,14 @@ async fn open_store(config: &Config) -> Result<Store, StartError> {
 
 /// Returns the keys of this deployment, including those that open what the TypeScript server encrypted.
 fn key_ring(config: &Config) -> Result<KeyRing, StartError> {
-    ring_of(&config.encryption, &config.encryption.obtain()?, &config.previous_keys)
+    key_ring_from(&config.encryption, &config.encryption.obtain()?, &config.previous_keys)
 }
 
-fn ring_of(current: &EncryptionKey, key: &SecretBox<[u8; 32]>, previous: &[GivenKey]) -> Result<KeyRing, StartError> {
+fn key_ring_from(
+    current: &EncryptionKey,
+    key: &SecretBox<[u8; 32]>,
+    previous: &[GivenKey],
+) -> Result<KeyRing, StartError> {
     let mut ring = KeyRing::new(key)?;
     if let Some(text) = current.text() {
         ring = ring.with_predecessor(text.clone());
@@ -427,10 +431,10 @@ fn ring_of(current: &EncryptionKey, key: &SecretBox<[u8; 32]>, previous: &[Given
 }
 
 fn database_target(config: &Config) -> DatabaseTarget {
-    target_of(&config.database, config.database_pool_size)
+    database_target_from(&config.database, config.database_pool_size)
 }
 
-fn target_of(database: &Database, max_connections: u32) -> DatabaseTarget {
+fn database_target_from(database: &Database, max_connections: u32) -> DatabaseTarget {
     match database {
         Database::Sqlite { path } => DatabaseTarget::Sqlite { path: path.clone() },
         Database::Postgres { url, direct_url } => {

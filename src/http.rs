@@ -4,7 +4,7 @@ mod accept;
 mod api_key_auth;
 mod authority;
 mod batch;
-mod body_form;
+mod body_encoding;
 mod callback;
 mod connect;
 mod connect_queue;
@@ -179,7 +179,7 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         webhook::route(config, credentials);
     }
     for path in tool_selection::PATHS {
-        config.service(at(path, "POST").route(web::route().to(mcp::handle)));
+        config.service(resource_at(path, "POST").route(web::route().to(mcp::handle)));
     }
     config
         .app_data(json)
@@ -188,27 +188,33 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
         .app_data(payload)
         .app_data(web::Data::new(state))
         .app_data(web::Data::new(mcp))
-        .service(at("/health", "GET, HEAD").route(web::get().to(health)).route(web::head().to(health)))
+        .service(resource_at("/health", "GET, HEAD").route(web::get().to(health)).route(web::head().to(health)))
         .app_data(web::Data::new(probes.readiness))
-        .service(at("/ready", "GET, HEAD").route(web::get().to(ready::ready)).route(web::head().to(ready::ready)))
-        .service(at("/api/users/register", "POST").route(web::post().to(users::register)))
-        .service(at("/api/users/me", "DELETE").route(web::delete().to(keys::delete_me)))
-        .service(at("/api/keys", "GET, POST").route(web::get().to(keys::list)).route(web::post().to(keys::create)))
-        .service(at("/api/keys/{id}", "DELETE").route(web::delete().to(keys::delete)))
-        .service(at("/api/connect/ownerrez/token", "POST").route(web::post().to(connect::by_token)))
-        .service(at("/api/connect/ownerrez/start", "GET").route(web::get().to(connect::start)))
         .service(
-            at(LINK_PATH, "GET, POST")
+            resource_at("/ready", "GET, HEAD").route(web::get().to(ready::ready)).route(web::head().to(ready::ready)),
+        )
+        .service(resource_at("/api/users/register", "POST").route(web::post().to(users::register)))
+        .service(resource_at("/api/users/me", "DELETE").route(web::delete().to(keys::delete_me)))
+        .service(
+            resource_at("/api/keys", "GET, POST").route(web::get().to(keys::list)).route(web::post().to(keys::create)),
+        )
+        .service(resource_at("/api/keys/{id}", "DELETE").route(web::delete().to(keys::delete)))
+        .service(resource_at("/api/connect/ownerrez/token", "POST").route(web::post().to(connect::by_token)))
+        .service(resource_at("/api/connect/ownerrez/start", "GET").route(web::get().to(connect::start)))
+        .service(
+            resource_at(LINK_PATH, "GET, POST")
                 .app_data(page_form)
                 .app_data(page_query.clone())
                 .route(web::get().to(connect::show_link))
                 .route(web::post().to(connect::submit_link)),
         )
-        .service(at(callback::CALLBACK_PATH, "GET").app_data(page_query).route(web::get().to(callback::callback)))
-        .service(at("/api/connect/ownerrez/status", "GET").route(web::get().to(connect::status)))
-        .service(at("/api/connect/ownerrez/test", "GET").route(web::get().to(connect::test)))
-        .service(at("/api/connect/ownerrez", "DELETE").route(web::delete().to(connect::disconnect)))
-        .service(at(PREDECESSOR_CALLBACK_PATH, "GET").route(web::get().to(legacy_routes::callback)))
+        .service(
+            resource_at(callback::CALLBACK_PATH, "GET").app_data(page_query).route(web::get().to(callback::callback)),
+        )
+        .service(resource_at("/api/connect/ownerrez/status", "GET").route(web::get().to(connect::status)))
+        .service(resource_at("/api/connect/ownerrez/test", "GET").route(web::get().to(connect::test)))
+        .service(resource_at("/api/connect/ownerrez", "DELETE").route(web::delete().to(connect::disconnect)))
+        .service(resource_at(PREDECESSOR_CALLBACK_PATH, "GET").route(web::get().to(legacy_routes::callback)))
         .service(web::resource(["/sse", "/message"]).to(legacy_routes::transport))
         .default_service(web::to(|| async { HttpResponse::from_error(ApiError::NotFound) }));
 }
@@ -220,7 +226,7 @@ fn error_page(error: ApiError) -> actix_web::Error {
 }
 
 /// Returns a resource that answers any other method with 405 and the allowed ones (RFC 9110 section 15.5.6).
-fn at(path: &str, allow: &'static str) -> Resource {
+fn resource_at(path: &str, allow: &'static str) -> Resource {
     web::resource(path)
         .default_service(web::to(move |request: HttpRequest| async move { method_not_allowed(&request, allow) }))
 }

@@ -162,7 +162,7 @@ async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let clock = Arc::new(SystemClock::new());
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
-            let config = configured(cli.config)?;
+            let config = load_config(cli.config)?;
             if !matches!(config.transport, Transport::Http | Transport::SingleUser { .. }) {
                 app::serve_stdio(&config, clock).await?;
                 return Ok(ExitCode::SUCCESS);
@@ -224,10 +224,10 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
         }
         Command::Probe { user, stdin, alone, json } => {
             let sources = Sources::from_process(cli.config);
-            let config = quietly(sources.clone())?;
+            let config = load_quietly(sources.clone())?;
             let probe_as = match user {
                 Some(user) => ProbeAs::User(user),
-                None if stdin => ProbeAs::Account(account_from(io::stdin())?),
+                None if stdin => ProbeAs::Account(read_account(io::stdin())?),
                 None => ProbeAs::Account(OwnAccount::given(sources)?.ok_or(ProbeError::NoToken)?),
             };
             let report = app::probe(&config, &probe_as, alone, clock).await?;
@@ -235,11 +235,11 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
             return Ok(if report.is_fine() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Users { command, json } => {
-            let config = configured_quietly(cli.config)?;
+            let config = load_config_quietly(cli.config)?;
             println_stdout(&app::run_users_command(&config, command, json, clock).await?);
         }
         Command::Reseal => {
-            let config = configured_quietly(cli.config)?;
+            let config = load_config_quietly(cli.config)?;
             let stop = CancellationToken::new();
             let (stopped, signal) = (stop.clone(), StopSignals::listen().map_err(StartError::from)?.first());
             actix_rt::spawn(async move {
@@ -250,9 +250,9 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
             println_stdout(&outcome.text());
             return Ok(if outcome.may_drop_previous_keys() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Command::Healthcheck => app::check_health(&configured_quietly(cli.config)?).map_err(CliError::Unhealthy)?,
+        Command::Healthcheck => app::check_health(&load_config_quietly(cli.config)?).map_err(CliError::Unhealthy)?,
         Command::Migrate { step } => {
-            let config = configured(cli.config)?;
+            let config = load_config(cli.config)?;
             println_stdout(&app::run_migrate_command(&config, step).await?);
         }
     }
@@ -260,25 +260,25 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
 }
 
 /// The settings of the process, with the log begun as they say.
-fn configured(file: Option<PathBuf>) -> Result<Config, ConfigErrors> {
+fn load_config(file: Option<PathBuf>) -> Result<Config, ConfigErrors> {
     let config = Config::load(Sources::from_process(file))?;
     start_logging(config.log_format, "info");
     Ok(config)
 }
 
 /// The same for commands whose answer is all that matters.
-fn configured_quietly(file: Option<PathBuf>) -> Result<Config, ConfigErrors> {
-    quietly(Sources::from_process(file))
+fn load_config_quietly(file: Option<PathBuf>) -> Result<Config, ConfigErrors> {
+    load_quietly(Sources::from_process(file))
 }
 
-fn quietly(sources: Sources) -> Result<Config, ConfigErrors> {
+fn load_quietly(sources: Sources) -> Result<Config, ConfigErrors> {
     let config = Config::load(sources)?;
     start_logging(config.log_format, "warn");
     Ok(config)
 }
 
 /// Reads a token, which is never longer than this.
-fn account_from(input: impl Read) -> Result<OwnAccount, ProbeError> {
+fn read_account(input: impl Read) -> Result<OwnAccount, ProbeError> {
     let mut text = Zeroizing::new(String::new());
     let read = input.take(4096).read_to_string(&mut text);
     read.ok().and_then(|_| OwnAccount::parse(&text)).ok_or(ProbeError::NoTokenRead)

@@ -143,7 +143,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
         let mut result = self.negotiate_initialize(&request)?;
-        let revision = Revision::agreed(&result.protocol_version);
+        let revision = Revision::negotiated(&result.protocol_version);
         context.peer.set_peer_info(request);
         revision.fit_implementation(&mut result.server_info);
         revision.fit_capabilities(&mut result.capabilities);
@@ -164,7 +164,7 @@ impl ServerHandler for Server {
         let method = request.method;
         let was_removed = method == "initialize" && Revision::of(&context) >= Revision::V2026_07_28;
         // rmcp treats a request whose parameters it cannot read as one for an unknown method.
-        if params::is_served(&method) && !was_removed {
+        if params::is_supported(&method) && !was_removed {
             let message = format!("The params of {method} do not match the schema of this protocol revision.");
             return Err(ErrorData::invalid_params(message, None));
         }

@@ -4,7 +4,7 @@
 mod bcrypt_queue;
 mod callers;
 mod predecessors;
-mod turns;
+mod round_robin;
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use lru::LruCache;
 
 pub(crate) use self::callers::{AnyCaller, FullCaller, KeyCaller, bearer};
 use self::{
-    bcrypt_queue::{BcryptQueue, Place, Purpose, Turn},
+    bcrypt_queue::{BcryptQueue, Purpose, QueuePosition, Turn},
     predecessors::Predecessors,
 };
 use super::{
@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// How long a request waits for bcrypt. Clients time out after 60 seconds; the response after this has a `Retry-After`.
-const WAIT: TimeDelta = TimeDelta::seconds(30);
+const QUEUE_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
 
 /// The limits of the key check.
 #[derive(Clone, Copy, Debug)]
@@ -69,14 +69,14 @@ struct Inner {
     signer: Signer,
     hmac: KeyHmac,
     bcrypt: BcryptQueue,
-    known: Remembered<[u8; 32], CachedKey>,
+    cache: Remembered<[u8; 32], CachedKey>,
     /// Keys that bcrypt refused. The same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
     failures: FailedKeyLimiter,
     runs: AtomicU64,
     predecessors: Predecessors,
     /// One lock per key that is being checked, so that concurrent requests with one key run one computation.
-    checking: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
+    key_locks: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
     uses: LastUses,
 }
 
@@ -118,14 +118,14 @@ struct Presented<'a> {
 struct KeyLock<'a> {
     all: &'a Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
     digest: [u8; 32],
-    turn: Arc<tokio::sync::Mutex<()>>,
+    lock: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<'a> KeyLock<'a> {
     fn of(inner: &'a Inner, digest: [u8; 32]) -> Self {
-        let all = &inner.checking;
-        let turn = lock(all).entry(digest).or_default().clone();
-        Self { all, digest, turn }
+        let all = &inner.key_locks;
+        let lock = lock(all).entry(digest).or_default().clone();
+        Self { all, digest, lock }
     }
 }
 
@@ -133,7 +133,7 @@ impl Drop for KeyLock<'_> {
     fn drop(&mut self) {
         let mut all = lock(self.all);
         // At this count only the map and this value refer to the lock.
-        if Arc::strong_count(&self.turn) <= 2 {
+        if Arc::strong_count(&self.lock) <= 2 {
             all.remove(&self.digest);
         }
     }
@@ -165,7 +165,7 @@ impl ApiKeyAuthenticator {
             signer: Signer::ephemeral()?,
             hmac: ring.key_hmac().clone(),
             bcrypt: BcryptQueue::new(settings.bcrypt_parallel, clock.clone()),
-            known: Remembered::new(changes, settings.cache_entries),
+            cache: Remembered::new(changes, settings.cache_entries),
             refused: Mutex::new(growing_cache(entries)),
             failures: FailedKeyLimiter::new(
                 settings.failures_per_address,
@@ -174,7 +174,7 @@ impl ApiKeyAuthenticator {
             ),
             runs: AtomicU64::new(0),
             predecessors: Predecessors::new(ring.key_signer().clone(), clock.clone()),
-            checking: Mutex::new(HashMap::new()),
+            key_locks: Mutex::new(HashMap::new()),
             uses,
             clock,
         })))
@@ -189,9 +189,9 @@ impl ApiKeyAuthenticator {
     pub(crate) async fn generate_key(&self, source: SourceAddress) -> Result<GeneratedKey, ApiError> {
         let inner = &self.0;
         let key = ApiKey::generate()?;
-        let place = Place { purpose: Purpose::NewKey, source, key: LookupId::default() };
-        let until = inner.clock.now() + WAIT;
-        let turn = inner.bcrypt.turn(place, until).await.map_err(ApiError::KeyCheckBusy)?;
+        let position = QueuePosition { purpose: Purpose::NewKey, source, key: LookupId::default() };
+        let until = inner.clock.now() + QUEUE_TIMEOUT;
+        let turn = inner.bcrypt.turn(position, until).await.map_err(ApiError::KeyCheckBusy)?;
         let (cost, hashed) = (inner.settings.bcrypt_cost, key.clone());
         let hash = inner.run_bcrypt(turn, move || crypto::hash_api_key(&hashed, cost)).await?;
         let hmac = inner.hmac.make(&PresentedKey::Ours(key.clone()), &hash);
@@ -214,16 +214,16 @@ impl ApiKeyAuthenticator {
             return Err(ApiError::BadKey);
         };
         let digest = crypto::key_digest(&inner.signer, &key);
-        if let Some(known) = inner.cached(&digest).await? {
+        if let Some(cached) = inner.cached(&digest).await? {
             inner.metrics.key_checked("cached");
-            return known.admit(inner.clock.now());
+            return cached.admit(inner.clock.now());
         }
-        let checking = KeyLock::of(inner, digest);
-        let until = inner.clock.now() + WAIT;
-        let outcome = match select(Box::pin(checking.turn.lock()), inner.clock.sleep_until(until)).await {
+        let key_lock = KeyLock::of(inner, digest);
+        let until = inner.clock.now() + QUEUE_TIMEOUT;
+        let outcome = match select(Box::pin(key_lock.lock.lock()), inner.clock.sleep_until(until)).await {
             Either::Right(_) => Err(ApiError::KeyCheckBusy(inner.bcrypt.time_to_empty())),
             Either::Left((_turn, _)) => match inner.cached(&digest).await {
-                Ok(Some(known)) => Ok((known, "cached")),
+                Ok(Some(cached)) => Ok((cached, "cached")),
                 Ok(None) => Box::pin(inner.check_uncached(&key, digest, source, until)).await,
                 Err(error) => Err(error),
             },
@@ -235,12 +235,12 @@ impl ApiKeyAuthenticator {
             Err(ApiError::TooManyFailedKeys(_)) => "limited",
             Err(_) => "failed",
         });
-        outcome.and_then(|(known, _)| known.admit(inner.clock.now()))
+        outcome.and_then(|(cached, _)| cached.admit(inner.clock.now()))
     }
 
     /// Returns whether the process receives notifications of key changes. Without them, each use reads the key's row.
     pub fn hears_changes(&self) -> bool {
-        self.0.known.hears_changes(self.0.clock.now())
+        self.0.cache.hears_changes(self.0.clock.now())
     }
 }
 
@@ -248,38 +248,38 @@ impl Inner {
     /// Returns a cached key. If it may have changed, its row is read, which needs no bcrypt.
     async fn cached(&self, digest: &[u8; 32]) -> Result<Option<CachedKey>, ApiError> {
         let now = self.clock.now();
-        let known = match self.known.recall(digest, now) {
+        let cached = match self.cache.recall(digest, now) {
             Recalled::Nothing => return Ok(None),
-            Recalled::Good(known) => known,
-            Recalled::Doubtful(known) => match Box::pin(self.reload(digest, known)).await? {
-                Some(known) => known,
+            Recalled::Good(cached) => cached,
+            Recalled::Doubtful(cached) => match Box::pin(self.reload(digest, cached)).await? {
+                Some(cached) => cached,
                 None => return Ok(None),
             },
         };
-        if self.known.use_is_due(digest, now) {
-            self.uses.note(UsedCredential::Key(known.caller.key), known.caller.user, now);
+        if self.cache.use_is_due(digest, now) {
+            self.uses.note(UsedCredential::Key(cached.caller.key), cached.caller.user, now);
         }
-        Ok(Some(known))
+        Ok(Some(cached))
     }
 
     /// Reads the row of a cached key again.
-    async fn reload(&self, digest: &[u8; 32], known: CachedKey) -> Result<Option<CachedKey>, ApiError> {
-        let seen = self.known.seen();
-        let stored = self.store.key(known.caller.user, known.caller.key).await?;
-        let Some(stored) = stored.filter(|stored| *stored.hash == *known.hash) else {
-            self.known.forget(digest);
+    async fn reload(&self, digest: &[u8; 32], cached: CachedKey) -> Result<Option<CachedKey>, ApiError> {
+        let seen = self.cache.seen();
+        let stored = self.store.key(cached.caller.user, cached.caller.key).await?;
+        let Some(stored) = stored.filter(|stored| *stored.hash == *cached.hash) else {
+            self.cache.forget(digest);
             return Ok(None);
         };
-        self.cache(*digest, stored, seen).await.map(Some)
+        self.store_in_cache(*digest, stored, seen).await.map(Some)
     }
 
-    async fn cache(&self, digest: [u8; 32], stored: StoredKey, seen: Seen) -> Result<CachedKey, ApiError> {
+    async fn store_in_cache(&self, digest: [u8; 32], stored: StoredKey, seen: Seen) -> Result<CachedKey, ApiError> {
         let disabled = self.store.disabled_since(stored.user).await?.is_some();
         let StoredKey { id, user, prefix, hash, scope, expires_at, view, .. } = stored;
         let caller = Caller { user, credential: Credential::Key(id), label: prefix.into(), scope, expires_at, view };
-        let known = CachedKey { caller: KeyCaller { caller, key: id }, hash: hash.into(), disabled };
-        self.known.remember(digest, known.clone(), seen);
-        Ok(known)
+        let cached = CachedKey { caller: KeyCaller { caller, key: id }, hash: hash.into(), disabled };
+        self.cache.remember(digest, cached.clone(), seen);
+        Ok(cached)
     }
 
     /// Checks a key that is not cached, if its source has not failed too often. Also returns how the key was
@@ -304,7 +304,7 @@ impl Inner {
     }
 
     async fn check_stored(&self, presented: &Presented<'_>) -> Result<(CachedKey, &'static str), ApiError> {
-        let seen = self.known.seen();
+        let seen = self.cache.seen();
         let found = match presented.key {
             PresentedKey::Ours(key) => self.lookup(key, presented).await?,
             PresentedKey::Predecessor(key) => self.lookup_predecessor(key, presented).await?,
@@ -313,11 +313,11 @@ impl Inner {
             return Err(ApiError::BadKey);
         };
         let now = self.clock.now();
-        let known = self.cache(presented.digest, stored, seen).await?;
-        if self.known.use_is_due(&presented.digest, now) {
-            self.uses.note(UsedCredential::Key(known.caller.key), known.caller.user, now);
+        let cached = self.store_in_cache(presented.digest, stored, seen).await?;
+        if self.cache.use_is_due(&presented.digest, now) {
+            self.uses.note(UsedCredential::Key(cached.caller.key), cached.caller.user, now);
         }
-        Ok((known, how))
+        Ok((cached, how))
     }
 
     async fn lookup(
@@ -363,8 +363,8 @@ impl Inner {
         loop {
             let failed = self.failures.has_failed(source, self.clock.now());
             let purpose = if failed { Purpose::CheckAfterFailure } else { Purpose::Check };
-            let place = Place { purpose, source, key: lookup_id };
-            let turn = self.bcrypt.turn(place, until).await.map_err(ApiError::KeyCheckBusy)?;
+            let position = QueuePosition { purpose, source, key: lookup_id };
+            let turn = self.bcrypt.turn(position, until).await.map_err(ApiError::KeyCheckBusy)?;
             let now = self.clock.now();
             self.failures.admit_key(source, lookup_id, now)?;
             if failed || !self.failures.has_failed(source, now) {

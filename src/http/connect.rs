@@ -359,7 +359,7 @@ async fn form_page(
         app_url: &state.settings.app_url,
         problem,
     });
-    csrf.keep(state, request, &mut response);
+    csrf.set_cookie(state, request, &mut response);
     response
 }
 

@@ -39,8 +39,8 @@ impl FlowCookies {
         request.cookie(&self.name(state, flow)).map(|cookie| cookie.value().to_owned())
     }
 
-    /// Sets the flow's cookie, and removes the oldest ones of this kind beyond [`MAX_PER_KIND`]. Browsers send cookies in
-    /// the order in which they were created (RFC 6265 section 5.4).
+    /// Sets the flow's cookie, and removes the oldest ones of this kind beyond [`MAX_PER_KIND`]. Browsers send cookies
+    /// in the order in which they were created (RFC 6265 section 5.4).
     pub(super) fn set(
         self,
         state: &HttpState,
@@ -90,7 +90,7 @@ impl Csrf {
     }
 
     /// Adds the cookie to the page that contains the form.
-    pub(super) fn keep(self, state: &HttpState, request: &HttpRequest, response: &mut HttpResponse) {
+    pub(super) fn set_cookie(self, state: &HttpState, request: &HttpRequest, response: &mut HttpResponse) {
         CSRF_COOKIES.set(state, request, response, &self.flow, self.secret);
     }
 }

@@ -16,7 +16,7 @@ mod log_info;
 
 pub(crate) use self::{body::ErrorBody, log_info::ErrorLogInfo};
 
-use super::{body_form::UnreadableForm, single_user::Indirect};
+use super::{body_encoding::UnsupportedEncoding, single_user::Indirect};
 use crate::{
     crypto::CryptoError,
     domain::chain,
@@ -76,7 +76,7 @@ pub(crate) enum ApiError {
     #[error("wrong content type")]
     WrongContentType,
     #[error("unsupported form of the body: {0:?}")]
-    UnreadableForm(UnreadableForm),
+    UnsupportedEncoding(UnsupportedEncoding),
     #[error("no acceptable media type for the response")]
     NotAcceptable,
     #[error("body too large")]
@@ -204,7 +204,7 @@ impl From<JsonPayloadError> for ApiError {
             JsonPayloadError::ContentType => Self::WrongContentType,
             JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => Self::TooLarge,
             JsonPayloadError::Payload(error) => error.into(),
-            JsonPayloadError::Deserialize(error) => Self::BadRequest(about_json(&error)),
+            JsonPayloadError::Deserialize(error) => Self::BadRequest(describe_json_error(&error)),
             _ => Self::BadRequest("The body could not be read.".to_owned()),
         }
     }
@@ -213,7 +213,7 @@ impl From<JsonPayloadError> for ApiError {
 /// Describes why a body is not the JSON that was expected. The messages about members come from [`domain::member`].
 ///
 /// [`domain::member`]: crate::domain::member
-fn about_json(error: &serde_json::Error) -> String {
+fn describe_json_error(error: &serde_json::Error) -> String {
     match error.classify() {
         Category::Eof => "The JSON in the body is incomplete.".to_owned(),
         Category::Syntax | Category::Io => {

@@ -231,7 +231,7 @@ pub(crate) async fn handle(
 fn check_revision(request: &HttpRequest, message: &Message) -> Result<(), Malformed> {
     let Some(named) = request.headers().get("mcp-protocol-version") else { return Ok(()) };
     let named = named.to_str().unwrap_or_default();
-    if message.own_version().is_some() || Revision::named(named).is_some() {
+    if message.meta_version().is_some() || Revision::named(named).is_some() {
         return Ok(());
     }
     let id = message.id().cloned().unwrap_or_default();
@@ -250,7 +250,7 @@ fn check_revision(request: &HttpRequest, message: &Message) -> Result<(), Malfor
 fn is_ping_between_revisions(request: &HttpRequest, message: &Message) -> bool {
     message.method() == Some("ping")
         && message.is_request()
-        && message.own_version().is_none()
+        && message.meta_version().is_none()
         && request.headers().get("mcp-protocol-version").is_some_and(|version| version == NO_PING.as_str())
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use subtle::ConstantTimeEq;
 
-use super::{api_key_auth::bearer, at, error::ApiError, limits::WrongTokenLimiter, source_address::SourceAddress};
+use super::{
+    api_key_auth::bearer, error::ApiError, limits::WrongTokenLimiter, resource_at, source_address::SourceAddress,
+};
 use crate::{
     config::Network,
     crypto,
@@ -33,7 +35,7 @@ pub struct Scrape {
 
 /// Adds the route, on either listener.
 pub(crate) fn route(config: &mut web::ServiceConfig, scrape: Scrape) {
-    config.app_data(web::Data::new(scrape)).service(at("/metrics", "GET").route(web::get().to(show)));
+    config.app_data(web::Data::new(scrape)).service(resource_at("/metrics", "GET").route(web::get().to(show)));
 }
 
 /// Configures the separate metrics listener.

@@ -19,9 +19,10 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{
-    HttpState, at, cors,
+    HttpState, cors,
     error::ErrorLogInfo,
-    pages::{self, sign_in as words},
+    pages::{self, sign_in as sign_in_pages},
+    resource_at,
 };
 use crate::{
     domain::RedirectPlace,
@@ -66,20 +67,20 @@ pub(super) fn routes(
     config
         .app_data(web::Data::new(server))
         .service(
-            at(AUTHORIZE_PATH, "GET, POST")
+            resource_at(AUTHORIZE_PATH, "GET, POST")
                 .app_data(page_form.clone())
                 .route(web::get().to(authorize::authorize_get))
                 .route(web::post().to(authorize::authorize_post)),
         )
         .service(
-            at(ACCOUNT_PATH, "GET, POST")
+            resource_at(ACCOUNT_PATH, "GET, POST")
                 .app_data(page_form.clone())
                 .route(web::get().to(account::show))
                 .route(web::post().to(account::submit)),
         )
-        .service(at(DELETE_PATH, "GET").route(web::get().to(account::confirm_delete)))
+        .service(resource_at(DELETE_PATH, "GET").route(web::get().to(account::confirm_delete)))
         .service(
-            at(CONTINUE_PATH, "GET, POST")
+            resource_at(CONTINUE_PATH, "GET, POST")
                 .app_data(page_form)
                 .app_data(page_query)
                 .route(web::get().to(sign_in::show_review))
@@ -112,7 +113,7 @@ fn with_cors(
         .add((header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Authorization, MCP-Protocol-Version"))
         .add((header::ACCESS_CONTROL_EXPOSE_HEADERS, cors::EXPOSED))
         .add((header::ACCESS_CONTROL_MAX_AGE, "86400"));
-    config.service(routes(at(path, allow)).wrap(headers));
+    config.service(routes(resource_at(path, allow)).wrap(headers));
 }
 
 /// Returns an error as JSON (RFC 6749 section 5.2).
@@ -160,8 +161,8 @@ fn error_page_with_redirect(
     next: &str,
     error: &OAuthError,
 ) -> HttpResponse {
-    let what = words::sentence(&error.to_string());
-    let page = |url: String| words::error_with_redirect(status, &what, next, place, &url);
+    let what = sign_in_pages::sentence(&error.to_string());
+    let page = |url: String| sign_in_pages::error_with_redirect(status, &what, next, place, &url);
     with_log_info(error, error_redirect_url(server, to, error).map(page))
 }
 

@@ -36,7 +36,7 @@ pub use self::{
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The number of connections that may wait for their rejection.
-const BEING_REFUSED: usize = 64;
+const PENDING_REJECTIONS: usize = 64;
 
 /// The settings of the server.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ where
         // At its own limit actix-server stops accepting connections of all clients. The limit of `connections` is
         // lower, and rejects them instead. Without actix-server's limit, a burst could use up all open files before the
         // first rejection.
-        .max_concurrent_connections((connections.total() + BEING_REFUSED).div_ceil(settings.workers))
+        .max_concurrent_connections((connections.total() + PENDING_REJECTIONS).div_ceil(settings.workers))
         .shutdown_timeout(settings.shutdown_seconds)
         .disable_signals();
     let stop = builder.graceful_shutdown_signal();

@@ -31,7 +31,7 @@ pub struct SingleUser {
 
 /// Headers that proxies and content delivery networks add: RFC 9110 (Via), RFC 7239 (Forwarded), RFC 8586 (CDN-Loop),
 /// and the names under which nginx, Cloudflare, Akamai, Fastly, Fly.io and others send the address of their client.
-const ADDED_BY_PROXIES: [&str; 16] = [
+const PROXY_HEADERS: [&str; 16] = [
     "via",
     "forwarded",
     "cdn-loop",
@@ -50,7 +50,7 @@ const ADDED_BY_PROXIES: [&str; 16] = [
     "x-url-scheme",
 ];
 /// Prefixes of such headers: de facto standard (two), Cloudflare, Envoy, CloudFront, Azure, Google, Tailscale.
-const ADDED_BEGINNINGS: [&str; 8] =
+const PROXY_HEADER_PREFIXES: [&str; 8] =
     ["x-forwarded", "x-original-", "cf-", "x-envoy-", "x-amz-cf-", "x-azure-", "x-appengine-", "tailscale-"];
 
 /// The reasons why a request is considered indirect.
@@ -124,8 +124,8 @@ fn indirect(request: &HttpRequest) -> Option<Indirect> {
     let is_added = |name: &&HeaderName| {
         let text = name.as_str();
         **name == header::ORIGIN
-            || ADDED_BY_PROXIES.contains(&text)
-            || ADDED_BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
+            || PROXY_HEADERS.contains(&text)
+            || PROXY_HEADER_PREFIXES.iter().any(|beginning| text.starts_with(beginning))
     };
     if let Some(added) = headers.keys().find(is_added) {
         return Some(Indirect::Header(added.clone()));
@@ -181,7 +181,7 @@ mod tests {
             "cf-ray",
             "tailscale-user-login",
         ];
-        for name in named.into_iter().chain(ADDED_BY_PROXIES) {
+        for name in named.into_iter().chain(PROXY_HEADERS) {
             let named = Some(Indirect::Header(HeaderName::from_static(name)));
             assert_eq!(with(&[("host", "localhost"), (name, "")]), named, "{name}");
         }

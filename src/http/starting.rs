@@ -8,7 +8,7 @@ use std::sync::{
 
 use actix_web::{HttpResponse, web};
 
-use super::{at, error::ApiError, health, ready};
+use super::{error::ApiError, health, ready, resource_at};
 
 /// The step for which the start waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,8 +68,8 @@ impl StartProgress {
 pub fn starting_routes(config: &mut web::ServiceConfig, progress: StartProgress) {
     config
         .app_data(web::Data::new(progress))
-        .service(at("/health", "GET, HEAD").route(web::get().to(health)).route(web::head().to(health)))
-        .service(at("/ready", "GET, HEAD").route(web::get().to(waiting)).route(web::head().to(waiting)))
+        .service(resource_at("/health", "GET, HEAD").route(web::get().to(health)).route(web::head().to(health)))
+        .service(resource_at("/ready", "GET, HEAD").route(web::get().to(waiting)).route(web::head().to(waiting)))
         .default_service(web::to(|| async { HttpResponse::from_error(ApiError::Starting) }));
 }
 

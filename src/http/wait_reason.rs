@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use crate::session::{ASK_AGAIN_AFTER, Crowd, WaitReason, Waits};
 
 /// Returns the reason for the wait, in sentences.
-pub(super) fn why(reason: WaitReason) -> String {
+pub(super) fn reason_text(reason: WaitReason) -> String {
     match reason {
         WaitReason::Limit(_) => "OwnerRez limits the requests of this gateway, and none is available for this attempt \
                                  at the moment."
@@ -32,8 +32,8 @@ pub(super) fn why(reason: WaitReason) -> String {
 }
 
 /// Returns what happens next, and when.
-pub(super) fn when(Waits { reason, about }: Waits) -> String {
-    let span = span(about);
+pub(super) fn outlook_text(Waits { reason, about }: Waits) -> String {
+    let span = duration_text(about);
     match reason {
         WaitReason::Limit(ahead) => {
             format!("{} The wait is about {span}, or longer if many other attempts arrive.", ahead_of(ahead, ""))
@@ -65,7 +65,7 @@ fn count(number: u32, what: &str) -> String {
 }
 
 /// Returns a duration in words, rounded up. It is at least the interval after which the caller asks again.
-fn span(about: TimeDelta) -> String {
+fn duration_text(about: TimeDelta) -> String {
     match about.max(ASK_AGAIN_AFTER).num_seconds() {
         seconds @ 0..=9 => format!("{seconds} seconds"),
         seconds @ 10..=89 => format!("{} seconds", (seconds / 10 + 1) * 10),
@@ -88,7 +88,7 @@ mod tests {
             (90, "2 minutes"),
             (300, "6 minutes"),
         ] {
-            assert_eq!(span(TimeDelta::seconds(seconds)), expected);
+            assert_eq!(duration_text(TimeDelta::seconds(seconds)), expected);
         }
     }
 }

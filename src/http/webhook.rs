@@ -25,9 +25,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    HttpState, at, connect,
+    HttpState, connect,
     error::{ApiError, ErrorLogInfo},
     request_logger::RequestContext,
+    resource_at,
 };
 use crate::{
     crypto,
@@ -41,7 +42,9 @@ const REVOKED: &str = "application_authorization_revoked";
 
 /// Adds the route. `credentials` are `user:password`, as OwnerRez sends them.
 pub(super) fn route(config: &mut web::ServiceConfig, credentials: SecretString) {
-    config.service(at(PATH, "POST").app_data(web::Data::new(Credentials(credentials))).route(web::post().to(receive)));
+    config.service(
+        resource_at(PATH, "POST").app_data(web::Data::new(Credentials(credentials))).route(web::post().to(receive)),
+    );
 }
 
 struct Credentials(SecretString);

@@ -63,7 +63,7 @@ impl Incoming {
                           section 8.1).";
             return Err(Malformed::parse_error(reason));
         }
-        match serde_json::from_slice(text).or_else(|error| repaired(text).ok_or(error)) {
+        match serde_json::from_slice(text).or_else(|error| parse_replacing_lone_surrogates(text).ok_or(error)) {
             Ok(Value::Array(messages)) => Ok(Self::Batch(messages)),
             Ok(value) => Message::check(value).map(Self::Message),
             Err(error) => Err(Malformed::parse_error(format!("Parse error: the message is not valid JSON: {error}."))),
@@ -73,7 +73,7 @@ impl Incoming {
 
 /// Parses a text with U+FFFD in place of each lone surrogate. Returns `None` if the text has another error. A model
 /// whose output was cut in the middle of an emoji writes a lone surrogate, and the rest of its message is valid.
-fn repaired(text: &[u8]) -> Option<Value> {
+fn parse_replacing_lone_surrogates(text: &[u8]) -> Option<Value> {
     let repaired = JsonText::new(Bytes::copy_from_slice(text))?.without_lone_surrogates()?;
     serde_json::from_str(repaired.text()).ok()
 }
@@ -160,7 +160,7 @@ impl Message {
     }
 
     /// Returns the version that a request of 2026-07-28 or later contains in its `_meta`.
-    pub fn own_version(&self) -> Option<&str> {
+    pub fn meta_version(&self) -> Option<&str> {
         self.params()?.get("_meta")?.get("io.modelcontextprotocol/protocolVersion")?.as_str()
     }
 
@@ -172,7 +172,7 @@ impl Message {
         let (Some(method), Some(id)) = (self.method(), self.id()) else { return Ok(()) };
         // A complete 2026-07-28 request for `initialize` names a method that this revision removed, whatever its
         // parameters.
-        if method == "initialize" && self.own_version().is_some() {
+        if method == "initialize" && self.meta_version().is_some() {
             return Ok(());
         }
         self.check_meta()?;

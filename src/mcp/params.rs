@@ -7,99 +7,106 @@
 use serde_json::{Map, Value};
 
 /// The type of a member.
-enum Kind {
+enum MemberType {
     Text,
     Flag,
     /// A list whose items all have the same type.
-    List(&'static Kind),
+    List(&'static MemberType),
     Object(&'static [Member]),
     /// An object whose members all have the same type.
-    Each(&'static Kind),
+    Each(&'static MemberType),
 }
 
 struct Member {
     name: &'static str,
     required: bool,
-    kind: Kind,
+    kind: MemberType,
 }
 
-const fn required(name: &'static str, kind: Kind) -> Member {
+const fn required(name: &'static str, kind: MemberType) -> Member {
     Member { name, required: true, kind }
 }
 
-const fn optional(name: &'static str, kind: Kind) -> Member {
+const fn optional(name: &'static str, kind: MemberType) -> Member {
     Member { name, required: false, kind }
 }
 
-const ANY_OBJECT: Kind = Kind::Object(&[]);
+const ANY_OBJECT: MemberType = MemberType::Object(&[]);
 const META: Member = optional("_meta", ANY_OBJECT);
 
 /// The client's capabilities: sent in its handshake, and in each request of 2026-07-28.
-const CAPABILITIES: Kind = Kind::Object(&[
-    optional("experimental", Kind::Each(&ANY_OBJECT)),
-    optional("extensions", Kind::Each(&ANY_OBJECT)),
+const CAPABILITIES: MemberType = MemberType::Object(&[
+    optional("experimental", MemberType::Each(&ANY_OBJECT)),
+    optional("extensions", MemberType::Each(&ANY_OBJECT)),
     optional(
         "elicitation",
-        Kind::Object(&[
-            optional("form", Kind::Object(&[optional("schemaValidation", Kind::Flag)])),
+        MemberType::Object(&[
+            optional("form", MemberType::Object(&[optional("schemaValidation", MemberType::Flag)])),
             optional("url", ANY_OBJECT),
         ]),
     ),
-    optional("roots", Kind::Object(&[optional("listChanged", Kind::Flag)])),
-    optional("sampling", Kind::Object(&[optional("context", ANY_OBJECT), optional("tools", ANY_OBJECT)])),
+    optional("roots", MemberType::Object(&[optional("listChanged", MemberType::Flag)])),
+    optional("sampling", MemberType::Object(&[optional("context", ANY_OBJECT), optional("tools", ANY_OBJECT)])),
     optional("tasks", ANY_OBJECT),
 ]);
 /// The client's implementation info.
-const CLIENT: Kind = Kind::Object(&[
-    required("name", Kind::Text),
-    required("version", Kind::Text),
-    optional("title", Kind::Text),
-    optional("description", Kind::Text),
-    optional("websiteUrl", Kind::Text),
-    optional("icons", Kind::List(&ICON)),
+const CLIENT: MemberType = MemberType::Object(&[
+    required("name", MemberType::Text),
+    required("version", MemberType::Text),
+    optional("title", MemberType::Text),
+    optional("description", MemberType::Text),
+    optional("websiteUrl", MemberType::Text),
+    optional("icons", MemberType::List(&ICON)),
 ]);
-const ICON: Kind = Kind::Object(&[
-    required("src", Kind::Text),
-    optional("mimeType", Kind::Text),
-    optional("sizes", Kind::List(&Kind::Text)),
-    optional("theme", Kind::Text),
+const ICON: MemberType = MemberType::Object(&[
+    required("src", MemberType::Text),
+    optional("mimeType", MemberType::Text),
+    optional("sizes", MemberType::List(&MemberType::Text)),
+    optional("theme", MemberType::Text),
 ]);
 /// The members of `_meta` in which a request of 2026-07-28 describes its client.
-const REQUEST_META: Kind = Kind::Object(&[
-    optional("io.modelcontextprotocol/protocolVersion", Kind::Text),
+const REQUEST_META: MemberType = MemberType::Object(&[
+    optional("io.modelcontextprotocol/protocolVersion", MemberType::Text),
     optional("io.modelcontextprotocol/clientCapabilities", CAPABILITIES),
     optional("io.modelcontextprotocol/clientInfo", CLIENT),
 ]);
 
 const INITIALIZE: &[Member] = &[
-    required("protocolVersion", Kind::Text),
+    required("protocolVersion", MemberType::Text),
     required("capabilities", CAPABILITIES),
     required("clientInfo", CLIENT),
     META,
 ];
 const CALL: &[Member] = &[
-    required("name", Kind::Text),
+    required("name", MemberType::Text),
     optional("arguments", ANY_OBJECT),
     optional("inputResponses", ANY_OBJECT),
-    optional("requestState", Kind::Text),
+    optional("requestState", MemberType::Text),
     META,
 ];
-const LIST: &[Member] = &[optional("cursor", Kind::Text), META];
-const READ: &[Member] = &[required("uri", Kind::Text), META];
-const PROMPT: &[Member] = &[required("name", Kind::Text), optional("arguments", ANY_OBJECT), META];
+const LIST: &[Member] = &[optional("cursor", MemberType::Text), META];
+const READ: &[Member] = &[required("uri", MemberType::Text), META];
+const PROMPT: &[Member] = &[required("name", MemberType::Text), optional("arguments", ANY_OBJECT), META];
 const COMPLETE: &[Member] = &[
     required(
         "ref",
-        Kind::Object(&[required("type", Kind::Text), optional("name", Kind::Text), optional("uri", Kind::Text)]),
+        MemberType::Object(&[
+            required("type", MemberType::Text),
+            optional("name", MemberType::Text),
+            optional("uri", MemberType::Text),
+        ]),
     ),
-    required("argument", Kind::Object(&[required("name", Kind::Text), required("value", Kind::Text)])),
-    optional("context", Kind::Object(&[optional("arguments", Kind::Each(&Kind::Text))])),
+    required(
+        "argument",
+        MemberType::Object(&[required("name", MemberType::Text), required("value", MemberType::Text)]),
+    ),
+    optional("context", MemberType::Object(&[optional("arguments", MemberType::Each(&MemberType::Text))])),
     META,
 ];
 const BARE: &[Member] = &[META];
 
 /// The methods that the gateway serves.
-const SERVED: [(&str, &[Member]); 11] = [
+const METHODS: [(&str, &[Member]); 11] = [
     ("initialize", INITIALIZE),
     ("ping", BARE),
     ("server/discover", BARE),
@@ -114,19 +121,19 @@ const SERVED: [(&str, &[Member]); 11] = [
 ];
 
 fn members(method: &str) -> Option<&'static [Member]> {
-    SERVED.into_iter().find(|(served, _)| *served == method).map(|(_, members)| members)
+    METHODS.into_iter().find(|(served, _)| *served == method).map(|(_, members)| members)
 }
 
 /// Returns the names of the methods that the gateway serves.
-pub(super) fn served() -> String {
+pub(super) fn supported_methods() -> String {
     let of_a_revision = ["initialize", "ping", "server/discover"];
-    let others = SERVED.into_iter().map(|(served, _)| served).filter(|served| !of_a_revision.contains(served));
+    let others = METHODS.into_iter().map(|(served, _)| served).filter(|served| !of_a_revision.contains(served));
     let others: Vec<&str> = others.collect();
     format!("initialize and ping (before 2026-07-28), server/discover (since then), {}", others.join(", "))
 }
 
 /// Returns whether the gateway serves a method.
-pub(super) fn is_served(method: &str) -> bool {
+pub(super) fn is_supported(method: &str) -> bool {
     members(method).is_some()
 }
 
@@ -175,7 +182,7 @@ fn check_members(members: &[Member], given: &Map<String, Value>) -> Result<(), P
             Some(Value::Null) if !required => Ok(()),
             Some(value) => check_kind(kind, value),
             None if *required => {
-                Err(ParamError { path: String::new(), words: format!("is missing; it must be {}", kind.word()) })
+                Err(ParamError { path: String::new(), words: format!("is missing; it must be {}", kind.description()) })
             }
             None => Ok(()),
         };
@@ -184,26 +191,26 @@ fn check_members(members: &[Member], given: &Map<String, Value>) -> Result<(), P
     Ok(())
 }
 
-fn check_kind(kind: &Kind, value: &Value) -> Result<(), ParamError> {
+fn check_kind(kind: &MemberType, value: &Value) -> Result<(), ParamError> {
     match (kind, value) {
-        (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Bool(_)) => Ok(()),
-        (Kind::List(kind), Value::Array(items)) => {
+        (MemberType::Text, Value::String(_)) | (MemberType::Flag, Value::Bool(_)) => Ok(()),
+        (MemberType::List(kind), Value::Array(items)) => {
             let mut items = items.iter().enumerate();
             items.try_for_each(|(index, item)| check_kind(kind, item).map_err(|mistake| mistake.at(index)))
         }
-        (Kind::Object(members), Value::Object(given)) => check_members(members, given),
-        (Kind::Each(kind), Value::Object(given)) => {
+        (MemberType::Object(members), Value::Object(given)) => check_members(members, given),
+        (MemberType::Each(kind), Value::Object(given)) => {
             given.iter().try_for_each(|(name, value)| check_kind(kind, value).map_err(|mistake| mistake.within(name)))
         }
         _ => {
-            let words = format!("must be {}, and is {}", kind.word(), kind_of(value));
+            let words = format!("must be {}, and is {}", kind.description(), kind_of(value));
             Err(ParamError { path: String::new(), words })
         }
     }
 }
 
-impl Kind {
-    fn word(&self) -> &'static str {
+impl MemberType {
+    fn description(&self) -> &'static str {
         match self {
             Self::Text => "a string",
             Self::Flag => "true or false",

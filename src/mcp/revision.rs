@@ -51,11 +51,11 @@ impl Revision {
 
     /// Returns the revision of a request. rmcp has refused versions that it does not know.
     pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
-        context.protocol_version().map_or(Self::V2025_03_26, |version| Self::agreed(&version))
+        context.protocol_version().map_or(Self::V2025_03_26, |version| Self::negotiated(&version))
     }
 
     /// Returns the revision that was negotiated.
-    pub(super) fn agreed(version: &ProtocolVersion) -> Self {
+    pub(super) fn negotiated(version: &ProtocolVersion) -> Self {
         Self::named(version.as_str()).unwrap_or(Self::V2025_03_26)
     }
 

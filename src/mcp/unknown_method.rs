@@ -20,7 +20,7 @@ pub fn reword_unknown_method(answer: &[u8]) -> Option<Value> {
     let asked: String = error["message"].as_str()?.chars().take(60).flat_map(char::escape_debug).collect();
     error["message"] = Value::from(format!(
         "Unknown method `{asked}` in this protocol revision. This server supports {}.",
-        params::served()
+        params::supported_methods()
     ));
     Some(answer)
 }

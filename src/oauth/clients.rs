@@ -36,7 +36,7 @@ pub use registered::Registered;
 use self::{
     assertion::Assertion,
     document::Document,
-    document_cache::{DocumentCache, Reader},
+    document_cache::{DocumentCache, ParseContext},
     fetch::Fetcher,
     metadata::document_url,
     predefined::predefined,
@@ -184,7 +184,7 @@ pub struct Clients(Arc<Inner>);
 struct Inner {
     predefined: HashMap<String, Client>,
     policy: Arc<RedirectPolicy>,
-    reads_documents: bool,
+    accepts_documents: bool,
     registration_lifetime: TimeDelta,
     ring: Arc<KeyRing>,
     store: Store,
@@ -216,16 +216,16 @@ impl Clients {
         let app_uris = config.oauth_clients.app_redirect_uris.clone();
         let policy = Arc::new(RedirectPolicy { app_uris, own_url: Some(public_url.clone()) });
         let fetcher = Fetcher::new(egress, clock.clone(), metrics);
-        let reader = Reader { policy: policy.clone() };
+        let context = ParseContext { policy: policy.clone() };
         Self(Arc::new(Inner {
             predefined: predefined(config),
             policy,
-            reads_documents: config.oauth_clients.client_documents,
+            accepts_documents: config.oauth_clients.client_documents,
             registration_lifetime: TimeDelta::days(i64::from(config.oauth_clients.registration_days)),
             ring,
             store,
-            documents: DocumentCache::new(fetcher.clone(), clock.clone(), reader.clone(), DOCUMENTS, document::read),
-            key_sets: DocumentCache::new(fetcher, clock.clone(), reader, KEY_SETS, keys::read),
+            documents: DocumentCache::new(fetcher.clone(), clock.clone(), context.clone(), DOCUMENTS, document::read),
+            key_sets: DocumentCache::new(fetcher, clock.clone(), context, KEY_SETS, keys::read),
             replays: JtiCache::default(),
             clock,
         }))
@@ -252,7 +252,7 @@ impl Clients {
         if !client_id.contains("://") {
             return Err(ClientError::Unknown);
         }
-        if !all.reads_documents {
+        if !all.accepts_documents {
             return Err(ClientError::DocumentsOff);
         }
         let url = document_url(client_id).map_err(ClientError::DocumentUrl)?;
@@ -308,8 +308,8 @@ impl Clients {
     }
 
     /// Returns whether clients may be identified by metadata documents.
-    pub fn reads_documents(&self) -> bool {
-        self.0.reads_documents
+    pub fn accepts_documents(&self) -> bool {
+        self.0.accepts_documents
     }
 
     /// Returns where the response to a request of this client is sent.
@@ -358,9 +358,9 @@ impl Inner {
         };
         let refused = |problem| ClientError::Keys { host: url.host_str().unwrap_or_default().to_owned(), problem };
         let keys = self.key_sets.get(url).await.map_err(refused)?;
-        if assertion.is_covered_by(&keys) {
+        if assertion.has_candidate_key(&keys) {
             return Ok(keys);
         }
-        self.key_sets.get_tried_since(url, self.clock.now() - KEY_REFETCH_INTERVAL).await.map_err(refused)
+        self.key_sets.get_checked_since(url, self.clock.now() - KEY_REFETCH_INTERVAL).await.map_err(refused)
     }
 }

@@ -96,7 +96,7 @@ impl AuthorizationServer {
         let target = target.map_err(|problem| AuthorizeError::RedirectUri(problem.to_string()))?;
         let state = parameters.get("state").map(str::to_owned);
         let to = Redirection { redirect_uri: target.uri.clone(), state };
-        match self.rest(&parameters) {
+        match self.validate_parameters(&parameters) {
             Ok((mut scopes, resource, code_challenge)) => {
                 scopes.offline |= client.refreshes;
                 let request = AuthorizationRequest {
@@ -117,7 +117,7 @@ impl AuthorizationServer {
         }
     }
 
-    fn rest(&self, parameters: &Parameters) -> Result<(Scopes, String, String), OAuthError> {
+    fn validate_parameters(&self, parameters: &Parameters) -> Result<(Scopes, String, String), OAuthError> {
         if parameters.is_repeated("resource") {
             return Err(OAuthError::InvalidTarget);
         }
@@ -149,6 +149,6 @@ impl AuthorizationServer {
             Some(asked) => settings.resource(asked).ok_or(OAuthError::InvalidTarget)?,
             None => Resource { url: settings.url(super::RESOURCE_PATH), read_only: false },
         };
-        Ok((scopes.reading_if(resource.read_only), resource.url, challenge.to_owned()))
+        Ok((scopes.with_read_only(resource.read_only), resource.url, challenge.to_owned()))
     }
 }

@@ -58,7 +58,7 @@ impl Scopes {
     }
 
     /// Returns the scopes reduced to read access, if `read_only` is set.
-    pub fn reading_if(self, read_only: bool) -> Self {
+    pub fn with_read_only(self, read_only: bool) -> Self {
         if read_only { Self { access: Scope::Read, ..self } } else { self }
     }
 

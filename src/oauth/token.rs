@@ -98,13 +98,13 @@ struct AuthenticatedClient {
 
 impl AuthenticatedClient {
     /// Returns whether this client has this id.
-    fn has(&self, client_id: &str) -> bool {
+    fn is(&self, client_id: &str) -> bool {
         *self.client.id.0 == *client_id
     }
 
     /// Requires a signature if the grant's code was redeemed with one. Otherwise a thief of the refresh token of a
-    /// client that may sign or not (`may_go_without`) could omit the signature.
-    fn signs_for(&self, grant: &StoredGrant) -> Result<(), OAuthError> {
+    /// client that may sign or not (`allows_none`) could omit the signature.
+    fn check_signed(&self, grant: &StoredGrant) -> Result<(), OAuthError> {
         if grant.signed && !self.signed {
             return Err(ClientError::from(AssertionProblem::Missing).into());
         }
@@ -142,10 +142,10 @@ impl AuthorizationServer {
         if token.is_empty() {
             return Err(OAuthError::InvalidRequest("the token is missing"));
         }
-        let Some(grant) = self.grant_of(token).await?.filter(|grant| client.has(&grant.client_id)) else {
+        let Some(grant) = self.grant_of(token).await?.filter(|grant| client.is(&grant.client_id)) else {
             return Ok(Revocation::Nothing);
         };
-        client.signs_for(&grant)?;
+        client.check_signed(&grant)?;
         let ended = self.0.store.end_grant(grant.user, grant.id).await?;
         Ok(if ended { Revocation::Ended(grant.user, grant.id) } else { Revocation::Nothing })
     }
@@ -201,7 +201,7 @@ impl AuthorizationServer {
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
         let hash = crypto::digest_hex(code);
         let code = store.code(&hash).await?.ok_or(BAD_CODE)?;
-        if !client.has(&code.client_id) || code.redirect_uri != form.redirect_uri {
+        if !client.is(&code.client_id) || code.redirect_uri != form.redirect_uri {
             return Err(BAD_CODE);
         }
         if !pkce::verify(form.code_verifier.expose_secret(), &code.code_challenge) {
@@ -235,16 +235,16 @@ impl AuthorizationServer {
     }
 
     async fn refresh(&self, client: &AuthenticatedClient, form: &TokenForm) -> Result<Tokens, OAuthError> {
-        let shown = form.refresh_token.expose_secret();
-        if shown.is_empty() {
+        let presented = form.refresh_token.expose_secret();
+        if presented.is_empty() {
             return Err(OAuthError::InvalidRequest("the refresh_token is missing"));
         }
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
-        let known = self.known_refresh(shown).await?.ok_or(BAD_REFRESH)?;
-        if !client.has(&known.grant().client_id) {
+        let known = self.known_refresh(presented).await?.ok_or(BAD_REFRESH)?;
+        if !client.is(&known.grant().client_id) {
             return Err(BAD_REFRESH);
         }
-        client.signs_for(known.grant())?;
+        client.check_signed(known.grant())?;
         let (grant, generation) = match known {
             KnownRefresh::Stored { expires_at, .. } if expires_at <= now => return Err(BAD_REFRESH),
             KnownRefresh::Stored { grant, generation, .. } => (grant, generation),
@@ -254,7 +254,8 @@ impl AuthorizationServer {
             }
         };
         let issuance = TokenIssuance::of(&grant, form, settings)?;
-        let family = RefreshToken::family_of(shown).map_or_else(new_family, |family| Ok(family.to_owned().into()))?;
+        let family =
+            RefreshToken::family_of(presented).map_or_else(new_family, |family| Ok(family.to_owned().into()))?;
         let refresh = RefreshToken::of(family)?;
         let place = SealedFor::Successor(grant.id, generation + 1);
         let successor = NewSuccessor {
@@ -343,7 +344,7 @@ impl TokenIssuance {
         if !super::is_within(&resource.url, &grant.resource) {
             return Err(OAuthError::InvalidTarget);
         }
-        let scopes = scopes.reading_if(resource.read_only);
+        let scopes = scopes.with_read_only(resource.read_only);
         Ok(Self { grant: grant.id, user: grant.user, scopes, granted, audience: resource.url })
     }
 }

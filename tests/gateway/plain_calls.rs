@@ -1,4 +1,4 @@
-//! The fast path of plain calls (`http::plain_call`) and rmcp's path: their responses are identical.
+//! The fast path of plain calls (`http::fast_path`) and rmcp's path: their responses are identical.
 
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use super::{
-    super::{cause, ring_of, target_of},
+    super::{cause, database_target_from, key_ring_from},
     missing_migrations,
     records::{Records, TABLES, TokenCounts},
 };
@@ -119,7 +119,7 @@ enum Keys {
 fn load_keys(survey: &Survey, report: &mut CheckReport) -> Keys {
     let Some(encryption) = &survey.encryption else { return Keys::Unusable };
     match encryption.existing() {
-        Ok(Some(key)) => match ring_of(encryption, &key, &survey.previous_keys) {
+        Ok(Some(key)) => match key_ring_from(encryption, &key, &survey.previous_keys) {
             Ok(ring) => {
                 let previous = ring.previous_keys();
                 let before = if previous.is_empty() {
@@ -167,7 +167,7 @@ async fn check_database(database: &Database, keys: &Keys, report: &mut CheckRepo
         return Ok(());
     }
     // Uses one connection: the running gateways need theirs.
-    let store = Store::connect(&target_of(database, 1)).await?;
+    let store = Store::connect(&database_target_from(database, 1)).await?;
     store.ping().await?;
     let damage = store.find_damage().await?;
     if !damage.is_empty() {

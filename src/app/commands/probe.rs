@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
 use super::{
-    super::{StartError, ring_of, services::upstream_settings, single_account},
+    super::{StartError, key_ring_from, services::upstream_settings, single_account},
     CommandError, existing_store,
     users::find,
 };
@@ -187,7 +187,7 @@ impl Permits {
 
 async fn tokens_of(config: &Config, store: &Store, user: UserId, now: DateTime<Utc>) -> Result<TokenSet, ProbeError> {
     let key = config.encryption.existing().map_err(StartError::from).map_err(CommandError::from)?;
-    let ring = ring_of(&config.encryption, &key.ok_or(ProbeError::NoKey)?, &config.previous_keys);
+    let ring = key_ring_from(&config.encryption, &key.ok_or(ProbeError::NoKey)?, &config.previous_keys);
     let ring = ring.map_err(CommandError::from)?;
     match stored_tokens(store, &ring, user, now).await.map_err(ProbeError::Connection)? {
         StoredTokens::Good(tokens) => Ok(tokens),

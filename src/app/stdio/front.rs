@@ -82,7 +82,7 @@ fn checked_line(line: &[u8], is_open: bool) -> Result<Line, Malformed> {
     message.check_params()?;
     // Before 2026-07-28 a ping may precede the handshake. 2026-07-28 has no ping, but some clients send it anyway
     // (`http::mcp`).
-    if message.method() == Some("ping") && message.is_request() && message.own_version().is_none() {
+    if message.method() == Some("ping") && message.is_request() && message.meta_version().is_none() {
         return Ok(Line::Answered(json!({"jsonrpc": "2.0", "id": message.id(), "result": {}})));
     }
     // rmcp answers a request that comes too early, and ends at anything else that does.
@@ -92,5 +92,5 @@ fn checked_line(line: &[u8], is_open: bool) -> Result<Line, Malformed> {
 /// Returns whether a request opens the session: the handshake, or any request of 2026-07-28 except `server/discover`.
 fn opens(message: &Message) -> bool {
     message.method() == Some("initialize")
-        || (message.own_version().is_some() && message.method() != Some("server/discover"))
+        || (message.meta_version().is_some() && message.method() != Some("server/discover"))
 }

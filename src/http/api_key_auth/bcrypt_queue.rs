@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
-use super::turns::{Lane, Turns};
+use super::round_robin::{Lane, RoundRobin};
 use crate::{
     domain::SharedClock,
     http::{
@@ -37,14 +37,14 @@ const PURPOSES: usize = 3;
 
 /// The position of a request in the queue. Within a purpose the queue rotates over networks, then sources, then keys.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct QueuePosition {
     pub(super) purpose: Purpose,
     pub(super) source: SourceAddress,
     pub(super) key: LookupId,
 }
 
 type Waiter = oneshot::Sender<Turn>;
-type Lanes = Turns<Network48, Turns<SourceAddress, Turns<LookupId, VecDeque<Waiter>>>>;
+type Lanes = RoundRobin<Network48, RoundRobin<SourceAddress, RoundRobin<LookupId, VecDeque<Waiter>>>>;
 
 /// The queue. Clones share it.
 #[derive(Clone)]
@@ -90,7 +90,7 @@ impl BcryptQueue {
     }
 
     /// Waits for a turn until the given moment. The error is the time in which the current queue will be empty.
-    pub(super) async fn turn(&self, place: Place, until: DateTime<Utc>) -> Result<Turn, TimeDelta> {
+    pub(super) async fn turn(&self, position: QueuePosition, until: DateTime<Utc>) -> Result<Turn, TimeDelta> {
         let shared = &self.0;
         let turn = {
             let mut state = shared.state();
@@ -100,8 +100,8 @@ impl BcryptQueue {
                 return Ok(Turn::new(shared.clone()));
             }
             let (sender, receiver) = oneshot::channel();
-            let lane = state.lanes[place.purpose as usize].lane(place.source.network()).lane(place.source);
-            lane.lane(place.key).push_back(sender);
+            let lane = state.lanes[position.purpose as usize].lane(position.source.network()).lane(position.source);
+            lane.lane(position.key).push_back(sender);
             receiver
         };
         let _waiting = Waiting::new(&shared.waiting);
@@ -229,10 +229,10 @@ mod tests {
         (BcryptQueue::new(parallel, Arc::new(Hand(clock.clone()))), clock)
     }
 
-    fn place(purpose: Purpose, source: [u16; 4], key: u8) -> Place {
+    fn place(purpose: Purpose, source: [u16; 4], key: u8) -> QueuePosition {
         let [a, b, c, d] = source;
         let source = IpAddr::from([a, b, c, d, 0, 0, 0, 1]).into();
-        Place { purpose, source, key: [key; 32] }
+        QueuePosition { purpose, source, key: [key; 32] }
     }
 
     fn in_a_minute() -> DateTime<Utc> {
@@ -242,9 +242,9 @@ mod tests {
     type Wait = Pin<Box<dyn Future<Output = Result<Turn, TimeDelta>>>>;
 
     /// Returns a waiting request, polled once so that it is in the queue.
-    async fn waits(queue: &BcryptQueue, place: Place) -> Wait {
+    async fn waits(queue: &BcryptQueue, position: QueuePosition) -> Wait {
         let queue = queue.clone();
-        let mut wait: Wait = Box::pin(async move { queue.turn(place, in_a_minute()).await });
+        let mut wait: Wait = Box::pin(async move { queue.turn(position, in_a_minute()).await });
         assert!(poll!(&mut wait).is_pending());
         wait
     }

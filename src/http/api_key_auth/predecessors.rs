@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ApiError, BcryptQueue, Inner, Place, Presented, Purpose, lock};
+use super::{ApiError, BcryptQueue, Inner, Presented, Purpose, QueuePosition, lock};
 use crate::{
     crypto::{self, PredecessorKey, PresentedKey, Signer},
     domain::SharedClock,
@@ -60,8 +60,8 @@ impl Inner {
         let all = (candidates.len() as u64) < PREDECESSOR_CANDIDATES;
         let failed = self.failures.has_failed(presented.source, self.clock.now());
         let purpose = if failed { Purpose::CheckAfterFailure } else { Purpose::Check };
-        let place = Place { purpose, source: presented.source, key: presented.lookup_id };
-        let _turn = self.predecessors.queue.turn(place, presented.until).await.map_err(ApiError::KeyCheckBusy)?;
+        let position = QueuePosition { purpose, source: presented.source, key: presented.lookup_id };
+        let _turn = self.predecessors.queue.turn(position, presented.until).await.map_err(ApiError::KeyCheckBusy)?;
         for candidate in candidates {
             let turn = self.turn(presented).await?;
             let (offered, hash) = (PresentedKey::Predecessor(key.clone()), candidate.hash.clone());

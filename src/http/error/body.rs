@@ -233,7 +233,7 @@ impl ApiError {
                 "This endpoint does not accept the Content-Type of the body.",
                 "Send JSON with `Content-Type: application/json`.",
             ),
-            Self::UnreadableForm(form) => form.error_body(),
+            Self::UnsupportedEncoding(form) => form.error_body(),
             Self::BodyTimedOut(limit) => ErrorBody::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
@@ -336,11 +336,11 @@ impl ApiError {
             Self::WaitsToConnect(waits) => ErrorBody::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "connecting_waits",
-                wait_reason::why(waits.reason),
+                wait_reason::reason_text(waits.reason),
                 format!(
                     "Repeat the same request every {} seconds; its place in the queue, if it has one, is kept. {}",
                     ASK_AGAIN_AFTER.num_seconds(),
-                    wait_reason::when(*waits)
+                    wait_reason::outlook_text(*waits)
                 ),
             )
             .after(ASK_AGAIN_AFTER),

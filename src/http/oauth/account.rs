@@ -12,7 +12,7 @@ use super::{
         cookies::{Csrf, SIGN_IN_COOKIES, cookie_name, remove_cookie, set_cookie, verify_csrf},
         error::ApiError,
         keys,
-        pages::{self, account as words},
+        pages::{self, account as account_pages},
         users::checked_name,
     },
     authorize::{internal_error, is_cross_site, too_many_sign_ins},
@@ -82,7 +82,9 @@ pub(super) async fn confirm_delete(
     request: HttpRequest,
 ) -> HttpResponse {
     match Session::of(&state, &server, &request).await {
-        Ok(Some(session)) => words::delete_everything(ACCOUNT_PATH, &session.csrf(&state), session.holder.account),
+        Ok(Some(session)) => {
+            account_pages::delete_everything(ACCOUNT_PATH, &session.csrf(&state), session.holder.account)
+        }
         Ok(None) => sign_in_page(&state, &server, &request, None),
         Err(error) => internal_error(error),
     }
@@ -100,14 +102,14 @@ fn sign_in_page(
         Err(error) => return pages::error(&error),
     };
     let closed_registration_contact = closed_registration_contact(state, server);
-    let mut response = words::sign_in(
+    let mut response = account_pages::sign_in(
         ACCOUNT_PATH,
         &csrf.signed,
         &state.settings.app_url,
         closed_registration_contact.as_deref(),
         problem,
     );
-    csrf.keep(state, request, &mut response);
+    csrf.set_cookie(state, request, &mut response);
     response
 }
 
@@ -124,7 +126,7 @@ async fn overview(
     let mut other_connections = server.existing_access(account).await?;
     other_connections.retain(|reaching| reaching.user != user);
     let id = Uuid::now_v7().to_string();
-    Ok(words::overview(&words::Overview {
+    Ok(account_pages::overview(&account_pages::Overview {
         action: ACCOUNT_PATH,
         delete: super::DELETE_PATH,
         csrf: &session.csrf(state),
@@ -203,12 +205,12 @@ pub(super) async fn submit(
         Ok(session) => session,
         Err(error) => return internal_error(error),
     };
-    let expired = Some((StatusCode::FORBIDDEN, words::SESSION_EXPIRED));
+    let expired = Some((StatusCode::FORBIDDEN, account_pages::SESSION_EXPIRED));
     match session {
         Some(session) if state.signer.verify(&["account", &session.token], &csrf) => {
             perform(&state, &server, &request, &session, action).await.unwrap_or_else(internal_error)
         }
-        Some(_) => words::session_expired(ACCOUNT_PATH),
+        Some(_) => account_pages::session_expired(ACCOUNT_PATH),
         None if matches!(action, AccountAction::SignIn) && verify_csrf(&state, &request, &["account"], &csrf) => {
             start_sign_in(&state, &server, &request).await
         }
@@ -239,12 +241,12 @@ pub(super) async fn finish_sign_in(
 ) -> HttpResponse {
     let SignedIn { user, account, new } = match signed_in {
         Ok(signed_in) => signed_in,
-        Err(SignInFailure::Denied) => return pages::notice(StatusCode::OK, words::DENIED),
+        Err(SignInFailure::Denied) => return pages::notice(StatusCode::OK, account_pages::DENIED),
         Err(SignInFailure::CodeExpired) => {
             return pages::waiting::code_expired(Some(&state.settings.url(ACCOUNT_PATH)));
         }
         Err(SignInFailure::Failed(error)) => {
-            return words::not_signed_in(&error.into(), ACCOUNT_PATH, &operator_contact(state));
+            return account_pages::not_signed_in(&error.into(), ACCOUNT_PATH, &operator_contact(state));
         }
     };
     log::info!("user {user} signed in to the account page{}", if new { ", for the first time" } else { "" });
@@ -321,7 +323,7 @@ async fn perform(
         AccountAction::Delete => {
             state.sessions.delete_user(user).await?;
             log::info!("user {user} deleted everything on the account page");
-            return Ok(signed_out(state, pages::notice(StatusCode::OK, words::DELETED)));
+            return Ok(signed_out(state, pages::notice(StatusCode::OK, account_pages::DELETED)));
         }
     }
     Ok(redirect_to_account(state))
@@ -337,7 +339,7 @@ async fn make_key(
 ) -> Result<HttpResponse, ServerError> {
     let user = session.holder.user;
     if !state.signer.verify(&["new key", &session.token, &id.to_string()], proof) {
-        return Ok(words::session_expired(ACCOUNT_PATH));
+        return Ok(account_pages::session_expired(ACCOUNT_PATH));
     }
     let id = KeyId(id);
     if state.store.key(user, id).await?.is_some() {
@@ -352,7 +354,7 @@ async fn make_key(
     Ok(match made.await {
         Ok(key) => {
             log::info!("user {user} created the {} key {} on the account page", scope.as_str(), key.prefix());
-            words::new_key(&key, scope, &state.settings.url("/mcp"), ACCOUNT_PATH)
+            account_pages::new_key(&key, scope, &state.settings.url("/mcp"), ACCOUNT_PATH)
         }
         Err(error) => pages::error(&error),
     })

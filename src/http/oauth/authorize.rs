@@ -11,7 +11,7 @@ use super::{
         connect::redirect_to_ownerrez,
         cookies::{Csrf, SIGN_IN_COOKIES, verify_csrf},
         error::{ApiError, ErrorLogInfo},
-        pages::{self, sign_in as words},
+        pages::{self, sign_in as sign_in_pages},
     },
     closed_registration_contact, error_page_with_redirect, form_targets, redirect_error,
 };
@@ -73,7 +73,7 @@ pub(super) async fn authorize_post(
         Err(error) => return request_error(&server, error),
     };
     if !verify_csrf(&state, &request, &["consent", &query], &csrf) {
-        let stale = Some((StatusCode::FORBIDDEN, words::FORM_EXPIRED));
+        let stale = Some((StatusCode::FORBIDDEN, sign_in_pages::FORM_EXPIRED));
         return consent_page(&state, &server, &request, &query, (&asked, &place), stale);
     }
     match decision.as_str() {
@@ -115,7 +115,7 @@ fn consent_page(
         Ok(csrf) => csrf,
         Err(error) => return pages::error(&error),
     };
-    let mut response = words::consent(&words::Consent {
+    let mut response = sign_in_pages::consent(&sign_in_pages::Consent {
         action: super::AUTHORIZE_PATH,
         query,
         csrf: &csrf.signed,
@@ -125,7 +125,7 @@ fn consent_page(
         closed_registration_contact: closed_registration_contact(state, server).as_deref(),
         problem,
     });
-    csrf.keep(state, request, &mut response);
+    csrf.set_cookie(state, request, &mut response);
     response
 }
 
@@ -134,11 +134,14 @@ fn request_error(server: &AuthorizationServer, error: AuthorizeError) -> HttpRes
     match error {
         AuthorizeError::Refused { to, redirects_automatically: true, error, .. } => redirect_error(server, &to, &error),
         AuthorizeError::Refused { to, place, redirects_automatically: false, error } => {
-            error_page_with_redirect(server, (&to, &place), StatusCode::BAD_REQUEST, words::BY_A_LINK, &error)
+            error_page_with_redirect(server, (&to, &place), StatusCode::BAD_REQUEST, sign_in_pages::BY_A_LINK, &error)
         }
-        AuthorizeError::RedirectUri(problem) => {
-            error_page(StatusCode::BAD_REQUEST, "invalid_request", &words::sentence(&problem), words::NO_REDIRECT)
-        }
+        AuthorizeError::RedirectUri(problem) => error_page(
+            StatusCode::BAD_REQUEST,
+            "invalid_request",
+            &sign_in_pages::sentence(&problem),
+            sign_in_pages::NO_REDIRECT,
+        ),
         AuthorizeError::Client(error) => {
             let status = match error.code() {
                 ClientErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -146,8 +149,12 @@ fn request_error(server: &AuthorizationServer, error: AuthorizeError) -> HttpRes
                 _ => StatusCode::BAD_REQUEST,
             };
             let refused = OAuthError::from(error);
-            let mut response =
-                error_page(status, refused.code(), &words::sentence(&refused.to_string()), words::NO_CLIENT);
+            let mut response = error_page(
+                status,
+                refused.code(),
+                &sign_in_pages::sentence(&refused.to_string()),
+                sign_in_pages::NO_CLIENT,
+            );
             response.extensions_mut().insert(ErrorLogInfo { code: refused.code(), cause: refused.cause() });
             response
         }
@@ -155,13 +162,14 @@ fn request_error(server: &AuthorizationServer, error: AuthorizeError) -> HttpRes
 }
 
 fn error_page(status: StatusCode, code: &'static str, what: &str, next: &str) -> HttpResponse {
-    let mut response = words::refusal(status, what, next);
+    let mut response = sign_in_pages::refusal(status, what, next);
     response.extensions_mut().insert(ErrorLogInfo { code, cause: None });
     response
 }
 
 pub(super) fn too_many_sign_ins(wait: TimeDelta) -> HttpResponse {
-    let mut response = error_page(StatusCode::TOO_MANY_REQUESTS, "too_many_sign_ins", words::TOO_MANY, words::LATER);
+    let mut response =
+        error_page(StatusCode::TOO_MANY_REQUESTS, "too_many_sign_ins", sign_in_pages::TOO_MANY, sign_in_pages::LATER);
     response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, wait.num_seconds().max(1).into());
     response
 }

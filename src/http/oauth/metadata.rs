@@ -44,7 +44,7 @@ pub(super) async fn server(server: web::Data<AuthorizationServer>) -> HttpRespon
         "token_endpoint_auth_signing_alg_values_supported": ["RS256", "ES256"],
         "revocation_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
         "revocation_endpoint_auth_signing_alg_values_supported": ["RS256", "ES256"],
-        "client_id_metadata_document_supported": server.clients().reads_documents(),
+        "client_id_metadata_document_supported": server.clients().accepts_documents(),
         "authorization_response_iss_parameter_supported": true,
     }))
 }

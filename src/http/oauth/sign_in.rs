@@ -14,7 +14,7 @@ use super::{
         connect_queue::{QueueOutcome, ReturnedBrowser, request_turn},
         cookies::{Csrf, SIGN_IN_COOKIES, verify_csrf},
         error::ApiError,
-        pages::{self, sign_in as words},
+        pages::{self, sign_in as sign_in_pages},
     },
     AUTHORIZE_PATH, CONTINUE_PATH, account,
     authorize::{internal_error, is_cross_site},
@@ -202,7 +202,7 @@ async fn review_page(
         Ok(csrf) => csrf,
         Err(error) => return pages::error(&error),
     };
-    let mut response = words::existing_access(&words::ExistingAccess {
+    let mut response = sign_in_pages::existing_access(&sign_in_pages::ExistingAccess {
         action: CONTINUE_PATH,
         state: secret,
         csrf: &csrf.signed,
@@ -210,7 +210,7 @@ async fn review_page(
         existing: &existing,
         form_targets: &form_targets(state, &pending.request),
     });
-    csrf.keep(state, request, &mut response);
+    csrf.set_cookie(state, request, &mut response);
     response
 }
 
@@ -321,7 +321,7 @@ fn without_cookie(state: &HttpState, flow: &str, mut response: HttpResponse) -> 
 }
 
 fn other_browser(state: &HttpState) -> HttpResponse {
-    pages::notice(StatusCode::FORBIDDEN, words::other_browser(state.settings.link_lifetime))
+    pages::notice(StatusCode::FORBIDDEN, sign_in_pages::other_browser(state.settings.link_lifetime))
 }
 
 /// The error is sent to the client, which waits for an answer. If the user is not admitted, a page shows the reason,

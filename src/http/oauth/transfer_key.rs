@@ -9,7 +9,7 @@ use super::{
         HttpState,
         error::ApiError,
         keys::KEYS_PER_USER,
-        pages::{self, account as words},
+        pages::{self, account as account_pages},
         request_logger::RequestContext,
     },
     see_other,
@@ -49,7 +49,7 @@ impl TransferContext<'_> {
     }
 
     fn rejection(&self, status: StatusCode, why: &'static str) -> HttpResponse {
-        words::not_transferred(status, why, self.back)
+        account_pages::not_transferred(status, why, self.back)
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn preview(
 ) -> HttpResponse {
     match try_preview(state, request, context, text).await {
         Ok(response) => response,
-        Err(ApiError::BadKey) => context.rejection(StatusCode::FORBIDDEN, words::KEY_UNKNOWN),
+        Err(ApiError::BadKey) => context.rejection(StatusCode::FORBIDDEN, account_pages::KEY_UNKNOWN),
         Err(error) => pages::error(&error),
     }
 }
@@ -78,21 +78,21 @@ async fn try_preview(
         context.caller(&presented);
     }
     if presented.user == context.holder.user {
-        return Ok(context.rejection(StatusCode::OK, words::KEY_ALREADY_YOURS));
+        return Ok(context.rejection(StatusCode::OK, account_pages::KEY_ALREADY_YOURS));
     }
     if presented.scope != Scope::Full {
-        return Ok(context.rejection(StatusCode::FORBIDDEN, words::KEY_READ_ONLY));
+        return Ok(context.rejection(StatusCode::FORBIDDEN, account_pages::KEY_READ_ONLY));
     }
     let connection = state.store.connection(presented.user).await?;
     if connection.is_some_and(|connection| connection.account != Some(context.holder.account)) {
-        return Ok(context.rejection(StatusCode::CONFLICT, words::KEY_OTHER_ACCOUNT));
+        return Ok(context.rejection(StatusCode::CONFLICT, account_pages::KEY_OTHER_ACCOUNT));
     }
     let now = state.clock.now();
     let all = state.store.keys(presented.user).await?;
     let (key, others): (Vec<StoredKey>, Vec<StoredKey>) = all.into_iter().partition(|key| key.id == presented.key);
     let Some(key) = key.first() else { return Err(ApiError::BadKey) };
     let remaining_keys = others.iter().filter(|key| key.expires_at.is_none_or(|end| end > now)).count();
-    Ok(words::confirm_key(&words::ConfirmKey {
+    Ok(account_pages::confirm_key(&account_pages::ConfirmKey {
         action: context.action,
         fields: context.fields,
         key,
@@ -114,7 +114,7 @@ pub(super) async fn transfer(
     let KeyTransfer { key, from, proof } = transfer;
     let (id, old, to) = (key.to_string(), from.to_string(), context.holder.user.to_string());
     if !state.signer.verify(&["attach", context.bound_to, &id, &old, &to], proof) {
-        return Ok(context.rejection(StatusCode::FORBIDDEN, words::KEY_NOT_ENTERED));
+        return Ok(context.rejection(StatusCode::FORBIDDEN, account_pages::KEY_NOT_ENTERED));
     }
     Ok(match server.attach_key(context.holder, *from, *key, KEYS_PER_USER).await? {
         KeyMoved::Moved { left_nobody } => {
@@ -122,8 +122,8 @@ pub(super) async fn transfer(
             log::info!("user {to} took over key {key} of user {from}{rest}");
             see_other(context.back, &[])
         }
-        KeyMoved::OtherAccount => context.rejection(StatusCode::CONFLICT, words::KEY_OTHER_ACCOUNT),
-        KeyMoved::TooMany => context.rejection(StatusCode::CONFLICT, words::TOO_MANY_KEYS),
-        KeyMoved::Gone => context.rejection(StatusCode::GONE, words::KEY_UNKNOWN),
+        KeyMoved::OtherAccount => context.rejection(StatusCode::CONFLICT, account_pages::KEY_OTHER_ACCOUNT),
+        KeyMoved::TooMany => context.rejection(StatusCode::CONFLICT, account_pages::TOO_MANY_KEYS),
+        KeyMoved::Gone => context.rejection(StatusCode::GONE, account_pages::KEY_UNKNOWN),
     })
 }

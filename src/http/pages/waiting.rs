@@ -30,15 +30,15 @@ pub(crate) fn page(waits: Result<Waits, Refusal>) -> HttpResponse {
         p {
             "OwnerRez has approved the access. To finish, this gateway has to send OwnerRez one more request. "
             @match waits {
-                Ok(waits) => (wait_reason::why(waits.reason)),
+                Ok(waits) => (wait_reason::reason_text(waits.reason)),
                 Err(Refusal::Standby) => "This process of the gateway is on standby: another one is active, or is \
                                           taking over.",
                 Err(Refusal::Storage) => "The gateway writes to its database before each request, and the database \
                                           does not respond at the moment.",
-                Err(Refusal::Spent { .. } | Refusal::Throttled(_)) => (wait_reason::why(WaitReason::Limit(0))),
+                Err(Refusal::Spent { .. } | Refusal::Throttled(_)) => (wait_reason::reason_text(WaitReason::Limit(0))),
             }
         }
-        @if let Ok(waits) = waits { p { (wait_reason::when(waits)) } }
+        @if let Ok(waits) = waits { p { (wait_reason::outlook_text(waits)) } }
         p {
             "Keep this page open. It reloads by itself every " (seconds) " seconds and "
             @if has_place {

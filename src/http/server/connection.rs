@@ -26,7 +26,7 @@ pub(super) enum BodyState {
 
 /// A request under way: from its head to the last byte of its answer. Dropping it ends the request.
 #[derive(Debug)]
-pub(super) struct UnderWay(Rc<Connection>);
+pub(super) struct InFlight(Rc<Connection>);
 
 impl Connection {
     pub(super) fn new() -> Rc<Self> {
@@ -39,12 +39,12 @@ impl Connection {
     }
 
     /// Begins a request.
-    pub(super) fn begin(self: &Rc<Self>, body: BodyState) -> UnderWay {
+    pub(super) fn begin(self: &Rc<Self>, body: BodyState) -> InFlight {
         self.begun.set(self.begun.get() + 1);
         self.under_way.set(true);
         self.body.set(body);
         self.body_wanted.set(false);
-        UnderWay(self.clone())
+        InFlight(self.clone())
     }
 
     /// Returns how many requests have begun.
@@ -78,7 +78,7 @@ impl Connection {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.under_way.set(false);
     }

@@ -20,7 +20,7 @@ use super::{
     source_shares::SourceShare,
 };
 use crate::http::{
-    body_form::UnreadableForm, error::ApiError, request_logger::RequestContext, source_address::SourceAddress,
+    body_encoding::UnsupportedEncoding, error::ApiError, request_logger::RequestContext, source_address::SourceAddress,
 };
 
 /// The reasons why a body is not read to its end.
@@ -31,7 +31,7 @@ pub(super) enum Refusal {
     /// The body is larger than allowed.
     TooLarge,
     /// The body is in a form that the gateway does not read.
-    Form(UnreadableForm),
+    Encoding(UnsupportedEncoding),
     /// The source has reached its limit of unfinished requests.
     TooManyUnfinished,
     /// The bodies under way have reached the process's limit of bytes.
@@ -46,7 +46,7 @@ impl Refusal {
         match self {
             Self::TimedOut => ApiError::BodyTimedOut(bounds.body_timeout),
             Self::TooLarge => ApiError::TooLarge,
-            Self::Form(form) => ApiError::UnreadableForm(form),
+            Self::Encoding(encoding) => ApiError::UnsupportedEncoding(encoding),
             Self::TooManyUnfinished => ApiError::TooManyUnfinished(bounds.body_timeout),
             Self::TooManyBytes => ApiError::TooManyBytes,
             Self::Stopping => ApiError::Stopping,
@@ -80,18 +80,18 @@ pub(super) struct RequestBody {
     /// `Content-Length`.
     pub(super) declared: Option<usize>,
     /// The reason why the body is rejected unread, if it is.
-    pub(super) form: Option<UnreadableForm>,
+    pub(super) unsupported: Option<UnsupportedEncoding>,
     pub(super) received: usize,
     pub(super) connection: Option<Rc<Connection>>,
     pub(super) status: Rc<BodyStatus>,
     /// Whether a handler has polled the body.
     pub(super) wanted: bool,
     /// Set as soon as the body has to be waited for.
-    pub(super) waiting: Option<Box<Waiting>>,
+    pub(super) waiting: Option<Box<IncompleteBody>>,
 }
 
 /// The state of a body that has not arrived completely.
-pub(super) struct Waiting {
+pub(super) struct IncompleteBody {
     deadline: Pin<Box<Sleep>>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     _unfinished: Option<(SourceShare, SourceShare)>,
@@ -105,7 +105,7 @@ impl RequestBody {
     }
 
     /// Counts the body as unfinished from now on.
-    fn wait(&self) -> Result<Box<Waiting>, Refusal> {
+    fn wait(&self) -> Result<Box<IncompleteBody>, Refusal> {
         let most = self.declared.unwrap_or_else(|| self.limit());
         let context = self.context.as_ref().filter(|context| context.is_verified());
         let unfinished = if let Some(context) = context {
@@ -115,7 +115,7 @@ impl RequestBody {
         } else {
             Some((self.bounds.unfinished.take(self.source, 1)?, self.bounds.unverified_bytes.take(self.source, most)?))
         };
-        Ok(Box::new(Waiting {
+        Ok(Box::new(IncompleteBody {
             deadline: Box::pin(sleep_until(Instant::now() + self.bounds.body_timeout)),
             stop: Box::pin(self.bounds.stop.clone().cancelled_owned()),
             _unfinished: unfinished,
@@ -142,8 +142,8 @@ impl Stream for RequestBody {
         if this.status.refused.get().is_some() {
             return Poll::Ready(None);
         }
-        if let Some(form) = this.form {
-            return this.refuse(Refusal::Form(form));
+        if let Some(encoding) = this.unsupported {
+            return this.refuse(Refusal::Encoding(encoding));
         }
         if this.declared.is_some_and(|declared| declared > this.limit()) {
             return this.refuse(Refusal::TooLarge);

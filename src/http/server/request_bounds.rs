@@ -18,11 +18,12 @@ use actix_web::{
 
 use super::{
     bounds::{Bounds, RequestSettings},
-    connection::{BodyState, Connection, UnderWay},
+    connection::{BodyState, Connection, InFlight},
     request_body::{BodyStatus, RequestBody},
 };
 use crate::http::{
-    body_form::UnreadableForm, error::ApiError, pages, request_logger::RequestContext, source_address::SourceAddress,
+    body_encoding::UnsupportedEncoding, error::ApiError, pages, request_logger::RequestContext,
+    source_address::SourceAddress,
 };
 
 /// The limits on requests. Cloning is cheap; clones share the counts.
@@ -83,7 +84,7 @@ impl RequestBounds {
             bounds: self.0.clone(),
             context: RequestContext::of(request.request()),
             source: SourceAddress::of(request.request(), &self.0.trusted_proxies),
-            form: UnreadableForm::of(request.headers()),
+            unsupported: UnsupportedEncoding::of(request.headers()),
             declared: length.and_then(|length| length.to_str().ok()?.parse().ok()),
             received: 0,
             connection,
@@ -104,8 +105,8 @@ fn refused<B>(error: &ApiError, replaced: &ServiceResponse<B>) -> HttpResponse {
             response.headers_mut().append(name.clone(), value.clone());
         }
     }
-    if let ApiError::UnreadableForm(form) = error {
-        form.add_to(response.headers_mut());
+    if let ApiError::UnsupportedEncoding(encoding) = error {
+        encoding.add_to(response.headers_mut());
     }
     response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
     response
@@ -114,7 +115,7 @@ fn refused<B>(error: &ApiError, replaced: &ServiceResponse<B>) -> HttpResponse {
 /// The body of a response. Its request is under way until the body is sent or dropped.
 pub struct HeldBody<B> {
     body: B,
-    _under_way: Option<UnderWay>,
+    _under_way: Option<InFlight>,
     _fate: Option<Rc<BodyStatus>>,
 }
 

@@ -123,7 +123,7 @@ impl<'a> Assertion<'a> {
     }
 
     /// Returns whether one of the keys could have signed the assertion.
-    pub(super) fn is_covered_by(&self, keys: &KeySet) -> bool {
+    pub(super) fn has_candidate_key(&self, keys: &KeySet) -> bool {
         keys.candidates(self.algorithm, self.key_id.as_deref()).next().is_some()
     }
 
@@ -135,7 +135,7 @@ impl<'a> Assertion<'a> {
         audiences: &[String],
         now: DateTime<Utc>,
     ) -> Result<Proof, AssertionProblem> {
-        if !self.is_covered_by(keys) {
+        if !self.has_candidate_key(keys) {
             return Err(AssertionProblem::UnknownKey);
         }
         // The times are checked below, with the injected clock.

@@ -12,20 +12,20 @@ use tokio::sync::Semaphore;
 /// Counts the running and waiting fetches per place.
 pub(super) struct ConcurrencyLimits<Place: Hash + Eq> {
     /// The maximum number of running fetches per place.
-    at_once: usize,
+    max_running: usize,
     /// The maximum number of running and waiting fetches per place.
-    most: usize,
+    max_total: usize,
     all: Mutex<HashMap<Place, PlaceLimit>>,
 }
 
 struct PlaceLimit {
-    members: usize,
+    count: usize,
     slots: Arc<Semaphore>,
 }
 
 impl<Place: Hash + Eq + Clone> ConcurrencyLimits<Place> {
-    pub(super) fn new(at_once: usize, waiting: usize) -> Arc<Self> {
-        Arc::new(Self { at_once, most: at_once + waiting, all: Mutex::default() })
+    pub(super) fn new(max_running: usize, waiting: usize) -> Arc<Self> {
+        Arc::new(Self { max_running, max_total: max_running + waiting, all: Mutex::default() })
     }
 
     /// Joins a place; `None` if the place is full.
@@ -33,11 +33,11 @@ impl<Place: Hash + Eq + Clone> ConcurrencyLimits<Place> {
         let mut all = self.lock();
         let limit = all
             .entry(place.clone())
-            .or_insert_with(|| PlaceLimit { members: 0, slots: Arc::new(Semaphore::new(self.at_once)) });
-        if limit.members >= self.most {
+            .or_insert_with(|| PlaceLimit { count: 0, slots: Arc::new(Semaphore::new(self.max_running)) });
+        if limit.count >= self.max_total {
             return None;
         }
-        limit.members += 1;
+        limit.count += 1;
         let slots = limit.slots.clone();
         Some(SlotHolder { limits: self.clone(), place: place.clone(), slots })
     }
@@ -60,8 +60,8 @@ impl<Place: Hash + Eq + Clone> Drop for SlotHolder<Place> {
     fn drop(&mut self) {
         let mut all = self.limits.lock();
         if let Some(limit) = all.get_mut(&self.place) {
-            limit.members -= 1;
-            if limit.members == 0 {
+            limit.count -= 1;
+            if limit.count == 0 {
                 all.remove(&self.place);
             }
         }

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{
     ClientAuthentication,
-    document_cache::Reader,
+    document_cache::ParseContext,
     metadata::{Metadata, MetadataProblem},
     problem::DocumentProblem,
 };
@@ -24,7 +24,7 @@ pub(super) struct Document {
 ///
 /// Redirect URIs that cannot be used here are ignored instead of rejecting the document: a document is written for many
 /// servers, and an ignored URI matches no request.
-pub(super) fn read(reader: &Reader, url: &Url, body: &[u8]) -> Result<Document, DocumentProblem> {
+pub(super) fn read(context: &ParseContext, url: &Url, body: &[u8]) -> Result<Document, DocumentProblem> {
     // serde would also read an array, as the fields in order.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(MetadataProblem::Form.into());
@@ -38,7 +38,7 @@ pub(super) fn read(reader: &Reader, url: &Url, body: &[u8]) -> Result<Document, 
     }
     metadata.check_flow()?;
     let (mut redirect_uris, mut first_bad) = (Vec::new(), None);
-    for uri in metadata.redirect_uris(&reader.policy)? {
+    for uri in metadata.redirect_uris(&context.policy)? {
         match uri {
             Ok(uri) => redirect_uris.push(uri),
             Err(bad) => first_bad = first_bad.or(Some(bad)),
@@ -65,8 +65,8 @@ mod tests {
 
     fn read_json(json: Value) -> Result<Document, DocumentProblem> {
         let app_uris = vec![RedirectUri::of_app("cursor://app/cb").unwrap()];
-        let reader = Reader { policy: Arc::new(RedirectPolicy { app_uris, own_url: None }) };
-        read(&reader, &Url::parse(URL).unwrap(), json.to_string().as_bytes())
+        let context = ParseContext { policy: Arc::new(RedirectPolicy { app_uris, own_url: None }) };
+        read(&context, &Url::parse(URL).unwrap(), json.to_string().as_bytes())
     }
 
     fn with(name: &str, value: Value) -> Value {
@@ -99,8 +99,8 @@ mod tests {
         let twice = format!(
             r#"{{"client_id": "https://other.example.com/", "client_id": "{URL}", "redirect_uris": ["https://a.example/cb"]}}"#
         );
-        let reader = Reader { policy: Arc::default() };
-        let read = read(&reader, &Url::parse(URL).unwrap(), twice.as_bytes());
+        let context = ParseContext { policy: Arc::default() };
+        let read = read(&context, &Url::parse(URL).unwrap(), twice.as_bytes());
         assert_eq!(
             read.map(drop),
             Err(MetadataProblem::Form.into()),

@@ -38,18 +38,18 @@ pub(super) const SIZE_LIMIT: usize = 5 * 1024;
 /// The maximum duration of a fetch, from the call to the last byte.
 const TIME_LIMIT: TimeDelta = TimeDelta::seconds(10);
 /// The maximum numbers of running and waiting fetches in this process. Further fetches are rejected.
-const AT_ONCE: usize = 64;
-const WAITING: usize = 256;
+const MAX_RUNNING: usize = 64;
+const MAX_WAITING: usize = 256;
 /// The same limits per host, so that an unresponsive host does not block others.
-const AT_ONCE_PER_HOST: usize = 2;
-const WAITING_PER_HOST: usize = 8;
+const MAX_RUNNING_PER_HOST: usize = 2;
+const MAX_WAITING_PER_HOST: usize = 8;
 /// The same limits per domain, because the owner of a domain can have any number of hosts and DNS lookups that never
 /// finish.
-const AT_ONCE_PER_DOMAIN: usize = 16;
-const WAITING_PER_DOMAIN: usize = 48;
+const MAX_RUNNING_PER_DOMAIN: usize = 16;
+const MAX_WAITING_PER_DOMAIN: usize = 48;
 /// The maximum number of running fetches per network, because one owner can have many domains. Many unrelated hosts
-/// share the networks of large providers, so this is not much smaller than [`AT_ONCE`].
-const AT_ONCE_PER_NETWORK: usize = 16;
+/// share the networks of large providers, so this is not much smaller than [`MAX_RUNNING`].
+const MAX_RUNNING_PER_NETWORK: usize = 16;
 /// awc uses real time. [`TIME_LIMIT`], measured with the injected clock, is the effective limit.
 const BACKSTOP: Duration = Duration::from_secs(60);
 
@@ -105,7 +105,7 @@ pub enum FetchProblem {
 
 impl FetchProblem {
     /// Returns whether the same fetch may succeed later without a change to the document.
-    pub fn passes(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         match self {
             Self::Status(_) | Self::ContentType | Self::TooLarge => false,
             Self::NotPublic | Self::Unreachable | Self::TimedOut | Self::Broken | Self::Fault(_) | Self::Busy => true,
@@ -113,7 +113,7 @@ impl FetchProblem {
     }
 
     /// Returns a short fixed label for metrics and logs.
-    pub(super) fn word(&self) -> &'static str {
+    pub(super) fn metric_label(&self) -> &'static str {
         match self {
             Self::NotPublic => "not_public",
             Self::Status(_) => "status",
@@ -135,7 +135,7 @@ pub(super) struct Fetcher {
     clock: SharedClock,
     metrics: Arc<Metrics>,
     slots: Arc<Semaphore>,
-    line: Arc<Semaphore>,
+    queue: Arc<Semaphore>,
     hosts: Arc<ConcurrencyLimits<String>>,
     domains: Arc<ConcurrencyLimits<String>>,
     networks: Arc<ConcurrencyLimits<IpAddr>>,
@@ -143,16 +143,17 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     pub(super) fn new(egress: EgressPolicy, clock: SharedClock, metrics: Arc<Metrics>) -> Self {
-        let (slots, line) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(AT_ONCE + WAITING)));
-        let hosts = ConcurrencyLimits::new(AT_ONCE_PER_HOST, WAITING_PER_HOST);
-        let domains = ConcurrencyLimits::new(AT_ONCE_PER_DOMAIN, WAITING_PER_DOMAIN);
-        let networks = ConcurrencyLimits::new(AT_ONCE_PER_NETWORK, 0);
-        Self { egress, clock, metrics, slots, line, hosts, domains, networks }
+        let (slots, queue) =
+            (Arc::new(Semaphore::new(MAX_RUNNING)), Arc::new(Semaphore::new(MAX_RUNNING + MAX_WAITING)));
+        let hosts = ConcurrencyLimits::new(MAX_RUNNING_PER_HOST, MAX_WAITING_PER_HOST);
+        let domains = ConcurrencyLimits::new(MAX_RUNNING_PER_DOMAIN, MAX_WAITING_PER_DOMAIN);
+        let networks = ConcurrencyLimits::new(MAX_RUNNING_PER_NETWORK, 0);
+        Self { egress, clock, metrics, slots, queue, hosts, domains, networks }
     }
 
     pub(super) async fn get(&self, url: &Url) -> Result<Fetched, FetchProblem> {
         let outcome = self.bounded(url).await;
-        self.metrics.client_document(outcome.as_ref().map_or_else(FetchProblem::word, |_| "fetched"));
+        self.metrics.client_document(outcome.as_ref().map_or_else(FetchProblem::metric_label, |_| "fetched"));
         outcome
     }
 
@@ -160,7 +161,7 @@ impl Fetcher {
         let name = url.host_str().unwrap_or_default();
         let host = self.hosts.join(&name.to_owned()).ok_or(FetchProblem::Busy)?;
         let domain = self.domains.join(&domain(name).to_owned()).ok_or(FetchProblem::Busy)?;
-        let _place = self.line.try_acquire().map_err(|_| FetchProblem::Busy)?;
+        let _place = self.queue.try_acquire().map_err(|_| FetchProblem::Busy)?;
         let deadline = self.clock.now() + TIME_LIMIT;
         // Acquires the host's slot first, so that a fetch that waits for its host occupies no other slot.
         let slots = async {

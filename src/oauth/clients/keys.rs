@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use signature::Verifier;
 use url::Url;
 
-use super::{document_cache::Reader, problem::DocumentProblem};
+use super::{document_cache::ParseContext, problem::DocumentProblem};
 
 /// The supported signing algorithms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,7 +131,7 @@ impl PublicKey {
 }
 
 /// Parses a fetched key set.
-pub(super) fn read(_: &Reader, _: &Url, body: &[u8]) -> Result<KeySet, DocumentProblem> {
+pub(super) fn read(_: &ParseContext, _: &Url, body: &[u8]) -> Result<KeySet, DocumentProblem> {
     let jwks: Value = serde_json::from_slice(body).map_err(|_| DocumentProblem::NoKeys)?;
     KeySet::read(&jwks).ok_or(DocumentProblem::NoKeys)
 }

@@ -23,8 +23,8 @@ pub enum DocumentProblem {
 
 impl DocumentProblem {
     /// Returns whether the same request may succeed later without a change to the document.
-    pub fn passes(&self) -> bool {
-        matches!(self, Self::Fetch(problem) if problem.passes())
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Fetch(problem) if problem.is_temporary())
     }
 }
 
@@ -123,7 +123,7 @@ impl ClientError {
     pub fn code(&self) -> ClientErrorCode {
         match self {
             Self::Malformed | Self::DocumentUrl(_) => ClientErrorCode::InvalidRequest,
-            Self::Document { problem, .. } | Self::Keys { problem, .. } if problem.passes() => {
+            Self::Document { problem, .. } | Self::Keys { problem, .. } if problem.is_temporary() => {
                 ClientErrorCode::TemporarilyUnavailable
             }
             Self::Assertion(AssertionProblem::TooMany) => ClientErrorCode::TemporarilyUnavailable,

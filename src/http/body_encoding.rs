@@ -9,14 +9,14 @@ use super::error::ErrorBody;
 
 /// The reasons why a body is rejected without reading it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum UnreadableForm {
+pub(crate) enum UnsupportedEncoding {
     /// The body is compressed.
     Compressed,
     /// The body is JSON in an encoding other than UTF-8.
     Charset,
 }
 
-impl UnreadableForm {
+impl UnsupportedEncoding {
     /// Returns why the body of this request is rejected, or `None`.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let codings =
@@ -67,15 +67,15 @@ mod tests {
 
     use super::*;
 
-    fn of(headers: &[(&'static str, &'static str)]) -> Option<UnreadableForm> {
+    fn of(headers: &[(&'static str, &'static str)]) -> Option<UnsupportedEncoding> {
         let request = headers.iter().fold(TestRequest::default(), |request, header| request.append_header(*header));
-        UnreadableForm::of(request.to_http_request().headers())
+        UnsupportedEncoding::of(request.to_http_request().headers())
     }
 
     #[test]
     fn only_plain_utf_8_is_read() {
         for coding in ["gzip", "br", "identity, gzip", "GZIP", "x"] {
-            assert_eq!(of(&[("content-encoding", coding)]), Some(UnreadableForm::Compressed), "{coding}");
+            assert_eq!(of(&[("content-encoding", coding)]), Some(UnsupportedEncoding::Compressed), "{coding}");
         }
         for coding in ["", "identity", "Identity", "identity, identity"] {
             assert_eq!(of(&[("content-encoding", coding)]), None, "{coding}");
@@ -85,7 +85,7 @@ mod tests {
             "application/json;charset=\"iso-8859-1\"",
             "Application/JSON; x=y; Charset=latin1",
         ] {
-            assert_eq!(of(&[("content-type", kind)]), Some(UnreadableForm::Charset), "{kind}");
+            assert_eq!(of(&[("content-type", kind)]), Some(UnsupportedEncoding::Charset), "{kind}");
         }
         for kind in [
             "application/json",

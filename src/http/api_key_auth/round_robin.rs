@@ -30,18 +30,18 @@ impl<Item> Lane for VecDeque<Item> {
 }
 
 /// Lanes by key. Each non-empty lane returns one item per round.
-pub(super) struct Turns<Key, L> {
+pub(super) struct RoundRobin<Key, L> {
     lanes: HashMap<Key, L>,
     order: VecDeque<Key>,
 }
 
-impl<Key, L> Default for Turns<Key, L> {
+impl<Key, L> Default for RoundRobin<Key, L> {
     fn default() -> Self {
         Self { lanes: HashMap::new(), order: VecDeque::new() }
     }
 }
 
-impl<Key: Hash + Eq + Copy, L: Lane> Turns<Key, L> {
+impl<Key: Hash + Eq + Copy, L: Lane> RoundRobin<Key, L> {
     /// Returns the lane of this key and adds it to the round. The caller must put an item into it.
     pub(super) fn lane(&mut self, key: Key) -> &mut L {
         let order = &mut self.order;
@@ -52,7 +52,7 @@ impl<Key: Hash + Eq + Copy, L: Lane> Turns<Key, L> {
     }
 }
 
-impl<Key: Hash + Eq + Copy, L: Lane> Lane for Turns<Key, L> {
+impl<Key: Hash + Eq + Copy, L: Lane> Lane for RoundRobin<Key, L> {
     type Item = L::Item;
 
     fn pop(&mut self) -> Option<L::Item> {
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    type Two = Turns<u8, Turns<u8, VecDeque<usize>>>;
+    type Two = RoundRobin<u8, RoundRobin<u8, VecDeque<usize>>>;
 
     proptest! {
         /// Each item comes out exactly once, and an outer lane delays another by at most one item per round.
