@@ -2,12 +2,12 @@
 //! setting selects such a network, so tests/flows.sh needs this program. Takes a file with settings, then `URL=FILE`
 //! for each document.
 
-#[expect(dead_code, reason = "the stories use it")]
-#[path = "../gateway/world/answer_form.rs"]
-mod answer_form;
 #[expect(dead_code, clippy::unwrap_used, reason = "it is the stories', who ask more of it and may fail anywhere")]
 #[path = "../gateway/world/publisher.rs"]
 mod publisher;
+#[expect(dead_code, reason = "the stories use it")]
+#[path = "../gateway/world/response_framing.rs"]
+mod response_framing;
 
 use std::{env, error::Error, fs, path::PathBuf, sync::Arc};
 
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         publisher.publish(url, Published::text("application/json", &fs::read_to_string(file)?));
     }
     let config = Config::load(Sources::from_process(settings))?;
-    let gateway = App::build_with_egress(&config, Arc::new(SystemClock::new()), publisher.outside()).await?;
+    let gateway = App::build_with_egress(&config, Arc::new(SystemClock::new()), publisher.egress()).await?;
     signal(SignalKind::terminate())?.recv().await;
     gateway.stop().await?;
     Ok(())

@@ -1,9 +1,9 @@
 //! `/account`: a user who signs in with OwnerRez sees their keys, clients and connections and can revoke each of them.
 //! Also attempts to do the same with another user's.
 
-mod attach;
 mod attacks;
 mod links;
+mod transfer_key;
 
 use chrono::TimeDelta;
 use ownerrez_gateway::domain::AccountId;

@@ -284,7 +284,7 @@ async fn nothing_is_sent_that_could_not_be_written_down() {
 async fn a_second_process_is_on_standby_and_takes_over() {
     on_postgres(async |database: &TestDatabase| {
         let first = Gateway::start(database).await;
-        let second = first.beside(Settings::default()).await;
+        let second = first.start_another(Settings::default()).await;
         let alice = first.connected_user("Alice").await;
         let there = alice.at(&second.url);
         for _ in 0..100 {

@@ -1,13 +1,13 @@
 //! Properties of the allowance for any number of accounts and any sequence of events: the gateway's own state machine
 //! is tested against the simulator's window.
 
-mod town;
+mod simulation;
 
 use chrono::{DateTime, TimeDelta};
 use ownerrez_gateway::session::budget::{Account, Action, Budget, Event, PERIOD, Refusal, Ticket};
 use proptest::prelude::*;
 
-use self::town::{Asker, Town, Trouble, account};
+use self::simulation::{BudgetSimulation, FaultRates, SimulatedCaller, account};
 
 /// The longest time that an account that keeps asking waits for its next permit, unless there are more accounts than
 /// slots. Most wait less than two periods: after one period an account counts as new, and within another one every slot
@@ -15,8 +15,8 @@ use self::town::{Asker, Town, Trouble, account};
 /// sequences have shown waits of up to 782 s.
 const LONGEST_WAIT: TimeDelta = TimeDelta::seconds(3 * 300);
 
-fn trouble() -> impl Strategy<Value = Trouble> {
-    (0u32..200, 0u32..100, 0u32..100, 0i64..25_000).prop_map(|(cancels, give_backs, storage, latency)| Trouble {
+fn faults() -> impl Strategy<Value = FaultRates> {
+    (0u32..200, 0u32..100, 0u32..100, 0i64..25_000).prop_map(|(cancels, give_backs, storage, latency)| FaultRates {
         cancels,
         give_backs,
         storage,
@@ -24,10 +24,10 @@ fn trouble() -> impl Strategy<Value = Trouble> {
     })
 }
 
-fn askers(gluttons: usize, casuals: usize, strangers: usize) -> Vec<Asker> {
-    let gluttons = (0..gluttons).map(Asker::glutton);
-    let casuals = (1000..1000 + casuals).map(Asker::casual);
-    gluttons.chain(casuals).chain((0..strangers).map(|_| Asker::stranger())).collect()
+fn callers(greedy: usize, casual: usize, connecting: usize) -> Vec<SimulatedCaller> {
+    let greedy = (0..greedy).map(SimulatedCaller::greedy);
+    let casual = (1000..1000 + casual).map(SimulatedCaller::casual);
+    greedy.chain(casual).chain((0..connecting).map(|_| SimulatedCaller::connecting())).collect()
 }
 
 fn limit() -> impl Strategy<Value = u32> {
@@ -42,21 +42,21 @@ proptest! {
     #[test]
     fn upstream_never_has_to_refuse(
         limit in limit(),
-        (gluttons, casuals, strangers) in (0usize..40, 0usize..160, 0usize..10),
-        trouble in trouble(),
+        (greedy, casual, connecting) in (0usize..40, 0usize..160, 0usize..10),
+        faults in faults(),
         ends in prop::collection::vec((1i64..200, any::<bool>()), 0..8),
         seed in any::<u64>(),
     ) {
-        let mut town = Town::new(limit, askers(gluttons, casuals, strangers), trouble, seed);
+        let mut simulation = BudgetSimulation::new(limit, callers(greedy, casual, connecting), faults, seed);
         for (pause, orderly) in ends {
-            town.run(TimeDelta::seconds(pause));
-            town.end_process(orderly);
+            simulation.run(TimeDelta::seconds(pause));
+            simulation.end_process(orderly);
         }
-        town.run(TimeDelta::seconds(700));
-        town.settle_down();
-        town.run(PERIOD + TimeDelta::seconds(70));
-        town.budget.handle(town.now, Event::Tick);
-        let stats = town.budget.stats();
+        simulation.run(TimeDelta::seconds(700));
+        simulation.stop_callers();
+        simulation.run(PERIOD + TimeDelta::seconds(70));
+        simulation.budget.handle(simulation.now, Event::Tick);
+        let stats = simulation.budget.stats();
         prop_assert_eq!((stats.occupied, stats.in_flight, stats.waiting), (0, 0, 0), "all is free again");
     }
 
@@ -64,94 +64,94 @@ proptest! {
     #[test]
     fn waits_are_honest(
         limit in limit(),
-        (gluttons, casuals, strangers) in (1usize..40, 0usize..60, 0usize..4),
-        trouble in trouble(),
+        (greedy, casual, connecting) in (1usize..40, 0usize..60, 0usize..4),
+        faults in faults(),
         seed in any::<u64>(),
     ) {
-        let mut town = Town::new(limit, askers(gluttons, casuals, strangers), trouble, seed);
+        let mut simulation = BudgetSimulation::new(limit, callers(greedy, casual, connecting), faults, seed);
         for _ in 0..10 {
-            town.run(TimeDelta::seconds(80));
-            town.trials = 2;
+            simulation.run(TimeDelta::seconds(80));
+            simulation.trials = 2;
         }
     }
 
     /// Every account that keeps asking gets a permit.
     #[test]
     fn nobody_starves(
-        (gluttons, casuals) in (0usize..60, 0usize..140),
+        (greedy, casual) in (0usize..60, 0usize..140),
         latency in 0i64..25_000,
         seed in any::<u64>(),
     ) {
-        let trouble = Trouble { latency, ..Trouble::default() };
-        let mut town = Town::new(300, askers(gluttons, casuals, 0), trouble, seed);
-        town.run(TimeDelta::seconds(1800));
-        prop_assert!(town.longest_hunger <= LONGEST_WAIT, "{}", town.longest_hunger);
+        let faults = FaultRates { latency, ..FaultRates::default() };
+        let mut simulation = BudgetSimulation::new(300, callers(greedy, casual, 0), faults, seed);
+        simulation.run(TimeDelta::seconds(1800));
+        prop_assert!(simulation.longest_wait <= LONGEST_WAIT, "{}", simulation.longest_wait);
     }
 
     /// An account that used nothing in the window is served within its deadline, although twenty others saturate the
     /// limit.
     #[test]
     fn a_newcomer_is_served_in_time(first in 20i64..900, latency in 0i64..25_000, seed in any::<u64>()) {
-        let trouble = Trouble { latency, ..Trouble::default() };
-        let mut town = Town::new(300, askers(20, 0, 5), trouble, seed);
+        let faults = FaultRates { latency, ..FaultRates::default() };
+        let mut simulation = BudgetSimulation::new(300, callers(20, 0, 5), faults, seed);
         // Not there at the start: a new account arrives every 65 s.
         for number in 0..4 {
             let pause = 65_000 * number + first * 1000;
-            town.add(Asker { account: account(5000 + number as usize), pause: 1..2, burst: 1, rest: 10_000_000 }, pause);
+            simulation.add(SimulatedCaller { account: account(5000 + number as usize), pause: 1..2, burst: 1, rest: 10_000_000 }, pause);
         }
-        town.run(TimeDelta::seconds(first + 4 * 65 + 60));
+        simulation.run(TimeDelta::seconds(first + 4 * 65 + 60));
         for newcomer in 25..29 {
-            prop_assert_eq!(town.grants[newcomer], 1);
+            prop_assert_eq!(simulation.grants[newcomer], 1);
         }
-        prop_assert!(town.refusals > 0 || latency > 10_000 || first < 200, "the others did try");
+        prop_assert!(simulation.refusals > 0 || latency > 10_000 || first < 200, "the others did try");
     }
 
     /// Connecting gets its part in time, although twenty accounts saturate the limit.
     #[test]
     fn connecting_is_served_in_time(first in 20i64..900, latency in 0i64..25_000, seed in any::<u64>()) {
-        let trouble = Trouble { latency, ..Trouble::default() };
-        let mut town = Town::new(300, askers(20, 30, 0), trouble, seed);
+        let faults = FaultRates { latency, ..FaultRates::default() };
+        let mut simulation = BudgetSimulation::new(300, callers(20, 30, 0), faults, seed);
         for number in 0..12 {
-            let once = Asker { account: Account::Connecting, pause: 1..2, burst: 1, rest: 10_000_000 };
-            town.add(once, 15_000 * number + first * 1000);
+            let once = SimulatedCaller { account: Account::Connecting, pause: 1..2, burst: 1, rest: 10_000_000 };
+            simulation.add(once, 15_000 * number + first * 1000);
         }
-        town.run(TimeDelta::seconds(first + 12 * 15 + 60));
+        simulation.run(TimeDelta::seconds(first + 12 * 15 + 60));
         for one in 50..62 {
-            prop_assert_eq!(town.grants[one], 1);
+            prop_assert_eq!(simulation.grants[one], 1);
         }
     }
 
     /// A single account gets the whole limit.
     #[test]
     fn a_lone_account_may_use_everything(limit in 1u32..400, seed in any::<u64>()) {
-        let trouble = Trouble { latency: 200, ..Trouble::default() };
-        let mut town = Town::new(limit, askers(1, 0, 0), trouble, seed);
-        town.run(PERIOD - TimeDelta::seconds(1));
-        prop_assert_eq!(town.grants[0], limit);
+        let faults = FaultRates { latency: 200, ..FaultRates::default() };
+        let mut simulation = BudgetSimulation::new(limit, callers(1, 0, 0), faults, seed);
+        simulation.run(PERIOD - TimeDelta::seconds(1));
+        prop_assert_eq!(simulation.grants[0], limit);
     }
 
     /// Another program spends requests from our address: upstream refuses a few requests, only during that time and not
     /// for long.
     #[test]
     fn an_outsider_makes_the_budget_retreat(
-        gluttons in 1usize..30,
+        greedy in 1usize..30,
         bursts in prop::collection::vec((1i64..400, 1u32..300), 1..5),
         latency in 0i64..25_000,
         seed in any::<u64>(),
     ) {
-        let trouble = Trouble { latency, ..Trouble::default() };
-        let mut town = Town::new(300, askers(gluttons, 5, 1), trouble, seed);
+        let faults = FaultRates { latency, ..FaultRates::default() };
+        let mut simulation = BudgetSimulation::new(300, callers(greedy, 5, 1), faults, seed);
         for (pause, requests) in bursts {
-            town.run(TimeDelta::seconds(pause));
-            town.outsider(requests);
+            simulation.run(TimeDelta::seconds(pause));
+            simulation.foreign_requests(requests);
         }
-        town.run(PERIOD * 2);
-        let before: u32 = town.grants.iter().sum();
-        town.run(PERIOD);
-        let after: u32 = town.grants.iter().sum();
+        simulation.run(PERIOD * 2);
+        let before: u32 = simulation.grants.iter().sum();
+        simulation.run(PERIOD);
+        let after: u32 = simulation.grants.iter().sum();
         prop_assert!(after > before, "it reopens");
         // One probe per pause of at least 15 s, and the requests in flight when the budget closed.
-        prop_assert!(town.throttled < 400, "{}", town.throttled);
+        prop_assert!(simulation.throttled < 400, "{}", simulation.throttled);
     }
 }
 
@@ -213,8 +213,8 @@ fn several_refusals_of_the_same_moment_count_as_one() {
 /// for accounts that were rejected before, one of them lost three times in a row and waited 782 s.
 #[test]
 fn nobody_draws_the_short_straw_again_and_again() {
-    let trouble = Trouble { latency: 88, ..Trouble::default() };
-    let mut town = Town::new(300, askers(45, 116, 0), trouble, 526_946_183_110_538_727);
-    town.run(TimeDelta::seconds(1800));
-    assert!(town.longest_hunger <= LONGEST_WAIT, "{}", town.longest_hunger);
+    let faults = FaultRates { latency: 88, ..FaultRates::default() };
+    let mut simulation = BudgetSimulation::new(300, callers(45, 116, 0), faults, 526_946_183_110_538_727);
+    simulation.run(TimeDelta::seconds(1800));
+    assert!(simulation.longest_wait <= LONGEST_WAIT, "{}", simulation.longest_wait);
 }

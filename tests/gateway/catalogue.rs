@@ -72,8 +72,12 @@ fn check(call: &str, answer: &Value, shows: &Map<String, Value>, kept: &BTreeMap
 async fn follow(person: &Person, example: &Example, promised: &Promised, kept: &mut BTreeMap<String, Value>) {
     let with = filled(&Value::Object(example.with.clone()), kept);
     let two_steps = example.call.starts_with("delete_") || example.call == "create_message";
-    let answer =
-        if two_steps { person.agree(&example.call, with).await } else { person.call(&example.call, with).await }.ok();
+    let answer = if two_steps {
+        person.call_confirmed(&example.call, with).await
+    } else {
+        person.call(&example.call, with).await
+    }
+    .ok();
     promised.kept_by(&example.call, &answer);
     for (name, pointer) in &example.keep {
         let part = answer.pointer(pointer).unwrap_or_else(|| panic!("{}: no {pointer} in {answer}", example.call));
@@ -158,7 +162,7 @@ async fn messages_without_an_agreement_are_refused_with_the_reason() {
         let alice = gateway.connected_user("Alice").await;
         gateway.ownerrez().change(|switches| switches.messaging = false);
         let listed = alice.call("list_messages", json!({"threadId": 1})).await;
-        let sent = alice.agree("create_message", json!({"thread_id": 1, "body": "Hello"})).await;
+        let sent = alice.call_confirmed("create_message", json!({"thread_id": 1, "body": "Hello"})).await;
         for answer in [listed, sent] {
             let text = answer.refused();
             assert!(text.contains("messaging_not_enabled") && text.contains("agreement"), "{text}");

@@ -177,10 +177,10 @@ async fn a_preflight_is_answered_without_a_key() {
 async fn a_preflight_needs_no_database() {
     crate::world::on_postgres(async |database| {
         let gateway = start(database).await;
-        database.take_away().await;
+        database.make_unavailable().await;
         let asks = [TOOL, ("access-control-request-method", "POST")];
         let reply = Person::visitor(&gateway.url).send("OPTIONS", "/mcp", &asks, None).await;
-        database.give_back().await;
+        database.make_available().await;
         assert_eq!(reply.status, 204, "{}", reply.body);
         gateway.stop().await;
     })

@@ -213,7 +213,7 @@ struct Away(Option<DatabaseConnection>);
 impl Away {
     async fn begins(database: &TestDatabase) -> Self {
         if database.is_postgres() {
-            database.take_away().await;
+            database.make_unavailable().await;
             return Self(None);
         }
         let other = database.open_alone().await;
@@ -223,7 +223,7 @@ impl Away {
 
     async fn ends(self, database: &TestDatabase) {
         match self.0 {
-            None => database.give_back().await,
+            None => database.make_available().await,
             Some(other) => {
                 other.execute_unprepared("ROLLBACK").await.unwrap();
             }

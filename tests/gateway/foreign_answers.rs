@@ -9,35 +9,35 @@ use futures_util::future::join_all;
 use ownerrez_gateway::sandbox::Rule;
 use serde_json::json;
 
-use crate::world::{Form, Gateway, Person, RoughEdge, Settings, TestDatabase, on_each_database};
+use crate::world::{Gateway, Person, RawHttpProxy, ResponseFraming, Settings, TestDatabase, on_each_database};
 
 const TOKEN: &str = "POST /oauth/access_token";
 const USERS: usize = 10;
 const ROUNDS: usize = 100;
 
 /// Each form of a complete response, including those with bytes that belong to no request.
-const WHOLE: [Form; 8] = [
-    Form::Interim(103),
-    Form::Plain,
-    Form::Twice,
-    Form::Interim(100),
-    Form::Chunked,
-    Form::Unframed,
-    Form::Interim(102),
-    Form::Plain,
+const WHOLE: [ResponseFraming; 8] = [
+    ResponseFraming::Interim(103),
+    ResponseFraming::Plain,
+    ResponseFraming::Twice,
+    ResponseFraming::Interim(100),
+    ResponseFraming::Chunked,
+    ResponseFraming::Unframed,
+    ResponseFraming::Interim(102),
+    ResponseFraming::Plain,
 ];
 
-/// Starts a gateway whose OwnerRez is behind the edge.
-async fn behind(edge: &RoughEdge, database: &TestDatabase, settings: Settings) -> Gateway {
-    let gateway = Gateway::start_with(database, settings.set("OWNERREZ_API_URL", &edge.url())).await;
-    edge.lead_to(&gateway.simulator.url());
+/// Starts a gateway whose OwnerRez is behind the proxy.
+async fn behind(proxy: &RawHttpProxy, database: &TestDatabase, settings: Settings) -> Gateway {
+    let gateway = Gateway::start_with(database, settings.set("OWNERREZ_API_URL", &proxy.url())).await;
+    proxy.forward_to(&gateway.simulator.url());
     gateway
 }
 
 /// Lets the responses cycle through these forms, whatever the request is.
-fn take_turns(edge: &RoughEdge, forms: &'static [Form]) {
+fn take_turns(proxy: &RawHttpProxy, forms: &'static [ResponseFraming]) {
     let turn = AtomicUsize::new(0);
-    edge.answer_in(move |_| forms[turn.fetch_add(1, Ordering::Relaxed) % forms.len()]);
+    proxy.answer_in(move |_| forms[turn.fetch_add(1, Ordering::Relaxed) % forms.len()]);
 }
 
 async fn expects_own_account(person: &Person) {
@@ -48,9 +48,9 @@ async fn expects_own_account(person: &Person) {
 #[actix_web::test]
 async fn of_a_thousand_answers_none_is_foreign() {
     on_each_database(async |database| {
-        let edge = RoughEdge::start().await;
-        let gateway = behind(&edge, database, Settings::default().set("UPSTREAM_LIMIT", "10000")).await;
-        take_turns(&edge, &WHOLE);
+        let proxy = RawHttpProxy::start().await;
+        let gateway = behind(&proxy, database, Settings::default().set("UPSTREAM_LIMIT", "10000")).await;
+        take_turns(&proxy, &WHOLE);
         gateway.ownerrez().change(|switches| switches.rotate_refresh_tokens = true);
         let mut people = Vec::new();
         for number in 0..USERS {
@@ -65,7 +65,7 @@ async fn of_a_thousand_answers_none_is_foreign() {
         let asked = gateway.ownerrez().requests().len();
         assert!(asked >= USERS * ROUNDS + ROUNDS, "{asked}");
         assert_eq!(gateway.ownerrez().count(TOKEN), USERS + ROUNDS);
-        assert!(edge.connections() >= asked, "a connection serves one request");
+        assert!(proxy.connections() >= asked, "a connection serves one request");
         let others = "SELECT count(*) FROM ownerrez_connections WHERE rejected_at IS NOT NULL";
         assert_eq!(database.number(others).await, 0);
         gateway.stop().await;
@@ -76,19 +76,25 @@ async fn of_a_thousand_answers_none_is_foreign() {
 #[actix_web::test]
 async fn a_cut_answer_is_refused_even_where_it_reads_as_json() {
     on_each_database(async |database| {
-        let edge = RoughEdge::start().await;
-        let gateway = behind(&edge, database, Settings::default()).await;
+        let proxy = RawHttpProxy::start().await;
+        let gateway = behind(&proxy, database, Settings::default()).await;
         let alice = gateway.connected_user("Alice").await;
-        for (number, form) in
-            [Form::CutLength, Form::CutChunks, Form::Interim(101), Form::EndlessHead].into_iter().enumerate()
+        for (number, form) in [
+            ResponseFraming::CutLength,
+            ResponseFraming::CutChunks,
+            ResponseFraming::Interim(101),
+            ResponseFraming::EndlessHead,
+        ]
+        .into_iter()
+        .enumerate()
         {
-            edge.answer_in(move |_| form);
+            proxy.answer_in(move |_| form);
             let text = alice.call("get_current_user", json!({})).await.refused();
             assert!(text.contains("broke") && text.contains("Nothing was changed"), "{form:?}: {text}");
             let guest = json!({"first_name": format!("Ada {number}"), "last_name": "Story"});
             let text = alice.call("create_guest", guest).await.refused();
             assert!(text.contains("unknown"), "{form:?}: {text}");
-            edge.answer_in(|_| Form::Plain);
+            proxy.answer_in(|_| ResponseFraming::Plain);
             expects_own_account(&alice).await;
         }
         gateway.stop().await;
@@ -99,19 +105,19 @@ async fn a_cut_answer_is_refused_even_where_it_reads_as_json() {
 #[actix_web::test]
 async fn cut_tokens_are_not_stored() {
     on_each_database(async |database| {
-        let edge = RoughEdge::start().await;
-        let gateway = behind(&edge, database, Settings::default()).await;
+        let proxy = RawHttpProxy::start().await;
+        let gateway = behind(&proxy, database, Settings::default()).await;
         let alice = gateway.connected_user("Alice").await;
         database.execute("UPDATE ownerrez_connections SET renew_at = NULL").await;
         gateway.advance(TimeDelta::seconds(30 * 86_400 - 240));
         let version = "SELECT version FROM ownerrez_connections";
-        for form in [Form::CutLength, Form::CutChunks] {
-            edge.answer_in(move |line| if line.starts_with(TOKEN) { form } else { Form::Plain });
+        for form in [ResponseFraming::CutLength, ResponseFraming::CutChunks] {
+            proxy.answer_in(move |line| if line.starts_with(TOKEN) { form } else { ResponseFraming::Plain });
             expects_own_account(&alice).await;
             assert_eq!(database.number(version).await, 0, "{form:?}");
             gateway.advance(TimeDelta::seconds(60));
         }
-        edge.answer_in(|_| Form::Unframed);
+        proxy.answer_in(|_| ResponseFraming::Unframed);
         expects_own_account(&alice).await;
         assert_eq!(database.number(version).await, 1);
         gateway.stop().await;

@@ -252,13 +252,13 @@ async fn a_known_key_needs_no_row_as_long_as_its_end_would_be_heard() {
         database.execute("ALTER TABLE elsewhere RENAME TO api_keys").await;
 
         // The connection that receives change notifications is lost together with the database.
-        database.take_away().await;
+        database.make_unavailable().await;
         eventually("trust ends", async || (!gateway.app().keys().hears_changes()).then_some(())).await;
         for person in [&known, &unknown] {
             let refused = person.mcp(&list).await;
             assert_eq!((refused.status, refused.error()), (503, "database_unavailable"));
         }
-        database.give_back().await;
+        database.make_available().await;
         eventually("the gateway recovers", async || (unknown.mcp(&list).await.status == 200).then_some(())).await;
         gateway.stop().await;
     })
@@ -270,7 +270,7 @@ async fn a_known_key_needs_no_row_as_long_as_its_end_would_be_heard() {
 async fn a_key_that_is_deleted_elsewhere_is_refused_as_soon_as_changes_are_not_heard_any_more() {
     on_postgres(async |database| {
         let gateway = Gateway::start(database).await;
-        let other = gateway.beside(Settings::default()).await;
+        let other = gateway.start_another(Settings::default()).await;
         let alice = gateway.user("Alice").await;
         let here = alice.at(&gateway.url);
         eventually("changes are heard", async || gateway.app().keys().hears_changes().then_some(())).await;
@@ -344,7 +344,7 @@ async fn a_database_that_is_away_is_503_and_never_401() {
         eventually("changes are heard", async || gateway.app().keys().hears_changes().then_some(())).await;
         assert_eq!(known.get("/api/connect/ownerrez/status").await.status, 200);
 
-        database.take_away().await;
+        database.make_unavailable().await;
         eventually("trust ends", async || (!gateway.app().keys().hears_changes()).then_some(())).await;
         for (person, method, path) in [
             (&unknown, "GET", "/api/connect/ownerrez/status"),
@@ -365,7 +365,7 @@ async fn a_database_that_is_away_is_503_and_never_401() {
         assert_eq!(malformed.status, 401, "its form alone gives it away");
         assert_eq!(Person::visitor(&gateway.url).get("/health").await.status, 200);
 
-        database.give_back().await;
+        database.make_available().await;
         eventually("the gateway recovers", async || {
             (unknown.get("/api/connect/ownerrez/status").await.status == 200).then_some(())
         })

@@ -185,7 +185,7 @@ async fn good_keys_that_are_checked_at_once_count_as_no_failures() {
 async fn a_source_that_asks_often_for_tokens_has_to_show_one_that_is_known() {
     on_each_database(async |database| {
         let publisher = Publisher::start(&["stranger.example"]).await;
-        let gateway = Gateway::start_with(database, Settings::default().within(publisher.outside())).await;
+        let gateway = Gateway::start_with(database, Settings::default().with_egress(publisher.egress())).await;
         let account = gateway.ownerrez().add_account("Alice").id;
         let app = ClientApp::register(&gateway, "App").await;
         let tokens = app.tokens(&gateway, account, &[]).await;
@@ -234,7 +234,7 @@ async fn a_source_that_asks_often_for_tokens_has_to_show_one_that_is_known() {
 async fn forms_of_the_consent_page_count_as_its_questions_do() {
     on_each_database(async |database| {
         let publisher = Publisher::start(&["stranger.example"]).await;
-        let gateway = Gateway::start_with(database, Settings::default().within(publisher.outside())).await;
+        let gateway = Gateway::start_with(database, Settings::default().with_egress(publisher.egress())).await;
         let mut browser = Browser::new();
         let url = format!("{}/authorize", gateway.url);
         let mut statuses = Vec::new();

@@ -74,7 +74,7 @@ async fn a_deleted_key_opens_no_other_process_either() {
             return;
         }
         let gateway = Gateway::start(database).await;
-        let other = gateway.beside(Default::default()).await;
+        let other = gateway.start_another(Default::default()).await;
         let alice = gateway.user("Alice").await;
         let (laptop, id) = another(&alice, json!({"scope": "full"})).await;
         let there = laptop.at(&other.url);

@@ -24,7 +24,7 @@ use url::Url;
 use crate::world::{ManualClock, Publisher, TestDatabase};
 
 /// The clients of one process.
-struct Desk {
+struct ClientsFixture {
     clients: Clients,
     clock: Arc<ManualClock>,
     store: Store,
@@ -32,32 +32,32 @@ struct Desk {
 }
 
 /// Settings that a test overrides.
-struct Otherwise {
+struct FixtureSettings {
     key: u8,
     previous: Option<u8>,
-    outside: EgressPolicy,
+    egress: EgressPolicy,
     clock: Arc<ManualClock>,
     tune: fn(&mut Config),
 }
 
-impl Default for Otherwise {
+impl Default for FixtureSettings {
     fn default() -> Self {
-        Self { key: 1, previous: None, outside: EgressPolicy::internet(), clock: ManualClock::new(), tune: |_| {} }
+        Self { key: 1, previous: None, egress: EgressPolicy::internet(), clock: ManualClock::new(), tune: |_| {} }
     }
 }
 
-impl Desk {
+impl ClientsFixture {
     async fn open(database: &TestDatabase) -> Self {
-        Self::open_with(database, Otherwise::default()).await
+        Self::open_with(database, FixtureSettings::default()).await
     }
 
     /// Opens clients that can reach only this server.
     async fn before(database: &TestDatabase, publisher: &Publisher) -> Self {
-        Self::open_with(database, Otherwise { outside: publisher.outside(), ..Otherwise::default() }).await
+        Self::open_with(database, FixtureSettings { egress: publisher.egress(), ..FixtureSettings::default() }).await
     }
 
-    async fn open_with(database: &TestDatabase, otherwise: Otherwise) -> Self {
-        let Otherwise { key, previous, outside, clock, tune } = otherwise;
+    async fn open_with(database: &TestDatabase, settings: FixtureSettings) -> Self {
+        let FixtureSettings { key, previous, egress, clock, tune } = settings;
         let url = database.url();
         let target = match url.strip_prefix("sqlite://") {
             Some(path) => DatabaseTarget::Sqlite { path: path.into() },
@@ -74,7 +74,7 @@ impl Desk {
         let metrics = Arc::new(Metrics::new());
         let own = Url::parse("https://gateway.example/").unwrap();
         let (ring, told) = (Arc::new(ring), metrics.clone());
-        let clients = Clients::new(&config, &own, ring, store.clone(), clock.clone(), told, outside);
+        let clients = Clients::new(&config, &own, ring, store.clone(), clock.clone(), told, egress);
         Self { clients, clock, store, metrics }
     }
 

@@ -173,7 +173,7 @@ async fn todays_clients_get_in_by_the_requests_that_they_send() {
         let signer = Signer::rs256();
         let publisher = Publisher::start(&["chatgpt.com", "claude.ai", "vscode.dev"]).await;
         publisher.publish(CHATGPT_KEYS, Published::json(&signer.jwks("one")));
-        let gateway = Gateway::start_with(database, Settings::default().within(publisher.outside())).await;
+        let gateway = Gateway::start_with(database, Settings::default().with_egress(publisher.egress())).await;
         let account = gateway.ownerrez().add_account("Alice").id;
         for client in todays_clients() {
             let name = format!("{} by {}", client.metadata["client_name"], client.redirect_uri);
@@ -240,7 +240,7 @@ async fn who_may_sign_or_not_is_held_to_what_it_began_with() {
             redirect_uri,
         );
         publisher.publish(ID, Published::json(&client.metadata));
-        let gateway = Gateway::start_with(database, Settings::default().within(publisher.outside())).await;
+        let gateway = Gateway::start_with(database, Settings::default().with_egress(publisher.egress())).await;
         let account = gateway.ownerrez().add_account("Alice").id;
         let app = ClientApp::known(&gateway, ID, redirect_uri);
 

@@ -89,12 +89,12 @@ async fn a_database_that_goes_away_and_comes_back() {
     on_postgres(async |database| {
         let gateway = Gateway::start_with(database, with_metrics()).await;
         assert_eq!(unready(&gateway).await, None);
-        database.take_away().await;
+        database.make_unavailable().await;
         later(&gateway);
         assert_eq!(unready(&gateway).await.as_deref(), Some("database_unavailable"));
         assert_eq!(Person::visitor(&gateway.url).get("/health").await.status, 200, "the process lives");
         scrape(&gateway).await;
-        database.give_back().await;
+        database.make_available().await;
         becomes_ready(&gateway).await;
         gateway.stop().await;
     })
@@ -105,7 +105,7 @@ async fn a_database_that_goes_away_and_comes_back() {
 async fn a_process_on_standby_is_not_ready_until_it_takes_over() {
     on_postgres(async |database| {
         let first = Gateway::start_with(database, with_metrics()).await;
-        let second = first.beside(Settings::default()).await;
+        let second = first.start_another(Settings::default()).await;
         assert_eq!(unready(&first).await, None);
         assert_eq!(unready(&second).await.as_deref(), Some("standby"));
         assert!(scrape(&first).await.value("allowance_active") > scrape(&second).await.value("allowance_active"));

@@ -3,8 +3,8 @@
 //! meant to contain it, in the metrics or in the database.
 
 mod account;
-mod life;
-mod witness;
+mod scanner;
+mod scenario;
 
 use std::{path::Path, sync::Arc};
 
@@ -15,7 +15,7 @@ use ownerrez_gateway::{
 };
 use sea_orm::{ConnectionTrait, Statement};
 
-use self::{life::Life, witness::Witness};
+use self::{scanner::SecretScanner, scenario::Scenario};
 use crate::{
     processes::program::Program,
     world::{TestDatabase, on_each_database},
@@ -32,7 +32,7 @@ const PREVIOUS_KEY: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIz/zU=";
 async fn no_secret_of_a_life_is_told_at_any_level_of_the_log() {
     on_each_database(async |database| {
         for (format, level) in [("text", "trace"), ("json", "trace")] {
-            told(database, format, level).await;
+            run_scenario(database, format, level).await;
         }
     })
     .await;
@@ -43,28 +43,28 @@ async fn no_secret_of_a_life_is_told_at_any_level_of_the_log() {
 async fn no_secret_of_a_life_is_told_by_the_log_as_operators_have_it() {
     on_each_database(async |database| {
         for format in ["text", "json"] {
-            told(database, format, "").await;
+            run_scenario(database, format, "").await;
         }
     })
     .await;
 }
 
-async fn told(database: &TestDatabase, format: &str, level: &str) {
+async fn run_scenario(database: &TestDatabase, format: &str, level: &str) {
     let home = tempfile::tempdir().unwrap();
     let options =
         SimulatorOptions { client_secret: CLIENT_SECRET.into(), ..SimulatorOptions::new(Arc::new(SystemClock::new())) };
     let ownerrez = Simulator::start(options).await.unwrap();
-    let witness = Witness::default();
+    let scanner = SecretScanner::default();
     for (name, value) in [
         ("client secret", CLIENT_SECRET),
         ("registration token", REGISTRATION_TOKEN),
         ("metrics token", METRICS_TOKEN),
         ("database password", DATABASE_PASSWORD),
     ] {
-        witness.secret(name, value);
+        scanner.secret(name, value);
     }
     for (name, key) in [("encryption key", KEY), ("previous key", PREVIOUS_KEY)] {
-        witness.secret(name, base64::Engine::decode(&base64::engine::general_purpose::STANDARD, key).unwrap());
+        scanner.secret(name, base64::Engine::decode(&base64::engine::general_purpose::STANDARD, key).unwrap());
     }
     let (database_url, ownerrez_url) = (with_password(&database.url()), ownerrez.url());
     let mut environment = vec![
@@ -87,14 +87,14 @@ async fn told(database: &TestDatabase, format: &str, level: &str) {
     let gateway = Program::start(home.path(), &["serve"], &environment);
     let url = address(&gateway.says("public address "));
 
-    let life = Life { url, ownerrez: ownerrez.controls(), witness: &witness };
-    life.is_lived().await;
-    witness.clears("the database", &contents(database).await);
-    let ends = life.ends().await;
+    let scenario = Scenario { url, ownerrez: ownerrez.controls(), scanner: &scanner };
+    scenario.run().await;
+    scanner.check_absent("the database", &contents(database).await);
+    let ends = scenario.finish().await;
     for command in [&["check"][..], &["users", "list", "--json"], &["reseal"]] {
         let ending = Program::start(home.path(), command, &environment).end();
         assert_eq!(ending.code, Some(0), "{}", ending.written);
-        witness.clears(command[0], ending.written.as_bytes());
+        scanner.check_absent(command[0], ending.written.as_bytes());
     }
     let ending = gateway.stop();
     assert_eq!(ending.code, Some(0));
@@ -107,9 +107,9 @@ async fn told(database: &TestDatabase, format: &str, level: &str) {
         assert!(begins && !line.contains("rmcp"), "a line that is not the gateway's own: {line:?}");
         assert!(!line.contains(|c: char| c.is_control() || is_invisible(c)), "{line:?}");
     }
-    witness.clears("the log", ending.written.as_bytes());
-    witness.clears("the database at the end", &contents(database).await);
-    witness.judges_answers();
+    scanner.check_absent("the log", ending.written.as_bytes());
+    scanner.check_absent("the database at the end", &contents(database).await);
+    scanner.check_responses();
     ownerrez.stop(true).await;
 }
 

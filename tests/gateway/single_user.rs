@@ -5,25 +5,25 @@ use serde_json::json;
 use crate::world::{Answer, Gateway, Person, Settings, TestDatabase, Wire, on_each_database, rpc};
 
 /// Starts a gateway for the owner of an account, with a simulated OwnerRez that already runs.
-async fn alone(database: &TestDatabase) -> (Gateway, Gateway, i64) {
-    alone_with(database, "").await
+async fn start_single_user(database: &TestDatabase) -> (Gateway, Gateway, i64) {
+    start_single_user_with_token(database, "").await
 }
 
-async fn alone_with(database: &TestDatabase, own_token: &str) -> (Gateway, Gateway, i64) {
+async fn start_single_user_with_token(database: &TestDatabase, own_token: &str) -> (Gateway, Gateway, i64) {
     let many = Gateway::start(database).await;
     let account = many.ownerrez().add_account("Alice");
     let grant = many.ownerrez().grant(account.id);
     let token = grant["access_token"].as_str().unwrap();
     let settings = Settings::default().set("SINGLE_USER", "true").set("OWNERREZ_ACCESS_TOKEN", token);
     let settings = settings.set("SINGLE_USER_TOKEN", own_token);
-    let one = many.beside(settings).await;
+    let one = many.start_another(settings).await;
     (many, one, account.id.0)
 }
 
 #[actix_web::test]
 async fn a_program_on_this_machine_needs_no_key() {
     on_each_database(async |database| {
-        let (many, one, account) = alone(database).await;
+        let (many, one, account) = start_single_user(database).await;
         let nobody = Person::visitor(&one.url);
         let user = nobody.call("get_current_user", json!({})).await.ok();
         assert_eq!(user["id"], json!(account));
@@ -46,7 +46,7 @@ async fn a_program_on_this_machine_needs_no_key() {
 #[actix_web::test]
 async fn whatever_a_proxy_or_a_page_sends_is_refused() {
     on_each_database(async |database| {
-        let (many, one, _) = alone(database).await;
+        let (many, one, _) = start_single_user(database).await;
         let nobody = Person::visitor(&one.url);
         one.ownerrez().clear_requests();
         let call = rpc(1, "tools/call", json!({"name": "get_current_user", "arguments": {}}));
@@ -94,7 +94,7 @@ async fn whatever_a_proxy_or_a_page_sends_is_refused() {
 async fn where_a_token_is_set_a_program_must_show_it() {
     const TOKEN: &str = "0123456789abcdef-alone";
     on_each_database(async |database| {
-        let (many, one, account) = alone_with(database, TOKEN).await;
+        let (many, one, account) = start_single_user_with_token(database, TOKEN).await;
         let nobody = Person::visitor(&one.url);
         let list = rpc(1, "tools/list", json!({}));
         for wrong in ["", "wrong", &TOKEN[1..], "ownerrez_sk_x"] {

@@ -265,7 +265,7 @@ async fn two_processes_may_use_a_connection_for_the_first_time_at_once() {
         // Each with half of the allowance; otherwise one of them would be on standby.
         let settings = || Settings::default().set("UPSTREAM_SHARED", "true").set("UPSTREAM_LIMIT", "150");
         let (gateway, accounts) = legacy.taken_over(database, settings()).await;
-        let other = gateway.beside(settings()).await;
+        let other = gateway.start_another(settings()).await;
         let person = legacy.users[1].at(&gateway);
         let there = person.at(&other.url);
         let calls = join_all([&person, &there].map(|person| person.call("get_current_user", json!({})))).await;

@@ -168,7 +168,7 @@ async fn records_of_another_account_are_not_found() {
         }
         let change = bob.call("update_guest", json!({"id": guest, "first_name": "Mallory"})).await.refused();
         assert!(change.contains("404"), "{change}");
-        let removal = bob.agree("delete_guest", json!({"id": guest})).await.refused();
+        let removal = bob.call_confirmed("delete_guest", json!({"id": guest})).await.refused();
         assert!(removal.contains("404"), "{removal}");
         assert_ne!(alice.call("get_guest", json!({"id": guest})).await.ok()["first_name"], json!("Mallory"));
 

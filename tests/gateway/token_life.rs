@@ -270,13 +270,13 @@ async fn tokens_that_were_won_but_not_stored_are_stored_first() {
         let held = gateway.ownerrez().hold(TOKEN);
         let cut = async {
             held.wait_arrived(1).await;
-            database.take_away().await;
+            database.make_unavailable().await;
             held.release();
         };
         let (answer, ()) = join(alice.call("list_properties", json!({})), cut).await;
         assert!(answer.refused().contains("database"));
 
-        database.give_back().await;
+        database.make_available().await;
         assert_eq!(database.number("SELECT version FROM ownerrez_connections").await, 0);
         // Even an idle session keeps the only copy.
         gateway.advance(TimeDelta::seconds(1000));
@@ -391,7 +391,7 @@ async fn two_processes_share_one_refresh() {
             switches.refresh_ends_old_access = true;
         });
         let alice = gateway.connected_user("Alice").await;
-        let other = gateway.beside(Settings::default()).await;
+        let other = gateway.start_another(Settings::default()).await;
         let there = alice.at(&other.url);
         join(works(&alice), works(&there)).await;
         database.execute("UPDATE ownerrez_connections SET renew_at = NULL").await;

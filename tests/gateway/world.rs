@@ -1,13 +1,13 @@
 //! The test harness: a gateway with its database, clock and OwnerRez; users with keys and browsers.
 
-mod answer_form;
 mod app;
 mod browser;
 mod clock;
 mod database;
 mod person;
 mod publisher;
-mod rough_edge;
+mod raw_http_proxy;
+mod response_framing;
 mod wire;
 
 use std::{collections::HashMap, sync::Arc};
@@ -22,14 +22,14 @@ use ownerrez_gateway::{
 use serde_json::{Value, json};
 
 pub(crate) use self::{
-    answer_form::Form,
     app::{ClientApp, Landing},
     browser::{Browser, Page},
     clock::ManualClock,
     database::{TestDatabase, on_each_database, on_postgres},
     person::{Answer, Person, Reply},
     publisher::{Published, Publisher},
-    rough_edge::RoughEdge,
+    raw_http_proxy::RawHttpProxy,
+    response_framing::ResponseFraming,
     wire::{Wire, WireReply},
 };
 
@@ -41,19 +41,19 @@ pub(crate) struct Gateway {
     pub(crate) url: String,
     settings: HashMap<String, String>,
     tune: fn(&mut Config),
-    outside: EgressPolicy,
+    egress: EgressPolicy,
 }
 
 /// Settings that a test overrides, by their environment names or in the validated configuration.
 pub(crate) struct Settings {
     environment: HashMap<String, String>,
     tune: fn(&mut Config),
-    outside: EgressPolicy,
+    egress: EgressPolicy,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { environment: HashMap::new(), tune: |_| {}, outside: EgressPolicy::internet() }
+        Self { environment: HashMap::new(), tune: |_| {}, egress: EgressPolicy::internet() }
     }
 }
 
@@ -71,8 +71,8 @@ impl Settings {
     }
 
     /// Sets the outside network in which OAuth clients publish their documents.
-    pub(crate) fn within(mut self, outside: EgressPolicy) -> Self {
-        self.outside = outside;
+    pub(crate) fn with_egress(mut self, egress: EgressPolicy) -> Self {
+        self.egress = egress;
         self
     }
 }
@@ -104,32 +104,32 @@ impl Gateway {
         .map(|(name, value)| (name.to_owned(), value))
         .collect::<HashMap<_, _>>();
         all.extend(settings.environment);
-        Self::launch(all, settings.tune, settings.outside, clock, simulator).await
+        Self::launch(all, settings.tune, settings.egress, clock, simulator).await
     }
 
     /// Starts another process with the same database, clock and OwnerRez.
-    pub(crate) async fn beside(&self, settings: Settings) -> Self {
+    pub(crate) async fn start_another(&self, settings: Settings) -> Self {
         let mut all = self.settings.clone();
         all.extend(settings.environment);
-        Self::launch(all, settings.tune, settings.outside, self.clock.clone(), self.simulator.clone()).await
+        Self::launch(all, settings.tune, settings.egress, self.clock.clone(), self.simulator.clone()).await
     }
 
     /// Stops this process and starts another one in its place.
     pub(crate) async fn restart(self) -> Self {
-        let (settings, tune, outside) = (self.settings.clone(), self.tune, self.outside.clone());
+        let (settings, tune, egress) = (self.settings.clone(), self.tune, self.egress.clone());
         let (clock, simulator) = (self.clock.clone(), self.simulator.clone());
         self.stop().await;
-        Self::launch(settings, tune, outside, clock, simulator).await
+        Self::launch(settings, tune, egress, clock, simulator).await
     }
 
     /// Does the same with some settings changed.
     pub(crate) async fn restart_with(self, settings: Settings) -> Self {
         let mut all = self.settings.clone();
         all.extend(settings.environment);
-        let (tune, outside) = (self.tune, self.outside.clone());
+        let (tune, egress) = (self.tune, self.egress.clone());
         let (clock, simulator) = (self.clock.clone(), self.simulator.clone());
         self.stop().await;
-        Self::launch(all, tune, outside, clock, simulator).await
+        Self::launch(all, tune, egress, clock, simulator).await
     }
 
     /// Returns its settings, as an operator's command finds them in the environment.
@@ -140,7 +140,7 @@ impl Gateway {
     async fn launch(
         settings: HashMap<String, String>,
         tune: fn(&mut Config),
-        outside: EgressPolicy,
+        egress: EgressPolicy,
         clock: Arc<ManualClock>,
         simulator: Simulator,
     ) -> Self {
@@ -157,9 +157,9 @@ impl Gateway {
         // Some tests send odd values of many sizes.
         config.server.large_requests_per_minute = 1_000_000;
         tune(&mut config);
-        let app = App::build_with_egress(&config, clock.clone(), outside.clone()).await.unwrap();
+        let app = App::build_with_egress(&config, clock.clone(), egress.clone()).await.unwrap();
         let url = app.url().as_str().trim_end_matches('/').to_owned();
-        Self { app, clock, simulator, url, settings, tune, outside }
+        Self { app, clock, simulator, url, settings, tune, egress }
     }
 
     /// Stops the process cleanly.

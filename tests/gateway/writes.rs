@@ -95,7 +95,7 @@ async fn a_restart_and_another_process_know_the_record_too() {
     on_postgres(async |database| {
         let gateway = Gateway::start_with(database, one_of_several()).await;
         let alice = gateway.connected_user("Alice").await;
-        let other = gateway.beside(Settings::default()).await;
+        let other = gateway.start_another(Settings::default()).await;
         let there = alice.at(&other.url);
         let (one, two) = join(alice.call("create_guest", guest("Ada")), there.call("create_guest", guest("Ada"))).await;
         assert!(one.is_ok() || two.is_ok());
@@ -127,9 +127,9 @@ async fn a_change_to_the_same_record_in_between_makes_it_a_new_one() {
         // A record that was created and deleted is created again, whichever of its names it was deleted by.
         let tag = json!({"name": "vip", "entity_id": ada["id"], "entity_type": "guest"});
         let first = alice.call("create_tag", tag.clone()).await.ok();
-        alice.agree("delete_tag", json!({"id": first["id"]})).await.ok();
+        alice.call_confirmed("delete_tag", json!({"id": first["id"]})).await.ok();
         assert!(alice.call("create_tag", tag.clone()).await.ok()["repeated"].is_null());
-        alice.agree("delete_tag_by_name", tag.clone()).await.ok();
+        alice.call_confirmed("delete_tag_by_name", tag.clone()).await.ok();
         assert!(alice.call("create_tag", tag.clone()).await.ok()["repeated"].is_null());
         assert_eq!(gateway.ownerrez().count("POST /v2/tags"), 3);
         gateway.stop().await;

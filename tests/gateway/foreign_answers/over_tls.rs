@@ -14,18 +14,18 @@ use ownerrez_gateway::{
 use serde_json::json;
 
 use super::{WHOLE, take_turns};
-use crate::world::{Form, RoughEdge};
+use crate::world::{RawHttpProxy, ResponseFraming};
 
 #[actix_web::test]
 async fn over_tls_no_answer_is_foreign_and_http_2_is_not_offered() {
     let clock = Arc::new(SystemClock::new());
     let simulator = Simulator::start(SimulatorOptions::new(clock.clone())).await.unwrap();
     simulator.controls().change(|switches| switches.request_limit = 10_000);
-    let edge = RoughEdge::start_over_tls().await;
-    edge.lead_to(&simulator.url());
+    let proxy = RawHttpProxy::start_over_tls().await;
+    proxy.forward_to(&simulator.url());
     let client = ClientCredentials { id: "c_sandbox".to_owned(), secret: "s_sandbox".into() };
     let settings = |tls| UpstreamSettings {
-        api_url: edge.url().parse().unwrap(),
+        api_url: proxy.url().parse().unwrap(),
         client: Some(client.clone()),
         redirect_uri: None,
         connect_timeout: Duration::from_secs(10),
@@ -33,7 +33,7 @@ async fn over_tls_no_answer_is_foreign_and_http_2_is_not_offered() {
         answer_limit: 1 << 20,
         tls,
     };
-    let upstream = Upstream::new(Arc::new(settings(edge.trust())), clock.clone(), Arc::new(Metrics::new()));
+    let upstream = Upstream::new(Arc::new(settings(proxy.trust())), clock.clone(), Arc::new(Metrics::new()));
     let me = UpstreamRequest {
         operation: "get_current_user".into(),
         method: Method::Get,
@@ -50,7 +50,7 @@ async fn over_tls_no_answer_is_foreign_and_http_2_is_not_offered() {
     });
     let tokens: Vec<_> = tokens.collect();
 
-    take_turns(&edge, &WHOLE);
+    take_turns(&proxy, &WHOLE);
     for round in 0..40 {
         for (account, tokens) in accounts.iter().zip(&tokens) {
             let reply = upstream.send(tokens, &me).await.unwrap();
@@ -61,13 +61,18 @@ async fn over_tls_no_answer_is_foreign_and_http_2_is_not_offered() {
             }
         }
     }
-    for form in [Form::CutLength, Form::CutChunks, Form::Interim(101), Form::EndlessHead] {
-        edge.answer_in(move |_| form);
+    for form in [
+        ResponseFraming::CutLength,
+        ResponseFraming::CutChunks,
+        ResponseFraming::Interim(101),
+        ResponseFraming::EndlessHead,
+    ] {
+        proxy.answer_in(move |_| form);
         let outcome = upstream.send(&tokens[0], &me).await;
         assert_eq!(outcome.map(|reply| reply.status), Err(TransportError::Broken), "{form:?}");
     }
-    assert!(edge.protocols().iter().all(|agreed| agreed.as_deref() == Some(b"http/1.1")));
-    assert!(edge.protocols().len() >= 136, "{}", edge.protocols().len());
+    assert!(proxy.protocols().iter().all(|agreed| agreed.as_deref() == Some(b"http/1.1")));
+    assert!(proxy.protocols().len() >= 136, "{}", proxy.protocols().len());
 
     // An unknown certificate authority: nothing was sent.
     let public = settings(ownerrez_gateway::outgoing::TlsTrust::public());

@@ -16,7 +16,7 @@ async fn a_code_of_one_process_is_redeemed_at_another_and_an_end_is_heard_by_bot
         // One address for both, as behind a load balancer.
         let shared = with_share().set("SERVER_URL", "http://127.0.0.1:1");
         let one = Gateway::start_with(database, shared).await;
-        let other = one.beside(with_share()).await;
+        let other = one.start_another(with_share()).await;
         let there = format!("http://{}", other.app().address());
         let account = one.ownerrez().add_account("Alice").id;
         let app = ClientApp::register(&one, "App").await;

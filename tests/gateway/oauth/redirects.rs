@@ -29,7 +29,7 @@ async fn a_client_that_registered_itself_never_moves_a_browser_by_an_error() {
         const DOCUMENT: &str = "https://client.example/client.json";
         let published = json!({"client_id": DOCUMENT, "redirect_uris": ["https://phish.example/cb?x=1"]});
         publisher.publish(DOCUMENT, Published::json(&published));
-        let gateway = Gateway::start_with(database, Settings::default().within(publisher.outside())).await;
+        let gateway = Gateway::start_with(database, Settings::default().with_egress(publisher.egress())).await;
         for (app, named) in [
             (ClientApp::register_with(&gateway, "App", "https://phish.example/login").await, "phish.example"),
             (ClientApp::known(&gateway, DOCUMENT, "https://phish.example/cb?x=1"), "phish.example"),
@@ -118,7 +118,7 @@ async fn without_client_documents_the_other_ways_remain() {
         let redirect_uri = "https://client.example/cb";
         let published = json!({"client_id": DOCUMENT, "redirect_uris": [redirect_uri]});
         publisher.publish(DOCUMENT, Published::json(&published));
-        let settings = Settings::default().within(publisher.outside()).set("CLIENT_DOCUMENTS", "false");
+        let settings = Settings::default().with_egress(publisher.egress()).set("CLIENT_DOCUMENTS", "false");
         let gateway = Gateway::start_with(database, settings).await;
         let account = gateway.ownerrez().add_account("Alice").id;
         let visitor = crate::world::Person::visitor(&gateway.url);

@@ -64,7 +64,7 @@ async fn a_client_that_says_that_it_refreshes_gets_a_refresh_token() {
             published["client_id"] = json!(url);
             publisher.publish(url, Published::json(&published));
         }
-        let gateway = Gateway::start_with(database, Settings::default().within(publisher.outside())).await;
+        let gateway = Gateway::start_with(database, Settings::default().with_egress(publisher.egress())).await;
         let account = gateway.ownerrez().add_account("Alice").id;
         let app = async |grant_types: Value| {
             ClientApp::register_as(&gateway, &client(&json!({"grant_types": grant_types}))).await

@@ -148,7 +148,7 @@ async fn a_known_token_needs_no_database_as_long_as_its_end_would_be_heard() {
         database.execute("ALTER TABLE elsewhere RENAME TO oauth_grants").await;
 
         // The connection that receives change notifications is lost together with the database.
-        database.take_away().await;
+        database.make_unavailable().await;
         eventually("trust ends", async || (!gateway.app().keys().hears_changes()).then_some(())).await;
         let refused = unknown.mcp(&list).await;
         assert_eq!((refused.status, refused.error()), (503, "database_unavailable"));
@@ -160,7 +160,7 @@ async fn a_known_token_needs_no_database_as_long_as_its_end_would_be_heard() {
         assert_eq!((away.status, away.error()), (503, "temporarily_unavailable"));
         assert!(away.header("retry-after").is_some());
 
-        database.give_back().await;
+        database.make_available().await;
         eventually("the gateway recovers", async || (known.mcp(&list).await.status == 200).then_some(())).await;
         gateway.stop().await;
     })

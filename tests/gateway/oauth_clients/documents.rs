@@ -10,8 +10,8 @@ use ownerrez_gateway::oauth::clients::{
 };
 use serde_json::{Value, json};
 
-use super::{Desk, Otherwise, place};
-use crate::world::{Form, Published, Publisher, TestDatabase, on_each_database};
+use super::{ClientsFixture, FixtureSettings, place};
+use crate::world::{Published, Publisher, ResponseFraming, TestDatabase, on_each_database};
 
 const HOST: &str = "client.example.com";
 pub(super) const URL: &str = "https://client.example.com/client.json";
@@ -21,14 +21,14 @@ pub(super) fn document(url: &str) -> Value {
         "token_endpoint_auth_method": "none"})
 }
 
-pub(super) async fn desk_with(database: &TestDatabase, published: Published) -> (Desk, Publisher) {
+pub(super) async fn desk_with(database: &TestDatabase, published: Published) -> (ClientsFixture, Publisher) {
     let publisher = Publisher::start(&[HOST]).await;
     publisher.publish(URL, published);
-    (Desk::before(database, &publisher).await, publisher)
+    (ClientsFixture::before(database, &publisher).await, publisher)
 }
 
-pub(super) async fn fetch_problem(desk: &Desk, url: &str) -> FetchProblem {
-    match desk.refusal(url).await {
+pub(super) async fn fetch_problem(fixture: &ClientsFixture, url: &str) -> FetchProblem {
+    match fixture.refusal(url).await {
         ClientError::Document { problem: DocumentProblem::Fetch(problem), .. } => problem,
         other => panic!("{url}: {other:?}"),
     }
@@ -38,7 +38,7 @@ pub(super) async fn fetch_problem(desk: &Desk, url: &str) -> FetchProblem {
 async fn todays_clients_are_known_by_their_documents() {
     on_each_database(async |database: &TestDatabase| {
         let publisher = Publisher::start(&["chatgpt.com", "claude.ai", "vscode.dev"]).await;
-        let desk = Desk::before(database, &publisher).await;
+        let fixture = ClientsFixture::before(database, &publisher).await;
         for (url, document, name, signs, used) in [
             (
                 "https://chatgpt.com/oauth/kDmjx77UnKOM/client.json",
@@ -87,7 +87,7 @@ async fn todays_clients_are_known_by_their_documents() {
             published["client_id"] = json!(url);
             publisher.publish(url, Published::json(&published));
 
-            let client = desk.clients.find(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+            let client = fixture.clients.find(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
 
             assert_eq!((client.id.to_string().as_str(), client.name.as_str()), (url, name));
             assert_eq!(client.kind, ClientKind::MetadataDocument);
@@ -98,7 +98,7 @@ async fn todays_clients_are_known_by_their_documents() {
             assert_eq!(place(&client, "https://evil.example/cb"), None);
             assert_eq!(client.is_loopback_only(), name == "Claude Code");
         }
-        assert!(desk.metrics.text().contains(r#"client_documents_total{outcome="fetched"} 4"#));
+        assert!(fixture.metrics.text().contains(r#"client_documents_total{outcome="fetched"} 4"#));
     })
     .await;
 }
@@ -122,16 +122,16 @@ async fn what_is_no_good_document_is_no_client() {
             (Published::text("text/html", &document(URL).to_string()), Some(FetchProblem::ContentType)),
             (Published::json(&large), Some(FetchProblem::TooLarge)),
             (
-                Published::text("application/json", &"a".repeat(5632)).in_form(Form::Chunked),
+                Published::text("application/json", &"a".repeat(5632)).in_form(ResponseFraming::Chunked),
                 Some(FetchProblem::TooLarge),
             ),
             (Published::text("application/json", "<html>"), None),
             (Published::json(&document("https://other.example.com/client.json")), None),
         ] {
-            let (desk, publisher) = desk_with(database, published).await;
+            let (fixture, publisher) = desk_with(database, published).await;
             publisher.publish("https://client.example.com/other.json", Published::json(&document(URL)));
 
-            let refusal = desk.refusal(URL).await;
+            let refusal = fixture.refusal(URL).await;
 
             assert_eq!(refusal.code(), ClientErrorCode::InvalidClient, "{refusal}");
             let ClientError::Document { host, problem } = refusal else { panic!("{refusal:?}") };
@@ -150,16 +150,16 @@ async fn what_is_no_good_document_is_no_client() {
 async fn a_host_in_trouble_is_told_from_a_bad_document() {
     on_each_database(async |database: &TestDatabase| {
         for (status, expected) in [(500, FetchProblem::Fault(500)), (503, FetchProblem::Fault(503)), (429, FetchProblem::Fault(429))] {
-            let (desk, _publisher) = desk_with(database, Published::json(&document(URL)).status(status)).await;
-            let refusal = desk.refusal(URL).await;
+            let (fixture, _publisher) = desk_with(database, Published::json(&document(URL)).status(status)).await;
+            let refusal = fixture.refusal(URL).await;
             assert_eq!(refusal.code(), ClientErrorCode::TemporarilyUnavailable);
             assert!(matches!(refusal, ClientError::Document { problem: DocumentProblem::Fetch(problem), .. } if problem == expected));
         }
 
-        let (desk, _publisher) = desk_with(database, Published::json(&document(URL))).await;
+        let (fixture, _publisher) = desk_with(database, Published::json(&document(URL))).await;
         let unknown = "https://nowhere.example.com/client.json";
-        assert_eq!(fetch_problem(&desk, unknown).await, FetchProblem::Unreachable);
-        assert_eq!(desk.refused_as(unknown).await, ClientErrorCode::TemporarilyUnavailable);
+        assert_eq!(fetch_problem(&fixture, unknown).await, FetchProblem::Unreachable);
+        assert_eq!(fixture.refused_as(unknown).await, ClientErrorCode::TemporarilyUnavailable);
     })
     .await;
 }
@@ -169,17 +169,18 @@ async fn a_certificate_that_nobody_vouches_for_is_no_host() {
     on_each_database(async |database: &TestDatabase| {
         let publisher = Publisher::start(&[HOST]).await;
         publisher.publish(URL, Published::json(&document(URL)));
-        let outside = publisher.outside_without_trust();
-        let desk = Desk::open_with(database, Otherwise { outside, ..Otherwise::default() }).await;
-        assert_eq!(fetch_problem(&desk, URL).await, FetchProblem::Unreachable);
+        let egress = publisher.egress_without_trust();
+        let fixture =
+            ClientsFixture::open_with(database, FixtureSettings { egress, ..FixtureSettings::default() }).await;
+        assert_eq!(fetch_problem(&fixture, URL).await, FetchProblem::Unreachable);
         assert_eq!(publisher.count(URL), 0);
 
         // The certificate of another host, under the name of this one.
         let publisher = Publisher::start(&["other.example.com"]).await;
         let there = publisher.address("other.example.com");
         publisher.lead(HOST, &[&[&there]]);
-        let desk = Desk::before(database, &publisher).await;
-        assert_eq!(fetch_problem(&desk, URL).await, FetchProblem::Unreachable);
+        let fixture = ClientsFixture::before(database, &publisher).await;
+        assert_eq!(fetch_problem(&fixture, URL).await, FetchProblem::Unreachable);
     })
     .await;
 }
@@ -190,8 +191,9 @@ async fn nothing_private_is_dialled_whatever_leads_there() {
         let publisher = Publisher::start(&[HOST]).await;
         publisher.publish(URL, Published::json(&document(URL)));
         let here = publisher.address(HOST);
-        let outside = publisher.outside_with(is_public);
-        let desk = Desk::open_with(database, Otherwise { outside, ..Otherwise::default() }).await;
+        let egress = publisher.egress_with(is_public);
+        let fixture =
+            ClientsFixture::open_with(database, FixtureSettings { egress, ..FixtureSettings::default() }).await;
 
         // By DNS: the server listens there, and would answer.
         for (at, addresses) in [
@@ -205,8 +207,8 @@ async fn nothing_private_is_dialled_whatever_leads_there() {
         {
             publisher.lead(HOST, &[&addresses]);
             let url = format!("https://{HOST}/{at}.json");
-            assert_eq!(fetch_problem(&desk, &url).await, FetchProblem::NotPublic, "{addresses:?}");
-            assert_eq!(desk.refused_as(&url).await, ClientErrorCode::TemporarilyUnavailable);
+            assert_eq!(fetch_problem(&fixture, &url).await, FetchProblem::NotPublic, "{addresses:?}");
+            assert_eq!(fixture.refused_as(&url).await, ClientErrorCode::TemporarilyUnavailable);
         }
 
         // As an address literal.
@@ -221,7 +223,7 @@ async fn nothing_private_is_dialled_whatever_leads_there() {
             "http://client.example.com/client.json",
             "file:///etc/passwd",
         ] {
-            assert_eq!(desk.refused_as(url).await, ClientErrorCode::InvalidRequest, "{url}");
+            assert_eq!(fixture.refused_as(url).await, ClientErrorCode::InvalidRequest, "{url}");
         }
         assert_eq!(publisher.connections(), 0);
     })
@@ -231,16 +233,16 @@ async fn nothing_private_is_dialled_whatever_leads_there() {
 #[actix_web::test]
 async fn the_address_that_was_judged_is_the_one_that_is_dialled() {
     on_each_database(async |database: &TestDatabase| {
-        let (desk, publisher) = desk_with(database, Published::json(&document(URL))).await;
+        let (fixture, publisher) = desk_with(database, Published::json(&document(URL))).await;
         let here = publisher.address(HOST);
         // A public address among private ones is the only one tried, and the second DNS result is never requested.
         publisher.lead(HOST, &[&["10.0.0.7:443", &here], &["10.0.0.7:443"]]);
 
-        assert!(desk.clients.find(URL).await.is_ok());
+        assert!(fixture.clients.find(URL).await.is_ok());
 
         assert_eq!((publisher.lookups(HOST), publisher.connections()), (1, 1));
-        desk.clock.advance(TimeDelta::hours(26));
-        assert_eq!(fetch_problem(&desk, URL).await, FetchProblem::NotPublic, "its time was over");
+        fixture.clock.advance(TimeDelta::hours(26));
+        assert_eq!(fetch_problem(&fixture, URL).await, FetchProblem::NotPublic, "its time was over");
         assert_eq!((publisher.lookups(HOST), publisher.connections()), (2, 1));
     })
     .await;
@@ -249,13 +251,13 @@ async fn the_address_that_was_judged_is_the_one_that_is_dialled() {
 #[actix_web::test]
 async fn an_answer_that_never_ends_is_given_up_after_ten_seconds() {
     on_each_database(async |database: &TestDatabase| {
-        let (desk, publisher) = desk_with(database, Published::json(&document(URL)).stalling()).await;
+        let (fixture, publisher) = desk_with(database, Published::json(&document(URL)).stalling()).await;
 
         let turning = async {
             publisher.until_stalled(1).await;
-            desk.clock.advance(TimeDelta::seconds(10));
+            fixture.clock.advance(TimeDelta::seconds(10));
         };
-        let (refusal, ()) = join(desk.refusal(URL), turning).await;
+        let (refusal, ()) = join(fixture.refusal(URL), turning).await;
 
         assert_eq!(refusal.code(), ClientErrorCode::TemporarilyUnavailable);
         assert!(matches!(
@@ -270,21 +272,21 @@ async fn an_answer_that_never_ends_is_given_up_after_ten_seconds() {
 async fn a_document_is_fetched_once_for_all_who_ask_and_again_when_its_time_is_over() {
     on_each_database(async |database: &TestDatabase| {
         let kept = Published::json(&document(URL)).header("Cache-Control", "max-age=600");
-        let (desk, publisher) = desk_with(database, kept).await;
+        let (fixture, publisher) = desk_with(database, kept).await;
 
-        let found = join_all((0..20).map(|_| desk.clients.find(URL))).await;
+        let found = join_all((0..20).map(|_| fixture.clients.find(URL))).await;
         assert!(found.iter().all(Result::is_ok));
         assert_eq!(publisher.count(URL), 1);
 
-        desk.clock.advance(TimeDelta::seconds(599));
-        desk.clients.find(URL).await.unwrap();
+        fixture.clock.advance(TimeDelta::seconds(599));
+        fixture.clients.find(URL).await.unwrap();
         assert_eq!(publisher.count(URL), 1);
 
         let mut changed = document(URL);
         changed["redirect_uris"] = json!(["https://client.example.com/new"]);
         publisher.publish(URL, Published::json(&changed));
-        desk.clock.advance(TimeDelta::seconds(1));
-        let client = desk.clients.find(URL).await.unwrap();
+        fixture.clock.advance(TimeDelta::seconds(1));
+        let client = fixture.clients.find(URL).await.unwrap();
         assert_eq!(publisher.count(URL), 2);
         assert!(place(&client, "https://client.example.com/new").is_some());
         assert_eq!(place(&client, "https://client.example.com/cb"), None);
@@ -295,15 +297,15 @@ async fn a_document_is_fetched_once_for_all_who_ask_and_again_when_its_time_is_o
 #[actix_web::test]
 async fn a_bad_document_is_asked_for_again_after_half_a_minute() {
     on_each_database(async |database: &TestDatabase| {
-        let (desk, publisher) = desk_with(database, Published::json(&json!({}))).await;
+        let (fixture, publisher) = desk_with(database, Published::json(&json!({}))).await;
         for _ in 0..5 {
-            desk.refusal(URL).await;
+            fixture.refusal(URL).await;
         }
         assert_eq!(publisher.count(URL), 1);
 
         publisher.publish(URL, Published::json(&document(URL)));
-        desk.clock.advance(TimeDelta::seconds(30));
-        assert!(desk.clients.find(URL).await.is_ok());
+        fixture.clock.advance(TimeDelta::seconds(30));
+        assert!(fixture.clients.find(URL).await.is_ok());
     })
     .await;
 }
@@ -311,24 +313,24 @@ async fn a_bad_document_is_asked_for_again_after_half_a_minute() {
 #[actix_web::test]
 async fn a_good_document_outlives_trouble_at_its_host_for_a_day_but_not_its_withdrawal() {
     on_each_database(async |database: &TestDatabase| {
-        let (desk, publisher) = desk_with(database, Published::json(&document(URL))).await;
-        desk.clients.find(URL).await.unwrap();
+        let (fixture, publisher) = desk_with(database, Published::json(&document(URL))).await;
+        fixture.clients.find(URL).await.unwrap();
 
         publisher.publish(URL, Published::json(&json!({})).status(503));
-        desk.clock.advance(TimeDelta::hours(2));
+        fixture.clock.advance(TimeDelta::hours(2));
         for _ in 0..5 {
-            assert!(desk.clients.find(URL).await.is_ok());
+            assert!(fixture.clients.find(URL).await.is_ok());
         }
         assert_eq!(publisher.count(URL), 2, "half a minute of peace for a host in trouble");
-        desk.clock.advance(TimeDelta::hours(23));
-        assert_eq!(desk.refused_as(URL).await, ClientErrorCode::TemporarilyUnavailable);
+        fixture.clock.advance(TimeDelta::hours(23));
+        assert_eq!(fixture.refused_as(URL).await, ClientErrorCode::TemporarilyUnavailable);
 
         publisher.publish(URL, Published::json(&document(URL)));
-        desk.clock.advance(TimeDelta::minutes(1));
-        desk.clients.find(URL).await.unwrap();
+        fixture.clock.advance(TimeDelta::minutes(1));
+        fixture.clients.find(URL).await.unwrap();
         publisher.publish(URL, Published::json(&json!({})).status(410));
-        desk.clock.advance(TimeDelta::hours(1));
-        assert_eq!(desk.refused_as(URL).await, ClientErrorCode::InvalidClient);
+        fixture.clock.advance(TimeDelta::hours(1));
+        assert_eq!(fixture.refused_as(URL).await, ClientErrorCode::InvalidClient);
     })
     .await;
 }
@@ -336,12 +338,12 @@ async fn a_good_document_outlives_trouble_at_its_host_for_a_day_but_not_its_with
 #[actix_web::test]
 async fn who_leaves_in_the_middle_of_a_fetch_leaves_it_to_the_next() {
     on_each_database(async |database: &TestDatabase| {
-        let (desk, publisher) = desk_with(database, Published::json(&document(URL)).stalling()).await;
-        let first = Box::pin(desk.clients.find(URL));
+        let (fixture, publisher) = desk_with(database, Published::json(&document(URL)).stalling()).await;
+        let first = Box::pin(fixture.clients.find(URL));
         let waiting = Box::pin(publisher.until_stalled(1));
         let Either::Right(((), first)) = select(first, waiting).await else { panic!("it was to wait") };
         publisher.publish(URL, Published::json(&document(URL)));
-        let mut second = Box::pin(desk.clients.find(URL));
+        let mut second = Box::pin(fixture.clients.find(URL));
         assert!(poll!(&mut second).is_pending(), "one fetch at a time");
 
         drop(first);
@@ -367,7 +369,7 @@ async fn the_answer_does_not_tell_which_internal_hosts_exist() {
         publisher.lead(internal, &[&["10.0.0.7:443"]]);
         publisher.lead(refusing, &[&[&closed_at]]);
         publisher.lead(silent, &[&[&silent_at]]);
-        let desk = Desk::before(database, &publisher).await;
+        let fixture = ClientsFixture::before(database, &publisher).await;
 
         let mut answers = Vec::new();
         for host in ["nowhere.example.com", internal, refusing, silent] {
@@ -377,14 +379,14 @@ async fn the_answer_does_not_tell_which_internal_hosts_exist() {
                     return None;
                 }
                 let (held, _) = listener.accept().await.unwrap();
-                desk.clock.advance(TimeDelta::seconds(10));
+                fixture.clock.advance(TimeDelta::seconds(10));
                 Some(held)
             };
-            let (refusal, _held) = join(desk.refusal(&url), turning).await;
+            let (refusal, _held) = join(fixture.refusal(&url), turning).await;
             answers.push((refusal.code(), refusal.hint(), refusal.to_string().replace(host, "HOST")));
         }
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-        let told = desk.metrics.text();
+        let told = fixture.metrics.text();
         for outcome in ["not_public", "unreachable", "timed_out"] {
             assert!(told.contains(&format!(r#"client_documents_total{{outcome="{outcome}"}}"#)), "{told}");
         }
@@ -402,8 +404,8 @@ async fn three_hundred_documents_at_a_silent_host_hold_up_no_other() {
             publisher.publish(url, Published::json(&document(url)).stalling());
         }
         publisher.publish(URL, Published::json(&document(URL)));
-        let desk = Desk::before(database, &publisher).await;
-        let mut asked: Vec<_> = urls.iter().map(|url| Box::pin(desk.clients.find(url))).collect();
+        let fixture = ClientsFixture::before(database, &publisher).await;
+        let mut asked: Vec<_> = urls.iter().map(|url| Box::pin(fixture.clients.find(url))).collect();
         let mut at_once = Vec::new();
         for (number, waiting) in asked.iter_mut().enumerate() {
             // Yield, because one task may not do that much without a pause.
@@ -421,15 +423,15 @@ async fn three_hundred_documents_at_a_silent_host_hold_up_no_other() {
         let all = join_all(asked);
         let others = async {
             publisher.until_stalled(2).await;
-            assert!(desk.clients.find(URL).await.is_ok(), "another host, meanwhile");
+            assert!(fixture.clients.find(URL).await.is_ok(), "another host, meanwhile");
             assert_eq!(publisher.connections(), 3, "two at a time of the silent one");
-            desk.clock.advance(TimeDelta::seconds(10));
+            fixture.clock.advance(TimeDelta::seconds(10));
         };
         let (outcomes, ()) = join(all, others).await;
         assert!(outcomes.iter().all(Result::is_err), "waiting counts as well");
         publisher.publish(&urls[9], Published::json(&document(&urls[9])));
-        assert!(desk.clients.find(&urls[9]).await.is_ok(), "it was not asked for, so it is not remembered as bad");
-        assert!(desk.clients.find(&urls[0]).await.is_err(), "this one was");
+        assert!(fixture.clients.find(&urls[9]).await.is_ok(), "it was not asked for, so it is not remembered as bad");
+        assert!(fixture.clients.find(&urls[0]).await.is_err(), "this one was");
     })
     .await;
 }
@@ -441,15 +443,15 @@ async fn look_ups_that_never_end_leave_others_their_turn() {
         let publisher = Publisher::start(&[HOST]).await;
         publisher.publish(URL, Published::json(&document(URL)));
         publisher.hang_lookups(".hostile.example");
-        let desk = Desk::before(database, &publisher).await;
+        let fixture = ClientsFixture::before(database, &publisher).await;
         let names: Vec<String> = (0..100).map(|at| format!("name-{at}.hostile.example")).collect();
         let urls: Vec<_> = names.iter().map(|name| format!("https://{name}/client.json")).collect();
 
-        let all = join_all(urls.iter().map(|url| desk.clients.find(url)));
+        let all = join_all(urls.iter().map(|url| fixture.clients.find(url)));
         let others = async {
-            assert!(desk.clients.find(URL).await.is_ok());
+            assert!(fixture.clients.find(URL).await.is_ok());
             assert_eq!(names.iter().map(|name| publisher.lookups(name)).sum::<usize>(), 16, "of one domain at a time");
-            desk.clock.advance(TimeDelta::seconds(10));
+            fixture.clock.advance(TimeDelta::seconds(10));
         };
         let (outcomes, ()) = join(all, others).await;
         assert!(outcomes.iter().all(Result::is_err));
@@ -471,13 +473,13 @@ async fn many_names_at_one_network_leave_room_for_others() {
         }
         publisher.publish(URL, Published::json(&document(URL)));
         publisher.lead(HOST, &[&[&publisher.elsewhere().await]]);
-        let desk = Desk::before(database, &publisher).await;
+        let fixture = ClientsFixture::before(database, &publisher).await;
 
-        let all = join_all(urls.iter().map(|url| desk.clients.find(url)));
+        let all = join_all(urls.iter().map(|url| fixture.clients.find(url)));
         let others = async {
             publisher.until_stalled(16).await;
-            assert!(desk.clients.find(URL).await.is_ok());
-            desk.clock.advance(TimeDelta::seconds(10));
+            assert!(fixture.clients.find(URL).await.is_ok());
+            fixture.clock.advance(TimeDelta::seconds(10));
         };
         let (outcomes, ()) = join(all, others).await;
         assert!(outcomes.iter().all(Result::is_err));

@@ -6,7 +6,7 @@ use ownerrez_gateway::{
     oauth::clients::{ClientAuthentication, ClientErrorCode, ClientKind, PresentedClient},
 };
 
-use super::{Desk, Otherwise, place};
+use super::{ClientsFixture, FixtureSettings, place};
 use crate::world::{TestDatabase, on_each_database};
 
 fn with_app(config: &mut Config) {
@@ -16,9 +16,10 @@ fn with_app(config: &mut Config) {
 #[actix_web::test]
 async fn the_operators_own_client_id_is_a_public_client_of_todays_clients() {
     on_each_database(async |database: &TestDatabase| {
-        let desk = Desk::open_with(database, Otherwise { tune: with_app, ..Otherwise::default() }).await;
+        let fixture =
+            ClientsFixture::open_with(database, FixtureSettings { tune: with_app, ..FixtureSettings::default() }).await;
 
-        let client = desk.clients.find("c_operator").await.unwrap();
+        let client = fixture.clients.find("c_operator").await.unwrap();
 
         assert_eq!(client.kind, ClientKind::Predefined);
         assert!(matches!(client.authentication, ClientAuthentication::None) && !client.is_loopback_only());
@@ -61,8 +62,8 @@ async fn the_operators_own_client_id_is_a_public_client_of_todays_clients() {
             place(&client, "https://chatgpt.com/connector/oauth/a"),
             Some(RedirectPlace::Web { host: "chatgpt.com".to_owned() })
         );
-        assert!(!desk.clients.authenticate(&client, &PresentedClient::None, &[]).await.unwrap());
-        assert!(!desk.clients.delete("c_operator").await.unwrap(), "the operator's are not deleted by anybody");
+        assert!(!fixture.clients.authenticate(&client, &PresentedClient::None, &[]).await.unwrap());
+        assert!(!fixture.clients.delete("c_operator").await.unwrap(), "the operator's are not deleted by anybody");
     })
     .await;
 }
@@ -70,8 +71,8 @@ async fn the_operators_own_client_id_is_a_public_client_of_todays_clients() {
 #[actix_web::test]
 async fn without_an_app_of_the_operators_there_is_no_such_client() {
     on_each_database(async |database: &TestDatabase| {
-        let desk = Desk::open(database).await;
-        assert_eq!(desk.refused_as("c_operator").await, ClientErrorCode::InvalidClient);
+        let fixture = ClientsFixture::open(database).await;
+        assert_eq!(fixture.refused_as("c_operator").await, ClientErrorCode::InvalidClient);
     })
     .await;
 }
@@ -90,11 +91,11 @@ async fn what_the_operator_wrote_down_counts() {
             };
             config.oauth_clients.predefined = vec![client("app"), client("c_operator")];
         };
-        let desk = Desk::open_with(database, Otherwise { tune, ..Otherwise::default() }).await;
-        let client = desk.clients.find("app").await.unwrap();
+        let fixture = ClientsFixture::open_with(database, FixtureSettings { tune, ..FixtureSettings::default() }).await;
+        let client = fixture.clients.find("app").await.unwrap();
         assert_eq!((client.name.as_str(), client.kind), ("My app", ClientKind::Predefined));
         assert_eq!(place(&client, "myapp://callback"), Some(RedirectPlace::App { scheme: "myapp".to_owned() }));
-        let own = desk.clients.find("c_operator").await.unwrap();
+        let own = fixture.clients.find("c_operator").await.unwrap();
         assert_eq!(place(&own, "https://claude.ai/api/mcp/auth_callback"), None);
         assert!(place(&own, "myapp://callback").is_some());
     })

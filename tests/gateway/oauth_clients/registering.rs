@@ -6,7 +6,7 @@ use ownerrez_gateway::oauth::clients::{
 };
 use serde_json::{Value, json};
 
-use super::{Desk, Otherwise, place, signer::Signer};
+use super::{ClientsFixture, FixtureSettings, place, signer::Signer};
 use crate::world::{Gateway, TestDatabase, on_each_database};
 
 const CURSOR: [&str; 3] = [
@@ -15,8 +15,8 @@ const CURSOR: [&str; 3] = [
     "http://localhost:8787/callback",
 ];
 
-fn register(desk: &Desk, metadata: &Value) -> Value {
-    let registered = desk.clients.register(metadata).unwrap_or_else(|error| panic!("{metadata}: {error}"));
+fn register(fixture: &ClientsFixture, metadata: &Value) -> Value {
+    let registered = fixture.clients.register(metadata).unwrap_or_else(|error| panic!("{metadata}: {error}"));
     serde_json::to_value(registered).unwrap()
 }
 
@@ -85,9 +85,9 @@ fn todays_registrations() -> Vec<(Value, Vec<&'static str>)> {
 #[actix_web::test]
 async fn todays_clients_register_and_are_found_again() {
     on_each_database(async |database: &TestDatabase| {
-        let desk = Desk::open(database).await;
+        let fixture = ClientsFixture::open(database).await;
         for (metadata, used) in todays_registrations() {
-            let reply = register(&desk, &metadata);
+            let reply = register(&fixture, &metadata);
 
             assert_eq!(reply["redirect_uris"], metadata["redirect_uris"], "{metadata}");
             assert_eq!(reply["client_name"], metadata["client_name"]);
@@ -99,7 +99,7 @@ async fn todays_clients_register_and_are_found_again() {
             };
             assert_eq!(reply["grant_types"], of_the_list, "{metadata}");
             assert_eq!(reply["response_types"], json!(["code"]));
-            assert_eq!(reply["client_id_issued_at"], desk.now().timestamp());
+            assert_eq!(reply["client_id_issued_at"], fixture.now().timestamp());
             assert!(reply.get("client_secret").is_none());
             let id = client_id(&reply);
             assert!(
@@ -107,7 +107,7 @@ async fn todays_clients_register_and_are_found_again() {
                 "fit for URLs: {id}"
             );
 
-            let client = desk.clients.find(id).await.unwrap();
+            let client = fixture.clients.find(id).await.unwrap();
             assert_eq!((client.id.to_string(), client.kind), (id.to_owned(), ClientKind::Registered));
             assert!(matches!(client.authentication, ClientAuthentication::None));
             for uri in used {
@@ -124,14 +124,14 @@ async fn todays_clients_register_and_are_found_again() {
 #[actix_web::test]
 async fn a_client_that_answers_to_this_machine_only_is_known_as_such() {
     on_each_database(async |database: &TestDatabase| {
-        let desk = Desk::open(database).await;
+        let fixture = ClientsFixture::open(database).await;
         for (uris, expected) in [
             (json!(["http://localhost/callback", "http://127.0.0.1/callback"]), true),
             (json!(["http://localhost/callback", "https://client.example.com/cb"]), false),
             (json!([CURSOR[0]]), false),
         ] {
-            let reply = register(&desk, &json!({"redirect_uris": uris}));
-            let client = desk.clients.find(client_id(&reply)).await.unwrap();
+            let reply = register(&fixture, &json!({"redirect_uris": uris}));
+            let client = fixture.clients.find(client_id(&reply)).await.unwrap();
             assert_eq!(client.is_loopback_only(), expected, "{uris}");
         }
     })
@@ -141,7 +141,7 @@ async fn a_client_that_answers_to_this_machine_only_is_known_as_such() {
 #[actix_web::test]
 async fn registrations_that_do_not_do_are_refused_in_the_words_of_rfc_7591() {
     on_each_database(async |database: &TestDatabase| {
-        let desk = Desk::open(database).await;
+        let fixture = ClientsFixture::open(database).await;
         let many: Vec<_> = (0..11).map(|at| format!("https://client.example.com/{at}")).collect();
         let long: Vec<_> = (0..10).map(|at| format!("https://client.example.com/{at}/{}", "a".repeat(200))).collect();
         let private = json!({"keys": [{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "d": "AA"}]});
@@ -172,16 +172,20 @@ async fn registrations_that_do_not_do_are_refused_in_the_words_of_rfc_7591() {
         ] {
             let mut metadata = plain();
             metadata[name] = value;
-            let error = desk.clients.register(&metadata).expect_err(&metadata.to_string());
+            let error = fixture.clients.register(&metadata).expect_err(&metadata.to_string());
             assert_eq!(error.code(), code, "{metadata}");
             assert!(!error.to_string().contains("evil.example"), "what was sent is not quoted: {error}");
         }
         let mut with_private_key = plain();
         with_private_key["token_endpoint_auth_method"] = json!("private_key_jwt");
         with_private_key["jwks"] = private;
-        assert_eq!(desk.clients.register(&with_private_key).unwrap_err().code(), "invalid_client_metadata");
+        assert_eq!(fixture.clients.register(&with_private_key).unwrap_err().code(), "invalid_client_metadata");
         for metadata in [json!([]), json!(null), json!("x"), json!([["https://client.example.com/cb"]])] {
-            assert_eq!(desk.clients.register(&metadata).unwrap_err().code(), "invalid_client_metadata", "{metadata}");
+            assert_eq!(
+                fixture.clients.register(&metadata).unwrap_err().code(),
+                "invalid_client_metadata",
+                "{metadata}"
+            );
         }
     })
     .await;
@@ -190,15 +194,15 @@ async fn registrations_that_do_not_do_are_refused_in_the_words_of_rfc_7591() {
 #[actix_web::test]
 async fn the_largest_registration_still_fits_into_urls() {
     on_each_database(async |database: &TestDatabase| {
-        let desk = Desk::open(database).await;
+        let fixture = ClientsFixture::open(database).await;
         let uris: Vec<_> = (0..10).map(|at| format!("https://client.example.com/{at}/{}", "a".repeat(70))).collect();
-        let reply = register(&desk, &json!({"client_name": "\u{1f3e1}".repeat(500), "redirect_uris": uris}));
+        let reply = register(&fixture, &json!({"client_name": "\u{1f3e1}".repeat(500), "redirect_uris": uris}));
         assert!(client_id(&reply).len() <= 2048, "{}", client_id(&reply).len());
-        assert_eq!(desk.clients.find(client_id(&reply)).await.unwrap().redirect_uris.len(), 10);
+        assert_eq!(fixture.clients.find(client_id(&reply)).await.unwrap().redirect_uris.len(), 10);
 
         let with_key = json!({"redirect_uris": ["https://client.example.com/cb"], "token_endpoint_auth_method": "private_key_jwt",
             "jwks": Signer::rs256().jwks("one")});
-        assert_eq!(register(&desk, &with_key)["jwks"]["keys"][0]["kid"], "one");
+        assert_eq!(register(&fixture, &with_key)["jwks"]["keys"][0]["kid"], "one");
     })
     .await;
 }
@@ -206,8 +210,8 @@ async fn the_largest_registration_still_fits_into_urls() {
 #[actix_web::test]
 async fn a_client_id_that_was_altered_or_made_up_is_nobodys() {
     on_each_database(async |database: &TestDatabase| {
-        let desk = Desk::open(database).await;
-        let reply = register(&desk, &plain());
+        let fixture = ClientsFixture::open(database).await;
+        let reply = register(&fixture, &plain());
         let id = client_id(&reply);
         let mut altered = vec![
             String::from("dcr_"),
@@ -226,11 +230,11 @@ async fn a_client_id_that_was_altered_or_made_up_is_nobodys() {
             altered.push(String::from_utf8(bytes).unwrap());
         }
         for id in altered {
-            assert_eq!(desk.refused_as(&id).await, ClientErrorCode::InvalidClient, "{id}");
-            assert!(!desk.clients.delete(&id).await.unwrap(), "{id}");
+            assert_eq!(fixture.refused_as(&id).await, ClientErrorCode::InvalidClient, "{id}");
+            assert!(!fixture.clients.delete(&id).await.unwrap(), "{id}");
         }
         for id in [String::new(), "a b".to_owned(), "\u{fc}".to_owned(), format!("dcr_{}", "A".repeat(2048))] {
-            assert_eq!(desk.refused_as(&id).await, ClientErrorCode::InvalidRequest, "{id}");
+            assert_eq!(fixture.refused_as(&id).await, ClientErrorCode::InvalidRequest, "{id}");
         }
     })
     .await;
@@ -240,16 +244,16 @@ async fn a_client_id_that_was_altered_or_made_up_is_nobodys() {
 async fn a_registration_ends_in_time_and_the_client_registers_anew() {
     on_each_database(async |database: &TestDatabase| {
         let tune = |config: &mut ownerrez_gateway::config::Config| config.oauth_clients.registration_days = 2;
-        let desk = Desk::open_with(database, Otherwise { tune, ..Otherwise::default() }).await;
-        let reply = register(&desk, &plain());
+        let fixture = ClientsFixture::open_with(database, FixtureSettings { tune, ..FixtureSettings::default() }).await;
+        let reply = register(&fixture, &plain());
 
-        desk.clock.advance(TimeDelta::days(2) - TimeDelta::seconds(1));
-        assert!(desk.clients.find(client_id(&reply)).await.is_ok());
+        fixture.clock.advance(TimeDelta::days(2) - TimeDelta::seconds(1));
+        assert!(fixture.clients.find(client_id(&reply)).await.is_ok());
 
-        desk.clock.advance(TimeDelta::seconds(1));
-        let refusal = desk.refusal(client_id(&reply)).await;
+        fixture.clock.advance(TimeDelta::seconds(1));
+        let refusal = fixture.refusal(client_id(&reply)).await;
         assert!(matches!(refusal, ClientError::Expired) && refusal.code() == ClientErrorCode::InvalidClient);
-        assert!(desk.clients.find(client_id(&register(&desk, &plain()))).await.is_ok());
+        assert!(fixture.clients.find(client_id(&register(&fixture, &plain()))).await.is_ok());
     })
     .await;
 }
@@ -257,21 +261,24 @@ async fn a_registration_ends_in_time_and_the_client_registers_anew() {
 #[actix_web::test]
 async fn a_deleted_client_is_nobody_on_every_process_while_it_could_come_back() {
     on_each_database(async |database: &TestDatabase| {
-        let desk = Desk::open(database).await;
-        let elsewhere =
-            Desk::open_with(database, Otherwise { clock: desk.clock.clone(), ..Otherwise::default() }).await;
-        let (gone, stays) = (register(&desk, &plain()), register(&desk, &plain()));
+        let fixture = ClientsFixture::open(database).await;
+        let elsewhere = ClientsFixture::open_with(
+            database,
+            FixtureSettings { clock: fixture.clock.clone(), ..FixtureSettings::default() },
+        )
+        .await;
+        let (gone, stays) = (register(&fixture, &plain()), register(&fixture, &plain()));
         assert_ne!(client_id(&gone), client_id(&stays), "two registrations of the same are two clients");
 
-        assert!(desk.clients.delete(client_id(&gone)).await.unwrap());
+        assert!(fixture.clients.delete(client_id(&gone)).await.unwrap());
 
         let refusal = elsewhere.refusal(client_id(&gone)).await;
         assert!(matches!(refusal, ClientError::Deleted) && refusal.code() == ClientErrorCode::InvalidClient);
         assert!(elsewhere.clients.find(client_id(&stays)).await.is_ok());
         assert!(!elsewhere.clients.delete(client_id(&gone)).await.unwrap(), "it is gone already");
 
-        desk.clock.advance(TimeDelta::days(365));
-        assert_eq!(desk.store.sweep_forgotten_clients(desk.now()).await.unwrap(), 1);
+        fixture.clock.advance(TimeDelta::days(365));
+        assert_eq!(fixture.store.sweep_forgotten_clients(fixture.now()).await.unwrap(), 1);
         assert_eq!(elsewhere.refused_as(client_id(&gone)).await, ClientErrorCode::InvalidClient);
     })
     .await;
@@ -280,14 +287,14 @@ async fn a_deleted_client_is_nobody_on_every_process_while_it_could_come_back() 
 #[actix_web::test]
 async fn a_registration_outlives_a_change_of_the_encryption_key_while_the_old_one_is_listed() {
     on_each_database(async |database: &TestDatabase| {
-        let before = Desk::open(database).await;
+        let before = ClientsFixture::open(database).await;
         let reply = register(&before, &plain());
 
-        let listed = Otherwise { key: 2, previous: Some(1), ..Otherwise::default() };
-        assert!(Desk::open_with(database, listed).await.clients.find(client_id(&reply)).await.is_ok());
+        let listed = FixtureSettings { key: 2, previous: Some(1), ..FixtureSettings::default() };
+        assert!(ClientsFixture::open_with(database, listed).await.clients.find(client_id(&reply)).await.is_ok());
 
-        let dropped = Otherwise { key: 2, ..Otherwise::default() };
-        let dropped = Desk::open_with(database, dropped).await;
+        let dropped = FixtureSettings { key: 2, ..FixtureSettings::default() };
+        let dropped = ClientsFixture::open_with(database, dropped).await;
         assert_eq!(dropped.refused_as(client_id(&reply)).await, ClientErrorCode::InvalidClient);
     })
     .await;
@@ -296,13 +303,14 @@ async fn a_registration_outlives_a_change_of_the_encryption_key_while_the_old_on
 #[actix_web::test]
 async fn an_apps_scheme_that_is_no_longer_listed_leaves_its_registrations() {
     on_each_database(async |database: &TestDatabase| {
-        let desk = Desk::open(database).await;
-        let reply = register(&desk, &json!({"redirect_uris": CURSOR}));
+        let fixture = ClientsFixture::open(database).await;
+        let reply = register(&fixture, &json!({"redirect_uris": CURSOR}));
 
         let tune = |config: &mut ownerrez_gateway::config::Config| {
             config.oauth_clients.app_redirect_uris.retain(|uri| !uri.as_str().starts_with("cursor:"));
         };
-        let stricter = Desk::open_with(database, Otherwise { tune, ..Otherwise::default() }).await;
+        let stricter =
+            ClientsFixture::open_with(database, FixtureSettings { tune, ..FixtureSettings::default() }).await;
         let client = stricter.clients.find(client_id(&reply)).await.unwrap();
         assert_eq!(place(&client, CURSOR[0]), None);
         assert!(place(&client, CURSOR[1]).is_some());
@@ -314,10 +322,10 @@ async fn an_apps_scheme_that_is_no_longer_listed_leaves_its_registrations() {
 #[actix_web::test]
 async fn while_the_database_is_away_a_registered_client_is_told_to_come_back() {
     on_each_database(async |database: &TestDatabase| {
-        let desk = Desk::open(database).await;
-        let reply = register(&desk, &plain());
-        desk.store.close().await.unwrap();
-        assert_eq!(desk.refused_as(client_id(&reply)).await, ClientErrorCode::TemporarilyUnavailable);
+        let fixture = ClientsFixture::open(database).await;
+        let reply = register(&fixture, &plain());
+        fixture.store.close().await.unwrap();
+        assert_eq!(fixture.refused_as(client_id(&reply)).await, ClientErrorCode::TemporarilyUnavailable);
     })
     .await;
 }
@@ -326,9 +334,13 @@ async fn while_the_database_is_away_a_registered_client_is_told_to_come_back() {
 async fn the_chores_shorten_the_list_of_deleted_clients() {
     on_each_database(async |database: &TestDatabase| {
         let gateway = Gateway::start(database).await;
-        let desk = Desk::open_with(database, Otherwise { clock: gateway.clock.clone(), ..Otherwise::default() }).await;
-        let reply = register(&desk, &plain());
-        assert!(desk.clients.delete(client_id(&reply)).await.unwrap());
+        let fixture = ClientsFixture::open_with(
+            database,
+            FixtureSettings { clock: gateway.clock.clone(), ..FixtureSettings::default() },
+        )
+        .await;
+        let reply = register(&fixture, &plain());
+        assert!(fixture.clients.delete(client_id(&reply)).await.unwrap());
         let listed = async || database.number("SELECT count(*) FROM forgotten_clients").await;
         gateway.app().sessions().do_chores().await;
         assert_eq!(listed().await, 1);

@@ -6,7 +6,7 @@ use ownerrez_gateway::oauth::clients::{
 };
 use serde_json::{Value, json};
 
-use super::{Desk, signer::Signer};
+use super::{ClientsFixture, signer::Signer};
 use crate::world::{Published, Publisher, TestDatabase, on_each_database};
 
 const CHATGPT: &str = "https://chatgpt.com/oauth/kDmjx77UnKOM/client.json";
@@ -21,16 +21,16 @@ fn chatgpt() -> Value {
 }
 
 /// Returns ChatGPT's client, with this key in its key set.
-async fn with_chatgpt(database: &TestDatabase, signer: &Signer) -> (Desk, Publisher, Client) {
+async fn with_chatgpt(database: &TestDatabase, signer: &Signer) -> (ClientsFixture, Publisher, Client) {
     let publisher = Publisher::start(&["chatgpt.com"]).await;
     publisher.publish(CHATGPT, Published::json(&chatgpt()));
     publisher.publish(JWKS, Published::json(&signer.jwks("one")));
-    let desk = Desk::before(database, &publisher).await;
-    let client = desk.clients.find(CHATGPT).await.unwrap();
-    (desk, publisher, client)
+    let fixture = ClientsFixture::before(database, &publisher).await;
+    let client = fixture.clients.find(CHATGPT).await.unwrap();
+    (fixture, publisher, client)
 }
 
-impl Desk {
+impl ClientsFixture {
     /// Returns the claims of a valid, unique assertion of this client.
     fn claims(&self, client: &Client) -> Value {
         let now = self.now().timestamp();
@@ -63,14 +63,14 @@ fn header(signer: &Signer) -> Value {
 async fn chatgpt_proves_who_it_is_with_a_key_it_publishes() {
     on_each_database(async |database: &TestDatabase| {
         let signer = Signer::rs256();
-        let (desk, publisher, client) = with_chatgpt(database, &signer).await;
+        let (fixture, publisher, client) = with_chatgpt(database, &signer).await;
         for audience in [json!(TOKEN), json!(ISSUER), json!([TOKEN]), json!([ISSUER, TOKEN])] {
-            let mut claims = desk.claims(&client);
+            let mut claims = fixture.claims(&client);
             claims["aud"] = audience.clone();
-            assert_eq!(desk.problem(&client, &signer.sign(&header(&signer), &claims)).await, None, "{audience}");
+            assert_eq!(fixture.problem(&client, &signer.sign(&header(&signer), &claims)).await, None, "{audience}");
         }
         let without_id = json!({"alg": "RS256"});
-        assert_eq!(desk.problem(&client, &signer.sign(&without_id, &desk.claims(&client))).await, None);
+        assert_eq!(fixture.problem(&client, &signer.sign(&without_id, &fixture.claims(&client))).await, None);
         assert_eq!(publisher.count(JWKS), 1, "keys are kept like documents");
     })
     .await;
@@ -79,17 +79,17 @@ async fn chatgpt_proves_who_it_is_with_a_key_it_publishes() {
 #[actix_web::test]
 async fn an_es256_key_that_was_registered_does_as_well() {
     on_each_database(async |database: &TestDatabase| {
-        let (signer, desk) = (Signer::es256(), Desk::open(database).await);
+        let (signer, fixture) = (Signer::es256(), ClientsFixture::open(database).await);
         let metadata = json!({"redirect_uris": ["https://client.example.com/cb"], "jwks": signer.jwks("one"),
             "token_endpoint_auth_method": "private_key_jwt"});
-        let registered = desk.clients.register(&metadata).unwrap();
+        let registered = fixture.clients.register(&metadata).unwrap();
         assert_eq!(registered.token_endpoint_auth_method, "private_key_jwt");
-        let client = desk.clients.find(&registered.client_id).await.unwrap();
+        let client = fixture.clients.find(&registered.client_id).await.unwrap();
 
-        assert_eq!(desk.problem(&client, &signer.sign(&header(&signer), &desk.claims(&client))).await, None);
+        assert_eq!(fixture.problem(&client, &signer.sign(&header(&signer), &fixture.claims(&client))).await, None);
         let other = Signer::es256();
-        let forged = other.sign(&header(&other), &desk.claims(&client));
-        assert_eq!(desk.problem(&client, &forged).await, Some(AssertionProblem::Signature));
+        let forged = other.sign(&header(&other), &fixture.claims(&client));
+        assert_eq!(fixture.problem(&client, &forged).await, Some(AssertionProblem::Signature));
     })
     .await;
 }
@@ -99,8 +99,8 @@ async fn an_assertion_that_says_something_else_is_refused() {
     on_each_database(async |database: &TestDatabase| {
         use AssertionProblem::*;
         let signer = Signer::rs256();
-        let (desk, _publisher, client) = with_chatgpt(database, &signer).await;
-        let now = desk.now().timestamp();
+        let (fixture, _publisher, client) = with_chatgpt(database, &signer).await;
+        let now = fixture.now().timestamp();
         for (name, value, expected) in [
             ("iss", json!("https://evil.example/client.json"), Some(Issuer)),
             ("sub", json!("https://evil.example/client.json"), Some(Issuer)),
@@ -127,9 +127,9 @@ async fn an_assertion_that_says_something_else_is_refused() {
             ("jti", json!(7), Some(Form)),
             ("jti", json!("a".repeat(257)), Some(Form)),
         ] {
-            let mut claims = desk.claims(&client);
+            let mut claims = fixture.claims(&client);
             claims[name] = value.clone();
-            let problem = desk.problem(&client, &signer.sign(&header(&signer), &claims)).await;
+            let problem = fixture.problem(&client, &signer.sign(&header(&signer), &claims)).await;
             assert_eq!(problem, expected, "{name} = {value}");
         }
     })
@@ -141,19 +141,19 @@ async fn an_assertion_that_is_signed_otherwise_is_refused() {
     on_each_database(async |database: &TestDatabase| {
         use AssertionProblem::*;
         let (signer, other) = (Signer::rs256(), Signer::es256());
-        let (desk, _publisher, client) = with_chatgpt(database, &signer).await;
-        let good = signer.sign(&header(&signer), &desk.claims(&client));
+        let (fixture, _publisher, client) = with_chatgpt(database, &signer).await;
+        let good = signer.sign(&header(&signer), &fixture.claims(&client));
         let parts: Vec<_> = good.split('.').collect();
-        let other_claims = signer.sign(&header(&signer), &desk.claims(&client));
+        let other_claims = signer.sign(&header(&signer), &fixture.claims(&client));
         let swapped = format!("{}.{}.{}", parts[0], other_claims.split('.').nth(1).unwrap(), parts[2]);
-        let none = signer.sign(&json!({"alg": "none"}), &desk.claims(&client));
-        let hmac = signer.sign(&json!({"alg": "HS256", "kid": "one"}), &desk.claims(&client));
+        let none = signer.sign(&json!({"alg": "none"}), &fixture.claims(&client));
+        let hmac = signer.sign(&json!({"alg": "HS256", "kid": "one"}), &fixture.claims(&client));
         let own_key = other.sign(
             &json!({"alg": "ES256", "kid": "one", "jwk": other.jwk("one"), "jku": "https://evil.example/jwks"}),
-            &desk.claims(&client),
+            &fixture.claims(&client),
         );
-        let posing = other.sign(&json!({"alg": "RS256", "kid": "one"}), &desk.claims(&client));
-        let critical = signer.sign(&json!({"alg": "RS256", "kid": "one", "crit": ["exp"]}), &desk.claims(&client));
+        let posing = other.sign(&json!({"alg": "RS256", "kid": "one"}), &fixture.claims(&client));
+        let critical = signer.sign(&json!({"alg": "RS256", "kid": "one", "crit": ["exp"]}), &fixture.claims(&client));
         for (assertion, expected) in [
             (swapped, Signature),
             (format!("{}.{}.", parts[0], parts[1]), Signature),
@@ -169,9 +169,9 @@ async fn an_assertion_that_is_signed_otherwise_is_refused() {
             (format!("{good}.x"), Form),
             (format!("{}{}", "a".repeat(5000), good), Form),
         ] {
-            assert_eq!(desk.problem(&client, &assertion).await, Some(expected), "{assertion}");
+            assert_eq!(fixture.problem(&client, &assertion).await, Some(expected), "{assertion}");
         }
-        assert_eq!(desk.problem(&client, &good).await, None, "what failed used nothing up");
+        assert_eq!(fixture.problem(&client, &good).await, None, "what failed used nothing up");
     })
     .await;
 }
@@ -180,16 +180,16 @@ async fn an_assertion_that_is_signed_otherwise_is_refused() {
 async fn an_assertion_is_good_once() {
     on_each_database(async |database: &TestDatabase| {
         let signer = Signer::rs256();
-        let (desk, _publisher, client) = with_chatgpt(database, &signer).await;
-        let assertion = signer.sign(&header(&signer), &desk.claims(&client));
+        let (fixture, _publisher, client) = with_chatgpt(database, &signer).await;
+        let assertion = signer.sign(&header(&signer), &fixture.claims(&client));
 
-        assert_eq!(desk.problem(&client, &assertion).await, None);
+        assert_eq!(fixture.problem(&client, &assertion).await, None);
 
-        assert_eq!(desk.problem(&client, &assertion).await, Some(AssertionProblem::Replayed));
-        desk.clock.advance(TimeDelta::seconds(329));
-        assert_eq!(desk.problem(&client, &assertion).await, Some(AssertionProblem::Replayed));
-        desk.clock.advance(TimeDelta::seconds(1));
-        assert_eq!(desk.problem(&client, &assertion).await, Some(AssertionProblem::Expired));
+        assert_eq!(fixture.problem(&client, &assertion).await, Some(AssertionProblem::Replayed));
+        fixture.clock.advance(TimeDelta::seconds(329));
+        assert_eq!(fixture.problem(&client, &assertion).await, Some(AssertionProblem::Replayed));
+        fixture.clock.advance(TimeDelta::seconds(1));
+        assert_eq!(fixture.problem(&client, &assertion).await, Some(AssertionProblem::Expired));
     })
     .await;
 }
@@ -198,24 +198,24 @@ async fn an_assertion_is_good_once() {
 async fn a_new_key_is_looked_up_once_a_minute_at_most() {
     on_each_database(async |database: &TestDatabase| {
         let signer = Signer::rs256();
-        let (desk, publisher, client) = with_chatgpt(database, &signer).await;
-        assert_eq!(desk.problem(&client, &signer.sign(&header(&signer), &desk.claims(&client))).await, None);
+        let (fixture, publisher, client) = with_chatgpt(database, &signer).await;
+        assert_eq!(fixture.problem(&client, &signer.sign(&header(&signer), &fixture.claims(&client))).await, None);
 
         let renewed = json!({"alg": "RS256", "kid": "two"});
         publisher.publish(JWKS, Published::json(&signer.jwks("two")));
-        let sign = |desk: &Desk| signer.sign(&renewed, &desk.claims(&client));
+        let sign = |fixture: &ClientsFixture| signer.sign(&renewed, &fixture.claims(&client));
         for _ in 0..5 {
-            assert_eq!(desk.problem(&client, &sign(&desk)).await, Some(AssertionProblem::UnknownKey));
+            assert_eq!(fixture.problem(&client, &sign(&fixture)).await, Some(AssertionProblem::UnknownKey));
         }
         assert_eq!(publisher.count(JWKS), 1, "they were fetched within this minute");
 
-        desk.clock.advance(TimeDelta::seconds(61));
-        assert_eq!(desk.problem(&client, &sign(&desk)).await, None);
+        fixture.clock.advance(TimeDelta::seconds(61));
+        assert_eq!(fixture.problem(&client, &sign(&fixture)).await, None);
         assert_eq!(publisher.count(JWKS), 2);
 
-        let unknown = signer.sign(&json!({"alg": "RS256", "kid": "three"}), &desk.claims(&client));
+        let unknown = signer.sign(&json!({"alg": "RS256", "kid": "three"}), &fixture.claims(&client));
         for _ in 0..5 {
-            assert_eq!(desk.problem(&client, &unknown).await, Some(AssertionProblem::UnknownKey));
+            assert_eq!(fixture.problem(&client, &unknown).await, Some(AssertionProblem::UnknownKey));
         }
         assert_eq!(publisher.count(JWKS), 2);
     })
@@ -226,20 +226,20 @@ async fn a_new_key_is_looked_up_once_a_minute_at_most() {
 async fn while_the_keys_cannot_be_fetched_the_client_is_told_to_come_back() {
     on_each_database(async |database: &TestDatabase| {
         let signer = Signer::rs256();
-        let (desk, publisher, client) = with_chatgpt(database, &signer).await;
+        let (fixture, publisher, client) = with_chatgpt(database, &signer).await;
         publisher.publish(JWKS, Published::json(&json!({})).status(502));
-        let assertion = signer.sign(&header(&signer), &desk.claims(&client));
-        let refusal = desk.show(&client, &assertion).await.unwrap_err();
+        let assertion = signer.sign(&header(&signer), &fixture.claims(&client));
+        let refusal = fixture.show(&client, &assertion).await.unwrap_err();
         assert_eq!(refusal.code(), ClientErrorCode::TemporarilyUnavailable);
 
         publisher.publish(JWKS, Published::json(&json!({"keys": [{"kty": "oct", "k": "AA"}]})));
-        desk.clock.advance(TimeDelta::seconds(30));
-        let refusal = desk.show(&client, &assertion).await.unwrap_err();
+        fixture.clock.advance(TimeDelta::seconds(30));
+        let refusal = fixture.show(&client, &assertion).await.unwrap_err();
         assert_eq!(refusal.code(), ClientErrorCode::InvalidClient);
 
         publisher.publish(JWKS, Published::json(&signer.jwks("one")));
-        desk.clock.advance(TimeDelta::seconds(30));
-        assert!(desk.show(&client, &assertion).await.is_ok());
+        fixture.clock.advance(TimeDelta::seconds(30));
+        assert!(fixture.show(&client, &assertion).await.is_ok());
     })
     .await;
 }
@@ -248,30 +248,30 @@ async fn while_the_keys_cannot_be_fetched_the_client_is_told_to_come_back() {
 async fn who_has_keys_must_use_them_unless_it_says_otherwise_itself() {
     on_each_database(async |database: &TestDatabase| {
         let signer = Signer::rs256();
-        let (desk, publisher, client) = with_chatgpt(database, &signer).await;
+        let (fixture, publisher, client) = with_chatgpt(database, &signer).await;
         let nothing = PresentedClient::None;
-        let refusal = desk.clients.authenticate(&client, &nothing, &[]).await.unwrap_err();
+        let refusal = fixture.clients.authenticate(&client, &nothing, &[]).await.unwrap_err();
         assert!(matches!(refusal, ClientError::Assertion(AssertionProblem::Missing)));
         assert_eq!(refusal.code(), ClientErrorCode::InvalidClient);
-        let good = signer.sign(&header(&signer), &desk.claims(&client));
+        let good = signer.sign(&header(&signer), &fixture.claims(&client));
         let other_kind = PresentedClient::Assertion {
             kind: "urn:ietf:params:oauth:client-assertion-type:saml2-bearer",
             assertion: &good,
         };
-        let refusal = desk.clients.authenticate(&client, &other_kind, &[TOKEN.to_owned()]).await.unwrap_err();
+        let refusal = fixture.clients.authenticate(&client, &other_kind, &[TOKEN.to_owned()]).await.unwrap_err();
         assert!(matches!(refusal, ClientError::Assertion(AssertionProblem::Type)));
 
         let mut both = chatgpt();
         both["token_endpoint_auth_methods_supported"] = json!(["none", "private_key_jwt"]);
         publisher.publish(CHATGPT, Published::json(&both));
-        desk.clock.advance(TimeDelta::hours(1));
-        let client = desk.clients.find(CHATGPT).await.unwrap();
-        assert!(!desk.clients.authenticate(&client, &nothing, &[]).await.unwrap());
-        assert!(desk.problem(&client, "a.b.c").await.is_some(), "what it does sign must be good");
+        fixture.clock.advance(TimeDelta::hours(1));
+        let client = fixture.clients.find(CHATGPT).await.unwrap();
+        assert!(!fixture.clients.authenticate(&client, &nothing, &[]).await.unwrap());
+        assert!(fixture.problem(&client, "a.b.c").await.is_some(), "what it does sign must be good");
 
-        let public = desk.clients.register(&json!({"redirect_uris": ["https://client.example.com/cb"]})).unwrap();
-        let public = desk.clients.find(&public.client_id).await.unwrap();
-        assert_eq!(desk.problem(&public, &good).await, Some(AssertionProblem::NotExpected));
+        let public = fixture.clients.register(&json!({"redirect_uris": ["https://client.example.com/cb"]})).unwrap();
+        let public = fixture.clients.find(&public.client_id).await.unwrap();
+        assert_eq!(fixture.problem(&public, &good).await, Some(AssertionProblem::NotExpected));
     })
     .await;
 }

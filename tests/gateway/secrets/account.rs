@@ -8,7 +8,7 @@ use ownerrez_gateway::{
 };
 use serde_json::json;
 
-use super::{CLIENT_SECRET, KEY, address, contents, witness::Witness};
+use super::{CLIENT_SECRET, KEY, address, contents, scanner::SecretScanner};
 use crate::{
     processes::program::Program,
     world::{Browser, Page, Person, on_each_database},
@@ -36,52 +36,52 @@ async fn the_account_page_tells_no_secret_at_any_level_of_the_log() {
         ];
         let gateway = Program::start(home.path(), &["serve"], &environment);
         let url = address(&gateway.says("public address "));
-        let (here, witness) = (format!("{url}/account"), Witness::default());
+        let (here, scanner) = (format!("{url}/account"), SecretScanner::default());
         let account = ownerrez.controls().add_account("Alice").id;
 
         let mut browser = Browser::new();
         let door = browser.open(&here).await;
-        witness.secret("csrf", cookie(&door, "ownerrez_csrf"));
-        witness.page("door", &door, &["csrf"]);
+        scanner.secret("csrf", cookie(&door, "ownerrez_csrf"));
+        scanner.page("door", &door, &["csrf"]);
         let to_ownerrez = browser.submit(&here, &[("csrf", &door.field("csrf")), ("do", "sign_in")]).await;
-        witness.secret("browser", cookie(&to_ownerrez, "ownerrez_sign_in"));
+        scanner.secret("browser", cookie(&to_ownerrez, "ownerrez_sign_in"));
         let back = ownerrez.controls().approve(&to_ownerrez.location(), account).unwrap();
         for name in ["state", "code"] {
             let back = url::Url::parse(&back).unwrap();
             let (_, value) = back.query_pairs().find(|(known, _)| known == name).unwrap();
-            witness.secret(name, value.as_bytes());
+            scanner.secret(name, value.as_bytes());
         }
-        witness.page("to OwnerRez", &to_ownerrez, &["browser", "state"]);
+        scanner.page("to OwnerRez", &to_ownerrez, &["browser", "state"]);
         let signed_in = browser.open(&back).await;
-        witness.secret("session", cookie(&signed_in, "ownerrez_account"));
-        witness.page("signed in", &signed_in, &["session"]);
+        scanner.secret("session", cookie(&signed_in, "ownerrez_account"));
+        scanner.page("signed in", &signed_in, &["session"]);
 
         let page = browser.open(&here).await;
-        witness.page("page", &page, &[]);
+        scanner.page("page", &page, &[]);
         let (csrf, id, proof) = (page.field("csrf"), page.field("id"), page.field("proof"));
         let wanted = [("csrf", csrf.as_str()), ("do", "make_key"), ("id", &id), ("proof", &proof), ("scope", "full")];
         let made = browser.submit(&here, &wanted).await;
         let (_, rest) = made.body.split_once(r#"<code id="key">"#).expect("a key");
-        witness.key("made key", rest.split_once('<').unwrap().0);
-        witness.page("made key", &made, &["made key"]);
+        scanner.key("made key", rest.split_once('<').unwrap().0);
+        scanner.page("made key", &made, &["made key"]);
         let reply = Person::visitor(&url).post("/api/users/register", &json!({"name": "old"})).await;
         let old = reply.body["api_key"].as_str().unwrap();
-        witness.key("old key", old);
+        scanner.key("old key", old);
         let question = browser.submit(&here, &[("csrf", csrf.as_str()), ("do", "show_key"), ("api_key", old)]).await;
         assert_eq!(question.status, 200, "{}", question.body);
-        witness.page("question", &question, &[]);
+        scanner.page("question", &question, &[]);
         let (key, from, proof) = (question.field("attach"), question.field("from"), question.field("proof"));
         let agreed = [("csrf", csrf.as_str()), ("do", "attach"), ("attach", &key), ("from", &from), ("proof", &proof)];
         assert_eq!(browser.submit(&here, &agreed).await.status, 303);
-        witness.page("page with keys", &browser.open(&here).await, &[]);
+        scanner.page("page with keys", &browser.open(&here).await, &[]);
 
-        witness.clears("the database", &contents(database).await);
+        scanner.check_absent("the database", &contents(database).await);
         let ending = gateway.stop();
         for word in ["took over key", "created the full key"] {
             assert!(ending.written.contains(word), "the log tells of {word}: {}", ending.written);
         }
-        witness.clears("the log", ending.written.as_bytes());
-        witness.judges_answers();
+        scanner.check_absent("the log", ending.written.as_bytes());
+        scanner.check_responses();
         ownerrez.stop(true).await;
     })
     .await;

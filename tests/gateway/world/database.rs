@@ -56,13 +56,13 @@ impl TestDatabase {
     }
 
     /// Rejects new connections and terminates the open ones. PostgreSQL only.
-    pub(crate) async fn take_away(&self) {
+    pub(crate) async fn make_unavailable(&self) {
         self.administer("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").await;
         self.administer("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'").await;
     }
 
-    /// Reverses [`Self::take_away`].
-    pub(crate) async fn give_back(&self) {
+    /// Reverses [`Self::make_unavailable`].
+    pub(crate) async fn make_available(&self) {
         self.administer("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").await;
     }
 

@@ -139,7 +139,7 @@ impl Person {
     }
 
     /// Calls a tool that takes two steps, and performs both: the second call repeats the token from the first response.
-    pub(crate) async fn agree(&self, tool: &str, arguments: Value) -> Answer {
+    pub(crate) async fn call_confirmed(&self, tool: &str, arguments: Value) -> Answer {
         let first = self.call(tool, arguments.clone()).await.ok();
         let step = ["confirm", "draft_id"].into_iter().find(|step| first[*step].is_string());
         let step = step.unwrap_or_else(|| panic!("{tool} asked for nothing: {first}"));

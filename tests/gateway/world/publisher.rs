@@ -25,7 +25,7 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer},
 };
 
-use super::answer_form::Form;
+use super::response_framing::ResponseFraming;
 
 /// The response to one request.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct Published {
     body: Vec<u8>,
     /// Whether the response stops in the middle.
     stalls: bool,
-    form: Form,
+    form: ResponseFraming,
 }
 
 impl Published {
@@ -47,7 +47,7 @@ impl Published {
     /// Returns any text with any media type.
     pub(crate) fn text(kind: &str, text: &str) -> Self {
         let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
-        Self { status: 200, headers, body: text.into(), stalls: false, form: Form::Plain }
+        Self { status: 200, headers, body: text.into(), stalls: false, form: ResponseFraming::Plain }
     }
 
     /// Sets another status.
@@ -63,7 +63,7 @@ impl Published {
     }
 
     /// Sets another form.
-    pub(crate) fn in_form(mut self, form: Form) -> Self {
+    pub(crate) fn in_form(mut self, form: ResponseFraming) -> Self {
         self.form = form;
         self
     }
@@ -79,7 +79,7 @@ impl Published {
 pub(crate) struct Publisher {
     shared: Arc<Shared>,
     acceptor: TlsAcceptor,
-    outside: ClientConfig,
+    client_tls: ClientConfig,
 }
 
 #[derive(Default)]
@@ -110,7 +110,7 @@ impl Publisher {
             .unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).unwrap();
-        let outside = ClientConfig::builder_with_provider(provider)
+        let client_tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
@@ -124,7 +124,7 @@ impl Publisher {
         }
         let acceptor = TlsAcceptor::from(Arc::new(server));
         shared.clone().listen(listener, acceptor.clone());
-        Self { shared, acceptor, outside }
+        Self { shared, acceptor, client_tls }
     }
 
     /// Adds an address at which it listens, in another network.
@@ -136,23 +136,23 @@ impl Publisher {
     }
 
     /// Returns a network in which this server is the whole Internet: its addresses are allowed, private ones are not.
-    pub(crate) fn outside(&self) -> EgressPolicy {
-        self.outside_with(|address| address.is_loopback())
+    pub(crate) fn egress(&self) -> EgressPolicy {
+        self.egress_with(|address| address.is_loopback())
     }
 
     /// Does the same with another check of addresses.
-    pub(crate) fn outside_with(&self, admits: fn(IpAddr) -> bool) -> EgressPolicy {
-        EgressPolicy::simulated(Arc::new(Directory(self.shared.clone())), admits, self.outside.clone())
+    pub(crate) fn egress_with(&self, allows: fn(IpAddr) -> bool) -> EgressPolicy {
+        EgressPolicy::simulated(Arc::new(StaticResolver(self.shared.clone())), allows, self.client_tls.clone())
     }
 
     /// Returns one with the same names in which no certificate is trusted.
-    pub(crate) fn outside_without_trust(&self) -> EgressPolicy {
+    pub(crate) fn egress_without_trust(&self) -> EgressPolicy {
         let nobody = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth();
-        EgressPolicy::simulated(Arc::new(Directory(self.shared.clone())), |_| true, nobody)
+        EgressPolicy::simulated(Arc::new(StaticResolver(self.shared.clone())), |_| true, nobody)
     }
 
     /// Publishes a response at this URL.
@@ -260,9 +260,9 @@ impl Shared {
 }
 
 /// Resolves the server's hosts; other hosts do not exist.
-struct Directory(Arc<Shared>);
+struct StaticResolver(Arc<Shared>);
 
-impl Resolver for Directory {
+impl Resolver for StaticResolver {
     fn lookup(&self, host: &str, _: u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> {
         self.0.lookups.lock().unwrap().push(host.to_owned());
         if self.0.endless.lock().unwrap().as_ref().is_some_and(|domain| host.ends_with(domain)) {

@@ -138,7 +138,7 @@ async fn two_processes_send_a_draft_once() {
     on_postgres(async |database| {
         let gateway = Gateway::start_with(database, one_of_several()).await;
         let alice = gateway.connected_user("Alice").await;
-        let other = gateway.beside(Settings::default()).await;
+        let other = gateway.start_another(Settings::default()).await;
         let there = alice.at(&other.url);
         for round in 1..=5 {
             let draft = alice.call("draft_message", message(&alice, &format!("Hello {round}")).await).await.ok();

@@ -15,12 +15,12 @@ use ownerrez_gateway::{
 };
 use uuid::Uuid;
 
-/// How long an asker waits for a permit.
+/// How long a caller waits for a permit.
 pub(crate) const PATIENCE: TimeDelta = TimeDelta::seconds(30);
 
 /// A caller and its request pattern.
 #[derive(Clone, Debug)]
-pub(crate) struct Asker {
+pub(crate) struct SimulatedCaller {
     pub(crate) account: Account,
     /// The pause after an answer, in milliseconds, random each time.
     pub(crate) pause: std::ops::Range<i64>,
@@ -29,9 +29,9 @@ pub(crate) struct Asker {
     pub(crate) rest: i64,
 }
 
-impl Asker {
+impl SimulatedCaller {
     /// Returns one that asks again as soon as possible.
-    pub(crate) fn glutton(number: usize) -> Self {
+    pub(crate) fn greedy(number: usize) -> Self {
         Self { account: account(number), pause: 1..300, burst: u32::MAX, rest: 0 }
     }
 
@@ -41,7 +41,7 @@ impl Asker {
     }
 
     /// Returns one that connects.
-    pub(crate) fn stranger() -> Self {
+    pub(crate) fn connecting() -> Self {
         Self { account: Account::Connecting, pause: 1..2_000, burst: u32::MAX, rest: 0 }
     }
 }
@@ -53,7 +53,7 @@ pub(crate) fn account(number: usize) -> Account {
 
 /// The frequency of faults, in permille.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct FaultRates {
     pub(crate) cancels: u32,
     pub(crate) give_backs: u32,
     pub(crate) storage: u32,
@@ -62,7 +62,7 @@ pub(crate) struct Trouble {
 }
 
 #[derive(Clone, Debug)]
-enum Happening {
+enum SimulationEvent {
     Ask(usize),
     Arrival(Ticket),
     Reply(Ticket, bool),
@@ -73,17 +73,17 @@ enum Happening {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Wish {
-    asker: usize,
+struct PendingPermit {
+    caller: usize,
     deadline: DateTime<Utc>,
 }
 
 /// The complete state of the simulation.
 #[derive(Clone)]
-pub(crate) struct Town {
+pub(crate) struct BudgetSimulation {
     pub(crate) now: DateTime<Utc>,
     pub(crate) budget: Budget,
-    pub(crate) trouble: Trouble,
+    pub(crate) faults: FaultRates,
     limit: u32,
     accounts: u64,
     blocks: Blocks,
@@ -92,39 +92,39 @@ pub(crate) struct Town {
     process: u32,
     running: bool,
     window: Window,
-    strangers: Window,
-    agenda: BTreeMap<(DateTime<Utc>, u64), Happening>,
+    connecting_window: Window,
+    events: BTreeMap<(DateTime<Utc>, u64), SimulationEvent>,
     next: u64,
-    pub(crate) askers: Vec<Asker>,
+    pub(crate) callers: Vec<SimulatedCaller>,
     asked: Vec<u32>,
-    wishes: HashMap<Ticket, Wish>,
+    pending: HashMap<Ticket, PendingPermit>,
     granted: HashMap<Ticket, (usize, u32)>,
-    /// The time since which an asker has asked without a grant.
-    hungry: Vec<Option<DateTime<Utc>>>,
-    pub(crate) longest_hunger: TimeDelta,
+    /// The time since which a caller has asked without a grant.
+    waiting_since: Vec<Option<DateTime<Utc>>>,
+    pub(crate) longest_wait: TimeDelta,
     pub(crate) grants: Vec<u32>,
     pub(crate) refusals: u32,
     pub(crate) throttled: u32,
-    outsider_until: DateTime<Utc>,
-    quiet: bool,
+    foreign_requests_until: DateTime<Utc>,
+    stopped: bool,
     /// The number of refusals for which the named wait is still to be verified.
     pub(crate) trials: u32,
-    to_try: Vec<(usize, TimeDelta)>,
+    retries: Vec<(usize, TimeDelta)>,
     random: fastrand::Rng,
 }
 
-impl Town {
-    pub(crate) fn new(limit: u32, askers: Vec<Asker>, trouble: Trouble, seed: u64) -> Self {
+impl BudgetSimulation {
+    pub(crate) fn new(limit: u32, callers: Vec<SimulatedCaller>, faults: FaultRates, seed: u64) -> Self {
         let now = DateTime::UNIX_EPOCH;
-        let mut accounts: Vec<Account> = askers.iter().map(|asker| asker.account).collect();
+        let mut accounts: Vec<Account> = callers.iter().map(|caller| caller.account).collect();
         accounts.sort();
         accounts.dedup();
         let accounts = accounts.iter().filter(|account| **account != Account::Connecting).count() as u64;
-        let count = askers.len();
-        let mut town = Self {
+        let count = callers.len();
+        let mut simulation = Self {
             now,
             budget: Budget::new(limit, now),
-            trouble,
+            faults,
             limit,
             accounts,
             blocks: Blocks::default(),
@@ -132,44 +132,44 @@ impl Town {
             process: 0,
             running: false,
             window: Window::new(limit, PERIOD),
-            strangers: Window::new((limit / 2).max(1), PERIOD),
-            agenda: BTreeMap::new(),
+            connecting_window: Window::new((limit / 2).max(1), PERIOD),
+            events: BTreeMap::new(),
             next: 0,
-            askers,
+            callers,
             asked: vec![0; count],
-            wishes: HashMap::new(),
+            pending: HashMap::new(),
             granted: HashMap::new(),
-            hungry: vec![None; count],
-            longest_hunger: TimeDelta::zero(),
+            waiting_since: vec![None; count],
+            longest_wait: TimeDelta::zero(),
             grants: vec![0; count],
             refusals: 0,
             throttled: 0,
-            outsider_until: now,
-            quiet: false,
+            foreign_requests_until: now,
+            stopped: false,
             trials: 0,
-            to_try: Vec::new(),
+            retries: Vec::new(),
             random: fastrand::Rng::with_seed(seed),
         };
-        town.start();
-        for asker in 0..count {
-            let first = town.random.i64(0..5_000);
-            town.later(first, Happening::Ask(asker));
+        simulation.start();
+        for caller in 0..count {
+            let first = simulation.random.i64(0..5_000);
+            simulation.later(first, SimulationEvent::Ask(caller));
         }
-        town
+        simulation
     }
 
-    /// Adds an asker that starts later; askers are numbered in the order in which they were added.
-    pub(crate) fn add(&mut self, asker: Asker, milliseconds: i64) {
-        self.askers.push(asker);
+    /// Adds a caller that starts later; callers are numbered in the order in which they were added.
+    pub(crate) fn add(&mut self, caller: SimulatedCaller, milliseconds: i64) {
+        self.callers.push(caller);
         self.asked.push(0);
         self.grants.push(0);
-        self.hungry.push(None);
-        self.later(milliseconds, Happening::Ask(self.askers.len() - 1));
+        self.waiting_since.push(None);
+        self.later(milliseconds, SimulationEvent::Ask(self.callers.len() - 1));
     }
 
-    fn later(&mut self, milliseconds: i64, happening: Happening) {
+    fn later(&mut self, milliseconds: i64, event: SimulationEvent) {
         self.next += 1;
-        self.agenda.insert((self.now + TimeDelta::milliseconds(milliseconds), self.next), happening);
+        self.events.insert((self.now + TimeDelta::milliseconds(milliseconds), self.next), event);
     }
 
     /// Runs the simulation for this time.
@@ -177,14 +177,14 @@ impl Town {
         let until = self.now + span;
         while self.step(until) {}
         self.now = until;
-        for since in self.hungry.iter().flatten() {
-            self.longest_hunger = self.longest_hunger.max(self.now - *since);
+        for since in self.waiting_since.iter().flatten() {
+            self.longest_wait = self.longest_wait.max(self.now - *since);
         }
     }
 
     fn step(&mut self, until: DateTime<Utc>) -> bool {
         let tick = self.budget.wake_at().map(|at| (at, 0));
-        let Some(at) = self.agenda.keys().next().copied().into_iter().chain(tick).min().filter(|(at, _)| *at <= until)
+        let Some(at) = self.events.keys().next().copied().into_iter().chain(tick).min().filter(|(at, _)| *at <= until)
         else {
             return false;
         };
@@ -192,34 +192,34 @@ impl Town {
             assert!(tick.0 > self.now, "a wake-up in the past");
         }
         self.now = at.0;
-        let happening = if Some(at) == tick { Happening::Tick } else { self.agenda.remove(&at).unwrap() };
-        match happening {
-            Happening::Ask(asker) => self.ask(asker),
-            Happening::Arrival(ticket) => {
+        let event = if Some(at) == tick { SimulationEvent::Tick } else { self.events.remove(&at).unwrap() };
+        match event {
+            SimulationEvent::Ask(caller) => self.ask(caller),
+            SimulationEvent::Arrival(ticket) => {
                 let admitted = self.window.admit(self.now);
-                assert!(admitted || self.now < self.outsider_until, "429 at {}", self.now);
-                self.agenda.values_mut().for_each(|other| {
-                    if let Happening::Reply(replied, ok) = other
+                assert!(admitted || self.now < self.foreign_requests_until, "429 at {}", self.now);
+                self.events.values_mut().for_each(|other| {
+                    if let SimulationEvent::Reply(replied, ok) = other
                         && *replied == ticket
                     {
                         *ok = admitted;
                     }
                 });
             }
-            Happening::Reply(ticket, ok) => self.reply(ticket, ok),
-            Happening::Cancel(ticket) => {
-                if let Some(wish) = self.wishes.remove(&ticket) {
+            SimulationEvent::Reply(ticket, ok) => self.reply(ticket, ok),
+            SimulationEvent::Cancel(ticket) => {
+                if let Some(permit) = self.pending.remove(&ticket) {
                     self.event(Event::Cancel(ticket));
-                    self.ask_later(wish.asker, 0);
+                    self.call_later(permit.caller, 0);
                 }
             }
-            Happening::Stored { block, permits, process } => self.stored(block, permits, process),
-            Happening::Start => self.start(),
-            Happening::Tick => self.event(Event::Tick),
+            SimulationEvent::Stored { block, permits, process } => self.stored(block, permits, process),
+            SimulationEvent::Start => self.start(),
+            SimulationEvent::Tick => self.event(Event::Tick),
         }
         self.check();
-        for (asker, wait) in std::mem::take(&mut self.to_try) {
-            self.clone().try_again(asker, wait);
+        for (caller, wait) in std::mem::take(&mut self.retries) {
+            self.clone().retry(caller, wait);
         }
         true
     }
@@ -227,42 +227,42 @@ impl Town {
     fn check(&self) {
         let stats = self.budget.stats();
         assert!(stats.occupied <= self.limit, "{stats:?}");
-        assert_eq!(stats.waiting, self.wishes.len(), "every ticket is answered once");
-        let overdue = self.wishes.values().filter(|wish| wish.deadline <= self.now).count();
+        assert_eq!(stats.waiting, self.pending.len(), "every ticket is answered once");
+        let overdue = self.pending.values().filter(|permit| permit.deadline <= self.now).count();
         assert_eq!(overdue, 0, "answered by the deadline");
     }
 
-    fn ask(&mut self, asker: usize) {
-        if self.quiet {
+    fn ask(&mut self, caller: usize) {
+        if self.stopped {
             return;
         }
-        self.asked[asker] += 1;
-        self.hungry[asker].get_or_insert(self.now);
+        self.asked[caller] += 1;
+        self.waiting_since[caller].get_or_insert(self.now);
         if !self.running {
-            self.ask_later(asker, 1_000);
+            self.call_later(caller, 1_000);
             return;
         }
-        let ticket = self.acquire(asker);
-        if self.wishes.contains_key(&ticket) && self.random.u32(0..1000) < self.trouble.cancels {
+        let ticket = self.acquire(caller);
+        if self.pending.contains_key(&ticket) && self.random.u32(0..1000) < self.faults.cancels {
             let after = self.random.i64(0..20_000);
-            self.later(after, Happening::Cancel(ticket));
+            self.later(after, SimulationEvent::Cancel(ticket));
         }
     }
 
-    fn acquire(&mut self, asker: usize) -> Ticket {
+    fn acquire(&mut self, caller: usize) -> Ticket {
         self.next += 1;
         let ticket = Ticket(self.next);
         let deadline = self.now + PATIENCE;
-        self.wishes.insert(ticket, Wish { asker, deadline });
-        self.event(Event::Acquire { ticket, account: self.askers[asker].account, deadline });
+        self.pending.insert(ticket, PendingPermit { caller, deadline });
+        self.event(Event::Acquire { ticket, account: self.callers[caller].account, deadline });
         ticket
     }
 
-    fn ask_later(&mut self, asker: usize, wait: i64) {
-        let who = self.askers[asker].clone();
-        let rest = if self.asked[asker].is_multiple_of(who.burst) { who.rest } else { 0 };
+    fn call_later(&mut self, caller: usize, wait: i64) {
+        let who = self.callers[caller].clone();
+        let rest = if self.asked[caller].is_multiple_of(who.burst) { who.rest } else { 0 };
         let pause = self.random.i64(who.pause);
-        self.later(wait + rest + pause, Happening::Ask(asker));
+        self.later(wait + rest + pause, SimulationEvent::Ask(caller));
     }
 
     fn event(&mut self, event: Event) {
@@ -273,45 +273,45 @@ impl Town {
                 Action::Stock(permits) => {
                     let (block, process) = (Uuid::from_u128(u128::from(self.next)), self.process);
                     let takes = self.random.i64(0..200);
-                    self.later(takes, Happening::Stored { block, permits, process });
+                    self.later(takes, SimulationEvent::Stored { block, permits, process });
                 }
             }
         }
     }
 
     fn grant(&mut self, ticket: Ticket) {
-        let wish = self.wishes.remove(&ticket).expect("a ticket is answered once");
+        let permit = self.pending.remove(&ticket).expect("a ticket is answered once");
         self.blocks.spend(ticket);
-        self.granted.insert(ticket, (wish.asker, self.process));
-        self.grants[wish.asker] += 1;
-        if let Some(since) = self.hungry[wish.asker].take() {
-            self.longest_hunger = self.longest_hunger.max(self.now - since);
+        self.granted.insert(ticket, (permit.caller, self.process));
+        self.grants[permit.caller] += 1;
+        if let Some(since) = self.waiting_since[permit.caller].take() {
+            self.longest_wait = self.longest_wait.max(self.now - since);
         }
-        if self.random.u32(0..1000) < self.trouble.give_backs {
+        if self.random.u32(0..1000) < self.faults.give_backs {
             self.granted.remove(&ticket);
             // Returned unsent: the actor also settles it with its block.
             self.blocks.settle(ticket, false, self.now);
             self.event(Event::Cancel(ticket));
-            self.ask_later(wish.asker, 0);
+            self.call_later(permit.caller, 0);
             return;
         }
-        if self.askers[wish.asker].account == Account::Connecting {
-            assert!(self.strangers.admit(self.now), "connecting took more than half of the window");
+        if self.callers[permit.caller].account == Account::Connecting {
+            assert!(self.connecting_window.admit(self.now), "connecting took more than half of the window");
         }
-        let back_in = self.random.i64(0..=self.trouble.latency);
+        let back_in = self.random.i64(0..=self.faults.latency);
         let arrives_in = self.random.i64(0..=back_in);
-        self.later(arrives_in, Happening::Arrival(ticket));
-        self.later(back_in, Happening::Reply(ticket, true));
+        self.later(arrives_in, SimulationEvent::Arrival(ticket));
+        self.later(back_in, SimulationEvent::Reply(ticket, true));
     }
 
     fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
-        let wish = self.wishes.remove(&ticket).expect("a ticket is answered once");
+        let permit = self.pending.remove(&ticket).expect("a ticket is answered once");
         self.refusals += 1;
         let wait = match refusal {
             Refusal::Spent { wait, .. } => {
-                if self.trials > 0 && self.now >= self.outsider_until {
+                if self.trials > 0 && self.now >= self.foreign_requests_until {
                     self.trials -= 1;
-                    self.to_try.push((wish.asker, wait));
+                    self.retries.push((permit.caller, wait));
                 }
                 wait
             }
@@ -319,23 +319,23 @@ impl Town {
             Refusal::Standby | Refusal::Storage => TimeDelta::seconds(1),
         };
         assert!(wait <= PERIOD * 2, "{wait}");
-        self.ask_later(wish.asker, wait.num_milliseconds());
+        self.call_later(permit.caller, wait.num_milliseconds());
     }
 
-    /// Lets the refused asker retry after the wait, while no other asker asks.
-    fn try_again(mut self, asker: usize, wait: TimeDelta) {
-        self.settle_down();
-        self.trouble = Trouble { latency: self.trouble.latency, ..Trouble::default() };
-        self.agenda.retain(|_, later| !matches!(later, Happening::Cancel(_)));
+    /// Lets the refused caller retry after the wait, while no other caller asks.
+    fn retry(mut self, caller: usize, wait: TimeDelta) {
+        self.stop_callers();
+        self.faults = FaultRates { latency: self.faults.latency, ..FaultRates::default() };
+        self.events.retain(|_, later| !matches!(later, SimulationEvent::Cancel(_)));
         self.run(wait);
-        let before = self.grants[asker];
-        self.acquire(asker);
+        let before = self.grants[caller];
+        self.acquire(caller);
         self.run(PATIENCE);
-        assert!(self.grants[asker] > before, "was told to wait for {wait}, and waited in vain");
+        assert!(self.grants[caller] > before, "was told to wait for {wait}, and waited in vain");
     }
 
     fn reply(&mut self, ticket: Ticket, ok: bool) {
-        let Some((asker, process)) = self.granted.remove(&ticket) else { return };
+        let Some((caller, process)) = self.granted.remove(&ticket) else { return };
         if process == self.process && self.running {
             self.blocks.settle(ticket, true, self.now);
             if ok {
@@ -345,14 +345,14 @@ impl Town {
                 self.event(Event::Throttled { ticket, at: self.now, retry_after: None });
             }
         }
-        self.ask_later(asker, 0);
+        self.call_later(caller, 0);
     }
 
     fn stored(&mut self, block: Uuid, permits: u32, process: u32) {
         if process != self.process || !self.running {
             return;
         }
-        if self.random.u32(0..1000) < self.trouble.storage {
+        if self.random.u32(0..1000) < self.faults.storage {
             self.event(Event::StockFailed);
             return;
         }
@@ -385,10 +385,10 @@ impl Town {
         }
         // A reservation in flight may succeed or not.
         let under_way: Vec<_> =
-            self.agenda.iter().filter(|(_, later)| matches!(later, Happening::Stored { .. })).collect();
+            self.events.iter().filter(|(_, later)| matches!(later, SimulationEvent::Stored { .. })).collect();
         let under_way: Vec<_> = under_way.into_iter().map(|(at, _)| *at).collect();
         for at in under_way {
-            if let Some(Happening::Stored { block, permits, process }) = self.agenda.remove(&at)
+            if let Some(SimulationEvent::Stored { block, permits, process }) = self.events.remove(&at)
                 && process == self.process
                 && self.random.bool()
             {
@@ -402,7 +402,7 @@ impl Town {
         self.event(Event::Active(false));
         self.running = false;
         let starts_in = self.random.i64(1..10_000);
-        self.later(starts_in, Happening::Start);
+        self.later(starts_in, SimulationEvent::Start);
     }
 
     fn start(&mut self) {
@@ -414,23 +414,23 @@ impl Town {
         self.budget = Budget::new(self.limit, self.now);
         self.budget.carry_over(spent);
         // After a restart it is not known which account spent what.
-        self.strangers = Window::new((self.limit / 2).max(1), PERIOD);
+        self.connecting_window = Window::new((self.limit / 2).max(1), PERIOD);
         self.event(Event::Accounts(self.accounts));
         self.event(Event::Active(true));
     }
 
     /// Spends requests from our address on behalf of another program.
-    pub(crate) fn outsider(&mut self, requests: u32) {
+    pub(crate) fn foreign_requests(&mut self, requests: u32) {
         for _ in 0..requests {
             self.window.admit(self.now);
         }
-        self.outsider_until = self.now + PERIOD;
+        self.foreign_requests_until = self.now + PERIOD;
     }
 
-    /// Stops all askers.
-    pub(crate) fn settle_down(&mut self) {
-        self.quiet = true;
-        self.hungry.fill(None);
+    /// Stops all callers.
+    pub(crate) fn stop_callers(&mut self) {
+        self.stopped = true;
+        self.waiting_since.fill(None);
         self.trials = 0;
     }
 }

@@ -13,7 +13,7 @@ use crate::world::{Page, Reply};
 
 /// All secrets and all responses.
 #[derive(Default)]
-pub(super) struct Witness {
+pub(super) struct SecretScanner {
     secrets: RefCell<Vec<Secret>>,
     answers: RefCell<Vec<(String, String)>>,
     /// Responses and the secrets that they are meant to contain.
@@ -25,7 +25,7 @@ struct Secret {
     forms: Vec<String>,
 }
 
-impl Witness {
+impl SecretScanner {
     /// Registers a secret.
     pub(super) fn secret(&self, name: &str, value: impl AsRef<[u8]>) {
         let forms = forms(value.as_ref());
@@ -39,26 +39,26 @@ impl Witness {
     }
 
     /// Records a REST or MCP response, and the secrets that it is meant to contain.
-    pub(super) fn reply(&self, what: &str, reply: &Reply, tells: &[&str]) {
+    pub(super) fn reply(&self, what: &str, reply: &Reply, expected: &[&str]) {
         let body = reply.body.as_str().map_or_else(|| reply.body.to_string(), str::to_owned);
-        self.answer(what, &reply.headers, &body, tells);
+        self.answer(what, &reply.headers, &body, expected);
     }
 
     /// Does the same for a page.
-    pub(super) fn page(&self, what: &str, page: &Page, tells: &[&str]) {
-        self.answer(what, &page.headers, &page.body, tells);
+    pub(super) fn page(&self, what: &str, page: &Page, expected: &[&str]) {
+        self.answer(what, &page.headers, &page.body, expected);
     }
 
-    fn answer(&self, what: &str, headers: &[(String, String)], body: &str, tells: &[&str]) {
+    fn answer(&self, what: &str, headers: &[(String, String)], body: &str, expected: &[&str]) {
         let mut text: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         text.push(body.to_owned());
         self.answers.borrow_mut().push((what.to_owned(), latin(text.join("\n").as_bytes())));
-        self.expected.borrow_mut().extend(tells.iter().map(|name| (what.to_owned(), (*name).to_owned())));
+        self.expected.borrow_mut().extend(expected.iter().map(|name| (what.to_owned(), (*name).to_owned())));
     }
 
     /// Checks that each response contains its expected secrets and no others. Finding the expected ones shows that the
     /// search works.
-    pub(super) fn judges_answers(&self) {
+    pub(super) fn check_responses(&self) {
         let mut told = BTreeSet::new();
         for (what, text) in &*self.answers.borrow() {
             told.extend(self.found_in(text).into_iter().map(|name| (what.clone(), name)));
@@ -69,7 +69,7 @@ impl Witness {
     }
 
     /// Checks that no secret is in these bytes.
-    pub(super) fn clears(&self, what: &str, bytes: &[u8]) {
+    pub(super) fn check_absent(&self, what: &str, bytes: &[u8]) {
         let text = latin(bytes);
         assert_eq!(self.found_in(&text), Vec::<String>::new(), "in {what}: {:?}", self.around(&text));
     }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// The form of a response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Form {
+pub(crate) enum ResponseFraming {
     /// With its length; the connection is kept alive if the caller keeps it.
     Plain,
     /// After an interim response with this status, which is sent separately.
@@ -25,7 +25,7 @@ pub(crate) enum Form {
     EndlessHead,
 }
 
-impl Form {
+impl ResponseFraming {
     /// Writes a response in this form after the first lines of its head. Returns whether the connection stays open.
     pub(crate) async fn write(
         self,

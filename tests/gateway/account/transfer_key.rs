@@ -14,7 +14,7 @@ impl Visit {
     }
 
     /// Agrees to the question of that page.
-    async fn agree(&mut self, question: &Page) -> Page {
+    async fn confirm_transfer(&mut self, question: &Page) -> Page {
         let fields = ["attach", "from", "proof"].map(|name| (name, question.field(name)));
         let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
         self.act("attach", &fields).await
@@ -45,7 +45,7 @@ async fn a_key_moves_and_works_for_whoever_signed_in() {
         }
         assert!(!question.body.contains(&laptop.key));
         assert!(!alice.look().await.body.contains("Delete this key"), "not hers before she agreed");
-        let moved = alice.agree(&question).await;
+        let moved = alice.confirm_transfer(&question).await;
         assert_eq!((moved.status, moved.location()), (303, alice.url.clone()), "{}", moved.body);
         assert!(alice.look().await.body.contains("Delete this key"));
 
@@ -53,12 +53,12 @@ async fn a_key_moves_and_works_for_whoever_signed_in() {
         assert_eq!((account_of(&laptop).await, account_of(&phone).await), (json!(account.0), json!(account.0)));
         let listed = phone.get("/api/keys").await.body;
         assert_eq!(listed["keys"].as_array().unwrap().len(), 1, "{listed}");
-        assert_eq!(alice.agree(&question).await.status, 410, "it moves once");
+        assert_eq!(alice.confirm_transfer(&question).await.status, 410, "it moves once");
 
         // The last key: its old user is deleted, and the account's tokens are not revoked at OwnerRez.
         let question = alice.show_key(&phone.key).await;
         assert!(question.body.contains("only key"), "{}", question.body);
-        assert_eq!(alice.agree(&question).await.status, 303);
+        assert_eq!(alice.confirm_transfer(&question).await.status, 303);
         for table in ["users", "identities", "ownerrez_connections"] {
             assert_eq!(database.number(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
         }
@@ -131,7 +131,7 @@ async fn a_key_of_another_account_stays_where_it_is() {
         assert_eq!(question.status, 200);
         let bobs = bob.account.unwrap();
         let late = late.connect(&gateway, bobs).await;
-        assert_eq!(alice.agree(&question).await.status, 409);
+        assert_eq!(alice.confirm_transfer(&question).await.status, 409);
         assert_eq!((account_of(&late).await, account_of(&bob).await), (json!(bobs.0), json!(bobs.0)));
         assert_eq!(database.number("SELECT count(*) FROM users").await, 3);
 
@@ -140,7 +140,7 @@ async fn a_key_of_another_account_stays_where_it_is() {
         let link =
             spare.get("/api/connect/ownerrez/start").await.body["authorization_url"].as_str().unwrap().to_owned();
         let question = alice.show_key(&spare.key).await;
-        assert_eq!(alice.agree(&question).await.status, 303);
+        assert_eq!(alice.confirm_transfer(&question).await.status, 303);
         assert_eq!(account_of(&spare).await, json!(account.0));
         assert_eq!(Browser::new().open(&link).await.status, 410);
         gateway.stop().await;
@@ -171,10 +171,10 @@ async fn only_a_key_that_was_shown_here_moves() {
         }
         // Nor in another browser of the same user.
         let mut elsewhere = Visit::signed_in(&gateway, account).await;
-        assert_eq!(elsewhere.agree(&question).await.status, 403);
+        assert_eq!(elsewhere.confirm_transfer(&question).await.status, 403);
         // Nor after its owner has deleted it.
         assert_eq!(spare.delete("/api/users/me").await.status, 200);
-        assert_eq!(alice.agree(&question).await.status, 410);
+        assert_eq!(alice.confirm_transfer(&question).await.status, 410);
         assert_eq!(victim.get("/api/keys").await.status, 200);
         assert_eq!(database.number("SELECT count(*) FROM users").await, 2);
         gateway.stop().await;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
-use super::{METRICS_TOKEN, REGISTRATION_TOKEN, witness::Witness};
+use super::{METRICS_TOKEN, REGISTRATION_TOKEN, scanner::SecretScanner};
 use crate::world::{Browser, Page, Person, Reply, rpc};
 
 const TOKEN: &str = "POST /oauth/access_token";
@@ -18,10 +18,10 @@ const REVOKE: &str = "DELETE /oauth/access_token/{token}";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// The lifecycle of a gateway.
-pub(super) struct Life<'a> {
+pub(super) struct Scenario<'a> {
     pub(super) url: String,
     pub(super) ownerrez: &'a Controls,
-    pub(super) witness: &'a Witness,
+    pub(super) scanner: &'a SecretScanner,
 }
 
 /// A user on the way to OwnerRez.
@@ -32,9 +32,9 @@ struct Connecting {
     consent: String,
 }
 
-impl Life<'_> {
+impl Scenario<'_> {
     /// Runs everything but the end. Afterwards Alice and Bob are connected, and Carol's connection is in progress.
-    pub(super) async fn is_lived(&self) {
+    pub(super) async fn run(&self) {
         let alice = self.registers("Alice").await;
         self.nobody_gets_in(&alice).await;
         self.reads_a_record_before_connecting(&alice).await;
@@ -63,7 +63,7 @@ impl Life<'_> {
     }
 
     /// Deletes a user; returns a text that the log must have about it.
-    pub(super) async fn ends(&self) -> String {
+    pub(super) async fn finish(&self) -> String {
         let dave = self.registers("Dave").await;
         self.connects(&dave, "Dave").await;
         self.ask("end of Dave", &dave, "DELETE", "/api/users/me", None, &[]).await;
@@ -84,14 +84,14 @@ impl Life<'_> {
         let reply = self.ask(&format!("{name} registers"), &holder, "POST", path, body(), &[&key]).await;
         assert_eq!(reply.status, 201, "{}", reply.body);
         let text = |name: &str| reply.body[name].as_str().unwrap();
-        self.witness.key(&key, text("api_key"));
+        self.scanner.key(&key, text("api_key"));
         visitor.with_key(text("api_key"), text("user_id"))
     }
 
     /// Wrong keys, and a valid one where none is allowed.
     async fn nobody_gets_in(&self, alice: &Person) {
         let invented = ApiKey::generate().unwrap().expose().expose_secret().to_owned();
-        self.witness.key("invented key", &invented);
+        self.scanner.key("invented key", &invented);
         let (short, long) = (&alice.key[..61], format!("{}x", alice.key));
         for (what, key) in [("an invented key", &*invented), ("a short key", short), ("a long key", &long)] {
             for (method, path) in [("GET", "/api/connect/ownerrez/status"), ("POST", "/mcp")] {
@@ -106,17 +106,17 @@ impl Life<'_> {
         for (name, value) in as_password {
             let reply = nobody.send("GET", "/api/keys", &[(name, &value)], None).await;
             assert_eq!(reply.status, 401);
-            self.witness.reply(&format!("key in {name}"), &reply, &[]);
+            self.scanner.reply(&format!("key in {name}"), &reply, &[]);
         }
         for path in [format!("/mcp?api_key={key}"), format!("/{key}"), format!("/api/keys/{key}")] {
             let reply = nobody.send("GET", &path, &[], None).await;
-            self.witness.reply(&format!("key in the path {}", path.len()), &reply, &[]);
+            self.scanner.reply(&format!("key in the path {}", path.len()), &reply, &[]);
         }
         let body = Some(format!("{{\"name\": \"Mallory\", \"key\": \"{key}\""));
         let reply = alice.send("POST", "/api/keys", &[JSON], body.clone()).await;
-        self.witness.reply("key in a broken body", &reply, &[]);
+        self.scanner.reply("key in a broken body", &reply, &[]);
         let reply = alice.send("POST", "/mcp", &[JSON, ("accept", "*/*")], body).await;
-        self.witness.reply("key in a broken message", &reply, &[]);
+        self.scanner.reply("key in a broken message", &reply, &[]);
         self.metrics("metrics with a key", key).await;
         self.metrics("metrics with a guess", &format!("{METRICS_TOKEN}x")).await;
     }
@@ -142,8 +142,8 @@ impl Life<'_> {
         let text = reply.body["error"]["message"].as_str().unwrap_or_else(|| panic!("{}", reply.body));
         let link = text[text.find("http://").unwrap()..].split_whitespace().next().unwrap();
         let state = format!("link of {what}");
-        self.witness.secret(&state, query(link, "state"));
-        self.witness.reply(what, &reply, &[&state]);
+        self.scanner.secret(&state, query(link, "state"));
+        self.scanner.reply(what, &reply, &[&state]);
     }
 
     /// Sends failing messages with ids and names that contain a secret and terminal control characters; and gets an
@@ -163,15 +163,15 @@ impl Life<'_> {
             let message = json!({"jsonrpc": "2.0", "id": evil, "method": method, "params": params});
             let reply = alice.mcp(&message).await;
             // The response repeats the id, and with it the key that the client put there.
-            let tells: &[&str] = if reply.body.to_string().contains(&alice.key[24..56]) { &[key] } else { &[] };
-            self.witness.reply(what, &reply, tells);
+            let expected: &[&str] = if reply.body.to_string().contains(&alice.key[24..56]) { &[key] } else { &[] };
+            self.scanner.reply(what, &reply, expected);
         }
         let words = format!("guest-{}@mail.example\n[forged]\u{1b}[2J\u{202e}", Uuid::new_v4().simple());
-        self.witness.secret("words of OwnerRez", words.split('@').next().unwrap());
+        self.scanner.secret("words of OwnerRez", words.split('@').next().unwrap());
         self.ownerrez.script(Rule::on("GET /v2/bookings/{id}").reply(400, json!({"message": words})));
         let uri = json!({"uri": "ownerrez://bookings/77"});
         let reply = alice.mcp(&rpc(1, "resources/read", uri)).await;
-        self.witness.reply("words of OwnerRez", &reply, &["words of OwnerRez"]);
+        self.scanner.reply("words of OwnerRez", &reply, &["words of OwnerRez"]);
     }
 
     /// Calls a tool and gets a connect link.
@@ -180,7 +180,7 @@ impl Life<'_> {
         let reply = self.call(what, person, "list_inquiries", json!({}), &[&state]).await;
         let text = reply.body["result"]["content"][0]["text"].as_str().unwrap();
         let link = text[text.find("http://").unwrap()..].split_whitespace().next().unwrap();
-        self.witness.secret(&state, query(link, "state"));
+        self.scanner.secret(&state, query(link, "state"));
         link.to_owned()
     }
 
@@ -195,7 +195,7 @@ impl Life<'_> {
         let path = "/api/connect/ownerrez/start";
         let started = self.ask(&format!("{what} starts"), person, "GET", path, None, &[&state]).await;
         let link = started.body["authorization_url"].as_str().unwrap_or_else(|| panic!("{}", started.body));
-        self.witness.secret(&state, started.body["state"].as_str().unwrap());
+        self.scanner.secret(&state, started.body["state"].as_str().unwrap());
         self.follows(what, person, link, &state).await
     }
 
@@ -205,22 +205,22 @@ impl Life<'_> {
         let mut browser = Browser::new();
         let (csrf, signed, bound) = (format!("csrf {what}"), format!("form {what}"), format!("browser {what}"));
         let form = browser.open(link).await;
-        self.witness.secret(&csrf, cookie(&form));
-        self.witness.secret(&signed, form.hidden("csrf").unwrap());
-        self.witness.page(&format!("{what}: form"), &form, &[state, &csrf, &signed]);
+        self.scanner.secret(&csrf, cookie(&form));
+        self.scanner.secret(&signed, form.hidden("csrf").unwrap());
+        self.scanner.page(&format!("{what}: form"), &form, &[state, &csrf, &signed]);
 
         let mistyped = ApiKey::generate().unwrap().expose().expose_secret().to_owned();
-        self.witness.key(&format!("mistyped {what}"), &mistyped);
+        self.scanner.key(&format!("mistyped {what}"), &mistyped);
         for wrong in [&mistyped, &person.key[..40]] {
             let again = browser.give_key(link, wrong).await;
             assert_eq!(again.status, 403);
-            self.witness.page(&format!("{what}: form with a key of {}", wrong.len()), &again, &[state, &csrf, &signed]);
+            self.scanner.page(&format!("{what}: form with a key of {}", wrong.len()), &again, &[state, &csrf, &signed]);
         }
         let onward = browser.give_key(link, &person.key).await;
         assert_eq!(onward.status, 303, "{}", onward.body);
-        self.witness.secret(&bound, cookie(&onward));
+        self.scanner.secret(&bound, cookie(&onward));
         // `give_key` has opened the form a second time, with the same cookie.
-        self.witness.page(&format!("{what}: onward"), &onward, &[state, &bound]);
+        self.scanner.page(&format!("{what}: onward"), &onward, &[state, &bound]);
         let account = self.ownerrez.add_account(what).id;
         Connecting { browser, account, consent: onward.location() }
     }
@@ -232,15 +232,15 @@ impl Life<'_> {
         let back = self.approves(what, consent, *account);
         let page = browser.open(&back).await;
         assert_eq!(page.status, 200, "{}", page.body);
-        self.witness.page(&format!("{what}: connected"), &page, &[]);
+        self.scanner.page(&format!("{what}: connected"), &page, &[]);
         let again = browser.open(&back).await;
         assert_eq!(again.status, 403, "{}", again.body);
-        self.witness.page(&format!("{what}: back a second time"), &again, &[]);
+        self.scanner.page(&format!("{what}: back a second time"), &again, &[]);
     }
 
     fn approves(&self, what: &str, consent: &str, account: AccountId) -> String {
         let back = self.ownerrez.approve(consent, account).unwrap();
-        self.witness.secret(&format!("code of {what}"), query(&back, "code"));
+        self.scanner.secret(&format!("code of {what}"), query(&back, "code"));
         back
     }
 
@@ -249,8 +249,8 @@ impl Life<'_> {
     fn issues(&self, what: &str, account: AccountId) {
         let token = |kind: &str| format!("{kind}_+{}=~", Uuid::new_v4().simple());
         let (access, refresh) = (token("at"), token("rt"));
-        self.witness.secret(&format!("{what}: access"), &access);
-        self.witness.secret(&format!("{what}: refresh"), &refresh);
+        self.scanner.secret(&format!("{what}: access"), &access);
+        self.scanner.secret(&format!("{what}: refresh"), &refresh);
         self.ownerrez.adopt(account, &access, Some(&refresh));
         let body = json!({
             "access_token": access, "refresh_token": refresh, "token_type": "bearer", "expires_in": 3600,
@@ -272,7 +272,7 @@ impl Life<'_> {
         }
         self.call("no such tool", alice, "list_everything", json!({}), &[]).await;
         let list = alice.mcp(&rpc(7, "tools/list", json!({}))).await;
-        self.witness.reply("tools", &list, &[]);
+        self.scanner.reply("tools", &list, &[]);
         for path in ["/api/connect/ownerrez/test", "/api/connect/ownerrez/status", "/api/connect/ownerrez/start"] {
             self.ask(path, alice, "GET", path, None, &[]).await;
         }
@@ -302,7 +302,7 @@ impl Life<'_> {
         let wanted = Some(json!({"name": "laptop", "scope": "read"}));
         let made = self.ask("new key", alice, "POST", "/api/keys", wanted, &["key of the laptop"]).await;
         let key = made.body["api_key"].as_str().unwrap();
-        self.witness.key("key of the laptop", key);
+        self.scanner.key("key of the laptop", key);
         let laptop = alice.with_key(key, &alice.id);
         self.call("laptop reads", &laptop, "list_inquiries", json!({}), &[]).await;
         self.call("laptop may not write", &laptop, "create_guest", json!({"first_name": "A", "last_name": "B"}), &[])
@@ -320,8 +320,8 @@ impl Life<'_> {
         let path = "/api/connect/ownerrez/token";
         let wrong = format!("pt_{}", Uuid::new_v4().simple());
         let right = account.personal_access_token;
-        self.witness.secret("personal token", &right);
-        self.witness.secret("wrong personal token", &wrong);
+        self.scanner.secret("personal token", &right);
+        self.scanner.secret("wrong personal token", &wrong);
         let body = |token: &str| Some(json!({"email": account.email, "token": token}));
         let answers = [
             ("too short a token", body(&right[3..]), 400),
@@ -366,8 +366,8 @@ impl Life<'_> {
             .append_pair("state", &query(&denied.consent, "state"));
         let other = Browser::new().open(back.as_str()).await;
         assert_eq!(other.status, 403);
-        self.witness.page("another browser", &other, &[]);
-        self.witness.page("denied", &denied.browser.open(back.as_str()).await, &[]);
+        self.scanner.page("another browser", &other, &[]);
+        self.scanner.page("denied", &denied.browser.open(back.as_str()).await, &[]);
 
         let mut late = self.starts(carol, "Carol is late").await;
         let back = self.approves("Carol is late", &late.consent, late.account);
@@ -375,7 +375,7 @@ impl Life<'_> {
         self.ownerrez.script(Rule::on(TOKEN).reply(400, json!({"error": "invalid_grant", "error_description": told})));
         let page = late.browser.open(&back).await;
         assert!(page.status >= 400, "{}", page.body);
-        self.witness.page("a code that is refused", &page, &[]);
+        self.scanner.page("a code that is refused", &page, &[]);
     }
 
     async fn ask(
@@ -385,19 +385,19 @@ impl Life<'_> {
         method: &str,
         path: &str,
         body: Option<Value>,
-        tells: &[&str],
+        expected: &[&str],
     ) -> Reply {
         let reply = match body {
             Some(body) => person.send(method, path, &[JSON], Some(body.to_string())).await,
             None => person.send(method, path, &[], None).await,
         };
-        self.witness.reply(what, &reply, tells);
+        self.scanner.reply(what, &reply, expected);
         reply
     }
 
-    async fn call(&self, what: &str, person: &Person, tool: &str, arguments: Value, tells: &[&str]) -> Reply {
+    async fn call(&self, what: &str, person: &Person, tool: &str, arguments: Value, expected: &[&str]) -> Reply {
         let reply = person.call(tool, arguments).await.0;
-        self.witness.reply(what, &reply, tells);
+        self.scanner.reply(what, &reply, expected);
         reply
     }
 }

@@ -16,13 +16,13 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer},
 };
 
-use super::answer_form::{Form, gap, sized};
+use super::response_framing::{ResponseFraming, gap, sized};
 
 /// Chooses the form of a response by the first line of its request.
-type FormOf = Box<dyn FnMut(&str) -> Form + Send>;
+type FramingOf = Box<dyn FnMut(&str) -> ResponseFraming + Send>;
 
 /// The proxy.
-pub(crate) struct RoughEdge {
+pub(crate) struct RawHttpProxy {
     port: u16,
     shared: Arc<Shared>,
     trust: Option<ClientConfig>,
@@ -30,7 +30,7 @@ pub(crate) struct RoughEdge {
 
 struct Shared {
     simulator: Mutex<String>,
-    form: Mutex<FormOf>,
+    form: Mutex<FramingOf>,
     /// The protocol negotiated by ALPN, for each connection.
     protocols: Mutex<Vec<Option<Vec<u8>>>>,
     connections: Mutex<usize>,
@@ -49,7 +49,7 @@ struct Answer {
     body: Vec<u8>,
 }
 
-impl RoughEdge {
+impl RawHttpProxy {
     /// Starts one over plain TCP.
     pub(crate) async fn start() -> Self {
         Self::listen(None, None).await
@@ -83,7 +83,7 @@ impl RoughEdge {
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
             simulator: Mutex::default(),
-            form: Mutex::new(Box::new(|_| Form::Plain)),
+            form: Mutex::new(Box::new(|_| ResponseFraming::Plain)),
             protocols: Mutex::default(),
             connections: Mutex::default(),
         });
@@ -122,16 +122,16 @@ impl RoughEdge {
 
     /// Returns the certificates that a client of the proxy must trust.
     pub(crate) fn trust(&self) -> TlsTrust {
-        self.trust.clone().expect("an edge over TLS").into()
+        self.trust.clone().expect("a proxy over TLS").into()
     }
 
     /// Sets the address to which requests are forwarded.
-    pub(crate) fn lead_to(&self, simulator: &str) {
+    pub(crate) fn forward_to(&self, simulator: &str) {
         *self.shared.simulator.lock().unwrap() = simulator.to_owned();
     }
 
     /// Sets the form of each later response; the function gets the first line of the request.
-    pub(crate) fn answer_in(&self, form: impl FnMut(&str) -> Form + Send + 'static) {
+    pub(crate) fn answer_in(&self, form: impl FnMut(&str) -> ResponseFraming + Send + 'static) {
         *self.shared.form.lock().unwrap() = Box::new(form);
     }
 
@@ -155,13 +155,13 @@ impl Shared {
             let form = self.form.lock().unwrap()(&request.line);
             stream.write_all(&std::mem::take(&mut late)).await?;
             let head = format!("HTTP/1.1 {} -\r\nContent-Type: application/json\r\n", answer.status);
-            if form == Form::Twice {
+            if form == ResponseFraming::Twice {
                 late = sized(&head, &answer.body, 0);
             }
             if !form.write(&mut stream, &head, &answer.body).await? {
                 break;
             }
-            if form == Form::Twice {
+            if form == ResponseFraming::Twice {
                 stream.flush().await?;
                 gap().await;
             }
