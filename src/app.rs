@@ -6,8 +6,8 @@ mod healthcheck;
 mod logging;
 mod metrics_server;
 mod sandbox_gateway;
+mod server_settings;
 mod services;
-mod serving;
 mod single_account;
 mod starting;
 mod stdio;
@@ -48,8 +48,8 @@ pub use stdio::serve_stdio;
 pub use stop_signals::StopSignals;
 
 use self::{
+    server_settings::{connection_settings, request_settings, server_settings},
     services::Services,
-    serving::{connection_settings, request_settings, server_settings},
     starting::StartingServer,
 };
 use crate::{
@@ -181,7 +181,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let (single_user_config, directory) = match &config.transport {
             Transport::SingleUser { .. } => {
-                let (mut config, directory) = single_account::without_database(config)?;
+                let (mut config, directory) = single_account::with_temporary_database(config)?;
                 config.registration.mode = RegistrationMode::Closed;
                 (Some(config), Some(directory))
             }

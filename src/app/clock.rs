@@ -33,7 +33,7 @@ struct Anchor {
 
 impl Anchor {
     #[expect(clippy::disallowed_methods, reason = "this is the injected clock")]
-    fn here() -> Self {
+    fn now() -> Self {
         Self { wall: Utc::now(), at: Instant::now(), checked_at: Duration::ZERO }
     }
 }
@@ -41,7 +41,7 @@ impl Anchor {
 impl SystemClock {
     /// Creates a clock that starts at the current wall time.
     pub fn new() -> Self {
-        Self(Mutex::new(Anchor::here()))
+        Self(Mutex::new(Anchor::now()))
     }
 
     fn anchor(&self) -> MutexGuard<'_, Anchor> {
@@ -61,7 +61,7 @@ fn current(anchor: &mut Anchor) -> DateTime<Utc> {
     let now = now.unwrap_or(anchor.wall);
     if elapsed >= anchor.checked_at + WALL_CLOCK_INTERVAL {
         anchor.checked_at = elapsed;
-        let looked = Anchor::here();
+        let looked = Anchor::now();
         if looked.wall > now + TOLERANCE {
             *anchor = looked;
             return looked.wall;

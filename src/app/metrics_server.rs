@@ -9,7 +9,7 @@ use actix_web::{App as ActixApp, dev::ServerHandle, middleware::from_fn};
 
 use super::{
     StartError,
-    serving::{connection_settings, request_settings},
+    server_settings::{connection_settings, request_settings},
 };
 use crate::{
     config::Config,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Returns the same configuration with a database in a temporary directory, which is removed when it is dropped.
-pub(super) fn without_database(config: &Config) -> Result<(Config, TempDir), StartError> {
+pub(super) fn with_temporary_database(config: &Config) -> Result<(Config, TempDir), StartError> {
     let directory = private_directory()?;
     let path = directory.path().join("gateway.db");
     let mut config = config.clone();

@@ -1,7 +1,7 @@
 //! Serves one client over standard input and output: with a single account, or as a bridge to a gateway.
 
 mod bridge;
-mod front;
+mod input_check;
 mod lines;
 
 use chrono::TimeDelta;
@@ -43,13 +43,13 @@ fn requested_tools(tools: &ChosenTools) -> Wishes {
 
 /// Runs the same services as the HTTP server, over a temporary database.
 async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock) -> Result<(), StartError> {
-    let (config, _directory) = single_account::without_database(config)?;
+    let (config, _directory) = single_account::with_temporary_database(config)?;
     let services = Services::start(&config, clock.clone(), 0, &StartProgress::default()).await?;
     let caller = single_account::register_single_user(&services, account, &clock).await?;
     let choice = services.toolbox.choose(&caller, &requested_tools(&config.tools))?;
     let server = Server::for_caller(services.toolbox.clone(), caller, choice);
     let (output, writer) = Output::start();
-    let (input, answers, reader) = front::checked(BufReader::new(stdin()), output);
+    let (input, answers, reader) = input_check::check_lines(BufReader::new(stdin()), output);
     match server.serve((input, answers)).await {
         Ok(running) => {
             if let Err(error) = running.waiting().await {

@@ -14,7 +14,7 @@ use super::{
     api_key_auth::{AnyCaller, FullCaller, GeneratedKey},
     error::ApiError,
     source_address::SourceAddress,
-    users::checked_name,
+    users::validate_name,
 };
 use crate::{
     crypto::ApiKey,
@@ -162,7 +162,7 @@ pub(crate) async fn create(
     body: web::Json<JsonObject<CreateKeyRequest>>,
 ) -> Result<HttpResponse, ApiError> {
     let JsonObject(CreateKeyRequest { name, scope, expires_at, toolsets, readonly, two_steps }) = body.into_inner();
-    let name = checked_name(name)?;
+    let name = validate_name(name)?;
     let scope = scope.ok_or_else(|| ApiError::BadRequest(format!("{SCOPE}.")))?;
     let now = state.clock.now();
     let expires_at = validate_expiry(expires_at, caller.expires_at, now)?;

@@ -16,7 +16,7 @@ use crate::domain::{GrantId, UserId, growing_cache};
 
 /// Limits the sources or lookup ids that are remembered. Counting does not stop an attacker with more addresses; the
 /// bounds on bcrypt do.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
+const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::new(20_000).unwrap();
 
 /// The digest of a key's lookup id.
 pub(crate) type LookupId = [u8; 32];
@@ -25,28 +25,28 @@ pub(crate) type LookupId = [u8; 32];
 struct FixedWindowCounter<K> {
     limit: u32,
     span: TimeDelta,
-    seen: Mutex<LruCache<K, Count>>,
+    windows: Mutex<LruCache<K, Window>>,
 }
 
 #[derive(Clone, Copy)]
-struct Count {
+struct Window {
     times: u32,
     until: DateTime<Utc>,
 }
 
 impl<K: Hash + Eq> FixedWindowCounter<K> {
     fn new(limit: u32, span: TimeDelta) -> Self {
-        Self { limit, span, seen: Mutex::new(growing_cache(REMEMBERED)) }
+        Self { limit, span, windows: Mutex::new(growing_cache(MAX_ENTRIES)) }
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, LruCache<K, Count>> {
+    fn windows(&self) -> std::sync::MutexGuard<'_, LruCache<K, Window>> {
         // A panic while the lock is held leaves no inconsistent state that matters.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the current count; `None` once the window is over.
-    fn current(&self, who: &K, now: DateTime<Utc>) -> Option<Count> {
-        self.seen().get(who).copied().filter(|count| now < count.until)
+    fn current(&self, who: &K, now: DateTime<Utc>) -> Option<Window> {
+        self.windows().get(who).copied().filter(|count| now < count.until)
     }
 
     /// Returns how long to wait if the count has reached `limit`.
@@ -55,17 +55,17 @@ impl<K: Hash + Eq> FixedWindowCounter<K> {
     }
 
     fn add(&self, who: K, now: DateTime<Utc>) {
-        let mut seen = self.seen();
+        let mut windows = self.windows();
         let until = now + self.span;
-        let count = seen.get_or_insert_mut(who, || Count { times: 0, until });
+        let count = windows.get_or_insert_mut(who, || Window { times: 0, until });
         if count.until <= now {
-            *count = Count { times: 0, until };
+            *count = Window { times: 0, until };
         }
         count.times = count.times.saturating_add(1);
     }
 
     fn refund(&self, who: &K) {
-        if let Some(count) = self.seen().get_mut(who) {
+        if let Some(count) = self.windows().get_mut(who) {
             count.times = count.times.saturating_sub(1);
         }
     }
@@ -189,7 +189,7 @@ pub struct LargeBodyLimiter(FixedWindowCounter<UserId>);
 
 impl LargeBodyLimiter {
     /// Messages of more bytes than this are counted.
-    pub(crate) const ABOVE: usize = 16 * 1024;
+    pub(crate) const THRESHOLD: usize = 16 * 1024;
 
     /// Allows `per_minute` large messages within a minute.
     pub fn new(per_minute: u32) -> Self {
@@ -198,7 +198,7 @@ impl LargeBodyLimiter {
 
     /// Counts a message of that many bytes before it is parsed.
     pub(crate) fn admit(&self, user: UserId, bytes: usize, now: DateTime<Utc>) -> Result<(), ApiError> {
-        if bytes <= Self::ABOVE {
+        if bytes <= Self::THRESHOLD {
             return Ok(());
         }
         admit(&self.0, user, now).map_err(ApiError::TooManyLargeBodies)
@@ -213,20 +213,20 @@ impl LargeBodyLimiter {
 /// grant applies.
 pub struct OAuthLimits {
     registrations: FixedWindowCounter<SourceAddress>,
-    requests: FixedWindowCounter<SourceAddress>,
-    sign_ins: FixedWindowCounter<SourceAddress>,
+    authorizations: FixedWindowCounter<SourceAddress>,
+    consents: FixedWindowCounter<SourceAddress>,
     token_requests: FixedWindowCounter<SourceAddress>,
     by_grant: FixedWindowCounter<GrantId>,
 }
 
 /// Authorization requests of one source within an hour: each may cause a fetch of a client document.
-const REQUESTS: u32 = 300;
+const AUTHORIZE_LIMIT: u32 = 300;
 /// Token and revocation requests of one source within five minutes, before each must contain a known code or token.
-const TOKEN_REQUESTS: u32 = 60;
+const TOKEN_REQUEST_LIMIT: u32 = 60;
 /// Requests beyond that limit with one grant, in the same span. Programs that share their tokens may refresh at once.
-const PER_GRANT: u32 = 20;
+const GRANT_LIMIT: u32 = 20;
 /// Sign-ins that one source may start within an hour: each stores a row for some minutes.
-const SIGN_INS: u32 = 120;
+const CONSENT_LIMIT: u32 = 120;
 
 impl OAuthLimits {
     /// Allows `registrations` client registrations within an hour from one source.
@@ -235,10 +235,10 @@ impl OAuthLimits {
         let soon = TimeDelta::minutes(5);
         Self {
             registrations: counts(registrations),
-            requests: counts(REQUESTS),
-            sign_ins: counts(SIGN_INS),
-            token_requests: FixedWindowCounter::new(TOKEN_REQUESTS, soon),
-            by_grant: FixedWindowCounter::new(PER_GRANT, soon),
+            authorizations: counts(AUTHORIZE_LIMIT),
+            consents: counts(CONSENT_LIMIT),
+            token_requests: FixedWindowCounter::new(TOKEN_REQUEST_LIMIT, soon),
+            by_grant: FixedWindowCounter::new(GRANT_LIMIT, soon),
         }
     }
 
@@ -249,7 +249,7 @@ impl OAuthLimits {
 
     /// Counts an authorization request.
     pub(crate) fn check_authorize(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
-        admit(&self.requests, source, now)
+        admit(&self.authorizations, source, now)
     }
 
     /// Counts a request for tokens or for a revocation.
@@ -264,7 +264,7 @@ impl OAuthLimits {
 
     /// Counts a consent in a browser.
     pub(crate) fn check_consent(&self, source: SourceAddress, now: DateTime<Utc>) -> Result<(), TimeDelta> {
-        admit(&self.sign_ins, source, now)
+        admit(&self.consents, source, now)
     }
 }
 
@@ -343,10 +343,10 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let counts = FixedWindowCounter::new(1, SPAN);
-        for who in 0..REMEMBERED.get() + 10 {
+        for who in 0..MAX_ENTRIES.get() + 10 {
             counts.add(who, at(0));
         }
-        assert_eq!(counts.seen().len(), REMEMBERED.get());
+        assert_eq!(counts.windows().len(), MAX_ENTRIES.get());
         assert!(counts.current(&0, at(0)).is_none() && counts.current(&10, at(0)).is_some(), "the oldest are removed");
     }
 

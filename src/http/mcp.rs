@@ -92,7 +92,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         let accepted = self.admit(request)?;
         match Incoming::parse(&body) {
             Ok(incoming) => self.answer_incoming(request, accepted, caller_and_selection, incoming).await,
-            Err(malformed) => Ok(refused_message(&malformed)),
+            Err(malformed) => Ok(malformed_response(&malformed)),
         }
     }
 
@@ -127,7 +127,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
             }
             Incoming::Batch(messages) => match batch::check(request, &messages) {
                 Ok(()) => self.answer_batch(request, caller_and_selection, messages).await?,
-                Err(malformed) => refused_message(&malformed),
+                Err(malformed) => malformed_response(&malformed),
             },
         };
         Ok(accepted.shape(answer).await)
@@ -143,19 +143,19 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         if message.method().is_none() {
             let id = message.id().cloned().unwrap_or_default();
             let reason = "Invalid request: the gateway sends no requests over HTTP, so it accepts no responses.";
-            return Ok(refused_message(&Malformed::invalid_request(id, reason)));
+            return Ok(malformed_response(&Malformed::invalid_request(id, reason)));
         }
         // 2026-07-28 requires 400 for wrong metadata and defines no status for other wrong parameters.
         if let Err(malformed) = message.check_meta() {
-            return Ok(refused_message(&malformed));
+            return Ok(malformed_response(&malformed));
         }
         if let Err(malformed) = message.check_params() {
             let answer = malformed.to_json();
             mcp_failure::note_failure(request, message.method(), answer.to_string().as_bytes());
-            return Ok(with_failure(HttpResponse::Ok().json(answer)));
+            return Ok(with_log_info(HttpResponse::Ok().json(answer)));
         }
         if let Err(malformed) = check_revision(request, message) {
-            return Ok(refused_message(&malformed));
+            return Ok(malformed_response(&malformed));
         }
         if is_ping_between_revisions(request, message) {
             return Ok(HttpResponse::Ok().json(json!({"jsonrpc": "2.0", "id": message.id(), "result": {}})));
@@ -217,10 +217,10 @@ pub(crate) async fn handle(
     }
     let incoming = match Incoming::parse(&body) {
         Ok(incoming) => incoming,
-        Err(malformed) => return Ok(refused_message(&malformed)),
+        Err(malformed) => return Ok(malformed_response(&malformed)),
     };
     if needs_step_up(toolbox, &caller, &incoming) {
-        return Err(mcp_caller::refused(&state, &request, ApiError::GrantTooSmall));
+        return Err(mcp_caller::error_with_challenge(&state, &request, ApiError::GrantTooSmall));
     }
     // Boxed because most requests do not reach this point, and moving a future copies everything that it contains.
     Box::pin(endpoint.answer_incoming(&request, accepted, Some((caller, choice)), incoming)).await
@@ -258,11 +258,11 @@ fn is_ping_between_revisions(request: &HttpRequest, message: &Message) -> bool {
 const NO_PING: ProtocolVersion = ProtocolVersion::V_2026_07_28;
 
 /// Answers a body that contains no message with 400, as the transport requires for input that cannot be accepted.
-fn refused_message(malformed: &Malformed) -> HttpResponse {
-    with_failure(HttpResponse::BadRequest().json(malformed.to_json()))
+fn malformed_response(malformed: &Malformed) -> HttpResponse {
+    with_log_info(HttpResponse::BadRequest().json(malformed.to_json()))
 }
 
-fn with_failure(mut answer: HttpResponse) -> HttpResponse {
+fn with_log_info(mut answer: HttpResponse) -> HttpResponse {
     answer.extensions_mut().insert(ErrorLogInfo { code: MALFORMED, cause: None });
     answer
 }
@@ -382,7 +382,7 @@ async fn from_rmcp_response(
     }
     if is_text && status.is_client_error() {
         let id = message.id().cloned().unwrap_or_default();
-        return refused_message(&Malformed::invalid_request(id, String::from_utf8_lossy(&collected)));
+        return malformed_response(&Malformed::invalid_request(id, String::from_utf8_lossy(&collected)));
     }
     answer.body(collected)
 }

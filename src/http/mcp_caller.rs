@@ -44,7 +44,7 @@ impl FromRequest for McpCaller {
                     }
                     Ok(Self(caller))
                 }
-                Err(error) => Err(refused(state, &request, error)),
+                Err(error) => Err(error_with_challenge(state, &request, error)),
             }
         })
     }
@@ -64,7 +64,7 @@ async fn check(state: &HttpState, request: &HttpRequest) -> Result<Caller, ApiEr
 }
 
 /// Returns the error response, with a challenge that leads clients to the sign-in.
-pub(super) fn refused(state: &HttpState, request: &HttpRequest, error: ApiError) -> actix_web::Error {
+pub(super) fn error_with_challenge(state: &HttpState, request: &HttpRequest, error: ApiError) -> actix_web::Error {
     let mut response: HttpResponse = error.error_response();
     let said = match (&error, response.status()) {
         // RFC 6750 section 3.1: without credentials the challenge names no error.

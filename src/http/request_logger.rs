@@ -121,9 +121,9 @@ impl RequestContext {
         }
     }
 
-    fn failed(&self, failure: ErrorLogInfo) {
-        self.error(failure.code);
-        if let Some(cause) = failure.cause {
+    fn record_error(&self, log_info: ErrorLogInfo) {
+        self.error(log_info.code);
+        if let Some(cause) = log_info.cause {
             let _ = self.failure.set(cause);
         }
     }
@@ -282,9 +282,9 @@ impl RequestLogger {
         }
         let mut response = outcome?;
         // A separate statement, so that the borrow of the extensions ends here.
-        let failure = response.response_mut().extensions_mut().remove::<ErrorLogInfo>();
-        if let Some(failure) = failure {
-            entry.context.failed(failure);
+        let log_info = response.response_mut().extensions_mut().remove::<ErrorLogInfo>();
+        if let Some(log_info) = log_info {
+            entry.context.record_error(log_info);
         }
         if under_way.is_closed() {
             // The next connection of the client reaches another process, or the restarted one.

@@ -7,10 +7,10 @@ mod connection;
 mod connections;
 mod head;
 mod open_files;
+mod quota;
 mod request_body;
 mod request_bounds;
-mod shares;
-mod source_shares;
+mod source_quota;
 mod watched_stream;
 
 use std::{fmt, future::ready, io, net::TcpListener, rc::Rc, time::Duration};

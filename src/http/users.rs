@@ -44,9 +44,9 @@ pub(crate) async fn register(
 ) -> Result<HttpResponse, actix_web::Error> {
     let source = state.settings.source_of(&request);
     // Checked before the body: a caller that may not register needs no error about its body.
-    may_register(&state, &request, source)?;
+    check_registration_allowed(&state, &request, source)?;
     let JsonObject(Registration { name }) = body?.into_inner();
-    let name = checked_name(name)?;
+    let name = validate_name(name)?;
     state.registrations.admit(source, state.clock.now())?;
     let (user, key) = match new_user(&state, name, source).await {
         Ok(made) => made,
@@ -66,7 +66,7 @@ pub(crate) async fn register(
     }))
 }
 
-fn may_register(state: &HttpState, request: &HttpRequest, source: SourceAddress) -> Result<(), ApiError> {
+fn check_registration_allowed(state: &HttpState, request: &HttpRequest, source: SourceAddress) -> Result<(), ApiError> {
     let expected = match &state.settings.registration {
         RegistrationMode::Open => return Ok(()),
         RegistrationMode::Closed => return Err(ApiError::RegistrationClosed),
@@ -106,7 +106,7 @@ async fn new_user(
 
 /// Returns the name of a key, cleaned like every name that pages show ([`plain_name`]); `None` if nothing is left.
 /// Control characters and names that are too long are rejected, since the caller expects to see the name unchanged.
-pub(super) fn checked_name(name: Option<String>) -> Result<Option<String>, ApiError> {
+pub(super) fn validate_name(name: Option<String>) -> Result<Option<String>, ApiError> {
     let Some(name) = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()) else {
         return Ok(None);
     };

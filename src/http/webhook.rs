@@ -70,7 +70,7 @@ async fn receive(
     failures.admit(source, None, now)?;
     if !is_from_ownerrez(&request, &credentials.0) {
         failures.record_failure(source, None, now);
-        return Ok(refused());
+        return Ok(unauthorized());
     }
     if let Some(context) = RequestContext::of(&request) {
         context.verify();
@@ -181,7 +181,7 @@ fn is_from_ownerrez(request: &HttpRequest, expected: &SecretString) -> bool {
     offered().is_some_and(matches)
 }
 
-fn refused() -> HttpResponse {
+fn unauthorized() -> HttpResponse {
     const CODE: &str = "webhook_credentials_required";
     let mut response = HttpResponse::build(StatusCode::UNAUTHORIZED).json(json!({
         "error": CODE,

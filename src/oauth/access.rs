@@ -45,13 +45,13 @@ struct Inner {
     clock: SharedClock,
     signer: Signer,
     settings: OAuthSettings,
-    known: Remembered<GrantId, Known>,
+    cache: Remembered<GrantId, CachedGrant>,
     uses: LastUses,
 }
 
 /// The cached state of a grant.
 #[derive(Clone, Copy)]
-struct Known {
+struct CachedGrant {
     user: UserId,
     disabled: bool,
 }
@@ -66,8 +66,8 @@ impl AccessTokenValidator {
         settings: OAuthSettings,
         capacity: usize,
     ) -> Self {
-        let (known, uses) = (Remembered::new(changes, capacity), LastUses::new(store.clone()));
-        Self(Arc::new(Inner { store, clock, signer, settings, known, uses }))
+        let (cache, uses) = (Remembered::new(changes, capacity), LastUses::new(store.clone()));
+        Self(Arc::new(Inner { store, clock, signer, settings, cache, uses }))
     }
 
     /// Returns whether a text has the format of an access token.
@@ -87,15 +87,15 @@ impl AccessTokenValidator {
         if !audience.is_some_and(|audience| audience.starts_with('/') && is_within(path, audience)) {
             return Err(AccessError::WrongAudience);
         }
-        let known = inner.known(claims.grant, now).await?.ok_or(AccessError::Invalid)?;
-        if known.user != claims.user {
+        let cached = inner.cached(claims.grant, now).await?.ok_or(AccessError::Invalid)?;
+        if cached.user != claims.user {
             return Err(AccessError::Invalid);
         }
-        if known.disabled {
+        if cached.disabled {
             return Err(AccessError::Disabled);
         }
-        if inner.known.use_is_due(&claims.grant, now) {
-            inner.uses.note(UsedCredential::Grant(claims.grant), known.user, now);
+        if inner.cache.use_is_due(&claims.grant, now) {
+            inner.uses.note(UsedCredential::Grant(claims.grant), cached.user, now);
         }
         Ok(Caller {
             user: claims.user,
@@ -109,18 +109,18 @@ impl AccessTokenValidator {
 }
 
 impl Inner {
-    async fn known(&self, grant: GrantId, now: DateTime<Utc>) -> Result<Option<Known>, StoreError> {
-        if let Recalled::Good(known) = self.known.recall(&grant, now) {
-            return Ok(Some(known));
+    async fn cached(&self, grant: GrantId, now: DateTime<Utc>) -> Result<Option<CachedGrant>, StoreError> {
+        if let Recalled::Good(cached) = self.cache.recall(&grant, now) {
+            return Ok(Some(cached));
         }
-        let seen = self.known.seen();
+        let seen = self.cache.seen();
         let Some(stored) = self.store.grant(grant).await? else {
-            self.known.forget(&grant);
+            self.cache.forget(&grant);
             return Ok(None);
         };
         let disabled = self.store.disabled_since(stored.user).await?.is_some();
-        let known = Known { user: stored.user, disabled };
-        self.known.remember(grant, known, seen);
-        Ok(Some(known))
+        let cached = CachedGrant { user: stored.user, disabled };
+        self.cache.remember(grant, cached, seen);
+        Ok(Some(cached))
     }
 }

@@ -58,7 +58,7 @@ impl AuthorizationServer {
     }
 
     /// Transfers an API key from its user to the signed-in user. The caller has checked that the key was presented.
-    pub async fn attach_key(
+    pub async fn transfer_key(
         &self,
         to: AccountHolder,
         from: UserId,

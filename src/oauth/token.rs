@@ -172,7 +172,7 @@ impl AuthorizationServer {
         let store = &self.0.store;
         match self.access_tokens().read(token) {
             Some(claims) => store.grant(claims.grant).await,
-            None => Ok(self.known_refresh(token).await?.map(|known| known.grant().clone())),
+            None => Ok(self.find_refresh_token(token).await?.map(|known| known.grant().clone())),
         }
     }
 
@@ -208,7 +208,7 @@ impl AuthorizationServer {
             return Err(OAuthError::InvalidGrant("the code_verifier does not match the code_challenge"));
         }
         if code.used {
-            return self.end(code.user, code.grant, "its code was redeemed twice").await;
+            return self.end_reused_grant(code.user, code.grant, "its code was redeemed twice").await;
         }
         if code.expires_at <= now {
             return Err(BAD_CODE);
@@ -227,7 +227,9 @@ impl AuthorizationServer {
         if !store.redeem_code(&hash, grant.id, redemption, now).await? {
             // After the lookup, another request redeemed the code, or the code expired.
             return match store.code(&hash).await? {
-                Some(code) if code.used => self.end(code.user, code.grant, "its code was redeemed twice").await,
+                Some(code) if code.used => {
+                    self.end_reused_grant(code.user, code.grant, "its code was redeemed twice").await
+                }
                 _ => Err(BAD_CODE),
             };
         }
@@ -240,7 +242,7 @@ impl AuthorizationServer {
             return Err(OAuthError::InvalidRequest("the refresh_token is missing"));
         }
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
-        let known = self.known_refresh(presented).await?.ok_or(BAD_REFRESH)?;
+        let known = self.find_refresh_token(presented).await?.ok_or(BAD_REFRESH)?;
         if !client.is(&known.grant().client_id) {
             return Err(BAD_REFRESH);
         }
@@ -250,7 +252,7 @@ impl AuthorizationServer {
             KnownRefresh::Stored { grant, generation, .. } => (grant, generation),
             KnownRefresh::Replaced(grant) => {
                 store.end_grant(grant.user, grant.id).await?;
-                return Err(replaced(&grant));
+                return Err(reuse_detected(&grant));
             }
         };
         let issuance = TokenIssuance::of(&grant, form, settings)?;
@@ -282,18 +284,18 @@ impl AuthorizationServer {
             Rotated::Repeated(token) => (token, repeat_ends_at),
             Rotated::Reissued => (refresh.token, repeat_ends_at),
             Rotated::Gone => return Err(BAD_REFRESH),
-            Rotated::Replaced => return Err(replaced(&grant)),
+            Rotated::Replaced => return Err(reuse_detected(&grant)),
         };
         Ok(self.issue(issuance, Some(token), now, ends_at))
     }
 
     /// Returns the stored refresh token with this text, or the grant that its family belongs to.
-    async fn known_refresh(&self, token: &str) -> Result<Option<KnownRefresh>, StoreError> {
+    async fn find_refresh_token(&self, token: &str) -> Result<Option<KnownRefresh>, StoreError> {
         let family = RefreshToken::family_of(token).map(crypto::digest_hex);
         self.0.store.refresh_token(&crypto::digest_hex(token), family.as_deref()).await
     }
 
-    async fn end(&self, user: UserId, grant: GrantId, why: &str) -> Result<Tokens, OAuthError> {
+    async fn end_reused_grant(&self, user: UserId, grant: GrantId, why: &str) -> Result<Tokens, OAuthError> {
         if self.0.store.end_grant(user, grant).await? {
             log::warn!("grant {grant} of user {user} was revoked: {why}");
         }
@@ -353,15 +355,14 @@ impl TokenIssuance {
 /// section 3).
 fn client_id(form: &TokenForm) -> Result<String, OAuthError> {
     match form.client_id.as_str() {
-        "" => {
-            subject(form.client_assertion.expose_secret()).ok_or(OAuthError::InvalidRequest("the client_id is missing"))
-        }
+        "" => unverified_subject(form.client_assertion.expose_secret())
+            .ok_or(OAuthError::InvalidRequest("the client_id is missing")),
         id => Ok(id.to_owned()),
     }
 }
 
 /// Returns the error for a token whose successor was used; its grant has been ended.
-fn replaced(grant: &StoredGrant) -> OAuthError {
+fn reuse_detected(grant: &StoredGrant) -> OAuthError {
     let (user, grant) = (grant.user, grant.id);
     log::warn!(
         "grant {grant} of user {user} was revoked: a refresh token was reused after its successor had been used"
@@ -371,7 +372,7 @@ fn replaced(grant: &StoredGrant) -> OAuthError {
 
 /// Returns the unverified `sub` of an assertion. It is trusted only after the signature was checked with that client's
 /// keys.
-fn subject(assertion: &str) -> Option<String> {
+fn unverified_subject(assertion: &str) -> Option<String> {
     let payload = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1)?).ok()?;
     let claims: Value = serde_json::from_slice(&payload).ok()?;
     claims.get("sub")?.as_str().map(str::to_owned)

@@ -14,7 +14,7 @@ use crate::{
 
 /// How long the existence of such keys is cached. No new ones are created, so it changes only when the last one is
 /// deleted, or when a backup is restored under a running gateway.
-const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
+const EXISTENCE_CACHE_TTL: TimeDelta = TimeDelta::minutes(10);
 
 /// The state for checking keys of the TypeScript server.
 pub(super) struct Predecessors {
@@ -87,7 +87,7 @@ impl Inner {
     async fn has_predecessors(&self) -> Result<bool, ApiError> {
         let now = self.clock.now();
         if let Some((exist, asked)) = *lock(&self.predecessors.exist)
-            && now < asked + KNOWN_FOR
+            && now < asked + EXISTENCE_CACHE_TTL
         {
             return Ok(exist);
         }

@@ -31,7 +31,7 @@ impl ErrorBody {
         Self { status, code, message: message.into(), hint: hint.into(), retry_after: None }
     }
 
-    fn after(mut self, wait: TimeDelta) -> Self {
+    fn with_retry_after(mut self, wait: TimeDelta) -> Self {
         self.retry_after = Some(wait);
         self
     }
@@ -40,7 +40,7 @@ impl ErrorBody {
 const RECONNECT: &str = "Connect again: GET /api/connect/ownerrez/start returns a link to open in a browser.";
 
 /// Limits the `Retry-After` for the bcrypt queue: the requests in it give up by themselves.
-const LONGEST_QUEUE: TimeDelta = TimeDelta::seconds(120);
+const MAX_RETRY_AFTER: TimeDelta = TimeDelta::seconds(120);
 
 /// Returns the same text for every internal error. The cause is in the log.
 fn internal() -> ErrorBody {
@@ -60,7 +60,7 @@ fn database_unavailable() -> ErrorBody {
         "The gateway cannot reach its database.",
         "Your key was not refused. Try again in a moment.",
     )
-    .after(TimeDelta::seconds(5))
+    .with_retry_after(TimeDelta::seconds(5))
 }
 
 fn database_damaged() -> ErrorBody {
@@ -70,7 +70,7 @@ fn database_damaged() -> ErrorBody {
         "The gateway's database is damaged.",
         "Operators: stop the gateway, run `ownerrez-gateway check`, and restore the database from a backup.",
     )
-    .after(TimeDelta::seconds(60))
+    .with_retry_after(TimeDelta::seconds(60))
 }
 
 impl ApiError {
@@ -162,14 +162,14 @@ impl ApiError {
                  one address.",
             ),
             Self::KeyCheckBusy(wait) => {
-                let seconds = whole_seconds(*wait).clamp(TimeDelta::seconds(1), LONGEST_QUEUE);
+                let seconds = whole_seconds(*wait).clamp(TimeDelta::seconds(1), MAX_RETRY_AFTER);
                 ErrorBody::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "key_check_busy",
                     "More keys are being checked or created than this gateway can process in half a minute.",
                     format!("Your key was not refused. Try again in {} seconds.", seconds.num_seconds()),
                 )
-                .after(seconds)
+                .with_retry_after(seconds)
             }
             Self::TooManyWrongTokens(wait) => too_many(
                 "too_many_wrong_tokens",
@@ -253,7 +253,7 @@ impl ApiError {
                 "The gateway is receiving too many bytes at once.",
                 "Your request was not read. Try again in a few seconds.",
             )
-            .after(TimeDelta::seconds(5)),
+            .with_retry_after(TimeDelta::seconds(5)),
             Self::TooManyLargeBodies(wait) => too_many(
                 "too_many_large_requests",
                 "You sent too many large messages within a minute, so this one was rejected.",
@@ -266,7 +266,7 @@ impl ApiError {
                 "The gateway is stopping, and the body of this request had not arrived.",
                 "The request was not processed. Send it again in a few seconds.",
             )
-            .after(TimeDelta::seconds(5)),
+            .with_retry_after(TimeDelta::seconds(5)),
             Self::NotAcceptable => ErrorBody::new(
                 StatusCode::NOT_ACCEPTABLE,
                 "not_acceptable",
@@ -311,7 +311,7 @@ impl ApiError {
                 "The gateway is starting.",
                 "Try again in a few seconds. Operators: GET /ready shows what the gateway is waiting for.",
             )
-            .after(TimeDelta::seconds(5)),
+            .with_retry_after(TimeDelta::seconds(5)),
             Self::Moved(Moved::Callback(redirect_uri)) => ErrorBody::new(
                 StatusCode::GONE,
                 "moved",
@@ -343,7 +343,7 @@ impl ApiError {
                     wait_reason::outlook_text(*waits)
                 ),
             )
-            .after(ASK_AGAIN_AFTER),
+            .with_retry_after(ASK_AGAIN_AFTER),
             Self::NotConfigured | Self::Connect(ConnectError::Token(TokenError::NoClient)) => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "ownerrez_not_configured",
@@ -357,7 +357,7 @@ impl ApiError {
                 "Too many accounts are being connected at the moment: OwnerRez limits the requests of one gateway.",
                 format!("Get a new connect link and try again in {} seconds.", wait.num_seconds().max(1)),
             )
-            .after(*wait),
+            .with_retry_after(*wait),
             Self::Connect(ConnectError::Allowance(refusal)) => allowance(*refusal),
             Self::Connect(ConnectError::Token(error)) => token(error),
             Self::Connect(ConnectError::Unnamed) => ErrorBody::new(
@@ -395,7 +395,7 @@ fn whole_seconds(wait: TimeDelta) -> TimeDelta {
 fn too_many(code: &'static str, message: &'static str, hint: &'static str, wait: TimeDelta) -> ErrorBody {
     let seconds = whole_seconds(wait);
     let hint = format!("{hint} Try again in {} seconds.", seconds.num_seconds());
-    ErrorBody::new(StatusCode::TOO_MANY_REQUESTS, code, message, hint).after(seconds)
+    ErrorBody::new(StatusCode::TOO_MANY_REQUESTS, code, message, hint).with_retry_after(seconds)
 }
 
 fn store(error: &StoreError) -> ErrorBody {
@@ -414,14 +414,14 @@ fn allowance(refusal: Refusal) -> ErrorBody {
             format!("This gateway has used up its {limit} requests to OwnerRez per 5 minutes."),
             format!("Try again in {} seconds.", wait.num_seconds().max(1)),
         )
-        .after(wait),
+        .with_retry_after(wait),
         Refusal::Throttled(wait) => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             refusal.code(),
             "OwnerRez asked this gateway to send fewer requests.",
             format!("Try again in {} seconds.", wait.num_seconds().max(1)),
         )
-        .after(wait),
+        .with_retry_after(wait),
         Refusal::Standby => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             refusal.code(),
@@ -429,7 +429,7 @@ fn allowance(refusal: Refusal) -> ErrorBody {
             "Try again in a moment. Operators: run one process per database, or set UPSTREAM_SHARED=true and give each \
              a share.",
         )
-        .after(TimeDelta::seconds(5)),
+        .with_retry_after(TimeDelta::seconds(5)),
         Refusal::Storage => database_unavailable(),
     }
 }
@@ -454,7 +454,7 @@ fn call(error: &CallError) -> ErrorBody {
             "Too many of your calls are already waiting.",
             "Wait for their responses before you send more.",
         )
-        .after(TimeDelta::seconds(1)),
+        .with_retry_after(TimeDelta::seconds(1)),
         CallError::Allowance(refusal) => allowance(*refusal),
         CallError::Refused(refused) => {
             let throttled = refused.kind == RefusedKind::Throttled;
@@ -478,14 +478,14 @@ fn call(error: &CallError) -> ErrorBody {
             "Refreshing the access to OwnerRez failed a moment ago, and the gateway does not retry yet.",
             "The connection is kept. Try again after the time in Retry-After.",
         )
-        .after(*left),
+        .with_retry_after(*left),
         CallError::RefreshElsewhere | CallError::ShuttingDown | CallError::Cancelled => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             error.code(),
             "The gateway could not process this call at the moment.",
             "Try again in a few seconds.",
         )
-        .after(TimeDelta::seconds(5)),
+        .with_retry_after(TimeDelta::seconds(5)),
         CallError::Store(error) => store(error),
         CallError::Crypto(_) | CallError::SessionLost { .. } => internal(),
     }

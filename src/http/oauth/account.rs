@@ -13,7 +13,7 @@ use super::{
         error::ApiError,
         keys,
         pages::{self, account as account_pages},
-        users::checked_name,
+        users::validate_name,
     },
     authorize::{internal_error, is_cross_site, too_many_sign_ins},
     closed_registration_contact, operator_contact, see_other,
@@ -348,7 +348,7 @@ async fn make_key(
     }
     let made = async {
         let wanted =
-            keys::NewKeyRequest { id, name: checked_name(name)?, scope, expires_at: None, view: KeyView::default() };
+            keys::NewKeyRequest { id, name: validate_name(name)?, scope, expires_at: None, view: KeyView::default() };
         keys::add(state, state.settings.source_of(request), user, None, wanted).await
     };
     Ok(match made.await {

@@ -116,7 +116,7 @@ pub(super) async fn transfer(
     if !state.signer.verify(&["attach", context.bound_to, &id, &old, &to], proof) {
         return Ok(context.rejection(StatusCode::FORBIDDEN, account_pages::KEY_NOT_ENTERED));
     }
-    Ok(match server.attach_key(context.holder, *from, *key, KEYS_PER_USER).await? {
+    Ok(match server.transfer_key(context.holder, *from, *key, KEYS_PER_USER).await? {
         KeyMoved::Moved { left_nobody } => {
             let rest = if left_nobody { ", which is deleted" } else { "" };
             log::info!("user {to} took over key {key} of user {from}{rest}");

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{shares::Shares, source_shares::SourceShares};
+use super::{quota::Quota, source_quota::SourceQuota};
 use crate::{config::Network, domain::UserId, http::source_address::SourceAddress};
 
 /// Divides the bytes under way: callers without a verified credential may use one part in this many.
@@ -35,9 +35,9 @@ pub(super) struct Bounds {
     pub(super) body_timeout: Duration,
     pub(super) unverified_limit: usize,
     pub(super) verified_limit: usize,
-    pub(super) unfinished: SourceShares,
-    pub(super) unverified_bytes: SourceShares,
-    pub(super) verified_bytes: Arc<Shares<Holder>>,
+    pub(super) unfinished: SourceQuota,
+    pub(super) unverified_bytes: SourceQuota,
+    pub(super) verified_bytes: Arc<Quota<Holder>>,
     pub(super) stop: CancellationToken,
     pub(super) trusted_proxies: Arc<[Network]>,
 }
@@ -68,9 +68,9 @@ impl Bounds {
             unverified_limit,
             verified_limit,
             // Each needs a connection, and the process has a limit for those.
-            unfinished: SourceShares::new(usize::MAX, unfinished_per_source),
-            unverified_bytes: SourceShares::new(unverified, unverified),
-            verified_bytes: Shares::new(verified, (bytes_under_way / USER_PART).max(verified_limit)),
+            unfinished: SourceQuota::new(usize::MAX, unfinished_per_source),
+            unverified_bytes: SourceQuota::new(unverified, unverified),
+            verified_bytes: Quota::new(verified, (bytes_under_way / USER_PART).max(verified_limit)),
             stop: CancellationToken::new(),
             trusted_proxies,
         }

@@ -12,8 +12,8 @@ use actix_web::rt::net::TcpStream;
 use super::{
     head::HeadTimeouts,
     open_files,
-    shares::Exhausted,
-    source_shares::{SourceShare, SourceShares},
+    quota::Exhausted,
+    source_quota::{SourceQuota, SourceReservation},
     watched_stream::{Timeouts, WatchedStream},
 };
 use crate::{config::Network, http::source_address::SourceAddress};
@@ -28,7 +28,7 @@ const WARNING_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Connections {
     total: usize,
-    shares: SourceShares,
+    shares: SourceQuota,
     trusted: Arc<[Network]>,
     timeouts: Timeouts,
     warned: Arc<Mutex<Option<Instant>>>,
@@ -67,7 +67,7 @@ impl Connections {
         }
         Self {
             total,
-            shares: SourceShares::new(total, settings.per_source),
+            shares: SourceQuota::new(total, settings.per_source),
             trusted: settings.trusted_proxies.clone(),
             timeouts: Timeouts {
                 head: HeadTimeouts { head: settings.head_timeout, idle: settings.keep_alive },
@@ -98,7 +98,7 @@ impl Connections {
     /// If a limit is reached. The client was sent 503, and the connection is closed.
     pub(super) fn admit(&self, io: TcpStream) -> io::Result<(WatchedStream, SocketAddr)> {
         let peer = io.peer_addr()?;
-        match self.share_of(peer) {
+        match self.reserve_for(peer) {
             Ok(share) => Ok((WatchedStream::new(io, self.timeouts, share), peer)),
             Err(exhausted) => {
                 // A new connection accepts these few bytes. If not, the client sees a closed connection.
@@ -109,7 +109,7 @@ impl Connections {
         }
     }
 
-    fn share_of(&self, peer: SocketAddr) -> Result<SourceShare, Exhausted> {
+    fn reserve_for(&self, peer: SocketAddr) -> Result<SourceReservation, Exhausted> {
         if self.trusted.iter().any(|network| network.contains(peer.ip())) {
             return self.shares.take_exempt(1);
         }
@@ -164,8 +164,8 @@ mod tests {
     }
 
     /// Returns the shares of the peers that get a connection.
-    fn taken(connections: &Connections, peers: impl IntoIterator<Item = String>) -> Vec<SourceShare> {
-        peers.into_iter().filter_map(|address| connections.share_of(peer(&address)).ok()).collect()
+    fn taken(connections: &Connections, peers: impl IntoIterator<Item = String>) -> Vec<SourceReservation> {
+        peers.into_iter().filter_map(|address| connections.reserve_for(peer(&address)).ok()).collect()
     }
 
     #[test]
@@ -175,11 +175,11 @@ mod tests {
         assert_eq!(one_source.len(), 3);
         let its_network = taken(&connections, (2..9).map(|subnet| format!("2001:db8:1:{subnet:x}::1")));
         assert_eq!(its_network.len(), 3, "six in all");
-        assert_eq!(connections.share_of(peer("2001:db8:1:ffff::1")).unwrap_err(), Exhausted::Holder);
+        assert_eq!(connections.reserve_for(peer("2001:db8:1:ffff::1")).unwrap_err(), Exhausted::Holder);
         let another = taken(&connections, (0..5).map(|host| format!("2001:db8:2:1::{host:x}")));
         assert_eq!(another.len(), 3, "of another network");
         drop(one_source);
-        assert!(connections.share_of(peer("2001:db8:1:ffff::1")).is_ok());
+        assert!(connections.reserve_for(peer("2001:db8:1:ffff::1")).is_ok());
     }
 
     #[test]
@@ -189,6 +189,6 @@ mod tests {
         let connections = connections(&config.server.trusted_proxies);
         let proxied = taken(&connections, (0..99).map(|host| format!("2001:db8:1:1::{host:x}")));
         assert_eq!(proxied.len(), connections.total());
-        assert_eq!(connections.share_of(peer("203.0.113.1")).unwrap_err(), Exhausted::Process);
+        assert_eq!(connections.reserve_for(peer("203.0.113.1")).unwrap_err(), Exhausted::Process);
     }
 }

@@ -4,17 +4,17 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The requested limit, if the system allows as much.
-const WANTED: u64 = 65_536;
+const DESIRED_LIMIT: u64 = 65_536;
 /// The minimum number of connections, whatever the system allows.
-const LEAST: usize = 16;
+const MIN_RESERVE: usize = 16;
 
 /// Raises the soft limit of open files as far as the system allows, up to 65,536. Returns the resulting limit.
 #[cfg(unix)]
 pub(super) fn raise_limit() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // An unlimited process needs no bound; the wanted limit is used.
-    let Some(current) = current else { return WANTED };
-    let wanted = maximum.map_or(WANTED, |maximum| maximum.min(WANTED));
+    let Some(current) = current else { return DESIRED_LIMIT };
+    let wanted = maximum.map_or(DESIRED_LIMIT, |maximum| maximum.min(DESIRED_LIMIT));
     if current >= wanted {
         return current;
     }
@@ -30,14 +30,14 @@ pub(super) fn raise_limit() -> u64 {
 /// Returns the wanted limit: other systems have no such limit, or none that is this low.
 #[cfg(not(unix))]
 pub(super) fn raise_limit() -> u64 {
-    WANTED
+    DESIRED_LIMIT
 }
 
 /// Returns how many client connections fit below a limit of open files. A quarter of the limit and `database`
 /// connections are reserved for OwnerRez, the database and files.
 pub(super) fn connections_below(limit: u64, database: usize) -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    (limit - limit / 4).saturating_sub(database).max(LEAST)
+    (limit - limit / 4).saturating_sub(database).max(MIN_RESERVE)
 }
 
 #[cfg(test)]
@@ -48,13 +48,13 @@ mod tests {
     fn a_reserve_is_kept() {
         assert_eq!(connections_below(1024, 13), 755);
         assert_eq!(connections_below(65_536, 13), 49_139);
-        assert_eq!(connections_below(20, 13), LEAST);
+        assert_eq!(connections_below(20, 13), MIN_RESERVE);
     }
 
     #[cfg(unix)]
     #[test]
     fn the_limit_is_never_lowered() {
         let before = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        assert!(raise_limit() >= before.min(WANTED));
+        assert!(raise_limit() >= before.min(DESIRED_LIMIT));
     }
 }

@@ -16,8 +16,8 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::{
     bounds::{Bounds, Holder},
     connection::Connection,
-    shares::{Exhausted, Share},
-    source_shares::SourceShare,
+    quota::{Exhausted, Reservation},
+    source_quota::SourceReservation,
 };
 use crate::http::{
     body_encoding::UnsupportedEncoding, error::ApiError, request_logger::RequestContext, source_address::SourceAddress,
@@ -68,7 +68,7 @@ impl From<Exhausted> for Refusal {
 pub(super) struct BodyStatus {
     pub(super) refused: Cell<Option<Refusal>>,
     /// The bytes reserved for the body, if the caller's credential is verified.
-    bytes: RefCell<Option<Share<Holder>>>,
+    bytes: RefCell<Option<Reservation<Holder>>>,
 }
 
 /// A body with limits.
@@ -94,7 +94,7 @@ pub(super) struct RequestBody {
 pub(super) struct IncompleteBody {
     deadline: Pin<Box<Sleep>>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
-    _unfinished: Option<(SourceShare, SourceShare)>,
+    _unfinished: Option<(SourceReservation, SourceReservation)>,
 }
 
 impl RequestBody {

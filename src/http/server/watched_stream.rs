@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     connection::Connection,
     head::{Head, HeadTimeouts},
-    source_shares::SourceShare,
+    source_quota::SourceReservation,
 };
 
 /// The bytes that are read before actix-http processes them. It would buffer four times as much on each connection.
@@ -58,11 +58,11 @@ pub(super) struct WatchedStream {
     /// The bytes read since the last time that there was nothing to read.
     at_once: usize,
     ended: bool,
-    _share: SourceShare,
+    _share: SourceReservation,
 }
 
 impl WatchedStream {
-    pub(super) fn new(io: TcpStream, timeouts: Timeouts, share: SourceShare) -> Self {
+    pub(super) fn new(io: TcpStream, timeouts: Timeouts, share: SourceReservation) -> Self {
         let connection = Connection::new();
         Self {
             io,
@@ -212,7 +212,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::http::server::source_shares::SourceShares;
+    use crate::http::server::source_quota::SourceQuota;
 
     const SHORT: Duration = Duration::from_millis(50);
     const LONG: Duration = Duration::from_secs(20);
@@ -224,7 +224,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (io, _) = listener.accept().await.unwrap();
         let timeouts = Timeouts { head: HeadTimeouts { head: SHORT, idle: LONG }, send: LONG };
-        let share = SourceShares::new(1, 1).take(IpAddr::from([127, 0, 0, 1]).into(), 1).unwrap();
+        let share = SourceQuota::new(1, 1).take(IpAddr::from([127, 0, 0, 1]).into(), 1).unwrap();
         let mut stream = WatchedStream::new(io, timeouts, share);
         let mut sent = 0;
         while let Ok(bytes) = timeout(SHORT, stream.write(&[0; 65_536])).await {

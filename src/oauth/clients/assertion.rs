@@ -18,7 +18,7 @@ const MAX_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 /// The permitted difference between the two clocks.
 const SKEW: TimeDelta = TimeDelta::seconds(30);
 /// The maximum number of keys that are tried if an assertion names none.
-const MOST_TRIED: usize = 4;
+const MAX_KEYS_TRIED: usize = 4;
 const ID_LIMIT: usize = 256;
 
 /// Reasons for which client authentication fails. Never quotes the assertion.
@@ -145,7 +145,7 @@ impl<'a> Assertion<'a> {
         signature_only.validate_aud = false;
         signature_only.required_spec_claims.clear();
         let mut problem = AssertionProblem::Signature;
-        for key in keys.candidates(self.algorithm, self.key_id.as_deref()).take(MOST_TRIED) {
+        for key in keys.candidates(self.algorithm, self.key_id.as_deref()).take(MAX_KEYS_TRIED) {
             match decode::<JsonObject<Claims>>(self.text, &key.key, &signature_only) {
                 Ok(signed) => return signed.claims.0.check(client_id, audiences, now),
                 Err(error) if matches!(error.kind(), jsonwebtoken::errors::ErrorKind::Json(_)) => {

@@ -55,7 +55,7 @@ impl SigningAlgorithm {
 const PUBLIC_MEMBERS: &[&str] = &["kty", "kid", "use", "alg", "key_ops", "n", "e", "crv", "x", "y"];
 /// Members that only a private key has (RFC 7518 6.2.2, 6.3.2, 6.4.1).
 const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-const MOST_KEYS: usize = 32;
+const MAX_KEYS: usize = 32;
 
 /// The keys of a client that can verify a signature; never empty.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl KeySet {
     /// Parses a JWK Set. Ignores keys for other purposes; `None` if no key is left, or if the set contains a private
     /// key.
     pub(super) fn read(jwks: &Value) -> Option<Self> {
-        let given = jwks.get("keys")?.as_array().filter(|keys| keys.len() <= MOST_KEYS)?;
+        let given = jwks.get("keys")?.as_array().filter(|keys| keys.len() <= MAX_KEYS)?;
         let (mut kept, mut keys) = (Vec::new(), Vec::new());
         for jwk in given {
             let members = jwk.as_object()?;

@@ -15,7 +15,7 @@ use super::{
 use crate::domain::{BadRedirectUri, RedirectPolicy, RedirectUri, plain_name};
 
 /// The maximum number of redirect URIs. Cursor registers three, VS Code six.
-pub(super) const MOST_REDIRECT_URIS: usize = 10;
+pub(super) const MAX_REDIRECT_URIS: usize = 10;
 /// The maximum length of a client's name, in characters.
 const NAME_LIMIT: usize = 80;
 
@@ -29,7 +29,7 @@ pub enum MetadataProblem {
     #[error("has no redirect_uris")]
     NoRedirectUris,
     /// Too many redirect URIs.
-    #[error("has more than {MOST_REDIRECT_URIS} redirect_uris")]
+    #[error("has more than {MAX_REDIRECT_URIS} redirect_uris")]
     ManyRedirectUris,
     /// No usable redirect URI.
     #[error("has no allowed redirect URI; the first one {0}")]
@@ -97,7 +97,7 @@ impl Metadata {
         let texts = self.redirect_uris.as_deref().unwrap_or_default();
         match texts.len() {
             0 => Err(MetadataProblem::NoRedirectUris),
-            1..=MOST_REDIRECT_URIS => Ok(texts.iter().map(|text| policy.admit(text)).collect()),
+            1..=MAX_REDIRECT_URIS => Ok(texts.iter().map(|text| policy.admit(text)).collect()),
             _ => Err(MetadataProblem::ManyRedirectUris),
         }
     }

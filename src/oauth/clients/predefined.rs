@@ -7,13 +7,13 @@ use super::{Client, ClientAuthentication, ClientId, ClientKind, KeySource, keys:
 use crate::config::{Config, PredefinedClient};
 
 /// The name of the client with the operator's id, because its real name is unknown.
-const OF_THE_OPERATOR: &str = "MCP client";
+const OPERATOR_CLIENT_NAME: &str = "MCP client";
 
 /// Returns the clients by their id.
 pub(super) fn predefined(config: &Config) -> HashMap<String, Client> {
     let old = config.ownerrez.client.as_ref().map(|app| PredefinedClient {
         id: app.id.clone(),
-        name: OF_THE_OPERATOR.to_owned(),
+        name: OPERATOR_CLIENT_NAME.to_owned(),
         redirect_uris: config.oauth_clients.known_redirect_uris.clone(),
         jwks_uri: None,
     });

@@ -1,4 +1,4 @@
-//! Shares of a limited resource of the process: connections, unfinished requests, bytes of bodies.
+//! Quotas of a limited resource of the process: connections, unfinished requests, bytes of bodies.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -11,16 +11,16 @@ use std::{
 /// A holder gets nothing more once it has more than is free. So the first hostile source gets at most half of the
 /// total, the second a quarter, and a source that has nothing yet is admitted until the last unit is taken.
 #[derive(Debug)]
-pub(super) struct Shares<Who> {
+pub(super) struct Quota<K> {
     total: usize,
     per_holder: usize,
-    taken: Mutex<Taken<Who>>,
+    taken: Mutex<Taken<K>>,
 }
 
 #[derive(Debug)]
-struct Taken<Who> {
+struct Taken<K> {
     all: usize,
-    by_holder: HashMap<Who, usize>,
+    by_holder: HashMap<K, usize>,
 }
 
 /// The reason why a share was not granted.
@@ -32,15 +32,15 @@ pub(super) enum Exhausted {
     Process,
 }
 
-/// A part of [`Shares`]. Dropping it returns the part.
+/// A part of [`Quota`]. Dropping it returns the part.
 #[derive(Debug)]
-pub(super) struct Share<Who: Hash + Eq> {
-    shares: Arc<Shares<Who>>,
-    holder: Option<Who>,
+pub(super) struct Reservation<K: Hash + Eq> {
+    shares: Arc<Quota<K>>,
+    holder: Option<K>,
     amount: usize,
 }
 
-impl<Who: Hash + Eq + Clone> Shares<Who> {
+impl<K: Hash + Eq + Clone> Quota<K> {
     /// Creates `total` units for all holders, at most `per_holder` of them for one.
     pub(super) fn new(total: usize, per_holder: usize) -> Arc<Self> {
         Arc::new(Self { total, per_holder, taken: Mutex::new(Taken { all: 0, by_holder: HashMap::new() }) })
@@ -50,7 +50,7 @@ impl<Who: Hash + Eq + Clone> Shares<Who> {
     ///
     /// # Errors
     /// The limit that is reached.
-    pub(super) fn take(self: &Arc<Self>, holder: Who, amount: usize) -> Result<Share<Who>, Exhausted> {
+    pub(super) fn take(self: &Arc<Self>, holder: K, amount: usize) -> Result<Reservation<K>, Exhausted> {
         let mut taken = self.lock();
         let free = self.total.saturating_sub(taken.all).checked_sub(amount).ok_or(Exhausted::Process)?;
         let held = taken.by_holder.get(&holder).copied().unwrap_or_default();
@@ -60,34 +60,34 @@ impl<Who: Hash + Eq + Clone> Shares<Who> {
         taken.all += amount;
         taken.by_holder.insert(holder.clone(), held + amount);
         drop(taken);
-        Ok(Share { shares: self.clone(), holder: Some(holder), amount })
+        Ok(Reservation { shares: self.clone(), holder: Some(holder), amount })
     }
 
     /// Takes `amount` units for a holder to which only the total applies; `None` if too few are free.
-    pub(super) fn take_exempt(self: &Arc<Self>, amount: usize) -> Option<Share<Who>> {
+    pub(super) fn take_exempt(self: &Arc<Self>, amount: usize) -> Option<Reservation<K>> {
         let mut taken = self.lock();
         if amount > self.total.saturating_sub(taken.all) {
             return None;
         }
         taken.all += amount;
         drop(taken);
-        Some(Share { shares: self.clone(), holder: None, amount })
+        Some(Reservation { shares: self.clone(), holder: None, amount })
     }
 
     /// Returns how many units a holder has.
-    pub(super) fn held_by(&self, holder: &Who) -> usize {
+    pub(super) fn held_by(&self, holder: &K) -> usize {
         self.lock().by_holder.get(holder).copied().unwrap_or_default()
     }
 }
 
-impl<Who> Shares<Who> {
-    fn lock(&self) -> MutexGuard<'_, Taken<Who>> {
+impl<K> Quota<K> {
+    fn lock(&self) -> MutexGuard<'_, Taken<K>> {
         // Each update is two additions, so a panic leaves no partial update.
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<Who: Hash + Eq> Drop for Share<Who> {
+impl<K: Hash + Eq> Drop for Reservation<K> {
     fn drop(&mut self) {
         let mut taken = self.shares.lock();
         taken.all = taken.all.saturating_sub(self.amount);
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn each_hostile_holder_gets_at_most_half_of_what_is_left() {
-        let shares = Shares::new(100, 1_000);
+        let shares = Quota::new(100, 1_000);
         let mut held = Vec::new();
         let mut counts = Vec::new();
         for hostile in 0..4 {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn the_bounds_of_one_holder_and_of_the_process_differ() {
-        let shares = Shares::new(10, 2);
+        let shares = Quota::new(10, 2);
         let _two = [shares.take("a", 1).unwrap(), shares.take("a", 1).unwrap()];
         assert_eq!(shares.take("a", 1).unwrap_err(), Exhausted::Holder);
         let exempt = shares.take_exempt(8).unwrap();
@@ -144,8 +144,8 @@ mod tests {
             steps in prop::collection::vec((0u8..4, 0usize..6, any::<bool>()), 0..200),
         ) {
             let (total, per_holder) = (20, 9);
-            let shares = Shares::new(total, per_holder);
-            let mut held: Vec<Share<u8>> = Vec::new();
+            let shares = Quota::new(total, per_holder);
+            let mut held: Vec<Reservation<u8>> = Vec::new();
             for (holder, amount, gives_back) in steps {
                 if gives_back && !held.is_empty() {
                     held.remove(amount % held.len());

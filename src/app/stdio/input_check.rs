@@ -19,7 +19,7 @@ const BUFFER_SIZE: usize = 64 * 1024;
 ///
 /// Each line of `input` is sent to rmcp or answered through `output`, until the input ends. The output of rmcp is sent
 /// to `output`.
-pub(super) fn checked(
+pub(super) fn check_lines(
     input: impl AsyncBufRead + Unpin + 'static,
     output: Output,
 ) -> (DuplexStream, DuplexStream, JoinHandle<()>) {
@@ -50,7 +50,7 @@ async fn forward_lines(
 ) -> io::Result<()> {
     let mut is_open = false;
     while let Some(line) = next_line(&mut input).await? {
-        match checked_line(&line, is_open) {
+        match check_line(&line, is_open) {
             Ok(Line::ForRmcp(message)) => {
                 is_open |= opens(&message);
                 to_rmcp.write_all(message.to_text().as_bytes()).await?;
@@ -71,7 +71,7 @@ enum Line {
 }
 
 /// Checks a line. `is_open` says whether a request has opened the session.
-fn checked_line(line: &[u8], is_open: bool) -> Result<Line, Malformed> {
+fn check_line(line: &[u8], is_open: bool) -> Result<Line, Malformed> {
     let message = match Incoming::parse(line)? {
         Incoming::Message(message) => message,
         Incoming::Batch(_) => {

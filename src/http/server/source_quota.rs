@@ -1,8 +1,8 @@
-//! Shares with a limit for the process, for each source, and for each network of sources.
+//! Quotas with a limit for the process, for each source, and for each network of sources.
 
 use std::sync::Arc;
 
-use super::shares::{Exhausted, Share, Shares};
+use super::quota::{Exhausted, Quota, Reservation};
 use crate::http::source_address::{Network48, SourceAddress};
 
 /// The limit of an IPv6 /48, as a multiple of the limit of one source. One customer often has a whole /48.
@@ -10,24 +10,24 @@ const SOURCES_PER_NETWORK: usize = 2;
 
 /// A limited amount, and how much of it sources and networks have. Cloning is cheap; clones share the counts.
 #[derive(Clone, Debug)]
-pub(super) struct SourceShares {
-    sources: Arc<Shares<SourceAddress>>,
-    networks: Arc<Shares<Network48>>,
+pub(super) struct SourceQuota {
+    sources: Arc<Quota<SourceAddress>>,
+    networks: Arc<Quota<Network48>>,
 }
 
-/// A part of [`SourceShares`]. Dropping it returns the part.
+/// A part of [`SourceQuota`]. Dropping it returns the part.
 #[derive(Debug)]
-pub(super) struct SourceShare {
-    _source: Share<SourceAddress>,
-    _network: Option<Share<Network48>>,
+pub(super) struct SourceReservation {
+    _source: Reservation<SourceAddress>,
+    _network: Option<Reservation<Network48>>,
 }
 
-impl SourceShares {
+impl SourceQuota {
     /// Creates `total` units for all sources, at most `per_source` of them for one.
     pub(super) fn new(total: usize, per_source: usize) -> Self {
         Self {
-            sources: Shares::new(total, per_source),
-            networks: Shares::new(total, per_source.saturating_mul(SOURCES_PER_NETWORK)),
+            sources: Quota::new(total, per_source),
+            networks: Quota::new(total, per_source.saturating_mul(SOURCES_PER_NETWORK)),
         }
     }
 
@@ -35,18 +35,18 @@ impl SourceShares {
     ///
     /// # Errors
     /// The limit that is reached.
-    pub(super) fn take(&self, source: SourceAddress, amount: usize) -> Result<SourceShare, Exhausted> {
+    pub(super) fn take(&self, source: SourceAddress, amount: usize) -> Result<SourceReservation, Exhausted> {
         let network = self.networks.take(source.network(), amount)?;
-        Ok(SourceShare { _source: self.sources.take(source, amount)?, _network: Some(network) })
+        Ok(SourceReservation { _source: self.sources.take(source, amount)?, _network: Some(network) })
     }
 
     /// Takes `amount` units for a trusted proxy, which only the total limits.
     ///
     /// # Errors
     /// If too few units are free.
-    pub(super) fn take_exempt(&self, amount: usize) -> Result<SourceShare, Exhausted> {
+    pub(super) fn take_exempt(&self, amount: usize) -> Result<SourceReservation, Exhausted> {
         let source = self.sources.take_exempt(amount).ok_or(Exhausted::Process)?;
-        Ok(SourceShare { _source: source, _network: None })
+        Ok(SourceReservation { _source: source, _network: None })
     }
 
     /// Returns how many units a source and its network have.
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn all_sources_of_one_network_have_twice_the_bound_of_one() {
-        let shares = SourceShares::new(1_000, 3);
+        let shares = SourceQuota::new(1_000, 3);
         let mut held = Vec::new();
         for number in 0..4 {
             held.extend((0..5).filter_map(|_| shares.take(subnet(1, number), 1).ok()));
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_network_never_holds_more_than_it_leaves_free() {
-        let shares = SourceShares::new(100, 100);
+        let shares = SourceQuota::new(100, 100);
         let taken: Vec<_> = (0..100).filter_map(|number| shares.take(subnet(1, number), 1).ok()).collect();
         assert_eq!(taken.len(), 50);
         assert!(shares.take(subnet(2, 0), 1).is_ok());
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn an_address_of_ipv4_has_the_bound_of_one_source() {
-        let shares = SourceShares::new(1_000, 3);
+        let shares = SourceQuota::new(1_000, 3);
         let address = SourceAddress::from(IpAddr::from([203, 0, 113, 1]));
         let _held: Vec<_> = (0..3).map(|_| shares.take(address, 1).unwrap()).collect();
         assert_eq!(shares.take(address, 1).unwrap_err(), Exhausted::Holder);
