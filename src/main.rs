@@ -218,9 +218,9 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
             simulator.stop(true).await;
         }
         Command::Check { upstream } => {
-            let checked = app::check(Sources::from_process(cli.config), upstream, clock).await;
-            println_stdout(&checked.text());
-            return Ok(if checked.is_fine() { ExitCode::SUCCESS } else { ExitCode::from(2) });
+            let report = app::check(Sources::from_process(cli.config), upstream, clock).await;
+            println_stdout(&report.text());
+            return Ok(if report.is_fine() { ExitCode::SUCCESS } else { ExitCode::from(2) });
         }
         Command::Probe { user, stdin, alone, json } => {
             let sources = Sources::from_process(cli.config);
