@@ -97,7 +97,8 @@ proptest! {
         // Not there at the start: a new account arrives every 65 s.
         for number in 0..4 {
             let pause = 65_000 * number + first * 1000;
-            simulation.add(SimulatedCaller { account: account(5000 + number as usize), pause: 1..2, burst: 1, rest: 10_000_000 }, pause);
+            let account = account(5000 + number as usize);
+            simulation.add(SimulatedCaller { account, pause: 1..2, burst: 1, rest: 10_000_000 }, pause);
         }
         simulation.run(TimeDelta::seconds(first + 4 * 65 + 60));
         for newcomer in 25..29 {
