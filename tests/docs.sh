@@ -217,7 +217,7 @@ ln -s "$project/target/debug/ownerrez-gateway" "$scratch/bin/ownerrez-gateway"
 PATH=$scratch/bin:$PATH
 
 pages=("$@")
-[ ${#pages[@]} != 0 ] || pages=(README.md SECURITY.md CHANGELOG.md docs/*.md docs/adr/*.md)
+[ ${#pages[@]} != 0 ] || pages=(README.md CONTRIBUTING.md SECURITY.md CHANGELOG.md docs/*.md docs/adr/*.md)
 check_names "${pages[@]}"
 
 background simulator ownerrez-gateway simulate-ownerrez --port 0 --json

@@ -22,6 +22,7 @@ DEFAULT_PATHS = [
     "docs",
     "tests/gateway",
     "README.md",
+    "CONTRIBUTING.md",
     "SECURITY.md",
     "CHANGELOG.md",
     "config/default.toml",
