@@ -116,12 +116,12 @@ async fn what_is_called_through_another_obeys_the_same_rules() {
         let excluded = [("x-mcp-exclude-tools", "delete_surcharge")];
         let call = rpc(1, "tools/call", json!({"name": "call_operation", "arguments": delete}));
         let text = Answer(alice.mcp_at("/mcp", &excluded, &call).await).refused();
-        assert!(text.contains("`delete_surcharge` is not among"), "{text}");
+        assert!(text.contains("`delete_surcharge` is not in this connection"), "{text}");
         // Names that do not exist.
         for (name, near) in [("list_surcharge", "list_surcharges"), ("call_operation", "find_operation"), ("x", "find")]
         {
             let text = alice.call("call_operation", json!({"name": name})).await.refused();
-            assert!(text.contains(&format!("no operation `{name}`")) && text.contains(near), "{text}");
+            assert!(text.contains(&format!("Unknown operation `{name}`")) && text.contains(near), "{text}");
         }
         for wrong in [json!({}), json!({"name": 1, "arguments": 2}), json!({"name": "list_tags", "arguments": [1]})] {
             assert!(alice.call("call_operation", wrong).await.refused().contains("call_operation"));
