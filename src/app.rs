@@ -54,7 +54,7 @@ use self::{
 };
 use crate::{
     catalog::CatalogError,
-    config::{Config, Database, EncryptionKey, GivenKey, KeyFileError, RegistrationMode, Transport},
+    config::{Config, ConfiguredKey, Database, EncryptionKey, KeyFileError, RegistrationMode, Transport},
     crypto::{self, CryptoError, KeyRing},
     domain::SharedClock,
     http::{
@@ -67,7 +67,7 @@ use crate::{
         clients::{Clients, EgressPolicy},
     },
     session::Sessions,
-    store::{ChangeWatch, DatabaseTarget, Store, StoreError, watch_changes},
+    store::{DatabaseTarget, InvalidationListener, Store, StoreError, listen_for_invalidations},
     tools::UnknownName,
 };
 
@@ -149,7 +149,7 @@ pub struct App {
     metrics_server: Option<(SocketAddr, ServerHandle)>,
     sessions: Sessions,
     keys: ApiKeyAuthenticator,
-    changes: Arc<ChangeWatch>,
+    changes: Arc<InvalidationListener>,
     store: Store,
     clock: SharedClock,
     listener: TcpListener,
@@ -198,14 +198,14 @@ impl App {
         let single_user = match &config.transport {
             Transport::SingleUser { account, token } => Some(Arc::new(SingleUser {
                 caller: single_account::register_single_user(&services, account, &clock).await?,
-                token_digest: token.as_ref().map(|token| crypto::digest_hex(token.expose_secret())),
+                token_digest: token.as_ref().map(|token| crypto::sha256_hex(token.expose_secret())),
             })),
             _ => None,
         };
         let Services { store, sessions, toolbox, links, metrics, ring } = services;
         let stopping = Arc::new(AtomicBool::new(false));
         let settings = Arc::new(http_settings(config, address.port()));
-        let changes = Arc::new(watch_changes(&store, &database_target(config), clock.clone()));
+        let changes = Arc::new(listen_for_invalidations(&store, &database_target(config), clock.clone()));
         let keys = ApiKeyAuthenticator::new(
             store.clone(),
             changes.clone(),
@@ -241,7 +241,7 @@ impl App {
             links,
             registrations: Arc::new(RegistrationLimiter::new(config.registration.per_hour_and_address)),
             access: oauth.as_ref().map(|server| {
-                let signer = ring.access_token_signer().clone();
+                let signer = ring.access_token_mac_key().clone();
                 let capacity = config.keys.cache_entries;
                 AccessTokenValidator::new(
                     store.clone(),
@@ -257,7 +257,7 @@ impl App {
             oauth_limits: Arc::new(OAuthLimits::new(config.oauth.registrations_per_hour_and_address)),
             notices: Arc::default(),
             clock: clock.clone(),
-            signer: ring.page_signer().clone(),
+            signer: ring.page_mac_key().clone(),
             metrics: metrics.clone(),
             settings: settings.clone(),
         };
@@ -271,7 +271,7 @@ impl App {
         let scrape = Scrape {
             metrics: metrics.clone(),
             sessions: sessions.clone(),
-            token_digest: config.metrics.token.as_ref().map(|token| crypto::digest_hex(token.expose_secret())),
+            token_digest: config.metrics.token.as_ref().map(|token| crypto::sha256_hex(token.expose_secret())),
             failures: Arc::new(WrongTokenLimiter::new(
                 config.keys.failures_per_address,
                 TimeDelta::minutes(i64::from(config.keys.failure_minutes)),
@@ -376,7 +376,7 @@ impl App {
         // Counted here, because tokens that are not in the database are lost when the threads end.
         let unsaved = self.sessions.unsaved();
         // Database connections end with the threads that opened them, so the threads are stopped after this.
-        self.sessions.write_down().await;
+        self.sessions.flush_usage().await;
         if !drained {
             log::warn!("some calls to OwnerRez were still running at the shutdown timeout");
             // The running calls hold database connections, and closing the store below waits for those.
@@ -418,14 +418,14 @@ fn key_ring(config: &Config) -> Result<KeyRing, StartError> {
 fn key_ring_from(
     current: &EncryptionKey,
     key: &SecretBox<[u8; 32]>,
-    previous: &[GivenKey],
+    previous: &[ConfiguredKey],
 ) -> Result<KeyRing, StartError> {
     let mut ring = KeyRing::new(key)?;
     if let Some(text) = current.text() {
-        ring = ring.with_predecessor(text.clone());
+        ring = ring.with_legacy_secret(text.clone());
     }
     for replaced in previous {
-        ring = ring.with_previous(replaced.key())?.with_predecessor(replaced.text().clone());
+        ring = ring.with_previous(replaced.key())?.with_legacy_secret(replaced.text().clone());
     }
     Ok(ring)
 }

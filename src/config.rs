@@ -27,8 +27,8 @@ use url::Url;
 pub use address::{CALLBACK_PATH, PREDECESSOR_CALLBACK_PATH};
 pub use clients::{OAuthClients, PredefinedClient};
 pub use database::Database;
-pub use encryption::{EncryptionKey, GivenKey, KeyFileError};
-pub use errors::{ConfigError, ConfigErrors, Origin};
+pub use encryption::{ConfiguredKey, EncryptionKey, KeyFileError};
+pub use errors::{ConfigError, ConfigErrors, ValueSource};
 pub use network::Network;
 
 /// The sources of the settings, in addition to the built-in defaults. Not `Debug`: it contains secrets.
@@ -67,7 +67,7 @@ pub struct Config {
     /// The key that encrypts the tokens.
     pub encryption: EncryptionKey,
     /// Earlier keys: used for decryption only.
-    pub previous_keys: Vec<GivenKey>,
+    pub previous_keys: Vec<ConfiguredKey>,
     /// OwnerRez's addresses and the operator's access to it.
     pub ownerrez: OwnerRez,
     /// The users' sessions.
@@ -85,7 +85,7 @@ pub struct Config {
     /// How this process serves its clients.
     pub transport: Transport,
     /// The tools that the one client of `stdio` sees.
-    pub tools: ChosenTools,
+    pub tools: ToolSettings,
     /// The format of the log.
     pub log_format: LogFormat,
     /// Access to the metrics.
@@ -102,8 +102,8 @@ impl Config {
     }
 
     /// Reads as many settings as possible, for the command that checks everything at once.
-    pub fn survey(sources: Sources) -> Survey {
-        sections::survey(sources)
+    pub fn load_lenient(sources: Sources) -> PartialConfig {
+        sections::load_lenient(sources)
     }
 
     /// Returns the redirect URI to give OwnerRez: the configured one, or the callback below the public address.
@@ -118,13 +118,13 @@ impl Config {
 
 /// The settings that could be read although others may be wrong. A part whose own setting is wrong is missing.
 #[derive(Debug)]
-pub struct Survey {
+pub struct PartialConfig {
     /// The database.
     pub database: Option<Database>,
     /// The key that encrypts the tokens.
     pub encryption: Option<EncryptionKey>,
     /// Earlier keys.
-    pub previous_keys: Vec<GivenKey>,
+    pub previous_keys: Vec<ConfiguredKey>,
     /// OwnerRez's addresses and the operator's access to it.
     pub ownerrez: Option<OwnerRez>,
     /// All mistakes.
@@ -338,12 +338,12 @@ pub enum Transport {
     /// The programs of the one user of this machine, over HTTP and without a key, with one OwnerRez account.
     SingleUser {
         /// The account.
-        account: OwnAccount,
+        account: SingleAccount,
         /// A token that the programs must send; at least 16 characters.
         token: Option<SecretString>,
     },
     /// The client that started the process, over standard input and output, with one OwnerRez account.
-    OwnAccount(OwnAccount),
+    Stdio(SingleAccount),
     /// The same client, by forwarding everything to a gateway.
     Remote {
         /// The gateway's address, with the path "/".
@@ -355,7 +355,7 @@ pub enum Transport {
 
 /// The credentials of the one account.
 #[derive(Clone, Debug)]
-pub enum OwnAccount {
+pub enum SingleAccount {
     /// An access token of an OAuth app.
     Bearer(SecretString),
     /// A personal access token.
@@ -369,7 +369,7 @@ pub enum OwnAccount {
 
 /// The tools that one client sees, by name. This module does not check that the names exist.
 #[derive(Clone, Debug, Default)]
-pub struct ChosenTools {
+pub struct ToolSettings {
     /// Toolsets.
     pub toolsets: Vec<String>,
     /// Single tools.

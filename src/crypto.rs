@@ -3,13 +3,13 @@
 mod api_key;
 mod key_hmac;
 mod key_ring;
-mod predecessor;
+mod legacy;
 mod rotation;
 
 pub use api_key::{ApiKey, BadApiKey, PresentedKey, hash_api_key, verify_api_key};
 pub use key_hmac::{KeyHmac, KeyMatch};
-pub use key_ring::{KeyRing, SealedFor};
-pub use predecessor::{PredecessorKey, sealed_by_predecessor};
+pub use key_ring::{EncryptionContext, KeyRing};
+pub use legacy::{LegacyApiKey, is_legacy_sealed};
 pub use rotation::{SealedWith, sealed_with};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -40,7 +40,7 @@ pub enum CryptoError {
         "a token encrypted by the TypeScript server cannot be decrypted; set ENCRYPTION_KEY, or add to \
          ENCRYPTION_KEYS_PREVIOUS, exactly the text that server used"
     )]
-    UnknownPredecessor,
+    UnknownLegacySecret,
     /// bcrypt rejected its input or its stored hash.
     #[error("bcrypt failed: {0}")]
     Bcrypt(#[from] bcrypt::BcryptError),
@@ -54,7 +54,7 @@ pub fn random_token() -> Result<SecretString, CryptoError> {
 }
 
 /// Returns the SHA-256 of a secret, which identifies the secret without storing it.
-pub fn digest(secret: &[u8]) -> [u8; 32] {
+pub fn sha256(secret: &[u8]) -> [u8; 32] {
     let mut out = [0u8; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, secret).as_ref());
     out
@@ -62,25 +62,25 @@ pub fn digest(secret: &[u8]) -> [u8; 32] {
 
 /// Returns the SHA-256 in hex, under which random 256-bit secrets are stored and looked up. At that length no salt is
 /// needed.
-pub fn digest_hex(secret: &str) -> String {
+pub fn sha256_hex(secret: &str) -> String {
     hex(digest::digest(&digest::SHA256, secret.as_bytes()).as_ref())
 }
 
 /// Compares two secrets in constant time.
-pub fn same_secret(one: &str, other: &str) -> bool {
+pub fn constant_time_eq(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
 /// An HMAC key. Its digests prove that a text came from this gateway, or replace a secret in memory.
 #[derive(Clone)]
-pub struct Signer {
+pub struct MacKey {
     key: hmac::Key,
     /// The HMAC keys of replaced encryption keys. They verify but never sign.
     previous: Vec<hmac::Key>,
 }
 
-impl Signer {
-    /// Creates a signer with a random key that exists in this process only.
+impl MacKey {
+    /// Creates a random key that exists in this process only.
     pub fn ephemeral() -> Result<Self, CryptoError> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).map_err(|_| CryptoError::Random)?;
         Ok(Self { key, previous: Vec::new() })
@@ -108,13 +108,13 @@ impl Signer {
         keys.map(|key| URL_SAFE_NO_PAD.encode(hmac::sign(key, &bytes).as_ref())).collect()
     }
 
-    /// Returns a signature that [`Signer::verify`] accepts. The encoding preserves the boundaries between `parts`, so
+    /// Returns a signature that [`MacKey::verify`] accepts. The encoding preserves the boundaries between `parts`, so
     /// two different lists never have the same signature.
     pub fn sign(&self, parts: &[&str]) -> String {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.key, &joined(parts)).as_ref())
     }
 
-    /// Returns whether [`Signer::sign`] made `signature` for the same parts. Runs in constant time.
+    /// Returns whether [`MacKey::sign`] made `signature` for the same parts. Runs in constant time.
     pub fn verify(&self, parts: &[&str], signature: &str) -> bool {
         let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
         let parts = joined(parts);
@@ -147,6 +147,6 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Returns the digest under which an API key is cached in memory after bcrypt has accepted it.
-pub fn key_digest(signer: &Signer, key: &PresentedKey) -> [u8; 32] {
-    signer.digest(key.text().expose_secret())
+pub fn key_digest(mac_key: &MacKey, key: &PresentedKey) -> [u8; 32] {
+    mac_key.digest(key.text().expose_secret())
 }

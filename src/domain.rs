@@ -2,8 +2,8 @@
 
 mod connection_setting;
 mod json_object;
-mod json_text;
 mod plain_name;
+mod raw_json;
 mod redirect_uri;
 
 use std::{fmt, future::Future, hash::Hash, num::NonZeroUsize, pin::Pin, sync::Arc};
@@ -14,12 +14,13 @@ use secrecy::SecretString;
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use connection_setting::{ConnectionSetting, switched};
+pub use connection_setting::{ConnectionSetting, parse_bool};
 pub use json_object::{JsonObject, member};
-pub use json_text::JsonText;
 pub use plain_name::{is_invisible, plain_name};
+pub use raw_json::RawJson;
 pub use redirect_uri::{
-    BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectPlace, RedirectPolicy, RedirectTarget, RedirectUri,
+    BadRedirectUri, CHATGPT_CONNECTOR, REDIRECT_URI_LIMIT, RedirectDestination, RedirectPolicy, RedirectTarget,
+    RedirectUri,
 };
 
 /// Returns a time span as text, in whole minutes: "1 minute", "10 minutes".
@@ -57,7 +58,7 @@ pub struct AccountId(pub i64);
 
 /// A signed-in user and the OwnerRez account that the user signed in with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AccountHolder {
+pub struct SignedInUser {
     /// The user of this gateway.
     pub user: UserId,
     /// The OwnerRez account.
@@ -86,7 +87,7 @@ impl Scope {
 
 /// The tool settings of a key.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct KeyView {
+pub struct ToolDefaults {
     /// The toolsets, separated by commas, for requests that do not name any; `None` for the default toolsets.
     pub toolsets: Option<Arc<str>>,
     /// Whether only read-only tools are listed and callable. A request cannot override this.
@@ -106,7 +107,7 @@ pub enum Credential {
 
 /// An authenticated caller.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Caller {
+pub struct Principal {
     /// The user that the credential belongs to.
     pub user: UserId,
     /// The credential.
@@ -118,7 +119,7 @@ pub struct Caller {
     /// The expiry of the credential.
     pub expires_at: Option<DateTime<Utc>>,
     /// The tool settings of the key.
-    pub view: KeyView,
+    pub view: ToolDefaults,
 }
 
 impl fmt::Display for UserId {
@@ -200,7 +201,7 @@ impl TokenSet {
     /// tenth of its lifetime before it if that is shorter. `None` if no expiry is known.
     pub fn refresh_from(&self) -> Option<DateTime<Utc>> {
         let expires_at = self.expires_at?;
-        Some(expires_at - self.tenth_of_life(expires_at).min(TimeDelta::minutes(5)))
+        Some(expires_at - self.tenth_of_lifetime(expires_at).min(TimeDelta::minutes(5)))
     }
 
     /// Returns the moment from which the background sweep refreshes the token of an inactive user: a tenth of its
@@ -209,17 +210,17 @@ impl TokenSet {
     pub fn renew_from(&self) -> Option<DateTime<Utc>> {
         let expires_at = self.expires_at?;
         self.refresh.as_ref()?;
-        Some(expires_at - self.tenth_of_life(expires_at))
+        Some(expires_at - self.tenth_of_lifetime(expires_at))
     }
 
-    fn tenth_of_life(&self, expires_at: DateTime<Utc>) -> TimeDelta {
+    fn tenth_of_lifetime(&self, expires_at: DateTime<Utc>) -> TimeDelta {
         ((expires_at - self.obtained_at) / 10).max(TimeDelta::zero())
     }
 }
 
 /// The result of an authorization: the tokens and their account.
 #[derive(Clone, Debug)]
-pub struct Grant {
+pub struct UpstreamGrant {
     /// The tokens.
     pub tokens: TokenSet,
     /// The account that the tokens belong to. OwnerRez documents it for every token response; the TypeScript server did
@@ -265,7 +266,7 @@ pub struct UpstreamRequest {
     /// JSON body of a write.
     pub body: Option<Value>,
     /// The maximum age of a cached response that may be used instead. Never set for writes.
-    pub fresh_for: Option<TimeDelta>,
+    pub max_age: Option<TimeDelta>,
 }
 
 impl UpstreamRequest {
@@ -292,23 +293,23 @@ pub trait Clock: Send + Sync + 'static {
 pub type SharedClock = Arc<dyn Clock>;
 
 /// Returns an error and all its sources as one text, for the log only.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut behind = error.source();
-    while let Some(error) = behind {
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text_so_far = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
         let text = error.to_string();
         // A wrapper often repeats the text of its source.
-        if !told.ends_with(&text) {
-            told = format!("{told}: {text}");
+        if !text_so_far.ends_with(&text) {
+            text_so_far = format!("{text_so_far}: {text}");
         }
-        behind = error.source();
+        source = error.source();
     }
-    told
+    text_so_far
 }
 
 /// Returns an empty cache for at most `most` entries. It allocates memory as it fills; the cache's own constructor
 /// allocates all of it at once.
-pub fn growing_cache<K: Hash + Eq, V>(most: NonZeroUsize) -> LruCache<K, V> {
+pub fn lazy_lru<K: Hash + Eq, V>(most: NonZeroUsize) -> LruCache<K, V> {
     let mut cache = LruCache::unbounded();
     cache.resize(most);
     cache
@@ -320,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_growing_cache_is_bounded() {
-        let mut cache = growing_cache(NonZeroUsize::MIN);
+        let mut cache = lazy_lru(NonZeroUsize::MIN);
         cache.put("a", 1);
         cache.put("b", 2);
         assert_eq!((cache.len(), cache.peek("a"), cache.peek("b")), (1, None, Some(&2)));
@@ -376,6 +377,6 @@ mod tests {
 
     #[test]
     fn a_chain_tells_each_cause_once() {
-        assert_eq!(chain(&Outer(Wrapper(Inner))), "it was not written: the disk is full");
+        assert_eq!(error_chain(&Outer(Wrapper(Inner))), "it was not written: the disk is full");
     }
 }

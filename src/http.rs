@@ -61,7 +61,7 @@ pub use webhook::Notices;
 use self::{error::ApiError, source_address::SourceAddress};
 use crate::{
     config::{Network, PREDECESSOR_CALLBACK_PATH, RegistrationMode},
-    crypto::Signer,
+    crypto::MacKey,
     domain::SharedClock,
     metrics::Metrics,
     oauth::{AccessTokenValidator, AuthorizationServer},
@@ -101,7 +101,7 @@ pub struct HttpState {
     /// The clock.
     pub clock: SharedClock,
     /// Signs forms.
-    pub signer: Signer,
+    pub signer: MacKey,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Settings that the handlers show or check.

@@ -14,7 +14,7 @@ use ownerrez_gateway::{
         self, App, CommandError, MigrateCommand, ProbeAs, ProbeError, SandboxGateway, SandboxOptions, StartError,
         StopSignals, SystemClock, UsersCommand, start_logging,
     },
-    config::{Config, ConfigErrors, LogFormat, OwnAccount, Sources, Transport},
+    config::{Config, ConfigErrors, LogFormat, SingleAccount, Sources, Transport},
     sandbox::{Portfolio, Simulator, SimulatorOptions, Variations},
 };
 use secrecy::ExposeSecret;
@@ -228,7 +228,7 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
             let probe_as = match user {
                 Some(user) => ProbeAs::User(user),
                 None if stdin => ProbeAs::Account(read_account(io::stdin())?),
-                None => ProbeAs::Account(OwnAccount::given(sources)?.ok_or(ProbeError::NoToken)?),
+                None => ProbeAs::Account(SingleAccount::from_sources(sources)?.ok_or(ProbeError::NoToken)?),
             };
             let report = app::probe(&config, &probe_as, alone, clock).await?;
             println_stdout(&if json { report.json() } else { report.text() });
@@ -278,10 +278,10 @@ fn load_quietly(sources: Sources) -> Result<Config, ConfigErrors> {
 }
 
 /// Reads a token, which is never longer than this.
-fn read_account(input: impl Read) -> Result<OwnAccount, ProbeError> {
+fn read_account(input: impl Read) -> Result<SingleAccount, ProbeError> {
     let mut text = Zeroizing::new(String::new());
     let read = input.take(4096).read_to_string(&mut text);
-    read.ok().and_then(|_| OwnAccount::parse(&text)).ok_or(ProbeError::NoTokenRead)
+    read.ok().and_then(|_| SingleAccount::parse(&text)).ok_or(ProbeError::NoTokenRead)
 }
 
 #[expect(clippy::print_stdout, reason = "a command-line program prints its output to standard output")]

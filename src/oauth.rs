@@ -28,7 +28,7 @@ pub use token::{Revocation, TokenForm, Tokens};
 use self::{access_token::AccessTokens, clients::Clients};
 use crate::{
     crypto::KeyRing,
-    domain::{ConnectionSetting, SharedClock, switched},
+    domain::{ConnectionSetting, SharedClock, parse_bool},
     session::Sessions,
     store::Store,
 };
@@ -70,7 +70,8 @@ impl OAuthSettings {
         let path = if path.is_empty() { RESOURCE_PATH } else { path };
         // Parsed as the endpoint does, which rejects invalid boolean values.
         let read_only = url.query_pairs().any(|(name, word)| {
-            ConnectionSetting::meant(&name) == Ok(Some(ConnectionSetting::ReadOnly)) && switched(&word) != Some(false)
+            ConnectionSetting::from_name(&name) == Ok(Some(ConnectionSetting::ReadOnly))
+                && parse_bool(&word) != Some(false)
         });
         (plain && url.origin() == ours.origin() && is_within(path, RESOURCE_PATH))
             .then(|| Resource { url: self.url(path), read_only })
@@ -128,7 +129,7 @@ impl AuthorizationServer {
     }
 
     fn access_tokens(&self) -> AccessTokens<'_> {
-        AccessTokens(self.0.ring.access_token_signer())
+        AccessTokens(self.0.ring.access_token_mac_key())
     }
 }
 

@@ -3,15 +3,15 @@
 //!
 //! awc gets plain-http URLs, because the [`Dialer`] does the TLS.
 
-mod answer_guard;
 mod dialer;
+mod response_guard;
 mod tls_trust;
 
 use url::Url;
 
 pub use self::{
-    answer_guard::AnswerGuard,
-    dialer::{Dialer, Line},
+    dialer::{Dialer, MaybeTlsStream},
+    response_guard::ResponseGuard,
     tls_trust::TlsTrust,
 };
 

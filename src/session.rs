@@ -6,20 +6,20 @@
 
 pub mod admission;
 mod allowance;
+mod background_jobs;
 mod backoff;
 pub mod blocks;
 pub mod budget;
 mod call;
-mod chores;
 mod command_permits;
 mod connecting;
-mod directory;
 mod error;
 mod outcomes;
-mod recent;
+mod registry;
+mod response_cache;
 mod sign_in;
 mod supervisor;
-mod token_keeper;
+mod token_manager;
 mod usage;
 mod user_session;
 mod window;
@@ -33,32 +33,32 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use admission::{Connector, Crowd, PlaceKey};
-pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, take_lock};
+pub use admission::{AttemptOrigin, PlaceKey, QueueScope};
+pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, acquire_share};
 pub use backoff::TokenEndpoint;
 pub use command_permits::CommandAllowance;
-pub use connecting::{ASK_AGAIN_AFTER, Admitted, Turn, WaitReason, Waits};
+pub use connecting::{ASK_AGAIN_AFTER, Admitted, QueueWait, Turn, WaitReason};
 pub use error::{CallError, ConnectError};
 pub use outcomes::WriteOutcome;
-pub use recent::RecentAnswers;
+pub use response_cache::ResponseCache;
 pub use sign_in::SignedIn;
 pub use supervisor::SupervisorStats;
-pub use token_keeper::{StoredTokens, UnsavedCount, stored_tokens};
+pub use token_manager::{StoredTokens, UnsavedCount, stored_tokens};
 pub use user_session::SessionStats;
 
 use self::{
-    call::{CallOff, CallUpstream, Departure},
-    chores::Chores,
+    background_jobs::BackgroundJobs,
+    call::{CallUpstream, CancelOnDrop, SendState},
     connecting::ConnectQueue,
-    directory::Directory,
     outcomes::WriteOutcomes,
+    registry::SessionRegistry,
     supervisor::{GetSession, SessionSupervisor},
-    token_keeper::Credential,
+    token_manager::ConnectCredential,
     user_session::{Connect, Disconnect, Panic, Renew, UserSession},
 };
 use crate::{
-    crypto::{KeyRing, SealedFor},
-    domain::{AccountId, JsonText, KeyId, SharedClock, TokenSet, UpstreamRequest, UserId},
+    crypto::{EncryptionContext, KeyRing},
+    domain::{AccountId, KeyId, RawJson, SharedClock, TokenSet, UpstreamRequest, UserId},
     metrics::{Metrics, Observed},
     store::{SealedGrant, SealedTokens, Store},
     upstream::{Upstream, UpstreamSettings},
@@ -74,7 +74,7 @@ pub struct SessionSettings {
     /// The time without calls after which a session is asked to stop.
     pub idle: TimeDelta,
     /// The interval of the background jobs.
-    pub chores_every: TimeDelta,
+    pub background_jobs_every: TimeDelta,
     /// The age at which users without a connection are deleted.
     pub unconnected_for: Option<TimeDelta>,
 }
@@ -94,7 +94,7 @@ pub struct SessionDeps {
     /// The limits.
     pub settings: SessionSettings,
     /// The cache of OwnerRez's responses.
-    pub recent: RecentAnswers,
+    pub response_cache: ResponseCache,
     /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The state of OwnerRez's token endpoint.
@@ -126,18 +126,18 @@ pub struct Answer {
     /// HTTP status, 200 to 299.
     pub status: u16,
     /// The body; empty if there was none.
-    pub body: JsonText,
+    pub body: RawJson,
     /// Whether this is a cached response; OwnerRez was not asked.
-    pub remembered: bool,
+    pub from_cache: bool,
 }
 
 /// The handle to the session actors.
 #[derive(Clone)]
 pub struct Sessions {
     deps: Arc<SessionDeps>,
-    directory: Directory,
+    registry: SessionRegistry,
     supervisor: Addr<SessionSupervisor>,
-    chores: Addr<Chores>,
+    background_jobs: Addr<BackgroundJobs>,
     outcomes: Arc<WriteOutcomes>,
     connecting: Arc<ConnectQueue>,
     control: ArbiterHandle,
@@ -147,16 +147,16 @@ impl Sessions {
     /// Starts the supervisor and the background jobs on the `control` arbiter. A session runs on the thread that
     /// received its user's first call, so that most calls do not switch threads.
     pub fn start(control: &ArbiterHandle, deps: SessionDeps) -> Self {
-        let (deps, directory) = (Arc::new(deps), Directory::default());
-        let (for_supervisor, its_directory) = (deps.clone(), directory.clone());
-        let supervisor = SessionSupervisor::start_in_arbiter(control, move |_| {
-            SessionSupervisor::new(for_supervisor, its_directory)
-        });
-        let (for_chores, their_boss) = (deps.clone(), supervisor.clone());
-        let chores = Chores::start_in_arbiter(control, move |_| Chores::new(for_chores, their_boss));
+        let (deps, registry) = (Arc::new(deps), SessionRegistry::default());
+        let (for_supervisor, its_registry) = (deps.clone(), registry.clone());
+        let supervisor =
+            SessionSupervisor::start_in_arbiter(control, move |_| SessionSupervisor::new(for_supervisor, its_registry));
+        let (for_jobs, their_supervisor) = (deps.clone(), supervisor.clone());
+        let background_jobs =
+            BackgroundJobs::start_in_arbiter(control, move |_| BackgroundJobs::new(for_jobs, their_supervisor));
         let connecting = ConnectQueue::new(deps.allowance.clone(), deps.clock.clone(), deps.settings.call_deadline);
         let outcomes = WriteOutcomes::new(deps.store.clone(), deps.clock.clone());
-        Self { deps, directory, supervisor, chores, connecting, outcomes, control: control.clone() }
+        Self { deps, registry, supervisor, background_jobs, connecting, outcomes, control: control.clone() }
     }
 
     /// Sends one request for a user and waits for the response, up to the call deadline. Cancelling drops a waiting
@@ -173,25 +173,25 @@ impl Sessions {
             return Err(CallError::ShuttingDown);
         }
         let write = request.is_write();
-        let departure = Arc::new(Departure::default());
+        let send_state = Arc::new(SendState::default());
         // However this future ends, even by disconnection of the client, an unsent call is not sent any more.
-        let _gone = CallOff(departure.clone());
+        let _gone = CancelOnDrop(send_state.clone());
         let call = self.ask(user, |reply| CallUpstream {
             request: request.clone(),
             deadline,
-            departure: departure.clone(),
+            send_state: send_state.clone(),
             reply,
         });
         let cancelled = async {
             cancel.cancelled().await;
-            if write && !departure.call_off() {
+            if write && !send_state.try_cancel() {
                 // The outcome of a sent write is needed.
                 pending().await
             }
         };
         let stopped = async {
             self.deps.stop.cancelled().await;
-            if !departure.call_off() {
+            if !send_state.try_cancel() {
                 // The request was sent, so its response is awaited.
                 pending().await
             }
@@ -200,12 +200,12 @@ impl Sessions {
             biased;
             outcome = Box::pin(call) => match outcome {
                 Ok(outcome) => outcome,
-                Err(lost) => Err(lost.with_outcome(write && !departure.call_off())),
+                Err(lost) => Err(lost.with_outcome(write && !send_state.try_cancel())),
             },
             () = cancelled => Err(CallError::Cancelled),
             () = stopped => Err(CallError::ShuttingDown),
             () = self.deps.clock.sleep_until(deadline) => {
-                Err(CallError::Deadline { write_may_have_happened: write && !departure.call_off() })
+                Err(CallError::Deadline { write_may_have_happened: write && !send_state.try_cancel() })
             }
         }
     }
@@ -234,7 +234,7 @@ impl Sessions {
         code: SecretString,
         admitted: Admitted,
     ) -> Result<Option<AccountId>, ConnectError> {
-        self.connect_with(user, || Credential::Code(code.clone()), admitted).await
+        self.connect_with(user, || ConnectCredential::Code(code.clone()), admitted).await
     }
 
     /// Checks a personal access token and stores it.
@@ -246,13 +246,13 @@ impl Sessions {
         admitted: Admitted,
     ) -> Result<Option<AccountId>, ConnectError> {
         let both = SecretString::from(format!("{email}:{}", token.expose_secret()));
-        self.connect_with(user, || Credential::PersonalToken(both.clone()), admitted).await
+        self.connect_with(user, || ConnectCredential::PersonalToken(both.clone()), admitted).await
     }
 
     async fn connect_with(
         &self,
         user: UserId,
-        with: impl Fn() -> Credential,
+        with: impl Fn() -> ConnectCredential,
         admitted: Admitted,
     ) -> Result<Option<AccountId>, ConnectError> {
         let connect = self.ask(user, |reply| Connect { with: with(), admitted: admitted.clone(), reply });
@@ -263,8 +263,8 @@ impl Sessions {
 
     /// Registers the user and the connection of a single-user process. The token comes from the settings and has not
     /// been checked.
-    pub async fn adopt(&self, user: UserId, key: KeyId, tokens: TokenSet) -> Result<(), ConnectError> {
-        let access = self.deps.ring.seal(SealedFor::AccessToken(user), &tokens.access)?;
+    pub async fn register_single_user(&self, user: UserId, key: KeyId, tokens: TokenSet) -> Result<(), ConnectError> {
+        let access = self.deps.ring.seal(EncryptionContext::AccessToken(user), &tokens.access)?;
         let sealed = SealedTokens {
             kind: tokens.kind,
             access,
@@ -275,7 +275,7 @@ impl Sessions {
             renew_at: None,
         };
         let grant = SealedGrant { account: None, tokens: sealed };
-        self.deps.store.adopt_own_account(user, key, grant, self.deps.clock.now()).await?;
+        self.deps.store.register_single_user(user, key, grant, self.deps.clock.now()).await?;
         self.deps.recount_accounts().await;
         Ok(())
     }
@@ -285,7 +285,7 @@ impl Sessions {
         let ended = self.ask(user, |reply| Disconnect { reply }).await??;
         if ended {
             self.deps.recount_accounts().await;
-            self.chores.do_send(chores::Poke);
+            self.background_jobs.do_send(background_jobs::RunSoon);
         }
         Ok(ended)
     }
@@ -296,7 +296,7 @@ impl Sessions {
         self.ask(user, |reply| Disconnect { reply }).await??;
         let existed = self.deps.store.delete_user(user, Uuid::now_v7(), self.deps.clock.now()).await?;
         self.deps.recount_accounts().await;
-        self.chores.do_send(chores::Poke);
+        self.background_jobs.do_send(background_jobs::RunSoon);
         Ok(existed.is_some())
     }
 
@@ -344,8 +344,8 @@ impl Sessions {
     }
 
     /// Runs the background jobs now and waits for them.
-    pub async fn do_chores(&self) {
-        let _ = self.chores.send(chores::RunNow).await;
+    pub async fn run_background_jobs(&self) {
+        let _ = self.background_jobs.send(background_jobs::RunNow).await;
     }
 
     /// Begins the shutdown: unsent calls are rejected, and no new request is sent.
@@ -366,7 +366,7 @@ impl Sessions {
     }
 
     /// Writes the data that is only in memory to the database.
-    pub async fn write_down(&self) {
+    pub async fn flush_usage(&self) {
         self.deps.allowance.write_usage(&self.deps.store).await;
         if let left @ 1.. = self.outcomes.left() {
             log::warn!(
@@ -377,13 +377,13 @@ impl Sessions {
 
     /// Stops the actors. No call is possible afterwards.
     pub async fn stop(self) {
-        let _ = self.supervisor.send(supervisor::Forget).await;
+        let _ = self.supervisor.send(supervisor::DropSessions).await;
         self.control.stop();
     }
 
     /// Returns the user's session from the directory, or else from the supervisor.
     async fn session(&self, user: UserId) -> Result<Addr<UserSession>, CallError> {
-        if let Some(session) = self.directory.live(user, self.deps.clock.now()) {
+        if let Some(session) = self.registry.live(user, self.deps.clock.now()) {
             return Ok(session);
         }
         let on = Arbiter::try_current().unwrap_or_else(|| self.control.clone());

@@ -9,34 +9,34 @@
 //!   state, or a short transaction. No transaction waits for anything but the database.
 
 mod account;
+mod admin;
 mod allowance;
-mod changes;
+mod callback_states;
 mod connections;
 mod damage;
-mod dropped;
+mod deleted_clients;
+mod drop_in_runtime;
 mod error;
-mod forgotten_clients;
 mod grants;
+mod invalidation;
 mod keys;
 mod last_uses;
+mod legacy_keys;
 mod links;
 mod lock;
 mod migrate;
-mod operators;
-mod own_account;
 mod pool;
 mod pooler;
-mod predecessor_keys;
 mod refresh;
-mod refusal;
-mod remembered;
-mod returning;
+mod refusal_detector;
+mod revalidating_cache;
 mod revocations;
 mod sign_in;
+mod single_account;
+mod stale_users;
 mod state;
 #[cfg(test)]
 mod tests;
-mod unconnected;
 mod usage;
 mod users;
 mod writes;
@@ -55,29 +55,31 @@ use sea_orm::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
 
-use self::{changes::Heard, damage::Damage, dropped::DroppedIn, refusal::Refusals};
+use self::{
+    damage::Damage, drop_in_runtime::DropInRuntime, invalidation::ChangeCounter, refusal_detector::RefusalDetector,
+};
 
 pub use account::{KeyMoved, NewSession};
+pub use admin::{ConnectionOverview, IdentityOverview, SealedRow, SealedTable, UserOverview};
 pub use allowance::{Block, ClosedBlock};
-pub use changes::{ChangeWatch, Seen, watch_changes};
+pub use callback_states::{CallbackState, FirstReturn};
 pub use connections::{Connection, SealedGrant, SealedTokens};
 pub use error::{Cause, StoreError};
 pub use grants::{NewGrant, Redemption, StoredCode, StoredGrant};
+pub use invalidation::{Generation, InvalidationListener, listen_for_invalidations};
 pub use keys::{KEY_NAME_LIMIT, KeyAdded, KeyRemoved, NewKey, StoredKey};
 pub use last_uses::{LastUses, UsedCredential};
-pub use links::{Link, NewLink};
+pub use legacy_keys::LEGACY_KEY_CANDIDATES;
+pub use links::{ConnectLink, NewConnectLink};
 pub use lock::ProcessLock;
-pub use operators::{ConnectionOverview, IdentityOverview, SealedRow, SealedTable, UserOverview};
-pub use pooler::{Keeps, is_one_database, what_is_kept};
-pub use predecessor_keys::PREDECESSOR_CANDIDATES;
+pub use pooler::{PoolMode, detect_pool_mode, is_one_database};
 pub use refresh::{FirstRefresh, KnownRefresh, NewSuccessor, Rotated};
-pub use remembered::{Recalled, Remembered};
-pub use returning::{FirstReturn, Returning};
+pub use revalidating_cache::{CacheLookup, RevalidatingCache};
 pub use revocations::PendingRevocation;
-pub use sign_in::{NewSignIn, Reaching};
-pub use unconnected::IN_USE_FOR;
+pub use sign_in::{AccountAccess, NewSignIn};
+pub use stale_users::IN_USE_FOR;
 pub use usage::Used;
-pub use writes::{Claim, NewWrite, Settled, WriteRecord};
+pub use writes::{Claim, NewWrite, SettledWrite, WriteRecord};
 
 /// How long a call waits for a free connection, and so how long it takes to notice an unavailable database.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -115,8 +117,8 @@ pub struct Store {
     /// Connections that bypass the pooler, if `db` goes through one.
     direct: Option<DatabaseConnection>,
     /// Detects that the server behind `db` refuses connections; PostgreSQL only.
-    refusals: Option<Arc<Refusals>>,
-    heard: Arc<Heard>,
+    refusal_detector: Option<Arc<RefusalDetector>>,
+    change_counter: Arc<ChangeCounter>,
     damage: Arc<Damage>,
     /// The runtime on which connections are returned to the pool.
     runtime: Handle,
@@ -128,13 +130,13 @@ impl Store {
     pub async fn connect(target: &DatabaseTarget) -> Result<Store, StoreError> {
         // The pools are built here instead of by sea_orm's `Database::connect`, which puts the whole URL, including the
         // password, into its error text and into a trace span.
-        let (mut direct, mut refusals) = (None, None);
-        let heard = Arc::<Heard>::default();
+        let (mut direct, mut refusal_detector) = (None, None);
+        let change_counter = Arc::<ChangeCounter>::default();
         let db = match target {
             DatabaseTarget::Sqlite { path } => {
                 create_private_file(path)
                     .map_err(|error| StoreError::target(format!("{} cannot be used: {error}", path.display())))?;
-                pool::sqlite_pool(path, heard.clone()).await?
+                pool::sqlite_pool(path, change_counter.clone()).await?
             }
             DatabaseTarget::Postgres { url, direct_url, max_connections } => {
                 direct = direct_url
@@ -143,11 +145,11 @@ impl Store {
                     .transpose()?
                     .map(|options| pool::postgres_pool(options, 1));
                 let options = postgres_options(url)?;
-                refusals = Some(Arc::new(Refusals::new(options.clone())));
+                refusal_detector = Some(Arc::new(RefusalDetector::new(options.clone())));
                 pool::postgres_pool(options, (*max_connections).max(1))
             }
         };
-        Ok(Store { db, direct, refusals, heard, damage: Arc::default(), runtime: Handle::current() })
+        Ok(Store { db, direct, refusal_detector, change_counter, damage: Arc::default(), runtime: Handle::current() })
     }
 
     /// Checks that the database responds.
@@ -166,7 +168,7 @@ impl Store {
     /// Runs a call to the database with a time limit and classifies its error. Every call goes through this function.
     async fn run<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
         let bounded = tokio::time::timeout(CALL_TIMEOUT, self.watch(work));
-        let outcome = DroppedIn::new(&self.runtime, bounded).await;
+        let outcome = DropInRuntime::new(&self.runtime, bounded).await;
         let outcome = outcome.unwrap_or_else(|_| Err(StoreError::timed_out(CALL_TIMEOUT)));
         if let Err(StoreError::Damaged(cause)) = &outcome {
             self.damage.note(cause);
@@ -176,8 +178,8 @@ impl Store {
 
     /// Ends a call early that waits for a connection while the server refuses connections.
     async fn watch<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
-        match &self.refusals {
-            Some(refusals) => refusals.watch(work).await,
+        match &self.refusal_detector {
+            Some(refusal_detector) => refusal_detector.watch(work).await,
             None => work.await.map_err(StoreError::from),
         }
     }
@@ -199,7 +201,7 @@ async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     // Runs in a separate task, because it must not be cancelled when the caller is dropped: sqlx 0.9 forgets a BEGIN
     // that was sent and not yet answered, and returns the connection to the pool with that transaction open. Later
     // writes on that connection would seem to succeed and be rolled back eventually.
-    match tokio::spawn(refusal::of_this_call(async move { db.begin_with_options(options).await })).await {
+    match tokio::spawn(refusal_detector::of_this_call(async move { db.begin_with_options(options).await })).await {
         Ok(transaction) => transaction,
         Err(error) => Err(DbErr::Conn(RuntimeErr::Internal(error.to_string()))),
     }

@@ -55,7 +55,7 @@ use self::{
 use crate::{
     catalog::{self, Catalog, Operation, Shown},
     crypto::KeyRing,
-    domain::{Caller, Scope},
+    domain::{Principal, Scope},
     metrics::Metrics,
     session::Sessions,
 };
@@ -121,7 +121,7 @@ impl Toolbox {
     ///
     /// # Errors
     /// A name that is neither a toolset nor a tool.
-    pub fn choose(&self, caller: &Caller, wishes: &Wishes) -> Result<Choice, UnknownName> {
+    pub fn choose(&self, caller: &Principal, wishes: &Wishes) -> Result<Choice, UnknownName> {
         let known = || self.kinds().map(|(kind, _)| kind.name).collect();
         Choice::new(caller, wishes, known, CALL_OPERATION)
     }
@@ -204,7 +204,7 @@ impl Toolbox {
     /// completion.
     pub async fn call(
         &self,
-        caller: &Caller,
+        caller: &Principal,
         choice: &Choice,
         name: &str,
         arguments: Map<String, Value>,
@@ -258,7 +258,7 @@ impl Toolbox {
     /// Calls any tool except `call_operation`.
     async fn call_tool(
         &self,
-        caller: &Caller,
+        caller: &Principal,
         choice: &Choice,
         name: &str,
         mut arguments: Map<String, Value>,
@@ -300,7 +300,7 @@ impl Toolbox {
     }
 
     /// Returns why an existing tool cannot be called on this connection.
-    fn not_chosen(&self, choice: &Choice, caller: &Caller, name: &str) -> Option<String> {
+    fn not_chosen(&self, choice: &Choice, caller: &Principal, name: &str) -> Option<String> {
         let (kind, _) = self.kind(name)?;
         if !choice.holds(kind) {
             return Some(text::not_chosen(name));
@@ -327,7 +327,7 @@ impl Toolbox {
     /// Reads the record at a resource URI; also returns the operation's name and the logged part.
     pub async fn read(
         &self,
-        caller: &Caller,
+        caller: &Principal,
         uri: &str,
         cancel: &CancellationToken,
     ) -> (Result<Value, Unread>, String, Trace) {
@@ -337,7 +337,13 @@ impl Toolbox {
     }
 
     /// Returns the ids of this kind of record that match the typed text.
-    pub async fn complete(&self, caller: &Caller, kind: &str, typed: &str, cancel: &CancellationToken) -> Vec<String> {
+    pub async fn complete(
+        &self,
+        caller: &Principal,
+        kind: &str,
+        typed: &str,
+        cancel: &CancellationToken,
+    ) -> Vec<String> {
         self.0.resources.complete(&self.0, caller, kind, typed, cancel).await
     }
 

@@ -5,9 +5,9 @@
 //! `user_agent_required`, also to token and revocation requests (article "API authentication").
 
 mod challenge;
-mod counted;
 mod http_client;
 mod reply;
+mod request_metrics;
 mod retry_after;
 mod tokens;
 
@@ -25,12 +25,14 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
 
-pub use reply::{Refused, RefusedKind};
-pub use tokens::{Issued, TokenError};
+pub use reply::{UpstreamError, UpstreamErrorKind};
+pub use tokens::{TokenError, TokenResponse};
 
-use self::{challenge::names_token, counted::Counted, http_client::HttpClient, retry_after::read_retry_after};
+use self::{
+    challenge::names_token, http_client::HttpClient, request_metrics::RequestMetrics, retry_after::read_retry_after,
+};
 use crate::{
-    domain::{JsonText, Method, SharedClock, TokenKind, TokenSet, UpstreamRequest},
+    domain::{Method, RawJson, SharedClock, TokenKind, TokenSet, UpstreamRequest},
     metrics::Metrics,
     outgoing::TlsTrust,
 };
@@ -105,7 +107,7 @@ pub struct Reply {
     /// HTTP status.
     pub status: u16,
     /// The body; empty if the response had none, or if an error response had no JSON body.
-    pub body: JsonText,
+    pub body: RawJson,
     /// The wait from `Retry-After`, which OwnerRez rarely sends.
     pub retry_after: Option<TimeDelta>,
     /// Whether `WWW-Authenticate` names the token as the reason of the error.
@@ -148,7 +150,7 @@ impl Upstream {
     }
 
     /// Requests the API host without a token and returns the status of the response.
-    pub async fn reach(&self) -> Result<u16, TransportError> {
+    pub async fn ping(&self) -> Result<u16, TransportError> {
         match self.exchange("reach", self.request(HttpMethod::GET, "/"), None).await {
             Ok(Reply { status, .. }) | Err(TransportError::NotJson { status }) => Ok(status),
             // A response that exceeds the limit still shows that the host is reachable.
@@ -168,9 +170,9 @@ impl Upstream {
         call: ClientRequest,
         body: Option<(&str, String)>,
     ) -> Result<Reply, TransportError> {
-        let counted = Counted::start(self, operation);
-        let outcome = self.bounded(call, body, counted.since + self.settings.answer_timeout).await;
-        counted.end(&outcome);
+        let metrics = RequestMetrics::start(self, operation);
+        let outcome = self.bounded(call, body, metrics.since + self.settings.answer_timeout).await;
+        metrics.end(&outcome);
         outcome
     }
 
@@ -196,10 +198,10 @@ impl Upstream {
                 PayloadError::Overflow => TransportError::TooLarge { limit },
                 _ => TransportError::Broken,
             })?;
-            let body = match JsonText::new(bytes) {
+            let body = match RawJson::new(bytes) {
                 Some(body) => body,
                 // An error page of a proxy in front of OwnerRez is still a response; its text is useless.
-                None if status >= 400 => JsonText::default(),
+                None if status >= 400 => RawJson::default(),
                 None => return Err(TransportError::NotJson { status }),
             };
             Ok(Reply { status, body, retry_after, names_token })

@@ -16,8 +16,8 @@ use crate::{
     metrics::Metrics,
     outgoing::TlsTrust,
     session::{
-        Allowance, AllowanceSettings, RecentAnswers, SessionDeps, SessionSettings, Sessions, TokenEndpoint,
-        UnsavedCount, take_lock,
+        Allowance, AllowanceSettings, ResponseCache, SessionDeps, SessionSettings, Sessions, TokenEndpoint,
+        UnsavedCount, acquire_share,
     },
     store::{Store, StoreError},
     tools::{Answers, ConnectLinks, LinkWay, OnDemand, Parts, Prompts, Resources, Toolbox},
@@ -57,7 +57,7 @@ impl Services {
         let target = database_target(config);
         // SQLite serves one process, so the lock is taken before the file is touched.
         let mut share = match &config.database {
-            Database::Sqlite { path } => match take_lock(&target, config.ownerrez.shared).await? {
+            Database::Sqlite { path } => match acquire_share(&target, config.ownerrez.shared).await? {
                 None => return Err(StartError::AlreadyRunning(path.display().to_string())),
                 share => share,
             },
@@ -82,7 +82,7 @@ impl Services {
         retry_until_available(&clock, async || store.migrate_up().await).await?;
         progress.enter(StartPhase::Allowance);
         if share.is_none() {
-            share = match take_lock(&target, config.ownerrez.shared).await {
+            share = match acquire_share(&target, config.ownerrez.shared).await {
                 Ok(share) => share,
                 // The allowance retries this after the start.
                 Err(StoreError::Unavailable(_)) => None,
@@ -98,13 +98,13 @@ impl Services {
             shared: config.ownerrez.shared,
         };
         let allowance = Allowance::start(&control, allowance, store.clone(), clock.clone(), metrics.clone(), share);
-        allowance.sought().await;
+        allowance.ready().await;
         let deps = SessionDeps {
             allowance,
             store: store.clone(),
             upstream: Arc::new(upstream_settings(config, port)),
             settings: session_settings(config),
-            recent: RecentAnswers::new(config.sessions.recent_answers_bytes),
+            response_cache: ResponseCache::new(config.sessions.recent_answers_bytes),
             clock: clock.clone(),
             ring: ring.clone(),
             metrics: metrics.clone(),
@@ -118,7 +118,7 @@ impl Services {
             clock,
             public_url: config.server.public_url(port),
             way: match config.transport {
-                Transport::OwnAccount(_) | Transport::SingleUser { .. } => LinkWay::OwnAccount,
+                Transport::Stdio(_) | Transport::SingleUser { .. } => LinkWay::OwnAccount,
                 _ if config.ownerrez.client.is_some() => LinkWay::OauthApp,
                 _ => LinkWay::None,
             },
@@ -188,7 +188,7 @@ fn session_settings(config: &Config) -> SessionSettings {
         call_deadline: seconds(config.sessions.call_deadline_seconds),
         queue_depth: config.sessions.queue_depth,
         idle: seconds(config.sessions.idle_seconds),
-        chores_every: seconds(config.sessions.renewal_sweep_seconds),
+        background_jobs_every: seconds(config.sessions.renewal_sweep_seconds),
         unconnected_for: Some(config.registration.unconnected_days)
             .filter(|days| *days > 0)
             .map(|days| TimeDelta::days(i64::from(days))),

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{StartError, sandbox_gateway::private_directory, services::Services};
 use crate::{
-    config::{Config, Database, EncryptionKey, OwnAccount},
-    domain::{Caller, Credential, KeyId, KeyView, Scope, SharedClock, TokenKind, TokenSet, UserId},
+    config::{Config, Database, EncryptionKey, SingleAccount},
+    domain::{Credential, KeyId, Principal, Scope, SharedClock, TokenKind, TokenSet, ToolDefaults, UserId},
 };
 
 /// Returns the same configuration with a database in a temporary directory, which is removed when it is dropped.
@@ -16,7 +16,7 @@ pub(super) fn with_temporary_database(config: &Config) -> Result<(Config, TempDi
     let directory = private_directory()?;
     let path = directory.path().join("gateway.db");
     let mut config = config.clone();
-    config.encryption = EncryptionKey::KeptBeside(path.with_extension("db.key"));
+    config.encryption = EncryptionKey::KeyFile(path.with_extension("db.key"));
     config.previous_keys = Vec::new();
     config.database = Database::Sqlite { path };
     Ok((config, directory))
@@ -25,28 +25,28 @@ pub(super) fn with_temporary_database(config: &Config) -> Result<(Config, TempDi
 /// Makes the account the only user of the services.
 pub(super) async fn register_single_user(
     services: &Services,
-    account: &OwnAccount,
+    account: &SingleAccount,
     clock: &SharedClock,
-) -> Result<Caller, StartError> {
+) -> Result<Principal, StartError> {
     let key = KeyId(Uuid::now_v7());
-    let caller = Caller {
+    let caller = Principal {
         user: UserId(Uuid::now_v7()),
         credential: Credential::Key(key),
         label: "own_account".into(),
         scope: Scope::Full,
         expires_at: None,
-        view: KeyView::default(),
+        view: ToolDefaults::default(),
     };
-    let registered = services.sessions.adopt(caller.user, key, tokens(account, clock.now())).await;
+    let registered = services.sessions.register_single_user(caller.user, key, tokens(account, clock.now())).await;
     registered.map_err(|error| StartError::Stdio(error.to_string()))?;
     Ok(caller)
 }
 
 /// Returns the account's token as it is sent.
-pub(super) fn tokens(account: &OwnAccount, now: DateTime<Utc>) -> TokenSet {
+pub(super) fn tokens(account: &SingleAccount, now: DateTime<Utc>) -> TokenSet {
     let (kind, access) = match account {
-        OwnAccount::Bearer(access) => (TokenKind::Bearer, access.clone()),
-        OwnAccount::Basic { email, token } => {
+        SingleAccount::Bearer(access) => (TokenKind::Bearer, access.clone()),
+        SingleAccount::Basic { email, token } => {
             (TokenKind::Basic, SecretString::from(format!("{email}:{}", token.expose_secret())))
         }
     };

@@ -13,7 +13,7 @@ use self::lines::Output;
 
 use super::{StartError, services::Services, single_account};
 use crate::{
-    config::{ChosenTools, Config, OwnAccount, Transport},
+    config::{Config, SingleAccount, ToolSettings, Transport},
     domain::SharedClock,
     http::StartProgress,
     mcp::Server,
@@ -25,11 +25,11 @@ pub async fn serve_stdio(config: &Config, clock: SharedClock) -> Result<(), Star
     match &config.transport {
         Transport::Http | Transport::SingleUser { .. } => Ok(()),
         Transport::Remote { url, api_key } => Ok(bridge::run(url, api_key, &config.tools).await?),
-        Transport::OwnAccount(account) => serve_account(config, account, clock).await,
+        Transport::Stdio(account) => serve_account(config, account, clock).await,
     }
 }
 
-fn requested_tools(tools: &ChosenTools) -> Wishes {
+fn requested_tools(tools: &ToolSettings) -> Wishes {
     let list = |names: &[String]| (!names.is_empty()).then(|| names.join(","));
     Wishes {
         toolsets: list(&tools.toolsets),
@@ -42,7 +42,7 @@ fn requested_tools(tools: &ChosenTools) -> Wishes {
 }
 
 /// Runs the same services as the HTTP server, over a temporary database.
-async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock) -> Result<(), StartError> {
+async fn serve_account(config: &Config, account: &SingleAccount, clock: SharedClock) -> Result<(), StartError> {
     let (config, _directory) = single_account::with_temporary_database(config)?;
     let services = Services::start(&config, clock.clone(), 0, &StartProgress::default()).await?;
     let caller = single_account::register_single_user(&services, account, &clock).await?;
@@ -68,7 +68,7 @@ async fn serve_account(config: &Config, account: &OwnAccount, clock: SharedClock
     if let Either::Right(_) = select(Box::pin(services.sessions.drain()), clock.sleep_until(until)).await {
         log::warn!("some calls to OwnerRez were still running at the shutdown timeout");
     }
-    services.sessions.write_down().await;
+    services.sessions.flush_usage().await;
     services.sessions.stop().await;
     services.store.close().await?;
     Ok(())

@@ -9,7 +9,7 @@ use super::{
     data::{AnswerKind, OperationData},
     request::{path_values, query_number},
 };
-use crate::domain::{JsonText, UpstreamRequest};
+use crate::domain::{RawJson, UpstreamRequest};
 
 /// The default page size of OwnerRez.
 const DEFAULT_LIMIT: u64 = 20;
@@ -96,7 +96,7 @@ pub(super) fn answer<'a>(
     data: &OperationData,
     request: &UpstreamRequest,
     status: u16,
-    body: &'a JsonText,
+    body: &'a RawJson,
 ) -> Result<Whole<'a>> {
     let text = body.text();
     Ok(match (data.answer, Shape::of(text)) {
@@ -125,7 +125,7 @@ fn only<'a>(name: &str, part: Part<'a>) -> Whole<'a> {
 
 /// Reports that a write to a record was done. OwnerRez answers a deletion with 204, or (by one description) with
 /// `{id, success}`.
-fn done<'a>(data: &OperationData, request: &UpstreamRequest, body: &JsonText) -> Whole<'a> {
+fn done<'a>(data: &OperationData, request: &UpstreamRequest, body: &RawJson) -> Whole<'a> {
     let says_no = body.value().get("success") == Some(&Value::Bool(false));
     let values = path_values(data, request).into_iter().map(|(name, value)| (name, Part::Value(value)));
     let done = ("done".to_owned(), Part::Value((!says_no).into()));

@@ -22,7 +22,7 @@ use super::{
     record::RecordData,
     request, schema,
 };
-use crate::domain::{JsonText, Scope, UpstreamRequest};
+use crate::domain::{RawJson, Scope, UpstreamRequest};
 
 /// One operation of OwnerRez and the tool made of it.
 pub struct Operation {
@@ -191,15 +191,9 @@ impl Operation {
                 Ok((path_and_query, body)) => {
                     let operation = self.form.shared_name();
                     let changes = self.data.fresh_unless.iter().any(|argument| arguments.contains_key(argument));
-                    let fresh_for = self.data.fresh_seconds.filter(|_| !changes);
-                    let fresh_for = fresh_for.map(|seconds| TimeDelta::seconds(i64::from(seconds)));
-                    return Ok(UpstreamRequest {
-                        operation,
-                        method: self.data.method,
-                        path_and_query,
-                        body,
-                        fresh_for,
-                    });
+                    let max_age = self.data.fresh_seconds.filter(|_| !changes);
+                    let max_age = max_age.map(|seconds| TimeDelta::seconds(i64::from(seconds)));
+                    return Ok(UpstreamRequest { operation, method: self.data.method, path_and_query, body, max_age });
                 }
                 Err(problem) => problems.push(problem),
             }
@@ -208,8 +202,8 @@ impl Operation {
     }
 
     /// Converts the body of a successful response of OwnerRez to the whole response: always a JSON object.
-    pub fn answer(&self, request: &UpstreamRequest, status: u16, body: &JsonText) -> Result<Value, Unreadable> {
-        let read = |body: &JsonText| self.whole(request, status, body).and_then(Whole::into_value);
+    pub fn answer(&self, request: &UpstreamRequest, status: u16, body: &RawJson) -> Result<Value, Unreadable> {
+        let read = |body: &RawJson| self.whole(request, status, body).and_then(Whole::into_value);
         repairing(body, read).map_err(|_| Unreadable { status })
     }
 
@@ -230,17 +224,17 @@ impl Operation {
         view: &View,
         request: &UpstreamRequest,
         status: u16,
-        body: &JsonText,
+        body: &RawJson,
     ) -> Result<Shown, Unreadable> {
         let rows = self.lists().then_some("items");
-        let show = |body: &JsonText| {
+        let show = |body: &RawJson| {
             let answer = self.whole(request, status, body);
             answer.and_then(|answer| lean::show(&self.kind, rows, view, answer))
         };
         repairing(body, show).map_err(|_| Unreadable { status })
     }
 
-    fn whole<'a>(&self, request: &UpstreamRequest, status: u16, body: &'a JsonText) -> serde_json::Result<Whole<'a>> {
+    fn whole<'a>(&self, request: &UpstreamRequest, status: u16, body: &'a RawJson) -> serde_json::Result<Whole<'a>> {
         fill::fill(&self.kind, answer::answer(&self.data, request, status, body)?)
     }
 
@@ -259,6 +253,6 @@ impl Operation {
 
 /// Parses a body. If that fails, parses it again with its texts repaired, so that half a surrogate pair in one record
 /// does not make the whole page fail.
-fn repairing<T>(body: &JsonText, read: impl Fn(&JsonText) -> serde_json::Result<T>) -> serde_json::Result<T> {
+fn repairing<T>(body: &RawJson, read: impl Fn(&RawJson) -> serde_json::Result<T>) -> serde_json::Result<T> {
     read(body).or_else(|error| body.without_lone_surrogates().map_or(Err(error), |repaired| read(&repaired)))
 }

@@ -7,7 +7,7 @@ use super::settings::Setting;
 
 /// Where a value was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Origin {
+pub enum ValueSource {
     /// `config/default.toml`, built into the program.
     Default,
     /// The file named by `--config`.
@@ -22,7 +22,7 @@ pub struct ConfigError {
     /// The names of the setting; or of the file, if the file itself is at fault.
     pub setting: String,
     /// Where the wrong value was found.
-    pub origin: Origin,
+    pub source: ValueSource,
     /// What is wrong.
     pub problem: String,
     /// What to do about it.
@@ -31,11 +31,11 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { setting, origin, problem, remedy } = self;
-        match origin {
-            Origin::File(path) => write!(f, "{setting}, set in {}: {problem}", path.display())?,
-            Origin::Environment => write!(f, "{setting}, set in the environment: {problem}")?,
-            Origin::Default => write!(f, "{setting}: {problem}")?,
+        let Self { setting, source, problem, remedy } = self;
+        match source {
+            ValueSource::File(path) => write!(f, "{setting}, set in {}: {problem}", path.display())?,
+            ValueSource::Environment => write!(f, "{setting}, set in the environment: {problem}")?,
+            ValueSource::Default => write!(f, "{setting}: {problem}")?,
         }
         write!(f, "\n  To fix it: {remedy}")
     }
@@ -69,7 +69,7 @@ impl Problem {
         Self { what: what.into(), remedy: remedy.into() }
     }
 
-    pub(super) fn of(self, setting: &Setting, origin: &Origin) -> ConfigError {
-        ConfigError { setting: setting.label(), origin: origin.clone(), problem: self.what, remedy: self.remedy }
+    pub(super) fn of(self, setting: &Setting, source: &ValueSource) -> ConfigError {
+        ConfigError { setting: setting.label(), source: source.clone(), problem: self.what, remedy: self.remedy }
     }
 }

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 
 use super::{
     Sources,
-    errors::{ConfigError, Origin, Problem},
+    errors::{ConfigError, Problem, ValueSource},
     settings::{self, SETTINGS},
 };
 
@@ -17,7 +17,7 @@ pub(super) const WHOLE_FILE: &str = "all settings";
 const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 struct Layer {
-    origin: Origin,
+    source: ValueSource,
     values: BTreeMap<String, Value>,
 }
 
@@ -30,55 +30,55 @@ pub(super) struct Layers {
 
 impl Layers {
     pub(super) fn of(sources: Sources) -> Self {
-        let mut pile = Self { layers: Vec::new(), errors: Vec::new(), file_unusable: false };
+        let mut layers = Self { layers: Vec::new(), errors: Vec::new(), file_unusable: false };
         let Sources { file, environment } = sources;
         let values = SETTINGS.iter().filter_map(|setting| {
             Some((setting.key.to_owned(), Value::String(environment.get(setting.env?)?.clone())))
         });
-        pile.layers.push(Layer { origin: Origin::Environment, values: values.collect() });
+        layers.layers.push(Layer { source: ValueSource::Environment, values: values.collect() });
         for (name, env) in environment.keys().filter_map(|name| Some((name, settings::misspelt_variable(name)?.env?))) {
-            pile.errors.push(ConfigError {
+            layers.errors.push(ConfigError {
                 setting: name.clone(),
-                origin: Origin::Environment,
+                source: ValueSource::Environment,
                 problem: "unknown setting".to_owned(),
                 remedy: format!("use {env}, or remove it"),
             });
         }
         if let Some(path) = file {
-            pile.add_file(&path);
+            layers.add_file(&path);
         }
-        pile.add(Origin::Default, DEFAULTS);
-        pile
+        layers.add(ValueSource::Default, DEFAULTS);
+        layers
     }
 
     /// Returns the mistakes. If the file could not be read, mistakes about missing values are left out, because the
     /// values may be in the file.
     pub(super) fn finish(mut self) -> Vec<ConfigError> {
         if self.file_unusable {
-            self.errors.retain(|error| error.origin != Origin::Default);
+            self.errors.retain(|error| error.source != ValueSource::Default);
         }
         self.errors
     }
 
     fn add_file(&mut self, path: &Path) {
-        let origin = Origin::File(path.to_owned());
+        let source = ValueSource::File(path.to_owned());
         match std::fs::read_to_string(path) {
-            Ok(text) => self.add(origin, &text),
+            Ok(text) => self.add(source, &text),
             Err(error) => self.file_is_unusable(
-                origin,
+                source,
                 format!("the file cannot be read ({error})"),
                 "pass an existing, readable TOML file to --config, or omit --config",
             ),
         }
     }
 
-    fn file_is_unusable(&mut self, origin: Origin, problem: String, remedy: &str) {
+    fn file_is_unusable(&mut self, source: ValueSource, problem: String, remedy: &str) {
         self.file_unusable = true;
         let setting = WHOLE_FILE.to_owned();
-        self.errors.push(ConfigError { setting, origin, problem, remedy: remedy.to_owned() });
+        self.errors.push(ConfigError { setting, source, problem, remedy: remedy.to_owned() });
     }
 
-    fn add(&mut self, origin: Origin, text: &str) {
+    fn add(&mut self, source: ValueSource, text: &str) {
         let table = match text.parse::<Table>() {
             Ok(table) => table,
             Err(error) => {
@@ -86,7 +86,7 @@ impl Layers {
                 let line = error.span().map_or(0, |span| span.start);
                 let line = text.bytes().take(line).filter(|byte| *byte == b'\n').count() + 1;
                 let problem = format!("line {line} is not valid TOML ({})", error.message());
-                return self.file_is_unusable(origin, problem, "write each setting as `name = value` in its [section]");
+                return self.file_is_unusable(source, problem, "write each setting as `name = value` in its [section]");
             }
         };
         let mut values = BTreeMap::new();
@@ -99,29 +99,29 @@ impl Layers {
             };
             self.errors.push(ConfigError {
                 setting: unknown.clone(),
-                origin: origin.clone(),
+                source: source.clone(),
                 problem: "unknown setting".to_owned(),
                 remedy,
             });
         }
-        self.layers.push(Layer { origin, values });
+        self.layers.push(Layer { source, values });
     }
 
     /// Records a mistake that shows only when several settings are compared.
     pub(super) fn refuse(&mut self, key: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
         let Some(setting) = settings::at(key) else { return };
-        let origin = self.origin(key);
-        self.errors.push(Problem::new(what, remedy).of(setting, &origin));
+        let source = self.source(key);
+        self.errors.push(Problem::new(what, remedy).of(setting, &source));
     }
 
     /// Returns whether this setting was given a value, valid or not.
-    pub(super) fn is_given(&self, key: &str) -> bool {
-        self.origin(key) != Origin::Default
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.source(key) != ValueSource::Default
     }
 
-    fn origin(&self, key: &str) -> Origin {
+    fn source(&self, key: &str) -> ValueSource {
         let holds = |layer: &&Layer| layer.values.get(key).is_some_and(|value| !is_blank(value));
-        self.layers.iter().find(holds).map_or(Origin::Default, |layer| layer.origin.clone())
+        self.layers.iter().find(holds).map_or(ValueSource::Default, |layer| layer.source.clone())
     }
 
     /// Returns the first valid value, from the most specific layer down.
@@ -131,7 +131,7 @@ impl Layers {
             let Some(value) = layer.values.get(key).filter(|value| !is_blank(value)) else { continue };
             match read(value) {
                 Ok(value) => return Some(value),
-                Err(problem) => self.errors.push(problem.of(setting, &layer.origin)),
+                Err(problem) => self.errors.push(problem.of(setting, &layer.source)),
             }
         }
         None

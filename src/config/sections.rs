@@ -6,11 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{
-    ChosenTools, ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OAuth,
-    OwnerRez, Registration, RegistrationMode, Server, Sessions, Sources, Survey,
+    ClientCredentials, Config, Connect, Database, EncryptionKey, Keys, LogFormat, Metrics, OAuth, OwnerRez,
+    PartialConfig, Registration, RegistrationMode, Server, Sessions, Sources, ToolSettings,
     address::{CALLBACK_PATH, base_address, host_name, redirect_address, web_origin},
     clients::oauth_clients,
-    encryption::{MAKE_A_KEY, given_key, previous_key},
+    encryption::{MAKE_A_KEY, parse_configured_key, parse_previous_key},
     errors::{ConfigError, Problem},
     layers::{self, Layers},
     network::network,
@@ -37,26 +37,26 @@ pub(super) fn read(sources: Sources) -> Result<Config, Vec<ConfigError>> {
 }
 
 /// Reads as many settings as possible, and reports every mistake.
-pub(super) fn survey(sources: Sources) -> Survey {
+pub(super) fn load_lenient(sources: Sources) -> PartialConfig {
     let errors = read(sources.clone()).err().unwrap_or_default();
     // If a value is wrong, the next lower layer takes its place. That is enough to find the next mistake, but the value
     // must not be used.
-    let sound = |key| {
+    let is_valid = |key| {
         let names = settings::at(key).map(settings::Setting::label);
         errors.iter().all(|error| Some(&error.setting) != names.as_ref() && !is_unreadable_file(error))
     };
     let layers = &mut Layers::of(sources);
-    let server = server(layers).filter(|_| sound("server.bind"));
-    let database = database(layers).filter(|_| sound("database.url") && sound("database.direct_url"));
+    let server = server(layers).filter(|_| is_valid("server.bind"));
+    let database = database(layers).filter(|_| is_valid("database.url") && is_valid("database.direct_url"));
     let encryption = match (&server, &database) {
         (Some(server), Some(database)) => encryption(layers, server, database),
-        _ => layers.verbatim("encryption.key", given_key).map(EncryptionKey::Given),
+        _ => layers.verbatim("encryption.key", parse_configured_key).map(EncryptionKey::Configured),
     };
-    Survey {
+    PartialConfig {
         database,
-        encryption: encryption.filter(|_| sound("encryption.key")),
-        previous_keys: layers.list("encryption.previous_keys", previous_key).unwrap_or_default(),
-        ownerrez: ownerrez(layers, None).filter(|_| sound("ownerrez.api_url")),
+        encryption: encryption.filter(|_| is_valid("encryption.key")),
+        previous_keys: layers.list("encryption.previous_keys", parse_previous_key).unwrap_or_default(),
+        ownerrez: ownerrez(layers, None).filter(|_| is_valid("ownerrez.api_url")),
         errors,
     }
 }
@@ -87,7 +87,7 @@ fn sections(layers: &mut Layers) -> Option<Config> {
     let (server, database, ownerrez, log_format) = (server?, database?, ownerrez?, log_format?);
     let registration = registration?;
     let keys = keys(layers, &server);
-    let previous_keys = layers.list("encryption.previous_keys", previous_key).unwrap_or_default();
+    let previous_keys = layers.list("encryption.previous_keys", parse_previous_key).unwrap_or_default();
     let (encryption, transport) = (encryption(layers, &server, &database)?, transport?);
     Some(Config {
         server,
@@ -130,7 +130,7 @@ fn server(layers: &mut Layers) -> Option<Server> {
         shutdown_seconds: layers.number("server.shutdown_seconds", 1..=600),
         workers: layers.number("server.workers", 1..=256),
     };
-    if !server.is_loopback_only() && !layers.is_given("server.url") {
+    if !server.is_loopback_only() && !layers.is_set("server.url") {
         layers.refuse(
             "server.url",
             "it is not set, but server.bind (BIND) is not loopback",
@@ -143,22 +143,22 @@ fn server(layers: &mut Layers) -> Option<Server> {
 fn database(layers: &mut Layers) -> Option<Database> {
     let database = layers.text("database.url", Database::parse)?;
     let Some(direct_url) = layers.text("database.direct_url", Database::parse_direct) else { return Some(database) };
-    let led_past = database.clone().with_direct(direct_url);
-    if led_past.is_none() {
+    let with_direct_url = database.clone().with_direct(direct_url);
+    if with_direct_url.is_none() {
         let what = "it is set, but database.url (DATABASE_URL) is not a PostgreSQL URL";
         layers.refuse("database.direct_url", what, "remove it, or set DATABASE_URL to the pooler of that server");
     }
-    Some(led_past.unwrap_or(database))
+    Some(with_direct_url.unwrap_or(database))
 }
 
-fn tools(layers: &mut Layers) -> ChosenTools {
+fn tools(layers: &mut Layers) -> ToolSettings {
     // The value may be forwarded as a header, so it must be valid in one.
     let name = |text: &str| {
         let good = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let remedy = "use names such as bookings or list_guests, separated by commas";
         if good { Ok(text.to_owned()) } else { Err(Problem::new("an entry is not a valid name", remedy)) }
     };
-    ChosenTools {
+    ToolSettings {
         toolsets: layers.list("tools.toolsets", name).unwrap_or_default(),
         tools: layers.list("tools.tools", name).unwrap_or_default(),
         excluded: layers.list("tools.exclude", name).unwrap_or_default(),
@@ -168,7 +168,7 @@ fn tools(layers: &mut Layers) -> ChosenTools {
 }
 
 /// Nothing reads these settings over HTTP. An operator who set them would expect them to limit every client.
-fn refuse_tools(layers: &mut Layers, tools: &ChosenTools) {
+fn refuse_tools(layers: &mut Layers, tools: &ToolSettings) {
     for (key, is_set) in [
         ("tools.toolsets", !tools.toolsets.is_empty()),
         ("tools.tools", !tools.tools.is_empty()),
@@ -218,10 +218,10 @@ fn registration(layers: &mut Layers) -> Option<Registration> {
         _ => Err(Problem::new("it is not a registration mode", "set it to open, token or closed")),
     });
     match mode {
-        Some(RegistrationMode::Token(_)) if !layers.is_given(TOKEN) => {
+        Some(RegistrationMode::Token(_)) if !layers.is_set(TOKEN) => {
             layers.refuse(TOKEN, "it is not set, but registration.mode (REGISTRATION_MODE) is token", MAKE_A_TOKEN);
         }
-        Some(RegistrationMode::Open) if token.is_some() && !layers.is_given("registration.mode") => layers.refuse(
+        Some(RegistrationMode::Open) if token.is_some() && !layers.is_set("registration.mode") => layers.refuse(
             TOKEN,
             "it is set, but registration is open: registration.mode (REGISTRATION_MODE) is not token",
             "set REGISTRATION_MODE=token, or remove the token",
@@ -258,17 +258,17 @@ fn bind_address(text: &str) -> Result<IpAddr, Problem> {
 /// Returns the operator's key, if one is set. Without one, a key is generated only if the database is SQLite and the
 /// gateway is bound to loopback, whatever SERVER_URL is.
 fn encryption(layers: &mut Layers, server: &Server, database: &Database) -> Option<EncryptionKey> {
-    if let Some(key) = layers.verbatim("encryption.key", given_key) {
-        return Some(EncryptionKey::Given(key));
+    if let Some(key) = layers.verbatim("encryption.key", parse_configured_key) {
+        return Some(EncryptionKey::Configured(key));
     }
-    if layers.is_given("encryption.key") {
+    if layers.is_set("encryption.key") {
         return None;
     }
     let file = database.key_file();
     let missing = match &file {
         None => "it is not set, but required for PostgreSQL",
         Some(_) if !server.is_loopback_only() => "it is not set, but server.bind (BIND) is not loopback",
-        Some(_) => return file.map(EncryptionKey::KeptBeside),
+        Some(_) => return file.map(EncryptionKey::KeyFile),
     };
     layers.refuse("encryption.key", missing, format!("{MAKE_A_KEY}, and back it up separately from the database"));
     None
@@ -315,13 +315,13 @@ fn client(layers: &mut Layers) -> Option<ClientCredentials> {
         (None, None) => None,
         // If the missing half was given but is unreadable, its own mistake is enough.
         (None, Some(_)) => {
-            if !layers.is_given("ownerrez.client_id") {
+            if !layers.is_set("ownerrez.client_id") {
                 layers.refuse("ownerrez.client_id", "it is not set, but the client secret is", remedy);
             }
             None
         }
         (Some(_), None) => {
-            if !layers.is_given("ownerrez.client_secret") {
+            if !layers.is_set("ownerrez.client_secret") {
                 layers.refuse("ownerrez.client_secret", "it is not set, but the client id is", remedy);
             }
             None
@@ -345,7 +345,7 @@ fn webhook(layers: &mut Layers) -> Option<SecretString> {
         (None, None) => return None,
     };
     // If the missing half was given but is unreadable, its own mistake is enough.
-    if !layers.is_given(missing) {
+    if !layers.is_set(missing) {
         let remedy = "set both, as configured for the webhooks of your OAuth app at OwnerRez, or neither";
         layers.refuse(missing, "it is not set, but the other half of the credentials is", remedy);
     }

@@ -133,9 +133,9 @@ pub(super) fn misspelt_variable(name: &str) -> Option<&'static Setting> {
         return None;
     }
     let name = plain(name);
-    let meant =
+    let suggestion =
         variables.find(|(_, env)| plain(env) == name || (name == "mcpexclude" && plain(env).starts_with(&name)));
-    meant.map(|(setting, _)| setting)
+    suggestion.map(|(setting, _)| setting)
 }
 
 /// Returns the setting with this key.
@@ -146,12 +146,12 @@ pub(super) fn at(key: &str) -> Option<&'static Setting> {
 /// Returns the setting whose names are closest to `unknown`: probably what the operator meant.
 pub(super) fn closest(unknown: &str) -> Option<&'static Setting> {
     let wanted = unknown.to_lowercase();
-    SETTINGS.iter().min_by_key(|setting| likeness(setting, &wanted))
+    SETTINGS.iter().min_by_key(|setting| edit_distance(setting, &wanted))
 }
 
 /// Returns the edit distance to the setting's key, or 0 if the operator wrote its environment name in the file. A
 /// shortened name counts as a distance of 1. A known but different section adds 2; an unknown section adds nothing.
-fn likeness(setting: &Setting, wanted: &str) -> usize {
+fn edit_distance(setting: &Setting, wanted: &str) -> usize {
     let parts = |key: &'static str| key.split_once('.').unwrap_or(("", key));
     let (section, name) = wanted.split_once('.').unwrap_or(("", wanted));
     let (own_section, own_name) = parts(setting.key);
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_variable_of_tools_is_found_by_another_spelling() {
-        for (name, meant) in [
+        for (name, suggestion) in [
             ("MCP_READONLY", Some("tools.read_only")),
             ("mcp_read_only", Some("tools.read_only")),
             ("MCP_TOOLSET", Some("tools.toolsets")),
@@ -227,13 +227,13 @@ mod tests {
             ("MCP_TIMEOUT", None),
             ("PATH", None),
         ] {
-            assert_eq!(misspelt_variable(name).map(|setting| setting.key), meant, "{name}");
+            assert_eq!(misspelt_variable(name).map(|setting| setting.key), suggestion, "{name}");
         }
     }
 
     #[test]
     fn a_wrong_name_finds_the_one_that_was_meant() {
-        for (unknown, meant) in [
+        for (unknown, suggestion) in [
             ("server.prot", "server.port"),
             ("port", "server.port"),
             ("PORT", "server.port"),
@@ -245,7 +245,7 @@ mod tests {
             ("keys.cost", "keys.bcrypt_cost"),
             ("server.bcrypt_cost", "keys.bcrypt_cost"),
         ] {
-            assert_eq!(closest(unknown).map(|setting| setting.key), Some(meant), "{unknown}");
+            assert_eq!(closest(unknown).map(|setting| setting.key), Some(suggestion), "{unknown}");
         }
     }
 }

@@ -94,7 +94,7 @@ fn the_defaults_are_those_of_the_documentation() {
     assert!(server.allowed_hosts.is_none() && server.allowed_origins.is_empty());
     assert!(matches!(database, Database::Sqlite { path } if path.as_os_str() == "data/gateway.db"));
     assert_eq!(*database_pool_size, 10);
-    assert!(matches!(encryption, EncryptionKey::KeptBeside(path) if path.as_os_str() == "data/gateway.db.key"));
+    assert!(matches!(encryption, EncryptionKey::KeyFile(path) if path.as_os_str() == "data/gateway.db.key"));
     assert!(previous_keys.is_empty());
     assert_eq!(ownerrez.api_url.as_str(), "https://api.ownerrez.com/");
     assert_eq!(ownerrez.app_url.as_str(), "https://app.ownerrez.com/");
@@ -228,8 +228,8 @@ fn all_mistakes_are_reported_together_with_their_remedies() {
 #[test]
 fn a_mistake_tells_where_it_was_made() {
     let errors = load_file("[server]\nport = -1\n", &[("BIND", "localhost")]).expect_err("two mistakes");
-    let origins: Vec<_> = errors.0.iter().map(|error| &error.origin).collect();
-    assert!(matches!(origins[..], [Origin::Environment, Origin::File(_)]), "{errors}");
+    let origins: Vec<_> = errors.0.iter().map(|error| &error.source).collect();
+    assert!(matches!(origins[..], [ValueSource::Environment, ValueSource::File(_)]), "{errors}");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn loopback_permits_a_kept_key_and_a_missing_address() {
     for bind in ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"] {
         let config = good(&[("BIND", bind)]);
         assert!(config.server.is_loopback_only(), "{bind}");
-        assert!(matches!(config.encryption, EncryptionKey::KeptBeside(_)), "{bind}");
+        assert!(matches!(config.encryption, EncryptionKey::KeyFile(_)), "{bind}");
     }
 }
 
@@ -490,9 +490,9 @@ fn stdio_serves_one_account_or_a_gateway_and_not_both() {
         load_file("", &stdio).map(|config| config.transport)
     };
     let bearer = told(&[("OWNERREZ_ACCESS_TOKEN", "at_1")]);
-    assert!(matches!(bearer, Ok(Transport::OwnAccount(OwnAccount::Bearer(_)))));
+    assert!(matches!(bearer, Ok(Transport::Stdio(SingleAccount::Bearer(_)))));
     let basic = told(&[("OWNERREZ_USERNAME", "a@b.example"), ("OWNERREZ_TOKEN", "pt_1")]);
-    assert!(matches!(basic, Ok(Transport::OwnAccount(OwnAccount::Basic { .. }))));
+    assert!(matches!(basic, Ok(Transport::Stdio(SingleAccount::Basic { .. }))));
     let remote = told(&[("OWNERREZ_GATEWAY_URL", "http://127.0.0.1:8080"), ("OWNERREZ_API_KEY", KEY)]);
     assert!(matches!(remote, Ok(Transport::Remote { .. })));
     for (variables, named) in [
@@ -521,11 +521,11 @@ fn one_person_without_a_key_is_served_on_loopback_only() {
         load_file("", &alone).map(|config| config.transport)
     };
     let account = ("OWNERREZ_ACCESS_TOKEN", "at_1");
-    assert!(matches!(told(&[account]), Ok(Transport::SingleUser { account: OwnAccount::Bearer(_), token: None })));
+    assert!(matches!(told(&[account]), Ok(Transport::SingleUser { account: SingleAccount::Bearer(_), token: None })));
     let token = ("SINGLE_USER_TOKEN", "0123456789abcdef");
     assert!(matches!(told(&[account, token]), Ok(Transport::SingleUser { token: Some(_), .. })));
     let basic = told(&[("OWNERREZ_USERNAME", "a@b.example"), ("OWNERREZ_TOKEN", "pt_1")]);
-    assert!(matches!(basic, Ok(Transport::SingleUser { account: OwnAccount::Basic { .. }, token: None })));
+    assert!(matches!(basic, Ok(Transport::SingleUser { account: SingleAccount::Basic { .. }, token: None })));
     let given = told(&[account, ("SINGLE_USER", "false")]);
     assert!(matches!(given, Ok(Transport::Http)), "an account alone opens nothing");
     for variables in [

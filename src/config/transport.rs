@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use super::{
-    ConfigErrors, OwnAccount, Server, Sources, Transport, address::base_address, errors::Problem, layers::Layers,
+    ConfigErrors, Server, SingleAccount, Sources, Transport, address::base_address, errors::Problem, layers::Layers,
     sections::header_token,
 };
 
@@ -29,8 +29,8 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
         if good { Ok(SecretString::from(text)) } else { Err(Problem::new("it is not a gateway API key", remedy)) }
     });
     let alone = layers.flag("server.single_user");
-    let alone_token = layers.text("server.single_user_token", header_token);
-    if alone_token.is_some() && !alone {
+    let single_user_token = layers.text("server.single_user_token", header_token);
+    if single_user_token.is_some() && !alone {
         let what = "it is set, but server.single_user (SINGLE_USER) is not true";
         layers.refuse("server.single_user_token", what, "set SINGLE_USER=true, or remove the token");
     }
@@ -49,7 +49,7 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
         return Some(Transport::Http);
     }
     if !stdio {
-        return single_user(layers, access, email, token, alone_token);
+        return single_user(layers, access, email, token, single_user_token);
     }
     for (one, other, name) in [
         ("own_account.username", "own_account.token", "OWNERREZ_USERNAME"),
@@ -57,12 +57,12 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
         ("remote.url", "remote.api_key", "OWNERREZ_GATEWAY_URL"),
         ("remote.api_key", "remote.url", "OWNERREZ_API_KEY"),
     ] {
-        if layers.is_given(one) && !layers.is_given(other) {
+        if layers.is_set(one) && !layers.is_set(other) {
             layers.refuse(other, format!("it is not set, but {name} is"), "set both");
         }
     }
-    let ways = ["own_account.access_token", "own_account.token", "remote.url"];
-    match ways.iter().filter(|way| layers.is_given(way)).count() {
+    let account_settings = ["own_account.access_token", "own_account.token", "remote.url"];
+    match account_settings.iter().filter(|key| layers.is_set(key)).count() {
         0 => layers.refuse("server.transport", "it is stdio, but no account is configured", STDIO_NEEDS),
         1 => {}
         _ => layers.refuse("server.transport", "it is stdio, but several accounts are configured", STDIO_NEEDS),
@@ -71,9 +71,9 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
         return Some(Transport::Remote { url, api_key });
     }
     if let (Some(email), Some(token)) = (email, token) {
-        return Some(Transport::OwnAccount(OwnAccount::Basic { email, token }));
+        return Some(Transport::Stdio(SingleAccount::Basic { email, token }));
     }
-    access.map(|access| Transport::OwnAccount(OwnAccount::Bearer(access)))
+    access.map(|access| Transport::Stdio(SingleAccount::Bearer(access)))
 }
 
 /// Reads the credentials of one account: an access token, an e-mail address, a personal access token.
@@ -83,12 +83,12 @@ fn own_account(layers: &mut Layers) -> (Option<SecretString>, Option<String>, Op
     (access, email, layers.text("own_account.token", |text| visible(text, PERSONAL_TOKEN)))
 }
 
-impl OwnAccount {
+impl SingleAccount {
     /// Reads the credentials of one account, whatever the transport; `None` if the settings contain none, or two.
     ///
     /// # Errors
     /// The mistakes in these settings.
-    pub fn given(sources: Sources) -> Result<Option<Self>, ConfigErrors> {
+    pub fn from_sources(sources: Sources) -> Result<Option<Self>, ConfigErrors> {
         let mut layers = Layers::of(sources);
         let account = match own_account(&mut layers) {
             (Some(access), None, None) => Some(Self::Bearer(access)),
@@ -118,17 +118,17 @@ fn single_user(
     access: Option<SecretString>,
     email: Option<String>,
     token: Option<SecretString>,
-    alone_token: Option<SecretString>,
+    single_user_token: Option<SecretString>,
 ) -> Option<Transport> {
     let account = match (access, email, token) {
-        (Some(access), None, None) => Some(OwnAccount::Bearer(access)),
-        (None, Some(email), Some(token)) => Some(OwnAccount::Basic { email, token }),
+        (Some(access), None, None) => Some(SingleAccount::Bearer(access)),
+        (None, Some(email), Some(token)) => Some(SingleAccount::Basic { email, token }),
         _ => None,
     };
     if account.is_none() {
         layers.refuse("server.single_user", "it is true, but not exactly one account is configured", SINGLE_USER_NEEDS);
     }
-    account.map(|account| Transport::SingleUser { account, token: alone_token })
+    account.map(|account| Transport::SingleUser { account, token: single_user_token })
 }
 
 fn email(text: &str) -> Result<String, Problem> {

@@ -10,7 +10,7 @@ use ring::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CryptoError, PredecessorKey};
+use super::{CryptoError, LegacyApiKey};
 
 const PREFIX: &str = "ownerrez_sk_";
 const LOOKUP_LEN: usize = 12;
@@ -69,21 +69,21 @@ impl ApiKey {
 #[derive(Clone, Debug)]
 pub enum PresentedKey {
     /// A key of this gateway.
-    Ours(ApiKey),
+    Gateway(ApiKey),
     /// A key of the TypeScript server.
-    Predecessor(PredecessorKey),
+    Legacy(LegacyApiKey),
 }
 
 impl PresentedKey {
     /// Parses a key. The two formats differ in length.
     pub fn parse(text: &str) -> Result<Self, BadApiKey> {
-        ApiKey::parse(text).map(Self::Ours).or_else(|_| PredecessorKey::parse(text).map(Self::Predecessor))
+        ApiKey::parse(text).map(Self::Gateway).or_else(|_| LegacyApiKey::parse(text).map(Self::Legacy))
     }
 
     pub(super) fn text(&self) -> &SecretString {
         match self {
-            Self::Ours(key) => &key.0,
-            Self::Predecessor(key) => key.text(),
+            Self::Gateway(key) => &key.0,
+            Self::Legacy(key) => key.text(),
         }
     }
 }
@@ -140,15 +140,15 @@ mod tests {
         assert!(text.len() <= 71 && ApiKey::parse(text).is_ok());
         assert!(text.starts_with(key.prefix()) && key.prefix().len() == 24);
         let hash = hash_api_key(&key, 4).unwrap();
-        assert!(verify_api_key(&PresentedKey::Ours(key), &hash).unwrap());
-        assert!(!verify_api_key(&PresentedKey::Ours(ApiKey::generate().unwrap()), &hash).unwrap());
+        assert!(verify_api_key(&PresentedKey::Gateway(key), &hash).unwrap());
+        assert!(!verify_api_key(&PresentedKey::Gateway(ApiKey::generate().unwrap()), &hash).unwrap());
     }
 
     #[test]
     fn a_predecessor_key_is_not_taken_for_one_of_ours() {
         let text = "ownerrez_sk_87e929b276ffeb16ab008edc4e5c95ba64d1d8a4eb9ab916";
         assert!(ApiKey::parse(text).is_err());
-        assert!(matches!(PresentedKey::parse(text), Ok(PresentedKey::Predecessor(_))));
+        assert!(matches!(PresentedKey::parse(text), Ok(PresentedKey::Legacy(_))));
     }
 
     proptest! {

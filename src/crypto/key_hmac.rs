@@ -104,7 +104,7 @@ mod tests {
     }
 
     fn key() -> PresentedKey {
-        PresentedKey::Ours(ApiKey::generate().unwrap())
+        PresentedKey::Gateway(ApiKey::generate().unwrap())
     }
 
     #[test]
@@ -127,7 +127,9 @@ mod tests {
         let text = key.text().expose_secret();
         let stored = ring.key_hmac().make(&key, "hash");
         let mac = stored.split_once('.').unwrap().1;
-        for signer in [ring.page_signer(), ring.access_token_signer(), ring.key_signer(), ring.write_signer()] {
+        for signer in
+            [ring.page_mac_key(), ring.access_token_mac_key(), ring.legacy_key_mac_key(), ring.write_mac_key()]
+        {
             assert!(!signer.verify(&[text, "hash"], mac));
         }
     }

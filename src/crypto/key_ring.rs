@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use zeroize::Zeroizing;
 
 use super::{
-    CryptoError, KeyHmac, Signer, hex,
-    predecessor::{Opener, Record, sealed_by_predecessor},
+    CryptoError, KeyHmac, MacKey, hex,
+    legacy::{LegacyCipher, Record, is_legacy_sealed},
 };
 use crate::domain::{GrantId, Sealed, UserId};
 
@@ -26,7 +26,7 @@ const KEY_HMAC: &[u8] = b"api_keys.key_hmac";
 /// A disconnected access token is moved to `pending_revocations` unchanged and keeps the context of its original
 /// column. So the move needs no key and fits into one transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SealedFor {
+pub enum EncryptionContext {
     /// `ownerrez_connections.access_token` of this user.
     AccessToken(UserId),
     /// `ownerrez_connections.refresh_token` of this user.
@@ -41,7 +41,7 @@ pub enum SealedFor {
     Successor(GrantId, i64),
 }
 
-impl SealedFor {
+impl EncryptionContext {
     fn associated_data(self) -> Vec<u8> {
         let (column, user) = match self {
             Self::AccessToken(user) => ("ownerrez_connections.access_token", user),
@@ -63,17 +63,17 @@ impl SealedFor {
 /// The encryption keys of this deployment.
 ///
 /// A record is `v1.` and the base64url of `key id (4 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`. Records of the
-/// TypeScript server (see `predecessor.rs`) can be decrypted but are never created.
+/// TypeScript server (see `legacy.rs`) can be decrypted but are never created.
 pub struct KeyRing {
     pub(super) current: RingKey,
     /// Replaced keys, which only decrypt.
     pub(super) previous: Vec<RingKey>,
-    pages: Signer,
-    keys: Signer,
+    pages: MacKey,
+    legacy_keys: MacKey,
     key_hmac: KeyHmac,
-    access_tokens: Signer,
-    writes: Signer,
-    predecessors: Vec<Opener>,
+    access_tokens: MacKey,
+    writes: MacKey,
+    legacy_ciphers: Vec<LegacyCipher>,
 }
 
 pub(super) struct RingKey {
@@ -109,10 +109,10 @@ impl KeyRing {
             current,
             previous: Vec::new(),
             pages: derive(bytes, b"pages")?,
-            keys: derive(bytes, b"predecessor keys")?,
+            legacy_keys: derive(bytes, b"predecessor keys")?,
             access_tokens: derive(bytes, b"access tokens")?,
             writes: derive(bytes, b"writes")?,
-            predecessors: Vec::new(),
+            legacy_ciphers: Vec::new(),
         })
     }
 
@@ -124,7 +124,7 @@ impl KeyRing {
             self.key_hmac.add_previous(hex(&replaced.id), derive(bytes, KEY_HMAC)?.key);
             self.previous.push(replaced);
             self.pages.previous.push(derive(bytes, b"pages")?.key);
-            self.keys.previous.push(derive(bytes, b"predecessor keys")?.key);
+            self.legacy_keys.previous.push(derive(bytes, b"predecessor keys")?.key);
             self.access_tokens.previous.push(derive(bytes, b"access tokens")?.key);
             self.writes.previous.push(derive(bytes, b"writes")?.key);
         }
@@ -138,13 +138,13 @@ impl KeyRing {
     /// Adds the text of an `ENCRYPTION_KEY` of the TypeScript server, so that its records can be decrypted. May be
     /// called several times; each text is tried.
     #[must_use]
-    pub fn with_predecessor(mut self, variable: SecretString) -> Self {
-        self.predecessors.push(Opener::new(variable));
+    pub fn with_legacy_secret(mut self, variable: SecretString) -> Self {
+        self.legacy_ciphers.push(LegacyCipher::new(variable));
         self
     }
 
     /// Encrypts a secret for one place in the database.
-    pub fn seal(&self, place: SealedFor, secret: &SecretString) -> Result<Sealed, CryptoError> {
+    pub fn seal(&self, context: EncryptionContext, secret: &SecretString) -> Result<Sealed, CryptoError> {
         let mut nonce = [0u8; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).map_err(|_| CryptoError::Random)?;
         let mut text = Zeroizing::new(secret.expose_secret().as_bytes().to_vec());
@@ -153,7 +153,7 @@ impl KeyRing {
             .key
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key(nonce),
-                Aad::from(place.associated_data()),
+                Aad::from(context.associated_data()),
                 text.as_mut_slice(),
             )
             .map_err(|_| CryptoError::Corrupt)?;
@@ -164,11 +164,11 @@ impl KeyRing {
     /// Decrypts a record that [`KeyRing::seal`] made for the same place, or a record of the TypeScript server. The
     /// latter is not bound to its place, and the first one takes some 20 ms in a process. Re-encrypt it as soon as it
     /// was decrypted.
-    pub fn open(&self, place: SealedFor, sealed: &Sealed) -> Result<SecretString, CryptoError> {
-        if sealed_by_predecessor(sealed) {
+    pub fn open(&self, context: EncryptionContext, sealed: &Sealed) -> Result<SecretString, CryptoError> {
+        if is_legacy_sealed(sealed) {
             let record = Record::parse(sealed)?;
-            let opened = self.predecessors.iter().find_map(|opener| opener.open(&record));
-            return opened.ok_or(CryptoError::UnknownPredecessor);
+            let opened = self.legacy_ciphers.iter().find_map(|cipher| cipher.open(&record));
+            return opened.ok_or(CryptoError::UnknownLegacySecret);
         }
         let encoded = sealed.0.strip_prefix(VERSION).ok_or(CryptoError::Corrupt)?;
         let record = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| CryptoError::Corrupt)?;
@@ -180,28 +180,28 @@ impl KeyRing {
             .key
             .open_in_place(
                 Nonce::assume_unique_for_key(*nonce),
-                Aad::from(place.associated_data()),
+                Aad::from(context.associated_data()),
                 buffer.as_mut_slice(),
             )
             .map_err(|_| CryptoError::Corrupt)?;
         std::str::from_utf8(text).map(SecretString::from).map_err(|_| CryptoError::Corrupt)
     }
 
-    /// Returns the signer of the gateway's HTML forms. It is the same in every process with the same encryption key.
-    pub fn page_signer(&self) -> &Signer {
+    /// Returns the MAC key of the gateway's HTML forms. It is the same in every process with the same encryption key.
+    pub fn page_mac_key(&self) -> &MacKey {
         &self.pages
     }
 
-    /// Returns the signer of the access tokens that clients get. It is the same in every process with the same
+    /// Returns the MAC key of the access tokens that clients get. It is the same in every process with the same
     /// encryption key.
-    pub fn access_token_signer(&self) -> &Signer {
+    pub fn access_token_mac_key(&self) -> &MacKey {
         &self.access_tokens
     }
 
-    /// Returns the signer that makes the lookup digests of the TypeScript server's keys
-    /// ([`super::PredecessorKey::digest`]).
-    pub fn key_signer(&self) -> &Signer {
-        &self.keys
+    /// Returns the MAC key that makes the lookup digests of the TypeScript server's keys
+    /// ([`super::LegacyApiKey::digest`]).
+    pub fn legacy_key_mac_key(&self) -> &MacKey {
+        &self.legacy_keys
     }
 
     /// Returns the maker of the HMACs that recognise API keys without bcrypt.
@@ -209,13 +209,13 @@ impl KeyRing {
         &self.key_hmac
     }
 
-    /// Returns the signer that makes the digests under which writes are recorded.
-    pub fn write_signer(&self) -> &Signer {
+    /// Returns the MAC key that makes the digests under which writes are recorded.
+    pub fn write_mac_key(&self) -> &MacKey {
         &self.writes
     }
 }
 
-fn derive(key: &[u8], purpose: &[u8]) -> Result<Signer, CryptoError> {
+fn derive(key: &[u8], purpose: &[u8]) -> Result<MacKey, CryptoError> {
     struct Length;
     impl hkdf::KeyType for Length {
         fn len(&self) -> usize {
@@ -228,7 +228,7 @@ fn derive(key: &[u8], purpose: &[u8]) -> Result<Signer, CryptoError> {
         .expand(&[purpose], Length)
         .and_then(|okm| okm.fill(out.as_mut()))
         .map_err(|_| CryptoError::Corrupt)?;
-    Ok(Signer::from_bytes(out.as_slice()))
+    Ok(MacKey::from_bytes(out.as_slice()))
 }
 
 #[cfg(test)]
@@ -250,45 +250,45 @@ mod tests {
         #[test]
         fn what_was_sealed_opens_in_its_place_and_in_no_other(secret in ".{0,200}", flip in 0usize..400) {
             let ring = ring(7);
-            let place = SealedFor::AccessToken(user(1));
-            let sealed = ring.seal(place, &secret.clone().into()).unwrap();
-            let opened = ring.open(place, &sealed).unwrap();
+            let context = EncryptionContext::AccessToken(user(1));
+            let sealed = ring.seal(context, &secret.clone().into()).unwrap();
+            let opened = ring.open(context, &sealed).unwrap();
             prop_assert_eq!(opened.expose_secret(), secret.as_str());
-            prop_assert!(ring.open(SealedFor::AccessToken(user(2)), &sealed).is_err());
-            prop_assert!(ring.open(SealedFor::RefreshToken(user(1)), &sealed).is_err());
-            prop_assert!(ring.open(SealedFor::ClientId, &sealed).is_err());
-            prop_assert!(ring.open(SealedFor::Consent(user(1)), &sealed).is_err());
+            prop_assert!(ring.open(EncryptionContext::AccessToken(user(2)), &sealed).is_err());
+            prop_assert!(ring.open(EncryptionContext::RefreshToken(user(1)), &sealed).is_err());
+            prop_assert!(ring.open(EncryptionContext::ClientId, &sealed).is_err());
+            prop_assert!(ring.open(EncryptionContext::Consent(user(1)), &sealed).is_err());
 
             let grant = GrantId(Uuid::from_u128(1));
-            let successor = ring.seal(SealedFor::Successor(grant, 2), &secret.clone().into()).unwrap();
-            prop_assert!(ring.open(SealedFor::Successor(grant, 2), &successor).is_ok());
-            prop_assert!(ring.open(SealedFor::Successor(grant, 3), &successor).is_err());
-            prop_assert!(ring.open(SealedFor::Successor(GrantId(Uuid::from_u128(2)), 2), &successor).is_err());
+            let successor = ring.seal(EncryptionContext::Successor(grant, 2), &secret.clone().into()).unwrap();
+            prop_assert!(ring.open(EncryptionContext::Successor(grant, 2), &successor).is_ok());
+            prop_assert!(ring.open(EncryptionContext::Successor(grant, 3), &successor).is_err());
+            prop_assert!(ring.open(EncryptionContext::Successor(GrantId(Uuid::from_u128(2)), 2), &successor).is_err());
 
             let mut bytes = sealed.0.clone().into_bytes();
             let at = flip % bytes.len();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             let altered = Sealed(String::from_utf8(bytes).unwrap());
-            prop_assert!(ring.open(place, &altered).is_err());
+            prop_assert!(ring.open(context, &altered).is_err());
         }
 
         #[test]
         fn garbage_is_refused_without_a_panic(text in ".{0,80}") {
-            prop_assert!(ring(7).open(SealedFor::AccessToken(user(1)), &Sealed(text)).is_err());
+            prop_assert!(ring(7).open(EncryptionContext::AccessToken(user(1)), &Sealed(text)).is_err());
         }
     }
 
     #[test]
     fn the_same_secret_never_looks_the_same_twice() {
-        let place = SealedFor::AccessToken(user(1));
+        let context = EncryptionContext::AccessToken(user(1));
         let secret = SecretString::from("at_1");
-        assert_ne!(ring(7).seal(place, &secret).unwrap().0, ring(7).seal(place, &secret).unwrap().0);
+        assert_ne!(ring(7).seal(context, &secret).unwrap().0, ring(7).seal(context, &secret).unwrap().0);
     }
 
     #[test]
     fn another_key_is_named_not_guessed() {
-        let place = SealedFor::AccessToken(user(1));
-        let sealed = ring(7).seal(place, &"at_1".into()).unwrap();
-        assert!(matches!(ring(8).open(place, &sealed), Err(CryptoError::UnknownKey(_))));
+        let context = EncryptionContext::AccessToken(user(1));
+        let sealed = ring(7).seal(context, &"at_1".into()).unwrap();
+        assert!(matches!(ring(8).open(context, &sealed), Err(CryptoError::UnknownKey(_))));
     }
 }

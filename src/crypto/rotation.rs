@@ -4,9 +4,8 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
-    CryptoError, KeyRing, SealedFor, hex,
+    CryptoError, EncryptionContext, KeyRing, hex, is_legacy_sealed,
     key_ring::{KEY_ID_LEN, VERSION},
-    sealed_by_predecessor,
 };
 use crate::domain::Sealed;
 
@@ -16,15 +15,15 @@ pub enum SealedWith {
     /// The encryption key with this id.
     Key(String),
     /// The key of the TypeScript server.
-    Predecessor,
+    Legacy,
     /// Unknown format: the gateway never wrote this value.
     Nothing,
 }
 
 /// Reads the header of an encrypted value. Needs no key.
 pub fn sealed_with(sealed: &Sealed) -> SealedWith {
-    if sealed_by_predecessor(sealed) {
-        return SealedWith::Predecessor;
+    if is_legacy_sealed(sealed) {
+        return SealedWith::Legacy;
     }
     let record = sealed.0.strip_prefix(VERSION).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
     let id = record.as_deref().and_then(|record| record.first_chunk::<KEY_ID_LEN>());
@@ -43,16 +42,16 @@ impl KeyRing {
     }
 
     /// Checks that [`KeyRing::open`] succeeds.
-    pub fn try_open(&self, place: SealedFor, sealed: &Sealed) -> Result<(), CryptoError> {
-        self.open(place, sealed).map(drop)
+    pub fn try_open(&self, context: EncryptionContext, sealed: &Sealed) -> Result<(), CryptoError> {
+        self.open(context, sealed).map(drop)
     }
 
     /// Re-encrypts a value with the current key; `None` if it already uses that key.
-    pub fn reseal(&self, place: SealedFor, sealed: &Sealed) -> Result<Option<Sealed>, CryptoError> {
+    pub fn re_encrypt(&self, context: EncryptionContext, sealed: &Sealed) -> Result<Option<Sealed>, CryptoError> {
         if sealed_with(sealed) == SealedWith::Key(self.current_key()) {
             return Ok(None);
         }
-        self.seal(place, &self.open(place, sealed)?).map(Some)
+        self.seal(context, &self.open(context, sealed)?).map(Some)
     }
 }
 
@@ -62,9 +61,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{crypto::PredecessorKey, domain::UserId};
+    use crate::{crypto::LegacyApiKey, domain::UserId};
 
-    const PLACE: SealedFor = SealedFor::AccessToken(UserId(Uuid::nil()));
+    const CONTEXT: EncryptionContext = EncryptionContext::AccessToken(UserId(Uuid::nil()));
 
     fn key(byte: u8) -> SecretBox<[u8; 32]> {
         SecretBox::new(Box::new([byte; 32]))
@@ -78,24 +77,27 @@ mod tests {
     #[test]
     fn a_previous_key_opens_and_the_current_one_seals() {
         let (old, new) = rotated();
-        let sealed = old.seal(PLACE, &"at_1".into()).unwrap();
-        assert_eq!(new.open(PLACE, &sealed).unwrap().expose_secret(), "at_1");
+        let sealed = old.seal(CONTEXT, &"at_1".into()).unwrap();
+        assert_eq!(new.open(CONTEXT, &sealed).unwrap().expose_secret(), "at_1");
         assert_eq!(new.previous_keys(), [old.current_key()]);
 
-        let resealed = new.reseal(PLACE, &sealed).unwrap().unwrap();
+        let resealed = new.re_encrypt(CONTEXT, &sealed).unwrap().unwrap();
         assert_eq!(sealed_with(&resealed), SealedWith::Key(new.current_key()));
         let alone = KeyRing::new(&key(8)).unwrap();
-        assert_eq!(alone.open(PLACE, &resealed).unwrap().expose_secret(), "at_1");
-        assert!(alone.try_open(PLACE, &sealed).is_err() && new.try_open(PLACE, &sealed).is_ok());
-        assert_eq!(new.reseal(PLACE, &resealed).unwrap(), None, "nothing to do");
+        assert_eq!(alone.open(CONTEXT, &resealed).unwrap().expose_secret(), "at_1");
+        assert!(alone.try_open(CONTEXT, &sealed).is_err() && new.try_open(CONTEXT, &sealed).is_ok());
+        assert_eq!(new.re_encrypt(CONTEXT, &resealed).unwrap(), None, "nothing to do");
     }
 
     #[test]
     fn what_does_not_open_is_not_sealed_anew() {
         let (old, new) = rotated();
-        let sealed = old.seal(PLACE, &"at_1".into()).unwrap();
-        assert!(new.reseal(SealedFor::RefreshToken(UserId(Uuid::nil())), &sealed).is_err(), "another place");
-        assert!(matches!(KeyRing::new(&key(9)).unwrap().reseal(PLACE, &sealed), Err(CryptoError::UnknownKey(_))));
+        let sealed = old.seal(CONTEXT, &"at_1".into()).unwrap();
+        assert!(
+            new.re_encrypt(EncryptionContext::RefreshToken(UserId(Uuid::nil())), &sealed).is_err(),
+            "another place"
+        );
+        assert!(matches!(KeyRing::new(&key(9)).unwrap().re_encrypt(CONTEXT, &sealed), Err(CryptoError::UnknownKey(_))));
     }
 
     #[test]
@@ -107,7 +109,7 @@ mod tests {
     #[test]
     fn the_outside_tells_the_key() {
         for (text, expected) in [
-            ("aa:bb:cc", SealedWith::Predecessor),
+            ("aa:bb:cc", SealedWith::Legacy),
             ("v1.", SealedWith::Nothing),
             ("v1.?", SealedWith::Nothing),
             ("at_plain", SealedWith::Nothing),
@@ -120,12 +122,12 @@ mod tests {
     #[test]
     fn what_the_replaced_key_signed_is_recognised_and_found() {
         let (old, new) = rotated();
-        let signed = old.page_signer().sign(&["state", "cookie"]);
-        assert!(new.page_signer().verify(&["state", "cookie"], &signed));
-        assert!(!old.page_signer().verify(&["state", "cookie"], &new.page_signer().sign(&["state", "cookie"])));
+        let signed = old.page_mac_key().sign(&["state", "cookie"]);
+        assert!(new.page_mac_key().verify(&["state", "cookie"], &signed));
+        assert!(!old.page_mac_key().verify(&["state", "cookie"], &new.page_mac_key().sign(&["state", "cookie"])));
 
-        let theirs = PredecessorKey::parse("ownerrez_sk_87e929b276ffeb16ab008edc4e5c95ba64d1d8a4eb9ab916").unwrap();
-        assert_eq!(theirs.previous_digests(new.key_signer()), [theirs.digest(old.key_signer())]);
-        assert_ne!(theirs.digest(new.key_signer()), theirs.digest(old.key_signer()));
+        let theirs = LegacyApiKey::parse("ownerrez_sk_87e929b276ffeb16ab008edc4e5c95ba64d1d8a4eb9ab916").unwrap();
+        assert_eq!(theirs.previous_digests(new.legacy_key_mac_key()), [theirs.digest(old.legacy_key_mac_key())]);
+        assert_ne!(theirs.digest(new.legacy_key_mac_key()), theirs.digest(old.legacy_key_mac_key()));
     }
 }

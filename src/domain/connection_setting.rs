@@ -41,20 +41,20 @@ impl ConnectionSetting {
     ///
     /// # Errors
     /// The name of the setting that a misspelt name probably means.
-    pub fn meant(name: &str) -> Result<Option<ConnectionSetting>, &'static str> {
-        let written = plain(name);
-        let is_same = |known: &str, others: &[&str]| plain(known) == written || others.contains(&&*written);
+    pub fn from_name(name: &str) -> Result<Option<ConnectionSetting>, &'static str> {
+        let input = plain(name);
+        let is_same = |known: &str, others: &[&str]| plain(known) == input || others.contains(&&*input);
         if let Some((setting, _, _)) = NAMES.into_iter().find(|(_, known, others)| is_same(known, others)) {
             return Ok(Some(setting));
         }
         let begins_alike = |known: &&str| {
             let known = plain(known);
-            written.len() >= BEGINNING && (known.starts_with(&written) || written.starts_with(&known))
+            input.len() >= BEGINNING && (known.starts_with(&input) || input.starts_with(&known))
         };
         let known = NAMES.map(|(_, known, _)| known);
         // The longest match, because `toolsets` begins with `tool`.
         let begun = known.into_iter().filter(begins_alike).max_by_key(|known| known.len());
-        match misspelt(&written, known).or(begun) {
+        match misspelt(&input, known).or(begun) {
             Some(near) => Err(near),
             None => Ok(None),
         }
@@ -81,7 +81,7 @@ impl ConnectionSetting {
 }
 
 /// Parses a boolean value; `None` for an unknown word.
-pub fn switched(word: &str) -> Option<bool> {
+pub fn parse_bool(word: &str) -> Option<bool> {
     match word.trim().to_ascii_lowercase().as_str() {
         "true" | "t" | "yes" | "y" | "1" | "on" => Some(true),
         "false" | "f" | "no" | "n" | "0" | "off" => Some(false),
@@ -90,10 +90,10 @@ pub fn switched(word: &str) -> Option<bool> {
 }
 
 /// Returns the name with the smallest edit distance, if that is at most a quarter of the length of the input.
-fn misspelt(written: &str, known: [&'static str; 6]) -> Option<&'static str> {
-    let distance = |known: &'static str| (strsim::levenshtein(written, &plain(known)), known);
+fn misspelt(input: &str, known: [&'static str; 6]) -> Option<&'static str> {
+    let distance = |known: &'static str| (strsim::levenshtein(input, &plain(known)), known);
     let (mistakes, near) = known.into_iter().map(distance).min()?;
-    (mistakes <= written.len() / 4).then_some(near)
+    (mistakes <= input.len() / 4).then_some(near)
 }
 
 fn plain(name: &str) -> String {
@@ -133,20 +133,20 @@ mod tests {
             ("insiders", Ok(None)),
             ("", Ok(None)),
         ] {
-            assert_eq!(ConnectionSetting::meant(name), understood, "{name}");
+            assert_eq!(ConnectionSetting::from_name(name), understood, "{name}");
         }
     }
 
     #[test]
     fn only_the_words_of_a_switch_say_something() {
         for word in ["true", "1", "YES", "on", " y ", "t"] {
-            assert_eq!(switched(word), Some(true), "{word}");
+            assert_eq!(parse_bool(word), Some(true), "{word}");
         }
         for word in ["false", "0", "No", "off", "n", "f"] {
-            assert_eq!(switched(word), Some(false), "{word}");
+            assert_eq!(parse_bool(word), Some(false), "{word}");
         }
         for word in ["", "maybe", "fals", "true,false", "2"] {
-            assert_eq!(switched(word), None, "{word}");
+            assert_eq!(parse_bool(word), None, "{word}");
         }
     }
 

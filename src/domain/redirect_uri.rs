@@ -97,12 +97,12 @@ pub struct RedirectTarget {
     /// The URI exactly as the client sent it.
     pub uri: String,
     /// The recipient, as shown to the user.
-    pub place: RedirectPlace,
+    pub place: RedirectDestination,
 }
 
 /// The recipient of a response, as far as the URI identifies it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum RedirectPlace {
+pub enum RedirectDestination {
     /// A web site.
     Web {
         /// The host as written in the URI; internationalised names in ASCII form (`xn--…`).
@@ -117,7 +117,7 @@ pub enum RedirectPlace {
     },
 }
 
-impl RedirectPlace {
+impl RedirectDestination {
     /// Returns the recipient of a response that is sent to this redirect URI.
     pub fn of(uri: &str) -> Option<Self> {
         let url = parse(uri).ok()?;
@@ -213,7 +213,7 @@ impl RedirectUri {
         if !covered {
             return None;
         }
-        Some(RedirectTarget { uri: asked.to_owned(), place: RedirectPlace::of(asked)? })
+        Some(RedirectTarget { uri: asked.to_owned(), place: RedirectDestination::of(asked)? })
     }
 }
 

@@ -31,10 +31,12 @@ use super::{
     source_address::SourceAddress,
 };
 use crate::{
-    crypto::{self, ApiKey, CryptoError, KeyHmac, KeyMatch, KeyRing, PresentedKey, Signer},
-    domain::{Caller, Credential, SharedClock, growing_cache},
+    crypto::{self, ApiKey, CryptoError, KeyHmac, KeyMatch, KeyRing, MacKey, PresentedKey},
+    domain::{Credential, Principal, SharedClock, lazy_lru},
     metrics::Metrics,
-    store::{ChangeWatch, LastUses, Recalled, Remembered, Seen, Store, StoredKey, UsedCredential},
+    store::{
+        CacheLookup, Generation, InvalidationListener, LastUses, RevalidatingCache, Store, StoredKey, UsedCredential,
+    },
 };
 
 /// How long a request waits for bcrypt. Clients time out after 60 seconds; the response after this has a `Retry-After`.
@@ -66,10 +68,10 @@ struct Inner {
     clock: SharedClock,
     settings: KeySettings,
     metrics: Arc<Metrics>,
-    signer: Signer,
+    signer: MacKey,
     hmac: KeyHmac,
     bcrypt: BcryptQueue,
-    cache: Remembered<[u8; 32], CachedKey>,
+    cache: RevalidatingCache<[u8; 32], CachedKey>,
     /// Keys that bcrypt refused. The same wrong key costs one computation, however often it is sent.
     refused: Mutex<LruCache<[u8; 32], ()>>,
     failures: FailedKeyLimiter,
@@ -150,7 +152,7 @@ impl ApiKeyAuthenticator {
     /// Creates a key check with an empty cache.
     pub fn new(
         store: Store,
-        changes: Arc<ChangeWatch>,
+        changes: Arc<InvalidationListener>,
         clock: SharedClock,
         settings: KeySettings,
         ring: &KeyRing,
@@ -162,18 +164,18 @@ impl ApiKeyAuthenticator {
             store,
             settings,
             metrics,
-            signer: Signer::ephemeral()?,
+            signer: MacKey::ephemeral()?,
             hmac: ring.key_hmac().clone(),
             bcrypt: BcryptQueue::new(settings.bcrypt_parallel, clock.clone()),
-            cache: Remembered::new(changes, settings.cache_entries),
-            refused: Mutex::new(growing_cache(entries)),
+            cache: RevalidatingCache::new(changes, settings.cache_entries),
+            refused: Mutex::new(lazy_lru(entries)),
             failures: FailedKeyLimiter::new(
                 settings.failures_per_address,
                 settings.failures_per_lookup_id,
                 settings.failures_count_for,
             ),
             runs: AtomicU64::new(0),
-            predecessors: Predecessors::new(ring.key_signer().clone(), clock.clone()),
+            predecessors: Predecessors::new(ring.legacy_key_mac_key().clone(), clock.clone()),
             key_locks: Mutex::new(HashMap::new()),
             uses,
             clock,
@@ -194,7 +196,7 @@ impl ApiKeyAuthenticator {
         let turn = inner.bcrypt.turn(position, until).await.map_err(ApiError::KeyCheckBusy)?;
         let (cost, hashed) = (inner.settings.bcrypt_cost, key.clone());
         let hash = inner.run_bcrypt(turn, move || crypto::hash_api_key(&hashed, cost)).await?;
-        let hmac = inner.hmac.make(&PresentedKey::Ours(key.clone()), &hash);
+        let hmac = inner.hmac.make(&PresentedKey::Gateway(key.clone()), &hash);
         Ok(GeneratedKey { key, hash, hmac })
     }
 
@@ -239,8 +241,8 @@ impl ApiKeyAuthenticator {
     }
 
     /// Returns whether the process receives notifications of key changes. Without them, each use reads the key's row.
-    pub fn hears_changes(&self) -> bool {
-        self.0.cache.hears_changes(self.0.clock.now())
+    pub fn receives_invalidations(&self) -> bool {
+        self.0.cache.receives_invalidations(self.0.clock.now())
     }
 }
 
@@ -248,15 +250,15 @@ impl Inner {
     /// Returns a cached key. If it may have changed, its row is read, which needs no bcrypt.
     async fn cached(&self, digest: &[u8; 32]) -> Result<Option<CachedKey>, ApiError> {
         let now = self.clock.now();
-        let cached = match self.cache.recall(digest, now) {
-            Recalled::Nothing => return Ok(None),
-            Recalled::Good(cached) => cached,
-            Recalled::Doubtful(cached) => match Box::pin(self.reload(digest, cached)).await? {
+        let cached = match self.cache.get(digest, now) {
+            CacheLookup::Miss => return Ok(None),
+            CacheLookup::Fresh(cached) => cached,
+            CacheLookup::Stale(cached) => match Box::pin(self.reload(digest, cached)).await? {
                 Some(cached) => cached,
                 None => return Ok(None),
             },
         };
-        if self.cache.use_is_due(digest, now) {
+        if self.cache.touch_is_due(digest, now) {
             self.uses.note(UsedCredential::Key(cached.caller.key), cached.caller.user, now);
         }
         Ok(Some(cached))
@@ -264,21 +266,26 @@ impl Inner {
 
     /// Reads the row of a cached key again.
     async fn reload(&self, digest: &[u8; 32], cached: CachedKey) -> Result<Option<CachedKey>, ApiError> {
-        let seen = self.cache.seen();
+        let seen = self.cache.generation();
         let stored = self.store.key(cached.caller.user, cached.caller.key).await?;
         let Some(stored) = stored.filter(|stored| *stored.hash == *cached.hash) else {
-            self.cache.forget(digest);
+            self.cache.remove(digest);
             return Ok(None);
         };
         self.store_in_cache(*digest, stored, seen).await.map(Some)
     }
 
-    async fn store_in_cache(&self, digest: [u8; 32], stored: StoredKey, seen: Seen) -> Result<CachedKey, ApiError> {
+    async fn store_in_cache(
+        &self,
+        digest: [u8; 32],
+        stored: StoredKey,
+        seen: Generation,
+    ) -> Result<CachedKey, ApiError> {
         let disabled = self.store.disabled_since(stored.user).await?.is_some();
         let StoredKey { id, user, prefix, hash, scope, expires_at, view, .. } = stored;
-        let caller = Caller { user, credential: Credential::Key(id), label: prefix.into(), scope, expires_at, view };
+        let caller = Principal { user, credential: Credential::Key(id), label: prefix.into(), scope, expires_at, view };
         let cached = CachedKey { caller: KeyCaller { caller, key: id }, hash: hash.into(), disabled };
-        self.cache.remember(digest, cached.clone(), seen);
+        self.cache.insert(digest, cached.clone(), seen);
         Ok(cached)
     }
 
@@ -292,8 +299,8 @@ impl Inner {
         until: DateTime<Utc>,
     ) -> Result<(CachedKey, &'static str), ApiError> {
         let lookup_id = match key {
-            PresentedKey::Ours(key) => self.signer.digest(key.prefix()),
-            PresentedKey::Predecessor(key) => self.signer.digest(&key.prefix()),
+            PresentedKey::Gateway(key) => self.signer.digest(key.prefix()),
+            PresentedKey::Legacy(key) => self.signer.digest(&key.prefix()),
         };
         self.failures.admit(source, Some(lookup_id), self.clock.now())?;
         let outcome = self.check_stored(&Presented { key, digest, lookup_id, source, until }).await;
@@ -304,17 +311,17 @@ impl Inner {
     }
 
     async fn check_stored(&self, presented: &Presented<'_>) -> Result<(CachedKey, &'static str), ApiError> {
-        let seen = self.cache.seen();
+        let seen = self.cache.generation();
         let found = match presented.key {
-            PresentedKey::Ours(key) => self.lookup(key, presented).await?,
-            PresentedKey::Predecessor(key) => self.lookup_predecessor(key, presented).await?,
+            PresentedKey::Gateway(key) => self.lookup(key, presented).await?,
+            PresentedKey::Legacy(key) => self.lookup_predecessor(key, presented).await?,
         };
         let Some((stored, how)) = found else {
             return Err(ApiError::BadKey);
         };
         let now = self.clock.now();
         let cached = self.store_in_cache(presented.digest, stored, seen).await?;
-        if self.cache.use_is_due(&presented.digest, now) {
+        if self.cache.touch_is_due(&presented.digest, now) {
             self.uses.note(UsedCredential::Key(cached.caller.key), cached.caller.user, now);
         }
         Ok((cached, how))

@@ -18,7 +18,7 @@ use crate::{
     crypto,
     oauth::AuthorizationServer,
     session::{Admitted, ConnectError},
-    store::{Link, Returning},
+    store::{CallbackState, ConnectLink},
     tools::LINK_PATH,
     upstream::TokenError,
 };
@@ -84,9 +84,9 @@ async fn finish_connect(
     let Some(browser) = CONNECT_COOKIES.get(state, request, &query.state) else {
         return Ok(CallbackOutcome::OtherBrowser);
     };
-    let (state_hash, browser_hash) = (crypto::digest_hex(&query.state), crypto::digest_hex(&browser));
-    let found = state.store.returning_to_link(&state_hash, &browser_hash, state.clock.now()).await?;
-    let Some(Returning { to: link, created_at, returned_at, expires_at }) = found else {
+    let (state_hash, browser_hash) = (crypto::sha256_hex(&query.state), crypto::sha256_hex(&browser));
+    let found = state.store.link_callback_state(&state_hash, &browser_hash, state.clock.now()).await?;
+    let Some(CallbackState { to: link, created_at, returned_at, expires_at }) = found else {
         return Ok(CallbackOutcome::OtherBrowser);
     };
     let is_denied = query.error.is_some() || query.code.expose_secret().is_empty();
@@ -104,7 +104,7 @@ async fn finish_connect(
             QueueOutcome::Admitted(admitted) => Some(admitted),
             QueueOutcome::Wait(mut page, first) => {
                 if let Some(first) = first {
-                    state.store.link_waits(&state_hash, &browser_hash, first).await?;
+                    state.store.mark_link_waiting(&state_hash, &browser_hash, first).await?;
                 }
                 CONNECT_COOKIES.set(state, request, &mut page, &query.state, browser);
                 return Ok(CallbackOutcome::Waiting(page));
@@ -126,7 +126,7 @@ async fn finish_connect(
 /// Finishes a link that was consumed.
 async fn redeem(
     state: &HttpState,
-    link: Link,
+    link: ConnectLink,
     query: CallbackQuery,
     is_denied: bool,
     admitted: Option<Admitted>,
@@ -148,7 +148,7 @@ async fn redeem(
 }
 
 fn refused_code() -> ApiError {
-    ApiError::Connect(ConnectError::Token(TokenError::Refused))
+    ApiError::Connect(ConnectError::Token(TokenError::InvalidGrant))
 }
 
 /// Returns the page for a browser whose code expired before its turn. The link stays valid for another approval, up to
@@ -164,7 +164,7 @@ async fn code_expired(
         return Ok(pages::waiting::code_expired(None));
     }
     let until = now + state.settings.link_lifetime;
-    state.store.prolong_link(&crypto::digest_hex(&query.state), browser_hash, until).await?;
+    state.store.extend_link(&crypto::sha256_hex(&query.state), browser_hash, until).await?;
     let mut url = state.settings.public_url.clone();
     url.set_path(LINK_PATH);
     url.query_pairs_mut().append_pair("state", &query.state);

@@ -31,8 +31,8 @@ use super::{
 use crate::{
     crypto,
     domain::{JsonObject, Method, UpstreamRequest, UserId, in_minutes, member},
-    session::{ConnectError, Connector, Turn},
-    store::{Link, StoredKey},
+    session::{AttemptOrigin, ConnectError, Turn},
+    store::{ConnectLink, StoredKey},
     tools::{LINK_PATH, Trace},
 };
 
@@ -125,7 +125,7 @@ pub(crate) async fn submit_link(
 
 /// Returns whether this is the key that requested the link. A valid key of another user gets the same answer as an
 /// invented one.
-async fn has_key(state: &HttpState, request: &HttpRequest, text: &str, link: &Link) -> Result<bool, ApiError> {
+async fn has_key(state: &HttpState, request: &HttpRequest, text: &str, link: &ConnectLink) -> Result<bool, ApiError> {
     match state.keys.authenticate(text, state.settings.source_of(request)).await {
         Ok(caller) if caller.key == link.key && caller.user == link.user => {
             if let Some(context) = RequestContext::of(request) {
@@ -147,15 +147,15 @@ async fn is_signed_in_as(state: &HttpState, request: &HttpRequest, user: UserId)
 async fn bind_browser(
     state: &HttpState,
     request: &HttpRequest,
-    link: &Link,
+    link: &ConnectLink,
     secret: &str,
 ) -> Result<Option<HttpResponse>, ApiError> {
     let Some(client_id) = &state.settings.client_id else {
         return Err(ApiError::NotConfigured);
     };
     let browser = crypto::random_token()?;
-    let hash = crypto::digest_hex(browser.expose_secret());
-    let bound = state.store.bind_link(link.user, &crypto::digest_hex(secret), &hash, state.clock.now()).await?;
+    let hash = crypto::sha256_hex(browser.expose_secret());
+    let bound = state.store.bind_link(link.user, &crypto::sha256_hex(secret), &hash, state.clock.now()).await?;
     if !bound {
         return Ok(None);
     }
@@ -235,10 +235,10 @@ pub(crate) async fn by_token(
     if is_connected(&state, caller.user).await? {
         return Err(ApiError::AlreadyConnected);
     }
-    let connector = Connector { source: state.settings.source_of(&request).address(), user: Some(caller.user) };
+    let connector = AttemptOrigin { source: state.settings.source_of(&request).address(), user: Some(caller.user) };
     // A user has one place in the queue, so that a repeated request keeps it.
     let place = queue_key(&["personal token", &caller.user.to_string()]);
-    let turn = state.sessions.turn_to_connect(place, connector).await;
+    let turn = state.sessions.request_turn(place, connector).await;
     let admitted = match turn.map_err(|refusal| ApiError::Connect(ConnectError::Allowance(refusal)))? {
         Turn::Admitted(admitted) => admitted,
         Turn::Wait(waits) => return Err(ApiError::WaitsToConnect(waits)),
@@ -281,7 +281,7 @@ pub(super) fn current_user_request() -> Arc<UpstreamRequest> {
         method: Method::Get,
         path_and_query: "/v2/users/me".to_owned(),
         body: None,
-        fresh_for: None,
+        max_age: None,
     })
 }
 
@@ -327,9 +327,9 @@ pub(super) fn link_gone(state: &HttpState) -> HttpResponse {
     pages::notice(StatusCode::GONE, pages::link_gone(state.settings.link_lifetime))
 }
 
-async fn find_link(state: &HttpState, secret: &str) -> Result<Option<(Link, StoredKey)>, ApiError> {
+async fn find_link(state: &HttpState, secret: &str) -> Result<Option<(ConnectLink, StoredKey)>, ApiError> {
     let now = state.clock.now();
-    let Some(link) = state.store.link(&crypto::digest_hex(secret), now).await? else {
+    let Some(link) = state.store.link(&crypto::sha256_hex(secret), now).await? else {
         return Ok(None);
     };
     Ok(state.store.key(link.user, link.key).await?.map(|key| (link, key)))

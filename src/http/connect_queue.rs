@@ -9,7 +9,7 @@ use super::{HttpState, pages::waiting};
 use crate::{
     crypto,
     domain::UserId,
-    session::{Admitted, Connector, PlaceKey, Turn},
+    session::{Admitted, AttemptOrigin, PlaceKey, Turn},
     store::FirstReturn,
 };
 
@@ -61,8 +61,8 @@ pub(super) async fn request_turn(
     if now >= code_ends {
         return QueueOutcome::CodeExpired;
     }
-    let connector = Connector { source: state.settings.source_of(request).address(), user };
-    let waits = match state.sessions.turn_to_connect(queue_key(&[secret, browser]), connector).await {
+    let connector = AttemptOrigin { source: state.settings.source_of(request).address(), user };
+    let waits = match state.sessions.request_turn(queue_key(&[secret, browser]), connector).await {
         Ok(Turn::Admitted(admitted)) => return QueueOutcome::Admitted(admitted),
         Ok(Turn::Wait(waits)) => Ok(waits),
         // Temporary: another process takes over, or the database is unavailable for a moment.
@@ -77,7 +77,7 @@ pub(super) async fn request_turn(
 
 /// Returns the key of a place in the queue.
 pub(super) fn queue_key(parts: &[&str]) -> PlaceKey {
-    crypto::digest(parts.join("\n").as_bytes())
+    crypto::sha256(parts.join("\n").as_bytes())
 }
 
 fn is_code(code: &str) -> bool {

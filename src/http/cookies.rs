@@ -29,7 +29,7 @@ const CSRF_COOKIES: FlowCookies = FlowCookies("ownerrez_csrf_");
 
 impl FlowCookies {
     fn name(self, state: &HttpState, flow: &str) -> String {
-        let digest = crypto::digest_hex(flow);
+        let digest = crypto::sha256_hex(flow);
         let id = digest.get(..FLOW_DIGITS).unwrap_or(&digest);
         cookie_name(state, &format!("{}{id}", self.0))
     }

@@ -19,9 +19,9 @@ pub(crate) use self::{body::ErrorBody, log_info::ErrorLogInfo};
 use super::{body_encoding::UnsupportedEncoding, single_user::Indirect};
 use crate::{
     crypto::CryptoError,
-    domain::chain,
+    domain::error_chain,
     oauth::{AccessError, ServerError},
-    session::{CallError, ConnectError, Waits},
+    session::{CallError, ConnectError, QueueWait},
     store::StoreError,
     tools::{LinkError, UnknownName},
 };
@@ -108,7 +108,7 @@ pub(crate) enum ApiError {
     #[error("already connected")]
     AlreadyConnected,
     #[error("the attempt to connect is queued")]
-    WaitsToConnect(Waits),
+    WaitsToConnect(QueueWait),
     #[error("no OwnerRez app configured")]
     NotConfigured,
     #[error("{0}")]
@@ -155,7 +155,7 @@ pub(crate) enum Moved {
 impl ApiError {
     /// Returns what the request's log line records. The cause of a 5xx is logged only there, once.
     pub(crate) fn log_info(&self, body: &ErrorBody) -> ErrorLogInfo {
-        ErrorLogInfo { code: body.code, cause: body.status.is_server_error().then(|| chain(self)) }
+        ErrorLogInfo { code: body.code, cause: body.status.is_server_error().then(|| error_chain(self)) }
     }
 
     /// Returns the `WWW-Authenticate` challenge of the response (RFC 6750 section 3).

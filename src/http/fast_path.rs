@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{mcp_failure, request_logger::RequestContext};
 use crate::{
-    domain::{Caller, Scope},
+    domain::{Principal, Scope},
     mcp::{CallObserver, Revision, Server, response_in},
     tools::{Choice, Person, Response},
 };
@@ -117,7 +117,7 @@ impl<'a> FastPathCall<'a> {
         self,
         request: &HttpRequest,
         server: &Server,
-        caller: &Caller,
+        caller: &Principal,
         choice: &Choice,
     ) -> HttpResponse {
         let context: Option<Arc<dyn CallObserver>> =

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     crypto::ApiKey,
-    domain::{JsonObject, KeyId, KeyView, Scope, UserId, member},
+    domain::{JsonObject, KeyId, Scope, ToolDefaults, UserId, member},
     session::ConnectError,
     store::{KeyAdded, KeyRemoved, NewKey, StoredKey},
     tools::Toolsets,
@@ -53,8 +53,8 @@ struct KeyToolDefaults {
     two_steps: bool,
 }
 
-impl From<&KeyView> for KeyToolDefaults {
-    fn from(view: &KeyView) -> Self {
+impl From<&ToolDefaults> for KeyToolDefaults {
+    fn from(view: &ToolDefaults) -> Self {
         let toolsets = view.toolsets.as_deref().map(|names| names.split(',').map(str::to_owned).collect());
         Self { toolsets, readonly: view.read_only, two_steps: view.two_steps }
     }
@@ -62,7 +62,7 @@ impl From<&KeyView> for KeyToolDefaults {
 
 impl ListedKey {
     fn new(key: StoredKey, caller: KeyId) -> Self {
-        let prefix = key.beginning().to_owned();
+        let prefix = key.display_prefix().to_owned();
         let StoredKey {
             id,
             user: _,
@@ -167,7 +167,7 @@ pub(crate) async fn create(
     let now = state.clock.now();
     let expires_at = validate_expiry(expires_at, caller.expires_at, now)?;
     let toolsets = toolsets.map(ToolsetsParam::checked).transpose()?.flatten();
-    let view = KeyView { toolsets, read_only: readonly || caller.view.read_only, two_steps };
+    let view = ToolDefaults { toolsets, read_only: readonly || caller.view.read_only, two_steps };
     let shown = KeyToolDefaults::from(&view);
     let id = KeyId(Uuid::now_v7());
     let wanted = NewKeyRequest { id, name: name.clone(), scope, expires_at, view };
@@ -196,7 +196,7 @@ pub(super) struct NewKeyRequest {
     pub(super) name: Option<String>,
     pub(super) scope: Scope,
     pub(super) expires_at: Option<DateTime<Utc>>,
-    pub(super) view: KeyView,
+    pub(super) view: ToolDefaults,
 }
 
 /// Creates a key for the user, if the key that requests it still exists. `issuer` is `None` for a signed-in user.
@@ -213,8 +213,8 @@ pub(super) async fn add(
     match state.store.add_key(user, issuer, new_key, KEYS_PER_USER, state.clock.now()).await? {
         KeyAdded::Added => Ok(key),
         KeyAdded::TooMany => Err(ApiError::TooManyKeys(KEYS_PER_USER)),
-        KeyAdded::NoMaker if issuer.is_some() => Err(ApiError::BadKey),
-        KeyAdded::NoMaker => Err(ApiError::Connect(ConnectError::Interrupted)),
+        KeyAdded::IssuerGone if issuer.is_some() => Err(ApiError::BadKey),
+        KeyAdded::IssuerGone => Err(ApiError::Connect(ConnectError::Interrupted)),
     }
 }
 
@@ -257,7 +257,7 @@ pub(crate) async fn delete(
         KeyRemoved::Last if confirmation.confirm => delete_everything(&state, caller.user).await,
         KeyRemoved::Last => Err(ApiError::LastKey),
         KeyRemoved::NotFound => Err(ApiError::NoSuchKey),
-        KeyRemoved::NoMaker => Err(ApiError::BadKey),
+        KeyRemoved::IssuerGone => Err(ApiError::BadKey),
     }
 }
 

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 
 use super::{error::ApiError, source_address::SourceAddress};
-use crate::domain::{GrantId, UserId, growing_cache};
+use crate::domain::{GrantId, UserId, lazy_lru};
 
 /// Limits the sources or lookup ids that are remembered. Counting does not stop an attacker with more addresses; the
 /// bounds on bcrypt do.
@@ -36,7 +36,7 @@ struct Window {
 
 impl<K: Hash + Eq> FixedWindowCounter<K> {
     fn new(limit: u32, span: TimeDelta) -> Self {
-        Self { limit, span, windows: Mutex::new(growing_cache(MAX_ENTRIES)) }
+        Self { limit, span, windows: Mutex::new(lazy_lru(MAX_ENTRIES)) }
     }
 
     fn windows(&self) -> std::sync::MutexGuard<'_, LruCache<K, Window>> {

@@ -17,7 +17,7 @@ use super::{
     tool_selection::tool_selection,
 };
 use crate::{
-    domain::{Caller, Credential, Scope, UserId},
+    domain::{Credential, Principal, Scope, UserId},
     mcp::{CallObserver, Incoming, Malformed, Message, Revision, Server, reword_unknown_method},
     tools::{Choice, Toolbox},
 };
@@ -86,7 +86,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
     pub async fn answer(
         &self,
         request: &HttpRequest,
-        caller_and_selection: Option<(Caller, Choice)>,
+        caller_and_selection: Option<(Principal, Choice)>,
         body: Bytes,
     ) -> Result<HttpResponse, actix_web::Error> {
         let accepted = self.admit(request)?;
@@ -118,7 +118,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         &self,
         request: &HttpRequest,
         accepted: Accepted,
-        caller_and_selection: Option<(Caller, Choice)>,
+        caller_and_selection: Option<(Principal, Choice)>,
         incoming: Incoming,
     ) -> Result<HttpResponse, actix_web::Error> {
         let answer = match incoming {
@@ -137,7 +137,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         &self,
         request: &HttpRequest,
         accepted: Accepted,
-        caller_and_selection: Option<(Caller, Choice)>,
+        caller_and_selection: Option<(Principal, Choice)>,
         message: &Message,
     ) -> Result<HttpResponse, actix_web::Error> {
         if message.method().is_none() {
@@ -169,7 +169,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
     async fn answer_batch(
         &self,
         request: &HttpRequest,
-        caller_and_selection: Option<(Caller, Choice)>,
+        caller_and_selection: Option<(Principal, Choice)>,
         messages: Vec<Value>,
     ) -> Result<HttpResponse, actix_web::Error> {
         let mut answers = Vec::new();
@@ -307,7 +307,7 @@ async fn drain_body(body: web::Payload) {
 /// Returns whether an OAuth client with read scope calls a tool that changes something. The client learns this from the
 /// response status and may ask its user for a larger scope (RFC 6750 section 3.1). A caller with a key gets an error
 /// text from the tool instead, because the scope of a key cannot be extended.
-fn needs_step_up(toolbox: &Toolbox, caller: &Caller, incoming: &Incoming) -> bool {
+fn needs_step_up(toolbox: &Toolbox, caller: &Principal, incoming: &Incoming) -> bool {
     if !matches!(caller.credential, Credential::Grant(_)) || caller.scope == Scope::Full {
         return false;
     }
@@ -326,7 +326,7 @@ fn needs_step_up(toolbox: &Toolbox, caller: &Caller, incoming: &Incoming) -> boo
 
 fn to_rmcp_request(
     request: &HttpRequest,
-    caller_and_selection: Option<(Caller, Choice)>,
+    caller_and_selection: Option<(Principal, Choice)>,
     body: Bytes,
 ) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());

@@ -19,13 +19,13 @@ use super::{
     request_logger::RequestContext, single_user,
 };
 use crate::{
-    domain::Caller,
+    domain::Principal,
     oauth::{AccessTokenValidator, OAuthSettings, RESOURCE_SCOPES},
 };
 
 /// Any caller of `/mcp`. The challenge in errors says where clients learn how to sign in (RFC 9728 section 5.1).
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct McpCaller(pub(crate) Caller);
+pub(crate) struct McpCaller(pub(crate) Principal);
 
 impl FromRequest for McpCaller {
     type Error = actix_web::Error;
@@ -50,7 +50,7 @@ impl FromRequest for McpCaller {
     }
 }
 
-async fn check(state: &HttpState, request: &HttpRequest) -> Result<Caller, ApiError> {
+async fn check(state: &HttpState, request: &HttpRequest) -> Result<Principal, ApiError> {
     if let Some(caller) = single_user::caller(state, request) {
         return caller;
     }

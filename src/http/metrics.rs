@@ -48,7 +48,7 @@ async fn show(scrape: web::Data<Scrape>, request: HttpRequest) -> Result<HttpRes
     if let Some(expected) = &scrape.token_digest {
         let offered = bearer(&request).map_err(|_| ApiError::BadMetricsToken)?;
         // Compares digests, so that the timing does not even depend on the token's length.
-        if !bool::from(crypto::digest_hex(offered).as_bytes().ct_eq(expected.as_bytes())) {
+        if !bool::from(crypto::sha256_hex(offered).as_bytes().ct_eq(expected.as_bytes())) {
             let source = SourceAddress::of(&request, &scrape.trusted_proxies);
             return Err(scrape.failures.refuse(source, scrape.clock.now()));
         }

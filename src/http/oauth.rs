@@ -25,7 +25,7 @@ use super::{
     resource_at,
 };
 use crate::{
-    domain::RedirectPlace,
+    domain::RedirectDestination,
     oauth::{AuthorizationRequest, AuthorizationServer, OAuthError, Redirection},
     tools::ACCOUNT_PATH,
 };
@@ -156,7 +156,7 @@ fn redirect_error(server: &AuthorizationServer, to: &Redirection, error: &OAuthE
 /// Shows an error, and lets the user decide whether it is sent to the client.
 fn error_page_with_redirect(
     server: &AuthorizationServer,
-    (to, place): (&Redirection, &RedirectPlace),
+    (to, place): (&Redirection, &RedirectDestination),
     status: StatusCode,
     next: &str,
     error: &OAuthError,

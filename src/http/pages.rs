@@ -184,7 +184,7 @@ pub(crate) fn connect_form(form: &ConnectForm<'_>) -> HttpResponse {
         @if let Some((_, problem)) = form.problem { p.problem role="alert" { (problem) } }
         p { "This API key will be able to read and change the OwnerRez account that you approve next:" }
         p {
-            code { (form.key.beginning()) "…" }
+            code { (form.key.display_prefix()) "…" }
             @if let Some(name) = &form.key.name { " " (quoted_name(name)) }
         }
         @if form.signed_in {
@@ -211,7 +211,7 @@ pub(crate) fn connected(account: Option<AccountId>, key: &StoredKey, mcp_url: &s
         p {
             "The OwnerRez account"
             @if let Some(account) = account { " number " strong { (account) } }
-            " is now connected to the key " code { (key.beginning()) "…" }
+            " is now connected to the key " code { (key.display_prefix()) "…" }
             @if let Some(name) = &key.name { " " (quoted_name(name)) }
             "."
         }

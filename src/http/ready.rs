@@ -16,7 +16,7 @@ use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     domain::SharedClock,
-    domain::chain,
+    domain::error_chain,
     session::Sessions,
     store::{Store, StoreError},
 };
@@ -149,12 +149,12 @@ impl Inner {
             Ok(pending) if pending.is_empty() => {}
             Ok(_) => return Err(Unready::MigrationsPending),
             Err(error @ StoreError::Unavailable(_)) => {
-                log::debug!("the database is unavailable: {}", chain(&error));
+                log::debug!("the database is unavailable: {}", error_chain(&error));
                 return Err(Unready::DatabaseUnavailable);
             }
             Err(StoreError::Damaged(_)) => return Err(Unready::DatabaseDamaged),
             Err(error) => {
-                log::error!("the database cannot be used: {}", chain(&error));
+                log::error!("the database cannot be used: {}", error_chain(&error));
                 return Err(Unready::DatabaseUnusable);
             }
         }
@@ -164,7 +164,7 @@ impl Inner {
         match timeout(PROBE_TIMEOUT, self.store.prove_commit(self.clock.now())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                log::warn!("writes to the database fail: {}", chain(&error));
+                log::warn!("writes to the database fail: {}", error_chain(&error));
                 return Err(Unready::DatabaseNotWritable);
             }
             Err(_) => return Err(Unready::DatabaseNotWritable),

@@ -24,7 +24,7 @@ use uuid::Builder;
 
 use super::{error::ErrorLogInfo, path};
 use crate::{
-    domain::{Caller, SharedClock, UserId},
+    domain::{Principal, SharedClock, UserId},
     mcp::CallObserver,
     metrics::{Metrics, Status},
     tools::Trace,
@@ -78,7 +78,7 @@ impl RequestContext {
     }
 
     /// Records the caller: the label of its key or token as lists show it, and its user.
-    pub(crate) fn caller(&self, caller: &Caller) {
+    pub(crate) fn caller(&self, caller: &Principal) {
         let _ = self.key.set(caller.label.clone());
         let _ = self.user.set(caller.user);
     }

@@ -18,13 +18,13 @@ use super::{
     authority::Authority,
     error::{ApiError, ErrorBody},
 };
-use crate::{crypto, domain::Caller};
+use crate::{crypto, domain::Principal};
 
 /// The single user.
 #[derive(Clone, Debug)]
 pub struct SingleUser {
     /// The caller of every request.
-    pub caller: Caller,
+    pub caller: Principal,
     /// The SHA-256 of `SINGLE_USER_TOKEN` in hexadecimal; `None` if it is not set.
     pub token_digest: Option<String>,
 }
@@ -88,7 +88,7 @@ impl Indirect {
 }
 
 /// Returns the single user, unless the mode is off or the request has an API key instead.
-pub(super) fn caller(state: &HttpState, request: &HttpRequest) -> Option<Result<Caller, ApiError>> {
+pub(super) fn caller(state: &HttpState, request: &HttpRequest) -> Option<Result<Principal, ApiError>> {
     let single_user = state.single_user.as_ref()?;
     let Some(expected) = &single_user.token_digest else {
         let brings_key = request.headers().contains_key(header::AUTHORIZATION);
@@ -104,7 +104,7 @@ fn check_token(state: &HttpState, request: &HttpRequest, expected: &str) -> Resu
     let (failures, source, now) = (state.keys.failed_keys(), state.settings.source_of(request), state.clock.now());
     failures.admit(source, None, now)?;
     // Compares digests, so that the timing does not even depend on the token's length.
-    if crypto::same_secret(&crypto::digest_hex(offered), expected) {
+    if crypto::constant_time_eq(&crypto::sha256_hex(offered), expected) {
         return Ok(());
     }
     failures.record_failure(source, None, now);

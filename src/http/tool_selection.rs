@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use super::error::ApiError;
 use crate::{
     catalog,
-    domain::{Caller, ConnectionSetting as Setting, switched},
+    domain::{ConnectionSetting as Setting, Principal, parse_bool},
     tools::{Choice, Toolbox, UnknownName, Wishes},
 };
 
@@ -19,7 +19,7 @@ pub(super) const PATHS: [&str; 4] = ["/mcp", "/mcp/readonly", "/mcp/x/{toolset}"
 const HEADERS: &str = "x-mcp-";
 
 /// Returns the tools that this request of this caller may use.
-pub(super) fn tool_selection(toolbox: &Toolbox, caller: &Caller, request: &HttpRequest) -> Result<Choice, ApiError> {
+pub(super) fn tool_selection(toolbox: &Toolbox, caller: &Principal, request: &HttpRequest) -> Result<Choice, ApiError> {
     toolbox.choose(caller, &requested_tools(request)?).map_err(ApiError::from)
 }
 
@@ -79,7 +79,7 @@ impl SelectionSettings {
     }
 
     fn add(&mut self, name: &str, value: impl FnOnce() -> Result<String, ApiError>) -> Result<(), ApiError> {
-        match Setting::meant(name) {
+        match Setting::from_name(name) {
             Ok(None) => Ok(()),
             Ok(Some(setting)) => {
                 self.values.entry(setting).or_default().push(value()?);
@@ -110,7 +110,7 @@ impl SelectionSettings {
     fn switch(&self, setting: Setting) -> Result<Option<bool>, ApiError> {
         let mut value = None;
         for word in self.values.get(&setting).into_iter().flatten().flat_map(|value| value.split(',')) {
-            let on = match switched(word) {
+            let on = match parse_bool(word) {
                 None if word.trim().is_empty() && self.in_headers => continue,
                 None if word.trim().is_empty() && setting == Setting::ReadOnly => Some(true),
                 on => on,
@@ -126,7 +126,7 @@ impl SelectionSettings {
     fn switch_error(&self, setting: Setting, word: &str) -> ApiError {
         let name =
             if self.in_headers { format!("The header {}", setting.header()) } else { format!("`{}`", setting.name()) };
-        ApiError::BadRequest(match switched(word) {
+        ApiError::BadRequest(match parse_bool(word) {
             Some(_) => format!("{name} is both true and false. Give it once: true or false."),
             None => format!(
                 "{name} has the value \"{}\", which is not a boolean. Use true, 1, yes or on, or false, 0, no or off.",

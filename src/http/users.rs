@@ -15,7 +15,7 @@ use super::{
 use crate::{
     config::RegistrationMode,
     crypto::{self, ApiKey},
-    domain::{JsonObject, KeyId, KeyView, Scope, UserId, plain_name},
+    domain::{JsonObject, KeyId, Scope, ToolDefaults, UserId, plain_name},
     store::{KEY_NAME_LIMIT, NewKey},
 };
 
@@ -76,7 +76,7 @@ fn check_registration_allowed(state: &HttpState, request: &HttpRequest, source: 
     let (failures, now) = (state.keys.failed_keys(), state.clock.now());
     failures.admit(source, None, now)?;
     // Compares digests, so that the timing does not even depend on the token's length.
-    if crypto::same_secret(&crypto::digest_hex(offered), &crypto::digest_hex(expected.expose_secret())) {
+    if crypto::constant_time_eq(&crypto::sha256_hex(offered), &crypto::sha256_hex(expected.expose_secret())) {
         return Ok(());
     }
     failures.record_failure(source, None, now);
@@ -98,7 +98,7 @@ async fn new_user(
         name,
         scope: Scope::Full,
         expires_at: None,
-        view: KeyView::default(),
+        view: ToolDefaults::default(),
     };
     state.store.register_user(user, new_key, state.clock.now()).await?;
     Ok((user, key))

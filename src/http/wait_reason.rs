@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::session::{ASK_AGAIN_AFTER, Crowd, WaitReason, Waits};
+use crate::session::{ASK_AGAIN_AFTER, QueueScope, QueueWait, WaitReason};
 
 /// Returns the reason for the wait, in sentences.
 pub(super) fn reason_text(reason: WaitReason) -> String {
@@ -20,19 +20,19 @@ pub(super) fn reason_text(reason: WaitReason) -> String {
                                  requests are available for this one."
             .to_owned(),
         WaitReason::UnderWay => "Another attempt to connect from your network is in progress.".to_owned(),
-        WaitReason::NoPlace(crowd) => {
-            let whose = match crowd {
-                Crowd::Source => " from your network address",
-                Crowd::Network => " from your network",
-                Crowd::Everyone => "",
+        WaitReason::NoPlace(scope) => {
+            let whose = match scope {
+                QueueScope::Source => " from your network address",
+                QueueScope::Network => " from your network",
+                QueueScope::Everyone => "",
             };
-            format!("The queue is full: {} attempts to connect{whose} are already waiting.", crowd.places())
+            format!("The queue is full: {} attempts to connect{whose} are already waiting.", scope.capacity())
         }
     }
 }
 
 /// Returns what happens next, and when.
-pub(super) fn outlook_text(Waits { reason, about }: Waits) -> String {
+pub(super) fn outlook_text(QueueWait { reason, about }: QueueWait) -> String {
     let span = duration_text(about);
     match reason {
         WaitReason::Limit(ahead) => {

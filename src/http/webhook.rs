@@ -80,7 +80,7 @@ async fn receive(
     let body = body.map_err(|_| unreadable())?;
     let JsonObject(notice) = serde_json::from_slice::<JsonObject<Notice>>(&body).map_err(|_| unreadable())?;
     if let Some(account) = notice.user_id.filter(|_| notice.action.eq_ignore_ascii_case(REVOKED)).map(AccountId)
-        && !state.store.reaching(account, now).await?.is_empty()
+        && !state.store.users_with_access(account, now).await?.is_empty()
         && state.notices.take(account, now)
     {
         actix_web::rt::spawn(check_until_quiet(state, account));
@@ -150,7 +150,7 @@ async fn check_until_quiet(state: web::Data<HttpState>, account: AccountId) {
 }
 
 async fn check_users(state: &HttpState, account: AccountId) {
-    let reaching = match state.store.reaching(account, state.clock.now()).await {
+    let reaching = match state.store.users_with_access(account, state.clock.now()).await {
         Ok(reaching) => reaching,
         Err(error) => {
             // The next call of each user detects the revocation.
@@ -176,7 +176,7 @@ fn is_from_ownerrez(request: &HttpRequest, expected: &SecretString) -> bool {
     };
     // Compares digests, so that the timing does not even depend on the length.
     let matches = |offered: String| {
-        crypto::same_secret(&crypto::digest_hex(&offered), &crypto::digest_hex(expected.expose_secret()))
+        crypto::constant_time_eq(&crypto::sha256_hex(&offered), &crypto::sha256_hex(expected.expose_secret()))
     };
     offered().is_some_and(matches)
 }

@@ -6,7 +6,7 @@ use rmcp::model::ErrorCode;
 use serde_json::{Map, Value, json};
 
 use super::params;
-use crate::domain::JsonText;
+use crate::domain::RawJson;
 
 /// The content of a body or a line.
 #[derive(Clone, PartialEq, Debug)]
@@ -74,7 +74,7 @@ impl Incoming {
 /// Parses a text with U+FFFD in place of each lone surrogate. Returns `None` if the text has another error. A model
 /// whose output was cut in the middle of an emoji writes a lone surrogate, and the rest of its message is valid.
 fn parse_replacing_lone_surrogates(text: &[u8]) -> Option<Value> {
-    let repaired = JsonText::new(Bytes::copy_from_slice(text))?.without_lone_surrogates()?;
+    let repaired = RawJson::new(Bytes::copy_from_slice(text))?.without_lone_surrogates()?;
     serde_json::from_str(repaired.text()).ok()
 }
 

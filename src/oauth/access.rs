@@ -11,9 +11,9 @@ use super::{
     is_within,
 };
 use crate::{
-    crypto::Signer,
-    domain::{Caller, Credential, GrantId, KeyView, SharedClock, UserId},
-    store::{ChangeWatch, LastUses, Recalled, Remembered, Store, StoreError, UsedCredential},
+    crypto::MacKey,
+    domain::{Credential, GrantId, Principal, SharedClock, ToolDefaults, UserId},
+    store::{CacheLookup, InvalidationListener, LastUses, RevalidatingCache, Store, StoreError, UsedCredential},
 };
 
 /// Reasons for which an access token is rejected.
@@ -43,9 +43,9 @@ pub struct AccessTokenValidator(Arc<Inner>);
 struct Inner {
     store: Store,
     clock: SharedClock,
-    signer: Signer,
+    signer: MacKey,
     settings: OAuthSettings,
-    cache: Remembered<GrantId, CachedGrant>,
+    cache: RevalidatingCache<GrantId, CachedGrant>,
     uses: LastUses,
 }
 
@@ -60,13 +60,13 @@ impl AccessTokenValidator {
     /// Creates a validator with an empty cache. `signer` is the key ring's signer for access tokens.
     pub fn new(
         store: Store,
-        changes: Arc<ChangeWatch>,
+        changes: Arc<InvalidationListener>,
         clock: SharedClock,
-        signer: Signer,
+        signer: MacKey,
         settings: OAuthSettings,
         capacity: usize,
     ) -> Self {
-        let (cache, uses) = (Remembered::new(changes, capacity), LastUses::new(store.clone()));
+        let (cache, uses) = (RevalidatingCache::new(changes, capacity), LastUses::new(store.clone()));
         Self(Arc::new(Inner { store, clock, signer, settings, cache, uses }))
     }
 
@@ -76,7 +76,7 @@ impl AccessTokenValidator {
     }
 
     /// Returns the caller, if the token is valid for this path of the gateway.
-    pub async fn validate(&self, token: &str, path: &str) -> Result<Caller, AccessError> {
+    pub async fn validate(&self, token: &str, path: &str) -> Result<Principal, AccessError> {
         let inner = &self.0;
         let now = inner.clock.now();
         let claims = AccessTokens(&inner.signer).read(token).ok_or(AccessError::Invalid)?;
@@ -94,33 +94,33 @@ impl AccessTokenValidator {
         if cached.disabled {
             return Err(AccessError::Disabled);
         }
-        if inner.cache.use_is_due(&claims.grant, now) {
+        if inner.cache.touch_is_due(&claims.grant, now) {
             inner.uses.note(UsedCredential::Grant(claims.grant), cached.user, now);
         }
-        Ok(Caller {
+        Ok(Principal {
             user: claims.user,
             credential: Credential::Grant(claims.grant),
             label: format!("grant {}", claims.grant).into(),
             scope: claims.scope,
             expires_at: Some(claims.expires_at),
-            view: KeyView::default(),
+            view: ToolDefaults::default(),
         })
     }
 }
 
 impl Inner {
     async fn cached(&self, grant: GrantId, now: DateTime<Utc>) -> Result<Option<CachedGrant>, StoreError> {
-        if let Recalled::Good(cached) = self.cache.recall(&grant, now) {
+        if let CacheLookup::Fresh(cached) = self.cache.get(&grant, now) {
             return Ok(Some(cached));
         }
-        let seen = self.cache.seen();
+        let seen = self.cache.generation();
         let Some(stored) = self.store.grant(grant).await? else {
-            self.cache.forget(&grant);
+            self.cache.remove(&grant);
             return Ok(None);
         };
         let disabled = self.store.disabled_since(stored.user).await?.is_some();
         let cached = CachedGrant { user: stored.user, disabled };
-        self.cache.remember(grant, cached, seen);
+        self.cache.insert(grant, cached, seen);
         Ok(Some(cached))
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    crypto::Signer,
+    crypto::MacKey,
     domain::{GrantId, Scope, UserId},
 };
 
@@ -40,7 +40,7 @@ struct WireClaims {
 }
 
 /// Writes and reads access tokens.
-pub(super) struct AccessTokens<'a>(pub(super) &'a Signer);
+pub(super) struct AccessTokens<'a>(pub(super) &'a MacKey);
 
 impl AccessTokens<'_> {
     pub(super) fn write(&self, claims: &Claims) -> SecretString {
@@ -100,17 +100,17 @@ mod tests {
 
     #[test]
     fn a_token_says_what_was_written() {
-        let signer = Signer::ephemeral().unwrap();
+        let signer = MacKey::ephemeral().unwrap();
         let token = AccessTokens(&signer).write(&claims());
         assert_eq!(AccessTokens(&signer).read(token.expose_secret()), Some(claims()));
-        let other = Signer::ephemeral().unwrap();
+        let other = MacKey::ephemeral().unwrap();
         assert_eq!(AccessTokens(&other).read(token.expose_secret()), None, "of another key");
     }
 
     proptest! {
         #[test]
         fn one_changed_character_is_noticed(at in 0usize..400, with in "[0-9A-Za-z_.-]") {
-            let signer = Signer::ephemeral().unwrap();
+            let signer = MacKey::ephemeral().unwrap();
             let token = AccessTokens(&signer).write(&claims());
             let mut text = token.expose_secret().to_owned();
             let at = at % text.len();
@@ -121,7 +121,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_the_reader_panic(text in "(ownerrez_at_)?\\PC{0,90}") {
-            let signer = Signer::ephemeral().unwrap();
+            let signer = MacKey::ephemeral().unwrap();
             prop_assert_eq!(AccessTokens(&signer).read(&text), None);
         }
     }

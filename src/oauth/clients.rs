@@ -45,7 +45,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    crypto::{KeyRing, digest_hex},
+    crypto::{KeyRing, sha256_hex},
     domain::{RedirectPolicy, RedirectTarget, RedirectUri, SharedClock},
     metrics::Metrics,
     store::Store,
@@ -332,7 +332,7 @@ impl Clients {
         }
         match self.0.registration(client_id).await {
             Ok(Registration { expires_at, .. }) => {
-                self.0.store.forget_client(&digest_hex(client_id), expires_at).await?;
+                self.0.store.mark_client_deleted(&sha256_hex(client_id), expires_at).await?;
                 Ok(true)
             }
             Err(ClientError::Unknown | ClientError::Expired | ClientError::Deleted) => Ok(false),
@@ -344,7 +344,7 @@ impl Clients {
 impl Inner {
     async fn registration(&self, client_id: &str) -> Result<Registration, ClientError> {
         let registration = registered::open(&self.ring, client_id, &self.policy, self.clock.now())?;
-        if self.store.is_client_forgotten(&digest_hex(client_id)).await? {
+        if self.store.is_client_deleted(&sha256_hex(client_id)).await? {
             return Err(ClientError::Deleted);
         }
         Ok(registration)

@@ -7,7 +7,7 @@ use super::{
     clients::{ClientError, ClientErrorCode},
     flow::ServerError,
 };
-use crate::domain::RedirectPlace;
+use crate::domain::RedirectDestination;
 
 /// The redirect of an authorization response to the client.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,7 +46,7 @@ pub enum AuthorizeError {
         /// The redirect with the error.
         to: Redirection,
         /// The recipient, as shown to the user.
-        place: RedirectPlace,
+        place: RedirectDestination,
         /// Whether the browser is redirected without confirmation. Only for clients that the operator has configured.
         /// Other clients can be registered by anyone, and a link with an error in it would be an open redirector (RFC
         /// 9700 section 4.11.2).
@@ -141,7 +141,7 @@ impl OAuthError {
 
 impl From<ServerError> for OAuthError {
     fn from(error: ServerError) -> Self {
-        let cause = crate::domain::chain(&error);
+        let cause = crate::domain::error_chain(&error);
         if error.is_database_unavailable() {
             return Self::Unavailable {
                 message: "the gateway cannot reach its database; try again in a moment".to_owned(),
@@ -162,7 +162,7 @@ impl From<ClientError> for OAuthError {
             ClientErrorCode::TemporarilyUnavailable => {
                 Self::Unavailable { message: words, retry_after: TimeDelta::seconds(60), cause: None }
             }
-            ClientErrorCode::ServerError => Self::Server { cause: crate::domain::chain(&error) },
+            ClientErrorCode::ServerError => Self::Server { cause: crate::domain::error_chain(&error) },
         }
     }
 }

@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::{AuthorizationRequest, AuthorizationServer};
 use crate::{
-    crypto::{self, CryptoError, SealedFor},
-    domain::{AccountHolder, AccountId, GrantId, Sealed, UserId},
+    crypto::{self, CryptoError, EncryptionContext},
+    domain::{AccountId, GrantId, Sealed, SignedInUser, UserId},
     session::{Admitted, CallError, ConnectError, SignedIn},
-    store::{FirstReturn, NewGrant, NewSignIn, Reaching, Returning, StoreError},
+    store::{AccountAccess, CallbackState, FirstReturn, NewGrant, NewSignIn, StoreError},
 };
 
 /// Lifetime of an authorization code.
@@ -82,8 +82,8 @@ pub struct PendingReview {
 
 impl PendingReview {
     /// Returns the signed-in user and the account.
-    pub fn holder(&self) -> AccountHolder {
-        AccountHolder { user: self.user, account: self.account }
+    pub fn holder(&self) -> SignedInUser {
+        SignedInUser { user: self.user, account: self.account }
     }
 }
 
@@ -118,18 +118,22 @@ impl AuthorizationServer {
     }
 
     /// Returns the pending sign-in of this browser when it comes back from OwnerRez. Does not consume it.
-    pub async fn pending(&self, state: &str, browser: &str) -> Result<Option<Returning<SignInPurpose>>, ServerError> {
-        let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
-        let found = self.0.store.returning_to_sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
-        let Some(Returning { to, created_at, returned_at, expires_at }) = found else { return Ok(None) };
+    pub async fn pending(
+        &self,
+        state: &str,
+        browser: &str,
+    ) -> Result<Option<CallbackState<SignInPurpose>>, ServerError> {
+        let (state_hash, browser_hash) = (crypto::sha256_hex(state), crypto::sha256_hex(browser));
+        let found = self.0.store.sign_in_callback_state(&state_hash, &browser_hash, self.0.clock.now()).await?;
+        let Some(CallbackState { to, created_at, returned_at, expires_at }) = found else { return Ok(None) };
         let purpose = purpose(self.open(state, &to)?);
-        Ok(purpose.map(|to| Returning { to, created_at, returned_at, expires_at }))
+        Ok(purpose.map(|to| CallbackState { to, created_at, returned_at, expires_at }))
     }
 
     /// Keeps the pending sign-in of this browser, which has to wait for a permit.
     pub async fn extend_pending(&self, state: &str, browser: &str, first: FirstReturn) -> Result<(), ServerError> {
-        let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
-        Ok(self.0.store.sign_in_waits(&state_hash, &browser_hash, first).await?)
+        let (state_hash, browser_hash) = (crypto::sha256_hex(state), crypto::sha256_hex(browser));
+        Ok(self.0.store.mark_sign_in_waiting(&state_hash, &browser_hash, first).await?)
     }
 
     /// Like [`Self::pending`], but consumes the pending sign-in.
@@ -144,8 +148,8 @@ impl AuthorizationServer {
     }
 
     /// Returns the users with access to an account that have at least one API key or grant.
-    pub async fn existing_access(&self, account: AccountId) -> Result<Vec<Reaching>, ServerError> {
-        let mut all = self.0.store.reaching(account, self.0.clock.now()).await?;
+    pub async fn existing_access(&self, account: AccountId) -> Result<Vec<AccountAccess>, ServerError> {
+        let mut all = self.0.store.users_with_access(account, self.0.clock.now()).await?;
         all.retain(|reaching| !reaching.keys.is_empty() || !reaching.grants.is_empty());
         Ok(all)
     }
@@ -158,7 +162,7 @@ impl AuthorizationServer {
 
     /// Returns the sign-in that this browser reviews.
     pub async fn pending_review(&self, state: &str, browser: &str) -> Result<Option<PendingReview>, ServerError> {
-        let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
+        let (state_hash, browser_hash) = (crypto::sha256_hex(state), crypto::sha256_hex(browser));
         let sealed = self.0.store.sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
         sealed.map(|sealed| self.open(state, &sealed)).transpose().map(|pending| pending.and_then(review))
     }
@@ -183,7 +187,7 @@ impl AuthorizationServer {
             client_name,
             scope: granted.clone(),
             resource,
-            code_hash: crypto::digest_hex(&code),
+            code_hash: crypto::sha256_hex(&code),
             redirect_uri,
             code_challenge,
             expires_at: now + CODE_LIFETIME,
@@ -202,9 +206,9 @@ impl AuthorizationServer {
         let text = serde_json::to_string(pending).map_err(|_| ServerError::Unreadable)?;
         let created_at = self.0.clock.now();
         let sign_in = NewSignIn {
-            state_hash: crypto::digest_hex(&state),
-            browser_hash: crypto::digest_hex(browser),
-            request: self.0.ring.seal(SealedFor::SignIn(crypto::digest(state.as_bytes())), &text.into())?,
+            state_hash: crypto::sha256_hex(&state),
+            browser_hash: crypto::sha256_hex(browser),
+            request: self.0.ring.seal(EncryptionContext::SignIn(crypto::sha256(state.as_bytes())), &text.into())?,
             created_at,
             expires_at: created_at + self.settings().sign_in_lifetime,
         };
@@ -213,13 +217,13 @@ impl AuthorizationServer {
     }
 
     async fn take_state(&self, state: &str, browser: &str) -> Result<Option<PendingState>, ServerError> {
-        let (state_hash, browser_hash) = (crypto::digest_hex(state), crypto::digest_hex(browser));
+        let (state_hash, browser_hash) = (crypto::sha256_hex(state), crypto::sha256_hex(browser));
         let sealed = self.0.store.take_sign_in(&state_hash, &browser_hash, self.0.clock.now()).await?;
         sealed.map(|sealed| self.open(state, &sealed)).transpose()
     }
 
     fn open(&self, state: &str, sealed: &Sealed) -> Result<PendingState, ServerError> {
-        let opened = self.0.ring.open(SealedFor::SignIn(crypto::digest(state.as_bytes())), sealed)?;
+        let opened = self.0.ring.open(EncryptionContext::SignIn(crypto::sha256(state.as_bytes())), sealed)?;
         serde_json::from_str(opened.expose_secret()).map_err(|_| ServerError::Unreadable)
     }
 }

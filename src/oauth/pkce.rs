@@ -14,7 +14,7 @@ pub(super) fn verify(verifier: &str, challenge: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     (43..=128).contains(&verifier.len())
         && verifier.bytes().all(unreserved)
-        && crypto::same_secret(&URL_SAFE_NO_PAD.encode(crypto::digest(verifier.as_bytes())), challenge)
+        && crypto::constant_time_eq(&URL_SAFE_NO_PAD.encode(crypto::sha256(verifier.as_bytes())), challenge)
 }
 
 #[cfg(test)]

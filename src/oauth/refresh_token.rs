@@ -30,12 +30,12 @@ impl RefreshToken {
 
     /// Returns the SHA-256 of the token in hexadecimal.
     pub(super) fn hash(&self) -> String {
-        crypto::digest_hex(self.token.expose_secret())
+        crypto::sha256_hex(self.token.expose_secret())
     }
 
     /// Returns the SHA-256 of the shared part in hexadecimal.
     pub(super) fn family_hash(&self) -> String {
-        crypto::digest_hex(self.family.expose_secret())
+        crypto::sha256_hex(self.family.expose_secret())
     }
 }
 

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use super::{
     AuthorizationServer, AuthorizeError, OAuthError, Redirection, Resource, Scopes, clients::ClientKind, pkce,
 };
-pub use crate::domain::RedirectPlace as Place;
+pub use crate::domain::RedirectDestination as Place;
 
 /// The maximum length of a query, in bytes.
 const QUERY_LIMIT: usize = 8 * 1024;

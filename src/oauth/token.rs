@@ -17,7 +17,7 @@ use super::{
     refresh_token::{RefreshToken, new_family},
 };
 use crate::{
-    crypto::{self, CryptoError, SealedFor},
+    crypto::{self, CryptoError, EncryptionContext},
     domain::{GrantId, Sealed, UserId},
     store::{FirstRefresh, KnownRefresh, NewSuccessor, Redemption, Rotated, StoreError, StoredGrant},
 };
@@ -158,7 +158,7 @@ impl AuthorizationServer {
         let known = match secrets {
             ["", "", ""] => None,
             [code, "", ""] => {
-                let code = self.0.store.code(&crypto::digest_hex(code)).await?;
+                let code = self.0.store.code(&crypto::sha256_hex(code)).await?;
                 code.map(|code| (code.grant, code.client_id))
             }
             [_, refresh, ""] => self.grant_of(refresh).await?.map(|grant| (grant.id, grant.client_id)),
@@ -199,7 +199,7 @@ impl AuthorizationServer {
             return Err(OAuthError::InvalidRequest("the code is missing"));
         }
         let (store, now, settings) = (&self.0.store, self.0.clock.now(), self.settings());
-        let hash = crypto::digest_hex(code);
+        let hash = crypto::sha256_hex(code);
         let code = store.code(&hash).await?.ok_or(BAD_CODE)?;
         if !client.is(&code.client_id) || code.redirect_uri != form.redirect_uri {
             return Err(BAD_CODE);
@@ -259,7 +259,7 @@ impl AuthorizationServer {
         let family =
             RefreshToken::family_of(presented).map_or_else(new_family, |family| Ok(family.to_owned().into()))?;
         let refresh = RefreshToken::of(family)?;
-        let place = SealedFor::Successor(grant.id, generation + 1);
+        let place = EncryptionContext::Successor(grant.id, generation + 1);
         let successor = NewSuccessor {
             hash: refresh.hash(),
             family_hash: refresh.family_hash(),
@@ -291,8 +291,8 @@ impl AuthorizationServer {
 
     /// Returns the stored refresh token with this text, or the grant that its family belongs to.
     async fn find_refresh_token(&self, token: &str) -> Result<Option<KnownRefresh>, StoreError> {
-        let family = RefreshToken::family_of(token).map(crypto::digest_hex);
-        self.0.store.refresh_token(&crypto::digest_hex(token), family.as_deref()).await
+        let family = RefreshToken::family_of(token).map(crypto::sha256_hex);
+        self.0.store.refresh_token(&crypto::sha256_hex(token), family.as_deref()).await
     }
 
     async fn end_reused_grant(&self, user: UserId, grant: GrantId, why: &str) -> Result<Tokens, OAuthError> {

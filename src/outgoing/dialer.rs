@@ -20,7 +20,7 @@ use awc::http::Uri;
 use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{answer_guard::AnswerGuard, tls_trust::TlsTrust};
+use super::{response_guard::ResponseGuard, tls_trust::TlsTrust};
 
 /// Opens connections, each for one request.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ where
     C: Service<ConnectInfo<Uri>, Response = Connection<Uri, TcpStream>, Error = ConnectError>,
     C::Future: 'static,
 {
-    type Response = Connection<Uri, AnswerGuard<Line>>;
+    type Response = Connection<Uri, ResponseGuard<MaybeTlsStream>>;
     type Error = ConnectError;
     type Future = LocalBoxFuture<'static, Result<Self::Response, ConnectError>>;
 
@@ -46,31 +46,31 @@ where
         let (dialled, tls) = (self.tcp.call(info), self.tls.clone());
         Box::pin(async move {
             let connection = dialled.await?;
-            let (line, uri) = match tls {
+            let (stream, uri) = match tls {
                 None => {
                     let (stream, uri) = connection.into_parts();
-                    (Line::Plain(stream), uri)
+                    (MaybeTlsStream::Plain(stream), uri)
                 }
                 Some(trust) => {
                     let over_tls = TlsConnector::service(trust.config()).call(connection).await;
                     let (stream, uri) = over_tls.map_err(ConnectError::Io)?.into_parts();
-                    (Line::Tls(Box::new(stream)), uri)
+                    (MaybeTlsStream::Tls(Box::new(stream)), uri)
                 }
             };
-            Ok(Connection::new(uri, AnswerGuard::new(line)))
+            Ok(Connection::new(uri, ResponseGuard::new(stream)))
         })
     }
 }
 
 /// A connection, encrypted or not.
-pub enum Line {
+pub enum MaybeTlsStream {
     /// Plain TCP.
     Plain(TcpStream),
     /// TLS.
     Tls(Box<AsyncTlsStream<TcpStream>>),
 }
 
-impl Line {
+impl MaybeTlsStream {
     fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
@@ -79,7 +79,7 @@ impl Line {
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for MaybeTlsStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -88,7 +88,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for MaybeTlsStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
@@ -111,7 +111,7 @@ impl AsyncWrite for Line {
     }
 }
 
-impl ActixStream for Line {
+impl ActixStream for MaybeTlsStream {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         ActixStream::poll_read_ready(self.tcp(), cx)
     }
@@ -121,7 +121,7 @@ impl ActixStream for Line {
     }
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for MaybeTlsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain(_) => "Plain",

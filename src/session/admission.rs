@@ -26,7 +26,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub use self::{forecast::Why, places::Crowd};
+pub use self::{forecast::Obstacle, places::QueueScope};
 use self::{places::Place, record::Record};
 use super::budget::{ConnectingPermits, PERIOD};
 use crate::domain::UserId;
@@ -46,14 +46,14 @@ pub type PlaceKey = [u8; 32];
 
 /// The origin of an attempt to connect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Connector {
+pub struct AttemptOrigin {
     /// An IPv4 address, or the first address of a /64 of IPv6.
     pub source: IpAddr,
     /// The user, if known before OwnerRez has responded.
     pub user: Option<UserId>,
 }
 
-impl Connector {
+impl AttemptOrigin {
     fn network(&self) -> Party {
         Party::Network(match self.source {
             IpAddr::V4(_) => self.source,
@@ -76,7 +76,7 @@ enum Party {
 
 /// The response to a caller that asks for its turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Answer {
+pub enum Decision {
     /// The attempt may begin. [`Admission::end`] must be called when it has ended.
     Admitted(Attempt),
     /// Other attempts go first.
@@ -87,7 +87,7 @@ pub enum Answer {
         soon: bool,
     },
     /// The queue is full; there is no place for this attempt.
-    Full(Crowd),
+    Full(QueueScope),
 }
 
 /// The number of places that are served before a given one.
@@ -106,13 +106,13 @@ pub struct Ahead {
 /// An admitted attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attempt {
-    connector: Connector,
+    origin: AttemptOrigin,
     suspect: bool,
 }
 
 /// OwnerRez's verdict on a code or personal token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
+pub enum CodeVerdict {
     /// The code is valid.
     Good,
     /// The code is invalid. An outage gives no verdict.
@@ -167,38 +167,38 @@ impl Admission {
 
     /// Handles a caller that asks for the first time, or again with the same key. `permits` is the budget's value at
     /// this moment.
-    pub fn ask(
+    pub fn request_turn(
         &mut self,
         now: DateTime<Utc>,
         key: PlaceKey,
-        connector: Connector,
+        origin: AttemptOrigin,
         permits: ConnectingPermits,
-    ) -> Answer {
-        self.tidy(now);
+    ) -> Decision {
+        self.expire_places(now);
         if let Some(place) = self.places.get_mut(&key) {
             place.seen_at = now;
-        } else if let Err(crowd) = self.take_place(now, key, connector) {
-            return Answer::Full(crowd);
+        } else if let Err(scope) = self.insert_place(now, key, origin) {
+            return Decision::Full(scope);
         }
         self.call(now, permits);
-        let Some(place) = self.places.get(&key).copied() else { return Answer::Full(Crowd::Everyone) };
+        let Some(place) = self.places.get(&key).copied() else { return Decision::Full(QueueScope::Everyone) };
         match place.state {
             State::Called if permits.left > 0 => {
-                let attempt = Attempt { connector: place.connector, suspect: self.is_suspect(&place.connector, now) };
+                let attempt = Attempt { origin: place.origin, suspect: self.is_suspect(&place.origin, now) };
                 self.set_state(key, State::Admitted);
-                for party in place.connector.parties() {
+                for party in place.origin.parties() {
                     self.record(party).busy += 1;
                 }
                 self.suspects_busy += u32::from(attempt.suspect);
-                Answer::Admitted(attempt)
+                Decision::Admitted(attempt)
             }
-            State::Admitted => Answer::Wait { ahead: Ahead::default(), soon: true },
+            State::Admitted => Decision::Wait { ahead: Ahead::default(), soon: true },
             State::Called | State::Waiting => {
                 // Another account took the permit that was reserved for this place.
                 self.set_state(key, State::Waiting);
                 let ahead = self.ahead_of(&place, now);
-                let soon = self.hindrance(&place.connector, now, Ahead::default(), permits) == Some(Why::UnderWay);
-                Answer::Wait { ahead, soon }
+                let soon = self.obstacle(&place.origin, now, Ahead::default(), permits) == Some(Obstacle::UnderWay);
+                Decision::Wait { ahead, soon }
             }
         }
     }
@@ -207,7 +207,7 @@ impl Admission {
     pub fn leave(&mut self, key: &PlaceKey) {
         self.set_state(*key, State::Waiting);
         if let Some(place) = self.places.remove(key) {
-            for party in place.connector.parties() {
+            for party in place.origin.parties() {
                 let record = self.record(party);
                 record.places = record.places.saturating_sub(1);
             }
@@ -221,12 +221,12 @@ impl Admission {
     }
 
     /// Records OwnerRez's verdict. A success clears the history of network, source and user.
-    pub fn judge(&mut self, now: DateTime<Utc>, connector: Connector, verdict: Verdict) {
-        for party in connector.parties() {
+    pub fn judge(&mut self, now: DateTime<Utc>, origin: AttemptOrigin, verdict: CodeVerdict) {
+        for party in origin.parties() {
             let record = self.record(party);
             match verdict {
-                Verdict::Good => record.prove(now),
-                Verdict::Bad => record.add_bad_code(now),
+                CodeVerdict::Good => record.prove(now),
+                CodeVerdict::Bad => record.add_bad_code(now),
             }
         }
     }
@@ -234,7 +234,7 @@ impl Admission {
     /// Ends an attempt that sent this many requests.
     pub fn end(&mut self, now: DateTime<Utc>, attempt: Attempt, requests: u32) {
         let free_at = now + PERIOD;
-        for party in attempt.connector.parties() {
+        for party in attempt.origin.parties() {
             let record = self.record(party);
             record.busy = record.busy.saturating_sub(1);
             for _ in 0..requests {
@@ -263,9 +263,9 @@ impl Admission {
     }
 
     fn rank(&self, place: &Place, now: DateTime<Utc>) -> Rank {
-        let connector = &place.connector;
-        let (network, source) = (self.seen(connector.network()), self.seen(Party::Source(connector.source)));
-        let user = connector.user.map_or(&NOTHING, |user| self.seen(Party::User(user)));
+        let origin = &place.origin;
+        let (network, source) = (self.seen(origin.network()), self.seen(Party::Source(origin.source)));
+        let user = origin.user.map_or(&NOTHING, |user| self.seen(Party::User(user)));
         (
             source.bad_codes(now).max(user.bad_codes(now)),
             network.bad_codes(now),
@@ -276,13 +276,13 @@ impl Admission {
         )
     }
 
-    fn is_suspect(&self, connector: &Connector, now: DateTime<Utc>) -> bool {
-        connector.parties().any(|party| self.seen(party).bad_codes(now) > 0)
+    fn is_suspect(&self, origin: &AttemptOrigin, now: DateTime<Utc>) -> bool {
+        origin.parties().any(|party| self.seen(party).bad_codes(now) > 0)
     }
 
     /// Returns whether the network may begin one more attempt.
-    fn has_free_hand(&self, connector: &Connector, now: DateTime<Utc>) -> bool {
-        let network = self.seen(connector.network());
+    fn has_capacity(&self, origin: &AttemptOrigin, now: DateTime<Utc>) -> bool {
+        let network = self.seen(origin.network());
         let at_once = if network.is_proven(now) { AT_ONCE_PROVEN } else { AT_ONCE_UNPROVEN };
         network.busy + network.called < at_once
     }
@@ -293,7 +293,7 @@ impl Admission {
             let able = self.places.iter().filter(|(_, place)| {
                 place.state == State::Waiting
                     && is_present(place, now)
-                    && self.hindrance(&place.connector, now, Ahead::default(), permits).is_none()
+                    && self.obstacle(&place.origin, now, Ahead::default(), permits).is_none()
             });
             let Some(key) = able.min_by_key(|(_, place)| self.rank(place, now)).map(|(key, _)| *key) else { return };
             self.set_state(key, State::Called);
@@ -302,12 +302,12 @@ impl Admission {
 
     fn set_state(&mut self, key: PlaceKey, state: State) {
         let Some(place) = self.places.get_mut(&key) else { return };
-        let (before, connector) = (std::mem::replace(&mut place.state, state), place.connector);
+        let (before, origin) = (std::mem::replace(&mut place.state, state), place.origin);
         if before == State::Called {
             self.called = self.called.saturating_sub(1);
         }
         self.called += u32::from(state == State::Called);
-        for party in connector.parties() {
+        for party in origin.parties() {
             let record = self.record(party);
             if before == State::Called {
                 record.called = record.called.saturating_sub(1);
@@ -317,7 +317,7 @@ impl Admission {
     }
 
     /// Skips called places whose callers do not ask, and removes places whose callers have not asked for long.
-    fn tidy(&mut self, now: DateTime<Utc>) {
+    fn expire_places(&mut self, now: DateTime<Utc>) {
         while self.suspect_uses.front().is_some_and(|at| *at <= now) {
             self.suspect_uses.pop_front();
         }

@@ -18,10 +18,10 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::{
-    blocks::{Blocks, left_behind},
-    budget::{Account, BudgetStats, ConnectingPermits, Event, PERIOD, Refusal, Ticket},
+    blocks::{Blocks, recover_blocks},
+    budget::{Account, AllowanceError, BudgetStats, ConnectingPermits, Event, PERIOD, Ticket},
     usage::Usage,
-    window::{SharedWindow, Window, Wish},
+    window::{AcquireResult, SharedWindow, Window},
 };
 use crate::{
     domain::{SharedClock, UserId},
@@ -48,34 +48,36 @@ pub struct AllowanceSettings {
 
 /// The handle to the allowance.
 #[derive(Clone)]
-pub struct Allowance(Arc<Way>);
+pub struct Allowance(Arc<Inner>);
 
-struct Way {
+struct Inner {
     limit: u32,
     window: SharedWindow,
-    actor: Addr<UpstreamBudget>,
+    actor: Addr<AllowanceActor>,
     clock: SharedClock,
     metrics: Arc<Metrics>,
     usage: Usage,
 }
 
 /// A requested permit. Dropping it leaves the queue.
-pub(super) struct Requested {
+pub(super) struct PendingPermit {
     permit: Permit,
-    wish: Wish,
+    result: AcquireResult,
     asked: DateTime<Utc>,
 }
 
-impl Requested {
+impl PendingPermit {
     /// Waits for the decision.
-    pub(super) async fn decided(self) -> Result<Permit, Refusal> {
-        let Self { mut permit, wish, asked } = self;
-        let (verdict, waited) = match wish {
-            Wish::Decided(verdict) => (verdict, TimeDelta::zero()),
-            Wish::Waits(answer) => (answer.await.unwrap_or(Err(Refusal::Standby)), permit.way.clock.now() - asked),
+    pub(super) async fn decision(self) -> Result<Permit, AllowanceError> {
+        let Self { mut permit, result, asked } = self;
+        let (verdict, waited) = match result {
+            AcquireResult::Decided(verdict) => (verdict, TimeDelta::zero()),
+            AcquireResult::Pending(answer) => {
+                (answer.await.unwrap_or(Err(AllowanceError::Standby)), permit.inner.clock.now() - asked)
+            }
         };
-        let word = verdict.as_ref().map_or_else(Refusal::word, |()| "granted");
-        permit.way.metrics.allowance_asked(word, waited);
+        let label = verdict.as_ref().map_or_else(AllowanceError::metric_label, |()| "granted");
+        permit.inner.metrics.allowance_asked(label, waited);
         // A refused permit occupies nothing.
         permit.settled = verdict.is_err();
         verdict.map(|()| permit)
@@ -84,7 +86,7 @@ impl Requested {
 
 /// The right to send one request. It counts as spent after [`Permit::sending`] was called, whatever happens then.
 pub struct Permit {
-    way: Arc<Way>,
+    inner: Arc<Inner>,
     ticket: Ticket,
     /// The user that the request is recorded for.
     user: UserId,
@@ -94,7 +96,7 @@ pub struct Permit {
 
 impl Permit {
     /// Sets the user, if it was not known before.
-    pub(super) fn in_name_of(&mut self, user: UserId) {
+    pub(super) fn set_user(&mut self, user: UserId) {
         self.user = user;
     }
 
@@ -102,40 +104,40 @@ impl Permit {
     pub fn sending(&mut self) {
         if !self.sent {
             self.sent = true;
-            self.way.usage.sent(self.user, self.way.clock.now());
+            self.inner.usage.sent(self.user, self.inner.clock.now());
         }
     }
 
     /// Reports that the response was 429.
     pub fn throttled(mut self, retry_after: Option<TimeDelta>) {
         self.settled = true;
-        let at = self.way.clock.now();
-        self.way.tell(at, Event::Throttled { ticket: self.ticket, at, retry_after });
+        let at = self.inner.clock.now();
+        self.inner.handle_event(at, Event::Throttled { ticket: self.ticket, at, retry_after });
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.settled {
-            let (ticket, at) = (self.ticket, self.way.clock.now());
-            self.way.tell(at, if self.sent { Event::Done { ticket, at } } else { Event::Cancel(ticket) });
+            let (ticket, at) = (self.ticket, self.inner.clock.now());
+            self.inner.handle_event(at, if self.sent { Event::Done { ticket, at } } else { Event::Cancel(ticket) });
         }
     }
 }
 
-impl Way {
-    fn tell(&self, now: DateTime<Utc>, event: Event) {
+impl Inner {
+    fn handle_event(&self, now: DateTime<Utc>, event: Event) {
         let mut window = self.window.lock();
         window.handle(now, event);
-        self.see_to(window);
+        self.notify_actor(window);
     }
 
     /// Wakes the actor if there is work for it.
-    fn see_to(&self, window: MutexGuard<'_, Window>) {
-        let needs_a_look = window.needs_a_look();
+    fn notify_actor(&self, window: MutexGuard<'_, Window>) {
+        let needs_wake = window.needs_wake();
         drop(window);
-        if needs_a_look {
-            self.actor.do_send(Look);
+        if needs_wake {
+            self.actor.do_send(Wake);
         }
     }
 }
@@ -152,38 +154,47 @@ impl Allowance {
     ) -> Self {
         let limit = settings.limit;
         let window = SharedWindow::new(limit, clock.now());
-        let (its_window, its_clock) = (window.clone(), clock.clone());
-        let actor = UpstreamBudget::start_in_arbiter(arbiter, move |_| UpstreamBudget {
-            window: its_window,
+        let (window_of_actor, clock_of_actor) = (window.clone(), clock.clone());
+        let actor = AllowanceActor::start_in_arbiter(arbiter, move |_| AllowanceActor {
+            window: window_of_actor,
             settings,
             store,
-            clock: its_clock,
-            tenure: None,
-            found: share,
-            sought: false,
-            when_sought: Vec::new(),
-            away: false,
-            counted: BTreeSet::new(),
+            clock: clock_of_actor,
+            lease: None,
+            initial_share: share,
+            ready: false,
+            ready_waiters: Vec::new(),
+            acquire_failed: false,
+            counted_blocks: BTreeSet::new(),
             timer: None,
         });
-        Self(Arc::new(Way { limit, window, actor, clock, metrics, usage: Usage::default() }))
+        Self(Arc::new(Inner { limit, window, actor, clock, metrics, usage: Usage::default() }))
     }
 
     /// Waits for the right to send one request for a user, counted for `account`. Dropping the future leaves the queue.
-    pub async fn acquire(&self, user: UserId, account: Account, deadline: DateTime<Utc>) -> Result<Permit, Refusal> {
-        self.request(user, account, deadline).decided().await
+    pub async fn acquire(
+        &self,
+        user: UserId,
+        account: Account,
+        deadline: DateTime<Utc>,
+    ) -> Result<Permit, AllowanceError> {
+        self.request(user, account, deadline).decision().await
     }
 
-    /// Enqueues the same request at once; [`Requested::decided`] waits for the decision.
-    pub(super) fn request(&self, user: UserId, account: Account, deadline: DateTime<Utc>) -> Requested {
-        let way = &self.0;
-        let asked = way.clock.now();
-        let mut window = way.window.lock();
+    /// Enqueues the same request at once; [`PendingPermit::decision`] waits for the decision.
+    pub(super) fn request(&self, user: UserId, account: Account, deadline: DateTime<Utc>) -> PendingPermit {
+        let inner = &self.0;
+        let asked = inner.clock.now();
+        let mut window = inner.window.lock();
         let ticket = window.ticket();
-        let wish = window.wish(asked, ticket, account, deadline);
-        way.see_to(window);
+        let result = window.acquire(asked, ticket, account, deadline);
+        inner.notify_actor(window);
         // From here on, dropping the value returns the permit, granted or not.
-        Requested { permit: Permit { way: way.clone(), ticket, user, sent: false, settled: false }, wish, asked }
+        PendingPermit {
+            permit: Permit { inner: inner.clone(), ticket, user, sent: false, settled: false },
+            result,
+            asked,
+        }
     }
 
     /// Returns the number of requests within five minutes.
@@ -196,7 +207,7 @@ impl Allowance {
         let mut window = self.0.window.lock();
         window.handle(self.0.clock.now(), Event::Tick);
         let permits = window.budget.permits_for_connecting();
-        self.0.see_to(window);
+        self.0.notify_actor(window);
         permits
     }
 
@@ -214,7 +225,7 @@ impl Allowance {
 
     /// Sets the number of connected OwnerRez accounts.
     pub fn accounts_changed(&self, accounts: u64) {
-        self.0.tell(self.0.clock.now(), Event::Accounts(accounts));
+        self.0.handle_event(self.0.clock.now(), Event::Accounts(accounts));
     }
 
     /// Returns current statistics; `None` once the actor is gone.
@@ -224,8 +235,8 @@ impl Allowance {
 
     /// Completes once the first search for the right to spend has ended. A gateway that serves requests before that
     /// would reject them needlessly.
-    pub async fn sought(&self) {
-        let _ = self.0.actor.send(Sought).await;
+    pub async fn ready(&self) {
+        let _ = self.0.actor.send(Ready).await;
     }
 
     /// Closes the open blocks, so that a successor does not count them as spent.
@@ -251,7 +262,7 @@ pub struct Share {
 }
 
 /// Acquires the lock of a share. `Ok(None)` if other processes hold all locks.
-pub async fn take_lock(database: &DatabaseTarget, shared: bool) -> Result<Option<Share>, StoreError> {
+pub async fn acquire_share(database: &DatabaseTarget, shared: bool) -> Result<Option<Share>, StoreError> {
     let slots = if shared { SHARED_SLOTS } else { 1 };
     for slot in 0..slots {
         if let Some(lock) = ProcessLock::try_acquire(database, slot).await? {
@@ -262,9 +273,9 @@ pub async fn take_lock(database: &DatabaseTarget, shared: bool) -> Result<Option
 }
 
 /// Wakes the actor: the window has work for it, or its timer is set too late.
-struct Look;
+struct Wake;
 
-impl Message for Look {
+impl Message for Wake {
     type Result = ();
 }
 
@@ -274,9 +285,9 @@ impl Message for Observe {
     type Result = AllowanceStats;
 }
 
-struct Sought;
+struct Ready;
 
-impl Message for Sought {
+impl Message for Ready {
     type Result = ();
 }
 
@@ -287,34 +298,34 @@ impl Message for Close {
 }
 
 /// The actor of the allowance. One per process.
-struct UpstreamBudget {
+struct AllowanceActor {
     window: SharedWindow,
     settings: AllowanceSettings,
     store: Store,
     clock: SharedClock,
-    tenure: Option<Tenure>,
-    found: Option<Share>,
+    lease: Option<SlotLease>,
+    initial_share: Option<Share>,
     /// Whether the first search for the right to spend has ended, with or without success.
-    sought: bool,
-    when_sought: Vec<oneshot::Sender<()>>,
+    ready: bool,
+    ready_waiters: Vec<oneshot::Sender<()>>,
     /// Whether the last search failed. The next one follows a second later, and the failure is logged once.
-    away: bool,
+    acquire_failed: bool,
     /// Blocks in the window that others took: commands, or earlier holders of the slot.
-    counted: BTreeSet<Uuid>,
+    counted_blocks: BTreeSet<Uuid>,
     timer: Option<(DateTime<Utc>, SpawnHandle)>,
 }
 
 /// The right to spend: a slot, and the epoch that fences off its previous holders.
 #[derive(Clone)]
-struct Tenure {
+struct SlotLease {
     slot: i32,
     epoch: i64,
     lock: Arc<ProcessLock>,
 }
 
 /// The state that is loaded with the right to spend.
-struct Found {
-    tenure: Tenure,
+struct AcquiredLease {
+    lease: SlotLease,
     /// The requests that earlier holders and commands may have sent, and when their slots become free.
     spent: Vec<(u32, DateTime<Utc>)>,
     /// The blocks of these requests.
@@ -322,66 +333,66 @@ struct Found {
     accounts: u64,
 }
 
-impl Actor for UpstreamBudget {
+impl Actor for AllowanceActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.seek_tenure(ctx);
+        self.acquire_lease(ctx);
     }
 }
 
-impl Handler<Look> for UpstreamBudget {
+impl Handler<Wake> for AllowanceActor {
     type Result = ();
 
-    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
-        self.look(ctx);
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.process_window(ctx);
     }
 }
 
-impl Handler<Observe> for UpstreamBudget {
+impl Handler<Observe> for AllowanceActor {
     type Result = MessageResult<Observe>;
 
     fn handle(&mut self, _: Observe, ctx: &mut Self::Context) -> Self::Result {
         self.event(Event::Tick, ctx);
-        MessageResult(AllowanceStats { budget: self.window.lock().budget.stats(), active: self.tenure.is_some() })
+        MessageResult(AllowanceStats { budget: self.window.lock().budget.stats(), active: self.lease.is_some() })
     }
 }
 
-impl Handler<Sought> for UpstreamBudget {
+impl Handler<Ready> for AllowanceActor {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: Sought, _: &mut Self::Context) -> Self::Result {
-        if self.sought {
+    fn handle(&mut self, _: Ready, _: &mut Self::Context) -> Self::Result {
+        if self.ready {
             return Box::pin(std::future::ready(()));
         }
-        let (done, sought) = oneshot::channel();
-        self.when_sought.push(done);
+        let (done, ready) = oneshot::channel();
+        self.ready_waiters.push(done);
         Box::pin(async move {
-            let _ = sought.await;
+            let _ = ready.await;
         })
     }
 }
 
-impl Handler<Close> for UpstreamBudget {
+impl Handler<Close> for AllowanceActor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Close, ctx: &mut Self::Context) -> Self::Result {
-        let tenure = self.tenure.take();
+        let lease = self.lease.take();
         let closed = self.close(|blocks, now| blocks.close_all(now), ctx);
         let store = self.store.clone();
         Box::pin(async move {
-            let Some(tenure) = tenure else { return };
-            if let Err(error) = store.close_blocks(tenure.slot, &closed).await {
+            let Some(lease) = lease else { return };
+            if let Err(error) = store.close_blocks(lease.slot, &closed).await {
                 log::warn!("cannot release the reserved requests; they count as sent: {error}");
             }
         })
     }
 }
 
-impl UpstreamBudget {
+impl AllowanceActor {
     fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
         self.window.lock().handle(self.clock.now(), event);
-        self.look(ctx);
+        self.process_window(ctx);
     }
 
     /// Stops spending, and settles the blocks before another permit can be taken from them.
@@ -393,46 +404,46 @@ impl UpstreamBudget {
             window.handle(now, Event::Active(false));
             settled
         };
-        self.look(ctx);
+        self.process_window(ctx);
         settled
     }
 
     /// Performs the window's requests, and sets the timer.
-    fn look(&mut self, ctx: &mut Context<Self>) {
+    fn process_window(&mut self, ctx: &mut Context<Self>) {
         let wanted = self.window.lock().wanted.take();
         if let Some(permits) = wanted {
-            self.stock(permits, ctx);
+            self.reserve_permits(permits, ctx);
         }
         self.set_timer(ctx);
     }
 
-    fn stock(&mut self, permits: u32, ctx: &mut Context<Self>) {
-        let Some(tenure) = self.tenure.clone() else {
+    fn reserve_permits(&mut self, permits: u32, ctx: &mut Context<Self>) {
+        let Some(lease) = self.lease.clone() else {
             return;
         };
         let now = self.clock.now();
         let store = self.store.clone();
         let closed = self.window.lock().blocks.take_closed();
-        let (unwritten, epoch) = (closed.clone(), tenure.epoch);
+        let (unwritten, epoch) = (closed.clone(), lease.epoch);
         let block = Uuid::now_v7();
         let reserve = async move {
             if !closed.is_empty() {
-                store.close_blocks(tenure.slot, &closed).await?;
-                store.forget_blocks(tenure.slot, now - PERIOD).await?;
+                store.close_blocks(lease.slot, &closed).await?;
+                store.forget_blocks(lease.slot, now - PERIOD).await?;
             }
-            let commands = store.command_blocks(tenure.slot).await?;
-            Ok((commands, store.reserve_block(tenure.slot, tenure.epoch, block, permits, now).await?))
+            let commands = store.command_blocks(lease.slot).await?;
+            Ok((commands, store.reserve_block(lease.slot, lease.epoch, block, permits, now).await?))
         };
         let reserved = reserve.into_actor(self).map(move |outcome: Result<_, StoreError>, actor, ctx| match outcome {
             // The reservation came too late: the current holder of the slot, even if it is this process, counts the
             // block as spent.
-            _ if actor.tenure.as_ref().is_none_or(|tenure| tenure.epoch != epoch) => {}
+            _ if actor.lease.as_ref().is_none_or(|lease| lease.epoch != epoch) => {}
             Ok((commands, true)) => {
                 actor.window.lock().blocks.open(block, permits);
                 actor.count_commands(&commands);
                 actor.event(Event::Stocked(permits), ctx);
             }
-            Ok((_, false)) => actor.lose_tenure(ctx),
+            Ok((_, false)) => actor.lose_lease(ctx),
             Err(error) => {
                 log::error!("cannot reserve requests to OwnerRez in the database: {error}");
                 actor.window.lock().blocks.put_back(unwritten);
@@ -446,9 +457,9 @@ impl UpstreamBudget {
     /// one block takes, so it is early enough to count them when a block is reserved.
     fn count_commands(&mut self, blocks: &[Block]) {
         let now = self.clock.now();
-        let new: Vec<Block> = blocks.iter().filter(|block| !self.counted.contains(&block.id)).cloned().collect();
-        self.counted = blocks.iter().map(|block| block.id).collect();
-        let (spent, _) = left_behind(&new, now);
+        let new: Vec<Block> = blocks.iter().filter(|block| !self.counted_blocks.contains(&block.id)).cloned().collect();
+        self.counted_blocks = blocks.iter().map(|block| block.id).collect();
+        let (spent, _) = recover_blocks(&new, now);
         let mut window = self.window.lock();
         for (requests, free_at) in spent {
             window.handle(now, Event::SentByCommand { requests, free_at });
@@ -477,13 +488,13 @@ impl UpstreamBudget {
     }
 
     /// Acquires the lock and loads the blocks of the last holder, or tries again in a second.
-    fn seek_tenure(&mut self, ctx: &mut Context<Self>) {
-        let found = self.found.take();
+    fn acquire_lease(&mut self, ctx: &mut Context<Self>) {
+        let share = self.initial_share.take();
         let (store, clock, settings) = (self.store.clone(), self.clock.clone(), self.settings.clone());
         let seek = async move {
-            let Share { slot, lock } = match found {
+            let Share { slot, lock } = match share {
                 Some(share) => share,
-                None => match take_lock(&settings.database, settings.shared).await? {
+                None => match acquire_share(&settings.database, settings.shared).await? {
                     Some(share) => share,
                     None => return Ok(None),
                 },
@@ -491,56 +502,56 @@ impl UpstreamBudget {
             let epoch = store.claim_slot(slot).await?;
             let now = clock.now();
             let left = store.blocks(slot).await?;
-            let (spent, abandoned) = left_behind(&left, now);
+            let (spent, abandoned) = recover_blocks(&left, now);
             // Closed from now on, so that a second crash does not count them again.
             store.close_blocks(slot, &abandoned).await?;
             let accounts = store.connected_accounts().await?;
             let blocks = left.iter().map(|block| block.id).collect();
-            Ok(Some(Found { tenure: Tenure { slot, epoch, lock: Arc::new(lock) }, spent, blocks, accounts }))
+            Ok(Some(AcquiredLease { lease: SlotLease { slot, epoch, lock: Arc::new(lock) }, spent, blocks, accounts }))
         };
-        let took = seek.into_actor(self).map(|outcome: Result<_, StoreError>, actor, ctx| {
-            actor.sought = true;
-            for waiting in actor.when_sought.drain(..) {
+        let outcome = seek.into_actor(self).map(|outcome: Result<_, StoreError>, actor, ctx| {
+            actor.ready = true;
+            for waiting in actor.ready_waiters.drain(..) {
                 let _ = waiting.send(());
             }
-            actor.found_tenure(outcome, ctx);
+            actor.lease_acquired(outcome, ctx);
         });
-        ctx.spawn(took);
+        ctx.spawn(outcome);
     }
 
-    fn found_tenure(&mut self, outcome: Result<Option<Found>, StoreError>, ctx: &mut Context<Self>) {
+    fn lease_acquired(&mut self, outcome: Result<Option<AcquiredLease>, StoreError>, ctx: &mut Context<Self>) {
         match outcome {
-            Ok(Some(Found { tenure, spent, blocks, accounts })) => {
-                self.away = false;
+            Ok(Some(AcquiredLease { lease, spent, blocks, accounts })) => {
+                self.acquire_failed = false;
                 self.window.lock().budget.carry_over(spent);
-                self.counted = blocks;
-                log::info!("acquired the rate-limit lock (share {}); this process is active", tenure.slot);
-                self.tenure = Some(tenure);
+                self.counted_blocks = blocks;
+                log::info!("acquired the rate-limit lock (share {}); this process is active", lease.slot);
+                self.lease = Some(lease);
                 self.event(Event::Accounts(accounts), ctx);
                 self.event(Event::Active(true), ctx);
                 self.watch_lock(ctx);
             }
             Ok(None) => {
-                self.away = false;
-                self.seek_again(ctx);
+                self.acquire_failed = false;
+                self.retry_lease(ctx);
             }
             Err(error) => {
-                if !self.away {
+                if !self.acquire_failed {
                     log::warn!("cannot acquire the rate-limit lock: {error}");
                 }
-                self.away = true;
-                self.seek_again(ctx);
+                self.acquire_failed = true;
+                self.retry_lease(ctx);
             }
         }
     }
 
-    fn seek_again(&mut self, ctx: &mut Context<Self>) {
+    fn retry_lease(&mut self, ctx: &mut Context<Self>) {
         let wait = self.clock.sleep_until(self.clock.now() + LOCK_RETRY);
-        ctx.spawn(wait.into_actor(self).map(|(), actor, ctx| actor.seek_tenure(ctx)));
+        ctx.spawn(wait.into_actor(self).map(|(), actor, ctx| actor.acquire_lease(ctx)));
     }
 
     fn watch_lock(&mut self, ctx: &mut Context<Self>) {
-        let Some(lock) = self.tenure.as_ref().map(|tenure| tenure.lock.clone()) else {
+        let Some(lock) = self.lease.as_ref().map(|lease| lease.lock.clone()) else {
             return;
         };
         let wait = self.clock.sleep_until(self.clock.now() + LOCK_CHECK);
@@ -548,19 +559,19 @@ impl UpstreamBudget {
             wait.await;
             lock.is_held().await
         };
-        ctx.spawn(check.into_actor(self).map(|held, actor, ctx| match (held, actor.tenure.is_some()) {
+        ctx.spawn(check.into_actor(self).map(|held, actor, ctx| match (held, actor.lease.is_some()) {
             (true, true) => actor.watch_lock(ctx),
-            (false, true) => actor.lose_tenure(ctx),
+            (false, true) => actor.lose_lease(ctx),
             (_, false) => {}
         }));
     }
 
-    fn lose_tenure(&mut self, ctx: &mut Context<Self>) {
-        if self.tenure.take().is_some() {
+    fn lose_lease(&mut self, ctx: &mut Context<Self>) {
+        if self.lease.take().is_some() {
             log::warn!("lost the rate-limit lock; going to standby");
             // They stay open in the database, so the next holder counts them as spent.
             self.close(|blocks, _| *blocks = Blocks::default(), ctx);
-            self.seek_again(ctx);
+            self.retry_lease(ctx);
         }
     }
 }

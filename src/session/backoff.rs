@@ -117,7 +117,7 @@ impl TokenEndpoint {
     }
 
     /// Records that the endpoint works: it issued tokens, or reported that a grant has ended.
-    pub(super) fn works(&self) {
+    pub(super) fn succeeded(&self) {
         let mut state = self.lock();
         state.backoff.succeeded();
         state.failing_users = 0;
@@ -179,7 +179,7 @@ mod tests {
         let later = START + ENDPOINT_PAUSE;
         assert_eq!(endpoint.admit(later), Ok(()));
         assert_eq!(endpoint.admit(later), Err(ENDPOINT_PAUSE * 2), "another one is trying");
-        endpoint.works();
+        endpoint.succeeded();
         assert_eq!(endpoint.admit(later), Ok(()));
         endpoint.failed(user(1), later);
         assert_eq!(endpoint.admit(later), Ok(()), "counted from the beginning");

@@ -87,7 +87,7 @@ impl Blocks {
 
 /// Returns the slots that the blocks of earlier holders occupy, with the times at which they become free, and how to
 /// close the open blocks, which count as spent in full.
-pub fn left_behind(blocks: &[Block], now: DateTime<Utc>) -> (Vec<(u32, DateTime<Utc>)>, Vec<ClosedBlock>) {
+pub fn recover_blocks(blocks: &[Block], now: DateTime<Utc>) -> (Vec<(u32, DateTime<Utc>)>, Vec<ClosedBlock>) {
     let latest = now + TAKEOVER_GRACE;
     let spent = blocks.iter().map(|block| match block.closed_at {
         // If the clock was set back, slots must not stay occupied for longer than a period.

@@ -25,7 +25,7 @@ use crate::domain::{AccountId, UserId};
 pub const PERIOD: TimeDelta = TimeDelta::minutes(5);
 
 /// How long a refusal gives an account precedence. An account that keeps asking never waits that long.
-const FORGOTTEN_AFTER: TimeDelta = TimeDelta::minutes(15);
+const PRECEDENCE_PERIOD: TimeDelta = TimeDelta::minutes(15);
 
 /// The account that a request is counted for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -97,14 +97,14 @@ pub enum Action {
     /// The request may be sent now.
     Grant(Ticket),
     /// The request must not be sent.
-    Refuse(Ticket, Refusal),
+    Refuse(Ticket, AllowanceError),
     /// Write this many permits to the database, then report `Stocked` or `StockFailed`.
     Stock(u32),
 }
 
 /// Reasons for which a request gets no permit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
+pub enum AllowanceError {
     /// The allowance is spent.
     Spent {
         /// The time until a slot becomes free.
@@ -120,9 +120,9 @@ pub enum Refusal {
     Storage,
 }
 
-impl Refusal {
+impl AllowanceError {
     /// Returns a short fixed label for metrics and logs.
-    pub fn word(&self) -> &'static str {
+    pub fn metric_label(&self) -> &'static str {
         match self {
             Self::Spent { .. } => "spent",
             Self::Throttled(_) => "throttled",
@@ -170,7 +170,7 @@ pub struct BudgetStats {
 
 /// A request in progress.
 #[derive(Clone, Copy, Debug)]
-struct Sent {
+struct InFlight {
     account: Account,
     /// How often the budget had been closed when the request was granted.
     closings: u32,
@@ -182,7 +182,7 @@ pub struct Budget {
     limit: u32,
     block: u32,
     latest: DateTime<Utc>,
-    in_flight: BTreeMap<Ticket, Sent>,
+    in_flight: BTreeMap<Ticket, InFlight>,
     releases: BTreeMap<DateTime<Utc>, Vec<Release>>,
     occupied: u32,
     usage: HashMap<Account, u32>,
@@ -191,7 +191,7 @@ pub struct Budget {
     waiting: HashMap<Account, VecDeque<Waiter>>,
     /// Accounts that were refused since their last permit, and the time of the first refusal. They retry at about the
     /// same time as others that got the same wait, so without this record some would lose repeatedly.
-    in_vain: HashMap<Account, DateTime<Utc>>,
+    starved_since: HashMap<Account, DateTime<Utc>>,
     /// The same callers, by deadline.
     deadlines: BTreeMap<(DateTime<Utc>, Ticket), Account>,
     accounts: u64,
@@ -200,7 +200,7 @@ pub struct Budget {
     stocking: bool,
     closed_until: Option<DateTime<Utc>>,
     closings: u32,
-    refusals_in_a_row: u32,
+    throttles_in_a_row: u32,
     /// While reopening after a 429: the maximum number of requests in progress.
     reopening: Option<usize>,
 }
@@ -218,7 +218,7 @@ impl Budget {
             usage: HashMap::new(),
             turns: VecDeque::new(),
             waiting: HashMap::new(),
-            in_vain: HashMap::new(),
+            starved_since: HashMap::new(),
             deadlines: BTreeMap::new(),
             accounts: 0,
             active: false,
@@ -226,7 +226,7 @@ impl Budget {
             stocking: false,
             closed_until: None,
             closings: 0,
-            refusals_in_a_row: 0,
+            throttles_in_a_row: 0,
             reopening: None,
         }
     }
@@ -286,8 +286,8 @@ impl Budget {
             Event::Done { ticket, at } => self.done(ticket, at),
             Event::Throttled { ticket, at, retry_after } => {
                 self.close(ticket, at, retry_after);
-                let hopeless = self.hopeless();
-                self.refuse(hopeless, &mut actions);
+                let late = self.cannot_make_deadline();
+                self.refuse(late, &mut actions);
             }
             Event::Stocked(permits) => {
                 self.stock += permits;
@@ -296,7 +296,7 @@ impl Budget {
             Event::StockFailed => {
                 self.stocking = false;
                 if self.stock == 0 {
-                    self.refuse_everyone(Refusal::Storage, &mut actions);
+                    self.refuse_all(AllowanceError::Storage, &mut actions);
                 }
             }
             Event::Active(active) => {
@@ -305,7 +305,7 @@ impl Budget {
                     // Reserved permits, and those being reserved, belong to the current holder of the slot.
                     self.stock = 0;
                     self.stocking = false;
-                    self.refuse_everyone(Refusal::Standby, &mut actions);
+                    self.refuse_all(AllowanceError::Standby, &mut actions);
                 }
             }
             Event::Accounts(accounts) => self.accounts = accounts,
@@ -341,7 +341,7 @@ impl Budget {
 
     fn enqueue(&mut self, ticket: Ticket, account: Account, deadline: DateTime<Utc>, actions: &mut Vec<Action>) {
         if !self.active {
-            actions.push(Action::Refuse(ticket, Refusal::Standby));
+            actions.push(Action::Refuse(ticket, AllowanceError::Standby));
             return;
         }
         let own = self.waiting.get(&account).map_or(0, VecDeque::len);
@@ -352,7 +352,7 @@ impl Budget {
             if first && self.precedence(account) < self.precedence(other) { 0 } else { callers.min(own + 1) }
         };
         if self.earliest(account, ahead) >= deadline {
-            let refusal = self.turned_away(account);
+            let refusal = self.reject(account);
             actions.push(Action::Refuse(ticket, refusal));
             return;
         }
@@ -372,13 +372,13 @@ impl Budget {
         }
         let account = self.deadlines.iter().find(|((_, waiting), _)| *waiting == ticket).map(|(_, account)| *account);
         if let Some(account) = account {
-            self.leave(account, ticket);
+            self.remove_waiter(account, ticket);
         }
     }
 
     /// Occupies the slot of a sent request for a period from its response. That period may be over already if the event
     /// is late.
-    fn finish(&mut self, ticket: Ticket, at: DateTime<Utc>) -> Option<Sent> {
+    fn finish(&mut self, ticket: Ticket, at: DateTime<Utc>) -> Option<InFlight> {
         let sent = self.in_flight.remove(&ticket)?;
         let release = Release { account: Some(sent.account), slots: 1 };
         // Two responses rarely come at the same moment, and a list that grows on demand begins with a capacity of four.
@@ -390,7 +390,7 @@ impl Budget {
     fn done(&mut self, ticket: Ticket, at: DateTime<Utc>) {
         // Only a request that was granted since the last 429 shows that OwnerRez accepts requests again.
         if self.finish(ticket, at).is_some_and(|sent| sent.closings == self.closings) {
-            self.refusals_in_a_row = 0;
+            self.throttles_in_a_row = 0;
             self.reopening = self.reopening.map(|at_once| at_once * 2).filter(|at_once| *at_once < 32);
         }
     }
@@ -400,8 +400,8 @@ impl Budget {
         let at = at.min(self.latest);
         let asked = retry_after.map(|wait| wait.max(TimeDelta::seconds(1)).min(PERIOD));
         if sent.closings == self.closings {
-            let backoff = TimeDelta::seconds(15 << self.refusals_in_a_row.min(4));
-            self.refusals_in_a_row += 1;
+            let backoff = TimeDelta::seconds(15 << self.throttles_in_a_row.min(4));
+            self.throttles_in_a_row += 1;
             self.closings += 1;
             self.reopening = Some(1);
             self.closed_until = self.closed_until.max(Some(at + asked.unwrap_or(backoff)));
@@ -444,7 +444,7 @@ impl Budget {
 
     /// Returns the precedence of an account: the earliest refusal goes first, then accounts without a refusal.
     fn precedence(&self, account: Account) -> DateTime<Utc> {
-        self.in_vain.get(&account).copied().unwrap_or(DateTime::<Utc>::MAX_UTC)
+        self.starved_since.get(&account).copied().unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 
     /// Grants permits in turns, first to accounts that were refused before. An account that is skipped because of the
@@ -461,12 +461,12 @@ impl Budget {
             else {
                 break;
             };
-            self.leave(account, ticket);
-            self.in_vain.remove(&account);
+            self.remove_waiter(account, ticket);
+            self.starved_since.remove(&account);
             self.stock -= 1;
             self.occupied += 1;
             *self.usage.entry(account).or_default() += 1;
-            self.in_flight.insert(ticket, Sent { account, closings: self.closings });
+            self.in_flight.insert(ticket, InFlight { account, closings: self.closings });
             actions.push(Action::Grant(ticket));
             // The account's turn is over. If more of its callers wait, the account goes to the end of the queue.
             if self.waiting.contains_key(&account) {
@@ -484,21 +484,21 @@ impl Budget {
     /// slots that connecting used; for [`Account::Connecting`] it equals `used`.
     fn eligible(&self, account: Account, used: u32, connecting: u32, free: u32) -> bool {
         let within_its_part = account != Account::Connecting || used < (self.limit / 2).max(1);
-        within_its_part && free > self.kept_from(account, used, connecting)
+        within_its_part && free > self.reserve_for(account, used, connecting)
     }
 
     /// Returns how many slots an account with this usage leaves to others.
-    fn kept_from(&self, account: Account, used: u32, connecting: u32) -> u32 {
+    fn reserve_for(&self, account: Account, used: u32, connecting: u32) -> u32 {
         let is_kept_for_connecting = account != Account::Connecting && self.accounts > 1;
         let for_connecting = if is_kept_for_connecting { (self.limit / 20).saturating_sub(connecting) } else { 0 };
-        self.kept_for_modest(account, used).saturating_add(for_connecting)
+        self.fairness_reserve(account, used).saturating_add(for_connecting)
     }
 
     /// The same without the part that is reserved for connecting.
     ///
     /// Connecting always gets its own twentieth. It may use a second one like an account with few requests, and up to
     /// half of the window while a third of it is free.
-    fn kept_for_modest(&self, account: Account, used: u32) -> u32 {
+    fn fairness_reserve(&self, account: Account, used: u32) -> u32 {
         let reserve = if self.accounts <= 1 { 0 } else { self.limit / 10 };
         let (handful, part) = ((self.limit / 50).max(1), (self.limit / 20).max(1));
         match account {
@@ -533,14 +533,14 @@ impl Budget {
             .filter(|(other, _)| **other != account)
             .map(|(other, queue)| {
                 let used = used_by_then.get(other).copied().unwrap_or(0);
-                (self.kept_for_modest(*other, used), count(ahead(*other, queue.len())))
+                (self.fairness_reserve(*other, used), count(ahead(*other, queue.len())))
             })
             .collect();
         let mut free = self.free();
         let mut used = self.used(account).saturating_add(count(own));
         let mut connecting = self.used(Account::Connecting);
         let fits = |used: u32, connecting: u32, free: u32| {
-            let kept = self.kept_for_modest(account, used);
+            let kept = self.fairness_reserve(account, used);
             let ahead: u32 =
                 ahead_of_us.iter().filter(|(theirs, _)| *theirs <= kept).map(|(_, callers)| *callers).sum();
             self.eligible(account, used, connecting, free.saturating_sub(ahead.saturating_add(count(own))))
@@ -568,7 +568,7 @@ impl Budget {
     }
 
     /// Returns the callers that cannot be served before their deadline, because nothing may be sent for a while.
-    fn hopeless(&self) -> Vec<(Account, Ticket)> {
+    fn cannot_make_deadline(&self) -> Vec<(Account, Ticket)> {
         let opens = self.closed_until.unwrap_or(self.latest);
         let late = self.deadlines.range(..=(opens, Ticket(u64::MAX)));
         late.map(|((_, ticket), account)| (*account, *ticket)).collect()
@@ -576,30 +576,30 @@ impl Budget {
 
     /// Records that an account was refused, and returns when to retry. The waiting callers are served until then, so
     /// all of them count as ahead.
-    fn turned_away(&mut self, account: Account) -> Refusal {
-        self.in_vain.retain(|_, since| *since + FORGOTTEN_AFTER > self.latest);
-        self.in_vain.entry(account).or_insert(self.latest);
+    fn reject(&mut self, account: Account) -> AllowanceError {
+        self.starved_since.retain(|_, since| *since + PRECEDENCE_PERIOD > self.latest);
+        self.starved_since.entry(account).or_insert(self.latest);
         let wait = (self.earliest(account, |_, callers| callers) - self.latest).max(TimeDelta::seconds(1));
         match self.closed_until {
-            Some(until) if until > self.latest => Refusal::Throttled(wait),
-            _ => Refusal::Spent { wait, limit: self.limit },
+            Some(until) if until > self.latest => AllowanceError::Throttled(wait),
+            _ => AllowanceError::Spent { wait, limit: self.limit },
         }
     }
 
     fn refuse(&mut self, refused: Vec<(Account, Ticket)>, actions: &mut Vec<Action>) {
         for (account, ticket) in &refused {
-            self.leave(*account, *ticket);
+            self.remove_waiter(*account, *ticket);
         }
         // All callers of an account get the same refusal. It is computed after all of them have left the queue, so that
         // they do not count as waiting.
-        let mut told: HashMap<Account, Refusal> = HashMap::new();
+        let mut errors: HashMap<Account, AllowanceError> = HashMap::new();
         for (account, ticket) in refused {
-            let refusal = *told.entry(account).or_insert_with(|| self.turned_away(account));
+            let refusal = *errors.entry(account).or_insert_with(|| self.reject(account));
             actions.push(Action::Refuse(ticket, refusal));
         }
     }
 
-    fn refuse_everyone(&mut self, refusal: Refusal, actions: &mut Vec<Action>) {
+    fn refuse_all(&mut self, refusal: AllowanceError, actions: &mut Vec<Action>) {
         actions.extend(self.deadlines.keys().map(|(_, ticket)| Action::Refuse(*ticket, refusal)));
         self.deadlines.clear();
         self.waiting.clear();
@@ -607,7 +607,7 @@ impl Budget {
     }
 
     /// Removes a caller from the queue.
-    fn leave(&mut self, account: Account, ticket: Ticket) {
+    fn remove_waiter(&mut self, account: Account, ticket: Ticket) {
         let Some(queue) = self.waiting.get_mut(&account) else { return };
         let Some(place) = queue.iter().position(|waiter| waiter.ticket == ticket) else { return };
         if let Some(waiter) = queue.remove(place) {

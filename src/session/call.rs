@@ -18,7 +18,7 @@ use crate::domain::UpstreamRequest;
 pub(super) struct CallUpstream {
     pub(super) request: Arc<UpstreamRequest>,
     pub(super) deadline: DateTime<Utc>,
-    pub(super) departure: Arc<Departure>,
+    pub(super) send_state: Arc<SendState>,
     pub(super) reply: oneshot::Sender<Result<Answer, CallError>>,
 }
 
@@ -37,37 +37,37 @@ impl CallUpstream {
 /// Decides atomically, exactly once, whether a request is sent by the session or cancelled by the caller. So a caller
 /// that gets "not sent" can rely on it.
 #[derive(Debug, Default)]
-pub(super) struct Departure(AtomicU8);
+pub(super) struct SendState(AtomicU8);
 
 const OPEN: u8 = 0;
 const SENT: u8 = 1;
-const CALLED_OFF: u8 = 2;
+const CANCELLED: u8 = 2;
 
-impl Departure {
+impl SendState {
     /// Claims the right to send. Call it right before the request is sent, on each attempt. If it returns `false`, the
     /// request must not be sent.
-    pub(super) fn leave(&self) -> bool {
+    pub(super) fn try_commit(&self) -> bool {
         self.decide(SENT) == SENT
     }
 
     /// Cancels the request. Returns `false` if it was sent already: then a write may have happened.
-    pub(super) fn call_off(&self) -> bool {
-        self.decide(CALLED_OFF) == CALLED_OFF
+    pub(super) fn try_cancel(&self) -> bool {
+        self.decide(CANCELLED) == CANCELLED
     }
 
-    fn decide(&self, wish: u8) -> u8 {
+    fn decide(&self, wanted: u8) -> u8 {
         self.0
-            .compare_exchange(OPEN, wish, Ordering::AcqRel, Ordering::Acquire)
-            .map_or_else(|decided| decided, |_| wish)
+            .compare_exchange(OPEN, wanted, Ordering::AcqRel, Ordering::Acquire)
+            .map_or_else(|decided| decided, |_| wanted)
     }
 }
 
 /// Cancels a request when its caller goes away for any reason.
-pub(super) struct CallOff(pub(super) Arc<Departure>);
+pub(super) struct CancelOnDrop(pub(super) Arc<SendState>);
 
-impl Drop for CallOff {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.call_off();
+        self.0.try_cancel();
     }
 }
 
@@ -76,15 +76,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_left_cannot_be_called_off_and_may_leave_again() {
-        let departure = Departure::default();
-        assert!(departure.leave() && !departure.call_off() && departure.leave());
+    fn a_sent_request_cannot_be_cancelled_and_may_be_sent_again() {
+        let send_state = SendState::default();
+        assert!(send_state.try_commit() && !send_state.try_cancel() && send_state.try_commit());
     }
 
     #[test]
-    fn what_was_called_off_never_leaves() {
-        let departure = Arc::new(Departure::default());
-        drop(CallOff(departure.clone()));
-        assert!(!departure.leave() && departure.call_off());
+    fn a_cancelled_request_is_never_sent() {
+        let send_state = Arc::new(SendState::default());
+        drop(CancelOnDrop(send_state.clone()));
+        assert!(!send_state.try_commit() && send_state.try_cancel());
     }
 }

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{blocks::left_behind, budget::PERIOD, usage};
+use super::{blocks::recover_blocks, budget::PERIOD, usage};
 use crate::{
     domain::{SharedClock, UserId},
     store::{Block, Store, StoreError, Used},
@@ -15,7 +15,7 @@ use crate::{
 /// The share that commands take permits from.
 const SLOT: i32 = 0;
 /// The interval of retries while the window is full.
-const LOOK_EVERY: TimeDelta = TimeDelta::seconds(5);
+const POLL_INTERVAL: TimeDelta = TimeDelta::seconds(5);
 
 /// The handle of one command to the allowance.
 pub struct CommandAllowance {
@@ -44,7 +44,7 @@ impl CommandAllowance {
             if now >= deadline {
                 return Ok(false);
             }
-            self.clock.sleep_until((now + LOOK_EVERY).min(deadline)).await;
+            self.clock.sleep_until((now + POLL_INTERVAL).min(deadline)).await;
         }
     }
 
@@ -63,7 +63,7 @@ impl CommandAllowance {
 
 /// Returns whether a third of the window stays free after one more request.
 fn has_room(blocks: &[Block], limit: u32, now: DateTime<Utc>) -> bool {
-    let (spent, _) = left_behind(blocks, now);
+    let (spent, _) = recover_blocks(blocks, now);
     let occupied: u32 = spent.iter().map(|(requests, _)| *requests).fold(0, u32::saturating_add);
     occupied.saturating_add(1).saturating_add(limit / 3) <= limit
 }

@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use super::{
     Sessions,
-    admission::{Admission, Ahead, Answer, Attempt, Connector, Crowd, PlaceKey, Verdict, Why},
+    admission::{Admission, Ahead, Attempt, AttemptOrigin, CodeVerdict, Decision, Obstacle, PlaceKey, QueueScope},
     allowance::{Allowance, Permit},
-    budget::{Account, Refusal},
+    budget::{Account, AllowanceError},
 };
 use crate::{
     domain::{SharedClock, UserId},
@@ -30,19 +30,19 @@ use crate::{
 /// minute.
 pub const ASK_AGAIN_AFTER: TimeDelta = TimeDelta::seconds(5);
 /// How long a request is delayed while another attempt from the same network ends.
-const HELD: TimeDelta = TimeDelta::seconds(5);
+const HOLD_TIME: TimeDelta = TimeDelta::seconds(5);
 
 /// The result of asking for a turn.
 pub enum Turn {
     /// The attempt may begin.
     Admitted(Admitted),
     /// The attempt has to wait: ask again after [`ASK_AGAIN_AFTER`].
-    Wait(Waits),
+    Wait(QueueWait),
 }
 
 /// An attempt that waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Waits {
+pub struct QueueWait {
     /// The reason for waiting.
     pub reason: WaitReason,
     /// The time until its turn may come, or a place becomes free, if no others arrive.
@@ -66,16 +66,16 @@ pub enum WaitReason {
     /// Another attempt of its network has to end first.
     UnderWay,
     /// The queue is full, so it has no place.
-    NoPlace(Crowd),
+    NoPlace(QueueScope),
 }
 
-impl Waits {
-    fn behind(ahead: Ahead, why: Why, about: TimeDelta) -> Self {
+impl QueueWait {
+    fn behind(ahead: Ahead, why: Obstacle, about: TimeDelta) -> Self {
         let reason = match why {
-            Why::NoPermit => WaitReason::Limit(ahead.all),
-            Why::OwnShare(requests) => WaitReason::OwnShare { requests, ahead: ahead.network },
-            Why::BadCodes => WaitReason::BadCodes,
-            Why::UnderWay => WaitReason::UnderWay,
+            Obstacle::NoPermit => WaitReason::Limit(ahead.all),
+            Obstacle::OwnShare(requests) => WaitReason::OwnShare { requests, ahead: ahead.network },
+            Obstacle::BadCodes => WaitReason::BadCodes,
+            Obstacle::UnderWay => WaitReason::UnderWay,
         };
         Self { reason, about }
     }
@@ -83,18 +83,18 @@ impl Waits {
 
 impl Turn {
     /// Returns the turn of an attempt that only waits for another one to end.
-    fn soon() -> Self {
-        Self::Wait(Waits { reason: WaitReason::UnderWay, about: ASK_AGAIN_AFTER })
+    fn retry_soon() -> Self {
+        Self::Wait(QueueWait { reason: WaitReason::UnderWay, about: ASK_AGAIN_AFTER })
     }
 }
 
 /// The right to try one code or personal token. Clones are the same right; it costs nothing if it is dropped unused.
 #[derive(Clone)]
-pub struct Admitted(Arc<Started>);
+pub struct Admitted(Arc<ActiveAttempt>);
 
-struct Started {
+struct ActiveAttempt {
     queue: Arc<ConnectQueue>,
-    connector: Connector,
+    origin: AttemptOrigin,
     attempt: Attempt,
     permit: Mutex<Option<Permit>>,
     requests: AtomicU32,
@@ -104,33 +104,35 @@ impl Admitted {
     /// Returns the permit once, for this user. It counts as spent from here on.
     pub(super) fn spend(&self, user: UserId) -> Option<Permit> {
         let mut permit = lock(&self.0.permit).take()?;
-        permit.in_name_of(user);
+        permit.set_user(user);
         permit.sending();
-        self.spent_one_more();
+        self.count_request();
         Some(permit)
     }
 
     /// Counts a further request for the same attempt.
-    pub(super) fn spent_one_more(&self) {
+    pub(super) fn count_request(&self) {
         self.0.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Records OwnerRez's response to the code or personal token. Only a response about the code itself is a verdict.
     pub(super) fn judge<T>(&self, outcome: &Result<T, TokenError>) {
         let verdict = match outcome {
-            Ok(_) => Verdict::Good,
+            Ok(_) => CodeVerdict::Good,
             // 400, 414 and 431: OwnerRez could not even parse the code.
-            Err(TokenError::Refused | TokenError::PersonalRefused(_) | TokenError::Unexpected(400 | 414 | 431)) => {
-                Verdict::Bad
-            }
+            Err(
+                TokenError::InvalidGrant
+                | TokenError::InvalidPersonalToken(_)
+                | TokenError::Unexpected(400 | 414 | 431),
+            ) => CodeVerdict::Bad,
             Err(_) => return,
         };
-        let Started { queue, connector, .. } = &*self.0;
-        queue.lock().judge(queue.clock.now(), *connector, verdict);
+        let ActiveAttempt { queue, origin, .. } = &*self.0;
+        queue.lock().judge(queue.clock.now(), *origin, verdict);
     }
 }
 
-impl Drop for Started {
+impl Drop for ActiveAttempt {
     fn drop(&mut self) {
         // Return the permit to the budget first, so that the next attempt finds it there.
         drop(lock(&self.permit).take());
@@ -148,13 +150,13 @@ pub(super) struct ConnectQueue {
     allowance: Allowance,
     clock: SharedClock,
     /// How long an admitted attempt waits for the permit to be reserved in the database.
-    patience: TimeDelta,
+    permit_timeout: TimeDelta,
 }
 
 impl ConnectQueue {
-    pub(super) fn new(allowance: Allowance, clock: SharedClock, patience: TimeDelta) -> Arc<Self> {
+    pub(super) fn new(allowance: Allowance, clock: SharedClock, permit_timeout: TimeDelta) -> Arc<Self> {
         let admission = Mutex::new(Admission::new(allowance.limit()));
-        Arc::new(Self { admission, changed: Notify::new(), allowance, clock, patience })
+        Arc::new(Self { admission, changed: Notify::new(), allowance, clock, permit_timeout })
     }
 
     fn lock(&self) -> MutexGuard<'_, Admission> {
@@ -162,83 +164,88 @@ impl ConnectQueue {
     }
 
     /// Asks for a turn. Waits a few seconds if only an attempt from the same network has to end.
-    async fn turn(self: &Arc<Self>, key: PlaceKey, connector: Connector) -> Result<Turn, Refusal> {
-        let until = self.clock.now() + HELD;
+    async fn turn(self: &Arc<Self>, key: PlaceKey, origin: AttemptOrigin) -> Result<Turn, AllowanceError> {
+        let until = self.clock.now() + HOLD_TIME;
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             let (answer, requested) = {
                 let mut admission = self.lock();
                 let now = self.clock.now();
-                let answer = admission.ask(now, key, connector, self.allowance.permits_for_connecting());
+                let answer = admission.request_turn(now, key, origin, self.allowance.permits_for_connecting());
                 // Under the same lock, so that no two attempts take the same permit.
                 let requested = match answer {
-                    Answer::Admitted(attempt) => {
-                        let deadline = now + self.patience;
+                    Decision::Admitted(attempt) => {
+                        let deadline = now + self.permit_timeout;
                         let requested = self.allowance.request(UserId(Uuid::nil()), Account::Connecting, deadline);
-                        Some((Entering { queue: self, key, attempt: Some(attempt) }, requested))
+                        Some((AdmissionGuard { queue: self, key, attempt: Some(attempt) }, requested))
                     }
-                    Answer::Wait { .. } | Answer::Full(_) => None,
+                    Decision::Wait { .. } | Decision::Full(_) => None,
                 };
                 (answer, requested)
             };
-            if let Some((mut entering, requested)) = requested {
-                match requested.decided().await {
-                    Ok(permit) => return Ok(entering.done(connector, permit)),
-                    Err(Refusal::Spent { wait: about, .. } | Refusal::Throttled(about)) => {
-                        entering.put_back();
-                        return Ok(Turn::Wait(Waits { reason: WaitReason::Limit(0), about }));
+            if let Some((mut guard, requested)) = requested {
+                match requested.decision().await {
+                    Ok(permit) => return Ok(guard.done(origin, permit)),
+                    Err(AllowanceError::Spent { wait: about, .. } | AllowanceError::Throttled(about)) => {
+                        guard.put_back();
+                        return Ok(Turn::Wait(QueueWait { reason: WaitReason::Limit(0), about }));
                     }
                     Err(refusal) => {
-                        entering.put_back();
+                        guard.put_back();
                         return Err(refusal);
                     }
                 }
             }
             match answer {
-                Answer::Wait { soon: true, .. } if self.clock.now() < until => {
+                Decision::Wait { soon: true, .. } if self.clock.now() < until => {
                     tokio::select! {
                         () = changed => {}
                         () = self.clock.sleep_until(until) => {}
                     }
                 }
-                Answer::Wait { soon: true, .. } | Answer::Admitted(_) => return Ok(Turn::soon()),
-                Answer::Wait { ahead, soon: false } => {
-                    let (why, about) = self.forecast(&key, connector, ahead)?;
-                    return Ok(Turn::Wait(Waits::behind(ahead, why, about)));
+                Decision::Wait { soon: true, .. } | Decision::Admitted(_) => return Ok(Turn::retry_soon()),
+                Decision::Wait { ahead, soon: false } => {
+                    let (why, about) = self.forecast(&key, origin, ahead)?;
+                    return Ok(Turn::Wait(QueueWait::behind(ahead, why, about)));
                 }
-                Answer::Full(crowd) => {
-                    let (_, about) = self.forecast(&key, connector, Ahead::default())?;
-                    return Ok(Turn::Wait(Waits { reason: WaitReason::NoPlace(crowd), about }));
+                Decision::Full(scope) => {
+                    let (_, about) = self.forecast(&key, origin, Ahead::default())?;
+                    return Ok(Turn::Wait(QueueWait { reason: WaitReason::NoPlace(scope), about }));
                 }
             }
         }
     }
 
     /// Returns why an attempt waits, and for how long.
-    fn forecast(&self, key: &PlaceKey, connector: Connector, ahead: Ahead) -> Result<(Why, TimeDelta), Refusal> {
+    fn forecast(
+        &self,
+        key: &PlaceKey,
+        origin: AttemptOrigin,
+        ahead: Ahead,
+    ) -> Result<(Obstacle, TimeDelta), AllowanceError> {
         let admission = self.lock();
-        let forecast = self.allowance.forecast_for_connecting().ok_or(Refusal::Standby)?;
+        let forecast = self.allowance.forecast_for_connecting().ok_or(AllowanceError::Standby)?;
         let now = self.clock.now();
-        let (why, at) = admission.turn_at(now, key, connector, ahead, &forecast);
+        let (why, at) = admission.estimate_turn(now, key, origin, ahead, &forecast);
         Ok((why, at - now))
     }
 }
 
 /// An admitted attempt without a permit. Dropping it, because its caller went away, returns the turn.
-struct Entering<'a> {
+struct AdmissionGuard<'a> {
     queue: &'a Arc<ConnectQueue>,
     key: PlaceKey,
     attempt: Option<Attempt>,
 }
 
-impl Entering<'_> {
-    fn done(&mut self, connector: Connector, permit: Permit) -> Turn {
-        let Some(attempt) = self.attempt.take() else { return Turn::soon() };
+impl AdmissionGuard<'_> {
+    fn done(&mut self, origin: AttemptOrigin, permit: Permit) -> Turn {
+        let Some(attempt) = self.attempt.take() else { return Turn::retry_soon() };
         self.queue.lock().leave(&self.key);
-        Turn::Admitted(Admitted(Arc::new(Started {
+        Turn::Admitted(Admitted(Arc::new(ActiveAttempt {
             queue: self.queue.clone(),
-            connector,
+            origin,
             attempt,
             permit: Mutex::new(Some(permit)),
             requests: AtomicU32::new(0),
@@ -252,7 +259,7 @@ impl Entering<'_> {
     }
 }
 
-impl Drop for Entering<'_> {
+impl Drop for AdmissionGuard<'_> {
     fn drop(&mut self) {
         if let Some(attempt) = self.attempt.take() {
             let mut admission = self.queue.lock();
@@ -267,8 +274,8 @@ impl Sessions {
     ///
     /// # Errors
     /// The gateway may not spend now: it is on standby, or its database is unavailable.
-    pub async fn turn_to_connect(&self, key: PlaceKey, connector: Connector) -> Result<Turn, Refusal> {
-        self.connecting.turn(key, connector).await
+    pub async fn request_turn(&self, key: PlaceKey, origin: AttemptOrigin) -> Result<Turn, AllowanceError> {
+        self.connecting.turn(key, origin).await
     }
 }
 

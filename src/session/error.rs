@@ -2,13 +2,13 @@
 
 use chrono::TimeDelta;
 
-use super::budget::Refusal;
+use super::budget::AllowanceError;
 use crate::{
     catalog::Unreadable,
     crypto::CryptoError,
     domain::AccountId,
     store::StoreError,
-    upstream::{Refused, RefusedKind, TokenError, TransportError},
+    upstream::{TokenError, TransportError, UpstreamError, UpstreamErrorKind},
 };
 
 /// Reasons for which a call has no successful response.
@@ -34,7 +34,7 @@ pub enum CallError {
     Cancelled,
     /// The shared allowance refused the call.
     #[error("the rate limiter rejected the call: {0:?}")]
-    Allowance(Refusal),
+    Allowance(AllowanceError),
     /// OwnerRez gave no usable response.
     #[error("{error}")]
     Transport {
@@ -45,7 +45,7 @@ pub enum CallError {
     },
     /// OwnerRez rejected the request.
     #[error("OwnerRez rejected the request with status {}", .0.status)]
-    Refused(Refused),
+    Upstream(UpstreamError),
     /// The tokens could not be refreshed for now.
     #[error("cannot refresh the tokens: {0}")]
     Refresh(TokenError),
@@ -87,9 +87,9 @@ impl CallError {
             Self::NeedsReconnect => "needs_reconnect",
             Self::Busy => "busy",
             Self::Allowance(refusal) => refusal.code(),
-            Self::Refused(refused) => match refused.kind {
-                RefusedKind::Throttled => "ownerrez_throttled",
-                RefusedKind::Unavailable => "ownerrez_unavailable",
+            Self::Upstream(error) => match error.kind {
+                UpstreamErrorKind::Throttled => "ownerrez_throttled",
+                UpstreamErrorKind::Unavailable => "ownerrez_unavailable",
                 _ => "ownerrez_refused",
             },
             Self::Deadline { .. } | Self::Transport { .. } | Self::RefreshPaused(_) => "ownerrez_unavailable",
@@ -107,7 +107,7 @@ impl CallError {
             Self::Deadline { write_may_have_happened }
             | Self::Transport { write_may_have_happened, .. }
             | Self::SessionLost { write_may_have_happened } => *write_may_have_happened,
-            Self::Refused(refused) => refused.kind == RefusedKind::Unavailable,
+            Self::Upstream(error) => error.kind == UpstreamErrorKind::Unavailable,
             _ => false,
         }
     }
@@ -134,7 +134,7 @@ pub enum ConnectError {
     AlreadyConnected,
     /// Too many connection attempts, or the allowance is spent.
     #[error("the rate limiter rejected the attempt: {0:?}")]
-    Allowance(Refusal),
+    Allowance(AllowanceError),
     /// The code was not redeemed.
     #[error("{0}")]
     Token(#[from] TokenError),

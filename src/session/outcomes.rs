@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{SharedClock, UserId},
-    store::{Settled, Store, StoreError},
+    store::{SettledWrite, Store, StoreError},
 };
 
 /// The pause between two attempts.
@@ -23,7 +23,7 @@ const RETRY: TimeDelta = TimeDelta::seconds(1);
 #[derive(Clone, Debug)]
 pub enum WriteOutcome {
     /// It was made, or may have been made.
-    Settled(Settled),
+    Settled(SettledWrite),
     /// It was not made: nothing was sent, or OwnerRez rejected it. Its record is deleted.
     NotMade,
 }

@@ -9,11 +9,11 @@ use uuid::Uuid;
 use super::{
     ConnectError, Sessions,
     connecting::Admitted,
-    token_keeper::{Credential, TokenKeeper},
-    user_session::{Install, SignIn},
+    token_manager::{ConnectCredential, TokenManager},
+    user_session::{SignIn, StoreConnection},
 };
 use crate::{
-    domain::{AccountId, Grant, Identity, UserId},
+    domain::{AccountId, Identity, UpstreamGrant, UserId},
     store::SealedGrant,
 };
 
@@ -29,7 +29,7 @@ pub struct SignedIn {
 }
 
 /// The owner of the grant.
-pub(super) enum Recognised {
+pub(super) enum ResolvedIdentity {
     /// A new user: user, identity and connection are stored.
     New(AccountId),
     /// An existing user: the grant is encrypted for this user and not stored yet.
@@ -47,20 +47,20 @@ impl Sessions {
         admits_new: bool,
         admitted: Admitted,
     ) -> Result<SignedIn, ConnectError> {
-        let newcomer = UserId(Uuid::now_v7());
-        let recognised = self.ask(newcomer, |reply| SignIn {
+        let new_user = UserId(Uuid::now_v7());
+        let resolved = self.ask(new_user, |reply| SignIn {
             code: code.clone(),
             issuer: issuer.clone(),
             admits_new,
             admitted: admitted.clone(),
             reply,
         });
-        let signed_in = match recognised.await.map_err(|_| ConnectError::Interrupted)?? {
-            Recognised::New(account) => SignedIn { user: newcomer, account, new: true },
-            Recognised::Known { user, identity, account, grant } => {
-                let install =
-                    self.ask(user, |reply| Install { identity: identity.clone(), grant: grant.clone(), reply });
-                install.await.map_err(|_| ConnectError::Interrupted)??;
+        let signed_in = match resolved.await.map_err(|_| ConnectError::Interrupted)?? {
+            ResolvedIdentity::New(account) => SignedIn { user: new_user, account, new: true },
+            ResolvedIdentity::Known { user, identity, account, grant } => {
+                let store =
+                    self.ask(user, |reply| StoreConnection { identity: identity.clone(), grant: grant.clone(), reply });
+                store.await.map_err(|_| ConnectError::Interrupted)??;
                 SignedIn { user, account, new: false }
             }
         };
@@ -69,7 +69,7 @@ impl Sessions {
     }
 }
 
-impl TokenKeeper {
+impl TokenManager {
     /// Exchanges the code and identifies the account.
     pub(super) async fn sign_in(
         &self,
@@ -77,19 +77,24 @@ impl TokenKeeper {
         issuer: &Arc<str>,
         admits_new: bool,
         admitted: Admitted,
-    ) -> Result<Recognised, ConnectError> {
-        let grant = self.obtain(Credential::Code(code), &admitted).await?;
-        let recognised = self.recognise(&grant, issuer, admits_new).await;
+    ) -> Result<ResolvedIdentity, ConnectError> {
+        let grant = self.exchange(ConnectCredential::Code(code), &admitted).await?;
+        let resolved = self.resolve_identity(&grant, issuer, admits_new).await;
         // After a database error the grant may have been stored nevertheless, so it is not revoked then.
-        if matches!(&recognised, Err(error) if !matches!(error, ConnectError::Store(_))) {
+        if matches!(&resolved, Err(error) if !matches!(error, ConnectError::Store(_))) {
             // The grant belongs to no user and is stored nowhere.
-            admitted.spent_one_more();
+            admitted.count_request();
             self.revoke_at_once(&grant).await;
         }
-        recognised
+        resolved
     }
 
-    async fn recognise(&self, grant: &Grant, issuer: &Arc<str>, admits_new: bool) -> Result<Recognised, ConnectError> {
+    async fn resolve_identity(
+        &self,
+        grant: &UpstreamGrant,
+        issuer: &Arc<str>,
+        admits_new: bool,
+    ) -> Result<ResolvedIdentity, ConnectError> {
         let account = grant.account.ok_or(ConnectError::Unnamed)?;
         let identity = Identity { issuer: issuer.clone(), subject: account.to_string().into() };
         let store = &self.deps.store;
@@ -103,7 +108,7 @@ impl TokenKeeper {
                 if store.disabled_since(user).await?.is_some() {
                     return Err(ConnectError::Disabled);
                 }
-                return Ok(Recognised::Known { user, identity, account, grant: sealed_for(user)? });
+                return Ok(ResolvedIdentity::Known { user, identity, account, grant: sealed_for(user)? });
             }
             if !admits_new {
                 log::warn!(
@@ -112,8 +117,8 @@ impl TokenKeeper {
                 return Err(ConnectError::NewUser(account));
             }
             if store.register_identity(self.user, &identity, sealed_for(self.user)?, self.now()).await? {
-                self.forget();
-                return Ok(Recognised::New(account));
+                self.unload();
+                return Ok(ResolvedIdentity::New(account));
             }
         }
         Err(ConnectError::Interrupted)
@@ -121,20 +126,20 @@ impl TokenKeeper {
 
     /// Stores the newest grant in place of the older one. The older one is not revoked at OwnerRez: it is undocumented
     /// whether revoking one authorization ends the newer ones of the same account.
-    pub(super) async fn install(&self, identity: &Identity, grant: SealedGrant) -> Result<(), ConnectError> {
+    pub(super) async fn store_connection(&self, identity: &Identity, grant: SealedGrant) -> Result<(), ConnectError> {
         let (account, tokens) = (grant.account, grant.tokens.clone());
         let store = &self.deps.store;
-        let _turn = self.turn_to_store().await;
+        let _turn = self.lock_storing().await;
         let stored = store.renew_connection(self.user, identity, grant, Uuid::now_v7(), self.now()).await;
         match stored {
             Ok(true) => {
                 // Unsaved tokens from a refresh of the older grant are no longer needed.
                 self.drop_unsaved();
-                self.forget();
+                self.unload();
                 Ok(())
             }
             Ok(false) => {
-                self.drop_grant(account, tokens).await?;
+                self.discard_grant(account, tokens).await?;
                 Err(ConnectError::Interrupted)
             }
             // The grant may have been stored nevertheless, so it is not revoked. The user has to sign in again.

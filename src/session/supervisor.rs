@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use super::{
     CallError, SessionDeps,
-    directory::{Directory, Entry},
-    user_session::{Settled, TryLeave, UserSession},
+    registry::{Entry, SessionRegistry},
+    user_session::{StopIfIdle, UserSession, WaitUntilIdle},
 };
 use crate::domain::UserId;
 
@@ -42,7 +42,7 @@ pub(super) struct BeginShutdown;
 /// Drops all sessions; they end once no other handle exists.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Forget;
+pub(super) struct DropSessions;
 
 /// Statistics of the sessions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, MessageResponse)]
@@ -56,19 +56,19 @@ pub struct SupervisorStats {
 
 pub(super) struct SessionSupervisor {
     deps: Arc<SessionDeps>,
-    directory: Directory,
+    registry: SessionRegistry,
     started: u64,
 }
 
 impl SessionSupervisor {
-    pub(super) fn new(deps: Arc<SessionDeps>, directory: Directory) -> Self {
-        Self { deps, directory, started: 0 }
+    pub(super) fn new(deps: Arc<SessionDeps>, registry: SessionRegistry) -> Self {
+        Self { deps, registry, started: 0 }
     }
 
     /// Returns the user's session, started on that thread if necessary.
     fn session(&mut self, user: UserId, on: &ArbiterHandle) -> Addr<UserSession> {
         let now = self.deps.clock.now();
-        let mut entries = self.directory.lock();
+        let mut entries = self.registry.lock();
         if let Some(session) = entries.live(user, now) {
             return session;
         }
@@ -76,7 +76,7 @@ impl SessionSupervisor {
         self.deps.metrics.session_started();
         let deps = self.deps.clone();
         let session = UserSession::start_in_arbiter(on, move |_| UserSession::new(user, deps));
-        entries.of.insert(user, Entry::Live { session: session.clone(), last_used: now });
+        entries.by_user.insert(user, Entry::Live { session: session.clone(), last_used: now });
         session
     }
 
@@ -91,27 +91,29 @@ impl SessionSupervisor {
 
     fn sweep(&mut self, ctx: &mut Context<Self>) {
         let idle_since = self.deps.clock.now() - self.deps.settings.idle;
-        for (user, entry) in &mut self.directory.lock().of {
+        for (user, entry) in &mut self.registry.lock().by_user {
             let session = match entry {
                 Entry::Live { session, last_used } if *last_used <= idle_since => session.clone(),
                 _ => continue,
             };
-            let (user, question) = (*user, session.send(TryLeave));
-            *entry = Entry::Leaving { session, waiting: Vec::new() };
+            let (user, request) = (*user, session.send(StopIfIdle));
+            *entry = Entry::Stopping { session, waiting: Vec::new() };
             // A session that does not reply has stopped as well.
-            let answer = async move { question.await.unwrap_or(true) };
-            ctx.spawn(answer.into_actor(self).map(move |left, supervisor, _| supervisor.answered(user, left)));
+            let answer = async move { request.await.unwrap_or(true) };
+            ctx.spawn(
+                answer.into_actor(self).map(move |stopped, supervisor, _| supervisor.stop_answered(user, stopped)),
+            );
         }
     }
 
-    fn answered(&mut self, user: UserId, left: bool) {
+    fn stop_answered(&mut self, user: UserId, stopped: bool) {
         let (waiting, closed) = {
-            let mut entries = self.directory.lock();
-            let Some(Entry::Leaving { session, waiting }) = entries.of.remove(&user) else {
+            let mut entries = self.registry.lock();
+            let Some(Entry::Stopping { session, waiting }) = entries.by_user.remove(&user) else {
                 return;
             };
-            if !left {
-                entries.of.insert(user, Entry::Live { session, last_used: self.deps.clock.now() });
+            if !stopped {
+                entries.by_user.insert(user, Entry::Live { session, last_used: self.deps.clock.now() });
             }
             (waiting, entries.closed)
         };
@@ -136,11 +138,11 @@ impl Handler<GetSession> for SessionSupervisor {
     fn handle(&mut self, message: GetSession, _: &mut Self::Context) -> Self::Result {
         let GetSession { user, on } = message;
         {
-            let mut entries = self.directory.lock();
+            let mut entries = self.registry.lock();
             if entries.closed {
                 return Box::pin(async { Err(CallError::ShuttingDown) });
             }
-            if let Some(Entry::Leaving { waiting, .. }) = entries.of.get_mut(&user) {
+            if let Some(Entry::Stopping { waiting, .. }) = entries.by_user.get_mut(&user) {
                 let (reply, answer) = oneshot::channel();
                 waiting.push((on, reply));
                 return Box::pin(async move { answer.await.unwrap_or(Err(CallError::ShuttingDown)) });
@@ -155,7 +157,7 @@ impl Handler<FindSession> for SessionSupervisor {
     type Result = Option<Addr<UserSession>>;
 
     fn handle(&mut self, message: FindSession, _: &mut Self::Context) -> Self::Result {
-        self.directory.lock().of.get(&message.user).map(|entry| entry.session().clone())
+        self.registry.lock().by_user.get(&message.user).map(|entry| entry.session().clone())
     }
 }
 
@@ -163,7 +165,7 @@ impl Handler<Observe> for SessionSupervisor {
     type Result = SupervisorStats;
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
-        SupervisorStats { sessions: self.directory.lock().of.len(), started: self.started }
+        SupervisorStats { sessions: self.registry.lock().by_user.len(), started: self.started }
     }
 }
 
@@ -171,19 +173,19 @@ impl Handler<BeginShutdown> for SessionSupervisor {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: BeginShutdown, _: &mut Self::Context) -> Self::Result {
-        let mut entries = self.directory.lock();
+        let mut entries = self.registry.lock();
         entries.closed = true;
-        let settled: Vec<_> = entries.of.values().map(|entry| entry.session().send(Settled)).collect();
+        let idle: Vec<_> = entries.by_user.values().map(|entry| entry.session().send(WaitUntilIdle)).collect();
         Box::pin(async move {
-            join_all(settled).await;
+            join_all(idle).await;
         })
     }
 }
 
-impl Handler<Forget> for SessionSupervisor {
+impl Handler<DropSessions> for SessionSupervisor {
     type Result = ();
 
-    fn handle(&mut self, _: Forget, _: &mut Self::Context) {
-        self.directory.lock().of.clear();
+    fn handle(&mut self, _: DropSessions, _: &mut Self::Context) {
+        self.registry.lock().by_user.clear();
     }
 }

@@ -1,4 +1,4 @@
-//! The actor of one user: messages, state, and one job at a time. [`TokenKeeper`] does the work.
+//! The actor of one user: messages, state, and one job at a time. [`TokenManager`] does the work.
 //!
 //! The queue is separate from the mailbox, so that control messages overtake waiting calls: a user can disconnect, and
 //! the supervisor can request statistics, while a call is in progress.
@@ -16,9 +16,9 @@ use super::{
     backoff::Backoff,
     call::CallUpstream,
     connecting::Admitted,
-    recent::Owner,
-    sign_in::Recognised,
-    token_keeper::{Credential, TokenKeeper},
+    response_cache::Owner,
+    sign_in::ResolvedIdentity,
+    token_manager::{ConnectCredential, TokenManager},
 };
 use crate::{
     domain::{AccountId, Identity, UserId},
@@ -38,7 +38,7 @@ type Reply<T> = oneshot::Sender<T>;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Connect {
-    pub(super) with: Credential,
+    pub(super) with: ConnectCredential,
     pub(super) admitted: Admitted,
     pub(super) reply: Reply<Result<Option<AccountId>, ConnectError>>,
 }
@@ -51,13 +51,13 @@ pub(super) struct SignIn {
     pub(super) issuer: Arc<str>,
     pub(super) admits_new: bool,
     pub(super) admitted: Admitted,
-    pub(super) reply: Reply<Result<Recognised, ConnectError>>,
+    pub(super) reply: Reply<Result<ResolvedIdentity, ConnectError>>,
 }
 
 /// Stores a newer grant that the user obtained by signing in.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Install {
+pub(super) struct StoreConnection {
     pub(super) identity: Identity,
     pub(super) grant: SealedGrant,
     pub(super) reply: Reply<Result<(), ConnectError>>,
@@ -80,12 +80,12 @@ pub(super) struct Disconnect {
 /// Asks whether this session may stop. Sent by the supervisor. The session stops if it agrees.
 #[derive(Message)]
 #[rtype(result = "bool")]
-pub(super) struct TryLeave;
+pub(super) struct StopIfIdle;
 
 /// Completes once no job runs or waits, and all tokens are stored.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Settled;
+pub(super) struct WaitUntilIdle;
 
 /// Requests statistics.
 #[derive(Message)]
@@ -109,7 +109,7 @@ enum Job {
     Call(CallUpstream),
     Connect(Connect),
     SignIn(SignIn),
-    Install(Install),
+    StoreConnection(StoreConnection),
     Renew(Renew),
     /// Stores unsaved tokens.
     Save,
@@ -124,16 +124,16 @@ impl Job {
 
 pub(super) struct UserSession {
     deps: Arc<SessionDeps>,
-    keeper: Rc<TokenKeeper>,
-    memory: Rc<Memory>,
+    token_manager: Rc<TokenManager>,
+    cache_scope: Rc<CacheScope>,
     /// Each job with its entry in the metric of waiting jobs.
     queue: VecDeque<(Job, Counted)>,
     busy: bool,
-    when_settled: Vec<oneshot::Sender<()>>,
+    idle_waiters: Vec<oneshot::Sender<()>>,
     /// The pauses between attempts to store tokens, if there are unsaved ones.
-    saves: Option<Box<Backoff>>,
+    save_backoff: Option<Box<Backoff>>,
     /// Whether an attempt to store tokens is scheduled.
-    save_waits: bool,
+    save_scheduled: bool,
 }
 
 impl UserSession {
@@ -141,21 +141,22 @@ impl UserSession {
     /// one thread.
     pub(super) fn new(user: UserId, deps: Arc<SessionDeps>) -> Self {
         let upstream = deps.upstream_here();
-        let keeper = Rc::new(TokenKeeper::new(user, deps.clone(), upstream));
-        let memory = Rc::new(Memory { user, life: deps.recent.new_life(), writes: Cell::new(0) });
+        let token_manager = Rc::new(TokenManager::new(user, deps.clone(), upstream));
+        let cache_scope =
+            Rc::new(CacheScope { user, session_epoch: deps.response_cache.new_session_epoch(), writes: Cell::new(0) });
         Self {
             deps,
-            keeper,
-            memory,
+            token_manager,
+            cache_scope,
             queue: VecDeque::new(),
             busy: false,
-            when_settled: Vec::new(),
-            saves: None,
-            save_waits: false,
+            idle_waiters: Vec::new(),
+            save_backoff: None,
+            save_scheduled: false,
         }
     }
 
-    fn next(&mut self, ctx: &mut Context<Self>) {
+    fn run_next(&mut self, ctx: &mut Context<Self>) {
         if self.busy {
             return;
         }
@@ -164,11 +165,11 @@ impl UserSession {
             None => {
                 // Thousands of sessions are idle at a time, so an empty queue frees its memory.
                 self.queue = VecDeque::new();
-                if self.keeper.has_unsaved() {
+                if self.token_manager.has_unsaved() {
                     // The next attempt to store them is scheduled, and calls this function again.
                     return;
                 }
-                for waiting in std::mem::take(&mut self.when_settled) {
+                for waiting in std::mem::take(&mut self.idle_waiters) {
                     let _ = waiting.send(());
                 }
             }
@@ -177,7 +178,8 @@ impl UserSession {
 
     fn run(&mut self, job: Job, ctx: &mut Context<Self>) {
         self.busy = true;
-        let (deps, keeper, memory) = (self.deps.clone(), self.keeper.clone(), self.memory.clone());
+        let (deps, token_manager, cache_scope) =
+            (self.deps.clone(), self.token_manager.clone(), self.cache_scope.clone());
         // Rare jobs are boxed: a future inside another one increases its size and is moved with it.
         let work = async move {
             match job {
@@ -185,31 +187,31 @@ impl UserSession {
                     if call.is_abandoned() {
                         return;
                     }
-                    if call.deadline <= keeper.now() {
+                    if call.deadline <= token_manager.now() {
                         // The deadline has passed. The allowance would misleadingly report that it is spent.
                         let _ = call.reply.send(Err(CallError::Deadline { write_may_have_happened: false }));
                         return;
                     }
-                    let outcome = answer(&deps, &keeper, &memory, &mut call).await;
+                    let outcome = serve_call(&deps, &token_manager, &cache_scope, &mut call).await;
                     let _ = call.reply.send(outcome);
                 }
                 Job::Connect(connect) => {
-                    let outcome = Box::pin(keeper.connect(connect.with, connect.admitted)).await;
+                    let outcome = Box::pin(token_manager.connect(connect.with, connect.admitted)).await;
                     let _ = connect.reply.send(outcome);
                 }
                 Job::SignIn(SignIn { code, issuer, admits_new, admitted, reply }) => {
-                    let _ = reply.send(Box::pin(keeper.sign_in(code, &issuer, admits_new, admitted)).await);
+                    let _ = reply.send(Box::pin(token_manager.sign_in(code, &issuer, admits_new, admitted)).await);
                 }
-                Job::Install(Install { identity, grant, reply }) => {
-                    let _ = reply.send(Box::pin(keeper.install(&identity, grant)).await);
+                Job::StoreConnection(StoreConnection { identity, grant, reply }) => {
+                    let _ = reply.send(Box::pin(token_manager.store_connection(&identity, grant)).await);
                 }
                 Job::Renew(renew) => {
-                    let outcome = Box::pin(keeper.renew()).await;
+                    let outcome = Box::pin(token_manager.renew()).await;
                     let _ = renew.reply.send(outcome);
                 }
                 Job::Save => {
-                    if let Err(error) = Box::pin(keeper.save_unsaved()).await {
-                        log::warn!("cannot store new tokens of user {} yet: {error}", keeper.user);
+                    if let Err(error) = Box::pin(token_manager.save_unsaved()).await {
+                        log::warn!("cannot store new tokens of user {} yet: {error}", token_manager.user);
                     }
                 }
             }
@@ -217,23 +219,24 @@ impl UserSession {
         ctx.spawn(work.into_actor(self).map(|(), session, ctx| {
             session.busy = false;
             session.save_later(ctx);
-            session.next(ctx);
+            session.run_next(ctx);
         }));
     }
 
     /// Schedules another attempt if there are unsaved tokens. Shutdown ends the pause early.
     fn save_later(&mut self, ctx: &mut Context<Self>) {
-        if !self.keeper.has_unsaved() {
-            self.saves = None;
+        if !self.token_manager.has_unsaved() {
+            self.save_backoff = None;
             return;
         }
-        if std::mem::replace(&mut self.save_waits, true) {
+        if std::mem::replace(&mut self.save_scheduled, true) {
             return;
         }
         let (now, stop) = (self.deps.clock.now(), self.deps.stop.clone());
         let stopping = stop.is_cancelled();
-        let saves = self.saves.get_or_insert_with(|| Box::new(Backoff::new(SAVE_PAUSE, LONGEST_SAVE_PAUSE)));
-        let pause = if stopping { SAVE_PAUSE_AT_STOP } else { saves.failed(now) };
+        let save_backoff =
+            self.save_backoff.get_or_insert_with(|| Box::new(Backoff::new(SAVE_PAUSE, LONGEST_SAVE_PAUSE)));
+        let pause = if stopping { SAVE_PAUSE_AT_STOP } else { save_backoff.failed(now) };
         let over = self.deps.clock.sleep_until(now + pause);
         let wait = async move {
             if stopping {
@@ -243,7 +246,7 @@ impl UserSession {
             }
         };
         ctx.spawn(wait.into_actor(self).map(|(), session, ctx| {
-            session.save_waits = false;
+            session.save_scheduled = false;
             session.enqueue(Job::Save, ctx);
         }));
     }
@@ -259,39 +262,45 @@ impl UserSession {
 }
 
 /// The scope of this session's cached responses.
-struct Memory {
+struct CacheScope {
     user: UserId,
-    life: u64,
+    session_epoch: u64,
     /// The number of writes by the user.
     writes: Cell<u64>,
 }
 
-impl Memory {
+impl CacheScope {
     /// Reads the row, which a disconnect on any process changes, so cached responses end with the connection.
     async fn owner(&self, deps: &SessionDeps) -> Option<Owner> {
         let row = deps.store.connection(self.user).await.ok()??;
         let (connection, writes) = (row.id, self.writes.get());
-        row.rejected_at.is_none().then_some(Owner { user: self.user, connection, life: self.life, writes })
+        row.rejected_at.is_none().then_some(Owner {
+            user: self.user,
+            connection,
+            session_epoch: self.session_epoch,
+            writes,
+        })
     }
 }
 
 /// Returns a cached response if that is permitted, or OwnerRez's response.
-async fn answer(
+async fn serve_call(
     deps: &SessionDeps,
-    keeper: &TokenKeeper,
-    memory: &Memory,
+    token_manager: &TokenManager,
+    cache_scope: &CacheScope,
     call: &mut CallUpstream,
 ) -> Result<Answer, CallError> {
-    let owner = if deps.recent.serves(&call.request) { Box::pin(memory.owner(deps)).await } else { None };
-    if let Some(answer) = owner.and_then(|owner| deps.recent.find(owner, &call.request, keeper.now())) {
+    let owner =
+        if deps.response_cache.is_cacheable(&call.request) { Box::pin(cache_scope.owner(deps)).await } else { None };
+    if let Some(answer) = owner.and_then(|owner| deps.response_cache.get(owner, &call.request, token_manager.now())) {
         return Ok(answer);
     }
     if call.request.is_write() {
-        memory.writes.set(memory.writes.get() + 1);
+        cache_scope.writes.set(cache_scope.writes.get() + 1);
     }
-    let outcome = keeper.call(call).await;
+    let outcome = token_manager.call(call).await;
     if let (Some(owner), Ok(answer)) = (owner, &outcome) {
-        deps.recent.keep(owner, &call.request, answer, keeper.now());
+        deps.response_cache.insert(owner, &call.request, answer, token_manager.now());
     }
     outcome
 }
@@ -330,11 +339,11 @@ impl Handler<SignIn> for UserSession {
     }
 }
 
-impl Handler<Install> for UserSession {
+impl Handler<StoreConnection> for UserSession {
     type Result = ();
 
-    fn handle(&mut self, install: Install, ctx: &mut Self::Context) {
-        self.enqueue(Job::Install(install), ctx);
+    fn handle(&mut self, store_connection: StoreConnection, ctx: &mut Self::Context) {
+        self.enqueue(Job::StoreConnection(store_connection), ctx);
     }
 }
 
@@ -350,35 +359,35 @@ impl Handler<Disconnect> for UserSession {
     type Result = ();
 
     fn handle(&mut self, disconnect: Disconnect, ctx: &mut Self::Context) {
-        let keeper = self.keeper.clone();
+        let token_manager = self.token_manager.clone();
         let work = async move {
-            let _ = disconnect.reply.send(keeper.disconnect().await);
+            let _ = disconnect.reply.send(token_manager.disconnect().await);
         };
         ctx.spawn(work.into_actor(self).map(|(), session, ctx| session.save_later(ctx)));
     }
 }
 
-impl Handler<TryLeave> for UserSession {
+impl Handler<StopIfIdle> for UserSession {
     type Result = bool;
 
-    fn handle(&mut self, _: TryLeave, ctx: &mut Self::Context) -> bool {
-        let may_leave = !self.busy && self.queue.is_empty() && self.keeper.may_be_forgotten();
-        if may_leave {
+    fn handle(&mut self, _: StopIfIdle, ctx: &mut Self::Context) -> bool {
+        let can_stop = !self.busy && self.queue.is_empty() && self.token_manager.can_be_dropped();
+        if can_stop {
             ctx.stop();
         }
-        may_leave
+        can_stop
     }
 }
 
-impl Handler<Settled> for UserSession {
+impl Handler<WaitUntilIdle> for UserSession {
     type Result = ResponseFuture<()>;
 
-    fn handle(&mut self, _: Settled, ctx: &mut Self::Context) -> Self::Result {
-        let (done, settled) = oneshot::channel();
-        self.when_settled.push(done);
-        self.next(ctx);
+    fn handle(&mut self, _: WaitUntilIdle, ctx: &mut Self::Context) -> Self::Result {
+        let (done, idle) = oneshot::channel();
+        self.idle_waiters.push(done);
+        self.run_next(ctx);
         Box::pin(async move {
-            let _ = settled.await;
+            let _ = idle.await;
         })
     }
 }

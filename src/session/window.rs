@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 
 use super::{
     blocks::Blocks,
-    budget::{Account, Action, Budget, Event, Refusal, Ticket},
+    budget::{Account, Action, AllowanceError, Budget, Event, Ticket},
 };
 
 /// The decision on a requested permit.
-pub(super) type Verdict = Result<(), Refusal>;
+pub(super) type Verdict = Result<(), AllowanceError>;
 
 /// The shared handle to one window.
 #[derive(Clone)]
@@ -37,11 +37,11 @@ pub(super) struct Window {
 }
 
 /// The state of a request right after it was made.
-pub(super) enum Wish {
+pub(super) enum AcquireResult {
     /// Decided.
     Decided(Verdict),
     /// The request waits; the decision arrives here.
-    Waits(oneshot::Receiver<Verdict>),
+    Pending(oneshot::Receiver<Verdict>),
 }
 
 impl SharedWindow {
@@ -71,23 +71,23 @@ impl Window {
     }
 
     /// Requests a permit for one request.
-    pub(super) fn wish(
+    pub(super) fn acquire(
         &mut self,
         now: DateTime<Utc>,
         ticket: Ticket,
         account: Account,
         deadline: DateTime<Utc>,
-    ) -> Wish {
+    ) -> AcquireResult {
         let (reply, mut answer) = oneshot::channel();
         self.waiting.insert(ticket, reply);
         self.handle(now, Event::Acquire { ticket, account, deadline });
         match answer.try_recv() {
-            Ok(verdict) => Wish::Decided(verdict),
-            Err(_) => Wish::Waits(answer),
+            Ok(verdict) => AcquireResult::Decided(verdict),
+            Err(_) => AcquireResult::Pending(answer),
         }
     }
 
-    /// Applies an event and notifies the callers concerned. Afterwards, [`Self::needs_a_look`] returns whether the
+    /// Applies an event and notifies the callers concerned. Afterwards, [`Self::needs_wake`] returns whether the
     /// actor has work.
     pub(super) fn handle(&mut self, now: DateTime<Utc>, event: Event) {
         match event {
@@ -118,7 +118,7 @@ impl Window {
     }
 
     /// Returns whether the actor has work, or its timer is set too late.
-    pub(super) fn needs_a_look(&self) -> bool {
+    pub(super) fn needs_wake(&self) -> bool {
         let late = self.budget.wake_at().is_some_and(|at| self.alarm.is_none_or(|alarm| at < alarm));
         self.wanted.is_some() || late
     }
@@ -133,10 +133,10 @@ mod tests {
     use crate::domain::UserId;
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
-    const SOMEBODY: Account = Account::User(UserId(Uuid::nil()));
+    const ACCOUNT: Account = Account::User(UserId(Uuid::nil()));
 
     /// Returns a window of one request that may be spent and is in stock.
-    fn of_one() -> Window {
+    fn window_of_one() -> Window {
         let shared = SharedWindow::new(1, NOW);
         let mut window = Arc::into_inner(shared.0).unwrap().into_inner().unwrap();
         window.handle(NOW, Event::Active(true));
@@ -146,28 +146,28 @@ mod tests {
         window
     }
 
-    fn wish(window: &mut Window) -> (Ticket, Wish) {
+    fn acquire(window: &mut Window) -> (Ticket, AcquireResult) {
         let ticket = window.ticket();
-        (ticket, window.wish(NOW, ticket, SOMEBODY, NOW + TimeDelta::minutes(10)))
+        (ticket, window.acquire(NOW, ticket, ACCOUNT, NOW + TimeDelta::minutes(10)))
     }
 
     #[test]
     fn what_can_be_had_is_had_at_once_and_the_actor_has_nothing_to_do() {
-        let mut window = of_one();
-        let (_, wish) = wish(&mut window);
-        assert!(matches!(wish, Wish::Decided(Ok(()))));
-        assert!(!window.needs_a_look());
+        let mut window = window_of_one();
+        let (_, result) = acquire(&mut window);
+        assert!(matches!(result, AcquireResult::Decided(Ok(()))));
+        assert!(!window.needs_wake());
     }
 
     #[test]
     fn whoever_waits_is_told_and_the_actor_looks_in_time() {
-        let mut window = of_one();
-        let (first, _) = wish(&mut window);
-        let (_, second) = wish(&mut window);
-        let Wish::Waits(mut answer) = second else { panic!("there was nothing left") };
-        assert!(window.needs_a_look(), "somebody has to be told when it is too late");
+        let mut window = window_of_one();
+        let (first, _) = acquire(&mut window);
+        let (_, second) = acquire(&mut window);
+        let AcquireResult::Pending(mut answer) = second else { panic!("there was nothing left") };
+        assert!(window.needs_wake(), "somebody has to be told when it is too late");
         window.alarm = window.budget.wake_at();
-        assert!(!window.needs_a_look());
+        assert!(!window.needs_wake());
 
         // The permit is not passed on, because it was not sent; a new one has to be reserved.
         window.handle(NOW, Event::Cancel(first));
@@ -179,9 +179,9 @@ mod tests {
 
     #[test]
     fn whoever_leaves_the_queue_keeps_nobody_waiting() {
-        let mut window = of_one();
-        let (first, _) = wish(&mut window);
-        let (second, _waits) = wish(&mut window);
+        let mut window = window_of_one();
+        let (first, _) = acquire(&mut window);
+        let (second, _waits) = acquire(&mut window);
         assert_eq!(window.budget.stats().waiting, 1);
         window.handle(NOW, Event::Cancel(second));
         assert_eq!((window.budget.stats().waiting, window.waiting.len()), (0, 0));

@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 use super::{Store, StoreError, keys};
-use crate::domain::{AccountHolder, AccountId, KeyId, UserId};
+use crate::domain::{AccountId, KeyId, SignedInUser, UserId};
 
 /// A browser session about to be stored.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct NewSession {
     /// SHA-256 of its cookie in hexadecimal.
     pub token_hash: String,
     /// The signed-in user.
-    pub holder: AccountHolder,
+    pub holder: SignedInUser,
     /// The time of the sign-in.
     pub created_at: DateTime<Utc>,
     /// The expiry time.
@@ -34,7 +34,7 @@ pub enum KeyMoved {
     /// The key belongs to the new owner.
     Moved {
         /// No credential of the previous owner was left, so that user was deleted.
-        left_nobody: bool,
+        user_deleted: bool,
     },
     /// The previous owner is connected to another account, or to one that is not known.
     OtherAccount,
@@ -47,7 +47,7 @@ pub enum KeyMoved {
 impl Store {
     /// Stores a browser session. Returns `false` if the user no longer exists.
     pub async fn open_session(&self, session: NewSession) -> Result<bool, StoreError> {
-        let NewSession { token_hash, holder: AccountHolder { user, account }, created_at, expires_at } = session;
+        let NewSession { token_hash, holder: SignedInUser { user, account }, created_at, expires_at } = session;
         let row = sessions::ActiveModel {
             token_hash: Set(token_hash),
             user_id: Set(user.0),
@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// Returns the user signed in with this cookie, unless the session has expired or an operator disabled the user.
-    pub async fn session(&self, token_hash: &str, now: DateTime<Utc>) -> Result<Option<AccountHolder>, StoreError> {
+    pub async fn session(&self, token_hash: &str, now: DateTime<Utc>) -> Result<Option<SignedInUser>, StoreError> {
         let kept_out = Query::select()
             .column(users::Column::Id)
             .from(users::Entity)
@@ -80,7 +80,7 @@ impl Store {
             .filter(sessions::Column::ExpiresAt.gt(Moment::from(now)))
             .filter(sessions::Column::UserId.not_in_subquery(kept_out));
         let row = self.run(query.one(&self.db)).await?;
-        Ok(row.map(|row| AccountHolder { user: UserId(row.user_id), account: AccountId(row.user_id_ownerrez) }))
+        Ok(row.map(|row| SignedInUser { user: UserId(row.user_id), account: AccountId(row.user_id_ownerrez) }))
     }
 
     /// Deletes a browser session. Returns `false` if there was none.
@@ -100,7 +100,7 @@ impl Store {
     /// connection are not revoked at OwnerRez, because they belong to the same account.
     pub async fn move_key(
         &self,
-        to: AccountHolder,
+        to: SignedInUser,
         from: UserId,
         key: KeyId,
         cap: u64,
@@ -108,10 +108,10 @@ impl Store {
     ) -> Result<KeyMoved, StoreError> {
         self.run(async {
             let transaction = self.begin().await?;
-            let moved = moved(&transaction, to, from, key, cap, now).await?;
+            let moved = transfer_key(&transaction, to, from, key, cap, now).await?;
             if matches!(moved, KeyMoved::Moved { .. }) {
                 transaction.commit().await?;
-                self.heard.change();
+                self.change_counter.increment();
             } else {
                 transaction.rollback().await?;
             }
@@ -121,9 +121,9 @@ impl Store {
     }
 }
 
-async fn moved(
+async fn transfer_key(
     transaction: &DatabaseTransaction,
-    to: AccountHolder,
+    to: SignedInUser,
     from: UserId,
     key: KeyId,
     cap: u64,
@@ -164,9 +164,9 @@ async fn moved(
     let keys_left = keys::of(from).filter(good).count(transaction).await?;
     let identities_left =
         identities::Entity::find().filter(identities::Column::UserId.eq(from.0)).count(transaction).await?;
-    let left_nobody = keys_left + identities_left == 0;
-    if left_nobody {
+    let user_deleted = keys_left + identities_left == 0;
+    if user_deleted {
         users::Entity::delete_by_id(from.0).exec(transaction).await?;
     }
-    Ok(KeyMoved::Moved { left_nobody })
+    Ok(KeyMoved::Moved { user_deleted })
 }

@@ -214,7 +214,7 @@ impl Store {
     /// Stores the same tokens of this version under another encryption key. Neither increases the version nor ends a
     /// lease: a session that is refreshing the tokens must be able to store the result. Returns `false` if the tokens
     /// have changed.
-    pub async fn store_resealed(
+    pub async fn store_re_encrypted(
         &self,
         user: UserId,
         connection: Uuid,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 
-use super::{Store, StoreError, dropped::DroppedIn, error::Cause};
+use super::{Store, StoreError, drop_in_runtime::DropInRuntime, error::Cause};
 
 /// The maximum number of problems that the check reports.
 const MOST_NAMED: u32 = 10;
@@ -34,7 +34,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let question = Statement::from_string(DbBackend::Sqlite, format!("PRAGMA integrity_check({MOST_NAMED})"));
-        let rows = match DroppedIn::new(&self.runtime, self.db.query_all_raw(question)).await {
+        let rows = match DropInRuntime::new(&self.runtime, self.db.query_all_raw(question)).await {
             Ok(rows) => rows,
             Err(error) => {
                 return match StoreError::from(error) {

@@ -19,7 +19,7 @@ pub enum StoreError {
     Corrupt(#[source] Cause),
     /// A migration found data that it must not change, and changed nothing.
     #[error("the database was not changed")]
-    LeftAlone(#[source] Cause),
+    MigrationRefused(#[source] Cause),
     /// The database itself reports that its content is damaged. Only a restore repairs that.
     #[error("the database is damaged")]
     Damaged(#[source] Cause),
@@ -53,12 +53,12 @@ impl StoreError {
     }
 
     /// Nothing listens at the server's address, or the server does not accept connections yet.
-    pub(super) fn refused() -> Self {
+    pub(super) fn connection_refused() -> Self {
         StoreError::Unavailable(Cause("the server refuses connections".to_owned()))
     }
 
     /// An expected heartbeat did not arrive on the connection.
-    pub(super) fn silent() -> Self {
+    pub(super) fn missed_heartbeat() -> Self {
         StoreError::Unavailable(Cause("its notifications do not arrive".to_owned()))
     }
 
@@ -90,7 +90,7 @@ impl std::error::Error for Cause {}
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         if let DbErr::Migration(why) = error {
-            return StoreError::LeftAlone(Cause(why));
+            return StoreError::MigrationRefused(Cause(why));
         }
         let cause = Cause(error.to_string());
         match &error {

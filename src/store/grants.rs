@@ -265,7 +265,7 @@ impl Store {
             .filter(grants::Column::Id.eq(grant.0))
             .filter(grants::Column::UserId.eq(user.0));
         let ended = self.run(delete.exec(&self.db)).await?.rows_affected > 0;
-        self.heard.change();
+        self.change_counter.increment();
         Ok(ended)
     }
 
@@ -280,7 +280,7 @@ impl Store {
             .filter(grants::Column::UserId.eq(user.0));
         let known = self.run(update.exec(&self.db)).await?.rows_affected > 0;
         if !known {
-            self.heard.change();
+            self.change_counter.increment();
         }
         Ok(known)
     }

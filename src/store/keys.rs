@@ -9,7 +9,7 @@ use sea_orm::{
 };
 
 use super::{Store, StoreError};
-use crate::domain::{KeyId, KeyView, Scope, UserId, plain_name};
+use crate::domain::{KeyId, Scope, ToolDefaults, UserId, plain_name};
 
 /// The maximum number of characters of a key's name that are stored and shown.
 pub const KEY_NAME_LIMIT: usize = 100;
@@ -32,7 +32,7 @@ pub struct NewKey {
     /// The key is invalid from this time on.
     pub expires_at: Option<DateTime<Utc>>,
     /// The key's selection of tools.
-    pub view: KeyView,
+    pub view: ToolDefaults,
 }
 
 /// A stored API key.
@@ -59,13 +59,13 @@ pub struct StoredKey {
     /// The key is invalid from this time on.
     pub expires_at: Option<DateTime<Utc>>,
     /// The key's selection of tools.
-    pub view: KeyView,
+    pub view: ToolDefaults,
 }
 
 impl StoredKey {
     /// Returns the start of the key for lists and pages. The predecessor stored its prefixes with dots at the end,
     /// which are removed.
-    pub fn beginning(&self) -> &str {
+    pub fn display_prefix(&self) -> &str {
         self.prefix.trim_end_matches('.')
     }
 }
@@ -101,7 +101,7 @@ impl From<api_keys::Model> for StoredKey {
             created_at: created_at.into(),
             last_used_at: last_used_at.map(Into::into),
             expires_at: expires_at.map(Into::into),
-            view: KeyView { toolsets: toolsets.map(Into::into), read_only, two_steps },
+            view: ToolDefaults { toolsets: toolsets.map(Into::into), read_only, two_steps },
         }
     }
 }
@@ -114,7 +114,7 @@ pub enum KeyAdded {
     /// The user already has the maximum number of keys.
     TooMany,
     /// The user, or the key that made the request, no longer exists.
-    NoMaker,
+    IssuerGone,
 }
 
 /// The outcome of removing a key.
@@ -127,7 +127,7 @@ pub enum KeyRemoved {
     /// The user has no such key.
     NotFound,
     /// The key that made the request no longer exists.
-    NoMaker,
+    IssuerGone,
 }
 
 pub(super) fn row(user: UserId, key: NewKey, now: DateTime<Utc>) -> api_keys::ActiveModel {
@@ -173,21 +173,21 @@ impl Store {
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(StoredKey::from).collect())
     }
 
-    /// Stores another key of the user if the user has fewer than `cap` keys and the key `maker` still exists. Without a
-    /// maker the user was authenticated in another way.
+    /// Stores another key of the user if the user has fewer than `cap` keys and the key `issuer` still exists. Without a
+    /// issuer the user was authenticated in another way.
     pub async fn add_key(
         &self,
         user: UserId,
-        maker: Option<KeyId>,
+        issuer: Option<KeyId>,
         key: NewKey,
         cap: u64,
         now: DateTime<Utc>,
     ) -> Result<KeyAdded, StoreError> {
         self.run(async {
             let transaction = self.begin().await?;
-            if !take_turn(&transaction, user, maker).await? {
+            if !lock_user(&transaction, user, issuer).await? {
                 transaction.rollback().await?;
-                return Ok(KeyAdded::NoMaker);
+                return Ok(KeyAdded::IssuerGone);
             }
             if of(user).count(&transaction).await? >= cap {
                 transaction.rollback().await?;
@@ -200,11 +200,11 @@ impl Store {
         .await
     }
 
-    /// Deletes a key of the user, unless it is the last valid key with full scope, if the key `maker` still exists.
+    /// Deletes a key of the user, unless it is the last valid key with full scope, if the key `issuer` still exists.
     pub async fn remove_key(
         &self,
         user: UserId,
-        maker: KeyId,
+        issuer: KeyId,
         key: KeyId,
         now: DateTime<Utc>,
     ) -> Result<KeyRemoved, StoreError> {
@@ -213,8 +213,8 @@ impl Store {
             .add(api_keys::Column::ExpiresAt.gt(Moment::from(now)));
         self.run(async {
             let transaction = self.begin().await?;
-            let removed = if !take_turn(&transaction, user, Some(maker)).await? {
-                KeyRemoved::NoMaker
+            let removed = if !lock_user(&transaction, user, Some(issuer)).await? {
+                KeyRemoved::IssuerGone
             } else if of(user).filter(api_keys::Column::Id.eq(key.0)).one(&transaction).await?.is_none() {
                 KeyRemoved::NotFound
             } else if of(user)
@@ -232,7 +232,7 @@ impl Store {
             };
             if removed == KeyRemoved::Removed {
                 transaction.commit().await?;
-                self.heard.change();
+                self.change_counter.increment();
             } else {
                 transaction.rollback().await?;
             }
@@ -247,7 +247,7 @@ impl Store {
             .filter(api_keys::Column::Id.eq(key.0))
             .filter(api_keys::Column::UserId.eq(user.0));
         let ended = self.run(delete.exec(&self.db)).await?.rows_affected > 0;
-        self.heard.change();
+        self.change_counter.increment();
         Ok(ended)
     }
 
@@ -275,7 +275,7 @@ impl Store {
         let known = self.run(update.exec(&self.db)).await?.rows_affected > 0;
         if !known {
             // The caller used a cached row that no longer exists.
-            self.heard.change();
+            self.change_counter.increment();
         }
         Ok(known)
     }
@@ -287,10 +287,10 @@ pub(super) fn of(user: UserId) -> sea_orm::Select<api_keys::Entity> {
 
 /// Serializes changes to one user's keys; otherwise two concurrent deletions could each keep the other's key as the
 /// last one. Returns `false` if the user, or the key that makes the request, no longer exists.
-async fn take_turn(transaction: &DatabaseTransaction, user: UserId, maker: Option<KeyId>) -> Result<bool, DbErr> {
+async fn lock_user(transaction: &DatabaseTransaction, user: UserId, issuer: Option<KeyId>) -> Result<bool, DbErr> {
     let owner = users::Entity::find_by_id(user.0).lock(LockType::NoKeyUpdate).one(transaction).await?;
-    match maker {
+    match issuer {
         None => Ok(owner.is_some()),
-        Some(maker) => Ok(of(user).filter(api_keys::Column::Id.eq(maker.0)).one(transaction).await?.is_some()),
+        Some(issuer) => Ok(of(user).filter(api_keys::Column::Id.eq(issuer.0)).one(transaction).await?.is_some()),
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::{KeyId, UserId};
 
 /// A connect link about to be stored.
 #[derive(Clone, Debug)]
-pub struct NewLink {
+pub struct NewConnectLink {
     /// SHA-256 of the state in hexadecimal.
     pub state_hash: String,
     /// The key that requests the link.
@@ -26,7 +26,7 @@ pub struct NewLink {
 
 /// A valid connect link.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Link {
+pub struct ConnectLink {
     /// The user who will own the connection.
     pub user: UserId,
     /// The key that requested the link.
@@ -35,18 +35,18 @@ pub struct Link {
     pub expires_at: DateTime<Utc>,
 }
 
-impl From<oauth_states::Model> for Link {
+impl From<oauth_states::Model> for ConnectLink {
     fn from(row: oauth_states::Model) -> Self {
         let oauth_states::Model { user_id, key_id, expires_at, .. } = row;
-        Link { user: UserId(user_id), key: KeyId(key_id), expires_at: expires_at.into() }
+        ConnectLink { user: UserId(user_id), key: KeyId(key_id), expires_at: expires_at.into() }
     }
 }
 
 impl Store {
     /// Stores a link of the user and deletes the user's expired and oldest links, so that at most `cap` remain. Returns
     /// `false`, and stores nothing, if the key does not belong to the user.
-    pub async fn open_link(&self, user: UserId, link: NewLink, cap: u64) -> Result<bool, StoreError> {
-        let NewLink { state_hash, key, created_at, expires_at } = link;
+    pub async fn open_link(&self, user: UserId, link: NewConnectLink, cap: u64) -> Result<bool, StoreError> {
+        let NewConnectLink { state_hash, key, created_at, expires_at } = link;
         let created_at = Moment::from(created_at);
         let row = oauth_states::ActiveModel {
             state: Set(state_hash),
@@ -99,10 +99,10 @@ impl Store {
     }
 
     /// Returns the link with this state, unless it has expired.
-    pub async fn link(&self, state_hash: &str, now: DateTime<Utc>) -> Result<Option<Link>, StoreError> {
+    pub async fn link(&self, state_hash: &str, now: DateTime<Utc>) -> Result<Option<ConnectLink>, StoreError> {
         let query =
             oauth_states::Entity::find_by_id(state_hash).filter(oauth_states::Column::ExpiresAt.gt(Moment::from(now)));
-        Ok(self.run(query.one(&self.db)).await?.map(Link::from))
+        Ok(self.run(query.one(&self.db)).await?.map(ConnectLink::from))
     }
 
     /// Binds the user's link to the browser that is about to be redirected to OwnerRez. The caller has authenticated
@@ -131,7 +131,7 @@ impl Store {
         state_hash: &str,
         browser_hash: &str,
         now: DateTime<Utc>,
-    ) -> Result<Option<Link>, StoreError> {
+    ) -> Result<Option<ConnectLink>, StoreError> {
         let delete = Query::delete()
             .from_table(oauth_states::Entity)
             .and_where(Expr::col(oauth_states::Column::State).eq(state_hash))
@@ -141,7 +141,7 @@ impl Store {
             .take();
         self.run(async {
             let row = self.db.query_one(&delete).await?;
-            row.map(|row| oauth_states::Model::from_query_result(&row, "").map(Link::from)).transpose()
+            row.map(|row| oauth_states::Model::from_query_result(&row, "").map(ConnectLink::from)).transpose()
         })
         .await
     }

@@ -22,10 +22,10 @@ const ANSWER_TIMEOUT: Duration = ACQUIRE_TIMEOUT;
 
 /// The lock of the one process that may use a slot of this database; released when dropped, and when the process dies.
 #[derive(Debug)]
-pub struct ProcessLock(Held);
+pub struct ProcessLock(LockHandle);
 
 #[derive(Debug)]
-enum Held {
+enum LockHandle {
     /// The kernel's lock on a file next to the database. It lasts as long as the file is open.
     File(#[expect(dead_code, reason = "held open, never read")] File),
     /// A session-level advisory lock. It lasts as long as this connection, which is never replaced by a new one.
@@ -37,13 +37,17 @@ impl ProcessLock {
     /// one process runs.
     pub async fn try_acquire(target: &DatabaseTarget, slot: i32) -> Result<Option<ProcessLock>, StoreError> {
         match target {
-            DatabaseTarget::Sqlite { path } => lock_beside(path).map(|file| file.map(Held::File).map(ProcessLock)),
+            DatabaseTarget::Sqlite { path } => {
+                lock_file_next_to(path).map(|file| file.map(LockHandle::File).map(ProcessLock))
+            }
             DatabaseTarget::Postgres { url, direct_url, .. } => {
                 let options = postgres_options(direct_url.as_ref().unwrap_or(url))?;
                 answered(open_session(options, slot))
                     .await
-                    .map(|held| held.map(|connection| Held::Session { connection: Mutex::new(connection), slot }))
-                    .map(|held| held.map(ProcessLock))
+                    .map(|acquired| {
+                        acquired.map(|connection| LockHandle::Session { connection: Mutex::new(connection), slot })
+                    })
+                    .map(|acquired| acquired.map(ProcessLock))
             }
         }
     }
@@ -52,8 +56,8 @@ impl ProcessLock {
     /// connection may be gone, and the lock with it.
     pub async fn is_held(&self) -> bool {
         match &self.0 {
-            Held::File(_) => true,
-            Held::Session { connection, slot } => {
+            LockHandle::File(_) => true,
+            LockHandle::Session { connection, slot } => {
                 answered(async { still_locked(&mut *connection.lock().await, *slot).await }).await.unwrap_or(false)
             }
         }
@@ -62,8 +66,8 @@ impl ProcessLock {
     /// Releases the lock and waits for the server's confirmation, so that a successor can take it at once.
     pub async fn release(self) -> Result<(), StoreError> {
         match self.0 {
-            Held::File(_) => Ok(()),
-            Held::Session { connection, .. } => answered(connection.into_inner().close()).await,
+            LockHandle::File(_) => Ok(()),
+            LockHandle::Session { connection, .. } => answered(connection.into_inner().close()).await,
         }
     }
 }
@@ -106,7 +110,7 @@ async fn still_locked(connection: &mut PgConnection, slot: i32) -> Result<bool, 
     .await
 }
 
-fn lock_beside(database: &Path) -> Result<Option<File>, StoreError> {
+fn lock_file_next_to(database: &Path) -> Result<Option<File>, StoreError> {
     // Next to the file itself, not next to a link to it, so that all names of one database share one lock.
     let mut path = database.canonicalize().unwrap_or_else(|_| database.to_owned()).into_os_string();
     path.push(".lock");

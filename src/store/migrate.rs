@@ -11,7 +11,7 @@ use std::{
 use migration::{MigrationStatus, Migrator, MigratorTrait, may_begin, unknown_migrations};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 
-use super::{Store, StoreError, begin, dropped::DroppedIn, error::is_about_locks, lock, state};
+use super::{Store, StoreError, begin, drop_in_runtime::DropInRuntime, error::is_about_locks, lock, state};
 
 /// How long one attempt waits for another process's run, and for a table that is in use. Short, because a waiting lock
 /// request blocks the table's later readers, and because a shutdown has to wait for the attempt.
@@ -32,7 +32,7 @@ impl Store {
             }
         };
         // The process may end in the middle of it.
-        DroppedIn::new(&self.runtime, work).await.map_err(StoreError::from)?;
+        DropInRuntime::new(&self.runtime, work).await.map_err(StoreError::from)?;
         self.refuse_newer_schema().await
     }
 
@@ -90,7 +90,7 @@ impl Store {
             .collect())
     }
 
-    /// Checks whether a run would find only what it may alter; otherwise returns `LeftAlone`. Changes nothing.
+    /// Checks whether a run would find only what it may alter; otherwise returns `MigrationRefused`. Changes nothing.
     pub async fn may_migrate(&self) -> Result<(), StoreError> {
         let untouched = self.migration_status().await?.iter().all(|(_, applied)| !applied);
         if untouched { self.run(may_begin(&self.db)).await } else { Ok(()) }

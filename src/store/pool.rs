@@ -18,10 +18,13 @@ use sea_orm::{
     },
 };
 
-use super::{ACQUIRE_TIMEOUT, SQLITE_BUSY_TIMEOUT, StoreError, changes::Heard, refusal};
+use super::{ACQUIRE_TIMEOUT, SQLITE_BUSY_TIMEOUT, StoreError, invalidation::ChangeCounter, refusal_detector};
 
-/// Opens an existing SQLite file. `heard` is notified of each connection that replaces another.
-pub(super) async fn sqlite_pool(path: &std::path::Path, heard: Arc<Heard>) -> Result<DatabaseConnection, StoreError> {
+/// Opens an existing SQLite file. `change_counter` is notified of each connection that replaces another.
+pub(super) async fn sqlite_pool(
+    path: &std::path::Path,
+    change_counter: Arc<ChangeCounter>,
+) -> Result<DatabaseConnection, StoreError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         // A later connection must not create an empty database if the file was moved away.
@@ -41,7 +44,7 @@ pub(super) async fn sqlite_pool(path: &std::path::Path, heard: Arc<Heard>) -> Re
         .test_before_acquire(false)
         .after_connect(move |_, _| {
             // The `PRAGMA data_version` of two connections cannot be compared.
-            heard.change();
+            change_counter.increment();
             Box::pin(std::future::ready(Ok(())))
         })
         .after_release(|connection, _| Box::pin(is_sqlite_at_rest(connection)))
@@ -57,11 +60,11 @@ pub(super) fn postgres_pool(options: PgConnectOptions, max_connections: u32) -> 
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(|_, _| {
-            refusal::note_connection();
+            refusal_detector::note_connection();
             Box::pin(std::future::ready(Ok(())))
         })
         .before_acquire(|_, _| {
-            refusal::note_connection();
+            refusal_detector::note_connection();
             Box::pin(std::future::ready(Ok(true)))
         })
         .after_release(|connection, _| Box::pin(is_postgres_at_rest(connection)))

@@ -15,26 +15,26 @@ use super::{
 /// How many other clients request a connection before the pooler is believed to assign connections per session. Two
 /// detect an idle pooler, whether it assigns the last returned connection or cycles through all; a third makes it
 /// likelier to detect a busy one.
-const OTHERS: usize = 3;
+const OTHER_CONNECTIONS: usize = 3;
 
 /// What the connections of a URL keep from one transaction to the next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Keeps {
+pub enum PoolMode {
     /// Everything: the server itself, or a pooler in session mode.
     Session,
     /// Prepared statements and nothing else.
-    Statements,
+    Transaction,
     /// Not even those, so that nothing works; with the pooler's error message.
-    Nothing(String),
+    NoPreparedStatements(String),
 }
 
 /// Detects what a URL's connections keep.
-pub async fn what_is_kept(url: &SecretString) -> Result<Keeps, StoreError> {
+pub async fn detect_pool_mode(url: &SecretString) -> Result<PoolMode, StoreError> {
     let options = postgres_options(url)?;
     answered(async move {
-        match kept(&options).await {
-            Err(sqlx::Error::Database(refusal)) if is_about_statements(&refusal.code().unwrap_or_default()) => {
-                Ok(Keeps::Nothing(refusal.message().to_owned()))
+        match probe_pool_mode(&options).await {
+            Err(sqlx::Error::Database(refusal)) if is_prepared_statement_error(&refusal.code().unwrap_or_default()) => {
+                Ok(PoolMode::NoPreparedStatements(refusal.message().to_owned()))
             }
             outcome => outcome,
         }
@@ -42,20 +42,20 @@ pub async fn what_is_kept(url: &SecretString) -> Result<Keeps, StoreError> {
     .await
 }
 
-async fn kept(options: &PgConnectOptions) -> Result<Keeps, sqlx::Error> {
+async fn probe_pool_mode(options: &PgConnectOptions) -> Result<PoolMode, sqlx::Error> {
     let mut ours = PgConnection::connect_with(options).await?;
-    let before = served_by(&mut ours).await?;
+    let before = backend_pid(&mut ours).await?;
     let mut others = Vec::new();
-    let mut kept = Keeps::Session;
-    for _ in 0..OTHERS {
+    let mut mode = PoolMode::Session;
+    for _ in 0..OTHER_CONNECTIONS {
         let mut other = PgConnection::connect_with(options).await?;
         // Within a transaction it keeps the assigned connection.
         sqlx::raw_sql("BEGIN").execute(&mut other).await?;
-        let lent = served_by(&mut other).await?;
+        let lent = backend_pid(&mut other).await?;
         others.push(other);
         // Checked last: if the pooler has only one connection, the other client has it now.
-        if lent == before || served_by(&mut ours).await? != before {
-            kept = Keeps::Statements;
+        if lent == before || backend_pid(&mut ours).await? != before {
+            mode = PoolMode::Transaction;
             break;
         }
     }
@@ -65,18 +65,18 @@ async fn kept(options: &PgConnectOptions) -> Result<Keeps, sqlx::Error> {
         other.close().await?;
     }
     ours.close().await?;
-    Ok(kept)
+    Ok(mode)
 }
 
 /// Returns the server process behind a connection. Uses a prepared statement, which has the same name on each
 /// connection.
-async fn served_by(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+async fn backend_pid(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(connection).await
 }
 
 /// Returns whether the error is about prepared statements: the statement does not exist, its name is taken by a
 /// statement of another client, or the statement of that name is a different one; or PgBouncer runs in statement mode.
-fn is_about_statements(code: &str) -> bool {
+fn is_prepared_statement_error(code: &str) -> bool {
     matches!(code, "26000" | "42P05" | "08P01")
 }
 

@@ -145,7 +145,7 @@ impl Store {
                 Verdict::Replaced => {
                     grants::Entity::delete_by_id(grant.0).exec(&transaction).await?;
                     transaction.commit().await?;
-                    self.heard.change();
+                    self.change_counter.increment();
                     Ok(Rotated::Replaced)
                 }
                 Verdict::Repeat => {
@@ -175,7 +175,7 @@ impl Store {
     }
 
     /// Stores the successor of a grant under another encryption key, if the stored one is still `replaces`.
-    pub async fn store_resealed_successor(
+    pub async fn store_re_encrypted_successor(
         &self,
         grant: GrantId,
         replaces: &Sealed,

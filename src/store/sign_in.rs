@@ -34,7 +34,7 @@ pub struct NewSignIn {
 
 /// A user with access to an OwnerRez account, and the credentials of that access.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reaching {
+pub struct AccountAccess {
     /// The id of the user.
     pub user: UserId,
     /// The user's valid API keys, oldest first.
@@ -197,7 +197,11 @@ impl Store {
     }
 
     /// Returns all users with a working connection to this account, in the order of registration.
-    pub async fn reaching(&self, account: AccountId, now: DateTime<Utc>) -> Result<Vec<Reaching>, StoreError> {
+    pub async fn users_with_access(
+        &self,
+        account: AccountId,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<AccountAccess>, StoreError> {
         let connected = Query::select()
             .column(connections::Column::UserId)
             .from(connections::Entity)
@@ -231,7 +235,7 @@ impl Store {
         }
         Ok(everyone
             .into_iter()
-            .map(|user| Reaching {
+            .map(|user| AccountAccess {
                 user: UserId(user.id),
                 keys: keys_of.remove(&user.id).unwrap_or_default(),
                 grants: grants_of.remove(&user.id).unwrap_or_default(),

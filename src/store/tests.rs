@@ -3,11 +3,11 @@
 
 mod allowance;
 mod connections;
-mod dropped;
-mod forgotten_clients;
+mod deleted_clients;
+mod drop_in_runtime;
 mod harness;
 mod people;
 mod pool;
 mod predecessor;
 mod server;
-mod unconnected;
+mod stale_users;

@@ -70,7 +70,7 @@ impl Store {
             }
             users::Entity::delete_by_id(user.0).exec(&transaction).await?;
             transaction.commit().await?;
-            self.heard.change();
+            self.change_counter.increment();
             Ok(Some(connected))
         })
         .await

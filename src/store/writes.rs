@@ -78,7 +78,7 @@ pub enum Claim {
 
 /// The outcome of a write.
 #[derive(Clone, Debug)]
-pub struct Settled {
+pub struct SettledWrite {
     /// Whether it is known that the write was made.
     pub done: bool,
     /// The id in OwnerRez's response.
@@ -149,10 +149,10 @@ impl Store {
         &self,
         user: UserId,
         id: Uuid,
-        settled: Settled,
+        settled: SettledWrite,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
-        let Settled { done, answer_id, touched } = settled;
+        let SettledWrite { done, answer_id, touched } = settled;
         let update = rows::Entity::update_many()
             .col_expr(rows::Column::Outcome, Expr::value(if done { DONE } else { UNKNOWN }))
             .col_expr(rows::Column::AnswerId, Expr::value(answer_id))

@@ -35,7 +35,7 @@ use self::asking::{Asking, Stop};
 use super::{BAD_ARGUMENTS, Parts, Trace, choice::Kind, text};
 use crate::{
     catalog::{self, CatalogError, Form, Shown},
-    domain::Caller,
+    domain::Principal,
 };
 
 /// The composite tools, validated and ready.
@@ -121,7 +121,7 @@ impl<'a> Answer<'a> {
     pub(super) async fn give(
         &self,
         parts: &Parts,
-        caller: &Caller,
+        caller: &Principal,
         arguments: Map<String, Value>,
         cancel: &CancellationToken,
     ) -> (Result<Shown, String>, Trace) {

@@ -5,7 +5,7 @@ use std::{cell::LazyCell, collections::BTreeSet, fmt};
 
 use crate::{
     catalog::{self, Operation, Toolset},
-    domain::{Caller, Scope},
+    domain::{Principal, Scope},
 };
 
 /// The name of the most commonly needed tools. With it, all other tools can still be found and called.
@@ -157,7 +157,7 @@ impl Choice {
     /// Returns the selection for this request of this caller. `known` returns the names of all tools, which few
     /// requests need; `opens` is the tool whose selection makes all others callable.
     pub(super) fn new<'a>(
-        caller: &Caller,
+        caller: &Principal,
         wishes: &Wishes,
         known: impl FnOnce() -> BTreeSet<&'a str>,
         opens: &str,
@@ -242,27 +242,27 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Credential, KeyId, KeyView, UserId};
+    use crate::domain::{Credential, KeyId, ToolDefaults, UserId};
 
     const READ: Kind<'_> = Kind { name: "list_tags", toolset: Some(Toolset::Content), default: false, read_only: true };
     const WRITE: Kind<'_> =
         Kind { name: "create_guest", toolset: Some(Toolset::Guests), default: true, read_only: false };
     const OPENS: Kind<'_> = Kind { name: "call", toolset: None, default: true, read_only: true };
 
-    fn caller(scope: Scope, toolsets: Option<&str>, read_only: bool) -> Caller {
-        Caller {
+    fn caller(scope: Scope, toolsets: Option<&str>, read_only: bool) -> Principal {
+        Principal {
             user: UserId(Uuid::nil()),
             credential: Credential::Key(KeyId(Uuid::nil())),
             label: "p".into(),
             scope,
             expires_at: None,
-            view: KeyView { toolsets: toolsets.map(Into::into), read_only, two_steps: false },
+            view: ToolDefaults { toolsets: toolsets.map(Into::into), read_only, two_steps: false },
         }
     }
 
     /// Returns which of the three tools above a request with these toolsets, tools, exclusions and this read-only flag
     /// lists.
-    fn listed(caller: &Caller, toolsets: &str, tools: &str, excluded: &str, read_only: bool) -> Vec<&'static str> {
+    fn listed(caller: &Principal, toolsets: &str, tools: &str, excluded: &str, read_only: bool) -> Vec<&'static str> {
         let text = |text: &str| Some(text.to_owned());
         let wishes = Wishes {
             toolsets: text(toolsets),

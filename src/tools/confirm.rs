@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    crypto::{self, CryptoError, KeyRing, SealedFor},
+    crypto::{self, CryptoError, EncryptionContext, KeyRing},
     domain::{Sealed, UserId},
 };
 
@@ -126,7 +126,7 @@ pub(super) fn seal(
     let nonce = crypto::random_token()?.expose_secret().chars().take(16).collect();
     let token = Token { way, nonce, until: until.timestamp(), request: request.to_owned(), arguments };
     let text = serde_json::to_string(&token).map_err(|_| CryptoError::Corrupt)?;
-    let Sealed(sealed) = ring.seal(SealedFor::Consent(user), &text.into())?;
+    let Sealed(sealed) = ring.seal(EncryptionContext::Consent(user), &text.into())?;
     Ok((sealed, until))
 }
 
@@ -138,7 +138,8 @@ pub(super) fn open(
     sealed: &str,
     now: DateTime<Utc>,
 ) -> Result<Consent, Refusal> {
-    let opened = ring.open(SealedFor::Consent(user), &Sealed(sealed.to_owned())).map_err(|_| Refusal::NotGood)?;
+    let opened =
+        ring.open(EncryptionContext::Consent(user), &Sealed(sealed.to_owned())).map_err(|_| Refusal::NotGood)?;
     let text = opened.expose_secret();
     let token: Token = serde_json::from_str(text).map_err(|_| Refusal::NotGood)?;
     if token.way != way {
@@ -148,7 +149,7 @@ pub(super) fn open(
         return Err(Refusal::Expired);
     }
     let arguments = token.arguments.unwrap_or_default();
-    Ok(Consent { request: token.request, permit: crypto::digest_hex(text), arguments })
+    Ok(Consent { request: token.request, permit: crypto::sha256_hex(text), arguments })
 }
 
 /// Sends the user to a web page. The client repeats the same call when the user returns or refuses to go.

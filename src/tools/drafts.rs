@@ -12,13 +12,13 @@ use super::{
 use crate::{
     catalog::{Operation, WriteOptions},
     crypto::CryptoError,
-    domain::{Caller, UpstreamRequest},
+    domain::{Principal, UpstreamRequest},
 };
 
 /// Returns what a request would send, and the id that sends it.
 pub(super) fn draft(
     parts: &Parts,
-    caller: &Caller,
+    caller: &Principal,
     operation: &Operation,
     request: &UpstreamRequest,
     by_call_operation: bool,
@@ -37,7 +37,7 @@ pub(super) fn draft(
 }
 
 /// Returns the draft that a call names, if any.
-pub(super) fn opened(parts: &Parts, caller: &Caller, options: &WriteOptions) -> Result<Option<Consent>, Refusal> {
+pub(super) fn opened(parts: &Parts, caller: &Principal, options: &WriteOptions) -> Result<Option<Consent>, Refusal> {
     let id = options.draft_id.as_deref();
     id.map(|id| confirm::open(&parts.ring, caller.user, Way::Draft, id, parts.links.clock.now())).transpose()
 }

@@ -7,7 +7,7 @@ use url::Url;
 use crate::{
     crypto::{self, CryptoError},
     domain::{KeyId, SharedClock, UserId},
-    store::{NewLink, Store, StoreError},
+    store::{NewConnectLink, Store, StoreError},
 };
 
 /// The page that a link opens.
@@ -84,7 +84,8 @@ impl ConnectLinks {
         let state = crypto::random_token()?;
         let now = self.clock.now();
         let expires_at = now + self.life;
-        let link = NewLink { state_hash: crypto::digest_hex(state.expose_secret()), key, created_at: now, expires_at };
+        let link =
+            NewConnectLink { state_hash: crypto::sha256_hex(state.expose_secret()), key, created_at: now, expires_at };
         if !self.store.open_link(user, link, self.open_at_once).await? {
             return Err(LinkError::KeyGone);
         }

@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Parts, Trace, by_word::ByWord, text};
 use crate::{
     catalog::{Catalog, CatalogError},
-    domain::{Caller, UserId},
+    domain::{Principal, UserId},
     session::CallError,
-    upstream::RefusedKind,
+    upstream::UpstreamErrorKind,
 };
 
 const JSON: &str = "application/json";
@@ -140,7 +140,7 @@ impl Resources {
     pub(super) async fn read(
         &self,
         parts: &Parts,
-        caller: &Caller,
+        caller: &Principal,
         uri: &str,
         cancel: &CancellationToken,
     ) -> (Result<Value, Unread>, String, Trace) {
@@ -157,7 +157,8 @@ impl Resources {
             Ok(answer) => Ok(answer),
             Err(error) => {
                 let words = parts.explain(caller, &record.operation, &error).await;
-                let missing = matches!(&error, CallError::Refused(refused) if refused.kind == RefusedKind::NotFound);
+                let missing =
+                    matches!(&error, CallError::Upstream(refused) if refused.kind == UpstreamErrorKind::NotFound);
                 Err(if missing { Unread::Unknown(words) } else { Unread::Failed(words) })
             }
         };
@@ -171,7 +172,7 @@ impl Resources {
     pub(super) async fn complete(
         &self,
         parts: &Parts,
-        caller: &Caller,
+        caller: &Principal,
         kind: &str,
         typed: &str,
         cancel: &CancellationToken,
@@ -199,7 +200,7 @@ impl Resources {
         names.iter().filter(|(id, name)| fits(id, name)).map(|(id, _)| id.to_string()).collect()
     }
 
-    fn remembered(&self, parts: &Parts, caller: &Caller, kind: &str, searched: &str) -> Option<Names> {
+    fn remembered(&self, parts: &Parts, caller: &Principal, kind: &str, searched: &str) -> Option<Names> {
         let key = (caller.user, kind.to_owned(), searched.to_owned());
         let mut kept = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, names) = kept.get(&key)?;
@@ -224,7 +225,7 @@ impl Record {
 
 impl NamesOf {
     /// Requests the names, including those of the second request if the table has one.
-    async fn ask(&self, parts: &Parts, caller: &Caller, typed: &str, cancel: &CancellationToken) -> Option<Names> {
+    async fn ask(&self, parts: &Parts, caller: &Principal, typed: &str, cancel: &CancellationToken) -> Option<Names> {
         let mut found = self.read(parts, caller, typed, &self.arguments, cancel).await?;
         if let Some(also) = &self.also {
             let known: BTreeSet<i64> = found.iter().map(|(id, _)| *id).collect();
@@ -237,7 +238,7 @@ impl NamesOf {
     async fn read(
         &self,
         parts: &Parts,
-        caller: &Caller,
+        caller: &Principal,
         typed: &str,
         arguments: &Map<String, Value>,
         cancel: &CancellationToken,
@@ -273,7 +274,7 @@ impl Parts {
     /// Sends one reading operation. Its arguments come from the gateway, so they are valid.
     async fn ask(
         &self,
-        caller: &Caller,
+        caller: &Principal,
         operation: &str,
         arguments: &Map<String, Value>,
         cancel: &CancellationToken,
@@ -294,7 +295,7 @@ impl Parts {
         (shown, trace)
     }
 
-    async fn explain(&self, caller: &Caller, operation: &str, error: &CallError) -> String {
+    async fn explain(&self, caller: &Principal, operation: &str, error: &CallError) -> String {
         match self.catalog.get(operation) {
             Some(operation) => text::explain(&self.links, caller, operation, error).await,
             None => text::FAILED.to_owned(),

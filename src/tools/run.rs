@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     catalog::{ArgumentError, Operation, WriteOptions},
-    domain::{Caller, JsonText, UpstreamRequest},
+    domain::{Principal, RawJson, UpstreamRequest},
     session::{Answer, CallError},
 };
 
@@ -26,7 +26,7 @@ type Understood = (Arc<UpstreamRequest>, WriteOptions, Option<Consent>);
 /// The caller of an operation, and the context of the call.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
-    pub(super) caller: &'a Caller,
+    pub(super) caller: &'a Principal,
     pub(super) person: &'a Person,
     pub(super) by_call_operation: bool,
 }
@@ -78,7 +78,7 @@ impl Toolbox {
     async fn by_word(
         &self,
         operation: &Operation,
-        caller: &Caller,
+        caller: &Principal,
         request: &UpstreamRequest,
         first: Result<Answer, CallError>,
         by_word: &ByWord,
@@ -106,7 +106,7 @@ impl Toolbox {
             offset = next;
         }
         let remark = by_word.told(looked_through, offset.is_some());
-        let body = JsonText::new(json!({"items": fitting}).to_string().into());
+        let body = RawJson::new(json!({"items": fitting}).to_string().into());
         (first.map(|first| Answer { body: body.unwrap_or_default(), ..first }), Some(remark))
     }
 
@@ -115,7 +115,7 @@ impl Toolbox {
     fn understood(
         &self,
         operation: &Operation,
-        caller: &Caller,
+        caller: &Principal,
         mut arguments: Map<String, Value>,
     ) -> Result<Understood, (String, &'static str)> {
         let wrong = |problem: ArgumentError| (problem.to_string(), BAD_ARGUMENTS);

@@ -5,10 +5,10 @@ use chrono::TimeDelta;
 use super::{ConnectLinks, LinkError, UnknownTool};
 use crate::{
     catalog::Operation,
-    domain::{Caller, Credential, Scope, chain, in_minutes},
-    session::{CallError, budget::Refusal},
+    domain::{Credential, Principal, Scope, error_chain, in_minutes},
+    session::{CallError, budget::AllowanceError},
     store::StoreError,
-    upstream::{Refused, RefusedKind, TokenError},
+    upstream::{TokenError, UpstreamError, UpstreamErrorKind},
 };
 
 /// An internal error of the gateway.
@@ -16,7 +16,12 @@ pub(super) const FAILED: &str = "The gateway failed on this call. Try again once
 should report the time of this response to the gateway's operator.";
 
 /// Returns the text of an `isError` result. Unknown outcomes of writes are described by `write_words`.
-pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &Operation, error: &CallError) -> String {
+pub(super) async fn explain(
+    links: &ConnectLinks,
+    caller: &Principal,
+    operation: &Operation,
+    error: &CallError,
+) -> String {
     match error {
         CallError::NotConnected => {
             let link = link(links, caller).await;
@@ -28,7 +33,7 @@ pub(super) async fn explain(links: &ConnectLinks, caller: &Caller, operation: &O
                 "OwnerRez ended the connection to this account: the user removed the app, or the access expired. {link}"
             )
         }
-        CallError::Refused(refused) => refusal(refused, operation),
+        CallError::Upstream(refused) => refusal(refused, operation),
         other => without_link(other),
     }
 }
@@ -44,7 +49,7 @@ fn without_link(error: &CallError) -> String {
         }
         CallError::Transport { error, .. } => format!("{error}. Nothing was changed. {}", transport_hint(error)),
         CallError::Cancelled => "The call was cancelled.".to_owned(),
-        CallError::Refresh(TokenError::NoClient | TokenError::ClientRefused) => {
+        CallError::Refresh(TokenError::NoClient | TokenError::InvalidClient) => {
             "This gateway's OwnerRez app is not accepted, so access cannot be renewed. Only the operator of the \
              gateway can fix this (OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET)."
                 .to_owned()
@@ -68,7 +73,7 @@ fn without_link(error: &CallError) -> String {
         CallError::ShuttingDown => "The gateway is restarting; nothing was sent. Try again in a minute.".to_owned(),
         CallError::Store(_) | CallError::Crypto(_) | CallError::SessionLost { .. } => FAILED.to_owned(),
         // The caller of this function reports these with a link, or in OwnerRez's words.
-        CallError::NotConnected | CallError::NeedsReconnect | CallError::Refused(_) => error.to_string(),
+        CallError::NotConnected | CallError::NeedsReconnect | CallError::Upstream(_) => error.to_string(),
     }
 }
 
@@ -109,7 +114,7 @@ pub(super) const GO_AND_CONNECT: &str = "No working OwnerRez account is connecte
 OwnerRez, and come back: the call is then made.";
 
 /// Returns the page where the user connects OwnerRez, if there is one for this caller.
-pub(super) async fn where_to_connect(links: &ConnectLinks, caller: &Caller) -> Option<String> {
+pub(super) async fn where_to_connect(links: &ConnectLinks, caller: &Principal) -> Option<String> {
     match caller.credential {
         Credential::Grant(_) => Some(links.account_url()),
         Credential::Key(key) if caller.scope == Scope::Full => Some(links.open(caller.user, key).await.ok()?.url),
@@ -118,7 +123,7 @@ pub(super) async fn where_to_connect(links: &ConnectLinks, caller: &Caller) -> O
 }
 
 /// Describes how the user connects OwnerRez, if that is necessary.
-pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> String {
+pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Principal) -> String {
     match links.store.connection(caller.user).await {
         Ok(Some(connection)) if connection.rejected_at.is_none() => {
             "OwnerRez is connected already; there is nothing to do.".to_owned()
@@ -128,7 +133,7 @@ pub(super) async fn how_to_connect(links: &ConnectLinks, caller: &Caller) -> Str
     }
 }
 
-async fn link(links: &ConnectLinks, caller: &Caller) -> String {
+async fn link(links: &ConnectLinks, caller: &Principal) -> String {
     let Credential::Key(key) = caller.credential else {
         return format!(
             "The user must do this, not you: open {} in a browser and sign in with OwnerRez there, with the same account. \
@@ -164,7 +169,7 @@ async fn link(links: &ConnectLinks, caller: &Caller) -> String {
             "It cannot be connected right now: the gateway cannot reach its database. Try again in a minute.".to_owned()
         }
         Err(error) => {
-            log::error!("cannot create a connect link: {}", chain(&error));
+            log::error!("cannot create a connect link: {}", error_chain(&error));
             "It cannot be connected right now: the gateway failed. If the problem persists, the user should report the \
              time of this response to its operator."
                 .to_owned()
@@ -181,64 +186,66 @@ fn transport_hint(error: &crate::upstream::TransportError) -> &'static str {
     }
 }
 
-fn allowance(refusal: Refusal) -> String {
+fn allowance(refusal: AllowanceError) -> String {
     let seconds = |wait: TimeDelta| wait.num_seconds().max(1);
     match refusal {
-        Refusal::Spent { wait, limit } => format!(
+        AllowanceError::Spent { wait, limit } => format!(
             "This gateway may send OwnerRez {limit} requests in 5 minutes, shared by all its users, and all are used; \
              nothing was sent. Try again in {} seconds, and request more per call.",
             seconds(wait)
         ),
-        Refusal::Throttled(wait) => format!(
+        AllowanceError::Throttled(wait) => format!(
             "OwnerRez asked this gateway to slow down; nothing was sent. Try again in {} seconds.",
             seconds(wait)
         ),
-        Refusal::Standby => "This gateway process is on standby; nothing was sent. Try again in a minute.".to_owned(),
-        Refusal::Storage => {
+        AllowanceError::Standby => {
+            "This gateway process is on standby; nothing was sent. Try again in a minute.".to_owned()
+        }
+        AllowanceError::Storage => {
             "The gateway cannot reach its database right now; nothing was sent. Try again in a minute.".to_owned()
         }
     }
 }
 
 /// Describes OwnerRez's errors, from its article "API errors", each with the next step.
-fn refusal(refused: &Refused, operation: &Operation) -> String {
+fn refusal(refused: &UpstreamError, operation: &Operation) -> String {
     let next = match refused.kind {
-        RefusedKind::Invalid => "Correct the arguments as OwnerRez says and call again.".to_owned(),
-        RefusedKind::InvalidToken => "This refusal alone does not show that the access has ended, so the connection is kept. Try \
+        UpstreamErrorKind::Invalid => "Correct the arguments as OwnerRez says and call again.".to_owned(),
+        UpstreamErrorKind::InvalidToken => "This refusal alone does not show that the access has ended, so the connection is kept. Try \
                                       again in a minute. If OwnerRez keeps refusing the access for some minutes, the \
                                       connection ends and the user has to connect again."
             .to_owned(),
-        RefusedKind::Unauthorized => "OwnerRez did not say that the access has ended, so the connection is kept. Try again \
+        UpstreamErrorKind::Unauthorized => "OwnerRez did not say that the access has ended, so the connection is kept. Try again \
                                       in a minute. If the problem persists, the user should disconnect OwnerRez and \
                                       connect it again."
             .to_owned(),
-        RefusedKind::OtherUnauthorized => "The response did not name the user's access as the reason, so the connection is \
+        UpstreamErrorKind::OtherUnauthorized => "The response did not name the user's access as the reason, so the connection is \
                                            kept and nothing was changed. Try again in a minute. If the problem persists, \
                                            the user should show this text to the operator of the gateway."
             .to_owned(),
-        RefusedKind::FeatureMissing => "This needs a feature or an agreement that the OwnerRez account does not have; \
+        UpstreamErrorKind::FeatureMissing => "This needs a feature or an agreement that the OwnerRez account does not have; \
                                         only the user can add it in OwnerRez. Do not retry."
             .to_owned(),
-        RefusedKind::Forbidden => "The account or the access that the user granted does not allow this (a locked \
+        UpstreamErrorKind::Forbidden => "The account or the access that the user granted does not allow this (a locked \
                                    account, a blocked address, or an app with fewer rights). Do not retry."
             .to_owned(),
-        RefusedKind::ReadOnly => {
+        UpstreamErrorKind::ReadOnly => {
             "The access that the user granted may only read. Do not retry: the user has to connect \
                                   OwnerRez again through an app, or with a token, that may read and write."
                 .to_owned()
         }
-        RefusedKind::NotFound => "There is no such record in this account. Look up the id with a list tool.".to_owned(),
-        RefusedKind::NotAccepted => {
+        UpstreamErrorKind::NotFound => "There is no such record in this account. Look up the id with a list tool.".to_owned(),
+        UpstreamErrorKind::NotAccepted => {
             "OwnerRez does not accept this request in this form. Do not retry it unchanged.".to_owned()
         }
-        RefusedKind::Conflict => "The record changed or conflicts with another. Read it again first.".to_owned(),
-        RefusedKind::Throttled => {
+        UpstreamErrorKind::Conflict => "The record changed or conflicts with another. Read it again first.".to_owned(),
+        UpstreamErrorKind::Throttled => {
             let wait = refused.retry_after.map_or(60, |wait| wait.num_seconds().max(1));
             format!("Too many requests. Try again in {wait} seconds.")
         }
-        RefusedKind::Unavailable => "OwnerRez has a problem. Try again in a minute.".to_owned(),
+        UpstreamErrorKind::Unavailable => "OwnerRez has a problem. Try again in a minute.".to_owned(),
     };
     let code = refused.code.as_deref().map_or(String::new(), |code| format!(", {code}"));
-    let said = refused.said().map_or(String::new(), |said| format!(" It said: {said}"));
+    let said = refused.message().map_or(String::new(), |said| format!(" It said: {said}"));
     format!("OwnerRez refused {} (status {}{code}).{said} {next}", operation.name(), refused.status)
 }

@@ -1,7 +1,7 @@
 //! What the log and the metrics record of a call to OwnerRez.
 
 use crate::{
-    domain::chain,
+    domain::error_chain,
     metrics::Status,
     session::{Answer, CallError},
 };
@@ -26,17 +26,17 @@ impl Trace {
     /// Returns the trace of one call.
     pub fn of(outcome: &Result<Answer, CallError>) -> Self {
         let upstream = match outcome {
-            Ok(answer) if answer.remembered => Some(Status::Word("remembered")),
+            Ok(answer) if answer.from_cache => Some(Status::Word("remembered")),
             Ok(answer) => Some(Status::Code(answer.status)),
-            Err(CallError::Refused(refused)) => Some(Status::Code(refused.status)),
-            Err(CallError::Transport { error, .. }) => Some(Status::Word(error.word())),
+            Err(CallError::Upstream(refused)) => Some(Status::Code(refused.status)),
+            Err(CallError::Transport { error, .. }) => Some(Status::Word(error.metric_label())),
             Err(_) => None,
         };
         let error = outcome.as_ref().err();
         Self {
             error: error.map(CallError::code),
             upstream,
-            failure: error.filter(|error| error.is_our_fault()).map(|error| chain(error)),
+            failure: error.filter(|error| error.is_our_fault()).map(|error| error_chain(error)),
         }
     }
 }

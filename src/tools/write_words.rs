@@ -21,8 +21,8 @@ pub(super) fn read_only_connection(tool: &str) -> String {
 /// A write was sent and its outcome is unknown.
 pub(super) fn unknown(error: &CallError, read: Option<&SettlingRead>) -> String {
     let what = match error {
-        CallError::Refused(refused) => {
-            let said = refused.said().map_or(String::new(), |said| format!(" It said: {said}"));
+        CallError::Upstream(refused) => {
+            let said = refused.message().map_or(String::new(), |said| format!(" It said: {said}"));
             format!("OwnerRez answered with status {}.{said}", refused.status)
         }
         CallError::Transport { error, .. } => format!("{error}."),

@@ -21,10 +21,10 @@ use super::{
 };
 use crate::{
     catalog::{Operation, SettlingRead, View, WriteOptions},
-    domain::{Caller, UpstreamRequest, UserId},
+    domain::{Principal, UpstreamRequest, UserId},
     session::{Answer, CallError, WriteOutcome},
-    store::{Claim, NewWrite, Settled, WriteRecord},
-    upstream::{Refused, RefusedKind},
+    store::{Claim, NewWrite, SettledWrite, WriteRecord},
+    upstream::{UpstreamError, UpstreamErrorKind},
 };
 
 /// The connection is read-only.
@@ -37,7 +37,7 @@ const USED_ALREADY: &str = "used_already";
 /// One write to be checked and sent.
 pub(super) struct Write<'a> {
     pub parts: &'a Arc<Parts>,
-    pub caller: &'a Caller,
+    pub caller: &'a Principal,
     pub operation: &'a Operation,
     pub request: Arc<UpstreamRequest>,
     pub options: WriteOptions,
@@ -63,7 +63,7 @@ pub(super) fn digests(parts: &Parts, user: UserId, request: &UpstreamRequest) ->
     };
     let (user, body) = (user.to_string(), request.body.as_ref().map(canonical).unwrap_or_default());
     let said = [&user, &*request.operation, request.method.as_str(), &request.path_and_query, &body];
-    parts.ring.write_signer().digests(&said)
+    parts.ring.write_mac_key().digests(&said)
 }
 
 /// Whether the user agreed.
@@ -116,7 +116,7 @@ impl Write<'_> {
     fn described(&self) -> NewWrite {
         let user = self.caller.user.to_string();
         let key = self.options.idempotency_key.as_deref();
-        let signer = self.parts.ring.write_signer();
+        let signer = self.parts.ring.write_mac_key();
         NewWrite {
             id: Uuid::now_v7(),
             tool: self.operation.name().to_owned(),
@@ -300,14 +300,14 @@ impl Sending {
                 let operation = self.parts.catalog.get(&self.request.operation);
                 let created = answer_id.zip(operation).and_then(|(id, operation)| operation.created(id));
                 let touched = self.touched.into_iter().chain(created).collect();
-                WriteOutcome::Settled(Settled { done: true, answer_id, touched })
+                WriteOutcome::Settled(SettledWrite { done: true, answer_id, touched })
             }
             Err(error) if error.write_may_have_happened() => {
-                WriteOutcome::Settled(Settled { done: false, answer_id: None, touched: self.touched })
+                WriteOutcome::Settled(SettledWrite { done: false, answer_id: None, touched: self.touched })
             }
             Err(error) => {
                 let (store, now) = (&self.parts.links.store, self.parts.links.clock.now());
-                if let CallError::Refused(Refused { kind: RefusedKind::ReadOnly, .. }) = error
+                if let CallError::Upstream(UpstreamError { kind: UpstreamErrorKind::ReadOnly, .. }) = error
                     && let Err(error) = store.mark_read_only(self.user, self.connection, now).await
                 {
                     log::warn!("cannot mark the connection of user {} as read-only: {error}", self.user);

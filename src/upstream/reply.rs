@@ -4,13 +4,13 @@ use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::Reply;
-use crate::domain::JsonText;
+use crate::domain::RawJson;
 
 /// A classified error response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct UpstreamError {
     /// The class of the error.
-    pub kind: RefusedKind,
+    pub kind: UpstreamErrorKind,
     /// HTTP status.
     pub status: u16,
     /// OwnerRez's error code, if any, for example `validation_failed`.
@@ -21,9 +21,9 @@ pub struct Refused {
     pub retry_after: Option<TimeDelta>,
 }
 
-impl Refused {
+impl UpstreamError {
     /// Returns OwnerRez's messages as complete sentences, so that more text can follow; `None` without messages.
-    pub fn said(&self) -> Option<String> {
+    pub fn message(&self) -> Option<String> {
         let sentence = |message: &String| {
             let ended = message.ends_with(['.', '!', '?', '…']);
             format!("{message}{}", if ended { "" } else { "." })
@@ -35,7 +35,7 @@ impl Refused {
 
 /// The classes of errors that require different reactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusedKind {
+pub enum UpstreamErrorKind {
     /// 400, 422: the arguments are invalid.
     Invalid,
     /// 401 `invalid_token`, in the body or in `WWW-Authenticate`: the token has expired, or its grant was revoked.
@@ -62,7 +62,7 @@ pub enum RefusedKind {
     Unavailable,
 }
 
-impl RefusedKind {
+impl UpstreamErrorKind {
     /// Returns whether the request could succeed with another token.
     pub fn may_concern_token(self) -> bool {
         matches!(self, Self::InvalidToken | Self::Unauthorized)
@@ -74,40 +74,40 @@ const MESSAGE_CHARS: usize = 500;
 
 impl Reply {
     /// Returns the body of a success, or the error.
-    pub fn into_result(self) -> Result<JsonText, Refused> {
+    pub fn into_result(self) -> Result<RawJson, UpstreamError> {
         if (200..300).contains(&self.status) {
             return Ok(self.body);
         }
-        Err(self.refusal())
+        Err(self.error())
     }
 
     /// Classifies the response as an error. Call it only for responses without success status.
-    pub fn refusal(&self) -> Refused {
+    pub fn error(&self) -> UpstreamError {
         let body = self.body.value();
-        let said = Said(&body);
+        let payload = ErrorPayload(&body);
         let kind = match self.status {
-            400 | 422 => RefusedKind::Invalid,
-            401 => said.unauthorized(self.names_token),
-            402 => RefusedKind::FeatureMissing,
-            403 if said.read_only() => RefusedKind::ReadOnly,
-            403 => RefusedKind::Forbidden,
-            404 => RefusedKind::NotFound,
-            409 | 412 => RefusedKind::Conflict,
-            429 => RefusedKind::Throttled,
-            400..=499 => RefusedKind::NotAccepted,
-            _ => RefusedKind::Unavailable,
+            400 | 422 => UpstreamErrorKind::Invalid,
+            401 => payload.unauthorized(self.names_token),
+            402 => UpstreamErrorKind::FeatureMissing,
+            403 if payload.read_only() => UpstreamErrorKind::ReadOnly,
+            403 => UpstreamErrorKind::Forbidden,
+            404 => UpstreamErrorKind::NotFound,
+            409 | 412 => UpstreamErrorKind::Conflict,
+            429 => UpstreamErrorKind::Throttled,
+            400..=499 => UpstreamErrorKind::NotAccepted,
+            _ => UpstreamErrorKind::Unavailable,
         };
-        let code = said.code().map(|code| cut(code, 64));
-        let messages = said.messages().map(|message| cut(message, MESSAGE_CHARS)).collect();
-        Refused { kind, status: self.status, code, messages, retry_after: self.retry_after }
+        let code = payload.code().map(|code| cut(code, 64));
+        let messages = payload.messages().map(|message| cut(message, MESSAGE_CHARS)).collect();
+        UpstreamError { kind, status: self.status, code, messages, retry_after: self.retry_after }
     }
 }
 
 /// The body of an error response, in either of its two formats.
 #[derive(Clone, Copy)]
-struct Said<'a>(&'a Value);
+struct ErrorPayload<'a>(&'a Value);
 
-impl<'a> Said<'a> {
+impl<'a> ErrorPayload<'a> {
     fn code(self) -> Option<&'a str> {
         self.0.get("code").and_then(Value::as_str)
     }
@@ -120,14 +120,14 @@ impl<'a> Said<'a> {
 
     /// Classifies a 401 by its code (article "API errors"), and by its header if no code names another reason. Older
     /// bodies have no code.
-    fn unauthorized(self, header_names_token: bool) -> RefusedKind {
+    fn unauthorized(self, header_names_token: bool) -> UpstreamErrorKind {
         let has_form = self.0.get("messages").is_some_and(Value::is_array) || self.0.get("status_code").is_some();
         match self.code() {
-            Some("invalid_token") => RefusedKind::InvalidToken,
-            None | Some("auth_required" | "invalid_request") if header_names_token => RefusedKind::InvalidToken,
-            Some("auth_required" | "invalid_request") => RefusedKind::Unauthorized,
-            None if has_form => RefusedKind::Unauthorized,
-            _ => RefusedKind::OtherUnauthorized,
+            Some("invalid_token") => UpstreamErrorKind::InvalidToken,
+            None | Some("auth_required" | "invalid_request") if header_names_token => UpstreamErrorKind::InvalidToken,
+            Some("auth_required" | "invalid_request") => UpstreamErrorKind::Unauthorized,
+            None if has_form => UpstreamErrorKind::Unauthorized,
+            _ => UpstreamErrorKind::OtherUnauthorized,
         }
     }
 
@@ -152,7 +152,7 @@ mod tests {
 
     use super::*;
 
-    fn refused(status: u16, body: Value) -> Refused {
+    fn refused(status: u16, body: Value) -> UpstreamError {
         Reply { status, body: body.into(), retry_after: None, names_token: false }.into_result().unwrap_err()
     }
 
@@ -162,12 +162,12 @@ mod tests {
             400,
             json!({"messages": ["property_ids is required."], "code": "validation_failed", "status": "bad_request", "status_code": 400}),
         );
-        assert_eq!((new.kind, new.code.as_deref()), (RefusedKind::Invalid, Some("validation_failed")));
+        assert_eq!((new.kind, new.code.as_deref()), (UpstreamErrorKind::Invalid, Some("validation_failed")));
         let old = refused(
             404,
             json!({"messages": ["Expected entity Guest:Id:1 not found."], "status": "not_found", "status_code": 404}),
         );
-        assert_eq!((old.kind, old.messages.len()), (RefusedKind::NotFound, 1));
+        assert_eq!((old.kind, old.messages.len()), (UpstreamErrorKind::NotFound, 1));
     }
 
     #[test]
@@ -175,16 +175,16 @@ mod tests {
         for (body, kind) in [
             (
                 json!({"messages": ["The application has read-only access."], "code": "forbidden"}),
-                RefusedKind::ReadOnly,
+                UpstreamErrorKind::ReadOnly,
             ),
-            (json!({"messages": ["Not allowed."], "code": "read_only_scope"}), RefusedKind::ReadOnly),
-            (json!({"message": "Token is Read Only"}), RefusedKind::ReadOnly),
-            (json!({"messages": ["Blocked."], "code": "ip_blocked"}), RefusedKind::Forbidden),
-            (Value::Null, RefusedKind::Forbidden),
+            (json!({"messages": ["Not allowed."], "code": "read_only_scope"}), UpstreamErrorKind::ReadOnly),
+            (json!({"message": "Token is Read Only"}), UpstreamErrorKind::ReadOnly),
+            (json!({"messages": ["Blocked."], "code": "ip_blocked"}), UpstreamErrorKind::Forbidden),
+            (Value::Null, UpstreamErrorKind::Forbidden),
         ] {
             assert_eq!(refused(403, body.clone()).kind, kind, "{body}");
         }
-        assert_eq!(refused(400, json!({"messages": ["The field is read-only."]})).kind, RefusedKind::Invalid);
+        assert_eq!(refused(400, json!({"messages": ["The field is read-only."]})).kind, UpstreamErrorKind::Invalid);
     }
 
     #[test]
@@ -192,15 +192,18 @@ mod tests {
         let form =
             |code: &str| json!({"messages": ["No."], "code": code, "status": "unauthorized", "status_code": 401});
         for (body, kind) in [
-            (form("invalid_token"), RefusedKind::InvalidToken),
-            (json!({"code": "invalid_token"}), RefusedKind::InvalidToken),
-            (form("auth_required"), RefusedKind::Unauthorized),
-            (form("invalid_request"), RefusedKind::Unauthorized),
-            (json!({"messages": ["No."], "status": "unauthorized", "status_code": 401}), RefusedKind::Unauthorized),
-            (form("user_agent_required"), RefusedKind::OtherUnauthorized),
-            (form("something_new"), RefusedKind::OtherUnauthorized),
-            (json!({"error": "Access denied by policy"}), RefusedKind::OtherUnauthorized),
-            (Value::Null, RefusedKind::OtherUnauthorized),
+            (form("invalid_token"), UpstreamErrorKind::InvalidToken),
+            (json!({"code": "invalid_token"}), UpstreamErrorKind::InvalidToken),
+            (form("auth_required"), UpstreamErrorKind::Unauthorized),
+            (form("invalid_request"), UpstreamErrorKind::Unauthorized),
+            (
+                json!({"messages": ["No."], "status": "unauthorized", "status_code": 401}),
+                UpstreamErrorKind::Unauthorized,
+            ),
+            (form("user_agent_required"), UpstreamErrorKind::OtherUnauthorized),
+            (form("something_new"), UpstreamErrorKind::OtherUnauthorized),
+            (json!({"error": "Access denied by policy"}), UpstreamErrorKind::OtherUnauthorized),
+            (Value::Null, UpstreamErrorKind::OtherUnauthorized),
         ] {
             assert_eq!(refused(401, body.clone()).kind, kind, "{body}");
         }
@@ -210,13 +213,13 @@ mod tests {
     fn a_header_names_the_token_where_the_body_has_no_other_reason() {
         let kind = |body: Value| {
             let reply = Reply { status: 401, body: body.into(), retry_after: None, names_token: true };
-            reply.refusal().kind
+            reply.error().kind
         };
         for body in [Value::Null, json!({}), json!({"messages": ["No."], "code": "auth_required"})] {
-            assert_eq!(kind(body.clone()), RefusedKind::InvalidToken, "{body}");
+            assert_eq!(kind(body.clone()), UpstreamErrorKind::InvalidToken, "{body}");
         }
         for code in ["user_agent_required", "something_new"] {
-            assert_eq!(kind(json!({"code": code})), RefusedKind::OtherUnauthorized, "{code}");
+            assert_eq!(kind(json!({"code": code})), UpstreamErrorKind::OtherUnauthorized, "{code}");
         }
     }
 
@@ -228,16 +231,16 @@ mod tests {
             (json!([" "]), None),
             (json!([]), None),
         ] {
-            assert_eq!(refused(404, json!({"messages": messages})).said().as_deref(), said);
+            assert_eq!(refused(404, json!({"messages": messages})).message().as_deref(), said);
         }
-        let long = refused(404, json!({"messages": ["a".repeat(600)]})).said().unwrap();
+        let long = refused(404, json!({"messages": ["a".repeat(600)]})).message().unwrap();
         assert!(long.ends_with("a…"), "{long}");
     }
 
     #[test]
     fn the_body_of_a_429_has_a_number_for_a_code() {
         let refused = refused(429, json!({"code": 429, "error": "Rate limit exceeded."}));
-        assert_eq!((refused.kind, refused.code), (RefusedKind::Throttled, None));
+        assert_eq!((refused.kind, refused.code), (UpstreamErrorKind::Throttled, None));
         assert_eq!(refused.messages, ["Rate limit exceeded."]);
     }
 

@@ -8,20 +8,20 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Refused, RefusedKind, Reply, TransportError, Upstream};
-use crate::domain::{AccountId, Grant, Method, TokenKind, TokenSet, UpstreamRequest};
+use super::{Reply, TransportError, Upstream, UpstreamError, UpstreamErrorKind};
+use crate::domain::{AccountId, Method, TokenKind, TokenSet, UpstreamGrant, UpstreamRequest};
 
 const TOKEN_PATH: &str = "/oauth/access_token";
 
 /// Tokens just issued by the endpoint.
 #[derive(Clone, Debug)]
-pub struct Issued {
-    grant: Grant,
+pub struct TokenResponse {
+    grant: UpstreamGrant,
 }
 
-impl Issued {
+impl TokenResponse {
     /// Returns the grant of a first authorization.
-    pub fn into_grant(self) -> Grant {
+    pub fn into_grant(self) -> UpstreamGrant {
         self.grant
     }
 
@@ -47,13 +47,13 @@ pub enum TokenError {
     NoClient,
     /// The code or refresh token is invalid or no longer valid. Permanent.
     #[error("OwnerRez rejected the code or refresh token")]
-    Refused,
+    InvalidGrant,
     /// The personal access token is invalid, or not allowed for this request.
     #[error("OwnerRez rejected the personal access token with status {}", .0.status)]
-    PersonalRefused(Refused),
+    InvalidPersonalToken(UpstreamError),
     /// The operator's client id or secret is wrong.
     #[error("OwnerRez rejected the gateway's OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET")]
-    ClientRefused,
+    InvalidClient,
     /// 429, with the wait that OwnerRez asks for.
     #[error("OwnerRez returned 429 (too many requests)")]
     Throttled(Option<TimeDelta>),
@@ -75,9 +75,9 @@ impl TokenError {
     /// Returns the stable error code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Refused => "ownerrez_refused_code",
-            Self::PersonalRefused(_) => "personal_token_refused",
-            Self::NoClient | Self::ClientRefused => "ownerrez_app_refused",
+            Self::InvalidGrant => "ownerrez_refused_code",
+            Self::InvalidPersonalToken(_) => "personal_token_refused",
+            Self::NoClient | Self::InvalidClient => "ownerrez_app_refused",
             Self::Throttled(_) => "ownerrez_throttled",
             Self::Unexpected(_) | Self::Unreadable | Self::ForeignAccount | Self::Transport(_) => {
                 "ownerrez_unavailable"
@@ -92,16 +92,18 @@ impl TokenError {
             Self::Transport(TransportError::Unreachable | TransportError::Invalid) => false,
             Self::Transport(_) | Self::Unreadable | Self::ForeignAccount => true,
             Self::Unexpected(status) => *status >= 500,
-            Self::NoClient | Self::Refused | Self::PersonalRefused(_) | Self::ClientRefused | Self::Throttled(_) => {
-                false
-            }
+            Self::NoClient
+            | Self::InvalidGrant
+            | Self::InvalidPersonalToken(_)
+            | Self::InvalidClient
+            | Self::Throttled(_) => false,
         }
     }
 }
 
 impl Upstream {
     /// Redeems an authorization code.
-    pub async fn exchange_code(&self, code: &SecretString) -> Result<Issued, TokenError> {
+    pub async fn exchange_code(&self, code: &SecretString) -> Result<TokenResponse, TokenError> {
         let mut form = vec![("grant_type", "authorization_code"), ("code", code.expose_secret())];
         if let Some(redirect_uri) = &self.settings.redirect_uri {
             form.push(("redirect_uri", redirect_uri.as_str()));
@@ -111,7 +113,7 @@ impl Upstream {
 
     /// Checks a personal access token, given as `e-mail:token`. OwnerRez rejects a third account from one source
     /// address within a day, with its own message.
-    pub async fn personal_grant(&self, access: SecretString) -> Result<Grant, TokenError> {
+    pub async fn personal_grant(&self, access: SecretString) -> Result<UpstreamGrant, TokenError> {
         let tokens =
             TokenSet { kind: TokenKind::Basic, access, refresh: None, obtained_at: self.clock.now(), expires_at: None };
         let whose = UpstreamRequest {
@@ -119,27 +121,29 @@ impl Upstream {
             method: Method::Get,
             path_and_query: "/v2/users/me".to_owned(),
             body: None,
-            fresh_for: None,
+            max_age: None,
         };
         let reply = self.send(&tokens, &whose).await?;
         if reply.status == 429 {
             return Err(TokenError::Throttled(reply.retry_after));
         }
         let body = reply.into_result().map_err(|refused| match refused.kind {
-            RefusedKind::Unavailable | RefusedKind::OtherUnauthorized => TokenError::Unexpected(refused.status),
-            _ => TokenError::PersonalRefused(refused),
+            UpstreamErrorKind::Unavailable | UpstreamErrorKind::OtherUnauthorized => {
+                TokenError::Unexpected(refused.status)
+            }
+            _ => TokenError::InvalidPersonalToken(refused),
         })?;
         let account = body.value().get("id").and_then(Value::as_i64).map(AccountId);
-        Ok(Grant { tokens, account })
+        Ok(UpstreamGrant { tokens, account })
     }
 
     /// Requests new tokens with a refresh token.
-    pub async fn refresh(&self, refresh: &SecretString) -> Result<Issued, TokenError> {
+    pub async fn refresh(&self, refresh: &SecretString) -> Result<TokenResponse, TokenError> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
         let outcome = self.token("refresh_tokens", &form).await;
         self.metrics.refreshed(match &outcome {
             Ok(_) => "refreshed",
-            Err(TokenError::Refused) => "refused",
+            Err(TokenError::InvalidGrant) => "refused",
             Err(_) => "failed",
         });
         outcome
@@ -160,7 +164,7 @@ impl Upstream {
         }
     }
 
-    async fn token(&self, operation: &str, form: &[(&str, &str)]) -> Result<Issued, TokenError> {
+    async fn token(&self, operation: &str, form: &[(&str, &str)]) -> Result<TokenResponse, TokenError> {
         let authorization = self.basic()?;
         let call = self
             .request(HttpMethod::POST, TOKEN_PATH)
@@ -184,13 +188,13 @@ fn refused(status: u16, reply: &Reply) -> TokenError {
     let body = reply.body.value();
     match (status, body.get("error").and_then(Value::as_str).unwrap_or_default()) {
         (429, _) => TokenError::Throttled(reply.retry_after),
-        (_, "invalid_client" | "unauthorized_client") | (401, _) => TokenError::ClientRefused,
-        (400, "invalid_grant") => TokenError::Refused,
+        (_, "invalid_client" | "unauthorized_client") | (401, _) => TokenError::InvalidClient,
+        (400, "invalid_grant") => TokenError::InvalidGrant,
         _ => TokenError::Unexpected(status),
     }
 }
 
-fn read(body: &Value, now: DateTime<Utc>) -> Option<Issued> {
+fn read(body: &Value, now: DateTime<Utc>) -> Option<TokenResponse> {
     let text = |name| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     let access = text("access_token")?;
     let in_seconds = body.get("expires_in").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
@@ -206,7 +210,9 @@ fn read(body: &Value, now: DateTime<Utc>) -> Option<Issued> {
         obtained_at: now,
         expires_at,
     };
-    Some(Issued { grant: Grant { tokens, account: body.get("user_id").and_then(Value::as_i64).map(AccountId) } })
+    Some(TokenResponse {
+        grant: UpstreamGrant { tokens, account: body.get("user_id").and_then(Value::as_i64).map(AccountId) },
+    })
 }
 
 #[cfg(test)]

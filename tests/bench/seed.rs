@@ -10,8 +10,8 @@ use base64::{
 use chrono::{DateTime, Utc};
 use ownerrez_gateway::{
     app::SystemClock,
-    crypto::{ApiKey, CryptoError, KeyRing, SealedFor, hash_api_key, random_token},
-    domain::{AccountId, Clock, KeyId, KeyView, Scope, TokenKind, UserId},
+    crypto::{ApiKey, CryptoError, EncryptionContext, KeyRing, hash_api_key, random_token},
+    domain::{AccountId, Clock, KeyId, Scope, TokenKind, ToolDefaults, UserId},
     store::{DatabaseTarget, NewKey, SealedGrant, SealedTokens, Store},
 };
 use secrecy::{ExposeSecret, SecretBox, SecretString};
@@ -47,7 +47,7 @@ pub(crate) async fn database(path: &Path, users: usize) -> Result<Seeded, Box<dy
             name: None,
             scope: Scope::Full,
             expires_at: None,
-            view: KeyView::default(),
+            view: ToolDefaults::default(),
         };
         store.register_user(user, row, now).await?;
         store.save_connection(user, grant(&ring, user, number, now)?, now).await?;
@@ -62,8 +62,8 @@ fn grant(ring: &KeyRing, user: UserId, number: i64, now: DateTime<Utc>) -> Resul
     let token = |kind: &str| SecretString::from(format!("{kind}_{:032x}", Uuid::now_v7().as_u128()));
     let tokens = SealedTokens {
         kind: TokenKind::Bearer,
-        access: ring.seal(SealedFor::AccessToken(user), &token("at"))?,
-        refresh: Some(ring.seal(SealedFor::RefreshToken(user), &token("rt"))?),
+        access: ring.seal(EncryptionContext::AccessToken(user), &token("at"))?,
+        refresh: Some(ring.seal(EncryptionContext::RefreshToken(user), &token("rt"))?),
         obtained_at: now,
         expires_at: None,
         renew_at: None,

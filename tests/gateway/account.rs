@@ -136,7 +136,7 @@ async fn disconnected_and_connected_again() {
         let caller = app.caller(&app.tokens(&gateway, account, &[]).await);
         let mut alice = Visit::signed_in(&gateway, account).await;
         assert_eq!(alice.act("disconnect", &[]).await.status, 303);
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count(REVOKED), 1);
         assert!(alice.look().await.body.contains("Not connected"));
         let told = caller.call("list_properties", json!({})).await.refused();
@@ -181,7 +181,7 @@ async fn everything_is_deleted_after_a_question() {
         for (table, left) in [("users", 1), ("identities", 1), ("ownerrez_connections", 1), ("account_sessions", 1)] {
             assert_eq!(database.number(&format!("SELECT count(*) FROM {table}")).await, left, "{table}");
         }
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count(REVOKED), 1);
         assert!(elsewhere.look().await.body.contains("Sign in with OwnerRez"), "the user's other sessions ended too");
         for credential in [&key, tokens["access_token"].as_str().unwrap()] {
@@ -209,7 +209,7 @@ async fn a_session_lasts_half_an_hour() {
         assert_eq!(late.status, 403);
         assert!(late.body.contains("Your session has expired"), "{}", late.body);
         assert_eq!(database.number("SELECT count(*) FROM ownerrez_connections").await, 1);
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(database.number("SELECT count(*) FROM account_sessions").await, 0);
         gateway.stop().await;
     })

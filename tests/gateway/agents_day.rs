@@ -163,7 +163,7 @@ async fn a_day(database: &TestDatabase, steps: impl Fn(&Question) -> &[Step]) ->
     let evening = begin + TimeDelta::hours(24) - gateway.now();
     gateway.app().sessions().observe_allowance().await;
     gateway.advance(evening);
-    gateway.app().sessions().do_chores().await;
+    gateway.app().sessions().run_background_jobs().await;
     let all_requests = gateway.ownerrez().count("* *");
     gateway.stop().await;
     (costs, all_requests, tokens(&listed))

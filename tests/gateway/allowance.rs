@@ -250,7 +250,7 @@ async fn every_request_to_the_api_host_is_counted() {
         ask(&alice).await.unwrap();
         agree("a refused token, its renewal, the call again").await;
         alice.delete("/api/connect/ownerrez").await;
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count("DELETE /oauth/access_token/{token}"), 1);
         agree("the revocation").await;
         gateway.stop().await;

@@ -4,7 +4,7 @@
 mod simulation;
 
 use chrono::{DateTime, TimeDelta};
-use ownerrez_gateway::session::budget::{Account, Action, Budget, Event, PERIOD, Refusal, Ticket};
+use ownerrez_gateway::session::budget::{Account, Action, AllowanceError, Budget, Event, PERIOD, Ticket};
 use proptest::prelude::*;
 
 use self::simulation::{BudgetSimulation, FaultRates, SimulatedCaller, account};
@@ -184,7 +184,7 @@ fn a_deadline_that_is_over_is_refused_at_once() {
     for late in [now, now - TimeDelta::seconds(1), DateTime::UNIX_EPOCH] {
         let actions =
             budget.handle(now, Event::Acquire { ticket: Ticket(1), account: Account::Connecting, deadline: late });
-        assert!(matches!(actions.as_slice(), [Action::Refuse(Ticket(1), Refusal::Spent { .. })]), "{actions:?}");
+        assert!(matches!(actions.as_slice(), [Action::Refuse(Ticket(1), AllowanceError::Spent { .. })]), "{actions:?}");
     }
 }
 

@@ -276,7 +276,7 @@ async fn states_are_stored_hashed_capped_and_swept() {
         assert_eq!(Browser::new().open(&links[6]).await.status, 200);
 
         gateway.advance(TimeDelta::minutes(11));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(database.number("SELECT count(*) FROM oauth_states").await, 0);
         gateway.stop().await;
     })

@@ -224,7 +224,7 @@ async fn a_wait_outlives_the_link_and_ends_with_the_code() {
             assert_waits(&by_link.look().await, "OwnerRez limits");
             assert_waits(&by_client.look().await, "OwnerRez limits");
             gateway.advance(TimeDelta::seconds(15));
-            gateway.app().sessions().do_chores().await;
+            gateway.app().sessions().run_background_jobs().await;
         }
         let (link_page, client_page) = (by_link.look().await, by_client.look().await);
         for page in [&link_page, &client_page] {
@@ -286,7 +286,7 @@ async fn a_code_that_has_ended_is_not_sent_though_its_link_is_good() {
                 }
                 assert_waits(&browser.open(&back).await, "OwnerRez limits");
                 gateway.advance(TimeDelta::minutes(1));
-                gateway.app().sessions().do_chores().await;
+                gateway.app().sessions().run_background_jobs().await;
             }
             // The window is open again when the browser returns, but too late.
             gateway.advance(TimeDelta::minutes(2));

@@ -44,18 +44,18 @@ async fn revoking_is_tried_again_with_growing_pauses_and_given_up_in_the_end() {
         alice.delete("/api/connect/ownerrez").await;
         gateway.ownerrez().wait_for(REVOKE, 1).await;
 
-        let chores = async || gateway.app().sessions().do_chores().await;
-        chores().await;
+        let background_jobs = async || gateway.app().sessions().run_background_jobs().await;
+        background_jobs().await;
         assert_eq!(gateway.ownerrez().count(REVOKE), 1, "not before a minute has passed");
         gateway.advance(TimeDelta::minutes(1));
-        chores().await;
+        background_jobs().await;
         eventually("the second attempt", async || (gateway.ownerrez().count(REVOKE) == 2).then_some(())).await;
         gateway.advance(TimeDelta::minutes(1));
-        chores().await;
+        background_jobs().await;
         assert_eq!(gateway.ownerrez().count(REVOKE), 2, "the pause grows");
         for _ in 0..20 {
             gateway.advance(TimeDelta::hours(7));
-            chores().await;
+            background_jobs().await;
         }
         pending(database, 0).await;
         assert_eq!(gateway.ownerrez().count(REVOKE), 16);
@@ -77,7 +77,7 @@ async fn a_restart_loses_neither_step_and_a_token_that_is_gone_counts_as_revoked
 
         let gateway = gateway.restart().await;
         gateway.advance(TimeDelta::minutes(2));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         pending(database, 0).await;
         assert_eq!(gateway.ownerrez().requests_to(REVOKE).last().unwrap().status, Some(404));
         gateway.stop().await;
@@ -224,21 +224,21 @@ async fn a_token_is_not_revoked_while_its_user_may_depend_on_the_grant_again() {
         for now in ["user_id_ownerrez = user_id_ownerrez", "user_id_ownerrez = NULL"] {
             database.execute(&format!("UPDATE ownerrez_connections SET {now}")).await;
             gateway.advance(TimeDelta::minutes(5));
-            gateway.app().sessions().do_chores().await;
+            gateway.app().sessions().run_background_jobs().await;
             assert_eq!(gateway.ownerrez().count(REVOKE), 1, "{now}");
             alice.call("list_properties", json!({})).await.ok();
         }
         // A task that an older version stored names no account.
         database.execute("UPDATE pending_revocations SET account = NULL").await;
         gateway.advance(TimeDelta::minutes(10));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count(REVOKE), 1, "an unknown account");
 
         // The next disconnect ends both.
         alice.delete("/api/connect/ownerrez").await;
         pending(database, 1).await;
         gateway.advance(TimeDelta::minutes(20));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         pending(database, 0).await;
         assert_eq!(gateway.ownerrez().count(REVOKE), 3);
         gateway.stop().await;
@@ -259,7 +259,7 @@ async fn a_connection_that_depends_on_no_grant_of_the_account_delays_nothing() {
             alice.connect(&gateway, account).await;
             database.execute(&format!("UPDATE ownerrez_connections SET {other}")).await;
             gateway.advance(TimeDelta::minutes(1));
-            gateway.app().sessions().do_chores().await;
+            gateway.app().sessions().run_background_jobs().await;
             pending(database, 0).await;
             assert_eq!(gateway.ownerrez().count(REVOKE), 2, "{other}");
             database.execute("DELETE FROM users").await;
@@ -277,7 +277,7 @@ async fn what_one_user_ends_is_not_revoked_while_another_is_connected_to_the_acc
         let bob = gateway.user("Bob").await.connect(&gateway, alice.account.unwrap()).await;
         assert_eq!(alice.delete("/api/connect/ownerrez").await.body["disconnected"], json!(true));
         for _ in 0..20 {
-            gateway.app().sessions().do_chores().await;
+            gateway.app().sessions().run_background_jobs().await;
             gateway.advance(TimeDelta::hours(7));
         }
         pending(database, 0).await;

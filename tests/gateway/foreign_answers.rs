@@ -148,7 +148,7 @@ async fn tokens_of_another_account_are_neither_stored_nor_revoked() {
         gateway.advance(TimeDelta::minutes(5));
         expects_own_account(&alice).await;
         expects_own_account(&bob).await;
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count("DELETE /oauth/access_token/{token}"), 0);
         gateway.stop().await;
     })

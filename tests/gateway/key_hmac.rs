@@ -3,7 +3,7 @@
 use futures_util::future::{join, join_all};
 use ownerrez_gateway::{
     crypto::{ApiKey, KeyRing, PresentedKey},
-    domain::{KeyId, KeyView, Scope, UserId},
+    domain::{KeyId, Scope, ToolDefaults, UserId},
     store::NewKey,
 };
 use secrecy::ExposeSecret;
@@ -47,13 +47,13 @@ async fn register_many(database: &TestDatabase, gateway: &Gateway, count: usize)
         let hash = format!("hash of {}", key.prefix());
         let row = NewKey {
             id: KeyId(Uuid::now_v7()),
-            hmac: Some(ring.key_hmac().make(&PresentedKey::Ours(key.clone()), &hash)),
+            hmac: Some(ring.key_hmac().make(&PresentedKey::Gateway(key.clone()), &hash)),
             hash,
             prefix: key.prefix().to_owned(),
             name: None,
             scope: Scope::Full,
             expires_at: None,
-            view: KeyView::default(),
+            view: ToolDefaults::default(),
         };
         store.register_user(UserId(Uuid::now_v7()), row, gateway.now()).await.unwrap();
         made.push(key.expose().expose_secret().to_owned());

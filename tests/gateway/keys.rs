@@ -240,7 +240,7 @@ async fn a_known_key_needs_no_row_as_long_as_its_end_would_be_heard() {
     on_postgres(async |database| {
         let gateway = Gateway::start(database).await;
         let (known, unknown) = (gateway.user("Alice").await, gateway.user("Bob").await);
-        eventually("changes are heard", async || gateway.app().keys().hears_changes().then_some(())).await;
+        eventually("changes are heard", async || gateway.app().keys().receives_invalidations().then_some(())).await;
         let list = rpc(1, "tools/list", json!({}));
         assert_eq!(known.mcp(&list).await.status, 200);
 
@@ -253,7 +253,7 @@ async fn a_known_key_needs_no_row_as_long_as_its_end_would_be_heard() {
 
         // The connection that receives change notifications is lost together with the database.
         database.make_unavailable().await;
-        eventually("trust ends", async || (!gateway.app().keys().hears_changes()).then_some(())).await;
+        eventually("trust ends", async || (!gateway.app().keys().receives_invalidations()).then_some(())).await;
         for person in [&known, &unknown] {
             let refused = person.mcp(&list).await;
             assert_eq!((refused.status, refused.error()), (503, "database_unavailable"));
@@ -273,7 +273,7 @@ async fn a_key_that_is_deleted_elsewhere_is_refused_as_soon_as_changes_are_not_h
         let other = gateway.start_another(Settings::default()).await;
         let alice = gateway.user("Alice").await;
         let here = alice.at(&gateway.url);
-        eventually("changes are heard", async || gateway.app().keys().hears_changes().then_some(())).await;
+        eventually("changes are heard", async || gateway.app().keys().receives_invalidations().then_some(())).await;
         assert_eq!(here.get("/api/connect/ownerrez/status").await.status, 200);
 
         database
@@ -282,13 +282,15 @@ async fn a_key_that_is_deleted_elsewhere_is_refused_as_soon_as_changes_are_not_h
                  WHERE datname = current_database() AND query LIKE 'LISTEN%'",
             )
             .await;
-        eventually("the connection is gone", async || (!gateway.app().keys().hears_changes()).then_some(())).await;
+        eventually("the connection is gone", async || (!gateway.app().keys().receives_invalidations()).then_some(()))
+            .await;
         assert_eq!(here.get("/api/connect/ownerrez/status").await.status, 200, "its row is read");
         assert_eq!(alice.at(&other.url).delete("/api/users/me").await.status, 200);
         assert_eq!(here.get("/api/connect/ownerrez/status").await.status, 401, "at once");
 
         gateway.advance(TimeDelta::seconds(3));
-        eventually("changes are heard again", async || gateway.app().keys().hears_changes().then_some(())).await;
+        eventually("changes are heard again", async || gateway.app().keys().receives_invalidations().then_some(()))
+            .await;
         other.stop().await;
         gateway.stop().await;
     })
@@ -341,11 +343,11 @@ async fn a_database_that_is_away_is_503_and_never_401() {
     on_postgres(async |database| {
         let gateway = Gateway::start(database).await;
         let (known, unknown) = (gateway.user("Alice").await, gateway.user("Bob").await);
-        eventually("changes are heard", async || gateway.app().keys().hears_changes().then_some(())).await;
+        eventually("changes are heard", async || gateway.app().keys().receives_invalidations().then_some(())).await;
         assert_eq!(known.get("/api/connect/ownerrez/status").await.status, 200);
 
         database.make_unavailable().await;
-        eventually("trust ends", async || (!gateway.app().keys().hears_changes()).then_some(())).await;
+        eventually("trust ends", async || (!gateway.app().keys().receives_invalidations()).then_some(())).await;
         for (person, method, path) in [
             (&unknown, "GET", "/api/connect/ownerrez/status"),
             (&unknown, "POST", "/mcp"),

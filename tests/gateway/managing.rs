@@ -78,7 +78,7 @@ async fn a_deleted_key_opens_no_other_process_either() {
         let alice = gateway.user("Alice").await;
         let (laptop, id) = another(&alice, json!({"scope": "full"})).await;
         let there = laptop.at(&other.url);
-        eventually("it hears of changes", async || other.app().keys().hears_changes().then_some(())).await;
+        eventually("it hears of changes", async || other.app().keys().receives_invalidations().then_some(())).await;
         assert_eq!(status(&there).await.0, 200);
         let runs = other.app().keys().bcrypt_runs();
         assert_eq!(status(&there).await.0, 200);

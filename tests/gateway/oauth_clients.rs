@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use ownerrez_gateway::{
     config::{Config, Sources},
     crypto::KeyRing,
-    domain::{Clock, RedirectPlace},
+    domain::{Clock, RedirectDestination},
     metrics::Metrics,
     oauth::clients::{Client, ClientError, ClientErrorCode, Clients, EgressPolicy},
     store::{DatabaseTarget, Store},
@@ -96,7 +96,7 @@ impl ClientsFixture {
 }
 
 /// Returns the destination of a redirect URI, if the client may use it.
-fn place(client: &Client, asked: &str) -> Option<RedirectPlace> {
+fn place(client: &Client, asked: &str) -> Option<RedirectDestination> {
     client.redirect(Some(asked)).ok().map(|target| {
         assert_eq!(target.uri, asked);
         target.place

@@ -124,11 +124,11 @@ async fn a_user_is_disabled_and_enabled() {
         // Tokens of a disabled user are not refreshed; after the user is enabled, they are.
         gateway.advance(TimeDelta::days(27) + TimeDelta::hours(1));
         gateway.ownerrez().clear_requests();
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count(TOKEN), 0);
         succeeds(&gateway, &["users", "enable", &alice.id]);
         assert_eq!(disabled().await, 0);
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count(TOKEN), 1);
         gateway.stop().await;
     })
@@ -143,7 +143,7 @@ async fn a_deleted_user_leaves_nothing_but_the_revocation() {
         let bob = gateway.connected_user("Bob").await;
         works(&alice).await;
         alice.get("/api/connect/ownerrez/status").await;
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
 
         let told = operate(&gateway, UsersCommand::Delete { user: alice.id.clone() }).await;
         assert_eq!(told, json!({"id": alice.id, "deleted": true, "revocation_queued": true}));
@@ -152,7 +152,7 @@ async fn a_deleted_user_leaves_nothing_but_the_revocation() {
         }
         assert_eq!(database.number("SELECT count(*) FROM pending_revocations").await, 1);
 
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         let revoked = gateway.ownerrez().requests_to(REVOKE);
         let revoked: Vec<_> = revoked.iter().map(|sent| (sent.account, sent.status)).collect();
         assert_eq!(revoked, [(alice.account.map(|account| account.0), Some(200))]);
@@ -196,8 +196,8 @@ async fn the_use_of_the_allowance_is_told_per_user() {
             works(&alice).await;
         }
         works(&bob).await;
-        gateway.app().sessions().do_chores().await;
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
+        gateway.app().sessions().run_background_jobs().await;
         // Connecting cost each of them one request.
         assert_eq!(
             usage(&gateway).await,
@@ -216,7 +216,7 @@ async fn the_use_of_the_allowance_is_told_per_user() {
         assert_eq!((&later["users"][0]["id"], &later["users"][0]["last_hour"]), (&json!(bob.id), &json!(1)));
 
         gateway.advance(TimeDelta::days(3));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(usage(&gateway).await, json!({"last_hour": 0, "last_day": 0, "users": []}));
         assert_eq!(database.number("SELECT count(*) FROM allowance_use").await, 0);
         assert!(succeeds(&gateway, &["users", "usage"]).contains("LAST HOUR"));

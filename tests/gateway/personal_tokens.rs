@@ -44,7 +44,7 @@ async fn a_personal_token_connects_and_is_used_as_such() {
         alice.call("list_properties", json!({})).await.ok();
         let gone = alice.delete("/api/connect/ownerrez").await;
         assert_eq!((gone.status, &gone.body["disconnected"]), (200, &json!(true)));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count("DELETE /oauth/access_token/{token}"), 0, "only its owner can end it");
         gateway.stop().await;
     })

@@ -11,7 +11,7 @@ use ownerrez_gateway::{
         Catalog,
         probe::{Credential, End, Entry, MOST_REQUESTS, ProbeReport, What, Why},
     },
-    config::{Config, OwnAccount, Sources},
+    config::{Config, SingleAccount, Sources},
     domain::{AccountId, BoxFuture, Clock},
     sandbox::{DemoAccount, Rule},
 };
@@ -32,7 +32,7 @@ fn config(gateway: &Gateway) -> Config {
 /// Returns an access token of an account, as its owner passes it to the command.
 fn token(gateway: &Gateway, account: AccountId) -> ProbeAs {
     let access = gateway.ownerrez().grant(account)["access_token"].as_str().unwrap().to_owned();
-    ProbeAs::Account(OwnAccount::Bearer(access.into()))
+    ProbeAs::Account(SingleAccount::Bearer(access.into()))
 }
 
 /// Returns the first demo account, which has records of every kind.
@@ -208,7 +208,7 @@ async fn a_probe_ends_where_ownerrez_refuses_to_go_on() {
         assert_eq!(report.end, End::Throttled);
         assert!(!report.is_fine() && report.not_seen.iter().any(|not_seen| not_seen.why == Why::NotAsked));
 
-        let wrong = ProbeAs::Account(OwnAccount::Bearer("at_wrong".into()));
+        let wrong = ProbeAs::Account(SingleAccount::Bearer("at_wrong".into()));
         let refused = app::probe(&config(&gateway), &wrong, false, gateway.clock.clone()).await;
         assert!(matches!(refused, Err(ProbeError::TokenRefused)), "{refused:?}");
         gateway.stop().await;

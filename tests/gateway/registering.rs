@@ -166,15 +166,15 @@ async fn who_never_connected_is_removed_after_a_month() {
         let gateway = Gateway::start(database).await;
         let (alice, bob) = (gateway.connected_user("Alice").await, gateway.user("Bob").await);
         assert_eq!(bob.get("/api/connect/ownerrez/status").await.status, 200);
-        let chores = async || gateway.app().sessions().do_chores().await;
+        let background_jobs = async || gateway.app().sessions().run_background_jobs().await;
         gateway.app().sessions().disconnect(alice.user()).await.unwrap();
-        chores().await;
+        background_jobs().await;
 
         gateway.advance(TimeDelta::days(30));
-        chores().await;
+        background_jobs().await;
         assert_eq!(users(database).await, 2, "not before the month is over");
         gateway.advance(TimeDelta::seconds(1));
-        chores().await;
+        background_jobs().await;
         assert_eq!(users(database).await, 1);
         assert_eq!(database.number("SELECT count(*) FROM api_keys").await, 1);
         let gone = bob.get("/api/connect/ownerrez/status").await;
@@ -193,7 +193,7 @@ async fn where_the_operator_wants_it_nobody_is_removed() {
         let gateway = Gateway::start_with(database, settings).await;
         let bob = gateway.user("Bob").await;
         gateway.advance(TimeDelta::days(4000));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(bob.get("/api/connect/ownerrez/status").await.status, 200);
         gateway.stop().await;
     })

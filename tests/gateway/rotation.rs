@@ -88,13 +88,13 @@ async fn the_key_is_changed_and_nobody_connects_again() {
         gateway.ownerrez().clear_rules();
         gateway.ownerrez().clear_requests();
         gateway.advance(TimeDelta::minutes(5));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(database.number("SELECT count(*) FROM pending_revocations").await, 0);
         let revoked = gateway.ownerrez().requests_to("DELETE /oauth/access_token/{token}");
         assert_eq!(revoked.iter().filter(|sent| sent.status == Some(200)).count(), 1);
         // Refreshing works with the re-encrypted refresh token.
         gateway.advance(TimeDelta::days(29));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         works(&bob.at(&gateway.url)).await;
         assert!(gateway.ownerrez().count(TOKEN) > 0);
         gateway.stop().await;

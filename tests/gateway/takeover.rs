@@ -86,7 +86,7 @@ async fn nobody_who_was_here_before_is_swept_away() {
         let count = database.number("SELECT count(*) FROM users").await;
         gateway.user("New").await;
         gateway.advance(chrono::TimeDelta::days(400));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(database.number("SELECT count(*) FROM users").await, count);
         gateway.stop().await;
     })

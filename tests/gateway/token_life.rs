@@ -309,7 +309,7 @@ async fn a_revoked_grant_is_remembered_and_costs_nothing_more() {
         }
         let test = alice.get("/api/connect/ownerrez/test").await;
         assert_eq!((test.status, test.error()), (409, "needs_reconnect"));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().requests().len(), 0);
 
         let account = alice.account.unwrap();
@@ -333,7 +333,7 @@ async fn a_disconnect_during_a_refresh_wins() {
         let (answer, ()) = join(alice.call("list_properties", json!({})), disconnect).await;
         assert!(!answer.is_ok());
         assert_eq!(gateway.ownerrez().count("GET /v2/properties"), 0, "the new token is not used");
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         eventually("both tokens are revoked", async || {
             (database.number("SELECT count(*) FROM pending_revocations").await == 0).then_some(())
         })
@@ -432,13 +432,13 @@ async fn connections_of_users_who_are_away_are_renewed() {
 
         gateway.advance(TimeDelta::days(27));
         gateway.ownerrez().script(Rule::on(TOKEN).reply(500, json!({})));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         let tried = gateway.ownerrez().count(TOKEN);
         assert_eq!(tried, 1, "Alice's only");
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count(TOKEN), tried, "put off by an hour");
         gateway.advance(TimeDelta::hours(1));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count(TOKEN), tried + 1);
 
         gateway.advance(TimeDelta::days(20));

@@ -163,7 +163,7 @@ async fn an_idempotency_key_holds_for_a_day() {
         let made = alice.call("create_guest", keyed("Ada", "k1")).await.ok();
 
         gateway.advance(TimeDelta::hours(23));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         let again = alice.call("create_guest", keyed("Ada", "k1")).await.ok();
         assert_eq!((&again["repeated"], &again["id"]), (&json!(true), &made["id"]));
         let refused = alice.call("create_guest", keyed("Bea", "k1")).await.refused();
@@ -423,7 +423,7 @@ async fn records_go_when_nothing_can_ask_for_them_any_more() {
         alice.call("create_guest", with(guest("Bea"), "idempotency_key", "k")).await.ok();
         for (after, left) in [(0, 2), (59, 2), (2, 1), (24 * 60, 0)] {
             gateway.advance(TimeDelta::minutes(after));
-            gateway.app().sessions().do_chores().await;
+            gateway.app().sessions().run_background_jobs().await;
             assert_eq!(records(database).await, left, "{after} minutes later");
         }
         gateway.stop().await;

@@ -11,12 +11,12 @@ use super::{
     records::{Records, TABLES, TokenCounts},
 };
 use crate::{
-    config::{CALLBACK_PATH, Config, Database, OwnerRez, Sources, Survey},
+    config::{CALLBACK_PATH, Config, Database, OwnerRez, PartialConfig, Sources},
     crypto::{KeyRing, SealedWith},
     domain::SharedClock,
     metrics::Metrics,
     outgoing::TlsTrust,
-    store::{Keeps, SealedTable, Store, StoreError, is_one_database, what_is_kept},
+    store::{PoolMode, SealedTable, Store, StoreError, detect_pool_mode, is_one_database},
     upstream::{ClientCredentials, Upstream, UpstreamSettings},
 };
 
@@ -67,7 +67,7 @@ impl CheckReport {
 /// Checks settings, database, keys and, if asked, whether OwnerRez can be reached.
 pub async fn check(sources: Sources, with_upstream: bool, clock: SharedClock) -> CheckReport {
     let mut report = CheckReport::default();
-    let survey = Config::survey(sources);
+    let survey = Config::load_lenient(sources);
     if survey.errors.is_empty() {
         report.good("settings: valid");
     }
@@ -111,12 +111,12 @@ enum Keys {
     /// The keys are available and can be tried.
     Ring(Box<KeyRing>),
     /// No key exists yet; the gateway creates one at its first start.
-    NotMadeYet(String),
+    NotGenerated(String),
     /// The keys are wrong or unreadable, which was reported.
     Unusable,
 }
 
-fn load_keys(survey: &Survey, report: &mut CheckReport) -> Keys {
+fn load_keys(survey: &PartialConfig, report: &mut CheckReport) -> Keys {
     let Some(encryption) = &survey.encryption else { return Keys::Unusable };
     match encryption.existing() {
         Ok(Some(key)) => match key_ring_from(encryption, &key, &survey.previous_keys) {
@@ -140,7 +140,7 @@ fn load_keys(survey: &Survey, report: &mut CheckReport) -> Keys {
                 Database::Sqlite { .. } => " and there is no key file next to the database",
                 Database::Postgres { .. } => "",
             });
-            Keys::NotMadeYet(format!("ENCRYPTION_KEY is not set{place}"))
+            Keys::NotGenerated(format!("ENCRYPTION_KEY is not set{place}"))
         }
         Err(error) => {
             let whole = error.to_string();
@@ -156,7 +156,7 @@ async fn check_database(database: &Database, keys: &Keys, report: &mut CheckRepo
         && !path.exists()
     {
         report.good(format!("database: {} does not exist yet; the first start creates it", path.display()));
-        if let Keys::NotMadeYet(_) = keys {
+        if let Keys::NotGenerated(_) = keys {
             report.good("encryption: the first start generates a key and stores it next to the database");
         }
         return Ok(());
@@ -183,7 +183,7 @@ async fn check_database(database: &Database, keys: &Keys, report: &mut CheckRepo
     }
     let ring = match keys {
         Keys::Ring(ring) => Some(&**ring),
-        Keys::NotMadeYet(_) | Keys::Unusable => None,
+        Keys::NotGenerated(_) | Keys::Unusable => None,
     };
     // Before the first migration the database is empty, or the TypeScript server's, which has connections but no
     // revocations.
@@ -203,8 +203,8 @@ async fn check_pooler(
     direct_url: Option<&SecretString>,
     report: &mut CheckReport,
 ) -> Result<bool, StoreError> {
-    let pooled = what_is_kept(url).await?;
-    if let Keeps::Nothing(said) = pooled {
+    let pooled = detect_pool_mode(url).await?;
+    if let PoolMode::NoPreparedStatements(said) = pooled {
         report.problem(
             format!("database: DATABASE_URL goes through a pooler that does not support prepared statements ({said})"),
             "use PgBouncer 1.21 or newer with max_prepared_statements above 0 and set DATABASE_DIRECT_URL; or set \
@@ -213,7 +213,7 @@ async fn check_pooler(
         return Ok(false);
     }
     let Some(direct_url) = direct_url else {
-        if pooled == Keeps::Statements {
+        if pooled == PoolMode::Transaction {
             report.problem(
                 "database: DATABASE_URL goes through a transaction-mode pooler, which breaks advisory locks and \
                  LISTEN/NOTIFY",
@@ -222,7 +222,7 @@ async fn check_pooler(
         }
         return Ok(true);
     };
-    let kept = match what_is_kept(direct_url).await {
+    let kept = match detect_pool_mode(direct_url).await {
         Ok(kept) => kept,
         Err(error) => {
             report.problem(
@@ -232,7 +232,7 @@ async fn check_pooler(
             return Ok(true);
         }
     };
-    if kept != Keeps::Session {
+    if kept != PoolMode::Session {
         report.problem(
             "database: DATABASE_DIRECT_URL goes through a transaction-mode pooler",
             "set it to the address of the server itself or of a session-mode pooler",
@@ -244,7 +244,7 @@ async fn check_pooler(
         );
     } else {
         report.good(match pooled {
-            Keeps::Session => "database: DATABASE_URL needs no DATABASE_DIRECT_URL; both reach the same database",
+            PoolMode::Session => "database: DATABASE_URL needs no DATABASE_DIRECT_URL; both reach the same database",
             _ => "database: DATABASE_URL goes through a pooler; DATABASE_DIRECT_URL bypasses it to the same database",
         });
     }
@@ -255,14 +255,14 @@ async fn check_pooler(
 fn check_encryption_keys(records: &Records, keys: &Keys, report: &mut CheckReport) {
     if records.rows == 0 {
         report.good("tokens: none stored");
-        if let Keys::NotMadeYet(_) = keys {
+        if let Keys::NotGenerated(_) = keys {
             report.good("encryption: the next start generates a key and stores it next to the database");
         }
         return;
     }
     let (current, previous) = match keys {
         Keys::Ring(ring) => (Some(ring.current_key()), ring.previous_keys()),
-        Keys::NotMadeYet(what) => {
+        Keys::NotGenerated(what) => {
             report.problem(
                 format!("encryption: {what}, but {} rows contain encrypted tokens", records.rows),
                 "restore the key file from a backup, or set ENCRYPTION_KEY to the key they were encrypted with",
@@ -282,10 +282,10 @@ fn check_encryption_keys(records: &Records, keys: &Keys, report: &mut CheckRepor
                 counts,
                 report,
             ),
-            SealedWith::Predecessor if current.is_some() && counts.broken == 0 => {
+            SealedWith::Legacy if current.is_some() && counts.broken == 0 => {
                 report.good(format!("tokens encrypted by the TypeScript server (key configured): {words}"));
             }
-            SealedWith::Predecessor if current.is_some() => report.problem(
+            SealedWith::Legacy if current.is_some() => report.problem(
                 format!("tokens encrypted by the TypeScript server: {words}; {} cannot be decrypted", counts.broken),
                 "set ENCRYPTION_KEY or an entry of ENCRYPTION_KEYS_PREVIOUS to exactly the value that server used",
             ),
@@ -295,7 +295,7 @@ fn check_encryption_keys(records: &Records, keys: &Keys, report: &mut CheckRepor
             ),
             // The configured keys are not known, and the reason was reported.
             SealedWith::Key(id) => report.good(format!("tokens encrypted with key {id} (not checked): {words}")),
-            SealedWith::Predecessor => {
+            SealedWith::Legacy => {
                 report.good(format!("tokens encrypted by the TypeScript server (not checked): {words}"));
             }
             SealedWith::Nothing => report.problem(
@@ -321,7 +321,7 @@ fn report_tokens(key: String, counts: &TokenCounts, report: &mut CheckReport) {
     }
 }
 
-fn check_oauth_app(ownerrez: &OwnerRez, survey: &Survey, report: &mut CheckReport) {
+fn check_oauth_app(ownerrez: &OwnerRez, survey: &PartialConfig, report: &mut CheckReport) {
     match &ownerrez.client {
         Some(client) => report.good(format!("OwnerRez: the OAuth app is {}", client.id)),
         // One of the two settings is missing or wrong, which was reported.
@@ -358,7 +358,7 @@ async fn check_upstream(ownerrez: &OwnerRez, clock: SharedClock, report: &mut Ch
         answer_limit: ANSWER_LIMIT,
         tls: TlsTrust::public(),
     };
-    match Upstream::new(Arc::new(settings), clock, Arc::new(Metrics::new())).reach().await {
+    match Upstream::new(Arc::new(settings), clock, Arc::new(Metrics::new())).ping().await {
         Ok(status) => report.good(format!("OwnerRez: {} responds (status {status})", ownerrez.api_url)),
         Err(error) => report.problem(
             format!("OwnerRez: no response from {}: {error}", ownerrez.api_url),

@@ -15,7 +15,7 @@ use crate::{
         Catalog, CatalogError,
         probe::{Credential, End, Outcome, ProbeReport},
     },
-    config::{Config, OwnAccount},
+    config::{Config, SingleAccount},
     domain::{SharedClock, TokenKind, TokenSet, UserId},
     metrics::Metrics,
     session::{CallError, CommandAllowance, StoredTokens, stored_tokens},
@@ -35,7 +35,7 @@ pub enum ProbeAs {
     /// The account of a connected user: an id, or the prefix of a key.
     User(String),
     /// The account of a token.
-    Account(OwnAccount),
+    Account(SingleAccount),
 }
 
 /// The reasons why there is no report. Each message says what to do.

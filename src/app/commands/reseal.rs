@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    crypto::{CryptoError, KeyRing, SealedFor, SealedWith},
+    crypto::{CryptoError, EncryptionContext, KeyRing, SealedWith},
     domain::{GrantId, UserId},
     store::{SealedRow, SealedTable, Store, StoreError},
 };
@@ -139,16 +139,16 @@ async fn reseal_row(
     }
     let mut changed = false;
     for (place, sealed) in &row.tokens {
-        let anew = match ring.reseal(*place, sealed) {
+        let anew = match ring.re_encrypt(*place, sealed) {
             Ok(Some(anew)) => anew,
             Ok(None) => continue,
             Err(why) => return Ok(Err(why)),
         };
         // A row that was deleted or rewritten meanwhile needs nothing here: its writer used its own key.
         changed |= match table {
-            SealedTable::Grants => store.store_resealed_successor(GrantId(row.id), sealed, anew).await?,
+            SealedTable::Grants => store.store_re_encrypted_successor(GrantId(row.id), sealed, anew).await?,
             SealedTable::Connections | SealedTable::Revocations => {
-                store.store_resealed_revocation(row.id, sealed, anew).await?
+                store.store_re_encrypted_revocation(row.id, sealed, anew).await?
             }
         };
     }
@@ -162,9 +162,12 @@ async fn reseal_connection(
 ) -> Result<Result<bool, CryptoError>, StoreError> {
     loop {
         let Some(row) = store.connection(user).await? else { return Ok(Ok(false)) };
-        let access = ring.reseal(SealedFor::AccessToken(user), &row.access);
-        let refresh =
-            row.refresh.as_ref().map(|refresh| ring.reseal(SealedFor::RefreshToken(user), refresh)).transpose();
+        let access = ring.re_encrypt(EncryptionContext::AccessToken(user), &row.access);
+        let refresh = row
+            .refresh
+            .as_ref()
+            .map(|refresh| ring.re_encrypt(EncryptionContext::RefreshToken(user), refresh))
+            .transpose();
         let (access, refresh) = match (access, refresh) {
             (Ok(access), Ok(refresh)) => (access, refresh.flatten()),
             (Err(why), _) | (_, Err(why)) => return Ok(Err(why)),
@@ -173,7 +176,7 @@ async fn reseal_connection(
             return Ok(Ok(false));
         }
         let (access, refresh) = (access.unwrap_or(row.access), refresh.or(row.refresh));
-        if store.store_resealed(user, row.id, row.version, access, refresh).await? {
+        if store.store_re_encrypted(user, row.id, row.version, access, refresh).await? {
             return Ok(Ok(true));
         }
         // The row was refreshed, reconnected or deleted meanwhile. The new one may be encrypted with the old key again.

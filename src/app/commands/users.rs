@@ -91,7 +91,7 @@ pub(super) async fn find(store: &Store, text: &str) -> Result<UserId, CommandErr
     if let Ok(id) = text.trim().parse::<Uuid>() {
         return Ok(UserId(id));
     }
-    let users = store.users_by_key_beginning(text.trim().trim_end_matches('.')).await?;
+    let users = store.users_by_key_prefix(text.trim().trim_end_matches('.')).await?;
     match users[..] {
         [user] => Ok(user),
         [] => Err(CommandError::NoSuchUser),
@@ -120,7 +120,7 @@ fn list_text(users: &[UserOverview]) -> String {
             let _ = write!(
                 text,
                 "\n    {:24}  {:5}  expires {:16}  used {:16}  {}",
-                key.beginning(),
+                key.display_prefix(),
                 key.scope.as_str(),
                 minute(key.expires_at),
                 minute(key.last_used_at),
@@ -161,7 +161,7 @@ fn user_json(user: &UserOverview) -> Value {
     let UserOverview { id, created_at, disabled_at, keys, connection, identities, grants } = user;
     let key = |key: &StoredKey| {
         json!({
-            "prefix": key.beginning(), "name": key.name, "scope": key.scope,
+            "prefix": key.display_prefix(), "name": key.name, "scope": key.scope,
             "created_at": key.created_at, "expires_at": key.expires_at, "last_used_at": key.last_used_at,
         })
     };

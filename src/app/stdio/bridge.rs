@@ -10,7 +10,7 @@ use tokio::{io::BufReader, task::JoinHandle};
 use url::Url;
 
 use super::lines::{Output, next_line};
-use crate::{config::ChosenTools, mcp::Incoming};
+use crate::{config::ToolSettings, mcp::Incoming};
 
 /// The largest answer that is forwarded.
 const ANSWER_LIMIT: usize = 16 << 20;
@@ -31,7 +31,7 @@ struct Bridge {
 }
 
 /// Runs until standard input ends and the last answer is written.
-pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenTools) -> io::Result<()> {
+pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ToolSettings) -> io::Result<()> {
     let (out, writer) = Output::start();
     let connector = Connector::new().timeout(Duration::from_secs(10));
     let bridge = Rc::new(Bridge {
@@ -84,7 +84,7 @@ pub(super) async fn run(gateway: &Url, api_key: &SecretString, tools: &ChosenToo
     writer.await.map_err(io::Error::other)?
 }
 
-fn selection_headers(tools: &ChosenTools) -> Vec<(&'static str, String)> {
+fn selection_headers(tools: &ToolSettings) -> Vec<(&'static str, String)> {
     let lists = [
         ("x-mcp-toolsets", tools.toolsets.join(",")),
         ("x-mcp-tools", tools.tools.join(",")),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{JsonText, Method, UpstreamRequest};
+use crate::domain::{Method, RawJson, UpstreamRequest};
 
 fn answer(tool: &str, arguments: Value, status: u16, body: Value) -> Value {
     let catalog = catalog();
@@ -106,7 +106,7 @@ fn whatever_comes_the_answer_is_an_object() {
                 method: Method::Get,
                 path_and_query: "/v2/x/1?limit=99999999999999999999&offset=x".into(),
                 body: None,
-                fresh_for: None,
+                max_age: None,
             };
             let answer = operation.answer(&request, 200, &body.clone().into()).unwrap();
             assert!(answer.is_object(), "{}: {body}", operation.name());
@@ -119,7 +119,7 @@ fn what_cannot_be_read_is_told_and_never_taken_for_nothing() {
     let catalog = catalog();
     let deep = format!(r#"{{"items": [{}{}]}}"#, "[".repeat(200), "]".repeat(200));
     for text in [deep.as_str(), r#"{"items": [{"amount": 1e999}]}"#] {
-        let body = JsonText::new(text.to_owned().into()).expect("it is JSON");
+        let body = RawJson::new(text.to_owned().into()).expect("it is JSON");
         for tool in ["list_properties", "get_property", "update_spot_rates"] {
             let operation = catalog.get(tool).unwrap();
             let request = UpstreamRequest {
@@ -127,7 +127,7 @@ fn what_cannot_be_read_is_told_and_never_taken_for_nothing() {
                 method: Method::Get,
                 path_and_query: "/v2/x/1".into(),
                 body: None,
-                fresh_for: None,
+                max_age: None,
             };
             let unreadable = Unreadable { status: 200 };
             assert_eq!(operation.answer(&request, 200, &body), Err(unreadable), "{tool}");

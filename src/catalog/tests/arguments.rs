@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{JsonText, UpstreamRequest};
+use crate::domain::{RawJson, UpstreamRequest};
 
 /// The arguments for updating a booking, and for a discount and a guest.
 const UPDATES: &str = "property_id|guest_id|is_block|arrival|departure|check_in|check_in_end|check_out|cleaning_date|title|notes|adults|children";
@@ -384,7 +384,7 @@ fn text_in_a_path_stays_one_segment() {
     }
     let operation = catalog.get("get_note").unwrap();
     assert_eq!(
-        operation.answer(&note("a/b c&=+").unwrap(), 204, &JsonText::default()),
+        operation.answer(&note("a/b c&=+").unwrap(), 204, &RawJson::default()),
         Ok(json!({"done": true, "name": "a/b c&=+"}))
     );
 }

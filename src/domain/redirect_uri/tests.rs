@@ -171,9 +171,9 @@ fn only_the_registered_one_matches_but_for_a_loopback_port() {
 #[test]
 fn people_are_told_who_gets_the_answer() {
     let place = |text: &str| registered(text).target(text).unwrap().place;
-    assert_eq!(place("https://claude.ai/cb"), RedirectPlace::Web { host: "claude.ai".to_owned() });
-    assert_eq!(place("http://localhost:1/cb"), RedirectPlace::Loopback);
-    assert_eq!(place("cursor://claude.ai/cb"), RedirectPlace::App { scheme: "cursor".to_owned() });
+    assert_eq!(place("https://claude.ai/cb"), RedirectDestination::Web { host: "claude.ai".to_owned() });
+    assert_eq!(place("http://localhost:1/cb"), RedirectDestination::Loopback);
+    assert_eq!(place("cursor://claude.ai/cb"), RedirectDestination::App { scheme: "cursor".to_owned() });
 }
 
 #[test]

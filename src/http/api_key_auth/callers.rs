@@ -6,7 +6,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
 use zeroize::Zeroizing;
 
 use crate::{
-    domain::{Caller, KeyId, Scope},
+    domain::{KeyId, Principal, Scope},
     http::{HttpState, error::ApiError, request_logger::RequestContext},
     oauth::AccessTokenValidator,
 };
@@ -14,22 +14,22 @@ use crate::{
 /// A caller with an API key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct KeyCaller {
-    pub(super) caller: Caller,
+    pub(super) caller: Principal,
     /// The caller's key.
     pub(crate) key: KeyId,
 }
 
 impl KeyCaller {
     /// Returns the caller without its key id.
-    pub(crate) fn into_caller(self) -> Caller {
+    pub(crate) fn into_caller(self) -> Principal {
         self.caller
     }
 }
 
 impl Deref for KeyCaller {
-    type Target = Caller;
+    type Target = Principal;
 
-    fn deref(&self) -> &Caller {
+    fn deref(&self) -> &Principal {
         &self.caller
     }
 }

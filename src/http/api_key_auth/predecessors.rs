@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{ApiError, BcryptQueue, Inner, Presented, Purpose, QueuePosition, lock};
 use crate::{
-    crypto::{self, PredecessorKey, PresentedKey, Signer},
+    crypto::{self, LegacyApiKey, MacKey, PresentedKey},
     domain::SharedClock,
-    store::{PREDECESSOR_CANDIDATES, StoredKey},
+    store::{LEGACY_KEY_CANDIDATES, StoredKey},
 };
 
 /// How long the existence of such keys is cached. No new ones are created, so it changes only when the last one is
@@ -19,7 +19,7 @@ const EXISTENCE_CACHE_TTL: TimeDelta = TimeDelta::minutes(10);
 /// The state for checking keys of the TypeScript server.
 pub(super) struct Predecessors {
     /// Makes the digests by which keys are found once they have been seen. The same in all processes.
-    signer: Signer,
+    signer: MacKey,
     /// Whether there are such keys, and when this was queried.
     exist: Mutex<Option<(bool, DateTime<Utc>)>>,
     /// A well-formed key is easy to invent and costs several computations, so only one is compared at a time.
@@ -27,7 +27,7 @@ pub(super) struct Predecessors {
 }
 
 impl Predecessors {
-    pub(super) fn new(signer: Signer, clock: SharedClock) -> Self {
+    pub(super) fn new(signer: MacKey, clock: SharedClock) -> Self {
         Self { signer, exist: Mutex::new(None), queue: BcryptQueue::new(1, clock) }
     }
 }
@@ -36,7 +36,7 @@ impl Inner {
     /// Returns the row of a key that the TypeScript server created, and how it was recognised.
     pub(super) async fn lookup_predecessor(
         &self,
-        key: &PredecessorKey,
+        key: &LegacyApiKey,
         presented: &Presented<'_>,
     ) -> Result<Option<(StoredKey, &'static str)>, ApiError> {
         if !self.has_predecessors().await? {
@@ -53,18 +53,18 @@ impl Inner {
                 return Ok(Some((stored, "recognised")));
             }
         }
-        let candidates = self.store.predecessor_keys_by_prefix(&key.prefix()).await?;
+        let candidates = self.store.legacy_keys_by_prefix(&key.prefix()).await?;
         if candidates.is_empty() || lock(&self.refused).get(&presented.digest).is_some() {
             return Ok(None);
         }
-        let all = (candidates.len() as u64) < PREDECESSOR_CANDIDATES;
+        let all = (candidates.len() as u64) < LEGACY_KEY_CANDIDATES;
         let failed = self.failures.has_failed(presented.source, self.clock.now());
         let purpose = if failed { Purpose::CheckAfterFailure } else { Purpose::Check };
         let position = QueuePosition { purpose, source: presented.source, key: presented.lookup_id };
         let _turn = self.predecessors.queue.turn(position, presented.until).await.map_err(ApiError::KeyCheckBusy)?;
         for candidate in candidates {
             let turn = self.turn(presented).await?;
-            let (offered, hash) = (PresentedKey::Predecessor(key.clone()), candidate.hash.clone());
+            let (offered, hash) = (PresentedKey::Legacy(key.clone()), candidate.hash.clone());
             // An unreadable hash must not exclude the keys that share its prefix.
             let verify = move || Ok(crypto::verify_api_key(&offered, &hash).map_err(|error| error.to_string()));
             match self.run_bcrypt(turn, verify).await? {
@@ -91,7 +91,7 @@ impl Inner {
         {
             return Ok(exist);
         }
-        let exist = self.store.has_predecessor_keys().await?;
+        let exist = self.store.has_legacy_keys().await?;
         *lock(&self.predecessors.exist) = Some((exist, now));
         Ok(exist)
     }

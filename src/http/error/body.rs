@@ -7,9 +7,9 @@ use super::{ApiError, Moved};
 use crate::{
     http::wait_reason,
     oauth::AccessError,
-    session::{ASK_AGAIN_AFTER, CallError, ConnectError, budget::Refusal},
+    session::{ASK_AGAIN_AFTER, CallError, ConnectError, budget::AllowanceError},
     store::StoreError,
-    upstream::{RefusedKind, TokenError},
+    upstream::{TokenError, UpstreamErrorKind},
 };
 
 /// An error as the client receives it.
@@ -351,7 +351,7 @@ impl ApiError {
                 "Operators: create an OAuth app in OwnerRez and set OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET.",
             ),
             Self::Call(error) => call(error),
-            Self::Connect(ConnectError::Allowance(Refusal::Spent { wait, .. })) => ErrorBody::new(
+            Self::Connect(ConnectError::Allowance(AllowanceError::Spent { wait, .. })) => ErrorBody::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "allowance_spent",
                 "Too many accounts are being connected at the moment: OwnerRez limits the requests of one gateway.",
@@ -406,23 +406,23 @@ fn store(error: &StoreError) -> ErrorBody {
     }
 }
 
-fn allowance(refusal: Refusal) -> ErrorBody {
+fn allowance(refusal: AllowanceError) -> ErrorBody {
     match refusal {
-        Refusal::Spent { wait, limit } => ErrorBody::new(
+        AllowanceError::Spent { wait, limit } => ErrorBody::new(
             StatusCode::TOO_MANY_REQUESTS,
             refusal.code(),
             format!("This gateway has used up its {limit} requests to OwnerRez per 5 minutes."),
             format!("Try again in {} seconds.", wait.num_seconds().max(1)),
         )
         .with_retry_after(wait),
-        Refusal::Throttled(wait) => ErrorBody::new(
+        AllowanceError::Throttled(wait) => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             refusal.code(),
             "OwnerRez asked this gateway to send fewer requests.",
             format!("Try again in {} seconds.", wait.num_seconds().max(1)),
         )
         .with_retry_after(wait),
-        Refusal::Standby => ErrorBody::new(
+        AllowanceError::Standby => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             refusal.code(),
             "This process is on standby; another instance is active.",
@@ -430,7 +430,7 @@ fn allowance(refusal: Refusal) -> ErrorBody {
              a share.",
         )
         .with_retry_after(TimeDelta::seconds(5)),
-        Refusal::Storage => database_unavailable(),
+        AllowanceError::Storage => database_unavailable(),
     }
 }
 
@@ -456,8 +456,8 @@ fn call(error: &CallError) -> ErrorBody {
         )
         .with_retry_after(TimeDelta::seconds(1)),
         CallError::Allowance(refusal) => allowance(*refusal),
-        CallError::Refused(refused) => {
-            let throttled = refused.kind == RefusedKind::Throttled;
+        CallError::Upstream(refused) => {
+            let throttled = refused.kind == UpstreamErrorKind::Throttled;
             ErrorBody::new(
                 if throttled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY },
                 error.code(),
@@ -493,16 +493,16 @@ fn call(error: &CallError) -> ErrorBody {
 
 fn token(error: &TokenError) -> ErrorBody {
     match error {
-        TokenError::Refused => ErrorBody::new(
+        TokenError::InvalidGrant => ErrorBody::new(
             StatusCode::BAD_GATEWAY,
             error.code(),
             "OwnerRez did not accept the authorization: it was used before, or it is older than 10 minutes.",
             RECONNECT,
         ),
-        TokenError::PersonalRefused(refused) => ErrorBody::new(
+        TokenError::InvalidPersonalToken(refused) => ErrorBody::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             error.code(),
-            match refused.said() {
+            match refused.message() {
                 None => format!("OwnerRez rejected this e-mail address and token with status {}.", refused.status),
                 Some(said) => format!("OwnerRez rejected the request with status {}: {said}", refused.status),
             },
@@ -514,13 +514,15 @@ fn token(error: &TokenError) -> ErrorBody {
                  address; to connect more, use OAuth: GET /api/connect/ownerrez/start."
             },
         ),
-        TokenError::NoClient | TokenError::ClientRefused => ErrorBody::new(
+        TokenError::NoClient | TokenError::InvalidClient => ErrorBody::new(
             StatusCode::SERVICE_UNAVAILABLE,
             error.code(),
             "OwnerRez does not accept this gateway's OAuth app.",
             "Operators: check OWNERREZ_CLIENT_ID, OWNERREZ_CLIENT_SECRET and the app's redirect URI in OwnerRez.",
         ),
-        TokenError::Throttled(wait) => allowance(Refusal::Throttled(wait.unwrap_or_else(|| TimeDelta::seconds(60)))),
+        TokenError::Throttled(wait) => {
+            allowance(AllowanceError::Throttled(wait.unwrap_or_else(|| TimeDelta::seconds(60))))
+        }
         TokenError::Unexpected(_) | TokenError::Unreadable | TokenError::ForeignAccount | TokenError::Transport(_) => {
             ErrorBody::new(
                 StatusCode::BAD_GATEWAY,

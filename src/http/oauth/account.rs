@@ -21,7 +21,7 @@ use super::{
     transfer_key::{self, KeyTransfer, TransferContext},
 };
 use crate::{
-    domain::{AccountHolder, GrantId, KeyId, KeyView, Scope, UserId},
+    domain::{GrantId, KeyId, Scope, SignedInUser, ToolDefaults, UserId},
     oauth::{AuthorizationServer, SESSION_LIFETIME, ServerError},
     session::SignedIn,
     tools::ACCOUNT_PATH,
@@ -33,7 +33,7 @@ const SESSION_COOKIE: &str = "ownerrez_account";
 /// The session of a signed-in browser.
 struct Session {
     token: String,
-    holder: AccountHolder,
+    holder: SignedInUser,
 }
 
 impl Session {
@@ -57,7 +57,7 @@ impl Session {
 pub(in super::super) async fn signed_in(
     state: &HttpState,
     request: &HttpRequest,
-) -> Result<Option<AccountHolder>, ServerError> {
+) -> Result<Option<SignedInUser>, ServerError> {
     let Some(server) = &state.oauth else { return Ok(None) };
     Ok(Session::of(state, server, request).await?.map(|session| session.holder))
 }
@@ -118,7 +118,7 @@ async fn overview(
     server: &AuthorizationServer,
     session: &Session,
 ) -> Result<HttpResponse, ServerError> {
-    let AccountHolder { user, account } = session.holder;
+    let SignedInUser { user, account } = session.holder;
     let now = state.clock.now();
     let connection = state.store.connection(user).await?;
     let keys = state.store.keys(user).await?;
@@ -254,7 +254,7 @@ pub(super) async fn finish_sign_in(
         if let Some(before) = request.cookie(&cookie_name(state, SESSION_COOKIE)) {
             server.close_session(before.value()).await?;
         }
-        server.open_session(AccountHolder { user, account }).await
+        server.open_session(SignedInUser { user, account }).await
     };
     match opened.await {
         Ok(token) => {
@@ -347,8 +347,13 @@ async fn make_key(
         return Ok(redirect_to_account(state));
     }
     let made = async {
-        let wanted =
-            keys::NewKeyRequest { id, name: validate_name(name)?, scope, expires_at: None, view: KeyView::default() };
+        let wanted = keys::NewKeyRequest {
+            id,
+            name: validate_name(name)?,
+            scope,
+            expires_at: None,
+            view: ToolDefaults::default(),
+        };
         keys::add(state, state.settings.source_of(request), user, None, wanted).await
     };
     Ok(match made.await {

@@ -16,7 +16,7 @@ use super::{
     closed_registration_contact, error_page_with_redirect, form_targets, redirect_error,
 };
 use crate::{
-    domain::{RedirectPlace, Scope},
+    domain::{RedirectDestination, Scope},
     oauth::{
         AuthorizationRequest, AuthorizationServer, AuthorizeError, OAuthError, Scopes, ServerError,
         clients::ClientErrorCode,
@@ -108,7 +108,7 @@ fn consent_page(
     server: &AuthorizationServer,
     request: &HttpRequest,
     query: &str,
-    (asked, place): (&AuthorizationRequest, &RedirectPlace),
+    (asked, place): (&AuthorizationRequest, &RedirectDestination),
     problem: Option<(StatusCode, &'static str)>,
 ) -> HttpResponse {
     let csrf = match Csrf::of(state, request, &["consent", query]) {

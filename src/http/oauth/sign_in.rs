@@ -22,10 +22,10 @@ use super::{
     transfer_key::{self, KeyTransfer, TransferContext},
 };
 use crate::{
-    domain::{GrantId, KeyId, RedirectPlace, UserId, chain},
+    domain::{GrantId, KeyId, RedirectDestination, UserId, error_chain},
     oauth::{AuthorizationServer, OAuthError, PendingReview, Redirection, ServerError, SignInPurpose},
     session::{ConnectError, SignedIn},
-    store::{FirstReturn, Returning},
+    store::{CallbackState, FirstReturn},
     upstream::TokenError,
 };
 
@@ -54,7 +54,7 @@ pub(in super::super) async fn finish_callback(
                 return waiting_page(state, server, request, (&query.state, &browser), page, first).await;
             }
             QueueOutcome::CodeExpired => Err(SignInFailure::CodeExpired),
-            QueueOutcome::InvalidCode => Err(SignInFailure::Failed(TokenError::Refused.into())),
+            QueueOutcome::InvalidCode => Err(SignInFailure::Failed(TokenError::InvalidGrant.into())),
         }
     };
     // The state is consumed only now: until its turn, the browser may call again.
@@ -111,7 +111,7 @@ pub(super) enum SignInFailure {
 fn returned_browser<'a>(
     query: &'a CallbackQuery,
     browser: &'a str,
-    returning: &Returning<SignInPurpose>,
+    returning: &CallbackState<SignInPurpose>,
 ) -> ReturnedBrowser<'a> {
     ReturnedBrowser {
         bound: (&query.state, browser),
@@ -340,15 +340,15 @@ fn not_signed_in(
         let denied = OAuthError::AccessDenied(body.message);
         let next =
             format!("Ask {} to allow this account. Your app may be waiting for the response:", operator_contact(state));
-        return match RedirectPlace::of(&to.redirect_uri) {
+        return match RedirectDestination::of(&to.redirect_uri) {
             Some(place) => error_page_with_redirect(server, (to, &place), StatusCode::FORBIDDEN, &next, &denied),
             None => redirect_error(server, to, &denied),
         };
     }
     if fault {
-        return redirect_error(server, to, &OAuthError::Server { cause: chain(&error) });
+        return redirect_error(server, to, &OAuthError::Server { cause: error_chain(&error) });
     }
-    let cause = body.status.is_server_error().then(|| chain(&error));
+    let cause = body.status.is_server_error().then(|| error_chain(&error));
     let retry_after = body.retry_after.unwrap_or_else(|| chrono::TimeDelta::seconds(60));
     redirect_error(server, to, &OAuthError::Unavailable { message: body.message, retry_after, cause })
 }

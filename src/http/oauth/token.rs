@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{super::HttpState, json_error, no_store, oauth_error};
 use crate::{
-    domain::chain,
+    domain::error_chain,
     oauth::{AuthorizationServer, OAuthError, Revocation, TokenForm, clients::RegistrationError},
 };
 
@@ -114,7 +114,7 @@ pub(super) async fn register(
     let Ok(metadata) = serde_json::from_slice::<Value>(&body) else { return bad("the body must be a JSON object") };
     match server.clients().register(&metadata) {
         Ok(registered) => no_store(StatusCode::CREATED).json(registered),
-        Err(error @ RegistrationError::Crypto(_)) => oauth_error(&OAuthError::Server { cause: chain(&error) }),
+        Err(error @ RegistrationError::Crypto(_)) => oauth_error(&OAuthError::Server { cause: error_chain(&error) }),
         Err(error) => json_error(StatusCode::BAD_REQUEST, error.code(), &error.to_string(), None, None),
     }
 }

@@ -15,7 +15,7 @@ use super::{
     see_other,
 };
 use crate::{
-    domain::{AccountHolder, KeyId, Scope, UserId},
+    domain::{KeyId, Scope, SignedInUser, UserId},
     oauth::{AuthorizationServer, ServerError},
     store::{KeyMoved, StoredKey},
 };
@@ -24,7 +24,7 @@ use crate::{
 /// came from that page in that browser.
 pub(super) struct TransferContext<'a> {
     /// The signed-in user.
-    pub(super) holder: AccountHolder,
+    pub(super) holder: SignedInUser,
     /// The target of the page's forms, and their hidden fields.
     pub(super) action: &'a str,
     pub(super) fields: &'a [(&'a str, &'a str)],
@@ -117,8 +117,8 @@ pub(super) async fn transfer(
         return Ok(context.rejection(StatusCode::FORBIDDEN, account_pages::KEY_NOT_ENTERED));
     }
     Ok(match server.transfer_key(context.holder, *from, *key, KEYS_PER_USER).await? {
-        KeyMoved::Moved { left_nobody } => {
-            let rest = if left_nobody { ", which is deleted" } else { "" };
+        KeyMoved::Moved { user_deleted } => {
+            let rest = if user_deleted { ", which is deleted" } else { "" };
             log::info!("user {to} took over key {key} of user {from}{rest}");
             see_other(context.back, &[])
         }

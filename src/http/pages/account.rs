@@ -14,7 +14,7 @@ use crate::{
     crypto::ApiKey,
     domain::{AccountId, Scope, UserId},
     http::error::ApiError,
-    store::{Connection, Reaching, StoredGrant, StoredKey},
+    store::{AccountAccess, Connection, StoredGrant, StoredKey},
 };
 
 pub(crate) const DENIED: Notice = Notice::fixed(
@@ -110,7 +110,7 @@ pub(crate) struct Overview<'a> {
     pub(crate) connection: Option<&'a Connection>,
     pub(crate) keys: &'a [StoredKey],
     pub(crate) grants: &'a [StoredGrant],
-    pub(crate) other_connections: &'a [Reaching],
+    pub(crate) other_connections: &'a [AccountAccess],
     /// The id of the next key, and the proof that the gateway issued it.
     pub(crate) new_key: (&'a str, &'a str),
     pub(crate) now: DateTime<Utc>,
@@ -138,9 +138,9 @@ pub(crate) fn overview(of: &Overview<'_>) -> HttpResponse {
         h2 { "API keys" }
         @if of.keys.is_empty() { p { "You have no API keys. Apps that you sign in to do not need one." } }
         @for key in of.keys {
-            h3 { code { (key.beginning()) "…" } }
+            h3 { code { (key.display_prefix()) "…" } }
             p { (key_line(key)) @if let Some(end) = expiry_text(key, of.now) { (end) } }
-            (ending("end_key", "key", &key.id.to_string(), "Delete this key", key.beginning()))
+            (ending("end_key", "key", &key.id.to_string(), "Delete this key", key.display_prefix()))
         }
         (other_connections(of))
         h2 { "Create an API key" }
@@ -200,7 +200,7 @@ fn other_connections(of: &Overview<'_>) -> Markup {
         @for reaching in of.other_connections {
             h2 { "Another user connected to this account" }
             ul {
-                @for key in &reaching.keys { li { "API key " code { (key.beginning()) "…" } ": " (key_line(key)) } }
+                @for key in &reaching.keys { li { "API key " code { (key.display_prefix()) "…" } ": " (key_line(key)) } }
                 @for grant in &reaching.grants { li { (quoted_name(&grant.client_name)) ": " (grant_line(grant)) } }
             }
             p {
@@ -251,7 +251,7 @@ pub(crate) fn confirm_key(of: &ConfirmKey<'_>) -> HttpResponse {
     let (key, from) = (of.key.id.to_string(), of.from.to_string());
     let body = html! {
         p {
-            "The key " code { (of.key.beginning()) "…" }
+            "The key " code { (of.key.display_prefix()) "…" }
             @if let Some(name) = &of.key.name {
                 " is named " strong { (quoted_name(name)) } " and "
             } @else {

@@ -7,9 +7,9 @@ use url::Url;
 
 use super::{Notice, account::transfer_form, page, quoted_name, registration_closed_notice};
 use crate::{
-    domain::{RedirectPlace, Scope, in_minutes},
+    domain::{RedirectDestination, Scope, in_minutes},
     oauth::{AuthorizationRequest, PendingReview},
-    store::{Reaching, StoredGrant, StoredKey},
+    store::{AccountAccess, StoredGrant, StoredKey},
 };
 
 /// A response in another browser than the one in which the user consented, or later than `lifetime`.
@@ -51,7 +51,7 @@ pub(crate) fn error_with_redirect(
     status: StatusCode,
     what: &str,
     next: &str,
-    to: &RedirectPlace,
+    to: &RedirectDestination,
     url: &str,
 ) -> HttpResponse {
     let body = html! {
@@ -63,11 +63,11 @@ pub(crate) fn error_with_redirect(
 }
 
 /// Returns the recipient of an answer, as the text of a button.
-fn destination(place: &RedirectPlace) -> String {
+fn destination(place: &RedirectDestination) -> String {
     match place {
-        RedirectPlace::Web { host } => host.clone(),
-        RedirectPlace::Loopback => "the program on this computer".to_owned(),
-        RedirectPlace::App { scheme } => format!("the app that opens {scheme}: links"),
+        RedirectDestination::Web { host } => host.clone(),
+        RedirectDestination::Loopback => "the program on this computer".to_owned(),
+        RedirectDestination::App { scheme } => format!("the app that opens {scheme}: links"),
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Consent<'a> {
     pub(crate) query: &'a str,
     pub(crate) csrf: &'a str,
     pub(crate) request: &'a AuthorizationRequest,
-    pub(crate) place: &'a RedirectPlace,
+    pub(crate) place: &'a RedirectDestination,
     pub(crate) form_targets: &'a [String],
     /// The operator, if the gateway accepts no new users.
     pub(crate) closed_registration_contact: Option<&'a str>,
@@ -125,18 +125,18 @@ fn published_at(client_id: &str) -> Option<String> {
     url.host_str().map(str::to_owned)
 }
 
-fn redirect_destination(place: &RedirectPlace) -> Markup {
+fn redirect_destination(place: &RedirectDestination) -> Markup {
     html! {
         @match place {
-            RedirectPlace::Web { host } => p { "Afterwards you are redirected to " strong { (host) } "." },
-            RedirectPlace::Loopback => {
+            RedirectDestination::Web { host } => p { "Afterwards you are redirected to " strong { (host) } "." },
+            RedirectDestination::Loopback => {
                 p { "Afterwards you are redirected to " strong { "a program on this computer" } "." }
                 p.problem {
                     "Any program on this computer can pretend to be this app. If you have not just started this from a \
                      program on this computer, cancel."
                 }
             }
-            RedirectPlace::App { scheme } => {
+            RedirectDestination::App { scheme } => {
                 p {
                     "Afterwards you are redirected to the app that opens " code { (scheme) ":" }
                     " links on this computer."
@@ -156,7 +156,7 @@ pub(crate) struct ExistingAccess<'a> {
     pub(crate) state: &'a str,
     pub(crate) csrf: &'a str,
     pub(crate) pending: &'a PendingReview,
-    pub(crate) existing: &'a [Reaching],
+    pub(crate) existing: &'a [AccountAccess],
     pub(crate) form_targets: &'a [String],
 }
 
@@ -185,7 +185,7 @@ pub(crate) fn existing_access(page_of: &ExistingAccess<'_>) -> HttpResponse {
                     (ending("grant", grant.id.to_string(), "Revoke this app's access"))
                 }
                 @for key in &reaching.keys {
-                    h2 { "API key " code { (key.beginning()) "…" } }
+                    h2 { "API key " code { (key.display_prefix()) "…" } }
                     p { (key_line(key)) }
                     (ending("key", key.id.to_string(), "Delete this key"))
                 }
@@ -193,7 +193,7 @@ pub(crate) fn existing_access(page_of: &ExistingAccess<'_>) -> HttpResponse {
                 h2 { "Another user connected to this account" }
                 ul {
                     @for key in &reaching.keys {
-                        li { "API key " code { (key.beginning()) "…" } ": " (key_line(key)) }
+                        li { "API key " code { (key.display_prefix()) "…" } ": " (key_line(key)) }
                     }
                     @for grant in &reaching.grants { li { (quoted_name(&grant.client_name)) ": " (grant_line(grant)) } }
                 }

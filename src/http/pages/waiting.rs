@@ -13,7 +13,7 @@ use maud::html;
 use super::page as any_page;
 use crate::{
     http::{error::ErrorLogInfo, wait_reason},
-    session::{ASK_AGAIN_AFTER, WaitReason, Waits, budget::Refusal},
+    session::{ASK_AGAIN_AFTER, QueueWait, WaitReason, budget::AllowanceError},
 };
 
 /// The interval at which the page reloads itself.
@@ -23,19 +23,19 @@ const REFRESH: HeaderName = HeaderName::from_static("refresh");
 
 /// Returns the page for an attempt that OwnerRez has approved and that waits for its turn. `Err` says why the gateway
 /// cannot send requests at all. The URL stays the same, so a reload tries again.
-pub(crate) fn page(waits: Result<Waits, Refusal>) -> HttpResponse {
+pub(crate) fn page(waits: Result<QueueWait, AllowanceError>) -> HttpResponse {
     let seconds = RELOAD.num_seconds();
-    let has_place = !matches!(waits, Ok(Waits { reason: WaitReason::NoPlace(_), .. }));
+    let has_place = !matches!(waits, Ok(QueueWait { reason: WaitReason::NoPlace(_), .. }));
     let body = html! {
         p {
             "OwnerRez has approved the access. To finish, this gateway has to send OwnerRez one more request. "
             @match waits {
                 Ok(waits) => (wait_reason::reason_text(waits.reason)),
-                Err(Refusal::Standby) => "This process of the gateway is on standby: another one is active, or is \
+                Err(AllowanceError::Standby) => "This process of the gateway is on standby: another one is active, or is \
                                           taking over.",
-                Err(Refusal::Storage) => "The gateway writes to its database before each request, and the database \
+                Err(AllowanceError::Storage) => "The gateway writes to its database before each request, and the database \
                                           does not respond at the moment.",
-                Err(Refusal::Spent { .. } | Refusal::Throttled(_)) => (wait_reason::reason_text(WaitReason::Limit(0))),
+                Err(AllowanceError::Spent { .. } | AllowanceError::Throttled(_)) => (wait_reason::reason_text(WaitReason::Limit(0))),
             }
         }
         @if let Ok(waits) = waits { p { (wait_reason::outlook_text(waits)) } }

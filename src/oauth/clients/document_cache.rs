@@ -15,7 +15,7 @@ use super::{
     fetch::{FetchProblem, Fetched, Fetcher},
     problem::DocumentProblem,
 };
-use crate::domain::{RedirectPolicy, SharedClock, growing_cache};
+use crate::domain::{RedirectPolicy, SharedClock, lazy_lru};
 
 /// How long a failure is cached, so that waiting requests share one attempt. The document may soon be repaired.
 const FAILURE_TTL: TimeDelta = TimeDelta::seconds(30);
@@ -66,7 +66,7 @@ impl<T> DocumentCache<T> {
         capacity: NonZeroUsize,
         parse: Parse<T>,
     ) -> Self {
-        let (documents, failures) = (Mutex::new(growing_cache(capacity)), Mutex::new(growing_cache(MAX_FAILURES)));
+        let (documents, failures) = (Mutex::new(lazy_lru(capacity)), Mutex::new(lazy_lru(MAX_FAILURES)));
         Self { fetcher, clock, context, parse, documents, failures, fetch_locks: Mutex::default() }
     }
 

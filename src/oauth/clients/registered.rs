@@ -16,7 +16,7 @@ use super::{
     problem::{ClientError, RegistrationError},
 };
 use crate::{
-    crypto::{CryptoError, KeyRing, SealedFor},
+    crypto::{CryptoError, EncryptionContext, KeyRing},
     domain::{RedirectPolicy, Sealed},
 };
 
@@ -139,7 +139,7 @@ pub(super) fn register(
         }
     }
     let plain = serde_json::to_string(&record).map_err(|_| CryptoError::Corrupt)?;
-    let sealed = ring.seal(SealedFor::ClientId, &SecretString::from(plain))?;
+    let sealed = ring.seal(EncryptionContext::ClientId, &SecretString::from(plain))?;
     let client_id = format!("{PREFIX}{}", sealed.0);
     if client_id.len() > CLIENT_ID_LIMIT {
         return Err(RegistrationError::Metadata(MetadataProblem::TooLarge));
@@ -169,7 +169,7 @@ pub(super) fn open(
 ) -> Result<Registration, ClientError> {
     let sealed = client_id.strip_prefix(PREFIX).ok_or(ClientError::Unknown)?;
     // Encrypted with a key that this deployment no longer has, or invented: in both cases the client has to register.
-    let plain = ring.open(SealedFor::ClientId, &Sealed(sealed.to_owned())).map_err(|_| ClientError::Unknown)?;
+    let plain = ring.open(EncryptionContext::ClientId, &Sealed(sealed.to_owned())).map_err(|_| ClientError::Unknown)?;
     let record: Record = serde_json::from_str(plain.expose_secret()).map_err(|_| ClientError::Unknown)?;
     let expires_at = DateTime::from_timestamp_secs(record.expires_at).ok_or(ClientError::Unknown)?;
     if now >= expires_at {
@@ -212,7 +212,7 @@ mod tests {
             (r#"{"i": 0, "e": 60, "r": ["https://a.example/cb"]}"#, true),
             (r#"{"i": 0, "e": 60, "r": ["https://a.example/cb"], "o": true}"#, false),
         ] {
-            let sealed = ring.seal(SealedFor::ClientId, &SecretString::from(record)).unwrap();
+            let sealed = ring.seal(EncryptionContext::ClientId, &SecretString::from(record)).unwrap();
             let id = format!("{PREFIX}{}", sealed.0);
             let registration = open(&ring, &id, &RedirectPolicy::default(), DateTime::UNIX_EPOCH).unwrap();
             assert_eq!(registration.client.refreshes, refreshes, "{record}");

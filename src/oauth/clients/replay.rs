@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::assertion::AssertionProblem;
-use crate::crypto::digest_hex;
+use crate::crypto::sha256_hex;
 
 /// The maximum number of unexpired assertions in memory.
 const MAX_ENTRIES: usize = 40_000;
@@ -51,7 +51,7 @@ impl JtiCache {
     ) -> Result<(), AssertionProblem> {
         let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.sweep(now);
-        let id = digest_hex(id);
+        let id = sha256_hex(id);
         let own = state.used.get(client);
         if own.is_some_and(|own| own.get(&id).is_some_and(|until| *until > now)) {
             return Err(AssertionProblem::Replayed);

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// How long bad codes and successes count.
-const REMEMBERED: TimeDelta = TimeDelta::hours(1);
+const RECORD_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
 /// The history of one party. Its size is bounded, because each use costs a permit of the window.
 #[derive(Clone, Debug)]
@@ -76,5 +76,5 @@ impl Record {
 }
 
 fn counts(since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    since > DateTime::<Utc>::MIN_UTC && now < since + REMEMBERED
+    since > DateTime::<Utc>::MIN_UTC && now < since + RECORD_LIFETIME
 }

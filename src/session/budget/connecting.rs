@@ -62,7 +62,7 @@ impl Budget {
         let mut left = 0;
         for (start, end) in [(0, part), (part, part * 2), (part * 2, most)] {
             // All permits of one stage leave the same number of slots to others.
-            let kept = self.kept_for_modest(Account::Connecting, start);
+            let kept = self.fairness_reserve(Account::Connecting, start);
             let end = end.min(most);
             left += end.saturating_sub(used + left).min(free.saturating_sub(left + kept));
             if used + left < end {

@@ -80,7 +80,7 @@ fn a_refusal_says_when_the_next_slot_is_due() {
     bench.now += TimeDelta::seconds(100);
     assert_eq!(
         bench.ask(1),
-        vec![Action::Refuse(Ticket(bench.next), Refusal::Spent { wait: TimeDelta::seconds(200), limit: 10 })]
+        vec![Action::Refuse(Ticket(bench.next), AllowanceError::Spent { wait: TimeDelta::seconds(200), limit: 10 })]
     );
 }
 
@@ -197,7 +197,7 @@ fn a_429_closes_for_everyone_and_reopens_one_by_one() {
     let first = Ticket(bench.next);
     bench.event(Event::Throttled { ticket: first, at: bench.now, retry_after: Some(TimeDelta::seconds(60)) });
     assert!(
-        matches!(bench.ask(2).as_slice(), [Action::Refuse(_, Refusal::Throttled(wait))] if wait.num_seconds() == 60)
+        matches!(bench.ask(2).as_slice(), [Action::Refuse(_, AllowanceError::Throttled(wait))] if wait.num_seconds() == 60)
     );
     bench.now += TimeDelta::seconds(60);
     assert!(matches!(bench.ask(2).as_slice(), [Action::Grant(_)]));
@@ -231,11 +231,11 @@ fn nobody_sends_without_a_reservation_or_on_standby() {
     let now = DateTime::UNIX_EPOCH;
     let mut budget = Budget::new(300, now);
     let ask = |ticket| Event::Acquire { ticket: Ticket(ticket), account: Account::Connecting, deadline: now + LONG };
-    assert_eq!(budget.handle(now, ask(1)), vec![Action::Refuse(Ticket(1), Refusal::Standby)]);
+    assert_eq!(budget.handle(now, ask(1)), vec![Action::Refuse(Ticket(1), AllowanceError::Standby)]);
     assert_eq!(budget.handle(now, Event::Active(true)), vec![Action::Stock(15)]);
     assert_eq!(budget.handle(now, ask(2)), vec![]);
     let failed = budget.handle(now, Event::StockFailed);
-    assert_eq!(failed, vec![Action::Refuse(Ticket(2), Refusal::Storage)]);
+    assert_eq!(failed, vec![Action::Refuse(Ticket(2), AllowanceError::Storage)]);
     assert_eq!(budget.handle(now, Event::Tick), vec![Action::Stock(15)], "the next event tries again");
 }
 

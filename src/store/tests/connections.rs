@@ -245,7 +245,7 @@ async fn another_seal_disturbs_nobody_who_works_on_the_same_tokens() {
         let store = &base.store;
         let reseal = async |user, version, name: &str| {
             let refresh = Some(Sealed(format!("{name} refresh")));
-            store.store_resealed(user, c.id, version, Sealed(format!("{name} access")), refresh).await.unwrap()
+            store.store_re_encrypted(user, c.id, version, Sealed(format!("{name} access")), refresh).await.unwrap()
         };
         let holder = Uuid::new_v4();
         assert!(store.take_lease(alice, c.id, 0, holder, at(60), at(0)).await.unwrap());

@@ -11,8 +11,8 @@ use sea_orm::sqlx::{self, Connection as _, PgConnection};
 use secrecy::ExposeSecret;
 use uuid::Uuid;
 
-use super::super::{Connection, DatabaseTarget, NewKey, NewLink, SealedGrant, SealedTokens, Store};
-use crate::domain::{AccountId, KeyId, KeyView, Scope, Sealed, TokenKind, UserId};
+use super::super::{Connection, DatabaseTarget, NewConnectLink, NewKey, SealedGrant, SealedTokens, Store};
+use crate::domain::{AccountId, KeyId, Scope, Sealed, TokenKind, ToolDefaults, UserId};
 
 /// Runs the test on every available database, each time on a fresh one with all migrations.
 pub(super) async fn on_each(story: impl AsyncFn(Base)) {
@@ -125,7 +125,7 @@ impl Base {
             name: Some(name.to_owned()),
             scope: Scope::Full,
             expires_at: None,
-            view: KeyView::default(),
+            view: ToolDefaults::default(),
         };
         self.store.register_user(user, new_key, at(0)).await.unwrap();
         (user, key)
@@ -148,8 +148,8 @@ pub(super) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_secs(1_790_000_000).unwrap() + TimeDelta::seconds(seconds)
 }
 
-pub(super) fn link(state: &str, key: KeyId, created: i64) -> NewLink {
-    NewLink { state_hash: state.to_owned(), key, created_at: at(created), expires_at: at(created + 600) }
+pub(super) fn link(state: &str, key: KeyId, created: i64) -> NewConnectLink {
+    NewConnectLink { state_hash: state.to_owned(), key, created_at: at(created), expires_at: at(created + 600) }
 }
 
 /// Returns a grant whose tokens expire after 1000 s and are to be renewed after 900.

@@ -9,7 +9,7 @@ use super::{
     super::{LastUses, NewKey, UsedCredential},
     harness::{at, link, on_each},
 };
-use crate::domain::{KeyId, KeyView, Scope, UserId};
+use crate::domain::{KeyId, Scope, ToolDefaults, UserId};
 
 #[tokio::test]
 async fn a_key_is_found_by_its_prefix_and_by_its_owner_only() {
@@ -74,7 +74,7 @@ async fn registration_stores_both_or_neither() {
             name: None,
             scope: Scope::Full,
             expires_at: None,
-            view: KeyView::default(),
+            view: ToolDefaults::default(),
         };
         base.store.register_user(bob, taken.clone(), at(0)).await.unwrap_err();
         // The id would be rejected if the user had been kept.

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::{
-    super::{PREDECESSOR_CANDIDATES, Store, StoreError},
+    super::{LEGACY_KEY_CANDIDATES, Store, StoreError},
     harness::{Base, on_postgres},
 };
 use crate::domain::{KeyId, UserId};
@@ -119,13 +119,13 @@ async fn processes_that_take_over_at_once_all_succeed() {
         for outcome in join_all(processes.iter().map(Store::migrate_up)).await {
             outcome.unwrap();
         }
-        assert!(base.store.has_predecessor_keys().await.unwrap());
+        assert!(base.store.has_legacy_keys().await.unwrap());
     })
     .await;
 }
 
 fn cause(error: &StoreError) -> String {
-    assert!(matches!(error, StoreError::LeftAlone(_)), "{error:?}");
+    assert!(matches!(error, StoreError::MigrationRefused(_)), "{error:?}");
     std::error::Error::source(error).unwrap().to_string()
 }
 
@@ -159,18 +159,18 @@ async fn a_predecessor_s_key_is_found_among_few() {
         load(&base).await;
         base.store.migrate_up().await.unwrap();
         let store = &base.store;
-        assert!(store.has_predecessor_keys().await.unwrap());
+        assert!(store.has_legacy_keys().await.unwrap());
         let shared = "ownerrez_sk_beef...";
         let names = async || {
-            let keys = store.predecessor_keys_by_prefix(shared).await.unwrap();
+            let keys = store.legacy_keys_by_prefix(shared).await.unwrap();
             keys.into_iter().map(|key| key.name.unwrap()).collect::<Vec<_>>()
         };
         let first = names().await;
-        assert_eq!(first.len() as u64, PREDECESSOR_CANDIDATES);
+        assert_eq!(first.len() as u64, LEGACY_KEY_CANDIDATES);
         assert_eq!([&*first[0], &*first[7]], ["shares 1", "shares 8"]);
 
         // Once a key is found by its digest, the ninth key takes its place.
-        let known = store.predecessor_keys_by_prefix(shared).await.unwrap().remove(0);
+        let known = store.legacy_keys_by_prefix(shared).await.unwrap().remove(0);
         assert!(!store.note_key_digest(UserId(uuid::Uuid::nil()), known.id, "digest").await.unwrap());
         assert!(store.note_key_digest(known.user, known.id, "digest").await.unwrap());
         assert_eq!(store.predecessor_key_by_digest("digest").await.unwrap().unwrap().id, known.id);
@@ -178,7 +178,7 @@ async fn a_predecessor_s_key_is_found_among_few() {
 
         // Keys of this gateway are neither found nor marked that way.
         let (user, key): (UserId, KeyId) = base.user("alice").await;
-        assert_eq!(store.predecessor_keys_by_prefix("ownerrez_sk_alice").await.unwrap(), []);
+        assert_eq!(store.legacy_keys_by_prefix("ownerrez_sk_alice").await.unwrap(), []);
         assert!(!store.note_key_digest(user, key, "other").await.unwrap());
         assert!(store.key_by_prefix(shared).await.unwrap().is_some_and(|key| key.prefix == shared));
     })

@@ -49,7 +49,7 @@ async fn processes_that_migrate_at_once_all_succeed() {
 async fn a_migration_that_fails_leaves_nothing_behind() {
     on_each_empty(async |base| {
         base.store.db.execute_unprepared("CREATE TABLE oauth_states (id int)").await.unwrap();
-        assert!(matches!(base.store.migrate_up().await, Err(StoreError::Query(_) | StoreError::LeftAlone(_))));
+        assert!(matches!(base.store.migrate_up().await, Err(StoreError::Query(_) | StoreError::MigrationRefused(_))));
         base.store.db.execute_unprepared("SELECT id FROM users").await.unwrap_err();
         base.store.db.execute_unprepared("DROP TABLE oauth_states").await.unwrap();
         base.store.migrate_up().await.unwrap();

@@ -9,13 +9,13 @@ use url::Url;
 
 use crate::{
     catalog::View,
-    domain::{Caller, Scope},
+    domain::{Principal, Scope},
     session::CallError,
     tools::{
         Parts, Trace,
         by_word::{ByWord, MOST_PAGES},
     },
-    upstream::RefusedKind,
+    upstream::UpstreamErrorKind,
 };
 
 /// The most requests for one response: all users of the gateway share the rate limit of OwnerRez.
@@ -61,7 +61,7 @@ pub(super) struct Bookings {
 /// The context of one call of a composite tool: the caller, and the requests so far.
 pub(super) struct Asking<'a> {
     parts: &'a Parts,
-    caller: &'a Caller,
+    caller: &'a Principal,
     view: &'a View,
     cancel: &'a CancellationToken,
     started: DateTime<Utc>,
@@ -74,7 +74,7 @@ pub(super) struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    pub(super) fn new(parts: &'a Parts, caller: &'a Caller, view: &'a View, cancel: &'a CancellationToken) -> Self {
+    pub(super) fn new(parts: &'a Parts, caller: &'a Principal, view: &'a View, cancel: &'a CancellationToken) -> Self {
         let started = parts.links.clock.now();
         let (lacks, unread, trace) = (Vec::new(), BTreeSet::new(), Trace::default());
         Self { parts, caller, view, cancel, started, requests: 0, lacks, unread, trace }
@@ -130,7 +130,7 @@ impl<'a> Asking<'a> {
         }
         let outcome = self.parts.sessions.call(self.caller.user, &request, self.cancel).await;
         self.trace = Trace::of(&outcome);
-        if !matches!(&outcome, Ok(answer) if answer.remembered) {
+        if !matches!(&outcome, Ok(answer) if answer.from_cache) {
             self.requests += 1;
         }
         outcome.and_then(|answer| Ok(known.answer(&request, answer.status, &answer.body)?)).map_err(|error| {
@@ -143,7 +143,7 @@ impl<'a> Asking<'a> {
     pub(super) async fn if_there(&mut self, operation: &str, arguments: Value) -> Result<Option<Value>, Stop> {
         match self.one(operation, arguments).await {
             Ok(record) => Ok(Some(record)),
-            Err(stop) if stop.is(&[RefusedKind::NotFound]) => {
+            Err(stop) if stop.is(&[UpstreamErrorKind::NotFound]) => {
                 self.trace.error = None;
                 Ok(None)
             }
@@ -275,8 +275,8 @@ fn page(app: &Url, kind: &str, id: i64) -> String {
 
 impl Stop {
     /// Returns whether OwnerRez rejected the request with an error of one of these kinds.
-    pub(super) fn is(&self, kinds: &[RefusedKind]) -> bool {
+    pub(super) fn is(&self, kinds: &[UpstreamErrorKind]) -> bool {
         let Stop::Call { error, .. } = self else { return false };
-        matches!(error.as_ref(), CallError::Refused(refused) if kinds.contains(&refused.kind))
+        matches!(error.as_ref(), CallError::Upstream(refused) if kinds.contains(&refused.kind))
     }
 }

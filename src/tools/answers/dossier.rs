@@ -10,7 +10,7 @@ use super::{
     portfolio,
     stay::{Stay, guest_name},
 };
-use crate::upstream::RefusedKind;
+use crate::upstream::UpstreamErrorKind;
 
 /// The number of message threads of a booking that are read.
 const THREADS: usize = 2;
@@ -100,7 +100,7 @@ async fn talk(asking: &mut Asking<'_>, booking: &Value) -> Result<Value, Stop> {
                 shown["thread_id"] = json!(thread);
                 shown
             })),
-            Err(stop) if stop.is(&[RefusedKind::FeatureMissing, RefusedKind::Forbidden]) => {
+            Err(stop) if stop.is(&[UpstreamErrorKind::FeatureMissing, UpstreamErrorKind::Forbidden]) => {
                 asking.trace.error = None;
                 asking.lacks(
                     "Messages: OwnerRez does not let this connection read them (status 402 or 403). They need an OAuth \

@@ -62,7 +62,7 @@ async fn a_key_moves_and_works_for_whoever_signed_in() {
         for table in ["users", "identities", "ownerrez_connections"] {
             assert_eq!(database.number(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
         }
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count(REVOKED), 0);
         assert_eq!((account_of(&laptop).await, account_of(&phone).await), (json!(account.0), json!(account.0)));
         assert!(alice.show_key(&phone.key).await.body.contains("already yours"));

@@ -8,8 +8,8 @@ use ownerrez_gateway::{
     domain::AccountId,
     sandbox::window::Window,
     session::{
-        blocks::{Blocks, left_behind},
-        budget::{Account, Action, Budget, Event, PERIOD, Refusal, Ticket},
+        blocks::{Blocks, recover_blocks},
+        budget::{Account, Action, AllowanceError, Budget, Event, PERIOD, Ticket},
     },
     store::Block,
 };
@@ -304,19 +304,19 @@ impl BudgetSimulation {
         self.later(back_in, SimulationEvent::Reply(ticket, true));
     }
 
-    fn refuse(&mut self, ticket: Ticket, refusal: Refusal) {
+    fn refuse(&mut self, ticket: Ticket, refusal: AllowanceError) {
         let permit = self.pending.remove(&ticket).expect("a ticket is answered once");
         self.refusals += 1;
         let wait = match refusal {
-            Refusal::Spent { wait, .. } => {
+            AllowanceError::Spent { wait, .. } => {
                 if self.trials > 0 && self.now >= self.foreign_requests_until {
                     self.trials -= 1;
                     self.retries.push((permit.caller, wait));
                 }
                 wait
             }
-            Refusal::Throttled(wait) => wait,
-            Refusal::Standby | Refusal::Storage => TimeDelta::seconds(1),
+            AllowanceError::Throttled(wait) => wait,
+            AllowanceError::Standby | AllowanceError::Storage => TimeDelta::seconds(1),
         };
         assert!(wait <= PERIOD * 2, "{wait}");
         self.call_later(permit.caller, wait.num_milliseconds());
@@ -409,7 +409,7 @@ impl BudgetSimulation {
         self.process += 1;
         self.running = true;
         self.blocks = Blocks::default();
-        let (spent, abandoned) = left_behind(&self.database, self.now);
+        let (spent, abandoned) = recover_blocks(&self.database, self.now);
         self.write(&abandoned);
         self.budget = Budget::new(self.limit, self.now);
         self.budget.carry_over(spent);

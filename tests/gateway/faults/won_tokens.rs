@@ -83,7 +83,7 @@ async fn they_take_the_place_of_what_another_process_gave_up() {
             until_none_is_unsaved(&gateway).await;
             assert_eq!(database.number(WORKING).await, 1, "{noted}");
             alice.call("list_owners", json!({})).await.ok();
-            gateway.app().sessions().do_chores().await;
+            gateway.app().sessions().run_background_jobs().await;
             assert_eq!((gateway.ownerrez().count(TOKEN), gateway.ownerrez().count(REVOKE)), (1, 0), "{noted}");
             gateway.stop().await;
         })
@@ -106,7 +106,7 @@ async fn where_the_connection_has_others_they_are_dropped_and_not_revoked() {
             recovers(&gateway, database).await;
             until_none_is_unsaved(&gateway).await;
             assert_eq!(database.number("SELECT count(*) FROM pending_revocations").await, 0, "{newer}");
-            gateway.app().sessions().do_chores().await;
+            gateway.app().sessions().run_background_jobs().await;
             assert_eq!(gateway.ownerrez().count(REVOKE), 0, "{newer}");
             database.execute("DELETE FROM users").await;
             gateway.stop().await;
@@ -128,7 +128,7 @@ async fn a_disconnect_ends_them_too() {
         until_none_is_unsaved(&gateway).await;
         recovers(&gateway, database).await;
         gateway.advance(TimeDelta::minutes(5));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         eventually("all are revoked", async || {
             (database.number("SELECT count(*) FROM pending_revocations").await == 0).then_some(())
         })
@@ -168,7 +168,7 @@ async fn a_disconnect_ends_a_first_grant_that_is_being_stored() {
         gateway.regains_its_share().await;
         until_none_is_unsaved(&gateway).await;
         gateway.advance(TimeDelta::minutes(5));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         let left = "SELECT (SELECT count(*) FROM ownerrez_connections) + (SELECT count(*) FROM pending_revocations)";
         assert_eq!((database.number(left).await, gateway.ownerrez().count(REVOKE)), (0, 1));
         gateway.stop().await;
@@ -186,7 +186,7 @@ async fn a_first_grant_is_stored_later_as_well() {
         assert_eq!(database.number(WORKING).await, 1);
         let me = alice.call("get_current_user", json!({})).await.ok();
         assert_eq!(me["id"], json!(alice.account.unwrap().0));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!((gateway.ownerrez().count(TOKEN), gateway.ownerrez().count(REVOKE)), (1, 0));
         gateway.stop().await;
     })

@@ -39,7 +39,7 @@ async fn over_tls_no_answer_is_foreign_and_http_2_is_not_offered() {
         method: Method::Get,
         path_and_query: "/v2/users/me".to_owned(),
         body: None,
-        fresh_for: None,
+        max_age: None,
     };
     let accounts: Vec<_> = ["Ada", "Bea", "Cleo"].map(|name| simulator.controls().add_account(name).id).into();
     let tokens = accounts.iter().map(|account| {

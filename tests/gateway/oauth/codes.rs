@@ -109,11 +109,11 @@ async fn only_digests_are_stored_and_what_is_over_is_swept() {
             assert!(rows > 0 && database.number(&plain).await == 0, "{table}");
         }
         gateway.advance(TimeDelta::minutes(11));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(database.number("SELECT count(*) FROM sign_in_requests").await, 0);
         assert_eq!(database.number("SELECT count(*) FROM oauth_grants").await, 1, "the one that was redeemed");
         gateway.advance(TimeDelta::days(61));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         for table in ["oauth_grants", "authorization_codes", "refresh_tokens"] {
             assert_eq!(database.number(&format!("SELECT count(*) FROM {table}")).await, 0, "{table}");
         }

@@ -37,7 +37,7 @@ async fn the_account_that_comes_back_is_the_identity() {
         for table in ["users", "identities", "ownerrez_connections"] {
             assert_eq!(database.number(&format!("SELECT count(*) FROM {table}")).await, 2, "{table}");
         }
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count(REVOKED), 0, "the older grant is left alone at OwnerRez");
         gateway.stop().await;
     })
@@ -221,7 +221,7 @@ async fn a_sign_in_that_the_database_did_not_confirm_is_not_revoked() {
         assert!(!page.location().contains("code="), "{}", page.location());
         other.execute_unprepared("ROLLBACK").await.unwrap();
         gateway.advance(TimeDelta::minutes(5));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(database.number("SELECT count(*) FROM users").await, 0);
         assert_eq!(gateway.ownerrez().count(REVOKED), 0);
         gateway.stop().await;
@@ -242,7 +242,7 @@ async fn a_sign_in_revokes_the_connection_before_it_only_if_that_was_of_another_
             app.tokens(&gateway, account, &[]).await;
             assert_eq!(database.number("SELECT count(*) FROM pending_revocations").await, revoked, "{before}");
         }
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(gateway.ownerrez().count(REVOKED), 1);
         gateway.stop().await;
     })

@@ -27,7 +27,7 @@ async fn a_code_of_one_process_is_redeemed_at_another_and_an_end_is_heard_by_bot
         let (caller_here, caller_there) = (app.caller(&tokens.body), app.at(&there).caller(&tokens.body));
         let list = rpc(1, "tools/list", json!({}));
         for gateway in [&one, &other] {
-            eventually("changes are heard", async || gateway.app().keys().hears_changes().then_some(())).await;
+            eventually("changes are heard", async || gateway.app().keys().receives_invalidations().then_some(())).await;
         }
         for caller in [&caller_here, &caller_there] {
             caller.call("get_current_user", json!({})).await.ok();

@@ -118,7 +118,7 @@ async fn who_did_not_ask_for_more_than_an_hour_gets_no_refresh_token() {
         gateway.advance(TimeDelta::hours(1));
         let over = app.caller(&tokens).mcp(&rpc(1, "tools/list", json!({}))).await;
         assert_eq!((over.status, over.error()), (401, "expired_access_token"));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(database.number("SELECT count(*) FROM oauth_grants").await, 0);
 
         let offline = app.tokens(&gateway, account, &[]).await;

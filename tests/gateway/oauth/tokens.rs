@@ -139,7 +139,7 @@ async fn a_known_token_needs_no_database_as_long_as_its_end_would_be_heard() {
         let known = app.caller(&app.tokens(&gateway, account, &[]).await);
         let unknown = app.caller(&app.tokens(&gateway, account, &[]).await);
         let list = rpc(1, "tools/list", json!({}));
-        eventually("changes are heard", async || gateway.app().keys().hears_changes().then_some(())).await;
+        eventually("changes are heard", async || gateway.app().keys().receives_invalidations().then_some(())).await;
         assert_eq!(known.mcp(&list).await.status, 200);
 
         database.execute("ALTER TABLE oauth_grants RENAME TO elsewhere").await;
@@ -149,7 +149,7 @@ async fn a_known_token_needs_no_database_as_long_as_its_end_would_be_heard() {
 
         // The connection that receives change notifications is lost together with the database.
         database.make_unavailable().await;
-        eventually("trust ends", async || (!gateway.app().keys().hears_changes()).then_some(())).await;
+        eventually("trust ends", async || (!gateway.app().keys().receives_invalidations()).then_some(())).await;
         let refused = unknown.mcp(&list).await;
         assert_eq!((refused.status, refused.error()), (503, "database_unavailable"));
         assert!(refused.header("retry-after").is_some());

@@ -2,7 +2,7 @@
 
 use ownerrez_gateway::{
     config::{ClientCredentials, Config, PredefinedClient},
-    domain::{RedirectPlace, RedirectUri},
+    domain::{RedirectDestination, RedirectUri},
     oauth::clients::{ClientAuthentication, ClientErrorCode, ClientKind, PresentedClient},
 };
 
@@ -60,7 +60,7 @@ async fn the_operators_own_client_id_is_a_public_client_of_todays_clients() {
         }
         assert_eq!(
             place(&client, "https://chatgpt.com/connector/oauth/a"),
-            Some(RedirectPlace::Web { host: "chatgpt.com".to_owned() })
+            Some(RedirectDestination::Web { host: "chatgpt.com".to_owned() })
         );
         assert!(!fixture.clients.authenticate(&client, &PresentedClient::None, &[]).await.unwrap());
         assert!(!fixture.clients.delete("c_operator").await.unwrap(), "the operator's are not deleted by anybody");
@@ -94,7 +94,7 @@ async fn what_the_operator_wrote_down_counts() {
         let fixture = ClientsFixture::open_with(database, FixtureSettings { tune, ..FixtureSettings::default() }).await;
         let client = fixture.clients.find("app").await.unwrap();
         assert_eq!((client.name.as_str(), client.kind), ("My app", ClientKind::Predefined));
-        assert_eq!(place(&client, "myapp://callback"), Some(RedirectPlace::App { scheme: "myapp".to_owned() }));
+        assert_eq!(place(&client, "myapp://callback"), Some(RedirectDestination::App { scheme: "myapp".to_owned() }));
         let own = fixture.clients.find("c_operator").await.unwrap();
         assert_eq!(place(&own, "https://claude.ai/api/mcp/auth_callback"), None);
         assert!(place(&own, "myapp://callback").is_some());

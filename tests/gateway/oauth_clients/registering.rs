@@ -278,7 +278,7 @@ async fn a_deleted_client_is_nobody_on_every_process_while_it_could_come_back() 
         assert!(!elsewhere.clients.delete(client_id(&gone)).await.unwrap(), "it is gone already");
 
         fixture.clock.advance(TimeDelta::days(365));
-        assert_eq!(fixture.store.sweep_forgotten_clients(fixture.now()).await.unwrap(), 1);
+        assert_eq!(fixture.store.sweep_deleted_clients(fixture.now()).await.unwrap(), 1);
         assert_eq!(elsewhere.refused_as(client_id(&gone)).await, ClientErrorCode::InvalidClient);
     })
     .await;
@@ -342,11 +342,11 @@ async fn the_chores_shorten_the_list_of_deleted_clients() {
         let reply = register(&fixture, &plain());
         assert!(fixture.clients.delete(client_id(&reply)).await.unwrap());
         let listed = async || database.number("SELECT count(*) FROM forgotten_clients").await;
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
         assert_eq!(listed().await, 1);
 
         gateway.clock.advance(TimeDelta::days(365));
-        gateway.app().sessions().do_chores().await;
+        gateway.app().sessions().run_background_jobs().await;
 
         assert_eq!(listed().await, 0);
         gateway.stop().await;

@@ -8,7 +8,7 @@ use std::{
 use ownerrez_gateway::{
     app::{self, ProbeAs},
     catalog::probe::{End, Entry, ProbeReport},
-    config::{Config, OwnAccount, Sources},
+    config::{Config, SingleAccount, Sources},
     domain::AccountId,
     sandbox::{Simulator, SimulatorOptions, Variation, Variations},
 };
@@ -72,7 +72,7 @@ async fn probe(simulator: &Simulator, account: AccountId, clock: &Arc<ManualCloc
     let config = Config::load(Sources { file: None, environment }).unwrap();
     simulator.controls().forget_allowance();
     let access = simulator.controls().grant(account)["access_token"].as_str().unwrap().to_owned();
-    let probe_as = ProbeAs::Account(OwnAccount::Bearer(access.into()));
+    let probe_as = ProbeAs::Account(SingleAccount::Bearer(access.into()));
     let report = app::probe(&config, &probe_as, true, Arc::new(Impatient(clock.clone()))).await.unwrap();
     assert_eq!(report.end, End::Complete, "{}", report.text());
     report

@@ -97,7 +97,7 @@ impl ClientApp {
 
     /// Returns the authorization URL, with these parameters in place of the defaults; empty ones are left out.
     pub(crate) fn authorize_url(&self, changed: &[(&str, &str)]) -> String {
-        let challenge = URL_SAFE_NO_PAD.encode(crypto::digest(self.verifier.as_bytes()));
+        let challenge = URL_SAFE_NO_PAD.encode(crypto::sha256(self.verifier.as_bytes()));
         let resource = format!("{}/mcp", self.public_url);
         let usual = [
             ("response_type", "code"),

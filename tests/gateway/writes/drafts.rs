@@ -67,7 +67,7 @@ async fn a_draft_that_was_sent_is_refused_as_long_as_it_lives() {
         alice.call("create_message", id(&draft)).await.ok();
         for _ in 0..14 {
             two_minutes(&gateway).await;
-            gateway.app().sessions().do_chores().await;
+            gateway.app().sessions().run_background_jobs().await;
             let told = alice.call("create_message", id(&draft)).await.refused();
             assert!(told.contains("draft was sent") && told.contains("create a new draft"), "{told}");
         }

@@ -31,9 +31,9 @@ struct Gateway {
 struct UnderWay {
     ends: DateTime<Utc>,
     ticket: Ticket,
-    connector: Connector,
+    origin: AttemptOrigin,
     attempt: Attempt,
-    verdict: Verdict,
+    verdict: CodeVerdict,
 }
 
 impl Gateway {
@@ -70,14 +70,16 @@ impl Gateway {
     }
 
     /// Returns whether the attempt began.
-    fn ask(&mut self, key: PlaceKey, connector: Connector, verdict: Verdict) -> bool {
+    fn ask(&mut self, key: PlaceKey, origin: AttemptOrigin, verdict: CodeVerdict) -> bool {
         self.event(Event::Tick);
         let permits = self.budget.permits_for_connecting();
-        let Answer::Admitted(attempt) = self.admission.ask(self.now, key, connector, permits) else { return false };
+        let Decision::Admitted(attempt) = self.admission.request_turn(self.now, key, origin, permits) else {
+            return false;
+        };
         let ticket = self.granted(Account::Connecting).expect("the admission knows what the budget has");
         self.admission.leave(&key);
         let ends = self.now + TimeDelta::seconds(EXCHANGE);
-        self.under_way.push(UnderWay { ends, ticket, connector, attempt, verdict });
+        self.under_way.push(UnderWay { ends, ticket, origin, attempt, verdict });
         true
     }
 
@@ -87,8 +89,8 @@ impl Gateway {
         let under_way = std::mem::take(&mut self.under_way).into_iter();
         let (ended, under_way): (Vec<_>, Vec<_>) = under_way.partition(|one| one.ends <= now);
         self.under_way = under_way;
-        for UnderWay { ticket, connector, attempt, verdict, .. } in ended {
-            self.admission.judge(now, connector, verdict);
+        for UnderWay { ticket, origin, attempt, verdict, .. } in ended {
+            self.admission.judge(now, origin, verdict);
             self.admission.end(now, attempt, 1);
             self.event(Event::Done { ticket, at: now });
         }
@@ -118,7 +120,7 @@ fn connected(hostile: u32, busy: u32, within: i64, seed: u64) -> usize {
         for number in order {
             let next = &mut hostile_keys[number as usize];
             // They reload as often as a page does.
-            if i64::from(number % 5) == second % 5 && gateway.ask(key(*next), from(number), Verdict::Bad) {
+            if i64::from(number % 5) == second % 5 && gateway.ask(key(*next), from(number), CodeVerdict::Bad) {
                 *next += 1;
             }
         }
@@ -126,7 +128,7 @@ fn connected(hostile: u32, busy: u32, within: i64, seed: u64) -> usize {
             let since = second - arrival;
             let source = if person == 0 && hostile > 0 { from(0) } else { from(500_000 + person) };
             if (0..within).contains(&since) && since % 5 == 0 && !done[person as usize] {
-                done[person as usize] = gateway.ask(key(person), source, Verdict::Good);
+                done[person as usize] = gateway.ask(key(person), source, CodeVerdict::Good);
             }
         }
         gateway.advance();

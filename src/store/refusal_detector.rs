@@ -53,19 +53,19 @@ pub(super) fn of_this_call<F: Future>(work: F) -> impl Future<Output = F::Output
 }
 
 /// Checks one server, for all calls together.
-pub(super) struct Refusals {
+pub(super) struct RefusalDetector {
     options: PgConnectOptions,
     last: Mutex<Option<(Instant, bool)>>,
 }
 
-impl fmt::Debug for Refusals {
+impl fmt::Debug for RefusalDetector {
     /// Shows nothing of the options, which contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refusals").finish_non_exhaustive()
     }
 }
 
-impl Refusals {
+impl RefusalDetector {
     pub(super) fn new(options: PgConnectOptions) -> Self {
         Self { options, last: Mutex::default() }
     }
@@ -87,7 +87,7 @@ impl Refusals {
             tokio::select! {
                 outcome = &mut work => return outcome.map_err(StoreError::from),
                 refused = self.refuses() => if refused && unconnected.load(Ordering::Acquire) {
-                    return Err(StoreError::refused());
+                    return Err(StoreError::connection_refused());
                 },
             }
         }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 /// A token counts as just issued for this long. Rejections that end a connection span at least this time.
 pub(super) const FRESH: TimeDelta = TimeDelta::minutes(5);
 /// The number of uncertain rejections that end a connection.
-const REFUSALS: u32 = 3;
+const MIN_REJECTIONS: u32 = 3;
 /// The age after which rejections may be lost with their session.
 const KEPT: TimeDelta = TimeDelta::hours(1);
 
@@ -15,21 +15,21 @@ const KEPT: TimeDelta = TimeDelta::hours(1);
 /// token resets the count. The count is kept in the session only: after a restart the connection ends some minutes
 /// later.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refusals {
+pub(super) struct Rejections {
     connection: Uuid,
     /// The time of the first rejection that counts.
     first: DateTime<Utc>,
     count: u32,
 }
 
-impl Refusals {
+impl Rejections {
     /// Records one more, and returns whether those that count are enough.
     pub(super) fn note(noted: &mut Option<Self>, connection: Uuid, counts: bool, now: DateTime<Utc>) -> bool {
         let before = noted.filter(|before| before.connection == connection && before.count > 0);
-        let mut refusals = before.unwrap_or(Self { connection, first: now, count: 0 });
-        refusals.count = refusals.count.saturating_add(u32::from(counts));
-        *noted = Some(refusals);
-        counts && refusals.count >= REFUSALS && now - refusals.first >= FRESH
+        let mut rejections = before.unwrap_or(Self { connection, first: now, count: 0 });
+        rejections.count = rejections.count.saturating_add(u32::from(counts));
+        *noted = Some(rejections);
+        counts && rejections.count >= MIN_REJECTIONS && now - rejections.first >= FRESH
     }
 
     /// Returns whether any are recorded for this connection.
@@ -57,7 +57,7 @@ mod tests {
             let first = now + TimeDelta::seconds(pauses[0]);
             for (index, pause) in pauses.iter().enumerate() {
                 now += TimeDelta::seconds(*pause);
-                let enough = Refusals::note(&mut noted, Uuid::nil(), true, now);
+                let enough = Rejections::note(&mut noted, Uuid::nil(), true, now);
                 prop_assert_eq!(enough, index >= 2 && now - first >= FRESH);
             }
         }
@@ -67,19 +67,19 @@ mod tests {
     fn refusals_that_do_not_count_end_nothing() {
         let (mut noted, mut now) = (None, DateTime::UNIX_EPOCH);
         for _ in 0..50 {
-            assert!(!Refusals::note(&mut noted, Uuid::nil(), false, now));
+            assert!(!Rejections::note(&mut noted, Uuid::nil(), false, now));
             now += TimeDelta::minutes(1);
         }
-        assert!(!Refusals::note(&mut noted, Uuid::nil(), true, now), "the first that counts");
+        assert!(!Rejections::note(&mut noted, Uuid::nil(), true, now), "the first that counts");
     }
 
     #[test]
     fn a_new_connection_begins_a_new_count() {
         let (mut noted, later) = (None, DateTime::UNIX_EPOCH + FRESH);
         for _ in 0..5 {
-            Refusals::note(&mut noted, Uuid::nil(), true, DateTime::UNIX_EPOCH);
+            Rejections::note(&mut noted, Uuid::nil(), true, DateTime::UNIX_EPOCH);
         }
-        assert!(!Refusals::note(&mut noted, Uuid::max(), true, later));
+        assert!(!Rejections::note(&mut noted, Uuid::max(), true, later));
         assert!(noted.is_some_and(|noted| noted.concern(Uuid::max()) && !noted.concern(Uuid::nil())));
     }
 }

@@ -10,72 +10,72 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 
-use super::{ChangeWatch, Seen};
-use crate::domain::growing_cache;
+use super::{Generation, InvalidationListener};
+use crate::domain::lazy_lru;
 
 /// The minimum interval between two writes of a row's last use.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
 
 /// The most recently used values by their keys.
-pub struct Remembered<Key, Value> {
-    changes: Arc<ChangeWatch>,
+pub struct RevalidatingCache<Key, Value> {
+    changes: Arc<InvalidationListener>,
     entries: Mutex<LruCache<Key, Entry<Value>>>,
 }
 
 struct Entry<Value> {
     value: Value,
     /// The number of changes known before the value was read.
-    seen: Seen,
+    generation: Generation,
     /// When its use was last recorded.
     touched: Option<DateTime<Utc>>,
 }
 
 /// The result of a cache lookup.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Recalled<Value> {
+pub enum CacheLookup<Value> {
     /// The entry is valid.
-    Good(Value),
+    Fresh(Value),
     /// The row may have changed: it must be read again.
-    Doubtful(Value),
+    Stale(Value),
     /// There is no entry.
-    Nothing,
+    Miss,
 }
 
-impl<Key: Hash + Eq, Value: Clone> Remembered<Key, Value> {
+impl<Key: Hash + Eq, Value: Clone> RevalidatingCache<Key, Value> {
     /// Creates a cache with this capacity.
-    pub fn new(changes: Arc<ChangeWatch>, capacity: usize) -> Self {
+    pub fn new(changes: Arc<InvalidationListener>, capacity: usize) -> Self {
         let capacity = NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN);
-        Self { changes, entries: Mutex::new(growing_cache(capacity)) }
+        Self { changes, entries: Mutex::new(lazy_lru(capacity)) }
     }
 
     /// Returns the current state of changes; to be recorded before reading data that is to be cached.
-    pub fn seen(&self) -> Seen {
-        self.changes.seen()
+    pub fn generation(&self) -> Generation {
+        self.changes.generation()
     }
 
     /// Looks up a value, and whether it is still valid.
-    pub fn recall(&self, key: &Key, now: DateTime<Utc>) -> Recalled<Value> {
+    pub fn get(&self, key: &Key, now: DateTime<Utc>) -> CacheLookup<Value> {
         match self.entries().get(key) {
-            None => Recalled::Nothing,
-            Some(entry) if self.changes.vouches_for(entry.seen, now) => Recalled::Good(entry.value.clone()),
-            Some(entry) => Recalled::Doubtful(entry.value.clone()),
+            None => CacheLookup::Miss,
+            Some(entry) if self.changes.is_current(entry.generation, now) => CacheLookup::Fresh(entry.value.clone()),
+            Some(entry) => CacheLookup::Stale(entry.value.clone()),
         }
     }
 
-    /// Caches a value that was read after `seen`.
-    pub fn remember(&self, key: Key, value: Value, seen: Seen) {
+    /// Caches a value that was read after `generation`.
+    pub fn insert(&self, key: Key, value: Value, generation: Generation) {
         let mut entries = self.entries();
         let touched = entries.peek(&key).and_then(|entry| entry.touched);
-        entries.put(key, Entry { value, seen, touched });
+        entries.put(key, Entry { value, generation, touched });
     }
 
     /// Removes the value of a row that no longer exists.
-    pub fn forget(&self, key: &Key) {
+    pub fn remove(&self, key: &Key) {
         self.entries().pop(key);
     }
 
     /// Returns whether a use now is to be written to the database: at most once a minute.
-    pub fn use_is_due(&self, key: &Key, now: DateTime<Utc>) -> bool {
+    pub fn touch_is_due(&self, key: &Key, now: DateTime<Utc>) -> bool {
         let mut entries = self.entries();
         let Some(entry) = entries.peek_mut(key) else { return false };
         let due = entry.touched.is_none_or(|touched| touched + TOUCH_EVERY <= now);
@@ -86,8 +86,8 @@ impl<Key: Hash + Eq, Value: Clone> Remembered<Key, Value> {
     }
 
     /// Returns whether changes by other processes are received; while they are not, rows are read at each use.
-    pub fn hears_changes(&self, now: DateTime<Utc>) -> bool {
-        self.changes.vouches_for(self.changes.seen(), now)
+    pub fn receives_invalidations(&self, now: DateTime<Utc>) -> bool {
+        self.changes.is_current(self.changes.generation(), now)
     }
 
     fn entries(&self) -> MutexGuard<'_, LruCache<Key, Entry<Value>>> {

@@ -14,7 +14,7 @@ use super::{CallError, user_session::UserSession};
 use crate::domain::UserId;
 
 /// A caller that waits for a session, and its thread.
-pub(super) type Waiting = (ArbiterHandle, oneshot::Sender<Result<Addr<UserSession>, CallError>>);
+pub(super) type WaitingCaller = (ArbiterHandle, oneshot::Sender<Result<Addr<UserSession>, CallError>>);
 
 /// The state of a user's session.
 pub(super) enum Entry {
@@ -24,33 +24,33 @@ pub(super) enum Entry {
     },
     /// Asked to stop, and not yet answered. Callers wait for the answer, because an address that is handed out now may
     /// be of a stopped actor.
-    Leaving {
+    Stopping {
         session: Addr<UserSession>,
-        waiting: Vec<Waiting>,
+        waiting: Vec<WaitingCaller>,
     },
 }
 
 impl Entry {
     pub(super) fn session(&self) -> &Addr<UserSession> {
         match self {
-            Self::Live { session, .. } | Self::Leaving { session, .. } => session,
+            Self::Live { session, .. } | Self::Stopping { session, .. } => session,
         }
     }
 }
 
 /// The shared registry.
 #[derive(Clone, Default)]
-pub(super) struct Directory(Arc<Mutex<Entries>>);
+pub(super) struct SessionRegistry(Arc<Mutex<Entries>>);
 
 /// The content of the registry.
 #[derive(Default)]
 pub(super) struct Entries {
-    pub(super) of: HashMap<UserId, Entry>,
+    pub(super) by_user: HashMap<UserId, Entry>,
     /// Whether the registry accepts no more calls.
     pub(super) closed: bool,
 }
 
-impl Directory {
+impl SessionRegistry {
     /// Returns the user's session if it is running, and marks it as used now. It may stop before it reads a message.
     pub(super) fn live(&self, user: UserId, now: DateTime<Utc>) -> Option<Addr<UserSession>> {
         let mut entries = self.lock();
@@ -64,9 +64,9 @@ impl Directory {
 }
 
 impl Entries {
-    /// Like [`Directory::live`], but also after closing.
+    /// Like [`SessionRegistry::live`], but also after closing.
     pub(super) fn live(&mut self, user: UserId, now: DateTime<Utc>) -> Option<Addr<UserSession>> {
-        match self.of.get_mut(&user)? {
+        match self.by_user.get_mut(&user)? {
             // After a panic the mailbox is closed; actix does not restart an actor that panicked.
             Entry::Live { session, last_used } if session.connected() => {
                 *last_used = now;

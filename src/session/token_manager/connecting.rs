@@ -4,28 +4,28 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Account, CallError, ConnectError, TokenKeeper, unsaved::Won};
+use super::{Account, CallError, ConnectError, TokenManager, unsaved::UnsavedTokens};
 use crate::{
-    domain::{AccountId, Grant},
+    domain::{AccountId, UpstreamGrant},
     session::connecting::Admitted,
     store::SealedGrant,
-    upstream::{Issued, TokenError},
+    upstream::{TokenError, TokenResponse},
 };
 
 /// The credential with which a user connects an account.
-pub(in crate::session) enum Credential {
+pub(in crate::session) enum ConnectCredential {
     /// An authorization code.
     Code(SecretString),
     /// A personal access token, as `e-mail:token`.
     PersonalToken(SecretString),
 }
 
-impl TokenKeeper {
+impl TokenManager {
     /// Obtains a grant with the credential and stores it, unless a working connection exists. If the database fails,
     /// the grant is stored later in the background: the user has agreed to it, and its code is consumed.
     pub(in crate::session) async fn connect(
         &self,
-        with: Credential,
+        with: ConnectCredential,
         admitted: Admitted,
     ) -> Result<Option<AccountId>, ConnectError> {
         if let Err(error) = self.save_unsaved().await {
@@ -39,41 +39,41 @@ impl TokenKeeper {
         if existing.is_some_and(|row| row.rejected_at.is_none()) {
             return Err(ConnectError::AlreadyConnected);
         }
-        let grant = self.obtain(with, &admitted).await?;
+        let grant = self.exchange(with, &admitted).await?;
         let account = grant.account;
         let sealed = self.seal(&grant.tokens)?;
         let stored = SealedGrant { account, tokens: sealed.clone() };
-        let _turn = self.turn_to_store().await;
+        let _guard = self.lock_storing().await;
         match self.deps.store.save_connection(self.user, stored, self.now()).await {
             Ok(true) => {
-                self.forget();
+                self.unload();
                 Ok(account)
             }
             Ok(false) => {
                 // Another process was faster.
-                self.drop_grant(account, sealed).await?;
+                self.discard_grant(account, sealed).await?;
                 Err(ConnectError::AlreadyConnected)
             }
             Err(error) => {
-                self.keep_unsaved(Won::Connected(grant));
+                self.keep_unsaved(UnsavedTokens::Connected(grant));
                 Err(error.into())
             }
         }
     }
 
     /// Requests a grant from OwnerRez, once for each admission. Sends nothing during shutdown.
-    pub(in crate::session) async fn obtain(
+    pub(in crate::session) async fn exchange(
         &self,
-        with: Credential,
+        with: ConnectCredential,
         admitted: &Admitted,
-    ) -> Result<Grant, ConnectError> {
+    ) -> Result<UpstreamGrant, ConnectError> {
         if self.deps.stop.is_cancelled() {
             return Err(ConnectError::Interrupted);
         }
         let permit = admitted.spend(self.user).ok_or(ConnectError::Interrupted)?;
         let grant = match with {
-            Credential::Code(code) => self.upstream.exchange_code(&code).await.map(Issued::into_grant),
-            Credential::PersonalToken(token) => self.upstream.personal_grant(token).await,
+            ConnectCredential::Code(code) => self.upstream.exchange_code(&code).await.map(TokenResponse::into_grant),
+            ConnectCredential::PersonalToken(token) => self.upstream.personal_grant(token).await,
         };
         admitted.judge(&grant);
         if let Err(TokenError::Throttled(retry_after)) = &grant {
@@ -85,24 +85,27 @@ impl TokenKeeper {
     /// Removes the connection and queues its token for revocation. Works while a call is in progress, and waits only
     /// for tokens that are being stored.
     pub(in crate::session) async fn disconnect(&self) -> Result<bool, CallError> {
-        let turn = self.turn_to_store().await;
+        let guard = self.lock_storing().await;
         // An unsaved new connection is stored first, so that it ends like any other.
-        let connecting =
-            self.unsaved.borrow().as_ref().is_some_and(|unsaved| matches!(unsaved.won(), Won::Connected(_)));
+        let connecting = self
+            .unsaved
+            .borrow()
+            .as_ref()
+            .is_some_and(|unsaved| matches!(unsaved.tokens(), UnsavedTokens::Connected(_)));
         if connecting {
-            self.save_in_turn(&turn).await?;
+            self.save_locked(&guard).await?;
         }
         let ended = self.deps.store.disconnect(self.user, Uuid::now_v7(), self.now()).await?;
-        self.forget();
+        self.unload();
         // Unsaved refreshed tokens find no row now, and are queued for revocation as well.
-        if let Err(error) = self.save_in_turn(&turn).await {
+        if let Err(error) = self.save_locked(&guard).await {
             log::warn!("cannot queue new tokens of user {} for revocation yet: {error}", self.user);
         }
         Ok(ended)
     }
 
     /// Revokes a grant that became no connection. Best effort, because the grant is stored nowhere.
-    pub(in crate::session) async fn revoke_at_once(&self, grant: &Grant) {
+    pub(in crate::session) async fn revoke_at_once(&self, grant: &UpstreamGrant) {
         let deadline = self.now() + TimeDelta::seconds(5);
         let revoked = match self.permit(Account::Connecting, deadline).await {
             Ok(mut permit) => {

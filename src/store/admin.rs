@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError, StoredGrant, StoredKey, grants::live_grants};
 use crate::{
-    crypto::SealedFor,
+    crypto::EncryptionContext,
     domain::{AccountId, GrantId, Sealed, UserId},
 };
 
@@ -69,7 +69,7 @@ pub struct SealedRow {
     /// The owner of the tokens; the user may be gone.
     pub user: UserId,
     /// The tokens, each with its encryption context; at least one.
-    pub tokens: Vec<(SealedFor, Sealed)>,
+    pub tokens: Vec<(EncryptionContext, Sealed)>,
 }
 
 /// A table with encrypted tokens.
@@ -126,12 +126,12 @@ impl Store {
     }
 
     /// Returns the users with a key of this prefix, as lists show it.
-    pub async fn users_by_key_beginning(&self, beginning: &str) -> Result<Vec<UserId>, StoreError> {
-        // The predecessor stored its prefixes with dots at the end, see `StoredKey::beginning`.
+    pub async fn users_by_key_prefix(&self, prefix: &str) -> Result<Vec<UserId>, StoreError> {
+        // The predecessor stored its prefixes with dots at the end, see `StoredKey::prefix`.
         let query = api_keys::Entity::find()
             .select_only()
             .column(api_keys::Column::UserId)
-            .filter(api_keys::Column::KeyPrefix.is_in([beginning.to_owned(), format!("{beginning}...")]))
+            .filter(api_keys::Column::KeyPrefix.is_in([prefix.to_owned(), format!("{prefix}...")]))
             .distinct()
             .into_tuple::<Uuid>();
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(UserId).collect())
@@ -145,7 +145,7 @@ impl Store {
             .col_expr(users::Column::DisabledAt, since)
             .filter(users::Column::Id.eq(user.0));
         let known = self.run(update.exec(&self.db)).await?.rows_affected > 0;
-        self.heard.change();
+        self.change_counter.increment();
         Ok(known)
     }
 
@@ -155,7 +155,7 @@ impl Store {
             .col_expr(users::Column::DisabledAt, Expr::value(None::<Moment>))
             .filter(users::Column::Id.eq(user.0));
         let known = self.run(update.exec(&self.db)).await?.rows_affected > 0;
-        self.heard.change();
+        self.change_counter.increment();
         Ok(known)
     }
 
@@ -183,8 +183,8 @@ impl Store {
                 let rows = self.run(query.all(&self.db)).await?;
                 let row = |(id, user, access, refresh): (Uuid, Uuid, String, Option<String>)| {
                     let user = UserId(user);
-                    let refresh = refresh.map(|refresh| (SealedFor::RefreshToken(user), Sealed(refresh)));
-                    let access = (SealedFor::AccessToken(user), Sealed(access));
+                    let refresh = refresh.map(|refresh| (EncryptionContext::RefreshToken(user), Sealed(refresh)));
+                    let access = (EncryptionContext::AccessToken(user), Sealed(access));
                     SealedRow { id, user, tokens: std::iter::once(access).chain(refresh).collect() }
                 };
                 Ok(rows.into_iter().map(row).collect())
@@ -197,7 +197,7 @@ impl Store {
                 let rows = self.run(query.all(&self.db)).await?;
                 let row = |row: pending_revocations::Model| {
                     let user = UserId(row.user_id);
-                    let tokens = vec![(SealedFor::AccessToken(user), Sealed(row.access_token))];
+                    let tokens = vec![(EncryptionContext::AccessToken(user), Sealed(row.access_token))];
                     SealedRow { id: row.id, user, tokens }
                 };
                 Ok(rows.into_iter().map(row).collect())
@@ -220,7 +220,7 @@ impl Store {
                 let row = |(id, user, confirmed, successor): (Uuid, Uuid, i64, String)| SealedRow {
                     id,
                     user: UserId(user),
-                    tokens: vec![(SealedFor::Successor(GrantId(id), confirmed + 1), Sealed(successor))],
+                    tokens: vec![(EncryptionContext::Successor(GrantId(id), confirmed + 1), Sealed(successor))],
                 };
                 Ok(rows.into_iter().map(row).collect())
             }
@@ -228,7 +228,7 @@ impl Store {
     }
 
     /// Stores the token of a revocation under another encryption key, if the stored one is still `replaces`.
-    pub async fn store_resealed_revocation(
+    pub async fn store_re_encrypted_revocation(
         &self,
         id: Uuid,
         replaces: &Sealed,

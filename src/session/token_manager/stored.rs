@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    crypto::{KeyRing, SealedFor},
+    crypto::{EncryptionContext, KeyRing},
     domain::{TokenSet, UserId},
     session::CallError,
     store::Store,
@@ -36,7 +36,7 @@ pub async fn stored_tokens(
     if row.expires_at.is_some_and(|end| end <= now) {
         return Ok(StoredTokens::Ended);
     }
-    let access = ring.open(SealedFor::AccessToken(user), &row.access)?;
+    let access = ring.open(EncryptionContext::AccessToken(user), &row.access)?;
     Ok(StoredTokens::Good(TokenSet {
         kind: row.token_kind,
         access,

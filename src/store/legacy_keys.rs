@@ -10,14 +10,14 @@ use super::{Store, StoreError, StoredKey};
 use crate::domain::{KeyId, UserId};
 
 /// The maximum number of rows of one lookup by prefix: each costs a bcrypt comparison.
-pub const PREDECESSOR_CANDIDATES: u64 = 8;
+pub const LEGACY_KEY_CANDIDATES: u64 = 8;
 
 /// The end of the predecessor's prefixes. Prefixes of this gateway consist of letters and digits only.
 const ELLIPSIS: &str = "...";
 
 impl Store {
     /// Returns whether there are any. If not, the whole table is read, so call it rarely.
-    pub async fn has_predecessor_keys(&self) -> Result<bool, StoreError> {
+    pub async fn has_legacy_keys(&self) -> Result<bool, StoreError> {
         let query = api_keys::Entity::find()
             .select_only()
             .column(api_keys::Column::Id)
@@ -32,9 +32,9 @@ impl Store {
         Ok(self.run(query.one(&self.db)).await?.map(StoredKey::from))
     }
 
-    /// Returns the keys with this prefix, at most [`PREDECESSOR_CANDIDATES`]. Keys that this gateway never accepted
+    /// Returns the keys with this prefix, at most [`LEGACY_KEY_CANDIDATES`]. Keys that this gateway never accepted
     /// come first, since the others are found by their digest; within each group the oldest comes first.
-    pub async fn predecessor_keys_by_prefix(&self, prefix: &str) -> Result<Vec<StoredKey>, StoreError> {
+    pub async fn legacy_keys_by_prefix(&self, prefix: &str) -> Result<Vec<StoredKey>, StoreError> {
         if !prefix.ends_with(ELLIPSIS) {
             return Ok(Vec::new());
         }
@@ -43,7 +43,7 @@ impl Store {
             .order_by_asc(Expr::col(api_keys::Column::KeyDigest).is_not_null())
             .order_by_asc(api_keys::Column::CreatedAt)
             .order_by_asc(api_keys::Column::Id)
-            .limit(PREDECESSOR_CANDIDATES);
+            .limit(LEGACY_KEY_CANDIDATES);
         Ok(self.run(query.all(&self.db)).await?.into_iter().map(StoredKey::from).collect())
     }
 

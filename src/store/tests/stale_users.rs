@@ -14,7 +14,7 @@ const MONTH: i64 = 30 * 86_400;
 
 /// Sweeps users who registered at 0, a month and a second later.
 async fn swept(base: &Base) -> u64 {
-    base.store.sweep_unconnected(at(1), at(MONTH + 1), 100).await.unwrap()
+    base.store.sweep_stale_users(at(1), at(MONTH + 1), 100).await.unwrap()
 }
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn who_never_connected_goes_with_all_keys() {
         let (alice, key) = base.user("alice").await;
         base.store.open_link(alice, link("expired", key, MONTH - 599), 5).await.unwrap();
         base.store.touch_key(alice, key, at(MONTH + 1) - IN_USE_FOR).await.unwrap();
-        assert_eq!(base.store.sweep_unconnected(at(0), at(MONTH), 100).await.unwrap(), 0, "not yet");
+        assert_eq!(base.store.sweep_stale_users(at(0), at(MONTH), 100).await.unwrap(), 0, "not yet");
         assert_eq!(swept(&base).await, 1);
         assert_eq!(base.store.key_by_prefix("ownerrez_sk_alice").await.unwrap(), None);
         assert_eq!(swept(&base).await, 0);
@@ -63,7 +63,7 @@ async fn a_round_is_bounded() {
         }
         let mut rounds = Vec::new();
         for _ in 0..4 {
-            rounds.push(base.store.sweep_unconnected(at(1), at(MONTH), 2).await.unwrap());
+            rounds.push(base.store.sweep_stale_users(at(1), at(MONTH), 2).await.unwrap());
         }
         assert_eq!(rounds, [2, 2, 1, 0]);
     })
@@ -77,7 +77,7 @@ async fn who_connects_during_the_sweep_either_stays_whole_or_learns_it() {
         for round in 0..10 {
             let name = format!("alice{round}");
             let (alice, key) = base.user(&name).await;
-            let sweeps = join_all(processes.iter().map(|store| store.sweep_unconnected(at(1), at(MONTH + 1), 9)));
+            let sweeps = join_all(processes.iter().map(|store| store.sweep_stale_users(at(1), at(MONTH + 1), 9)));
             let state = format!("s{round}");
             let opens = base.store.open_link(alice, link(&state, key, MONTH), 5);
             let connects = processes[0].save_connection(alice, grant(&name), at(MONTH + 1));

@@ -17,7 +17,7 @@ pub const IN_USE_FOR: TimeDelta = TimeDelta::hours(2);
 impl Store {
     /// Deletes at most `limit` users who registered before `registered_before`, never connected an account and are not
     /// about to, with all their rows, and returns their number.
-    pub async fn sweep_unconnected(
+    pub async fn sweep_stale_users(
         &self,
         registered_before: DateTime<Utc>,
         now: DateTime<Utc>,
@@ -44,7 +44,7 @@ impl Store {
             let delete = users::Entity::delete_many().filter(users::Column::Id.is_in(found)).filter(idle);
             let gone = delete.exec(&transaction).await?.rows_affected;
             transaction.commit().await?;
-            self.heard.change();
+            self.change_counter.increment();
             Ok(gone)
         })
         .await

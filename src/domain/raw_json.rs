@@ -11,9 +11,9 @@ use serde_json::Value;
 /// syntax is checked on construction. Values are parsed on each read, which can fail: serde_json limits nesting to 128
 /// levels and numbers to the range of a double.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct JsonText(ByteString);
+pub struct RawJson(ByteString);
 
-impl JsonText {
+impl RawJson {
     /// Takes valid JSON or empty text; `None` for anything else.
     pub fn new(text: Bytes) -> Option<Self> {
         if text.is_empty() {
@@ -86,15 +86,15 @@ fn unit(escape: &str) -> Option<u16> {
     digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
-impl From<Value> for JsonText {
+impl From<Value> for RawJson {
     fn from(value: Value) -> Self {
         Self(ByteString::from(value.to_string()))
     }
 }
 
-impl fmt::Debug for JsonText {
+impl fmt::Debug for RawJson {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "JsonText({} bytes)", self.0.len())
+        write!(f, "RawJson({} bytes)", self.0.len())
     }
 }
 
@@ -105,8 +105,8 @@ mod tests {
 
     use super::*;
 
-    fn of(text: &str) -> Option<JsonText> {
-        JsonText::new(Bytes::copy_from_slice(text.as_bytes()))
+    fn of(text: &str) -> Option<RawJson> {
+        RawJson::new(Bytes::copy_from_slice(text.as_bytes()))
     }
 
     proptest! {
@@ -178,11 +178,11 @@ mod tests {
         assert!(of(&deep(100)).is_some_and(|text| text.value().is_array()));
         assert_eq!(of(&deep(100_000)).map(|text| text.value()), Some(Value::Null));
         assert_eq!(of("[1e999]").map(|text| text.value()), Some(Value::Null));
-        assert_eq!(JsonText::new(Bytes::from_static(b"\"\xff\"")), None);
+        assert_eq!(RawJson::new(Bytes::from_static(b"\"\xff\"")), None);
     }
 
     #[test]
     fn nobody_sees_the_text_by_accident() {
-        assert_eq!(format!("{:?}", JsonText::from(json!({"access_token": "at_1"}))), "JsonText(23 bytes)");
+        assert_eq!(format!("{:?}", RawJson::from(json!({"access_token": "at_1"}))), "RawJson(23 bytes)");
     }
 }

@@ -26,7 +26,7 @@ impl AsyncRead for Pieces {
 
 /// Returns the bytes that the guard yields, in reads of at most `room` bytes, and how the stream ends.
 fn through(pieces: Vec<Vec<u8>>, room: usize) -> (Vec<u8>, Result<(), io::ErrorKind>) {
-    let mut guard = AnswerGuard::new(Pieces(pieces.into()));
+    let mut guard = ResponseGuard::new(Pieces(pieces.into()));
     let mut given = Vec::new();
     loop {
         let mut buffer = vec![0; room];

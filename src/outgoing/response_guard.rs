@@ -25,7 +25,7 @@ const HEADERS: usize = 96;
 const PROTOCOL: &[u8] = b"HTTP/1.";
 
 /// A stream that passes one final response to awc.
-pub struct AnswerGuard<S> {
+pub struct ResponseGuard<S> {
     stream: S,
     state: State,
     /// The bytes of an incomplete head. Empty if a head arrives in one piece, which is the usual case.
@@ -66,7 +66,7 @@ enum Head {
     },
 }
 
-impl<S> AnswerGuard<S> {
+impl<S> ResponseGuard<S> {
     /// Returns a guard over a connection from which nothing has been read.
     pub fn new(stream: S) -> Self {
         Self { stream, state: State::Head, collected: Vec::new(), before_body: 0 }
@@ -74,23 +74,23 @@ impl<S> AnswerGuard<S> {
 
     /// Processes bytes that arrived before the final head was complete. Returns whether they can be forwarded
     /// unchanged.
-    fn look(&mut self, came: &mut [u8]) -> io::Result<bool> {
-        if came.is_empty() {
+    fn inspect(&mut self, received: &mut [u8]) -> io::Result<bool> {
+        if received.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if self.collected.is_empty()
-            && let Head::Final { length, end } = read_head(came)?
+            && let Head::Final { length, end } = read_head(received)?
         {
             self.count(length)?;
-            mark(came, end);
+            mark(received, end);
             self.state = State::Body(end);
             return Ok(true);
         }
-        let complete_line = came.contains(&b'\n');
-        self.collected.extend_from_slice(came);
+        let complete_line = received.contains(&b'\n');
+        self.collected.extend_from_slice(received);
         // A head ends with a line, so a piece without a line end cannot complete it.
         if complete_line {
-            self.look_at_collected()?;
+            self.inspect_collected()?;
         }
         if matches!(self.state, State::Head) && self.before_body + self.collected.len() > HEAD_LIMIT {
             return Err(too_large());
@@ -98,7 +98,7 @@ impl<S> AnswerGuard<S> {
         Ok(false)
     }
 
-    fn look_at_collected(&mut self) -> io::Result<()> {
+    fn inspect_collected(&mut self) -> io::Result<()> {
         let mut at = 0;
         loop {
             let rest = self.collected.get_mut(at..).unwrap_or_default();
@@ -174,7 +174,7 @@ fn read_head(bytes: &[u8]) -> io::Result<Head> {
     Ok(Head::Final { length, end: if framed { BodyEnd::Framed } else { BodyEnd::Stream } })
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for AnswerGuard<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ResponseGuard<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let start = buf.filled().len();
@@ -185,8 +185,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for AnswerGuard<S> {
             match this.state {
                 State::Head => {
                     ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-                    let came = buf.filled_mut().get_mut(start..).unwrap_or_default();
-                    if this.look(came)? {
+                    let received = buf.filled_mut().get_mut(start..).unwrap_or_default();
+                    if this.inspect(received)? {
                         return Poll::Ready(Ok(()));
                     }
                     buf.set_filled(start);
@@ -215,7 +215,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for AnswerGuard<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for AnswerGuard<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ResponseGuard<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -241,7 +241,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for AnswerGuard<S> {
     }
 }
 
-impl<S: ActixStream> ActixStream for AnswerGuard<S> {
+impl<S: ActixStream> ActixStream for ResponseGuard<S> {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         self.stream.poll_read_ready(cx)
     }
@@ -251,10 +251,10 @@ impl<S: ActixStream> ActixStream for AnswerGuard<S> {
     }
 }
 
-impl<S> fmt::Debug for AnswerGuard<S> {
+impl<S> fmt::Debug for ResponseGuard<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Never prints the collected bytes: they belong to a user.
-        f.write_str("AnswerGuard")
+        f.write_str("ResponseGuard")
     }
 }
 

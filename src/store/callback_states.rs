@@ -5,12 +5,12 @@ use chrono::{DateTime, Utc};
 use entity::{Moment, oauth_states, sign_in_requests};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
-use super::{Link, Store, StoreError};
+use super::{ConnectLink, Store, StoreError};
 use crate::domain::Sealed;
 
 /// A pending request that one browser returns to, with its times.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Returning<T> {
+pub struct CallbackState<T> {
     /// The request.
     pub to: T,
     /// The creation time.
@@ -32,32 +32,32 @@ pub struct FirstReturn {
 
 impl Store {
     /// Returns the connect link bound to this browser, unless it has expired. The link stays unchanged.
-    pub async fn returning_to_link(
+    pub async fn link_callback_state(
         &self,
         state_hash: &str,
         browser_hash: &str,
         now: DateTime<Utc>,
-    ) -> Result<Option<Returning<Link>>, StoreError> {
+    ) -> Result<Option<CallbackState<ConnectLink>>, StoreError> {
         let query = oauth_states::Entity::find_by_id(state_hash)
             .filter(oauth_states::Column::BrowserHash.eq(browser_hash))
             .filter(oauth_states::Column::ExpiresAt.gt(Moment::from(now)));
         Ok(self.run(query.one(&self.db)).await?.map(|row| {
             let (created_at, expires_at) = (row.created_at.into(), row.expires_at.into());
-            Returning { created_at, returned_at: row.returned_at.map(Into::into), expires_at, to: row.into() }
+            CallbackState { created_at, returned_at: row.returned_at.map(Into::into), expires_at, to: row.into() }
         }))
     }
 
     /// Returns the sign-in of this browser, unless it has expired. The sign-in stays unchanged.
-    pub async fn returning_to_sign_in(
+    pub async fn sign_in_callback_state(
         &self,
         state_hash: &str,
         browser_hash: &str,
         now: DateTime<Utc>,
-    ) -> Result<Option<Returning<Sealed>>, StoreError> {
+    ) -> Result<Option<CallbackState<Sealed>>, StoreError> {
         let query = sign_in_requests::Entity::find_by_id(state_hash)
             .filter(sign_in_requests::Column::BrowserHash.eq(browser_hash))
             .filter(sign_in_requests::Column::ExpiresAt.gt(Moment::from(now)));
-        Ok(self.run(query.one(&self.db)).await?.map(|row| Returning {
+        Ok(self.run(query.one(&self.db)).await?.map(|row| CallbackState {
             to: Sealed(row.request),
             created_at: row.created_at.into(),
             returned_at: row.returned_at.map(Into::into),
@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// Extends the connect link of this browser until then. A deleted link stays deleted.
-    pub async fn prolong_link(
+    pub async fn extend_link(
         &self,
         state_hash: &str,
         browser_hash: &str,
@@ -82,7 +82,12 @@ impl Store {
 
     /// Records that the browser of this connect link has to wait, unless that is recorded already. A deleted link stays
     /// deleted.
-    pub async fn link_waits(&self, state_hash: &str, browser_hash: &str, first: FirstReturn) -> Result<(), StoreError> {
+    pub async fn mark_link_waiting(
+        &self,
+        state_hash: &str,
+        browser_hash: &str,
+        first: FirstReturn,
+    ) -> Result<(), StoreError> {
         let update = oauth_states::Entity::update_many()
             .col_expr(oauth_states::Column::ReturnedAt, Expr::value(Moment::from(first.at)))
             .col_expr(oauth_states::Column::ExpiresAt, Expr::value(Moment::from(first.keep_until)))
@@ -94,7 +99,7 @@ impl Store {
 
     /// Records that the browser of this sign-in has to wait, unless that is recorded already. A deleted sign-in stays
     /// deleted.
-    pub async fn sign_in_waits(
+    pub async fn mark_sign_in_waiting(
         &self,
         state_hash: &str,
         browser_hash: &str,

@@ -12,7 +12,7 @@ use ring::pbkdf2;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::{BadApiKey, CryptoError, Signer, hex};
+use super::{BadApiKey, CryptoError, MacKey, hex};
 use crate::domain::Sealed;
 
 /// The TypeScript server used 16-byte nonces, which ring does not support.
@@ -30,19 +30,19 @@ const SHOWN_LEN: usize = 16;
 
 /// Returns whether a value has the format of the TypeScript server, `nonce:ciphertext:tag` in hexadecimal. The
 /// gateway's own records contain no colon.
-pub fn sealed_by_predecessor(sealed: &Sealed) -> bool {
+pub fn is_legacy_sealed(sealed: &Sealed) -> bool {
     sealed.0.contains(':')
 }
 
 /// Decrypts records of the TypeScript server. They name neither their key nor their row.
-pub(super) struct Opener {
+pub(super) struct LegacyCipher {
     /// The text of `ENCRYPTION_KEY` in the environment. The TypeScript server derived its key from this text.
     variable: SecretString,
     /// Derived at the first record: it costs some 20 ms, once per process, and most deployments never need it.
     cipher: OnceLock<Cipher>,
 }
 
-impl Opener {
+impl LegacyCipher {
     pub(super) fn new(variable: SecretString) -> Self {
         Self { variable, cipher: OnceLock::new() }
     }
@@ -99,9 +99,9 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 /// An API key of the TypeScript server: `ownerrez_sk_` and 48 hexadecimal digits. It has no checksum, so a well-formed
 /// key is easy to invent.
 #[derive(Clone, Debug)]
-pub struct PredecessorKey(SecretString);
+pub struct LegacyApiKey(SecretString);
 
-impl PredecessorKey {
+impl LegacyApiKey {
     /// Parses a received key.
     pub fn parse(text: &str) -> Result<Self, BadApiKey> {
         let body = text.strip_prefix(KEY_PREFIX).ok_or(BadApiKey)?;
@@ -117,16 +117,16 @@ impl PredecessorKey {
         format!("{}...", self.0.expose_secret().get(..SHOWN_LEN).unwrap_or_default())
     }
 
-    /// Returns the lookup digest of the key, in hexadecimal for the database, once bcrypt has accepted it. The signer
-    /// is [`super::KeyRing::key_signer`]. The digest is keyed, so it reveals nothing to a reader of the database; in
-    /// addition, the key has 192 random bits.
-    pub fn digest(&self, signer: &Signer) -> String {
-        hex(&signer.digest(self.0.expose_secret()))
+    /// Returns the lookup digest of the key, in hexadecimal for the database, once bcrypt has accepted it. `mac_key` is
+    /// [`super::KeyRing::legacy_key_mac_key`]. The digest is keyed, so it reveals nothing to a reader of the database;
+    /// in addition, the key has 192 random bits.
+    pub fn digest(&self, mac_key: &MacKey) -> String {
+        hex(&mac_key.digest(self.0.expose_secret()))
     }
 
     /// Returns the lookup digests that may have been stored under previous encryption keys.
-    pub fn previous_digests(&self, signer: &Signer) -> Vec<String> {
-        signer.previous_digests(self.0.expose_secret()).iter().map(|digest| hex(digest)).collect()
+    pub fn previous_digests(&self, mac_key: &MacKey) -> Vec<String> {
+        mac_key.previous_digests(self.0.expose_secret()).iter().map(|digest| hex(digest)).collect()
     }
 
     pub(super) fn text(&self) -> &SecretString {
@@ -149,16 +149,16 @@ mod tests {
 
     #[test]
     fn what_the_predecessor_sealed_opens() {
-        let opener = Opener::new(VARIABLE.into());
+        let opener = LegacyCipher::new(VARIABLE.into());
         let opened = opener.open(&record(SEALED)).unwrap();
         assert_eq!(opened.expose_secret(), "at_fixture_1_2af8f22c6cd306af");
         // The key is derived from the text and not from the bytes that the text encodes, so even the padding matters.
-        assert!(Opener::new(VARIABLE.trim_end_matches('=').into()).open(&record(SEALED)).is_none());
+        assert!(LegacyCipher::new(VARIABLE.trim_end_matches('=').into()).open(&record(SEALED)).is_none());
     }
 
     #[test]
     fn an_altered_record_does_not_open() {
-        let opener = Opener::new(VARIABLE.into());
+        let opener = LegacyCipher::new(VARIABLE.into());
         for at in [0, 33, SEALED.len() - 1] {
             let mut text = SEALED.to_owned();
             let other = if &text[at..=at] == "0" { "1" } else { "0" };
@@ -170,11 +170,11 @@ mod tests {
     #[test]
     fn its_keys() {
         let text = "ownerrez_sk_87e929b276ffeb16ab008edc4e5c95ba64d1d8a4eb9ab916";
-        let key = PredecessorKey::parse(text).unwrap();
+        let key = LegacyApiKey::parse(text).unwrap();
         assert_eq!(key.prefix(), "ownerrez_sk_87e9...");
         assert!(!format!("{key:?}").contains("87e9"));
         for bad in [&text[..59], &text.to_uppercase(), &text.replace('e', "g"), &format!("{text}0"), ""] {
-            assert!(PredecessorKey::parse(bad).is_err(), "{bad}");
+            assert!(LegacyApiKey::parse(bad).is_err(), "{bad}");
         }
     }
 
@@ -182,7 +182,7 @@ mod tests {
         #[test]
         fn garbage_is_refused_without_a_panic(text in "[0-9a-f:]{0,90}|\\PC{0,40}:\\PC{0,40}") {
             let _ = Record::parse(&Sealed(text.clone()));
-            let _ = PredecessorKey::parse(&text);
+            let _ = LegacyApiKey::parse(&text);
         }
     }
 }

@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 
 use super::{NewKey, SealedGrant, Store, StoreError};
-use crate::domain::{KeyId, KeyView, Scope, UserId};
+use crate::domain::{KeyId, Scope, ToolDefaults, UserId};
 
 impl Store {
     /// Creates the user, already connected, in an empty database. The key exists for lists and logs only: no text has
     /// that hash.
-    pub async fn adopt_own_account(
+    pub async fn register_single_user(
         &self,
         user: UserId,
         key: KeyId,
@@ -23,7 +23,7 @@ impl Store {
             name: None,
             scope: Scope::Full,
             expires_at: None,
-            view: KeyView::default(),
+            view: ToolDefaults::default(),
         };
         self.register_user(user, key, now).await?;
         self.save_connection(user, grant, now).await.map(drop)

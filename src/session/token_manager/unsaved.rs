@@ -14,14 +14,14 @@ use std::{
 use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
-use super::{CallError, Held, TokenKeeper};
+use super::{CallError, LoadedTokens, TokenManager};
 use crate::{
-    domain::{AccountId, Grant, TokenKind, TokenSet},
+    domain::{AccountId, TokenKind, TokenSet, UpstreamGrant},
     store::{Connection, SealedGrant, SealedTokens, StoreError},
 };
 
 /// The maximum number of changes of a row by others that one attempt to store tokens tolerates.
-const CHANGES: usize = 4;
+const MAX_RETRIES: usize = 4;
 
 /// The number of users whose tokens are not in the database. Clones share the count.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,7 @@ impl UnsavedCount {
         self.0.load(Ordering::Acquire)
     }
 
-    fn one_more(&self) -> CountedUnsaved {
+    fn increment(&self) -> CountedUnsaved {
         self.0.fetch_add(1, Ordering::AcqRel);
         CountedUnsaved(self.clone())
     }
@@ -48,39 +48,39 @@ impl Drop for CountedUnsaved {
 }
 
 /// The right to store or end the user's connection.
-pub(in crate::session) type Turn<'a> = MutexGuard<'a, ()>;
+pub(in crate::session) type StoringGuard<'a> = MutexGuard<'a, ()>;
 
 /// The only copy of some tokens.
 pub(super) struct Unsaved {
-    won: Won,
+    tokens: UnsavedTokens,
     _counted: CountedUnsaved,
 }
 
 impl Unsaved {
-    pub(super) fn won(&self) -> &Won {
-        &self.won
+    pub(super) fn tokens(&self) -> &UnsavedTokens {
+        &self.tokens
     }
 }
 
 /// The kinds of unsaved tokens.
-pub(super) enum Won {
+pub(super) enum UnsavedTokens {
     /// New tokens for an existing connection.
-    Refreshed { replaces: Rc<Held>, tokens: TokenSet },
+    Refreshed { replaces: Rc<LoadedTokens>, tokens: TokenSet },
     /// The grant of a new connection.
-    Connected(Grant),
+    Connected(UpstreamGrant),
 }
 
-impl TokenKeeper {
+impl TokenManager {
     /// Waits until no other tokens of this user are being stored. A disconnect runs between the steps of a job, so both
     /// hold this lock from their first statement to their last. Otherwise tokens could be stored after the disconnect.
-    pub(in crate::session) async fn turn_to_store(&self) -> Turn<'_> {
+    pub(in crate::session) async fn lock_storing(&self) -> StoringGuard<'_> {
         self.storing.lock().await
     }
 
     /// Keeps tokens until they are stored.
-    pub(super) fn keep_unsaved(&self, won: Won) {
-        let _counted = self.deps.unsaved.one_more();
-        *self.unsaved.borrow_mut() = Some(Rc::new(Unsaved { won, _counted }));
+    pub(super) fn keep_unsaved(&self, tokens: UnsavedTokens) {
+        let _counted = self.deps.unsaved.increment();
+        *self.unsaved.borrow_mut() = Some(Rc::new(Unsaved { tokens, _counted }));
     }
 
     /// Drops unsaved tokens of a connection that a newer authorization has replaced.
@@ -95,28 +95,28 @@ impl TokenKeeper {
 
     /// Stores unsaved tokens. They are not used before that has succeeded.
     pub(in crate::session) async fn save_unsaved(&self) -> Result<(), CallError> {
-        let turn = self.turn_to_store().await;
-        self.save_in_turn(&turn).await
+        let guard = self.lock_storing().await;
+        self.save_locked(&guard).await
     }
 
     /// The same for a caller that has the lock. The tokens are removed from memory only after they are stored, so an
     /// error or a dropped future loses nothing.
-    pub(super) async fn save_in_turn(&self, _: &Turn<'_>) -> Result<(), CallError> {
+    pub(super) async fn save_locked(&self, _: &StoringGuard<'_>) -> Result<(), CallError> {
         let Some(unsaved) = self.unsaved.borrow().clone() else { return Ok(()) };
-        match &unsaved.won {
-            Won::Refreshed { replaces, tokens } => self.store_refreshed(replaces, tokens).await?,
-            Won::Connected(grant) => self.store_connected(grant).await?,
+        match &unsaved.tokens {
+            UnsavedTokens::Refreshed { replaces, tokens } => self.store_refreshed(replaces, tokens).await?,
+            UnsavedTokens::Connected(grant) => self.store_connected(grant).await?,
         }
         self.unsaved.borrow_mut().take_if(|kept| Rc::ptr_eq(kept, &unsaved));
-        self.forget();
+        self.unload();
         Ok(())
     }
 
-    async fn store_refreshed(&self, replaces: &Held, tokens: &TokenSet) -> Result<(), CallError> {
+    async fn store_refreshed(&self, replaces: &LoadedTokens, tokens: &TokenSet) -> Result<(), CallError> {
         let sealed = self.seal(tokens)?;
         let store = &self.deps.store;
         let mut version = replaces.version;
-        for _ in 0..CHANGES {
+        for _ in 0..MAX_RETRIES {
             let now = self.now();
             if store.store_refreshed(self.user, replaces.connection, version, sealed.clone(), now).await? {
                 return Ok(());
@@ -137,7 +137,7 @@ impl TokenKeeper {
         Err(CallError::RefreshElsewhere)
     }
 
-    async fn store_connected(&self, grant: &Grant) -> Result<(), CallError> {
+    async fn store_connected(&self, grant: &UpstreamGrant) -> Result<(), CallError> {
         let sealed = self.seal(&grant.tokens)?;
         let grant = SealedGrant { account: grant.account, tokens: sealed.clone() };
         let account = grant.account;
@@ -148,14 +148,14 @@ impl TokenKeeper {
             Err(_) => false,
         };
         if !stored {
-            self.drop_grant(account, sealed).await?;
+            self.discard_grant(account, sealed).await?;
         }
         self.deps.recount_accounts().await;
         Ok(())
     }
 
     /// Drops a grant that cannot be stored, because the user already has a connection.
-    pub(in crate::session) async fn drop_grant(
+    pub(in crate::session) async fn discard_grant(
         &self,
         account: Option<AccountId>,
         sealed: SealedTokens,
@@ -179,6 +179,6 @@ impl TokenKeeper {
 
 /// Returns whether a row has no usable refresh token, because another process found it consumed. This process consumed
 /// it and has its successor.
-fn lacks_tokens(row: &Connection, replaces: &Held) -> bool {
+fn lacks_tokens(row: &Connection, replaces: &LoadedTokens) -> bool {
     row.rejected_at.is_some() || (row.refresh.is_none() && replaces.tokens.refresh.is_some())
 }

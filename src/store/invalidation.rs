@@ -20,146 +20,146 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use super::{ACQUIRE_TIMEOUT, DatabaseTarget, Store, StoreError, postgres_options};
-use crate::domain::{SharedClock, chain};
+use crate::domain::{SharedClock, error_chain};
 
 /// The channel that the triggers of `api_keys`, `oauth_grants` and `users` notify. A migration contains it as well.
 const CHANNEL: &str = "ownerrez_gateway_keys";
-const BEAT_EVERY: TimeDelta = TimeDelta::seconds(3);
+const HEARTBEAT_INTERVAL: TimeDelta = TimeDelta::seconds(3);
 /// How long a proof of listening is valid if the connection fails silently. If the connection ends, validity ends at
-/// once ([`Listening`]).
-const TRUST: TimeDelta = TimeDelta::seconds(10);
+/// once ([`TrustGuard`]).
+const TRUST_PERIOD: TimeDelta = TimeDelta::seconds(10);
 const RETRY: TimeDelta = TimeDelta::seconds(2);
 /// How soon the gateway notices on SQLite what an operator command changed.
-const LOOK_EVERY: TimeDelta = TimeDelta::seconds(1);
+const POLL_INTERVAL: TimeDelta = TimeDelta::seconds(1);
 
 /// Receives notifications of changes. Stops listening when dropped.
 #[derive(Debug)]
-pub struct ChangeWatch {
-    heard: Arc<Heard>,
+pub struct InvalidationListener {
+    change_counter: Arc<ChangeCounter>,
     task: AbortHandle,
 }
 
 /// The state of a process about changes. Part of the store, because the store records the changes of this process
 /// itself.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct ChangeCounter {
     changes: AtomicU64,
     /// Milliseconds of Unix time.
-    good_until: AtomicI64,
+    trusted_until: AtomicI64,
 }
 
 /// The number of changes known at some moment: data that was read from the database afterwards is at least as new.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Seen(u64);
+pub struct Generation(u64);
 
-impl Heard {
+impl ChangeCounter {
     /// Invalidates everything that was read before.
-    pub(super) fn change(&self) {
+    pub(super) fn increment(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn listens_at(&self, at: DateTime<Utc>) {
-        self.good_until.fetch_max((at + TRUST).timestamp_millis(), Ordering::AcqRel);
+    fn trust_from(&self, at: DateTime<Utc>) {
+        self.trusted_until.fetch_max((at + TRUST_PERIOD).timestamp_millis(), Ordering::AcqRel);
     }
 
     /// Marks that changes may be missed from now on.
-    fn stops_listening(&self) {
-        self.good_until.store(i64::MIN, Ordering::Release);
+    fn end_trust(&self) {
+        self.trusted_until.store(i64::MIN, Ordering::Release);
     }
 
-    fn good_until(&self) -> i64 {
-        self.good_until.load(Ordering::Acquire)
+    fn trusted_until(&self) -> i64 {
+        self.trusted_until.load(Ordering::Acquire)
     }
 }
 
-impl ChangeWatch {
+impl InvalidationListener {
     /// Returns the current state; to be recorded before reading data that is to be cached.
-    pub fn seen(&self) -> Seen {
-        Seen(self.heard.changes.load(Ordering::Acquire))
+    pub fn generation(&self) -> Generation {
+        Generation(self.change_counter.changes.load(Ordering::Acquire))
     }
 
     /// Returns whether data read then is still valid. `false` also while changes cannot be received.
-    pub fn vouches_for(&self, seen: Seen, now: DateTime<Utc>) -> bool {
-        seen == self.seen() && now.timestamp_millis() < self.heard.good_until()
+    pub fn is_current(&self, generation: Generation, now: DateTime<Utc>) -> bool {
+        generation == self.generation() && now.timestamp_millis() < self.change_counter.trusted_until()
     }
 }
 
-impl ChangeWatch {
+impl InvalidationListener {
     /// Stops listening. From then on no cached data is valid.
     pub fn end(&self) {
         self.task.abort();
-        self.heard.stops_listening();
+        self.change_counter.end_trust();
     }
 }
 
 /// A connection that receives changes. The validity of cached data ends with it, for whatever reason it ends: an error,
 /// a panic, or the end of the task.
-struct Listening<'a>(&'a Heard);
+struct TrustGuard<'a>(&'a ChangeCounter);
 
-impl Drop for Listening<'_> {
+impl Drop for TrustGuard<'_> {
     fn drop(&mut self) {
-        self.0.stops_listening();
+        self.0.end_trust();
     }
 }
 
-impl Drop for ChangeWatch {
+impl Drop for InvalidationListener {
     fn drop(&mut self) {
         self.end();
     }
 }
 
 /// Starts listening in the background.
-pub fn watch_changes(store: &Store, target: &DatabaseTarget, clock: SharedClock) -> ChangeWatch {
-    let heard = store.heard.clone();
+pub fn listen_for_invalidations(store: &Store, target: &DatabaseTarget, clock: SharedClock) -> InvalidationListener {
+    let change_counter = store.change_counter.clone();
     let (store, target) = (store.clone(), target.clone());
     let task = tokio::spawn(async move {
         match target {
-            DatabaseTarget::Sqlite { .. } => look(&store, &clock).await,
+            DatabaseTarget::Sqlite { .. } => poll_sqlite(&store, &clock).await,
             DatabaseTarget::Postgres { .. } => listen(&store, &target, &clock).await,
         }
     });
-    ChangeWatch { heard, task: task.abort_handle() }
+    InvalidationListener { change_counter, task: task.abort_handle() }
 }
 
-async fn look(store: &Store, clock: &SharedClock) {
-    let _listening = Listening(&store.heard);
-    let (mut last, mut told) = (None, false);
+async fn poll_sqlite(store: &Store, clock: &SharedClock) {
+    let _listening = TrustGuard(&store.change_counter);
+    let (mut last, mut logged) = (None, false);
     loop {
         let now = clock.now();
         match store.data_version().await {
             Ok(version) => {
-                told = false;
+                logged = false;
                 if last.replace(version).is_some_and(|last| last != version) {
-                    store.heard.change();
+                    store.change_counter.increment();
                 }
-                store.heard.listens_at(now);
+                store.change_counter.trust_from(now);
             }
             Err(error) => {
-                store.heard.stops_listening();
-                if !std::mem::replace(&mut told, true) {
+                store.change_counter.end_trust();
+                if !std::mem::replace(&mut logged, true) {
                     log::warn!("cannot detect API-key changes; falling back to a database lookup per request: {error}");
                 }
             }
         }
-        clock.sleep_until(now + LOOK_EVERY).await;
+        clock.sleep_until(now + POLL_INTERVAL).await;
     }
 }
 
 async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
-    let mut told = false;
+    let mut logged = false;
     loop {
-        let mut proven = false;
-        if let Err(error) = listen_once(store, target, clock, &mut proven).await {
-            if proven {
-                told = false;
+        let mut confirmed = false;
+        if let Err(error) = listen_once(store, target, clock, &mut confirmed).await {
+            if confirmed {
+                logged = false;
             }
-            if !std::mem::replace(&mut told, true) {
+            if !std::mem::replace(&mut logged, true) {
                 // The likeliest cause, which only the operator can fix.
                 let hint = match target {
                     DatabaseTarget::Postgres { direct_url: None, .. } => "; behind a pooler, set DATABASE_DIRECT_URL",
                     _ => "",
                 };
-                let why = chain(&error);
+                let why = error_chain(&error);
                 log::warn!("cannot detect API-key changes; falling back to a database lookup per request: {why}{hint}");
             }
         }
@@ -167,15 +167,15 @@ async fn listen(store: &Store, target: &DatabaseTarget, clock: &SharedClock) {
     }
 }
 
-/// Listens until the connection ends. Sets `proven` once the connection is proven to receive changes.
+/// Listens until the connection ends. Sets `confirmed` once the connection is proven to receive changes.
 async fn listen_once(
     store: &Store,
     target: &DatabaseTarget,
     clock: &SharedClock,
-    proven: &mut bool,
+    confirmed: &mut bool,
 ) -> Result<(), StoreError> {
     let DatabaseTarget::Postgres { url, direct_url, .. } = target else { return Ok(()) };
-    let heard = &store.heard;
+    let change_counter = &store.change_counter;
     // A separate connection, so that the common pool does not lose one.
     let pool = PgPoolOptions::new()
         .max_connections(1)
@@ -185,40 +185,40 @@ async fn listen_once(
         .connect_lazy_with(postgres_options(direct_url.as_ref().unwrap_or(url))?);
     let mut listener = PgListener::connect_with(&pool).await.map_err(StoreError::from)?;
     listener.listen(CHANNEL).await.map_err(StoreError::from)?;
-    let _listening = Listening(heard);
+    let _listening = TrustGuard(change_counter);
     // Earlier changes may have been missed.
-    heard.change();
-    let myself = Uuid::new_v4().simple().to_string();
-    let hear = async {
+    change_counter.increment();
+    let own_id = Uuid::new_v4().simple().to_string();
+    let receive = async {
         // Not `recv`, which silently replaces a broken connection and misses the notifications sent meanwhile.
         while let Some(notice) = listener.try_recv().await.map_err(StoreError::from)? {
-            let word = notice.payload();
-            match word.split_once(' ') {
-                Some((who, sent)) if who == myself => {
+            let payload = notice.payload();
+            match payload.split_once(' ') {
+                Some((sender, sent)) if sender == own_id => {
                     if let Some(sent) = sent.parse().ok().and_then(DateTime::from_timestamp_millis) {
-                        heard.listens_at(sent);
-                        *proven = true;
+                        change_counter.trust_from(sent);
+                        *confirmed = true;
                     }
                 }
                 Some(_) => {}
-                None => heard.change(),
+                None => change_counter.increment(),
             }
         }
-        Err(StoreError::silent())
+        Err(StoreError::missed_heartbeat())
     };
-    let beat = async {
+    let heartbeat = async {
         loop {
             let now = clock.now();
-            store.say(CHANNEL, &format!("{myself} {}", now.timestamp_millis())).await?;
-            clock.sleep_until(now + BEAT_EVERY).await;
-            if heard.good_until() <= clock.now().timestamp_millis() {
-                return Err(StoreError::silent());
+            store.notify(CHANNEL, &format!("{own_id} {}", now.timestamp_millis())).await?;
+            clock.sleep_until(now + HEARTBEAT_INTERVAL).await;
+            if change_counter.trusted_until() <= clock.now().timestamp_millis() {
+                return Err(StoreError::missed_heartbeat());
             }
         }
     };
     tokio::select! {
-        outcome = hear => outcome,
-        outcome = beat => outcome,
+        outcome = receive => outcome,
+        outcome = heartbeat => outcome,
     }
 }
 
@@ -233,8 +233,8 @@ impl Store {
         .await
     }
 
-    async fn say(&self, channel: &str, word: &str) -> Result<(), StoreError> {
-        let values = [channel.into(), word.into()];
+    async fn notify(&self, channel: &str, payload: &str) -> Result<(), StoreError> {
+        let values = [channel.into(), payload.into()];
         let notice = Statement::from_sql_and_values(DbBackend::Postgres, "SELECT pg_notify($1, $2)", values);
         self.run(self.db.execute_raw(notice)).await.map(drop)
     }

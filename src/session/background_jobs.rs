@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{SessionDeps, Sessions, budget::Account, supervisor::SessionSupervisor};
 use crate::{
-    crypto::SealedFor,
+    crypto::EncryptionContext,
     store::{PendingRevocation, StoreError},
     upstream::{TokenError, Upstream},
 };
@@ -22,23 +22,23 @@ const BATCH: u64 = 20;
 const REVOCATION_ATTEMPTS: u32 = 16;
 /// The maximum number of users without a connection that are deleted per round.
 const SWEPT_USERS: u64 = 200;
-const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
+const MAX_PAUSE: TimeDelta = TimeDelta::hours(6);
 
 /// Requests a round before the next regular one.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Poke;
+pub(super) struct RunSoon;
 
 /// Runs a round now and replies when it is done.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct RunNow;
 
-pub(super) struct Chores {
+pub(super) struct BackgroundJobs {
     round: Rc<Round>,
     running: bool,
     /// Whether a round was requested while one was running, which may already be past the new work.
-    again: bool,
+    rerun: bool,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -48,59 +48,59 @@ struct Round {
     upstream: Upstream,
 }
 
-impl Chores {
+impl BackgroundJobs {
     pub(super) fn new(deps: Arc<SessionDeps>, supervisor: Addr<SessionSupervisor>) -> Self {
         let upstream = deps.upstream_here();
-        Self { round: Rc::new(Round { deps, supervisor, upstream }), running: false, again: false, waiting: Vec::new() }
+        Self { round: Rc::new(Round { deps, supervisor, upstream }), running: false, rerun: false, waiting: Vec::new() }
     }
 
-    fn later(&mut self, ctx: &mut Context<Self>) {
+    fn schedule_next_run(&mut self, ctx: &mut Context<Self>) {
         let deps = &self.round.deps;
-        let wait = deps.clock.sleep_until(deps.clock.now() + deps.settings.chores_every);
-        ctx.spawn(wait.into_actor(self).map(|(), chores, ctx| {
-            chores.run(ctx);
-            chores.later(ctx);
+        let wait = deps.clock.sleep_until(deps.clock.now() + deps.settings.background_jobs_every);
+        ctx.spawn(wait.into_actor(self).map(|(), jobs, ctx| {
+            jobs.run(ctx);
+            jobs.schedule_next_run(ctx);
         }));
     }
 
     fn run(&mut self, ctx: &mut Context<Self>) {
         if self.running {
-            self.again = true;
+            self.rerun = true;
             return;
         }
         self.running = true;
         let round = self.round.clone();
-        ctx.spawn(async move { round.run().await }.into_actor(self).map(|(), chores, ctx| {
-            chores.running = false;
-            if std::mem::take(&mut chores.again) {
-                chores.run(ctx);
+        ctx.spawn(async move { round.run().await }.into_actor(self).map(|(), jobs, ctx| {
+            jobs.running = false;
+            if std::mem::take(&mut jobs.rerun) {
+                jobs.run(ctx);
                 return;
             }
-            for waiting in chores.waiting.drain(..) {
+            for waiting in jobs.waiting.drain(..) {
                 let _ = waiting.send(());
             }
         }));
     }
 }
 
-impl Actor for Chores {
+impl Actor for BackgroundJobs {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.run(ctx);
-        self.later(ctx);
+        self.schedule_next_run(ctx);
     }
 }
 
-impl Handler<Poke> for Chores {
+impl Handler<RunSoon> for BackgroundJobs {
     type Result = ();
 
-    fn handle(&mut self, _: Poke, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: RunSoon, ctx: &mut Self::Context) {
         self.run(ctx);
     }
 }
 
-impl Handler<RunNow> for Chores {
+impl Handler<RunNow> for BackgroundJobs {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: RunNow, ctx: &mut Self::Context) -> Self::Result {
@@ -138,13 +138,13 @@ impl Round {
             }
         }
         store.sweep_links(self.deps.clock.now()).await?;
-        store.sweep_forgotten_clients(self.deps.clock.now()).await?;
+        store.sweep_deleted_clients(self.deps.clock.now()).await?;
         store.sweep_grants(self.deps.clock.now()).await?;
         store.sweep_sessions(self.deps.clock.now()).await?;
         store.sweep_writes(self.deps.clock.now()).await?;
         if let Some(patience) = self.deps.settings.unconnected_for {
             let now = self.deps.clock.now();
-            let swept = store.sweep_unconnected(now - patience, now, SWEPT_USERS).await?;
+            let swept = store.sweep_stale_users(now - patience, now, SWEPT_USERS).await?;
             if swept > 0 {
                 log::info!("deleted {swept} users that never connected an OwnerRez account");
             }
@@ -156,7 +156,7 @@ impl Round {
     async fn revoke(&self, revocation: PendingRevocation) -> Result<bool, StoreError> {
         let store = &self.deps.store;
         let PendingRevocation { id, user, account, access, attempts } = revocation;
-        let token = match self.deps.ring.open(SealedFor::AccessToken(user), &access) {
+        let token = match self.deps.ring.open(EncryptionContext::AccessToken(user), &access) {
             Ok(token) => token,
             Err(error) => {
                 log::error!("cannot revoke a disconnected token of user {user} at OwnerRez: {error}");
@@ -175,7 +175,7 @@ impl Round {
                         log::info!("not revoking a disconnected token of user {user}: its account is connected");
                         return store.finish_revocation(id).await;
                     }
-                    return self.put_off(id, attempts).await;
+                    return self.retry_later(id, attempts).await;
                 }
                 permit.sending();
                 let outcome = self.upstream.revoke(&token).await;
@@ -199,14 +199,14 @@ impl Round {
             }
             Err(error) => {
                 log::warn!("cannot revoke a disconnected token of user {user} at OwnerRez yet: {error}");
-                self.put_off(id, attempts).await
+                self.retry_later(id, attempts).await
             }
         }
     }
 
     /// Counts an attempt, and schedules the next one after a growing pause.
-    async fn put_off(&self, id: Uuid, attempts: u32) -> Result<bool, StoreError> {
-        let pause = (TimeDelta::minutes(1) * (1 << attempts.min(10))).min(LONGEST_PAUSE);
+    async fn retry_later(&self, id: Uuid, attempts: u32) -> Result<bool, StoreError> {
+        let pause = (TimeDelta::minutes(1) * (1 << attempts.min(10))).min(MAX_PAUSE);
         self.deps.store.postpone_revocation(id, attempts + 1, self.deps.clock.now() + pause).await
     }
 }
