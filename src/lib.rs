@@ -46,4 +46,4 @@ pub mod http;
 pub mod app;
 
 // A simulated OwnerRez. Only `app` and `main` may start it.
-pub mod sandbox;
+pub mod simulator;

@@ -15,7 +15,7 @@ use ownerrez_gateway::{
         StopSignals, SystemClock, UsersCommand, start_logging,
     },
     config::{Config, ConfigErrors, LogFormat, SingleAccount, Sources, Transport},
-    sandbox::{Portfolio, Simulator, SimulatorOptions, Variations},
+    simulator::{Portfolio, Simulator, SimulatorOptions, Variations},
 };
 use secrecy::ExposeSecret;
 use serde_json::json;

@@ -52,7 +52,7 @@ PHRASES = {
 }
 
 # Invented rental data, in which houses, rooms and neighbours are meant literally.
-EXEMPT = re.compile(r"(sandbox/seed|fixtures|agents_day|operations\.json)")
+EXEMPT = re.compile(r"(simulator/seed|fixtures|agents_day|operations\.json)")
 # Folders that contain no sources of this project.
 SKIPPED = {"target", "node_modules", ".git"}
 COMMENTS = {".rs": re.compile(r"\s*//[/!]?(.*)"), ".toml": re.compile(r"\s*#(.*)")}

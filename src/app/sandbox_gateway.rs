@@ -17,7 +17,7 @@ use super::{App, StartError};
 use crate::{
     config::{Config, Sources},
     domain::SharedClock,
-    sandbox::{Simulator, SimulatorOptions},
+    simulator::{Simulator, SimulatorOptions},
 };
 
 /// The options of `sandbox`.

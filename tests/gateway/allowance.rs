@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::json;
 
 use crate::world::{Gateway, Person, Settings, TestDatabase, eventually, on_each_database, on_postgres, rpc};

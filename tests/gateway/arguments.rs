@@ -1,7 +1,7 @@
 //! Arguments as clients send them: null and empty strings for values that the model did not give, names that no tool
 //! has, and the notes in the responses about them.
 
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::{Value, json};
 
 use crate::world::{Answer, Gateway, Person, on_each_database, rpc};

@@ -1,7 +1,7 @@
 //! A user registers, connects an account in the browser and calls a tool; attackers try to intervene at each step.
 
 use chrono::TimeDelta;
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::json;
 
 use crate::world::{Browser, ClientApp, Gateway, Settings, on_each_database};

@@ -3,7 +3,7 @@
 
 use chrono::TimeDelta;
 use futures_util::future::{Either, join_all, select};
-use ownerrez_gateway::{domain::AccountId, sandbox::Rule};
+use ownerrez_gateway::{domain::AccountId, simulator::Rule};
 use serde_json::json;
 use url::Url;
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const CATALOGUE: &str = include_str!("../../config/operations.json");
 const RECORDS: &str = include_str!("../../config/records.json");
-const SIMULATED: &str = include_str!("../../src/sandbox/api.json");
+const SIMULATED: &str = include_str!("../../src/simulator/api.json");
 const DIFFERENCES: &str = include_str!("descriptions/differences.json");
 
 /// The statements of a description, each under a unique name.

@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 

@@ -11,7 +11,7 @@ use std::{cell::RefCell, time::Duration};
 use actix_rt::time::timeout;
 use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
-use ownerrez_gateway::sandbox::{Controls, Held};
+use ownerrez_gateway::simulator::{Controls, Held};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use serde_json::{Value, json};
 

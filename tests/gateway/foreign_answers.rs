@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::json;
 
 use crate::world::{Gateway, Person, RawHttpProxy, ResponseFraming, Settings, TestDatabase, on_each_database};

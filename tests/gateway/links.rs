@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use futures_util::future::join;
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::json;
 
 use crate::world::{Browser, Gateway, Person, on_each_database};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jsonschema::Validator;
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::{Value, json};
 
 use crate::world::{Answer, Gateway, Person, on_each_database, rpc};

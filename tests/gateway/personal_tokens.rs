@@ -1,7 +1,7 @@
 //! Connecting with a personal access token of OwnerRez instead of the browser.
 
 use chrono::TimeDelta;
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::{Value, json};
 
 use crate::world::{Gateway, Person, Reply, Settings, on_each_database};

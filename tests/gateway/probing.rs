@@ -13,7 +13,7 @@ use ownerrez_gateway::{
     },
     config::{Config, SingleAccount, Sources},
     domain::{AccountId, BoxFuture, Clock},
-    sandbox::{DemoAccount, Rule},
+    simulator::{DemoAccount, Rule},
 };
 use serde_json::{Value, json};
 

@@ -62,7 +62,7 @@ async fn the_key_is_changed_and_nobody_connects_again() {
         let (alice, bob) = (gateway.connected_user("Alice").await, gateway.connected_user("Bob").await);
         // A user whose token waits to be revoked while OwnerRez is unavailable.
         let carol = gateway.connected_user("Carol").await;
-        let rule = ownerrez_gateway::sandbox::Rule::on("DELETE /oauth/access_token/{token}");
+        let rule = ownerrez_gateway::simulator::Rule::on("DELETE /oauth/access_token/{token}");
         gateway.ownerrez().script(rule.reply(503, json!({})));
         assert_eq!(carol.delete("/api/connect/ownerrez").await.status, 200);
         eventually("the first attempt", async || {

@@ -11,7 +11,7 @@ use std::{path::Path, sync::Arc};
 use ownerrez_gateway::{
     app::SystemClock,
     domain::is_invisible,
-    sandbox::{Simulator, SimulatorOptions},
+    simulator::{Simulator, SimulatorOptions},
 };
 use sea_orm::{ConnectionTrait, Statement};
 

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use ownerrez_gateway::sandbox::{Simulator, SimulatorOptions};
+use ownerrez_gateway::simulator::{Simulator, SimulatorOptions};
 use serde_json::{Value, json};
 
 use crate::{

@@ -4,7 +4,7 @@ use std::{cell::Cell, rc::Rc};
 
 use chrono::TimeDelta;
 use futures_util::future::{join, join_all};
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::{Value, json};
 
 use crate::world::{Gateway, Person, Settings, Wire, WireReply, on_each_database, rpc};

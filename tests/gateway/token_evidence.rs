@@ -1,7 +1,7 @@
 //! The evidence that ends a connection. A 401 alone is not enough.
 
 use chrono::TimeDelta;
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::{Value, json};
 
 use crate::world::{Gateway, Person, TestDatabase, on_each_database};

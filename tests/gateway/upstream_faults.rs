@@ -3,7 +3,7 @@
 
 use actix_rt::task::JoinHandle;
 use chrono::TimeDelta;
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::{Value, json};
 
 use crate::world::{Answer, Gateway, Person, Settings, on_each_database};

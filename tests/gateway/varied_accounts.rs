@@ -7,7 +7,7 @@ mod large;
 use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
-use ownerrez_gateway::{domain::AccountId, sandbox::Variations};
+use ownerrez_gateway::{domain::AccountId, simulator::Variations};
 use serde_json::{Value, json};
 
 use self::full_data::{FullData, Ids, Nights, cents, day, id, is_of_guest};

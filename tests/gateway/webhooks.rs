@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ownerrez_gateway::{
     domain::AccountId,
-    sandbox::{Outcome, WebhookApp},
+    simulator::{Outcome, WebhookApp},
 };
 use serde_json::{Value, json};
 

@@ -17,7 +17,7 @@ use ownerrez_gateway::{
     config::{Config, Sources},
     domain::{AccountId, Clock},
     oauth::clients::EgressPolicy,
-    sandbox::{Controls, Simulator, SimulatorOptions},
+    simulator::{Controls, Simulator, SimulatorOptions},
 };
 use serde_json::{Value, json};
 

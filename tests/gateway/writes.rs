@@ -8,7 +8,7 @@ mod two_steps;
 use actix_rt::task::JoinHandle;
 use chrono::TimeDelta;
 use futures_util::future::join;
-use ownerrez_gateway::sandbox::Rule;
+use ownerrez_gateway::simulator::Rule;
 use serde_json::{Value, json};
 
 use crate::world::{Answer, Gateway, Person, Settings, TestDatabase, eventually, on_each_database, on_postgres};

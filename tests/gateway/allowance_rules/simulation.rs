@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, TimeDelta, Utc};
 use ownerrez_gateway::{
     domain::AccountId,
-    sandbox::window::Window,
     session::{
         blocks::{Blocks, recover_blocks},
         budget::{Account, Action, AllowanceError, Budget, Event, PERIOD, Ticket},
     },
+    simulator::window::Window,
     store::Block,
 };
 use uuid::Uuid;

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use futures_util::future::join;
 use ownerrez_gateway::{
     app::SystemClock,
-    sandbox::{Held, Simulator, SimulatorOptions},
+    simulator::{Held, Simulator, SimulatorOptions},
 };
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};

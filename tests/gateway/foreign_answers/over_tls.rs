@@ -8,7 +8,7 @@ use ownerrez_gateway::{
     app::SystemClock,
     domain::{Clock, Method, TokenKind, TokenSet, UpstreamRequest},
     metrics::Metrics,
-    sandbox::{Simulator, SimulatorOptions},
+    simulator::{Simulator, SimulatorOptions},
     upstream::{ClientCredentials, TransportError, Upstream, UpstreamSettings},
 };
 use serde_json::json;

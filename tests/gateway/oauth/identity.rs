@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use futures_util::future::join;
 use ownerrez_gateway::{
     app::SystemClock,
-    sandbox::{Rule, Simulator, SimulatorOptions},
+    simulator::{Rule, Simulator, SimulatorOptions},
 };
 use sea_orm::ConnectionTrait;
 use serde_json::json;

@@ -9,7 +9,7 @@ use std::{
 
 use ownerrez_gateway::{
     app::SystemClock,
-    sandbox::{Simulator, SimulatorOptions},
+    simulator::{Simulator, SimulatorOptions},
 };
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use ownerrez_gateway::{
     catalog::probe::{End, Entry, ProbeReport},
     config::{Config, SingleAccount, Sources},
     domain::AccountId,
-    sandbox::{Simulator, SimulatorOptions, Variation, Variations},
+    simulator::{Simulator, SimulatorOptions, Variation, Variations},
 };
 
 use super::Impatient;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ownerrez_gateway::{
     app::SystemClock,
-    sandbox::{Simulator, SimulatorOptions},
+    simulator::{Simulator, SimulatorOptions},
 };
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use ownerrez_gateway::{
     crypto::ApiKey,
     domain::AccountId,
-    sandbox::{Controls, Rule},
+    simulator::{Controls, Rule},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use ownerrez_gateway::{domain::AccountId, sandbox::Controls};
+use ownerrez_gateway::{domain::AccountId, simulator::Controls};
 use serde_json::Value;
 
 pub(super) type Ids = BTreeSet<i64>;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
-use ownerrez_gateway::sandbox::{Portfolio, Variations};
+use ownerrez_gateway::simulator::{Portfolio, Variations};
 use serde_json::{Value, json};
 
 use super::{

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use chrono::TimeDelta;
-use ownerrez_gateway::sandbox::{Simulator, SimulatorOptions};
+use ownerrez_gateway::simulator::{Simulator, SimulatorOptions};
 use serde_json::{Value, json};
 
 use super::{

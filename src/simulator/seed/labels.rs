@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Seeder;
-use crate::sandbox::{
+use crate::simulator::{
     labels::{define_tag, definition_type, full_code},
     records::{Record, id, text},
 };

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{Seeder, base_rate, stays::Stay, utc};
-use crate::sandbox::{
+use crate::simulator::{
     bookings::money,
     records::{Record, id, number},
     value_kind::instant,

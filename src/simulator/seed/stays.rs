@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{CHANNELS, Seeder, plan::Extent, properties::Property, utc};
-use crate::sandbox::{
+use crate::simulator::{
     bookings::{Charged, charges, money, sum},
     calendar::Seasons,
 };

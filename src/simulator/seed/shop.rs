@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CHANNELS, Seeder};
-use crate::sandbox::records::{Record, id, text};
+use crate::simulator::records::{Record, id, text};
 
 /// The record types of webhook subscriptions.
 const SUBSCRIBED: [&str; 8] = ["booking", "discount", "guest", "inquiry", "message", "property", "quote", "surcharge"];

@@ -128,7 +128,7 @@ fn error_body(status: u16, messages: &[String]) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::description::Description;
+    use crate::simulator::description::Description;
 
     #[test]
     fn the_codes_are_those_of_the_description() {

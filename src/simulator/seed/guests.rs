@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{FIRST_NAMES, LAST_NAMES, STREETS, Seeder, utc};
-use crate::sandbox::records::text;
+use crate::simulator::records::text;
 
 impl Seeder<'_> {
     /// Returns a guest for a stay: about one in ten is known, and one in twenty is known and entered again as a new

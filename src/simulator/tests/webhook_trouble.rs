@@ -4,30 +4,30 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{
-    Sandbox,
+    Fixture,
     receiver::Receiver,
     webhooks::{deliveries, guest, members, send, subscribe},
 };
-use crate::sandbox::{DeliveryState, Trouble, Variation, WebhookAction, WebhookRule};
+use crate::simulator::{DeliveryState, Trouble, Variation, WebhookAction, WebhookRule};
 
 /// Starts a simulator whose first account has one variation, with a receiver of new and changed guests.
-async fn with(variation: Option<Variation>) -> (Sandbox, Receiver) {
-    let sandbox = Sandbox::start().await;
+async fn with(variation: Option<Variation>) -> (Fixture, Receiver) {
+    let fixture = Fixture::start().await;
     let receiver = Receiver::start();
     for action in ["entity_create", "entity_update"] {
-        subscribe(&sandbox, "guest", action, &receiver.url).await;
+        subscribe(&fixture, "guest", action, &receiver.url).await;
     }
-    sandbox.controls().vary(sandbox.first().id, |now| {
+    fixture.controls().vary(fixture.first().id, |now| {
         variation.into_iter().for_each(|variation| now.set(variation, true));
     });
-    (sandbox, receiver)
+    (fixture, receiver)
 }
 
-async fn guests(sandbox: &Sandbox, count: usize) {
+async fn guests(fixture: &Fixture, count: usize) {
     for number in 1..=count {
-        guest(sandbox, &number.to_string()).await;
+        guest(fixture, &number.to_string()).await;
     }
-    sandbox.controls().webhooks_settled().await;
+    fixture.controls().webhooks_settled().await;
 }
 
 /// Returns the names of the guests in the received webhooks, in order of arrival.
@@ -36,21 +36,21 @@ fn names(receiver: &Receiver) -> Vec<String> {
     receiver.each("entity").into_iter().map(name).collect()
 }
 
-fn states(sandbox: &Sandbox) -> Vec<DeliveryState> {
-    deliveries(sandbox).iter().map(|delivery| delivery.state).collect()
+fn states(fixture: &Fixture) -> Vec<DeliveryState> {
+    deliveries(fixture).iter().map(|delivery| delivery.state).collect()
 }
 
 #[actix_web::test]
 async fn without_variations_each_comes_once_in_order() {
-    let (sandbox, receiver) = with(None).await;
-    guests(&sandbox, 4).await;
+    let (fixture, receiver) = with(None).await;
+    guests(&fixture, 4).await;
     assert_eq!(names(&receiver), ["1", "2", "3", "4"]);
 }
 
 #[actix_web::test]
 async fn webhooks_repeated() {
-    let (sandbox, receiver) = with(Some(Variation::WebhooksRepeated)).await;
-    guests(&sandbox, 4).await;
+    let (fixture, receiver) = with(Some(Variation::WebhooksRepeated)).await;
+    guests(&fixture, 4).await;
     assert_eq!(names(&receiver), ["1", "2", "2", "3", "4", "4"]);
     let ids = receiver.each("id");
     assert!(ids[1] == ids[2] && ids[4] == ids[5] && ids[0] != ids[1], "{ids:?}");
@@ -58,23 +58,23 @@ async fn webhooks_repeated() {
 
 #[actix_web::test]
 async fn webhooks_out_of_order() {
-    let (sandbox, receiver) = with(Some(Variation::WebhooksOutOfOrder)).await;
-    guests(&sandbox, 4).await;
+    let (fixture, receiver) = with(Some(Variation::WebhooksOutOfOrder)).await;
+    guests(&fixture, 4).await;
     assert_eq!(names(&receiver), ["1", "3"]);
-    sandbox.clock.advance(TimeDelta::seconds(29));
-    sandbox.controls().webhooks_settled().await;
+    fixture.clock.advance(TimeDelta::seconds(29));
+    fixture.controls().webhooks_settled().await;
     assert_eq!(names(&receiver).len(), 2);
-    sandbox.clock.advance(TimeDelta::seconds(1));
-    sandbox.controls().webhooks_settled().await;
+    fixture.clock.advance(TimeDelta::seconds(1));
+    fixture.controls().webhooks_settled().await;
     assert_eq!(names(&receiver), ["1", "3", "2", "4"]);
 }
 
 #[actix_web::test]
 async fn webhooks_without_entity() {
-    let (sandbox, receiver) = with(Some(Variation::WebhooksWithoutEntity)).await;
-    let made = guest(&sandbox, "Ann").await;
-    send(&sandbox, "PATCH", &format!("/v2/guests/{}", made["id"]), json!({"first_name": "Bo"})).await;
-    sandbox.controls().webhooks_settled().await;
+    let (fixture, receiver) = with(Some(Variation::WebhooksWithoutEntity)).await;
+    let made = guest(&fixture, "Ann").await;
+    send(&fixture, "PATCH", &format!("/v2/guests/{}", made["id"]), json!({"first_name": "Bo"})).await;
+    fixture.controls().webhooks_settled().await;
     let bodies = receiver.bodies();
     assert_eq!(bodies.len(), 2);
     for body in bodies {
@@ -84,49 +84,49 @@ async fn webhooks_without_entity() {
 
 #[actix_web::test]
 async fn webhooks_missed() {
-    let (sandbox, receiver) = with(Some(Variation::WebhooksMissed)).await;
-    guests(&sandbox, 4).await;
-    sandbox.clock.advance(TimeDelta::days(20));
-    sandbox.controls().webhooks_settled().await;
+    let (fixture, receiver) = with(Some(Variation::WebhooksMissed)).await;
+    guests(&fixture, 4).await;
+    fixture.clock.advance(TimeDelta::days(20));
+    fixture.controls().webhooks_settled().await;
     assert_eq!(names(&receiver), ["1", "2", "4"]);
     use DeliveryState::{Delivered, Missed};
-    assert_eq!(states(&sandbox), [Delivered, Delivered, Missed, Delivered]);
-    let kept = sandbox.controls().records(sandbox.first().id, "guests");
+    assert_eq!(states(&fixture), [Delivered, Delivered, Missed, Delivered]);
+    let kept = fixture.controls().records(fixture.first().id, "guests");
     assert!(kept.iter().any(|guest| guest["first_name"] == "3"), "the record is there");
 }
 
 #[actix_web::test]
 async fn webhooks_stop() {
-    let (sandbox, receiver) = with(Some(Variation::WebhooksStop)).await;
+    let (fixture, receiver) = with(Some(Variation::WebhooksStop)).await;
     let listed = async || {
-        let page = sandbox.get("/v2/webhooksubscriptions?limit=100").await.body;
+        let page = fixture.get("/v2/webhooksubscriptions?limit=100").await.body;
         let items = page["items"].as_array().cloned().unwrap_or_default();
         items.into_iter().filter(|one| one["webhook_url"] == receiver.url.as_str()).collect::<Vec<_>>()
     };
-    guests(&sandbox, 1).await;
-    sandbox.clock.advance(TimeDelta::hours(24) - TimeDelta::seconds(1));
-    guests(&sandbox, 2).await;
+    guests(&fixture, 1).await;
+    fixture.clock.advance(TimeDelta::hours(24) - TimeDelta::seconds(1));
+    guests(&fixture, 2).await;
     let before = listed().await;
-    sandbox.clock.advance(TimeDelta::seconds(1));
-    guests(&sandbox, 3).await;
+    fixture.clock.advance(TimeDelta::seconds(1));
+    guests(&fixture, 3).await;
     assert_eq!(names(&receiver), ["1", "1", "2"]);
-    assert_eq!(states(&sandbox).last(), Some(&DeliveryState::Stopped));
+    assert_eq!(states(&fixture).last(), Some(&DeliveryState::Stopped));
     assert_eq!(listed().await, before, "listed as before");
     // Deleting the subscription and creating it again helps. Missed events are not sent later.
     for one in &before {
-        send(&sandbox, "DELETE", &format!("/v2/webhooksubscriptions/{}", one["id"]), Value::Null).await;
+        send(&fixture, "DELETE", &format!("/v2/webhooksubscriptions/{}", one["id"]), Value::Null).await;
     }
-    subscribe(&sandbox, "guest", "entity_create", &receiver.url).await;
-    guests(&sandbox, 1).await;
+    subscribe(&fixture, "guest", "entity_create", &receiver.url).await;
+    guests(&fixture, 1).await;
     assert_eq!(names(&receiver), ["1", "1", "2", "1"]);
 }
 
 #[actix_web::test]
 async fn webhook_drafts() {
-    let (sandbox, receiver) = with(None).await;
-    let (controls, account) = (sandbox.controls(), sandbox.first().id);
+    let (fixture, receiver) = with(None).await;
+    let (controls, account) = (fixture.controls(), fixture.first().id);
     for action in ["entity_create", "entity_update"] {
-        subscribe(&sandbox, "message", action, &receiver.url).await;
+        subscribe(&fixture, "message", action, &receiver.url).await;
     }
     let thread = controls.records(account, "threads")[0]["id"].clone();
     let write = async |text: &str| {
@@ -146,8 +146,8 @@ async fn webhook_drafts() {
 
 #[actix_web::test]
 async fn rules_order_each_trouble() {
-    let (sandbox, receiver) = with(None).await;
-    let controls = sandbox.controls();
+    let (fixture, receiver) = with(None).await;
+    let controls = fixture.controls();
     for (trouble, arrived) in [
         (Trouble::Miss, vec!["2"]),
         (Trouble::Repeat, vec!["1", "1", "2"]),
@@ -155,31 +155,31 @@ async fn rules_order_each_trouble() {
         (Trouble::WithoutEntity, vec!["", "2"]),
     ] {
         let told = receiver.bodies().len();
-        controls.script_webhooks(WebhookRule::new(trouble).of_type("guest").account(sandbox.first().id));
-        guests(&sandbox, 2).await;
-        sandbox.clock.advance(TimeDelta::seconds(30));
+        controls.script_webhooks(WebhookRule::new(trouble).of_type("guest").account(fixture.first().id));
+        guests(&fixture, 2).await;
+        fixture.clock.advance(TimeDelta::seconds(30));
         controls.webhooks_settled().await;
         assert_eq!(names(&receiver).split_off(told), arrived, "{trouble:?}");
     }
     // A rule changes only matching deliveries; clearing the rules removes it.
     let told = receiver.bodies().len();
     controls.script_webhooks(WebhookRule::new(Trouble::Miss).action(WebhookAction::EntityUpdate).always());
-    let made = guest(&sandbox, "1").await;
+    let made = guest(&fixture, "1").await;
     let path = format!("/v2/guests/{}", made["id"]);
-    send(&sandbox, "PATCH", &path, json!({"first_name": "2"})).await;
+    send(&fixture, "PATCH", &path, json!({"first_name": "2"})).await;
     controls.clear_rules();
-    send(&sandbox, "PATCH", &path, json!({"first_name": "3"})).await;
+    send(&fixture, "PATCH", &path, json!({"first_name": "3"})).await;
     controls.webhooks_settled().await;
     assert_eq!(names(&receiver).split_off(told), ["1", "3"]);
     // A stopped subscription stays stopped.
     let told = receiver.bodies().len();
     controls
         .script_webhooks(WebhookRule::new(Trouble::Stop).of_type("guest").action(WebhookAction::EntityCreate).times(2));
-    guests(&sandbox, 3).await;
+    guests(&fixture, 3).await;
     assert_eq!(names(&receiver).len(), told);
     use DeliveryState::Stopped;
-    assert_eq!(states(&sandbox).split_off(states(&sandbox).len() - 3), [Stopped; 3]);
-    send(&sandbox, "PATCH", &path, json!({"first_name": "4"})).await;
+    assert_eq!(states(&fixture).split_off(states(&fixture).len() - 3), [Stopped; 3]);
+    send(&fixture, "PATCH", &path, json!({"first_name": "4"})).await;
     controls.webhooks_settled().await;
     assert_eq!(names(&receiver).last().map(String::as_str), Some("4"), "the other subscription goes on");
 }

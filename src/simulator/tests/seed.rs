@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::sandbox::{
+use crate::simulator::{
     operations::Operations,
     records::{Record, Records, date, id, number, text},
     seed::{Plan, Portfolio, Seeder},

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
 
-use super::{Sandbox, basic, ids, receiver::Receiver};
+use super::{Fixture, basic, ids, receiver::Receiver};
 use crate::{
     domain::AccountId,
-    sandbox::{Delivery, DeliveryState, Outcome, WebhookApp},
+    simulator::{Delivery, DeliveryState, Outcome, WebhookApp},
 };
 
 pub(super) const ACTIONS: [&str; 3] = ["entity_create", "entity_update", "entity_delete"];
@@ -24,16 +24,16 @@ const TYPES: [(&str, &str, &str); 8] = [
     ("surcharge", "surcharge", "surcharges"),
 ];
 
-pub(super) async fn send(sandbox: &Sandbox, method: &str, target: &str, body: Value) -> Value {
-    let authorization = sandbox.bearer(sandbox.first().id);
-    let answer = sandbox.send(method, target, &authorization, (!body.is_null()).then_some(body)).await;
+pub(super) async fn send(fixture: &Fixture, method: &str, target: &str, body: Value) -> Value {
+    let authorization = fixture.bearer(fixture.first().id);
+    let answer = fixture.send(method, target, &authorization, (!body.is_null()).then_some(body)).await;
     assert!((200..300).contains(&answer.status), "{method} {target}: {} {}", answer.status, answer.body);
     answer.body
 }
 
-pub(super) async fn subscribe(sandbox: &Sandbox, kind: &str, action: &str, url: &str) -> i64 {
+pub(super) async fn subscribe(fixture: &Fixture, kind: &str, action: &str, url: &str) -> i64 {
     let body = json!({"type": kind, "action": action, "webhook_url": url});
-    send(sandbox, "POST", "/v2/webhooksubscriptions", body).await["id"].as_i64().expect("an id")
+    send(fixture, "POST", "/v2/webhooksubscriptions", body).await["id"].as_i64().expect("an id")
 }
 
 pub(super) fn members(value: Value) -> Map<String, Value> {
@@ -41,13 +41,13 @@ pub(super) fn members(value: Value) -> Map<String, Value> {
 }
 
 /// Creates a guest of the first account through the API.
-pub(super) async fn guest(sandbox: &Sandbox, name: &str) -> Value {
-    send(sandbox, "POST", "/v2/guests", json!({"first_name": name})).await
+pub(super) async fn guest(fixture: &Fixture, name: &str) -> Value {
+    send(fixture, "POST", "/v2/guests", json!({"first_name": name})).await
 }
 
 /// Returns the deliveries to addresses of this machine; the accounts have subscriptions to other addresses, too.
-pub(super) fn deliveries(sandbox: &Sandbox) -> Vec<Delivery> {
-    let mut all = sandbox.controls().deliveries();
+pub(super) fn deliveries(fixture: &Fixture) -> Vec<Delivery> {
+    let mut all = fixture.controls().deliveries();
     all.retain(|delivery| delivery.state != DeliveryState::Outside);
     all
 }
@@ -58,12 +58,12 @@ fn outcomes(delivery: &Delivery) -> Vec<Outcome> {
 
 #[actix_web::test]
 async fn each_type_tells_of_each_action_in_the_documented_envelope() {
-    let sandbox = Sandbox::start().await;
-    let (controls, account) = (sandbox.controls(), sandbox.first().id);
+    let fixture = Fixture::start().await;
+    let (controls, account) = (fixture.controls(), fixture.first().id);
     let receiver = Receiver::start();
     for (kind, _, _) in TYPES {
         for action in ACTIONS {
-            subscribe(&sandbox, kind, action, &receiver.url).await;
+            subscribe(&fixture, kind, action, &receiver.url).await;
         }
     }
     let thread = controls.records(account, "threads")[0]["id"].clone();
@@ -97,41 +97,41 @@ async fn each_type_tells_of_each_action_in_the_documented_envelope() {
     }
     let delivery_ids: BTreeSet<String> = receiver.each("id").iter().map(Value::to_string).collect();
     assert_eq!(delivery_ids.len(), 24);
-    assert!(deliveries(&sandbox).iter().all(|delivery| delivery.state == DeliveryState::Delivered));
+    assert!(deliveries(&fixture).iter().all(|delivery| delivery.state == DeliveryState::Delivered));
 }
 
 #[actix_web::test]
 async fn writes_through_the_api_set_webhooks_off() {
-    let sandbox = Sandbox::start().await;
+    let fixture = Fixture::start().await;
     let receiver = Receiver::start();
     for kind in ["booking", "guest", "message", "quote", "discount", "surcharge"] {
         for action in ACTIONS {
-            subscribe(&sandbox, kind, action, &receiver.url).await;
+            subscribe(&fixture, kind, action, &receiver.url).await;
         }
     }
-    let property = ids(&sandbox.get("/v2/properties?active=true").await.body)[0];
-    let thread = sandbox.get("/v2/inquiries?limit=1").await.body["items"][0]["thread_ids"][0].clone();
-    let created = guest(&sandbox, "Ann").await;
+    let property = ids(&fixture.get("/v2/properties?active=true").await.body)[0];
+    let thread = fixture.get("/v2/inquiries?limit=1").await.body["items"][0]["thread_ids"][0].clone();
+    let created = guest(&fixture, "Ann").await;
     let path = format!("/v2/guests/{}", created["id"]);
-    let with_phone = send(&sandbox, "PATCH", &path, json!({"phones": [{"number": "1"}]})).await;
-    let as_read = sandbox.get(&path).await.body;
-    send(&sandbox, "DELETE", &format!("{path}/phones/{}", with_phone["phones"][0]["id"]), Value::Null).await;
+    let with_phone = send(&fixture, "PATCH", &path, json!({"phones": [{"number": "1"}]})).await;
+    let as_read = fixture.get(&path).await.body;
+    send(&fixture, "DELETE", &format!("{path}/phones/{}", with_phone["phones"][0]["id"]), Value::Null).await;
     let block = json!({"property_id": property, "is_block": true, "arrival": "2028-02-01", "departure": "2028-02-05"});
-    let block = send(&sandbox, "POST", "/v2/bookings", block).await;
-    send(&sandbox, "PATCH", &format!("/v2/bookings/{}", block["id"]), json!({"departure": "2028-02-06"})).await;
+    let block = send(&fixture, "POST", "/v2/bookings", block).await;
+    send(&fixture, "PATCH", &format!("/v2/bookings/{}", block["id"]), json!({"departure": "2028-02-06"})).await;
     let quote = json!({"property_id": property, "guest_id": created["id"], "arrival": "2028-03-01",
         "departure": "2028-03-09", "hold_dates": true});
-    let quote = send(&sandbox, "POST", "/v2/quotes", quote).await;
-    send(&sandbox, "DELETE", &format!("/v2/quotes/{}", quote["id"]), Value::Null).await;
-    send(&sandbox, "POST", "/v2/messages", json!({"thread_id": thread, "body": "Hello"})).await;
+    let quote = send(&fixture, "POST", "/v2/quotes", quote).await;
+    send(&fixture, "DELETE", &format!("/v2/quotes/{}", quote["id"]), Value::Null).await;
+    send(&fixture, "POST", "/v2/messages", json!({"thread_id": thread, "body": "Hello"})).await;
     for kind in ["discounts", "surcharges"] {
-        let made = send(&sandbox, "POST", &format!("/v2/{kind}"), json!({"name": "Early"})).await;
+        let made = send(&fixture, "POST", &format!("/v2/{kind}"), json!({"name": "Early"})).await;
         let path = format!("/v2/{kind}/{}", made["id"]);
-        send(&sandbox, "PATCH", &path, json!({"name": "Late"})).await;
-        send(&sandbox, "DELETE", &path, Value::Null).await;
+        send(&fixture, "PATCH", &path, json!({"name": "Late"})).await;
+        send(&fixture, "DELETE", &path, Value::Null).await;
     }
-    send(&sandbox, "DELETE", &path, Value::Null).await;
-    sandbox.controls().webhooks_settled().await;
+    send(&fixture, "DELETE", &path, Value::Null).await;
+    fixture.controls().webhooks_settled().await;
 
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let told: Vec<String> = receiver
@@ -165,20 +165,20 @@ async fn writes_through_the_api_set_webhooks_off() {
     assert_eq!((&bodies[3]["entity"]["type"], &bodies[4]["categories"]), (&json!("block"), &json!(["availability"])));
     assert_eq!(bodies[9]["entity"]["thread"]["id"], thread);
     // A rejected write sends no webhook.
-    let authorization = sandbox.bearer(sandbox.first().id);
-    assert_eq!(sandbox.send("PATCH", &path, &authorization, Some(json!({"first_name": "Bo"}))).await.status, 404);
-    sandbox.controls().webhooks_settled().await;
+    let authorization = fixture.bearer(fixture.first().id);
+    assert_eq!(fixture.send("PATCH", &path, &authorization, Some(json!({"first_name": "Bo"}))).await.status, 404);
+    fixture.controls().webhooks_settled().await;
     assert_eq!(receiver.bodies().len(), expected.len());
 }
 
 #[actix_web::test]
 async fn a_category_narrows_updates_and_another_account_is_not_told() {
-    let sandbox = Sandbox::start().await;
-    let (controls, account) = (sandbox.controls(), sandbox.first().id);
+    let fixture = Fixture::start().await;
+    let (controls, account) = (fixture.controls(), fixture.first().id);
     let receiver = Receiver::start();
     let body = json!({"type": "Booking", "action": "EntityUpdate", "category": "financial",
         "webhook_url": receiver.url});
-    send(&sandbox, "POST", "/v2/webhooksubscriptions", body).await;
+    send(&fixture, "POST", "/v2/webhooksubscriptions", body).await;
     let booking = controls.records(account, "bookings")[0]["id"].clone();
     for change in [json!({"arrival": "2028-04-01"}), json!({"total_paid": 17.5}), json!({"title": "Quiet"})] {
         let mut change = members(change);
@@ -195,15 +195,15 @@ async fn a_category_narrows_updates_and_another_account_is_not_told() {
 
 #[actix_web::test]
 async fn deliveries_are_json_posts_with_the_credentials_of_the_app() {
-    let sandbox = Sandbox::start().await;
+    let fixture = Fixture::start().await;
     let receiver = Receiver::start();
-    let subscription = subscribe(&sandbox, "guest", "entity_create", &receiver.url).await;
-    guest(&sandbox, "Ann").await;
-    sandbox.controls().webhooks_settled().await;
+    let subscription = subscribe(&fixture, "guest", "entity_create", &receiver.url).await;
+    guest(&fixture, "Ann").await;
+    fixture.controls().webhooks_settled().await;
     let app = WebhookApp { url: None, user: "me".to_owned(), password: "p:w".into() };
-    sandbox.controls().set_webhook_app(app);
-    guest(&sandbox, "Bo").await;
-    sandbox.controls().webhooks_settled().await;
+    fixture.controls().set_webhook_app(app);
+    guest(&fixture, "Bo").await;
+    fixture.controls().webhooks_settled().await;
     let received = receiver.received();
     for (received, authorization) in received.iter().zip([basic("webhooks_sandbox", "wp_sandbox"), basic("me", "p:w")])
     {
@@ -211,7 +211,7 @@ async fn deliveries_are_json_posts_with_the_credentials_of_the_app() {
         assert_eq!((&received.authorization, received.content_type.as_str()), (&authorization, "application/json"));
     }
     assert_eq!(received.len(), 2);
-    let log = deliveries(&sandbox);
+    let log = deliveries(&fixture);
     assert_eq!((log[0].subscription, outcomes(&log[0])), (Some(subscription), vec![Outcome::Answered(204)]));
     let log = serde_json::to_string(&log).expect("a log");
     assert!(!log.contains("wp_sandbox") && !log.contains("p:w"), "{log}");
@@ -219,8 +219,8 @@ async fn deliveries_are_json_posts_with_the_credentials_of_the_app() {
 
 #[actix_web::test]
 async fn the_address_of_the_app_gets_what_no_subscription_overrides() {
-    let sandbox = Sandbox::start().await;
-    let controls = sandbox.controls();
+    let fixture = Fixture::start().await;
+    let controls = fixture.controls();
     // The subscription is for bookings only.
     let account = controls.add_account("Two Houses").id;
     let receiver = Receiver::start();
@@ -246,32 +246,32 @@ async fn the_address_of_the_app_gets_what_no_subscription_overrides() {
         json!({"user_id": account.0, "action": "application_authorization_revoked", "entity_type": "api_application"})
     );
     assert_eq!(without_id(&bodies[2]), json!({"action": "webhook_test", "entity_type": "api_application"}));
-    let test = deliveries(&sandbox).pop().expect("the test");
+    let test = deliveries(&fixture).pop().expect("the test");
     assert_eq!((test.account, test.subscription), (None, None));
 }
 
 #[actix_web::test]
 async fn an_answer_has_two_seconds_and_what_fails_is_tried_again() {
-    let sandbox = Sandbox::start().await;
-    let controls = sandbox.controls();
+    let fixture = Fixture::start().await;
+    let controls = fixture.controls();
     let receiver = Receiver::start();
-    subscribe(&sandbox, "guest", "entity_create", &receiver.url).await;
+    subscribe(&fixture, "guest", "entity_create", &receiver.url).await;
     receiver.answer(None);
-    guest(&sandbox, "Ann").await;
+    guest(&fixture, "Ann").await;
     receiver.wait(1).await;
-    sandbox.clock.advance(TimeDelta::milliseconds(1999));
-    assert!(deliveries(&sandbox)[0].attempts.is_empty());
-    sandbox.clock.advance(TimeDelta::milliseconds(1));
+    fixture.clock.advance(TimeDelta::milliseconds(1999));
+    assert!(deliveries(&fixture)[0].attempts.is_empty());
+    fixture.clock.advance(TimeDelta::milliseconds(1));
     controls.webhooks_settled().await;
-    let delivery = deliveries(&sandbox).remove(0);
+    let delivery = deliveries(&fixture).remove(0);
     assert_eq!((delivery.state, outcomes(&delivery)), (DeliveryState::Waiting, vec![Outcome::TimedOut]));
     receiver.answer(Some(302));
-    sandbox.clock.advance(TimeDelta::seconds(21));
+    fixture.clock.advance(TimeDelta::seconds(21));
     controls.webhooks_settled().await;
     // The simulator's own clock counts, too.
     controls.advance(TimeDelta::seconds(42));
     controls.webhooks_settled().await;
-    let delivery = deliveries(&sandbox).remove(0);
+    let delivery = deliveries(&fixture).remove(0);
     assert_eq!(delivery.state, DeliveryState::Delivered);
     assert_eq!(outcomes(&delivery), [Outcome::TimedOut, Outcome::Answered(302), Outcome::Answered(204)]);
     let bodies = receiver.bodies();
@@ -280,89 +280,89 @@ async fn an_answer_has_two_seconds_and_what_fails_is_tried_again() {
 
 #[actix_web::test]
 async fn ten_retries_come_ever_later_and_then_it_is_given_up() {
-    let sandbox = Sandbox::start().await;
-    let controls = sandbox.controls();
+    let fixture = Fixture::start().await;
+    let controls = fixture.controls();
     let receiver = Receiver::start();
-    subscribe(&sandbox, "guest", "entity_create", &receiver.url).await;
+    subscribe(&fixture, "guest", "entity_create", &receiver.url).await;
     (0..11).for_each(|_| receiver.answer(Some(503)));
-    guest(&sandbox, "Ann").await;
+    guest(&fixture, "Ann").await;
     for (tried, seconds) in (1..=11).map(|tried| (tried, 21 << (tried - 1))) {
         controls.webhooks_settled().await;
         assert_eq!(receiver.bodies().len(), tried as usize);
-        sandbox.clock.advance(TimeDelta::seconds(seconds - 1));
+        fixture.clock.advance(TimeDelta::seconds(seconds - 1));
         controls.webhooks_settled().await;
         assert_eq!(receiver.bodies().len(), tried as usize, "not too early");
-        sandbox.clock.advance(TimeDelta::seconds(1));
+        fixture.clock.advance(TimeDelta::seconds(1));
     }
-    sandbox.clock.advance(TimeDelta::days(30));
+    fixture.clock.advance(TimeDelta::days(30));
     controls.webhooks_settled().await;
-    let delivery = deliveries(&sandbox).remove(0);
+    let delivery = deliveries(&fixture).remove(0);
     assert_eq!((delivery.state, outcomes(&delivery)), (DeliveryState::GivenUp, vec![Outcome::Answered(503); 11]));
     assert_eq!(receiver.bodies().len(), 11);
 }
 
 #[actix_web::test]
 async fn a_receiver_that_is_not_there_is_tried_again_and_a_hanging_one_holds_up_no_other() {
-    let sandbox = Sandbox::start().await;
-    let controls = sandbox.controls();
+    let fixture = Fixture::start().await;
+    let controls = fixture.controls();
     let closed = {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         format!("http://{}/hook", listener.local_addr().expect("an address"))
     };
-    subscribe(&sandbox, "guest", "entity_create", &closed).await;
-    guest(&sandbox, "Ann").await;
+    subscribe(&fixture, "guest", "entity_create", &closed).await;
+    guest(&fixture, "Ann").await;
     controls.webhooks_settled().await;
-    let broken = deliveries(&sandbox).remove(0);
+    let broken = deliveries(&fixture).remove(0);
     assert_eq!((broken.state, outcomes(&broken)), (DeliveryState::Waiting, vec![Outcome::Broken]));
 
     let (hanging, prompt) = (Receiver::start(), Receiver::start());
     hanging.answer(None);
     for url in [&hanging.url, &prompt.url] {
-        subscribe(&sandbox, "booking", "entity_update", url).await;
+        subscribe(&fixture, "booking", "entity_update", url).await;
     }
-    let account = sandbox.first().id;
+    let account = fixture.first().id;
     let booking = controls.records(account, "bookings")[0]["id"].clone();
     controls.put_record(account, "bookings", members(json!({"id": booking, "title": "Quiet"})));
     hanging.wait(1).await;
     prompt.wait(1).await;
-    let log = deliveries(&sandbox);
+    let log = deliveries(&fixture);
     let waits = log.iter().find(|delivery| delivery.url == hanging.url).expect("a delivery");
     assert!(waits.attempts.is_empty(), "{waits:?}");
 }
 
 #[actix_web::test]
 async fn nothing_leaves_this_machine_and_a_reset_forgets_what_was_due() {
-    let sandbox = Sandbox::start().await;
-    let controls = sandbox.controls();
+    let fixture = Fixture::start().await;
+    let controls = fixture.controls();
     let receiver = Receiver::start();
-    guest(&sandbox, "Ann").await;
+    guest(&fixture, "Ann").await;
     let elsewhere = controls.deliveries();
     assert_eq!((elsewhere.len(), elsewhere[0].state), (1, DeliveryState::Outside));
     assert!(elsewhere[0].url.starts_with("https://heron-point.hooks.example/"), "{elsewhere:?}");
 
-    subscribe(&sandbox, "guest", "entity_create", &receiver.url).await;
+    subscribe(&fixture, "guest", "entity_create", &receiver.url).await;
     receiver.answer(None);
-    guest(&sandbox, "Bo").await;
+    guest(&fixture, "Bo").await;
     receiver.wait(1).await;
     controls.reset();
     controls.webhooks_settled().await;
     assert!(controls.deliveries().is_empty());
-    sandbox.clock.advance(TimeDelta::days(1));
+    fixture.clock.advance(TimeDelta::days(1));
     controls.webhooks_settled().await;
     assert_eq!((receiver.bodies().len(), controls.deliveries().len()), (1, 0));
 }
 
 #[actix_web::test]
 async fn records_change_through_the_controls_and_reads_see_it() {
-    let sandbox = Sandbox::start().await;
-    let (controls, account) = (sandbox.controls(), sandbox.first().id);
+    let fixture = Fixture::start().await;
+    let (controls, account) = (fixture.controls(), fixture.first().id);
     let booking = controls.records(account, "bookings")[0]["id"].clone();
-    sandbox.clock.advance(TimeDelta::hours(1));
+    fixture.clock.advance(TimeDelta::hours(1));
     controls.put_record(account, "bookings", members(json!({"id": booking, "status": "canceled", "title": null})));
-    let read = sandbox.get(&format!("/v2/bookings/{booking}")).await.body;
+    let read = fixture.get(&format!("/v2/bookings/{booking}")).await.body;
     assert_eq!((&read["status"], &read["updated_utc"]), (&json!("canceled"), &json!("2026-11-23T13:00:00Z")));
     assert_eq!(read.get("title"), None);
-    let changed = sandbox.get("/v2/bookings?since_utc=2026-11-23T12:30:00Z").await.body;
+    let changed = fixture.get("/v2/bookings?since_utc=2026-11-23T12:30:00Z").await.body;
     assert_eq!(ids(&changed), [booking.as_i64().expect("an id")]);
     assert_eq!(controls.put_record(account, "unknown", Map::new()), None);
     assert_eq!(controls.put_record(AccountId(1), "guests", Map::new()), None);
@@ -371,12 +371,12 @@ async fn records_change_through_the_controls_and_reads_see_it() {
 
 #[actix_web::test]
 async fn drivers_in_other_languages_do_the_same_over_http() {
-    let sandbox = Sandbox::start().await;
-    let account = sandbox.controls().add_account("Over HTTP").id;
+    let fixture = Fixture::start().await;
+    let account = fixture.controls().add_account("Over HTTP").id;
     let receiver = Receiver::start();
     let control = async |method: &str, path: &str, body: Value| {
         let body = (!body.is_null()).then_some(body);
-        sandbox.send(method, &format!("/_control{path}"), "", body).await
+        fixture.send(method, &format!("/_control{path}"), "", body).await
     };
     let app = json!({"url": receiver.url, "user": "u", "password": "p"});
     assert_eq!(control("PUT", "/webhooks/app", app).await.status, 200);

@@ -4,7 +4,7 @@ use chrono::{Datelike, NaiveDate};
 use serde_json::json;
 
 use super::{FIRST_NAMES, LAST_NAMES, STREETS, Seeder, base_rate};
-use crate::sandbox::{bookings::money, records::number};
+use crate::simulator::{bookings::money, records::number};
 
 const HOUSES: [&str; 14] = [
     "Cottage",

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Sandbox, ids};
-use crate::sandbox::{
+use super::{Fixture, ids};
+use crate::simulator::{
     Variations,
     description::{Answer, Description, RecordShape},
     value_kind::{Plain, ValueKind},
@@ -54,30 +54,30 @@ fn of_page(description: &Description, kind: &str, page: &Value, counted: bool) -
 }
 
 /// Returns a query with every flag, so that every member is returned.
-fn query_of(sandbox_ids: &[(&str, String)], description: &Description, key: &str) -> String {
+fn query_of(ids_by_name: &[(&str, String)], description: &Description, key: &str) -> String {
     let parameters = description.operations[key].in_query.iter();
     let flags = parameters.filter(|(name, member)| {
         name.starts_with("include") && matches!(member.kind, ValueKind::Plain(Plain::Boolean))
     });
     let flags: Vec<String> = flags.map(|(name, _)| format!("{name}=true")).collect();
-    let given: Vec<String> = sandbox_ids.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let given: Vec<String> = ids_by_name.iter().map(|(name, value)| format!("{name}={value}")).collect();
     [flags, given].concat().join("&")
 }
 
 #[actix_web::test]
 async fn every_read_answers_what_is_described() {
     for variations in [None, Some(Variations::none()), Some(Variations::all_but_refusals())] {
-        answers_are_as_described(&Sandbox::start_with(variations).await).await;
+        answers_are_as_described(&Fixture::start_with(variations).await).await;
     }
 }
 
-async fn answers_are_as_described(sandbox: &Sandbox) {
+async fn answers_are_as_described(fixture: &Fixture) {
     let description = Description::load().expect("the description");
-    for account in sandbox.controls().accounts() {
-        let authorization = sandbox.bearer(account.id);
+    for account in fixture.controls().accounts() {
+        let authorization = fixture.bearer(account.id);
         let get = async |target: String| {
-            sandbox.controls().forget_allowance();
-            let answer = sandbox.send("GET", &target, &authorization, None).await;
+            fixture.controls().forget_allowance();
+            let answer = fixture.send("GET", &target, &authorization, None).await;
             (answer.status, answer.body)
         };
         let property = ids(&get("/v2/properties".to_owned()).await.1)[0];

@@ -26,7 +26,7 @@ use crate::domain::AccountId;
 
 const CALLBACK: &str = "http://localhost:9999/callback";
 
-struct Sandbox {
+struct Fixture {
     simulator: Simulator,
     clock: Arc<StoppedClock>,
     http: Client,
@@ -38,7 +38,7 @@ struct Answered {
     location: Option<String>,
 }
 
-impl Sandbox {
+impl Fixture {
     /// Starts a simulator as documented, without variations.
     async fn start() -> Self {
         Self::start_with(Some(Variations::none())).await
@@ -48,7 +48,7 @@ impl Sandbox {
         let clock = StoppedClock::at("2026-11-23T12:00:00Z");
         let options = SimulatorOptions { variations, ..SimulatorOptions::new(clock.clone()) };
         let simulator = Simulator::start(options).await.expect("a simulator");
-        Sandbox { simulator, clock, http: Client::builder().disable_redirects().finish() }
+        Fixture { simulator, clock, http: Client::builder().disable_redirects().finish() }
     }
 
     fn controls(&self) -> &Controls {

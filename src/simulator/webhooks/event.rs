@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::WebhookType;
-use crate::sandbox::records::{Change, Record};
+use crate::simulator::records::{Change, Record};
 
 /// The `entity_type` of events of the app itself.
 const APPLICATION: &str = "api_application";
@@ -28,22 +28,22 @@ pub enum WebhookAction {
 
 /// An event that webhooks report.
 #[derive(Debug)]
-pub(in crate::sandbox) struct Event<'a> {
+pub(in crate::simulator) struct Event<'a> {
     /// The type in subscriptions; `None` for events of the app itself.
-    pub(in crate::sandbox) subscribed: Option<&'a str>,
-    pub(in crate::sandbox) action: WebhookAction,
-    pub(in crate::sandbox) entity_type: &'a str,
-    pub(in crate::sandbox) entity_id: Option<i64>,
+    pub(in crate::simulator) subscribed: Option<&'a str>,
+    pub(in crate::simulator) action: WebhookAction,
+    pub(in crate::simulator) entity_type: &'a str,
+    pub(in crate::simulator) entity_id: Option<i64>,
     /// The categories of an update.
-    pub(in crate::sandbox) categories: Vec<&'a str>,
+    pub(in crate::simulator) categories: Vec<&'a str>,
     /// The current record; `None` if it was deleted.
-    pub(in crate::sandbox) record: Option<&'a Record>,
+    pub(in crate::simulator) record: Option<&'a Record>,
 }
 
 impl<'a> Event<'a> {
     /// Returns the event of a change for subscriptions to a type of its collection. Drafts count as absent unless
     /// `tells_drafts` is set.
-    pub(in crate::sandbox) fn of(
+    pub(in crate::simulator) fn of(
         name: &'a str,
         kind: &'a WebhookType,
         change: &'a Change,
@@ -73,7 +73,7 @@ impl<'a> Event<'a> {
     }
 
     /// Returns an event of the app itself.
-    pub(in crate::sandbox) fn of_the_app(action: WebhookAction) -> Event<'static> {
+    pub(in crate::simulator) fn of_the_app(action: WebhookAction) -> Event<'static> {
         Event {
             subscribed: None,
             action,
@@ -85,7 +85,7 @@ impl<'a> Event<'a> {
     }
 
     /// Returns the body of a delivery.
-    pub(in crate::sandbox) fn envelope(&self, account: Option<i64>, entity: Option<Value>) -> Value {
+    pub(in crate::simulator) fn envelope(&self, account: Option<i64>, entity: Option<Value>) -> Value {
         let categories = (self.action == WebhookAction::EntityUpdate).then_some(&self.categories);
         let members = [
             ("id", json!(Uuid::new_v4())),
@@ -104,7 +104,7 @@ impl<'a> Event<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::webhooks::Contract;
+    use crate::simulator::webhooks::Contract;
 
     fn change(before: Option<Value>, after: Option<Value>) -> Change {
         let record = |value: Option<Value>| value.and_then(|value| value.as_object().cloned());

@@ -60,14 +60,14 @@ pub(super) mod tests {
     use super::*;
 
     /// A clock that changes only on request.
-    pub(in crate::sandbox) struct StoppedClock(watch::Sender<DateTime<Utc>>);
+    pub(in crate::simulator) struct StoppedClock(watch::Sender<DateTime<Utc>>);
 
     impl StoppedClock {
-        pub(in crate::sandbox) fn at(moment: &str) -> Arc<Self> {
+        pub(in crate::simulator) fn at(moment: &str) -> Arc<Self> {
             Arc::new(StoppedClock(watch::Sender::new(moment.parse().expect("a moment"))))
         }
 
-        pub(in crate::sandbox) fn advance(&self, by: TimeDelta) {
+        pub(in crate::simulator) fn advance(&self, by: TimeDelta) {
             self.0.send_modify(|now| *now += by);
         }
     }

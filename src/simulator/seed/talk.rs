@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{Seeder, stays::Stay, utc};
-use crate::sandbox::{
+use crate::simulator::{
     bookings::{Charged, charges},
     calendar,
     records::{id, number},

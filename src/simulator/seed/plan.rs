@@ -1,6 +1,6 @@
 //! The size of a portfolio and the locations of its properties.
 
-use crate::sandbox::places::{CAMDEN, ERICEIRA, LAKEVIEW, PORTREE, Place, SILVERTON, TOFINO};
+use crate::simulator::places::{CAMDEN, ERICEIRA, LAKEVIEW, PORTREE, Place, SILVERTON, TOFINO};
 
 /// The size of an account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +28,7 @@ impl Portfolio {
 
 /// The stays of a portfolio.
 #[derive(Clone, Copy)]
-pub(in crate::sandbox) enum Extent {
+pub(in crate::simulator) enum Extent {
     /// All that fit into the days around today.
     Days { past: i64, future: i64 },
     /// This number, distributed evenly among the properties; they reach back as far as necessary.
@@ -36,13 +36,13 @@ pub(in crate::sandbox) enum Extent {
 }
 
 /// The differences between accounts.
-pub(in crate::sandbox) struct Plan {
+pub(in crate::simulator) struct Plan {
     /// Part of every name in the account, so that a record shown to the wrong tenant is recognizable.
-    pub(in crate::sandbox) marker: String,
+    pub(in crate::simulator) marker: String,
     /// The properties are in these locations in turn.
-    pub(in crate::sandbox) places: &'static [Place],
-    pub(in crate::sandbox) properties: usize,
-    pub(in crate::sandbox) extent: Extent,
+    pub(in crate::simulator) places: &'static [Place],
+    pub(in crate::simulator) properties: usize,
+    pub(in crate::simulator) extent: Extent,
 }
 
 /// The demo accounts reach two years back, so that data of the previous year exists.
@@ -50,13 +50,13 @@ const TWO_YEARS: i64 = 740;
 
 impl Plan {
     /// Returns a small portfolio that is cheap to create, for accounts added by tests.
-    pub(in crate::sandbox) fn small(marker: &str) -> Self {
+    pub(in crate::simulator) fn small(marker: &str) -> Self {
         let extent = Extent::Days { past: 30, future: 60 };
         Plan { marker: marker.to_owned(), places: &[LAKEVIEW], properties: 2, extent }
     }
 
     /// Returns a portfolio of any size, in several locations.
-    pub(in crate::sandbox) fn of_size(marker: &str, portfolio: Portfolio) -> Self {
+    pub(in crate::simulator) fn of_size(marker: &str, portfolio: Portfolio) -> Self {
         Plan {
             marker: marker.to_owned(),
             places: &[CAMDEN, SILVERTON, CAMDEN, TOFINO, ERICEIRA, PORTREE],
@@ -66,7 +66,7 @@ impl Plan {
     }
 
     /// Returns the accounts for demonstrations.
-    pub(in crate::sandbox) fn demo_accounts() -> [Self; 3] {
+    pub(in crate::simulator) fn demo_accounts() -> [Self; 3] {
         let account = |marker: &str, places, properties, future| Plan {
             marker: marker.to_owned(),
             places,
@@ -81,12 +81,12 @@ impl Plan {
     }
 
     /// Returns the location of the account itself.
-    pub(in crate::sandbox) fn home(&self) -> &'static Place {
+    pub(in crate::simulator) fn home(&self) -> &'static Place {
         self.place(0)
     }
 
     /// Returns the location of a property.
-    pub(in crate::sandbox) fn place(&self, index: usize) -> &'static Place {
+    pub(in crate::simulator) fn place(&self, index: usize) -> &'static Place {
         self.places.get(index % self.places.len().max(1)).unwrap_or(&LAKEVIEW)
     }
 }

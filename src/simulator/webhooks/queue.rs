@@ -95,15 +95,15 @@ impl Outcome {
 }
 
 /// An attempt to be made.
-pub(in crate::sandbox) struct Ticket {
-    pub(in crate::sandbox) number: u64,
-    pub(in crate::sandbox) url: String,
-    pub(in crate::sandbox) body: Value,
-    pub(in crate::sandbox) app: WebhookApp,
+pub(in crate::simulator) struct Ticket {
+    pub(in crate::simulator) number: u64,
+    pub(in crate::simulator) url: String,
+    pub(in crate::simulator) body: Value,
+    pub(in crate::simulator) app: WebhookApp,
 }
 
 /// The next action of the sender.
-pub(in crate::sandbox) enum Next {
+pub(in crate::simulator) enum Next {
     Send(Ticket),
     /// Wait until this time, or without one for a new delivery.
     Wait(Option<DateTime<Utc>>),
@@ -111,10 +111,10 @@ pub(in crate::sandbox) enum Next {
 
 /// The queue of deliveries.
 #[derive(Default)]
-pub(in crate::sandbox) struct Queue {
-    pub(in crate::sandbox) app: WebhookApp,
-    pub(in crate::sandbox) rules: Vec<WebhookRule>,
-    pub(in crate::sandbox) log: VecDeque<Delivery>,
+pub(in crate::simulator) struct Queue {
+    pub(in crate::simulator) app: WebhookApp,
+    pub(in crate::simulator) rules: Vec<WebhookRule>,
+    pub(in crate::simulator) log: VecDeque<Delivery>,
     due: BTreeSet<(DateTime<Utc>, u64)>,
     /// Addresses with a request in flight. One request at a time keeps the order.
     busy: BTreeSet<String>,
@@ -123,19 +123,19 @@ pub(in crate::sandbox) struct Queue {
 
 impl Queue {
     /// Returns the number of an account's next event, from 1.
-    pub(in crate::sandbox) fn count(&mut self, account: AccountId) -> u64 {
+    pub(in crate::simulator) fn count(&mut self, account: AccountId) -> u64 {
         let count = self.events.entry(account).or_default();
         *count += 1;
         *count
     }
 
     /// Returns the disturbance of the first matching rule for an event.
-    pub(in crate::sandbox) fn ordered(&mut self, account: Option<i64>, event: &Event<'_>) -> Option<Trouble> {
+    pub(in crate::simulator) fn ordered(&mut self, account: Option<i64>, event: &Event<'_>) -> Option<Trouble> {
         take_rule(&mut self.rules, account, event)
     }
 
     /// Adds a delivery. A waiting one is due at the given time.
-    pub(in crate::sandbox) fn add(&mut self, delivery: Delivery, due: DateTime<Utc>) {
+    pub(in crate::simulator) fn add(&mut self, delivery: Delivery, due: DateTime<Utc>) {
         if delivery.state == DeliveryState::Waiting {
             self.due.insert((due, delivery.number));
         }
@@ -149,12 +149,12 @@ impl Queue {
     }
 
     /// Removes all deliveries, including due ones.
-    pub(in crate::sandbox) fn clear(&mut self) {
+    pub(in crate::simulator) fn clear(&mut self) {
         self.log.clear();
         self.due.clear();
     }
 
-    pub(in crate::sandbox) fn next(&mut self, now: DateTime<Utc>) -> Next {
+    pub(in crate::simulator) fn next(&mut self, now: DateTime<Utc>) -> Next {
         let (log, busy) = (&self.log, &self.busy);
         let is_free = |number: u64| find(log, number).is_none_or(|delivery| !busy.contains(&delivery.url));
         let free = self.due.iter().take_while(|(at, _)| *at <= now).find(|(_, number)| is_free(*number)).copied();
@@ -173,7 +173,7 @@ impl Queue {
     }
 
     /// Records the outcome of an attempt; after a failure, the next attempt is due according to `patience`.
-    pub(in crate::sandbox) fn ended(
+    pub(in crate::simulator) fn ended(
         &mut self,
         ticket: &Ticket,
         attempt: Attempt,
@@ -196,7 +196,7 @@ impl Queue {
     }
 
     /// Returns whether no delivery is being sent or due.
-    pub(in crate::sandbox) fn is_settled(&self, now: DateTime<Utc>) -> bool {
+    pub(in crate::simulator) fn is_settled(&self, now: DateTime<Utc>) -> bool {
         self.busy.is_empty() && self.due.first().is_none_or(|(at, _)| *at > now)
     }
 }
@@ -210,7 +210,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::sandbox::webhooks::Contract;
+    use crate::simulator::webhooks::Contract;
 
     fn delivery(number: u64, url: &str) -> Delivery {
         Delivery {

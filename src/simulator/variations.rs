@@ -201,7 +201,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::description::Description;
+    use crate::simulator::description::Description;
 
     #[test]
     fn each_variation_is_described_once_and_hides_what_there_is() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Event, Numbers, WebhookAction};
 use crate::{
     domain::AccountId,
-    sandbox::{
+    simulator::{
         script::seconds,
         variations::{Variation, Variations},
     },
@@ -86,7 +86,7 @@ impl WebhookRule {
         self
     }
 
-    /// Applies the rule to every event until [`Controls::clear_rules`](crate::sandbox::Controls::clear_rules).
+    /// Applies the rule to every event until [`Controls::clear_rules`](crate::simulator::Controls::clear_rules).
     pub fn always(mut self) -> Self {
         self.times = None;
         self
@@ -111,12 +111,12 @@ pub(super) fn take_rule(rules: &mut Vec<WebhookRule>, account: Option<i64>, even
 
 /// The handling of one delivery.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub(in crate::sandbox) struct Fate {
-    pub(in crate::sandbox) missed: bool,
-    pub(in crate::sandbox) repeated: bool,
-    pub(in crate::sandbox) late_by: TimeDelta,
-    pub(in crate::sandbox) without_entity: bool,
-    pub(in crate::sandbox) stopped: bool,
+pub(in crate::simulator) struct Fate {
+    pub(in crate::simulator) missed: bool,
+    pub(in crate::simulator) repeated: bool,
+    pub(in crate::simulator) late_by: TimeDelta,
+    pub(in crate::simulator) without_entity: bool,
+    pub(in crate::simulator) stopped: bool,
 }
 
 impl Fate {
@@ -133,7 +133,7 @@ impl Fate {
 
 /// Decides how one delivery is handled. `count` is the number of the event within its account, from 1;
 /// `long_subscribed` means that its subscription was created so long ago that it may have stopped.
-pub(in crate::sandbox) fn fate(
+pub(in crate::simulator) fn fate(
     numbers: &Numbers,
     variations: &Variations,
     ordered: Option<Trouble>,

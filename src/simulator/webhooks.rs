@@ -139,7 +139,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::sandbox::{
+    use crate::simulator::{
         operations::{Kind, Operations, Route},
         value_kind::ValueKind,
     };
