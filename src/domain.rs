@@ -1,6 +1,7 @@
 //! Shared value types: identifiers, token sets, upstream requests and the `Clock` trait. No I/O.
 
 mod connection_setting;
+mod error_code;
 mod json_object;
 mod plain_name;
 mod raw_json;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use connection_setting::{ConnectionSetting, parse_bool};
+pub use error_code::ErrorCode;
 pub use json_object::{JsonObject, member};
 pub use plain_name::{is_invisible, plain_name};
 pub use raw_json::RawJson;

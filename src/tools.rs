@@ -55,20 +55,20 @@ use self::{
 use crate::{
     catalog::{self, Catalog, Operation, Shown},
     crypto::KeyRing,
-    domain::{Principal, Scope},
+    domain::{ErrorCode, Principal, Scope},
     metrics::Metrics,
     session::Sessions,
 };
 
 /// The error code of a call that the caller's key does not allow.
-const INSUFFICIENT_SCOPE: &str = "insufficient_scope";
+const INSUFFICIENT_SCOPE: ErrorCode = ErrorCode::InsufficientScope;
 /// The error code of a call whose arguments were rejected before a request was sent.
-const BAD_ARGUMENTS: &str = "invalid_arguments";
+const BAD_ARGUMENTS: ErrorCode = ErrorCode::InvalidArguments;
 
 /// The error code of a call of an unknown operation.
-const UNKNOWN_OPERATION: &str = "unknown_operation";
+const UNKNOWN_OPERATION: ErrorCode = ErrorCode::UnknownOperation;
 /// The error code of a call of a tool that the connection did not select.
-const NOT_CHOSEN: &str = "tool_not_chosen";
+const NOT_CHOSEN: ErrorCode = ErrorCode::ToolNotChosen;
 
 /// The legacy tool that returned the connect link. Clients of its users may still call it; it is not listed, because
 /// every tool returns that link when it is needed.
@@ -244,7 +244,7 @@ impl Toolbox {
             }
         };
         self.0.metrics.tool_call(&called.tool, called.trace.error.unwrap_or("ok"));
-        let unconnected = matches!(called.trace.error, Some("not_connected" | "needs_reconnect"));
+        let unconnected = matches!(called.trace.error, Some(ErrorCode::NotConnected | ErrorCode::NeedsReconnect));
         if unconnected
             && person.can_be_sent
             && let Some(page) = Box::pin(text::where_to_connect(&self.0.links, caller)).await

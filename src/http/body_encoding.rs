@@ -1,5 +1,6 @@
 //! Checks that a body is uncompressed, and that JSON is in UTF-8. Other bodies are not read.
 
+use crate::domain::ErrorCode;
 use actix_web::http::{
     StatusCode,
     header::{self, HeaderMap, HeaderValue},
@@ -50,7 +51,7 @@ impl UnsupportedEncoding {
                 "Send the JSON in UTF-8, with `Content-Type: application/json`.",
             ),
         };
-        ErrorBody::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message, hint)
+        ErrorBody::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType, message, hint)
     }
 
     /// Adds the accepted content codings to the response (RFC 9110 section 15.5.16).

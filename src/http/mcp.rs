@@ -17,7 +17,7 @@ use super::{
     tool_selection::tool_selection,
 };
 use crate::{
-    domain::{Credential, Principal, Scope, UserId},
+    domain::{Credential, ErrorCode, Principal, Scope, UserId},
     mcp::{CallObserver, Incoming, Malformed, Message, Revision, Server, reword_unknown_method},
     tools::{Choice, Toolbox},
 };
@@ -42,7 +42,7 @@ use serde_json::{Map, Value, json};
 /// The largest body, in bytes, that is read with a refused request.
 const DRAIN_LIMIT: usize = 8 * 1024;
 /// The log's code for a body that is no message, or a message with wrong parameters.
-const MALFORMED: &str = "malformed_message";
+const MALFORMED: ErrorCode = ErrorCode::MalformedMessage;
 
 /// rmcp's error code for an unknown method.
 const METHOD_NOT_FOUND: i64 = -32601;

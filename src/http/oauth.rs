@@ -25,7 +25,7 @@ use super::{
     resource_at,
 };
 use crate::{
-    domain::RedirectDestination,
+    domain::{ErrorCode, RedirectDestination},
     oauth::{AuthorizationRequest, AuthorizationServer, OAuthError, Redirection},
     tools::ACCOUNT_PATH,
 };
@@ -129,7 +129,7 @@ fn oauth_error(error: &OAuthError) -> HttpResponse {
 
 fn json_error(
     status: StatusCode,
-    code: &'static str,
+    code: ErrorCode,
     description: &str,
     retry_after: Option<TimeDelta>,
     cause: Option<String>,
@@ -168,7 +168,7 @@ fn error_page_with_redirect(
 
 fn error_redirect_url(server: &AuthorizationServer, to: &Redirection, error: &OAuthError) -> Option<String> {
     let description = error.description();
-    to.url(&[("error", error.code()), ("error_description", &description)], &server.settings().issuer)
+    to.url(&[("error", error.code().as_str()), ("error_description", &description)], &server.settings().issuer)
 }
 
 fn with_log_info(error: &OAuthError, response: Option<HttpResponse>) -> HttpResponse {

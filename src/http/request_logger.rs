@@ -24,7 +24,7 @@ use uuid::Builder;
 
 use super::{error::ErrorLogInfo, path};
 use crate::{
-    domain::{Principal, SharedClock, UserId},
+    domain::{ErrorCode, Principal, SharedClock, UserId},
     mcp::CallObserver,
     metrics::{Metrics, Status},
     tools::Trace,
@@ -48,7 +48,7 @@ pub(crate) struct RequestContext {
     user: OnceLock<UserId>,
     tool: OnceLock<String>,
     upstream: OnceLock<Status>,
-    error: OnceLock<&'static str>,
+    error: OnceLock<ErrorCode>,
     failure: OnceLock<String>,
     /// Set if a valid credential that belongs to no user was found.
     verified: OnceLock<()>,
@@ -99,7 +99,7 @@ impl RequestContext {
     }
 
     /// Records the stable code of an error.
-    pub(crate) fn error(&self, code: &'static str) {
+    pub(crate) fn error(&self, code: ErrorCode) {
         let _ = self.error.set(code);
     }
 
@@ -233,7 +233,7 @@ impl Source for AccessLogFields<'_> {
             None => {}
         }
         if let Some(error) = error.get() {
-            pair("error", Value::from(*error))?;
+            pair("error", Value::from(error.as_str()))?;
         }
         if let Some((method, code)) = message.get() {
             pair("mcp_method", Value::from(*method))?;

@@ -18,6 +18,7 @@ use super::{
     authority::Authority,
     error::{ApiError, ErrorBody},
 };
+use crate::domain::ErrorCode;
 use crate::{crypto, domain::Principal};
 
 /// The single user.
@@ -77,7 +78,7 @@ impl Indirect {
         };
         ErrorBody::new(
             StatusCode::FORBIDDEN,
-            "not_direct",
+            ErrorCode::NotDirect,
             format!(
                 "Without an API key, this gateway accepts only direct requests from programs on its own machine. {why}"
             ),

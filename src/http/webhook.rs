@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     crypto,
-    domain::{AccountId, JsonObject},
+    domain::{AccountId, ErrorCode, JsonObject},
 };
 
 const PATH: &str = "/api/webhooks/ownerrez";
@@ -182,7 +182,7 @@ fn is_from_ownerrez(request: &HttpRequest, expected: &SecretString) -> bool {
 }
 
 fn unauthorized() -> HttpResponse {
-    const CODE: &str = "webhook_credentials_required";
+    const CODE: ErrorCode = ErrorCode::WebhookCredentialsRequired;
     let mut response = HttpResponse::build(StatusCode::UNAUTHORIZED).json(json!({
         "error": CODE,
         "message": "This endpoint accepts only OwnerRez webhooks, with the user and password of the app.",

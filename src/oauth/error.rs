@@ -7,7 +7,7 @@ use super::{
     clients::{ClientError, ClientErrorCode},
     flow::ServerError,
 };
-use crate::domain::RedirectDestination;
+use crate::domain::{ErrorCode, RedirectDestination};
 
 /// The redirect of an authorization response to the client.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,18 +108,18 @@ pub enum OAuthError {
 
 impl OAuthError {
     /// Returns the error code on the wire.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::InvalidRequest(_) => "invalid_request",
-            Self::InvalidClient(_) => "invalid_client",
-            Self::InvalidGrant(_) => "invalid_grant",
-            Self::InvalidScope => "invalid_scope",
-            Self::InvalidTarget => "invalid_target",
-            Self::UnsupportedGrantType => "unsupported_grant_type",
-            Self::UnsupportedResponseType => "unsupported_response_type",
-            Self::AccessDenied(_) => "access_denied",
-            Self::Unavailable { .. } => "temporarily_unavailable",
-            Self::Server { .. } => "server_error",
+            Self::InvalidRequest(_) => ErrorCode::InvalidRequest,
+            Self::InvalidClient(_) => ErrorCode::InvalidClient,
+            Self::InvalidGrant(_) => ErrorCode::InvalidGrant,
+            Self::InvalidScope => ErrorCode::InvalidScope,
+            Self::InvalidTarget => ErrorCode::InvalidTarget,
+            Self::UnsupportedGrantType => ErrorCode::UnsupportedGrantType,
+            Self::UnsupportedResponseType => ErrorCode::UnsupportedResponseType,
+            Self::AccessDenied(_) => ErrorCode::AccessDenied,
+            Self::Unavailable { .. } => ErrorCode::TemporarilyUnavailable,
+            Self::Server { .. } => ErrorCode::ServerError,
         }
     }
 

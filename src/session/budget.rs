@@ -19,7 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 pub use connecting::ConnectingPermits;
 
-use crate::domain::{AccountId, UserId};
+use crate::domain::{AccountId, ErrorCode, UserId};
 
 /// The length of OwnerRez's window.
 pub const PERIOD: TimeDelta = TimeDelta::minutes(5);
@@ -132,12 +132,12 @@ impl AllowanceError {
     }
 
     /// Returns the stable error code of a call that was refused for this reason.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Spent { .. } => "allowance_spent",
-            Self::Throttled(_) => "ownerrez_throttled",
-            Self::Standby => "standby",
-            Self::Storage => "database_unavailable",
+            Self::Spent { .. } => ErrorCode::AllowanceSpent,
+            Self::Throttled(_) => ErrorCode::OwnerRezThrottled,
+            Self::Standby => ErrorCode::Standby,
+            Self::Storage => ErrorCode::DatabaseUnavailable,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::budget::AllowanceError;
 use crate::{
     catalog::Unreadable,
     crypto::CryptoError,
-    domain::AccountId,
+    domain::{AccountId, ErrorCode},
     store::StoreError,
     upstream::{TokenError, TransportError, UpstreamError, UpstreamErrorKind},
 };
@@ -81,23 +81,23 @@ impl From<Unreadable> for CallError {
 
 impl CallError {
     /// Returns the stable error code for the wire, logs and metrics.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::NotConnected => "not_connected",
-            Self::NeedsReconnect => "needs_reconnect",
-            Self::Busy => "busy",
+            Self::NotConnected => ErrorCode::NotConnected,
+            Self::NeedsReconnect => ErrorCode::NeedsReconnect,
+            Self::Busy => ErrorCode::Busy,
             Self::Allowance(refusal) => refusal.code(),
             Self::Upstream(error) => match error.kind {
-                UpstreamErrorKind::Throttled => "ownerrez_throttled",
-                UpstreamErrorKind::Unavailable => "ownerrez_unavailable",
-                _ => "ownerrez_refused",
+                UpstreamErrorKind::Throttled => ErrorCode::OwnerRezThrottled,
+                UpstreamErrorKind::Unavailable => ErrorCode::OwnerRezUnavailable,
+                _ => ErrorCode::OwnerRezRefused,
             },
-            Self::Deadline { .. } | Self::Transport { .. } | Self::RefreshPaused(_) => "ownerrez_unavailable",
+            Self::Deadline { .. } | Self::Transport { .. } | Self::RefreshPaused(_) => ErrorCode::OwnerRezUnavailable,
             Self::Refresh(error) => error.code(),
-            Self::RefreshElsewhere | Self::ShuttingDown | Self::Cancelled => "try_again",
-            Self::Store(StoreError::Unavailable(_)) => "database_unavailable",
-            Self::Store(StoreError::Damaged(_)) => "database_damaged",
-            Self::Store(_) | Self::Crypto(_) | Self::SessionLost { .. } => "internal_error",
+            Self::RefreshElsewhere | Self::ShuttingDown | Self::Cancelled => ErrorCode::TryAgain,
+            Self::Store(StoreError::Unavailable(_)) => ErrorCode::DatabaseUnavailable,
+            Self::Store(StoreError::Damaged(_)) => ErrorCode::DatabaseDamaged,
+            Self::Store(_) | Self::Crypto(_) | Self::SessionLost { .. } => ErrorCode::InternalError,
         }
     }
 
@@ -114,7 +114,7 @@ impl CallError {
 
     /// Returns whether it is an internal error, whose cause must be logged.
     pub fn is_our_fault(&self) -> bool {
-        self.code() == "internal_error"
+        self.code() == ErrorCode::InternalError
     }
 
     /// Returns the same error, with the knowledge of whether a write may have been carried out.

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::Trace;
 use crate::catalog::Shown;
+use crate::domain::ErrorCode;
 
 /// The member of a response that lists the ignored arguments.
 const IGNORED: &str = "ignored_arguments";
@@ -78,7 +79,7 @@ impl Response {
 
 impl Called {
     /// Returns the outcome of a call that ended before anything was sent.
-    pub(super) fn refused(tool: &str, told: String, code: &'static str) -> Self {
+    pub(super) fn refused(tool: &str, told: String, code: ErrorCode) -> Self {
         Self { tool: tool.to_owned(), response: failed(told).into(), trace: Trace::error(code) }
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     crypto::{self, CryptoError, EncryptionContext, KeyRing},
-    domain::{Sealed, UserId},
+    domain::{ErrorCode, Sealed, UserId},
 };
 
 /// The key of the question and its reply in the protocol messages.
@@ -103,12 +103,12 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// Returns the stable code for logs and metrics.
-    pub(super) fn code(self) -> &'static str {
+    pub(super) fn code(self) -> ErrorCode {
         match self {
-            Self::Declined => "declined",
-            Self::Cancelled => "not_answered",
-            Self::Expired => "consent_expired",
-            Self::NotGood | Self::OtherCall => "consent_refused",
+            Self::Declined => ErrorCode::Declined,
+            Self::Cancelled => ErrorCode::NotAnswered,
+            Self::Expired => ErrorCode::ConsentExpired,
+            Self::NotGood | Self::OtherCall => ErrorCode::ConsentRefused,
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Parts, Trace, by_word::ByWord, text};
 use crate::{
     catalog::{Catalog, CatalogError},
-    domain::{Principal, UserId},
+    domain::{ErrorCode, Principal, UserId},
     session::CallError,
     upstream::UpstreamErrorKind,
 };
@@ -150,7 +150,7 @@ impl Resources {
                 "Unknown resource URI; nothing was sent to OwnerRez. The URIs are {}, with the id of a record.",
                 known.join(", ")
             );
-            return (Err(Unread::Unknown(words)), "resource".to_owned(), Trace::error("unknown_resource"));
+            return (Err(Unread::Unknown(words)), "resource".to_owned(), Trace::error(ErrorCode::UnknownResource));
         };
         let (outcome, trace) = parts.ask(caller, &record.operation, &arguments, cancel).await;
         let outcome = match outcome {
@@ -283,7 +283,7 @@ impl Parts {
         let Some((known, request)) = known.and_then(|known| Some((known, Arc::new(known.request(arguments).ok()?))))
         else {
             let failure = Some(format!("{operation} does not accept the arguments of the table of resources"));
-            let trace = Trace { failure, ..Trace::error("internal_error") };
+            let trace = Trace { failure, ..Trace::error(ErrorCode::InternalError) };
             return (Err(CallError::SessionLost { write_may_have_happened: false }), trace);
         };
         let outcome = self.sessions.call(caller.user, &request, cancel).await;

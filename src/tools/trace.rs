@@ -1,7 +1,7 @@
 //! What the log and the metrics record of a call to OwnerRez.
 
 use crate::{
-    domain::error_chain,
+    domain::{ErrorCode, error_chain},
     metrics::Status,
     session::{Answer, CallError},
 };
@@ -10,7 +10,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     /// The stable error code.
-    pub error: Option<&'static str>,
+    pub error: Option<ErrorCode>,
     /// OwnerRez's response, or the reason why there was none.
     pub upstream: Option<Status>,
     /// The cause, if the gateway itself is at fault.
@@ -19,7 +19,7 @@ pub struct Trace {
 
 impl Trace {
     /// Returns the trace of a call that ended before anything was sent.
-    pub fn error(code: &'static str) -> Self {
+    pub fn error(code: ErrorCode) -> Self {
         Self { error: Some(code), ..Self::default() }
     }
 

@@ -21,18 +21,18 @@ use super::{
 };
 use crate::{
     catalog::{Operation, SettlingRead, View, WriteOptions},
-    domain::{Principal, UpstreamRequest, UserId},
+    domain::{ErrorCode, Principal, UpstreamRequest, UserId},
     session::{Answer, CallError, WriteOutcome},
     store::{Claim, NewWrite, SettledWrite, WriteRecord},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 
 /// The connection is read-only.
-const READ_ONLY: &str = "read_only_connection";
+const READ_ONLY: ErrorCode = ErrorCode::ReadOnlyConnection;
 /// The same write was sent just now, with an unknown outcome.
-const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+const OUTCOME_UNKNOWN: ErrorCode = ErrorCode::OutcomeUnknown;
 /// A draft, a confirmation or an idempotency key was used already.
-const USED_ALREADY: &str = "used_already";
+const USED_ALREADY: ErrorCode = ErrorCode::UsedAlready;
 
 /// One write to be checked and sent.
 pub(super) struct Write<'a> {
@@ -272,7 +272,7 @@ impl Write<'_> {
     }
 }
 
-fn refused(told: String, code: &'static str) -> Given {
+fn refused(told: String, code: ErrorCode) -> Given {
     (failed(told).into(), Trace::error(code))
 }
 

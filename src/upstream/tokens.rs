@@ -9,7 +9,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::{Reply, TransportError, Upstream, UpstreamError, UpstreamErrorKind};
-use crate::domain::{AccountId, Method, TokenKind, TokenSet, UpstreamGrant, UpstreamRequest};
+use crate::domain::{AccountId, ErrorCode, Method, TokenKind, TokenSet, UpstreamGrant, UpstreamRequest};
 
 const TOKEN_PATH: &str = "/oauth/access_token";
 
@@ -73,14 +73,14 @@ pub enum TokenError {
 
 impl TokenError {
     /// Returns the stable error code.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::InvalidGrant => "ownerrez_refused_code",
-            Self::InvalidPersonalToken(_) => "personal_token_refused",
-            Self::NoClient | Self::InvalidClient => "ownerrez_app_refused",
-            Self::Throttled(_) => "ownerrez_throttled",
+            Self::InvalidGrant => ErrorCode::OwnerRezRefusedCode,
+            Self::InvalidPersonalToken(_) => ErrorCode::PersonalTokenRefused,
+            Self::NoClient | Self::InvalidClient => ErrorCode::OwnerRezAppRefused,
+            Self::Throttled(_) => ErrorCode::OwnerRezThrottled,
             Self::Unexpected(_) | Self::Unreadable | Self::ForeignAccount | Self::Transport(_) => {
-                "ownerrez_unavailable"
+                ErrorCode::OwnerRezUnavailable
             }
         }
     }
@@ -188,8 +188,8 @@ fn refused(status: u16, reply: &Reply) -> TokenError {
     let body = reply.body.value();
     match (status, body.get("error").and_then(Value::as_str).unwrap_or_default()) {
         (429, _) => TokenError::Throttled(reply.retry_after),
-        (_, "invalid_client" | "unauthorized_client") | (401, _) => TokenError::InvalidClient,
-        (400, "invalid_grant") => TokenError::InvalidGrant,
+        (_, ErrorCode::InvalidClient | "unauthorized_client") | (401, _) => TokenError::InvalidClient,
+        (400, ErrorCode::InvalidGrant) => TokenError::InvalidGrant,
         _ => TokenError::Unexpected(status),
     }
 }

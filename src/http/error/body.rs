@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 
 use super::{ApiError, Moved};
 use crate::{
+    domain::ErrorCode,
     http::wait_reason,
     oauth::AccessError,
     session::{ASK_AGAIN_AFTER, CallError, ConnectError, budget::AllowanceError},
@@ -15,7 +16,7 @@ use crate::{
 /// An error as the client receives it.
 pub(crate) struct ErrorBody {
     pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
+    pub(crate) code: ErrorCode,
     pub(crate) message: String,
     pub(crate) hint: String,
     pub(crate) retry_after: Option<TimeDelta>,
@@ -24,7 +25,7 @@ pub(crate) struct ErrorBody {
 impl ErrorBody {
     pub(crate) fn new(
         status: StatusCode,
-        code: &'static str,
+        code: ErrorCode,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
@@ -46,7 +47,7 @@ const MAX_RETRY_AFTER: TimeDelta = TimeDelta::seconds(120);
 fn internal() -> ErrorBody {
     ErrorBody::new(
         StatusCode::INTERNAL_SERVER_ERROR,
-        "internal_error",
+        ErrorCode::InternalError,
         "The gateway failed to process this request.",
         "Try again. If the problem persists, contact the operator of this gateway and quote the X-Request-Id of this \
          response.",
@@ -56,7 +57,7 @@ fn internal() -> ErrorBody {
 fn database_unavailable() -> ErrorBody {
     ErrorBody::new(
         StatusCode::SERVICE_UNAVAILABLE,
-        "database_unavailable",
+        ErrorCode::DatabaseUnavailable,
         "The gateway cannot reach its database.",
         "Your key was not refused. Try again in a moment.",
     )
@@ -66,7 +67,7 @@ fn database_unavailable() -> ErrorBody {
 fn database_damaged() -> ErrorBody {
     ErrorBody::new(
         StatusCode::SERVICE_UNAVAILABLE,
-        "database_damaged",
+        ErrorCode::DatabaseDamaged,
         "The gateway's database is damaged.",
         "Operators: stop the gateway, run `ownerrez-gateway check`, and restore the database from a backup.",
     )
@@ -79,38 +80,38 @@ impl ApiError {
         match self {
             Self::NoKey => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
-                "missing_api_key",
+                ErrorCode::MissingApiKey,
                 "This endpoint needs an API key.",
                 "Send the header `Authorization: Bearer ownerrez_sk_…`. POST /api/users/register creates a key.",
             ),
             Self::BadKey => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
-                "invalid_api_key",
+                ErrorCode::InvalidApiKey,
                 "This API key is not valid.",
                 "Check that the whole key was copied (62 characters, or 60 for an old key, starting with \
                  ownerrez_sk_). POST /api/users/register creates a new one.",
             ),
             Self::KeyExpired => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
-                "expired_api_key",
+                ErrorCode::ExpiredApiKey,
                 "This API key has expired.",
                 "Use another key. A full key of the same user can create a new one: POST /api/keys.",
             ),
             Self::Disabled | Self::Connect(ConnectError::Disabled) => ErrorBody::new(
                 StatusCode::FORBIDDEN,
-                "account_disabled",
+                ErrorCode::AccountDisabled,
                 "The operator of this gateway has disabled this user.",
                 "Only the operator can enable the user again; nothing was deleted.",
             ),
             Self::AccessToken(AccessError::Expired) => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
-                "expired_access_token",
+                ErrorCode::ExpiredAccessToken,
                 "This access token has expired.",
                 "Get a new one with the refresh token, or let the user sign in again.",
             ),
             Self::AccessToken(AccessError::Invalid | AccessError::WrongAudience) => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
-                "invalid_access_token",
+                ErrorCode::InvalidAccessToken,
                 "This access token is not valid: it was revoked, or it was issued for another resource.",
                 "The user has to sign in to this client again.",
             ),
@@ -118,44 +119,44 @@ impl ApiError {
             Self::AccessToken(AccessError::Store(error)) => store(error),
             Self::AccessTokenNotHere => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
-                "access_token_not_accepted",
+                ErrorCode::AccessTokenNotAccepted,
                 "Access tokens of MCP clients are valid only for /mcp.",
                 "Send an API key instead: POST /api/users/register creates one.",
             ),
             Self::GrantTooSmall => ErrorBody::new(
                 StatusCode::FORBIDDEN,
-                "insufficient_scope",
+                ErrorCode::InsufficientScope,
                 "This tool changes the OwnerRez account, and this client has read-only access.",
                 "Sign in again with the scope ownerrez:full and allow it to make changes.",
             ),
             Self::InsufficientScope => ErrorBody::new(
                 StatusCode::FORBIDDEN,
-                "insufficient_scope",
+                ErrorCode::InsufficientScope,
                 "This is a read-only API key.",
                 "Managing keys and the OwnerRez connection requires a key with the scope `full`.",
             ),
             Self::LastKey => ErrorBody::new(
                 StatusCode::CONFLICT,
-                "last_key",
+                ErrorCode::LastKey,
                 "This is the last full key, and without one this user could not be managed. Nothing was deleted.",
                 "Create another full key first (POST /api/keys), or add ?confirm=true to delete everything: this key, \
                  the other keys, the OwnerRez connection and the user.",
             ),
             Self::TooManyKeys(most) => ErrorBody::new(
                 StatusCode::CONFLICT,
-                "too_many_keys",
+                ErrorCode::TooManyKeys,
                 format!("You already have {most} keys, the maximum."),
                 "Delete one that is no longer used: GET /api/keys shows when each was last used.",
             ),
             Self::NoSuchKey => ErrorBody::new(
                 StatusCode::NOT_FOUND,
-                "not_found",
+                ErrorCode::NotFound,
                 "You have no key with this id.",
                 "GET /api/keys lists your keys with their ids.",
             ),
             Self::PersonalTokensOff => ErrorBody::new(
                 StatusCode::FORBIDDEN,
-                "personal_tokens_not_allowed",
+                ErrorCode::PersonalTokensNotAllowed,
                 "This gateway does not accept personal access tokens.",
                 "GET /api/connect/ownerrez/start returns a link that connects your account through OwnerRez. \
                  Operators: ALLOW_PERSONAL_TOKENS=true allows them; OwnerRez accepts them for two accounts a day from \
@@ -165,20 +166,20 @@ impl ApiError {
                 let seconds = whole_seconds(*wait).clamp(TimeDelta::seconds(1), MAX_RETRY_AFTER);
                 ErrorBody::new(
                     StatusCode::SERVICE_UNAVAILABLE,
-                    "key_check_busy",
+                    ErrorCode::KeyCheckBusy,
                     "More keys are being checked or created than this gateway can process in half a minute.",
                     format!("Your key was not refused. Try again in {} seconds.", seconds.num_seconds()),
                 )
                 .with_retry_after(seconds)
             }
             Self::TooManyWrongTokens(wait) => too_many(
-                "too_many_wrong_tokens",
+                ErrorCode::TooManyWrongTokens,
                 "This token is wrong, and too many wrong ones came from your address.",
                 "Correct the token: a valid one is accepted at once.",
                 *wait,
             ),
             Self::TooManyFailedKeys(wait) => too_many(
-                "too_many_failed_keys",
+                ErrorCode::TooManyFailedKeys,
                 "Too many invalid keys came from your address, so this one was not checked.",
                 "Check the key. Operators: if the gateway is behind a proxy, add the proxy to TRUSTED_PROXIES; \
                  otherwise its clients share one limit.",
@@ -186,18 +187,18 @@ impl ApiError {
             ),
             Self::RegistrationClosed => ErrorBody::new(
                 StatusCode::FORBIDDEN,
-                "registration_closed",
+                ErrorCode::RegistrationClosed,
                 "This gateway does not accept new users.",
                 "Ask the operator of the gateway. Operators: REGISTRATION_MODE controls registration.",
             ),
             Self::RegistrationTokenRequired => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
-                "registration_token_required",
+                ErrorCode::RegistrationTokenRequired,
                 "Registration on this gateway requires a registration token.",
                 "Ask the operator of the gateway for the token and send it as `Authorization: Bearer …`.",
             ),
             Self::TooManyRegistrations(wait) => too_many(
-                "too_many_registrations",
+                ErrorCode::TooManyRegistrations,
                 "Too many users have registered from your address.",
                 "You can use one account for all your MCP clients. Operators: if the gateway is behind a proxy, add \
                  the proxy to TRUSTED_PROXIES.",
@@ -205,43 +206,43 @@ impl ApiError {
             ),
             Self::NotFound => ErrorBody::new(
                 StatusCode::NOT_FOUND,
-                "not_found",
+                ErrorCode::NotFound,
                 "This path does not exist.",
                 "MCP clients use POST /mcp; the REST endpoints are listed in the README.",
             ),
             Self::MethodNotAllowed(allow) => ErrorBody::new(
                 StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
+                ErrorCode::MethodNotAllowed,
                 "Method not allowed for this path.",
                 format!("Allowed: {allow}."),
             ),
             Self::BadRequest(what) => ErrorBody::new(
                 StatusCode::BAD_REQUEST,
-                "invalid_request",
+                ErrorCode::InvalidRequest,
                 what,
                 "Correct the request and send it again.",
             ),
             Self::UnknownName(unknown) => ErrorBody::new(
                 StatusCode::BAD_REQUEST,
-                if unknown.kind == "toolset" { "unknown_toolset" } else { "unknown_tool" },
+                if unknown.kind == "toolset" { ErrorCode::UnknownToolset } else { ErrorCode::UnknownTool },
                 unknown.to_string(),
                 "Correct the name in the URL, the headers or the body; names are separated by commas.",
             ),
             Self::WrongContentType => ErrorBody::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
+                ErrorCode::UnsupportedMediaType,
                 "This endpoint does not accept the Content-Type of the body.",
                 "Send JSON with `Content-Type: application/json`.",
             ),
             Self::UnsupportedEncoding(form) => form.error_body(),
             Self::BodyTimedOut(limit) => ErrorBody::new(
                 StatusCode::REQUEST_TIMEOUT,
-                "request_timeout",
+                ErrorCode::RequestTimeout,
                 format!("The body of the request did not arrive within {} seconds.", limit.as_secs()),
                 "Send the request again.",
             ),
             Self::TooManyUnfinished(limit) => too_many(
-                "too_many_unfinished_requests",
+                ErrorCode::TooManyUnfinishedRequests,
                 "Too many requests from your address are incomplete: their bodies have not arrived yet.",
                 "Complete them, or try again later. Operators: if the gateway is behind a proxy, add the proxy to \
                  TRUSTED_PROXIES.",
@@ -249,72 +250,72 @@ impl ApiError {
             ),
             Self::TooManyBytes => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "too_many_requests_under_way",
+                ErrorCode::TooManyRequestsUnderWay,
                 "The gateway is receiving too many bytes at once.",
                 "Your request was not read. Try again in a few seconds.",
             )
             .with_retry_after(TimeDelta::seconds(5)),
             Self::TooManyLargeBodies(wait) => too_many(
-                "too_many_large_requests",
+                ErrorCode::TooManyLargeRequests,
                 "You sent too many large messages within a minute, so this one was rejected.",
                 "Send less in one message, or try again later.",
                 *wait,
             ),
             Self::Stopping => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "stopping",
+                ErrorCode::Stopping,
                 "The gateway is stopping, and the body of this request had not arrived.",
                 "The request was not processed. Send it again in a few seconds.",
             )
             .with_retry_after(TimeDelta::seconds(5)),
             Self::NotAcceptable => ErrorBody::new(
                 StatusCode::NOT_ACCEPTABLE,
-                "not_acceptable",
+                ErrorCode::NotAcceptable,
                 "The Accept header excludes both media types of this endpoint.",
                 "Send `Accept: application/json, text/event-stream`, or omit the header.",
             ),
             Self::TooLarge => ErrorBody::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
+                ErrorCode::BodyTooLarge,
                 "The request body is larger than this gateway accepts.",
                 "Send less in one request.",
             ),
             Self::HostNotAllowed => ErrorBody::new(
                 StatusCode::FORBIDDEN,
-                "host_not_allowed",
+                ErrorCode::HostNotAllowed,
                 "The host in the Host header is not allowed on this gateway.",
                 "Use the address that the operator published. Operators: add the host to ALLOWED_HOSTS or set \
                  SERVER_URL.",
             ),
             Self::OriginNotAllowed => ErrorBody::new(
                 StatusCode::FORBIDDEN,
-                "origin_not_allowed",
+                ErrorCode::OriginNotAllowed,
                 "Requests from pages of this origin are not allowed.",
                 "Operators: add the origin to ALLOWED_ORIGINS if you trust its pages.",
             ),
             Self::NotDirect(why) => why.error_body(),
             Self::SingleUserTokenRequired => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
-                "single_user_token_required",
+                ErrorCode::SingleUserTokenRequired,
                 "This gateway has a single user and requires a token.",
                 "Send the header `Authorization: Bearer …` with the value of SINGLE_USER_TOKEN.",
             ),
             Self::BadMetricsToken => ErrorBody::new(
                 StatusCode::UNAUTHORIZED,
-                "invalid_metrics_token",
+                ErrorCode::InvalidMetricsToken,
                 "A metrics token is required.",
                 "Send the header `Authorization: Bearer …` with the value of METRICS_TOKEN.",
             ),
             Self::Starting => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "starting",
+                ErrorCode::Starting,
                 "The gateway is starting.",
                 "Try again in a few seconds. Operators: GET /ready shows what the gateway is waiting for.",
             )
             .with_retry_after(TimeDelta::seconds(5)),
             Self::Moved(Moved::Callback(redirect_uri)) => ErrorBody::new(
                 StatusCode::GONE,
-                "moved",
+                ErrorCode::Moved,
                 "This URL is no longer the redirect URI of this gateway, so nothing was connected.",
                 format!(
                     "Operators: register the redirect URI {redirect_uri} with your OAuth app in OwnerRez. Then ask the \
@@ -323,19 +324,19 @@ impl ApiError {
             ),
             Self::Moved(Moved::Transport(mcp_url)) => ErrorBody::new(
                 StatusCode::GONE,
-                "moved",
+                ErrorCode::Moved,
                 "This gateway no longer supports the SSE transport.",
                 format!("Point your MCP client at {mcp_url} (Streamable HTTP) with the same API key."),
             ),
             Self::AlreadyConnected | Self::Connect(ConnectError::AlreadyConnected) => ErrorBody::new(
                 StatusCode::CONFLICT,
-                "already_connected",
+                ErrorCode::AlreadyConnected,
                 "An OwnerRez account is already connected, and its connection works.",
                 "To connect another account, end this connection first: DELETE /api/connect/ownerrez.",
             ),
             Self::WaitsToConnect(waits) => ErrorBody::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "connecting_waits",
+                ErrorCode::ConnectingWaits,
                 wait_reason::reason_text(waits.reason),
                 format!(
                     "Repeat the same request every {} seconds; its place in the queue, if it has one, is kept. {}",
@@ -346,14 +347,14 @@ impl ApiError {
             .with_retry_after(ASK_AGAIN_AFTER),
             Self::NotConfigured | Self::Connect(ConnectError::Token(TokenError::NoClient)) => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "ownerrez_not_configured",
+                ErrorCode::OwnerRezNotConfigured,
                 "This gateway has no OwnerRez OAuth app yet, so accounts cannot be connected.",
                 "Operators: create an OAuth app in OwnerRez and set OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET.",
             ),
             Self::Call(error) => call(error),
             Self::Connect(ConnectError::Allowance(AllowanceError::Spent { wait, .. })) => ErrorBody::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "allowance_spent",
+                ErrorCode::AllowanceSpent,
                 "Too many accounts are being connected at the moment: OwnerRez limits the requests of one gateway.",
                 format!("Get a new connect link and try again in {} seconds.", wait.num_seconds().max(1)),
             )
@@ -362,13 +363,13 @@ impl ApiError {
             Self::Connect(ConnectError::Token(error)) => token(error),
             Self::Connect(ConnectError::Unnamed) => ErrorBody::new(
                 StatusCode::BAD_GATEWAY,
-                "ownerrez_unavailable",
+                ErrorCode::OwnerRezUnavailable,
                 "Sign-in failed: OwnerRez did not return an account id.",
                 "Try again in a minute.",
             ),
             Self::Connect(ConnectError::NewUser(account)) => ErrorBody::new(
                 StatusCode::FORBIDDEN,
-                "registration_closed",
+                ErrorCode::RegistrationClosed,
                 format!(
                     "This gateway does not accept new users, and OwnerRez account {account} has not signed in here \
                      before."
@@ -377,7 +378,7 @@ impl ApiError {
             ),
             Self::Connect(ConnectError::Interrupted) => ErrorBody::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "interrupted",
+                ErrorCode::Interrupted,
                 "The connection was interrupted before it was complete.",
                 RECONNECT,
             ),
@@ -392,7 +393,7 @@ fn whole_seconds(wait: TimeDelta) -> TimeDelta {
     TimeDelta::seconds(wait.num_seconds().saturating_add(i64::from(wait.subsec_nanos() > 0)))
 }
 
-fn too_many(code: &'static str, message: &'static str, hint: &'static str, wait: TimeDelta) -> ErrorBody {
+fn too_many(code: ErrorCode, message: &'static str, hint: &'static str, wait: TimeDelta) -> ErrorBody {
     let seconds = whole_seconds(wait);
     let hint = format!("{hint} Try again in {} seconds.", seconds.num_seconds());
     ErrorBody::new(StatusCode::TOO_MANY_REQUESTS, code, message, hint).with_retry_after(seconds)

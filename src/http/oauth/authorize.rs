@@ -16,7 +16,7 @@ use super::{
     closed_registration_contact, error_page_with_redirect, form_targets, redirect_error,
 };
 use crate::{
-    domain::{RedirectDestination, Scope},
+    domain::{ErrorCode, RedirectDestination, Scope},
     oauth::{
         AuthorizationRequest, AuthorizationServer, AuthorizeError, OAuthError, Scopes, ServerError,
         clients::ClientErrorCode,
@@ -138,7 +138,7 @@ fn request_error(server: &AuthorizationServer, error: AuthorizeError) -> HttpRes
         }
         AuthorizeError::RedirectUri(problem) => error_page(
             StatusCode::BAD_REQUEST,
-            "invalid_request",
+            ErrorCode::InvalidRequest,
             &sign_in_pages::sentence(&problem),
             sign_in_pages::NO_REDIRECT,
         ),
@@ -161,15 +161,19 @@ fn request_error(server: &AuthorizationServer, error: AuthorizeError) -> HttpRes
     }
 }
 
-fn error_page(status: StatusCode, code: &'static str, what: &str, next: &str) -> HttpResponse {
+fn error_page(status: StatusCode, code: ErrorCode, what: &str, next: &str) -> HttpResponse {
     let mut response = sign_in_pages::refusal(status, what, next);
     response.extensions_mut().insert(ErrorLogInfo { code, cause: None });
     response
 }
 
 pub(super) fn too_many_sign_ins(wait: TimeDelta) -> HttpResponse {
-    let mut response =
-        error_page(StatusCode::TOO_MANY_REQUESTS, "too_many_sign_ins", sign_in_pages::TOO_MANY, sign_in_pages::LATER);
+    let mut response = error_page(
+        StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::TooManySignIns,
+        sign_in_pages::TOO_MANY,
+        sign_in_pages::LATER,
+    );
     response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, wait.num_seconds().max(1).into());
     response
 }

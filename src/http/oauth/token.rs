@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{super::HttpState, json_error, no_store, oauth_error};
 use crate::{
-    domain::error_chain,
+    domain::{ErrorCode, error_chain},
     oauth::{AuthorizationServer, OAuthError, Revocation, TokenForm, clients::RegistrationError},
 };
 
@@ -76,7 +76,7 @@ async fn check_limits(
     let named = !form.client_id.is_empty() || !form.client_assertion.expose_secret().is_empty();
     if !named && request.headers().contains_key(header::AUTHORIZATION) {
         let words = "clients have no secrets here; send client_id in the body, without an Authorization header";
-        let mut refusal = json_error(StatusCode::UNAUTHORIZED, "invalid_client", words, None, None);
+        let mut refusal = json_error(StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient, words, None, None);
         // The challenge that a refusal of this header must contain (RFC 6749 section 5.2).
         let challenge = HeaderValue::from_static("Basic realm=\"none\"");
         refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
@@ -93,7 +93,7 @@ async fn check_limits(
         }
     }
     let words = "too many token requests from this address; try again after Retry-After seconds";
-    Err(json_error(StatusCode::TOO_MANY_REQUESTS, "too_many_token_requests", words, Some(wait), None))
+    Err(json_error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyTokenRequests, words, Some(wait), None))
 }
 
 /// `POST /register` (RFC 7591)
@@ -107,9 +107,9 @@ pub(super) async fn register(
     if let Err(wait) = state.oauth_limits.check_registration(source, state.clock.now()) {
         let words = "too many clients have registered from this address; all users of a client can share one \
                      registration";
-        return json_error(StatusCode::TOO_MANY_REQUESTS, "too_many_registrations", words, Some(wait), None);
+        return json_error(StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRegistrations, words, Some(wait), None);
     }
-    let bad = |words: &str| json_error(StatusCode::BAD_REQUEST, "invalid_client_metadata", words, None, None);
+    let bad = |words: &str| json_error(StatusCode::BAD_REQUEST, ErrorCode::InvalidClientMetadata, words, None, None);
     let Ok(body) = body else { return bad("the body could not be read, or is too large") };
     let Ok(metadata) = serde_json::from_slice::<Value>(&body) else { return bad("the body must be a JSON object") };
     match server.clients().register(&metadata) {

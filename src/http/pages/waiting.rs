@@ -12,6 +12,7 @@ use maud::html;
 
 use super::page as any_page;
 use crate::{
+    domain::ErrorCode,
     http::{error::ErrorLogInfo, wait_reason},
     session::{ASK_AGAIN_AFTER, QueueWait, WaitReason, budget::AllowanceError},
 };
@@ -71,6 +72,6 @@ pub(crate) fn code_expired(href: Option<&str>) -> HttpResponse {
     };
     let mut response = any_page(StatusCode::SERVICE_UNAVAILABLE, &[], "The approval has expired", &body);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("60"));
-    response.extensions_mut().insert(ErrorLogInfo { code: "connecting_waits", cause: None });
+    response.extensions_mut().insert(ErrorLogInfo { code: ErrorCode::ConnectingWaits, cause: None });
     response
 }

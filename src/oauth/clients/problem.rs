@@ -1,7 +1,11 @@
 //! Errors of clients, with hints for the party that can fix them.
 
 use super::{assertion::AssertionProblem, fetch::FetchProblem, metadata::MetadataProblem};
-use crate::{crypto::CryptoError, domain::BadRedirectUri, store::StoreError};
+use crate::{
+    crypto::CryptoError,
+    domain::{BadRedirectUri, ErrorCode},
+    store::StoreError,
+};
 
 /// Reasons for which a metadata document or a key set is rejected. Each text continues a sentence that begins with its
 /// location.
@@ -65,10 +69,10 @@ impl ClientErrorCode {
     /// Returns the error code on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::InvalidClient => "invalid_client",
-            Self::InvalidRequest => "invalid_request",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
-            Self::ServerError => "server_error",
+            Self::InvalidClient => ErrorCode::InvalidClient,
+            Self::InvalidRequest => ErrorCode::InvalidRequest,
+            Self::TemporarilyUnavailable => ErrorCode::TemporarilyUnavailable,
+            Self::ServerError => ErrorCode::ServerError,
         }
     }
 }
@@ -180,11 +184,11 @@ pub enum RegistrationError {
 
 impl RegistrationError {
     /// Returns the error code of the response.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ErrorCode {
         match self {
-            Self::RedirectUri { .. } | Self::Metadata(MetadataProblem::NoRedirectUris) => "invalid_redirect_uri",
-            Self::Metadata(_) => "invalid_client_metadata",
-            Self::Crypto(_) => "server_error",
+            Self::RedirectUri { .. } | Self::Metadata(MetadataProblem::NoRedirectUris) => ErrorCode::InvalidRedirectUri,
+            Self::Metadata(_) => ErrorCode::InvalidClientMetadata,
+            Self::Crypto(_) => ErrorCode::ServerError,
         }
     }
 }
