@@ -2,29 +2,21 @@
 
 use std::net::IpAddr;
 
+use ipnet::{IpNet, Ipv4Net};
+
 use super::errors::Problem;
 
-/// Addresses with a common prefix.
+/// The bits of an IPv6 address before its IPv4-mapped part (`::ffff:0:0/96`, RFC 4291 section 2.5.5.2).
+const MAPPED_PREFIX: u8 = 96;
+
+/// Addresses with a common prefix. IPv4-mapped networks (`::ffff:…`) are stored as IPv4 networks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Network {
-    /// IPv4-mapped addresses (`::ffff:…`) are stored as IPv4 addresses.
-    address: IpAddr,
-    /// The length of the prefix.
-    bits: u32,
-}
+pub struct Network(IpNet);
 
 impl Network {
     /// Returns whether the network contains the address. An IPv4-mapped address is treated as its IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                (own.to_bits() ^ other.to_bits()).checked_shr(32 - self.bits).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                (own.to_bits() ^ other.to_bits()).checked_shr(128 - self.bits).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 
@@ -32,24 +24,23 @@ impl Network {
 pub(super) fn network(text: &str) -> Result<Network, Problem> {
     let remedy = "write each like 172.18.0.2, 172.16.0.0/12 or fdaa::/16; host names are not allowed";
     let problem = || Problem::new("an entry is neither an IP address nor a network", remedy);
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits.parse::<u32>().map_err(|_| problem())?)),
-        None => (text, None),
+    let given = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => text.parse().map_err(|_| problem())?,
     };
-    let given: IpAddr = address.parse().map_err(|_| problem())?;
-    let width = |address: IpAddr| if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.unwrap_or(width(given));
-    let address = given.to_canonical();
-    // `::ffff:10.0.0.0/104` is 10.0.0.0/8; a wider one would contain addresses of both families.
-    let bits = bits.checked_sub(width(given) - width(address)).ok_or_else(problem)?;
-    if bits > width(address) {
-        return Err(problem());
-    }
-    if bits == 0 {
+    let network = match (given, given.addr().to_canonical()) {
+        // `::ffff:10.0.0.0/104` is 10.0.0.0/8; a wider one would contain addresses of both families.
+        (IpNet::V6(mapped), IpAddr::V4(address)) => {
+            let bits = mapped.prefix_len().checked_sub(MAPPED_PREFIX).ok_or_else(problem)?;
+            Ipv4Net::new(address, bits).map_err(|_| problem())?.into()
+        }
+        _ => given,
+    };
+    if network.prefix_len() == 0 {
         // Such a network would let every client choose its own source address.
         return Err(Problem::new("an entry contains every address", remedy));
     }
-    Ok(Network { address, bits })
+    Ok(Network(network))
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use actix_web::{HttpRequest, http::header::HeaderMap};
+use ipnet::Ipv6Net;
 
 use crate::config::Network;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// The host bits of an IPv6 /64: a client with one address has all 2^64 of its network.
-const SHARED_BITS: u32 = 64;
-/// The host bits of an IPv6 /48, which providers assign to one customer (RFC 6177): 65,536 networks of the size above.
-const SITE_BITS: u32 = 80;
+/// A client with one IPv6 address has all 2^64 of its /64.
+const SOURCE_PREFIX: u8 = 64;
+/// Providers assign a /48 to one customer (RFC 6177): 65,536 networks of the size above.
+const SITE_PREFIX: u8 = 48;
 
 /// A source: an IPv4 address, or an IPv6 /64.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -21,7 +22,7 @@ impl From<IpAddr> for SourceAddress {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
             IpAddr::V4(address) => address.into(),
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << SHARED_BITS)).into(),
+            IpAddr::V6(address) => Ipv6Net::new_assert(address, SOURCE_PREFIX).network().into(),
         })
     }
 }
@@ -40,7 +41,7 @@ impl SourceAddress {
     pub(crate) fn network(self) -> Network48 {
         Network48(match self.0 {
             IpAddr::V4(address) => address.into(),
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << SITE_BITS)).into(),
+            IpAddr::V6(address) => Ipv6Net::new_assert(address, SITE_PREFIX).network().into(),
         })
     }
 

@@ -21,10 +21,11 @@ mod tests;
 
 use std::{
     collections::{HashMap, VecDeque},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use ipnet::Ipv6Net;
 
 pub use self::{forecast::Obstacle, places::QueueScope};
 use self::{places::Place, record::Record};
@@ -57,7 +58,7 @@ impl AttemptOrigin {
     fn network(&self) -> Party {
         Party::Network(match self.source {
             IpAddr::V4(_) => self.source,
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).into(),
+            IpAddr::V6(address) => Ipv6Net::new_assert(address, 48).network().into(),
         })
     }
 

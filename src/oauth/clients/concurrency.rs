@@ -3,10 +3,11 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use tokio::sync::Semaphore;
 
 /// Counts the running and waiting fetches per place.
@@ -79,8 +80,8 @@ pub(super) fn domain(host: &str) -> &str {
 /// Returns the network of an address: a /24 of IPv4, a /48 of IPv6. Many names may lead to one network.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V4(address) => Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << 8)).into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 80)).into(),
+        IpAddr::V4(address) => Ipv4Net::new_assert(address, 24).network().into(),
+        IpAddr::V6(address) => Ipv6Net::new_assert(address, 48).network().into(),
     }
 }
 

@@ -3,50 +3,56 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::{Ipv4Net, Ipv6Net};
+
 /// The IPv4 ranges that are not public: IANA's special-purpose registry (RFC 6890 and its successors), and multicast.
-const NOT_PUBLIC_V4: &[(Ipv4Addr, u32)] = &[
-    (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network
-    (Ipv4Addr::new(10, 0, 0, 0), 8),      // private use
-    (Ipv4Addr::new(100, 64, 0, 0), 10),   // carrier-grade NAT, also the metadata service of one cloud
-    (Ipv4Addr::new(127, 0, 0, 0), 8),     // loopback
-    (Ipv4Addr::new(169, 254, 0, 0), 16),  // link-local, the metadata service of most clouds
-    (Ipv4Addr::new(172, 16, 0, 0), 12),   // private use
-    (Ipv4Addr::new(192, 0, 0, 0), 24),    // protocol assignments
-    (Ipv4Addr::new(192, 0, 2, 0), 24),    // documentation
-    (Ipv4Addr::new(192, 88, 99, 0), 24),  // 6to4 relays
-    (Ipv4Addr::new(192, 168, 0, 0), 16),  // private use
-    (Ipv4Addr::new(198, 18, 0, 0), 15),   // benchmarks
-    (Ipv4Addr::new(198, 51, 100, 0), 24), // documentation
-    (Ipv4Addr::new(203, 0, 113, 0), 24),  // documentation
-    (Ipv4Addr::new(224, 0, 0, 0), 4),     // multicast
-    (Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, and broadcast
+const NOT_PUBLIC_V4: &[Ipv4Net] = &[
+    v4(Ipv4Addr::new(0, 0, 0, 0), 8),       // this network
+    v4(Ipv4Addr::new(10, 0, 0, 0), 8),      // private use
+    v4(Ipv4Addr::new(100, 64, 0, 0), 10),   // carrier-grade NAT, also the metadata service of one cloud
+    v4(Ipv4Addr::new(127, 0, 0, 0), 8),     // loopback
+    v4(Ipv4Addr::new(169, 254, 0, 0), 16),  // link-local, the metadata service of most clouds
+    v4(Ipv4Addr::new(172, 16, 0, 0), 12),   // private use
+    v4(Ipv4Addr::new(192, 0, 0, 0), 24),    // protocol assignments
+    v4(Ipv4Addr::new(192, 0, 2, 0), 24),    // documentation
+    v4(Ipv4Addr::new(192, 88, 99, 0), 24),  // 6to4 relays
+    v4(Ipv4Addr::new(192, 168, 0, 0), 16),  // private use
+    v4(Ipv4Addr::new(198, 18, 0, 0), 15),   // benchmarks
+    v4(Ipv4Addr::new(198, 51, 100, 0), 24), // documentation
+    v4(Ipv4Addr::new(203, 0, 113, 0), 24),  // documentation
+    v4(Ipv4Addr::new(224, 0, 0, 0), 4),     // multicast
+    v4(Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, and broadcast
 ];
 
 /// The public IPv6 range is global unicast. Loopback, mapped and compatible IPv4 addresses, both NAT64 prefixes, unique
 /// local, link-local and multicast addresses are outside of it.
-const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+const GLOBAL_UNICAST: Ipv6Net = v6(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
 /// The ranges within it that are not public.
-const NOT_PUBLIC_V6: &[(Ipv6Addr, u32)] = &[
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, Teredo and benchmarks among them
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4, which holds an IPv4 address
-    (Ipv6Addr::new(0x3ffe, 0, 0, 0, 0, 0, 0, 0), 16), // the former 6bone
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
+const NOT_PUBLIC_V6: &[Ipv6Net] = &[
+    v6(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23), // protocol assignments, Teredo and benchmarks among them
+    v6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32), // documentation
+    v6(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16), // 6to4, which holds an IPv4 address
+    v6(Ipv6Addr::new(0x3ffe, 0, 0, 0, 0, 0, 0, 0), 16), // the former 6bone
+    v6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20), // documentation
 ];
 
 /// Returns whether an untrusted party may make this process connect to the address.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => !NOT_PUBLIC_V4
-            .iter()
-            .any(|(network, bits)| (network.to_bits() ^ address.to_bits()).leading_zeros() >= *bits),
+        IpAddr::V4(address) => !NOT_PUBLIC_V4.iter().any(|network| network.contains(&address)),
         IpAddr::V6(address) => {
-            let within =
-                |(network, bits): &(Ipv6Addr, u32)| (network.to_bits() ^ address.to_bits()).leading_zeros() >= *bits;
-            within(&GLOBAL_UNICAST) && !NOT_PUBLIC_V6.iter().any(within)
+            GLOBAL_UNICAST.contains(&address) && !NOT_PUBLIC_V6.iter().any(|network| network.contains(&address))
         }
     }
+}
+
+const fn v4(address: Ipv4Addr, bits: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(address, bits)
+}
+
+const fn v6(address: Ipv6Addr, bits: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(address, bits)
 }
 
 #[cfg(test)]
