@@ -25,6 +25,7 @@ mod cors;
 mod deployment;
 mod descriptions;
 mod disconnecting;
+mod documents;
 mod endpoint;
 mod failing_refreshes;
 mod faults;
