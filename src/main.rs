@@ -60,7 +60,7 @@ enum Command {
         #[arg(long, default_value_t = 8090)]
         port: u16,
         /// Number of properties of the first account; 12 if not given
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = at_least_one)]
         properties: Option<usize>,
         /// Number of bookings and blocks of the first account
         #[arg(long, value_name = "N")]
@@ -135,6 +135,15 @@ enum CliError {
     Probe(#[from] ProbeError),
     #[error("the gateway does not respond: {0}")]
     Unhealthy(io::Error),
+}
+
+/// Parses a number of properties: an account without properties has nothing to show.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
 }
 
 fn main() -> ExitCode {

@@ -168,12 +168,34 @@ impl Sessions {
         request: &Arc<UpstreamRequest>,
         cancel: &CancellationToken,
     ) -> Result<Answer, CallError> {
+        self.call_with(user, request, cancel, &Arc::default()).await
+    }
+
+    /// Sends one request as [`Sessions::call`] does, and also returns the number of requests that OwnerRez was sent: none
+    /// for a cached response, more than one if the session repeated a read or replaced a rejected token.
+    pub async fn call_counted(
+        &self,
+        user: UserId,
+        request: &Arc<UpstreamRequest>,
+        cancel: &CancellationToken,
+    ) -> (Result<Answer, CallError>, u32) {
+        let send_state = Arc::<SendState>::default();
+        let outcome = self.call_with(user, request, cancel, &send_state).await;
+        (outcome, send_state.attempts())
+    }
+
+    async fn call_with(
+        &self,
+        user: UserId,
+        request: &Arc<UpstreamRequest>,
+        cancel: &CancellationToken,
+        send_state: &Arc<SendState>,
+    ) -> Result<Answer, CallError> {
         let deadline = self.deps.clock.now() + self.deps.settings.call_deadline;
         if self.deps.stop.is_cancelled() {
             return Err(CallError::ShuttingDown);
         }
         let write = request.is_write();
-        let send_state = Arc::new(SendState::default());
         // However this future ends, even by disconnection of the client, an unsent call is not sent any more.
         let _gone = CancelOnDrop(send_state.clone());
         let call = self.ask(user, |reply| CallUpstream {

@@ -110,7 +110,12 @@ struct State {
     observed: Observed,
     /// Successes with another status than 200.
     other_successes: BTreeMap<u16, u32>,
+    /// The rejection of a request for records.
     refusal: Option<Refusal>,
+    /// Rejections that contradict the catalogue, and server errors.
+    errors: BTreeMap<Refusal, u32>,
+    /// The number of requests without a response.
+    unanswered: u32,
     failed: Option<u16>,
     /// The ids of the first page, if that contained all records.
     all_ids: Option<BTreeSet<i64>>,
@@ -120,7 +125,7 @@ struct State {
     days: Option<(u32, u32)>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Refusal {
     status: u16,
     code: Option<Word>,
@@ -196,12 +201,22 @@ impl<'a> Probe<'a> {
                 }
             }
             429 => self.end = Some(End::Throttled),
-            0 | 500..=599 => state.failed = Some(status),
-            _ if asked.purpose == Purpose::Records => {
-                let code = body.get("code").and_then(Value::as_str).and_then(Word::new);
-                state.refusal = Some(Refusal { status, code });
+            0 => {
+                state.failed = Some(status);
+                state.unanswered += 1;
             }
-            _ => {}
+            _ => {
+                let code = body.get("code").and_then(Value::as_str).and_then(Word::new);
+                let refusal = Refusal { status, code };
+                if is_finding(asked, status) {
+                    *state.errors.entry(refusal.clone()).or_default() += 1;
+                }
+                if status >= 500 {
+                    state.failed = Some(status);
+                } else if asked.purpose == Purpose::Records {
+                    state.refusal = Some(refusal);
+                }
+            }
         }
         if self.refused_tokens == IN_A_ROW || (self.refused_tokens == 1 && self.requests == 1) {
             self.end = Some(End::TokenRefused);
@@ -356,9 +371,13 @@ impl<'a> Probe<'a> {
             let entry = Entry { status: Some(*status), ..Entry::new(name, What::OtherStatus, *count, responses) };
             report.findings.push(entry.expected("200"));
         }
-        if let Some(Refusal { status, code }) = state.refusal.clone().filter(|refusal| is_finding(operation, refusal)) {
-            let entry = Entry { status: Some(status), ..Entry::new(name, What::OtherStatus, 1, 1) };
-            report.findings.push(entry.expected("200").words(code));
+        let asked = count(state.asked.len());
+        for (Refusal { status, code }, count) in &state.errors {
+            let entry = Entry { status: Some(*status), ..Entry::new(name, What::OtherStatus, *count, asked) };
+            report.findings.push(entry.expected("200").words(code.clone()));
+        }
+        if state.unanswered > 0 {
+            report.findings.push(Entry::new(name, What::NoResponse, state.unanswered, asked));
         }
         if let Some((hidden @ 1.., of)) = state.inactive {
             report.remarks.push(Entry::new(name, What::InactiveHidden, hidden, of));
@@ -437,12 +456,13 @@ fn asked_for(operation: &Operation) -> BTreeSet<String> {
     added_by(operation).filter(|(name, _)| asks(name)).map(|(_, member)| member).collect()
 }
 
-/// Returns whether a refusal contradicts the catalogue. An account may lack a kind of record, or the permission for it.
-/// But the catalogue allows every request that is sent, and a record whose id a list has just returned exists.
-fn is_finding(operation: &Operation, refusal: &Refusal) -> bool {
-    match refusal.status {
+/// Returns whether an error status contradicts the catalogue. An account may lack a kind of record, or the permission for
+/// it. But the catalogue allows every request that is sent, a record whose id a list has just returned exists, and a list
+/// that has returned records exists.
+fn is_finding(asked: &Asked<'_>, status: u16) -> bool {
+    match status {
         401..=403 => false,
-        404 => operation.path().ends_with("/{id}"),
+        404 => asked.purpose != Purpose::Records || asked.operation.path().ends_with("/{id}"),
         _ => true,
     }
 }

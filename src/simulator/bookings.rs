@@ -31,11 +31,12 @@ pub(super) fn charges(stay: &Charged<'_>) -> Vec<Value> {
     let Charged { rent, channel, pets, owner_percent } = *stay;
     let managed = channel != "Direct";
     let share = owner_percent as f64 / 100.0;
+    let channel_category = if channel == "Airbnb" { "booking" } else { "administrative" };
     let lines: [Option<Line>; 6] = [
         Some(("rent", "rent", "Rent", rent, None)),
         Some(("surcharge", "cleaning", "Cleaning", 95.0, None)),
         (pets > 0).then_some(("surcharge", "pet", "Pet fee", 40.0 * pets as f64, None)),
-        managed.then_some(("surcharge_other", "administrative", "Channel administration", 25.0, None)),
+        managed.then_some(("surcharge_other", channel_category, "Channel administration", 25.0, None)),
         Some(("tax", "tax", "Lodging tax", rent * 0.08, Some(8.0))),
         managed.then_some(("tax_other", "resort", "Resort tax", rent * 0.01, Some(1.0))),
     ];

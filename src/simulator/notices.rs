@@ -77,7 +77,8 @@ fn tell(shared: &Shared, state: &mut State, account: Option<AccountId>, event: &
     let targets = targets(owner, event, app, subscribed_before);
     let count = account.map_or(1, |account| state.webhooks.count(account));
     let number = account.map(|account| account.0);
-    let ordered = state.webhooks.ordered(number, event);
+    // An event without recipients uses up no rule.
+    let ordered = if targets.is_empty() { None } else { state.webhooks.ordered(number, event) };
     for target in targets {
         let fate = webhooks::fate(&contract.trouble, &variations, ordered, count, target.long_subscribed);
         if fate.stopped

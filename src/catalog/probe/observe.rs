@@ -12,8 +12,6 @@ use super::{
 
 /// The depth to which members that the catalogue does not describe are followed.
 const UNKNOWN_LEVELS: usize = 2;
-/// Names of members that contain words of a closed vocabulary in every record.
-const WORD_MEMBERS: [&str; 3] = ["status", "type", "category"];
 /// A member with more different words is not a closed vocabulary.
 const MOST_WORDS: usize = 20;
 /// Names of members that contain days, times or date-times, in addition to names that end in `_utc` or `_date`.
@@ -178,10 +176,8 @@ impl SeenMember {
                 self.types.insert(Found::One(ValueType::of(other)));
             }
         }
-        let holds_words = match &place.known {
-            Some(path) => kind.words.contains_key(path),
-            None => WORD_MEMBERS.contains(&place.shown.name()),
-        };
+        // The words of members that the catalogue does not describe may be free text, such as a host's own categories.
+        let holds_words = place.known.as_ref().is_some_and(|path| kind.words.contains_key(path));
         let texts = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         for text in texts.iter().filter_map(Value::as_str) {
             if holds_words {

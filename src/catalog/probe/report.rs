@@ -67,8 +67,10 @@ pub enum End {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
-    /// A success with another status than 200, or a rejection of a request that the catalogue allows.
+    /// A success with another status than 200, a rejection of a request that the catalogue allows, or a server error.
     OtherStatus,
+    /// No usable response arrived, so nothing is known about this request.
+    NoResponse,
     /// The structure around the records is not as in the catalogue.
     OtherEnvelope,
     /// A member that the catalogue does not name.
@@ -184,6 +186,7 @@ impl What {
     fn words(self) -> &'static str {
         match self {
             Self::OtherStatus => "other status",
+            Self::NoResponse => "no response",
             Self::OtherEnvelope => "other envelope",
             Self::UnknownMember => "unknown member",
             Self::MissingMember => "missing member",

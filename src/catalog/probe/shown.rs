@@ -8,8 +8,8 @@ use serde::Serialize;
 /// Replaces a name that may be data, such as a key that is an id or an e-mail address.
 const MASKED: &str = "<masked>";
 const LONGEST: usize = 40;
-/// Members whose keys are chosen by hosts.
-const NAMED_BY_HOSTS: [&str; 2] = ["fields", "custom_fields"];
+/// Parts of the names of members whose keys are chosen by hosts, such as `custom_fields`, `fieldValues` or `merge_codes`.
+const NAMED_BY_HOSTS: [&str; 3] = ["field", "custom", "code"];
 
 /// The path of a member within a record, such as `charges.amount`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize)]
@@ -23,12 +23,20 @@ impl MemberPath {
     }
 
     /// Returns the path of a member that the catalogue does not name. The name is masked unless it consists of letters
-    /// and underscores, and also where hosts choose names.
+    /// and underscores, and everywhere below a member whose keys hosts choose.
     pub(super) fn unknown(&self, key: &str) -> Self {
         let is_name = key.len() <= LONGEST
             && key.starts_with(|first: char| first.is_ascii_alphabetic())
             && key.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-        self.child(if is_name && !NAMED_BY_HOSTS.contains(&self.name()) { key } else { MASKED })
+        self.child(if is_name && !self.is_named_by_hosts() { key } else { MASKED })
+    }
+
+    /// Returns whether hosts may choose the names below this member.
+    fn is_named_by_hosts(&self) -> bool {
+        self.0.split('.').any(|name| {
+            let name = name.to_ascii_lowercase();
+            name == MASKED || NAMED_BY_HOSTS.iter().any(|part| name.contains(part))
+        })
     }
 
     /// Returns the path of a member from the catalogue's path.
@@ -111,6 +119,11 @@ mod tests {
         let fields = root.known("fields");
         assert_eq!(fields.unknown("gate_code").as_str(), "fields.<masked>");
         assert_eq!(fields.known("code").as_str(), "fields.code");
+        assert_eq!(fields.unknown("gate_code").unknown("inner").as_str(), "fields.<masked>.<masked>");
+        for name in ["customFields", "field_values", "merge_codes", "CUSTOM"] {
+            assert_eq!(root.unknown(name).unknown("smith").name(), MASKED, "{name}");
+            assert_eq!(root.unknown(name).unknown("smith").unknown("inner").name(), MASKED, "{name}");
+        }
         assert_eq!((fields.unknown("x").parent(), fields.parent()), (fields, root));
     }
 

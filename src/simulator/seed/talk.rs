@@ -8,7 +8,7 @@ use super::{Seeder, stays::Stay, utc};
 use crate::simulator::{
     bookings::{Charged, charges},
     calendar,
-    records::{id, number},
+    records::{Record, id, number},
 };
 
 const QUESTIONS: [&str; 5] = [
@@ -45,6 +45,22 @@ impl Seeder<'_> {
                 self.inquiry(property);
                 self.quote(property);
             }
+        }
+        self.quote_in_threads();
+    }
+
+    /// Names the quotes of a property in the threads of its inquiries, because hosts send quotes in reply to inquiries.
+    fn quote_in_threads(&mut self) {
+        let quotes = self.records.all("quotes").filter_map(|quote| Some((number(quote, "property_id")?, id(quote)?)));
+        for (property, quote) in quotes.collect::<Vec<_>>() {
+            let is_open = |thread: &&Record| {
+                number(thread, "property_id") == Some(property)
+                    && thread.contains_key("inquiry_id")
+                    && !thread.contains_key("quote_id")
+            };
+            let Some(mut thread) = self.records.all("threads").find(is_open).cloned() else { continue };
+            thread.insert("quote_id".into(), quote.into());
+            self.records.put("threads", id(&thread).unwrap_or_default(), thread);
         }
     }
 

@@ -94,7 +94,7 @@ async fn charge_category() {
     set(&fixture, account, &[Variation::ChargeCategory]);
     assert!(charges().await.iter().all(|charge| charge["category"].is_string()));
     let all = serde_json::to_string(&fixture.controls().records(account, "bookings")).expect("JSON");
-    for category in ["rent", "cleaning", "pet", "administrative", "tax", "resort"] {
+    for category in ["rent", "cleaning", "pet", "administrative", "booking", "tax", "resort"] {
         assert!(all.contains(&format!("\"category\":\"{category}\"")), "{category}");
     }
     for kind in ["rent", "surcharge", "surcharge_other", "tax", "tax_other"] {

@@ -91,7 +91,11 @@ impl<'a> Asking<'a> {
 
     /// Returns how many requests may still be sent.
     pub(super) fn left(&self) -> usize {
-        if self.parts.links.clock.now() - self.started > MOST_TIME { 0 } else { MOST_REQUESTS - self.requests }
+        if self.parts.links.clock.now() - self.started > MOST_TIME {
+            0
+        } else {
+            MOST_REQUESTS.saturating_sub(self.requests)
+        }
     }
 
     /// Returns how many were sent.
@@ -128,11 +132,9 @@ impl<'a> Asking<'a> {
                  or fewer properties at once."
             )));
         }
-        let outcome = self.parts.sessions.call(self.caller.user, &request, self.cancel).await;
+        let (outcome, sent) = self.parts.sessions.call_counted(self.caller.user, &request, self.cancel).await;
         self.trace = Trace::of(&outcome);
-        if !matches!(&outcome, Ok(answer) if answer.from_cache) {
-            self.requests += 1;
-        }
+        self.requests = self.requests.saturating_add(usize::try_from(sent).unwrap_or(usize::MAX));
         outcome.and_then(|answer| Ok(known.answer(&request, answer.status, &answer.body)?)).map_err(|error| {
             self.trace.error = Some(error.code());
             Stop::Call { operation: operation.to_owned(), error: Box::new(error) }
@@ -153,19 +155,24 @@ impl<'a> Asking<'a> {
 
     /// Returns all records of a list, within the limits.
     pub(super) async fn list(&mut self, operation: &str, arguments: Value) -> Result<Vec<Value>, Stop> {
-        self.pages(operation, arguments, MOST_REQUESTS).await
+        self.pages(operation, arguments, MOST_REQUESTS, "ask for fewer days or fewer properties at once").await
     }
 
-    /// Returns the first pages of a list, and notes if records are missing.
-    pub(super) async fn pages(&mut self, operation: &str, arguments: Value, most: usize) -> Result<Vec<Value>, Stop> {
+    /// Returns the first pages of a list. If records are missing, the response says so, with the advice how to get them.
+    pub(super) async fn pages(
+        &mut self,
+        operation: &str,
+        arguments: Value,
+        most: usize,
+        advice: &str,
+    ) -> Result<Vec<Value>, Stop> {
         let some = self.beginning(operation, arguments, most).await?;
         if some.more {
             self.lacks(match some.records.len() {
-                0 => format!("{operation} was not called, to limit requests: use `fields`, or ask for fewer properties."),
-                read => format!(
-                    "{operation} has more than the {read} records that were read: ask for fewer days or fewer properties \
-                     at once."
-                ),
+                0 => {
+                    format!("{operation} was not called, to limit requests: use `fields`, or ask for fewer properties.")
+                }
+                read => format!("{operation} has more than the {read} records that were read: {advice}."),
             });
         }
         Ok(some.records)
@@ -197,7 +204,8 @@ impl<'a> Asking<'a> {
     /// returns a note about that.
     pub(super) async fn guests(&mut self, text: &str) -> Result<(Vec<Value>, Option<String>), Stop> {
         let arguments = json!({"q": text});
-        let found = self.pages("list_guests", arguments.clone(), 1).await?;
+        let rarer = "search for a rarer word, an e-mail address or a phone number";
+        let found = self.pages("list_guests", arguments.clone(), 1, rarer).await?;
         let operation = self.parts.catalog.get("list_guests");
         let again = operation.zip(arguments.as_object()).and_then(|(known, arguments)| ByWord::of(known, arguments));
         let Some(again) = again.filter(|_| found.is_empty()) else { return Ok((found, None)) };

@@ -56,7 +56,11 @@ pub(super) async fn todays_briefing(asking: &mut Asking<'_>, question: Question)
         Vec::new()
     };
     let wants_inquiries = !ids.is_empty() && asking.wants("last_24_hours.inquiries");
-    let inquiries = if wants_inquiries { asking.pages("list_inquiries", lately, 2).await? } else { Vec::new() };
+    let inquiries = if wants_inquiries {
+        asking.pages("list_inquiries", lately, 2, "list_inquiries with `since_utc` and `offset` reads the rest").await?
+    } else {
+        Vec::new()
+    };
 
     let sorted = Sorted::of(&stays, &days);
     let tell = |stays: &mut dyn Iterator<Item = &Stay>| -> Vec<Value> {

@@ -93,7 +93,9 @@ async fn talk(asking: &mut Asking<'_>, booking: &Value) -> Result<Value, Stop> {
     let threads: Vec<i64> = booking["thread_ids"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
     let mut messages = Vec::new();
     for thread in threads.iter().rev().take(THREADS) {
-        match asking.pages("list_messages", json!({"threadId": thread}), 1).await {
+        let advice =
+            format!("list_messages with the `threadId` {thread} and an `offset` reads the rest of this thread");
+        match asking.pages("list_messages", json!({"threadId": thread}), 1, &advice).await {
             Ok(found) => messages.extend(found.iter().map(|message| {
                 let mut shown = short(message, &["id", "date_utc", "from_role", "body", "is_draft"]);
                 // A message names its thread in `thread`, if at all; a reply needs the id.

@@ -51,9 +51,15 @@ pub(super) async fn search(asking: &mut Asking<'_>, Query { query }: Query) -> R
     let properties = Portfolio::read(asking, None).await?.properties;
     let properties: Vec<Value> = properties.into_iter().map(|property| property.record).collect();
     let (guests, _) = asking.guests(&query).await?;
-    let bookings = asking.pages("list_bookings", recent.clone(), 1).await?;
-    let quotes = asking.pages("list_quotes", recent.clone(), 1).await?;
-    let inquiries = asking.pages("list_inquiries", recent, 1).await?;
+    let bookings = asking
+        .pages("list_bookings", recent.clone(), 1, "list_bookings with `since_utc` and `offset` reads the rest")
+        .await?;
+    let quotes = asking
+        .pages("list_quotes", recent.clone(), 1, "list_quotes with `since_utc` and `offset` reads the rest")
+        .await?;
+    let inquiries = asking
+        .pages("list_inquiries", recent, 1, "list_inquiries with `since_utc` and `offset` reads the rest")
+        .await?;
 
     let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
     let of_found_guest = |record: &Value| guests.iter().any(|guest| guest["id"] == record["guest_id"]);
