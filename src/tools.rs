@@ -53,7 +53,7 @@ use self::{
     run::Asked,
 };
 use crate::{
-    catalog::{self, Catalog, Operation, Shown},
+    catalog::{self, Catalog, Operation, RenderedResponse},
     crypto::KeyRing,
     domain::{Principal, Scope},
     metrics::Metrics,
@@ -158,10 +158,10 @@ impl Toolbox {
             Response::Other(_) => None,
         };
         let (Some(schema), Some(answer)) = (self.output_schema(name), answer) else { return };
-        if !catalog::keeps_to(&answer, schema) {
+        if !catalog::matches_schema(&answer, schema) {
             log::warn!("a response of {name} does not match its output schema");
             let note = "The response of OwnerRez does not match the output schema of this tool.";
-            *response = Response::Answer(Shown::whole(&json!({"value": answer, "note": note})));
+            *response = Response::Answer(RenderedResponse::unreduced(&json!({"value": answer, "note": note})));
         }
     }
 
@@ -197,7 +197,7 @@ impl Toolbox {
             name => name,
         };
         let operation = self.0.catalog.get(name).or_else(|| self.0.catalog.drafted_by(name));
-        operation.is_some_and(|operation| !operation.is_within(scope))
+        operation.is_some_and(|operation| !operation.is_allowed_for(scope))
     }
 
     /// Calls a tool. Cancelling removes a waiting call and aborts a running read; a write that was sent runs to
@@ -269,21 +269,21 @@ impl Toolbox {
         let (tool, mut response, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
             (name.to_owned(), failed(refused).into(), Trace::error(NOT_CHOSEN))
         } else if let Some(answer) = self.0.answers.get(name) {
-            ignored.extend(answer.form().set_aside(&mut arguments, true));
+            ignored.extend(answer.definition().remove_ignored(&mut arguments, true));
             let (given, trace) = Box::pin(answer.give(&self.0, caller, arguments, cancel)).await;
             (answer.name().to_owned(), response_of(given), trace)
         } else if name == FIND_OPERATION {
-            ignored.extend(self.0.on_demand.find_form().set_aside(&mut arguments, true));
+            ignored.extend(self.0.on_demand.find_definition().remove_ignored(&mut arguments, true));
             let found = self.0.on_demand.find(&self.0.catalog, choice, arguments);
             let trace = found.as_ref().map_or(Trace::error(BAD_ARGUMENTS), |_| Trace::default());
-            (name.to_owned(), response_of(found.map(|found| Shown::whole(&found))), trace)
+            (name.to_owned(), response_of(found.map(|found| RenderedResponse::unreduced(&found))), trace)
         } else if let Some(operation) = self.0.catalog.get(name) {
-            ignored.extend(operation.set_aside(&mut arguments));
+            ignored.extend(operation.remove_ignored(&mut arguments));
             let asked = Asked { caller, person, by_call_operation };
             let (response, trace) = self.run(operation, asked, arguments, cancel).await;
             (operation.name().to_owned(), response, trace)
         } else if let Some(operation) = self.0.catalog.drafted_by(name) {
-            ignored.extend(operation.set_aside(&mut arguments));
+            ignored.extend(operation.remove_ignored(&mut arguments));
             let asked = Asked { caller, person, by_call_operation };
             let (result, trace) = Box::pin(self.draft(name, operation, asked, &arguments)).await;
             (name.to_owned(), result.into(), trace)

@@ -34,12 +34,12 @@ use tokio_util::sync::CancellationToken;
 use self::asking::{Asking, Stop};
 use super::{BAD_ARGUMENTS, Parts, Trace, choice::Kind, text};
 use crate::{
-    catalog::{self, CatalogError, Form, Shown},
+    catalog::{self, CatalogError, RenderedResponse, ToolDefinition},
     domain::Principal,
 };
 
 /// The composite tools, validated and ready.
-pub struct Answers(BTreeMap<String, (Form, Question)>);
+pub struct Answers(BTreeMap<String, (ToolDefinition, Question)>);
 
 /// The implementation of a tool: one variant for each record of the table, by its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
@@ -60,61 +60,61 @@ impl Answers {
     /// Returns the tools that are compiled into the program.
     pub fn embedded() -> Result<Self, CatalogError> {
         let mut answers = BTreeMap::new();
-        for form in catalog::forms(include_str!("../../config/answers.json"))? {
-            let name = form.name().to_owned();
-            let question = serde_json::from_value(Value::from(form.name()))
-                .map_err(|_| CatalogError { mistakes: vec![format!("{name}: not implemented")] })?;
-            answers.insert(name, (form, question));
+        for definition in catalog::tool_definitions(include_str!("../../config/answers.json"))? {
+            let name = definition.name().to_owned();
+            let question = serde_json::from_value(Value::from(definition.name()))
+                .map_err(|_| CatalogError { errors: vec![format!("{name}: not implemented")] })?;
+            answers.insert(name, (definition, question));
         }
         Ok(Self(answers))
     }
 
     /// Returns the tools as `tools/list` shows them, ordered by name. A read key may use all of them.
     pub fn tools(&self) -> impl Iterator<Item = &Tool> {
-        self.0.values().map(|(form, _)| form.tool())
+        self.0.values().map(|(definition, _)| definition.tool())
     }
 
     /// Returns all tools, ordered by name.
     pub(super) fn all(&self) -> impl Iterator<Item = Answer<'_>> {
-        self.0.values().map(|(form, question)| Answer { form, question: *question })
+        self.0.values().map(|(definition, question)| Answer { definition, question: *question })
     }
 
     /// Returns the tool of this name.
     pub fn get(&self, name: &str) -> Option<Answer<'_>> {
-        self.0.get(name).map(|(form, question)| Answer { form, question: *question })
+        self.0.get(name).map(|(definition, question)| Answer { definition, question: *question })
     }
 }
 
 /// One of the tools.
 pub struct Answer<'a> {
-    form: &'a Form,
+    definition: &'a ToolDefinition,
     question: Question,
 }
 
 impl<'a> Answer<'a> {
     /// Returns its name.
     pub(super) fn name(&self) -> &'a str {
-        self.form.name()
+        self.definition.name()
     }
 
     /// Returns the attributes by which a tool selection includes it.
     pub(super) fn kind(&self) -> Kind<'a> {
-        Kind { name: self.form.name(), toolset: self.form.toolset(), default: true, read_only: true }
+        Kind { name: self.definition.name(), toolset: self.definition.toolset(), default: true, read_only: true }
     }
 
     /// Returns its arguments.
-    pub(super) fn form(&self) -> &'a Form {
-        self.form
+    pub(super) fn definition(&self) -> &'a ToolDefinition {
+        self.definition
     }
 
     /// Returns the tool itself.
     pub(super) fn tool(&self) -> &'a Tool {
-        self.form.tool()
+        self.definition.tool()
     }
 
     /// Returns the schema of its responses.
     pub(super) fn output_schema(&self) -> Option<&'a Arc<JsonObject>> {
-        self.form.output_schema()
+        self.definition.output_schema()
     }
 
     /// Returns the response, or an error message.
@@ -124,17 +124,17 @@ impl<'a> Answer<'a> {
         caller: &Principal,
         arguments: Map<String, Value>,
         cancel: &CancellationToken,
-    ) -> (Result<Shown, String>, Trace) {
-        let arguments = match self.form.check(arguments) {
+    ) -> (Result<RenderedResponse, String>, Trace) {
+        let arguments = match self.definition.check(arguments) {
             Ok(arguments) => arguments,
             Err(problem) => return (Err(problem.to_string()), Trace::error(BAD_ARGUMENTS)),
         };
-        let view = self.form.view(&arguments);
+        let view = self.definition.view(&arguments);
         let mut asking = Asking::new(parts, caller, &view, cancel);
         let given = self.question.answer(&mut asking, arguments).await;
         let mut trace = asking.trace;
         let given = match given {
-            Ok(answer) => Ok(self.form.show(&view, answer)),
+            Ok(answer) => Ok(self.definition.render(&view, answer)),
             Err(Stop::Call { operation, error }) => match parts.catalog.get(&operation) {
                 Some(operation) => Err(text::explain(&parts.links, caller, operation, &error).await),
                 None => Err(error.to_string()),

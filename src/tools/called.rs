@@ -4,7 +4,7 @@ use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock};
 use serde_json::Value;
 
 use super::Trace;
-use crate::catalog::Shown;
+use crate::catalog::RenderedResponse;
 
 /// The member of a response that lists the ignored arguments.
 const IGNORED: &str = "ignored_arguments";
@@ -24,7 +24,7 @@ pub struct Called {
 #[derive(Clone, Debug)]
 pub enum Response {
     /// A result.
-    Answer(Shown),
+    Answer(RenderedResponse),
     /// Any other response of the protocol: errors, and questions to the user.
     Other(CallToolResponse),
 }
@@ -59,7 +59,7 @@ impl Response {
         }
         let remark = ignored.join("; ");
         match self {
-            Self::Answer(shown) => Self::Answer(shown.with_remark(IGNORED, &remark)),
+            Self::Answer(shown) => Self::Answer(shown.with_notice(IGNORED, &remark)),
             Self::Other(CallToolResponse::Complete(mut result)) => {
                 match &mut result.structured_content {
                     Some(Value::Object(members)) => {
@@ -84,16 +84,16 @@ impl Called {
 }
 
 /// Returns the response of a call: the result, or the text of an error.
-pub(super) fn response_of(given: Result<Shown, String>) -> Response {
+pub(super) fn response_of(given: Result<RenderedResponse, String>) -> Response {
     given.map_or_else(|told| failed(told).into(), Response::Answer)
 }
 
 pub(super) fn answered(answer: Value) -> CallToolResult {
-    shown(Shown::whole(&answer))
+    shown(RenderedResponse::unreduced(&answer))
 }
 
 /// Returns the result as it is sent to the client.
-pub(super) fn shown(shown: Shown) -> CallToolResult {
+pub(super) fn shown(shown: RenderedResponse) -> CallToolResult {
     let structured = shown.structured();
     let mut result = CallToolResult::success(vec![ContentBlock::text(shown.table.unwrap_or(shown.json))]);
     result.structured_content = Some(structured);

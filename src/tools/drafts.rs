@@ -23,7 +23,7 @@ pub(super) fn draft(
     request: &UpstreamRequest,
     by_call_operation: bool,
 ) -> Result<Value, CryptoError> {
-    let said = operation.said(request);
+    let said = operation.arguments_of(request);
     let request = digests(parts, caller.user, request).into_iter().next().unwrap_or_default();
     let now = parts.links.clock.now();
     let (id, until) = confirm::seal(&parts.ring, caller.user, Way::Draft, &request, Some(said.clone()), now)?;

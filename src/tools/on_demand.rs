@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use self::index::Index;
 use super::choice::{Choice, Kind};
-use crate::catalog::{self, Catalog, CatalogError, Form, Operation, WriteOptions};
+use crate::catalog::{self, Catalog, CatalogError, Operation, ToolDefinition, WriteOptions};
 
 /// Finds operations that are not listed.
 pub(super) const FIND_OPERATION: &str = "find_operation";
@@ -28,8 +28,8 @@ const DEFAULT_LIMIT: u64 = 5;
 
 /// The two tools, validated and ready.
 pub struct OnDemand {
-    find: Form,
-    call: Form,
+    find: ToolDefinition,
+    call: ToolDefinition,
     index: Index,
 }
 
@@ -55,11 +55,11 @@ struct Table {
 impl OnDemand {
     /// Returns the tools that are compiled into the program, for this catalogue.
     pub fn embedded(catalog: &Catalog) -> Result<Self, CatalogError> {
-        let broken = |what: String| CatalogError { mistakes: vec![format!("the tools on demand: {what}")] };
+        let broken = |what: String| CatalogError { errors: vec![format!("the tools on demand: {what}")] };
         let table: Table = serde_json::from_str(include_str!("../../config/on_demand.json"))
             .map_err(|error| broken(error.to_string()))?;
-        let mut forms = catalog::forms(&table.tools.to_string())?.into_iter();
-        let (Some(find), Some(call), None) = (forms.next(), forms.next(), forms.next()) else {
+        let mut definitions = catalog::tool_definitions(&table.tools.to_string())?.into_iter();
+        let (Some(find), Some(call), None) = (definitions.next(), definitions.next(), definitions.next()) else {
             return Err(broken("there must be exactly two".to_owned()));
         };
         if (find.name(), call.name()) != (FIND_OPERATION, CALL_OPERATION) {
@@ -76,9 +76,9 @@ impl OnDemand {
     /// Returns both tools with the attributes for the selection. In a read-only selection, calling is limited to
     /// reading.
     pub(super) fn kinds(&self) -> impl Iterator<Item = (Kind<'_>, &Tool)> {
-        [&self.find, &self.call]
-            .into_iter()
-            .map(|form| (Kind { name: form.name(), toolset: None, default: true, read_only: true }, form.tool()))
+        [&self.find, &self.call].into_iter().map(|definition| {
+            (Kind { name: definition.name(), toolset: None, default: true, read_only: true }, definition.tool())
+        })
     }
 
     /// Returns the tool as a read-only selection shows it.
@@ -153,7 +153,7 @@ impl OnDemand {
     }
 
     /// Returns the form of the tool that finds operations.
-    pub(super) fn find_form(&self) -> &Form {
+    pub(super) fn find_definition(&self) -> &ToolDefinition {
         &self.find
     }
 
@@ -164,7 +164,7 @@ impl OnDemand {
     pub(super) fn passed_on(&self, catalog: &Catalog, mut arguments: Map<String, Value>) -> Result<Passed, String> {
         let named = arguments.get("name").and_then(Value::as_str).unwrap_or_default();
         let reads = catalog.get(named).is_none_or(Operation::is_read_only) && catalog.drafted_by(named).is_none();
-        let ignored = self.call.set_aside(&mut arguments, reads);
+        let ignored = self.call.remove_ignored(&mut arguments, reads);
         // The schema checks the listed options; the unlisted ones are options of every write.
         let properties = self.call.tool().input_schema.get("properties");
         let is_listed = |name: &str| properties.is_some_and(|properties| properties.get(name).is_some());
@@ -175,8 +175,7 @@ impl OnDemand {
         let mut arguments = self.call.check(arguments).map_err(|problem| problem.to_string())?;
         arguments.extend(unlisted);
         let options = WriteOptions::NAMES.into_iter().filter_map(|name| Some((name, arguments.remove(name)?)));
-        let options: Vec<(&str, Value)> =
-            options.filter(|(name, value)| WriteOptions::says_something(name, value)).collect();
+        let options: Vec<(&str, Value)> = options.filter(|(name, value)| WriteOptions::is_given(name, value)).collect();
         let name = arguments.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut inner = match arguments.remove("arguments") {
             Some(Value::Object(inner)) => inner,

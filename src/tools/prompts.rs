@@ -42,23 +42,23 @@ impl Prompts {
     /// Returns the prompts that are compiled into the program.
     pub fn embedded(resources: &Resources) -> Result<Self, CatalogError> {
         let prompts: Vec<PromptData> = serde_json::from_str(include_str!("../../config/prompts.json"))
-            .map_err(|error| CatalogError { mistakes: vec![format!("prompts: {error}")] })?;
-        let mut mistakes = Vec::new();
+            .map_err(|error| CatalogError { errors: vec![format!("prompts: {error}")] })?;
+        let mut errors = Vec::new();
         for prompt in &prompts {
             for argument in &prompt.arguments {
                 let place = format!("{} of the prompt {}", argument.name, prompt.name);
                 if argument.required == argument.default.is_some() {
-                    mistakes.push(format!("{place}: either it is required or it has a default"));
+                    errors.push(format!("{place}: either it is required or it has a default"));
                 }
                 if !prompt.text.contains(&format!("{{{}}}", argument.name)) {
-                    mistakes.push(format!("{place}: the text does not use it"));
+                    errors.push(format!("{place}: the text does not use it"));
                 }
                 if argument.names_of.as_ref().is_some_and(|kind| !resources.has_names(kind)) {
-                    mistakes.push(format!("{place}: there are no names of that kind"));
+                    errors.push(format!("{place}: there are no names of that kind"));
                 }
             }
         }
-        if mistakes.is_empty() { Ok(Self(prompts)) } else { Err(CatalogError { mistakes }) }
+        if errors.is_empty() { Ok(Self(prompts)) } else { Err(CatalogError { errors }) }
     }
 
     /// Returns all prompts, as `prompts/list` shows them.

@@ -89,7 +89,7 @@ pub enum Unread {
 impl Resources {
     /// Returns the resources that are compiled into the program.
     pub fn embedded(catalog: &Catalog) -> Result<Self, CatalogError> {
-        let broken = |mistake: String| CatalogError { mistakes: vec![format!("resources: {mistake}")] };
+        let broken = |mistake: String| CatalogError { errors: vec![format!("resources: {mistake}")] };
         let records: Vec<Record> = serde_json::from_str(include_str!("../../config/resources.json"))
             .map_err(|error| broken(error.to_string()))?;
         let listing = records.iter().filter_map(|record| record.names.as_ref()).map(|names| &names.operation);
@@ -290,7 +290,7 @@ impl Parts {
         let mut trace = Trace::of(&outcome);
         let view = known.view(arguments).uncut();
         let shown =
-            outcome.and_then(|answer| Ok(known.show(&view, &request, answer.status, &answer.body)?.structured()));
+            outcome.and_then(|answer| Ok(known.render(&view, &request, answer.status, &answer.body)?.structured()));
         trace.error = shown.as_ref().err().map(CallError::code);
         (shown, trace)
     }

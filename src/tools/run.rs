@@ -40,7 +40,7 @@ impl Toolbox {
         arguments: Map<String, Value>,
         cancel: &CancellationToken,
     ) -> (Response, Trace) {
-        if !operation.is_within(caller.scope) {
+        if !operation.is_allowed_for(caller.scope) {
             return (failed(text::beyond_scope(operation.name())).into(), Trace::error(INSUFFICIENT_SCOPE));
         }
         let view = operation.view(&arguments);
@@ -61,16 +61,17 @@ impl Toolbox {
             None => (outcome, None),
         };
         let mut trace = Trace::of(&outcome);
-        let given = match outcome.and_then(|answer| Ok(operation.show(&view, &request, answer.status, &answer.body)?)) {
-            Ok(shown) => Ok(match remark {
-                Some(remark) => shown.with_remark("note", &remark),
-                None => shown,
-            }),
-            Err(error) => {
-                trace.error = Some(error.code());
-                Err(Box::pin(text::explain(&self.0.links, caller, operation, &error)).await)
-            }
-        };
+        let given =
+            match outcome.and_then(|answer| Ok(operation.render(&view, &request, answer.status, &answer.body)?)) {
+                Ok(shown) => Ok(match remark {
+                    Some(remark) => shown.with_notice("note", &remark),
+                    None => shown,
+                }),
+                Err(error) => {
+                    trace.error = Some(error.code());
+                    Err(Box::pin(text::explain(&self.0.links, caller, operation, &error)).await)
+                }
+            };
         (response_of(given), trace)
     }
 
@@ -85,7 +86,7 @@ impl Toolbox {
         cancel: &CancellationToken,
     ) -> (Result<Answer, CallError>, Option<String>) {
         let items = |request: &UpstreamRequest, answer: &Answer| {
-            let page = operation.answer(request, answer.status, &answer.body).ok()?;
+            let page = operation.normalize(request, answer.status, &answer.body).ok()?;
             Some((page["items"].as_array()?.clone(), page["next_offset"].as_u64()))
         };
         let found_nothing = |answer: &Answer| items(request, answer).is_some_and(|(items, _)| items.is_empty());
@@ -151,7 +152,7 @@ impl Toolbox {
         Asked { caller, by_call_operation, .. }: Asked<'_>,
         arguments: &Map<String, Value>,
     ) -> (CallToolResult, Trace) {
-        if !operation.is_within(caller.scope) {
+        if !operation.is_allowed_for(caller.scope) {
             return (failed(text::beyond_scope(operation.name())), Trace::error(INSUFFICIENT_SCOPE));
         }
         let request = match operation.request(arguments) {

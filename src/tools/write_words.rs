@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::confirm::Refusal;
 use crate::{
-    catalog::{Operation, SettlingRead},
+    catalog::{Operation, VerificationRead},
     session::CallError,
     store::WriteRecord,
 };
@@ -19,7 +19,7 @@ pub(super) fn read_only_connection(tool: &str) -> String {
 }
 
 /// A write was sent and its outcome is unknown.
-pub(super) fn unknown(error: &CallError, read: Option<&SettlingRead>) -> String {
+pub(super) fn unknown(error: &CallError, read: Option<&VerificationRead>) -> String {
     let what = match error {
         CallError::Upstream(refused) => {
             let said = refused.message().map_or(String::new(), |said| format!(" It said: {said}"));
@@ -32,7 +32,7 @@ pub(super) fn unknown(error: &CallError, read: Option<&SettlingRead>) -> String 
 }
 
 /// The same write was sent just now and its outcome is unknown.
-pub(super) fn repeats_unknown(record: &WriteRecord, ago: TimeDelta, read: Option<&SettlingRead>) -> String {
+pub(super) fn repeats_unknown(record: &WriteRecord, ago: TimeDelta, read: Option<&VerificationRead>) -> String {
     format!(
         "The same `{}` was sent {} and its outcome is unknown; it may still be under way. It was not sent again. {}",
         record.tool,
@@ -42,7 +42,7 @@ pub(super) fn repeats_unknown(record: &WriteRecord, ago: TimeDelta, read: Option
 }
 
 /// The same write was made just now.
-pub(super) fn repeats_done(record: &WriteRecord, ago: TimeDelta, read: Option<&SettlingRead>) -> String {
+pub(super) fn repeats_done(record: &WriteRecord, ago: TimeDelta, read: Option<&VerificationRead>) -> String {
     let read = read.map_or(String::new(), |read| format!(" {} shows the current state.", call(read)));
     format!(
         "The same `{}` was carried out {}, so it was not sent again.{read} If the user wants it done once more, call \
@@ -133,7 +133,7 @@ pub(super) fn or_a_draft(tool: &str) -> String {
     format!("Usually its only argument is the `draft_id` from `{tool}`.")
 }
 
-fn settle(read: Option<&SettlingRead>) -> String {
+fn settle(read: Option<&VerificationRead>) -> String {
     let first = read.map_or_else(|| "the record".to_owned(), call);
     format!(
         "Do not repeat it blindly, but read first: {first} shows whether it was made. Only if it was not, repeat the \
@@ -141,7 +141,7 @@ fn settle(read: Option<&SettlingRead>) -> String {
     )
 }
 
-fn call(read: &SettlingRead) -> String {
+fn call(read: &VerificationRead) -> String {
     format!("`{}` with {}", read.tool, Value::Object(read.arguments.clone()))
 }
 

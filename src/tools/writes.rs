@@ -20,7 +20,7 @@ use super::{
     question, shown, text, write_words as words,
 };
 use crate::{
-    catalog::{Operation, SettlingRead, View, WriteOptions},
+    catalog::{Operation, VerificationRead, View, WriteOptions},
     domain::{Principal, UpstreamRequest, UserId},
     session::{Answer, CallError, WriteOutcome},
     store::{Claim, NewWrite, SettledWrite, WriteRecord},
@@ -123,7 +123,7 @@ impl Write<'_> {
             digests: digests(self.parts, self.caller.user, &self.request),
             idempotency: key.map(|key| signer.digests(&[&user, "idempotency key", key])).unwrap_or_default(),
             permit: None,
-            touched: self.operation.touched(&self.request),
+            touched: self.operation.affected_records(&self.request),
             again: self.options.again,
         }
     }
@@ -165,7 +165,7 @@ impl Write<'_> {
     /// Returns the first of two steps: a question to the user, a draft, or a description of the effect.
     fn ask(&self, digests: &[String]) -> Result<Given, CallError> {
         let Self { parts, caller, operation, .. } = self;
-        let said = operation.said(&self.request);
+        let said = operation.arguments_of(&self.request);
         let digest = digests.first().map_or("", String::as_str);
         let now = parts.links.clock.now();
         if self.person.can_be_asked {
@@ -213,7 +213,7 @@ impl Write<'_> {
             // Only a user that is being deleted has no row.
             Claim::Recorded | Claim::NoUser => return Err(CallError::NotConnected),
             Claim::Repeats(record) => {
-                let read = self.settling_read(record);
+                let read = self.verification_read(record);
                 if !record.done {
                     let told = words::repeats_unknown(record, ago(record), read.as_ref());
                     return Ok(refused(told, OUTCOME_UNKNOWN));
@@ -232,8 +232,8 @@ impl Write<'_> {
         })
     }
 
-    fn settling_read(&self, record: &WriteRecord) -> Option<SettlingRead> {
-        self.parts.catalog.settling_read(self.operation, &self.request, record.recorded_at)
+    fn verification_read(&self, record: &WriteRecord) -> Option<VerificationRead> {
+        self.parts.catalog.verification_read(self.operation, &self.request, record.recorded_at)
     }
 
     /// Sends the recorded write. In a separate task, so that the outcome is recorded even if the client disconnects.
@@ -255,11 +255,11 @@ impl Write<'_> {
             Ok(Answer { status, ref body, .. }) => {
                 let trace = Trace::of(&outcome);
                 // The write was made, whatever the response contains.
-                let answer = self.operation.show(&View::default(), &self.request, status, body);
+                let answer = self.operation.render(&View::default(), &self.request, status, body);
                 (answer.map_or_else(|_| answered(json!({"done": true})), shown).into(), trace)
             }
             Err(error) if error.write_may_have_happened() => {
-                let read = self.parts.catalog.settling_read(self.operation, &self.request, sent_at);
+                let read = self.parts.catalog.verification_read(self.operation, &self.request, sent_at);
                 (failed(words::unknown(&error, read.as_ref())).into(), Trace::of(&Err(error)))
             }
             Err(error) => self.explained(error).await,

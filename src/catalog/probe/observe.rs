@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::{
-    super::{data::AnswerKind, record::RecordData},
+    super::{record::RecordSchema, spec::ResponseKind},
     found::{Found, NextPage, TextFormat, ValueType},
     shown::{MemberPath, Word},
 };
@@ -71,8 +71,8 @@ pub(super) struct Envelope {
 
 /// The catalogue's description of the responses of one operation.
 pub(super) struct Expected<'a> {
-    pub answer: AnswerKind,
-    pub kind: &'a RecordData,
+    pub answer: ResponseKind,
+    pub kind: &'a RecordSchema,
     /// Additional members of pages.
     pub page_members: &'a [String],
 }
@@ -104,13 +104,13 @@ impl Observed {
         *self.envelope.other.entry(Found::NotJson).or_default() += 1;
     }
 
-    fn record(&mut self, kind: &RecordData, members: &Map<String, Value>) {
+    fn record(&mut self, kind: &RecordSchema, members: &Map<String, Value>) {
         self.records += 1;
         let place = Place { shown: MemberPath::default(), known: Some(String::new()), unknown_levels: 0 };
         self.object(kind, &place, members);
     }
 
-    fn object(&mut self, kind: &RecordData, place: &Place, members: &Map<String, Value>) {
+    fn object(&mut self, kind: &RecordSchema, place: &Place, members: &Map<String, Value>) {
         *self.objects.entry(place.shown.clone()).or_default() += 1;
         // Several names may be masked to one, which counts once for each object.
         let (mut seen, mut nulls) = (BTreeSet::new(), BTreeSet::new());
@@ -128,7 +128,7 @@ impl Observed {
     }
 
     /// Follows objects, and objects in a list.
-    fn below(&mut self, kind: &RecordData, place: &Place, value: &Value) {
+    fn below(&mut self, kind: &RecordSchema, place: &Place, value: &Value) {
         if !place.is_followed(kind) {
             return;
         }
@@ -145,7 +145,7 @@ impl Observed {
 }
 
 impl Place {
-    fn member(&self, kind: &RecordData, name: &str) -> Self {
+    fn member(&self, kind: &RecordSchema, name: &str) -> Self {
         let path =
             self.known.as_ref().map(|outer| if outer.is_empty() { name.into() } else { format!("{outer}.{name}") });
         match path.filter(|path| kind.has(path)) {
@@ -156,16 +156,16 @@ impl Place {
 
     /// Returns whether the members of objects here are observed: not below members that the catalogue names without
     /// describing them, because their keys may be data.
-    fn is_followed(&self, kind: &RecordData) -> bool {
+    fn is_followed(&self, kind: &RecordSchema) -> bool {
         match &self.known {
-            Some(path) => kind.describes(path),
+            Some(path) => kind.has_nested(path),
             None => self.unknown_levels < UNKNOWN_LEVELS,
         }
     }
 }
 
 impl SeenMember {
-    fn value(&mut self, kind: &RecordData, place: &Place, value: &Value) {
+    fn value(&mut self, kind: &RecordSchema, place: &Place, value: &Value) {
         match value {
             Value::Null => return,
             Value::Array(items) => {
@@ -207,14 +207,14 @@ impl Envelope {
     /// Checks the structure around the records, and returns the records.
     fn open<'v>(&mut self, expected: &Expected<'_>, body: &'v Value) -> &'v [Value] {
         match (expected.answer, body) {
-            (AnswerKind::Record, Value::Object(_)) => std::slice::from_ref(body),
-            (AnswerKind::List, Value::Array(items)) => items,
-            (AnswerKind::Page | AnswerKind::CountedPage, Value::Object(page)) => self.page(expected, page),
-            (AnswerKind::Page | AnswerKind::CountedPage, Value::Array(items)) => {
+            (ResponseKind::Record, Value::Object(_)) => std::slice::from_ref(body),
+            (ResponseKind::List, Value::Array(items)) => items,
+            (ResponseKind::Page | ResponseKind::CountedPage, Value::Object(page)) => self.page(expected, page),
+            (ResponseKind::Page | ResponseKind::CountedPage, Value::Array(items)) => {
                 *self.other.entry(Found::One(ValueType::List)).or_default() += 1;
                 items
             }
-            (AnswerKind::None, _) => &[],
+            (ResponseKind::None, _) => &[],
             (_, other) => {
                 *self.other.entry(Found::One(ValueType::of(other))).or_default() += 1;
                 &[]
@@ -223,7 +223,7 @@ impl Envelope {
     }
 
     fn page<'v>(&mut self, expected: &Expected<'_>, page: &'v Map<String, Value>) -> &'v [Value] {
-        let is_counted = expected.answer == AnswerKind::CountedPage;
+        let is_counted = expected.answer == ResponseKind::CountedPage;
         let numbers = ["limit", "offset", "count"].into_iter().take(if is_counted { 3 } else { 2 });
         let mut known = vec![ITEMS, "next_page_url"];
         for name in numbers {

@@ -117,7 +117,7 @@ impl<'a> Asking<'a> {
         let broken = |what: String| Stop::Broken(format!("{operation}: {what}"));
         let known = self.parts.catalog.get(operation).ok_or_else(|| broken("no such operation".to_owned()))?;
         // Read-only keys may use composite tools, too.
-        if !known.is_within(Scope::Read) {
+        if !known.is_allowed_for(Scope::Read) {
             return Err(broken("an answer only reads".to_owned()));
         }
         let arguments = arguments.as_object().cloned().unwrap_or_default();
@@ -133,7 +133,7 @@ impl<'a> Asking<'a> {
         if !matches!(&outcome, Ok(answer) if answer.from_cache) {
             self.requests += 1;
         }
-        outcome.and_then(|answer| Ok(known.answer(&request, answer.status, &answer.body)?)).map_err(|error| {
+        outcome.and_then(|answer| Ok(known.normalize(&request, answer.status, &answer.body)?)).map_err(|error| {
             self.trace.error = Some(error.code());
             Stop::Call { operation: operation.to_owned(), error: Box::new(error) }
         })

@@ -43,7 +43,7 @@ impl Harm {
         match (operation.is_destructive(), operation.is_read_only()) {
             (true, _) => Self::Destroys,
             (false, false) => Self::Writes,
-            (false, true) if operation.lists() => Self::Lists,
+            (false, true) if operation.returns_list() => Self::Lists,
             (false, true) => Self::Reads,
         }
     }

@@ -11,52 +11,51 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    data::{CheckData, RangeData, SynonymData, Toolset},
-    extras,
-    lean::{self, FIELDS, Shown, View},
-    normalise::{self, Reading},
-    output,
-    problem::{self, ArgumentError, Problem, show},
+    coerce::{self, Coercer},
+    extras, output,
+    problem::{self, ArgumentError, ArgumentProblem, show},
     published::published,
-    record::{Member, RecordData},
-    schema::{self, Rule},
+    record::{Member, RecordSchema},
+    schema::{self, CompiledSchema},
+    spec::{CheckSpec, RangeSpec, SynonymSpec, Toolset},
+    view::{self, FIELDS, RenderedResponse, View},
 };
 
 /// The arguments of one tool.
-pub struct Form {
+pub struct ToolDefinition {
     name: Arc<str>,
     tool: Tool,
-    rule: Rule,
-    rules: Rules,
-    checks: Vec<Check>,
+    compiled: CompiledSchema,
+    rules: ArgumentRules,
+    checks: Vec<CompiledCheck>,
     /// Older and likely names of arguments, for the gateway's own tools.
-    synonyms: Vec<SynonymData>,
+    synonyms: Vec<SynonymSpec>,
     toolset: Option<Toolset>,
     /// The record type of its responses, for the gateway's own tools.
-    kind: RecordData,
+    kind: RecordSchema,
     output: OnceLock<Option<Arc<JsonObject>>>,
 }
 
 /// Rules between arguments, as written in the data.
 #[derive(Default)]
-pub(super) struct Rules {
+pub(super) struct ArgumentRules {
     pub one_of_required: Vec<Vec<String>>,
-    pub one_of_why: Option<String>,
-    pub ranges: Vec<RangeData>,
-    pub checks: Vec<CheckData>,
+    pub one_of_reason: Option<String>,
+    pub ranges: Vec<RangeSpec>,
+    pub checks: Vec<CheckSpec>,
 }
 
 /// A rule between arguments, ready to use.
-struct Check {
-    holds: Rule,
-    problem: Problem,
+struct CompiledCheck {
+    condition: CompiledSchema,
+    problem: ArgumentProblem,
 }
 
 /// The specification of a tool that is not an OwnerRez operation: it combines several of them, or forwards a call to
 /// one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct FormData {
+pub(super) struct ToolSpec {
     pub tool: String,
     /// Absent for tools that belong to no toolset: those that give access to everything that is not listed.
     #[serde(default)]
@@ -73,30 +72,30 @@ pub(super) struct FormData {
     pub required: Vec<String>,
     #[serde(default)]
     pub one_of_required: Vec<Vec<String>>,
+    #[serde(default, rename = "one_of_why")]
+    pub one_of_reason: Option<String>,
     #[serde(default)]
-    pub one_of_why: Option<String>,
+    pub ranges: Vec<RangeSpec>,
     #[serde(default)]
-    pub ranges: Vec<RangeData>,
+    pub checks: Vec<CheckSpec>,
     #[serde(default)]
-    pub checks: Vec<CheckData>,
-    #[serde(default)]
-    pub synonyms: Vec<SynonymData>,
+    pub synonyms: Vec<SynonymSpec>,
     /// The fields of its responses, if they are promised; also used for `fields`.
     #[serde(default)]
     pub members: Vec<Member>,
 }
 
-impl Form {
-    pub(super) fn new(tool: Tool, schema: Value, rules: Rules) -> Form {
-        let checks = rules.checks.iter().map(|check| Check {
-            holds: Rule::new(check.holds.clone()),
-            problem: Problem::new(&check.argument, &check.explain),
+impl ToolDefinition {
+    pub(super) fn new(tool: Tool, schema: Value, rules: ArgumentRules) -> ToolDefinition {
+        let checks = rules.checks.iter().map(|check| CompiledCheck {
+            condition: CompiledSchema::new(check.holds.clone()),
+            problem: ArgumentProblem::new(&check.argument, &check.explain),
         });
-        let (checks, kind) = (checks.collect(), RecordData::default());
-        Form {
+        let (checks, kind) = (checks.collect(), RecordSchema::default());
+        ToolDefinition {
             name: tool.name.as_ref().into(),
             tool,
-            rule: Rule::new(schema),
+            compiled: CompiledSchema::new(schema),
             rules,
             checks,
             synonyms: Vec::new(),
@@ -106,13 +105,16 @@ impl Form {
         }
     }
 
-    pub(super) fn of(data: FormData, kinds: &BTreeMap<String, Arc<RecordData>>) -> Result<Form, Vec<String>> {
-        let FormData { tool, toolset, destructive, title, description, arguments, required, .. } = data;
-        let FormData { one_of_required, one_of_why, ranges, checks, synonyms, members, .. } = data;
-        let mut kind = RecordData { record: format!("{tool} answer"), members, ..RecordData::default() };
-        let mistakes = kind.unfold(kinds);
-        if !mistakes.is_empty() {
-            return Err(mistakes);
+    pub(super) fn of(
+        spec: ToolSpec,
+        schemas: &BTreeMap<String, Arc<RecordSchema>>,
+    ) -> Result<ToolDefinition, Vec<String>> {
+        let ToolSpec { tool, toolset, destructive, title, description, arguments, required, .. } = spec;
+        let ToolSpec { one_of_required, one_of_reason, ranges, checks, synonyms, members, .. } = spec;
+        let mut kind = RecordSchema { record: format!("{tool} answer"), members, ..RecordSchema::default() };
+        let errors = kind.expand_references(schemas);
+        if !errors.is_empty() {
+            return Err(errors);
         }
         let mut schema = json!({"type": "object", "properties": arguments, "additionalProperties": false});
         if !required.is_empty() {
@@ -124,14 +126,15 @@ impl Form {
             .idempotent(!destructive)
             .open_world(true);
         let tool = Tool::new(tool, description, Arc::new(published(&schema))).with_title(title).with_annotations(hints);
-        let form = Form::new(tool, schema, Rules { one_of_required, one_of_why, ranges, checks });
-        Ok(Form { toolset, kind, synonyms, ..form })
+        let definition =
+            ToolDefinition::new(tool, schema, ArgumentRules { one_of_required, one_of_reason, ranges, checks });
+        Ok(ToolDefinition { toolset, kind, synonyms, ..definition })
     }
 
     /// Returns errors in the schemas themselves.
     #[cfg(test)]
-    pub(super) fn mistakes(&self) -> Vec<String> {
-        let rules = std::iter::once(&self.rule).chain(self.checks.iter().map(|check| &check.holds));
+    pub(super) fn schema_errors(&self) -> Vec<String> {
+        let rules = std::iter::once(&self.compiled).chain(self.checks.iter().map(|check| &check.condition));
         rules.filter_map(|rule| rule.validator().err().map(str::to_owned)).collect()
     }
 
@@ -161,23 +164,23 @@ impl Form {
     }
 
     /// Renders a response for the model; the whole response if the tool has no selection of fields.
-    pub fn show(&self, view: &View, answer: Value) -> Shown {
+    pub fn render(&self, view: &View, answer: Value) -> RenderedResponse {
         let selects = self.properties().get(FIELDS).is_some();
         if !selects {
-            return Shown::whole(&answer);
+            return RenderedResponse::unreduced(&answer);
         }
         // Reading a `Value` cannot fail.
-        lean::show_own(&self.kind, view, answer).unwrap_or_else(|_| Shown::whole(&json!({})))
+        view::render_composite(&self.kind, view, answer).unwrap_or_else(|_| RenderedResponse::unreduced(&json!({})))
     }
 
     /// Returns the arguments, corrected where their meaning is certain, or all problems with them.
     pub fn check(&self, mut arguments: Map<String, Value>) -> Result<Map<String, Value>, ArgumentError> {
-        let mut problems = normalise::translate(&mut arguments, &self.synonyms);
-        let (arguments, found) = self.read(arguments, false);
+        let mut problems = coerce::apply_synonyms(&mut arguments, &self.synonyms);
+        let (arguments, found) = self.coerce(arguments, false);
         problems.extend(found);
         problems.extend(self.problems(&arguments));
         if problems.is_empty() {
-            problems.extend(View::of(&arguments).unknown_in(&self.kind));
+            problems.extend(View::of(&arguments).validate_fields(&self.kind));
         }
         if problems.is_empty() { Ok(arguments) } else { Err(self.error(problems)) }
     }
@@ -189,34 +192,38 @@ impl Form {
     /// Returns the schema that is checked. Clients see another form of it, see `published`.
     #[cfg(test)]
     pub(super) fn schema(&self) -> &Value {
-        self.rule.schema()
+        self.compiled.schema()
     }
 
-    pub(super) fn rules(&self) -> &Rules {
+    pub(super) fn rules(&self) -> &ArgumentRules {
         &self.rules
     }
 
     pub(super) fn properties(&self) -> &Value {
-        &self.rule.schema()["properties"]
+        &self.compiled.schema()["properties"]
     }
 
-    pub(super) fn error(&self, problems: Vec<Problem>) -> ArgumentError {
+    pub(super) fn error(&self, problems: Vec<ArgumentProblem>) -> ArgumentError {
         ArgumentError { tool: self.name.clone(), problems }
     }
 
     /// Removes the arguments to be ignored, and returns one notice for each.
-    pub fn set_aside(&self, arguments: &mut Map<String, Value>, reads: bool) -> Vec<String> {
-        extras::set_aside(self.rule.schema(), arguments, reads)
+    pub fn remove_ignored(&self, arguments: &mut Map<String, Value>, reads: bool) -> Vec<String> {
+        extras::remove_ignored(self.compiled.schema(), arguments, reads)
     }
 
     /// Corrects arguments whose meaning is certain. Also returns problems that the schema check would not find.
-    pub(super) fn read(&self, arguments: Map<String, Value>, writes: bool) -> (Map<String, Value>, Vec<Problem>) {
-        let mut reading = Reading::new(writes);
-        let read = reading.members(self.rule.schema(), arguments, "");
-        (read, reading.problems)
+    pub(super) fn coerce(
+        &self,
+        arguments: Map<String, Value>,
+        writes: bool,
+    ) -> (Map<String, Value>, Vec<ArgumentProblem>) {
+        let mut coercer = Coercer::new(writes);
+        let read = coercer.coerce_object(self.compiled.schema(), arguments, "");
+        (read, coercer.problems)
     }
 
-    pub(super) fn problems(&self, arguments: &Map<String, Value>) -> Vec<Problem> {
+    pub(super) fn problems(&self, arguments: &Map<String, Value>) -> Vec<ArgumentProblem> {
         let mut problems = self.violations(arguments);
         // Rules between arguments give useful messages only for arguments that are valid by themselves.
         if problems.is_empty() {
@@ -226,57 +233,58 @@ impl Form {
         problems
     }
 
-    fn violations(&self, arguments: &Map<String, Value>) -> Vec<Problem> {
+    fn violations(&self, arguments: &Map<String, Value>) -> Vec<ArgumentProblem> {
         let arguments = Value::Object(arguments.clone());
-        let errors = match self.rule.validator() {
+        let errors = match self.compiled.validator() {
             Ok(validator) => validator.iter_errors(&arguments),
             Err(mistake) => {
-                let told = format!("a bug in the gateway prevents the validation of arguments: {mistake}");
-                return vec![Problem::new(&*self.name, told)];
+                let message = format!("a bug in the gateway prevents the validation of arguments: {mistake}");
+                return vec![ArgumentProblem::new(&*self.name, message)];
             }
         };
-        let mut problems = problem::from_validation(errors, self.rule.schema());
+        let mut problems = problem::from_validation(errors, self.compiled.schema());
         for group in &self.rules.one_of_required {
             if group.iter().all(|name| arguments[name.as_str()].is_null()) {
                 let names = group.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
-                let why = self.rules.one_of_why.as_deref().unwrap_or_default();
-                problems.push(Problem::new(group.join("|"), format!("give {names}: {why}")));
+                let why = self.rules.one_of_reason.as_deref().unwrap_or_default();
+                problems.push(ArgumentProblem::new(group.join("|"), format!("give {names}: {why}")));
             }
         }
         problems
     }
 
-    fn broken_checks(&self, arguments: &Map<String, Value>) -> Vec<Problem> {
+    fn broken_checks(&self, arguments: &Map<String, Value>) -> Vec<ArgumentProblem> {
         if self.checks.is_empty() {
             return Vec::new();
         }
         let arguments = Value::Object(arguments.clone());
-        let holds = |check: &Check| check.holds.validator().is_ok_and(|validator| validator.is_valid(&arguments));
+        let holds =
+            |check: &CompiledCheck| check.condition.validator().is_ok_and(|validator| validator.is_valid(&arguments));
         let broken = self.checks.iter().filter(|check| !holds(check));
         broken.map(|check| check.problem.clone()).collect()
     }
 }
 
-fn out_of_order(range: &RangeData, arguments: &Map<String, Value>) -> Option<Problem> {
+fn out_of_order(range: &RangeSpec, arguments: &Map<String, Value>) -> Option<ArgumentProblem> {
     let (from, to) = (arguments.get(&range.from)?, arguments.get(&range.to)?);
     let (from_name, to_name) = (&range.from, &range.to);
-    let told = format!("`{to_name}` is {} and `{from_name}` is {}", show(to), show(from));
+    let given = format!("`{to_name}` is {} and `{from_name}` is {}", show(to), show(from));
     let message = match (from.as_str().and_then(schema::date), to.as_str().and_then(schema::date)) {
         (Some(first), Some(last)) => {
             let days = (last - first).num_days();
             if days < range.min_days {
                 let later = if range.min_days > 0 { "later than" } else { "equal to or later than" };
-                format!("{told}: `{to_name}` has to be {later} `{from_name}`")
+                format!("{given}: `{to_name}` has to be {later} `{from_name}`")
             } else {
                 let most = range.max_days.filter(|most| days > *most)?;
                 let last = first.checked_add_signed(TimeDelta::days(most))?;
                 format!(
-                    "{told}, {days} days later: at most {most} are possible, so ask for `{to_name}` \"{last}\" and then for the rest"
+                    "{given}, {days} days later: at most {most} are possible, so ask for `{to_name}` \"{last}\" and then for the rest"
                 )
             }
         }
-        _ if to.as_f64()? < from.as_f64()? => format!("{told}: `{to_name}` cannot be less than `{from_name}`"),
+        _ if to.as_f64()? < from.as_f64()? => format!("{given}: `{to_name}` cannot be less than `{from_name}`"),
         _ => return None,
     };
-    Some(Problem::new(to_name, message))
+    Some(ArgumentProblem::new(to_name, message))
 }

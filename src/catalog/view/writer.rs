@@ -11,28 +11,28 @@ use serde::{
 };
 use serde_json::Deserializer as Reader;
 
-use super::{REMARKS, USUAL, USUAL_SIZE, View, within};
-use crate::catalog::{answer::Part, record::RecordData};
+use super::{DEFAULT_VIEW, NOTICE_FIELDS, TYPICAL_SIZE, View, within};
+use crate::catalog::{normalize::FieldValue, record::RecordSchema};
 
 /// The longest uncut text, in characters.
 pub(super) const LONGEST_TEXT: usize = 1_500;
 /// The size that most paths of members fit into, in bytes.
-const USUAL_PATH: usize = 64;
+const TYPICAL_PATH: usize = 64;
 
 /// The writer of one response.
-pub(super) struct Lean<'a> {
-    kind: &'a RecordData,
+pub(super) struct ProjectionWriter<'a> {
+    kind: &'a RecordSchema,
     view: &'a View,
     /// Whether the current record is one of a list.
     in_list: bool,
     /// Whether only null counts as empty.
-    keeps_empty: bool,
+    only_null_is_empty: bool,
     /// The path of the current member.
-    place: String,
+    path: String,
     /// The text so far: an object or a list, with a comma after each member.
-    shown: Vec<u8>,
+    out: Vec<u8>,
     /// Names of notices that are already members of the response.
-    remarked: Vec<&'static str>,
+    present_notices: Vec<&'static str>,
     /// The words for members that were present and are not shown.
     pub(super) omitted: BTreeSet<&'a str>,
     pub(super) cut: BTreeSet<String>,
@@ -51,150 +51,150 @@ pub(super) struct Count {
 }
 
 /// How a member is handled.
-enum Wish<'a> {
+enum FieldAction<'a> {
     /// It is shown, because of this field of the view if the view has fields.
-    Shown(Option<&'a str>),
+    Include(Option<&'a str>),
     /// It is rarely needed and left out by default; the word for it.
-    LeftOut(&'a str),
+    Omit(&'a str),
     /// It was not requested.
-    Unasked,
+    Skip,
 }
 
-impl<'a> Lean<'a> {
-    pub(super) fn new(kind: &'a RecordData, view: &'a View, keeps_empty: bool) -> Self {
-        let mut lean = Self {
+impl<'a> ProjectionWriter<'a> {
+    pub(super) fn new(kind: &'a RecordSchema, view: &'a View, only_null_is_empty: bool) -> Self {
+        let mut writer = Self {
             kind,
             view,
             in_list: false,
-            keeps_empty,
-            place: String::with_capacity(USUAL_PATH),
-            shown: Vec::with_capacity(USUAL_SIZE),
-            remarked: Vec::new(),
+            only_null_is_empty,
+            path: String::with_capacity(TYPICAL_PATH),
+            out: Vec::with_capacity(TYPICAL_SIZE),
+            present_notices: Vec::new(),
             omitted: BTreeSet::new(),
             cut: BTreeSet::new(),
             shortened: BTreeMap::new(),
             guest_written: BTreeSet::new(),
             present: BTreeSet::new(),
         };
-        lean.shown.push(b'{');
-        lean
+        writer.out.push(b'{');
+        writer
     }
 
     /// Writes all members of the text of an object.
-    pub(super) fn record(&mut self, text: &str) -> serde_json::Result<()> {
-        Reader::from_str(text).deserialize_any(Members(self))
+    pub(super) fn write_record(&mut self, text: &str) -> serde_json::Result<()> {
+        Reader::from_str(text).deserialize_any(ObjectVisitor(self))
     }
 
     /// Writes one member of the response.
-    pub(super) fn member(&mut self, name: &str, part: Part<'_>) -> serde_json::Result<()> {
-        self.place.push_str(name);
-        let read = read(part, Member { lean: self, name_at: 0 });
-        self.place.clear();
+    pub(super) fn write_field(&mut self, name: &str, part: FieldValue<'_>) -> serde_json::Result<()> {
+        self.path.push_str(name);
+        let read = read(part, FieldSeed { writer: self, name_at: 0 });
+        self.path.clear();
         read
     }
 
     /// Writes a member that `fields` does not select.
-    pub(super) fn beside(&mut self, name: &str, part: Part<'_>) -> serde_json::Result<()> {
-        let view = std::mem::replace(&mut self.view, &USUAL);
-        let read = self.member(name, part);
+    pub(super) fn write_envelope_field(&mut self, name: &str, part: FieldValue<'_>) -> serde_json::Result<()> {
+        let view = std::mem::replace(&mut self.view, &DEFAULT_VIEW);
+        let read = self.write_field(name, part);
         self.view = view;
         read
     }
 
     /// Writes the member that contains the records: always a list, with one entry for each.
-    pub(super) fn rows(&mut self, name: &str, part: Option<Part<'_>>) -> serde_json::Result<()> {
+    pub(super) fn write_rows(&mut self, name: &str, part: Option<FieldValue<'_>>) -> serde_json::Result<()> {
         self.write(name)?;
-        self.shown.push(b':');
-        match part.filter(Part::is_list) {
+        self.out.push(b':');
+        match part.filter(FieldValue::is_list) {
             Some(list) => {
                 self.in_list = true;
-                read(list, Piece { lean: self, stays: true })?;
+                read(list, ValueSeed { writer: self, keep_empty: true })?;
                 self.in_list = false;
             }
-            None => self.shown.extend(b"[]"),
+            None => self.out.extend(b"[]"),
         }
-        self.shown.push(b',');
+        self.out.push(b',');
         Ok(())
     }
 
     /// Writes a notice about the response, unless the response has a member of that name.
-    pub(super) fn remark(&mut self, name: &'static str, told: &str) -> serde_json::Result<()> {
-        if self.remarked.contains(&name) {
+    pub(super) fn write_notice(&mut self, name: &'static str, notice: &str) -> serde_json::Result<()> {
+        if self.present_notices.contains(&name) {
             return Ok(());
         }
         self.write(name)?;
-        self.shown.push(b':');
-        self.write(told)?;
-        self.shown.push(b',');
+        self.out.push(b':');
+        self.write(notice)?;
+        self.out.push(b',');
         Ok(())
     }
 
     /// Returns the object with all members so far.
-    pub(super) fn end(mut self) -> String {
+    pub(super) fn finish(mut self) -> String {
         self.close(0, b'}', true);
         // Only whole texts were written, so this is UTF-8.
-        String::from_utf8(self.shown).unwrap_or_default()
+        String::from_utf8(self.out).unwrap_or_default()
     }
 
     fn write(&mut self, piece: &(impl Serialize + ?Sized)) -> serde_json::Result<()> {
-        serde_json::to_writer(&mut self.shown, piece)
+        serde_json::to_writer(&mut self.out, piece)
     }
 
     /// Returns how the current member is handled.
-    fn wish(&self) -> Wish<'a> {
-        let (path, fields) = (&self.place, &self.view.fields);
+    fn action(&self) -> FieldAction<'a> {
+        let (path, fields) = (&self.path, &self.view.fields);
         if fields.is_empty() {
-            return self.kind.left_out(path, self.in_list).map_or(Wish::Shown(None), Wish::LeftOut);
+            return self.kind.omitted_label(path, self.in_list).map_or(FieldAction::Include(None), FieldAction::Omit);
         }
         let asked = fields.iter().find(|field| *field == path || within(path, field));
         if asked.is_none() && !fields.iter().any(|field| within(field, path)) {
-            return Wish::Unasked;
+            return FieldAction::Skip;
         }
-        Wish::Shown(asked.map(String::as_str))
+        FieldAction::Include(asked.map(String::as_str))
     }
 
     /// Returns how many entries of the current list are shown, if not all.
-    fn most_entries(&self) -> Option<usize> {
+    fn entry_limit(&self) -> Option<usize> {
         let asked = self
             .view
             .fields
             .iter()
-            .any(|field| *field == self.place || within(&self.place, field) || within(field, &self.place));
-        if asked || self.view.uncut { None } else { self.kind.first(&self.place) }
+            .any(|field| *field == self.path || within(&self.path, field) || within(field, &self.path));
+        if asked || self.view.uncut { None } else { self.kind.shown_entries(&self.path) }
     }
 
     /// Records that the current list is shown in part; several lists can have the same path.
     fn count(&mut self, count: Count) {
-        let sum = self.shortened.entry(self.place.clone()).or_default();
+        let sum = self.shortened.entry(self.path.clone()).or_default();
         sum.shown += count.shown;
         sum.all += count.all;
     }
 
     /// Writes a text, cut unless exactly this member was requested.
-    fn text(&mut self, text: &str) -> serde_json::Result<bool> {
-        if text.is_empty() && !self.keeps_empty {
+    fn write_text(&mut self, text: &str) -> serde_json::Result<bool> {
+        if text.is_empty() && !self.only_null_is_empty {
             return Ok(false);
         }
-        self.guest_written.extend(self.kind.guest_written(&self.place));
-        let in_full = text.len() <= LONGEST_TEXT || self.view.uncut || self.view.fields.contains(&self.place);
+        self.guest_written.extend(self.kind.guest_written(&self.path));
+        let in_full = text.len() <= LONGEST_TEXT || self.view.uncut || self.view.fields.contains(&self.path);
         let cut = if in_full { None } else { text.char_indices().nth(LONGEST_TEXT) };
         match cut {
             Some((end, _)) => {
-                self.cut.insert(self.place.clone());
+                self.cut.insert(self.path.clone());
                 self.write(&format_args!("{}…", &text[..end]))?;
             }
-            None => quote(&mut self.shown, text)?,
+            None => quote(&mut self.out, text)?,
         }
         Ok(true)
     }
 
     /// Ends a list or an object that began at `begin`, or removes it if it is empty.
-    fn close(&mut self, begin: usize, end: u8, stays: bool) -> bool {
-        match self.shown.last_mut() {
+    fn close(&mut self, begin: usize, end: u8, keep_empty: bool) -> bool {
+        match self.out.last_mut() {
             Some(last) if *last == b',' => *last = end,
-            _ if stays || self.keeps_empty => self.shown.push(end),
+            _ if keep_empty || self.only_null_is_empty => self.out.push(end),
             _ => {
-                self.shown.truncate(begin);
+                self.out.truncate(begin);
                 return false;
             }
         }
@@ -214,21 +214,21 @@ fn quote(out: &mut Vec<u8>, text: &str) -> serde_json::Result<()> {
     Ok(())
 }
 
-fn read<'de, S: DeserializeSeed<'de>>(part: Part<'de>, seed: S) -> serde_json::Result<S::Value> {
+fn read<'de, S: DeserializeSeed<'de>>(part: FieldValue<'de>, seed: S) -> serde_json::Result<S::Value> {
     match part {
-        Part::Text(text) => seed.deserialize(&mut Reader::from_str(text)),
-        Part::Value(value) => seed.deserialize(value),
+        FieldValue::Raw(text) => seed.deserialize(&mut Reader::from_str(text)),
+        FieldValue::Owned(value) => seed.deserialize(value),
     }
 }
 
 /// Any value. Writes the shown part of it and returns whether that is not empty.
-struct Piece<'l, 'a> {
-    lean: &'l mut Lean<'a>,
+struct ValueSeed<'l, 'a> {
+    writer: &'l mut ProjectionWriter<'a>,
     /// Whether an object is shown even if it is empty; the same for those in a list.
-    stays: bool,
+    keep_empty: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Piece<'_, '_> {
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<bool, D::Error> {
@@ -236,14 +236,14 @@ impl<'de> DeserializeSeed<'de> for Piece<'_, '_> {
     }
 }
 
-impl Piece<'_, '_> {
+impl ValueSeed<'_, '_> {
     fn scalar<E: Error>(self, scalar: impl Serialize) -> Result<bool, E> {
-        self.lean.write(&scalar).map_err(E::custom)?;
+        self.writer.write(&scalar).map_err(E::custom)?;
         Ok(true)
     }
 }
 
-impl<'de> Visitor<'de> for Piece<'_, '_> {
+impl<'de> Visitor<'de> for ValueSeed<'_, '_> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -267,7 +267,7 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
-        self.lean.text(text).map_err(E::custom)
+        self.writer.write_text(text).map_err(E::custom)
     }
 
     fn visit_unit<E: Error>(self) -> Result<bool, E> {
@@ -275,41 +275,41 @@ impl<'de> Visitor<'de> for Piece<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
-        let Self { lean, stays } = self;
-        let begin = lean.shown.len();
-        lean.shown.push(b'[');
-        let most = lean.most_entries();
+        let Self { writer, keep_empty } = self;
+        let begin = writer.out.len();
+        writer.out.push(b'[');
+        let limit = writer.entry_limit();
         let mut count = Count::default();
-        while count.shown < most.unwrap_or(usize::MAX) {
-            let Some(something) = items.next_element_seed(Piece { lean, stays })? else { break };
+        while count.shown < limit.unwrap_or(usize::MAX) {
+            let Some(something) = items.next_element_seed(ValueSeed { writer, keep_empty })? else { break };
             count.shown += 1;
             if something {
-                lean.shown.push(b',');
+                writer.out.push(b',');
             }
         }
-        if most.is_some() {
+        if limit.is_some() {
             count.all = count.shown;
             while items.next_element::<IgnoredAny>()?.is_some() {
                 count.all += 1;
             }
-            lean.count(count);
+            writer.count(count);
         }
-        Ok(lean.close(begin, b']', stays))
+        Ok(writer.close(begin, b']', keep_empty))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<bool, A::Error> {
-        let Self { lean, stays } = self;
-        let begin = lean.shown.len();
-        lean.shown.push(b'{');
-        Members(lean).visit_map(members)?;
-        Ok(lean.close(begin, b'}', stays))
+        let Self { writer, keep_empty } = self;
+        let begin = writer.out.len();
+        writer.out.push(b'{');
+        ObjectVisitor(writer).visit_map(members)?;
+        Ok(writer.close(begin, b'}', keep_empty))
     }
 }
 
 /// The members of an object.
-struct Members<'l, 'a>(&'l mut Lean<'a>);
+struct ObjectVisitor<'l, 'a>(&'l mut ProjectionWriter<'a>);
 
-impl<'de> Visitor<'de> for Members<'_, '_> {
+impl<'de> Visitor<'de> for ObjectVisitor<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -317,21 +317,21 @@ impl<'de> Visitor<'de> for Members<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Self(lean) = self;
-        let outer = lean.place.len();
+        let Self(writer) = self;
+        let outer = writer.path.len();
         let name_at = if outer > 0 { outer + 1 } else { 0 };
-        while members.next_key_seed(Name(&mut lean.place))?.is_some() {
-            members.next_value_seed(Member { lean, name_at })?;
-            lean.place.truncate(outer);
+        while members.next_key_seed(FieldNameSeed(&mut writer.path))?.is_some() {
+            members.next_value_seed(FieldSeed { writer, name_at })?;
+            writer.path.truncate(outer);
         }
         Ok(())
     }
 }
 
 /// A member's name, which is appended to the current path.
-struct Name<'l>(&'l mut String);
+struct FieldNameSeed<'l>(&'l mut String);
 
-impl<'de> DeserializeSeed<'de> for Name<'_> {
+impl<'de> DeserializeSeed<'de> for FieldNameSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -339,7 +339,7 @@ impl<'de> DeserializeSeed<'de> for Name<'_> {
     }
 }
 
-impl Visitor<'_> for Name<'_> {
+impl Visitor<'_> for FieldNameSeed<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -356,37 +356,37 @@ impl Visitor<'_> for Name<'_> {
 }
 
 /// The value of a member, whose name is the last part of the current path.
-struct Member<'l, 'a> {
-    lean: &'l mut Lean<'a>,
+struct FieldSeed<'l, 'a> {
+    writer: &'l mut ProjectionWriter<'a>,
     name_at: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Member<'_, '_> {
+impl<'de> DeserializeSeed<'de> for FieldSeed<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        let Self { lean, name_at } = self;
-        match lean.wish() {
-            Wish::Unasked => {
+        let Self { writer, name_at } = self;
+        match writer.action() {
+            FieldAction::Skip => {
                 IgnoredAny::deserialize(from)?;
             }
-            Wish::LeftOut(word) => {
-                if from.deserialize_any(Something)? {
-                    lean.omitted.insert(word);
+            FieldAction::Omit(label) => {
+                if from.deserialize_any(IsNonEmpty)? {
+                    writer.omitted.insert(label);
                 }
             }
-            Wish::Shown(asked) => {
-                let begin = lean.shown.len();
-                quote(&mut lean.shown, &lean.place[name_at..]).map_err(D::Error::custom)?;
-                lean.shown.push(b':');
-                if (Piece { lean, stays: false }).deserialize(from)? {
-                    lean.present.extend(asked);
-                    if name_at == 0 && !lean.in_list {
-                        lean.remarked.extend(REMARKS.iter().find(|remark| **remark == lean.place));
+            FieldAction::Include(asked) => {
+                let begin = writer.out.len();
+                quote(&mut writer.out, &writer.path[name_at..]).map_err(D::Error::custom)?;
+                writer.out.push(b':');
+                if (ValueSeed { writer, keep_empty: false }).deserialize(from)? {
+                    writer.present.extend(asked);
+                    if name_at == 0 && !writer.in_list {
+                        writer.present_notices.extend(NOTICE_FIELDS.iter().find(|notice| **notice == writer.path));
                     }
-                    lean.shown.push(b',');
+                    writer.out.push(b',');
                 } else {
-                    lean.shown.truncate(begin);
+                    writer.out.truncate(begin);
                 }
             }
         }
@@ -395,9 +395,9 @@ impl<'de> DeserializeSeed<'de> for Member<'_, '_> {
 }
 
 /// Skips a value and returns whether it was not empty.
-struct Something;
+struct IsNonEmpty;
 
-impl<'de> Visitor<'de> for Something {
+impl<'de> Visitor<'de> for IsNonEmpty {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

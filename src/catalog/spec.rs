@@ -3,13 +3,13 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::record::RecordData;
+use super::record::RecordSchema;
 use crate::domain::Method;
 
 /// An operation of OwnerRez and the tool made of it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct OperationData {
+pub(super) struct OperationSpec {
     /// Name of the tool.
     pub tool: String,
     /// Its subject.
@@ -26,7 +26,7 @@ pub(super) struct OperationData {
     pub read_only: bool,
     pub destructive: bool,
     pub idempotent: bool,
-    pub answer: AnswerKind,
+    pub answer: ResponseKind,
     /// The kind of its records, if it is in the table of kinds.
     #[serde(default)]
     pub record: Option<String>,
@@ -49,7 +49,7 @@ pub(super) struct OperationData {
     #[serde(default)]
     pub searches_one_text: Option<String>,
     /// Path and query parameters.
-    pub parameters: Vec<ParameterData>,
+    pub parameters: Vec<ParameterSpec>,
     /// JSON Schema of the body; an object's members become arguments.
     #[serde(default)]
     pub body: Option<Value>,
@@ -70,14 +70,14 @@ pub(super) struct OperationData {
     #[serde(default)]
     pub clears: Vec<String>,
     /// The reason for `one_of_required`, for its error text.
+    #[serde(default, rename = "one_of_why")]
+    pub one_of_reason: Option<String>,
     #[serde(default)]
-    pub one_of_why: Option<String>,
+    pub ranges: Vec<RangeSpec>,
     #[serde(default)]
-    pub ranges: Vec<RangeData>,
+    pub checks: Vec<CheckSpec>,
     #[serde(default)]
-    pub checks: Vec<CheckData>,
-    #[serde(default)]
-    pub synonyms: Vec<SynonymData>,
+    pub synonyms: Vec<SynonymSpec>,
     /// Whether it reaches a guest.
     #[serde(default)]
     pub guest_visible: GuestVisible,
@@ -87,17 +87,17 @@ pub(super) struct OperationData {
     /// The tool that drafts what this operation sends. If there is one, `tools/list` shows only the draft id of this
     /// operation's arguments; the others are accepted, too.
     #[serde(default)]
-    pub draft: Option<DraftData>,
+    pub draft: Option<DraftSpec>,
     /// Records that a write changes in addition to the one in its path and the one it creates, as templates such as
     /// `{entity_type}s/{entity_id}` over its arguments, or over each entry if the body is a list.
     #[serde(default)]
     pub touches: Vec<String>,
 }
 
-impl OperationData {
+impl OperationSpec {
     /// Returns whether its response can be formatted as a table.
-    pub(super) fn takes_format(&self, kind: &RecordData) -> bool {
-        self.read_only && (self.answer.is_page() || self.answer == AnswerKind::List || kind.rows.is_some())
+    pub(super) fn takes_format(&self, kind: &RecordSchema) -> bool {
+        self.read_only && (self.answer.is_page() || self.answer == ResponseKind::List || kind.rows.is_some())
     }
 }
 
@@ -120,7 +120,7 @@ impl Default for GuestVisible {
 /// A tool that shows what an operation would send, and sends nothing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct DraftData {
+pub(super) struct DraftSpec {
     pub tool: String,
     pub title: String,
     pub description: String,
@@ -183,7 +183,7 @@ impl Toolset {
 /// The envelope of a successful response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum AnswerKind {
+pub(super) enum ResponseKind {
     /// One object.
     Record,
     /// `{items, limit, offset, next_page_url}`.
@@ -196,23 +196,23 @@ pub(super) enum AnswerKind {
     None,
 }
 
-impl AnswerKind {
+impl ResponseKind {
     pub(super) fn is_page(self) -> bool {
-        matches!(self, AnswerKind::Page | AnswerKind::CountedPage)
+        matches!(self, ResponseKind::Page | ResponseKind::CountedPage)
     }
 }
 
 /// A parameter in the path or the query. The rest of the record is its JSON Schema, with one addition: the format
 /// `csv-int` is a list of integers that is sent as `1,2,3`.
 #[derive(Deserialize)]
-pub(super) struct ParameterData {
+pub(super) struct ParameterSpec {
     /// Name of the argument.
     pub name: String,
     /// The name at OwnerRez, if it differs.
     #[serde(default)]
     pub wire: Option<String>,
     #[serde(rename = "in")]
-    pub place: Place,
+    pub location: ParameterLocation,
     pub required: bool,
     #[serde(default)]
     pub style: Option<Style>,
@@ -223,7 +223,7 @@ pub(super) struct ParameterData {
     pub schema: Map<String, Value>,
 }
 
-impl ParameterData {
+impl ParameterSpec {
     /// Returns the name that is sent.
     pub(super) fn wire_name(&self) -> &str {
         self.wire.as_deref().unwrap_or(&self.name)
@@ -237,7 +237,7 @@ impl ParameterData {
 /// The place of a parameter in the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Place {
+pub(super) enum ParameterLocation {
     Path,
     Query,
 }
@@ -253,7 +253,7 @@ pub(super) enum Style {
 /// Two arguments that must be in order: dates or numbers.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RangeData {
+pub(super) struct RangeSpec {
     pub from: String,
     pub to: String,
     /// For dates: 1 if the end must be a later day. By default both may be equal.
@@ -267,7 +267,7 @@ pub(super) struct RangeData {
 /// A rule between arguments that is not in the published schema; breaking it is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CheckData {
+pub(super) struct CheckSpec {
     /// The argument that the error names.
     pub argument: String,
     /// JSON Schema over all arguments.
@@ -279,7 +279,7 @@ pub(super) struct CheckData {
 /// An older or likely name of an argument, which is accepted but not published.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SynonymData {
+pub(super) struct SynonymSpec {
     pub name: String,
     /// The argument it means.
     pub argument: String,

@@ -2,72 +2,72 @@
 //! kind of record, `act` derives that from the table of operations.
 
 /// Acts that no operation performs.
-struct Beyond {
+struct UnsupportedAct {
     /// The first verb of a name or a question.
     verbs: &'static [&'static str],
     /// The objects of the act, as words in the singular; empty if it is supported for no object.
-    what: &'static [&'static str],
-    told: &'static str,
+    objects: &'static [&'static str],
+    message: &'static str,
 }
 
 const NO_MESSAGES: &str = "OwnerRez's API sends no e-mails and no text messages. What it sends is a message in a guest's thread \
 (`draft_message`, then `create_message`).";
 
-const ALL: [Beyond; 5] = [
-    Beyond {
+const UNSUPPORTED: [UnsupportedAct; 5] = [
+    UnsupportedAct {
         verbs: &["refund", "reimburse"],
-        what: &[],
-        told: "OwnerRez's API makes no refunds, it only shows them (`list_refunds`): only the user can make one, in OwnerRez \
+        objects: &[],
+        message: "OwnerRez's API makes no refunds, it only shows them (`list_refunds`): only the user can make one, in OwnerRez \
                itself.",
     },
-    Beyond {
+    UnsupportedAct {
         verbs: &["bill", "capture", "charge", "collect", "pay"],
-        what: &[
+        objects: &[
             "balance", "booking", "card", "credit", "customer", "deposit", "guest", "invoice", "money", "owner",
             "payment", "rent",
         ],
-        told: "OwnerRez's API charges no card and takes no payment, it only shows payments (`list_payments`): only the user can \
+        message: "OwnerRez's API charges no card and takes no payment, it only shows payments (`list_payments`): only the user can \
                do that, in OwnerRez itself.",
     },
-    Beyond {
+    UnsupportedAct {
         verbs: &["archive", "deactivate", "merge", "restore", "unarchive", "undelete"],
-        what: &[],
-        told: "OwnerRez's API archives, merges and restores no records: only the user can do that, in OwnerRez itself.",
+        objects: &[],
+        message: "OwnerRez's API archives, merges and restores no records: only the user can do that, in OwnerRez itself.",
     },
-    Beyond {
+    UnsupportedAct {
         verbs: &["compose", "create", "draft", "send", "write"],
-        what: &["email", "mail", "sms", "whatsapp"],
-        told: NO_MESSAGES,
+        objects: &["email", "mail", "sms", "whatsapp"],
+        message: NO_MESSAGES,
     },
-    Beyond {
+    UnsupportedAct {
         verbs: &["email", "mail", "phone", "sms", "text"],
-        what: &["customer", "guest", "owner", "renter"],
-        told: NO_MESSAGES,
+        objects: &["customer", "guest", "owner", "renter"],
+        message: NO_MESSAGES,
     },
 ];
 
 /// Returns the message that no operation does what these words of a name or a question ask for; the first word is the
 /// verb. `None` if that is not certain: a word such as "charge" may be part of a search.
-pub(super) fn told(words: &[String], is_verb: impl Fn(&str) -> bool) -> Option<&'static str> {
+pub(super) fn message_for(words: &[String], is_verb: impl Fn(&str) -> bool) -> Option<&'static str> {
     let (verb, rest) = words.split_first()?;
     // An e-mail address is a part of a guest.
     let is_other = |word: &String| is_verb(word) || word.starts_with("address");
     if rest.is_empty() || rest.iter().any(is_other) {
         return None;
     }
-    let is_meant = |what: &[&str]| {
-        what.is_empty()
+    let matches_object = |objects: &[&str]| {
+        objects.is_empty()
             || rest
                 .iter()
-                .any(|word| [word.as_str(), word.trim_end_matches('s')].iter().any(|word| what.contains(word)))
+                .any(|word| [word.as_str(), word.trim_end_matches('s')].iter().any(|word| objects.contains(word)))
     };
-    let beyond = ALL.iter().find(|beyond| beyond.verbs.contains(&&**verb) && is_meant(beyond.what))?;
-    Some(beyond.told)
+    let act = UNSUPPORTED.iter().find(|act| act.verbs.contains(&&**verb) && matches_object(act.objects))?;
+    Some(act.message)
 }
 
 /// Returns whether a word is a verb of acts that no operation performs.
 pub(super) fn is_verb(word: &str) -> bool {
-    ALL.iter().any(|beyond| beyond.verbs.contains(&word))
+    UNSUPPORTED.iter().any(|act| act.verbs.contains(&word))
 }
 
 #[cfg(test)]
@@ -78,8 +78,8 @@ mod tests {
     #[test]
     fn what_is_told_names_tools_that_there_are() {
         let catalog = Catalog::embedded().unwrap();
-        for beyond in ALL {
-            for tool in beyond.told.split('`').skip(1).step_by(2) {
+        for act in UNSUPPORTED {
+            for tool in act.message.split('`').skip(1).step_by(2) {
                 assert!(catalog.get(tool).is_some() || catalog.drafted_by(tool).is_some(), "{tool}");
             }
         }

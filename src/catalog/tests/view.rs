@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    answer::{Part, Whole},
-    lean::{View, show, show_own},
-    record::RecordData,
+    normalize::{FieldValue, NormalizedResponse},
+    record::RecordSchema,
+    view::{View, render, render_composite},
 };
 
 /// Generates JSON with few different names, so that paths coincide.
@@ -41,21 +41,22 @@ fn is_within(path: &str, outer: &str) -> bool {
 }
 
 /// The rule, applied to values: the requested fields, or all fields if none was requested, without empty values.
-fn expected(value: &Value, path: &str, fields: &[String], keeps_empty: bool) -> Option<Value> {
+fn expected(value: &Value, path: &str, fields: &[String], only_null_is_empty: bool) -> Option<Value> {
     let wanted =
         |path: &str| fields.is_empty() || fields.iter().any(|field| is_within(path, field) || is_within(field, path));
     let (shown, empty) = match value {
         Value::Null => return None,
         Value::String(text) => (value.clone(), text.is_empty()),
         Value::Array(items) => {
-            let items: Vec<Value> = items.iter().filter_map(|item| expected(item, path, fields, keeps_empty)).collect();
+            let items: Vec<Value> =
+                items.iter().filter_map(|item| expected(item, path, fields, only_null_is_empty)).collect();
             let empty = items.is_empty();
             (Value::Array(items), empty)
         }
         Value::Object(members) => {
             let members = members.iter().filter_map(|(name, value)| {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                let shown = wanted(&path).then(|| expected(value, &path, fields, keeps_empty))??;
+                let shown = wanted(&path).then(|| expected(value, &path, fields, only_null_is_empty))??;
                 Some((name.clone(), shown))
             });
             let members: Map<String, Value> = members.collect();
@@ -64,15 +65,15 @@ fn expected(value: &Value, path: &str, fields: &[String], keeps_empty: bool) -> 
         }
         other => (other.clone(), false),
     };
-    (keeps_empty || !empty).then_some(shown)
+    (only_null_is_empty || !empty).then_some(shown)
 }
 
 /// The same for a response itself, or for a record of a list, which is always an object.
-fn expected_record(record: &Value, fields: &[String], keeps_empty: bool) -> Value {
-    expected(record, "", fields, keeps_empty).unwrap_or_else(|| json!({}))
+fn expected_record(record: &Value, fields: &[String], only_null_is_empty: bool) -> Value {
+    expected(record, "", fields, only_null_is_empty).unwrap_or_else(|| json!({}))
 }
 
-fn without_remarks(json: &str) -> Value {
+fn without_notices(json: &str) -> Value {
     let mut shown: Value = serde_json::from_str(json).unwrap();
     shown.as_object_mut().unwrap().remove("absent");
     shown
@@ -88,47 +89,49 @@ proptest! {
         let record = Value::Object(record);
         let text = if pretty { serde_json::to_string_pretty(&record).unwrap() } else { record.to_string() };
         let view = View { fields: fields.clone(), ..View::default() };
-        let shown = show(&RecordData::default(), None, &view, Whole::Text(&text)).unwrap();
-        prop_assert_eq!(without_remarks(&shown.json), expected_record(&record, &fields, false));
+        let shown = render(&RecordSchema::default(), None, &view, NormalizedResponse::Raw(&text)).unwrap();
+        prop_assert_eq!(without_notices(&shown.json), expected_record(&record, &fields, false));
     }
 
     #[test]
     fn a_list_has_an_entry_for_each_record_and_all_of_its_page(
         records in proptest::collection::vec(members(any_json()).prop_map(Value::from), 0..4),
-        beside in any_json(),
+        envelope in any_json(),
         fields in any_fields(),
     ) {
-        let (text, beside_text) = (Value::from(records.clone()).to_string(), beside.to_string());
-        let page = [("items".to_owned(), Part::Text(&text)), ("a".to_owned(), Part::Text(&beside_text))];
+        let (text, envelope_text) = (Value::from(records.clone()).to_string(), envelope.to_string());
+        let page = [("items".to_owned(), FieldValue::Raw(&text)), ("a".to_owned(), FieldValue::Raw(&envelope_text))];
         let view = View { fields: fields.clone(), ..View::default() };
-        let shown = show(&RecordData::default(), Some("items"), &view, Whole::Members(page.into())).unwrap();
+        let page = NormalizedResponse::Members(page.into());
+        let shown = render(&RecordSchema::default(), Some("items"), &view, page).unwrap();
         let records: Vec<Value> = records.iter().map(|record| expected_record(record, &fields, false)).collect();
         let mut page = json!({"items": records});
-        if let Some(beside) = expected(&beside, "a", &[], false) {
-            page["a"] = beside;
+        if let Some(envelope) = expected(&envelope, "a", &[], false) {
+            page["a"] = envelope;
         }
-        prop_assert_eq!(without_remarks(&shown.json), page);
+        prop_assert_eq!(without_notices(&shown.json), page);
     }
 
     #[test]
     fn in_an_answer_of_our_own_only_null_is_nothing(answer in members(any_json()), fields in any_fields()) {
         let answer = Value::Object(answer);
         let view = View { fields: fields.clone(), ..View::default() };
-        let shown = show_own(&RecordData::default(), &view, answer.clone()).unwrap();
-        prop_assert_eq!(without_remarks(&shown.json), expected_record(&answer, &fields, true));
+        let shown = render_composite(&RecordSchema::default(), &view, answer.clone()).unwrap();
+        prop_assert_eq!(without_notices(&shown.json), expected_record(&answer, &fields, true));
     }
 }
 
 #[test]
 fn what_is_left_out_is_named_if_it_says_something() {
-    let kind = RecordData {
+    let kind = RecordSchema {
         left_out: ["key", "links.self", "links.next"].map(|path| path.to_owned().into()).into(),
         left_out_of_lists: vec!["notes".to_owned().into()],
         guest_written: vec!["notes".to_owned()],
-        ..RecordData::default()
+        ..RecordSchema::default()
     };
     let usual = |text: &str| -> Value {
-        serde_json::from_str(&show(&kind, None, &View::default(), Whole::Text(text)).unwrap().json).unwrap()
+        serde_json::from_str(&render(&kind, None, &View::default(), NormalizedResponse::Raw(text)).unwrap().json)
+            .unwrap()
     };
     assert_eq!(
         usual(r#"{"id": 1, "key": "k", "links": {"self": "s", "next": ["n"], "x": 2}, "notes": "n"}"#),
@@ -138,14 +141,14 @@ fn what_is_left_out_is_named_if_it_says_something() {
         })
     );
     assert_eq!(usual(r#"{"id": 1, "key": "", "links": {"self": null, "next": []}}"#), json!({"id": 1}));
-    let items = [("items".to_owned(), Part::Text(r#"[{"id": 1, "notes": "n"}]"#))];
-    let list = show(&kind, Some("items"), &View::default(), Whole::Members(items.into())).unwrap();
+    let items = [("items".to_owned(), FieldValue::Raw(r#"[{"id": 1, "notes": "n"}]"#))];
+    let list = render(&kind, Some("items"), &View::default(), NormalizedResponse::Members(items.into())).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&list.json).unwrap(), json!({"items": [{"id": 1}], "omitted": "notes"}));
 }
 
 #[test]
 fn a_member_of_the_answer_is_never_hidden_by_a_remark() {
     let view = View { fields: vec!["absent".to_owned(), "no".to_owned()], ..View::default() };
-    let shown = show(&RecordData::default(), None, &view, Whole::Text(r#"{"absent": 1}"#)).unwrap();
+    let shown = render(&RecordSchema::default(), None, &view, NormalizedResponse::Raw(r#"{"absent": 1}"#)).unwrap();
     assert_eq!(shown.json, r#"{"absent":1}"#);
 }

@@ -6,25 +6,33 @@ use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde_json::{Map, Number, Value, json};
 
 use super::{
-    data::SynonymData,
-    problem::{Problem, join},
+    problem::{ArgumentProblem, join},
     schema::{self, CLEAR, LARGEST_INTEGER},
+    spec::SynonymSpec,
 };
 
 /// Merges `data`, the format of this gateway's predecessor (`{id, data: {…}}`), into the surrounding arguments. If the
 /// body is open, members that are not `known` stay in `data`.
-pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Value>) -> Vec<Problem> {
+pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Value>) -> Vec<ArgumentProblem> {
     let inner = match arguments.remove("data") {
         None => return Vec::new(),
-        Some(nothing) if is_nothing(&nothing) => return Vec::new(),
+        Some(nothing) if is_absent(&nothing) => return Vec::new(),
         Some(Value::Array(items)) if items.is_empty() => return Vec::new(),
         Some(Value::Object(inner)) => inner,
         Some(Value::String(text)) => match serde_json::from_str(&text) {
             Ok(Value::Object(inner)) => inner,
-            _ => return vec![Problem::new("data", "`data` is not an object: give its members as separate arguments")],
+            _ => {
+                return vec![ArgumentProblem::new(
+                    "data",
+                    "`data` is not an object: give its members as separate arguments",
+                )];
+            }
         },
         Some(_) => {
-            return vec![Problem::new("data", "`data` is not an object: give its members as separate arguments")];
+            return vec![ArgumentProblem::new(
+                "data",
+                "`data` is not an object: give its members as separate arguments",
+            )];
         }
     };
     let mut problems = Vec::new();
@@ -38,7 +46,7 @@ pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Valu
                 let message = format!(
                     "`{name}` is given both at the top level and in `data`, with different values: give it once"
                 );
-                problems.push(Problem::new(name, message));
+                problems.push(ArgumentProblem::new(name, message));
             }
             _ => {
                 arguments.insert(name, value);
@@ -52,14 +60,14 @@ pub(super) fn merge_data(arguments: &mut Map<String, Value>, known: Option<&Valu
 }
 
 /// Returns whether a value counts as absent for every tool: null, or blank text.
-fn is_nothing(value: &Value) -> bool {
+fn is_absent(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 /// Moves the values of older and likely names to the arguments that are meant.
-pub(super) fn translate(arguments: &mut Map<String, Value>, synonyms: &[SynonymData]) -> Vec<Problem> {
+pub(super) fn apply_synonyms(arguments: &mut Map<String, Value>, synonyms: &[SynonymSpec]) -> Vec<ArgumentProblem> {
     let mut problems = Vec::new();
-    for SynonymData { name, argument, member, values } in synonyms {
+    for SynonymSpec { name, argument, member, values } in synonyms {
         if let Some(values) = values {
             let written =
                 arguments.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
@@ -68,11 +76,11 @@ pub(super) fn translate(arguments: &mut Map<String, Value>, synonyms: &[SynonymD
             }
             continue;
         }
-        let Some(value) = arguments.remove(name).filter(|value| !is_nothing(value)) else { continue };
-        let given = arguments.get(argument).filter(|given| !is_nothing(given));
+        let Some(value) = arguments.remove(name).filter(|value| !is_absent(value)) else { continue };
+        let given = arguments.get(argument).filter(|given| !is_absent(given));
         if given.is_some_and(|given| *given != value) {
             let message = format!("`{name}` and `{argument}` are the same argument: give `{argument}` only");
-            problems.push(Problem::new(argument, message));
+            problems.push(ArgumentProblem::new(argument, message));
             continue;
         }
         let value = match member {
@@ -85,44 +93,49 @@ pub(super) fn translate(arguments: &mut Map<String, Value>, synonyms: &[SynonymD
 }
 
 /// Parses arguments by their schema.
-pub(super) struct Reading {
+pub(super) struct Coercer {
     /// Whether they are the arguments of a write operation.
     writes: bool,
     /// Problems that the schema check would not find.
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ArgumentProblem>,
 }
 
-impl Reading {
+impl Coercer {
     pub(super) fn new(writes: bool) -> Self {
         Self { writes, problems: Vec::new() }
     }
 
     /// Parses the members of an object and leaves out absent ones. Null always counts as absent: clients send it for
     /// every argument that the model did not give (CrewAI, mcp-use for Python).
-    pub(super) fn members(&mut self, schema: &Value, members: Map<String, Value>, place: &str) -> Map<String, Value> {
+    pub(super) fn coerce_object(
+        &mut self,
+        schema: &Value,
+        members: Map<String, Value>,
+        path: &str,
+    ) -> Map<String, Value> {
         let required = schema["required"].as_array();
-        let mut read = Map::new();
+        let mut coerced = Map::new();
         for (name, value) in members {
             let member = &schema["properties"][name.as_str()];
             let is_required = required.is_some_and(|required| required.iter().any(|one| *one == name));
             if value.is_null() || (!is_required && is_empty_text(member, &value)) {
                 continue;
             }
-            let value = self.value(member, value, &join(place, &name));
+            let value = self.coerce_value(member, value, &join(path, &name));
             let is_empty = schema::kind(member) == "array" && value.as_array().is_some_and(Vec::is_empty);
             if is_empty && !is_required {
                 if self.writes && name != CLEAR {
-                    self.problems.push(empty_list(schema, &join(place, &name)));
+                    self.problems.push(empty_list(schema, &join(path, &name)));
                 }
                 continue;
             }
-            read.insert(name, value);
+            coerced.insert(name, value);
         }
-        read
+        coerced
     }
 
     /// Corrects a value according to its schema.
-    fn value(&mut self, schema: &Value, value: Value, place: &str) -> Value {
+    fn coerce_value(&mut self, schema: &Value, value: Value, path: &str) -> Value {
         match (schema::kind(schema), value) {
             ("integer", value) => integer(value),
             ("number", Value::String(text)) => number(&text).unwrap_or(Value::String(text)),
@@ -133,13 +146,15 @@ impl Reading {
             ("array", value) => {
                 let items = list(schema::kind(&schema["items"]), value).into_iter().filter(|item| !item.is_null());
                 let items = items.enumerate();
-                items.map(|(index, item)| self.value(&schema["items"], item, &format!("{place}[{index}]"))).collect()
+                items
+                    .map(|(index, item)| self.coerce_value(&schema["items"], item, &format!("{path}[{index}]")))
+                    .collect()
             }
             ("object", Value::String(text)) => match serde_json::from_str(&text) {
-                Ok(Value::Object(members)) => Value::Object(self.members(schema, members, place)),
+                Ok(Value::Object(members)) => Value::Object(self.coerce_object(schema, members, path)),
                 _ => Value::String(text),
             },
-            ("object", Value::Object(members)) => Value::Object(self.members(schema, members, place)),
+            ("object", Value::Object(members)) => Value::Object(self.coerce_object(schema, members, path)),
             // Some languages have one empty value for lists and objects.
             ("object", Value::Array(items)) if items.is_empty() => Value::Object(Map::new()),
             (_, value) => without_nulls(value),
@@ -156,7 +171,7 @@ fn is_empty_text(schema: &Value, value: &Value) -> bool {
 }
 
 /// Explains that an empty list changes nothing.
-fn empty_list(schema: &Value, place: &str) -> Problem {
+fn empty_list(schema: &Value, path: &str) -> ArgumentProblem {
     let clears = schema["properties"][CLEAR]["items"]["enum"].as_array().into_iter().flatten();
     let clears: Vec<&str> = clears.filter_map(Value::as_str).collect();
     let how = if clears.is_empty() {
@@ -165,7 +180,7 @@ fn empty_list(schema: &Value, place: &str) -> Problem {
     } else {
         format!("`clear` empties `{}`, and tools named delete_… remove single entries of a list", clears.join("`, `"))
     };
-    Problem::new(place, format!("`{place}` is an empty list, which changes nothing: leave it out; {how}"))
+    ArgumentProblem::new(path, format!("`{path}` is an empty list, which changes nothing: leave it out; {how}"))
 }
 
 /// Leaves out members that are null, at every depth. Items of a list without a schema stay, because their positions may

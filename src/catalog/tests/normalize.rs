@@ -9,7 +9,7 @@ fn answer(tool: &str, arguments: Value, status: u16, body: Value) -> Value {
     let catalog = catalog();
     let operation = catalog.get(tool).unwrap();
     let request = operation.request(arguments.as_object().unwrap()).unwrap();
-    operation.answer(&request, status, &body.into()).unwrap()
+    operation.normalize(&request, status, &body.into()).unwrap()
 }
 
 fn page(arguments: Value, body: Value) -> Value {
@@ -108,7 +108,7 @@ fn whatever_comes_the_answer_is_an_object() {
                 body: None,
                 max_age: None,
             };
-            let answer = operation.answer(&request, 200, &body.clone().into()).unwrap();
+            let answer = operation.normalize(&request, 200, &body.clone().into()).unwrap();
             assert!(answer.is_object(), "{}: {body}", operation.name());
         }
     }
@@ -129,9 +129,9 @@ fn what_cannot_be_read_is_told_and_never_taken_for_nothing() {
                 body: None,
                 max_age: None,
             };
-            let unreadable = Unreadable { status: 200 };
-            assert_eq!(operation.answer(&request, 200, &body), Err(unreadable), "{tool}");
-            assert_eq!(operation.show(&View::default(), &request, 200, &body), Err(unreadable), "{tool}");
+            let unreadable = UnreadableResponse { status: 200 };
+            assert_eq!(operation.normalize(&request, 200, &body), Err(unreadable), "{tool}");
+            assert_eq!(operation.render(&View::default(), &request, 200, &body), Err(unreadable), "{tool}");
         }
     }
 }
