@@ -144,16 +144,16 @@ fn filled(text: &str, values: &[(&str, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{catalog::Catalog, tools::Answers};
+    use crate::{catalog::Catalog, tools::CompositeTools};
 
     #[test]
     fn prompts_name_only_tools_that_there_are() -> Result<(), CatalogError> {
-        let (catalog, answers) = (Catalog::embedded()?, Answers::embedded()?);
+        let (catalog, composite_tools) = (Catalog::embedded()?, CompositeTools::embedded()?);
         for prompt in Prompts::embedded(&Resources::embedded(&catalog)?)?.0 {
             let named: Vec<&str> = prompt.text.split('`').skip(1).step_by(2).collect();
             assert!(!named.is_empty(), "{} names a tool", prompt.name);
             for tool in named {
-                assert!(catalog.get(tool).is_some() || answers.get(tool).is_some(), "{}: {tool}", prompt.name);
+                assert!(catalog.get(tool).is_some() || composite_tools.get(tool).is_some(), "{}: {tool}", prompt.name);
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::{
 
 /// The outcome of a call, without any of its content.
 #[derive(Clone, Debug, Default)]
-pub struct Trace {
+pub struct CallOutcome {
     /// The stable error code.
     pub error: Option<&'static str>,
     /// OwnerRez's response, or the reason why there was none.
@@ -17,13 +17,13 @@ pub struct Trace {
     pub failure: Option<String>,
 }
 
-impl Trace {
-    /// Returns the trace of a call that ended before anything was sent.
+impl CallOutcome {
+    /// Returns the outcome of a call that ended before anything was sent.
     pub fn error(code: &'static str) -> Self {
         Self { error: Some(code), ..Self::default() }
     }
 
-    /// Returns the trace of one call.
+    /// Returns the outcome of one call.
     pub fn of(outcome: &Result<Answer, CallError>) -> Self {
         let upstream = match outcome {
             Ok(answer) if answer.from_cache => Some(Status::Word("remembered")),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use self::index::Index;
-use super::choice::{Choice, Kind};
+use super::tool_selection::{ToolInfo, ToolSelection};
 use crate::catalog::{self, Catalog, CatalogError, Operation, ToolDefinition, WriteOptions};
 
 /// Finds operations that are not listed.
@@ -27,14 +27,14 @@ const SCHEMAS_SHOWN: usize = 3;
 const DEFAULT_LIMIT: u64 = 5;
 
 /// The two tools, validated and ready.
-pub struct OnDemand {
+pub struct ToolSearch {
     find: ToolDefinition,
     call: ToolDefinition,
     index: Index,
 }
 
 /// A call that is forwarded to another tool.
-pub(super) struct Passed {
+pub(super) struct ForwardedCall {
     /// Name of that tool.
     pub(super) name: String,
     pub(super) arguments: Map<String, Value>,
@@ -47,12 +47,13 @@ pub(super) struct Passed {
 struct Table {
     tools: Value,
     /// Words that are not significant for a search.
-    passed_over: BTreeSet<String>,
+    #[serde(rename = "passed_over")]
+    stop_words: BTreeSet<String>,
     /// For a word that users say, the words that operations use.
     synonyms: BTreeMap<String, Vec<String>>,
 }
 
-impl OnDemand {
+impl ToolSearch {
     /// Returns the tools that are compiled into the program, for this catalogue.
     pub fn embedded(catalog: &Catalog) -> Result<Self, CatalogError> {
         let broken = |what: String| CatalogError { errors: vec![format!("the tools on demand: {what}")] };
@@ -65,7 +66,7 @@ impl OnDemand {
         if (find.name(), call.name()) != (FIND_OPERATION, CALL_OPERATION) {
             return Err(broken("they have unexpected names".to_owned()));
         }
-        Ok(Self { find, call, index: Index::new(catalog, &table.passed_over, &table.synonyms) })
+        Ok(Self { find, call, index: Index::new(catalog, &table.stop_words, &table.synonyms) })
     }
 
     /// Returns both tools, as `tools/list` shows them.
@@ -75,9 +76,9 @@ impl OnDemand {
 
     /// Returns both tools with the attributes for the selection. In a read-only selection, calling is limited to
     /// reading.
-    pub(super) fn kinds(&self) -> impl Iterator<Item = (Kind<'_>, &Tool)> {
+    pub(super) fn tool_infos(&self) -> impl Iterator<Item = (ToolInfo<'_>, &Tool)> {
         [&self.find, &self.call].into_iter().map(|definition| {
-            (Kind { name: definition.name(), toolset: None, default: true, read_only: true }, definition.tool())
+            (ToolInfo { name: definition.name(), toolset: None, default: true, read_only: true }, definition.tool())
         })
     }
 
@@ -91,7 +92,7 @@ impl OnDemand {
     pub(super) fn find(
         &self,
         catalog: &Catalog,
-        choice: &Choice,
+        selection: &ToolSelection,
         arguments: Map<String, Value>,
     ) -> Result<Value, String> {
         let arguments = self.find.check(arguments).map_err(|problem| problem.to_string())?;
@@ -100,13 +101,16 @@ impl OnDemand {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (mut listed, mut found) = (Vec::new(), Vec::new());
         let best = self.index.search(query);
-        let cannot =
-            if catalog.get(query.trim()).is_some() { None } else { catalog.impossible(&self.index.telling(query)) };
+        let cannot = if catalog.get(query.trim()).is_some() {
+            None
+        } else {
+            catalog.impossible(&self.index.significant_words(query))
+        };
         let operations = best.iter().filter_map(|name| catalog.get(name));
         // If the requested act is impossible, no operation that changes something else is offered instead.
         let operations = operations.filter(|operation| cannot.is_none() || operation.is_read_only());
-        for operation in operations.filter(|operation| choice.reaches(Kind::from(*operation))) {
-            if !choice.lists(Kind::from(operation)) {
+        for operation in operations.filter(|operation| selection.can_call(ToolInfo::from(*operation))) {
+            if !selection.lists(ToolInfo::from(operation)) {
                 found.push(operation);
             } else if found.is_empty() {
                 // Only operations that match better than all found ones.
@@ -146,13 +150,14 @@ impl OnDemand {
             (false, _) =>
                 "Call one with call_operation. Where input_schema is missing, find the operation by its name.",
             (true, false) => "The tools already in your list cover this; no other operation matches.",
-            (true, true) if choice.is_open() => "No operation matches. Use other words, such as the kind of record.",
+            (true, true) if selection.allows_unlisted() =>
+                "No operation matches. Use other words, such as the kind of record.",
             (true, true) => "This connection has a tool selection, and all of its tools are listed.",
         });
         Ok(answer)
     }
 
-    /// Returns the form of the tool that finds operations.
+    /// Returns the definition of the tool that finds operations.
     pub(super) fn find_definition(&self) -> &ToolDefinition {
         &self.find
     }
@@ -161,7 +166,11 @@ impl OnDemand {
     ///
     /// # Errors
     /// What is wrong with the arguments, in words.
-    pub(super) fn passed_on(&self, catalog: &Catalog, mut arguments: Map<String, Value>) -> Result<Passed, String> {
+    pub(super) fn unwrap_call(
+        &self,
+        catalog: &Catalog,
+        mut arguments: Map<String, Value>,
+    ) -> Result<ForwardedCall, String> {
         let named = arguments.get("name").and_then(Value::as_str).unwrap_or_default();
         let reads = catalog.get(named).is_none_or(Operation::is_read_only) && catalog.drafted_by(named).is_none();
         let ignored = self.call.remove_ignored(&mut arguments, reads);
@@ -190,6 +199,6 @@ impl OnDemand {
                 ));
             }
         }
-        Ok(Passed { name, arguments: inner, ignored })
+        Ok(ForwardedCall { name, arguments: inner, ignored })
     }
 }

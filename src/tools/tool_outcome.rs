@@ -3,7 +3,7 @@
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock};
 use serde_json::Value;
 
-use super::Trace;
+use super::CallOutcome;
 use crate::catalog::RenderedResponse;
 
 /// The member of a response that lists the ignored arguments.
@@ -11,13 +11,13 @@ const IGNORED: &str = "ignored_arguments";
 
 /// The outcome of a tool call.
 #[derive(Clone, Debug)]
-pub struct Called {
+pub struct ToolOutcome {
     /// The tool's name for logs and metrics.
     pub tool: String,
     /// The response for the model, or the question for the user.
     pub response: Response,
     /// The part that is logged.
-    pub trace: Trace,
+    pub call_outcome: CallOutcome,
 }
 
 /// The response of a call.
@@ -44,7 +44,7 @@ impl From<CallToolResponse> for Response {
 impl From<Response> for CallToolResponse {
     fn from(response: Response) -> Self {
         match response {
-            Response::Answer(answer) => shown(answer).into(),
+            Response::Answer(answer) => rendered_result(answer).into(),
             Response::Other(response) => response,
         }
     }
@@ -57,17 +57,17 @@ impl Response {
         if ignored.is_empty() {
             return self;
         }
-        let remark = ignored.join("; ");
+        let notice = ignored.join("; ");
         match self {
-            Self::Answer(shown) => Self::Answer(shown.with_notice(IGNORED, &remark)),
+            Self::Answer(shown) => Self::Answer(shown.with_notice(IGNORED, &notice)),
             Self::Other(CallToolResponse::Complete(mut result)) => {
                 match &mut result.structured_content {
                     Some(Value::Object(members)) => {
-                        members.insert(IGNORED.to_owned(), Value::from(remark));
+                        members.insert(IGNORED.to_owned(), Value::from(notice));
                         let text = Value::Object(members.clone()).to_string();
                         result.content = vec![ContentBlock::text(text)];
                     }
-                    _ => result.content.push(ContentBlock::text(format!("Ignored: {remark}."))),
+                    _ => result.content.push(ContentBlock::text(format!("Ignored: {notice}."))),
                 }
                 Self::Other(CallToolResponse::Complete(result))
             }
@@ -76,30 +76,30 @@ impl Response {
     }
 }
 
-impl Called {
+impl ToolOutcome {
     /// Returns the outcome of a call that ended before anything was sent.
-    pub(super) fn refused(tool: &str, told: String, code: &'static str) -> Self {
-        Self { tool: tool.to_owned(), response: failed(told).into(), trace: Trace::error(code) }
+    pub(super) fn refused(tool: &str, message: String, code: &'static str) -> Self {
+        Self { tool: tool.to_owned(), response: error_result(message).into(), call_outcome: CallOutcome::error(code) }
     }
 }
 
 /// Returns the response of a call: the result, or the text of an error.
-pub(super) fn response_of(given: Result<RenderedResponse, String>) -> Response {
-    given.map_or_else(|told| failed(told).into(), Response::Answer)
+pub(super) fn response_of(response: Result<RenderedResponse, String>) -> Response {
+    response.map_or_else(|message| error_result(message).into(), Response::Answer)
 }
 
-pub(super) fn answered(answer: Value) -> CallToolResult {
-    shown(RenderedResponse::unreduced(&answer))
+pub(super) fn success_result(answer: Value) -> CallToolResult {
+    rendered_result(RenderedResponse::unreduced(&answer))
 }
 
 /// Returns the result as it is sent to the client.
-pub(super) fn shown(shown: RenderedResponse) -> CallToolResult {
+pub(super) fn rendered_result(shown: RenderedResponse) -> CallToolResult {
     let structured = shown.structured();
     let mut result = CallToolResult::success(vec![ContentBlock::text(shown.table.unwrap_or(shown.json))]);
     result.structured_content = Some(structured);
     result
 }
 
-pub(super) fn failed(text: String) -> CallToolResult {
+pub(super) fn error_result(text: String) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(text)])
 }

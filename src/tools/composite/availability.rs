@@ -7,14 +7,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    asking::{Asking, Stop},
     days::{Days, Nights, earlier, later},
     money::{amount, cents},
-    portfolio::{Portfolio, Property},
-    stay::{Stay, expected},
+    property_set::{Property, PropertySet},
+    query_context::{CompositeError, QueryContext},
+    stay::{Stay, expected_bookings},
 };
 
-const TREATMENT: &str = "Nights that a booking, an owner stay, a block or a pending booking takes are not free. `rent` is \
+const COUNTING_RULES: &str = "Nights that a booking, an owner stay, a block or a pending booking takes are not free. `rent` is \
 the sum of the nightly rates, without taxes, fees and discounts; create_quote gives the full price. Inactive and snoozed \
 properties are never offered.";
 
@@ -23,7 +23,7 @@ const NOT_OFFERED: &str =
     "it is taken, or inactive, or snoozed, or too small, or takes no pets, or is not in this account.";
 
 #[derive(Deserialize)]
-pub(super) struct Question {
+pub(super) struct Arguments {
     arrival: NaiveDate,
     departure: NaiveDate,
     flexible_days: Option<u64>,
@@ -35,7 +35,7 @@ pub(super) struct Question {
     property_ids: Option<Vec<i64>>,
 }
 
-impl Question {
+impl Arguments {
     fn nights(&self) -> Nights {
         Nights { arrival: self.arrival, departure: self.departure }
     }
@@ -60,28 +60,35 @@ impl Question {
 /// Returns available stays. For exact dates one request covers all properties, including stay rules. Flexible dates
 /// take one more for a hundred bookings. Prices, and the stay rules of shifted dates, take one request for each
 /// property with free nights.
-pub(super) async fn find_availability(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
-    let shifts = question.shifts();
+pub(super) async fn find_availability(
+    context: &mut QueryContext<'_>,
+    arguments: Arguments,
+) -> Result<Value, CompositeError> {
+    let shifts = arguments.shifts();
     let flexible = shifts.len() > 1;
-    let records = asking.list("search_properties", search(&question, flexible)).await?;
-    let mut portfolio = Portfolio::of(records);
-    portfolio.properties.retain(|property| suits(property, &question));
-    let first = shifts.iter().map(|nights| nights.arrival).min().unwrap_or(question.arrival);
-    let last = shifts.iter().map(|nights| nights.departure).max().unwrap_or(question.departure);
-    let stays = if flexible && !portfolio.properties.is_empty() {
+    let records = context.list_all("search_properties", search(&arguments, flexible)).await?;
+    let mut property_set = PropertySet::of(records);
+    property_set.properties.retain(|property| matches_criteria(property, &arguments));
+    let first = shifts.iter().map(|nights| nights.arrival).min().unwrap_or(arguments.arrival);
+    let last = shifts.iter().map(|nights| nights.departure).max().unwrap_or(arguments.departure);
+    let stays = if flexible && !property_set.properties.is_empty() {
         // If not all bookings were read, the calendar shows which nights are taken.
         let filters = json!({"from_date": first, "to_date": last});
-        let read = asking
-            .bookings(&portfolio.ids(), &filters, expected(Days { first, last }, asking.now().date_naive()))
+        let read = context
+            .bookings(
+                &property_set.ids(),
+                &filters,
+                expected_bookings(Days { first, last }, context.now().date_naive()),
+            )
             .await?;
-        Stay::read_all(asking, read.records)
+        Stay::read_all(context, read.records)
     } else {
         Vec::new()
     };
-    let by_night = flexible || question.max_rent.is_some() || question.prices == Some(true);
+    let by_night = flexible || arguments.max_rent.is_some() || arguments.prices == Some(true);
 
     let (mut found, mut unsuited, mut unchecked) = (Vec::new(), Vec::new(), Vec::new());
-    for property in &portfolio.properties {
+    for property in &property_set.properties {
         let free = |nights: &Nights| {
             !stays
                 .iter()
@@ -95,76 +102,76 @@ pub(super) async fn find_availability(asking: &mut Asking<'_>, question: Questio
         if !by_night {
             let violations = property.record["rule_violations"].as_array().cloned().unwrap_or_default();
             if violations.is_empty() {
-                found.push(offer(asking, property, question.nights(), None));
+                found.push(offer(context, property, arguments.nights(), None));
             } else {
                 unsuited.push(with(about, "why", json!(violations)));
             }
-        } else if asking.left() == 0 {
+        } else if context.requests_left() == 0 {
             unchecked.push(about);
         } else {
             let asked = json!({"property_id": property.id, "from_date": first, "to_date": last});
-            let calendar = asking.one("get_property_calendar", asked).await?;
+            let calendar = context.call("get_property_calendar", asked).await?;
             let CheckedStays { offers, unknown, reasons } =
-                check_all(&calendar, &candidates, question.max_rent.map(cents));
+                check_all(&calendar, &candidates, arguments.max_rent.map(cents));
             if !unknown.is_empty() {
                 unchecked.push(with(about, "why", json!(unknown)));
             } else if offers.is_empty() {
                 unsuited.push(with(about, "why", json!(reasons)));
             }
-            found.extend(offers.into_iter().map(|(nights, rent)| offer(asking, property, nights, Some(rent))));
+            found.extend(offers.into_iter().map(|(nights, rent)| offer(context, property, nights, Some(rent))));
         }
     }
-    let told = [&found, &unsuited, &unchecked].into_iter().flatten();
-    let told: BTreeSet<i64> = told.filter_map(|one| one["property_id"].as_i64()).collect();
-    let others = question.property_ids.iter().flatten().filter(|id| !told.contains(id));
+    let mentioned = [&found, &unsuited, &unchecked].into_iter().flatten();
+    let mentioned: BTreeSet<i64> = mentioned.filter_map(|one| one["property_id"].as_i64()).collect();
+    let others = arguments.property_ids.iter().flatten().filter(|id| !mentioned.contains(id));
     unsuited.extend(others.map(|id| json!({"property_id": id, "why": [NOT_OFFERED]})));
     if unchecked.iter().any(|one| one["why"].is_null()) {
-        asking.lacks("`unchecked` names properties that may be free too: ask again with their `property_ids`.");
+        context.note_missing("`unchecked` names properties that may be free too: ask again with their `property_ids`.");
     }
     if unchecked.iter().any(|one| !one["why"].is_null()) {
-        asking.lacks(
+        context.note_missing(
             "`unchecked` names properties whose calendar lacks data (`why`): they may be free; look at them in OwnerRez.",
         );
     }
     let answer = json!({
-        "asked": {"arrival": question.arrival, "departure": question.departure, "nights": question.nights().count()},
+        "asked": {"arrival": arguments.arrival, "departure": arguments.departure, "nights": arguments.nights().count()},
         "free": found,
         "not_possible": unsuited,
         "unchecked": unchecked,
-        "counted": TREATMENT,
+        "counted": COUNTING_RULES,
     });
-    Ok(asking.finish(portfolio.covered(Days { first, last }), answer))
+    Ok(context.finish(property_set.covered(Days { first, last }), answer))
 }
 
-fn search(question: &Question, flexible: bool) -> Value {
+fn search(arguments: &Arguments, flexible: bool) -> Value {
     let mut search = json!({});
-    for (name, value) in [("guests_min", question.guests), ("bedrooms_min", question.bedrooms)] {
+    for (name, value) in [("guests_min", arguments.guests), ("bedrooms_min", arguments.bedrooms)] {
         if let Some(value) = value {
             search[name] = json!(value);
         }
     }
-    if question.pets.is_some_and(|pets| pets > 0) {
+    if arguments.pets.is_some_and(|pets| pets > 0) {
         search["pets_allowed"] = json!(true);
     }
-    if let Some(ids) = &question.property_ids {
+    if let Some(ids) = &arguments.property_ids {
         search["property_ids"] = json!(ids);
     }
     if !flexible {
-        search["available_from"] = json!(question.arrival);
-        search["available_to"] = json!(question.departure);
+        search["available_from"] = json!(arguments.arrival);
+        search["available_to"] = json!(arguments.departure);
         search["evaluate_rules"] = json!(true);
     }
     search
 }
 
 /// Returns whether a property meets the criteria that the search does not check.
-fn suits(property: &Property, question: &Question) -> bool {
+fn matches_criteria(property: &Property, arguments: &Arguments) -> bool {
     let is_open = property.record["active"] != json!(false) && property.record["is_snoozed"] != json!(true);
     let most_pets = property.record["max_pets"].as_u64();
-    is_open && question.pets.is_none_or(|pets| most_pets.is_none_or(|most| pets <= most))
+    is_open && arguments.pets.is_none_or(|pets| most_pets.is_none_or(|most| pets <= most))
 }
 
-fn offer(asking: &Asking<'_>, property: &Property, nights: Nights, rent: Option<i64>) -> Value {
+fn offer(context: &QueryContext<'_>, property: &Property, nights: Nights, rent: Option<i64>) -> Value {
     let mut offer = json!({
         "property_id": property.id,
         "property": property.name,
@@ -172,7 +179,7 @@ fn offer(asking: &Asking<'_>, property: &Property, nights: Nights, rent: Option<
         "departure": nights.departure,
         "max_guests": property.record["max_guests"],
         "bedrooms": property.record["bedrooms"],
-        "url": asking.page("properties", property.id),
+        "url": context.record_url("properties", property.id),
     });
     if let Some(rent) = rent {
         offer["rent"] = amount(rent);
@@ -353,12 +360,12 @@ mod tests {
 
     #[test]
     fn shifts_go_from_near_to_far() {
-        let question = |days: u64| {
-            let question = json!({"arrival": "2026-06-04", "departure": "2026-06-06", "flexible_days": days});
-            let question: Question = serde_json::from_value(question).unwrap();
-            question.shifts().iter().map(|nights| nights.arrival.to_string()[8..].to_owned()).collect::<Vec<_>>()
+        let arguments = |days: u64| {
+            let arguments = json!({"arrival": "2026-06-04", "departure": "2026-06-06", "flexible_days": days});
+            let arguments: Arguments = serde_json::from_value(arguments).unwrap();
+            arguments.shifts().iter().map(|nights| nights.arrival.to_string()[8..].to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(question(0), ["04"]);
-        assert_eq!(question(2), ["04", "03", "05", "02", "06"]);
+        assert_eq!(arguments(0), ["04"]);
+        assert_eq!(arguments(2), ["04", "03", "05", "02", "06"]);
     }
 }

@@ -78,7 +78,7 @@ fn without_link(error: &CallError) -> String {
 }
 
 /// A read key requested a write.
-pub(super) fn beyond_scope(tool: &str) -> String {
+pub(super) fn insufficient_scope(tool: &str) -> String {
     format!(
         "`{tool}` changes the OwnerRez account, and this client may only read. Nothing was sent. Do not retry: to allow \
          changes, the user has to configure a full API key, or sign in again and allow changes."
@@ -89,12 +89,12 @@ pub(super) fn beyond_scope(tool: &str) -> String {
 pub(super) fn no_operation(unknown: &UnknownTool) -> String {
     format!(
         "Unknown operation `{}`; nothing was sent.{unknown} Use find_operation to find operations by words.",
-        unknown.asked
+        unknown.requested
     )
 }
 
 /// The connection selected other tools.
-pub(super) fn not_chosen(tool: &str) -> String {
+pub(super) fn not_selected(tool: &str) -> String {
     format!(
         "`{tool}` is not in this connection's tool selection, so nothing was sent. Use the listed tools; the user can \
          select others in the URL or the headers of this client's configuration (toolsets)."
@@ -110,7 +110,7 @@ pub(super) fn reads_only(tool: &str) -> String {
 }
 
 /// The text for the page where a user connects OwnerRez.
-pub(super) const GO_AND_CONNECT: &str = "No working OwnerRez account is connected. Open this page, approve the access at \
+pub(super) const CONNECT_PROMPT: &str = "No working OwnerRez account is connected. Open this page, approve the access at \
 OwnerRez, and come back: the call is then made.";
 
 /// Returns the page where the user connects OwnerRez, if there is one for this caller.
@@ -159,7 +159,7 @@ async fn link(links: &ConnectLinks, caller: &Principal) -> String {
              (OWNERREZ_CLIENT_ID and OWNERREZ_CLIENT_SECRET)."
                 .to_owned()
         }
-        Err(LinkError::OwnAccount) => {
+        Err(LinkError::SingleAccount) => {
             "The user must set a valid token in the settings of this program (OWNERREZ_ACCESS_TOKEN, or \
              OWNERREZ_USERNAME and OWNERREZ_TOKEN) and restart it."
                 .to_owned()
@@ -246,6 +246,6 @@ fn refusal(refused: &UpstreamError, operation: &Operation) -> String {
         UpstreamErrorKind::Unavailable => "OwnerRez has a problem. Try again in a minute.".to_owned(),
     };
     let code = refused.code.as_deref().map_or(String::new(), |code| format!(", {code}"));
-    let said = refused.message().map_or(String::new(), |said| format!(" It said: {said}"));
-    format!("OwnerRez refused {} (status {}{code}).{said} {next}", operation.name(), refused.status)
+    let message = refused.message().map_or(String::new(), |message| format!(" It said: {message}"));
+    format!("OwnerRez refused {} (status {}{code}).{message} {next}", operation.name(), refused.status)
 }

@@ -5,19 +5,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    asking::{Asking, Stop},
     days::{Days, Nights, free, taken_nights},
-    portfolio::Portfolio,
+    property_set::PropertySet,
+    query_context::{CompositeError, QueryContext},
     stay::Stay,
 };
 
-const TREATMENT: &str = "Nights from `from_date` to `to_date`, both included, each counted once. `guest_nights` are those of active \
+const COUNTING_RULES: &str = "Nights from `from_date` to `to_date`, both included, each counted once. `guest_nights` are those of active \
 bookings; `other_nights` only those of owner stays, blocks and pending bookings. `occupancy_percent` is guest nights of \
 all nights. `gaps` are all free stretches, `departure` being the day the next stay begins; `may_continue` says at \
 which end of the days asked for a stretch may be longer. Inactive properties count as well.";
 
 #[derive(Deserialize)]
-pub(super) struct Question {
+pub(super) struct Arguments {
     from_date: NaiveDate,
     to_date: NaiveDate,
     property_ids: Option<Vec<i64>>,
@@ -25,18 +25,21 @@ pub(super) struct Question {
 
 /// Returns taken and free nights, gaps and occupancy of each property and of all. Three requests for up to a hundred
 /// properties and a hundred bookings.
-pub(super) async fn calendar_overview(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
-    let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
-    let days = Days { first: question.from_date, last: question.to_date };
-    let stays = Stay::within(asking, &mut portfolio, days, &json!({})).await?;
+pub(super) async fn calendar_overview(
+    context: &mut QueryContext<'_>,
+    arguments: Arguments,
+) -> Result<Value, CompositeError> {
+    let mut property_set = PropertySet::read(context, arguments.property_ids.as_deref()).await?;
+    let days = Days { first: arguments.from_date, last: arguments.to_date };
+    let stays = Stay::within(context, &mut property_set, days, &json!({})).await?;
     let within = days.nights();
     let (mut all, mut of_guests) = (0, 0);
-    let properties: Vec<Value> = portfolio
+    let properties: Vec<Value> = property_set
         .properties
         .iter()
         .map(|property| {
             let own: Vec<&Stay> = stays.iter().filter(|stay| stay.property == property.id).collect();
-            let nights = Occupied::of(within, &own);
+            let nights = Occupancy::of(within, &own);
             all += within.count();
             of_guests += nights.guests;
             json!({
@@ -46,7 +49,7 @@ pub(super) async fn calendar_overview(asking: &mut Asking<'_>, question: Questio
                 "other_nights": nights.others,
                 "free_nights": nights.free,
                 "occupancy_percent": percent(nights.guests, within.count()),
-                "gaps": nights.gaps.iter().map(Gap::shown).collect::<Vec<_>>(),
+                "gaps": nights.gaps.iter().copied().map(Gap::to_json).collect::<Vec<_>>(),
                 "next_free": nights.next_free,
             })
         })
@@ -54,13 +57,13 @@ pub(super) async fn calendar_overview(asking: &mut Asking<'_>, question: Questio
     let answer = json!({
         "all": {"nights": all, "guest_nights": of_guests, "occupancy_percent": percent(of_guests, all)},
         "properties": properties,
-        "counted": TREATMENT,
+        "counted": COUNTING_RULES,
     });
-    Ok(asking.finish(portfolio.covered(days), answer))
+    Ok(context.finish(property_set.covered(days), answer))
 }
 
 /// The nights of one property.
-struct Occupied {
+struct Occupancy {
     guests: i64,
     others: i64,
     free: i64,
@@ -87,17 +90,17 @@ enum OpenEnd {
 }
 
 impl Gap {
-    fn shown(&self) -> Value {
+    fn to_json(self) -> Value {
         let nights = self.nights;
-        let mut shown = json!({"arrival": nights.arrival, "departure": nights.departure, "nights": nights.count()});
+        let mut object = json!({"arrival": nights.arrival, "departure": nights.departure, "nights": nights.count()});
         if let Some(end) = self.may_continue {
-            shown["may_continue"] = json!(end);
+            object["may_continue"] = json!(end);
         }
-        shown
+        object
     }
 }
 
-impl Occupied {
+impl Occupancy {
     fn of(within: Nights, stays: &[&Stay]) -> Self {
         let nights = |wanted: &dyn Fn(&Stay) -> bool| -> Vec<Nights> {
             stays.iter().filter(|stay| stay.takes_nights() && wanted(stay)).map(|stay| stay.nights).collect()
@@ -148,14 +151,14 @@ mod tests {
         Stay::read(record).unwrap()
     }
 
-    fn occupied(stays: &[Stay]) -> Occupied {
+    fn occupancy(stays: &[Stay]) -> Occupancy {
         let within = Nights { arrival: day(0), departure: day(10) };
-        Occupied::of(within, &stays.iter().collect::<Vec<_>>())
+        Occupancy::of(within, &stays.iter().collect::<Vec<_>>())
     }
 
     #[test]
     fn nights_and_gaps_are_counted() {
-        let nights = occupied(&[
+        let nights = occupancy(&[
             stay(1, "booking", "active", 0, 3),
             stay(2, "booking", "canceled", 3, 5),
             stay(3, "owner", "active", 5, 6),
@@ -165,8 +168,8 @@ mod tests {
         let gap =
             |from, to, may_continue| Gap { nights: Nights { arrival: day(from), departure: day(to) }, may_continue };
         assert_eq!(nights.gaps, [gap(3, 5, None), gap(8, 10, Some(OpenEnd::After))]);
-        assert_eq!(occupied(&[]).gaps, [gap(0, 10, Some(OpenEnd::Both))]);
-        assert_eq!(occupied(&[stay(1, "booking", "active", 4, 12)]).gaps, [gap(0, 4, Some(OpenEnd::Before))]);
+        assert_eq!(occupancy(&[]).gaps, [gap(0, 10, Some(OpenEnd::Both))]);
+        assert_eq!(occupancy(&[stay(1, "booking", "active", 4, 12)]).gaps, [gap(0, 4, Some(OpenEnd::Before))]);
         assert_eq!(nights.next_free, Some(day(3)));
         assert_eq!(percent(5, 10), json!(50.0));
         assert_eq!((percent(1, 3), percent(0, 0)), (json!(33.3), Value::Null));
@@ -179,7 +182,7 @@ mod tests {
             let stays: Vec<Stay> = (1i64..).zip(&spans).map(|(id, (from, nights, kind))| {
                 stay(id, kinds[*kind].0, kinds[*kind].1, *from, from + nights)
             }).collect();
-            let nights = occupied(&stays);
+            let nights = occupancy(&stays);
             prop_assert_eq!(nights.guests + nights.others + nights.free, 10);
             prop_assert!(nights.guests >= 0 && nights.others >= 0);
             prop_assert_eq!(nights.gaps.iter().map(|gap| gap.nights.count()).sum::<i64>(), nights.free);

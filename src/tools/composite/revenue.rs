@@ -7,15 +7,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    asking::{Asking, Stop},
     days::{Days, Nights},
-    money::{amount, of},
-    portfolio::Portfolio,
+    money::{amount, cents_of},
+    property_set::PropertySet,
+    query_context::{CompositeError, QueryContext},
     stay::Stay,
 };
 
 #[derive(Deserialize)]
-pub(super) struct Question {
+pub(super) struct Arguments {
     from_date: NaiveDate,
     to_date: NaiveDate,
     #[serde(default)]
@@ -51,30 +51,33 @@ impl CountBy {
 
 /// Returns sums by property, month and channel, for each currency. Three requests for up to a hundred properties and a
 /// hundred bookings, one more for each further hundred.
-pub(super) async fn revenue_summary(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
-    let mut portfolio = Portfolio::read(asking, question.property_ids.as_deref()).await?;
-    let days = Days { first: question.from_date, last: question.to_date };
+pub(super) async fn revenue_summary(
+    context: &mut QueryContext<'_>,
+    arguments: Arguments,
+) -> Result<Value, CompositeError> {
+    let mut property_set = PropertySet::read(context, arguments.property_ids.as_deref()).await?;
+    let days = Days { first: arguments.from_date, last: arguments.to_date };
     let filters = json!({"status": "active", "include_charges": true});
-    let stays = Stay::within(asking, &mut portfolio, days, &filters).await?;
+    let stays = Stay::within(context, &mut property_set, days, &filters).await?;
     let mut all: BTreeMap<String, Currency> = BTreeMap::new();
     for stay in stays.iter().filter(|stay| stay.is_guest()) {
         let money = Money::of(&stay.record);
-        for (month, part) in parts(stay.nights, days, question.count_by, money) {
+        for (month, part) in parts(stay.nights, days, arguments.count_by, money) {
             let currency = stay.record["currency_code"].as_str().unwrap_or("not stated").to_owned();
             all.entry(currency).or_default().add(stay, &month, part);
         }
     }
-    let currencies: Vec<Value> = all.iter().map(|(code, sums)| sums.told(code, &portfolio)).collect();
+    let currencies: Vec<Value> = all.iter().map(|(code, sums)| sums.to_json(code, &property_set)).collect();
     let answer = json!({
         "currencies": currencies,
         "counted": format!(
             "{} `total` is what the guest is charged; `rent`, `taxes` and `other` (fees, surcharges, discounts) are its \
              parts. Channel commissions and payment fees are not deducted. Inactive properties count as \
              well. Pending and canceled bookings, owner stays and blocks are left out.",
-            question.count_by.in_words()
+            arguments.count_by.in_words()
         ),
     });
-    Ok(asking.finish(portfolio.covered(days), answer))
+    Ok(context.finish(property_set.covered(days), answer))
 }
 
 /// An amount and its parts, in cents.
@@ -89,11 +92,11 @@ impl Money {
     /// Returns the sum of the charges, or the total if there are no charges.
     fn of(record: &Value) -> Self {
         let Some(charges) = record["charges"].as_array().filter(|charges| !charges.is_empty()) else {
-            return Self { total: of(record, "total_amount"), ..Self::default() };
+            return Self { total: cents_of(record, "total_amount"), ..Self::default() };
         };
         let sum = |wanted: &dyn Fn(&str) -> bool| {
             let lines = charges.iter().filter(|line| wanted(line["type"].as_str().unwrap_or_default()));
-            lines.map(|line| of(line, "amount")).sum()
+            lines.map(|line| cents_of(line, "amount")).sum()
         };
         let (rent, taxes) = (sum(&|kind| kind == "rent"), sum(&|kind| kind.starts_with("tax")));
         Self { total: sum(&|_| true), rent, taxes }
@@ -115,7 +118,7 @@ impl Money {
 
 /// The part of a stay in one month.
 #[derive(Clone, Copy, Debug, Default)]
-struct Part {
+struct StayShare {
     money: Money,
     nights: i64,
     /// 1 in the first month of a stay, otherwise 0.
@@ -123,14 +126,14 @@ struct Part {
 }
 
 /// Distributes a stay over the months within some days.
-fn parts(nights: Nights, days: Days, count_by: CountBy, money: Money) -> Vec<(String, Part)> {
+fn parts(nights: Nights, days: Days, count_by: CountBy, money: Money) -> Vec<(String, StayShare)> {
     let month = |day: NaiveDate| format!("{:04}-{:02}", day.year(), day.month());
     if count_by == CountBy::Arrival {
-        let part = Part { money, nights: nights.count(), bookings: 1 };
+        let part = StayShare { money, nights: nights.count(), bookings: 1 };
         return if days.contains(nights.arrival) { vec![(month(nights.arrival), part)] } else { Vec::new() };
     }
     let Some(counted) = nights.common(days.nights()) else { return Vec::new() };
-    let mut months: BTreeMap<String, Part> = BTreeMap::new();
+    let mut months: BTreeMap<String, StayShare> = BTreeMap::new();
     for (index, night) in
         (0..).zip(nights.each()).filter(|(_, night)| counted.arrival <= *night && *night < counted.departure)
     {
@@ -145,14 +148,14 @@ fn parts(nights: Nights, days: Days, count_by: CountBy, money: Money) -> Vec<(St
 /// The sums in one currency.
 #[derive(Default)]
 struct Currency {
-    all: Part,
-    properties: BTreeMap<i64, Part>,
-    months: BTreeMap<String, Part>,
-    channels: BTreeMap<String, Part>,
+    all: StayShare,
+    properties: BTreeMap<i64, StayShare>,
+    months: BTreeMap<String, StayShare>,
+    channels: BTreeMap<String, StayShare>,
 }
 
 impl Currency {
-    fn add(&mut self, stay: &Stay, month: &str, part: Part) {
+    fn add(&mut self, stay: &Stay, month: &str, part: StayShare) {
         let sums = [
             &mut self.all,
             self.properties.entry(stay.property).or_default(),
@@ -166,32 +169,32 @@ impl Currency {
         }
     }
 
-    fn told(&self, code: &str, portfolio: &Portfolio) -> Value {
+    fn to_json(&self, code: &str, property_set: &PropertySet) -> Value {
         let properties = self
             .properties
             .iter()
-            .map(|(id, part)| part.told(&[("property_id", json!(id)), ("property", json!(portfolio.name(*id)))]));
+            .map(|(id, part)| part.to_json(&[("property_id", json!(id)), ("property", json!(property_set.name(*id)))]));
         json!({
             "currency": code,
-            "all": self.all.told(&[]),
+            "all": self.all.to_json(&[]),
             "by_property": properties.collect::<Vec<_>>(),
-            "by_month": self.months.iter().map(|(month, part)| part.told(&[("month", json!(month))])).collect::<Vec<_>>(),
-            "by_channel": self.channels.iter().map(|(name, part)| part.told(&[("channel", json!(name))])).collect::<Vec<_>>(),
+            "by_month": self.months.iter().map(|(month, part)| part.to_json(&[("month", json!(month))])).collect::<Vec<_>>(),
+            "by_channel": self.channels.iter().map(|(name, part)| part.to_json(&[("channel", json!(name))])).collect::<Vec<_>>(),
         })
     }
 }
 
-impl Part {
-    fn told(&self, of: &[(&str, Value)]) -> Value {
+impl StayShare {
+    fn to_json(self, of: &[(&str, Value)]) -> Value {
         let Money { total, rent, taxes } = self.money;
-        let mut told = json!({
+        let mut object = json!({
             "bookings": self.bookings, "nights": self.nights, "total": amount(total), "rent": amount(rent),
             "taxes": amount(taxes), "other": amount(total - rent - taxes),
         });
         for (name, value) in of {
-            told[*name] = value.clone();
+            object[*name] = value.clone();
         }
-        told
+        object
     }
 }
 

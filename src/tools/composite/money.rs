@@ -8,7 +8,7 @@ pub(super) fn cents(amount: f64) -> i64 {
 }
 
 /// Returns the member of a record in cents; 0 if it is missing.
-pub(super) fn of(record: &Value, member: &str) -> i64 {
+pub(super) fn cents_of(record: &Value, member: &str) -> i64 {
     record[member].as_f64().map_or(0, cents)
 }
 

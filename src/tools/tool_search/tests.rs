@@ -4,8 +4,8 @@ use super::*;
 
 fn found(query: &str) -> Vec<String> {
     let catalog = Catalog::embedded().unwrap_or_else(|error| panic!("{error}"));
-    let on_demand = OnDemand::embedded(&catalog).unwrap_or_else(|error| panic!("{error}"));
-    on_demand.index.search(query).into_iter().map(str::to_owned).collect()
+    let tool_search = ToolSearch::embedded(&catalog).unwrap_or_else(|error| panic!("{error}"));
+    tool_search.index.search(query).into_iter().map(str::to_owned).collect()
 }
 
 #[test]
@@ -74,6 +74,6 @@ fn synonyms_lead_somewhere() {
         assert!(!found(word).is_empty(), "{word}");
     }
     for word in table.synonyms.keys() {
-        assert!(!table.passed_over.contains(word), "{word}");
+        assert!(!table.stop_words.contains(word), "{word}");
     }
 }

@@ -15,7 +15,7 @@ const ALL: &str = "all";
 
 /// The tool selection in a request, as it is written there. Empty texts count as absent.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Wishes {
+pub struct ToolSelectionRequest {
     /// Toolsets, separated by commas.
     pub toolsets: Option<String>,
     /// Single tools, separated by commas.
@@ -82,7 +82,7 @@ impl Toolsets {
     }
 
     /// The same, but ignores unknown names, such as those of another version, where an error could not be corrected.
-    fn known_in(text: &str) -> Self {
+    fn parse_known(text: &str) -> Self {
         let mut toolsets = Self::default();
         for name in names(text) {
             toolsets.add(name);
@@ -119,7 +119,7 @@ impl fmt::Display for Toolsets {
 
 /// The attributes of a tool that matter for the selection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kind<'a> {
+pub(super) struct ToolInfo<'a> {
     pub(super) name: &'a str,
     /// `None` for tools that belong to no toolset: they come with the default or by their own name.
     pub(super) toolset: Option<Toolset>,
@@ -127,7 +127,7 @@ pub(super) struct Kind<'a> {
     pub(super) read_only: bool,
 }
 
-impl<'a> From<&'a Operation> for Kind<'a> {
+impl<'a> From<&'a Operation> for ToolInfo<'a> {
     fn from(operation: &'a Operation) -> Self {
         Self {
             name: operation.name(),
@@ -140,25 +140,25 @@ impl<'a> From<&'a Operation> for Kind<'a> {
 
 /// The selected tools of a connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Choice {
+pub struct ToolSelection {
     toolsets: Toolsets,
     tools: BTreeSet<String>,
     excluded: BTreeSet<String>,
     read_only: bool,
     /// Whether tools that are not listed can be called.
-    open: bool,
+    allow_unlisted: bool,
     /// Whether the list contains output schemas.
     outputs: bool,
     /// Whether the user is never asked by elicitation.
     two_steps: bool,
 }
 
-impl Choice {
+impl ToolSelection {
     /// Returns the selection for this request of this caller. `known` returns the names of all tools, which few
     /// requests need; `opens` is the tool whose selection makes all others callable.
     pub(super) fn new<'a>(
         caller: &Principal,
-        wishes: &Wishes,
+        requested: &ToolSelectionRequest,
         known: impl FnOnce() -> BTreeSet<&'a str>,
         opens: &str,
     ) -> Result<Self, UnknownName> {
@@ -174,18 +174,18 @@ impl Choice {
             }
             Ok(found)
         };
-        let mut toolsets = Toolsets::parse(wishes.toolsets.as_deref().unwrap_or_default())?;
-        let (tools, excluded) = (tools(&wishes.tools)?, tools(&wishes.excluded)?);
+        let mut toolsets = Toolsets::parse(requested.toolsets.as_deref().unwrap_or_default())?;
+        let (tools, excluded) = (tools(&requested.tools)?, tools(&requested.excluded)?);
         if toolsets.is_empty() && tools.is_empty() {
-            toolsets = Toolsets::known_in(caller.view.toolsets.as_deref().unwrap_or_default());
+            toolsets = Toolsets::parse_known(caller.view.toolsets.as_deref().unwrap_or_default());
             if toolsets.is_empty() {
                 toolsets.default = true;
             }
         }
-        let read_only = wishes.read_only || caller.view.read_only || caller.scope == Scope::Read;
-        let open = toolsets.default || tools.contains(opens);
-        let two_steps = wishes.two_steps.unwrap_or(caller.view.two_steps);
-        Ok(Self { toolsets, tools, excluded, read_only, open, outputs: wishes.outputs, two_steps })
+        let read_only = requested.read_only || caller.view.read_only || caller.scope == Scope::Read;
+        let allow_unlisted = toolsets.default || tools.contains(opens);
+        let two_steps = requested.two_steps.unwrap_or(caller.view.two_steps);
+        Ok(Self { toolsets, tools, excluded, read_only, allow_unlisted, outputs: requested.outputs, two_steps })
     }
 
     /// Returns whether only reading tools are listed and called.
@@ -204,31 +204,31 @@ impl Choice {
     }
 
     /// Returns whether tools that are not listed can be found and called.
-    pub(super) fn is_open(&self) -> bool {
-        self.open
+    pub(super) fn allows_unlisted(&self) -> bool {
+        self.allow_unlisted
     }
 
     /// Returns whether `tools/list` contains the tool.
-    pub(super) fn lists(&self, tool: Kind<'_>) -> bool {
-        self.names(tool) && self.permits(tool)
+    pub(super) fn lists(&self, tool: ToolInfo<'_>) -> bool {
+        self.selects(tool) && self.permits(tool)
     }
 
     /// Returns whether the tool was selected, listed or not; a write may still be rejected.
-    pub(super) fn holds(&self, tool: Kind<'_>) -> bool {
-        (self.open || self.names(tool)) && !self.excluded.contains(tool.name)
+    pub(super) fn contains(&self, tool: ToolInfo<'_>) -> bool {
+        (self.allow_unlisted || self.selects(tool)) && !self.excluded.contains(tool.name)
     }
 
     /// Returns whether the tool may be called.
-    pub(super) fn reaches(&self, tool: Kind<'_>) -> bool {
-        self.holds(tool) && self.permits(tool)
+    pub(super) fn can_call(&self, tool: ToolInfo<'_>) -> bool {
+        self.contains(tool) && self.permits(tool)
     }
 
-    fn names(&self, tool: Kind<'_>) -> bool {
+    fn selects(&self, tool: ToolInfo<'_>) -> bool {
         let in_set = tool.toolset.is_some_and(|toolset| self.toolsets.all || self.toolsets.named.contains(&toolset));
         in_set || (self.toolsets.default && tool.default) || self.tools.contains(tool.name)
     }
 
-    fn permits(&self, tool: Kind<'_>) -> bool {
+    fn permits(&self, tool: ToolInfo<'_>) -> bool {
         !self.excluded.contains(tool.name) && (tool.read_only || !self.read_only)
     }
 }
@@ -244,10 +244,11 @@ mod tests {
     use super::*;
     use crate::domain::{Credential, KeyId, ToolDefaults, UserId};
 
-    const READ: Kind<'_> = Kind { name: "list_tags", toolset: Some(Toolset::Content), default: false, read_only: true };
-    const WRITE: Kind<'_> =
-        Kind { name: "create_guest", toolset: Some(Toolset::Guests), default: true, read_only: false };
-    const OPENS: Kind<'_> = Kind { name: "call", toolset: None, default: true, read_only: true };
+    const READ: ToolInfo<'_> =
+        ToolInfo { name: "list_tags", toolset: Some(Toolset::Content), default: false, read_only: true };
+    const WRITE: ToolInfo<'_> =
+        ToolInfo { name: "create_guest", toolset: Some(Toolset::Guests), default: true, read_only: false };
+    const OPENS: ToolInfo<'_> = ToolInfo { name: "call", toolset: None, default: true, read_only: true };
 
     fn caller(scope: Scope, toolsets: Option<&str>, read_only: bool) -> Principal {
         Principal {
@@ -264,16 +265,16 @@ mod tests {
     /// lists.
     fn listed(caller: &Principal, toolsets: &str, tools: &str, excluded: &str, read_only: bool) -> Vec<&'static str> {
         let text = |text: &str| Some(text.to_owned());
-        let wishes = Wishes {
+        let requested = ToolSelectionRequest {
             toolsets: text(toolsets),
             tools: text(tools),
             excluded: text(excluded),
             read_only,
-            ..Wishes::default()
+            ..ToolSelectionRequest::default()
         };
         let known = BTreeSet::from([READ.name, WRITE.name, OPENS.name]);
-        let choice = Choice::new(caller, &wishes, || known, OPENS.name).unwrap();
-        [READ, WRITE, OPENS].into_iter().filter(|tool| choice.lists(*tool)).map(|tool| tool.name).collect()
+        let selection = ToolSelection::new(caller, &requested, || known, OPENS.name).unwrap();
+        [READ, WRITE, OPENS].into_iter().filter(|tool| selection.lists(*tool)).map(|tool| tool.name).collect()
     }
 
     #[test]

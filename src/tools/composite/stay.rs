@@ -4,9 +4,9 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 
 use super::{
-    asking::{Asking, Stop},
     days::{Days, Nights, later},
-    portfolio::Portfolio,
+    property_set::PropertySet,
+    query_context::{CompositeError, QueryContext},
 };
 
 /// The usual number of days per booking of a property.
@@ -16,7 +16,7 @@ const BOOKED_AHEAD: u64 = 240;
 
 /// The occupant of the nights.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum StayKind {
     /// A guest.
     Guest,
     /// The owner.
@@ -42,7 +42,7 @@ pub(super) struct Stay {
     pub(super) id: i64,
     pub(super) property: i64,
     pub(super) nights: Nights,
-    pub(super) kind: Kind,
+    pub(super) kind: StayKind,
     pub(super) status: Status,
     pub(super) record: Value,
 }
@@ -53,10 +53,10 @@ impl Stay {
         let day = |name: &str| record[name].as_str()?.get(..10)?.parse::<NaiveDate>().ok();
         let nights = Nights { arrival: day("arrival")?, departure: day("departure")? };
         let kind = match record["type"].as_str() {
-            Some("owner") => Kind::Owner,
-            Some("block" | "quote_hold" | "linked_availability") => Kind::Block,
-            _ if record["is_block"] == json!(true) => Kind::Block,
-            _ => Kind::Guest,
+            Some("owner") => StayKind::Owner,
+            Some("block" | "quote_hold" | "linked_availability") => StayKind::Block,
+            _ if record["is_block"] == json!(true) => StayKind::Block,
+            _ => StayKind::Guest,
         };
         let status = match record["status"].as_str() {
             Some("canceled" | "cancelled") => Status::Canceled,
@@ -68,29 +68,31 @@ impl Stay {
     }
 
     /// Returns all stays that touch some days. Properties of which not all bookings could be read are removed from the
-    /// portfolio, and the response notes that.
+    /// property set, and the response notes that.
     pub(super) async fn within(
-        asking: &mut Asking<'_>,
-        portfolio: &mut Portfolio,
+        context: &mut QueryContext<'_>,
+        property_set: &mut PropertySet,
         days: Days,
         filters: &Value,
-    ) -> Result<Vec<Stay>, Stop> {
+    ) -> Result<Vec<Stay>, CompositeError> {
         let mut filters = filters.clone();
         filters["from_date"] = json!(days.first);
         filters["to_date"] = json!(days.last);
-        let read = asking.bookings(&portfolio.ids(), &filters, expected(days, asking.now().date_naive())).await?;
-        let mut stays = Stay::read_all(asking, read.records);
+        let read = context
+            .bookings(&property_set.ids(), &filters, expected_bookings(days, context.now().date_naive()))
+            .await?;
+        let mut stays = Stay::read_all(context, read.records);
         stays.retain(|stay| !read.unread.contains(&stay.property));
-        portfolio.leave_out(asking, &read.unread);
+        property_set.exclude(context, &read.unread);
         Ok(stays)
     }
 
     /// Parses all records. Invalid ones are omitted, and the response notes that.
-    pub(super) fn read_all(asking: &mut Asking<'_>, records: Vec<Value>) -> Vec<Stay> {
+    pub(super) fn read_all(context: &mut QueryContext<'_>, records: Vec<Value>) -> Vec<Stay> {
         let all = records.len();
         let mut stays: Vec<Stay> = records.into_iter().filter_map(Stay::read).collect();
         if stays.len() < all {
-            asking.lacks(format!("{} bookings have no dates and are left out.", all - stays.len()));
+            context.note_missing(format!("{} bookings have no dates and are left out.", all - stays.len()));
         }
         stays.sort_by_key(|stay| (stay.nights.arrival, stay.property, stay.id));
         // A record that moved between two pages is read twice.
@@ -100,7 +102,7 @@ impl Stay {
 
     /// Returns whether it is the confirmed stay of a guest.
     pub(super) fn is_guest(&self) -> bool {
-        self.kind == Kind::Guest && self.status == Status::Active
+        self.kind == StayKind::Guest && self.status == Status::Active
     }
 
     /// Returns whether the nights are not available to others.
@@ -114,58 +116,58 @@ impl Stay {
     }
 
     /// Returns the JSON for a response.
-    pub(super) fn told(&self, asking: &Asking<'_>, portfolio: &Portfolio) -> Value {
-        let mut told = Map::new();
-        let mut tell = |name: &str, value: Value| {
+    pub(super) fn to_json(&self, context: &QueryContext<'_>, property_set: &PropertySet) -> Value {
+        let mut members = Map::new();
+        let mut insert = |name: &str, value: Value| {
             if !value.is_null() {
-                told.insert(name.to_owned(), value);
+                members.insert(name.to_owned(), value);
             }
         };
-        tell("booking_id", json!(self.id));
-        tell("property_id", json!(self.property));
-        tell("property", json!(portfolio.name(self.property)));
-        if self.kind == Kind::Guest {
-            tell("guest_id", self.record["guest_id"].clone());
-            tell("guest", json!(guest_name(&self.record)));
+        insert("booking_id", json!(self.id));
+        insert("property_id", json!(self.property));
+        insert("property", json!(property_set.name(self.property)));
+        if self.kind == StayKind::Guest {
+            insert("guest_id", self.record["guest_id"].clone());
+            insert("guest", json!(guest_name(&self.record)));
         }
-        tell("arrival", json!(self.nights.arrival));
-        tell("check_in", self.record["check_in"].clone());
-        tell("departure", json!(self.nights.departure));
-        tell("check_out", self.record["check_out"].clone());
-        tell("nights", json!(self.nights.count()));
+        insert("arrival", json!(self.nights.arrival));
+        insert("check_in", self.record["check_in"].clone());
+        insert("departure", json!(self.nights.departure));
+        insert("check_out", self.record["check_out"].clone());
+        insert("nights", json!(self.nights.count()));
         for name in ["adults", "children", "infants", "pets"] {
-            tell(name, Some(&self.record[name]).filter(|value| **value != json!(0)).cloned().unwrap_or_default());
+            insert(name, Some(&self.record[name]).filter(|value| **value != json!(0)).cloned().unwrap_or_default());
         }
-        tell("channel", self.record["listing_site"].clone());
-        if self.kind != Kind::Guest {
-            tell("type", self.record["type"].clone());
-            tell("title", self.record["title"].clone());
+        insert("channel", self.record["listing_site"].clone());
+        if self.kind != StayKind::Guest {
+            insert("type", self.record["type"].clone());
+            insert("title", self.record["title"].clone());
         }
         if self.record["total_owed"].as_f64().is_some_and(|owed| owed > 0.0) {
-            tell("total_owed", self.record["total_owed"].clone());
-            tell("currency", self.record["currency_code"].clone());
+            insert("total_owed", self.record["total_owed"].clone());
+            insert("currency", self.record["currency_code"].clone());
         }
         if self.status == Status::Pending {
-            tell("pending_until_utc", self.record["pending_until_utc"].clone());
+            insert("pending_until_utc", self.record["pending_until_utc"].clone());
         }
-        tell("url", json!(asking.page("bookings", self.id)));
-        Value::Object(told)
+        insert("url", json!(context.record_url("bookings", self.id)));
+        Value::Object(members)
     }
 }
 
 /// Estimates the number of bookings of a property in these days. Few are made for days far ahead.
-pub(super) fn expected(days: Days, today: NaiveDate) -> usize {
+pub(super) fn expected_bookings(days: Days, today: NaiveDate) -> usize {
     let booked = Days { last: days.last.min(later(today, BOOKED_AHEAD)), ..days };
     usize::try_from(booked.nights().count() / USUAL_DAYS).map_or(1, |bookings| bookings + 1)
 }
 
 /// Returns the guest's name, if the record has one.
 pub(super) fn guest_name(record: &Value) -> Option<String> {
-    person(&record["guest"])
+    full_name(&record["guest"])
 }
 
 /// Returns first and last name.
-pub(super) fn person(record: &Value) -> Option<String> {
+pub(super) fn full_name(record: &Value) -> Option<String> {
     let names: Vec<&str> = ["first_name", "last_name"].iter().filter_map(|name| record[*name].as_str()).collect();
     Some(names.join(" ").trim().to_owned()).filter(|name| !name.is_empty())
 }
@@ -184,15 +186,15 @@ mod tests {
     #[test]
     fn only_confirmed_bookings_are_guests() {
         for (changes, kind, status, is_guest) in [
-            (json!({"type": "booking"}), Kind::Guest, Status::Active, true),
-            (json!({}), Kind::Guest, Status::Active, true),
-            (json!({"type": "booking", "status": "pending"}), Kind::Guest, Status::Pending, false),
-            (json!({"type": "booking", "status": "canceled"}), Kind::Guest, Status::Canceled, false),
-            (json!({"type": "owner"}), Kind::Owner, Status::Active, false),
-            (json!({"type": "block", "is_block": true}), Kind::Block, Status::Active, false),
-            (json!({"is_block": true}), Kind::Block, Status::Active, false),
-            (json!({"type": "quote_hold", "status": "pending"}), Kind::Block, Status::Pending, false),
-            (json!({"type": "linked_availability"}), Kind::Block, Status::Active, false),
+            (json!({"type": "booking"}), StayKind::Guest, Status::Active, true),
+            (json!({}), StayKind::Guest, Status::Active, true),
+            (json!({"type": "booking", "status": "pending"}), StayKind::Guest, Status::Pending, false),
+            (json!({"type": "booking", "status": "canceled"}), StayKind::Guest, Status::Canceled, false),
+            (json!({"type": "owner"}), StayKind::Owner, Status::Active, false),
+            (json!({"type": "block", "is_block": true}), StayKind::Block, Status::Active, false),
+            (json!({"is_block": true}), StayKind::Block, Status::Active, false),
+            (json!({"type": "quote_hold", "status": "pending"}), StayKind::Block, Status::Pending, false),
+            (json!({"type": "linked_availability"}), StayKind::Block, Status::Active, false),
         ] {
             let stay = read(changes.clone()).unwrap();
             assert_eq!((stay.kind, stay.status, stay.is_guest()), (kind, status, is_guest), "{changes}");

@@ -21,24 +21,24 @@ const WORDS: usize = 30;
 /// The indexed words of each operation.
 pub(super) struct Index {
     /// The risk, the name, and each stem with its weight.
-    operations: Vec<(Harm, String, BTreeMap<String, f64>)>,
+    operations: Vec<(RiskRank, String, BTreeMap<String, f64>)>,
     /// The significance of a stem: rare ones are more significant.
     rarity: BTreeMap<String, f64>,
-    passed_over: BTreeSet<String>,
+    stop_words: BTreeSet<String>,
     /// Stem to the stems of its synonyms.
     synonyms: BTreeMap<String, Vec<String>>,
 }
 
 /// The risk of an operation for the account, lowest first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Harm {
+enum RiskRank {
     Lists,
     Reads,
     Writes,
     Destroys,
 }
 
-impl Harm {
+impl RiskRank {
     fn of(operation: &Operation) -> Self {
         match (operation.is_destructive(), operation.is_read_only()) {
             (true, _) => Self::Destroys,
@@ -52,12 +52,12 @@ impl Harm {
 impl Index {
     pub(super) fn new(
         catalog: &Catalog,
-        passed_over: &BTreeSet<String>,
+        stop_words: &BTreeSet<String>,
         synonyms: &BTreeMap<String, Vec<String>>,
     ) -> Self {
         let operations = catalog.operations();
         let operations: Vec<_> = operations
-            .map(|operation| (Harm::of(operation), operation.name().to_owned(), weights(operation)))
+            .map(|operation| (RiskRank::of(operation), operation.name().to_owned(), weights(operation)))
             .collect();
         let mut rarity: BTreeMap<String, f64> = BTreeMap::new();
         for stem in operations.iter().flat_map(|(_, _, weights)| weights.keys()) {
@@ -70,28 +70,28 @@ impl Index {
         let synonyms = synonyms.iter().map(|(word, same)| {
             (stem(word), same.iter().flat_map(|same| words(same).map(|word| stem(&word)).collect::<Vec<_>>()).collect())
         });
-        Self { operations, rarity, passed_over: passed_over.clone(), synonyms: synonyms.collect() }
+        Self { operations, rarity, stop_words: stop_words.clone(), synonyms: synonyms.collect() }
     }
 
     /// Returns the significant words of a query, separated by spaces.
-    pub(super) fn telling(&self, query: &str) -> String {
-        let telling: Vec<String> = words(query).filter(|word| !self.passed_over.contains(word)).collect();
-        telling.join(" ")
+    pub(super) fn significant_words(&self, query: &str) -> String {
+        let significant_words: Vec<String> = words(query).filter(|word| !self.stop_words.contains(word)).collect();
+        significant_words.join(" ")
     }
 
     /// Returns the names of all matching operations, best first; among equal matches the one with the lowest risk
     /// first.
     pub(super) fn search(&self, query: &str) -> Vec<&str> {
         let asked: BTreeSet<String> =
-            words(query).filter(|word| !self.passed_over.contains(word)).take(WORDS).map(|word| stem(&word)).collect();
+            words(query).filter(|word| !self.stop_words.contains(word)).take(WORDS).map(|word| stem(&word)).collect();
         let plain = query.trim();
-        let mut found: Vec<(f64, Harm, &str)> = self
+        let mut found: Vec<(f64, RiskRank, &str)> = self
             .operations
             .iter()
-            .map(|(harm, name, weights)| {
+            .map(|(risk, name, weights)| {
                 let exact = if name == plain { f64::MAX } else { 0.0 };
                 let fit = asked.iter().map(|stem| self.fit(stem, weights)).sum::<f64>();
-                (exact + fit, *harm, name.as_str())
+                (exact + fit, *risk, name.as_str())
             })
             .filter(|(fit, _, _)| *fit > 0.0)
             .collect();

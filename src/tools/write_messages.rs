@@ -22,13 +22,13 @@ pub(super) fn read_only_connection(tool: &str) -> String {
 pub(super) fn unknown(error: &CallError, read: Option<&VerificationRead>) -> String {
     let what = match error {
         CallError::Upstream(refused) => {
-            let said = refused.message().map_or(String::new(), |said| format!(" It said: {said}"));
-            format!("OwnerRez answered with status {}.{said}", refused.status)
+            let message = refused.message().map_or(String::new(), |message| format!(" It said: {message}"));
+            format!("OwnerRez answered with status {}.{message}", refused.status)
         }
         CallError::Transport { error, .. } => format!("{error}."),
         _ => "OwnerRez gave no usable answer.".to_owned(),
     };
-    format!("{what} Whether the change was made is unknown. {}", settle(read))
+    format!("{what} Whether the change was made is unknown. {}", verify_first(read))
 }
 
 /// The same write was sent just now and its outcome is unknown.
@@ -37,7 +37,7 @@ pub(super) fn repeats_unknown(record: &WriteRecord, ago: TimeDelta, read: Option
         "The same `{}` was sent {} and its outcome is unknown; it may still be under way. It was not sent again. {}",
         record.tool,
         seconds(ago),
-        settle(read)
+        verify_first(read)
     )
 }
 
@@ -88,7 +88,7 @@ pub(super) fn refused(refusal: Refusal, operation: &Operation) -> String {
              consent. {TWO_STEPS}"
         ),
         Refusal::Expired => format!("The draft or confirmation has expired, so nothing was sent. {anew}"),
-        Refusal::NotGood => {
+        Refusal::Invalid => {
             format!("The draft or confirmation is another user's, or was not copied exactly. Nothing was sent. {anew}")
         }
         Refusal::OtherCall => format!(
@@ -133,7 +133,7 @@ pub(super) fn or_a_draft(tool: &str) -> String {
     format!("Usually its only argument is the `draft_id` from `{tool}`.")
 }
 
-fn settle(read: Option<&VerificationRead>) -> String {
+fn verify_first(read: Option<&VerificationRead>) -> String {
     let first = read.map_or_else(|| "the record".to_owned(), call);
     format!(
         "Do not repeat it blindly, but read first: {first} shows whether it was made. Only if it was not, repeat the \

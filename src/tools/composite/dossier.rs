@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    asking::{Asking, Stop},
     days::Nights,
-    money::{amount, of},
-    portfolio,
+    money::{amount, cents_of},
+    property_set,
+    query_context::{CompositeError, QueryContext},
     stay::{Stay, guest_name},
 };
 use crate::upstream::UpstreamErrorKind;
@@ -16,35 +16,38 @@ use crate::upstream::UpstreamErrorKind;
 const THREADS: usize = 2;
 
 #[derive(Deserialize)]
-pub(super) struct Question {
+pub(super) struct Arguments {
     booking_id: i64,
     messages: Option<bool>,
 }
 
 /// Returns one booking with its property, guest, charges, payments, refunds, messages and notes: two requests, and one
 /// more for each of guest, payments, refunds and message threads, if they exist and are requested.
-pub(super) async fn booking_dossier(asking: &mut Asking<'_>, question: Question) -> Result<Value, Stop> {
-    let id = question.booking_id;
+pub(super) async fn booking_dossier(
+    context: &mut QueryContext<'_>,
+    arguments: Arguments,
+) -> Result<Value, CompositeError> {
+    let id = arguments.booking_id;
     let asked = json!({"id": id, "include_guest": true, "include_charges": true, "include_tags": true,
         "include_fields": true, "include_cancellation_policy": true});
-    let mut booking = asking.one("get_booking", asked).await?;
+    let mut booking = context.call("get_booking", asked).await?;
     let property = match booking["property_id"].as_i64() {
-        Some(id) => portfolio::property(asking, id).await?,
+        Some(id) => property_set::property(context, id).await?,
         None => None,
     };
-    let wants_guest = asking.wants("guest") || asking.wants("guest_written.guest_notes");
+    let wants_guest = context.wants("guest") || context.wants("guest_written.guest_notes");
     let mut guest = match booking["guest_id"].as_i64().filter(|_| wants_guest) {
-        Some(guest) => asking.if_there("get_guest", json!({"id": guest})).await?,
+        Some(guest) => context.get_optional("get_guest", json!({"id": guest})).await?,
         None => None,
     };
-    let refunded = of(&booking, "total_refunded") != 0;
+    let refunded = cents_of(&booking, "total_refunded") != 0;
     // A missing total gives no information, except for a block.
     let unpaid = booking["total_paid"].as_f64().map_or(booking["is_block"] == json!(true), |paid| paid == 0.0);
     let paid = refunded || !unpaid;
-    let payments = movements(asking, "payments", paid, id).await?;
-    let refunds = movements(asking, "refunds", refunded, id).await?;
-    let wants_messages = question.messages != Some(false) && asking.wants("guest_written.messages");
-    let messages = if wants_messages { talk(asking, &booking).await? } else { Value::Null };
+    let payments = read_transactions(context, "payments", paid, id).await?;
+    let refunds = read_transactions(context, "refunds", refunded, id).await?;
+    let wants_messages = arguments.messages != Some(false) && context.wants("guest_written.messages");
+    let messages = if wants_messages { read_messages(context, &booking).await? } else { Value::Null };
 
     let stay = Stay::read(booking.clone());
     let nights = stay.as_ref().map(|stay| stay.nights);
@@ -56,10 +59,10 @@ pub(super) async fn booking_dossier(asking: &mut Asking<'_>, question: Question)
     let charges = take(&mut booking, "charges");
     let answer = json!({
         "title": title(&booking, property.as_ref()),
-        "url": asking.page("bookings", id),
+        "url": context.record_url("bookings", id),
         "nights": nights.map(Nights::count),
         "booking": booking,
-        "property": property.as_ref().map(|property| short(property, &["id", "name", "internal_code", "address", "time_zone", "check_in", "check_out"])),
+        "property": property.as_ref().map(|property| pick(property, &["id", "name", "internal_code", "address", "time_zone", "check_in", "check_out"])),
         "guest": guest,
         "money": money(&booking, &charges, payments, refunds),
         "guest_written": notes,
@@ -72,48 +75,53 @@ pub(super) async fn booking_dossier(asking: &mut Asking<'_>, question: Question)
         "to": booking["departure"],
         "days_are": "in the property's local time",
         "time_zone": property.as_ref().map(|property| property["time_zone"].clone()),
-        "properties": property.iter().map(|property| short(property, &["id", "name"])).collect::<Vec<_>>(),
+        "properties": property.iter().map(|property| pick(property, &["id", "name"])).collect::<Vec<_>>(),
     });
-    Ok(asking.finish(covered, answer))
+    Ok(context.finish(covered, answer))
 }
 
 /// Returns payments or refunds of a booking. Sends no request if they are not requested or do not exist.
-async fn movements(asking: &mut Asking<'_>, kind: &str, any: bool, booking: i64) -> Result<Option<Vec<Value>>, Stop> {
-    if !asking.wants(&format!("money.{kind}")) && !asking.wants(&format!("money.{kind}_sum")) {
+async fn read_transactions(
+    context: &mut QueryContext<'_>,
+    kind: &str,
+    any: bool,
+    booking: i64,
+) -> Result<Option<Vec<Value>>, CompositeError> {
+    if !context.wants(&format!("money.{kind}")) && !context.wants(&format!("money.{kind}_sum")) {
         return Ok(None);
     }
     if !any {
         return Ok(Some(Vec::new()));
     }
-    asking.list(&format!("list_{kind}"), json!({"booking_id": booking})).await.map(Some)
+    context.list_all(&format!("list_{kind}"), json!({"booking_id": booking})).await.map(Some)
 }
 
 /// Returns the messages of the newest threads. Without access to messages, the response notes that they are missing.
-async fn talk(asking: &mut Asking<'_>, booking: &Value) -> Result<Value, Stop> {
+async fn read_messages(context: &mut QueryContext<'_>, booking: &Value) -> Result<Value, CompositeError> {
     let threads: Vec<i64> = booking["thread_ids"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
     let mut messages = Vec::new();
     for thread in threads.iter().rev().take(THREADS) {
-        match asking.pages("list_messages", json!({"threadId": thread}), 1).await {
+        match context.list_pages("list_messages", json!({"threadId": thread}), 1).await {
             Ok(found) => messages.extend(found.iter().map(|message| {
-                let mut shown = short(message, &["id", "date_utc", "from_role", "body", "is_draft"]);
+                let mut shown = pick(message, &["id", "date_utc", "from_role", "body", "is_draft"]);
                 // A message names its thread in `thread`, if at all; a reply needs the id.
                 shown["thread_id"] = json!(thread);
                 shown
             })),
-            Err(stop) if stop.is(&[UpstreamErrorKind::FeatureMissing, UpstreamErrorKind::Forbidden]) => {
-                asking.trace.error = None;
-                asking.lacks(
+            Err(error) if error.is(&[UpstreamErrorKind::FeatureMissing, UpstreamErrorKind::Forbidden]) => {
+                context.call_outcome.error = None;
+                context.note_missing(
                     "Messages: OwnerRez does not let this connection read them (status 402 or 403). They need an OAuth \
                      connection and a messaging agreement.",
                 );
                 return Ok(Value::Null);
             }
-            Err(stop) => return Err(stop),
+            Err(error) => return Err(error),
         }
     }
     if threads.len() > THREADS {
         let rest: Vec<String> = threads.iter().rev().skip(THREADS).map(i64::to_string).collect();
-        asking.lacks(format!("Messages of the threads {}: read them with list_messages.", rest.join(", ")));
+        context.note_missing(format!("Messages of the threads {}: read them with list_messages.", rest.join(", ")));
     }
     messages.sort_by(|one, other| one["date_utc"].as_str().cmp(&other["date_utc"].as_str()));
     Ok(json!(messages))
@@ -121,7 +129,7 @@ async fn talk(asking: &mut Asking<'_>, booking: &Value) -> Result<Value, Stop> {
 
 /// Returns charges, payments and refunds.
 fn money(booking: &Value, charges: &Value, payments: Option<Vec<Value>>, refunds: Option<Vec<Value>>) -> Value {
-    let sum = |records: &[Value]| amount(records.iter().map(|record| of(record, "amount")).sum());
+    let sum = |records: &[Value]| amount(records.iter().map(|record| cents_of(record, "amount")).sum());
     let lines = charges.as_array().cloned().unwrap_or_default();
     json!({
         "currency": booking["currency_code"],
@@ -130,7 +138,7 @@ fn money(booking: &Value, charges: &Value, payments: Option<Vec<Value>>, refunds
         "owed": booking["total_owed"],
         "refunded": booking["total_refunded"],
         "charges_sum": sum(&lines),
-        "charges": lines.iter().map(|line| short(line, &["type", "description", "amount", "rate", "rate_is_percent"])).collect::<Vec<_>>(),
+        "charges": lines.iter().map(|line| pick(line, &["type", "description", "amount", "rate", "rate_is_percent"])).collect::<Vec<_>>(),
         "payments_sum": payments.as_deref().map(sum),
         "payments": payments,
         "refunds_sum": refunds.as_deref().map(sum),
@@ -147,7 +155,7 @@ fn title(booking: &Value, property: Option<&Value>) -> String {
 }
 
 /// Returns the given members of a record, if present.
-pub(super) fn short(record: &Value, members: &[&str]) -> Value {
+pub(super) fn pick(record: &Value, members: &[&str]) -> Value {
     let has = members.iter().filter(|name| !record[**name].is_null());
     Value::Object(has.map(|name| ((*name).to_owned(), record[*name].clone())).collect())
 }

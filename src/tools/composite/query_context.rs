@@ -12,7 +12,7 @@ use crate::{
     domain::{Principal, Scope},
     session::CallError,
     tools::{
-        Parts, Trace,
+        CallOutcome, Parts,
         by_word::{ByWord, MOST_PAGES},
     },
     upstream::UpstreamErrorKind,
@@ -29,7 +29,7 @@ const PROPERTIES_AT_ONCE: usize = 100;
 
 /// Why a composite tool failed.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum CompositeError {
     /// A request failed.
     Call {
         /// The operation of the request.
@@ -38,13 +38,13 @@ pub(super) enum Stop {
         error: Box<CallError>,
     },
     /// The call cannot be fulfilled; a message for the model.
-    Told(String),
+    Rejected(String),
     /// A bug in the gateway.
-    Broken(String),
+    Internal(String),
 }
 
 /// The first records of a list.
-pub(super) struct Beginning {
+pub(super) struct FirstPages {
     pub(super) records: Vec<Value>,
     /// Whether the list has more records.
     pub(super) more: bool,
@@ -59,7 +59,7 @@ pub(super) struct Bookings {
 }
 
 /// The context of one call of a composite tool: the caller, and the requests so far.
-pub(super) struct Asking<'a> {
+pub(super) struct QueryContext<'a> {
     parts: &'a Parts,
     caller: &'a Principal,
     view: &'a View,
@@ -67,17 +67,17 @@ pub(super) struct Asking<'a> {
     started: DateTime<Utc>,
     requests: usize,
     /// What is missing in the response, and how to request it.
-    lacks: Vec<String>,
+    missing: Vec<String>,
     /// The properties that were omitted because not all of their bookings were read.
     unread: BTreeSet<i64>,
-    pub(super) trace: Trace,
+    pub(super) call_outcome: CallOutcome,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> QueryContext<'a> {
     pub(super) fn new(parts: &'a Parts, caller: &'a Principal, view: &'a View, cancel: &'a CancellationToken) -> Self {
         let started = parts.links.clock.now();
-        let (lacks, unread, trace) = (Vec::new(), BTreeSet::new(), Trace::default());
-        Self { parts, caller, view, cancel, started, requests: 0, lacks, unread, trace }
+        let (missing, unread, call_outcome) = (Vec::new(), BTreeSet::new(), CallOutcome::default());
+        Self { parts, caller, view, cancel, started, requests: 0, missing, unread, call_outcome }
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -90,31 +90,31 @@ impl<'a> Asking<'a> {
     }
 
     /// Returns how many requests may still be sent.
-    pub(super) fn left(&self) -> usize {
+    pub(super) fn requests_left(&self) -> usize {
         if self.parts.links.clock.now() - self.started > MOST_TIME { 0 } else { MOST_REQUESTS - self.requests }
     }
 
     /// Returns how many were sent.
-    pub(super) fn used(&self) -> usize {
+    pub(super) fn requests_used(&self) -> usize {
         self.requests
     }
 
     /// Marks the response as incomplete, with a note about what is missing and how to request it.
-    pub(super) fn lacks(&mut self, what: impl Into<String>) {
+    pub(super) fn note_missing(&mut self, what: impl Into<String>) {
         let what = what.into();
-        if !self.lacks.contains(&what) {
-            self.lacks.push(what);
+        if !self.missing.contains(&what) {
+            self.missing.push(what);
         }
     }
 
     /// Adds properties to `missing_properties`, in the format of `property_ids`.
-    pub(super) fn lacks_properties(&mut self, unread: &BTreeSet<i64>) {
+    pub(super) fn note_missing_properties(&mut self, unread: &BTreeSet<i64>) {
         self.unread.extend(unread);
     }
 
     /// Sends one request.
-    pub(super) async fn one(&mut self, operation: &str, arguments: Value) -> Result<Value, Stop> {
-        let broken = |what: String| Stop::Broken(format!("{operation}: {what}"));
+    pub(super) async fn call(&mut self, operation: &str, arguments: Value) -> Result<Value, CompositeError> {
+        let broken = |what: String| CompositeError::Internal(format!("{operation}: {what}"));
         let known = self.parts.catalog.get(operation).ok_or_else(|| broken("no such operation".to_owned()))?;
         // Read-only keys may use composite tools, too.
         if !known.is_allowed_for(Scope::Read) {
@@ -122,45 +122,54 @@ impl<'a> Asking<'a> {
         }
         let arguments = arguments.as_object().cloned().unwrap_or_default();
         let request = Arc::new(known.request(&arguments).map_err(|error| broken(error.to_string()))?);
-        if self.left() == 0 {
-            return Err(Stop::Told(format!(
+        if self.requests_left() == 0 {
+            return Err(CompositeError::Rejected(format!(
                 "This call needs too many or too slow requests to OwnerRez ({MOST_REQUESTS} at most). Ask for fewer days \
                  or fewer properties at once."
             )));
         }
         let outcome = self.parts.sessions.call(self.caller.user, &request, self.cancel).await;
-        self.trace = Trace::of(&outcome);
+        self.call_outcome = CallOutcome::of(&outcome);
         if !matches!(&outcome, Ok(answer) if answer.from_cache) {
             self.requests += 1;
         }
         outcome.and_then(|answer| Ok(known.normalize(&request, answer.status, &answer.body)?)).map_err(|error| {
-            self.trace.error = Some(error.code());
-            Stop::Call { operation: operation.to_owned(), error: Box::new(error) }
+            self.call_outcome.error = Some(error.code());
+            CompositeError::Call { operation: operation.to_owned(), error: Box::new(error) }
         })
     }
 
     /// Sends one request for a record that may not exist.
-    pub(super) async fn if_there(&mut self, operation: &str, arguments: Value) -> Result<Option<Value>, Stop> {
-        match self.one(operation, arguments).await {
+    pub(super) async fn get_optional(
+        &mut self,
+        operation: &str,
+        arguments: Value,
+    ) -> Result<Option<Value>, CompositeError> {
+        match self.call(operation, arguments).await {
             Ok(record) => Ok(Some(record)),
-            Err(stop) if stop.is(&[UpstreamErrorKind::NotFound]) => {
-                self.trace.error = None;
+            Err(error) if error.is(&[UpstreamErrorKind::NotFound]) => {
+                self.call_outcome.error = None;
                 Ok(None)
             }
-            Err(stop) => Err(stop),
+            Err(error) => Err(error),
         }
     }
 
     /// Returns all records of a list, within the limits.
-    pub(super) async fn list(&mut self, operation: &str, arguments: Value) -> Result<Vec<Value>, Stop> {
-        self.pages(operation, arguments, MOST_REQUESTS).await
+    pub(super) async fn list_all(&mut self, operation: &str, arguments: Value) -> Result<Vec<Value>, CompositeError> {
+        self.list_pages(operation, arguments, MOST_REQUESTS).await
     }
 
     /// Returns the first pages of a list, and notes if records are missing.
-    pub(super) async fn pages(&mut self, operation: &str, arguments: Value, most: usize) -> Result<Vec<Value>, Stop> {
-        let some = self.beginning(operation, arguments, most).await?;
+    pub(super) async fn list_pages(
+        &mut self,
+        operation: &str,
+        arguments: Value,
+        most: usize,
+    ) -> Result<Vec<Value>, CompositeError> {
+        let some = self.first_pages(operation, arguments, most).await?;
         if some.more {
-            self.lacks(match some.records.len() {
+            self.note_missing(match some.records.len() {
                 0 => format!("{operation} was not called, to limit requests: use `fields`, or ask for fewer properties."),
                 read => format!(
                     "{operation} has more than the {read} records that were read: ask for fewer days or fewer properties \
@@ -172,42 +181,42 @@ impl<'a> Asking<'a> {
     }
 
     /// Returns the first pages of a list, within the limits, and whether there are more.
-    pub(super) async fn beginning(
+    pub(super) async fn first_pages(
         &mut self,
         operation: &str,
         arguments: Value,
         most: usize,
-    ) -> Result<Beginning, Stop> {
+    ) -> Result<FirstPages, CompositeError> {
         let mut arguments = arguments;
         arguments["limit"] = json!(PAGE);
         let mut records = Vec::new();
         for _ in 0..most {
-            if self.left() == 0 {
+            if self.requests_left() == 0 {
                 break;
             }
-            let answer = self.one(operation, arguments.clone()).await?;
+            let answer = self.call(operation, arguments.clone()).await?;
             records.extend(answer["items"].as_array().cloned().unwrap_or_default());
-            let Some(next) = answer["next_offset"].as_u64() else { return Ok(Beginning { records, more: false }) };
+            let Some(next) = answer["next_offset"].as_u64() else { return Ok(FirstPages { records, more: false }) };
             arguments["offset"] = json!(next);
         }
-        Ok(Beginning { records, more: true })
+        Ok(FirstPages { records, more: true })
     }
 
     /// Returns the guests that match a text. If the whole text finds no guest, searches for one word of it, and also
     /// returns a note about that.
-    pub(super) async fn guests(&mut self, text: &str) -> Result<(Vec<Value>, Option<String>), Stop> {
+    pub(super) async fn find_guests(&mut self, text: &str) -> Result<(Vec<Value>, Option<String>), CompositeError> {
         let arguments = json!({"q": text});
-        let found = self.pages("list_guests", arguments.clone(), 1).await?;
+        let found = self.list_pages("list_guests", arguments.clone(), 1).await?;
         let operation = self.parts.catalog.get("list_guests");
-        let again = operation.zip(arguments.as_object()).and_then(|(known, arguments)| ByWord::of(known, arguments));
-        let Some(again) = again.filter(|_| found.is_empty()) else { return Ok((found, None)) };
-        let one_word = Value::Object(again.page(0));
-        let tried = self.beginning("list_guests", one_word, MOST_PAGES).await?;
-        let told = again.told(tried.records.len(), tried.more);
+        let retry = operation.zip(arguments.as_object()).and_then(|(known, arguments)| ByWord::of(known, arguments));
+        let Some(retry) = retry.filter(|_| found.is_empty()) else { return Ok((found, None)) };
+        let one_word = Value::Object(retry.page(0));
+        let tried = self.first_pages("list_guests", one_word, MOST_PAGES).await?;
+        let note = retry.note(tried.records.len(), tried.more);
         if tried.more {
-            self.lacks(told.clone());
+            self.note_missing(note.clone());
         }
-        Ok((tried.records.into_iter().filter(|guest| again.fits(guest)).collect(), Some(told)))
+        Ok((tried.records.into_iter().filter(|guest| retry.matches(guest)).collect(), Some(note)))
     }
 
     /// Returns the bookings of these properties, with one request for each hundred properties and each hundred
@@ -218,21 +227,21 @@ impl<'a> Asking<'a> {
         properties: &[i64],
         filters: &Value,
         expected: usize,
-    ) -> Result<Bookings, Stop> {
+    ) -> Result<Bookings, CompositeError> {
         let mut read = Bookings::default();
         let mut arguments = filters.clone();
         let (mut rest, mut expected, mut share) = (properties, expected.max(1), 2);
         while !rest.is_empty() {
-            let room = self.left() * PAGE;
-            if room == 0 {
+            let capacity = self.requests_left() * PAGE;
+            if capacity == 0 {
                 read.unread.extend(rest);
                 break;
             }
-            let all_fit = rest.len() * expected <= room;
-            let fit = if all_fit { rest.len() } else { room / share / expected };
+            let all_fit = rest.len() * expected <= capacity;
+            let fit = if all_fit { rest.len() } else { capacity / share / expected };
             let (some, others) = rest.split_at(fit.clamp(1, PROPERTIES_AT_ONCE).min(rest.len()));
             arguments["property_ids"] = json!(some);
-            let found = self.beginning("list_bookings", arguments.clone(), MOST_REQUESTS).await?;
+            let found = self.first_pages("list_bookings", arguments.clone(), MOST_REQUESTS).await?;
             if found.more {
                 read.unread.extend(some);
             } else {
@@ -246,17 +255,17 @@ impl<'a> Asking<'a> {
     }
 
     /// Returns the URL of a page of the OwnerRez application.
-    pub(super) fn page(&self, kind: &str, id: i64) -> String {
-        page(&self.parts.app_url, kind, id)
+    pub(super) fn record_url(&self, kind: &str, id: i64) -> String {
+        record_url(&self.parts.app_url, kind, id)
     }
 
     /// Adds the members that all responses have.
     pub(super) fn finish(&self, covered: Value, answer: Value) -> Value {
         let mut all = Map::new();
         all.insert("covered".to_owned(), covered);
-        all.insert("complete".to_owned(), json!(self.lacks.is_empty()));
-        if !self.lacks.is_empty() {
-            all.insert("missing".to_owned(), json!(self.lacks));
+        all.insert("complete".to_owned(), json!(self.missing.is_empty()));
+        if !self.missing.is_empty() {
+            all.insert("missing".to_owned(), json!(self.missing));
         }
         if !self.unread.is_empty() {
             all.insert("missing_properties".to_owned(), json!(self.unread));
@@ -269,14 +278,14 @@ impl<'a> Asking<'a> {
     }
 }
 
-fn page(app: &Url, kind: &str, id: i64) -> String {
+fn record_url(app: &Url, kind: &str, id: i64) -> String {
     format!("{}/{kind}/{id}", app.as_str().trim_end_matches('/'))
 }
 
-impl Stop {
+impl CompositeError {
     /// Returns whether OwnerRez rejected the request with an error of one of these kinds.
     pub(super) fn is(&self, kinds: &[UpstreamErrorKind]) -> bool {
-        let Stop::Call { error, .. } = self else { return false };
+        let CompositeError::Call { error, .. } = self else { return false };
         matches!(error.as_ref(), CallError::Upstream(refused) if kinds.contains(&refused.kind))
     }
 }
