@@ -8,7 +8,7 @@ use super::{
     receiver::Receiver,
     webhooks::{deliveries, guest, members, send, subscribe},
 };
-use crate::simulator::{DeliveryState, Trouble, Variation, WebhookAction, WebhookRule};
+use crate::simulator::{DeliveryState, Variation, WebhookAction, WebhookFault, WebhookRule};
 
 /// Starts a simulator whose first account has one variation, with a receiver of new and changed guests.
 async fn with(variation: Option<Variation>) -> (Fixture, Receiver) {
@@ -148,22 +148,22 @@ async fn webhook_drafts() {
 async fn rules_order_each_trouble() {
     let (fixture, receiver) = with(None).await;
     let controls = fixture.controls();
-    for (trouble, arrived) in [
-        (Trouble::Miss, vec!["2"]),
-        (Trouble::Repeat, vec!["1", "1", "2"]),
-        (Trouble::Delay(30.0), vec!["2", "1"]),
-        (Trouble::WithoutEntity, vec!["", "2"]),
+    for (fault, arrived) in [
+        (WebhookFault::Miss, vec!["2"]),
+        (WebhookFault::Repeat, vec!["1", "1", "2"]),
+        (WebhookFault::Delay(30.0), vec!["2", "1"]),
+        (WebhookFault::WithoutEntity, vec!["", "2"]),
     ] {
         let told = receiver.bodies().len();
-        controls.script_webhooks(WebhookRule::new(trouble).of_type("guest").account(fixture.first().id));
+        controls.script_webhooks(WebhookRule::new(fault).of_type("guest").account(fixture.first().id));
         guests(&fixture, 2).await;
         fixture.clock.advance(TimeDelta::seconds(30));
         controls.webhooks_settled().await;
-        assert_eq!(names(&receiver).split_off(told), arrived, "{trouble:?}");
+        assert_eq!(names(&receiver).split_off(told), arrived, "{fault:?}");
     }
     // A rule changes only matching deliveries; clearing the rules removes it.
     let told = receiver.bodies().len();
-    controls.script_webhooks(WebhookRule::new(Trouble::Miss).action(WebhookAction::EntityUpdate).always());
+    controls.script_webhooks(WebhookRule::new(WebhookFault::Miss).action(WebhookAction::EntityUpdate).always());
     let made = guest(&fixture, "1").await;
     let path = format!("/v2/guests/{}", made["id"]);
     send(&fixture, "PATCH", &path, json!({"first_name": "2"})).await;
@@ -173,8 +173,9 @@ async fn rules_order_each_trouble() {
     assert_eq!(names(&receiver).split_off(told), ["1", "3"]);
     // A stopped subscription stays stopped.
     let told = receiver.bodies().len();
-    controls
-        .script_webhooks(WebhookRule::new(Trouble::Stop).of_type("guest").action(WebhookAction::EntityCreate).times(2));
+    controls.script_webhooks(
+        WebhookRule::new(WebhookFault::Stop).of_type("guest").action(WebhookAction::EntityCreate).times(2),
+    );
     guests(&fixture, 3).await;
     assert_eq!(names(&receiver).len(), told);
     use DeliveryState::Stopped;

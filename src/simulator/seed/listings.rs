@@ -11,7 +11,7 @@ const SUBSCRIBED: [&str; 8] = ["booking", "discount", "guest", "inquiry", "messa
 const PHOTOS: [usize; 4] = [4, 12, 83, 104];
 
 impl Seeder<'_> {
-    pub(super) fn shop(&mut self) {
+    pub(super) fn listings(&mut self) {
         let houses: Vec<Record> = self.records.all("properties").cloned().collect();
         for (house, photos) in houses.iter().zip(PHOTOS.into_iter().cycle()) {
             self.listing(house, photos);
@@ -68,7 +68,7 @@ impl Seeder<'_> {
             "directions": "Last house on the left.",
             "descriptions": {
                 "headline": name,
-                "description": format!("{name} is a bright home close to everything ({}).", self.plan.marker),
+                "description": format!("{name} is a bright home close to everything ({}).", self.plan.tenant_label),
                 "short_description": format!("Bright home: {name}"),
             },
             "photos": (1..=photos).map(photo).collect::<Vec<_>>(),

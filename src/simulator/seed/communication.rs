@@ -32,7 +32,7 @@ const VERDICTS: [(&str, &str, i64); 4] = [
 ];
 
 impl Seeder<'_> {
-    pub(super) fn talk(&mut self, stays: &[Stay]) {
+    pub(super) fn communication(&mut self, stays: &[Stay]) {
         for stay in stays {
             self.booking_thread(stay);
             if stay.departure < self.now.date_naive() && stay.status == "active" && self.rng.bool() {
@@ -67,7 +67,7 @@ impl Seeder<'_> {
         let thread_id = id(&thread).unwrap_or_default();
         let guest = number(&thread, "_guest_id");
         self.records.put("threads", thread_id, thread);
-        let question = format!("{} ({})", self.pick(&QUESTIONS), self.plan.marker);
+        let question = format!("{} ({})", self.pick(&QUESTIONS), self.plan.tenant_label);
         let answer = self.pick(&ANSWERS).to_owned();
         let answered = self.rng.u8(0..4) != 0;
         let asking = self.pick(&GUESTS_ROLES);
@@ -104,7 +104,7 @@ impl Seeder<'_> {
             // Of 1407 reviews of one account, 1246 contained none of these ids.
             "_unlinked": self.rng.u16(0..1407) < 1246,
             "title": title,
-            "body": format!("{body} ({})", self.plan.marker),
+            "body": format!("{body} ({})", self.plan.tenant_label),
             "response": self.rng.bool().then_some("Thank you, you are welcome any time."),
             // That channel has a scale of ten.
             "stars": if site == "Booking.com" { stars * 2 } else { stars },
@@ -139,7 +139,7 @@ impl Seeder<'_> {
             "pets": self.rng.i64(0..=1),
             "listing_site": "Vrbo",
             "thread_ids": [thread],
-            "message": format!("{} ({})", self.pick(&QUESTIONS), self.plan.marker),
+            "message": format!("{} ({})", self.pick(&QUESTIONS), self.plan.tenant_label),
             "received_utc": utc(at),
             "created_utc": utc(at),
             "updated_utc": utc(at),
@@ -173,7 +173,7 @@ impl Seeder<'_> {
             "pets": 0,
             "check_in": "16:00",
             "check_out": "10:00",
-            "notes": format!("Offer of {}", self.plan.marker),
+            "notes": format!("Offer of {}", self.plan.tenant_label),
             "listing_site": "Direct",
             "created_utc": utc(at),
             "updated_utc": utc(at),

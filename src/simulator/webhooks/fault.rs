@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Numbers, WebhookAction};
+use super::{Event, FaultParameters, WebhookAction};
 use crate::{
     domain::AccountId,
     simulator::{
@@ -15,7 +15,7 @@ use crate::{
 /// A disturbance.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trouble {
+pub enum WebhookFault {
     /// It is never sent.
     Miss,
     /// It is sent twice, under the same id.
@@ -31,7 +31,7 @@ pub enum Trouble {
 /// A scripted disturbance for all deliveries of the events that it matches. By default it matches the next event.
 ///
 /// ```ignore
-/// controls.script_webhooks(WebhookRule::new(Trouble::Miss).of_type("booking").times(2));
+/// controls.script_webhooks(WebhookRule::new(WebhookFault::Miss).of_type("booking").times(2));
 /// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,7 +49,8 @@ pub struct WebhookRule {
     #[serde(default = "once")]
     pub times: Option<u32>,
     /// The disturbance.
-    pub trouble: Trouble,
+    #[serde(rename = "trouble")]
+    pub fault: WebhookFault,
 }
 
 fn once() -> Option<u32> {
@@ -58,8 +59,8 @@ fn once() -> Option<u32> {
 
 impl WebhookRule {
     /// Creates a rule for the next event.
-    pub fn new(trouble: Trouble) -> Self {
-        WebhookRule { account: None, subscribed: None, action: None, times: once(), trouble }
+    pub fn new(fault: WebhookFault) -> Self {
+        WebhookRule { account: None, subscribed: None, action: None, times: once(), fault }
     }
 
     /// Restricts the rule to events of this account.
@@ -101,17 +102,17 @@ impl WebhookRule {
 }
 
 /// Returns the disturbance of the first rule that matches an event, and consumes one of the rule's uses.
-pub(super) fn take_rule(rules: &mut Vec<WebhookRule>, account: Option<i64>, event: &Event<'_>) -> Option<Trouble> {
+pub(super) fn take_rule(rules: &mut Vec<WebhookRule>, account: Option<i64>, event: &Event<'_>) -> Option<WebhookFault> {
     let rule = rules.iter_mut().find(|rule| rule.catches(account, event))?;
     rule.times = rule.times.map(|left| left - 1);
-    let trouble = rule.trouble;
+    let fault = rule.fault;
     rules.retain(|rule| rule.times != Some(0));
-    Some(trouble)
+    Some(fault)
 }
 
 /// The handling of one delivery.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub(in crate::simulator) struct Fate {
+pub(in crate::simulator) struct DeliveryPlan {
     pub(in crate::simulator) missed: bool,
     pub(in crate::simulator) repeated: bool,
     pub(in crate::simulator) late_by: TimeDelta,
@@ -119,45 +120,45 @@ pub(in crate::simulator) struct Fate {
     pub(in crate::simulator) stopped: bool,
 }
 
-impl Fate {
-    fn add(&mut self, trouble: Trouble) {
-        match trouble {
-            Trouble::Miss => self.missed = true,
-            Trouble::Repeat => self.repeated = true,
-            Trouble::Delay(by) => self.late_by = seconds(by),
-            Trouble::WithoutEntity => self.without_entity = true,
-            Trouble::Stop => self.stopped = true,
+impl DeliveryPlan {
+    fn add(&mut self, fault: WebhookFault) {
+        match fault {
+            WebhookFault::Miss => self.missed = true,
+            WebhookFault::Repeat => self.repeated = true,
+            WebhookFault::Delay(by) => self.late_by = seconds(by),
+            WebhookFault::WithoutEntity => self.without_entity = true,
+            WebhookFault::Stop => self.stopped = true,
         }
     }
 }
 
 /// Decides how one delivery is handled. `count` is the number of the event within its account, from 1;
 /// `long_subscribed` means that its subscription was created so long ago that it may have stopped.
-pub(in crate::simulator) fn fate(
-    numbers: &Numbers,
+pub(in crate::simulator) fn plan_delivery(
+    numbers: &FaultParameters,
     variations: &Variations,
-    ordered: Option<Trouble>,
+    ordered: Option<WebhookFault>,
     count: u64,
     long_subscribed: bool,
-) -> Fate {
-    let mut fate = Fate::default();
-    ordered.into_iter().for_each(|trouble| fate.add(trouble));
-    for (variation, comes, trouble) in [
-        (Variation::WebhooksRepeated, count.is_multiple_of(numbers.repeats_every), Trouble::Repeat),
+) -> DeliveryPlan {
+    let mut plan = DeliveryPlan::default();
+    ordered.into_iter().for_each(|fault| plan.add(fault));
+    for (variation, comes, fault) in [
+        (Variation::WebhooksRepeated, count.is_multiple_of(numbers.repeats_every), WebhookFault::Repeat),
         (
             Variation::WebhooksOutOfOrder,
             count.is_multiple_of(numbers.delays_every),
-            Trouble::Delay(numbers.delay_seconds as f64),
+            WebhookFault::Delay(numbers.delay_seconds as f64),
         ),
-        (Variation::WebhooksMissed, count.is_multiple_of(numbers.misses_every), Trouble::Miss),
-        (Variation::WebhooksWithoutEntity, true, Trouble::WithoutEntity),
-        (Variation::WebhooksStop, long_subscribed, Trouble::Stop),
+        (Variation::WebhooksMissed, count.is_multiple_of(numbers.misses_every), WebhookFault::Miss),
+        (Variation::WebhooksWithoutEntity, true, WebhookFault::WithoutEntity),
+        (Variation::WebhooksStop, long_subscribed, WebhookFault::Stop),
     ] {
         if comes && variations.has(variation) {
-            fate.add(trouble);
+            plan.add(fault);
         }
     }
-    fate
+    plan
 }
 
 #[cfg(test)]
@@ -168,19 +169,19 @@ mod tests {
     fn a_rule_is_used_up_and_the_next_one_applies() {
         let account = AccountId(7);
         let mut rules = vec![
-            WebhookRule::new(Trouble::Miss).of_type("guest").account(account),
-            WebhookRule::new(Trouble::Repeat).action(WebhookAction::EntityUpdate).times(2),
-            WebhookRule::new(Trouble::Stop).always(),
+            WebhookRule::new(WebhookFault::Miss).of_type("guest").account(account),
+            WebhookRule::new(WebhookFault::Repeat).action(WebhookAction::EntityUpdate).times(2),
+            WebhookRule::new(WebhookFault::Stop).always(),
         ];
         let mut take = |account, subscribed, action| {
             let event = Event { subscribed: Some(subscribed), action, ..Event::of_the_app(action) };
             take_rule(&mut rules, Some(account), &event)
         };
-        assert_eq!(take(8, "guest", WebhookAction::EntityCreate), Some(Trouble::Stop));
-        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(Trouble::Miss));
-        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(Trouble::Repeat));
-        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(Trouble::Repeat));
-        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(Trouble::Stop));
+        assert_eq!(take(8, "guest", WebhookAction::EntityCreate), Some(WebhookFault::Stop));
+        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(WebhookFault::Miss));
+        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(WebhookFault::Repeat));
+        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(WebhookFault::Repeat));
+        assert_eq!(take(7, "guest", WebhookAction::EntityUpdate), Some(WebhookFault::Stop));
     }
 
     #[test]
@@ -188,7 +189,7 @@ mod tests {
         let rule: WebhookRule =
             serde_json::from_str(r#"{"type":"booking","action":"entity_update","trouble":{"delay":30}}"#)
                 .expect("a rule");
-        assert_eq!((rule.trouble, rule.times), (Trouble::Delay(30.0), Some(1)));
+        assert_eq!((rule.fault, rule.times), (WebhookFault::Delay(30.0), Some(1)));
         assert!(serde_json::from_str::<WebhookRule>(r#"{"kind":"booking","trouble":"miss"}"#).is_err());
     }
 }
