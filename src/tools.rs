@@ -282,8 +282,8 @@ impl Toolbox {
             (name.to_owned(), error_result(refused).into(), CallOutcome::error(NOT_SELECTED))
         } else if let Some(answer) = self.0.composite_tools.get(name) {
             ignored.extend(answer.definition().remove_ignored(&mut arguments, true));
-            let (given, call_outcome) = Box::pin(answer.execute(&self.0, caller, arguments, cancel)).await;
-            (answer.name().to_owned(), response_of(given), call_outcome)
+            let (response, call_outcome) = Box::pin(answer.execute(&self.0, caller, arguments, cancel)).await;
+            (answer.name().to_owned(), response_of(response), call_outcome)
         } else if name == FIND_OPERATION {
             ignored.extend(self.0.tool_search.find_definition().remove_ignored(&mut arguments, true));
             let found = self.0.tool_search.find(&self.0.catalog, selection, arguments);
@@ -304,7 +304,7 @@ impl Toolbox {
         };
         // `call_operation` and the called tool may both have ignored the same argument.
         let mut seen = BTreeSet::new();
-        ignored.retain(|remark| seen.insert(remark.clone()));
+        ignored.retain(|notice| seen.insert(notice.clone()));
         if selection.shows_outputs() {
             self.enforce_output_schema(name, &mut response);
         }

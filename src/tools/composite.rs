@@ -5,7 +5,8 @@
 //!
 //! - `days`, `money`, `stay`, `property_set`: shared calculations
 //! - `query_context`: calls operations of the catalogue by name, page after page, within limits
-//! - `who_is_staying`, `availability`, `dossier`, `overview`, `briefing`, `revenue`, `history`, `search_fetch`: the tools
+//! - `who_is_staying`, `availability`, `dossier`, `overview`, `briefing`, `revenue`, `history`, `search_fetch`: the
+//!   tools
 
 mod availability;
 mod briefing;

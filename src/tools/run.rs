@@ -61,15 +61,15 @@ impl Toolbox {
             return (response.into(), call_outcome);
         }
         let outcome = self.0.sessions.call(caller.user, &request, cancel).await;
-        let (outcome, remark) = match by_word {
+        let (outcome, notice) = match by_word {
             Some(by_word) => self.by_word(operation, caller, &request, outcome, &by_word, cancel).await,
             None => (outcome, None),
         };
         let mut call_outcome = CallOutcome::of(&outcome);
         let given =
             match outcome.and_then(|answer| Ok(operation.render(&view, &request, answer.status, &answer.body)?)) {
-                Ok(shown) => Ok(match remark {
-                    Some(remark) => shown.with_notice("note", &remark),
+                Ok(shown) => Ok(match notice {
+                    Some(notice) => shown.with_notice("note", &notice),
                     None => shown,
                 }),
                 Err(error) => {
@@ -111,9 +111,9 @@ impl Toolbox {
             fitting.extend(page.into_iter().filter(|guest| by_word.matches(guest)));
             offset = next;
         }
-        let remark = by_word.note(looked_through, offset.is_some());
+        let notice = by_word.note(looked_through, offset.is_some());
         let body = RawJson::new(json!({"items": fitting}).to_string().into());
-        (first.map(|first| Answer { body: body.unwrap_or_default(), ..first }), Some(remark))
+        (first.map(|first| Answer { body: body.unwrap_or_default(), ..first }), Some(notice))
     }
 
     /// Returns the request of these arguments, its write options and its draft, or an error message and its code. Other

@@ -298,12 +298,12 @@ mod tests {
 
     #[test]
     fn reading_only_wins_wherever_it_is_said() {
-        for (caller, said) in [
+        for (caller, read_only_requested) in [
             (caller(Scope::Full, None, false), true),
             (caller(Scope::Full, None, true), false),
             (caller(Scope::Read, None, false), false),
         ] {
-            assert_eq!(listed(&caller, "all", WRITE.name, "", said), [READ.name]);
+            assert_eq!(listed(&caller, "all", WRITE.name, "", read_only_requested), [READ.name]);
         }
     }
 

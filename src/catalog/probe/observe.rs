@@ -78,7 +78,7 @@ pub(super) struct Expected<'a> {
 }
 
 /// A position within a record.
-struct Place {
+struct PathPosition {
     shown: MemberPath,
     /// The same path as the catalogue writes it, as long as every name on the path is known.
     known: Option<String>,
@@ -106,37 +106,37 @@ impl Observed {
 
     fn record(&mut self, kind: &RecordSchema, members: &Map<String, Value>) {
         self.records += 1;
-        let place = Place { shown: MemberPath::default(), known: Some(String::new()), unknown_levels: 0 };
-        self.object(kind, &place, members);
+        let position = PathPosition { shown: MemberPath::default(), known: Some(String::new()), unknown_levels: 0 };
+        self.object(kind, &position, members);
     }
 
-    fn object(&mut self, kind: &RecordSchema, place: &Place, members: &Map<String, Value>) {
-        *self.objects.entry(place.shown.clone()).or_default() += 1;
+    fn object(&mut self, kind: &RecordSchema, position: &PathPosition, members: &Map<String, Value>) {
+        *self.objects.entry(position.shown.clone()).or_default() += 1;
         // Several names may be masked to one, which counts once for each object.
         let (mut seen, mut nulls) = (BTreeSet::new(), BTreeSet::new());
         for (name, value) in members {
-            let place = place.member(kind, name);
-            let member = self.members.entry(place.shown.clone()).or_default();
-            member.known = place.known.is_some();
+            let position = position.member(kind, name);
+            let member = self.members.entry(position.shown.clone()).or_default();
+            member.known = position.known.is_some();
             let first = if value.is_null() { &mut nulls } else { &mut seen };
-            if first.insert(place.shown.clone()) {
+            if first.insert(position.shown.clone()) {
                 *(if value.is_null() { &mut member.nulls } else { &mut member.seen }) += 1;
             }
-            member.value(kind, &place, value);
-            self.below(kind, &place, value);
+            member.value(kind, &position, value);
+            self.below(kind, &position, value);
         }
     }
 
     /// Follows objects, and objects in a list.
-    fn below(&mut self, kind: &RecordSchema, place: &Place, value: &Value) {
-        if !place.is_followed(kind) {
+    fn below(&mut self, kind: &RecordSchema, position: &PathPosition, value: &Value) {
+        if !position.is_followed(kind) {
             return;
         }
         match value {
-            Value::Object(members) => self.object(kind, place, members),
+            Value::Object(members) => self.object(kind, position, members),
             Value::Array(items) => {
                 for members in items.iter().filter_map(Value::as_object) {
-                    self.object(kind, place, members);
+                    self.object(kind, position, members);
                 }
             }
             _ => {}
@@ -144,7 +144,7 @@ impl Observed {
     }
 }
 
-impl Place {
+impl PathPosition {
     fn member(&self, kind: &RecordSchema, name: &str) -> Self {
         let path =
             self.known.as_ref().map(|outer| if outer.is_empty() { name.into() } else { format!("{outer}.{name}") });
@@ -165,7 +165,7 @@ impl Place {
 }
 
 impl SeenMember {
-    fn value(&mut self, kind: &RecordSchema, place: &Place, value: &Value) {
+    fn value(&mut self, kind: &RecordSchema, position: &PathPosition, value: &Value) {
         match value {
             Value::Null => return,
             Value::Array(items) => {
@@ -178,16 +178,16 @@ impl SeenMember {
                 self.types.insert(Found::One(ValueType::of(other)));
             }
         }
-        let holds_words = match &place.known {
+        let holds_words = match &position.known {
             Some(path) => kind.words.contains_key(path),
-            None => WORD_MEMBERS.contains(&place.shown.name()),
+            None => WORD_MEMBERS.contains(&position.shown.name()),
         };
         let texts = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         for text in texts.iter().filter_map(Value::as_str) {
             if holds_words {
                 self.word(text);
             }
-            if is_time_member(place.shown.name()) {
+            if is_time_member(position.shown.name()) {
                 self.formats.insert(TextFormat::of(text));
             }
         }

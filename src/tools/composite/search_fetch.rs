@@ -214,25 +214,25 @@ fn text(record: &Value, property: Option<&Value>) -> String {
     lines
 }
 
-fn write_lines(lines: &mut String, place: &str, value: &Value) {
+fn write_lines(lines: &mut String, path: &str, value: &Value) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {
-                let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
-                write_lines(lines, &place, member);
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                write_lines(lines, &path, member);
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                write_lines(lines, &format!("{place}[{index}]"), item);
+                write_lines(lines, &format!("{path}[{index}]"), item);
             }
         }
         Value::Null => {}
         Value::String(text) => {
-            let _ = writeln!(lines, "{place}: {text}");
+            let _ = writeln!(lines, "{path}: {text}");
         }
         plain => {
-            let _ = writeln!(lines, "{place}: {plain}");
+            let _ = writeln!(lines, "{path}: {plain}");
         }
     }
 }
