@@ -2,36 +2,33 @@
 //! validates the table once, then converts arguments to upstream requests and upstream responses to tool responses. It
 //! does no I/O and depends on no tool name: a new operation is a new record.
 //!
-//! - `data`: a record of the table, as written
-//! - `review`: validation of a record
+//! - `spec`: a record of the table, as written
+//! - `lint`: validation of a record
 //! - `schema`: record → the JSON Schema that clients see and the validator built from it
 //! - `published`: the schema of the validator → the one that every known client can load
 //! - `extras`: arguments that clients send in addition to those of a tool
-//! - `form`: the arguments of any tool: an operation of OwnerRez, or one of the gateway's own tools
-//! - `normalise`: lenient parsing of arguments, where the meaning is certain
+//! - `tool_definition`: the arguments of any tool: an operation of OwnerRez, or one of the gateway's own tools
+//! - `coerce`: lenient parsing of arguments, where the meaning is certain
 //! - `problem`: what is wrong with arguments, in words a model can act on
 //! - `request`: arguments → [`UpstreamRequest`]
-//! - `answer`: the response of OwnerRez → the whole response
+//! - `normalize`: the response of OwnerRez → the whole response
 //! - `record`: the known members of the records in it
-//! - `lean`: the whole response → the part that the model gets
+//! - `view`: the whole response → the part that the model gets
 //! - `output`: the output schemas of responses
 //! - `options`: the options of every write: repetition, idempotency key, confirmation
 //! - `effect`: the records that a write changes, its arguments, and the read that shows whether it was made
 //! - `probe`: the requests of a probe of the real OwnerRez, and how its responses differ from this description
-//! - `closest`: "did you mean"; `act`: never suggests another act than the requested one; `beyond`: what no operation
-//!   does
+//! - `closest`: "did you mean"; `act`: never suggests another act than the requested one; `unsupported`: what no
+//!   operation does
 
 mod act;
-mod answer;
-mod beyond;
 mod closest;
-mod data;
+mod coerce;
 mod effect;
 mod extras;
 mod fill;
-mod form;
-mod lean;
-mod normalise;
+mod lint;
+mod normalize;
 mod operation;
 mod options;
 mod output;
@@ -40,8 +37,11 @@ mod problem;
 mod published;
 mod record;
 mod request;
-mod review;
 mod schema;
+mod spec;
+mod tool_definition;
+mod unsupported;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -53,20 +53,20 @@ use rmcp::model::{JsonObject, Tool};
 use serde_json::Value;
 
 pub use self::{
-    answer::Unreadable,
-    data::Toolset,
-    effect::SettlingRead,
-    form::Form,
-    lean::{Shown, View},
+    effect::VerificationRead,
+    normalize::UnreadableResponse,
     operation::Operation,
     options::WriteOptions,
-    problem::{ArgumentError, Problem},
+    problem::{ArgumentError, ArgumentProblem},
+    spec::Toolset,
+    tool_definition::ToolDefinition,
+    view::{RenderedResponse, View},
 };
-use self::{data::OperationData, form::FormData, record::RecordData};
+use self::{record::RecordSchema, spec::OperationSpec, tool_definition::ToolSpec};
 use crate::domain::{Scope, UpstreamRequest};
 
 /// The table of record kinds.
-const KINDS: &str = include_str!("../config/records.json");
+const RECORD_SCHEMAS: &str = include_str!("../config/records.json");
 
 /// Every operation of the gateway, validated and ready.
 pub struct Catalog {
@@ -75,36 +75,36 @@ pub struct Catalog {
 
 /// The table is invalid. Lists every mistake found, so that all can be corrected at once.
 #[derive(Debug, thiserror::Error)]
-#[error("the table of operations has {} mistake(s):\n- {}", .mistakes.len(), .mistakes.join("\n- "))]
+#[error("the table of operations has {} mistake(s):\n- {}", .errors.len(), .errors.join("\n- "))]
 pub struct CatalogError {
     /// One sentence per mistake, beginning with the operation's name where it is known.
-    pub mistakes: Vec<String>,
+    pub errors: Vec<String>,
 }
 
 impl Catalog {
     /// Returns the catalogue that is compiled into the program.
     pub fn embedded() -> Result<Catalog, CatalogError> {
-        Catalog::parse(include_str!("../config/operations.json"), KINDS)
+        Catalog::parse(include_str!("../config/operations.json"), RECORD_SCHEMAS)
     }
 
-    fn parse(table: &str, kinds: &str) -> Result<Catalog, CatalogError> {
-        let kinds = record::kinds(kinds).map_err(|mistakes| CatalogError { mistakes })?;
+    fn parse(table: &str, schemas: &str) -> Result<Catalog, CatalogError> {
+        let schemas = record::record_schemas(schemas).map_err(|errors| CatalogError { errors })?;
         let records: Vec<Value> =
-            serde_json::from_str(table).map_err(|error| CatalogError { mistakes: vec![error.to_string()] })?;
+            serde_json::from_str(table).map_err(|error| CatalogError { errors: vec![error.to_string()] })?;
         let mut operations = BTreeMap::new();
-        let mut mistakes = Vec::new();
+        let mut errors = Vec::new();
         for (index, record) in records.into_iter().enumerate() {
             let name = record["tool"].as_str().map_or_else(|| format!("record {index}"), str::to_owned);
-            match build(record, &kinds) {
+            match build(record, &schemas) {
                 Ok(operation) => {
                     if operations.insert(name.clone(), operation).is_some() {
-                        mistakes.push(format!("{name}: the name is used twice"));
+                        errors.push(format!("{name}: the name is used twice"));
                     }
                 }
-                Err(found) => mistakes.extend(found.into_iter().map(|mistake| format!("{name}: {mistake}"))),
+                Err(found) => errors.extend(found.into_iter().map(|mistake| format!("{name}: {mistake}"))),
             }
         }
-        if mistakes.is_empty() { Ok(Catalog { operations }) } else { Err(CatalogError { mistakes }) }
+        if errors.is_empty() { Ok(Catalog { operations }) } else { Err(CatalogError { errors }) }
     }
 
     /// Returns the operation of a tool name.
@@ -130,7 +130,7 @@ impl Catalog {
 
     /// Copies tools. They were made once, when the catalogue was built; a copy shares their schemas.
     fn select(&self, scope: Scope, wanted: impl Fn(&Operation) -> bool) -> Vec<Tool> {
-        let within = self.operations().filter(|operation| operation.is_within(scope) && wanted(operation));
+        let within = self.operations().filter(|operation| operation.is_allowed_for(scope) && wanted(operation));
         within.map(|operation| operation.tool().clone()).collect()
     }
 
@@ -146,16 +146,16 @@ impl Catalog {
 
     /// Returns the read that shows whether a write sent at this time was made: of the same record, or of the list that
     /// would contain it.
-    pub fn settling_read(
+    pub fn verification_read(
         &self,
         write: &Operation,
         request: &UpstreamRequest,
         sent_at: DateTime<Utc>,
-    ) -> Option<SettlingRead> {
+    ) -> Option<VerificationRead> {
         let at = |path: &str| self.operations().find(|other| other.is_read_only() && other.path() == path);
-        let read = effect::paths_above(write.path()).find_map(at)?;
-        let arguments = effect::arguments_for(read.data(), &write.said(request), sent_at);
-        Some(SettlingRead { tool: read.name().to_owned(), arguments })
+        let read = effect::ancestor_paths(write.path()).find_map(at)?;
+        let arguments = effect::arguments_for(read.spec(), &write.arguments_of(request), sent_at);
+        Some(VerificationRead { tool: read.name().to_owned(), arguments })
     }
 
     /// Returns the name that was probably meant by one that does not exist.
@@ -164,49 +164,49 @@ impl Catalog {
     }
 }
 
-fn build(record: Value, kinds: &BTreeMap<String, Arc<RecordData>>) -> Result<Operation, Vec<String>> {
-    let data: OperationData = serde_json::from_value(record).map_err(|error| vec![error.to_string()])?;
-    let mut mistakes = review::mistakes(&data);
-    let kind = match &data.record {
-        Some(name) => kinds.get(name).cloned().unwrap_or_else(|| {
-            mistakes.push(format!("`record` names `{name}`, which is not in the table of kinds"));
+fn build(record: Value, schemas: &BTreeMap<String, Arc<RecordSchema>>) -> Result<Operation, Vec<String>> {
+    let spec: OperationSpec = serde_json::from_value(record).map_err(|error| vec![error.to_string()])?;
+    let mut errors = lint::lint_operation(&spec);
+    let kind = match &spec.record {
+        Some(name) => schemas.get(name).cloned().unwrap_or_else(|| {
+            errors.push(format!("`record` names `{name}`, which is not in the table of kinds"));
             Arc::default()
         }),
         None => Arc::default(),
     };
-    if mistakes.is_empty() { Operation::new(data, kind) } else { Err(mistakes) }
+    if errors.is_empty() { Operation::new(spec, kind) } else { Err(errors) }
 }
 
 /// Returns the gateway's own tools that a table describes, in its order.
-pub fn forms(table: &str) -> Result<Vec<Form>, CatalogError> {
-    let records: Vec<FormData> =
-        serde_json::from_str(table).map_err(|error| CatalogError { mistakes: vec![error.to_string()] })?;
-    let kinds = record::kinds(KINDS).map_err(|mistakes| CatalogError { mistakes })?;
-    let (mut forms, mut mistakes) = (Vec::new(), Vec::new());
+pub fn tool_definitions(table: &str) -> Result<Vec<ToolDefinition>, CatalogError> {
+    let records: Vec<ToolSpec> =
+        serde_json::from_str(table).map_err(|error| CatalogError { errors: vec![error.to_string()] })?;
+    let schemas = record::record_schemas(RECORD_SCHEMAS).map_err(|errors| CatalogError { errors })?;
+    let (mut definitions, mut errors) = (Vec::new(), Vec::new());
     for record in records {
         let name = record.tool.clone();
-        let found = review::form_mistakes(&record);
-        let form = if found.is_empty() { Form::of(record, &kinds) } else { Err(found) };
-        match form {
-            Ok(form) => forms.push(form),
-            Err(found) => mistakes.extend(found.into_iter().map(|mistake| format!("{name}: {mistake}"))),
+        let found = lint::lint_tool(&record);
+        let definition = if found.is_empty() { ToolDefinition::of(record, &schemas) } else { Err(found) };
+        match definition {
+            Ok(definition) => definitions.push(definition),
+            Err(found) => errors.extend(found.into_iter().map(|mistake| format!("{name}: {mistake}"))),
         }
     }
-    if mistakes.is_empty() { Ok(forms) } else { Err(CatalogError { mistakes }) }
+    if errors.is_empty() { Ok(definitions) } else { Err(CatalogError { errors }) }
 }
 
 /// Returns whether a response matches the output schema that clients were given.
-pub fn keeps_to(answer: &Value, schema: &JsonObject) -> bool {
-    output::keeps_to(answer, schema)
+pub fn matches_schema(answer: &Value, schema: &JsonObject) -> bool {
+    output::matches_schema(answer, schema)
 }
 
 /// Returns the one of these names that was probably meant by one that does not exist. If both names state an act, it is
 /// the same act.
 pub fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    closest::closest(name, known.filter(|candidate| act::may_mean(name, candidate)))
+    closest::closest(name, known.filter(|candidate| act::acts_agree(name, candidate)))
 }
 
 /// Returns a caller's name safe to be shown: cut, and without control characters.
 pub fn shown_name(name: &str) -> String {
-    problem::clip(name)
+    problem::sanitize(name)
 }

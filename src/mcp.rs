@@ -31,7 +31,10 @@ pub use self::{
 };
 use crate::{
     domain::Principal,
-    tools::{Choice, ERRAND, Person, PersonReply, QUESTION, Response, Toolbox, Trace, Unread},
+    tools::{
+        CallOutcome, ClientElicitation, ElicitationReply, FORM_ELICITATION, ReadError, Response, ToolSelection,
+        Toolbox, URL_ELICITATION,
+    },
 };
 
 /// How long a client may cache the lists of tools, resources and prompts. They change only with the gateway's version
@@ -53,7 +56,7 @@ anyway) and `idempotency_key` (a text: done once in 24 hours).";
 /// Observes tool calls. Stored in the extensions of the request, next to its [`Principal`].
 pub trait CallObserver: Send + Sync {
     /// Called after each tool call, with the outcome.
-    fn tool_called(&self, tool: &str, trace: Trace);
+    fn tool_called(&self, tool: &str, call_outcome: CallOutcome);
 }
 
 /// The MCP server. Cheap to clone.
@@ -61,12 +64,12 @@ pub trait CallObserver: Send + Sync {
 pub struct Server {
     toolbox: Toolbox,
     /// The caller and tool selection of every request, if the transport serves a single user.
-    fixed_caller: Option<Arc<(Principal, Choice)>>,
+    fixed_caller: Option<Arc<(Principal, ToolSelection)>>,
 }
 
 impl Server {
     /// Creates a server for many users: the extensions of each request's HTTP parts contain its [`Principal`] and
-    /// [`Choice`].
+    /// [`ToolSelection`].
     pub fn new(toolbox: Toolbox) -> Self {
         Self { toolbox, fixed_caller: None }
     }
@@ -77,38 +80,41 @@ impl Server {
     }
 
     /// Creates a server for a single user.
-    pub fn for_caller(toolbox: Toolbox, caller: Principal, choice: Choice) -> Self {
-        Self { toolbox, fixed_caller: Some(Arc::new((caller, choice))) }
+    pub fn for_caller(toolbox: Toolbox, caller: Principal, selection: ToolSelection) -> Self {
+        Self { toolbox, fixed_caller: Some(Arc::new((caller, selection))) }
     }
 
-    fn caller<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> Result<(&'a Principal, &'a Choice), ErrorData> {
+    fn caller<'a>(
+        &'a self,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Result<(&'a Principal, &'a ToolSelection), ErrorData> {
         let extensions = context.extensions.get::<http::request::Parts>().map(|parts| &parts.extensions);
         let per_request =
-            extensions.and_then(|extensions| extensions.get::<Principal>().zip(extensions.get::<Choice>()));
-        let fixed_caller = self.fixed_caller.as_deref().map(|(caller, choice)| (caller, choice));
+            extensions.and_then(|extensions| extensions.get::<Principal>().zip(extensions.get::<ToolSelection>()));
+        let fixed_caller = self.fixed_caller.as_deref().map(|(caller, selection)| (caller, selection));
         per_request.or(fixed_caller).ok_or_else(|| ErrorData::internal_error("the request has no caller", None))
     }
 
     /// Calls a tool, over any transport, and reports the call to `observer`.
     pub async fn call(
         &self,
-        (caller, choice): (&Principal, &Choice),
+        (caller, selection): (&Principal, &ToolSelection),
         name: &str,
         arguments: Map<String, Value>,
-        person: &Person,
+        elicitation: &ClientElicitation,
         cancel: &CancellationToken,
         observer: Option<&dyn CallObserver>,
     ) -> Result<Response, ErrorData> {
-        let called = self.toolbox.call(caller, choice, name, arguments, person, cancel).await;
-        let called = called.map_err(|unknown| {
-            let asked = &unknown.asked;
-            let message = format!("Unknown tool `{asked}`.{unknown} tools/list lists the most common ones.");
+        let outcome = self.toolbox.call(caller, selection, name, arguments, elicitation, cancel).await;
+        let outcome = outcome.map_err(|unknown| {
+            let requested = &unknown.requested;
+            let message = format!("Unknown tool `{requested}`.{unknown} tools/list lists the most common ones.");
             ErrorData::invalid_params(message, None)
         })?;
         if let Some(observer) = observer {
-            observer.tool_called(&called.tool, called.trace);
+            observer.tool_called(&outcome.tool, outcome.call_outcome);
         }
-        Ok(called.response)
+        Ok(outcome.response)
     }
 
     /// Returns the observer of this request.
@@ -118,9 +124,9 @@ impl Server {
     }
 
     /// Reports a call to the observer of this request.
-    fn report_call(context: &RequestContext<RoleServer>, tool: &str, trace: Trace) {
+    fn report_call(context: &RequestContext<RoleServer>, tool: &str, call_outcome: CallOutcome) {
         if let Some(observer) = Self::observer(context) {
-            observer.tool_called(tool, trace);
+            observer.tool_called(tool, call_outcome);
         }
     }
 }
@@ -194,13 +200,14 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let caller_and_choice = self.caller(&context)?;
+        let caller_and_selection = self.caller(&context)?;
         let CallToolRequestParams { name, arguments, input_responses, request_state, .. } = request;
-        let person = elicitation_support(&context, request_state, input_responses);
+        let elicitation = elicitation_support(&context, request_state, input_responses);
         let arguments = arguments.unwrap_or_default();
-        let called =
-            self.call(caller_and_choice, &name, arguments, &person, &context.ct, Self::observer(&context)).await;
-        called.map(|response| response_in(Revision::of(&context), response))
+        let outcome = self
+            .call(caller_and_selection, &name, arguments, &elicitation, &context.ct, Self::observer(&context))
+            .await;
+        outcome.map(|response| response_in(Revision::of(&context), response))
     }
 
     async fn list_resources(
@@ -245,11 +252,11 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let (caller, _) = self.caller(&context)?;
-        let (outcome, operation, trace) = self.toolbox.read(caller, &request.uri, &context.ct).await;
-        Self::report_call(&context, &operation, trace);
-        let record = outcome.map_err(|unread| match unread {
-            Unread::Unknown(words) => ErrorData::resource_not_found(words, Some(json!({"uri": request.uri}))),
-            Unread::Failed(words) => ErrorData::internal_error(words, None),
+        let (outcome, operation, call_outcome) = self.toolbox.read(caller, &request.uri, &context.ct).await;
+        Self::report_call(&context, &operation, call_outcome);
+        let record = outcome.map_err(|error| match error {
+            ReadError::Unknown(words) => ErrorData::resource_not_found(words, Some(json!({"uri": request.uri}))),
+            ReadError::Failed(words) => ErrorData::internal_error(words, None),
         })?;
         let contents = ResourceContents::text(record.to_string(), request.uri).with_mime_type("application/json");
         let mut result = ReadResourceResult::new(vec![contents]);
@@ -340,19 +347,23 @@ fn elicitation_support(
     context: &RequestContext<RoleServer>,
     request_state: Option<String>,
     input_responses: Option<InputResponses>,
-) -> Person {
+) -> ClientElicitation {
     // Before this revision, elicitation needs a channel back to the client, which a request without a session lacks.
     let new_enough = Revision::of(context) >= Revision::V2026_07_28;
     let elicitation = context.client_capabilities().and_then(|able| able.elicitation);
     // A client that names no mode supports forms.
     let has_forms = elicitation.as_ref().is_some_and(|able| able.form.is_some() || able.url.is_none());
     let has_pages = elicitation.is_some_and(|able| able.url.is_some());
-    let was_sent = input_responses.as_ref().is_some_and(|answers| answers.contains_key(ERRAND));
-    let answer = input_responses.and_then(|mut answers| answers.remove(QUESTION));
+    let was_sent = input_responses.as_ref().is_some_and(|answers| answers.contains_key(URL_ELICITATION));
+    let answer = input_responses.and_then(|mut answers| answers.remove(FORM_ELICITATION));
     let reply = request_state.zip(answer).map(|(state, answer)| {
         let action = answer.get("action").and_then(|action| ElicitationAction::deserialize(action).ok());
         // An action that cannot be read is no consent.
-        PersonReply { state, action: action.unwrap_or(ElicitationAction::Cancel) }
+        ElicitationReply { state, action: action.unwrap_or(ElicitationAction::Cancel) }
     });
-    Person { can_be_asked: new_enough && has_forms, can_be_sent: new_enough && has_pages && !was_sent, reply }
+    ClientElicitation {
+        supports_form: new_enough && has_forms,
+        supports_url: new_enough && has_pages && !was_sent,
+        reply,
+    }
 }

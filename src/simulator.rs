@@ -74,7 +74,7 @@ pub use self::{
     seed::Portfolio,
     state::{Credentials, DemoAccount, RequestRecord, Switches},
     variations::{UnknownVariation, Variation, Variations},
-    webhooks::{Attempt, Delivery, DeliveryState, Outcome, Trouble, WebhookAction, WebhookApp, WebhookRule},
+    webhooks::{Attempt, Delivery, DeliveryState, Outcome, WebhookAction, WebhookApp, WebhookFault, WebhookRule},
 };
 use crate::domain::{Clock, SharedClock};
 

@@ -1,30 +1,31 @@
 //! The tools that models call, on top of the sessions. This module is independent of HTTP; the MCP server calls it.
 //!
-//! - `answers`: composite tools that combine several operations
+//! - `composite`: composite tools that combine several operations
 //! - `by_word`: the second attempt of a search for several words
-//! - `run`: runs an operation of OwnerRez; `called`: the outcome of a call
+//! - `run`: runs an operation of OwnerRez; `tool_outcome`: the outcome of a call
 //! - `writes`: the checks for every write; `confirm`: the user's consent; `drafts`: messages in two steps; `question`:
-//!   the confirmation question; `write_words`: the texts
-//! - `links`: connect links; `text`: error texts; `trace`: the logged part of a call
+//!   the confirmation question; `write_messages`: the texts
+//! - `tool_selection`: the tools of a connection; `tool_search`: finding and calling the others
+//! - `links`: connect links; `error_messages`: error texts; `call_outcome`: the logged part of a call
 
-mod answers;
 mod by_word;
-mod called;
-mod choice;
+mod call_outcome;
+mod composite;
 mod confirm;
 mod drafts;
+mod error_messages;
 mod links;
-mod on_demand;
 mod prompts;
 mod question;
 mod resources;
 mod run;
 #[cfg(test)]
 mod tests;
-mod text;
-mod trace;
+mod tool_outcome;
+mod tool_search;
+mod tool_selection;
 mod unknown_tool;
-mod write_words;
+mod write_messages;
 mod writes;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -35,25 +36,25 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use self::{
-    answers::Answers,
-    called::{Called, Response},
-    choice::{Choice, Toolsets, UnknownName, Wishes},
-    confirm::{ERRAND, Person, PersonReply, QUESTION},
-    links::{ACCOUNT_PATH, ConnectLinks, LINK_PATH, LinkError, LinkWay, OpenLink},
-    on_demand::OnDemand,
+    call_outcome::CallOutcome,
+    composite::CompositeTools,
+    confirm::{ClientElicitation, ElicitationReply, FORM_ELICITATION, URL_ELICITATION},
+    links::{ACCOUNT_PATH, ConnectLinks, ConnectMode, LINK_PATH, LinkError, OpenLink},
     prompts::Prompts,
-    resources::{Resources, Unread},
-    trace::Trace,
+    resources::{ReadError, Resources},
+    tool_outcome::{Response, ToolOutcome},
+    tool_search::ToolSearch,
+    tool_selection::{ToolSelection, ToolSelectionRequest, Toolsets, UnknownName},
     unknown_tool::UnknownTool,
 };
 use self::{
-    called::{answered, failed, response_of, shown},
-    choice::Kind,
-    on_demand::{CALL_OPERATION, FIND_OPERATION, Passed},
-    run::Asked,
+    run::Invocation,
+    tool_outcome::{error_result, rendered_result, response_of, success_result},
+    tool_search::{CALL_OPERATION, FIND_OPERATION, ForwardedCall},
+    tool_selection::ToolInfo,
 };
 use crate::{
-    catalog::{self, Catalog, Operation, Shown},
+    catalog::{self, Catalog, Operation, RenderedResponse},
     crypto::KeyRing,
     domain::{ErrorCode, Principal, Scope},
     metrics::Metrics,
@@ -68,7 +69,7 @@ const BAD_ARGUMENTS: ErrorCode = ErrorCode::InvalidArguments;
 /// The error code of a call of an unknown operation.
 const UNKNOWN_OPERATION: ErrorCode = ErrorCode::UnknownOperation;
 /// The error code of a call of a tool that the connection did not select.
-const NOT_CHOSEN: ErrorCode = ErrorCode::ToolNotChosen;
+const NOT_SELECTED: ErrorCode = ErrorCode::ToolNotChosen;
 
 /// The legacy tool that returned the connect link. Clients of its users may still call it; it is not listed, because
 /// every tool returns that link when it is needed.
@@ -83,9 +84,9 @@ pub struct Parts {
     /// The operations of OwnerRez.
     pub catalog: Catalog,
     /// The composite tools.
-    pub answers: Answers,
+    pub composite_tools: CompositeTools,
     /// The tools that find and call operations that are not listed.
-    pub on_demand: OnDemand,
+    pub tool_search: ToolSearch,
     /// Records as MCP resources.
     pub resources: Resources,
     /// The prompts, which clients show as commands.
@@ -103,8 +104,8 @@ pub struct Parts {
 }
 
 /// The context of a call.
-struct Route<'a> {
-    person: &'a Person,
+struct CallContext<'a> {
+    elicitation: &'a ClientElicitation,
     /// Whether the client called the tool through `call_operation`.
     by_call_operation: bool,
     /// A notice for each ignored argument.
@@ -121,19 +122,23 @@ impl Toolbox {
     ///
     /// # Errors
     /// A name that is neither a toolset nor a tool.
-    pub fn choose(&self, caller: &Principal, wishes: &Wishes) -> Result<Choice, UnknownName> {
-        let known = || self.kinds().map(|(kind, _)| kind.name).collect();
-        Choice::new(caller, wishes, known, CALL_OPERATION)
+    pub fn select_tools(
+        &self,
+        caller: &Principal,
+        requested: &ToolSelectionRequest,
+    ) -> Result<ToolSelection, UnknownName> {
+        let known = || self.tool_infos().map(|(info, _)| info.name).collect();
+        ToolSelection::new(caller, requested, known, CALL_OPERATION)
     }
 
     /// Returns the selected tools as `tools/list` shows them, ordered by name: the same list for the same selection.
-    pub fn list(&self, choice: &Choice) -> Vec<Tool> {
-        let chosen = self.kinds().filter(|(kind, _)| choice.lists(*kind));
+    pub fn list(&self, selection: &ToolSelection) -> Vec<Tool> {
+        let chosen = self.tool_infos().filter(|(info, _)| selection.lists(*info));
         let mut tools: Vec<Tool> = chosen.map(|(_, tool)| tool.clone()).collect();
-        if choice.is_read_only() {
-            tools = tools.into_iter().map(OnDemand::reading).collect();
+        if selection.is_read_only() {
+            tools = tools.into_iter().map(ToolSearch::reading).collect();
         }
-        if choice.shows_outputs() {
+        if selection.shows_outputs() {
             for tool in &mut tools {
                 tool.output_schema = self.output_schema(&tool.name).cloned();
             }
@@ -145,59 +150,59 @@ impl Toolbox {
     /// Returns the output schema of a tool, if it has one.
     fn output_schema(&self, name: &str) -> Option<&Arc<JsonObject>> {
         let of_operation = self.0.catalog.get(name).and_then(Operation::output_schema);
-        of_operation.or_else(|| self.0.answers.get(name)?.output_schema())
+        of_operation.or_else(|| self.0.composite_tools.get(name)?.output_schema())
     }
 
     /// Checks a response against the output schema. Clients that know the schema discard a response that does not match
     /// it. OwnerRez may change its responses; such a response is returned in a member that the schema does not
     /// restrict.
-    fn keeping_promises(&self, name: &str, response: &mut Response) {
+    fn enforce_output_schema(&self, name: &str, response: &mut Response) {
         let answer = match response {
             Response::Answer(shown) => Some(shown.structured()),
             Response::Other(CallToolResponse::Complete(result)) => result.structured_content.clone(),
             Response::Other(_) => None,
         };
         let (Some(schema), Some(answer)) = (self.output_schema(name), answer) else { return };
-        if !catalog::keeps_to(&answer, schema) {
+        if !catalog::matches_schema(&answer, schema) {
             log::warn!("a response of {name} does not match its output schema");
             let note = "The response of OwnerRez does not match the output schema of this tool.";
-            *response = Response::Answer(Shown::whole(&json!({"value": answer, "note": note})));
+            *response = Response::Answer(RenderedResponse::unreduced(&json!({"value": answer, "note": note})));
         }
     }
 
     /// Returns all tools, with the attributes for the selection.
-    fn kinds(&self) -> impl Iterator<Item = (Kind<'_>, &Tool)> {
-        let operations = self.0.catalog.operations().map(|operation| (Kind::from(operation), operation.tool()));
-        let answers = self.0.answers.all().map(|answer| (answer.kind(), answer.tool()));
+    fn tool_infos(&self) -> impl Iterator<Item = (ToolInfo<'_>, &Tool)> {
+        let operations = self.0.catalog.operations().map(|operation| (ToolInfo::from(operation), operation.tool()));
+        let composite_tools = self.0.composite_tools.all().map(|answer| (answer.tool_info(), answer.tool()));
         // A draft tool has the attributes of its operation: without write access it is of no use.
         let drafts = self.0.catalog.operations().filter_map(|operation| {
             let tool = operation.draft()?;
-            Some((Kind { name: &tool.name, ..Kind::from(operation) }, tool))
+            Some((ToolInfo { name: &tool.name, ..ToolInfo::from(operation) }, tool))
         });
-        operations.chain(answers).chain(drafts).chain(self.0.on_demand.kinds())
+        operations.chain(composite_tools).chain(drafts).chain(self.0.tool_search.tool_infos())
     }
 
     /// Returns one of them by its name.
-    fn kind(&self, name: &str) -> Option<(Kind<'_>, &Tool)> {
+    fn tool_info(&self, name: &str) -> Option<(ToolInfo<'_>, &Tool)> {
         if let Some(operation) = self.0.catalog.get(name) {
-            return Some((Kind::from(operation), operation.tool()));
+            return Some((ToolInfo::from(operation), operation.tool()));
         }
-        self.kinds().find(|(kind, _)| kind.name == name)
+        self.tool_infos().find(|(info, _)| info.name == name)
     }
 
     /// Returns a tool by its name.
     pub fn tool(&self, name: &str) -> Option<Tool> {
-        self.kind(name).map(|(_, tool)| tool.clone())
+        self.tool_info(name).map(|(_, tool)| tool.clone())
     }
 
     /// Returns whether a call requires more than this scope. Unknown tools require nothing.
-    pub fn is_beyond(&self, name: &str, arguments: &Map<String, Value>, scope: Scope) -> bool {
+    pub fn requires_more_than(&self, name: &str, arguments: &Map<String, Value>, scope: Scope) -> bool {
         let name = match name {
             CALL_OPERATION => arguments.get("name").and_then(Value::as_str).unwrap_or_default(),
             name => name,
         };
         let operation = self.0.catalog.get(name).or_else(|| self.0.catalog.drafted_by(name));
-        operation.is_some_and(|operation| !operation.is_within(scope))
+        operation.is_some_and(|operation| !operation.is_allowed_for(scope))
     }
 
     /// Calls a tool. Cancelling removes a waiting call and aborts a running read; a write that was sent runs to
@@ -205,108 +210,116 @@ impl Toolbox {
     pub async fn call(
         &self,
         caller: &Principal,
-        choice: &Choice,
+        selection: &ToolSelection,
         name: &str,
         arguments: Map<String, Value>,
-        person: &Person,
+        elicitation: &ClientElicitation,
         cancel: &CancellationToken,
-    ) -> Result<Called, UnknownTool> {
-        if name == CONNECT_TOOL && choice.is_open() {
-            let text = Box::pin(text::how_to_connect(&self.0.links, caller)).await;
+    ) -> Result<ToolOutcome, UnknownTool> {
+        if name == CONNECT_TOOL && selection.allows_unlisted() {
+            let text = Box::pin(error_messages::how_to_connect(&self.0.links, caller)).await;
             let result = CallToolResult::success(vec![ContentBlock::text(text)]);
-            return Ok(Called { tool: CONNECT_TOOL.to_owned(), response: result.into(), trace: Trace::default() });
+            return Ok(ToolOutcome {
+                tool: CONNECT_TOOL.to_owned(),
+                response: result.into(),
+                call_outcome: CallOutcome::default(),
+            });
         }
-        let unasked;
-        let person = if choice.takes_two_steps() {
-            unasked = Person { can_be_asked: false, reply: None, ..person.clone() };
-            &unasked
+        let without_form;
+        let elicitation = if selection.takes_two_steps() {
+            without_form = ClientElicitation { supports_form: false, reply: None, ..elicitation.clone() };
+            &without_form
         } else {
-            person
+            elicitation
         };
-        let called = match name {
-            CALL_OPERATION if self.not_chosen(choice, caller, name).is_none() => {
-                match self.0.on_demand.passed_on(&self.0.catalog, arguments) {
-                    Ok(Passed { name, arguments, ignored }) => {
-                        let route = Route { person, by_call_operation: true, ignored };
-                        match Box::pin(self.call_tool(caller, choice, &name, arguments, route, cancel)).await {
-                            Ok(called) => called,
-                            Err(unknown) => {
-                                Called::refused(CALL_OPERATION, text::no_operation(&unknown), UNKNOWN_OPERATION)
-                            }
+        let outcome = match name {
+            CALL_OPERATION if self.not_selected(selection, caller, name).is_none() => {
+                match self.0.tool_search.unwrap_call(&self.0.catalog, arguments) {
+                    Ok(ForwardedCall { name, arguments, ignored }) => {
+                        let call_context = CallContext { elicitation, by_call_operation: true, ignored };
+                        match Box::pin(self.call_tool(caller, selection, &name, arguments, call_context, cancel)).await
+                        {
+                            Ok(outcome) => outcome,
+                            Err(unknown) => ToolOutcome::refused(
+                                CALL_OPERATION,
+                                error_messages::no_operation(&unknown),
+                                UNKNOWN_OPERATION,
+                            ),
                         }
                     }
-                    Err(problem) => Called::refused(CALL_OPERATION, problem, BAD_ARGUMENTS),
+                    Err(problem) => ToolOutcome::refused(CALL_OPERATION, problem, BAD_ARGUMENTS),
                 }
             }
             name => {
-                let route = Route { person, by_call_operation: false, ignored: Vec::new() };
-                self.call_tool(caller, choice, name, arguments, route, cancel).await?
+                let call_context = CallContext { elicitation, by_call_operation: false, ignored: Vec::new() };
+                self.call_tool(caller, selection, name, arguments, call_context, cancel).await?
             }
         };
-        self.0.metrics.tool_call(&called.tool, called.trace.error.unwrap_or("ok"));
-        let unconnected = matches!(called.trace.error, Some(ErrorCode::NotConnected | ErrorCode::NeedsReconnect));
+        self.0.metrics.tool_call(&outcome.tool, outcome.call_outcome.error.unwrap_or("ok"));
+        let unconnected =
+            matches!(outcome.call_outcome.error, Some(ErrorCode::NotConnected | ErrorCode::NeedsReconnect));
         if unconnected
-            && person.can_be_sent
-            && let Some(page) = Box::pin(text::where_to_connect(&self.0.links, caller)).await
+            && elicitation.supports_url
+            && let Some(page) = Box::pin(error_messages::where_to_connect(&self.0.links, caller)).await
         {
-            let errand = confirm::errand(text::GO_AND_CONNECT.to_owned(), page);
-            return Ok(Called { response: Response::Other(errand.into()), ..called });
+            let url_elicitation = confirm::url_elicitation(error_messages::CONNECT_PROMPT.to_owned(), page);
+            return Ok(ToolOutcome { response: Response::Other(url_elicitation.into()), ..outcome });
         }
-        Ok(called)
+        Ok(outcome)
     }
 
     /// Calls any tool except `call_operation`.
     async fn call_tool(
         &self,
         caller: &Principal,
-        choice: &Choice,
+        selection: &ToolSelection,
         name: &str,
         mut arguments: Map<String, Value>,
-        route: Route<'_>,
+        call_context: CallContext<'_>,
         cancel: &CancellationToken,
-    ) -> Result<Called, UnknownTool> {
-        let Route { person, by_call_operation, mut ignored } = route;
-        let (tool, mut response, trace) = if let Some(refused) = self.not_chosen(choice, caller, name) {
-            (name.to_owned(), failed(refused).into(), Trace::error(NOT_CHOSEN))
-        } else if let Some(answer) = self.0.answers.get(name) {
-            ignored.extend(answer.form().set_aside(&mut arguments, true));
-            let (given, trace) = Box::pin(answer.give(&self.0, caller, arguments, cancel)).await;
-            (answer.name().to_owned(), response_of(given), trace)
+    ) -> Result<ToolOutcome, UnknownTool> {
+        let CallContext { elicitation, by_call_operation, mut ignored } = call_context;
+        let (tool, mut response, call_outcome) = if let Some(refused) = self.not_selected(selection, caller, name) {
+            (name.to_owned(), error_result(refused).into(), CallOutcome::error(NOT_SELECTED))
+        } else if let Some(answer) = self.0.composite_tools.get(name) {
+            ignored.extend(answer.definition().remove_ignored(&mut arguments, true));
+            let (response, call_outcome) = Box::pin(answer.execute(&self.0, caller, arguments, cancel)).await;
+            (answer.name().to_owned(), response_of(response), call_outcome)
         } else if name == FIND_OPERATION {
-            ignored.extend(self.0.on_demand.find_form().set_aside(&mut arguments, true));
-            let found = self.0.on_demand.find(&self.0.catalog, choice, arguments);
-            let trace = found.as_ref().map_or(Trace::error(BAD_ARGUMENTS), |_| Trace::default());
-            (name.to_owned(), response_of(found.map(|found| Shown::whole(&found))), trace)
+            ignored.extend(self.0.tool_search.find_definition().remove_ignored(&mut arguments, true));
+            let found = self.0.tool_search.find(&self.0.catalog, selection, arguments);
+            let call_outcome = found.as_ref().map_or(CallOutcome::error(BAD_ARGUMENTS), |_| CallOutcome::default());
+            (name.to_owned(), response_of(found.map(|found| RenderedResponse::unreduced(&found))), call_outcome)
         } else if let Some(operation) = self.0.catalog.get(name) {
-            ignored.extend(operation.set_aside(&mut arguments));
-            let asked = Asked { caller, person, by_call_operation };
-            let (response, trace) = self.run(operation, asked, arguments, cancel).await;
-            (operation.name().to_owned(), response, trace)
+            ignored.extend(operation.remove_ignored(&mut arguments));
+            let invocation = Invocation { caller, elicitation, by_call_operation };
+            let (response, call_outcome) = self.run(operation, invocation, arguments, cancel).await;
+            (operation.name().to_owned(), response, call_outcome)
         } else if let Some(operation) = self.0.catalog.drafted_by(name) {
-            ignored.extend(operation.set_aside(&mut arguments));
-            let asked = Asked { caller, person, by_call_operation };
-            let (result, trace) = Box::pin(self.draft(name, operation, asked, &arguments)).await;
-            (name.to_owned(), result.into(), trace)
+            ignored.extend(operation.remove_ignored(&mut arguments));
+            let invocation = Invocation { caller, elicitation, by_call_operation };
+            let (result, call_outcome) = Box::pin(self.draft(name, operation, invocation, &arguments)).await;
+            (name.to_owned(), result.into(), call_outcome)
         } else {
             return Err(self.unknown(name));
         };
         // `call_operation` and the called tool may both have ignored the same argument.
-        let mut told = BTreeSet::new();
-        ignored.retain(|remark| told.insert(remark.clone()));
-        if choice.shows_outputs() {
-            self.keeping_promises(name, &mut response);
+        let mut seen = BTreeSet::new();
+        ignored.retain(|notice| seen.insert(notice.clone()));
+        if selection.shows_outputs() {
+            self.enforce_output_schema(name, &mut response);
         }
-        Ok(Called { tool, response: response.with_ignored(&ignored), trace })
+        Ok(ToolOutcome { tool, response: response.with_ignored(&ignored), call_outcome })
     }
 
     /// Returns why an existing tool cannot be called on this connection.
-    fn not_chosen(&self, choice: &Choice, caller: &Principal, name: &str) -> Option<String> {
-        let (kind, _) = self.kind(name)?;
-        if !choice.holds(kind) {
-            return Some(text::not_chosen(name));
+    fn not_selected(&self, selection: &ToolSelection, caller: &Principal, name: &str) -> Option<String> {
+        let (info, _) = self.tool_info(name)?;
+        if !selection.contains(info) {
+            return Some(error_messages::not_selected(name));
         }
         // If the key's own scope forbids the call, a later check returns that error.
-        (!choice.reaches(kind) && caller.scope == Scope::Full).then(|| text::reads_only(name))
+        (!selection.can_call(info) && caller.scope == Scope::Full).then(|| error_messages::reads_only(name))
     }
 
     /// Returns the number of requests to OwnerRez that this process may send in five minutes (UPSTREAM_LIMIT).
@@ -330,10 +343,10 @@ impl Toolbox {
         caller: &Principal,
         uri: &str,
         cancel: &CancellationToken,
-    ) -> (Result<Value, Unread>, String, Trace) {
-        let (outcome, operation, trace) = self.0.resources.read(&self.0, caller, uri, cancel).await;
-        self.0.metrics.tool_call(&operation, trace.error.unwrap_or("ok"));
-        (outcome, operation, trace)
+    ) -> (Result<Value, ReadError>, String, CallOutcome) {
+        let (outcome, operation, call_outcome) = self.0.resources.read(&self.0, caller, uri, cancel).await;
+        self.0.metrics.tool_call(&operation, call_outcome.error.unwrap_or("ok"));
+        (outcome, operation, call_outcome)
     }
 
     /// Returns the ids of this kind of record that match the typed text.
@@ -349,11 +362,11 @@ impl Toolbox {
 
     fn unknown(&self, name: &str) -> UnknownTool {
         let catalog = &self.0.catalog;
-        let known = self.kinds().map(|(kind, _)| kind.name).filter(|known| *known != name);
+        let known = self.tool_infos().map(|(info, _)| info.name).filter(|known| *known != name);
         let near = catalog::suggest(name, known).or_else(|| catalog.same_act(name).filter(|known| *known != name));
         UnknownTool {
-            asked: catalog::shown_name(name),
-            near: near.map(str::to_owned),
+            requested: catalog::shown_name(name),
+            suggestion: near.map(str::to_owned),
             impossible: catalog.impossible(name),
         }
     }

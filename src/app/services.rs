@@ -20,7 +20,7 @@ use crate::{
         UnsavedCount, acquire_share,
     },
     store::{Store, StoreError},
-    tools::{Answers, ConnectLinks, LinkWay, OnDemand, Parts, Prompts, Resources, Toolbox},
+    tools::{CompositeTools, ConnectLinks, ConnectMode, Parts, Prompts, Resources, ToolSearch, Toolbox},
     upstream::{ClientCredentials, UpstreamSettings},
 };
 
@@ -49,8 +49,8 @@ impl Services {
         progress: &StartProgress,
     ) -> Result<Self, StartError> {
         let catalog = Catalog::embedded()?;
-        let answers = Answers::embedded()?;
-        let on_demand = OnDemand::embedded(&catalog)?;
+        let composite_tools = CompositeTools::embedded()?;
+        let tool_search = ToolSearch::embedded(&catalog)?;
         let ring = Arc::new(key_ring(config)?);
         let resources = Resources::embedded(&catalog)?;
         let prompts = Prompts::embedded(&resources)?;
@@ -117,18 +117,18 @@ impl Services {
             store: store.clone(),
             clock,
             public_url: config.server.public_url(port),
-            way: match config.transport {
-                Transport::Stdio(_) | Transport::SingleUser { .. } => LinkWay::OwnAccount,
-                _ if config.ownerrez.client.is_some() => LinkWay::OauthApp,
-                _ => LinkWay::None,
+            mode: match config.transport {
+                Transport::Stdio(_) | Transport::SingleUser { .. } => ConnectMode::SingleAccount,
+                _ if config.ownerrez.client.is_some() => ConnectMode::OauthApp,
+                _ => ConnectMode::Unavailable,
             },
             life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
             open_at_once: config.connect.open_links_per_user as u64,
         };
         let parts = Parts {
             catalog,
-            answers,
-            on_demand,
+            composite_tools,
+            tool_search,
             resources,
             prompts,
             sessions: sessions.clone(),

@@ -17,7 +17,7 @@ use crate::{
     domain::SharedClock,
     http::StartProgress,
     mcp::Server,
-    tools::Wishes,
+    tools::ToolSelectionRequest,
 };
 
 /// Serves until the client closes standard input. Standard output carries only the protocol.
@@ -29,9 +29,9 @@ pub async fn serve_stdio(config: &Config, clock: SharedClock) -> Result<(), Star
     }
 }
 
-fn requested_tools(tools: &ToolSettings) -> Wishes {
+fn requested_tools(tools: &ToolSettings) -> ToolSelectionRequest {
     let list = |names: &[String]| (!names.is_empty()).then(|| names.join(","));
-    Wishes {
+    ToolSelectionRequest {
         toolsets: list(&tools.toolsets),
         tools: list(&tools.tools),
         excluded: list(&tools.excluded),
@@ -46,8 +46,8 @@ async fn serve_account(config: &Config, account: &SingleAccount, clock: SharedCl
     let (config, _directory) = single_account::with_temporary_database(config)?;
     let services = Services::start(&config, clock.clone(), 0, &StartProgress::default()).await?;
     let caller = single_account::register_single_user(&services, account, &clock).await?;
-    let choice = services.toolbox.choose(&caller, &requested_tools(&config.tools))?;
-    let server = Server::for_caller(services.toolbox.clone(), caller, choice);
+    let selection = services.toolbox.select_tools(&caller, &requested_tools(&config.tools))?;
+    let server = Server::for_caller(services.toolbox.clone(), caller, selection);
     let (output, writer) = Output::start();
     let (input, answers, reader) = input_check::check_lines(BufReader::new(stdin()), output);
     match server.serve((input, answers)).await {

@@ -1,7 +1,7 @@
 //! The act of a tool, from the verb in its name, so that a client that asks for a tool that deletes is never referred
 //! to one that creates.
 
-use super::{Catalog, Operation, beyond};
+use super::{Catalog, Operation, unsupported};
 
 /// The kind of change to a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,10 +38,10 @@ impl Act {
 }
 
 /// Returns the act that a name contains, and the words of its object in the singular.
-pub(super) fn said(name: &str) -> Option<(Act, Vec<String>)> {
+pub(super) fn act_and_object(name: &str) -> Option<(Act, Vec<String>)> {
     let words = words(name);
-    let (place, act) = words.iter().enumerate().find_map(|(place, word)| Some((place, verb(word)?)))?;
-    Some((act, words.iter().skip(place + 1).map(|word| singular(word)).collect()))
+    let (index, act) = words.iter().enumerate().find_map(|(index, word)| Some((index, verb(word)?)))?;
+    Some((act, words.iter().skip(index + 1).map(|word| singular(word)).collect()))
 }
 
 fn verb(word: &str) -> Option<Act> {
@@ -49,7 +49,7 @@ fn verb(word: &str) -> Option<Act> {
 }
 
 /// Returns the act in a name of one word, such as `sendmessage`, if the rest of the word is this kind of record.
-fn said_in_one_word(name: &str, subject: &[String]) -> Option<Act> {
+fn act_in_single_word(name: &str, subject: &[String]) -> Option<Act> {
     let words = words(name);
     let [word] = words.as_slice() else { return None };
     let subject = subject.concat();
@@ -58,9 +58,9 @@ fn said_in_one_word(name: &str, subject: &[String]) -> Option<Act> {
 }
 
 /// Returns whether a client that used one name may mean the other: both have the same act, as far as they name one.
-pub(super) fn may_mean(name: &str, candidate: &str) -> bool {
-    let Some((found, subject)) = said(candidate) else { return true };
-    let asked = said(name).map(|(asked, _)| asked).or_else(|| said_in_one_word(name, &subject));
+pub(super) fn acts_agree(name: &str, candidate: &str) -> bool {
+    let Some((found, subject)) = act_and_object(candidate) else { return true };
+    let asked = act_and_object(name).map(|(asked, _)| asked).or_else(|| act_in_single_word(name, &subject));
     asked.is_none_or(|asked| asked == found)
 }
 
@@ -68,17 +68,18 @@ impl Catalog {
     /// Returns the operation with the same act on the same kind of record but another verb, such as `delete_guest` for
     /// `remove_guests`.
     pub fn same_act(&self, name: &str) -> Option<&str> {
-        let asked = self.said(name)?;
-        let same = self.operations().map(Operation::name).filter(|known| said(known).as_ref() == Some(&asked));
+        let asked = self.act_and_object(name)?;
+        let same =
+            self.operations().map(Operation::name).filter(|known| act_and_object(known).as_ref() == Some(&asked));
         // Several operations may read: `search_bookings` means several bookings, as `list_bookings` does.
         same.min_by_key(|known| words(known).last() != words(name).last())
     }
 
     /// Returns the act that a name contains, and its object; also for a name in one word, if there are such records.
-    fn said(&self, name: &str) -> Option<(Act, Vec<String>)> {
-        said(name).or_else(|| {
-            let subjects = self.operations().filter_map(|one| said(one.name())).map(|(_, subject)| subject);
-            subjects.into_iter().find_map(|subject| Some((said_in_one_word(name, &subject)?, subject)))
+    fn act_and_object(&self, name: &str) -> Option<(Act, Vec<String>)> {
+        act_and_object(name).or_else(|| {
+            let subjects = self.operations().filter_map(|one| act_and_object(one.name())).map(|(_, subject)| subject);
+            subjects.into_iter().find_map(|subject| Some((act_in_single_word(name, &subject)?, subject)))
         })
     }
 
@@ -86,13 +87,14 @@ impl Catalog {
     /// operation performs the act at all, or there are operations on that kind of record and none of them performs it.
     pub fn impossible(&self, name: &str) -> Option<String> {
         let words = words(name);
-        let first = words.iter().position(|word| verb(word).is_some() || beyond::is_verb(word));
+        let first = words.iter().position(|word| verb(word).is_some() || unsupported::is_verb(word));
         let asked = first.and_then(|first| words.get(first..)).unwrap_or_default();
-        if let Some(told) = beyond::told(asked, |word| verb(word).is_some()) {
-            return Some(told.to_owned());
+        if let Some(message) = unsupported::message_for(asked, |word| verb(word).is_some()) {
+            return Some(message.to_owned());
         }
-        let (act, subject) = self.said(name)?;
-        let mut acts = self.operations().filter_map(|one| said(one.name())).filter(|(_, of)| *of == subject).peekable();
+        let (act, subject) = self.act_and_object(name)?;
+        let mut acts =
+            self.operations().filter_map(|one| act_and_object(one.name())).filter(|(_, of)| *of == subject).peekable();
         acts.peek()?;
         if acts.any(|(known, _)| known == act) {
             return None;
@@ -178,13 +180,13 @@ mod tests {
         let catalog = catalog();
         let acts = [(Act::Read, "read"), (Act::Create, "create"), (Act::Change, "update"), (Act::Delete, "delete")];
         for operation in catalog.operations() {
-            let (act, subject) = said(operation.name()).unwrap();
+            let (act, subject) = act_and_object(operation.name()).unwrap();
             assert!(!subject.is_empty());
             assert_eq!(act == Act::Read, operation.is_read_only(), "{}", operation.name());
             for (asked, verb) in acts {
                 let name = format!("{verb}_{}", subject.join("_"));
                 if let Some(found) = catalog.suggest(&name) {
-                    assert_eq!(said(found).unwrap().0, asked, "{name} leads to {found}");
+                    assert_eq!(act_and_object(found).unwrap().0, asked, "{name} leads to {found}");
                 }
             }
         }
@@ -207,8 +209,8 @@ mod tests {
     #[test]
     fn what_ownerrez_cannot_do_is_said() {
         let catalog = catalog();
-        let told = catalog.impossible("delete_booking").unwrap();
-        assert!(told.contains("no operation that deletes a booking"), "{told}");
+        let message = catalog.impossible("delete_booking").unwrap();
+        assert!(message.contains("no operation that deletes a booking"), "{message}");
         assert!(catalog.impossible("createOwner").unwrap().contains("creates an owner"));
         for (asked, words) in [
             ("refund_booking", "makes no refunds"),
@@ -221,8 +223,8 @@ mod tests {
             ("email guest", "sends no e-mails"),
             ("deletebooking", "no operation that deletes a booking"),
         ] {
-            let told = catalog.impossible(asked).unwrap_or_else(|| panic!("{asked} is impossible"));
-            assert!(told.contains(words), "{asked}: {told}");
+            let message = catalog.impossible(asked).unwrap_or_else(|| panic!("{asked} is impossible"));
+            assert!(message.contains(words), "{asked}: {message}");
         }
         for possible in [
             "delete_guest",

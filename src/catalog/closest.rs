@@ -6,48 +6,48 @@ const LONGEST: usize = 100;
 /// Returns the candidate that was probably meant: it is equal except for case and dashes, or a few typing mistakes
 /// away, or one of the two names contains the other from the beginning of a word on.
 pub(super) fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let wanted = Plain::of(name);
+    let wanted = NormalizedName::of(name);
     if !(2..=LONGEST).contains(&wanted.letters.len()) {
         return None;
     }
     candidates
-        .filter_map(|candidate| Some((wanted.badness(&Plain::of(candidate))?, candidate)))
-        .min_by_key(|(badness, _)| *badness)
+        .filter_map(|candidate| Some((wanted.score(&NormalizedName::of(candidate))?, candidate)))
+        .min_by_key(|(score, _)| *score)
         .map(|(_, candidate)| candidate)
 }
 
 /// A name without case and dashes.
-struct Plain {
+struct NormalizedName {
     letters: String,
     /// The start positions of its words, in bytes.
     words: Vec<usize>,
 }
 
-impl Plain {
+impl NormalizedName {
     fn of(name: &str) -> Self {
-        let mut plain = Self { letters: String::new(), words: Vec::new() };
+        let mut normalized = Self { letters: String::new(), words: Vec::new() };
         let mut before = None;
         for letter in name.chars().take(LONGEST + 1) {
             let begins = before
                 .is_none_or(|before: char| !before.is_alphanumeric() || before.is_lowercase() && letter.is_uppercase());
             if letter.is_alphanumeric() {
                 if begins {
-                    plain.words.push(plain.letters.len());
+                    normalized.words.push(normalized.letters.len());
                 }
-                plain.letters.extend(letter.to_lowercase());
+                normalized.letters.extend(letter.to_lowercase());
             }
             before = Some(letter);
         }
-        plain
+        normalized
     }
 
-    fn badness(&self, candidate: &Self) -> Option<usize> {
-        mistakes(&self.letters, &candidate.letters).or_else(|| self.begins_a_word_of(candidate))
+    fn score(&self, candidate: &Self) -> Option<usize> {
+        edit_distance(&self.letters, &candidate.letters).or_else(|| self.word_prefix_score(candidate))
     }
 
     /// Returns the difference in length if one name is contained in the other and starts at a word of it; as a score
     /// that is worse than any number of typing mistakes.
-    fn begins_a_word_of(&self, other: &Self) -> Option<usize> {
+    fn word_prefix_score(&self, other: &Self) -> Option<usize> {
         let (short, long) = if self.letters.len() < other.letters.len() { (self, other) } else { (other, self) };
         let mut from_words = long.words.iter().filter_map(|start| long.letters.get(*start..));
         let begins = short.letters.len() >= 4 && from_words.any(|rest| rest.starts_with(&short.letters));
@@ -56,7 +56,7 @@ impl Plain {
 }
 
 /// Returns the edit distance, if it is small for the length of the name.
-fn mistakes(wanted: &str, candidate: &str) -> Option<usize> {
+fn edit_distance(wanted: &str, candidate: &str) -> Option<usize> {
     let distance = strsim::levenshtein(wanted, candidate);
     (distance <= (wanted.len() / 4).clamp(1, 4)).then_some(distance)
 }

@@ -2,25 +2,25 @@
 
 use serde_json::{Map, Value};
 
-use super::lean::FIELDS;
+use super::view::FIELDS;
 
 /// Names that clients add to the arguments of every call: n8n's agent adds the first three, Cline the last.
-const ADDED: [&str; 4] = ["toolCallId", "chatInput", "sessionId", "task_progress"];
-/// n8n adds this name too. It could be intended, so it is ignored only together with a name of `ITS_COMPANY`, and never
+const CLIENT_ADDED: [&str; 4] = ["toolCallId", "chatInput", "sessionId", "task_progress"];
+/// n8n adds this name too. It could be intended, so it is ignored only together with a name of `N8N_MARKERS`, and never
 /// in a write.
 const ACTION: &str = "action";
-const ITS_COMPANY: [&str; 2] = ["toolCallId", "chatInput"];
+const N8N_MARKERS: [&str; 2] = ["toolCallId", "chatInput"];
 
 /// Removes the arguments to be ignored for a tool with this schema, and returns one notice for each. `reads` means that
 /// the tool changes nothing; an empty list then counts as a filter without effect.
-pub(super) fn set_aside(schema: &Value, arguments: &mut Map<String, Value>, reads: bool) -> Vec<String> {
+pub(super) fn remove_ignored(schema: &Value, arguments: &mut Map<String, Value>, reads: bool) -> Vec<String> {
     let is_defined = |name: &str| !schema["properties"][name].is_null();
-    let by_n8n = ITS_COMPANY.iter().any(|name| arguments.contains_key(*name) && !is_defined(name));
+    let by_n8n = N8N_MARKERS.iter().any(|name| arguments.contains_key(*name) && !is_defined(name));
     let action = Some(ACTION).filter(|_| reads && by_n8n);
-    let mut remarks = Vec::new();
-    for name in ADDED.into_iter().chain(action).filter(|name| !is_defined(name)) {
+    let mut notices = Vec::new();
+    for name in CLIENT_ADDED.into_iter().chain(action).filter(|name| !is_defined(name)) {
         if arguments.remove(name).is_some() {
-            remarks.push(format!("`{name}` is not an argument of this tool"));
+            notices.push(format!("`{name}` is not an argument of this tool"));
         }
     }
     if reads {
@@ -32,12 +32,12 @@ pub(super) fn set_aside(schema: &Value, arguments: &mut Map<String, Value>, read
                 return true;
             }
             if name != FIELDS {
-                remarks.push(format!("`{name}` is an empty list, so it limits nothing and the answer covers all"));
+                notices.push(format!("`{name}` is an empty list, so it limits nothing and the answer covers all"));
             }
             false
         });
     }
-    remarks
+    notices
 }
 
 /// Returns whether a value is an empty list, also as text or with only null in it.
@@ -57,8 +57,8 @@ mod tests {
 
     fn left(schema: &Value, given: Value, reads: bool) -> (Value, usize) {
         let mut arguments = given.as_object().unwrap().clone();
-        let remarks = set_aside(schema, &mut arguments, reads);
-        (Value::Object(arguments), remarks.len())
+        let notices = remove_ignored(schema, &mut arguments, reads);
+        (Value::Object(arguments), notices.len())
     }
 
     #[test]

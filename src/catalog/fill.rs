@@ -4,35 +4,35 @@
 use serde_json::{Result, Value};
 
 use super::{
-    answer::{Members, Part, Whole},
-    record::{Filled, RecordData},
+    normalize::{FieldValue, Members, NormalizedResponse},
+    record::{CopiedField, RecordSchema},
 };
 
 /// Fills in the missing members of the records of a response. Returns it unparsed if its kind has no such members.
-pub(super) fn fill<'a>(kind: &RecordData, answer: Whole<'a>) -> Result<Whole<'a>> {
+pub(super) fn fill_missing<'a>(kind: &RecordSchema, answer: NormalizedResponse<'a>) -> Result<NormalizedResponse<'a>> {
     if kind.filled.is_empty() {
         return Ok(answer);
     }
-    let Value::Object(mut whole) = answer.into_value()? else { return Ok(Whole::Members(Members::new())) };
-    let beside = Value::Object(whole.clone());
+    let Value::Object(mut whole) = answer.into_value()? else { return Ok(NormalizedResponse::Members(Members::new())) };
+    let envelope = Value::Object(whole.clone());
     match whole.get_mut("items").and_then(Value::as_array_mut) {
-        Some(records) => records.iter_mut().for_each(|record| complete(&kind.filled, record, &beside)),
+        Some(records) => records.iter_mut().for_each(|record| fill_record(&kind.filled, record, &envelope)),
         None => {
             let mut record = Value::Object(std::mem::take(&mut whole));
-            complete(&kind.filled, &mut record, &beside);
+            fill_record(&kind.filled, &mut record, &envelope);
             if let Value::Object(members) = record {
                 whole = members;
             }
         }
     }
-    Ok(Whole::Members(whole.into_iter().map(|(name, value)| (name, Part::Value(value))).collect()))
+    Ok(NormalizedResponse::Members(whole.into_iter().map(|(name, value)| (name, FieldValue::Owned(value))).collect()))
 }
 
-fn complete(filled: &[Filled], record: &mut Value, beside: &Value) {
-    for Filled { member, from } in filled {
+fn fill_record(filled: &[CopiedField], record: &mut Value, envelope: &Value) {
+    for CopiedField { member, from } in filled {
         let pointer = format!("/{}", from.replace('.', "/"));
-        let there = |value: &Value| value.pointer(&pointer).filter(|value| !value.is_null()).cloned();
-        let value = there(record).or_else(|| there(beside));
+        let present = |value: &Value| value.pointer(&pointer).filter(|value| !value.is_null()).cloned();
+        let value = present(record).or_else(|| present(envelope));
         if let (Some(members), Some(value)) = (record.as_object_mut(), value) {
             let known = members.entry(member.clone()).or_insert(Value::Null);
             if known.is_null() {

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::problem::{Problem, show};
+use super::problem::{ArgumentProblem, show};
 
 /// Sends the write even if an identical one was made just now.
 const AGAIN: &str = "again";
@@ -34,7 +34,7 @@ pub struct WriteOptions {
 impl WriteOptions {
     /// Returns whether an option of this name has a value. Clients that have to give every listed argument write null
     /// or empty text for `confirm` and `draft_id`. An idempotency key is never listed, so an empty one is a mistake.
-    pub fn says_something(name: &str, value: &Value) -> bool {
+    pub fn is_given(name: &str, value: &Value) -> bool {
         let is_blank = value.as_str().is_some_and(|text| text.trim().is_empty());
         !value.is_null() && (!is_blank || name == IDEMPOTENCY_KEY)
     }
@@ -48,7 +48,7 @@ impl WriteOptions {
         arguments: &mut Map<String, Value>,
         drafts: bool,
         confirms: bool,
-    ) -> Result<WriteOptions, Vec<Problem>> {
+    ) -> Result<WriteOptions, Vec<ArgumentProblem>> {
         let mut problems = Vec::new();
         let again = match arguments.remove(AGAIN) {
             None | Some(Value::Null) => false,
@@ -57,18 +57,21 @@ impl WriteOptions {
             Some(Value::String(word)) if word.eq_ignore_ascii_case("true") => true,
             Some(Value::String(word)) if word.eq_ignore_ascii_case("false") => false,
             Some(other) => {
-                problems.push(Problem::new(AGAIN, format!("`{AGAIN}` is {}: give true or leave it out", show(&other))));
+                problems.push(ArgumentProblem::new(
+                    AGAIN,
+                    format!("`{AGAIN}` is {}: give true or leave it out", show(&other)),
+                ));
                 false
             }
         };
         let mut text = |name: &str, longest: usize| match arguments.remove(name) {
             None | Some(Value::Null) => None,
-            given if given.as_ref().is_some_and(|given| !Self::says_something(name, given)) => None,
+            given if given.as_ref().is_some_and(|given| !Self::is_given(name, given)) => None,
             Some(Value::String(text)) if (1..=longest).contains(&text.chars().count()) => Some(text),
             Some(other) => {
                 let message =
                     format!("`{name}` is {}: give a text of 1 to {longest} characters or leave it out", show(&other));
-                problems.push(Problem::new(name, message));
+                problems.push(ArgumentProblem::new(name, message));
                 None
             }
         };
@@ -78,7 +81,7 @@ impl WriteOptions {
         if confirm.is_some() && !confirms {
             let message =
                 format!("unknown argument `{CONFIRM}`: this operation is executed at once and needs no confirmation");
-            problems.push(Problem::new(CONFIRM, message));
+            problems.push(ArgumentProblem::new(CONFIRM, message));
         }
         if problems.is_empty() { Ok(WriteOptions { again, idempotency_key, confirm, draft_id }) } else { Err(problems) }
     }

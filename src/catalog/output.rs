@@ -7,43 +7,43 @@ use rmcp::model::JsonObject;
 use serde_json::{Map, Value, json};
 
 use super::{
-    data::{AnswerKind, OperationData, Place},
-    lean::TABLE,
-    record::{Member, RecordData},
+    record::{Member, RecordSchema},
+    spec::{OperationSpec, ParameterLocation, ResponseKind},
+    view::TABLE,
 };
 
 /// Returns the output schema of an operation, if the shape of its response is confirmed.
-pub(super) fn of_operation(data: &OperationData, kind: &RecordData) -> Option<JsonObject> {
-    let is_known = !kind.members.is_empty() && !data.answer_unconfirmed;
-    let mut properties = match data.answer {
-        AnswerKind::None => {
-            let ids = data.parameters.iter().filter(|parameter| parameter.place == Place::Path);
+pub(super) fn of_operation(spec: &OperationSpec, kind: &RecordSchema) -> Option<JsonObject> {
+    let is_known = !kind.members.is_empty() && !spec.answer_unconfirmed;
+    let mut properties = match spec.answer {
+        ResponseKind::None => {
+            let ids = spec.parameters.iter().filter(|parameter| parameter.location == ParameterLocation::Path);
             let ids = ids.map(|id| (id.name.clone(), json!({"type": id.schema.get("type")})));
             ids.chain([("done".to_owned(), json!({"type": "boolean"}))]).collect()
         }
         _ if !is_known => return None,
-        AnswerKind::Record => properties(&kind.members),
-        AnswerKind::Page | AnswerKind::CountedPage | AnswerKind::List => {
+        ResponseKind::Record => properties(&kind.members),
+        ResponseKind::Page | ResponseKind::CountedPage | ResponseKind::List => {
             let record = json!({"type": "object", "properties": properties(&kind.members)});
             Map::from_iter([("items".to_owned(), json!({"type": "array", "items": record}))])
         }
     };
-    if data.answer.is_page() {
+    if spec.answer.is_page() {
         for name in ["count", "limit", "next_offset", "offset"] {
             properties.insert(name.to_owned(), json!({"type": "integer"}));
         }
-        if data.answer == AnswerKind::Page {
+        if spec.answer == ResponseKind::Page {
             properties.remove("count");
         }
     }
-    if data.takes_format(kind) {
+    if spec.takes_format(kind) {
         properties.insert(TABLE.to_owned(), json!({"type": "string"}));
     }
     Some(object(properties))
 }
 
 /// Returns the output schema of a tool that responds with such a record.
-pub(super) fn of_record(kind: &RecordData) -> Option<JsonObject> {
+pub(super) fn of_record(kind: &RecordSchema) -> Option<JsonObject> {
     (!kind.members.is_empty()).then(|| object(properties(&kind.members)))
 }
 
@@ -61,7 +61,7 @@ fn properties(members: &[Member]) -> Map<String, Value> {
             Some(Member { path, ..one.clone() })
         });
         let inner: Vec<Member> = inner.collect();
-        let mut schema = match member.holds.as_str() {
+        let mut schema = match member.type_name.as_str() {
             "any" => json!({}),
             holds => json!({"type": holds}),
         };
@@ -78,7 +78,7 @@ fn properties(members: &[Member]) -> Map<String, Value> {
 
 /// Returns whether a value matches a schema made by this module. `jsonschema` gives the same result, but needs more
 /// memory.
-pub(super) fn keeps_to(value: &Value, schema: &JsonObject) -> bool {
+pub(super) fn matches_schema(value: &Value, schema: &JsonObject) -> bool {
     let fits = match schema.get("type").and_then(Value::as_str) {
         Some("array") => value.is_array(),
         Some("boolean") => value.is_boolean(),
@@ -89,7 +89,7 @@ pub(super) fn keeps_to(value: &Value, schema: &JsonObject) -> bool {
         _ => true,
     };
     let inner = |value: &Value, schema: Option<&Value>| {
-        schema.and_then(Value::as_object).is_none_or(|schema| keeps_to(value, schema))
+        schema.and_then(Value::as_object).is_none_or(|schema| matches_schema(value, schema))
     };
     fits && match value {
         Value::Array(items) => items.iter().all(|item| inner(item, schema.get("items"))),
@@ -109,7 +109,7 @@ mod tests {
         let members = ["id:integer", "name", "sum:number", "on:boolean", "tags:string[]", "odd:any", "odd.x:integer"];
         let parts = ["parts:object[]", "parts.id:integer", "parts.deep:object", "parts.deep.er:integer[]"];
         let members = members.iter().chain(&parts).map(|text| Member::from((*text).to_owned())).collect();
-        of_record(&RecordData { members, ..RecordData::default() }).unwrap()
+        of_record(&RecordSchema { members, ..RecordSchema::default() }).unwrap()
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
             (json!({"parts": [7]}), false),
             (json!({"parts": [{"deep": {"er": ["x"]}}]}), false),
         ] {
-            assert_eq!((keeps_to(&answer, &schema), judge.is_valid(&answer)), (fits, fits), "{answer}");
+            assert_eq!((matches_schema(&answer, &schema), judge.is_valid(&answer)), (fits, fits), "{answer}");
         }
     }
 }

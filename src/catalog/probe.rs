@@ -37,10 +37,10 @@ use self::{
 };
 pub use self::{
     found::{Found, NextPage, TextFormat, ValueType},
-    report::{Credential, End, Entry, NotSeen, ProbeReport, SeenOperation, What, Why},
+    report::{Credential, End, Entry, NotSeen, NotSeenReason, ObservationKind, ProbeReport, SeenOperation},
     shown::{MemberPath, Word},
 };
-use super::{Catalog, data::Place, operation::Operation};
+use super::{Catalog, operation::Operation, spec::ParameterLocation};
 use crate::domain::UpstreamRequest;
 
 /// The maximum number of requests of a probe.
@@ -253,10 +253,10 @@ impl<'a> Probe<'a> {
     /// Chooses the next request.
     fn choose(&self) -> Option<Asked<'a>> {
         let reads = || self.catalog.operations().filter(|operation| operation.is_read_only());
-        let first = reads().filter(|operation| !operation.lists() && needs(operation) == 0);
-        let mut lists: Vec<_> = reads().filter(|operation| operation.lists()).collect();
+        let first = reads().filter(|operation| !operation.returns_list() && needs(operation) == 0);
+        let mut lists: Vec<_> = reads().filter(|operation| operation.returns_list()).collect();
         lists.sort_by_key(|operation| needs(operation));
-        let single = reads().filter(|operation| !operation.lists() && needs(operation) > 0);
+        let single = reads().filter(|operation| !operation.returns_list() && needs(operation) > 0);
         let all = first.chain(lists).chain(single);
         all.filter(|operation| self.wants(operation))
             .find_map(|operation| {
@@ -269,7 +269,7 @@ impl<'a> Probe<'a> {
     /// Returns whether records of this operation still have to be requested.
     fn wants(&self, operation: &Operation) -> bool {
         let Some(state) = self.states.get(operation.name()) else { return true };
-        let may_try_again = operation.lists() && needs(operation) > 0 && state.asked.len() < TRIES;
+        let may_try_again = operation.returns_list() && needs(operation) > 0 && state.asked.len() < TRIES;
         may_try_again && state.observed.records == 0 && state.refusal.is_none() && state.failed.is_none()
     }
 
@@ -285,14 +285,14 @@ impl<'a> Probe<'a> {
         let answered = |operation: &&Operation| {
             let state = self.states.get(operation.name());
             state.is_some_and(|state| state.observed.envelope.responses > 0)
-                && operation.lists()
+                && operation.returns_list()
                 && needs(operation) == 0
         };
         let mut lists: Vec<_> = self.catalog.operations().filter(answered).collect();
         lists.sort_by_key(|operation| !operation.is_default());
         let envelopes = || self.states.values().map(|state| &state.observed.envelope);
         let takes = |operation: &Operation, name: &str| {
-            operation.data().parameters.iter().any(|parameter| parameter.name == name)
+            operation.spec().parameters.iter().any(|parameter| parameter.name == name)
         };
         let with = |operation: &Operation, name: &str, value: Value| {
             let mut arguments = candidates(operation, &self.ids, self.today).into_iter().next().unwrap_or_default();
@@ -368,34 +368,36 @@ impl<'a> Probe<'a> {
         let name = operation.name();
         let responses = state.observed.envelope.responses;
         for (status, count) in &state.other_successes {
-            let entry = Entry { status: Some(*status), ..Entry::new(name, What::OtherStatus, *count, responses) };
+            let entry =
+                Entry { status: Some(*status), ..Entry::new(name, ObservationKind::OtherStatus, *count, responses) };
             report.findings.push(entry.expected("200"));
         }
         let asked = count(state.asked.len());
         for (Refusal { status, code }, count) in &state.errors {
-            let entry = Entry { status: Some(*status), ..Entry::new(name, What::OtherStatus, *count, asked) };
+            let entry =
+                Entry { status: Some(*status), ..Entry::new(name, ObservationKind::OtherStatus, *count, asked) };
             report.findings.push(entry.expected("200").words(code.clone()));
         }
         if state.unanswered > 0 {
             report.findings.push(Entry::new(name, What::NoResponse, state.unanswered, asked));
         }
         if let Some((hidden @ 1.., of)) = state.inactive {
-            report.remarks.push(Entry::new(name, What::InactiveHidden, hidden, of));
+            report.remarks.push(Entry::new(name, ObservationKind::InactiveHidden, hidden, of));
         }
         let (added, asked) = (self.added(operation), asked_for(operation));
-        let not_asked = not_asked(operation.kind(), &added, &asked, &operation.data().shows);
+        let not_asked = not_asked(operation.kind(), &added, &asked, &operation.spec().shows);
         let Judgement { findings, remarks } = Judgement::of(name, &expected(operation), &not_asked, &state.observed);
         report.findings.extend(findings);
         report.remarks.extend(remarks);
         if let Some((there, of)) = state.days.filter(|(there, of)| there < of) {
-            report.remarks.push(Entry::new(name, What::DaysMissing, of - there, of));
+            report.remarks.push(Entry::new(name, ObservationKind::DaysMissing, of - there, of));
         }
     }
 
     /// Returns the members that parameters add to records of this operation's kind.
     fn added(&self, operation: &Operation) -> BTreeSet<String> {
-        let is_akin = |other: &&Operation| match &operation.data().record {
-            Some(kind) => other.data().record.as_ref() == Some(kind),
+        let is_akin = |other: &&Operation| match &operation.spec().record {
+            Some(kind) => other.spec().record.as_ref() == Some(kind),
             None => other.group() == operation.group(),
         };
         let akin = self.catalog.operations().filter(|other| other.is_read_only()).filter(is_akin);
@@ -405,11 +407,11 @@ impl<'a> Probe<'a> {
     fn not_seen(&self, operation: &Operation, state: &State) -> NotSeen {
         let has_id = !candidates(operation, &self.ids, self.today).is_empty();
         let why = match state {
-            State { refusal: Some(_), .. } => Why::Refused,
-            State { failed: Some(_), .. } => Why::Failed,
-            _ if state.observed.envelope.responses > 0 => Why::NoRecords,
-            _ if !has_id => Why::NoId,
-            _ => Why::NotAsked,
+            State { refusal: Some(_), .. } => NotSeenReason::Refused,
+            State { failed: Some(_), .. } => NotSeenReason::Failed,
+            _ if state.observed.envelope.responses > 0 => NotSeenReason::NoRecords,
+            _ if !has_id => NotSeenReason::NoId,
+            _ => NotSeenReason::NotAsked,
         };
         let Refusal { status, code } =
             state.refusal.clone().unwrap_or(Refusal { status: state.failed.unwrap_or_default(), code: None });
@@ -424,19 +426,20 @@ impl<'a> Probe<'a> {
 }
 
 fn expected(operation: &Operation) -> Expected<'_> {
-    let data = operation.data();
-    Expected { answer: data.answer, kind: operation.kind(), page_members: &data.page_members }
+    let spec = operation.spec();
+    Expected { answer: spec.answer, kind: operation.kind(), page_members: &spec.page_members }
 }
 
 /// Returns the records in the body of a success.
 fn records<'v>(operation: &Operation, body: &'v Value) -> Vec<&'v Map<String, Value>> {
-    let items = if operation.lists() { body.get("items").unwrap_or(body) } else { body };
+    let items = if operation.returns_list() { body.get("items").unwrap_or(body) } else { body };
     items.as_array().map_or(std::slice::from_ref(items), Vec::as_slice).iter().filter_map(Value::as_object).collect()
 }
 
 /// Returns the parameters that add members to records, with these members.
 fn added_by(operation: &Operation) -> impl Iterator<Item = (&str, String)> {
-    let parameters = operation.data().parameters.iter().filter(|parameter| parameter.place == Place::Query);
+    let parameters =
+        operation.spec().parameters.iter().filter(|parameter| parameter.location == ParameterLocation::Query);
     parameters.filter_map(|parameter| {
         let by_name = || {
             let name = snake_case(&parameter.name);
@@ -450,8 +453,8 @@ fn added_by(operation: &Operation) -> impl Iterator<Item = (&str, String)> {
 /// Returns the members that requests of this operation ask for.
 fn asked_for(operation: &Operation) -> BTreeSet<String> {
     let asks = |name: &str| {
-        let parameter = operation.data().parameters.iter().find(|parameter| parameter.name == name);
-        operation.lists() && parameter.is_some_and(is_include)
+        let parameter = operation.spec().parameters.iter().find(|parameter| parameter.name == name);
+        operation.returns_list() && parameter.is_some_and(is_include)
     };
     added_by(operation).filter(|(name, _)| asks(name)).map(|(_, member)| member).collect()
 }

@@ -19,12 +19,12 @@ pub struct ArgumentError {
     /// The tool that was called.
     pub tool: Arc<str>,
     /// All problems, at least one.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ArgumentProblem>,
 }
 
 /// One problem with the arguments.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Problem {
+pub struct ArgumentProblem {
     /// The argument, as a path: `limit`, `addresses[0].type`; `a|b` if one of several is missing.
     pub argument: String,
     /// What is wrong and what is allowed.
@@ -51,15 +51,18 @@ impl fmt::Display for ArgumentError {
     }
 }
 
-impl Problem {
-    pub(super) fn new(argument: impl Into<String>, message: impl Into<String>) -> Problem {
-        Problem { argument: argument.into(), message: message.into() }
+impl ArgumentProblem {
+    pub(super) fn new(argument: impl Into<String>, message: impl Into<String>) -> ArgumentProblem {
+        ArgumentProblem { argument: argument.into(), message: message.into() }
     }
 }
 
 /// Converts the validator's errors into messages: one problem per argument.
-pub(super) fn from_validation<'a>(errors: impl Iterator<Item = ValidationError<'a>>, schema: &Value) -> Vec<Problem> {
-    let mut problems: Vec<Problem> = Vec::new();
+pub(super) fn from_validation<'a>(
+    errors: impl Iterator<Item = ValidationError<'a>>,
+    schema: &Value,
+) -> Vec<ArgumentProblem> {
+    let mut problems: Vec<ArgumentProblem> = Vec::new();
     for problem in errors.flat_map(|error| explain(&error, schema)) {
         if problems.iter().all(|known| known.argument != problem.argument) {
             problems.push(problem);
@@ -68,17 +71,17 @@ pub(super) fn from_validation<'a>(errors: impl Iterator<Item = ValidationError<'
     problems
 }
 
-fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Problem> {
-    let (place, schema) = locate(error, schema);
+fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<ArgumentProblem> {
+    let (path, schema) = locate(error, schema);
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            unexpected.iter().map(|name| unknown(&place, name, schema)).collect()
+            unexpected.iter().map(|name| unknown(&path, name, schema)).collect()
         }
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
             let allowed = schema::describe(&schema["properties"][name]);
-            let argument = join(&place, name);
-            vec![Problem::new(&argument, format!("`{argument}` is missing: give {allowed}"))]
+            let argument = join(&path, name);
+            vec![ArgumentProblem::new(&argument, format!("`{argument}` is missing: give {allowed}"))]
         }
         kind => {
             let allowed = match kind {
@@ -88,12 +91,12 @@ fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<Problem> {
                 }
                 _ => format!("give {}", schema::describe(schema)),
             };
-            vec![Problem::new(&place, format!("`{place}` is {}: {allowed}", show(error.instance())))]
+            vec![ArgumentProblem::new(&path, format!("`{path}` is {}: {allowed}", show(error.instance())))]
         }
     }
 }
 
-fn unknown(place: &str, name: &str, schema: &Value) -> Problem {
+fn unknown(path: &str, name: &str, schema: &Value) -> ArgumentProblem {
     let known: Vec<&str> =
         schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     let hint = match closest(name, known.iter().copied()) {
@@ -101,32 +104,32 @@ fn unknown(place: &str, name: &str, schema: &Value) -> Problem {
         None if known.is_empty() => "this tool takes no arguments".to_owned(),
         None => format!("known are `{}`", known.join("`, `")),
     };
-    let argument = join(place, &clip(name));
+    let argument = join(path, &sanitize(name));
     let message = format!("unknown argument `{argument}`: {hint}");
-    Problem::new(argument, message)
+    ArgumentProblem::new(argument, message)
 }
 
 /// Returns the argument of an error, as a path, and its schema.
 fn locate<'a>(error: &ValidationError<'_>, schema: &'a Value) -> (String, &'a Value) {
-    let mut place = String::new();
+    let mut path = String::new();
     let mut schema = schema;
     for segment in error.instance_path().segments() {
         match segment {
             LocationSegment::Property(name) => {
                 schema = &schema["properties"][name.as_ref()];
-                place = join(&place, &clip(&name));
+                path = join(&path, &sanitize(&name));
             }
             LocationSegment::Index(index) => {
                 schema = &schema["items"];
-                place = format!("{place}[{index}]");
+                path = format!("{path}[{index}]");
             }
         }
     }
-    (place, schema)
+    (path, schema)
 }
 
-pub(super) fn join(place: &str, name: &str) -> String {
-    if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
+pub(super) fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 /// Returns a value as text, or its size if it is long.
@@ -142,7 +145,7 @@ pub(super) fn show(value: &Value) -> String {
 }
 
 /// Returns a name as the caller wrote it, truncated and without control characters.
-pub(super) fn clip(name: &str) -> String {
+pub(super) fn sanitize(name: &str) -> String {
     let shown = name.chars().take(SHOWN_CHARACTERS).map(|c| if c.is_control() || c == '`' { '?' } else { c });
     let more = if name.chars().nth(SHOWN_CHARACTERS).is_some() { "…" } else { "" };
     shown.collect::<String>() + more
@@ -160,14 +163,14 @@ mod tests {
         assert_eq!(show(&json!("x".repeat(5000))), "a text of 5000 characters");
         assert_eq!(show(&json!([1, 2])), "a list of 2");
         assert_eq!(show(&json!({"a": 1})), "an object with 1 members");
-        assert_eq!(clip(&"x".repeat(5000)).chars().count(), SHOWN_CHARACTERS + 1);
-        assert_eq!(clip("a\nb`c"), "a?b?c");
+        assert_eq!(sanitize(&"x".repeat(5000)).chars().count(), SHOWN_CHARACTERS + 1);
+        assert_eq!(sanitize("a\nb`c"), "a?b?c");
     }
 
     #[test]
     fn many_problems_are_listed_up_to_a_bound() {
-        let problems: Vec<Problem> =
-            (0..12).map(|n| Problem::new(format!("a{n}"), format!("`a{n}` is wrong"))).collect();
+        let problems: Vec<ArgumentProblem> =
+            (0..12).map(|n| ArgumentProblem::new(format!("a{n}"), format!("`a{n}` is wrong"))).collect();
         let one = ArgumentError { tool: "t".into(), problems: problems[..1].to_vec() };
         assert_eq!(one.to_string(), "t: `a0` is wrong. Nothing was sent to OwnerRez.");
         let many = ArgumentError { tool: "t".into(), problems }.to_string();

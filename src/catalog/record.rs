@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 
-use super::{closest::closest, problem::Problem};
+use super::{closest::closest, problem::ArgumentProblem};
 
 /// A kind of record, as written. Members are paths such as `guest.first_name`; lists on a path are not marked.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RecordData {
+pub(super) struct RecordSchema {
     /// Its name.
     pub record: String,
     /// All members, in the order of tables, if they are confirmed for this kind.
@@ -20,13 +20,13 @@ pub(super) struct RecordData {
     pub guest_written: Vec<String>,
     /// Members that are shown only on request: keys, links to pictures, timestamps of rows.
     #[serde(default)]
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<HiddenField>,
     /// The same, in lists only.
     #[serde(default)]
-    pub left_out_of_lists: Vec<LeftOut>,
+    pub left_out_of_lists: Vec<HiddenField>,
     /// Members that OwnerRez omits, and another member with the same value.
     #[serde(default)]
-    pub filled: Vec<Filled>,
+    pub filled: Vec<CopiedField>,
     /// Lists of which a whole record shows only the first entries, unless all are requested.
     #[serde(default)]
     pub shortened: Vec<Shortened>,
@@ -47,14 +47,14 @@ pub(super) struct RecordData {
 #[serde(from = "String")]
 pub(super) struct Member {
     pub path: String,
-    pub holds: String,
+    pub type_name: String,
     pub many: bool,
 }
 
 /// A member that is filled in from another one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Filled {
+pub(super) struct CopiedField {
     pub member: String,
     /// The path of the other one, in the record or next to the list.
     pub from: String,
@@ -71,16 +71,16 @@ pub(super) struct Shortened {
 /// A member that is left out, written as its path.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "String")]
-pub(super) struct LeftOut {
+pub(super) struct HiddenField {
     path: String,
     /// The text for it in the `omitted` notice: one word for several members of one parent.
-    word: String,
+    label: String,
 }
 
-impl From<String> for LeftOut {
+impl From<String> for HiddenField {
     fn from(path: String) -> Self {
-        let word = path.rsplit_once('.').map_or_else(|| path.clone(), |(outer, _)| format!("{outer}.…"));
-        Self { path, word }
+        let label = path.rsplit_once('.').map_or_else(|| path.clone(), |(outer, _)| format!("{outer}.…"));
+        Self { path, label }
     }
 }
 
@@ -88,7 +88,7 @@ impl From<String> for Member {
     fn from(text: String) -> Self {
         let (path, holds) = text.split_once(':').unwrap_or((&text, "string"));
         let one = holds.strip_suffix("[]");
-        Self { path: path.to_owned(), holds: one.unwrap_or(holds).to_owned(), many: one.is_some() }
+        Self { path: path.to_owned(), type_name: one.unwrap_or(holds).to_owned(), many: one.is_some() }
     }
 }
 
@@ -96,57 +96,57 @@ impl From<String> for Member {
 const TYPES: [&str; 6] = ["any", "boolean", "integer", "number", "object", "string"];
 
 /// Returns all kinds by their names, or the mistakes in the table.
-pub(super) fn kinds(table: &str) -> Result<BTreeMap<String, Arc<RecordData>>, Vec<String>> {
-    let records: Vec<RecordData> = serde_json::from_str(table).map_err(|error| vec![error.to_string()])?;
-    let mut kinds = BTreeMap::new();
-    let mut mistakes = Vec::new();
+pub(super) fn record_schemas(table: &str) -> Result<BTreeMap<String, Arc<RecordSchema>>, Vec<String>> {
+    let records: Vec<RecordSchema> = serde_json::from_str(table).map_err(|error| vec![error.to_string()])?;
+    let mut schemas = BTreeMap::new();
+    let mut errors = Vec::new();
     for mut record in records {
-        mistakes.extend(record.unfold(&kinds));
+        errors.extend(record.expand_references(&schemas));
         let left_out = record.left_out.iter().chain(&record.left_out_of_lists).map(|left_out| &left_out.path);
         let filled = record.filled.iter().flat_map(|filled| [&filled.member, &filled.from]);
         let lists = record.shortened.iter().map(|one| &one.list);
         let others = record.rows.iter().chain(&record.always).chain(record.words.keys()).chain(filled).chain(lists);
         for path in record.guest_written.iter().chain(left_out).chain(others) {
             if !record.members.is_empty() && !record.has(path) {
-                mistakes.push(format!("{}: `{path}` is not one of its members", record.record));
+                errors.push(format!("{}: `{path}` is not one of its members", record.record));
             }
         }
         let name = record.record.clone();
-        if kinds.insert(name.clone(), Arc::new(record)).is_some() {
-            mistakes.push(format!("{name}: the name is used twice"));
+        if schemas.insert(name.clone(), Arc::new(record)).is_some() {
+            errors.push(format!("{name}: the name is used twice"));
         }
     }
-    if mistakes.is_empty() { Ok(kinds) } else { Err(mistakes) }
+    if errors.is_empty() { Ok(schemas) } else { Err(errors) }
 }
 
-impl RecordData {
+impl RecordSchema {
     /// Replaces names of other kinds by the members of these kinds and their attributes; returns the mistakes.
-    pub(super) fn unfold(&mut self, kinds: &BTreeMap<String, Arc<RecordData>>) -> Vec<String> {
-        let mut mistakes = Vec::new();
+    pub(super) fn expand_references(&mut self, schemas: &BTreeMap<String, Arc<RecordSchema>>) -> Vec<String> {
+        let mut errors = Vec::new();
         for mut member in std::mem::take(&mut self.members) {
             let within = |path: &String| format!("{}.{path}", member.path);
             let mut members = Vec::new();
-            if !TYPES.contains(&member.holds.as_str()) {
-                match kinds.get(&member.holds) {
+            if !TYPES.contains(&member.type_name.as_str()) {
+                match schemas.get(&member.type_name) {
                     Some(kind) => {
                         members
                             .extend(kind.members.iter().map(|one| Member { path: within(&one.path), ..one.clone() }));
                         self.guest_written.extend(kind.guest_written.iter().map(within));
                         let of_lists = kind.left_out_of_lists.iter().filter(|_| member.many);
                         let left_out = kind.left_out.iter().chain(of_lists);
-                        self.left_out.extend(left_out.map(|left_out| LeftOut::from(within(&left_out.path))));
+                        self.left_out.extend(left_out.map(|left_out| HiddenField::from(within(&left_out.path))));
                     }
-                    None => mistakes.push(format!(
+                    None => errors.push(format!(
                         "{}: `{}` has the type `{}`, which is neither a type nor a kind defined before it",
-                        self.record, member.path, member.holds
+                        self.record, member.path, member.type_name
                     )),
                 }
-                member.holds = "object".to_owned();
+                member.type_name = "object".to_owned();
             }
             self.members.push(member);
             self.members.extend(members);
         }
-        mistakes
+        errors
     }
 
     /// Returns whether this path is one of its members.
@@ -155,16 +155,16 @@ impl RecordData {
     }
 
     /// Returns whether members of this member are known.
-    pub(super) fn describes(&self, path: &str) -> bool {
+    pub(super) fn has_nested(&self, path: &str) -> bool {
         self.members.iter().any(|member| is_within(&member.path, path))
     }
 
     /// Returns an error for a requested path that cannot exist.
-    pub(super) fn unknown(&self, path: &str) -> Option<Problem> {
+    pub(super) fn validate_path(&self, path: &str) -> Option<ArgumentProblem> {
         if self.members.is_empty() {
             return None;
         }
-        let place = self.deepest(path)?;
+        let place = self.deepest_known(path)?;
         let paths = || self.members.iter().map(|member| member.path.as_str());
         let within = |member: &&str| match place {
             "" => !member.contains('.'),
@@ -177,17 +177,18 @@ impl RecordData {
         let known =
             if known.is_empty() { format!("`{place}` has no members") } else { format!("it has {}", known.join(", ")) };
         let message = format!("there is no member `{shown}` in a {}: {near}{known}", self.record);
-        Some(Problem::new("fields", message))
+        Some(ArgumentProblem::new("fields", message))
     }
 
     /// Returns the last existing member on a path that does not exist; `None` if the path may exist.
-    fn deepest<'a>(&self, path: &'a str) -> Option<&'a str> {
+    fn deepest_known<'a>(&self, path: &'a str) -> Option<&'a str> {
         let mut known = "";
         for end in path.match_indices('.').map(|(at, _)| at).chain([path.len()]) {
             let part = &path[..end];
             if !self.has(part) {
                 // The members of an undescribed member are unknown.
-                let is_plain = |member: &Member| member.path == known && !["any", "object"].contains(&&*member.holds);
+                let is_plain =
+                    |member: &Member| member.path == known && !["any", "object"].contains(&&*member.type_name);
                 let described = |member: &Member| is_within(&member.path, known) || is_plain(member);
                 return (known.is_empty() || self.members.iter().any(described)).then_some(known);
             }
@@ -202,13 +203,13 @@ impl RecordData {
     }
 
     /// Returns the word for this member if it is left out by default.
-    pub(super) fn left_out(&self, path: &str, in_list: bool) -> Option<&str> {
+    pub(super) fn omitted_label(&self, path: &str, in_list: bool) -> Option<&str> {
         let lists_only = self.left_out_of_lists.iter().filter(|_| in_list);
-        self.left_out.iter().chain(lists_only).find(|member| member.path == path).map(|member| member.word.as_str())
+        self.left_out.iter().chain(lists_only).find(|member| member.path == path).map(|member| member.label.as_str())
     }
 
     /// Returns how many entries of this list are shown, if not all.
-    pub(super) fn first(&self, path: &str) -> Option<usize> {
+    pub(super) fn shown_entries(&self, path: &str) -> Option<usize> {
         self.shortened.iter().find(|one| one.list == path).map(|one| one.first)
     }
 

@@ -1,10 +1,10 @@
 //! Tests over the whole table; the modules below test single rules.
 
-mod answers;
 mod arguments;
-mod lean;
+mod normalize;
 mod properties;
 mod table;
+mod view;
 mod writes;
 
 use std::collections::BTreeSet;
@@ -26,12 +26,12 @@ fn tools() -> Vec<Value> {
 /// Schemas are compiled when a tool is first called, so nothing else would detect an error.
 #[test]
 fn every_schema_can_be_checked_by() {
-    let of_operations = catalog().operations().flat_map(Operation::mistakes).collect::<Vec<_>>();
+    let of_operations = catalog().operations().flat_map(Operation::schema_errors).collect::<Vec<_>>();
     assert_eq!(of_operations, [""; 0]);
-    let answers = forms(include_str!("../../config/answers.json")).unwrap();
-    assert_eq!(answers.iter().flat_map(Form::mistakes).collect::<Vec<_>>(), [""; 0]);
-    let rule = schema::Rule::new(json!({"type": 7}));
-    assert!(rule.validator().is_err_and(|mistake| mistake.contains("invalid")), "the check itself");
+    let answers = tool_definitions(include_str!("../../config/answers.json")).unwrap();
+    assert_eq!(answers.iter().flat_map(ToolDefinition::schema_errors).collect::<Vec<_>>(), [""; 0]);
+    let compiled = schema::CompiledSchema::new(json!({"type": 7}));
+    assert!(compiled.validator().is_err_and(|mistake| mistake.contains("invalid")), "the check itself");
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn the_default_list_is_part_of_all_tools_and_holds_what_a_scope_may_use() {
         assert!(listed.is_sorted() && all.is_sorted() && listed.len() < all.len());
         for name in &all {
             let operation = catalog.get(name).unwrap();
-            assert!(operation.is_within(scope), "{name}");
+            assert!(operation.is_allowed_for(scope), "{name}");
             assert_eq!(listed.contains(name), operation.is_default(), "{name}");
         }
     }
@@ -222,7 +222,7 @@ fn reads_of_guests_words_mark_them_as_data() {
     let catalog = catalog();
     for group in ["bookings", "quotes", "inquiries", "guests", "messages", "reviews"] {
         for operation in catalog.operations().filter(|one| one.group() == group && one.is_read_only()) {
-            assert!(operation.marks_guests_words(), "{}", operation.name());
+            assert!(operation.has_untrusted_text(), "{}", operation.name());
         }
     }
 }

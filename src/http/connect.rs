@@ -33,7 +33,7 @@ use crate::{
     domain::{JsonObject, Method, UpstreamRequest, UserId, in_minutes, member},
     session::{AttemptOrigin, ConnectError, Turn},
     store::{ConnectLink, StoredKey},
-    tools::{LINK_PATH, Trace},
+    tools::{CallOutcome, LINK_PATH},
 };
 
 /// `GET /api/connect/ownerrez/start`
@@ -293,7 +293,7 @@ pub(crate) async fn test(
 ) -> Result<HttpResponse, ApiError> {
     let outcome = state.sessions.call(caller.user, &current_user_request(), &CancellationToken::new()).await;
     if let Some(context) = RequestContext::of(&http) {
-        context.call(Trace::of(&outcome));
+        context.call(CallOutcome::of(&outcome));
     }
     let user = outcome?.body.value();
     Ok(no_store().json(json!({

@@ -124,7 +124,7 @@ pub(crate) enum ApiError {
 impl From<LinkError> for ApiError {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::NotConfigured | LinkError::OwnAccount => Self::NotConfigured,
+            LinkError::NotConfigured | LinkError::SingleAccount => Self::NotConfigured,
             LinkError::KeyGone => Self::BadKey,
             LinkError::Store(error) => error.into(),
             LinkError::Crypto(error) => error.into(),

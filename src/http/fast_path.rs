@@ -24,7 +24,7 @@ use super::{mcp_failure, request_logger::RequestContext};
 use crate::{
     domain::{Principal, Scope},
     mcp::{CallObserver, Revision, Server, response_in},
-    tools::{Choice, Person, Response},
+    tools::{ClientElicitation, Response, ToolSelection},
 };
 
 /// The bytes reserved for the message around an answer.
@@ -108,7 +108,7 @@ impl<'a> FastPathCall<'a> {
         let Object(call): Object<Call<'a>> = serde_json::from_slice(body).ok()?;
         let plain = call.jsonrpc == "2.0" && call.method == "tools/call";
         let Object(params) = &call.params;
-        let changes = server.toolbox().is_beyond(&params.name, &params.arguments, Scope::Read);
+        let changes = server.toolbox().requires_more_than(&params.name, &params.arguments, Scope::Read);
         (plain && !changes).then_some(Self { revision, call })
     }
 
@@ -118,16 +118,17 @@ impl<'a> FastPathCall<'a> {
         request: &HttpRequest,
         server: &Server,
         caller: &Principal,
-        choice: &Choice,
+        selection: &ToolSelection,
     ) -> HttpResponse {
         let context: Option<Arc<dyn CallObserver>> =
             RequestContext::of(request).map(|context| context as Arc<dyn CallObserver>);
         let Self { revision, call: Call { id, params: Object(Params { name, arguments, .. }), .. } } = self;
         // Never cancelled: if the client disconnects, actix drops this future, which ends everything that it waits for.
         let cancel = CancellationToken::new();
-        let person = Person::default();
-        let called = server.call((caller, choice), &name, arguments, &person, &cancel, context.as_deref()).await;
-        let body = match called {
+        let elicitation = ClientElicitation::default();
+        let outcome =
+            server.call((caller, selection), &name, arguments, &elicitation, &cancel, context.as_deref()).await;
+        let body = match outcome {
             Ok(Response::Answer(answer)) if answer.table.is_none() && revision.has_structured_content() => {
                 tool_result_message(&id, &answer.json)
             }

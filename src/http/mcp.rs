@@ -19,7 +19,7 @@ use super::{
 use crate::{
     domain::{Credential, ErrorCode, Principal, Scope, UserId},
     mcp::{CallObserver, Incoming, Malformed, Message, Revision, Server, reword_unknown_method},
-    tools::{Choice, Toolbox},
+    tools::{ToolSelection, Toolbox},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -86,7 +86,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
     pub async fn answer(
         &self,
         request: &HttpRequest,
-        caller_and_selection: Option<(Principal, Choice)>,
+        caller_and_selection: Option<(Principal, ToolSelection)>,
         body: Bytes,
     ) -> Result<HttpResponse, actix_web::Error> {
         let accepted = self.admit(request)?;
@@ -118,7 +118,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         &self,
         request: &HttpRequest,
         accepted: Accepted,
-        caller_and_selection: Option<(Principal, Choice)>,
+        caller_and_selection: Option<(Principal, ToolSelection)>,
         incoming: Incoming,
     ) -> Result<HttpResponse, actix_web::Error> {
         let answer = match incoming {
@@ -137,7 +137,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
         &self,
         request: &HttpRequest,
         accepted: Accepted,
-        caller_and_selection: Option<(Principal, Choice)>,
+        caller_and_selection: Option<(Principal, ToolSelection)>,
         message: &Message,
     ) -> Result<HttpResponse, actix_web::Error> {
         if message.method().is_none() {
@@ -169,7 +169,7 @@ impl<S: ServerHandler + Clone> McpEndpoint<S> {
     async fn answer_batch(
         &self,
         request: &HttpRequest,
-        caller_and_selection: Option<(Principal, Choice)>,
+        caller_and_selection: Option<(Principal, ToolSelection)>,
         messages: Vec<Value>,
     ) -> Result<HttpResponse, actix_web::Error> {
         let mut answers = Vec::new();
@@ -210,9 +210,9 @@ pub(crate) async fn handle(
     };
     let body = read_message(&state, caller.user, &request, body).await?;
     let toolbox = endpoint.server.toolbox();
-    let choice = tool_selection(toolbox, &caller, &request)?;
+    let selection = tool_selection(toolbox, &caller, &request)?;
     if let Some(call) = FastPathCall::of(&request, &body, &endpoint.server) {
-        let answer = call.answer(&request, &endpoint.server, &caller, &choice).await;
+        let answer = call.answer(&request, &endpoint.server, &caller, &selection).await;
         return Ok(if accepted == Accepted::Stream { Box::pin(accepted.shape(answer)).await } else { answer });
     }
     let incoming = match Incoming::parse(&body) {
@@ -223,7 +223,7 @@ pub(crate) async fn handle(
         return Err(mcp_caller::error_with_challenge(&state, &request, ApiError::GrantTooSmall));
     }
     // Boxed because most requests do not reach this point, and moving a future copies everything that it contains.
-    Box::pin(endpoint.answer_incoming(&request, accepted, Some((caller, choice)), incoming)).await
+    Box::pin(endpoint.answer_incoming(&request, accepted, Some((caller, selection)), incoming)).await
 }
 
 /// Checks that the header names a known revision. For a complete request of 2026-07-28 or later, rmcp checks this, with
@@ -311,22 +311,22 @@ fn needs_step_up(toolbox: &Toolbox, caller: &Principal, incoming: &Incoming) -> 
     if !matches!(caller.credential, Credential::Grant(_)) || caller.scope == Scope::Full {
         return false;
     }
-    let is_beyond = |params: Option<&Map<String, Value>>| {
+    let requires_more_than = |params: Option<&Map<String, Value>>| {
         let name = params.and_then(|params| params.get("name")?.as_str()).unwrap_or_default();
         let arguments = params.and_then(|params| params.get("arguments")?.as_object());
-        toolbox.is_beyond(name, arguments.unwrap_or(&Map::new()), caller.scope)
+        toolbox.requires_more_than(name, arguments.unwrap_or(&Map::new()), caller.scope)
     };
     match incoming {
-        Incoming::Message(message) => message.method() == Some("tools/call") && is_beyond(message.params()),
-        Incoming::Batch(messages) => {
-            messages.iter().any(|message| message["method"] == "tools/call" && is_beyond(message["params"].as_object()))
-        }
+        Incoming::Message(message) => message.method() == Some("tools/call") && requires_more_than(message.params()),
+        Incoming::Batch(messages) => messages
+            .iter()
+            .any(|message| message["method"] == "tools/call" && requires_more_than(message["params"].as_object())),
     }
 }
 
 fn to_rmcp_request(
     request: &HttpRequest,
-    caller_and_selection: Option<(Principal, Choice)>,
+    caller_and_selection: Option<(Principal, ToolSelection)>,
     body: Bytes,
 ) -> Result<http::Request<Full<Bytes>>, ApiError> {
     let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
@@ -344,8 +344,8 @@ fn to_rmcp_request(
         let context: Arc<dyn CallObserver> = context;
         builder = builder.extension(context);
     }
-    if let Some((caller, choice)) = caller_and_selection {
-        builder = builder.extension(caller).extension(choice);
+    if let Some((caller, selection)) = caller_and_selection {
+        builder = builder.extension(caller).extension(selection);
     }
     builder
         .body(Full::new(body))

@@ -27,7 +27,7 @@ use crate::{
     domain::{ErrorCode, Principal, SharedClock, UserId},
     mcp::CallObserver,
     metrics::{Metrics, Status},
-    tools::Trace,
+    tools::CallOutcome,
 };
 
 /// The log target of the request lines, for filters such as `RUST_LOG=ownerrez_gateway::request=warn`.
@@ -109,14 +109,14 @@ impl RequestContext {
     }
 
     /// Records how a call to OwnerRez ended.
-    pub(crate) fn call(&self, trace: Trace) {
-        if let Some(status) = trace.upstream {
+    pub(crate) fn call(&self, call_outcome: CallOutcome) {
+        if let Some(status) = call_outcome.upstream {
             let _ = self.upstream.set(status);
         }
-        if let Some(code) = trace.error {
+        if let Some(code) = call_outcome.error {
             self.error(code);
         }
-        if let Some(failure) = trace.failure {
+        if let Some(failure) = call_outcome.failure {
             let _ = self.failure.set(failure);
         }
     }
@@ -130,9 +130,9 @@ impl RequestContext {
 }
 
 impl CallObserver for RequestContext {
-    fn tool_called(&self, tool: &str, trace: Trace) {
+    fn tool_called(&self, tool: &str, call_outcome: CallOutcome) {
         let _ = self.tool.set(tool.to_owned());
-        self.call(trace);
+        self.call(call_outcome);
     }
 }
 

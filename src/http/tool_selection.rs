@@ -9,7 +9,7 @@ use super::error::ApiError;
 use crate::{
     catalog,
     domain::{ConnectionSetting as Setting, Principal, parse_bool},
-    tools::{Choice, Toolbox, UnknownName, Wishes},
+    tools::{ToolSelection, ToolSelectionRequest, Toolbox, UnknownName},
 };
 
 /// The paths of the MCP endpoint: the plain one, and those of github-mcp-server, for clients that cannot send headers.
@@ -19,8 +19,12 @@ pub(super) const PATHS: [&str; 4] = ["/mcp", "/mcp/readonly", "/mcp/x/{toolset}"
 const HEADERS: &str = "x-mcp-";
 
 /// Returns the tools that this request of this caller may use.
-pub(super) fn tool_selection(toolbox: &Toolbox, caller: &Principal, request: &HttpRequest) -> Result<Choice, ApiError> {
-    toolbox.choose(caller, &requested_tools(request)?).map_err(ApiError::from)
+pub(super) fn tool_selection(
+    toolbox: &Toolbox,
+    caller: &Principal,
+    request: &HttpRequest,
+) -> Result<ToolSelection, ApiError> {
+    toolbox.select_tools(caller, &requested_tools(request)?).map_err(ApiError::from)
 }
 
 impl From<UnknownName> for ApiError {
@@ -31,7 +35,7 @@ impl From<UnknownName> for ApiError {
 
 /// Reads the tool selection. The path takes precedence over the query, and the query over a header. Read-only applies
 /// if any of them requests it, and the exclusions of query and headers are combined.
-fn requested_tools(request: &HttpRequest) -> Result<Wishes, ApiError> {
+fn requested_tools(request: &HttpRequest) -> Result<ToolSelectionRequest, ApiError> {
     let query = SelectionSettings::in_query(request.query_string())?;
     let headers = SelectionSettings::in_headers(request.headers())?;
     let in_path = request.match_info().get("toolset").map(str::to_owned);
@@ -39,7 +43,7 @@ fn requested_tools(request: &HttpRequest) -> Result<Wishes, ApiError> {
     let switch = |setting| Ok::<_, ApiError>(query.switch(setting)?.or(headers.switch(setting)?));
     let excluded = [query.list(Setting::ExcludeTools), headers.list(Setting::ExcludeTools)];
     let excluded: Vec<String> = excluded.into_iter().flatten().collect();
-    Ok(Wishes {
+    Ok(ToolSelectionRequest {
         toolsets: in_path.or_else(|| query.list(Setting::Toolsets)).or_else(|| headers.list(Setting::Toolsets)),
         tools: query.list(Setting::Tools).or_else(|| headers.list(Setting::Tools)),
         excluded: (!excluded.is_empty()).then(|| excluded.join(",")),

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::budget::AllowanceError;
 use crate::{
-    catalog::Unreadable,
+    catalog::UnreadableResponse,
     crypto::CryptoError,
     domain::{AccountId, ErrorCode},
     store::StoreError,
@@ -72,9 +72,9 @@ pub enum CallError {
     ShuttingDown,
 }
 
-impl From<Unreadable> for CallError {
+impl From<UnreadableResponse> for CallError {
     /// For reads only.
-    fn from(Unreadable { status }: Unreadable) -> Self {
+    fn from(UnreadableResponse { status }: UnreadableResponse) -> Self {
         Self::Transport { error: TransportError::NotJson { status }, write_may_have_happened: false }
     }
 }

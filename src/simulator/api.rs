@@ -15,7 +15,7 @@ use super::{
     reply::{Code, Reply},
     spot_rates,
     state::{Account, Shared, State, Switches},
-    tokens::{Scope, Standing},
+    tokens::{Scope, TokenStatus},
     variations::{Variation, Variations},
     view::{View, public},
     writes::{self, Written},
@@ -109,10 +109,10 @@ fn authenticate(shared: &Shared, state: &mut State, call: &Call) -> Result<(Acco
     if let Some(bearer) = call.bearer() {
         let challenge = |detail: &str| format!("Bearer error=\"invalid_token\", error_description=\"{detail}\"");
         return match state.tokens.check(bearer, shared.clock.now()) {
-            Standing::Good(account, scope) => Ok((account, scope)),
-            Standing::Expired => Err(refusal(Code::InvalidToken, "The access token has expired.")
+            TokenStatus::Valid(account, scope) => Ok((account, scope)),
+            TokenStatus::Expired => Err(refusal(Code::InvalidToken, "The access token has expired.")
                 .with("www-authenticate", &challenge("token_expired"))),
-            Standing::Unknown => Err(refusal(Code::InvalidToken, "The access token is not valid.")
+            TokenStatus::Unknown => Err(refusal(Code::InvalidToken, "The access token is not valid.")
                 .with("www-authenticate", &challenge("token_invalid"))),
         };
     }

@@ -113,7 +113,7 @@ impl Controls {
 
     fn open_account(&self, plan: Plan) -> DemoAccount {
         let Shared { clock, variations, beginning, .. } = &*self.0;
-        let varied = variations.at_first(&plan.marker);
+        let varied = variations.at_first(&plan.tenant_label);
         self.0.lock().open_account(plan, varied, beginning.seed, clock.now())
     }
 
@@ -146,8 +146,8 @@ impl Controls {
     }
 
     /// Makes tokens valid that the simulator did not issue, for instance those of a migrated database.
-    pub fn adopt(&self, account: AccountId, access: &str, refresh: Option<&str>) {
-        self.0.lock().tokens.adopt(account, access, refresh);
+    pub fn import_grant(&self, account: AccountId, access: &str, refresh: Option<&str>) {
+        self.0.lock().tokens.import_grant(account, access, refresh);
     }
 
     /// Does what pressing "Approve" does: takes the authorization URL of the application and returns the URL to which

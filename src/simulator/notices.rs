@@ -11,7 +11,7 @@ use super::{
     value_kind::instant,
     variations::{Variation, Variations},
     view::View,
-    webhooks::{self, Delivery, DeliveryState, Event, Fate, WebhookAction, WebhookType},
+    webhooks::{self, Delivery, DeliveryPlan, DeliveryState, Event, WebhookAction, WebhookType},
 };
 use crate::domain::{AccountId, Clock};
 
@@ -38,7 +38,7 @@ pub(super) fn of_changes(shared: &Shared, state: &mut State, account: AccountId)
         for (name, kind) in types.filter(|(_, kind)| kind.collection == change.collection) {
             if let Some(event) = Event::of(name, kind, change, tells_drafts) {
                 let entity = event.record.and_then(|record| entity(shared, state, account, kind, record));
-                tell(shared, state, Some(account), &event, entity);
+                enqueue(shared, state, Some(account), &event, entity);
             }
         }
     }
@@ -47,12 +47,12 @@ pub(super) fn of_changes(shared: &Shared, state: &mut State, account: AccountId)
 /// Sends the webhook for an app that the user removed.
 pub(super) fn of_revocation(shared: &Shared, state: &mut State, account: AccountId) {
     let event = Event::of_the_app(WebhookAction::ApplicationAuthorizationRevoked);
-    tell(shared, state, Some(account), &event, None);
+    enqueue(shared, state, Some(account), &event, None);
 }
 
 /// Sends the webhook of the test button.
 pub(super) fn of_test(shared: &Shared, state: &mut State) {
-    tell(shared, state, None, &Event::of_the_app(WebhookAction::WebhookTest), None);
+    enqueue(shared, state, None, &Event::of_the_app(WebhookAction::WebhookTest), None);
 }
 
 /// Returns the record as the API shows it, for the member `entity`.
@@ -67,12 +67,12 @@ fn entity(shared: &Shared, state: &State, account: AccountId, kind: &WebhookType
     Some(view.of(record, collection, &kind.record))
 }
 
-fn tell(shared: &Shared, state: &mut State, account: Option<AccountId>, event: &Event<'_>, entity: Option<Value>) {
+fn enqueue(shared: &Shared, state: &mut State, account: Option<AccountId>, event: &Event<'_>, entity: Option<Value>) {
     let (now, contract) = (shared.clock.now(), &shared.webhooks.contract);
     let owner = account.and_then(|account| state.account(account));
     let variations: Variations = owner.map(|owner| owner.variations.clone()).unwrap_or_default();
     let app = state.webhooks.app.url.clone();
-    let stops_after = contract.trouble.stops_after();
+    let stops_after = contract.faults.stops_after();
     let subscribed_before = now - stops_after;
     let targets = targets(owner, event, app, subscribed_before);
     let count = account.map_or(1, |account| state.webhooks.count(account));
@@ -80,25 +80,25 @@ fn tell(shared: &Shared, state: &mut State, account: Option<AccountId>, event: &
     // An event without recipients uses up no rule.
     let ordered = if targets.is_empty() { None } else { state.webhooks.ordered(number, event) };
     for target in targets {
-        let fate = webhooks::fate(&contract.trouble, &variations, ordered, count, target.long_subscribed);
-        if fate.stopped
+        let plan = webhooks::plan_delivery(&contract.faults, &variations, ordered, count, target.long_subscribed);
+        if plan.stopped
             && let Some((account, subscription)) = account.zip(target.subscription)
         {
             stop(state, account, subscription);
         }
-        let told = entity.clone().filter(|_| !fate.without_entity);
+        let shown_entity = entity.clone().filter(|_| !plan.without_entity);
         let delivery = Delivery {
             number: shared.webhooks.new_number(),
             account: number,
             subscription: target.subscription,
-            state: begin(&target, &fate),
+            state: begin(&target, &plan),
             url: target.url,
-            body: event.envelope(number, told),
+            body: event.envelope(number, shown_entity),
             attempts: Vec::new(),
         };
-        let again = fate.repeated.then(|| Delivery { number: shared.webhooks.new_number(), ..delivery.clone() });
+        let again = plan.repeated.then(|| Delivery { number: shared.webhooks.new_number(), ..delivery.clone() });
         for delivery in [Some(delivery), again].into_iter().flatten() {
-            state.webhooks.add(delivery, now + fate.late_by);
+            state.webhooks.add(delivery, now + plan.late_by);
         }
     }
     shared.webhooks.wake.notify_one();
@@ -139,12 +139,12 @@ fn wants(subscription: &Record, event: &Event<'_>) -> bool {
             || event.categories.iter().any(|name| name.eq_ignore_ascii_case(category)))
 }
 
-fn begin(target: &Target, fate: &Fate) -> DeliveryState {
+fn begin(target: &Target, plan: &DeliveryPlan) -> DeliveryState {
     if !is_of_this_machine(&target.url) {
         DeliveryState::Outside
-    } else if target.stopped || fate.stopped {
+    } else if target.stopped || plan.stopped {
         DeliveryState::Stopped
-    } else if fate.missed {
+    } else if plan.missed {
         DeliveryState::Missed
     } else {
         DeliveryState::Waiting

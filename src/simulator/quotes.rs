@@ -13,7 +13,7 @@ use super::{
 /// How long an offer is valid.
 const QUOTE_LIFE: TimeDelta = TimeDelta::days(3);
 /// Requested actions, as opposed to the content of the quote.
-const WISHES: [&str; 5] = ["test", "generate_charges", "generate_email", "hold_dates", "validate_rules"];
+const QUOTE_ACTIONS: [&str; 5] = ["test", "generate_charges", "generate_email", "hold_dates", "validate_rules"];
 
 /// Converts validated members into the record to store. A quote that was only requested for its price has no id.
 pub(super) fn write(
@@ -23,9 +23,9 @@ pub(super) fn write(
     charges_on_request: bool,
     now: DateTime<Utc>,
 ) -> Result<Record, Vec<String>> {
-    let wishes: Vec<&str> =
-        WISHES.into_iter().filter(|wish| members.remove(*wish) == Some(Value::Bool(true))).collect();
-    let wants = |wish: &str| wishes.contains(&wish);
+    let actions: Vec<&str> =
+        QUOTE_ACTIONS.into_iter().filter(|action| members.remove(*action) == Some(Value::Bool(true))).collect();
+    let wants = |action: &str| actions.contains(&action);
     let mut quote = current.cloned().unwrap_or_default();
     quote.extend(members);
 

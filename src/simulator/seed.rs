@@ -1,18 +1,18 @@
 //! Generated, realistic portfolios. The same seed, day and order of accounts give the same data.
 //!
 //! `plan` defines the size of a portfolio. `properties` (owners, properties, seasons), `guests` and `stays` come first;
-//! the data derived from them is in `money` (payments and charges), `talk` (inquiries, quotes, messages, reviews) and
-//! `shop` (listings, channels, webhooks). `labels` comes last: it creates records from the tags and fields that the
-//! others noted.
+//! the data derived from them is in `money` (payments and charges), `communication` (inquiries, quotes, messages,
+//! reviews) and `listings` (listings, channels, webhooks). `labels` comes last: it creates records from the tags and
+//! fields that the others noted.
 
+mod communication;
 mod guests;
 mod labels;
+mod listings;
 mod money;
 mod plan;
 mod properties;
-mod shop;
 mod stays;
-mod talk;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use fastrand::Rng;
@@ -80,9 +80,9 @@ impl<'a> Seeder<'a> {
             self.stays_of(&property, index);
         }
         let stays = std::mem::take(&mut self.stays);
-        self.shop();
+        self.listings();
         self.money(&stays);
-        self.talk(&stays);
+        self.communication(&stays);
         self.labels();
     }
 
@@ -106,7 +106,7 @@ impl<'a> Seeder<'a> {
     }
 
     fn handle(&self) -> String {
-        self.plan.marker.to_lowercase().replace(' ', "-")
+        self.plan.tenant_label.to_lowercase().replace(' ', "-")
     }
 
     fn guid(&mut self) -> String {

@@ -45,7 +45,7 @@ fn new_client() -> Client {
 }
 
 async fn deliver(shared: &Shared, client: &Client, ticket: Ticket) {
-    let patience = &shared.webhooks.contract.delivery;
+    let retry_policy = &shared.webhooks.contract.delivery;
     let at = shared.clock.now();
     let request = client
         .post(&ticket.url)
@@ -56,9 +56,9 @@ async fn deliver(shared: &Shared, client: &Client, ticket: Ticket) {
     let outcome = tokio::select! {
         biased;
         answer = request => answer.map_or(Outcome::Broken, |answer| Outcome::Answered(answer.status().as_u16())),
-        () = shared.clock.sleep_until(at + patience.answer_within()) => Outcome::TimedOut,
+        () = shared.clock.sleep_until(at + retry_policy.answer_within()) => Outcome::TimedOut,
     };
-    shared.lock().webhooks.ended(&ticket, Attempt { at, outcome }, patience, shared.clock.now());
+    shared.lock().webhooks.ended(&ticket, Attempt { at, outcome }, retry_policy, shared.clock.now());
     shared.webhooks.wake.notify_one();
     shared.webhooks.settled.send_replace(());
 }

@@ -282,9 +282,9 @@ impl State {
             if index == 0
                 && let Some(portfolio) = beginning.portfolio
             {
-                plan = Plan::of_size(&plan.marker, portfolio);
+                plan = Plan::of_size(&plan.tenant_label, portfolio);
             }
-            let variations = beginning.variations.clone().unwrap_or_else(|| table.at_first(&plan.marker));
+            let variations = beginning.variations.clone().unwrap_or_else(|| table.at_first(&plan.tenant_label));
             state.open_account(plan, variations, beginning.seed, now);
         }
         state
@@ -299,10 +299,10 @@ impl State {
         now: DateTime<Utc>,
     ) -> DemoAccount {
         let index = self.accounts.len() as u64;
-        let slug: String = plan.marker.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+        let slug: String = plan.tenant_label.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
         let demo = DemoAccount {
             id: AccountId(70_101 + index as i64),
-            name: plan.marker.clone(),
+            name: plan.tenant_label.clone(),
             email: format!("{slug}{}@accounts.example", index + 1),
             time_zone: plan.home().time_zone.to_owned(),
             personal_access_token: format!("pt_sandbox_{slug}_{}", index + 1),

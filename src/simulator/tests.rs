@@ -7,7 +7,7 @@ mod operations;
 mod receiver;
 mod seed;
 mod steering;
-mod webhook_trouble;
+mod webhook_faults;
 mod webhooks;
 
 use std::sync::Arc;

@@ -34,8 +34,8 @@ pub(super) enum Scope {
 
 /// The status of a bearer token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Standing {
-    Good(AccountId, Scope),
+pub(super) enum TokenStatus {
+    Valid(AccountId, Scope),
     Expired,
     Unknown,
 }
@@ -117,7 +117,7 @@ impl Tokens {
     }
 
     /// Adds a grant with known tokens that do not expire, as if it had been made long ago.
-    pub(super) fn adopt(&mut self, account: AccountId, access: &str, refresh: Option<&str>) {
+    pub(super) fn import_grant(&mut self, account: AccountId, access: &str, refresh: Option<&str>) {
         let grant = Uuid::new_v4();
         self.grants.insert(grant, Grant { account, scope: Scope::Full, ended: false });
         self.access.insert(access.to_owned(), Access { grant, expires_at: None });
@@ -168,17 +168,17 @@ impl Tokens {
         token
     }
 
-    pub(super) fn check(&self, bearer: &str, now: DateTime<Utc>) -> Standing {
-        let Some(access) = self.access.get(bearer) else { return Standing::Unknown };
+    pub(super) fn check(&self, bearer: &str, now: DateTime<Utc>) -> TokenStatus {
+        let Some(access) = self.access.get(bearer) else { return TokenStatus::Unknown };
         match self.grants.get(&access.grant) {
             Some(grant) if !grant.ended => {
                 if access.expires_at.is_some_and(|end| end <= now) {
-                    Standing::Expired
+                    TokenStatus::Expired
                 } else {
-                    Standing::Good(grant.account, grant.scope)
+                    TokenStatus::Valid(grant.account, grant.scope)
                 }
             }
-            _ => Standing::Unknown,
+            _ => TokenStatus::Unknown,
         }
     }
 

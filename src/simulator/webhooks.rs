@@ -1,11 +1,11 @@
 //! Webhooks as OwnerRez documents them and as they were observed: their content, recipients, times and failures.
 //!
-//! This module sends nothing: `event` creates the body, `trouble` decides what goes wrong, and `queue` contains the due
+//! This module sends nothing: `event` creates the body, `fault` decides what goes wrong, and `queue` contains the due
 //! deliveries and the log. `notices` fills the queue, `sender` empties it.
 
 mod event;
+mod fault;
 mod queue;
-mod trouble;
 
 use std::{
     collections::BTreeMap,
@@ -19,13 +19,13 @@ use tokio::sync::{Notify, watch};
 
 pub(super) use self::{
     event::Event,
+    fault::{DeliveryPlan, plan_delivery},
     queue::{Next, Queue, Ticket},
-    trouble::{Fate, fate},
 };
 pub use self::{
     event::WebhookAction,
+    fault::{WebhookFault, WebhookRule},
     queue::{Attempt, Delivery, DeliveryState, Outcome, WebhookApp},
-    trouble::{Trouble, WebhookRule},
 };
 
 const CONTRACT: &str = include_str!("webhooks.json");
@@ -36,22 +36,23 @@ const CONTRACT: &str = include_str!("webhooks.json");
 pub(super) struct Contract {
     #[serde(rename = "about")]
     _about: String,
-    pub(super) delivery: Patience,
-    pub(super) trouble: Numbers,
+    pub(super) delivery: RetryPolicy,
+    #[serde(rename = "trouble")]
+    pub(super) faults: FaultParameters,
     pub(super) types: BTreeMap<String, WebhookType>,
 }
 
 /// The response timeout and the retries of a delivery.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Patience {
+pub(super) struct RetryPolicy {
     answer_within_seconds: i64,
     retries: u32,
     first_retry_after_seconds: i64,
     each_retry_later_by_factor: i64,
 }
 
-impl Patience {
+impl RetryPolicy {
     pub(super) fn answer_within(&self) -> TimeDelta {
         TimeDelta::seconds(self.answer_within_seconds)
     }
@@ -67,7 +68,7 @@ impl Patience {
 /// The parameters of the disturbances that variations turn on.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Numbers {
+pub(super) struct FaultParameters {
     repeats_every: u64,
     delays_every: u64,
     delay_seconds: i64,
@@ -75,7 +76,7 @@ pub(super) struct Numbers {
     stops_after_hours: i64,
 }
 
-impl Numbers {
+impl FaultParameters {
     pub(super) fn stops_after(&self) -> TimeDelta {
         TimeDelta::hours(self.stops_after_hours)
     }
@@ -172,13 +173,13 @@ mod tests {
 
     #[test]
     fn ten_retries_take_about_six_hours() {
-        let patience = Contract::load().expect("the contract").delivery;
-        let waits: Vec<TimeDelta> = (1..).map_while(|failed| patience.wait_after(failed)).collect();
+        let retry_policy = Contract::load().expect("the contract").delivery;
+        let waits: Vec<TimeDelta> = (1..).map_while(|failed| retry_policy.wait_after(failed)).collect();
         assert_eq!(waits.len(), 10);
         assert!(waits.windows(2).all(|pair| pair[1] == pair[0] * 2), "{waits:?}");
         let all: TimeDelta = waits.iter().sum();
         assert_eq!(all.num_hours(), 5, "{all}");
-        assert_eq!(patience.wait_after(0), None);
-        assert_eq!(patience.wait_after(usize::MAX), None);
+        assert_eq!(retry_policy.wait_after(0), None);
+        assert_eq!(retry_policy.wait_after(usize::MAX), None);
     }
 }

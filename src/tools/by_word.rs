@@ -52,7 +52,7 @@ impl ByWord {
     }
 
     /// Returns whether a guest has all words.
-    pub(super) fn fits(&self, guest: &Value) -> bool {
+    pub(super) fn matches(&self, guest: &Value) -> bool {
         let names = NAMES.iter().map(|name| &guest[*name]);
         let parts = PARTS
             .iter()
@@ -63,7 +63,7 @@ impl ByWord {
     }
 
     /// Returns the note for the response. `looked_through` guests have the word; `more` means that others have it, too.
-    pub(super) fn told(&self, looked_through: usize, more: bool) -> String {
+    pub(super) fn note(&self, looked_through: usize, more: bool) -> String {
         let rest = if more {
             ", and more were not checked: search for a rarer word, an e-mail address or a phone number"
         } else {
@@ -112,7 +112,7 @@ mod tests {
             ("Liam Rossi", false),
             ("Liam Okafor Jr", false),
         ] {
-            assert_eq!(of(json!({"q": text})).unwrap().fits(&guest), fits, "{text}");
+            assert_eq!(of(json!({"q": text})).unwrap().matches(&guest), fits, "{text}");
         }
     }
 }

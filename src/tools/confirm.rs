@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// The key of the question and its reply in the protocol messages.
-pub const QUESTION: &str = "consent";
+pub const FORM_ELICITATION: &str = "consent";
 /// The same for a web page that the user is sent to.
-pub const ERRAND: &str = "connect";
+pub const URL_ELICITATION: &str = "connect";
 /// The time for a user to answer a question, or for a model to ask its user.
 const CONFIRMATION_LIFE: TimeDelta = TimeDelta::minutes(10);
 /// A draft may wait a little longer for the user.
@@ -29,19 +29,19 @@ const DRAFT_LIFE: TimeDelta = TimeDelta::minutes(30);
 
 /// The user interaction that the client supports.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Person {
+pub struct ClientElicitation {
     /// Whether the client can ask the user (form elicitation).
-    pub can_be_asked: bool,
+    pub supports_form: bool,
     /// Whether the client can send the user to a web page (URL elicitation), and did not do so for an earlier try of
     /// this call.
-    pub can_be_sent: bool,
+    pub supports_url: bool,
     /// The reply to the question in the response to an earlier call.
-    pub reply: Option<PersonReply>,
+    pub reply: Option<ElicitationReply>,
 }
 
 /// The reply to a question.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PersonReply {
+pub struct ElicitationReply {
     /// The state that was sent with the question.
     pub state: String,
     /// The user's action. Only `accept` is consent: clients without a user send the other actions automatically.
@@ -51,19 +51,22 @@ pub struct PersonReply {
 /// The origin of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Way {
+pub(super) enum ConfirmationKind {
     /// A draft, which the model shows to the user.
     Draft,
     /// The response to a first call.
-    Told,
+    #[serde(rename = "told")]
+    TwoStep,
     /// A question to the user.
-    Asked,
+    #[serde(rename = "asked")]
+    Elicited,
 }
 
 /// The encrypted content of a token.
 #[derive(Serialize, Deserialize)]
 struct Token {
-    way: Way,
+    #[serde(rename = "way")]
+    kind: ConfirmationKind,
     /// Makes two tokens for the same request different.
     nonce: String,
     /// Expiry in Unix time.
@@ -96,7 +99,7 @@ pub(super) enum Refusal {
     /// The token has expired.
     Expired,
     /// The token was altered, belongs to another user, or is not a token of this kind.
-    NotGood,
+    Invalid,
     /// The token is for another tool or other arguments.
     OtherCall,
 }
@@ -108,7 +111,7 @@ impl Refusal {
             Self::Declined => ErrorCode::Declined,
             Self::Cancelled => ErrorCode::NotAnswered,
             Self::Expired => ErrorCode::ConsentExpired,
-            Self::NotGood | Self::OtherCall => ErrorCode::ConsentRefused,
+            Self::Invalid | Self::OtherCall => ErrorCode::ConsentRefused,
         }
     }
 }
@@ -117,14 +120,14 @@ impl Refusal {
 pub(super) fn seal(
     ring: &KeyRing,
     user: UserId,
-    way: Way,
+    kind: ConfirmationKind,
     request: &str,
     arguments: Option<Map<String, Value>>,
     now: DateTime<Utc>,
 ) -> Result<(String, DateTime<Utc>), CryptoError> {
-    let until = (now + if way == Way::Draft { DRAFT_LIFE } else { CONFIRMATION_LIFE }).trunc_subsecs(0);
+    let until = (now + if kind == ConfirmationKind::Draft { DRAFT_LIFE } else { CONFIRMATION_LIFE }).trunc_subsecs(0);
     let nonce = crypto::random_token()?.expose_secret().chars().take(16).collect();
-    let token = Token { way, nonce, until: until.timestamp(), request: request.to_owned(), arguments };
+    let token = Token { kind, nonce, until: until.timestamp(), request: request.to_owned(), arguments };
     let text = serde_json::to_string(&token).map_err(|_| CryptoError::Corrupt)?;
     let Sealed(sealed) = ring.seal(EncryptionContext::Consent(user), &text.into())?;
     Ok((sealed, until))
@@ -134,16 +137,16 @@ pub(super) fn seal(
 pub(super) fn open(
     ring: &KeyRing,
     user: UserId,
-    way: Way,
+    kind: ConfirmationKind,
     sealed: &str,
     now: DateTime<Utc>,
 ) -> Result<Consent, Refusal> {
     let opened =
-        ring.open(EncryptionContext::Consent(user), &Sealed(sealed.to_owned())).map_err(|_| Refusal::NotGood)?;
+        ring.open(EncryptionContext::Consent(user), &Sealed(sealed.to_owned())).map_err(|_| Refusal::Invalid)?;
     let text = opened.expose_secret();
-    let token: Token = serde_json::from_str(text).map_err(|_| Refusal::NotGood)?;
-    if token.way != way {
-        return Err(Refusal::NotGood);
+    let token: Token = serde_json::from_str(text).map_err(|_| Refusal::Invalid)?;
+    if token.kind != kind {
+        return Err(Refusal::Invalid);
     }
     if token.until <= now.timestamp() {
         return Err(Refusal::Expired);
@@ -153,18 +156,18 @@ pub(super) fn open(
 }
 
 /// Sends the user to a web page. The client repeats the same call when the user returns or refuses to go.
-pub(super) fn errand(message: String, url: String) -> InputRequiredResult {
+pub(super) fn url_elicitation(message: String, url: String) -> InputRequiredResult {
     let page = ElicitRequestParams::UrlElicitationParams { meta: None, message, url, elicitation_id: String::new() };
-    let requests = [(ERRAND.to_owned(), InputRequest::Elicitation(ElicitRequest::new(page)))];
+    let requests = [(URL_ELICITATION.to_owned(), InputRequest::Elicitation(ElicitRequest::new(page)))];
     InputRequiredResult::new(Some(requests.into()), None)
 }
 
 /// Returns a question to the user, to be answered with the same call and this state.
-pub(super) fn question(message: String, state: String) -> InputRequiredResult {
+pub(super) fn form_elicitation(message: String, state: String) -> InputRequiredResult {
     // An empty form: accepting or declining is the answer.
     let requested_schema = ElicitationSchema::new(Default::default());
     let form = ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema };
-    let requests = [(QUESTION.to_owned(), InputRequest::Elicitation(ElicitRequest::new(form)))];
+    let requests = [(FORM_ELICITATION.to_owned(), InputRequest::Elicitation(ElicitRequest::new(form)))];
     InputRequiredResult::new(Some(requests.into()), Some(state))
 }
 
@@ -188,15 +191,20 @@ mod tests {
 
     #[test]
     fn a_token_is_good_for_its_user_its_way_and_its_time() {
-        for (way, life) in [(Way::Draft, 30), (Way::Told, 10), (Way::Asked, 10)] {
-            let (token, until) = seal(&ring(), user(1), way, "digest", None, NOW).unwrap();
+        for (kind, life) in
+            [(ConfirmationKind::Draft, 30), (ConfirmationKind::TwoStep, 10), (ConfirmationKind::Elicited, 10)]
+        {
+            let (token, until) = seal(&ring(), user(1), kind, "digest", None, NOW).unwrap();
             assert_eq!(until, NOW + TimeDelta::minutes(life));
-            let opened = open(&ring(), user(1), way, &token, until - TimeDelta::seconds(1)).unwrap();
+            let opened = open(&ring(), user(1), kind, &token, until - TimeDelta::seconds(1)).unwrap();
             assert_eq!(opened.request, "digest");
-            assert_eq!(open(&ring(), user(1), way, &token, until), Err(Refusal::Expired));
-            assert_eq!(open(&ring(), user(2), way, &token, NOW), Err(Refusal::NotGood));
-            for other in [Way::Draft, Way::Told, Way::Asked].into_iter().filter(|other| *other != way) {
-                assert_eq!(open(&ring(), user(1), other, &token, NOW), Err(Refusal::NotGood));
+            assert_eq!(open(&ring(), user(1), kind, &token, until), Err(Refusal::Expired));
+            assert_eq!(open(&ring(), user(2), kind, &token, NOW), Err(Refusal::Invalid));
+            for other in [ConfirmationKind::Draft, ConfirmationKind::TwoStep, ConfirmationKind::Elicited]
+                .into_iter()
+                .filter(|other| *other != kind)
+            {
+                assert_eq!(open(&ring(), user(1), other, &token, NOW), Err(Refusal::Invalid));
             }
         }
     }
@@ -204,8 +212,8 @@ mod tests {
     #[test]
     fn each_token_allows_a_write_of_its_own() {
         let permit = || {
-            let (token, _) = seal(&ring(), user(1), Way::Told, "digest", None, NOW).unwrap();
-            open(&ring(), user(1), Way::Told, &token, NOW).unwrap().permit
+            let (token, _) = seal(&ring(), user(1), ConfirmationKind::TwoStep, "digest", None, NOW).unwrap();
+            open(&ring(), user(1), ConfirmationKind::TwoStep, &token, NOW).unwrap().permit
         };
         assert_ne!(permit(), permit());
     }
@@ -213,13 +221,13 @@ mod tests {
     proptest! {
         #[test]
         fn no_other_text_is_a_token(text in ".{0,120}", at in 0usize..400) {
-            prop_assert_eq!(open(&ring(), user(1), Way::Told, &text, NOW), Err(Refusal::NotGood));
-            let (token, _) = seal(&ring(), user(1), Way::Told, "digest", None, NOW).unwrap();
+            prop_assert_eq!(open(&ring(), user(1), ConfirmationKind::TwoStep, &text, NOW), Err(Refusal::Invalid));
+            let (token, _) = seal(&ring(), user(1), ConfirmationKind::TwoStep, "digest", None, NOW).unwrap();
             let mut bytes = token.into_bytes();
             let at = at % bytes.len();
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             let altered = String::from_utf8(bytes).unwrap();
-            prop_assert_eq!(open(&ring(), user(1), Way::Told, &altered, NOW), Err(Refusal::NotGood));
+            prop_assert_eq!(open(&ring(), user(1), ConfirmationKind::TwoStep, &altered, NOW), Err(Refusal::Invalid));
         }
     }
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{
     Parts,
-    confirm::{self, Consent, Refusal, Way},
-    write_words as words,
+    confirm::{self, ConfirmationKind, Consent, Refusal},
+    write_messages as messages,
     writes::digests,
 };
 use crate::{
@@ -23,21 +23,27 @@ pub(super) fn draft(
     request: &UpstreamRequest,
     by_call_operation: bool,
 ) -> Result<Value, CryptoError> {
-    let said = operation.said(request);
+    let arguments = operation.arguments_of(request);
     let request = digests(parts, caller.user, request).into_iter().next().unwrap_or_default();
     let now = parts.links.clock.now();
-    let (id, until) = confirm::seal(&parts.ring, caller.user, Way::Draft, &request, Some(said.clone()), now)?;
+    let (id, until) =
+        confirm::seal(&parts.ring, caller.user, ConfirmationKind::Draft, &request, Some(arguments.clone()), now)?;
     Ok(json!({
         "sent": false,
-        "draft": said,
+        "draft": arguments,
         "draft_id": id,
         "expires_at": until,
-        "next": words::how_to_send(operation.name(), by_call_operation),
+        "next": messages::how_to_send(operation.name(), by_call_operation),
     }))
 }
 
 /// Returns the draft that a call names, if any.
-pub(super) fn opened(parts: &Parts, caller: &Principal, options: &WriteOptions) -> Result<Option<Consent>, Refusal> {
+pub(super) fn open_draft(
+    parts: &Parts,
+    caller: &Principal,
+    options: &WriteOptions,
+) -> Result<Option<Consent>, Refusal> {
     let id = options.draft_id.as_deref();
-    id.map(|id| confirm::open(&parts.ring, caller.user, Way::Draft, id, parts.links.clock.now())).transpose()
+    id.map(|id| confirm::open(&parts.ring, caller.user, ConfirmationKind::Draft, id, parts.links.clock.now()))
+        .transpose()
 }

@@ -25,7 +25,7 @@ pub struct ConnectLinks {
     /// The gateway's public address.
     pub public_url: Url,
     /// Whether and how users connect accounts.
-    pub way: LinkWay,
+    pub mode: ConnectMode,
     /// The lifetime of a link.
     pub life: TimeDelta,
     /// The maximum number of open links per user; a new link replaces the oldest.
@@ -34,13 +34,13 @@ pub struct ConnectLinks {
 
 /// Whether and how users connect accounts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LinkWay {
+pub enum ConnectMode {
     /// Through the operator's OAuth app.
     OauthApp,
     /// Not yet: the operator has no OAuth app.
-    None,
+    Unavailable,
     /// Not at all: the settings contain the one account.
-    OwnAccount,
+    SingleAccount,
 }
 
 /// A link, ready to be opened in a browser.
@@ -61,7 +61,7 @@ pub enum LinkError {
     NotConfigured,
     /// The settings contain the one account.
     #[error("the account is configured in the settings")]
-    OwnAccount,
+    SingleAccount,
     /// The key was deleted after it was checked.
     #[error("the key was deleted")]
     KeyGone,
@@ -76,10 +76,10 @@ pub enum LinkError {
 impl ConnectLinks {
     /// Creates a link for a key of the user. Only the newest few links stay valid.
     pub async fn open(&self, user: UserId, key: KeyId) -> Result<OpenLink, LinkError> {
-        match self.way {
-            LinkWay::OauthApp => {}
-            LinkWay::None => return Err(LinkError::NotConfigured),
-            LinkWay::OwnAccount => return Err(LinkError::OwnAccount),
+        match self.mode {
+            ConnectMode::OauthApp => {}
+            ConnectMode::Unavailable => return Err(LinkError::NotConfigured),
+            ConnectMode::SingleAccount => return Err(LinkError::SingleAccount),
         }
         let state = crypto::random_token()?;
         let now = self.clock.now();

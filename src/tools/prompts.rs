@@ -42,23 +42,23 @@ impl Prompts {
     /// Returns the prompts that are compiled into the program.
     pub fn embedded(resources: &Resources) -> Result<Self, CatalogError> {
         let prompts: Vec<PromptData> = serde_json::from_str(include_str!("../../config/prompts.json"))
-            .map_err(|error| CatalogError { mistakes: vec![format!("prompts: {error}")] })?;
-        let mut mistakes = Vec::new();
+            .map_err(|error| CatalogError { errors: vec![format!("prompts: {error}")] })?;
+        let mut errors = Vec::new();
         for prompt in &prompts {
             for argument in &prompt.arguments {
                 let place = format!("{} of the prompt {}", argument.name, prompt.name);
                 if argument.required == argument.default.is_some() {
-                    mistakes.push(format!("{place}: either it is required or it has a default"));
+                    errors.push(format!("{place}: either it is required or it has a default"));
                 }
                 if !prompt.text.contains(&format!("{{{}}}", argument.name)) {
-                    mistakes.push(format!("{place}: the text does not use it"));
+                    errors.push(format!("{place}: the text does not use it"));
                 }
                 if argument.names_of.as_ref().is_some_and(|kind| !resources.has_names(kind)) {
-                    mistakes.push(format!("{place}: there are no names of that kind"));
+                    errors.push(format!("{place}: there are no names of that kind"));
                 }
             }
         }
-        if mistakes.is_empty() { Ok(Self(prompts)) } else { Err(CatalogError { mistakes }) }
+        if errors.is_empty() { Ok(Self(prompts)) } else { Err(CatalogError { errors }) }
     }
 
     /// Returns all prompts, as `prompts/list` shows them.
@@ -144,16 +144,16 @@ fn filled(text: &str, values: &[(&str, String)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{catalog::Catalog, tools::Answers};
+    use crate::{catalog::Catalog, tools::CompositeTools};
 
     #[test]
     fn prompts_name_only_tools_that_there_are() -> Result<(), CatalogError> {
-        let (catalog, answers) = (Catalog::embedded()?, Answers::embedded()?);
+        let (catalog, composite_tools) = (Catalog::embedded()?, CompositeTools::embedded()?);
         for prompt in Prompts::embedded(&Resources::embedded(&catalog)?)?.0 {
             let named: Vec<&str> = prompt.text.split('`').skip(1).step_by(2).collect();
             assert!(!named.is_empty(), "{} names a tool", prompt.name);
             for tool in named {
-                assert!(catalog.get(tool).is_some() || answers.get(tool).is_some(), "{}: {tool}", prompt.name);
+                assert!(catalog.get(tool).is_some() || composite_tools.get(tool).is_some(), "{}: {tool}", prompt.name);
             }
         }
         Ok(())

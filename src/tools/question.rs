@@ -9,16 +9,16 @@ use crate::catalog::Operation;
 const LONGEST_LINE: usize = 100;
 
 /// Returns the question whether to make a write with these arguments, in two or three lines.
-pub(super) fn question(operation: &Operation, said: &Map<String, Value>) -> String {
+pub(super) fn question(operation: &Operation, arguments: &Map<String, Value>) -> String {
     let title = operation.tool().title.as_deref().unwrap_or(operation.name());
-    let (effect, whom) = match (operation.is_destructive(), said.contains_key(THREAD)) {
+    let (effect, whom) = match (operation.is_destructive(), arguments.contains_key(THREAD)) {
         (true, _) => ("This cannot be undone.", "Affects"),
         (false, true) => ("A guest gets this at once; it cannot be recalled.", "In"),
         (false, false) => ("A guest gets this at once; it cannot be recalled.", "To"),
     };
-    let (records, rest): (Vec<_>, Vec<_>) = said.iter().partition(|(name, _)| names_a_record(name));
+    let (records, rest): (Vec<_>, Vec<_>) = arguments.iter().partition(|(name, _)| names_a_record(name));
     let mut records: Vec<Record> =
-        records.into_iter().filter_map(|(name, value)| record(operation, said, name, value)).collect();
+        records.into_iter().filter_map(|(name, value)| record(operation, arguments, name, value)).collect();
     // A long name must not push the id out of the line.
     records.sort_by_key(|record| !record.has_id);
     let records: Vec<String> = records.into_iter().map(|record| record.words).collect();
@@ -51,13 +51,13 @@ fn names_a_record(name: &str) -> bool {
 
 /// Returns the record that an argument identifies, as "the guest 7"; `None` for the kind of a record, which is shown
 /// with its id.
-fn record(operation: &Operation, said: &Map<String, Value>, name: &str, value: &Value) -> Option<Record> {
+fn record(operation: &Operation, arguments: &Map<String, Value>, name: &str, value: &Value) -> Option<Record> {
     let value_in_words = one_line(value);
     let kind = match name {
         "id" => kind_of_id(operation),
         THREAD => "message thread".to_owned(),
-        name if name == ENTITY.1 => one_line(said.get(ENTITY.0).unwrap_or(&Value::from("record"))),
-        name if name == ENTITY.0 && said.contains_key(ENTITY.1) => return None,
+        name if name == ENTITY.1 => one_line(arguments.get(ENTITY.0).unwrap_or(&Value::from("record"))),
+        name if name == ENTITY.0 && arguments.contains_key(ENTITY.1) => return None,
         name => match name.strip_suffix("_id") {
             Some(kind) => kind.replace('_', " "),
             None => return Some(Record { has_id: false, words: format!("{name}: {value_in_words}") }),
@@ -107,14 +107,14 @@ mod tests {
     use super::*;
     use crate::catalog::Catalog;
 
-    fn asked(tool: &str, said: &Value) -> String {
+    fn asked(tool: &str, arguments: &Value) -> String {
         let catalog = Catalog::embedded().unwrap();
-        question(catalog.get(tool).unwrap(), said.as_object().unwrap())
+        question(catalog.get(tool).unwrap(), arguments.as_object().unwrap())
     }
 
     #[test]
     fn the_effect_comes_first_and_whom_it_meets_second() {
-        for (tool, said, expected) in [
+        for (tool, arguments, expected) in [
             (
                 "delete_guest_phone",
                 json!({"id": 7, "phone_id": 1}),
@@ -136,7 +136,7 @@ mod tests {
                 "Send a message? A guest gets this at once; it cannot be recalled.\nIn the message thread 8\nWith body: Welcome, Ada!",
             ),
         ] {
-            let question = asked(tool, &said);
+            let question = asked(tool, &arguments);
             let (_, whom) = question.split_once('\n').unwrap();
             assert_eq!(whom, expected.split_once('\n').unwrap().1, "{question}");
         }

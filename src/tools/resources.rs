@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Parts, Trace, by_word::ByWord, text};
+use super::{CallOutcome, Parts, by_word::ByWord, error_messages};
 use crate::{
     catalog::{Catalog, CatalogError},
     domain::{ErrorCode, Principal, UserId},
@@ -58,12 +58,12 @@ struct Record {
     #[serde(default)]
     arguments: Map<String, Value>,
     /// The source of its names, for the completion of ids.
-    names: Option<NamesOf>,
+    names: Option<CompletionSource>,
 }
 
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NamesOf {
+struct CompletionSource {
     /// The operation that lists the records.
     operation: String,
     #[serde(default)]
@@ -79,7 +79,7 @@ struct NamesOf {
 
 /// Why a resource was not read.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Unread {
+pub enum ReadError {
     /// There is no resource with this URI; a message.
     Unknown(String),
     /// Reading failed; a message.
@@ -89,7 +89,7 @@ pub enum Unread {
 impl Resources {
     /// Returns the resources that are compiled into the program.
     pub fn embedded(catalog: &Catalog) -> Result<Self, CatalogError> {
-        let broken = |mistake: String| CatalogError { mistakes: vec![format!("resources: {mistake}")] };
+        let broken = |mistake: String| CatalogError { errors: vec![format!("resources: {mistake}")] };
         let records: Vec<Record> = serde_json::from_str(include_str!("../../config/resources.json"))
             .map_err(|error| broken(error.to_string()))?;
         let listing = records.iter().filter_map(|record| record.names.as_ref()).map(|names| &names.operation);
@@ -143,26 +143,30 @@ impl Resources {
         caller: &Principal,
         uri: &str,
         cancel: &CancellationToken,
-    ) -> (Result<Value, Unread>, String, Trace) {
+    ) -> (Result<Value, ReadError>, String, CallOutcome) {
         let Some((record, arguments)) = self.records.iter().find_map(|record| Some((record, record.at(uri)?))) else {
             let known: Vec<&str> = self.records.iter().map(|record| record.uri.as_str()).collect();
             let words = format!(
                 "Unknown resource URI; nothing was sent to OwnerRez. The URIs are {}, with the id of a record.",
                 known.join(", ")
             );
-            return (Err(Unread::Unknown(words)), "resource".to_owned(), Trace::error(ErrorCode::UnknownResource));
+            return (
+                Err(ReadError::Unknown(words)),
+                "resource".to_owned(),
+                CallOutcome::error(ErrorCode::UnknownResource),
+            );
         };
-        let (outcome, trace) = parts.ask(caller, &record.operation, &arguments, cancel).await;
+        let (outcome, call_outcome) = parts.read_operation(caller, &record.operation, &arguments, cancel).await;
         let outcome = match outcome {
             Ok(answer) => Ok(answer),
             Err(error) => {
                 let words = parts.explain(caller, &record.operation, &error).await;
                 let missing =
                     matches!(&error, CallError::Upstream(refused) if refused.kind == UpstreamErrorKind::NotFound);
-                Err(if missing { Unread::Unknown(words) } else { Unread::Failed(words) })
+                Err(if missing { ReadError::Unknown(words) } else { ReadError::Failed(words) })
             }
         };
-        (outcome, record.operation.clone(), trace)
+        (outcome, record.operation.clone(), call_outcome)
     }
 
     /// Returns the ids whose names contain the typed text, or that begin with it. Takes at most one request to OwnerRez
@@ -178,16 +182,16 @@ impl Resources {
         cancel: &CancellationToken,
     ) -> Vec<String> {
         let typed = typed.trim().to_lowercase();
-        let of = self.records.iter().find(|record| record.name == kind).and_then(|record| record.names.as_ref());
-        let Some(of) = of else { return Vec::new() };
-        let searched = if of.search.is_some() { typed.clone() } else { String::new() };
-        if of.search.is_some() && !SEARCHED.contains(&searched.chars().count()) {
+        let source = self.records.iter().find(|record| record.name == kind).and_then(|record| record.names.as_ref());
+        let Some(source) = source else { return Vec::new() };
+        let searched = if source.search.is_some() { typed.clone() } else { String::new() };
+        if source.search.is_some() && !SEARCHED.contains(&searched.chars().count()) {
             return Vec::new();
         }
-        let names = match self.remembered(parts, caller, kind, &searched) {
+        let names = match self.cached_names(parts, caller, kind, &searched) {
             Some(names) => names,
             None => {
-                let Some(names) = of.ask(parts, caller, &searched, cancel).await else { return Vec::new() };
+                let Some(names) = source.fetch(parts, caller, &searched, cancel).await else { return Vec::new() };
                 let key = (caller.user, kind.to_owned(), searched.clone());
                 let now = parts.links.clock.now();
                 self.names.lock().unwrap_or_else(PoisonError::into_inner).put(key, (now, names.clone()));
@@ -195,12 +199,12 @@ impl Resources {
             }
         };
         let fits = |id: &i64, name: &str| {
-            of.search.is_some() || name.to_lowercase().contains(&typed) || id.to_string().starts_with(&typed)
+            source.search.is_some() || name.to_lowercase().contains(&typed) || id.to_string().starts_with(&typed)
         };
         names.iter().filter(|(id, name)| fits(id, name)).map(|(id, _)| id.to_string()).collect()
     }
 
-    fn remembered(&self, parts: &Parts, caller: &Principal, kind: &str, searched: &str) -> Option<Names> {
+    fn cached_names(&self, parts: &Parts, caller: &Principal, kind: &str, searched: &str) -> Option<Names> {
         let key = (caller.user, kind.to_owned(), searched.to_owned());
         let mut kept = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, names) = kept.get(&key)?;
@@ -223,9 +227,9 @@ impl Record {
     }
 }
 
-impl NamesOf {
+impl CompletionSource {
     /// Requests the names, including those of the second request if the table has one.
-    async fn ask(&self, parts: &Parts, caller: &Principal, typed: &str, cancel: &CancellationToken) -> Option<Names> {
+    async fn fetch(&self, parts: &Parts, caller: &Principal, typed: &str, cancel: &CancellationToken) -> Option<Names> {
         let mut found = self.read(parts, caller, typed, &self.arguments, cancel).await?;
         if let Some(also) = &self.also {
             let known: BTreeSet<i64> = found.iter().map(|(id, _)| *id).collect();
@@ -252,13 +256,13 @@ impl NamesOf {
             let since = parts.links.clock.now() - TimeDelta::days(days);
             arguments.insert("since_utc".to_owned(), json!(since.to_rfc3339_opts(SecondsFormat::Secs, true)));
         }
-        let (outcome, _) = parts.ask(caller, &self.operation, &arguments, cancel).await;
+        let (outcome, _) = parts.read_operation(caller, &self.operation, &arguments, cancel).await;
         let mut items = outcome.ok()?["items"].as_array()?.clone();
         let by_word = parts.catalog.get(&self.operation).and_then(|known| ByWord::of(known, &arguments));
         if let Some(by_word) = by_word.filter(|_| items.is_empty()) {
-            let (outcome, _) = parts.ask(caller, &self.operation, &by_word.page(0), cancel).await;
+            let (outcome, _) = parts.read_operation(caller, &self.operation, &by_word.page(0), cancel).await;
             items = outcome.ok()?["items"].as_array()?.clone();
-            items.retain(|guest| by_word.fits(guest));
+            items.retain(|guest| by_word.matches(guest));
         }
         let named = |record: &Value| Some((record["id"].as_i64()?, self.name_in(record)));
         Some(items.iter().filter_map(named).collect())
@@ -272,33 +276,33 @@ impl NamesOf {
 
 impl Parts {
     /// Sends one reading operation. Its arguments come from the gateway, so they are valid.
-    async fn ask(
+    async fn read_operation(
         &self,
         caller: &Principal,
         operation: &str,
         arguments: &Map<String, Value>,
         cancel: &CancellationToken,
-    ) -> (Result<Value, CallError>, Trace) {
+    ) -> (Result<Value, CallError>, CallOutcome) {
         let known = self.catalog.get(operation);
         let Some((known, request)) = known.and_then(|known| Some((known, Arc::new(known.request(arguments).ok()?))))
         else {
             let failure = Some(format!("{operation} does not accept the arguments of the table of resources"));
-            let trace = Trace { failure, ..Trace::error(ErrorCode::InternalError) };
-            return (Err(CallError::SessionLost { write_may_have_happened: false }), trace);
+            let call_outcome = CallOutcome { failure, ..CallOutcome::error(ErrorCode::InternalError) };
+            return (Err(CallError::SessionLost { write_may_have_happened: false }), call_outcome);
         };
         let outcome = self.sessions.call(caller.user, &request, cancel).await;
-        let mut trace = Trace::of(&outcome);
+        let mut call_outcome = CallOutcome::of(&outcome);
         let view = known.view(arguments).uncut();
         let shown =
-            outcome.and_then(|answer| Ok(known.show(&view, &request, answer.status, &answer.body)?.structured()));
-        trace.error = shown.as_ref().err().map(CallError::code);
-        (shown, trace)
+            outcome.and_then(|answer| Ok(known.render(&view, &request, answer.status, &answer.body)?.structured()));
+        call_outcome.error = shown.as_ref().err().map(CallError::code);
+        (shown, call_outcome)
     }
 
     async fn explain(&self, caller: &Principal, operation: &str, error: &CallError) -> String {
         match self.catalog.get(operation) {
-            Some(operation) => text::explain(&self.links, caller, operation, error).await,
-            None => text::FAILED.to_owned(),
+            Some(operation) => error_messages::explain(&self.links, caller, operation, error).await,
+            None => error_messages::FAILED.to_owned(),
         }
     }
 }

@@ -7,11 +7,12 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BAD_ARGUMENTS, INSUFFICIENT_SCOPE, Person, Response, Toolbox, Trace,
+    BAD_ARGUMENTS, CallOutcome, ClientElicitation, INSUFFICIENT_SCOPE, Response, Toolbox,
     by_word::{ByWord, MOST_PAGES},
-    called::{answered, failed, response_of},
     confirm::Consent,
-    drafts, text, write_words,
+    drafts, error_messages,
+    tool_outcome::{error_result, response_of, success_result},
+    write_messages,
     writes::Write,
 };
 use crate::{
@@ -21,13 +22,13 @@ use crate::{
 };
 
 /// A request, its write options, and the draft that it uses.
-type Understood = (Arc<UpstreamRequest>, WriteOptions, Option<Consent>);
+type PreparedCall = (Arc<UpstreamRequest>, WriteOptions, Option<Consent>);
 
 /// The caller of an operation, and the context of the call.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct Invocation<'a> {
     pub(super) caller: &'a Principal,
-    pub(super) person: &'a Person,
+    pub(super) elicitation: &'a ClientElicitation,
     pub(super) by_call_operation: bool,
 }
 
@@ -36,42 +37,47 @@ impl Toolbox {
     pub(super) async fn run(
         &self,
         operation: &Operation,
-        Asked { caller, person, by_call_operation }: Asked<'_>,
+        Invocation { caller, elicitation, by_call_operation }: Invocation<'_>,
         arguments: Map<String, Value>,
         cancel: &CancellationToken,
-    ) -> (Response, Trace) {
-        if !operation.is_within(caller.scope) {
-            return (failed(text::beyond_scope(operation.name())).into(), Trace::error(INSUFFICIENT_SCOPE));
+    ) -> (Response, CallOutcome) {
+        if !operation.is_allowed_for(caller.scope) {
+            return (
+                error_result(error_messages::insufficient_scope(operation.name())).into(),
+                CallOutcome::error(INSUFFICIENT_SCOPE),
+            );
         }
         let view = operation.view(&arguments);
         let by_word = ByWord::of(operation, &arguments);
-        let (request, options, draft) = match self.understood(operation, caller, arguments) {
-            Ok(understood) => understood,
-            Err((told, code)) => return (failed(told).into(), Trace::error(code)),
+        let (request, options, draft) = match self.prepare(operation, caller, arguments) {
+            Ok(prepared) => prepared,
+            Err((message, code)) => return (error_result(message).into(), CallOutcome::error(code)),
         };
         if operation.changes(&request) {
             let parts = &self.0;
-            let write = Write { parts, caller, operation, request, options, draft, person, by_call_operation, cancel };
-            let (response, trace) = Box::pin(write.pass()).await;
-            return (response.into(), trace);
+            let write =
+                Write { parts, caller, operation, request, options, draft, elicitation, by_call_operation, cancel };
+            let (response, call_outcome) = Box::pin(write.execute()).await;
+            return (response.into(), call_outcome);
         }
         let outcome = self.0.sessions.call(caller.user, &request, cancel).await;
-        let (outcome, remark) = match by_word {
+        let (outcome, notice) = match by_word {
             Some(by_word) => self.by_word(operation, caller, &request, outcome, &by_word, cancel).await,
             None => (outcome, None),
         };
-        let mut trace = Trace::of(&outcome);
-        let given = match outcome.and_then(|answer| Ok(operation.show(&view, &request, answer.status, &answer.body)?)) {
-            Ok(shown) => Ok(match remark {
-                Some(remark) => shown.with_remark("note", &remark),
-                None => shown,
-            }),
-            Err(error) => {
-                trace.error = Some(error.code());
-                Err(Box::pin(text::explain(&self.0.links, caller, operation, &error)).await)
-            }
-        };
-        (response_of(given), trace)
+        let mut call_outcome = CallOutcome::of(&outcome);
+        let given =
+            match outcome.and_then(|answer| Ok(operation.render(&view, &request, answer.status, &answer.body)?)) {
+                Ok(shown) => Ok(match notice {
+                    Some(notice) => shown.with_notice("note", &notice),
+                    None => shown,
+                }),
+                Err(error) => {
+                    call_outcome.error = Some(error.code());
+                    Err(Box::pin(error_messages::explain(&self.0.links, caller, operation, &error)).await)
+                }
+            };
+        (response_of(given), call_outcome)
     }
 
     /// Makes the second attempt of a search that found nothing as one text; also returns the note for the response.
@@ -85,7 +91,7 @@ impl Toolbox {
         cancel: &CancellationToken,
     ) -> (Result<Answer, CallError>, Option<String>) {
         let items = |request: &UpstreamRequest, answer: &Answer| {
-            let page = operation.answer(request, answer.status, &answer.body).ok()?;
+            let page = operation.normalize(request, answer.status, &answer.body).ok()?;
             Some((page["items"].as_array()?.clone(), page["next_offset"].as_u64()))
         };
         let found_nothing = |answer: &Answer| items(request, answer).is_some_and(|(items, _)| items.is_empty());
@@ -102,42 +108,42 @@ impl Toolbox {
             };
             let Some((page, next)) = items(&request, &answer) else { break };
             looked_through += page.len();
-            fitting.extend(page.into_iter().filter(|guest| by_word.fits(guest)));
+            fitting.extend(page.into_iter().filter(|guest| by_word.matches(guest)));
             offset = next;
         }
-        let remark = by_word.told(looked_through, offset.is_some());
+        let notice = by_word.note(looked_through, offset.is_some());
         let body = RawJson::new(json!({"items": fitting}).to_string().into());
-        (first.map(|first| Answer { body: body.unwrap_or_default(), ..first }), Some(remark))
+        (first.map(|first| Answer { body: body.unwrap_or_default(), ..first }), Some(notice))
     }
 
     /// Returns the request of these arguments, its write options and its draft, or an error message and its code. Other
     /// arguments given with the id of a draft are compared with the draft later.
-    fn understood(
+    fn prepare(
         &self,
         operation: &Operation,
         caller: &Principal,
         mut arguments: Map<String, Value>,
-    ) -> Result<Understood, (String, &'static str)> {
-        let wrong = |problem: ArgumentError| (problem.to_string(), BAD_ARGUMENTS);
-        let options = operation.options(&mut arguments).map_err(wrong)?;
-        let beside = match operation.request(&arguments) {
+    ) -> Result<PreparedCall, (String, &'static str)> {
+        let invalid = |problem: ArgumentError| (problem.to_string(), BAD_ARGUMENTS);
+        let options = operation.options(&mut arguments).map_err(invalid)?;
+        let given = match operation.request(&arguments) {
             Ok(request) => Some(request),
             Err(_) if options.draft_id.is_some() && arguments.is_empty() => None,
             Err(problem) => {
-                let told = match operation.draft() {
-                    Some(tool) => format!("{problem} {}", write_words::or_a_draft(&tool.name)),
+                let message = match operation.draft() {
+                    Some(tool) => format!("{problem} {}", write_messages::or_a_draft(&tool.name)),
                     None => problem.to_string(),
                 };
-                return Err((told, BAD_ARGUMENTS));
+                return Err((message, BAD_ARGUMENTS));
             }
         };
-        let draft = drafts::opened(&self.0, caller, &options)
-            .map_err(|refusal| (write_words::refused(refusal, operation), refusal.code()))?;
-        let request = match (beside, &draft) {
+        let draft = drafts::open_draft(&self.0, caller, &options)
+            .map_err(|refusal| (write_messages::refused(refusal, operation), refusal.code()))?;
+        let request = match (given, &draft) {
             (Some(request), _) => request,
             (None, draft) => {
                 let arguments = draft.as_ref().map(|draft| draft.arguments.clone()).unwrap_or_default();
-                operation.request(&arguments).map_err(wrong)?
+                operation.request(&arguments).map_err(invalid)?
             }
         };
         Ok((Arc::new(request), options, draft))
@@ -148,25 +154,28 @@ impl Toolbox {
         &self,
         name: &str,
         operation: &Operation,
-        Asked { caller, by_call_operation, .. }: Asked<'_>,
+        Invocation { caller, by_call_operation, .. }: Invocation<'_>,
         arguments: &Map<String, Value>,
-    ) -> (CallToolResult, Trace) {
-        if !operation.is_within(caller.scope) {
-            return (failed(text::beyond_scope(operation.name())), Trace::error(INSUFFICIENT_SCOPE));
+    ) -> (CallToolResult, CallOutcome) {
+        if !operation.is_allowed_for(caller.scope) {
+            return (
+                error_result(error_messages::insufficient_scope(operation.name())),
+                CallOutcome::error(INSUFFICIENT_SCOPE),
+            );
         }
         let request = match operation.request(arguments) {
             Ok(request) => request,
             Err(problem) => {
                 let problem = ArgumentError { tool: name.into(), ..problem };
-                return (failed(problem.to_string()), Trace::error(BAD_ARGUMENTS));
+                return (error_result(problem.to_string()), CallOutcome::error(BAD_ARGUMENTS));
             }
         };
         match drafts::draft(&self.0, caller, operation, &request, by_call_operation) {
-            Ok(draft) => (answered(draft), Trace::default()),
+            Ok(draft) => (success_result(draft), CallOutcome::default()),
             Err(error) => {
                 let error = CallError::from(error);
-                let told = text::explain(&self.0.links, caller, operation, &error).await;
-                (failed(told), Trace::of(&Err(error)))
+                let message = error_messages::explain(&self.0.links, caller, operation, &error).await;
+                (error_result(message), CallOutcome::of(&Err(error)))
             }
         }
     }

@@ -9,11 +9,11 @@ use super::*;
 /// Returns the default list of a user with full access.
 fn default_list() -> Vec<Tool> {
     let catalog = Catalog::embedded().unwrap();
-    let on_demand = OnDemand::embedded(&catalog).unwrap();
+    let tool_search = ToolSearch::embedded(&catalog).unwrap();
     let mut tools = catalog.tools(Scope::Full);
     tools.extend(catalog.drafts().cloned());
-    tools.extend(Answers::embedded().unwrap().tools().cloned());
-    tools.extend(on_demand.tools().cloned());
+    tools.extend(CompositeTools::embedded().unwrap().tools().cloned());
+    tools.extend(tool_search.tools().cloned());
     tools
 }
 
@@ -52,9 +52,9 @@ fn what_listed_tools_point_to_is_listed() {
 #[test]
 fn tools_of_our_own_are_as_in_the_snapshot() {
     let catalog = Catalog::embedded().unwrap();
-    let (answers, on_demand) = (Answers::embedded().unwrap(), OnDemand::embedded(&catalog).unwrap());
+    let (composite_tools, tool_search) = (CompositeTools::embedded().unwrap(), ToolSearch::embedded(&catalog).unwrap());
     let tools: Vec<Value> =
-        answers.tools().chain(on_demand.tools()).map(|tool| serde_json::to_value(tool).unwrap()).collect();
+        composite_tools.tools().chain(tool_search.tools()).map(|tool| serde_json::to_value(tool).unwrap()).collect();
     let now = serde_json::to_string_pretty(&tools).unwrap() + "\n";
     if now != include_str!("tools.snapshot.json") {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tmp");

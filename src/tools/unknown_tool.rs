@@ -6,9 +6,9 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnknownTool {
     /// The requested name, safe to be shown.
-    pub asked: String,
+    pub requested: String,
     /// The tool with the same act that may have been meant.
-    pub near: Option<String>,
+    pub suggestion: Option<String>,
     /// A message that OwnerRez does not support this, if that is certain.
     pub impossible: Option<String>,
 }
@@ -16,9 +16,9 @@ pub struct UnknownTool {
 impl fmt::Display for UnknownTool {
     /// Writes a hint for the next step, if there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.impossible, &self.near) {
+        match (&self.impossible, &self.suggestion) {
             (Some(impossible), _) => write!(f, " {impossible}"),
-            (None, Some(near)) => write!(f, " Did you mean `{near}`?"),
+            (None, Some(suggestion)) => write!(f, " Did you mean `{suggestion}`?"),
             (None, None) => Ok(()),
         }
     }

@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Parts, Trace, answered,
-    confirm::{self, Consent, Person, Refusal, Way},
-    drafts, failed,
-    on_demand::CALL_OPERATION,
-    question, shown, text, write_words as words,
+    CallOutcome, Parts,
+    confirm::{self, ClientElicitation, ConfirmationKind, Consent, Refusal},
+    drafts, error_messages, error_result, question, rendered_result, success_result,
+    tool_search::CALL_OPERATION,
+    write_messages as messages,
 };
 use crate::{
-    catalog::{Operation, SettlingRead, View, WriteOptions},
+    catalog::{Operation, VerificationRead, View, WriteOptions},
     domain::{ErrorCode, Principal, UpstreamRequest, UserId},
     session::{Answer, CallError, WriteOutcome},
     store::{Claim, NewWrite, SettledWrite, WriteRecord},
@@ -43,14 +43,14 @@ pub(super) struct Write<'a> {
     pub options: WriteOptions,
     /// The draft that the call names.
     pub draft: Option<Consent>,
-    pub person: &'a Person,
+    pub elicitation: &'a ClientElicitation,
     /// Whether the client called the operation through `call_operation`.
     pub by_call_operation: bool,
     pub cancel: &'a CancellationToken,
 }
 
 /// The response for the client, and the part that is logged.
-type Given = (CallToolResponse, Trace);
+type WriteResponse = (CallToolResponse, CallOutcome);
 
 /// Returns digests that identify a user's request in records and tokens, that of the current key first. They reveal
 /// nothing of its content.
@@ -62,12 +62,12 @@ pub(super) fn digests(parts: &Parts, user: UserId, request: &UpstreamRequest) ->
         body.to_string()
     };
     let (user, body) = (user.to_string(), request.body.as_ref().map(canonical).unwrap_or_default());
-    let said = [&user, &*request.operation, request.method.as_str(), &request.path_and_query, &body];
-    parts.ring.write_mac_key().digests(&said)
+    let fields = [&user, &*request.operation, request.method.as_str(), &request.path_and_query, &body];
+    parts.ring.write_mac_key().digests(&fields)
 }
 
 /// Whether the user agreed.
-enum Standing {
+enum ConsentStatus {
     NotNeeded,
     /// The user agreed; the write is recorded under this permit.
     Agreed(String),
@@ -76,14 +76,14 @@ enum Standing {
 
 impl Write<'_> {
     /// Checks and sends the write, or returns the reason for a rejection.
-    pub(super) async fn pass(self) -> Given {
-        match self.try_pass().await {
-            Ok(given) => given,
-            Err(error) => self.explained(error).await,
+    pub(super) async fn execute(self) -> WriteResponse {
+        match self.try_execute().await {
+            Ok(response) => response,
+            Err(error) => self.error_response(error).await,
         }
     }
 
-    async fn try_pass(&self) -> Result<Given, CallError> {
+    async fn try_execute(&self) -> Result<WriteResponse, CallError> {
         let store = &self.parts.links.store;
         let connection = match store.connection(self.caller.user).await? {
             None => return Err(CallError::NotConnected),
@@ -91,58 +91,60 @@ impl Write<'_> {
             Some(connection) => connection,
         };
         if connection.read_only_at.is_some() {
-            return Ok(refused(words::read_only_connection(self.operation.name()), READ_ONLY));
+            return Ok(rejected(messages::read_only_connection(self.operation.name()), READ_ONLY));
         }
         self.parts.sessions.store_outcomes_of(self.caller.user).await;
-        let mut write = self.described();
-        match self.standing(&write.digests) {
-            Ok(Standing::NotNeeded) => {}
-            Ok(Standing::Agreed(permit)) => write.permit = Some(permit),
-            Ok(Standing::NotAskedYet) => {
+        let mut write = self.new_write();
+        match self.consent_status(&write.digests) {
+            Ok(ConsentStatus::NotNeeded) => {}
+            Ok(ConsentStatus::Agreed(permit)) => write.permit = Some(permit),
+            Ok(ConsentStatus::NotAskedYet) => {
                 let now = self.parts.links.clock.now();
                 return match store.earlier_write(self.caller.user, &write, now).await? {
-                    Some(found) => self.found(&found),
-                    None => self.ask(&write.digests),
+                    Some(found) => self.conflict_response(&found),
+                    None => self.first_step(&write.digests),
                 };
             }
-            Err(refusal) => return Ok(refused(words::refused(refusal, self.operation), refusal.code())),
+            Err(refusal) => return Ok(rejected(messages::refused(refusal, self.operation), refusal.code())),
         }
         match store.claim_write(self.caller.user, &write, self.parts.links.clock.now()).await? {
             Claim::Recorded => Ok(self.send(write, connection.id).await),
-            found => self.found(&found),
+            found => self.conflict_response(&found),
         }
     }
 
-    fn described(&self) -> NewWrite {
+    fn new_write(&self) -> NewWrite {
         let user = self.caller.user.to_string();
         let key = self.options.idempotency_key.as_deref();
-        let signer = self.parts.ring.write_mac_key();
+        let mac_key = self.parts.ring.write_mac_key();
         NewWrite {
             id: Uuid::now_v7(),
             tool: self.operation.name().to_owned(),
             digests: digests(self.parts, self.caller.user, &self.request),
-            idempotency: key.map(|key| signer.digests(&[&user, "idempotency key", key])).unwrap_or_default(),
+            idempotency: key.map(|key| mac_key.digests(&[&user, "idempotency key", key])).unwrap_or_default(),
             permit: None,
-            touched: self.operation.touched(&self.request),
+            touched: self.operation.affected_records(&self.request),
             again: self.options.again,
         }
     }
 
     /// Checks the consent in the call against this request.
-    fn standing(&self, digests: &[String]) -> Result<Standing, Refusal> {
+    fn consent_status(&self, digests: &[String]) -> Result<ConsentStatus, Refusal> {
         if !self.operation.needs_consent(&self.request) {
-            return Ok(Standing::NotNeeded);
+            return Ok(ConsentStatus::NotNeeded);
         }
         let (ring, user, now) = (&self.parts.ring, self.caller.user, self.parts.links.clock.now());
         let fits = |consent: &Consent| digests.contains(&consent.request);
         if self.draft.as_ref().is_some_and(|draft| !fits(draft)) {
             return Err(Refusal::OtherCall);
         }
-        let consent = if self.person.can_be_asked {
-            match &self.person.reply {
-                None => return Ok(Standing::NotAskedYet),
+        let consent = if self.elicitation.supports_form {
+            match &self.elicitation.reply {
+                None => return Ok(ConsentStatus::NotAskedYet),
                 Some(reply) => match reply.action {
-                    ElicitationAction::Accept => confirm::open(ring, user, Way::Asked, &reply.state, now)?,
+                    ElicitationAction::Accept => {
+                        confirm::open(ring, user, ConfirmationKind::Elicited, &reply.state, now)?
+                    }
                     ElicitationAction::Decline => return Err(Refusal::Declined),
                     // Cancelled, and any action of a later revision.
                     _ => return Err(Refusal::Cancelled),
@@ -151,42 +153,42 @@ impl Write<'_> {
         } else if let Some(draft) = &self.draft {
             draft.clone()
         } else if let Some(token) = &self.options.confirm {
-            confirm::open(ring, user, Way::Told, token, now)?
+            confirm::open(ring, user, ConfirmationKind::TwoStep, token, now)?
         } else {
-            return Ok(Standing::NotAskedYet);
+            return Ok(ConsentStatus::NotAskedYet);
         };
         if !fits(&consent) {
             return Err(Refusal::OtherCall);
         }
         // A draft is sent once, however often the user is asked.
-        Ok(Standing::Agreed(self.draft.as_ref().unwrap_or(&consent).permit.clone()))
+        Ok(ConsentStatus::Agreed(self.draft.as_ref().unwrap_or(&consent).permit.clone()))
     }
 
     /// Returns the first of two steps: a question to the user, a draft, or a description of the effect.
-    fn ask(&self, digests: &[String]) -> Result<Given, CallError> {
+    fn first_step(&self, digests: &[String]) -> Result<WriteResponse, CallError> {
         let Self { parts, caller, operation, .. } = self;
-        let said = operation.said(&self.request);
+        let arguments = operation.arguments_of(&self.request);
         let digest = digests.first().map_or("", String::as_str);
         let now = parts.links.clock.now();
-        if self.person.can_be_asked {
-            let (state, _) = confirm::seal(&parts.ring, caller.user, Way::Asked, digest, None, now)?;
-            let question = confirm::question(question::question(operation, &said), state);
-            return Ok((question.into(), Trace::default()));
+        if self.elicitation.supports_form {
+            let (state, _) = confirm::seal(&parts.ring, caller.user, ConfirmationKind::Elicited, digest, None, now)?;
+            let question = confirm::form_elicitation(question::question(operation, &arguments), state);
+            return Ok((question.into(), CallOutcome::default()));
         }
         let answer = if operation.draft().is_some() {
             drafts::draft(parts, caller, operation, &self.request, self.by_call_operation)?
         } else {
-            let (token, until) = confirm::seal(&parts.ring, caller.user, Way::Told, digest, None, now)?;
+            let (token, until) = confirm::seal(&parts.ring, caller.user, ConfirmationKind::TwoStep, digest, None, now)?;
             json!({
                 "done": false,
-                "would": {"tool": operation.name(), "arguments": said.clone()},
+                "would": {"tool": operation.name(), "arguments": arguments.clone()},
                 "confirm": token.clone(),
                 "expires_at": until,
-                "next": words::how_to_confirm(operation, self.by_call_operation),
-                "next_call": self.second_step(said, token),
+                "next": messages::how_to_confirm(operation, self.by_call_operation),
+                "next_call": self.second_step(arguments, token),
             })
         };
-        Ok((answered(answer).into(), Trace::default()))
+        Ok((success_result(answer).into(), CallOutcome::default()))
     }
 
     /// Returns the call that makes the write after the user agreed.
@@ -207,41 +209,41 @@ impl Write<'_> {
     }
 
     /// Returns the response for an earlier write that conflicts with this one.
-    fn found(&self, found: &Claim) -> Result<Given, CallError> {
+    fn conflict_response(&self, found: &Claim) -> Result<WriteResponse, CallError> {
         let ago = |record: &WriteRecord| self.parts.links.clock.now() - record.recorded_at;
         Ok(match found {
             // Only a user that is being deleted has no row.
             Claim::Recorded | Claim::NoUser => return Err(CallError::NotConnected),
             Claim::Repeats(record) => {
-                let read = self.settling_read(record);
+                let read = self.verification_read(record);
                 if !record.done {
-                    let told = words::repeats_unknown(record, ago(record), read.as_ref());
-                    return Ok(refused(told, OUTCOME_UNKNOWN));
+                    let message = messages::repeats_unknown(record, ago(record), read.as_ref());
+                    return Ok(rejected(message, OUTCOME_UNKNOWN));
                 }
                 let mut answer = json!({"done": true, "repeated": true});
                 if let Some(id) = record.answer_id {
                     answer["id"] = json!(id);
                 }
-                answer["note"] = json!(words::repeats_done(record, ago(record), read.as_ref()));
-                (answered(answer).into(), Trace::default())
+                answer["note"] = json!(messages::repeats_done(record, ago(record), read.as_ref()));
+                (success_result(answer).into(), CallOutcome::default())
             }
             Claim::PermitUsed(record) => {
-                refused(words::permit_used(record, self.draft.is_some(), ago(record)), USED_ALREADY)
+                rejected(messages::permit_used(record, self.draft.is_some(), ago(record)), USED_ALREADY)
             }
-            Claim::KeyTaken(record) => refused(words::key_taken(record, ago(record)), USED_ALREADY),
+            Claim::KeyTaken(record) => rejected(messages::key_taken(record, ago(record)), USED_ALREADY),
         })
     }
 
-    fn settling_read(&self, record: &WriteRecord) -> Option<SettlingRead> {
-        self.parts.catalog.settling_read(self.operation, &self.request, record.recorded_at)
+    fn verification_read(&self, record: &WriteRecord) -> Option<VerificationRead> {
+        self.parts.catalog.verification_read(self.operation, &self.request, record.recorded_at)
     }
 
     /// Sends the recorded write. In a separate task, so that the outcome is recorded even if the client disconnects.
-    async fn send(&self, write: NewWrite, connection: Uuid) -> Given {
+    async fn send(&self, write: NewWrite, connection: Uuid) -> WriteResponse {
         let cancel = self.cancel.child_token();
         let _gone = cancel.clone().drop_guard();
         let sent_at = self.parts.links.clock.now();
-        let sending = Sending {
+        let pending = PendingWrite {
             parts: self.parts.clone(),
             user: self.caller.user,
             id: write.id,
@@ -249,35 +251,35 @@ impl Write<'_> {
             touched: write.touched,
             request: self.request.clone(),
         };
-        let outcome = self.parts.sessions.run_write(sending.run(cancel)).await;
+        let outcome = self.parts.sessions.run_write(pending.run(cancel)).await;
         let outcome = outcome.unwrap_or(Err(CallError::SessionLost { write_may_have_happened: true }));
         match outcome {
             Ok(Answer { status, ref body, .. }) => {
-                let trace = Trace::of(&outcome);
+                let call_outcome = CallOutcome::of(&outcome);
                 // The write was made, whatever the response contains.
-                let answer = self.operation.show(&View::default(), &self.request, status, body);
-                (answer.map_or_else(|_| answered(json!({"done": true})), shown).into(), trace)
+                let answer = self.operation.render(&View::default(), &self.request, status, body);
+                (answer.map_or_else(|_| success_result(json!({"done": true})), rendered_result).into(), call_outcome)
             }
             Err(error) if error.write_may_have_happened() => {
-                let read = self.parts.catalog.settling_read(self.operation, &self.request, sent_at);
-                (failed(words::unknown(&error, read.as_ref())).into(), Trace::of(&Err(error)))
+                let read = self.parts.catalog.verification_read(self.operation, &self.request, sent_at);
+                (error_result(messages::unknown(&error, read.as_ref())).into(), CallOutcome::of(&Err(error)))
             }
-            Err(error) => self.explained(error).await,
+            Err(error) => self.error_response(error).await,
         }
     }
 
-    async fn explained(&self, error: CallError) -> Given {
-        let told = text::explain(&self.parts.links, self.caller, self.operation, &error).await;
-        (failed(told).into(), Trace::of(&Err(error)))
+    async fn error_response(&self, error: CallError) -> WriteResponse {
+        let message = error_messages::explain(&self.parts.links, self.caller, self.operation, &error).await;
+        (error_result(message).into(), CallOutcome::of(&Err(error)))
     }
 }
 
-fn refused(told: String, code: ErrorCode) -> Given {
-    (failed(told).into(), Trace::error(code))
+fn rejected(message: String, code: ErrorCode) -> WriteResponse {
+    (error_result(message).into(), CallOutcome::error(code))
 }
 
 /// A recorded write that is being sent.
-struct Sending {
+struct PendingWrite {
     parts: Arc<Parts>,
     user: UserId,
     id: Uuid,
@@ -286,14 +288,14 @@ struct Sending {
     request: Arc<UpstreamRequest>,
 }
 
-impl Sending {
+impl PendingWrite {
     async fn run(self, cancel: CancellationToken) -> Result<Answer, CallError> {
         let outcome = self.parts.sessions.call(self.user, &self.request, &cancel).await;
-        self.settle(&outcome).await;
+        self.record_outcome(&outcome).await;
         outcome
     }
 
-    async fn settle(self, outcome: &Result<Answer, CallError>) {
+    async fn record_outcome(self, outcome: &Result<Answer, CallError>) {
         let settled = match outcome {
             Ok(answer) => {
                 let answer_id = answer.body.value().get("id").and_then(Value::as_i64);

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use ownerrez_gateway::{
     catalog::Catalog,
     domain::Scope,
-    tools::{Answers, OnDemand},
+    tools::{CompositeTools, ToolSearch},
 };
 use serde_json::{Map, Value, json};
 
@@ -121,8 +121,8 @@ fn catalogue() -> Value {
     let mut tools = Catalog::embedded().unwrap().tools(Scope::Full);
     let drafts: Vec<_> = Catalog::embedded().unwrap().drafts().cloned().collect();
     tools.extend(drafts);
-    tools.extend(Answers::embedded().unwrap().tools().cloned());
-    tools.extend(OnDemand::embedded(&Catalog::embedded().unwrap()).unwrap().tools().cloned());
+    tools.extend(CompositeTools::embedded().unwrap().tools().cloned());
+    tools.extend(ToolSearch::embedded(&Catalog::embedded().unwrap()).unwrap().tools().cloned());
     tools.sort_by(|one, other| one.name.cmp(&other.name));
     serde_json::to_value(tools).unwrap()
 }

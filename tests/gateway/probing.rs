@@ -9,7 +9,7 @@ use ownerrez_gateway::{
     app::{self, ProbeAs, ProbeError},
     catalog::{
         Catalog,
-        probe::{Credential, End, Entry, MOST_REQUESTS, ProbeReport, What, Why},
+        probe::{Credential, End, Entry, MOST_REQUESTS, NotSeenReason, ObservationKind, ProbeReport},
     },
     config::{Config, SingleAccount, Sources},
     domain::{AccountId, BoxFuture, Clock},
@@ -70,7 +70,7 @@ async fn probe_impatiently(gateway: &Gateway, probe_as: &ProbeAs, alone: bool) -
     app::probe(&config(gateway), probe_as, alone, clock).await.unwrap()
 }
 
-fn told(entries: &[Entry]) -> Vec<(What, &str, String)> {
+fn told(entries: &[Entry]) -> Vec<(ObservationKind, &str, String)> {
     let member = |entry: &Entry| entry.member.as_ref().map(ToString::to_string).unwrap_or_default();
     entries.iter().map(|entry| (entry.what, &*entry.operation, member(entry))).collect()
 }
@@ -126,22 +126,22 @@ async fn what_differs_is_found() {
         let found = told(&report.findings);
         for (what, operation, member) in [
             // The fee in the list does not belong to the account.
-            (What::OtherStatus, "get_fee", ""),
-            (What::OtherStatus, "list_deposits", ""),
-            (What::OtherEnvelope, "list_discounts", ""),
-            (What::OtherEnvelope, "list_fees", ""),
-            (What::OtherEnvelope, "list_payments", "offset"),
-            (What::UnknownMember, "list_payments", "payer"),
-            (What::MissingMember, "list_payments", "amount"),
-            (What::OtherType, "list_payments", "id"),
-            (What::OtherStatus, "list_refunds", ""),
+            (ObservationKind::OtherStatus, "get_fee", ""),
+            (ObservationKind::OtherStatus, "list_deposits", ""),
+            (ObservationKind::OtherEnvelope, "list_discounts", ""),
+            (ObservationKind::OtherEnvelope, "list_fees", ""),
+            (ObservationKind::OtherEnvelope, "list_payments", "offset"),
+            (ObservationKind::UnknownMember, "list_payments", "payer"),
+            (ObservationKind::MissingMember, "list_payments", "amount"),
+            (ObservationKind::OtherType, "list_payments", "id"),
+            (ObservationKind::OtherStatus, "list_refunds", ""),
         ] {
             assert!(found.contains(&(what, operation, member.to_owned())), "{what:?} {operation} {member}: {found:#?}");
         }
         assert_eq!(found.len(), 9, "{found:#?}");
         assert!(!report.is_fine() && !report.text().contains("Ann"));
         let listings = report.not_seen.iter().find(|not_seen| not_seen.operation == "list_listings").unwrap();
-        assert_eq!((listings.why, listings.status), (Why::Refused, Some(402)));
+        assert_eq!((listings.why, listings.status), (NotSeenReason::Refused, Some(402)));
         gateway.stop().await;
     })
     .await;
@@ -206,7 +206,7 @@ async fn a_probe_ends_where_ownerrez_refuses_to_go_on() {
             .script(Rule::on("GET /v2/guests").reply(429, json!({"code": 429, "error": "Rate limit exceeded."})));
         let report = probe(&gateway, &token(&gateway, account.id)).await;
         assert_eq!(report.end, End::Throttled);
-        assert!(!report.is_fine() && report.not_seen.iter().any(|not_seen| not_seen.why == Why::NotAsked));
+        assert!(!report.is_fine() && report.not_seen.iter().any(|not_seen| not_seen.why == NotSeenReason::NotAsked));
 
         let wrong = ProbeAs::Account(SingleAccount::Bearer("at_wrong".into()));
         let refused = app::probe(&config(&gateway), &wrong, false, gateway.clock.clone()).await;

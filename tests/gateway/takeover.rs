@@ -63,7 +63,7 @@ impl Legacy {
         let account = |user: &User| {
             let access = user.access.as_ref()?;
             let account = gateway.ownerrez().add_account(&user.id).id;
-            gateway.ownerrez().adopt(account, access, user.refresh.as_deref());
+            gateway.ownerrez().import_grant(account, access, user.refresh.as_deref());
             Some(account)
         };
         let accounts = self.users.iter().map(account).collect();

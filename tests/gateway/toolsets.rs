@@ -128,7 +128,7 @@ async fn reading_only_wins_wherever_it_is_said() {
         let (careful, _) = another_key(&alice, json!({"scope": "full", "readonly": true})).await;
         let catalog = Catalog::embedded().unwrap();
         let writes = |names: &[String]| {
-            names.iter().any(|name| catalog.get(name).is_some_and(|operation| !operation.is_within(Scope::Read)))
+            names.iter().any(|name| catalog.get(name).is_some_and(|operation| !operation.is_allowed_for(Scope::Read)))
         };
         let create = json!({"first_name": "Ada"});
         for (person, path, headers) in [

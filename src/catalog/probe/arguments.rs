@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        data::{OperationData, ParameterData, Place},
         operation::Operation,
+        spec::{OperationSpec, ParameterLocation, ParameterSpec},
     },
     ids::Ids,
 };
@@ -20,13 +20,13 @@ pub(super) const TRIES: usize = 3;
 
 /// Returns the arguments to try, best first. Empty while a required id is not known.
 pub(super) fn candidates(operation: &Operation, ids: &Ids, today: NaiveDate) -> Vec<Map<String, Value>> {
-    let needs = Needs { operation, data: operation.data(), ids, today };
+    let needs = Needs { operation, spec: operation.spec(), ids, today };
     let mut options = Vec::new();
-    for parameter in needs.data.parameters.iter().filter(|parameter| parameter.required) {
+    for parameter in needs.spec.parameters.iter().filter(|parameter| parameter.required) {
         options.push((&parameter.name, needs.values(parameter)));
     }
     for group in &operation.rules().one_of_required {
-        let known = needs.data.parameters.iter().filter(|parameter| group.contains(&parameter.name));
+        let known = needs.spec.parameters.iter().filter(|parameter| group.contains(&parameter.name));
         let mut known = known.map(|parameter| (&parameter.name, needs.values(parameter)));
         match known.find(|(_, values)| !values.is_empty()) {
             Some(option) => options.push(option),
@@ -51,17 +51,19 @@ pub(super) fn candidates(operation: &Operation, ids: &Ids, today: NaiveDate) -> 
 
 /// Returns the number of ids that an operation needs before it can be requested: operations that need fewer come first.
 pub(super) fn needs(operation: &Operation) -> usize {
-    let required = operation.data().parameters.iter().filter(|parameter| parameter.required).count();
+    let required = operation.spec().parameters.iter().filter(|parameter| parameter.required).count();
     required + operation.rules().one_of_required.len()
 }
 
 /// Returns whether this parameter adds members to records, according to its name.
-pub(super) fn is_include(parameter: &ParameterData) -> bool {
-    parameter.place == Place::Query && parameter.name.starts_with("include") && kind_of(parameter) != "array"
+pub(super) fn is_include(parameter: &ParameterSpec) -> bool {
+    parameter.location == ParameterLocation::Query
+        && parameter.name.starts_with("include")
+        && kind_of(parameter) != "array"
 }
 
 /// Returns the type of a parameter.
-pub(super) fn kind_of(parameter: &ParameterData) -> &str {
+pub(super) fn kind_of(parameter: &ParameterSpec) -> &str {
     parameter.schema.get("type").and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -69,10 +71,10 @@ pub(super) fn kind_of(parameter: &ParameterData) -> &str {
 /// requested without such arguments.
 fn view(operation: &Operation) -> Map<String, Value> {
     let mut arguments = Map::new();
-    if !operation.lists() {
+    if !operation.returns_list() {
         return arguments;
     }
-    for parameter in &operation.data().parameters {
+    for parameter in &operation.spec().parameters {
         let value = match (kind_of(parameter), first_choice(parameter)) {
             ("boolean", _) if is_include(parameter) => Some(json!(true)),
             (_, Some(choice)) if is_include(parameter) => Some(choice),
@@ -84,25 +86,25 @@ fn view(operation: &Operation) -> Map<String, Value> {
     arguments
 }
 
-fn first_choice(parameter: &ParameterData) -> Option<Value> {
+fn first_choice(parameter: &ParameterSpec) -> Option<Value> {
     parameter.schema.get("enum")?.as_array()?.first().cloned()
 }
 
 /// The inputs for the values of parameters.
 struct Needs<'a> {
     operation: &'a Operation,
-    data: &'a OperationData,
+    spec: &'a OperationSpec,
     ids: &'a Ids,
     today: NaiveDate,
 }
 
 impl Needs<'_> {
     /// Returns the possible values of a parameter, best first.
-    fn values(&self, parameter: &ParameterData) -> Vec<Value> {
+    fn values(&self, parameter: &ParameterSpec) -> Vec<Value> {
         let name = snake_case(&parameter.name);
         let format = parameter.schema.get("format").and_then(Value::as_str).unwrap_or_default();
-        if parameter.place == Place::Path && name == "id" {
-            let list = self.data.path.rsplit_once('/').map_or("", |(list, _)| list);
+        if parameter.location == ParameterLocation::Path && name == "id" {
+            let list = self.spec.path.rsplit_once('/').map_or("", |(list, _)| list);
             return self.ids.of_list(list).map(Value::from).into_iter().collect();
         }
         if let Some(kind) = name.strip_suffix("_ids") {
@@ -133,7 +135,7 @@ impl Needs<'_> {
     /// Returns kinds and ids for a pair of parameters such as `entity_type` and `entity_id`.
     fn pairs(&self, stem: &str) -> Vec<(String, i64)> {
         let (kind, id) = (format!("{stem}_type"), format!("{stem}_id"));
-        let find = |name: &str| self.data.parameters.iter().find(|parameter| snake_case(&parameter.name) == name);
+        let find = |name: &str| self.spec.parameters.iter().find(|parameter| snake_case(&parameter.name) == name);
         let (Some(kind), Some(_)) = (find(&kind), find(&id)) else { return Vec::new() };
         let choices = kind.schema.get("enum").and_then(Value::as_array);
         let choices: Vec<&str> = choices.into_iter().flatten().filter_map(Value::as_str).collect();

@@ -27,7 +27,7 @@ impl Ids {
         let kind = kind_of(operation);
         if let Some(id) = own_id(record) {
             add(&mut self.own, kind, id);
-            if operation.lists() {
+            if operation.returns_list() {
                 let richest = self.richest.entry(operation.path().to_owned()).or_insert((0, id));
                 if record.len() > richest.0 {
                     *richest = (record.len(), id);
@@ -86,7 +86,7 @@ fn add(to: &mut BTreeMap<String, Vec<i64>>, kind: &str, id: i64) {
 /// Returns the kind of an operation's records.
 fn kind_of(operation: &Operation) -> &str {
     let group = operation.group();
-    operation.data().record.as_deref().unwrap_or_else(|| group.strip_suffix('s').unwrap_or(group))
+    operation.spec().record.as_deref().unwrap_or_else(|| group.strip_suffix('s').unwrap_or(group))
 }
 
 /// Returns the id of a record; a listing has that of its property.

@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        data::AnswerKind,
-        record::{Member, RecordData},
+        record::{Member, RecordSchema},
+        spec::ResponseKind,
     },
     found::{Found, NextPage, TextFormat, ValueType},
     observe::{Expected, ITEMS, Observed, SeenMember},
-    report::{Entry, What},
+    report::{Entry, ObservationKind},
     shown::MemberPath,
 };
 
@@ -65,11 +65,11 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn finding(&mut self, what: What, count: u32, of: u32, more: impl FnOnce(Entry) -> Entry) {
+    fn finding(&mut self, what: ObservationKind, count: u32, of: u32, more: impl FnOnce(Entry) -> Entry) {
         self.judgement.findings.push(more(Entry::new(self.operation, what, count, of)));
     }
 
-    fn remark(&mut self, what: What, count: u32, of: u32, more: impl FnOnce(Entry) -> Entry) {
+    fn remark(&mut self, what: ObservationKind, count: u32, of: u32, more: impl FnOnce(Entry) -> Entry) {
         self.judgement.remarks.push(more(Entry::new(self.operation, what, count, of)));
     }
 
@@ -78,30 +78,30 @@ impl Judge<'_> {
         let envelope = &observed.envelope;
         let of = envelope.responses;
         let whole = match self.expected.answer {
-            AnswerKind::Record => "an object",
-            AnswerKind::List => "a list",
-            AnswerKind::Page => "a page",
-            AnswerKind::CountedPage => "a page with count",
-            AnswerKind::None => "nothing",
+            ResponseKind::Record => "an object",
+            ResponseKind::List => "a list",
+            ResponseKind::Page => "a page",
+            ResponseKind::CountedPage => "a page with count",
+            ResponseKind::None => "nothing",
         };
         for (found, count) in &envelope.other {
-            self.finding(What::OtherEnvelope, *count, of, |entry| entry.expected(whole).found([*found]));
+            self.finding(ObservationKind::OtherEnvelope, *count, of, |entry| entry.expected(whole).found([*found]));
         }
         for (name, count) in &envelope.missing {
             let member = MemberPath::of_catalogue(name);
-            self.finding(What::OtherEnvelope, *count, of, |entry| {
+            self.finding(ObservationKind::OtherEnvelope, *count, of, |entry| {
                 entry.member(member).expected("present").found([Found::Absent])
             });
         }
         for ((name, found), count) in &envelope.other_types {
             let (member, expected) =
                 (MemberPath::of_catalogue(name), if *name == ITEMS { "a list" } else { "integer" });
-            self.finding(What::OtherEnvelope, *count, of, |entry| {
+            self.finding(ObservationKind::OtherEnvelope, *count, of, |entry| {
                 entry.member(member).expected(expected).found([Found::One(*found)])
             });
         }
         for (member, count) in &envelope.unknown {
-            self.finding(What::OtherEnvelope, *count, of, |entry| {
+            self.finding(ObservationKind::OtherEnvelope, *count, of, |entry| {
                 entry.member(member.clone()).expected("absent").found([Found::Present])
             });
         }
@@ -110,13 +110,20 @@ impl Judge<'_> {
             match form {
                 NextPage::Absent => {}
                 NextPage::Other => {
-                    self.finding(What::NextPageUrl, *count, of, |entry| entry.expected("an address").found(found));
+                    self.finding(ObservationKind::NextPageUrl, *count, of, |entry| {
+                        entry.expected("an address").found(found)
+                    });
                 }
-                _ => self.remark(What::NextPageUrl, *count, of, |entry| entry.found(found)),
+                _ => self.remark(ObservationKind::NextPageUrl, *count, of, |entry| entry.found(found)),
             }
         }
         if envelope.without_items > 0 {
-            self.remark(What::EmptyPageWithoutItems, envelope.without_items, envelope.empty_pages, |entry| entry);
+            self.remark(
+                ObservationKind::EmptyPageWithoutItems,
+                envelope.without_items,
+                envelope.empty_pages,
+                |entry| entry,
+            );
         }
     }
 
@@ -136,17 +143,17 @@ impl Judge<'_> {
             let (of, seen) = (self.objects(&path), self.seen(&path).cloned().unwrap_or_default());
             let others: Vec<_> = seen.types.iter().copied().filter(|found| !fits(member, *found)).collect();
             if !others.is_empty() {
-                let expected = if member.many { format!("{}[]", member.holds) } else { member.holds.clone() };
-                self.finding(What::OtherType, seen.seen, of, |entry| {
+                let expected = if member.many { format!("{}[]", member.type_name) } else { member.type_name.clone() };
+                self.finding(ObservationKind::OtherType, seen.seen, of, |entry| {
                     entry.member(path.clone()).expected(expected).found(others)
                 });
             }
             if seen.nulls > 0 {
-                self.remark(What::NullMember, seen.nulls, of, |entry| entry.member(path.clone()));
+                self.remark(ObservationKind::NullMember, seen.nulls, of, |entry| entry.member(path.clone()));
             }
             let is_expected = !kind.always.contains(&member.path) && !self.not_asked.contains(&member.path);
             if of > 0 && seen.seen < of && is_expected {
-                let what = if seen.seen == 0 { What::NeverSeen } else { What::SometimesAbsent };
+                let what = if seen.seen == 0 { ObservationKind::NeverSeen } else { ObservationKind::SometimesAbsent };
                 self.remark(what, of - seen.seen, of, |entry| entry.member(path));
             }
         }
@@ -156,7 +163,7 @@ impl Judge<'_> {
         let observed = self.observed;
         for (path, seen) in observed.members.iter().filter(|(_, seen)| !seen.known) {
             let of = self.objects(path);
-            self.finding(What::UnknownMember, seen.seen + seen.nulls, of, |entry| {
+            self.finding(ObservationKind::UnknownMember, seen.seen + seen.nulls, of, |entry| {
                 entry.member(path.clone()).found(seen.types.iter().copied())
             });
         }
@@ -166,7 +173,7 @@ impl Judge<'_> {
         let observed = self.observed;
         for (path, seen) in &observed.members {
             let of = self.objects(path);
-            self.remark(What::UndescribedMember, seen.seen, of, |entry| {
+            self.remark(ObservationKind::UndescribedMember, seen.seen, of, |entry| {
                 entry.member(path.clone()).found(seen.types.iter().copied())
             });
         }
@@ -178,7 +185,7 @@ impl Judge<'_> {
             let path = MemberPath::of_catalogue(name);
             let (of, seen) = (self.objects(&path), self.seen(&path).map_or(0, |seen| seen.seen));
             if seen < of && !self.not_asked.contains(name) {
-                self.finding(What::MissingMember, of - seen, of, |entry| entry.member(path));
+                self.finding(ObservationKind::MissingMember, of - seen, of, |entry| entry.member(path));
             }
         }
     }
@@ -189,7 +196,7 @@ impl Judge<'_> {
             let path = MemberPath::of_catalogue(name);
             if let Some(seen) = self.seen(&path).map(|seen| seen.seen).filter(|seen| *seen > 0) {
                 let of = self.objects(&path);
-                self.finding(What::UnaskedMember, seen, of, |entry| entry.member(path));
+                self.finding(ObservationKind::UnaskedMember, seen, of, |entry| entry.member(path));
             }
         }
     }
@@ -200,7 +207,7 @@ impl Judge<'_> {
         for (path, seen) in &observed.members {
             let of = self.objects(path);
             if !seen.words.is_empty() {
-                self.remark(What::Words, seen.seen, of, |entry| {
+                self.remark(ObservationKind::Words, seen.seen, of, |entry| {
                     entry.member(path.clone()).words(seen.words.iter().cloned())
                 });
             }
@@ -209,7 +216,7 @@ impl Judge<'_> {
             let unknown: Vec<_> = unknown.cloned().collect();
             if !unknown.is_empty() || seen.other_words > 0 {
                 let others = (seen.other_words > 0).then_some(Found::NoWord);
-                self.finding(What::UnknownWord, seen.seen, of, |entry| {
+                self.finding(ObservationKind::UnknownWord, seen.seen, of, |entry| {
                     entry.member(path.clone()).words(unknown).found(others)
                 });
             }
@@ -221,9 +228,11 @@ impl Judge<'_> {
         for (path, seen) in observed.members.iter().filter(|(_, seen)| !seen.formats.is_empty()) {
             let of = self.objects(path);
             let found = seen.formats.iter().copied().map(Found::Format);
-            self.remark(What::Formats, seen.seen, of, |entry| entry.member(path.clone()).found(found.clone()));
+            self.remark(ObservationKind::Formats, seen.seen, of, |entry| {
+                entry.member(path.clone()).found(found.clone())
+            });
             if path.name().ends_with("_utc") && seen.formats.iter().any(|format| *format != UTC) {
-                self.finding(What::OtherFormat, seen.seen, of, |entry| {
+                self.finding(ObservationKind::OtherFormat, seen.seen, of, |entry| {
                     entry
                         .member(path.clone())
                         .expected(UTC.name())
@@ -239,9 +248,9 @@ fn fits(member: &Member, found: Found) -> bool {
     let (found, many) = match found {
         Found::One(found) => (found, false),
         Found::ListOf(item) => (item, true),
-        _ => return member.many || member.holds == "any",
+        _ => return member.many || member.type_name == "any",
     };
-    let holds = match member.holds.as_str() {
+    let holds = match member.type_name.as_str() {
         "boolean" => ValueType::Boolean,
         "integer" => ValueType::Integer,
         "number" => ValueType::Number,
@@ -255,7 +264,7 @@ fn fits(member: &Member, found: Found) -> bool {
 
 /// Returns the members that parameters add to such records, except those requested or always present.
 pub(super) fn not_asked(
-    kind: &RecordData,
+    kind: &RecordSchema,
     added: &BTreeSet<String>,
     asked: &BTreeSet<String>,
     shows: &[String],

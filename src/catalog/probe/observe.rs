@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::{
-    super::{data::AnswerKind, record::RecordData},
+    super::{record::RecordSchema, spec::ResponseKind},
     found::{Found, NextPage, TextFormat, ValueType},
     shown::{MemberPath, Word},
 };
@@ -69,14 +69,14 @@ pub(super) struct Envelope {
 
 /// The catalogue's description of the responses of one operation.
 pub(super) struct Expected<'a> {
-    pub answer: AnswerKind,
-    pub kind: &'a RecordData,
+    pub answer: ResponseKind,
+    pub kind: &'a RecordSchema,
     /// Additional members of pages.
     pub page_members: &'a [String],
 }
 
 /// A position within a record.
-struct Place {
+struct PathPosition {
     shown: MemberPath,
     /// The same path as the catalogue writes it, as long as every name on the path is known.
     known: Option<String>,
@@ -102,39 +102,39 @@ impl Observed {
         *self.envelope.other.entry(Found::NotJson).or_default() += 1;
     }
 
-    fn record(&mut self, kind: &RecordData, members: &Map<String, Value>) {
+    fn record(&mut self, kind: &RecordSchema, members: &Map<String, Value>) {
         self.records += 1;
-        let place = Place { shown: MemberPath::default(), known: Some(String::new()), unknown_levels: 0 };
-        self.object(kind, &place, members);
+        let position = PathPosition { shown: MemberPath::default(), known: Some(String::new()), unknown_levels: 0 };
+        self.object(kind, &position, members);
     }
 
-    fn object(&mut self, kind: &RecordData, place: &Place, members: &Map<String, Value>) {
-        *self.objects.entry(place.shown.clone()).or_default() += 1;
+    fn object(&mut self, kind: &RecordSchema, position: &PathPosition, members: &Map<String, Value>) {
+        *self.objects.entry(position.shown.clone()).or_default() += 1;
         // Several names may be masked to one, which counts once for each object.
         let (mut seen, mut nulls) = (BTreeSet::new(), BTreeSet::new());
         for (name, value) in members {
-            let place = place.member(kind, name);
-            let member = self.members.entry(place.shown.clone()).or_default();
-            member.known = place.known.is_some();
+            let position = position.member(kind, name);
+            let member = self.members.entry(position.shown.clone()).or_default();
+            member.known = position.known.is_some();
             let first = if value.is_null() { &mut nulls } else { &mut seen };
-            if first.insert(place.shown.clone()) {
+            if first.insert(position.shown.clone()) {
                 *(if value.is_null() { &mut member.nulls } else { &mut member.seen }) += 1;
             }
-            member.value(kind, &place, value);
-            self.below(kind, &place, value);
+            member.value(kind, &position, value);
+            self.below(kind, &position, value);
         }
     }
 
     /// Follows objects, and objects in a list.
-    fn below(&mut self, kind: &RecordData, place: &Place, value: &Value) {
-        if !place.is_followed(kind) {
+    fn below(&mut self, kind: &RecordSchema, position: &PathPosition, value: &Value) {
+        if !position.is_followed(kind) {
             return;
         }
         match value {
-            Value::Object(members) => self.object(kind, place, members),
+            Value::Object(members) => self.object(kind, position, members),
             Value::Array(items) => {
                 for members in items.iter().filter_map(Value::as_object) {
-                    self.object(kind, place, members);
+                    self.object(kind, position, members);
                 }
             }
             _ => {}
@@ -142,8 +142,8 @@ impl Observed {
     }
 }
 
-impl Place {
-    fn member(&self, kind: &RecordData, name: &str) -> Self {
+impl PathPosition {
+    fn member(&self, kind: &RecordSchema, name: &str) -> Self {
         let path =
             self.known.as_ref().map(|outer| if outer.is_empty() { name.into() } else { format!("{outer}.{name}") });
         match path.filter(|path| kind.has(path)) {
@@ -154,16 +154,16 @@ impl Place {
 
     /// Returns whether the members of objects here are observed: not below members that the catalogue names without
     /// describing them, because their keys may be data.
-    fn is_followed(&self, kind: &RecordData) -> bool {
+    fn is_followed(&self, kind: &RecordSchema) -> bool {
         match &self.known {
-            Some(path) => kind.describes(path),
+            Some(path) => kind.has_nested(path),
             None => self.unknown_levels < UNKNOWN_LEVELS,
         }
     }
 }
 
 impl SeenMember {
-    fn value(&mut self, kind: &RecordData, place: &Place, value: &Value) {
+    fn value(&mut self, kind: &RecordSchema, position: &PathPosition, value: &Value) {
         match value {
             Value::Null => return,
             Value::Array(items) => {
@@ -177,13 +177,13 @@ impl SeenMember {
             }
         }
         // The words of members that the catalogue does not describe may be free text, such as a host's own categories.
-        let holds_words = place.known.as_ref().is_some_and(|path| kind.words.contains_key(path));
+        let holds_words = position.known.as_ref().is_some_and(|path| kind.words.contains_key(path));
         let texts = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         for text in texts.iter().filter_map(Value::as_str) {
             if holds_words {
                 self.word(text);
             }
-            if is_time_member(place.shown.name()) {
+            if is_time_member(position.shown.name()) {
                 self.formats.insert(TextFormat::of(text));
             }
         }
@@ -203,14 +203,14 @@ impl Envelope {
     /// Checks the structure around the records, and returns the records.
     fn open<'v>(&mut self, expected: &Expected<'_>, body: &'v Value) -> &'v [Value] {
         match (expected.answer, body) {
-            (AnswerKind::Record, Value::Object(_)) => std::slice::from_ref(body),
-            (AnswerKind::List, Value::Array(items)) => items,
-            (AnswerKind::Page | AnswerKind::CountedPage, Value::Object(page)) => self.page(expected, page),
-            (AnswerKind::Page | AnswerKind::CountedPage, Value::Array(items)) => {
+            (ResponseKind::Record, Value::Object(_)) => std::slice::from_ref(body),
+            (ResponseKind::List, Value::Array(items)) => items,
+            (ResponseKind::Page | ResponseKind::CountedPage, Value::Object(page)) => self.page(expected, page),
+            (ResponseKind::Page | ResponseKind::CountedPage, Value::Array(items)) => {
                 *self.other.entry(Found::One(ValueType::List)).or_default() += 1;
                 items
             }
-            (AnswerKind::None, _) => &[],
+            (ResponseKind::None, _) => &[],
             (_, other) => {
                 *self.other.entry(Found::One(ValueType::of(other))).or_default() += 1;
                 &[]
@@ -219,7 +219,7 @@ impl Envelope {
     }
 
     fn page<'v>(&mut self, expected: &Expected<'_>, page: &'v Map<String, Value>) -> &'v [Value] {
-        let is_counted = expected.answer == AnswerKind::CountedPage;
+        let is_counted = expected.answer == ResponseKind::CountedPage;
         let numbers = ["limit", "offset", "count"].into_iter().take(if is_counted { 3 } else { 2 });
         let mut known = vec![ITEMS, "next_page_url"];
         for name in numbers {

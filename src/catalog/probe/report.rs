@@ -66,7 +66,7 @@ pub enum End {
 /// The kind of observation of an entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum ObservationKind {
     /// A success with another status than 200, a rejection of a request that the catalogue allows, or a server error.
     OtherStatus,
     /// No usable response arrived, so nothing is known about this request.
@@ -113,7 +113,7 @@ pub struct Entry {
     /// The operation, by the name of its tool.
     pub operation: String,
     /// The kind of observation.
-    pub what: What,
+    pub what: ObservationKind,
     /// The member.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member: Option<MemberPath>,
@@ -137,7 +137,7 @@ pub struct Entry {
 
 impl Entry {
     /// Returns an entry with only its kind and its counts.
-    pub(super) fn new(operation: &str, what: What, count: u32, of: u32) -> Self {
+    pub(super) fn new(operation: &str, what: ObservationKind, count: u32, of: u32) -> Self {
         Self {
             operation: operation.to_owned(),
             what,
@@ -182,7 +182,7 @@ impl Entry {
     }
 }
 
-impl What {
+impl ObservationKind {
     fn words(self) -> &'static str {
         match self {
             Self::OtherStatus => "other status",
@@ -227,7 +227,7 @@ pub struct NotSeen {
     /// The template of its path.
     pub path: String,
     /// The reason.
-    pub why: Why,
+    pub why: NotSeenReason,
     /// HTTP status of the rejection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -239,7 +239,7 @@ pub struct NotSeen {
 /// Why an operation returned no records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum NotSeenReason {
     /// OwnerRez rejected it.
     Refused,
     /// The account has no such record.
@@ -332,7 +332,7 @@ impl End {
     }
 }
 
-impl Why {
+impl NotSeenReason {
     fn words(self) -> &'static str {
         match self {
             Self::Refused => "refused",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{super::data::AnswerKind, *};
+use super::{super::spec::ResponseKind, *};
 
 fn today() -> NaiveDate {
     NaiveDate::from_ymd_opt(2026, 6, 15).unwrap()
@@ -39,7 +39,7 @@ fn record() -> Value {
 /// Returns a page as the catalogue describes it.
 fn page_of(catalog: &Catalog, operation: &str, items: Option<Vec<Value>>) -> Value {
     let mut page = json!({"limit": 100, "offset": 0});
-    if catalog.get(operation).unwrap().data().answer == AnswerKind::CountedPage {
+    if catalog.get(operation).unwrap().spec().answer == ResponseKind::CountedPage {
         page["count"] = json!(items.as_ref().map_or(0, Vec::len));
     }
     if let Some(items) = items {
@@ -50,10 +50,14 @@ fn page_of(catalog: &Catalog, operation: &str, items: Option<Vec<Value>>) -> Val
 
 /// Returns the response of an account with one record of each kind.
 fn plain(catalog: &Catalog, operation: &str) -> Value {
-    if catalog.get(operation).unwrap().lists() { page_of(catalog, operation, Some(vec![record()])) } else { record() }
+    if catalog.get(operation).unwrap().returns_list() {
+        page_of(catalog, operation, Some(vec![record()]))
+    } else {
+        record()
+    }
 }
 
-fn entries(report: &ProbeReport, what: What) -> Vec<(String, String)> {
+fn entries(report: &ProbeReport, what: ObservationKind) -> Vec<(String, String)> {
     let all = report.findings.iter().chain(&report.remarks).filter(|entry| entry.what == what);
     let member = |entry: &Entry| entry.member.as_ref().map(ToString::to_string).unwrap_or_default();
     all.map(|entry| (entry.operation.clone(), member(entry))).collect()
@@ -91,16 +95,19 @@ fn every_read_is_asked_within_the_bound() {
 fn an_account_without_records_costs_few_requests() {
     let catalog = catalog();
     let (report, _) = run(&catalog, |operation, _| {
-        let lists = catalog.get(operation).unwrap().lists();
+        let lists = catalog.get(operation).unwrap().returns_list();
         ok(if lists { page_of(&catalog, operation, None) } else { json!({"id": 1}) })
     });
     assert!(report.findings.is_empty(), "{:#?}", report.findings);
     assert_eq!(report.end, End::Complete);
-    let missing = entries(&report, What::EmptyPageWithoutItems);
+    let missing = entries(&report, ObservationKind::EmptyPageWithoutItems);
     assert!(missing.contains(&("list_properties".to_owned(), String::new())), "{missing:?}");
     let why =
         |name: &str| report.not_seen.iter().find(|not_seen| not_seen.operation == name).map(|not_seen| not_seen.why);
-    assert_eq!((why("list_properties"), why("get_property")), (Some(Why::NoRecords), Some(Why::NoId)));
+    assert_eq!(
+        (why("list_properties"), why("get_property")),
+        (Some(NotSeenReason::NoRecords), Some(NotSeenReason::NoId))
+    );
     assert!(report.requests < 40, "{}", report.requests);
 }
 
@@ -123,13 +130,13 @@ fn what_was_refused_is_not_seen_and_what_was_allowed_is_a_finding() {
         (found.why, found.status, found.code.as_ref().map(ToString::to_string))
     };
     let code = |code: &str| Some(code.to_owned());
-    assert_eq!(not_seen("list_messages"), (Why::Refused, Some(402), code("messaging_not_enabled")));
-    assert_eq!(not_seen("list_listings"), (Why::Refused, Some(402), None));
-    assert_eq!(not_seen("list_spot_rates"), (Why::Refused, Some(404), code("not_found")));
-    assert_eq!(not_seen("get_message"), (Why::NoId, None, None));
-    assert_eq!(not_seen("get_fee"), (Why::Failed, None, None));
+    assert_eq!(not_seen("list_messages"), (NotSeenReason::Refused, Some(402), code("messaging_not_enabled")));
+    assert_eq!(not_seen("list_listings"), (NotSeenReason::Refused, Some(402), None));
+    assert_eq!(not_seen("list_spot_rates"), (NotSeenReason::Refused, Some(404), code("not_found")));
+    assert_eq!(not_seen("get_message"), (NotSeenReason::NoId, None, None));
+    assert_eq!(not_seen("get_fee"), (NotSeenReason::Failed, None, None));
     let of = |name: &str| (name.to_owned(), String::new());
-    assert_eq!(entries(&report, What::OtherStatus), [of("get_quote"), of("get_review"), of("list_owners")]);
+    assert_eq!(entries(&report, ObservationKind::OtherStatus), [of("get_quote"), of("get_review"), of("list_owners")]);
     assert_eq!(entries(&report, What::NoResponse), [of("get_fee")]);
     assert_eq!(asked.iter().filter(|asked| asked.starts_with("list_messages")).count(), 1, "a refusal is final");
     assert!(!report.is_fine());
@@ -215,20 +222,20 @@ fn each_difference_from_the_catalogue_is_found() {
     };
     let one = |what, member: &str, count, of| vec![(what, member.to_owned(), count, of)];
     let unknown = changed(|booking| booking["charges"][0]["colour"] = json!("red"));
-    assert_eq!(found(unknown), one(What::UnknownMember, "charges.colour", 1, 2));
+    assert_eq!(found(unknown), one(ObservationKind::UnknownMember, "charges.colour", 1, 2));
     let missing = changed(|booking| drop(booking.as_object_mut().unwrap().remove("status")));
-    assert_eq!(found(missing), one(What::MissingMember, "status", 1, 2));
+    assert_eq!(found(missing), one(ObservationKind::MissingMember, "status", 1, 2));
     let inner = changed(|booking| booking["charges"] = json!([{"type": "rent"}]));
-    assert_eq!(found(inner), one(What::MissingMember, "charges.amount", 1, 2));
+    assert_eq!(found(inner), one(ObservationKind::MissingMember, "charges.amount", 1, 2));
     for other in [json!("7"), json!(7.5), json!([7]), json!({"id": 7})] {
         let other = changed(|booking| booking["property_id"] = other);
-        assert_eq!(found(other), one(What::OtherType, "property_id", 2, 2));
+        assert_eq!(found(other), one(ObservationKind::OtherType, "property_id", 2, 2));
     }
     let format = changed(|booking| booking["updated_utc"] = json!("2026-06-15T10:00:00"));
-    assert_eq!(found(format), one(What::OtherFormat, "updated_utc", 1, 2));
+    assert_eq!(found(format), one(ObservationKind::OtherFormat, "updated_utc", 1, 2));
     for word in ["archived", "Active"] {
         let word = changed(|booking| booking["status"] = json!(word));
-        assert_eq!(found(word), one(What::UnknownWord, "status", 2, 2));
+        assert_eq!(found(word), one(ObservationKind::UnknownWord, "status", 2, 2));
     }
     // Integers are numbers, null counts as absent, and members without a description may be anything.
     for fine in [
@@ -249,7 +256,7 @@ fn other_envelopes_are_found() {
             "list_properties" => ok(body.clone()),
             _ => Outcome::Response { status: 403, body: Value::Null },
         });
-        entries(&report, What::OtherEnvelope).into_iter().map(|(_, member)| member).collect::<Vec<_>>()
+        entries(&report, ObservationKind::OtherEnvelope).into_iter().map(|(_, member)| member).collect::<Vec<_>>()
     };
     let home = json!({"id": 5, "name": "Ann's"});
     assert_eq!(found(json!({"items": [home], "limit": 100, "offset": 0, "count": 1})), [""; 0]);
@@ -276,9 +283,9 @@ fn members_that_nothing_asked_for_and_hidden_records_are_found() {
         _ => Outcome::Response { status: 403, body: Value::Null },
     });
     let one = |operation: &str, member: &str| vec![(operation.to_owned(), member.to_owned())];
-    assert_eq!(entries(&report, What::UnaskedMember), one("get_property", "tags"));
-    assert_eq!(entries(&report, What::InactiveHidden), one("list_properties", ""));
-    let never = entries(&report, What::NeverSeen);
+    assert_eq!(entries(&report, ObservationKind::UnaskedMember), one("get_property", "tags"));
+    assert_eq!(entries(&report, ObservationKind::InactiveHidden), one("list_properties", ""));
+    let never = entries(&report, ObservationKind::NeverSeen);
     assert!(!never.contains(&("get_property".to_owned(), "tags".to_owned())), "nothing asked for it: {never:?}");
     assert!(never.contains(&("list_properties".to_owned(), "tags".to_owned())), "{never:?}");
 }
@@ -291,10 +298,11 @@ fn a_calendar_tells_how_many_days_it_lacks() {
         "get_property_calendar" => ok(json!({"property_id": 7, "days": days})),
         _ => ok(plain(&catalog, operation)),
     });
-    let missing = report.remarks.iter().find(|entry| entry.what == What::DaysMissing).unwrap();
+    let missing = report.remarks.iter().find(|entry| entry.what == ObservationKind::DaysMissing).unwrap();
     assert_eq!((&*missing.operation, missing.count, missing.of), ("get_property_calendar", 1, 91));
     let rules = report.remarks.iter().find(|entry| {
-        entry.what == What::NeverSeen && entry.member.as_ref().is_some_and(|member| member.to_string() == "days.rules")
+        entry.what == ObservationKind::NeverSeen
+            && entry.member.as_ref().is_some_and(|member| member.to_string() == "days.rules")
     });
     assert_eq!(rules.map(|entry| (entry.count, entry.of)), Some((90, 90)));
 }
@@ -387,7 +395,7 @@ proptest! {
         let mut requests = 0;
         let (report, _) = run(&catalog, |operation, _| {
             requests += 1;
-            let lists = catalog.get(operation).is_some_and(Operation::lists);
+            let lists = catalog.get(operation).is_some_and(Operation::returns_list);
             let body = next.next().unwrap().clone();
             // Some are pages of such records, some rejections, and some are anything.
             let body = if lists && requests % 3 > 0 { page_of(&catalog, operation, Some(vec![body, record()])) } else { body };

@@ -384,7 +384,7 @@ fn text_in_a_path_stays_one_segment() {
     }
     let operation = catalog.get("get_note").unwrap();
     assert_eq!(
-        operation.answer(&note("a/b c&=+").unwrap(), 204, &RawJson::default()),
+        operation.normalize(&note("a/b c&=+").unwrap(), 204, &RawJson::default()),
         Ok(json!({"done": true, "name": "a/b c&=+"}))
     );
 }

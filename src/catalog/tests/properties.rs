@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::{
-    catalog::data::{Segment, segments},
+    catalog::spec::{Segment, segments},
     domain::{Method, UpstreamRequest},
 };
 
@@ -112,7 +112,7 @@ fn what_fits_the_schema_is_accepted() {
                             .iter()
                             .any(|w| text.contains(w))
                     };
-                    let explained = |p: &Problem| {
+                    let explained = |p: &ArgumentProblem| {
                         between(&p.message) || p.message.starts_with("give ") || p.message.starts_with("a block has")
                             // Members are known for confirmed shapes; the schema does not list them.
                             || p.argument == "fields"

@@ -19,7 +19,7 @@ fn record(changes: Value) -> Value {
 }
 
 fn mistakes(records: &[Value]) -> Vec<String> {
-    Catalog::parse(&json!(records).to_string(), "[]").err().map(|error| error.mistakes).unwrap_or_default()
+    Catalog::parse(&json!(records).to_string(), "[]").err().map(|error| error.errors).unwrap_or_default()
 }
 
 #[test]

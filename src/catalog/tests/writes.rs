@@ -65,7 +65,7 @@ fn every_write_has_a_read_that_settles_it_with_arguments_that_are_right() {
     for write in writes {
         let sent = request(write, examples[write.name()].clone());
         let read =
-            catalog.settling_read(write, &sent, DateTime::UNIX_EPOCH).unwrap_or_else(|| panic!("{}", write.name()));
+            catalog.verification_read(write, &sent, DateTime::UNIX_EPOCH).unwrap_or_else(|| panic!("{}", write.name()));
         let reading = catalog.get(&read.tool).unwrap();
         assert!(reading.is_read_only());
         reading.request(&read.arguments).unwrap_or_else(|error| panic!("{}: {error}", write.name()));
@@ -90,7 +90,7 @@ fn a_settling_read_is_of_the_record_or_of_the_list_it_would_stand_in() {
     ] {
         let operation = catalog.get(write).unwrap();
         let read =
-            catalog.settling_read(operation, &request(operation, examples()[write].clone()), DateTime::UNIX_EPOCH);
+            catalog.verification_read(operation, &request(operation, examples()[write].clone()), DateTime::UNIX_EPOCH);
         let read = read.unwrap();
         assert_eq!((read.tool.as_str(), Value::Object(read.arguments)), (tool, arguments), "{write}");
     }
@@ -111,7 +111,7 @@ fn the_records_that_a_write_changes_are_named_alike_by_all() {
         ("create_message", vec![]),
     ] {
         let operation = catalog.get(write).unwrap();
-        assert_eq!(operation.touched(&request(operation, examples()[write].clone())), touched, "{write}");
+        assert_eq!(operation.affected_records(&request(operation, examples()[write].clone())), touched, "{write}");
     }
     assert_eq!(catalog.get("create_field").unwrap().created(4).as_deref(), Some("fields/4"));
     assert_eq!(catalog.get("update_guest").unwrap().created(4), None);
@@ -173,8 +173,8 @@ fn what_a_write_says_makes_the_same_write() {
     for (write, arguments) in cases {
         let operation = catalog.get(&write).unwrap();
         let sent = request(operation, arguments);
-        let said = operation.said(&sent);
-        assert_eq!(operation.request(&said).unwrap(), sent, "{write}: {said:?}");
+        let arguments = operation.arguments_of(&sent);
+        assert_eq!(operation.request(&arguments).unwrap(), sent, "{write}: {arguments:?}");
     }
 }
 

@@ -66,7 +66,7 @@ impl Seeder<'_> {
             "id": id,
             "first_name": first,
             "last_name": last,
-            "notes": format!("Guest of {}", self.plan.marker),
+            "notes": format!("Guest of {}", self.plan.tenant_label),
             "is_banned": false,
             "opt_out_marketing_email": self.rng.bool(),
             "opt_out_marketing_sms": false,

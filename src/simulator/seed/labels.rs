@@ -41,7 +41,7 @@ impl Seeder<'_> {
             let mut made = define_tag(self.records, name);
             let index = self.records.all("tag_definitions").count();
             made.insert("color".into(), COLORS.get(index % COLORS.len()).copied().into());
-            made.insert("description".into(), format!("{name}, as {} uses it", self.plan.marker).into());
+            made.insert("description".into(), format!("{name}, as {} uses it", self.plan.tenant_label).into());
             let id = id(&made).unwrap_or_default();
             self.records.put("tag_definitions", id, made);
             id
@@ -77,7 +77,7 @@ impl Seeder<'_> {
             "name": name,
             "code": code,
             "full_code": full_code(definition_type(entity_type), code),
-            "description": format!("{name}, kept by {}", self.plan.marker),
+            "description": format!("{name}, kept by {}", self.plan.tenant_label),
             "type": definition_type(entity_type),
             "active": true,
         });

@@ -81,7 +81,7 @@ impl Seeder<'_> {
             "id": self.id(),
             "booking_id": stay.id,
             "amount": stay.refunded,
-            "description": format!("Cancellation at {}", self.plan.marker),
+            "description": format!("Cancellation at {}", self.plan.tenant_label),
             "type": "credit_card",
             "linked_payment_id": payment,
             "paid_utc": stay.canceled.map(utc),
@@ -128,7 +128,7 @@ impl Seeder<'_> {
         for (property, pets) in properties {
             let changed = utc(now - TimeDelta::days(self.rng.i64(1..200)));
             let weekly = json!({
-                "id": self.id(), "property_id": property, "name": format!("{} week", self.plan.marker),
+                "id": self.id(), "property_id": property, "name": format!("{} week", self.plan.tenant_label),
                 "amount": 10, "is_percent": true, "min_nights": 7, "active": true, "_updated_utc": changed,
             });
             self.put("discounts", weekly);

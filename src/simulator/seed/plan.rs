@@ -38,7 +38,7 @@ pub(in crate::simulator) enum Extent {
 /// The differences between accounts.
 pub(in crate::simulator) struct Plan {
     /// Part of every name in the account, so that a record shown to the wrong tenant is recognizable.
-    pub(in crate::simulator) marker: String,
+    pub(in crate::simulator) tenant_label: String,
     /// The properties are in these locations in turn.
     pub(in crate::simulator) places: &'static [Place],
     pub(in crate::simulator) properties: usize,
@@ -50,15 +50,15 @@ const TWO_YEARS: i64 = 740;
 
 impl Plan {
     /// Returns a small portfolio that is cheap to create, for accounts added by tests.
-    pub(in crate::simulator) fn small(marker: &str) -> Self {
+    pub(in crate::simulator) fn small(tenant_label: &str) -> Self {
         let extent = Extent::Days { past: 30, future: 60 };
-        Plan { marker: marker.to_owned(), places: &[LAKEVIEW], properties: 2, extent }
+        Plan { tenant_label: tenant_label.to_owned(), places: &[LAKEVIEW], properties: 2, extent }
     }
 
     /// Returns a portfolio of any size, in several locations.
-    pub(in crate::simulator) fn of_size(marker: &str, portfolio: Portfolio) -> Self {
+    pub(in crate::simulator) fn of_size(tenant_label: &str, portfolio: Portfolio) -> Self {
         Plan {
-            marker: marker.to_owned(),
+            tenant_label: tenant_label.to_owned(),
             places: &[CAMDEN, SILVERTON, CAMDEN, TOFINO, ERICEIRA, PORTREE],
             properties: portfolio.properties,
             extent: Extent::Bookings(portfolio.bookings),
@@ -67,8 +67,8 @@ impl Plan {
 
     /// Returns the accounts for demonstrations.
     pub(in crate::simulator) fn demo_accounts() -> [Self; 3] {
-        let account = |marker: &str, places, properties, future| Plan {
-            marker: marker.to_owned(),
+        let account = |tenant_label: &str, places, properties, future| Plan {
+            tenant_label: tenant_label.to_owned(),
             places,
             properties,
             extent: Extent::Days { past: TWO_YEARS, future },

@@ -48,11 +48,11 @@ impl Seeder<'_> {
         let (first, last) = (self.pick(&FIRST_NAMES), self.pick(&LAST_NAMES));
         let record = json!({
             "id": self.id(),
-            "name": format!("{first} {last} ({})", self.plan.marker),
+            "name": format!("{first} {last} ({})", self.plan.tenant_label),
             "first_name": first,
             "last_name": last,
             "email": format!("{}.{}@{}.owners.example", first, last, self.handle()).to_lowercase(),
-            "company": (index == 0).then(|| format!("{} Holdings", self.plan.marker)),
+            "company": (index == 0).then(|| format!("{} Holdings", self.plan.tenant_label)),
             // The owner's share of the rent.
             "_percent": PERCENTS.get(index % 4),
             // One inactive owner among several shows the effect of the filter.
@@ -83,7 +83,7 @@ impl Seeder<'_> {
         let record = json!({
             "id": id,
             "key": self.guid(),
-            "name": format!("{} {name}", self.plan.marker),
+            "name": format!("{} {name}", self.plan.tenant_label),
             "external_name": format!("{name} at {}", place.town),
             "internal_code": format!("{}{:02}", self.handle().chars().take(3).collect::<String>().to_uppercase(), index + 1),
             // Of every twelve properties one is inactive and one snoozed; of four or more the last one is inactive.

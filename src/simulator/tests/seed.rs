@@ -159,8 +159,8 @@ fn the_demo_accounts_reach_two_years_back() {
     for plan in Plan::demo_accounts() {
         let records = filled(&plan, 7);
         let arrivals = || records.all("bookings").filter_map(|booking| date(booking, "arrival"));
-        assert!(arrivals().any(|day| day < two_years_ago), "{}", plan.marker);
+        assert!(arrivals().any(|day| day < two_years_ago), "{}", plan.tenant_label);
         let priced = records.all("bookings").filter(|one| text(one, "type") == "booking");
-        assert!(priced.map(|one| one["total_amount"].as_f64()).all(|total| total > Some(0.0)), "{}", plan.marker);
+        assert!(priced.map(|one| one["total_amount"].as_f64()).all(|total| total > Some(0.0)), "{}", plan.tenant_label);
     }
 }

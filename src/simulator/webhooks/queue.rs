@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Event, Patience, Trouble, WebhookRule, trouble::take_rule};
+use super::{Event, RetryPolicy, WebhookFault, WebhookRule, fault::take_rule};
 use crate::domain::AccountId;
 
 /// The number of deliveries in the log.
@@ -130,7 +130,7 @@ impl Queue {
     }
 
     /// Returns the disturbance of the first matching rule for an event.
-    pub(in crate::simulator) fn ordered(&mut self, account: Option<i64>, event: &Event<'_>) -> Option<Trouble> {
+    pub(in crate::simulator) fn ordered(&mut self, account: Option<i64>, event: &Event<'_>) -> Option<WebhookFault> {
         take_rule(&mut self.rules, account, event)
     }
 
@@ -172,19 +172,19 @@ impl Queue {
         }
     }
 
-    /// Records the outcome of an attempt; after a failure, the next attempt is due according to `patience`.
+    /// Records the outcome of an attempt; after a failure, the next attempt is due according to `retry_policy`.
     pub(in crate::simulator) fn ended(
         &mut self,
         ticket: &Ticket,
         attempt: Attempt,
-        patience: &Patience,
+        retry_policy: &RetryPolicy,
         now: DateTime<Utc>,
     ) {
         self.busy.remove(&ticket.url);
         let index = self.log.binary_search_by_key(&ticket.number, |delivery| delivery.number);
         let Some(delivery) = index.ok().and_then(|index| self.log.get_mut(index)) else { return };
         delivery.attempts.push(attempt);
-        let wait: Option<TimeDelta> = patience.wait_after(delivery.attempts.len());
+        let wait: Option<TimeDelta> = retry_policy.wait_after(delivery.attempts.len());
         delivery.state = match wait {
             _ if attempt.outcome.is_success() => DeliveryState::Delivered,
             Some(wait) => {
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn one_address_gets_one_delivery_at_a_time_and_the_others_do_not_wait() {
         let now = DateTime::UNIX_EPOCH;
-        let patience = Contract::load().expect("the contract").delivery;
+        let retry_policy = Contract::load().expect("the contract").delivery;
         let mut queue = Queue::default();
         for (number, url) in [(1, "a"), (2, "a"), (3, "b")] {
             queue.add(delivery(number, url), now);
@@ -244,7 +244,7 @@ mod tests {
         let Next::Send(first) = queue.next(now) else { panic!("the first is due") };
         assert_eq!((first.number, numbers(&mut queue, now)), (1, vec![3]));
         assert!(!queue.is_settled(now));
-        queue.ended(&first, Attempt { at: now, outcome: Outcome::Answered(204) }, &patience, now);
+        queue.ended(&first, Attempt { at: now, outcome: Outcome::Answered(204) }, &retry_policy, now);
         assert_eq!(numbers(&mut queue, now), [2]);
         assert_eq!(queue.log[0].state, DeliveryState::Delivered);
         assert!(matches!(queue.next(now), Next::Wait(Some(at)) if at == now + TimeDelta::seconds(30)));

@@ -120,9 +120,9 @@ fn every_tool() -> Vec<(Tool, Option<Value>)> {
     let shown = |schema: Option<&Arc<JsonObject>>| schema.map(|schema| Value::Object(schema.as_ref().clone()));
     let mut tools: Vec<_> = catalog.operations().map(|one| (one.tool().clone(), shown(one.output_schema()))).collect();
     tools.extend(catalog.drafts().map(|draft| (draft.clone(), None)));
-    let answers = Answers::embedded().unwrap();
-    tools.extend(answers.all().map(|answer| (answer.tool().clone(), shown(answer.output_schema()))));
-    tools.extend(OnDemand::embedded(&catalog).unwrap().tools().map(|tool| (tool.clone(), None)));
+    let composite_tools = CompositeTools::embedded().unwrap();
+    tools.extend(composite_tools.all().map(|answer| (answer.tool().clone(), shown(answer.output_schema()))));
+    tools.extend(ToolSearch::embedded(&catalog).unwrap().tools().map(|tool| (tool.clone(), None)));
     tools
 }
 

@@ -251,7 +251,7 @@ impl Scenario<'_> {
         let (access, refresh) = (token("at"), token("rt"));
         self.scanner.secret(&format!("{what}: access"), &access);
         self.scanner.secret(&format!("{what}: refresh"), &refresh);
-        self.ownerrez.adopt(account, &access, Some(&refresh));
+        self.ownerrez.import_grant(account, &access, Some(&refresh));
         let body = json!({
             "access_token": access, "refresh_token": refresh, "token_type": "bearer", "expires_in": 3600,
             "user_id": account.0,

@@ -1,0 +1,176 @@
+//! Composite tools: one call for the model, few requests to OwnerRez. Each response states which days, time zone and
+//! properties it covers, what it counted, how many requests it took, and whether anything is missing.
+//!
+//! The table is `config/answers.json`; each tool is implemented in one file:
+//!
+//! - `days`, `money`, `stay`, `property_set`: shared calculations
+//! - `query_context`: calls operations of the catalogue by name, page after page, within limits
+//! - `who_is_staying`, `availability`, `dossier`, `overview`, `briefing`, `revenue`, `history`, `search_fetch`: the
+//!   tools
+
+mod availability;
+mod briefing;
+mod days;
+mod dossier;
+mod history;
+mod money;
+mod overview;
+mod property_set;
+mod query_context;
+mod revenue;
+mod search_fetch;
+mod stay;
+mod who_is_staying;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rmcp::model::{JsonObject, Tool};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use self::query_context::{CompositeError, QueryContext};
+use super::{BAD_ARGUMENTS, CallOutcome, Parts, error_messages, tool_selection::ToolInfo};
+use crate::{
+    catalog::{self, CatalogError, RenderedResponse, ToolDefinition},
+    domain::Principal,
+};
+
+/// The composite tools, validated and ready.
+pub struct CompositeTools(BTreeMap<String, (ToolDefinition, Handler)>);
+
+/// The implementation of a tool: one variant for each record of the table, by its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Handler {
+    WhoIsStaying,
+    FindAvailability,
+    BookingDossier,
+    CalendarOverview,
+    TodaysBriefing,
+    RevenueSummary,
+    GuestHistory,
+    Search,
+    Fetch,
+}
+
+impl CompositeTools {
+    /// Returns the tools that are compiled into the program.
+    pub fn embedded() -> Result<Self, CatalogError> {
+        let mut tools = BTreeMap::new();
+        for definition in catalog::tool_definitions(include_str!("../../config/answers.json"))? {
+            let name = definition.name().to_owned();
+            let handler = serde_json::from_value(Value::from(definition.name()))
+                .map_err(|_| CatalogError { errors: vec![format!("{name}: not implemented")] })?;
+            tools.insert(name, (definition, handler));
+        }
+        Ok(Self(tools))
+    }
+
+    /// Returns the tools as `tools/list` shows them, ordered by name. A read key may use all of them.
+    pub fn tools(&self) -> impl Iterator<Item = &Tool> {
+        self.0.values().map(|(definition, _)| definition.tool())
+    }
+
+    /// Returns all tools, ordered by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = CompositeTool<'_>> {
+        self.0.values().map(|(definition, handler)| CompositeTool { definition, handler: *handler })
+    }
+
+    /// Returns the tool of this name.
+    pub fn get(&self, name: &str) -> Option<CompositeTool<'_>> {
+        self.0.get(name).map(|(definition, handler)| CompositeTool { definition, handler: *handler })
+    }
+}
+
+/// One of the tools.
+pub struct CompositeTool<'a> {
+    definition: &'a ToolDefinition,
+    handler: Handler,
+}
+
+impl<'a> CompositeTool<'a> {
+    /// Returns its name.
+    pub(super) fn name(&self) -> &'a str {
+        self.definition.name()
+    }
+
+    /// Returns the attributes by which a tool selection includes it.
+    pub(super) fn tool_info(&self) -> ToolInfo<'a> {
+        ToolInfo { name: self.definition.name(), toolset: self.definition.toolset(), default: true, read_only: true }
+    }
+
+    /// Returns its arguments.
+    pub(super) fn definition(&self) -> &'a ToolDefinition {
+        self.definition
+    }
+
+    /// Returns the tool itself.
+    pub(super) fn tool(&self) -> &'a Tool {
+        self.definition.tool()
+    }
+
+    /// Returns the schema of its responses.
+    pub(super) fn output_schema(&self) -> Option<&'a Arc<JsonObject>> {
+        self.definition.output_schema()
+    }
+
+    /// Returns the response, or an error message.
+    pub(super) async fn execute(
+        &self,
+        parts: &Parts,
+        caller: &Principal,
+        arguments: Map<String, Value>,
+        cancel: &CancellationToken,
+    ) -> (Result<RenderedResponse, String>, CallOutcome) {
+        let arguments = match self.definition.check(arguments) {
+            Ok(arguments) => arguments,
+            Err(problem) => return (Err(problem.to_string()), CallOutcome::error(BAD_ARGUMENTS)),
+        };
+        let view = self.definition.view(&arguments);
+        let mut context = QueryContext::new(parts, caller, &view, cancel);
+        let response = self.handler.run(&mut context, arguments).await;
+        let mut call_outcome = context.call_outcome;
+        let response = match response {
+            Ok(answer) => Ok(self.definition.render(&view, answer)),
+            Err(CompositeError::Call { operation, error }) => match parts.catalog.get(&operation) {
+                Some(operation) => Err(error_messages::explain(&parts.links, caller, operation, &error).await),
+                None => Err(error.to_string()),
+            },
+            Err(CompositeError::Rejected(words)) => {
+                call_outcome.error = Some(BAD_ARGUMENTS);
+                Err(words)
+            }
+            Err(CompositeError::Internal(cause)) => {
+                call_outcome = CallOutcome { error: Some("internal_error"), failure: Some(cause), ..call_outcome };
+                Err(error_messages::FAILED.to_owned())
+            }
+        };
+        (response, call_outcome)
+    }
+}
+
+impl Handler {
+    async fn run(self, context: &mut QueryContext<'_>, arguments: Map<String, Value>) -> Result<Value, CompositeError> {
+        match self {
+            Self::WhoIsStaying => who_is_staying::who_is_staying(context, parse(arguments)?).await,
+            Self::FindAvailability => availability::find_availability(context, parse(arguments)?).await,
+            Self::BookingDossier => dossier::booking_dossier(context, parse(arguments)?).await,
+            Self::CalendarOverview => overview::calendar_overview(context, parse(arguments)?).await,
+            Self::TodaysBriefing => briefing::todays_briefing(context, parse(arguments)?).await,
+            Self::RevenueSummary => revenue::revenue_summary(context, parse(arguments)?).await,
+            Self::GuestHistory => history::guest_history(context, parse(arguments)?).await,
+            Self::Search => search_fetch::search(context, parse(arguments)?).await,
+            Self::Fetch => search_fetch::fetch(context, parse(arguments)?).await,
+        }
+    }
+}
+
+/// Parses arguments that passed the check of the definition.
+fn parse<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, CompositeError> {
+    serde_json::from_value(Value::Object(arguments))
+        .map_err(|error| CompositeError::Internal(format!("valid arguments could not be parsed: {error}")))
+}
