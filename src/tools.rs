@@ -255,7 +255,7 @@ impl Toolbox {
                 self.call_tool(caller, selection, name, arguments, call_context, cancel).await?
             }
         };
-        self.0.metrics.tool_call(&outcome.tool, outcome.call_outcome.error.unwrap_or("ok"));
+        self.0.metrics.tool_call(&outcome.tool, outcome.call_outcome.error.map_or("ok", ErrorCode::as_str));
         let unconnected =
             matches!(outcome.call_outcome.error, Some(ErrorCode::NotConnected | ErrorCode::NeedsReconnect));
         if unconnected
@@ -345,7 +345,7 @@ impl Toolbox {
         cancel: &CancellationToken,
     ) -> (Result<Value, ReadError>, String, CallOutcome) {
         let (outcome, operation, call_outcome) = self.0.resources.read(&self.0, caller, uri, cancel).await;
-        self.0.metrics.tool_call(&operation, call_outcome.error.unwrap_or("ok"));
+        self.0.metrics.tool_call(&operation, call_outcome.error.map_or("ok", ErrorCode::as_str));
         (outcome, operation, call_outcome)
     }
 

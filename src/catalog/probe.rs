@@ -379,7 +379,7 @@ impl<'a> Probe<'a> {
             report.findings.push(entry.expected("200").words(code.clone()));
         }
         if state.unanswered > 0 {
-            report.findings.push(Entry::new(name, What::NoResponse, state.unanswered, asked));
+            report.findings.push(Entry::new(name, ObservationKind::NoResponse, state.unanswered, asked));
         }
         if let Some((hidden @ 1.., of)) = state.inactive {
             report.remarks.push(Entry::new(name, ObservationKind::InactiveHidden, hidden, of));

@@ -36,7 +36,7 @@ use self::query_context::{CompositeError, QueryContext};
 use super::{BAD_ARGUMENTS, CallOutcome, Parts, error_messages, tool_selection::ToolInfo};
 use crate::{
     catalog::{self, CatalogError, RenderedResponse, ToolDefinition},
-    domain::Principal,
+    domain::{ErrorCode, Principal},
 };
 
 /// The composite tools, validated and ready.
@@ -145,7 +145,8 @@ impl<'a> CompositeTool<'a> {
                 Err(words)
             }
             Err(CompositeError::Internal(cause)) => {
-                call_outcome = CallOutcome { error: Some("internal_error"), failure: Some(cause), ..call_outcome };
+                call_outcome =
+                    CallOutcome { error: Some(ErrorCode::InternalError), failure: Some(cause), ..call_outcome };
                 Err(error_messages::FAILED.to_owned())
             }
         };

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     catalog::{ArgumentError, Operation, WriteOptions},
-    domain::{Principal, RawJson, UpstreamRequest},
+    domain::{ErrorCode, Principal, RawJson, UpstreamRequest},
     session::{Answer, CallError},
 };
 
@@ -123,7 +123,7 @@ impl Toolbox {
         operation: &Operation,
         caller: &Principal,
         mut arguments: Map<String, Value>,
-    ) -> Result<PreparedCall, (String, &'static str)> {
+    ) -> Result<PreparedCall, (String, ErrorCode)> {
         let invalid = |problem: ArgumentError| (problem.to_string(), BAD_ARGUMENTS);
         let options = operation.options(&mut arguments).map_err(invalid)?;
         let given = match operation.request(&arguments) {

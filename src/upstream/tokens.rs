@@ -188,8 +188,8 @@ fn refused(status: u16, reply: &Reply) -> TokenError {
     let body = reply.body.value();
     match (status, body.get("error").and_then(Value::as_str).unwrap_or_default()) {
         (429, _) => TokenError::Throttled(reply.retry_after),
-        (_, ErrorCode::InvalidClient | "unauthorized_client") | (401, _) => TokenError::InvalidClient,
-        (400, ErrorCode::InvalidGrant) => TokenError::InvalidGrant,
+        (_, "invalid_client" | "unauthorized_client") | (401, _) => TokenError::InvalidClient,
+        (400, "invalid_grant") => TokenError::InvalidGrant,
         _ => TokenError::Unexpected(status),
     }
 }

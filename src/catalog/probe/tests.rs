@@ -137,7 +137,7 @@ fn what_was_refused_is_not_seen_and_what_was_allowed_is_a_finding() {
     assert_eq!(not_seen("get_fee"), (NotSeenReason::Failed, None, None));
     let of = |name: &str| (name.to_owned(), String::new());
     assert_eq!(entries(&report, ObservationKind::OtherStatus), [of("get_quote"), of("get_review"), of("list_owners")]);
-    assert_eq!(entries(&report, What::NoResponse), [of("get_fee")]);
+    assert_eq!(entries(&report, ObservationKind::NoResponse), [of("get_fee")]);
     assert_eq!(asked.iter().filter(|asked| asked.starts_with("list_messages")).count(), 1, "a refusal is final");
     assert!(!report.is_fine());
 }
@@ -147,10 +147,10 @@ fn server_errors_and_rejected_second_requests_are_findings() {
     let catalog = catalog();
     let status = |status| Outcome::Response { status, body: Value::Null };
     for (outcome, expected) in [
-        (status(400), What::OtherStatus),
-        (status(404), What::OtherStatus),
-        (status(503), What::OtherStatus),
-        (Outcome::Failed, What::NoResponse),
+        (status(400), ObservationKind::OtherStatus),
+        (status(404), ObservationKind::OtherStatus),
+        (status(503), ObservationKind::OtherStatus),
+        (Outcome::Failed, ObservationKind::NoResponse),
     ] {
         let (report, _) = run(&catalog, |operation, path| {
             if path.contains("active=false") && operation == "list_properties" {

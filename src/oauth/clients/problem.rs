@@ -65,18 +65,6 @@ pub enum ClientErrorCode {
     ServerError,
 }
 
-impl ClientErrorCode {
-    /// Returns the error code on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidClient => ErrorCode::InvalidClient,
-            Self::InvalidRequest => ErrorCode::InvalidRequest,
-            Self::TemporarilyUnavailable => ErrorCode::TemporarilyUnavailable,
-            Self::ServerError => ErrorCode::ServerError,
-        }
-    }
-}
-
 /// Reasons for which a client is rejected. [`ClientError::hint`] says how to fix it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {

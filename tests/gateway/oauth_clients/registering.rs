@@ -173,16 +173,16 @@ async fn registrations_that_do_not_do_are_refused_in_the_words_of_rfc_7591() {
             let mut metadata = plain();
             metadata[name] = value;
             let error = fixture.clients.register(&metadata).expect_err(&metadata.to_string());
-            assert_eq!(error.code(), code, "{metadata}");
+            assert_eq!(error.code().as_str(), code, "{metadata}");
             assert!(!error.to_string().contains("evil.example"), "what was sent is not quoted: {error}");
         }
         let mut with_private_key = plain();
         with_private_key["token_endpoint_auth_method"] = json!("private_key_jwt");
         with_private_key["jwks"] = private;
-        assert_eq!(fixture.clients.register(&with_private_key).unwrap_err().code(), "invalid_client_metadata");
+        assert_eq!(fixture.clients.register(&with_private_key).unwrap_err().code().as_str(), "invalid_client_metadata");
         for metadata in [json!([]), json!(null), json!("x"), json!([["https://client.example.com/cb"]])] {
             assert_eq!(
-                fixture.clients.register(&metadata).unwrap_err().code(),
+                fixture.clients.register(&metadata).unwrap_err().code().as_str(),
                 "invalid_client_metadata",
                 "{metadata}"
             );
