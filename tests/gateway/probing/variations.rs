@@ -26,6 +26,7 @@ const SHOWN: &[(Variation, &[&str])] = &[
         Variation::ChargeCategory,
         &[
             "+Words charges.category administrative,booking,cleaning,rent,resort,tax",
+            "+Words charges.category administrative,cleaning,rent,resort,tax",
             "+Words charges.category cleaning,rent,tax",
             "-NeverSeen charges.category",
         ],
