@@ -99,20 +99,19 @@ pub(super) async fn find_availability(
             continue;
         }
         let about = json!({"property_id": property.id, "property": property.name});
-        if !by_night {
-            let violations = property.record["rule_violations"].as_array().cloned().unwrap_or_default();
-            if violations.is_empty() {
-                found.push(offer(context, property, arguments.nights(), None));
-            } else {
-                unsuited.push(with(about, "why", json!(violations)));
-            }
+        // For exact dates the search evaluates the stay rules.
+        let violations = property.record["rule_violations"].as_array().filter(|broken| !flexible && !broken.is_empty());
+        if let Some(violations) = violations {
+            unsuited.push(with(about, "why", json!(violations)));
+        } else if !by_night {
+            found.push(offer(context, property, arguments.nights(), None));
         } else if context.requests_left() == 0 {
             unchecked.push(about);
         } else {
             let asked = json!({"property_id": property.id, "from_date": first, "to_date": last});
             let calendar = context.call("get_property_calendar", asked).await?;
             let CheckedStays { offers, unknown, reasons } =
-                check_all(&calendar, &candidates, arguments.max_rent.map(cents));
+                check_all(&calendar, &candidates, arguments.max_rent.map(cents), !flexible);
             if !unknown.is_empty() {
                 unchecked.push(with(about, "why", json!(unknown)));
             } else if offers.is_empty() {
@@ -209,15 +208,17 @@ struct CheckedStays {
 enum Obstacle {
     /// A night is taken, or a stay rule forbids it.
     Impossible(String),
-    /// OwnerRez sends no data for a night or no rate (evidence: calendar days can be missing), so the stay may be
-    /// possible.
+    /// OwnerRez sends no data for a night, no rate, or no stay rules (evidence: calendar days can be missing, or lack
+    /// rules), so the stay may be possible.
     Unknown(String),
 }
 
-fn check_all(calendar: &Value, candidates: &[Nights], most: Option<i64>) -> CheckedStays {
+/// Checks stays against the calendar. `rules_known` means that the search has already checked the stay rules, so that
+/// days without rules do not matter.
+fn check_all(calendar: &Value, candidates: &[Nights], most: Option<i64>, rules_known: bool) -> CheckedStays {
     let mut checked = CheckedStays::default();
     for nights in candidates {
-        match possible(calendar, *nights) {
+        match possible(calendar, *nights, rules_known) {
             Ok(rent) if most.is_none_or(|most| rent <= most) => checked.offers.push((*nights, rent)),
             Ok(rent) => checked.reasons.push(format!("{}: the rent is {}.", nights.arrival, amount(rent))),
             Err(Obstacle::Impossible(why)) => checked.reasons.push(format!("{}: {why}", nights.arrival)),
@@ -228,7 +229,10 @@ fn check_all(calendar: &Value, candidates: &[Nights], most: Option<i64>) -> Chec
 }
 
 /// Returns the rent in cents, or the obstacle. A definite obstacle on any night takes precedence over missing data.
-fn possible(calendar: &Value, nights: Nights) -> Result<i64, Obstacle> {
+///
+/// The day of arrival has the rules about length and arrival. The rules of the other days are booleans that are present
+/// only when true, so their absence has no meaning.
+fn possible(calendar: &Value, nights: Nights, rules_known: bool) -> Result<i64, Obstacle> {
     let impossible = |why: String| Err(Obstacle::Impossible(why));
     let day = |date: NaiveDate| {
         let date = date.to_string();
@@ -265,6 +269,9 @@ fn possible(calendar: &Value, nights: Nights) -> Result<i64, Obstacle> {
     if let Some(most) = rules["max_nights"].as_i64().filter(|most| nights.count() > *most) {
         return impossible(format!("stays have at most {most} nights."));
     }
+    if !rules_known && rules.is_null() {
+        unknown.get_or_insert_with(|| format!("the calendar has no stay rules for an arrival on {}.", nights.arrival));
+    }
     if day(nights.departure).is_some_and(|day| day["rules"]["is_departure_disallowed"] == json!(true)) {
         return impossible(format!("no departures on {}.", nights.departure));
     }
@@ -294,7 +301,7 @@ mod tests {
 
     #[test]
     fn rent_is_the_sum_of_the_nights() {
-        assert_eq!(possible(&calendar(|_, _| {}), stay("2026-06-02", "2026-06-04")), Ok(20_100));
+        assert_eq!(possible(&calendar(|_, _| {}), stay("2026-06-02", "2026-06-04"), false), Ok(20_100));
     }
 
     #[test]
@@ -306,7 +313,7 @@ mod tests {
                     *record.pointer_mut(path).unwrap() = value.clone();
                 }
             });
-            possible(&calendar, asked)
+            possible(&calendar, asked, false)
         };
         for (day, path, value) in [
             (3, "/status", json!("booked")),
@@ -331,7 +338,7 @@ mod tests {
             }
         });
         calendar["days"].as_array_mut().unwrap().retain(|day| day["date"] != "2026-06-02T00:00:00");
-        assert!(matches!(possible(&calendar, asked), Err(Obstacle::Impossible(_))));
+        assert!(matches!(possible(&calendar, asked, false), Err(Obstacle::Impossible(_))));
         // Rules of other days do not matter.
         for (day, path, value) in [
             (5, "/status", json!("booked")),
@@ -344,6 +351,24 @@ mod tests {
     }
 
     #[test]
+    fn the_day_of_arrival_needs_rules_unless_the_search_has_checked_them() {
+        let asked = stay("2026-06-02", "2026-06-05");
+        let without_rules = |number: u32| {
+            calendar(move |day, record| {
+                if day == number {
+                    record.as_object_mut().unwrap().remove("rules");
+                }
+            })
+        };
+        let found = possible(&without_rules(2), asked, false);
+        assert!(matches!(&found, Err(Obstacle::Unknown(why)) if why.contains("no stay rules")), "{found:?}");
+        assert_eq!(possible(&without_rules(2), asked, true), Ok(30_150));
+        for other in [3, 5] {
+            assert_eq!(possible(&without_rules(other), asked, false), Ok(30_150), "{other}");
+        }
+    }
+
+    #[test]
     fn the_budget_and_the_nearest_dates_decide() {
         let calendar = calendar(|day, record| {
             if day < 4 {
@@ -351,10 +376,10 @@ mod tests {
             }
         });
         let candidates = [stay("2026-06-04", "2026-06-06"), stay("2026-06-02", "2026-06-04")];
-        let all = check_all(&calendar, &candidates, None).offers;
+        let all = check_all(&calendar, &candidates, None, false).offers;
         assert_eq!(all, [(candidates[0], 20_100), (candidates[1], 18_000)]);
-        assert_eq!(check_all(&calendar, &candidates, Some(18_000)).offers, [(candidates[1], 18_000)]);
-        let none = check_all(&calendar, &candidates, Some(17_999));
+        assert_eq!(check_all(&calendar, &candidates, Some(18_000), false).offers, [(candidates[1], 18_000)]);
+        let none = check_all(&calendar, &candidates, Some(17_999), false);
         assert_eq!((none.offers.len(), none.reasons.len(), none.unknown.len()), (0, 2, 0));
     }
 
