@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 const CATALOGUE: &str = include_str!("../../config/operations.json");
 const RECORDS: &str = include_str!("../../config/records.json");
 const SIMULATED: &str = include_str!("../../src/simulator/api.json");
+const BEHAVIOUR: &str = include_str!("../../src/simulator/behaviour.json");
 const DIFFERENCES: &str = include_str!("descriptions/differences.json");
 
 /// The statements of a description, each under a unique name.
@@ -39,6 +40,21 @@ fn words<'a>(names: impl Iterator<Item = &'a Value>) -> String {
 /// Appends to a type whether it is required.
 fn sent(kind: String, required: bool) -> String {
     if required { format!("{kind}, required") } else { kind }
+}
+
+/// Records that a member of a kind of record is always present in its parent object.
+fn insert_always(facts: &mut Facts, kind: &str, path: &str) {
+    facts.insert(format!("always {kind} {path}"), "present".to_owned());
+}
+
+/// Records the closed vocabulary of a member of a kind of record.
+fn insert_words<'a>(facts: &mut Facts, kind: &str, path: &str, names: impl Iterator<Item = &'a Value>) {
+    facts.insert(format!("words {kind} {path}"), words(names));
+}
+
+/// Records that an operation shows a member that other operations show only on a parameter.
+fn insert_shown(facts: &mut Facts, key: &str, member: &str) {
+    facts.insert(format!("{key} shows {member}"), "without a parameter".to_owned());
 }
 
 // The simulator's description.
@@ -77,31 +93,56 @@ fn simulated_answer_type(api: &Value, text: &str) -> String {
     }
 }
 
-fn simulated_members(
-    api: &Value,
-    shape: &Value,
-    prefix: &str,
-    name: &impl Fn(&str) -> String,
-    facts: &mut Facts,
-    answer: bool,
-) {
+/// Adds the members of a request body.
+fn simulated_body(api: &Value, shape: &Value, key: &str, prefix: &str, facts: &mut Facts) {
     for (member, text) in members(&shape["members"]) {
         let text = text.as_str().unwrap();
         let path = format!("{prefix}{member}");
-        let kind = if answer {
-            simulated_answer_type(api, text)
-        } else {
-            sent(simulated_type(api, text), text.ends_with('!') && prefix.is_empty())
-        };
-        facts.insert(name(&path), kind);
-        let inner = text.trim_end_matches(['!', '~']).trim_end_matches("[]");
-        if let Some(inner) = api["records"].get(inner) {
-            simulated_members(api, inner, &format!("{path}."), name, facts, answer);
+        let kind = sent(simulated_type(api, text), text.ends_with('!') && prefix.is_empty());
+        facts.insert(format!("{key} body {path}"), kind);
+        if let Some(inner) = api["records"].get(element(text)) {
+            simulated_body(api, inner, key, &format!("{path}."), facts);
         }
     }
 }
 
-fn simulated(api: &Value) -> Facts {
+/// Adds the members of a kind of record in responses.
+fn simulated_record(api: &Value, shape: &Value, kind: &str, prefix: &str, facts: &mut Facts) {
+    for (member, text) in members(&shape["members"]) {
+        let text = text.as_str().unwrap();
+        let path = format!("{prefix}{member}");
+        facts.insert(format!("record {kind} {path}"), simulated_answer_type(api, text));
+        if text.ends_with('!') {
+            insert_always(facts, kind, &path);
+        }
+        if let Some(values) = api["values"].get(element(text)) {
+            insert_words(facts, kind, &path, elements(&values["names"]));
+        }
+        if let Some(inner) = api["records"].get(element(text)) {
+            simulated_record(api, inner, kind, &format!("{path}."), facts);
+        }
+    }
+}
+
+/// Returns the type of a member, or of the elements of a list, without its marks.
+fn element(text: &str) -> &str {
+    text.trim_end_matches(['!', '~']).trim_end_matches("[]")
+}
+
+/// Adds the members that one record shows although a list shows them only on a parameter.
+fn simulated_shown(behaviour: &Value, key: &str, facts: &mut Facts) {
+    let operation = &behaviour["operations"][key];
+    let Some(collection) = operation["collection"].as_str().filter(|_| operation["kind"] == json!("get")) else {
+        return;
+    };
+    for optional in elements(&behaviour["collections"][collection]["optional"]) {
+        if optional["lists_only"] == json!(true) {
+            insert_shown(facts, key, optional["member"].as_str().unwrap());
+        }
+    }
+}
+
+fn simulated(api: &Value, behaviour: &Value) -> Facts {
     let mut facts = Facts::new();
     for (key, operation) in members(&api["operations"]) {
         for place in ["path", "query"] {
@@ -117,7 +158,7 @@ fn simulated(api: &Value) -> Facts {
         if let Some(body) = operation.get("body") {
             let list = body["list"] == json!(true);
             facts.insert(format!("{key} body"), if list { "list of objects" } else { "object" }.to_owned());
-            simulated_members(api, body, "", &|path| format!("{key} body {path}"), &mut facts, false);
+            simulated_body(api, body, key, "", &mut facts);
         }
         let (envelope, kind) = match &operation["answer"] {
             Value::Object(answer) => {
@@ -129,9 +170,9 @@ fn simulated(api: &Value) -> Facts {
         facts.insert(format!("{key} answer"), envelope);
         if let Some(kind) = kind {
             facts.insert(format!("record {kind}"), "described".to_owned());
-            let name = |path: &str| format!("record {kind} {path}");
-            simulated_members(api, &api["records"][kind], "", &name, &mut facts, true);
+            simulated_record(api, &api["records"][kind], kind, "", &mut facts);
         }
+        simulated_shown(behaviour, key, &mut facts);
     }
     facts
 }
@@ -179,8 +220,18 @@ fn catalogue(operations: &Value, records: &Value) -> Facts {
             catalogue_members(object, &key, "", &mut facts);
         }
         facts.insert(format!("{key} answer"), operation["answer"].as_str().unwrap().replace('_', " "));
+        for member in elements(&operation["shows"]) {
+            insert_shown(&mut facts, &key, member.as_str().unwrap());
+        }
         let Some(kind) = operation["record"].as_str() else { continue };
         let record = elements(records).find(|record| record["record"] == json!(kind)).unwrap();
+        for path in elements(&record["always"]) {
+            insert_always(&mut facts, kind, path.as_str().unwrap());
+        }
+        // An empty vocabulary in the catalogue means that not all of its words are known.
+        for (path, names) in members(&record["words"]).filter(|(_, names)| **names != json!([])) {
+            insert_words(&mut facts, kind, path, elements(names));
+        }
         if record.get("members").is_none() {
             continue;
         }
@@ -214,9 +265,28 @@ fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
+/// Both descriptions as JSON.
+struct Descriptions {
+    catalogue: Value,
+    records: Value,
+    simulated: Value,
+    behaviour: Value,
+}
+
+impl Descriptions {
+    fn parsed() -> Self {
+        let [catalogue, records, simulated, behaviour] = [CATALOGUE, RECORDS, SIMULATED, BEHAVIOUR].map(parsed);
+        Self { catalogue, records, simulated, behaviour }
+    }
+
+    fn differences(&self) -> BTreeSet<(String, String, String)> {
+        differences(&catalogue(&self.catalogue, &self.records), &simulated(&self.simulated, &self.behaviour))
+    }
+}
+
 #[test]
 fn the_descriptions_agree_or_the_difference_has_a_reason() {
-    let found = differences(&catalogue(&parsed(CATALOGUE), &parsed(RECORDS)), &simulated(&parsed(SIMULATED)));
+    let found = Descriptions::parsed().differences();
     let known: Vec<Difference> = serde_json::from_str(DIFFERENCES).unwrap();
     assert!(known.iter().all(|one| one.reason.len() > 20), "a reason is a sentence");
     let known: BTreeSet<(String, String, String)> =
@@ -232,9 +302,12 @@ fn the_descriptions_agree_or_the_difference_has_a_reason() {
 /// Tests the comparison itself: it detects a change on one side.
 #[test]
 fn a_change_on_one_side_is_seen() {
-    let (operations, records, api) = (parsed(CATALOGUE), parsed(RECORDS), parsed(SIMULATED));
-    let before = differences(&catalogue(&operations, &records), &simulated(&api));
-    let key = "GET /v2/bookings";
+    let before = Descriptions::parsed().differences();
+    let is_seen = |what: &str, change: &dyn Fn(&mut Descriptions)| {
+        let mut changed = Descriptions::parsed();
+        change(&mut changed);
+        assert_ne!(before, changed.differences(), "{what}");
+    };
     for (pointer, value) in [
         ("query/status", json!("string")),
         ("query/from", json!("integer")),
@@ -242,21 +315,54 @@ fn a_change_on_one_side_is_seen() {
         ("one_of_required", json!([])),
         ("answer", json!({"counted_page": "booking"})),
     ] {
-        let mut changed = api.clone();
-        let mut place = &mut changed["operations"][key];
-        for part in pointer.split('/') {
-            place = &mut place[part];
-        }
-        *place = value;
-        let after = differences(&catalogue(&operations, &records), &simulated(&changed));
-        assert_ne!(before, after, "{pointer}");
+        is_seen(pointer, &|changed| {
+            let mut place = &mut changed.simulated["operations"]["GET /v2/bookings"];
+            for part in pointer.split('/') {
+                place = &mut place[part];
+            }
+            *place = value.clone();
+        });
     }
-    for (record, member, kind) in [("booking", "total_paid", "string"), ("charge", "unheard_of", "number")] {
-        let mut changed = api.clone();
-        changed["records"][record]["members"][member] = json!(kind);
-        assert_ne!(before, differences(&catalogue(&operations, &records), &simulated(&changed)), "{member}");
+    for (record, member, kind) in [
+        ("booking", "total_paid", "string"),
+        ("charge", "unheard_of", "number"),
+        // Always present.
+        ("booking", "title", "string!"),
+        ("short_property", "name", "string"),
+        ("inquiry", "id", "integer"),
+        // A closed vocabulary.
+        ("calendar_day", "status", "string!"),
+        ("message", "body", "from_role!"),
+    ] {
+        is_seen(member, &|changed| changed.simulated["records"][record]["members"][member] = json!(kind));
     }
-    let mut changed = api.clone();
-    changed["operations"]["POST /v2/guests"]["body"]["members"]["phones"] = json!("guest_address[]");
-    assert_ne!(before, differences(&catalogue(&operations, &records), &simulated(&changed)));
+    is_seen("a word", &|changed| changed.simulated["values"]["calendar_status"]["names"] = json!(["available"]));
+    is_seen("the body", &|changed| {
+        changed.simulated["operations"]["POST /v2/guests"]["body"]["members"]["phones"] = json!("guest_address[]");
+    });
+    is_seen("shown without a parameter", &|changed| {
+        let optional = changed.behaviour["collections"]["bookings"]["optional"].as_array_mut().unwrap();
+        optional.iter_mut().find(|one| one["member"] == "charges").unwrap()["lists_only"] = json!(false);
+    });
+
+    for (record, member, value) in [
+        ("booking", "always", json!(["id"])),
+        ("inquiry", "always", json!([])),
+        ("property", "always", json!(["id", "name", "key"])),
+        ("calendar", "words", json!({})),
+        ("calendar", "words", json!({"days.status": []})),
+        ("calendar", "words", json!({"days.status": ["available"]})),
+        ("spot_rate", "words", json!({"currency": ["USD"]})),
+    ] {
+        is_seen(member, &|changed| {
+            let records = changed.records.as_array_mut().unwrap();
+            records.iter_mut().find(|one| one["record"] == record).unwrap()[member] = value.clone();
+        });
+    }
+    for (tool, shows) in [("get_booking", json!([])), ("get_quote", json!(["charges", "tags"]))] {
+        is_seen(tool, &|changed| {
+            let operations = changed.catalogue.as_array_mut().unwrap();
+            operations.iter_mut().find(|one| one["tool"] == tool).unwrap()["shows"] = shows.clone();
+        });
+    }
 }
