@@ -7,9 +7,10 @@ use ownerrez_gateway::simulator::{Portfolio, Variations};
 use serde_json::{Value, json};
 
 use super::{
-    covered, day,
-    full_data::{FullData, Ids, id, is_of_guest},
-    ids, listed, nights, revenue, today,
+    availability::{Calendars, check_availability},
+    check_briefing, check_last_24_hours, check_revenue, covered, day,
+    full_data::{CountBy, FullData, Ids, id, is_of_guest},
+    listed, nights, today,
 };
 use crate::world::{Gateway, Person, on_each_database};
 
@@ -75,25 +76,28 @@ async fn a_large_account_is_answered_rightly_or_in_part_by_name() {
             assert!(covered.len() >= least, "{}", covered.len());
             let answer = asked(&gateway, &host, "revenue_summary", days()).await;
             let covered = covered_or_named(&full, "revenue_summary", &answer);
-            assert_eq!(revenue(&answer), full.revenue(&covered, first, last));
+            check_revenue(&answer, &full.revenue(&covered, first, last, CountBy::Arrival), CountBy::Arrival);
             assert!(covered.len() >= least, "{}", covered.len());
             // The missing properties can be requested next.
             if let Some(rest) = Some(missing(&answer)).filter(|rest| !rest.is_empty()) {
                 let mut next = days();
                 next["property_ids"] = rest.iter().take(5).copied().collect();
+                next["count_by"] = json!("night");
                 let answer = asked(&gateway, &host, "revenue_summary", next).await;
                 let five: Ids = rest.into_iter().take(5).collect();
-                assert_eq!((revenue(&answer), &answer["complete"]), (full.revenue(&five, first, last), &json!(true)));
+                check_revenue(&answer, &full.revenue(&five, first, last, CountBy::Night), CountBy::Night);
+                assert_eq!(answer["complete"], json!(true));
             }
         }
 
         let answer = asked(&gateway, &host, "todays_briefing", json!({})).await;
-        let expected = full.staying(&covered(&answer), today(), today());
-        for part in ["arrivals", "departures", "owner_stays"] {
-            assert_eq!(ids(&answer[part], "booking_id"), expected[part], "{part}");
-        }
-        assert_eq!(answer["in_house"], json!(expected["in_house"].len()));
+        check_briefing(&full, &answer);
+        let is_whole = check_last_24_hours(&full, &answer);
+        assert_eq!(answer["complete"], json!(is_whole && missing(&answer).is_empty()), "{}", answer["missing"]);
         assert_eq!(&covered(&answer) | &missing(&answer), full.ids(), "{}", answer["missing"]);
+        let lately = asked(&gateway, &host, "todays_briefing", json!({"fields": ["last_24_hours"]})).await;
+        assert_eq!(covered(&lately), full.ids());
+        assert_eq!(lately["complete"], json!(check_last_24_hours(&full, &lately)), "{}", lately["missing"]);
 
         let booking = full.bookings.iter().find(|one| is_of_guest(one) && one["status"] == "active").unwrap();
         let dossier = asked(&gateway, &host, "booking_dossier", json!({"booking_id": id(booking)})).await;
@@ -103,19 +107,18 @@ async fn a_large_account_is_answered_rightly_or_in_part_by_name() {
         let looked_at = covered_or_named(&full, "guest_history", &history);
         let of_covered = |one: &&Value| looked_at.contains(&one["property_id"].as_i64().unwrap());
         let stays = full.of_guest(guest, day("2024-06-15"));
-        let expected = full.bookings.iter().filter(|one| stays.contains(&id(one))).filter(of_covered).map(id);
-        assert_eq!(ids(&history["stays"], "booking_id"), expected.collect());
+        let stays = full.bookings.iter().filter(|one| stays.contains(&id(one))).filter(of_covered).map(id).collect();
+        assert_eq!(super::history(&history), full.history(&stays, today()));
 
         let dates = json!({"arrival": "2026-07-04", "departure": "2026-07-11"});
+        let mut calendars = Calendars::of(&gateway, account);
         let exact = asked(&gateway, &host, "find_availability", dates.clone()).await;
-        let is_free = |id: &i64| !full.is_taken(*id, day("2026-07-04"), day("2026-07-11"));
-        let free: Ids = full.open().into_iter().filter(is_free).collect();
-        let answered = &ids(&exact["free"], "property_id") | &ids(&exact["not_possible"], "property_id");
-        assert_eq!((answered, &exact["complete"]), (free, &json!(true)));
+        check_availability(&full, &mut calendars, &dates, &exact).await;
+        assert_eq!(exact["complete"], json!(true));
         let mut flexible = dates;
         flexible["flexible_days"] = json!(2);
-        let answer = asked(&gateway, &host, "find_availability", flexible).await;
-        assert_eq!(answer["complete"], json!(answer["unchecked"] == json!([])));
+        let answer = asked(&gateway, &host, "find_availability", flexible.clone()).await;
+        check_availability(&full, &mut calendars, &flexible, &answer).await;
         assert!(!answer["unchecked"].as_array().unwrap().is_empty());
 
         asked(&gateway, &host, "search", json!({"query": "Liam Okafor"})).await;
