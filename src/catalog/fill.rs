@@ -1,7 +1,7 @@
 //! Fills in members that OwnerRez documents but does not send, from another member with the same value: a message names
 //! its thread in `thread` only, and in some responses only next to the list.
 
-use serde_json::{Result, Value};
+use serde_json::{Map, Result, Value};
 
 use super::{
     normalize::{FieldValue, Members, NormalizedResponse},
@@ -14,7 +14,9 @@ pub(super) fn fill_missing<'a>(kind: &RecordSchema, answer: NormalizedResponse<'
         return Ok(answer);
     }
     let Value::Object(mut whole) = answer.into_value()? else { return Ok(NormalizedResponse::Members(Members::new())) };
-    let envelope = Value::Object(whole.clone());
+    let envelope: Map<String, Value> =
+        whole.iter().filter(|(name, _)| *name != "items").map(|(name, value)| (name.clone(), value.clone())).collect();
+    let envelope = Value::Object(envelope);
     match whole.get_mut("items").and_then(Value::as_array_mut) {
         Some(records) => records.iter_mut().for_each(|record| fill_record(&kind.filled, record, &envelope)),
         None => {
