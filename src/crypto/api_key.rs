@@ -10,7 +10,7 @@ use ring::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{CryptoError, LegacyApiKey};
+use super::crypto_error::CryptoError;
 
 const PREFIX: &str = "ownerrez_sk_";
 const LOOKUP_LEN: usize = 12;
@@ -65,40 +65,6 @@ impl ApiKey {
     }
 }
 
-/// A received key that is well-formed in one of the two formats.
-#[derive(Clone, Debug)]
-pub enum PresentedKey {
-    /// A key of this gateway.
-    Gateway(ApiKey),
-    /// A key of the TypeScript server.
-    Legacy(LegacyApiKey),
-}
-
-impl PresentedKey {
-    /// Parses a key. The two formats differ in length.
-    pub fn parse(text: &str) -> Result<Self, BadApiKey> {
-        ApiKey::parse(text).map(Self::Gateway).or_else(|_| LegacyApiKey::parse(text).map(Self::Legacy))
-    }
-
-    pub(super) fn text(&self) -> &SecretString {
-        match self {
-            Self::Gateway(key) => &key.0,
-            Self::Legacy(key) => key.text(),
-        }
-    }
-}
-
-/// Returns the bcrypt hash of the whole key. Rejects input that is longer than bcrypt can read instead of truncating
-/// it. Takes tens of milliseconds: never call it on an async thread.
-pub fn hash_api_key(key: &ApiKey, cost: u32) -> Result<String, CryptoError> {
-    Ok(bcrypt::non_truncating_hash(key.0.expose_secret(), cost)?)
-}
-
-/// Compares a key with a stored hash. As slow as [`hash_api_key`].
-pub fn verify_api_key(key: &PresentedKey, hash: &str) -> Result<bool, CryptoError> {
-    Ok(bcrypt::non_truncating_verify(key.text().expose_secret(), hash)?)
-}
-
 fn push_random(text: &mut String, count: usize) -> Result<(), CryptoError> {
     let random = SystemRandom::new();
     let mut bytes = zeroize::Zeroizing::new([0u8; 64]);
@@ -131,6 +97,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::crypto::{PresentedKey, hash_api_key, verify_api_key};
 
     #[test]
     fn a_new_key_is_one_that_we_accept_and_fits_into_bcrypt() {

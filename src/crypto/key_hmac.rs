@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::hmac;
 use secrecy::ExposeSecret;
 
-use super::{PresentedKey, joined};
+use super::{mac_key::joined, presented_key::PresentedKey};
 
 /// The result of comparing a presented key with a stored HMAC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

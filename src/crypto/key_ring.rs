@@ -10,8 +10,11 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use zeroize::Zeroizing;
 
 use super::{
-    CryptoError, KeyHmac, MacKey, hex,
+    crypto_error::CryptoError,
+    hex::hex,
+    key_hmac::KeyHmac,
     legacy::{LegacyCipher, Record, is_legacy_sealed},
+    mac_key::MacKey,
 };
 use crate::domain::{GrantId, Sealed, UserId};
 

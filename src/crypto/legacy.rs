@@ -12,7 +12,7 @@ use ring::pbkdf2;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::{BadApiKey, CryptoError, MacKey, hex};
+use super::{api_key::BadApiKey, crypto_error::CryptoError, hex::hex, mac_key::MacKey};
 use crate::domain::Sealed;
 
 /// The TypeScript server used 16-byte nonces, which ring does not support.

@@ -4,8 +4,10 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
-    CryptoError, EncryptionContext, KeyRing, hex, is_legacy_sealed,
-    key_ring::{KEY_ID_LEN, VERSION},
+    crypto_error::CryptoError,
+    hex::hex,
+    key_ring::{EncryptionContext, KEY_ID_LEN, KeyRing, VERSION},
+    legacy::is_legacy_sealed,
 };
 use crate::domain::Sealed;
 
