@@ -11,7 +11,7 @@ use std::{
 use secrecy::SecretString;
 use url::Url;
 
-use super::errors::Problem;
+use super::{errors::Problem, layers::Layers};
 
 /// The modes of PostgreSQL's own programs, ordered by how much they protect.
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
@@ -169,6 +169,17 @@ fn sqlite_path(text: &str) -> Result<PathBuf, Problem> {
         return Err(Problem::new("it names no file", remedy));
     }
     Ok(path.into())
+}
+
+pub(super) fn database(layers: &mut Layers) -> Option<Database> {
+    let database = layers.text("database.url", Database::parse)?;
+    let Some(direct_url) = layers.text("database.direct_url", Database::parse_direct) else { return Some(database) };
+    let with_direct_url = database.clone().with_direct(direct_url);
+    if with_direct_url.is_none() {
+        let what = "it is set, but database.url (DATABASE_URL) is not a PostgreSQL URL";
+        layers.refuse("database.direct_url", what, "remove it, or set DATABASE_URL to the pooler of that server");
+    }
+    Some(with_direct_url.unwrap_or(database))
 }
 
 #[cfg(test)]

@@ -19,12 +19,14 @@ use secrecy::{ExposeSecret, ExposeSecretMut, SecretBox, SecretString};
 use zeroize::Zeroizing;
 
 use super::{
-    database::{directory_of, is_open_to_others, make_private_directory},
+    database::{Database, directory_of, is_open_to_others, make_private_directory},
     errors::Problem,
+    layers::Layers,
+    server::Server,
 };
 
 /// How to create a key, for every text that asks for one.
-pub(super) const MAKE_A_KEY: &str = "generate one with `openssl rand -base64 32`";
+const MAKE_A_KEY: &str = "generate one with `openssl rand -base64 32`";
 
 const PREVIOUS_REMEDY: &str = "write each exactly as it was in ENCRYPTION_KEY, or remove it from the list";
 
@@ -148,6 +150,25 @@ impl EncryptionKey {
             },
         }
     }
+}
+
+/// Returns the operator's key, if one is set. Without one, a key is generated only if the database is SQLite and the
+/// gateway is bound to loopback, whatever SERVER_URL is.
+pub(super) fn encryption(layers: &mut Layers, server: &Server, database: &Database) -> Option<EncryptionKey> {
+    if let Some(key) = layers.verbatim("encryption.key", parse_configured_key) {
+        return Some(EncryptionKey::Configured(key));
+    }
+    if layers.is_set("encryption.key") {
+        return None;
+    }
+    let file = database.key_file();
+    let missing = match &file {
+        None => "it is not set, but required for PostgreSQL",
+        Some(_) if !server.is_loopback_only() => "it is not set, but server.bind (BIND) is not loopback",
+        Some(_) => return file.map(EncryptionKey::KeyFile),
+    };
+    layers.refuse("encryption.key", missing, format!("{MAKE_A_KEY}, and back it up separately from the database"));
+    None
 }
 
 /// Parses an entry of the list of earlier keys.

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 use toml::{Table, Value};
 
 use super::{
-    Sources,
     errors::{ConfigError, Problem, ValueSource},
     settings::{self, SETTINGS},
+    sources::Sources,
 };
 
 /// Takes the place of a setting's name if the whole file is unusable.

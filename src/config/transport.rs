@@ -1,19 +1,44 @@
 //! Settings of the transport: how the process serves its clients.
 
 use secrecy::SecretString;
+use url::Url;
 
 use super::{
-    ConfigErrors, Server, SingleAccount, Sources, Transport, address::base_address, errors::Problem, layers::Layers,
-    sections::header_token,
+    address::base_address,
+    errors::Problem,
+    header_token::header_token,
+    layers::Layers,
+    server::Server,
+    single_account::{SingleAccount, own_account},
 };
 
 const STDIO_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN, or OWNERREZ_GATEWAY_URL \
                            and OWNERREZ_API_KEY; or TRANSPORT_MODE=http to serve many users";
 
-const ACCESS_TOKEN: &str = "an access token, like at_…";
-const PERSONAL_TOKEN: &str = "a personal access token, like pt_…";
-
 const SINGLE_USER_NEEDS: &str = "set OWNERREZ_ACCESS_TOKEN, or OWNERREZ_USERNAME and OWNERREZ_TOKEN; or remove it";
+
+/// How a process serves its clients.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// Many users, over HTTP.
+    Http,
+    /// The programs of the one user of this machine, over HTTP and without a key, with one OwnerRez account.
+    SingleUser {
+        /// The account.
+        account: SingleAccount,
+        /// A token that the programs must send; at least 16 characters.
+        token: Option<SecretString>,
+    },
+    /// The client that started the process, over standard input and output, with one OwnerRez account.
+    Stdio(SingleAccount),
+    /// The same client, by forwarding everything to a gateway.
+    Remote {
+        /// The gateway's address, with the path "/".
+        url: Url,
+        /// An API key of that gateway.
+        api_key: SecretString,
+    },
+}
 
 pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<Transport> {
     let stdio = layers.text("server.transport", |text| match text {
@@ -76,42 +101,6 @@ pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<
     access.map(|access| Transport::Stdio(SingleAccount::Bearer(access)))
 }
 
-/// Reads the credentials of one account: an access token, an e-mail address, a personal access token.
-fn own_account(layers: &mut Layers) -> (Option<SecretString>, Option<String>, Option<SecretString>) {
-    let access = layers.text("own_account.access_token", |text| visible(text, ACCESS_TOKEN));
-    let email = layers.text("own_account.username", email);
-    (access, email, layers.text("own_account.token", |text| visible(text, PERSONAL_TOKEN)))
-}
-
-impl SingleAccount {
-    /// Reads the credentials of one account, whatever the transport; `None` if the settings contain none, or two.
-    ///
-    /// # Errors
-    /// The mistakes in these settings.
-    pub fn from_sources(sources: Sources) -> Result<Option<Self>, ConfigErrors> {
-        let mut layers = Layers::of(sources);
-        let account = match own_account(&mut layers) {
-            (Some(access), None, None) => Some(Self::Bearer(access)),
-            (None, Some(email), Some(token)) => Some(Self::Basic { email, token }),
-            _ => None,
-        };
-        let errors = layers.finish();
-        if errors.is_empty() { Ok(account) } else { Err(ConfigErrors(errors)) }
-    }
-
-    /// Parses an access token, or an e-mail address and a personal access token with a colon between them. Returns
-    /// `None` if the text is neither.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text.trim().split_once(':') {
-            None => visible(text.trim(), ACCESS_TOKEN).ok().filter(|_| !text.trim().is_empty()).map(Self::Bearer),
-            Some((address, token)) => {
-                let token = visible(token, PERSONAL_TOKEN).ok().filter(|_| !token.is_empty())?;
-                Some(Self::Basic { email: email(address).ok()?, token })
-            }
-        }
-    }
-}
-
 /// Accepts the same credentials for the one account as stdio, but not the forwarding to a gateway.
 fn single_user(
     layers: &mut Layers,
@@ -129,15 +118,4 @@ fn single_user(
         layers.refuse("server.single_user", "it is true, but not exactly one account is configured", SINGLE_USER_NEEDS);
     }
     account.map(|account| Transport::SingleUser { account, token: single_user_token })
-}
-
-fn email(text: &str) -> Result<String, Problem> {
-    let good = text.contains('@') && !text.contains(':') && !text.contains(char::is_control);
-    let remedy = "set it to the e-mail address that you sign in to OwnerRez with";
-    if good { Ok(text.to_owned()) } else { Err(Problem::new("it is not an e-mail address", remedy)) }
-}
-
-fn visible(text: &str, what: &'static str) -> Result<SecretString, Problem> {
-    let good = text.bytes().all(|byte| byte.is_ascii_graphic());
-    if good { Ok(text.into()) } else { Err(Problem::new("it is not a valid header value", format!("use {what}"))) }
 }
