@@ -6,8 +6,9 @@ use chrono::{DateTime, NaiveDate, SecondsFormat};
 use serde_json::{Map, Number, Value, json};
 
 use super::{
+    argument_names::CLEAR,
+    json_schema::{self, LARGEST_INTEGER},
     problem::{ArgumentProblem, join},
-    schema::{self, CLEAR, LARGEST_INTEGER},
     spec::SynonymSpec,
 };
 
@@ -122,7 +123,7 @@ impl Coercer {
                 continue;
             }
             let value = self.coerce_value(member, value, &join(path, &name));
-            let is_empty = schema::kind(member) == "array" && value.as_array().is_some_and(Vec::is_empty);
+            let is_empty = json_schema::kind(member) == "array" && value.as_array().is_some_and(Vec::is_empty);
             if is_empty && !is_required {
                 if self.writes && name != CLEAR {
                     self.problems.push(empty_list(schema, &join(path, &name)));
@@ -136,7 +137,7 @@ impl Coercer {
 
     /// Corrects a value according to its schema.
     fn coerce_value(&mut self, schema: &Value, value: Value, path: &str) -> Value {
-        match (schema::kind(schema), value) {
+        match (json_schema::kind(schema), value) {
             ("integer", value) => integer(value),
             ("number", Value::String(text)) => number(&text).unwrap_or(Value::String(text)),
             ("boolean", Value::String(text)) => boolean(&text).unwrap_or(Value::String(text)),
@@ -144,7 +145,7 @@ impl Coercer {
             // Postal codes and phone numbers that were written as numbers.
             ("string", Value::Number(number)) if is_free_text(schema) && !number.is_f64() => json!(number.to_string()),
             ("array", value) => {
-                let items = list(schema::kind(&schema["items"]), value).into_iter().filter(|item| !item.is_null());
+                let items = list(json_schema::kind(&schema["items"]), value).into_iter().filter(|item| !item.is_null());
                 let items = items.enumerate();
                 items
                     .map(|(index, item)| self.coerce_value(&schema["items"], item, &format!("{path}[{index}]")))
@@ -167,7 +168,7 @@ impl Coercer {
 fn is_empty_text(schema: &Value, value: &Value) -> bool {
     let is_empty = value.as_str().is_some_and(|text| text.trim().is_empty());
     let is_choice = || schema["enum"].as_array().is_some_and(|choices| choices.iter().any(|choice| choice == ""));
-    is_empty && !schema::kind(schema).is_empty() && !is_choice()
+    is_empty && !json_schema::kind(schema).is_empty() && !is_choice()
 }
 
 /// Explains that an empty list changes nothing.

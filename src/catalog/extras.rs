@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::view::FIELDS;
+use super::argument_names::FIELDS;
 
 /// Names that clients add to the arguments of every call: n8n's agent adds the first three, Cline the last.
 const CLIENT_ADDED: [&str; 4] = ["toolCallId", "chatInput", "sessionId", "task_progress"];

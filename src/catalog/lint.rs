@@ -6,12 +6,11 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
+    argument_names::{CLEAR, FIELDS, FORMAT},
     effect,
     options::WriteOptions,
-    schema::CLEAR,
     spec::{GuestVisible, OperationSpec, ParameterLocation, ParameterSpec, Segment, Style, SynonymSpec, segments},
     tool_definition::ToolSpec,
-    view::{FIELDS, FORMAT},
 };
 use crate::domain::Method;
 

@@ -10,16 +10,19 @@ use rmcp::model::{JsonObject, Tool};
 use serde_json::{Map, Value};
 
 use super::{
+    argument_names::{FIELDS, FORMAT},
     coerce, effect, fill,
     normalize::{self, NormalizedResponse, UnreadableResponse},
     options::WriteOptions,
     output,
     problem::{ArgumentError, ArgumentProblem},
     record::RecordSchema,
+    render::render,
+    rendered_response::RenderedResponse,
     request, schema,
     spec::{GuestVisible, OperationSpec, ResponseKind, Toolset},
     tool_definition::{ArgumentRules, ToolDefinition},
-    view::{self, FIELDS, FORMAT, RenderedResponse, View},
+    view::View,
 };
 use crate::domain::{RawJson, Scope, UpstreamRequest};
 
@@ -240,7 +243,7 @@ impl Operation {
         let rows = self.returns_list().then_some("items");
         let render = |body: &RawJson| {
             let answer = self.normalized(request, status, body);
-            answer.and_then(|answer| view::render(&self.kind, rows, view, answer))
+            answer.and_then(|answer| render(&self.kind, rows, view, answer))
         };
         with_repair(body, render).map_err(|_| UnreadableResponse { status })
     }

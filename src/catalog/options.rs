@@ -3,16 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use super::problem::{ArgumentProblem, show};
-
-/// Sends the write even if an identical one was made just now.
-const AGAIN: &str = "again";
-/// A caller's name for the write: with the same name it is made once in 24 hours.
-const IDEMPOTENCY_KEY: &str = "idempotency_key";
-/// The confirmation from an earlier response, for a write that takes two steps.
-pub(super) const CONFIRM: &str = "confirm";
-/// The draft id from the drafting tool.
-pub(super) const DRAFT_ID: &str = "draft_id";
+use super::{
+    argument_names::{AGAIN, CONFIRM, DRAFT_ID, IDEMPOTENCY_KEY},
+    problem::{ArgumentProblem, show},
+};
 
 /// The maximum lengths in characters of a key, and of a token of this gateway.
 const KEY_CHARS: usize = 200;

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     record::{Member, RecordSchema},
+    render::TABLE,
     spec::{OperationSpec, ParameterLocation, ResponseKind},
-    view::TABLE,
 };
 
 /// Returns the output schema of an operation, if the shape of its response is confirmed.
@@ -76,9 +76,9 @@ fn properties(members: &[Member]) -> Map<String, Value> {
     properties
 }
 
-/// Returns whether a value matches a schema made by this module. `jsonschema` gives the same result, but needs more
-/// memory.
-pub(super) fn matches_schema(value: &Value, schema: &JsonObject) -> bool {
+/// Returns whether a response matches the output schema that clients were given, a schema made by this module.
+/// `jsonschema` gives the same result, but needs more memory.
+pub fn matches_schema(value: &Value, schema: &JsonObject) -> bool {
     let fits = match schema.get("type").and_then(Value::as_str) {
         Some("array") => value.is_array(),
         Some("boolean") => value.is_boolean(),

@@ -40,7 +40,7 @@ pub use self::{
     report::{Credential, End, Entry, NotSeen, NotSeenReason, ObservationKind, ProbeReport, SeenOperation},
     shown::{MemberPath, Word},
 };
-use super::{Catalog, operation::Operation, spec::ParameterLocation};
+use super::{operation::Operation, operation_table::Catalog, spec::ParameterLocation};
 use crate::domain::UpstreamRequest;
 
 /// The maximum number of requests of a probe.

@@ -6,7 +6,7 @@ use jsonschema::{ValidationError, error::ValidationErrorKind, paths::LocationSeg
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{closest::closest, schema};
+use super::{closest::closest, json_schema};
 
 /// Further problems would not help.
 const PROBLEMS_SHOWN: usize = 10;
@@ -79,17 +79,17 @@ fn explain(error: &ValidationError<'_>, schema: &Value) -> Vec<ArgumentProblem> 
         }
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            let allowed = schema::describe(&schema["properties"][name]);
+            let allowed = json_schema::describe(&schema["properties"][name]);
             let argument = join(&path, name);
             vec![ArgumentProblem::new(&argument, format!("`{argument}` is missing: give {allowed}"))]
         }
         kind => {
             let allowed = match kind {
-                // Only the validator knows this bound, see `schema::bounded`.
+                // Only the validator knows this bound, see `compiled_schema::bounded`.
                 ValidationErrorKind::Maximum { .. } if schema["maximum"].is_null() => {
                     "give a smaller number".to_owned()
                 }
-                _ => format!("give {}", schema::describe(schema)),
+                _ => format!("give {}", json_schema::describe(schema)),
             };
             vec![ArgumentProblem::new(&path, format!("`{path}` is {}: {allowed}", show(error.instance())))]
         }
@@ -149,6 +149,11 @@ pub(super) fn sanitize(name: &str) -> String {
     let shown = name.chars().take(SHOWN_CHARACTERS).map(|c| if c.is_control() || c == '`' { '?' } else { c });
     let more = if name.chars().nth(SHOWN_CHARACTERS).is_some() { "…" } else { "" };
     shown.collect::<String>() + more
+}
+
+/// Returns a caller's name safe to be shown: cut, and without control characters.
+pub fn shown_name(name: &str) -> String {
+    sanitize(name)
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use super::{closest::closest, problem::ArgumentProblem};
 
+/// The table of record kinds.
+pub(super) const RECORD_SCHEMAS: &str = include_str!("../../config/records.json");
+
 /// A kind of record, as written. Members are paths such as `guest.first_name`; lists on a path are not marked.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

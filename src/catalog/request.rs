@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 use url::form_urlencoded::{Serializer, byte_serialize, parse};
 
 use super::{
+    argument_names::CLEAR,
+    json_schema,
     problem::ArgumentProblem,
-    schema::{self, CLEAR},
     spec::{OperationSpec, ParameterLocation, ParameterSpec, Segment, Style, segments},
 };
 use crate::domain::{Method, UpstreamRequest};
@@ -125,7 +126,8 @@ fn cleared_value(spec: &OperationSpec, name: &str) -> Value {
     let body = spec.body.as_ref().unwrap_or(&Value::Null);
     let members = if spec.body_argument.is_some() { &body["items"]["properties"] } else { &body["properties"] };
     let member = &members[name];
-    let is_text = schema::kind(member) == "string" && ["format", "pattern"].iter().all(|word| member[word].is_null());
+    let is_text =
+        json_schema::kind(member) == "string" && ["format", "pattern"].iter().all(|word| member[word].is_null());
     if is_text { Value::from("") } else { Value::Null }
 }
 

@@ -7,11 +7,13 @@ mod table;
 mod view;
 mod writes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use rmcp::model::Tool;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::Scope;
 
 /// Returns the embedded catalogue.
 fn catalog() -> Catalog {
@@ -30,7 +32,7 @@ fn every_schema_can_be_checked_by() {
     assert_eq!(of_operations, [""; 0]);
     let answers = tool_definitions(include_str!("../../config/answers.json")).unwrap();
     assert_eq!(answers.iter().flat_map(ToolDefinition::schema_errors).collect::<Vec<_>>(), [""; 0]);
-    let compiled = schema::CompiledSchema::new(json!({"type": 7}));
+    let compiled = compiled_schema::CompiledSchema::new(json!({"type": 7}));
     assert!(compiled.validator().is_err_and(|mistake| mistake.contains("invalid")), "the check itself");
 }
 

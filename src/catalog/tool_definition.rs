@@ -11,14 +11,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
+    argument_names::FIELDS,
     coerce::{self, Coercer},
-    extras, output,
+    compiled_schema::CompiledSchema,
+    extras, json_schema, output,
     problem::{self, ArgumentError, ArgumentProblem, show},
     published::published,
     record::{Member, RecordSchema},
-    schema::{self, CompiledSchema},
+    render::render_composite,
+    rendered_response::RenderedResponse,
     spec::{CheckSpec, RangeSpec, SynonymSpec, Toolset},
-    view::{self, FIELDS, RenderedResponse, View},
+    view::View,
 };
 
 /// The arguments of one tool.
@@ -170,7 +173,7 @@ impl ToolDefinition {
             return RenderedResponse::unreduced(&answer);
         }
         // Reading a `Value` cannot fail.
-        view::render_composite(&self.kind, view, answer).unwrap_or_else(|_| RenderedResponse::unreduced(&json!({})))
+        render_composite(&self.kind, view, answer).unwrap_or_else(|_| RenderedResponse::unreduced(&json!({})))
     }
 
     /// Returns the arguments, corrected where their meaning is certain, or all problems with them.
@@ -269,7 +272,7 @@ fn out_of_order(range: &RangeSpec, arguments: &Map<String, Value>) -> Option<Arg
     let (from, to) = (arguments.get(&range.from)?, arguments.get(&range.to)?);
     let (from_name, to_name) = (&range.from, &range.to);
     let given = format!("`{to_name}` is {} and `{from_name}` is {}", show(to), show(from));
-    let message = match (from.as_str().and_then(schema::date), to.as_str().and_then(schema::date)) {
+    let message = match (from.as_str().and_then(json_schema::date), to.as_str().and_then(json_schema::date)) {
         (Some(first), Some(last)) => {
             let days = (last - first).num_days();
             if days < range.min_days {

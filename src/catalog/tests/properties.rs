@@ -136,7 +136,7 @@ fn fitting(schema: &Value) -> BoxedStrategy<Value> {
     if let Some(choices) = schema["enum"].as_array() {
         return proptest::sample::select(choices.clone()).boxed();
     }
-    match schema::kind(schema) {
+    match json_schema::kind(schema) {
         "integer" | "number" => (least..=most).prop_map(Value::from).boxed(),
         "boolean" => any::<bool>().prop_map(Value::from).boxed(),
         "string" => match (schema["format"].as_str(), schema["pattern"].is_string()) {

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::super::{
     normalize::{FieldValue, NormalizedResponse},
     record::RecordSchema,
-    view::{View, render, render_composite},
+    render::{render, render_composite},
+    view::View,
 };
 
 /// Generates JSON with few different names, so that paths coincide.

@@ -11,9 +11,15 @@ use serde::{
 };
 use serde_json::Deserializer as Reader;
 
-use super::{DEFAULT_VIEW, NOTICE_FIELDS, TYPICAL_SIZE, View, within};
-use crate::catalog::{normalize::FieldValue, record::RecordSchema};
+use crate::catalog::{
+    normalize::FieldValue,
+    record::RecordSchema,
+    rendered_response::TYPICAL_SIZE,
+    view::{DEFAULT_VIEW, View, within},
+};
 
+/// The notices that are added to a response, unless it has a member of that name.
+const NOTICE_FIELDS: [&str; 4] = ["omitted", "cut", "guest_written", "absent"];
 /// The longest uncut text, in characters.
 pub(super) const LONGEST_TEXT: usize = 1_500;
 /// The size that most paths of members fit into, in bytes.
