@@ -12,7 +12,7 @@ use awc::{
 };
 use url::Url;
 
-use super::UpstreamSettings;
+use super::upstream_settings::UpstreamSettings;
 use crate::outgoing::{Dialer, host_header, plain_origin};
 
 /// The start of the User-Agent of every request.

@@ -1,10 +1,22 @@
-//! Classifies OwnerRez's error responses (article "API errors").
+//! A response of OwnerRez, and the classes of its error responses (article "API errors").
 
 use chrono::TimeDelta;
 use serde_json::Value;
 
-use super::Reply;
 use crate::domain::RawJson;
+
+/// A response of OwnerRez with any status.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// The body; empty if the response had none, or if an error response had no JSON body.
+    pub body: RawJson,
+    /// The wait from `Retry-After`, which OwnerRez rarely sends.
+    pub retry_after: Option<TimeDelta>,
+    /// Whether `WWW-Authenticate` names the token as the reason of the error.
+    pub names_token: bool,
+}
 
 /// A classified error response.
 #[derive(Clone, Debug, PartialEq, Eq)]

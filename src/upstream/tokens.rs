@@ -8,7 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Reply, TransportError, Upstream, UpstreamError, UpstreamErrorKind};
+use super::{
+    ownerrez_client::Upstream,
+    reply::{Reply, UpstreamError, UpstreamErrorKind},
+    transport_error::TransportError,
+};
 use crate::domain::{AccountId, ErrorCode, Method, TokenKind, TokenSet, UpstreamGrant, UpstreamRequest};
 
 const TOKEN_PATH: &str = "/oauth/access_token";
