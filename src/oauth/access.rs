@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
-    OAuthSettings,
     access_token::{AccessTokens, PREFIX},
-    is_within,
+    oauth_settings::OAuthSettings,
+    resource::is_within,
 };
 use crate::{
     crypto::MacKey,

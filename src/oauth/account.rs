@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{AuthorizationServer, ServerError};
+use super::{authorization_server::AuthorizationServer, server_error::ServerError};
 use crate::{
     crypto,
     domain::{GrantId, KeyId, SignedInUser, UserId},

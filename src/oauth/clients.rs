@@ -5,17 +5,24 @@
 //! responses are sent to and, for a client with keys, that it has the private key.
 
 mod assertion;
+mod assertion_problem;
+mod client;
+mod client_authentication;
+mod client_error;
 mod concurrency;
 mod document;
 mod document_cache;
+mod document_problem;
+mod document_url;
 mod egress;
 mod fetch;
 mod global_ip;
 mod keys;
 mod metadata;
+mod metadata_problem;
 mod predefined;
-mod problem;
 mod registered;
+mod registration_error;
 mod replay;
 
 use std::{collections::HashMap, fmt, num::NonZeroUsize, sync::Arc};
@@ -24,21 +31,26 @@ use chrono::TimeDelta;
 use serde_json::Value;
 use url::Url;
 
-pub use assertion::{ASSERTION_TYPE, AssertionProblem};
+pub use assertion_problem::{ASSERTION_TYPE, AssertionProblem};
+pub use client::{CLIENT_ID_LIMIT, Client, ClientId, ClientKind, RedirectProblem};
+pub use client_authentication::{ClientAuthentication, KeySource, PresentedClient};
+pub use client_error::{ClientError, ClientErrorCode};
+pub use document_problem::DocumentProblem;
+pub use document_url::BadDocumentUrl;
 pub use egress::{EgressPolicy, Resolver};
 pub use fetch::FetchProblem;
 pub use global_ip::is_public;
 pub use keys::{KeySet, SigningAlgorithm};
-pub use metadata::MetadataProblem;
-pub use problem::{BadDocumentUrl, ClientError, ClientErrorCode, DocumentProblem, RegistrationError};
+pub use metadata_problem::MetadataProblem;
 pub use registered::Registered;
+pub use registration_error::RegistrationError;
 
 use self::{
     assertion::Assertion,
     document::Document,
     document_cache::{DocumentCache, ParseContext},
+    document_url::document_url,
     fetch::Fetcher,
-    metadata::document_url,
     predefined::predefined,
     registered::Registration,
     replay::JtiCache,
@@ -46,136 +58,16 @@ use self::{
 use crate::{
     config::Config,
     crypto::{KeyRing, sha256_hex},
-    domain::{RedirectPolicy, RedirectTarget, RedirectUri, SharedClock},
+    domain::{RedirectPolicy, RedirectTarget, SharedClock},
     metrics::Metrics,
     store::Store,
 };
-
-/// The maximum length of a client id, in characters.
-pub const CLIENT_ID_LIMIT: usize = 2048;
 
 /// Documents and key sets that are cached in memory. Each was at most 5 KB before parsing.
 const DOCUMENTS: NonZeroUsize = NonZeroUsize::new(512).expect("not zero");
 const KEY_SETS: NonZeroUsize = NonZeroUsize::new(128).expect("not zero");
 /// How often a key set is fetched again at most because a key is not in it. The key may have been published since.
 const KEY_REFETCH_INTERVAL: TimeDelta = TimeDelta::minutes(1);
-
-/// A `client_id`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct ClientId(pub Arc<str>);
-
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A client of the authorization server.
-#[derive(Clone, Debug)]
-pub struct Client {
-    /// The client id.
-    pub id: ClientId,
-    /// The sanitised, single-line name of the client. It is unverified, unless the operator wrote it.
-    pub name: String,
-    /// The registered redirect URIs.
-    pub redirect_uris: Vec<RedirectUri>,
-    /// The authentication method.
-    pub authentication: ClientAuthentication,
-    /// Whether its metadata lists refresh tokens: then it gets one without requesting `offline_access`.
-    pub refreshes: bool,
-    /// The way in which it was registered.
-    pub kind: ClientKind,
-}
-
-/// The ways in which a client is registered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ClientKind {
-    /// Listed by the operator.
-    Predefined,
-    /// The client id is the URL of a metadata document.
-    MetadataDocument,
-    /// Dynamically registered.
-    Registered,
-}
-
-/// Authentication methods at the token endpoint.
-#[derive(Clone, Debug)]
-pub enum ClientAuthentication {
-    /// No authentication; only PKCE binds its codes to it.
-    None,
-    /// A signed JWT.
-    PrivateKeyJwt {
-        /// The source of the public keys.
-        keys: KeySource,
-        /// The permitted signing algorithms; never empty.
-        algorithms: Vec<SigningAlgorithm>,
-        /// Whether its `token_endpoint_auth_methods_supported` also lists `none`, as ChatGPT's does. An assertion that
-        /// is sent must be valid even then, and if the code was redeemed with an assertion, all later requests for that
-        /// grant need one.
-        allows_none: bool,
-    },
-}
-
-/// The source of a client's public keys.
-#[derive(Clone, Debug)]
-pub enum KeySource {
-    /// The keys are part of the metadata.
-    Inline(Arc<KeySet>),
-    /// The keys are published at this URL.
-    Uri(Url),
-}
-
-/// The authentication that a client presents at the token endpoint.
-#[derive(Clone, Copy)]
-pub enum PresentedClient<'a> {
-    /// Only the client id.
-    None,
-    /// `client_assertion_type` and `client_assertion`.
-    Assertion {
-        /// The value of `client_assertion_type`.
-        kind: &'a str,
-        /// The value of `client_assertion`.
-        assertion: &'a str,
-    },
-}
-
-impl fmt::Debug for PresentedClient<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Assertion { .. } => "Assertion(…)",
-        })
-    }
-}
-
-/// Reasons for which a request's `redirect_uri` is rejected. Then not even an error may be sent there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum RedirectProblem {
-    /// OAuth 2.1 lets a client with one redirect URI omit the parameter; this server requires it in every request.
-    #[error("the redirect_uri is missing")]
-    Missing,
-    /// The client has not registered this URI.
-    #[error("the redirect_uri is not registered for this client")]
-    NotRegistered,
-    /// The URI leads to the gateway. Registration rejects such URIs, but a loopback URI may have any port, so this is
-    /// only detected in a request.
-    #[error("the redirect_uri points to this gateway itself")]
-    Own,
-}
-
-impl Client {
-    /// Returns where the response to a request is sent.
-    pub fn redirect(&self, asked: Option<&str>) -> Result<RedirectTarget, RedirectProblem> {
-        let asked = asked.filter(|asked| !asked.is_empty()).ok_or(RedirectProblem::Missing)?;
-        self.redirect_uris.iter().find_map(|uri| uri.target(asked)).ok_or(RedirectProblem::NotRegistered)
-    }
-
-    /// Returns whether all redirect URIs lead to the user's own machine, where any program could impersonate the
-    /// client.
-    pub fn is_loopback_only(&self) -> bool {
-        self.redirect_uris.iter().all(RedirectUri::is_loopback)
-    }
-}
 
 /// All clients. Cheap to clone; clones share the fetched documents.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{
     clients::{ClientError, ClientErrorCode},
-    flow::ServerError,
+    server_error::ServerError,
 };
 use crate::domain::{ErrorCode, RedirectDestination};
 

@@ -7,50 +7,18 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{AuthorizationRequest, AuthorizationServer};
+use super::{authorization_server::AuthorizationServer, request::AuthorizationRequest, server_error::ServerError};
 use crate::{
-    crypto::{self, CryptoError, EncryptionContext},
+    crypto::{self, EncryptionContext},
     domain::{AccountId, GrantId, Sealed, SignedInUser, UserId},
-    session::{Admitted, CallError, ConnectError, SignedIn},
-    store::{AccountAccess, CallbackState, FirstReturn, NewGrant, NewSignIn, StoreError},
+    session::{Admitted, ConnectError, SignedIn},
+    store::{AccountAccess, CallbackState, FirstReturn, NewGrant, NewSignIn},
 };
 
 /// Lifetime of an authorization code.
 const CODE_LIFETIME: TimeDelta = TimeDelta::seconds(60);
 /// The prefix of the states that OwnerRez returns, which distinguishes sign-ins from connect links.
 const STATE_PREFIX: &str = "signin_";
-
-/// Internal errors.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The database failed.
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    /// Encryption or random number generation failed.
-    #[error("{0}")]
-    Crypto(#[from] CryptoError),
-    /// A session actor failed.
-    #[error("{0}")]
-    Call(#[from] CallError),
-    /// The user was deleted in the meantime.
-    #[error("the user was deleted")]
-    UserGone,
-    /// The decrypted value is not a pending sign-in.
-    #[error("a pending sign-in cannot be read")]
-    Unreadable,
-}
-
-impl ServerError {
-    /// Returns whether the database is unavailable or damaged: a state of the server, not of the request.
-    pub fn is_database_unavailable(&self) -> bool {
-        match self {
-            Self::Store(error) | Self::Call(CallError::Store(error)) => {
-                matches!(error, StoreError::Unavailable(_) | StoreError::Damaged(_))
-            }
-            _ => false,
-        }
-    }
-}
 
 /// The values for sending a browser to OwnerRez.
 pub struct UpstreamRedirect {

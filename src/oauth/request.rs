@@ -7,7 +7,12 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use super::{
-    AuthorizationServer, AuthorizeError, OAuthError, Redirection, Resource, Scopes, clients::ClientKind, pkce,
+    authorization_server::AuthorizationServer,
+    clients::ClientKind,
+    error::{AuthorizeError, OAuthError, Redirection},
+    pkce,
+    resource::{RESOURCE_PATH, Resource},
+    scopes::Scopes,
 };
 pub use crate::domain::RedirectDestination as Place;
 
@@ -147,7 +152,7 @@ impl AuthorizationServer {
         let settings = self.settings();
         let resource = match parameters.get("resource") {
             Some(asked) => settings.resource(asked).ok_or(OAuthError::InvalidTarget)?,
-            None => Resource { url: settings.url(super::RESOURCE_PATH), read_only: false },
+            None => Resource { url: settings.url(RESOURCE_PATH), read_only: false },
         };
         Ok((scopes.with_read_only(resource.read_only), resource.url, challenge.to_owned()))
     }

@@ -10,11 +10,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    AuthorizationServer, OAuthError, OAuthSettings, Resource, Scopes, ServerError,
     access_token::Claims,
+    authorization_server::AuthorizationServer,
     clients::{AssertionProblem, Client, ClientError, PresentedClient},
+    error::OAuthError,
+    oauth_settings::OAuthSettings,
     pkce,
     refresh_token::{RefreshToken, new_family},
+    resource::{Resource, is_within},
+    scopes::Scopes,
+    server_error::ServerError,
 };
 use crate::{
     crypto::{self, CryptoError, EncryptionContext},
@@ -343,7 +348,7 @@ impl TokenIssuance {
             "" => Resource { url: grant.resource.clone(), read_only: false },
             asked => settings.resource(asked).ok_or(OAuthError::InvalidTarget)?,
         };
-        if !super::is_within(&resource.url, &grant.resource) {
+        if !is_within(&resource.url, &grant.resource) {
             return Err(OAuthError::InvalidTarget);
         }
         let scopes = scopes.with_read_only(resource.read_only);

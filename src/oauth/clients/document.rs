@@ -4,10 +4,8 @@
 use url::Url;
 
 use super::{
-    ClientAuthentication,
-    document_cache::ParseContext,
-    metadata::{Metadata, MetadataProblem},
-    problem::DocumentProblem,
+    client_authentication::ClientAuthentication, document_cache::ParseContext, document_problem::DocumentProblem,
+    metadata::Metadata, metadata_problem::MetadataProblem,
 };
 use crate::domain::RedirectUri;
 

@@ -12,8 +12,8 @@ use tokio::sync::Mutex as Turn;
 use url::Url;
 
 use super::{
+    document_problem::DocumentProblem,
     fetch::{FetchProblem, Fetched, Fetcher},
-    problem::DocumentProblem,
 };
 use crate::domain::{RedirectPolicy, SharedClock, lazy_lru};
 

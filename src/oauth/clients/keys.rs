@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use signature::Verifier;
 use url::Url;
 
-use super::{document_cache::ParseContext, problem::DocumentProblem};
+use super::{document_cache::ParseContext, document_problem::DocumentProblem};
 
 /// The supported signing algorithms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

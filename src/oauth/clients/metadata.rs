@@ -4,64 +4,18 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
-use url::{Host, Url};
 
 use super::{
-    super::Scopes,
-    ClientAuthentication, KeySource,
+    super::scopes::Scopes,
+    client_authentication::{ClientAuthentication, KeySource},
+    document_url::document_url,
     keys::{KeySet, SigningAlgorithm},
-    problem::BadDocumentUrl,
+    metadata_problem::{MAX_REDIRECT_URIS, MetadataProblem},
 };
 use crate::domain::{BadRedirectUri, RedirectPolicy, RedirectUri, plain_name};
 
-/// The maximum number of redirect URIs. Cursor registers three, VS Code six.
-pub(super) const MAX_REDIRECT_URIS: usize = 10;
 /// The maximum length of a client's name, in characters.
 const NAME_LIMIT: usize = 80;
-
-/// Reasons for which metadata is rejected. Each text continues a sentence that begins with the source of the metadata.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum MetadataProblem {
-    /// Not an object, or a member has the wrong type.
-    #[error("is not a JSON object whose members have the types of RFC 7591")]
-    Form,
-    /// No redirect URI.
-    #[error("has no redirect_uris")]
-    NoRedirectUris,
-    /// Too many redirect URIs.
-    #[error("has more than {MAX_REDIRECT_URIS} redirect_uris")]
-    ManyRedirectUris,
-    /// No usable redirect URI.
-    #[error("has no allowed redirect URI; the first one {0}")]
-    RedirectUri(BadRedirectUri),
-    /// No grant type with which the client can obtain its first token.
-    #[error("lists grant_types without authorization_code, which is required")]
-    GrantTypes,
-    /// An unsupported response type.
-    #[error("requests response_types other than code")]
-    ResponseTypes,
-    /// An unsupported authentication method.
-    #[error("requests a token_endpoint_auth_method other than none and private_key_jwt")]
-    Authentication,
-    /// A client secret in a public document.
-    #[error("contains a client_secret, which a public document cannot keep secret")]
-    Secret,
-    /// `private_key_jwt` without keys, or with two sources of keys.
-    #[error("requests private_key_jwt and needs either jwks or jwks_uri, not both")]
-    Keys,
-    /// No usable key, or a private key.
-    #[error("has a jwks without an RSA key for RS256 or a P-256 key for ES256, or with a private key")]
-    Jwks,
-    /// The URL of the keys is not permitted.
-    #[error("has a jwks_uri that {0}")]
-    JwksUri(BadDocumentUrl),
-    /// An unsupported signing algorithm.
-    #[error("requests a token_endpoint_auth_signing_alg other than RS256 and ES256")]
-    SigningAlgorithm,
-    /// The registration does not fit into a client id.
-    #[error("is too large; use fewer redirect URIs, a shorter client_name, or jwks_uri instead of jwks")]
-    TooLarge,
-}
 
 /// The members that are used.
 #[derive(Debug, Default, Deserialize)]
@@ -184,34 +138,12 @@ impl Metadata {
     }
 }
 
-/// Parses the URL of a document that an untrusted party names: https, a host name, a path, and the normalised spelling,
-/// which every parser reads the same way (draft-ietf-oauth-client-id-metadata-document, section 3).
-pub(super) fn document_url(text: &str) -> Result<Url, BadDocumentUrl> {
-    let url = Url::parse(text).map_err(|_| BadDocumentUrl::Spelling)?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(BadDocumentUrl::UserInfo);
-    }
-    if url.fragment().is_some() {
-        return Err(BadDocumentUrl::Fragment);
-    }
-    if matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_))) {
-        return Err(BadDocumentUrl::Address);
-    }
-    if url.scheme() == "https" && url.path() == "/" {
-        return Err(BadDocumentUrl::NoPath);
-    }
-    if url.scheme() != "https" || url.as_str() != text {
-        return Err(BadDocumentUrl::Spelling);
-    }
-    Ok(url)
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::oauth::clients::document_url::BadDocumentUrl;
 
     fn metadata(json: Value) -> Metadata {
         serde_json::from_value(json).unwrap()
@@ -230,46 +162,6 @@ mod tests {
         }
         let long = metadata(json!({"client_name": "a".repeat(5000)})).name().unwrap();
         assert_eq!(long.len(), NAME_LIMIT);
-    }
-
-    #[test]
-    fn addresses_of_documents() {
-        use BadDocumentUrl::*;
-        for (text, expected) in [
-            ("https://chatgpt.com/oauth/kDmjx77UnKOM/client.json", Ok(())),
-            ("https://claude.ai/oauth/mcp-oauth-client-metadata", Ok(())),
-            ("https://vscode.dev/oauth/client-metadata.json", Ok(())),
-            ("https://client.example.com:8443/client.json?v=2", Ok(())),
-            ("https://client.example.com", Err(NoPath)),
-            ("https://client.example.com/", Err(NoPath)),
-            ("https://client.example.com/?x=1", Err(NoPath)),
-            ("http://client.example.com/client.json", Err(Spelling)),
-            ("ftp://client.example.com/client.json", Err(Spelling)),
-            ("https://Client.example.com/client.json", Err(Spelling)),
-            ("https://client.example.com:443/client.json", Err(Spelling)),
-            ("https://client.example.com/a/../client.json", Err(Spelling)),
-            ("https://client.example.com/./client.json", Err(Spelling)),
-            ("https://client.example.com/%2e%2E/client.json", Err(Spelling)),
-            ("https://client.example.com\\client.json", Err(Spelling)),
-            ("https://client.example.com/client.json ", Err(Spelling)),
-            ("https://client%2eexample.com/client.json", Err(Spelling)),
-            ("https://user@client.example.com/client.json", Err(UserInfo)),
-            ("https://:word@client.example.com/client.json", Err(UserInfo)),
-            ("https://client.example.com/client.json#x", Err(Fragment)),
-            ("https://client.example.com/client.json#", Err(Fragment)),
-            ("https://127.0.0.1/client.json", Err(Address)),
-            ("https://169.254.169.254/latest/meta-data", Err(Address)),
-            ("https://2130706433/client.json", Err(Address)),
-            ("https://0x7f.1/client.json", Err(Address)),
-            ("https://0177.0.0.1/client.json", Err(Address)),
-            ("https://[::1]/client.json", Err(Address)),
-            ("https://[::ffff:127.0.0.1]/client.json", Err(Address)),
-            ("https://1.1.1.1/client.json", Err(Address)),
-            ("https://", Err(Spelling)),
-            ("", Err(Spelling)),
-        ] {
-            assert_eq!(document_url(text).map(drop), expected, "{text}");
-        }
     }
 
     #[test]
@@ -346,17 +238,6 @@ mod tests {
                 ClientAuthentication::PrivateKeyJwt { allows_none: true, .. } => "private_key_jwt or none",
             });
             assert_eq!(told, expected, "{given}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_fetched_lies_at_a_named_host(text in "(https?)?(:|//|[a-z0-9.@#?/\\\\%\\[\\]:]){0,40}") {
-            if let Ok(url) = document_url(&text) {
-                prop_assert!(matches!(url.host(), Some(Host::Domain(_))));
-                prop_assert!(url.scheme() == "https" && url.as_str() == text && url.path().len() > 1);
-                prop_assert!(!text.contains(['@', '#', '\\']) || url.path().contains('@') || url.query().is_some());
-            }
         }
     }
 }

@@ -3,7 +3,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Client, ClientAuthentication, ClientId, ClientKind, KeySource, keys::SigningAlgorithm};
+use super::{
+    client::{Client, ClientId, ClientKind},
+    client_authentication::{ClientAuthentication, KeySource},
+    keys::SigningAlgorithm,
+};
 use crate::config::{Config, PredefinedClient};
 
 /// The name of the client with the operator's id, because its real name is unknown.

@@ -10,10 +10,13 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    CLIENT_ID_LIMIT, Client, ClientAuthentication, ClientId, ClientKind, KeySource,
+    client::{CLIENT_ID_LIMIT, Client, ClientId, ClientKind},
+    client_authentication::{ClientAuthentication, KeySource},
+    client_error::ClientError,
     keys::{KeySet, SigningAlgorithm},
-    metadata::{Metadata, MetadataProblem},
-    problem::{ClientError, RegistrationError},
+    metadata::Metadata,
+    metadata_problem::MetadataProblem,
+    registration_error::RegistrationError,
 };
 use crate::{
     crypto::{CryptoError, EncryptionContext, KeyRing},

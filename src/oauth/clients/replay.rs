@@ -10,7 +10,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::assertion::AssertionProblem;
+use super::assertion_problem::AssertionProblem;
 use crate::crypto::sha256_hex;
 
 /// The maximum number of unexpired assertions in memory.

@@ -1,56 +1,7 @@
-//! Errors of clients, with hints for the party that can fix them.
+//! The reasons for which a client is rejected, with hints for the party that can fix them.
 
-use super::{assertion::AssertionProblem, fetch::FetchProblem, metadata::MetadataProblem};
-use crate::{
-    crypto::CryptoError,
-    domain::{BadRedirectUri, ErrorCode},
-    store::StoreError,
-};
-
-/// Reasons for which a metadata document or a key set is rejected. Each text continues a sentence that begins with its
-/// location.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum DocumentProblem {
-    /// It could not be fetched.
-    #[error(transparent)]
-    Fetch(#[from] FetchProblem),
-    /// Its metadata is invalid.
-    #[error(transparent)]
-    Metadata(#[from] MetadataProblem),
-    /// It names another client. Without this check, a client id could be the URL of any document.
-    #[error("has a client_id other than its own URL")]
-    OtherClientId,
-    /// It contains no key that can verify a signature.
-    #[error("contains no RSA key for RS256 and no P-256 key for ES256")]
-    NoKeys,
-}
-
-impl DocumentProblem {
-    /// Returns whether the same request may succeed later without a change to the document.
-    pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Fetch(problem) if problem.is_temporary())
-    }
-}
-
-/// Reasons for which a `client_id` is not the URL of a metadata document.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum BadDocumentUrl {
-    /// Not in the normalised form that browsers write.
-    #[error("is not a normalised https URL (lower-case host, no default port, no `.` or `..` in its path)")]
-    Spelling,
-    /// The host is an IP address.
-    #[error("has an IP address instead of a host name")]
-    Address,
-    /// The URL has user information before an `@`.
-    #[error("contains a user name or password")]
-    UserInfo,
-    /// The URL has a fragment.
-    #[error("has a fragment (#)")]
-    Fragment,
-    /// The URL has no path.
-    #[error("has no path")]
-    NoPath,
-}
+use super::{assertion_problem::AssertionProblem, document_problem::DocumentProblem, document_url::BadDocumentUrl};
+use crate::store::StoreError;
 
 /// The OAuth error code (RFC 6749 5.2 and 4.1.2.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -147,36 +98,6 @@ impl ClientError {
                 }
                 _ => "Only the developer of the client can fix this.",
             },
-        }
-    }
-}
-
-/// Reasons for which a registration is rejected (RFC 7591 3.2.2).
-#[derive(Debug, thiserror::Error)]
-pub enum RegistrationError {
-    /// 400 `invalid_redirect_uri`.
-    #[error("redirect URI number {place} of redirect_uris {problem}")]
-    RedirectUri {
-        /// The position of the URI, counted from 1. The URI is not quoted, because the text is logged.
-        place: usize,
-        /// The problem with the URI.
-        problem: BadRedirectUri,
-    },
-    /// 400 `invalid_client_metadata`.
-    #[error("the client metadata {0}")]
-    Metadata(MetadataProblem),
-    /// An internal error.
-    #[error("the registration could not be encrypted")]
-    Crypto(#[from] CryptoError),
-}
-
-impl RegistrationError {
-    /// Returns the error code of the response.
-    pub fn code(&self) -> ErrorCode {
-        match self {
-            Self::RedirectUri { .. } | Self::Metadata(MetadataProblem::NoRedirectUris) => ErrorCode::InvalidRedirectUri,
-            Self::Metadata(_) => ErrorCode::InvalidClientMetadata,
-            Self::Crypto(_) => ErrorCode::ServerError,
         }
     }
 }
