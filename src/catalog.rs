@@ -14,7 +14,7 @@
 //! - `argument_names`: the arguments that the gateway adds to those of an operation
 //! - `coerce`: lenient parsing of arguments, where the meaning is certain
 //! - `problem`: what is wrong with arguments, in words a model can act on
-//! - `request`: arguments → [`UpstreamRequest`]
+//! - `request`: arguments → [`UpstreamRequest`](crate::domain::UpstreamRequest)
 //! - `normalize`: the response of OwnerRez → the whole response
 //! - `record`: the known members of the records in it
 //! - `view`, `render`, `rendered_response`: the whole response → the part that the model gets
