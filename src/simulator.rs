@@ -4,17 +4,21 @@
 //! and the pages where an account approves an application (`/oauth/authorize`). Its data are generated from a seed and
 //! kept in memory. Tests control it through `Controls`, and test drivers in other languages through `/_control`.
 //!
-//! From the bottom up: `window` (the rate limit), `clock`, `reply` and `call` (responses and requests), `tokens`
-//! (grants), `value_kind` and `description` (the API as `api.json` describes it), `operations`, `arguments`, `records`
-//! and `view` (the engine that runs the operations from data), `calendar`, `bookings`, `quotes`, `guests`, `messages`,
-//! `labels`, `spot_rates`, `patches` (behaviour that data cannot express), `writes` (selects among them for a write),
-//! `places` and `seed` (the generated portfolios), `variations` (differences between accounts), `script`
-//! (disturbances), `webhooks` (events sent to clients), `state` (all of it behind one lock), `notices` and `sender`
-//! (create and send webhooks), `api`, `oauth` and `pages` (the served endpoints), `control`, `control_webhooks`,
-//! `control_http` (control by tests), `serve` (the processing of one request). docs/SIMULATOR.md is its manual.
+//! From the bottom up: `window` (the rate limit), `clock`, `timestamp`, `reply`, `credentials` and `call` (responses
+//! and requests), `tokens` (grants), `argument`, `value_kind` and `description` (the API as `api.json` describes it),
+//! `operations`, `arguments`, `records`, `selection`, `span` and `view` (the engine that runs the operations from data),
+//! `calendar`, `bookings`, `quotes`, `guests`, `messages`, `labels`, `spot_rates`, `patches` (behaviour that data cannot
+//! express), `writes` (selects among them for a write), `places` and `seed` (the generated portfolios), `variations`
+//! (differences between accounts), `switches` (settings), `script` and `rule_limits` (disturbances), `webhooks` (events
+//! sent to clients), `demo_account`, `request_record` and `state` (all of it behind one lock), `notices` and `sender`
+//! (create and send webhooks), `api`, `authorization_request`, `oauth` and `pages` (the served endpoints), `control`,
+//! `control_webhooks`, `control_http` (control by tests), `serve` (the processing of one request). docs/SIMULATOR.md is
+//! its manual.
 
 mod api;
+mod argument;
 mod arguments;
+mod authorization_request;
 mod bookings;
 mod calendar;
 mod call;
@@ -22,6 +26,8 @@ mod clock;
 mod control;
 mod control_http;
 mod control_webhooks;
+mod credentials;
+mod demo_account;
 mod description;
 mod guests;
 mod labels;
@@ -35,12 +41,18 @@ mod places;
 mod quotes;
 mod records;
 mod reply;
+mod request_record;
+mod rule_limits;
 mod script;
 mod seed;
+mod selection;
 mod sender;
 mod serve;
+mod span;
 mod spot_rates;
 mod state;
+mod switches;
+mod timestamp;
 mod tokens;
 mod value_kind;
 mod variations;
@@ -70,9 +82,12 @@ use self::{
 };
 pub use self::{
     control::Controls,
+    credentials::Credentials,
+    demo_account::DemoAccount,
+    request_record::RequestRecord,
     script::{Answer, Held, Pattern, Rule},
     seed::Portfolio,
-    state::{Credentials, DemoAccount, RequestRecord, Switches},
+    switches::Switches,
     variations::{UnknownVariation, Variation, Variations},
     webhooks::{Attempt, Delivery, DeliveryState, Outcome, WebhookAction, WebhookApp, WebhookFault, WebhookRule},
 };

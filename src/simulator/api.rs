@@ -4,17 +4,20 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 
 use super::{
-    arguments::{Argument, Arguments},
+    argument::Argument,
+    arguments::Arguments,
     calendar,
     call::Call,
     description::{Answer, Body, Gate},
     guests, messages, notices,
     operations::{Dependent, Filter, Kind, Operation, Operations, Route, WriteRule},
     patches,
-    records::{Record, Span, id, number},
+    records::{Record, id, number},
     reply::{Code, Reply},
+    span::Span,
     spot_rates,
-    state::{Account, Shared, State, Switches},
+    state::{Account, Shared, State},
+    switches::Switches,
     tokens::{Scope, TokenStatus},
     variations::{Variation, Variations},
     view::{View, public},

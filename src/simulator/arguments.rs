@@ -2,25 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
 use super::{
+    argument::Argument,
     description::{Described, Description, RecordShape},
     value_kind::{Plain, ValueKind},
 };
-
-/// A validated value of a parameter.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Argument {
-    Integer(i64),
-    Number(f64),
-    Boolean(bool),
-    Date(NaiveDate),
-    Instant(DateTime<Utc>),
-    Text(String),
-    Integers(Vec<i64>),
-}
 
 /// The validated values of a request.
 #[derive(Default, Debug)]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     calendar,
     records::{Record, Records, date, id, number},
-    seed::utc,
+    timestamp::utc,
 };
 
 /// Rounds an amount to two decimals.

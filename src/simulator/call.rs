@@ -10,7 +10,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::state::Credentials;
+use super::credentials::Credentials;
 
 const REVOKE: &str = "/oauth/access_token/";
 

@@ -7,10 +7,13 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
+    demo_account::DemoAccount,
     notices,
+    request_record::RequestRecord,
     script::{Gate, Held, Pattern, Rule},
     seed::{Plan, Portfolio},
-    state::{DemoAccount, RequestRecord, Shared, Switches},
+    state::Shared,
+    switches::Switches,
     variations::Variations,
 };
 use crate::domain::{AccountId, Clock};

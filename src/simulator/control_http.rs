@@ -30,10 +30,11 @@ use serde_json::{Value, json};
 use super::{
     call::Call,
     control::Controls,
+    demo_account::DemoAccount,
     reply::Reply,
     script::{Gate, Pattern, Rule, seconds},
     seed::Portfolio,
-    state::{DemoAccount, Switches},
+    switches::Switches,
     variations::Variation,
     webhooks::WebhookApp,
 };
@@ -71,120 +72,160 @@ struct App {
 /// Responds to a request below `/_control`.
 pub(super) async fn answer(controls: &Controls, call: &Call) -> Reply {
     let segments: Vec<&str> = call.path.trim_matches('/').split('/').skip(1).collect();
-    let done = || Ok(json!({"done": true}));
-    let answered = match (call.method.as_str(), segments.as_slice()) {
-        ("GET", []) => Ok(json!({
+    let answered = match segments.as_slice() {
+        ["accounts", below @ ..] => accounts(controls, call, below),
+        ["webhooks", below @ ..] => webhooks(controls, call, below).await,
+        ["holds", below @ ..] => holds(controls, call, below).await,
+        [] => server(controls, call),
+        [name] => setting(controls, call, name),
+        _ => Err(not_found()),
+    };
+    answered.map_or_else(|refusal| refusal, |body| Reply::json(200, &body))
+}
+
+/// The JSON text of a response, or the response of a refusal.
+type Answered = Result<Value, Reply>;
+
+fn done() -> Answered {
+    Ok(json!({"done": true}))
+}
+
+fn server(controls: &Controls, call: &Call) -> Answered {
+    match call.method.as_str() {
+        "GET" => Ok(json!({
             "now": controls.now(),
             "client_id": controls.0.client_id,
             "accounts": controls.accounts(),
             "switches": controls.switches(),
             "requests": controls.requests().len(),
         })),
-        ("GET", ["accounts"]) => Ok(json!(controls.accounts())),
-        ("POST", ["accounts"]) => body(call).map(|asked| json!(open(controls, &asked))),
-        ("GET", ["accounts", account]) => {
-            known(controls, account).map(|id| json!(controls.accounts().into_iter().find(|account| account.id == id)))
-        }
-        ("POST", ["accounts", account, "grant"]) => known(controls, account).map(|id| controls.grant(id)),
-        ("POST", ["accounts", account, "revoke"]) => known(controls, account).and_then(|id| {
+        _ => Err(not_found()),
+    }
+}
+
+fn accounts(controls: &Controls, call: &Call, below: &[&str]) -> Answered {
+    match (call.method.as_str(), below) {
+        ("GET", []) => Ok(json!(controls.accounts())),
+        ("POST", []) => body(call).map(|asked| json!(open(controls, &asked))),
+        (_, [account, below @ ..]) => known(controls, account).and_then(|id| one_account(controls, call, id, below)),
+        _ => Err(not_found()),
+    }
+}
+
+fn one_account(controls: &Controls, call: &Call, id: AccountId, below: &[&str]) -> Answered {
+    match (call.method.as_str(), below) {
+        ("GET", []) => Ok(json!(controls.accounts().into_iter().find(|account| account.id == id))),
+        ("POST", ["grant"]) => Ok(controls.grant(id)),
+        ("POST", ["revoke"]) => {
             controls.revoke_account_grants(id);
             done()
-        }),
-        ("GET", ["accounts", account, "variations"]) => {
-            known(controls, account).map(|id| json!(controls.variations(id)))
         }
-        ("PATCH", ["accounts", account, "variations"]) => known(controls, account).and_then(|id| {
+        ("POST", ["expire"]) => {
+            controls.expire_access_tokens(id);
+            done()
+        }
+        ("GET", ["variations"]) => Ok(json!(controls.variations(id))),
+        ("PATCH", ["variations"]) => {
             let changes: BTreeMap<Variation, bool> = body(call)?;
             controls.vary(id, |variations| changes.into_iter().for_each(|(name, on)| variations.set(name, on)));
             Ok(json!(controls.variations(id)))
-        }),
-        ("POST", ["accounts", account, "expire"]) => known(controls, account).and_then(|id| {
-            controls.expire_access_tokens(id);
-            done()
-        }),
-        ("GET", ["accounts", account, "records", collection]) => {
-            known(controls, account).map(|id| json!(controls.records(id, collection)))
         }
-        ("POST", ["accounts", account, "records", collection]) => known(controls, account).and_then(|id| {
+        ("GET", ["records", collection]) => Ok(json!(controls.records(id, collection))),
+        ("POST", ["records", collection]) => {
             let record = controls.put_record(id, collection, body(call)?);
             record.map(|record| json!({"id": record})).ok_or_else(not_found)
-        }),
-        ("DELETE", ["accounts", account, "records", collection, record]) => known(controls, account).and_then(|id| {
+        }
+        ("DELETE", ["records", collection, record]) => {
             let removed = record.parse().is_ok_and(|record| controls.remove_record(id, collection, record));
             if removed { done() } else { Err(not_found()) }
-        }),
-        ("GET", ["webhooks"]) => {
+        }
+        _ => Err(not_found()),
+    }
+}
+
+async fn webhooks(controls: &Controls, call: &Call, below: &[&str]) -> Answered {
+    match (call.method.as_str(), below) {
+        ("GET", []) => {
             if call.query_value("settled").is_some() {
                 controls.webhooks_settled().await;
             }
             Ok(json!(controls.deliveries()))
         }
-        ("DELETE", ["webhooks"]) => {
+        ("DELETE", []) => {
             controls.clear_deliveries();
             done()
         }
-        ("PUT", ["webhooks", "app"]) => body(call).and_then(|App { url, user, password }| {
+        ("PUT", ["app"]) => {
+            let App { url, user, password } = body(call)?;
             controls.set_webhook_app(WebhookApp { url, user, password: password.into() });
             done()
-        }),
-        ("POST", ["webhooks", "test"]) => {
+        }
+        ("POST", ["test"]) => {
             controls.send_test_webhook();
             done()
         }
-        ("POST", ["webhooks", "rules"]) => body(call).and_then(|rule| {
-            controls.script_webhooks(rule);
+        ("POST", ["rules"]) => {
+            controls.script_webhooks(body(call)?);
             done()
-        }),
-        ("GET", ["requests"]) => Ok(json!(
+        }
+        _ => Err(not_found()),
+    }
+}
+
+async fn holds(controls: &Controls, call: &Call, below: &[&str]) -> Answered {
+    match (call.method.as_str(), below) {
+        ("POST", []) => body(call).map(|hold: Hold| json!({"id": open_hold(controls, hold)})),
+        ("GET", [id]) => {
+            let gate = held(controls, id).ok_or_else(not_found)?;
+            if let Some(count) = call.query_value("arrived").and_then(|count| count.parse().ok()) {
+                gate.wait_arrived(count).await;
+            }
+            Ok(json!({"arrived": gate.arrived()}))
+        }
+        ("DELETE", [id]) => {
+            held(controls, id).ok_or_else(not_found)?.open();
+            id.parse().ok().and_then(|id: u64| controls.0.lock().numbered_gates.remove(&id));
+            done()
+        }
+        _ => Err(not_found()),
+    }
+}
+
+/// Responds to the routes without segments below them.
+fn setting(controls: &Controls, call: &Call, name: &str) -> Answered {
+    match (call.method.as_str(), name) {
+        ("GET", "requests") => Ok(json!(
             call.query_value("pattern").map_or_else(|| controls.requests(), |text| controls.requests_to(text))
         )),
-        ("DELETE", ["requests"]) => {
+        ("DELETE", "requests") => {
             controls.clear_requests();
             done()
         }
-        ("POST", ["rules"]) => body(call).and_then(|rule: Rule| {
-            controls.script(rule);
+        ("POST", "rules") => {
+            controls.script(body::<Rule>(call)?);
             done()
-        }),
-        ("DELETE", ["rules"]) => {
+        }
+        ("DELETE", "rules") => {
             controls.clear_rules();
             done()
         }
-        ("POST", ["holds"]) => body(call).map(|hold: Hold| json!({"id": open_hold(controls, hold)})),
-        ("GET", ["holds", id]) => match held(controls, id) {
-            Some(gate) => {
-                if let Some(count) = call.query_value("arrived").and_then(|count| count.parse().ok()) {
-                    gate.wait_arrived(count).await;
-                }
-                Ok(json!({"arrived": gate.arrived()}))
-            }
-            None => Err(not_found()),
-        },
-        ("DELETE", ["holds", id]) => match held(controls, id) {
-            Some(gate) => {
-                gate.open();
-                id.parse().ok().and_then(|id: u64| controls.0.lock().numbered_gates.remove(&id));
-                done()
-            }
-            None => Err(not_found()),
-        },
-        ("GET", ["switches"]) => Ok(json!(controls.switches())),
-        ("PATCH", ["switches"]) => body(call).and_then(|changes| change(controls, changes)),
-        ("POST", ["advance"]) => body(call).map(|Advance { seconds: by }| {
+        ("GET", "switches") => Ok(json!(controls.switches())),
+        ("PATCH", "switches") => body(call).and_then(|changes| change(controls, changes)),
+        ("POST", "advance") => {
+            let Advance { seconds: by } = body(call)?;
             controls.advance(seconds(by));
-            json!({"now": controls.now()})
-        }),
-        ("DELETE", ["allowance"]) => {
+            Ok(json!({"now": controls.now()}))
+        }
+        ("DELETE", "allowance") => {
             controls.forget_allowance();
             done()
         }
-        ("POST", ["reset"]) => {
+        ("POST", "reset") => {
             controls.reset();
             done()
         }
         _ => Err(not_found()),
-    };
-    answered.map_or_else(|refusal| refusal, |body| Reply::json(200, &body))
+    }
 }
 
 fn open(controls: &Controls, asked: &NewAccount) -> DemoAccount {

@@ -7,8 +7,8 @@ use super::{
     notices,
     operations::Kind,
     records::number,
-    seed::utc,
     state::Shared,
+    timestamp::utc,
     webhooks::{Delivery, WebhookApp, WebhookRule},
 };
 use crate::domain::{AccountId, Clock};

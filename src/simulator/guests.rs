@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::{records::Record, seed::utc};
+use super::{records::Record, timestamp::utc};
 
 const PARTS: [&str; 3] = ["addresses", "email_addresses", "phones"];
 const PLAIN: [&str; 7] = [

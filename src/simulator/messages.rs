@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     records::{Record, Records, number},
-    seed::utc,
+    timestamp::utc,
     view::public,
 };
 

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    arguments::{Argument, Arguments},
+    argument::Argument,
+    arguments::Arguments,
     call::is_of_this_machine,
     records::{Record, id, text},
     state::{Account, Shared, State},

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{
     api::require_user_agent,
+    authorization_request::AuthorizationRequest,
     call::Call,
     pages,
     reply::{Code, Reply},
@@ -25,56 +26,13 @@ pub(super) fn answer(shared: &Shared, call: &Call) -> Reply {
     }
 }
 
-/// An authorization request, once it is safe to redirect the browser to the redirect URI.
-pub(super) struct Request {
-    pub(super) client_id: String,
-    pub(super) redirect_uri: String,
-    pub(super) state: Option<String>,
-    pub(super) response_type: String,
-}
-
-impl Request {
-    /// Parses the request. Errors are shown in the browser only, because there is no trusted redirect URI.
-    fn read(shared: &Shared, value: impl Fn(&str) -> Option<String>) -> Result<Self, &'static str> {
-        let client_id = value("client_id").ok_or("The client_id is missing.")?;
-        if client_id != shared.client_id {
-            return Err("The client_id belongs to no application.");
-        }
-        let redirect_uri = value("redirect_uri").ok_or("The redirect_uri is missing.")?;
-        if !is_acceptable(&redirect_uri) {
-            return Err("The redirect_uri must be an absolute https address (http only on this machine).");
-        }
-        let response_type = value("response_type").unwrap_or_default();
-        Ok(Request { client_id, redirect_uri, state: value("state"), response_type })
-    }
-
-    fn redirect(&self, answer: &[(&str, &str)]) -> Reply {
-        let Ok(mut url) = Url::parse(&self.redirect_uri) else {
-            return Reply::html(400, pages::problem("The redirect_uri cannot be read."));
-        };
-        url.query_pairs_mut().extend_pairs(answer).extend_pairs(self.state.as_ref().map(|state| ("state", state)));
-        Reply::redirect(url.as_str())
-    }
-}
-
-fn is_acceptable(redirect_uri: &str) -> bool {
-    let Ok(url) = Url::parse(redirect_uri) else { return false };
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    url.fragment().is_none() && (url.scheme() == "https" || (url.scheme() == "http" && loopback))
-}
-
 fn ask(shared: &Shared, call: &Call) -> Reply {
-    match Request::read(shared, |name| call.query_value(name).map(str::to_owned)) {
+    match AuthorizationRequest::read(shared, |name| call.query_value(name).map(str::to_owned)) {
         Err(problem) => Reply::html(400, pages::problem(problem)),
-        Ok(request) if request.response_type != "code" => request.redirect(&[
-            ("error", "unsupported_response_type"),
-            ("error_description", "Only response_type=code is supported."),
-        ]),
+        Ok(request) if request.response_type != "code" => redirect(
+            &request,
+            &[("error", "unsupported_response_type"), ("error_description", "Only response_type=code is supported.")],
+        ),
         Ok(request) => {
             let state = shared.lock();
             let accounts: Vec<_> = state.accounts.iter().take(3).map(|account| account.demo.clone()).collect();
@@ -83,22 +41,31 @@ fn ask(shared: &Shared, call: &Call) -> Reply {
     }
 }
 
+/// Returns the redirect of the browser to the application, with an answer.
+fn redirect(request: &AuthorizationRequest, answer: &[(&str, &str)]) -> Reply {
+    let Ok(mut url) = Url::parse(&request.redirect_uri) else {
+        return Reply::html(400, pages::problem("The redirect_uri cannot be read."));
+    };
+    url.query_pairs_mut().extend_pairs(answer).extend_pairs(request.state.as_ref().map(|state| ("state", state)));
+    Reply::redirect(url.as_str())
+}
+
 fn decide(shared: &Shared, call: &Call) -> Reply {
     let form = call.form();
-    let request = match Request::read(shared, |name| form.get(name).cloned()) {
+    let request = match AuthorizationRequest::read(shared, |name| form.get(name).cloned()) {
         Ok(request) => request,
         Err(problem) => return Reply::html(400, pages::problem(problem)),
     };
     if form.get("decision").map(String::as_str) != Some("approve") {
         let description = "The user denied the application access.";
-        return request.redirect(&[("error", "access_denied"), ("error_description", description)]);
+        return redirect(&request, &[("error", "access_denied"), ("error_description", description)]);
     }
     let account = form.get("account").and_then(|id| id.parse().ok()).map(AccountId);
     let mut state = shared.lock();
     match account.filter(|id| state.account(*id).is_some()) {
         Some(account) => {
             let code = state.tokens.issue_code(account, &request.redirect_uri, shared.clock.now());
-            request.redirect(&[("code", &code)])
+            redirect(&request, &[("code", &code)])
         }
         None => Reply::html(400, pages::problem("Choose one of the accounts.")),
     }

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::{oauth::Request, state::DemoAccount};
+use super::{authorization_request::AuthorizationRequest, demo_account::DemoAccount};
 
 const STYLE: &str = "
 :root { color-scheme: light dark; }
@@ -32,7 +32,7 @@ fn page(title: &str, content: &Markup) -> String {
 }
 
 /// Renders the page that asks which account the application may use.
-pub(super) fn approval(request: &Request, accounts: &[DemoAccount], read_only: bool) -> String {
+pub(super) fn approval(request: &AuthorizationRequest, accounts: &[DemoAccount], read_only: bool) -> String {
     let content = html! {
         h1 { "Allow access to your account?" }
         p {

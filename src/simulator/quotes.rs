@@ -7,7 +7,7 @@ use super::{
     bookings::{Charged, charges, dates, owner_percent},
     calendar,
     records::{Record, Records, id, number},
-    seed::utc,
+    timestamp::utc,
 };
 
 /// How long an offer is valid.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::rule_limits::{once, rule_limits};
 use crate::domain::AccountId;
 
 /// Matches requests: `"GET /v2/properties"`, `"* /v2/*"`, `"DELETE /oauth/access_token/{token}"`.
@@ -117,9 +118,7 @@ pub struct Rule {
     pub answer: Answer,
 }
 
-fn once() -> Option<u32> {
-    Some(1)
-}
+rule_limits!(Rule, "requests");
 
 impl Rule {
     /// Creates a rule for the next request that matches.
@@ -132,24 +131,6 @@ impl Rule {
             body_delay_seconds: 0.0,
             answer: Answer::Process,
         }
-    }
-
-    /// Restricts the rule to requests with this account's credentials.
-    pub fn account(mut self, account: AccountId) -> Self {
-        self.account = Some(account.0);
-        self
-    }
-
-    /// Applies the rule to the next `times` requests.
-    pub fn times(mut self, times: u32) -> Self {
-        self.times = Some(times);
-        self
-    }
-
-    /// Applies the rule to every request until [`Controls::clear_rules`](super::Controls::clear_rules).
-    pub fn always(mut self) -> Self {
-        self.times = None;
-        self
     }
 
     /// Waits before the request takes effect.

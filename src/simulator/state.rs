@@ -9,17 +9,19 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use super::{
     call::Call,
     clock::ShiftedClock,
+    demo_account::DemoAccount,
     operations::Operations,
     records::Records,
+    request_record::RequestRecord,
     script::{self, Gate, Rule},
     seed::{Plan, Portfolio, Seeder},
+    switches::Switches,
     tokens::{Policy, Tokens},
     variations::{Table, Variations},
     webhooks::{Queue, Service},
@@ -31,110 +33,6 @@ use crate::domain::{AccountId, Clock};
 const ALLOWANCE_PERIOD: TimeDelta = TimeDelta::minutes(5);
 /// The number of requests in the log: enough for any test, bounded for a demonstration that runs for weeks.
 const LOG_LENGTH: usize = 100_000;
-
-/// The behaviour of the simulated OwnerRez that is a setting of the real one, or that no source documents. All can
-/// change at run time; those for tokens apply to tokens issued afterwards. [`Variation`] has the differences between
-/// accounts.
-///
-/// [`Variation`]: super::Variation
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Switches {
-    /// Policy "Standard": the lifetime of an access token in seconds. `None` is the policy "None": tokens without
-    /// expiry or refresh.
-    pub token_life_seconds: Option<i64>,
-    /// Each refresh replaces the refresh token and invalidates the old one; otherwise the response has none.
-    pub rotate_refresh_tokens: bool,
-    /// A refresh invalidates the access tokens issued before it.
-    pub refresh_ends_old_access: bool,
-    /// Connecting an account again invalidates the tokens of its earlier grants.
-    pub second_grant_ends_first: bool,
-    /// The app's scope is read-only: its tokens may only GET.
-    pub read_only: bool,
-    /// The status of a POST that creates a record: 200 or 201.
-    pub create_status: u16,
-    /// DELETE responds with 204 without a body, otherwise with 200 and `{id, success}`.
-    pub delete_answers_204: bool,
-    /// The number of requests served per source address in any five minutes.
-    pub request_limit: u32,
-    /// The app has a messaging agreement; without one its tokens get 402 for messages.
-    pub messaging: bool,
-}
-
-impl Default for Switches {
-    fn default() -> Self {
-        Switches {
-            token_life_seconds: Some(2_592_000),
-            rotate_refresh_tokens: false,
-            refresh_ends_old_access: false,
-            second_grant_ends_first: false,
-            read_only: false,
-            create_status: 200,
-            delete_answers_204: true,
-            request_limit: 300,
-            messaging: true,
-        }
-    }
-}
-
-/// A simulated OwnerRez account.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DemoAccount {
-    /// `user_id` of token responses, `id` of `/v2/users/me`.
-    #[serde(serialize_with = "number")]
-    pub id: AccountId,
-    /// Part of every record's name.
-    pub name: String,
-    /// User name for the personal access token.
-    pub email: String,
-    /// IANA name.
-    pub time_zone: String,
-    /// A personal access token that is always valid. It is not secret, because it only gives access to generated data.
-    pub personal_access_token: String,
-}
-
-fn number<S: serde::Serializer>(id: &AccountId, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_i64(id.0)
-}
-
-/// The credentials of a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Credentials {
-    /// No `Authorization` header.
-    None,
-    /// `Bearer`.
-    Bearer,
-    /// `Basic` with a personal access token.
-    PersonalAccessToken,
-    /// `Basic` with anything else: the client of the token endpoint.
-    Client,
-    /// Another scheme, or malformed.
-    Other,
-}
-
-/// An entry of the request log.
-#[derive(Clone, Debug, Serialize)]
-pub struct RequestRecord {
-    /// HTTP method.
-    pub method: String,
-    /// Path without query; a token in it is masked.
-    pub path: String,
-    /// Query as sent.
-    pub query: String,
-    /// `User-Agent`, if any.
-    pub user_agent: Option<String>,
-    /// Kind of the `Authorization` header; its value is not stored.
-    pub credentials: Credentials,
-    /// The account of the credentials, code or refresh token, even if they are no longer valid.
-    pub account: Option<i64>,
-    /// JSON body, or the fields of a form with codes and tokens masked.
-    pub body: Option<Value>,
-    /// Status of the response; `None` while there is no response, and if the connection was closed without one.
-    pub status: Option<u16>,
-    /// Time of arrival, by the simulator's clock.
-    pub at: DateTime<Utc>,
-}
 
 /// An account and its records.
 pub(super) struct Account {

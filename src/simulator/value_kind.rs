@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::arguments::Argument;
+use super::argument::Argument;
 
 /// The type of a value.
 #[derive(Clone, Debug)]

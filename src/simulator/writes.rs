@@ -8,7 +8,7 @@ use super::{
     operations::WriteRule,
     quotes,
     records::{Record, Records, id},
-    seed::utc,
+    timestamp::utc,
     variations::{Variation, Variations},
 };
 

@@ -4,11 +4,12 @@
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{Seeder, stays::Stay, utc};
+use super::{seeder::Seeder, stay::Stay};
 use crate::simulator::{
     bookings::{Charged, charges},
     calendar,
     records::{Record, id, number},
+    timestamp::utc,
 };
 
 const QUESTIONS: [&str; 5] = [

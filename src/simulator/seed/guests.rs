@@ -3,8 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::{FIRST_NAMES, LAST_NAMES, STREETS, Seeder, utc};
-use crate::simulator::records::text;
+use super::{
+    names::{FIRST_NAMES, LAST_NAMES, STREETS},
+    seeder::Seeder,
+};
+use crate::simulator::{records::text, timestamp::utc};
 
 impl Seeder<'_> {
     /// Returns a guest for a stay: about one in ten is known, and one in twenty is known and entered again as a new

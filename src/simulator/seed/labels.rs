@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Seeder;
+use super::seeder::Seeder;
 use crate::simulator::{
     labels::{define_tag, definition_type, full_code},
     records::{Record, id, text},

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{CHANNELS, Seeder};
+use super::{names::CHANNELS, seeder::Seeder};
 use crate::simulator::records::{Record, id, text};
 
 /// The record types of webhook subscriptions.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{Seeder, base_rate, stays::Stay, utc};
+use super::{properties::base_rate, seeder::Seeder, stay::Stay};
 use crate::simulator::{
     bookings::money,
     records::{Record, id, number},
+    timestamp::utc,
     value_kind::instant,
 };
 

@@ -3,7 +3,10 @@
 use chrono::{Datelike, NaiveDate};
 use serde_json::json;
 
-use super::{FIRST_NAMES, LAST_NAMES, STREETS, Seeder, base_rate};
+use super::{
+    names::{FIRST_NAMES, LAST_NAMES, STREETS},
+    seeder::Seeder,
+};
 use crate::simulator::{bookings::money, records::number};
 
 const HOUSES: [&str; 14] = [
@@ -41,6 +44,11 @@ fn property_name(index: usize) -> String {
         0 => name.to_owned(),
         round => format!("{name} {}", round + 1),
     }
+}
+
+/// Returns the nightly rate on which a property's seasons are based.
+pub(super) fn base_rate(index: usize) -> i64 {
+    110 + 35 * (index as i64 % 8)
 }
 
 impl Seeder<'_> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::WebhookType;
+use super::contract::WebhookType;
 use crate::simulator::records::{Change, Record};
 
 /// The `entity_type` of events of the app itself.
@@ -104,7 +104,7 @@ impl<'a> Event<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::webhooks::Contract;
+    use crate::simulator::webhooks::contract::Contract;
 
     fn change(before: Option<Value>, after: Option<Value>) -> Change {
         let record = |value: Option<Value>| value.and_then(|value| value.as_object().cloned());

@@ -3,13 +3,14 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, FaultParameters, WebhookAction};
-use crate::{
-    domain::AccountId,
-    simulator::{
-        script::seconds,
-        variations::{Variation, Variations},
-    },
+use super::{
+    contract::FaultParameters,
+    event::{Event, WebhookAction},
+};
+use crate::simulator::{
+    rule_limits::{once, rule_limits},
+    script::seconds,
+    variations::{Variation, Variations},
 };
 
 /// A disturbance.
@@ -53,20 +54,12 @@ pub struct WebhookRule {
     pub fault: WebhookFault,
 }
 
-fn once() -> Option<u32> {
-    Some(1)
-}
+rule_limits!(WebhookRule, "events");
 
 impl WebhookRule {
     /// Creates a rule for the next event.
     pub fn new(fault: WebhookFault) -> Self {
         WebhookRule { account: None, subscribed: None, action: None, times: once(), fault }
-    }
-
-    /// Restricts the rule to events of this account.
-    pub fn account(mut self, account: AccountId) -> Self {
-        self.account = Some(account.0);
-        self
     }
 
     /// Restricts the rule to events of this type, by the name in subscriptions.
@@ -78,18 +71,6 @@ impl WebhookRule {
     /// Restricts the rule to events with this action.
     pub fn action(mut self, action: WebhookAction) -> Self {
         self.action = Some(action);
-        self
-    }
-
-    /// Applies the rule to the next `times` events.
-    pub fn times(mut self, times: u32) -> Self {
-        self.times = Some(times);
-        self
-    }
-
-    /// Applies the rule to every event until [`Controls::clear_rules`](crate::simulator::Controls::clear_rules).
-    pub fn always(mut self) -> Self {
-        self.times = None;
         self
     }
 
@@ -164,6 +145,7 @@ pub(in crate::simulator) fn plan_delivery(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::AccountId;
 
     #[test]
     fn a_rule_is_used_up_and_the_next_one_applies() {

@@ -7,7 +7,11 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Event, RetryPolicy, WebhookFault, WebhookRule, fault::take_rule};
+use super::{
+    contract::RetryPolicy,
+    event::Event,
+    fault::{WebhookFault, WebhookRule, take_rule},
+};
 use crate::domain::AccountId;
 
 /// The number of deliveries in the log.
@@ -210,7 +214,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::simulator::webhooks::Contract;
+    use crate::simulator::webhooks::contract::Contract;
 
     fn delivery(number: u64, url: &str) -> Delivery {
         Delivery {
