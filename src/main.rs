@@ -170,61 +170,13 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let clock = Arc::new(SystemClock::new());
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => {
-            let config = load_config(cli.config)?;
-            if !matches!(config.transport, Transport::Http | Transport::SingleUser { .. }) {
-                app::serve_stdio(&config, clock).await?;
-                return Ok(ExitCode::SUCCESS);
-            }
-            let mut stop = pin!(StopSignals::listen().map_err(StartError::from)?.first());
-            // Startup may wait long for the database. A signal ends the wait and the process.
-            let gateway = tokio::select! {
-                gateway = App::build(&config, clock) => gateway?,
-                () = &mut stop => {
-                    log::info!("stopped before startup was complete");
-                    return Ok(ExitCode::SUCCESS);
-                }
-            };
-            log::info!("listening on {}, public address {}", gateway.address(), gateway.url());
-            stop.await;
-            if gateway.stop().await.is_err() {
-                return Ok(ExitCode::FAILURE);
-            }
-        }
-        Command::Sandbox { port, json, data } => {
-            let mut stop = pin!(StopSignals::listen().map_err(StartError::from)?.first());
-            let sandbox = tokio::select! {
-                sandbox = SandboxGateway::start(SandboxOptions { port, data }, clock) => sandbox?,
-                () = &mut stop => return Ok(ExitCode::SUCCESS),
-            };
-            println_stdout(&if json { sandbox.json() } else { sandbox.text() });
-            stop.await;
-            sandbox.stop().await;
-        }
+        Command::Serve => return serve(&load_config(cli.config)?, clock).await,
+        Command::Sandbox { port, json, data } => run_sandbox(SandboxOptions { port, data }, json, clock).await?,
         Command::SimulateOwnerrez { port, properties, bookings, seed, variations, json } => {
-            let stop = StopSignals::listen().map_err(StartError::from)?.first();
             let usual = SimulatorOptions::new(clock);
             let portfolio = Portfolio::asked(properties, bookings);
             let seed = seed.unwrap_or(usual.seed);
-            let options = SimulatorOptions { port, seed, portfolio, variations, ..usual };
-            // These credentials are invented, so they may be printed.
-            let client_id = options.client_id.clone();
-            let client_secret = options.client_secret.expose_secret().to_owned();
-            let simulator = Simulator::start(options).await.map_err(StartError::from)?;
-            let access =
-                json!({"ownerrez_url": simulator.url(), "client_id": client_id, "client_secret": client_secret});
-            println_stdout(&if json {
-                access.to_string()
-            } else {
-                format!(
-                    "The simulated OwnerRez runs at {url}; use this as OWNERREZ_API_URL and OWNERREZ_APP_URL.
-OAuth app: OWNERREZ_CLIENT_ID={client_id} OWNERREZ_CLIENT_SECRET={client_secret}
-Control API: {url}/_control. Press Ctrl-C to stop.",
-                    url = simulator.url()
-                )
-            });
-            stop.await;
-            simulator.stop(true).await;
+            run_simulator(SimulatorOptions { port, seed, portfolio, variations, ..usual }, json).await?;
         }
         Command::Check { upstream } => {
             let report = app::check(Sources::from_process(cli.config), upstream, clock).await;
@@ -247,18 +199,7 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
             let config = load_config_quietly(cli.config)?;
             println_stdout(&app::run_users_command(&config, command, json, clock).await?);
         }
-        Command::Reseal => {
-            let config = load_config_quietly(cli.config)?;
-            let stop = CancellationToken::new();
-            let (stopped, signal) = (stop.clone(), StopSignals::listen().map_err(StartError::from)?.first());
-            actix_rt::spawn(async move {
-                signal.await;
-                stopped.cancel();
-            });
-            let outcome = app::reseal_all(&config, &stop, println_stdout).await?;
-            println_stdout(&outcome.text());
-            return Ok(if outcome.may_drop_previous_keys() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-        }
+        Command::Reseal => return reseal(&load_config_quietly(cli.config)?).await,
         Command::Healthcheck => app::check_health(&load_config_quietly(cli.config)?).map_err(CliError::Unhealthy)?,
         Command::Migrate { step } => {
             let config = load_config(cli.config)?;
@@ -266,6 +207,71 @@ Control API: {url}/_control. Press Ctrl-C to stop.",
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: &Config, clock: Arc<SystemClock>) -> Result<ExitCode, CliError> {
+    if !matches!(config.transport, Transport::Http | Transport::SingleUser { .. }) {
+        app::serve_stdio(config, clock).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut stop = pin!(StopSignals::listen().map_err(StartError::from)?.first());
+    // Startup may wait long for the database. A signal ends the wait and the process.
+    let gateway = tokio::select! {
+        gateway = App::build(config, clock) => gateway?,
+        () = &mut stop => {
+            log::info!("stopped before startup was complete");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    log::info!("listening on {}, public address {}", gateway.address(), gateway.url());
+    stop.await;
+    Ok(if gateway.stop().await.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn run_sandbox(options: SandboxOptions, json: bool, clock: Arc<SystemClock>) -> Result<(), CliError> {
+    let mut stop = pin!(StopSignals::listen().map_err(StartError::from)?.first());
+    let sandbox = tokio::select! {
+        sandbox = SandboxGateway::start(options, clock) => sandbox?,
+        () = &mut stop => return Ok(()),
+    };
+    println_stdout(&if json { sandbox.json() } else { sandbox.text() });
+    stop.await;
+    sandbox.stop().await;
+    Ok(())
+}
+
+async fn run_simulator(options: SimulatorOptions, json: bool) -> Result<(), CliError> {
+    let stop = StopSignals::listen().map_err(StartError::from)?.first();
+    // These credentials are invented, so they may be printed.
+    let client_id = options.client_id.clone();
+    let client_secret = options.client_secret.expose_secret().to_owned();
+    let simulator = Simulator::start(options).await.map_err(StartError::from)?;
+    let access = json!({"ownerrez_url": simulator.url(), "client_id": client_id, "client_secret": client_secret});
+    println_stdout(&if json {
+        access.to_string()
+    } else {
+        format!(
+            "The simulated OwnerRez runs at {url}; use this as OWNERREZ_API_URL and OWNERREZ_APP_URL.
+OAuth app: OWNERREZ_CLIENT_ID={client_id} OWNERREZ_CLIENT_SECRET={client_secret}
+Control API: {url}/_control. Press Ctrl-C to stop.",
+            url = simulator.url()
+        )
+    });
+    stop.await;
+    simulator.stop(true).await;
+    Ok(())
+}
+
+async fn reseal(config: &Config) -> Result<ExitCode, CliError> {
+    let stop = CancellationToken::new();
+    let (stopped, signal) = (stop.clone(), StopSignals::listen().map_err(StartError::from)?.first());
+    actix_rt::spawn(async move {
+        signal.await;
+        stopped.cancel();
+    });
+    let outcome = app::reseal_all(config, &stop, println_stdout).await?;
+    println_stdout(&outcome.text());
+    Ok(if outcome.may_drop_previous_keys() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The settings of the process, with the log begun as they say.

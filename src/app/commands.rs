@@ -1,6 +1,8 @@
 //! The operator's commands. They work on the database while gateways run, and take no lock that a gateway needs.
 
 mod check;
+mod command_error;
+mod existing_store;
 mod migrate;
 mod probe;
 mod records;
@@ -8,70 +10,8 @@ mod reseal;
 mod users;
 
 pub use check::{CheckReport, check};
+pub use command_error::CommandError;
 pub use migrate::{MigrateCommand, run_migrate_command};
 pub use probe::{ProbeAs, ProbeError, probe};
 pub use reseal::{ResealProgress, Resealed, reseal, reseal_all};
 pub use users::{UsersCommand, run_users_command};
-
-use super::{StartError, cause, database_target};
-use crate::{
-    config::{Config, Database},
-    store::{Store, StoreError},
-};
-
-/// The reasons why a command failed. Each message says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandError {
-    /// The settings give no usable database or key.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The database failed.
-    #[error("{error}: {}", cause(.error))]
-    Store {
-        /// The error of the store.
-        #[from]
-        error: StoreError,
-    },
-    /// The embedded database does not exist at the configured path.
-    #[error(
-        "database {0} does not exist: run this where the gateway runs, with its DATABASE_URL, or start the gateway"
-    )]
-    NoDatabase(String),
-    /// The schema is older than this program.
-    #[error(
-        "the database lacks migrations ({0}): start this version of the gateway, or run `ownerrez-gateway migrate up`"
-    )]
-    NotMigrated(String),
-    /// `migrate down` without `--yes` although users are registered.
-    #[error(
-        "users are registered, and reverting {0} drops the tables and columns that it created, with all their data; \
-         nothing was changed. Make a backup, and add --yes"
-    )]
-    WouldDropData(String),
-    /// No user has this id or key. The message does not repeat it: it may be a whole key.
-    #[error(
-        "no user with this id, and no API key with this prefix: `ownerrez-gateway users list` shows ids and key \
-         prefixes (a whole key is not looked up)"
-    )]
-    NoSuchUser,
-    /// Several keys share this prefix: the prefixes of the TypeScript server are short.
-    #[error("{0} users have an API key with this prefix: use a user id, as shown by `ownerrez-gateway users list`")]
-    SeveralUsers(usize),
-}
-
-/// Opens the configured database if it exists and has this program's schema. Never creates one.
-async fn existing_store(config: &Config) -> Result<Store, CommandError> {
-    if let Database::Sqlite { path } = &config.database
-        && !path.exists()
-    {
-        return Err(CommandError::NoDatabase(path.display().to_string()));
-    }
-    let store = Store::connect(&database_target(config)).await?;
-    let missing = missing_migrations(&store).await?;
-    if missing.is_empty() { Ok(store) } else { Err(CommandError::NotMigrated(missing.join(", "))) }
-}
-
-async fn missing_migrations(store: &Store) -> Result<Vec<String>, StoreError> {
-    let known = store.migration_status().await?;
-    Ok(known.into_iter().filter(|(_, applied)| !applied).map(|(name, _)| name).collect())
-}

@@ -8,8 +8,8 @@ use std::{
 use actix_web::{App as ActixApp, dev::ServerHandle, middleware::from_fn};
 
 use super::{
-    StartError,
     server_settings::{connection_settings, request_settings},
+    start_error::StartError,
 };
 use crate::{
     config::Config,

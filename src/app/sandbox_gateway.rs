@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
-use super::{App, StartError};
+use super::{gateway::App, private_directory::private_directory, start_error::StartError};
 use crate::{
     config::{Config, Sources},
     domain::SharedClock,
@@ -152,14 +152,6 @@ fn config(
     ];
     let environment: HashMap<_, _> = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Config::load(Sources { file: None, environment }).map_err(|errors| StartError::Sandbox(errors.to_string()))
-}
-
-pub(super) fn private_directory() -> std::io::Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("ownerrez-gateway-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    builder.tempdir()
 }
 
 fn client() -> Client {

@@ -1,12 +1,18 @@
 //! The running services below the transports: the database, the sessions and the tools.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use actix_rt::Arbiter;
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
-use super::{StartError, cause, database_target, key_ring, seconds};
+use super::{
+    database::database_target,
+    error_cause::cause,
+    key_ring::key_ring,
+    session_settings::{session_settings, upstream_settings},
+    start_error::StartError,
+};
 use crate::{
     catalog::Catalog,
     config::{CALLBACK_PATH, Config, Database, Transport},
@@ -14,14 +20,12 @@ use crate::{
     domain::SharedClock,
     http::{StartPhase, StartProgress},
     metrics::Metrics,
-    outgoing::TlsTrust,
     session::{
-        Allowance, AllowanceSettings, ResponseCache, SessionDeps, SessionSettings, Sessions, TokenEndpoint,
-        UnsavedCount, acquire_share,
+        Allowance, AllowanceSettings, ResponseCache, SessionDeps, Sessions, Share, TokenEndpoint, UnsavedCount,
+        acquire_share,
     },
-    store::{Store, StoreError},
+    store::{DatabaseTarget, Store, StoreError},
     tools::{CompositeTools, ConnectLinks, ConnectMode, Parts, Prompts, Resources, ToolSearch, Toolbox},
-    upstream::{ClientCredentials, UpstreamSettings},
 };
 
 /// Pause between two attempts to reach an unavailable database at the start.
@@ -55,40 +59,15 @@ impl Services {
         let resources = Resources::embedded(&catalog)?;
         let prompts = Prompts::embedded(&resources)?;
         let target = database_target(config);
-        // SQLite serves one process, so the lock is taken before the file is touched.
-        let mut share = match &config.database {
-            Database::Sqlite { path } => match acquire_share(&target, config.ownerrez.shared).await? {
-                None => return Err(StartError::AlreadyRunning(path.display().to_string())),
-                share => share,
-            },
-            Database::Postgres { .. } => None,
-        };
-        if let Some(unused) = &config.ownerrez.unused_redirect_uri {
-            log::warn!(
-                "OWNERREZ_REDIRECT_URI ({unused}) is the callback of the TypeScript server and is ignored; connected \
-                 accounts stay connected. To connect new ones, register SERVER_URL followed by {CALLBACK_PATH} with \
-                 your OAuth app"
-            );
-        }
+        let share = sqlite_share(config, &target).await?;
+        warn_of_unused_redirect_uri(config);
 
-        progress.enter(StartPhase::Database);
-        let store = retry_until_available(&clock, async || {
-            let store = Store::connect(&target).await?;
-            store.ping().await?;
-            Ok(store)
-        })
-        .await?;
-        progress.enter(StartPhase::Migrations);
-        retry_until_available(&clock, async || store.migrate_up().await).await?;
+        let store = migrated_store(&target, &clock, progress).await?;
         progress.enter(StartPhase::Allowance);
-        if share.is_none() {
-            share = match acquire_share(&target, config.ownerrez.shared).await {
-                Ok(share) => share,
-                // The allowance retries this after the start.
-                Err(StoreError::Unavailable(_)) => None,
-                Err(error) => return Err(error.into()),
-            };
-        }
+        let share = match share {
+            Some(share) => Some(share),
+            None => free_share(config, &target).await?,
+        };
 
         let metrics = Arc::new(Metrics::new());
         let control = Arbiter::new().handle();
@@ -113,19 +92,8 @@ impl Services {
             stop: CancellationToken::new(),
         };
         let sessions = Sessions::start(&control, deps);
-        let links = ConnectLinks {
-            store: store.clone(),
-            clock,
-            public_url: config.server.public_url(port),
-            mode: match config.transport {
-                Transport::Stdio(_) | Transport::SingleUser { .. } => ConnectMode::SingleAccount,
-                _ if config.ownerrez.client.is_some() => ConnectMode::OauthApp,
-                _ => ConnectMode::Unavailable,
-            },
-            life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
-            open_at_once: config.connect.open_links_per_user as u64,
-        };
-        let parts = Parts {
+        let links = connect_links(config, store.clone(), clock, port);
+        let toolbox = Toolbox::new(Parts {
             catalog,
             composite_tools,
             tool_search,
@@ -136,9 +104,72 @@ impl Services {
             ring: ring.clone(),
             app_url: config.ownerrez.app_url.clone(),
             metrics: metrics.clone(),
-        };
-        let toolbox = Toolbox::new(parts);
+        });
         Ok(Self { store, sessions, toolbox, links, metrics, ring })
+    }
+}
+
+/// Acquires the lock of an SQLite database; `None` for PostgreSQL. SQLite serves one process, so the lock is taken
+/// before the file is touched.
+async fn sqlite_share(config: &Config, target: &DatabaseTarget) -> Result<Option<Share>, StartError> {
+    match &config.database {
+        Database::Sqlite { path } => match acquire_share(target, config.ownerrez.shared).await? {
+            None => Err(StartError::AlreadyRunning(path.display().to_string())),
+            share => Ok(share),
+        },
+        Database::Postgres { .. } => Ok(None),
+    }
+}
+
+/// Acquires the lock of a share of the allowance, if one is free and the database is available.
+async fn free_share(config: &Config, target: &DatabaseTarget) -> Result<Option<Share>, StoreError> {
+    match acquire_share(target, config.ownerrez.shared).await {
+        // The allowance retries this after the start.
+        Err(StoreError::Unavailable(_)) => Ok(None),
+        outcome => outcome,
+    }
+}
+
+fn warn_of_unused_redirect_uri(config: &Config) {
+    if let Some(unused) = &config.ownerrez.unused_redirect_uri {
+        log::warn!(
+            "OWNERREZ_REDIRECT_URI ({unused}) is the callback of the TypeScript server and is ignored; connected \
+             accounts stay connected. To connect new ones, register SERVER_URL followed by {CALLBACK_PATH} with \
+             your OAuth app"
+        );
+    }
+}
+
+/// Opens the database and migrates it, as soon as it is available.
+async fn migrated_store(
+    target: &DatabaseTarget,
+    clock: &SharedClock,
+    progress: &StartProgress,
+) -> Result<Store, StoreError> {
+    progress.enter(StartPhase::Database);
+    let store = retry_until_available(clock, async || {
+        let store = Store::connect(target).await?;
+        store.ping().await?;
+        Ok(store)
+    })
+    .await?;
+    progress.enter(StartPhase::Migrations);
+    retry_until_available(clock, async || store.migrate_up().await).await?;
+    Ok(store)
+}
+
+fn connect_links(config: &Config, store: Store, clock: SharedClock, port: u16) -> ConnectLinks {
+    ConnectLinks {
+        store,
+        clock,
+        public_url: config.server.public_url(port),
+        mode: match config.transport {
+            Transport::Stdio(_) | Transport::SingleUser { .. } => ConnectMode::SingleAccount,
+            _ if config.ownerrez.client.is_some() => ConnectMode::OauthApp,
+            _ => ConnectMode::Unavailable,
+        },
+        life: TimeDelta::minutes(i64::from(config.connect.link_minutes)),
+        open_at_once: config.connect.open_links_per_user as u64,
     }
 }
 
@@ -163,34 +194,5 @@ async fn retry_until_available<T>(
             }
         }
         clock.sleep_until(clock.now() + DATABASE_RETRY).await;
-    }
-}
-
-pub(super) fn upstream_settings(config: &Config, bound_port: u16) -> UpstreamSettings {
-    let client = config
-        .ownerrez
-        .client
-        .as_ref()
-        .map(|client| ClientCredentials { id: client.id.clone(), secret: client.secret.clone() });
-    UpstreamSettings {
-        api_url: config.ownerrez.api_url.clone(),
-        client,
-        redirect_uri: config.ownerrez.send_redirect_uri.then(|| config.redirect_uri(bound_port)),
-        connect_timeout: Duration::from_secs(u64::from(config.sessions.connect_timeout_seconds)),
-        answer_timeout: seconds(config.sessions.upstream_timeout_seconds),
-        answer_limit: config.sessions.answer_limit_bytes,
-        tls: TlsTrust::public(),
-    }
-}
-
-fn session_settings(config: &Config) -> SessionSettings {
-    SessionSettings {
-        call_deadline: seconds(config.sessions.call_deadline_seconds),
-        queue_depth: config.sessions.queue_depth,
-        idle: seconds(config.sessions.idle_seconds),
-        background_jobs_every: seconds(config.sessions.renewal_sweep_seconds),
-        unconnected_for: Some(config.registration.unconnected_days)
-            .filter(|days| *days > 0)
-            .map(|days| TimeDelta::days(i64::from(days))),
     }
 }

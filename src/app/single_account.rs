@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{StartError, sandbox_gateway::private_directory, services::Services};
+use super::{private_directory::private_directory, services::Services, start_error::StartError};
 use crate::{
     config::{Config, Database, EncryptionKey, SingleAccount},
     domain::{Credential, KeyId, Principal, Scope, SharedClock, TokenKind, TokenSet, ToolDefaults, UserId},

@@ -11,7 +11,11 @@ use tokio::io::{BufReader, stdin};
 
 use self::lines::Output;
 
-use super::{StartError, services::Services, single_account};
+use super::{
+    services::Services,
+    single_account::{register_single_user, with_temporary_database},
+    start_error::StartError,
+};
 use crate::{
     config::{Config, SingleAccount, ToolSettings, Transport},
     domain::SharedClock,
@@ -43,9 +47,9 @@ fn requested_tools(tools: &ToolSettings) -> ToolSelectionRequest {
 
 /// Runs the same services as the HTTP server, over a temporary database.
 async fn serve_account(config: &Config, account: &SingleAccount, clock: SharedClock) -> Result<(), StartError> {
-    let (config, _directory) = single_account::with_temporary_database(config)?;
+    let (config, _directory) = with_temporary_database(config)?;
     let services = Services::start(&config, clock.clone(), 0, &StartProgress::default()).await?;
-    let caller = single_account::register_single_user(&services, account, &clock).await?;
+    let caller = register_single_user(&services, account, &clock).await?;
     let selection = services.toolbox.select_tools(&caller, &requested_tools(&config.tools))?;
     let server = Server::for_caller(services.toolbox.clone(), caller, selection);
     let (output, writer) = Output::start();

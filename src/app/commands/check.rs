@@ -6,11 +6,11 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use super::{
-    super::{cause, database_target_from, key_ring_from},
-    missing_migrations,
+    existing_store::missing_migrations,
     records::{Records, TABLES, TokenCounts},
 };
 use crate::{
+    app::{database::database_target_from, error_cause::cause, key_ring::key_ring_from},
     config::{CALLBACK_PATH, Config, Database, OwnerRez, PartialConfig, Sources},
     crypto::{KeyRing, SealedWith},
     domain::SharedClock,

@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 
-use super::{super::open_store, CommandError};
-use crate::config::Config;
+use super::command_error::CommandError;
+use crate::{app::database::open_store, config::Config};
 
 /// What `migrate` does.
 #[derive(Subcommand)]

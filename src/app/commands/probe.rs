@@ -5,12 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
-use super::{
-    super::{StartError, key_ring_from, services::upstream_settings, single_account},
-    CommandError, existing_store,
-    users::find,
-};
+use super::{command_error::CommandError, existing_store::existing_store, users::find};
 use crate::{
+    app::{key_ring::key_ring_from, session_settings::upstream_settings, single_account, start_error::StartError},
     catalog::{
         Catalog, CatalogError,
         probe::{Credential, End, Outcome, ProbeReport},

@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::key_ring,
-    CommandError, existing_store,
+    command_error::CommandError,
+    existing_store::existing_store,
     records::{PAGE, Records, TABLES},
 };
 use crate::{
+    app::key_ring::key_ring,
     config::Config,
     crypto::{CryptoError, EncryptionContext, KeyRing, SealedWith},
     domain::{GrantId, UserId},

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{CommandError, existing_store};
+use super::{command_error::CommandError, existing_store::existing_store};
 use crate::{
     config::Config,
     domain::{SharedClock, UserId},
