@@ -6,6 +6,7 @@ mod properties;
 mod table;
 mod view;
 mod writes;
+mod wrong_arguments;
 
 use std::collections::{BTreeMap, BTreeSet};
 

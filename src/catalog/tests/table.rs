@@ -27,22 +27,38 @@ fn a_right_record_is_accepted() {
     assert_eq!(mistakes(&[record(json!({}))]), Vec::<String>::new());
 }
 
+/// Returns the required parameter of the record.
+fn id() -> Value {
+    json!({"name": "id", "in": "path", "type": "integer", "required": true})
+}
+
+/// Returns changes that add a query parameter with this schema.
+fn query(schema: Value) -> Value {
+    let mut parameter = json!({"name": "x", "in": "query", "required": false});
+    parameter.as_object_mut().unwrap().extend(schema.as_object().unwrap().clone());
+    json!({"parameters": [id(), parameter]})
+}
+
+/// Returns changes that make the record a POST, and further changes.
+fn post(changes: Value) -> Value {
+    let mut record = json!({"method": "POST", "read_only": false, "idempotent": false, "body": {
+        "type": "object", "properties": {"name": {"type": "string"}},
+    }});
+    record.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    record
+}
+
+/// Checks that a record with these changes has a mistake whose description contains the words.
+fn assert_named(cases: &[(Value, &str)]) {
+    for (changes, words) in cases {
+        let found = mistakes(&[record(changes.clone())]);
+        assert!(found.iter().any(|mistake| mistake.contains(words)), "{changes}\nwants {words}, has {found:#?}");
+    }
+}
+
 #[test]
-fn each_mistake_is_named() {
-    let id = json!({"name": "id", "in": "path", "type": "integer", "required": true});
-    let query = |schema: Value| {
-        let mut parameter = json!({"name": "x", "in": "query", "required": false});
-        parameter.as_object_mut().unwrap().extend(schema.as_object().unwrap().clone());
-        json!({"parameters": [id.clone(), parameter]})
-    };
-    let post = |changes: Value| {
-        let mut record = json!({"method": "POST", "read_only": false, "idempotent": false, "body": {
-            "type": "object", "properties": {"name": {"type": "string"}},
-        }});
-        record.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        record
-    };
-    for (changes, words) in [
+fn mistakes_of_names_texts_and_paths_are_named() {
+    assert_named(&[
         (json!({"tool": "GetThing"}), "snake_case"),
         (json!({"tool": "x".repeat(65)}), "at most 64"),
         (json!({"title": ""}), "`title`"),
@@ -70,12 +86,33 @@ fn each_mistake_is_named() {
         (json!({"path": "/v2/../{id}"}), "\"..\""),
         (json!({"path": "/v2/things//{id}"}), "\"\""),
         (json!({"path": "/v2/things/x{id}"}), "\"x{id}\""),
+    ]);
+}
+
+#[test]
+fn mistakes_of_parameters_are_named() {
+    assert_named(&[
         (
             json!({"parameters": [{"name": "id", "in": "path", "type": "integer", "required": false}]}),
             "no required path",
         ),
-        (json!({"parameters": [id.clone(), id.clone()]}), "declared twice"),
+        (json!({"parameters": [id(), id()]}), "declared twice"),
         (json!({"parameters": [{"name": "id", "in": "header", "type": "integer", "required": true}]}), "header"),
+        (query(json!({})), "one `type`"),
+        (query(json!({"type": ["integer", "null"]})), "one `type`"),
+        (query(json!({"type": "thing"})), "one `type`"),
+        (query(json!({"type": "object"})), "cannot be sent"),
+        (query(json!({"type": "array", "items": {"type": "integer"}})), "cannot be sent"),
+        (query(json!({"type": "array", "style": "indexed"})), "`items`"),
+        (query(json!({"type": "integer", "minium": 1})), "minium"),
+        (query(json!({"type": "string", "format": "dates"})), "format"),
+        (query(json!({"type": "string", "anyOf": []})), "anyOf"),
+    ]);
+}
+
+#[test]
+fn mistakes_of_answers_rules_and_writes_are_named() {
+    assert_named(&[
         (json!({"answer": "page"}), "`limit`"),
         (json!({"answer": "page"}), "`offset`"),
         (json!({"body": {"type": "object", "properties": {}}}), "no `body`"),
@@ -101,21 +138,9 @@ fn each_mistake_is_named() {
             }})),
             "always reaches a guest",
         ),
-        (query(json!({})), "one `type`"),
-        (query(json!({"type": ["integer", "null"]})), "one `type`"),
         (post(json!({"clears": ["name"]})), "reserves the argument `clear` of a PATCH"),
         (post(json!({"clears": ["loud"]})), "`loud`, which is no member"),
-        (query(json!({"type": "thing"})), "one `type`"),
-        (query(json!({"type": "object"})), "cannot be sent"),
-        (query(json!({"type": "array", "items": {"type": "integer"}})), "cannot be sent"),
-        (query(json!({"type": "array", "style": "indexed"})), "`items`"),
-        (query(json!({"type": "integer", "minium": 1})), "minium"),
-        (query(json!({"type": "string", "format": "dates"})), "format"),
-        (query(json!({"type": "string", "anyOf": []})), "anyOf"),
-    ] {
-        let found = mistakes(&[record(changes.clone())]);
-        assert!(found.iter().any(|mistake| mistake.contains(words)), "{changes}\nwants {words}, has {found:#?}");
-    }
+    ]);
 }
 
 #[test]
