@@ -15,6 +15,9 @@ pub mod crypto;
 // The tools as data, and pure functions from arguments to an upstream request. Layer 1.
 pub mod catalog;
 
+// The rate limit of OwnerRez as pure state machines: permits, blocks and turns. Layer 1.
+pub mod allowance;
+
 // Counters, and their Prometheus text format. Layer 1.
 pub mod metrics;
 
@@ -27,7 +30,7 @@ pub mod store;
 // The OwnerRez HTTP client. Layer 2.
 pub mod upstream;
 
-// One actor per user, their supervisor, and the rate limit that they share (the allowance). Layer 3.
+// One actor per user, their supervisor, and the window of the allowance that they share. Layer 3.
 pub mod session;
 
 // The authorization server: clients, consent, codes and tokens. Layer 4.

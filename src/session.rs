@@ -4,12 +4,9 @@
 //!
 //! [`Sessions`] is the entry point for other modules.
 
-pub mod admission;
 mod allowance;
 mod background_jobs;
 mod backoff;
-pub mod blocks;
-pub mod budget;
 mod call;
 mod command_permits;
 mod connecting;
@@ -22,7 +19,6 @@ mod supervisor;
 mod token_manager;
 mod usage;
 mod user_session;
-mod window;
 
 use std::{future::pending, sync::Arc};
 
@@ -33,7 +29,6 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-pub use admission::{AttemptOrigin, PlaceKey, QueueScope};
 pub use allowance::{Allowance, AllowanceSettings, AllowanceStats, Share, acquire_share};
 pub use backoff::TokenEndpoint;
 pub use command_permits::CommandAllowance;

@@ -61,7 +61,6 @@ use self::{
 
 pub use account::{KeyMoved, NewSession};
 pub use admin::{ConnectionOverview, IdentityOverview, SealedRow, SealedTable, UserOverview};
-pub use allowance::{Block, ClosedBlock};
 pub use callback_states::{CallbackState, FirstReturn};
 pub use connections::{Connection, SealedGrant, SealedTokens};
 pub use error::{Cause, StoreError};

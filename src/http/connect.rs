@@ -29,9 +29,10 @@ use super::{
     request_logger::RequestContext,
 };
 use crate::{
+    allowance::AttemptOrigin,
     crypto,
     domain::{JsonObject, Method, UpstreamRequest, UserId, in_minutes, member},
-    session::{AttemptOrigin, ConnectError, Turn},
+    session::{ConnectError, Turn},
     store::{ConnectLink, StoredKey},
     tools::{CallOutcome, LINK_PATH},
 };

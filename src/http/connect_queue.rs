@@ -7,9 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{HttpState, pages::waiting};
 use crate::{
+    allowance::{AttemptOrigin, PlaceKey},
     crypto,
     domain::UserId,
-    session::{Admitted, AttemptOrigin, PlaceKey, Turn},
+    session::{Admitted, Turn},
     store::FirstReturn,
 };
 

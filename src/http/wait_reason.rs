@@ -2,7 +2,10 @@
 
 use chrono::TimeDelta;
 
-use crate::session::{ASK_AGAIN_AFTER, QueueScope, QueueWait, WaitReason};
+use crate::{
+    allowance::QueueScope,
+    session::{ASK_AGAIN_AFTER, QueueWait, WaitReason},
+};
 
 /// Returns the reason for the wait, in sentences.
 pub(super) fn reason_text(reason: WaitReason) -> String {

@@ -9,8 +9,9 @@ use chrono::TimeDelta;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{SessionDeps, Sessions, budget::Account, supervisor::SessionSupervisor};
+use super::{SessionDeps, Sessions, supervisor::SessionSupervisor};
 use crate::{
+    allowance::Account,
     crypto::EncryptionContext,
     store::{PendingRevocation, StoreError},
     upstream::{TokenError, Upstream},

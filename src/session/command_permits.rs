@@ -6,10 +6,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{blocks::recover_blocks, budget::PERIOD, usage};
+use super::usage;
 use crate::{
+    allowance::{Block, PERIOD, recover_blocks},
     domain::{SharedClock, UserId},
-    store::{Block, Store, StoreError, Used},
+    store::{Store, StoreError, Used},
 };
 
 /// The share that commands take permits from.

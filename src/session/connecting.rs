@@ -17,11 +17,13 @@ use uuid::Uuid;
 
 use super::{
     Sessions,
-    admission::{Admission, Ahead, Attempt, AttemptOrigin, CodeVerdict, Decision, Obstacle, PlaceKey, QueueScope},
     allowance::{Allowance, Permit},
-    budget::{Account, AllowanceError},
 };
 use crate::{
+    allowance::{
+        Account, Admission, Ahead, AllowanceError, Attempt, AttemptOrigin, CodeVerdict, Decision, Obstacle, PlaceKey,
+        QueueScope,
+    },
     domain::{SharedClock, UserId},
     upstream::TokenError,
 };

@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 
-use super::budget::AllowanceError;
 use crate::{
+    allowance::AllowanceError,
     catalog::UnreadableResponse,
     crypto::CryptoError,
     domain::{AccountId, ErrorCode},

@@ -33,8 +33,9 @@ pub use self::{
     stored::{StoredTokens, stored_tokens},
     unsaved::UnsavedCount,
 };
-use super::{Answer, CallError, ConnectError, SessionDeps, allowance::Permit, budget::Account, call::CallUpstream};
+use super::{Answer, CallError, ConnectError, SessionDeps, allowance::Permit, call::CallUpstream};
 use crate::{
+    allowance::Account,
     crypto::{CryptoError, EncryptionContext, is_legacy_sealed},
     domain::{AccountId, TokenSet, UserId},
     store::{Connection, SealedTokens},

@@ -8,8 +8,8 @@ use std::{
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
-use super::budget::PERIOD;
 use crate::{
+    allowance::PERIOD,
     domain::UserId,
     store::{Store, StoreError, Used},
 };

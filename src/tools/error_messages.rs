@@ -4,9 +4,10 @@ use chrono::TimeDelta;
 
 use super::{ConnectLinks, LinkError, UnknownTool};
 use crate::{
+    allowance::AllowanceError,
     catalog::Operation,
     domain::{Credential, Principal, Scope, error_chain, in_minutes},
-    session::{CallError, budget::AllowanceError},
+    session::CallError,
     store::StoreError,
     upstream::{TokenError, UpstreamError, UpstreamErrorKind},
 };

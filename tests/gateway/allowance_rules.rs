@@ -4,7 +4,7 @@
 mod simulation;
 
 use chrono::{DateTime, TimeDelta};
-use ownerrez_gateway::session::budget::{Account, Action, AllowanceError, Budget, Event, PERIOD, Ticket};
+use ownerrez_gateway::allowance::{Account, Action, AllowanceError, Budget, Event, PERIOD, Ticket};
 use proptest::prelude::*;
 
 use self::simulation::{BudgetSimulation, FaultRates, SimulatedCaller, account};

@@ -5,10 +5,11 @@ use chrono::TimeDelta;
 
 use super::{ApiError, Moved};
 use crate::{
+    allowance::AllowanceError,
     domain::ErrorCode,
     http::wait_reason,
     oauth::AccessError,
-    session::{ASK_AGAIN_AFTER, CallError, ConnectError, budget::AllowanceError},
+    session::{ASK_AGAIN_AFTER, CallError, ConnectError},
     store::StoreError,
     upstream::{TokenError, UpstreamErrorKind},
 };

@@ -12,9 +12,10 @@ use maud::html;
 
 use super::page as any_page;
 use crate::{
+    allowance::AllowanceError,
     domain::ErrorCode,
     http::{error::ErrorLogInfo, wait_reason},
-    session::{ASK_AGAIN_AFTER, QueueWait, WaitReason, budget::AllowanceError},
+    session::{ASK_AGAIN_AFTER, QueueWait, WaitReason},
 };
 
 /// The interval at which the page reloads itself.

@@ -4,8 +4,9 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{Account, CallError, ConnectError, TokenManager, unsaved::UnsavedTokens};
+use super::{CallError, ConnectError, TokenManager, unsaved::UnsavedTokens};
 use crate::{
+    allowance::Account,
     domain::{AccountId, UpstreamGrant},
     session::connecting::Admitted,
     store::SealedGrant,

@@ -3,10 +3,8 @@
 use futures_util::future::{join, join_all};
 use uuid::Uuid;
 
-use super::{
-    super::{Block, ClosedBlock},
-    harness::{at, on_each},
-};
+use super::harness::{at, on_each};
+use crate::allowance::{Block, ClosedBlock};
 
 #[tokio::test]
 async fn each_claim_is_a_new_epoch() {

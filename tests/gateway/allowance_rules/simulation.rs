@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use ownerrez_gateway::{
-    domain::AccountId,
-    session::{
-        blocks::{Blocks, recover_blocks},
-        budget::{Account, Action, AllowanceError, Budget, Event, PERIOD, Ticket},
+    allowance::{
+        Account, Action, AllowanceError, Block, Blocks, Budget, ClosedBlock, Event, PERIOD, Ticket, recover_blocks,
     },
+    domain::AccountId,
     simulator::window::Window,
-    store::Block,
 };
 use uuid::Uuid;
 
@@ -369,7 +367,7 @@ impl BudgetSimulation {
         self.database.push(Block { id, permits, reserved_at: self.now, closed_at: None, used: None });
     }
 
-    fn write(&mut self, closed: &[ownerrez_gateway::store::ClosedBlock]) {
+    fn write(&mut self, closed: &[ClosedBlock]) {
         for closed in closed {
             if let Some(block) = self.database.iter_mut().find(|block| block.id == closed.id) {
                 (block.used, block.closed_at) = (Some(closed.used), Some(closed.closed_at));

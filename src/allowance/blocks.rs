@@ -5,8 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::budget::{PERIOD, Ticket};
-use crate::store::{Block, ClosedBlock};
+use super::{
+    block::{Block, ClosedBlock},
+    period::PERIOD,
+    ticket::Ticket,
+};
 
 /// How long after a takeover requests of the previous holder may still arrive at OwnerRez. A process that lost its lock
 /// notices within 10 seconds (it checks every 5 seconds and waits 5 for the result), and a request may be in progress

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    allowance::{Account, Action, Budget, Event, Ticket},
     domain::AccountId,
-    session::budget::{Account, Action, Budget, Event, Ticket},
 };
 
 const PEOPLE: u32 = 25;

@@ -3,7 +3,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::*;
+use super::{place::PRESENT, *};
+use crate::domain::UserId;
 
 mod attack;
 mod forecast;
@@ -251,7 +252,7 @@ fn one_user_cannot_take_all_places_of_a_source() {
         assert_eq!(matches!(answer, Decision::Wait { .. }), number < 213, "{number}: {answer:?}");
     }
     assert_eq!(admission.waiting(), most as usize);
-    let kept = |key| admission.places.contains_key(&key);
+    let kept = |key| admission.queue.places.contains_key(&key);
     assert!(kept(key(0)) && !kept(key(most - 1)), "the last one gave way");
 }
 
@@ -285,7 +286,7 @@ proptest! {
                 prop_assert!(left > 0);
                 under_way.push((key(number), attempt));
             }
-            prop_assert!(admission.places.len() <= QueueScope::Everyone.capacity() as usize);
+            prop_assert!(admission.queue.places.len() <= QueueScope::Everyone.capacity() as usize);
             if choice % 3 == 0 && let Some((key, attempt)) = under_way.pop() {
                 if choice % 2 == 0 {
                     admission.put_back(now, &key, attempt);
@@ -297,17 +298,17 @@ proptest! {
                     admission.end(now, attempt, u32::from(choice) % 3);
                 }
             }
-            let called = admission.places.values().filter(|place| place.state == State::Called).count();
-            prop_assert_eq!(admission.called as usize, called);
+            let called = admission.queue.places.values().filter(|place| place.state == State::Called).count();
+            prop_assert_eq!(admission.queue.called as usize, called);
         }
         for (key, attempt) in under_way {
             admission.leave(&key);
             admission.end(now, attempt, 1);
         }
         admission.expire_places(now + KEPT + PRESENT);
-        prop_assert_eq!((admission.places.len(), admission.called, admission.suspects_busy), (0, 0, 0));
-        prop_assert!(admission.records.values().all(|record| (record.busy, record.called, record.places) == (0, 0, 0)));
+        prop_assert_eq!((admission.queue.places.len(), admission.queue.called, admission.suspects_busy), (0, 0, 0));
+        prop_assert!(admission.queue.records.values().all(|record| (record.busy, record.called, record.places) == (0, 0, 0)));
         admission.expire_places(now + TimeDelta::hours(2));
-        prop_assert_eq!((admission.records.len(), admission.suspect_uses.len()), (0, 0));
+        prop_assert_eq!((admission.queue.records.len(), admission.suspect_uses.len()), (0, 0));
     }
 }

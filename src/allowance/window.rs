@@ -13,31 +13,31 @@ use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use super::{
-    blocks::Blocks,
-    budget::{Account, Action, AllowanceError, Budget, Event, Ticket},
+    account::Account, action::Action, allowance_error::AllowanceError, blocks::Blocks, budget::Budget, event::Event,
+    ticket::Ticket,
 };
 
 /// The decision on a requested permit.
-pub(super) type Verdict = Result<(), AllowanceError>;
+pub(crate) type Verdict = Result<(), AllowanceError>;
 
 /// The shared handle to one window.
 #[derive(Clone)]
-pub(super) struct SharedWindow(Arc<Mutex<Window>>);
+pub(crate) struct SharedWindow(Arc<Mutex<Window>>);
 
 /// The state behind the lock.
-pub(super) struct Window {
-    pub(super) budget: Budget,
-    pub(super) blocks: Blocks,
+pub(crate) struct Window {
+    pub(crate) budget: Budget,
+    pub(crate) blocks: Blocks,
     tickets: u64,
     waiting: BTreeMap<Ticket, oneshot::Sender<Verdict>>,
     /// Permits that must be written to the database, until the actor takes the request.
-    pub(super) wanted: Option<u32>,
+    pub(crate) wanted: Option<u32>,
     /// When the actor's timer fires.
-    pub(super) alarm: Option<DateTime<Utc>>,
+    pub(crate) alarm: Option<DateTime<Utc>>,
 }
 
 /// The state of a request right after it was made.
-pub(super) enum AcquireResult {
+pub(crate) enum AcquireResult {
     /// Decided.
     Decided(Verdict),
     /// The request waits; the decision arrives here.
@@ -46,7 +46,7 @@ pub(super) enum AcquireResult {
 
 impl SharedWindow {
     /// Creates an empty window of this many requests.
-    pub(super) fn new(limit: u32, now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(limit: u32, now: DateTime<Utc>) -> Self {
         Self(Arc::new(Mutex::new(Window {
             budget: Budget::new(limit, now),
             blocks: Blocks::default(),
@@ -58,20 +58,20 @@ impl SharedWindow {
     }
 
     /// Ignores poisoning: an event is applied completely before any caller is notified.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Window> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Window> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Window {
     /// Returns a ticket that was never used.
-    pub(super) fn ticket(&mut self) -> Ticket {
+    pub(crate) fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
     }
 
     /// Requests a permit for one request.
-    pub(super) fn acquire(
+    pub(crate) fn acquire(
         &mut self,
         now: DateTime<Utc>,
         ticket: Ticket,
@@ -89,7 +89,7 @@ impl Window {
 
     /// Applies an event and notifies the callers concerned. Afterwards, [`Self::needs_wake`] returns whether the
     /// actor has work.
-    pub(super) fn handle(&mut self, now: DateTime<Utc>, event: Event) {
+    pub(crate) fn handle(&mut self, now: DateTime<Utc>, event: Event) {
         match event {
             Event::Done { ticket, at } | Event::Throttled { ticket, at, .. } => self.blocks.settle(ticket, true, at),
             Event::Cancel(ticket) => {
@@ -118,7 +118,7 @@ impl Window {
     }
 
     /// Returns whether the actor has work, or its timer is set too late.
-    pub(super) fn needs_wake(&self) -> bool {
+    pub(crate) fn needs_wake(&self) -> bool {
         let late = self.budget.wake_at().is_some_and(|at| self.alarm.is_none_or(|alarm| at < alarm));
         self.wanted.is_some() || late
     }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::AccountId;
 
 const LONG: TimeDelta = TimeDelta::seconds(30);
 
