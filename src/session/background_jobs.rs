@@ -9,10 +9,16 @@ use chrono::TimeDelta;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::{SessionDeps, Sessions, supervisor::SessionSupervisor};
+use super::{
+    call_error::CallError,
+    messages::Renew,
+    session_deps::SessionDeps,
+    supervisor::{GetSession, SessionSupervisor},
+};
 use crate::{
     allowance::Account,
     crypto::EncryptionContext,
+    domain::UserId,
     store::{PendingRevocation, StoreError},
     upstream::{TokenError, Upstream},
 };
@@ -134,7 +140,7 @@ impl Round {
             if self.deps.stop.is_cancelled() {
                 return Ok(());
             }
-            if let Err(error) = Sessions::renew(&self.supervisor, user).await {
+            if let Err(error) = self.renew(user).await {
                 log::warn!("cannot refresh the tokens of user {user} in the background: {error}");
             }
         }
@@ -152,6 +158,15 @@ impl Round {
         }
         self.deps.recount_accounts().await;
         Ok(())
+    }
+
+    /// Renews a user's tokens if they are due.
+    async fn renew(&self, user: UserId) -> Result<(), CallError> {
+        let on = Arbiter::current();
+        let session = self.supervisor.send(GetSession { user, on }).await.map_err(|_| CallError::ShuttingDown)??;
+        let (reply, answer) = oneshot::channel();
+        session.send(Renew { reply }).await.map_err(|_| CallError::ShuttingDown)?;
+        answer.await.map_err(|_| CallError::SessionLost { write_may_have_happened: false })?
     }
 
     async fn revoke(&self, revocation: PendingRevocation) -> Result<bool, StoreError> {

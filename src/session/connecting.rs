@@ -15,10 +15,7 @@ use chrono::TimeDelta;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{
-    Sessions,
-    allowance::{Allowance, Permit},
-};
+use super::allowance::{Allowance, Permit};
 use crate::{
     allowance::{
         Account, Admission, Ahead, AllowanceError, Attempt, AttemptOrigin, CodeVerdict, Decision, Obstacle, PlaceKey,
@@ -166,7 +163,7 @@ impl ConnectQueue {
     }
 
     /// Asks for a turn. Waits a few seconds if only an attempt from the same network has to end.
-    async fn turn(self: &Arc<Self>, key: PlaceKey, origin: AttemptOrigin) -> Result<Turn, AllowanceError> {
+    pub(super) async fn turn(self: &Arc<Self>, key: PlaceKey, origin: AttemptOrigin) -> Result<Turn, AllowanceError> {
         let until = self.clock.now() + HOLD_TIME;
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -268,16 +265,6 @@ impl Drop for AdmissionGuard<'_> {
             admission.leave(&self.key);
             admission.end(self.queue.clock.now(), attempt, 0);
         }
-    }
-}
-
-impl Sessions {
-    /// Asks for the right to try one code or personal token. The place of a waiting caller is kept under `key`.
-    ///
-    /// # Errors
-    /// The gateway may not spend now: it is on standby, or its database is unavailable.
-    pub async fn request_turn(&self, key: PlaceKey, origin: AttemptOrigin) -> Result<Turn, AllowanceError> {
-        self.connecting.turn(key, origin).await
     }
 }
 

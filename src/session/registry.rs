@@ -10,7 +10,7 @@ use actix::{Addr, ArbiterHandle};
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
-use super::{CallError, user_session::UserSession};
+use super::{call_error::CallError, user_session::UserSession};
 use crate::domain::UserId;
 
 /// A caller that waits for a session, and its thread.

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use lru::LruCache;
 use uuid::Uuid;
 
-use super::Answer;
+use super::answer::Answer;
 use crate::domain::{RawJson, UpstreamRequest, UserId, lazy_lru};
 
 /// The maximum size of one response is the size of the cache divided by this.

@@ -7,9 +7,11 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
 use super::{
-    CallError, SessionDeps,
+    call_error::CallError,
+    messages::{StopIfIdle, WaitUntilIdle},
     registry::{Entry, SessionRegistry},
-    user_session::{StopIfIdle, UserSession, WaitUntilIdle},
+    session_deps::SessionDeps,
+    user_session::UserSession,
 };
 use crate::domain::UserId;
 

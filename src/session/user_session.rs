@@ -8,102 +8,27 @@ use std::{cell::Cell, collections::VecDeque, rc::Rc, sync::Arc};
 use actix::prelude::*;
 use chrono::TimeDelta;
 use futures_util::future::select;
-use secrecy::SecretString;
 use tokio::sync::oneshot;
 
 use super::{
-    Answer, CallError, ConnectError, SessionDeps,
+    answer::Answer,
     backoff::Backoff,
-    call::CallUpstream,
-    connecting::Admitted,
+    call_error::CallError,
+    messages::{
+        CallUpstream, Connect, Disconnect, Observe, Panic, Renew, SignIn, StopIfIdle, StoreConnection, WaitUntilIdle,
+    },
     response_cache::Owner,
-    sign_in::ResolvedIdentity,
-    token_manager::{ConnectCredential, TokenManager},
+    session_deps::SessionDeps,
+    session_stats::SessionStats,
+    tokens::TokenManager,
 };
-use crate::{
-    domain::{AccountId, Identity, UserId},
-    metrics::Counted,
-    store::SealedGrant,
-};
+use crate::{domain::UserId, metrics::Counted};
 
 /// The pauses between attempts to store unsaved tokens.
 const SAVE_PAUSE: TimeDelta = TimeDelta::seconds(1);
 const LONGEST_SAVE_PAUSE: TimeDelta = TimeDelta::minutes(1);
 /// The same during shutdown, which waits for it.
 const SAVE_PAUSE_AT_STOP: TimeDelta = TimeDelta::milliseconds(200);
-
-type Reply<T> = oneshot::Sender<T>;
-
-/// Connects an account with a credential.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Connect {
-    pub(super) with: ConnectCredential,
-    pub(super) admitted: Admitted,
-    pub(super) reply: Reply<Result<Option<AccountId>, ConnectError>>,
-}
-
-/// Identifies a user by an authorization code.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct SignIn {
-    pub(super) code: SecretString,
-    pub(super) issuer: Arc<str>,
-    pub(super) admits_new: bool,
-    pub(super) admitted: Admitted,
-    pub(super) reply: Reply<Result<ResolvedIdentity, ConnectError>>,
-}
-
-/// Stores a newer grant that the user obtained by signing in.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct StoreConnection {
-    pub(super) identity: Identity,
-    pub(super) grant: SealedGrant,
-    pub(super) reply: Reply<Result<(), ConnectError>>,
-}
-
-/// Renews the tokens if they are due. Sent by the background jobs.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Renew {
-    pub(super) reply: Reply<Result<(), CallError>>,
-}
-
-/// Ends the connection; overtakes waiting jobs.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Disconnect {
-    pub(super) reply: Reply<Result<bool, CallError>>,
-}
-
-/// Asks whether this session may stop. Sent by the supervisor. The session stops if it agrees.
-#[derive(Message)]
-#[rtype(result = "bool")]
-pub(super) struct StopIfIdle;
-
-/// Completes once no job runs or waits, and all tokens are stored.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct WaitUntilIdle;
-
-/// Requests statistics.
-#[derive(Message)]
-#[rtype(result = "SessionStats")]
-pub(super) struct Observe;
-
-/// Statistics of one session.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, MessageResponse)]
-pub struct SessionStats {
-    /// Whether a job is running for the user.
-    pub busy: bool,
-    /// Waiting jobs, without calls whose caller went away.
-    pub waiting: usize,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Panic;
 
 enum Job {
     Call(CallUpstream),

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     crypto::{EncryptionContext, KeyRing},
     domain::{TokenSet, UserId},
-    session::CallError,
+    session::call_error::CallError,
     store::Store,
 };
 

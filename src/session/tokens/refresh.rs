@@ -6,8 +6,15 @@ use std::rc::Rc;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{CallError, LoadedTokens, TokenManager, unsaved::UnsavedTokens};
-use crate::upstream::{TokenError, TokenResponse};
+use super::{
+    loaded_tokens::LoadedTokens,
+    token_manager::{TokenManager, TokenState},
+    unsaved::UnsavedTokens,
+};
+use crate::{
+    session::call_error::CallError,
+    upstream::{TokenError, TokenResponse},
+};
 
 /// Longer than any refresh takes (20 s): an older lease was left by a process that died.
 const LEASE: TimeDelta = TimeDelta::seconds(60);
@@ -24,6 +31,31 @@ pub(super) enum RefreshReason {
 }
 
 impl TokenManager {
+    /// Returns tokens to send a call with: saved, decrypted and not about to expire.
+    pub(super) async fn ready(&self, deadline: DateTime<Utc>) -> Result<Rc<LoadedTokens>, CallError> {
+        if self.unsaved.borrow().is_some() {
+            Box::pin(self.save_unsaved()).await?;
+        }
+        let loaded = {
+            let known = match &*self.state.borrow() {
+                TokenState::Ready(loaded) => Some(loaded.clone()),
+                TokenState::Unloaded => None,
+            };
+            match known {
+                Some(loaded) => loaded,
+                None => Box::pin(self.load_fresh()).await?,
+            }
+        };
+        if loaded.tokens.refresh.is_none() {
+            return Ok(loaded);
+        }
+        if self.was_rejected(&loaded) {
+            return Box::pin(self.refresh(loaded, RefreshReason::Unauthorized, deadline)).await;
+        }
+        let due = loaded.tokens.refresh_from().is_some_and(|from| from <= self.now());
+        if due { Box::pin(self.refresh(loaded, RefreshReason::Due, deadline)).await } else { Ok(loaded) }
+    }
+
     /// Refreshes tokens that are due for renewal, long before a call would have to.
     pub(in crate::session) async fn renew(&self) -> Result<(), CallError> {
         let deadline = self.now() + self.deps.settings.call_deadline;

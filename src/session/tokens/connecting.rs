@@ -1,25 +1,18 @@
 //! Obtaining, storing and ending a user's grant.
 
 use chrono::TimeDelta;
-use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{CallError, ConnectError, TokenManager, unsaved::UnsavedTokens};
+use super::{token_manager::TokenManager, unsaved::UnsavedTokens};
 use crate::{
     allowance::Account,
     domain::{AccountId, UpstreamGrant},
-    session::connecting::Admitted,
+    session::{
+        call_error::CallError, connect_credential::ConnectCredential, connect_error::ConnectError, connecting::Admitted,
+    },
     store::SealedGrant,
     upstream::{TokenError, TokenResponse},
 };
-
-/// The credential with which a user connects an account.
-pub(in crate::session) enum ConnectCredential {
-    /// An authorization code.
-    Code(SecretString),
-    /// A personal access token, as `e-mail:token`.
-    PersonalToken(SecretString),
-}
 
 impl TokenManager {
     /// Obtains a grant with the credential and stores it, unless a working connection exists. If the database fails,

@@ -3,72 +3,27 @@
 //!
 //! Tokens of an existing connection are never revoked. They belong to one grant, so revoking any of them ends all.
 
-use std::{
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::rc::Rc;
 
 use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
-use super::{CallError, LoadedTokens, TokenManager};
+use super::{
+    loaded_tokens::LoadedTokens,
+    token_manager::TokenManager,
+    unsaved::{Unsaved, UnsavedTokens},
+};
 use crate::{
     domain::{AccountId, TokenKind, TokenSet, UpstreamGrant},
+    session::call_error::CallError,
     store::{Connection, SealedGrant, SealedTokens, StoreError},
 };
 
 /// The maximum number of changes of a row by others that one attempt to store tokens tolerates.
 const MAX_RETRIES: usize = 4;
 
-/// The number of users whose tokens are not in the database. Clones share the count.
-#[derive(Clone, Debug, Default)]
-pub struct UnsavedCount(Arc<AtomicUsize>);
-
-impl UnsavedCount {
-    /// Returns the current number.
-    pub fn get(&self) -> usize {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn increment(&self) -> CountedUnsaved {
-        self.0.fetch_add(1, Ordering::AcqRel);
-        CountedUnsaved(self.clone())
-    }
-}
-
-struct CountedUnsaved(UnsavedCount);
-
-impl Drop for CountedUnsaved {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 /// The right to store or end the user's connection.
 pub(in crate::session) type StoringGuard<'a> = MutexGuard<'a, ()>;
-
-/// The only copy of some tokens.
-pub(super) struct Unsaved {
-    tokens: UnsavedTokens,
-    _counted: CountedUnsaved,
-}
-
-impl Unsaved {
-    pub(super) fn tokens(&self) -> &UnsavedTokens {
-        &self.tokens
-    }
-}
-
-/// The kinds of unsaved tokens.
-pub(super) enum UnsavedTokens {
-    /// New tokens for an existing connection.
-    Refreshed { replaces: Rc<LoadedTokens>, tokens: TokenSet },
-    /// The grant of a new connection.
-    Connected(UpstreamGrant),
-}
 
 impl TokenManager {
     /// Waits until no other tokens of this user are being stored. A disconnect runs between the steps of a job, so both
@@ -79,8 +34,8 @@ impl TokenManager {
 
     /// Keeps tokens until they are stored.
     pub(super) fn keep_unsaved(&self, tokens: UnsavedTokens) {
-        let _counted = self.deps.unsaved.increment();
-        *self.unsaved.borrow_mut() = Some(Rc::new(Unsaved { tokens, _counted }));
+        let unsaved = Unsaved::new(tokens, self.deps.unsaved.increment());
+        *self.unsaved.borrow_mut() = Some(Rc::new(unsaved));
     }
 
     /// Drops unsaved tokens of a connection that a newer authorization has replaced.
@@ -103,7 +58,7 @@ impl TokenManager {
     /// error or a dropped future loses nothing.
     pub(super) async fn save_locked(&self, _: &StoringGuard<'_>) -> Result<(), CallError> {
         let Some(unsaved) = self.unsaved.borrow().clone() else { return Ok(()) };
-        match &unsaved.tokens {
+        match unsaved.tokens() {
             UnsavedTokens::Refreshed { replaces, tokens } => self.store_refreshed(replaces, tokens).await?,
             UnsavedTokens::Connected(grant) => self.store_connected(grant).await?,
         }

@@ -1,38 +1,9 @@
-//! One call to OwnerRez: the message to the session, and the atomic decision between sending and cancelling.
+//! The atomic decision between sending and cancelling one call.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU8, AtomicU32, Ordering},
 };
-
-use actix::prelude::*;
-use chrono::{DateTime, Utc};
-use tokio::sync::oneshot;
-
-use super::{Answer, CallError};
-use crate::domain::UpstreamRequest;
-
-/// One request to OwnerRez.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct CallUpstream {
-    pub(super) request: Arc<UpstreamRequest>,
-    pub(super) deadline: DateTime<Utc>,
-    pub(super) send_state: Arc<SendState>,
-    pub(super) reply: oneshot::Sender<Result<Answer, CallError>>,
-}
-
-impl CallUpstream {
-    /// Returns whether the caller has gone away.
-    pub(super) fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-    }
-
-    /// Completes when the caller has gone away.
-    pub(super) async fn abandoned(&mut self) {
-        self.reply.closed().await;
-    }
-}
 
 /// Decides atomically, exactly once, whether a request is sent by the session or cancelled by the caller. So a caller
 /// that gets "not sent" can rely on it.
