@@ -12,7 +12,7 @@ use sea_orm::{
     sea_query::{Expr, LockType, Query},
 };
 
-use super::{Store, StoreError, keys};
+use super::{database::Store, error::StoreError, keys};
 use crate::domain::{AccountId, KeyId, SignedInUser, UserId};
 
 /// A browser session about to be stored.

@@ -12,7 +12,9 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Store, StoreError, StoredGrant, StoredKey, grants::live_grants};
+use super::{
+    database::Store, error::StoreError, live_grants::live_grants, stored_grant::StoredGrant, stored_key::StoredKey,
+};
 use crate::{
     crypto::EncryptionContext,
     domain::{AccountId, GrantId, Sealed, UserId},

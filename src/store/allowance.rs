@@ -18,7 +18,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{database::Store, error::StoreError};
 use crate::allowance::{Block, ClosedBlock};
 
 impl TryFrom<blocks::Model> for Block {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use entity::{Moment, oauth_states, sign_in_requests};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
-use super::{ConnectLink, Store, StoreError};
+use super::{database::Store, error::StoreError, links::ConnectLink};
 use crate::domain::Sealed;
 
 /// A pending request that one browser returns to, with its times.

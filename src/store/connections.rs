@@ -13,103 +13,14 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Store, StoreError, revocations};
+use super::{
+    connection::Connection,
+    database::Store,
+    error::StoreError,
+    revocations,
+    sealed_grant::{SealedGrant, SealedTokens},
+};
 use crate::domain::{AccountId, Sealed, TokenKind, UserId};
-
-/// The current connection of a user.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Connection {
-    /// Changes with every new authorization.
-    pub id: Uuid,
-    /// The OwnerRez account, if known.
-    pub account: Option<AccountId>,
-    /// The access token.
-    pub access: Sealed,
-    /// The refresh token, if there is one.
-    pub refresh: Option<Sealed>,
-    /// How the access token is sent.
-    pub token_kind: TokenKind,
-    /// When the access token was issued.
-    pub obtained_at: DateTime<Utc>,
-    /// The expiry time of the access token, if known.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// When the account was connected.
-    pub connected_at: DateTime<Utc>,
-    /// When OwnerRez rejected the grant.
-    pub rejected_at: Option<DateTime<Utc>>,
-    /// When OwnerRez reported that the grant is read-only; that never changes (article "OAuth apps").
-    pub read_only_at: Option<DateTime<Utc>>,
-    /// Counts changes of the tokens.
-    pub version: i64,
-    /// The session that is refreshing the tokens.
-    pub lease_holder: Option<Uuid>,
-    /// Until then, other sessions do not refresh the tokens.
-    pub lease_until: Option<DateTime<Utc>>,
-}
-
-impl From<rows::Model> for Connection {
-    fn from(row: rows::Model) -> Self {
-        let rows::Model {
-            id,
-            user_id: _,
-            access_token,
-            refresh_token,
-            token_type,
-            user_id_ownerrez,
-            expires_at,
-            created_at,
-            updated_at: _,
-            obtained_at,
-            renew_at: _,
-            rejected_at,
-            read_only_at,
-            version,
-            lease_holder,
-            lease_until,
-        } = row;
-        Connection {
-            id,
-            account: user_id_ownerrez.map(AccountId),
-            access: Sealed(access_token),
-            refresh: refresh_token.map(Sealed),
-            token_kind: TokenKind::named(&token_type),
-            obtained_at: obtained_at.into(),
-            expires_at: expires_at.map(Into::into),
-            connected_at: created_at.into(),
-            rejected_at: rejected_at.map(Into::into),
-            read_only_at: read_only_at.map(Into::into),
-            version,
-            lease_holder,
-            lease_until: lease_until.map(Into::into),
-        }
-    }
-}
-
-/// A new authorization, encrypted.
-#[derive(Clone, Debug)]
-pub struct SealedGrant {
-    /// The OwnerRez account, if known.
-    pub account: Option<AccountId>,
-    /// Its tokens.
-    pub tokens: SealedTokens,
-}
-
-/// The tokens of an authorization or a refresh, encrypted.
-#[derive(Clone, Debug)]
-pub struct SealedTokens {
-    /// How the access token is sent.
-    pub kind: TokenKind,
-    /// The access token.
-    pub access: Sealed,
-    /// The refresh token, if there is one.
-    pub refresh: Option<Sealed>,
-    /// When the tokens were issued.
-    pub obtained_at: DateTime<Utc>,
-    /// The expiry time of the access token, if known.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// When the background sweep may refresh the tokens.
-    pub renew_at: Option<DateTime<Utc>>,
-}
 
 impl Store {
     /// Returns the user's connection, working or rejected.

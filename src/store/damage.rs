@@ -1,13 +1,8 @@
-//! Damage to the database's content: the number of calls that reported it, and a check of the whole database.
+//! The number of calls that reported damage to the database's content.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
-
-use super::{Store, StoreError, drop_in_runtime::DropInRuntime, error::Cause};
-
-/// The maximum number of problems that the check reports.
-const MOST_NAMED: u32 = 10;
+use super::error::Cause;
 
 /// The number of calls of this process that reported damage.
 #[derive(Debug, Default)]
@@ -19,35 +14,9 @@ impl Damage {
             log::error!("the database is damaged: {cause}; stop the gateway and restore the database from a backup");
         }
     }
-}
 
-impl Store {
-    /// Returns how many calls of this process reported damage.
-    pub fn calls_that_met_damage(&self) -> u64 {
-        self.damage.0.load(Ordering::Acquire)
-    }
-
-    /// Reads the whole database and returns descriptions of the damage in it, at most ten. Empty on PostgreSQL, whose
-    /// server checks its pages itself. Takes as long as reading the whole file.
-    pub async fn find_damage(&self) -> Result<Vec<String>, StoreError> {
-        if self.db.get_database_backend() != DbBackend::Sqlite {
-            return Ok(Vec::new());
-        }
-        let question = Statement::from_string(DbBackend::Sqlite, format!("PRAGMA integrity_check({MOST_NAMED})"));
-        let rows = match DropInRuntime::new(&self.runtime, self.db.query_all_raw(question)).await {
-            Ok(rows) => rows,
-            Err(error) => {
-                return match StoreError::from(error) {
-                    StoreError::Damaged(cause) => Ok(vec![cause.to_string()]),
-                    other => Err(other),
-                };
-            }
-        };
-        let mut found = Vec::new();
-        for row in rows {
-            let line: String = row.try_get_by_index(0)?;
-            found.extend(line.lines().filter(|line| *line != "ok").map(str::to_owned));
-        }
-        Ok(found)
+    /// Returns the number.
+    pub(super) fn calls(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
     }
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use entity::{Moment, forgotten_clients as rows};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::OnConflict};
 
-use super::{Store, StoreError};
+use super::{database::Store, error::StoreError};
 
 impl Store {
     /// Records that the client with this hash (SHA-256 of its id in hexadecimal) is deleted. Recording it twice is no

@@ -4,13 +4,19 @@ use chrono::{DateTime, Utc};
 use entity::{Moment, authorization_codes as codes, oauth_grants as grants};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use uuid::Uuid;
 
-use super::{FirstRefresh, Store, StoreError, refresh};
-use crate::domain::{GrantId, UserId, plain_name};
+use super::{
+    database::Store,
+    error::StoreError,
+    live_grants::{live_grants, live_until},
+    refresh::{self, FirstRefresh},
+    stored_grant::StoredGrant,
+};
+use crate::domain::{GrantId, UserId};
 
 /// A grant about to be stored, with its authorization code.
 #[derive(Clone, Debug)]
@@ -35,31 +41,6 @@ pub struct NewGrant {
     pub code_challenge: String,
     /// When the code expires; until the code is redeemed the grant expires with it.
     pub expires_at: DateTime<Utc>,
-}
-
-/// A stored grant.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StoredGrant {
-    /// The id of the grant.
-    pub id: GrantId,
-    /// The user whose account the grant gives access to.
-    pub user: UserId,
-    /// The client that received the grant.
-    pub client_id: String,
-    /// The name that the client gives itself.
-    pub client_name: String,
-    /// The granted scopes, separated by spaces.
-    pub scope: String,
-    /// The audience of its tokens.
-    pub resource: String,
-    /// The creation time.
-    pub created_at: DateTime<Utc>,
-    /// The time of the last successful use; absent until the code was redeemed.
-    pub last_used_at: Option<DateTime<Utc>>,
-    /// All codes and tokens of the grant are invalid from this time on.
-    pub expires_at: DateTime<Utc>,
-    /// Whether the client signed the redemption of the code.
-    pub signed: bool,
 }
 
 /// How a code is redeemed.
@@ -90,38 +71,6 @@ pub struct StoredCode {
     pub expires_at: DateTime<Utc>,
     /// Whether the code was redeemed.
     pub used: bool,
-}
-
-impl From<grants::Model> for StoredGrant {
-    fn from(row: grants::Model) -> Self {
-        let grants::Model {
-            id,
-            user_id,
-            client_id,
-            client_name,
-            scope,
-            resource,
-            created_at,
-            last_used_at,
-            expires_at,
-            confirmed_generation: _,
-            successor: _,
-            family_hash: _,
-            signed,
-        } = row;
-        StoredGrant {
-            id: GrantId(id),
-            user: UserId(user_id),
-            client_id,
-            client_name: plain_name(&client_name, usize::MAX).unwrap_or_default(),
-            scope,
-            resource,
-            created_at: created_at.into(),
-            last_used_at: last_used_at.map(Into::into),
-            expires_at: expires_at.into(),
-            signed,
-        }
-    }
 }
 
 impl From<codes::Model> for StoredCode {
@@ -310,29 +259,4 @@ impl Store {
         })
         .await
     }
-}
-
-/// Selects the grants of all users whose codes were redeemed and that have not expired, oldest first.
-pub(super) fn live_grants(now: DateTime<Utc>) -> Select<grants::Entity> {
-    grants::Entity::find()
-        .filter(grants::Column::ExpiresAt.gt(Moment::from(now)))
-        .filter(grants::Column::LastUsedAt.is_not_null())
-        .order_by_asc(grants::Column::CreatedAt)
-        .order_by_asc(grants::Column::Id)
-}
-
-/// Records a use of the grant and extends it.
-pub(super) async fn live_until(
-    transaction: &DatabaseTransaction,
-    grant: GrantId,
-    ends_at: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Result<(), DbErr> {
-    grants::Entity::update_many()
-        .col_expr(grants::Column::ExpiresAt, Expr::value(Moment::from(ends_at)))
-        .col_expr(grants::Column::LastUsedAt, Expr::value(Moment::from(now)))
-        .filter(grants::Column::Id.eq(grant.0))
-        .exec(transaction)
-        .await
-        .map(drop)
 }

@@ -6,10 +6,7 @@
 //! proves that the process still listens. A pooler that does not keep sessions, or a connection that failed silently,
 //! does not pass this proof. On SQLite the database counts the writes of other connections.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
@@ -19,15 +16,19 @@ use sea_orm::{
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use super::{ACQUIRE_TIMEOUT, DatabaseTarget, Store, StoreError, postgres_options};
+use super::{
+    change_counter::{ChangeCounter, Generation},
+    database::Store,
+    database_target::DatabaseTarget,
+    error::StoreError,
+    postgres_options::postgres_options,
+    timeouts::ACQUIRE_TIMEOUT,
+};
 use crate::domain::{SharedClock, error_chain};
 
 /// The channel that the triggers of `api_keys`, `oauth_grants` and `users` notify. A migration contains it as well.
 const CHANNEL: &str = "ownerrez_gateway_keys";
 const HEARTBEAT_INTERVAL: TimeDelta = TimeDelta::seconds(3);
-/// How long a proof of listening is valid if the connection fails silently. If the connection ends, validity ends at
-/// once ([`TrustGuard`]).
-const TRUST_PERIOD: TimeDelta = TimeDelta::seconds(10);
 const RETRY: TimeDelta = TimeDelta::seconds(2);
 /// How soon the gateway notices on SQLite what an operator command changed.
 const POLL_INTERVAL: TimeDelta = TimeDelta::seconds(1);
@@ -39,43 +40,10 @@ pub struct InvalidationListener {
     task: AbortHandle,
 }
 
-/// The state of a process about changes. Part of the store, because the store records the changes of this process
-/// itself.
-#[derive(Debug, Default)]
-pub(super) struct ChangeCounter {
-    changes: AtomicU64,
-    /// Milliseconds of Unix time.
-    trusted_until: AtomicI64,
-}
-
-/// The number of changes known at some moment: data that was read from the database afterwards is at least as new.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Generation(u64);
-
-impl ChangeCounter {
-    /// Invalidates everything that was read before.
-    pub(super) fn increment(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn trust_from(&self, at: DateTime<Utc>) {
-        self.trusted_until.fetch_max((at + TRUST_PERIOD).timestamp_millis(), Ordering::AcqRel);
-    }
-
-    /// Marks that changes may be missed from now on.
-    fn end_trust(&self) {
-        self.trusted_until.store(i64::MIN, Ordering::Release);
-    }
-
-    fn trusted_until(&self) -> i64 {
-        self.trusted_until.load(Ordering::Acquire)
-    }
-}
-
 impl InvalidationListener {
     /// Returns the current state; to be recorded before reading data that is to be cached.
     pub fn generation(&self) -> Generation {
-        Generation(self.change_counter.changes.load(Ordering::Acquire))
+        self.change_counter.generation()
     }
 
     /// Returns whether data read then is still valid. `false` also while changes cannot be received.

@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::Store;
+use super::database::Store;
 use crate::domain::{GrantId, KeyId, UserId};
 
 /// A credential that was used.

@@ -6,7 +6,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 
-use super::{Store, StoreError, StoredKey};
+use super::{database::Store, error::StoreError, stored_key::StoredKey};
 use crate::domain::{KeyId, UserId};
 
 /// The maximum number of rows of one lookup by prefix: each costs a bcrypt comparison.

@@ -8,7 +8,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, LockType, Query},
 };
 
-use super::{Store, StoreError};
+use super::{database::Store, error::StoreError};
 use crate::domain::{KeyId, UserId};
 
 /// A connect link about to be stored.

@@ -9,7 +9,10 @@ use std::{
 use sea_orm::sqlx::{self, Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{ACQUIRE_TIMEOUT, DatabaseTarget, StoreError, create_private_file, postgres_options};
+use super::{
+    database_target::DatabaseTarget, error::StoreError, postgres_options::postgres_options,
+    private_file::create_private_file, timeouts::ACQUIRE_TIMEOUT,
+};
 
 /// First half of the keys of the gateway's advisory locks. Advisory locks are per database; these numbers separate the
 /// gateway's kinds of locks from each other and, most likely, from those of other programs in the same database.

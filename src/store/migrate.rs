@@ -11,7 +11,12 @@ use std::{
 use migration::{MigrationStatus, Migrator, MigratorTrait, may_begin, unknown_migrations};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 
-use super::{Store, StoreError, begin, drop_in_runtime::DropInRuntime, error::is_about_locks, lock, state};
+use super::{
+    database::{Store, begin},
+    drop_in_runtime::DropInRuntime,
+    error::{StoreError, is_about_locks},
+    lock, state,
+};
 
 /// How long one attempt waits for another process's run, and for a table that is in use. Short, because a waiting lock
 /// request blocks the table's later readers, and because a shutdown has to wait for the attempt.

@@ -18,7 +18,12 @@ use sea_orm::{
     },
 };
 
-use super::{ACQUIRE_TIMEOUT, SQLITE_BUSY_TIMEOUT, StoreError, invalidation::ChangeCounter, refusal_detector};
+use super::{
+    change_counter::ChangeCounter,
+    error::StoreError,
+    refusal_detector,
+    timeouts::{ACQUIRE_TIMEOUT, SQLITE_BUSY_TIMEOUT},
+};
 
 /// Opens an existing SQLite file. `change_counter` is notified of each connection that replaces another.
 pub(super) async fn sqlite_pool(

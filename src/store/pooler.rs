@@ -7,9 +7,9 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
-    StoreError,
+    error::StoreError,
     lock::{CHECK_SPACE, answered},
-    postgres_options,
+    postgres_options::postgres_options,
 };
 
 /// How many other clients request a connection before the pooler is believed to assign connections per session. Two

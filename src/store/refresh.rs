@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use secrecy::SecretString;
 
-use super::{Store, StoreError, StoredGrant, grants::live_until};
+use super::{database::Store, error::StoreError, live_grants::live_until, stored_grant::StoredGrant};
 use crate::domain::{GrantId, Sealed};
 
 /// The refresh token issued with a grant's first access token.

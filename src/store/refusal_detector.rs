@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{ACQUIRE_TIMEOUT, StoreError};
+use super::{error::StoreError, timeouts::ACQUIRE_TIMEOUT};
 
 /// How long a call waits for a connection before it checks whether the server refuses them.
 const FIRST_LOOK: Duration = Duration::from_millis(50);

@@ -10,7 +10,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use lru::LruCache;
 
-use super::{Generation, InvalidationListener};
+use super::{change_counter::Generation, invalidation::InvalidationListener};
 use crate::domain::lazy_lru;
 
 /// The minimum interval between two writes of a row's last use.

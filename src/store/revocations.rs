@@ -5,7 +5,7 @@ use entity::{Moment, pending_revocations as rows};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::{Connection, Store, StoreError};
+use super::{connection::Connection, database::Store, error::StoreError};
 use crate::domain::{AccountId, Sealed, TokenKind, UserId};
 
 /// A token to revoke.

@@ -14,7 +14,10 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{SealedGrant, Store, StoreError, StoredGrant, StoredKey, connections as rows, revocations};
+use super::{
+    connections as rows, database::Store, error::StoreError, revocations, sealed_grant::SealedGrant,
+    stored_grant::StoredGrant, stored_key::StoredKey,
+};
 use crate::domain::{AccountId, Identity, Sealed, UserId};
 
 /// A sign-in that the user has agreed to in a browser, about to be stored.

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{NewKey, SealedGrant, Store, StoreError};
+use super::{database::Store, error::StoreError, keys::NewKey, sealed_grant::SealedGrant};
 use crate::domain::{KeyId, Scope, ToolDefaults, UserId};
 
 impl Store {

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{database::Store, error::StoreError};
 
 /// A user who used a key within this time is not deleted. Longer than any browser flow takes: no other row shows its
 /// last part, when the link is consumed and OwnerRez has not responded yet.

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use entity::{Moment, gateway_state as rows};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, sea_query::OnConflict};
 
-use super::{Store, StoreError};
+use super::{database::Store, error::StoreError};
 
 /// The id of the one row.
 const THE_ROW: i16 = 1;

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{database::Store, error::StoreError};
 use crate::domain::UserId;
 
 /// Requests that one user sent within one time span.

@@ -5,7 +5,13 @@ use entity::{Moment, api_keys, ownerrez_connections, pending_revocations, users}
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
-use super::{NewKey, Store, StoreError, connections, keys, revocations};
+use super::{
+    connections,
+    database::Store,
+    error::StoreError,
+    keys::{self, NewKey},
+    revocations,
+};
 use crate::domain::UserId;
 
 impl Store {

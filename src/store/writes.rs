@@ -13,7 +13,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::{database::Store, error::StoreError};
 use crate::domain::UserId;
 
 /// For this long after a write was made, an identical write is not sent again.
