@@ -6,13 +6,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::{
-    HttpState,
     connect::{is_connected, link_gone},
     connect_queue::{QueueOutcome, ReturnedBrowser, request_turn},
     cookies::CONNECT_COOKIES,
     error::ApiError,
     oauth::sign_in,
     pages,
+    state::HttpState,
 };
 use crate::{
     crypto,

@@ -19,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    HttpState,
     api_key_auth::{AnyCaller, FullCaller},
     connect_queue::queue_key,
     cookies::{CONNECT_COOKIES, Csrf, FlowCookies, verify_csrf},
@@ -27,6 +26,7 @@ use super::{
     oauth::account,
     pages,
     request_logger::RequestContext,
+    state::HttpState,
 };
 use crate::{
     allowance::AttemptOrigin,

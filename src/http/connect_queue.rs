@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{HttpState, pages::waiting};
+use super::{pages::waiting, state::HttpState};
 use crate::{
     allowance::{AttemptOrigin, PlaceKey},
     crypto,

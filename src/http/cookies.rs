@@ -8,7 +8,7 @@ use actix_web::{
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 
-use super::{HttpState, error::ApiError};
+use super::{error::ApiError, state::HttpState};
 use crate::crypto;
 
 /// Limits the cookies of one kind in a browser. All three kinds fill 3 of the 8 KiB of headers that proxies accept.

@@ -10,10 +10,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    HttpState,
     api_key_auth::{AnyCaller, FullCaller, GeneratedKey},
     error::ApiError,
     source_address::SourceAddress,
+    state::HttpState,
     users::validate_name,
 };
 use crate::{

@@ -4,9 +4,9 @@
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 
 use super::{
-    HttpState,
     error::{ApiError, Moved},
     pages,
+    state::HttpState,
 };
 
 /// `GET /oauth/callback`: OwnerRez still redirects browsers here while its OAuth app has the old redirect URI. The

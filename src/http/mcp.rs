@@ -6,14 +6,15 @@
 use std::{convert::Infallible, sync::Arc};
 
 use super::{
-    HttpState,
     accept::{Accepted, EVENT_STREAM, JSON},
     batch,
     error::{ApiError, ErrorLogInfo},
     fast_path::FastPathCall,
     mcp_caller::{self, McpCaller},
-    mcp_failure, method_not_allowed,
+    mcp_failure,
     request_logger::RequestContext,
+    resource::method_not_allowed,
+    state::HttpState,
     tool_selection::tool_selection,
 };
 use crate::{

@@ -6,7 +6,8 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use subtle::ConstantTimeEq;
 
 use super::{
-    api_key_auth::bearer, error::ApiError, limits::WrongTokenLimiter, resource_at, source_address::SourceAddress,
+    api_key_auth::bearer, error::ApiError, limits::WrongTokenLimiter, resource::resource_at,
+    source_address::SourceAddress,
 };
 use crate::{
     config::Network,

@@ -19,10 +19,11 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{
-    HttpState, cors,
+    cors,
     error::ErrorLogInfo,
     pages::{self, sign_in as sign_in_pages},
-    resource_at,
+    resource::resource_at,
+    state::{HttpState, SMALL_BODY},
 };
 use crate::{
     domain::{ErrorCode, RedirectDestination},
@@ -56,7 +57,7 @@ pub(super) fn routes(
     page_form: web::FormConfig,
     page_query: web::QueryConfig,
 ) {
-    let token_form = web::FormConfig::default().limit(super::SMALL_BODY).error_handler(|error, _| {
+    let token_form = web::FormConfig::default().limit(SMALL_BODY).error_handler(|error, _| {
         let refusal = oauth_error(&OAuthError::InvalidRequest(match error {
             UrlencodedError::Overflow { .. } => "the body is too large",
             UrlencodedError::ContentType => "the Content-Type must be application/x-www-form-urlencoded",

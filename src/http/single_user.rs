@@ -13,10 +13,10 @@ use actix_web::{
 };
 
 use super::{
-    HttpState,
     api_key_auth::bearer,
     authority::Authority,
     error::{ApiError, ErrorBody},
+    state::HttpState,
 };
 use crate::domain::ErrorCode;
 use crate::{crypto, domain::Principal};

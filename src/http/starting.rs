@@ -8,7 +8,7 @@ use std::sync::{
 
 use actix_web::{HttpResponse, web};
 
-use super::{error::ApiError, health, ready, resource_at};
+use super::{error::ApiError, health::health, ready, resource::resource_at};
 
 /// The step for which the start waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    HttpState,
     api_key_auth::{GeneratedKey, bearer},
     error::ApiError,
     keys,
     source_address::SourceAddress,
+    state::HttpState,
 };
 use crate::{
     config::RegistrationMode,

@@ -25,10 +25,11 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    HttpState, connect,
+    connect,
     error::{ApiError, ErrorLogInfo},
     request_logger::RequestContext,
-    resource_at,
+    resource::resource_at,
+    state::HttpState,
 };
 use crate::{
     crypto,

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     domain::{KeyId, Principal, Scope},
-    http::{HttpState, error::ApiError, request_logger::RequestContext},
+    http::{error::ApiError, request_logger::RequestContext, state::HttpState},
     oauth::AccessTokenValidator,
 };
 

@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        HttpState,
         connect::redirect_to_ownerrez,
         cookies::{Csrf, SIGN_IN_COOKIES, cookie_name, remove_cookie, set_cookie, verify_csrf},
         error::ApiError,
         keys,
         pages::{self, account as account_pages},
+        state::HttpState,
         users::validate_name,
     },
     authorize::{internal_error, is_cross_site, too_many_sign_ins},

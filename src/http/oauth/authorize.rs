@@ -7,11 +7,11 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        HttpState,
         connect::redirect_to_ownerrez,
         cookies::{Csrf, SIGN_IN_COOKIES, verify_csrf},
         error::{ApiError, ErrorLogInfo},
         pages::{self, sign_in as sign_in_pages},
+        state::HttpState,
     },
     closed_registration_contact, error_page_with_redirect, form_targets, redirect_error,
 };

@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        HttpState,
         callback::CallbackQuery,
         connect_queue::{QueueOutcome, ReturnedBrowser, request_turn},
         cookies::{Csrf, SIGN_IN_COOKIES, verify_csrf},
         error::ApiError,
         pages::{self, sign_in as sign_in_pages},
+        state::HttpState,
     },
     AUTHORIZE_PATH, CONTINUE_PATH, account,
     authorize::{internal_error, is_cross_site},

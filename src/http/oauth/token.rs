@@ -12,7 +12,7 @@ use bytes::Bytes;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{super::HttpState, json_error, no_store, oauth_error};
+use super::{super::state::HttpState, json_error, no_store, oauth_error};
 use crate::{
     domain::{ErrorCode, error_chain},
     oauth::{AuthorizationServer, OAuthError, Revocation, TokenForm, clients::RegistrationError},

@@ -6,11 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     super::{
-        HttpState,
         error::ApiError,
         keys::KEYS_PER_USER,
         pages::{self, account as account_pages},
         request_logger::RequestContext,
+        state::HttpState,
     },
     see_other,
 };
