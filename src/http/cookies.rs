@@ -6,9 +6,8 @@ use actix_web::{
     cookie::{Cookie, SameSite, time::Duration},
 };
 use chrono::TimeDelta;
-use secrecy::ExposeSecret;
 
-use super::{error::ApiError, state::HttpState};
+use super::state::HttpState;
 use crate::crypto;
 
 /// Limits the cookies of one kind in a browser. All three kinds fill 3 of the 8 KiB of headers that proxies accept.
@@ -18,15 +17,12 @@ const FLOW_DIGITS: usize = 16;
 
 /// Cookies of one kind. The name of each ends with a digest of its flow.
 #[derive(Clone, Copy)]
-pub(super) struct FlowCookies(&'static str);
+pub(super) struct FlowCookies(pub(super) &'static str);
 
 /// Identifies the browser that a connect link was bound to. A flow is the state of a link.
 pub(super) const CONNECT_COOKIES: FlowCookies = FlowCookies("ownerrez_connect_");
 /// Identifies the browser in which the user agreed to a sign-in. A flow is the state of a sign-in.
 pub(super) const SIGN_IN_COOKIES: FlowCookies = FlowCookies("ownerrez_sign_in_");
-/// Contains the secret that a form is signed with. A flow is the subject of the form.
-const CSRF_COOKIES: FlowCookies = FlowCookies("ownerrez_csrf_");
-
 impl FlowCookies {
     fn name(self, state: &HttpState, flow: &str) -> String {
         let digest = crypto::sha256_hex(flow);
@@ -67,42 +63,6 @@ impl FlowCookies {
     pub(super) fn remove(self, state: &HttpState, response: &mut HttpResponse, flow: &str) {
         remove(state, response, self.name(state, flow));
     }
-}
-
-/// The CSRF protection of a form: a secret in a cookie, and a signature over it in the form.
-pub(super) struct Csrf {
-    flow: String,
-    secret: String,
-    /// The value of the form's CSRF field.
-    pub(super) signed: String,
-}
-
-impl Csrf {
-    /// Signs a form. `parts` identify its subject; the same form in the same browser has the same secret.
-    pub(super) fn of(state: &HttpState, request: &HttpRequest, parts: &[&str]) -> Result<Self, ApiError> {
-        let flow = flow(parts);
-        let secret = match CSRF_COOKIES.get(state, request, &flow) {
-            Some(known) => known,
-            None => crypto::random_token()?.expose_secret().to_owned(),
-        };
-        let signed = state.signer.sign(&[parts, &[&secret]].concat());
-        Ok(Self { flow, secret, signed })
-    }
-
-    /// Adds the cookie to the page that contains the form.
-    pub(super) fn set_cookie(self, state: &HttpState, request: &HttpRequest, response: &mut HttpResponse) {
-        CSRF_COOKIES.set(state, request, response, &self.flow, self.secret);
-    }
-}
-
-/// Returns whether a form came from a page of the gateway in this browser. `parts` are those that the page signed.
-pub(super) fn verify_csrf(state: &HttpState, request: &HttpRequest, parts: &[&str], csrf: &str) -> bool {
-    let secret = CSRF_COOKIES.get(state, request, &flow(parts));
-    secret.is_some_and(|secret| state.signer.verify(&[parts, &[&secret]].concat(), csrf))
-}
-
-fn flow(parts: &[&str]) -> String {
-    parts.join("\0")
 }
 
 /// Adds the prefix `__Host-` (RFC 6265bis section 4.1.3.2) if TLS is used; browsers reject that prefix on plain http.

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, web};
 
 use super::{
-    callback, connect,
+    callback, connect, connect_link,
     error::ApiError,
     health::health,
     keys, legacy_routes,
@@ -70,8 +70,8 @@ pub fn routes(config: &mut web::ServiceConfig, state: HttpState, mcp: McpEndpoin
             resource_at(LINK_PATH, "GET, POST")
                 .app_data(page_form)
                 .app_data(page_query.clone())
-                .route(web::get().to(connect::show_link))
-                .route(web::post().to(connect::submit_link)),
+                .route(web::get().to(connect_link::show_link))
+                .route(web::post().to(connect_link::submit_link)),
         )
         .service(
             resource_at(callback::CALLBACK_PATH, "GET").app_data(page_query).route(web::get().to(callback::callback)),

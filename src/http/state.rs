@@ -9,9 +9,9 @@ use url::Url;
 use super::{
     api_key_auth::ApiKeyAuthenticator,
     limits::{LargeBodyLimiter, OAuthLimits, RegistrationLimiter},
+    notices::Notices,
     single_user::SingleUser,
     source_address::SourceAddress,
-    webhook::Notices,
 };
 use crate::{
     config::{Network, RegistrationMode},

@@ -3,11 +3,6 @@
 //! The notification is only a hint; OwnerRez's response to the stored tokens decides. A notification may come late or
 //! twice (OwnerRez repeats those that were not answered), when its user has long reconnected.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{Mutex, MutexGuard, PoisonError},
-};
-
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -17,7 +12,6 @@ use actix_web::{
     web,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -27,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     connect,
     error::{ApiError, ErrorLogInfo},
+    notices::MERGED_WITHIN,
     request_logger::RequestContext,
     resource::resource_at,
     state::HttpState,
@@ -37,8 +32,6 @@ use crate::{
 };
 
 const PATH: &str = "/api/webhooks/ownerrez";
-/// Notifications for one account within this time are merged.
-const MERGED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 const REVOKED: &str = "application_authorization_revoked";
 
 /// Adds the route. `credentials` are `user:password`, as OwnerRez sends them.
@@ -87,56 +80,6 @@ async fn receive(
         actix_web::rt::spawn(check_until_quiet(state, account));
     }
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// Accounts whose users are being checked, and whether another notification has arrived since.
-///
-/// OwnerRez repeats notifications, and each check costs a request of the rate limit. So all notifications for one
-/// account within `MERGED_WITHIN` cost two checks per user: one at the first notification, and one at the end for later
-/// ones. Only connected accounts are in the map, which bounds its size.
-#[derive(Default)]
-pub struct Notices(Mutex<HashMap<AccountId, PendingCheck>>);
-
-#[derive(Clone, Copy)]
-struct PendingCheck {
-    at: DateTime<Utc>,
-    /// Whether another notification arrived since.
-    again: bool,
-}
-
-impl Notices {
-    /// Records a notification. Returns whether a check has to start now.
-    fn take(&self, account: AccountId, now: DateTime<Utc>) -> bool {
-        match self.lock().entry(account) {
-            // A much older entry was left by a check that never ended.
-            Entry::Occupied(mut asked) if now < asked.get().at + MERGED_WITHIN * 5 => {
-                asked.get_mut().again = true;
-                false
-            }
-            entry => {
-                entry.insert_entry(PendingCheck { at: now, again: false });
-                true
-            }
-        }
-    }
-
-    /// Returns whether a notification arrived since the last check, so that it must be repeated. Removes the account
-    /// otherwise.
-    fn take_repeat(&self, account: AccountId, now: DateTime<Utc>) -> bool {
-        let mut all = self.lock();
-        let again = all.get(&account).is_some_and(|asked| asked.again);
-        if again {
-            all.insert(account, PendingCheck { at: now, again: false });
-        } else {
-            all.remove(&account);
-        }
-        again
-    }
-
-    /// A panic while the lock is held leaves no partial update.
-    fn lock(&self) -> MutexGuard<'_, HashMap<AccountId, PendingCheck>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Checks the tokens of every user of the account, and repeats this after a pause while notifications arrive.

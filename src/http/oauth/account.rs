@@ -6,61 +6,29 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    super::{
-        connect::redirect_to_ownerrez,
-        cookies::{Csrf, SIGN_IN_COOKIES, cookie_name, remove_cookie, set_cookie, verify_csrf},
+    error_pages::{internal_error, too_many_sign_ins},
+    operator_contact::{closed_registration_contact, operator_contact},
+    paths::DELETE_PATH,
+    sign_in_failure::SignInFailure,
+    transfer_key::{self, KeyTransfer, TransferContext},
+};
+use crate::{
+    domain::{GrantId, KeyId, Scope, SignedInUser, ToolDefaults, UserId},
+    http::{
+        browser::{is_cross_site, redirect_to_ownerrez, see_other},
+        browser_session::BrowserSession,
+        cookies::SIGN_IN_COOKIES,
+        csrf::{Csrf, verify_csrf},
         error::ApiError,
         keys,
         pages::{self, account as account_pages},
         state::HttpState,
         users::validate_name,
     },
-    authorize::{internal_error, is_cross_site, too_many_sign_ins},
-    closed_registration_contact, operator_contact, see_other,
-    sign_in::SignInFailure,
-    transfer_key::{self, KeyTransfer, TransferContext},
-};
-use crate::{
-    domain::{GrantId, KeyId, Scope, SignedInUser, ToolDefaults, UserId},
-    oauth::{AuthorizationServer, SESSION_LIFETIME, ServerError},
+    oauth::{AuthorizationServer, ServerError},
     session::SignedIn,
     tools::ACCOUNT_PATH,
 };
-
-/// The cookie with the token of the browser's session.
-const SESSION_COOKIE: &str = "ownerrez_account";
-
-/// The session of a signed-in browser.
-struct Session {
-    token: String,
-    holder: SignedInUser,
-}
-
-impl Session {
-    async fn of(
-        state: &HttpState,
-        server: &AuthorizationServer,
-        request: &HttpRequest,
-    ) -> Result<Option<Self>, ServerError> {
-        let Some(cookie) = request.cookie(&cookie_name(state, SESSION_COOKIE)) else { return Ok(None) };
-        let token = cookie.value().to_owned();
-        Ok(server.session(&token).await?.map(|holder| Self { token, holder }))
-    }
-
-    /// Returns the CSRF token of this session's forms.
-    fn csrf(&self, state: &HttpState) -> String {
-        state.signer.sign(&["account", &self.token])
-    }
-}
-
-/// Returns the user signed in to this browser, for pages that accept this instead of a key.
-pub(in super::super) async fn signed_in(
-    state: &HttpState,
-    request: &HttpRequest,
-) -> Result<Option<SignedInUser>, ServerError> {
-    let Some(server) = &state.oauth else { return Ok(None) };
-    Ok(Session::of(state, server, request).await?.map(|session| session.holder))
-}
 
 /// `GET /account`
 pub(super) async fn show(
@@ -68,7 +36,7 @@ pub(super) async fn show(
     server: web::Data<AuthorizationServer>,
     request: HttpRequest,
 ) -> HttpResponse {
-    match Session::of(&state, &server, &request).await {
+    match BrowserSession::of(&state, &server, &request).await {
         Ok(Some(session)) => overview(&state, &server, &session).await.unwrap_or_else(internal_error),
         Ok(None) => sign_in_page(&state, &server, &request, None),
         Err(error) => internal_error(error),
@@ -81,7 +49,7 @@ pub(super) async fn confirm_delete(
     server: web::Data<AuthorizationServer>,
     request: HttpRequest,
 ) -> HttpResponse {
-    match Session::of(&state, &server, &request).await {
+    match BrowserSession::of(&state, &server, &request).await {
         Ok(Some(session)) => {
             account_pages::delete_everything(ACCOUNT_PATH, &session.csrf(&state), session.holder.account)
         }
@@ -116,7 +84,7 @@ fn sign_in_page(
 async fn overview(
     state: &HttpState,
     server: &AuthorizationServer,
-    session: &Session,
+    session: &BrowserSession,
 ) -> Result<HttpResponse, ServerError> {
     let SignedInUser { user, account } = session.holder;
     let now = state.clock.now();
@@ -128,7 +96,7 @@ async fn overview(
     let id = Uuid::now_v7().to_string();
     Ok(account_pages::overview(&account_pages::Overview {
         action: ACCOUNT_PATH,
-        delete: super::DELETE_PATH,
+        delete: DELETE_PATH,
         csrf: &session.csrf(state),
         app_url: &state.settings.app_url,
         account,
@@ -142,7 +110,7 @@ async fn overview(
 }
 
 /// Signs the id of the key that a form creates. Sending the form twice creates one key; unsigned ids are rejected.
-fn new_key_proof(state: &HttpState, session: &Session, id: &str) -> String {
+fn new_key_proof(state: &HttpState, session: &BrowserSession, id: &str) -> String {
     state.signer.sign(&["new key", &session.token, id])
 }
 
@@ -201,7 +169,7 @@ pub(super) async fn submit(
     if is_cross_site(&request) {
         return pages::error(&ApiError::OriginNotAllowed);
     }
-    let session = match Session::of(&state, &server, &request).await {
+    let session = match BrowserSession::of(&state, &server, &request).await {
         Ok(session) => session,
         Err(error) => return internal_error(error),
     };
@@ -250,16 +218,10 @@ pub(super) async fn finish_sign_in(
         }
     };
     log::info!("user {user} signed in to the account page{}", if new { ", for the first time" } else { "" });
-    let opened = async {
-        if let Some(before) = request.cookie(&cookie_name(state, SESSION_COOKIE)) {
-            server.close_session(before.value()).await?;
-        }
-        server.open_session(SignedInUser { user, account }).await
-    };
-    match opened.await {
+    match BrowserSession::open(state, server, request, SignedInUser { user, account }).await {
         Ok(token) => {
             let mut response = redirect_to_account(state);
-            set_cookie(state, &mut response, SESSION_COOKIE, token.expose_secret().to_owned(), SESSION_LIFETIME);
+            BrowserSession::set_cookie(state, &mut response, &token);
             response
         }
         Err(error) => internal_error(error),
@@ -270,7 +232,7 @@ async fn perform(
     state: &HttpState,
     server: &AuthorizationServer,
     request: &HttpRequest,
-    session: &Session,
+    session: &BrowserSession,
     action: AccountAction,
 ) -> Result<HttpResponse, ServerError> {
     let holder = session.holder;
@@ -332,7 +294,7 @@ async fn perform(
 async fn make_key(
     state: &HttpState,
     request: &HttpRequest,
-    session: &Session,
+    session: &BrowserSession,
     id: Uuid,
     proof: &str,
     (name, scope): (Option<String>, Scope),
@@ -371,6 +333,6 @@ fn redirect_to_account(state: &HttpState) -> HttpResponse {
 }
 
 fn signed_out(state: &HttpState, mut response: HttpResponse) -> HttpResponse {
-    remove_cookie(state, &mut response, SESSION_COOKIE);
+    BrowserSession::remove_cookie(state, &mut response);
     response
 }

@@ -1,26 +1,26 @@
 //! `/authorize`: the consent page. A consent is valid for one request in one browser and is never stored.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
 use super::{
-    super::{
-        connect::redirect_to_ownerrez,
-        cookies::{Csrf, SIGN_IN_COOKIES, verify_csrf},
+    error_pages::{error_page, internal_error, too_many_sign_ins},
+    operator_contact::closed_registration_contact,
+    paths::AUTHORIZE_PATH,
+    redirects::{error_page_with_redirect, form_targets, redirect_error},
+};
+use crate::{
+    domain::{ErrorCode, RedirectDestination, Scope},
+    http::{
+        browser::{is_cross_site, redirect_to_ownerrez},
+        cookies::SIGN_IN_COOKIES,
+        csrf::{Csrf, verify_csrf},
         error::{ApiError, ErrorLogInfo},
         pages::{self, sign_in as sign_in_pages},
         state::HttpState,
     },
-    closed_registration_contact, error_page_with_redirect, form_targets, redirect_error,
-};
-use crate::{
-    domain::{ErrorCode, RedirectDestination, Scope},
-    oauth::{
-        AuthorizationRequest, AuthorizationServer, AuthorizeError, OAuthError, Scopes, ServerError,
-        clients::ClientErrorCode,
-    },
+    oauth::{AuthorizationRequest, AuthorizationServer, AuthorizeError, OAuthError, Scopes, clients::ClientErrorCode},
 };
 
 /// `GET /authorize`: validates the request, then shows the consent page.
@@ -97,12 +97,6 @@ pub(super) async fn authorize_post(
     }
 }
 
-/// Returns whether the request came from elsewhere than the gateway's pages, by headers that pages cannot set (Fetch
-/// Metadata).
-pub(super) fn is_cross_site(request: &HttpRequest) -> bool {
-    request.headers().get("sec-fetch-site").is_some_and(|site| site != "same-origin")
-}
-
 fn consent_page(
     state: &HttpState,
     server: &AuthorizationServer,
@@ -116,7 +110,7 @@ fn consent_page(
         Err(error) => return pages::error(&error),
     };
     let mut response = sign_in_pages::consent(&sign_in_pages::Consent {
-        action: super::AUTHORIZE_PATH,
+        action: AUTHORIZE_PATH,
         query,
         csrf: &csrf.signed,
         request: asked,
@@ -159,26 +153,4 @@ fn request_error(server: &AuthorizationServer, error: AuthorizeError) -> HttpRes
             response
         }
     }
-}
-
-fn error_page(status: StatusCode, code: ErrorCode, what: &str, next: &str) -> HttpResponse {
-    let mut response = sign_in_pages::refusal(status, what, next);
-    response.extensions_mut().insert(ErrorLogInfo { code, cause: None });
-    response
-}
-
-pub(super) fn too_many_sign_ins(wait: TimeDelta) -> HttpResponse {
-    let mut response = error_page(
-        StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::TooManySignIns,
-        sign_in_pages::TOO_MANY,
-        sign_in_pages::LATER,
-    );
-    response.headers_mut().insert(actix_web::http::header::RETRY_AFTER, wait.num_seconds().max(1).into());
-    response
-}
-
-/// Returns the page for an internal error.
-pub(super) fn internal_error(error: ServerError) -> HttpResponse {
-    pages::error(&error.into())
 }

@@ -3,8 +3,11 @@
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use serde_json::{Value, json};
 
-use super::{super::error::ApiError, AUTHORIZE_PATH, REGISTER_PATH, RESOURCE_METADATA_PATH, REVOKE_PATH, TOKEN_PATH};
-use crate::oauth::{AuthorizationServer, RESOURCE_PATH, RESOURCE_SCOPES, SCOPES};
+use super::paths::{AUTHORIZE_PATH, REGISTER_PATH, RESOURCE_METADATA_PATH, REVOKE_PATH, TOKEN_PATH};
+use crate::{
+    http::error::ApiError,
+    oauth::{AuthorizationServer, RESOURCE_PATH, RESOURCE_SCOPES, SCOPES},
+};
 
 /// `GET /.well-known/oauth-protected-resource`, also with `/mcp` or a path below it appended.
 pub(super) async fn resource(

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::{super::state::HttpState, json_error, no_store, oauth_error};
+use super::responses::{json_error, no_store, oauth_error};
 use crate::{
     domain::{ErrorCode, error_chain},
+    http::state::HttpState,
     oauth::{AuthorizationServer, OAuthError, Revocation, TokenForm, clients::RegistrationError},
 };
 

@@ -4,18 +4,16 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    super::{
+use crate::{
+    domain::{KeyId, Scope, SignedInUser, UserId},
+    http::{
+        browser::see_other,
         error::ApiError,
         keys::KEYS_PER_USER,
         pages::{self, account as account_pages},
         request_logger::RequestContext,
         state::HttpState,
     },
-    see_other,
-};
-use crate::{
-    domain::{KeyId, Scope, SignedInUser, UserId},
     oauth::{AuthorizationServer, ServerError},
     store::{KeyMoved, StoredKey},
 };

@@ -7,8 +7,9 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::{
-    Notice, SELF, origin, page, quoted_name, registration_closed_notice,
-    sign_in::{day, grant_line, key_line, scope_label},
+    notice::Notice,
+    parts::{day, grant_line, key_line, page, quoted_name, registration_closed_notice, scope_label, transfer_form},
+    security_headers::{SELF, origin},
 };
 use crate::{
     crypto::ApiKey,
@@ -215,20 +216,6 @@ fn other_connections(of: &Overview<'_>) -> Markup {
                 "Revoke this access",
                 None,
             ))
-        }
-    }
-}
-
-/// Returns the form that attaches an existing key.
-pub(super) fn transfer_form(action: &str, fields: &[(&str, &str)]) -> Markup {
-    html! {
-        h2 { "Transfer an existing API key" }
-        p { "An API key that you got before you signed in here becomes yours. Programs that use it keep working." }
-        form method="post" action=(action) {
-            @for (name, value) in fields { input type="hidden" name=(name) value=(value); }
-            label for="api_key" { "API key" }
-            input #api_key name="api_key" type="password" required autocomplete="off" spellcheck="false";
-            button type="submit" { "Show this key" }
         }
     }
 }

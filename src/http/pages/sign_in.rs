@@ -5,11 +5,14 @@ use chrono::TimeDelta;
 use maud::{Markup, html};
 use url::Url;
 
-use super::{Notice, account::transfer_form, page, quoted_name, registration_closed_notice};
+use super::{
+    notice::Notice,
+    parts::{grant_line, key_line, page, quoted_name, registration_closed_notice, transfer_form},
+};
 use crate::{
     domain::{RedirectDestination, Scope, in_minutes},
     oauth::{AuthorizationRequest, PendingReview},
-    store::{AccountAccess, StoredGrant, StoredKey},
+    store::AccountAccess,
 };
 
 /// A response in another browser than the one in which the user consented, or later than `lifetime`.
@@ -215,28 +218,4 @@ fn fields(page_of: &ExistingAccess<'_>) -> Markup {
         input type="hidden" name="state" value=(page_of.state);
         input type="hidden" name="csrf" value=(page_of.csrf);
     }
-}
-
-pub(super) fn key_line(key: &StoredKey) -> Markup {
-    let used = key.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", day(at)));
-    html! {
-        @if let Some(name) = &key.name { (quoted_name(name)) ", " }
-        (scope_label(key.scope)) ", created on " (day(key.created_at)) ", " (used) "."
-    }
-}
-
-pub(super) fn grant_line(grant: &StoredGrant) -> String {
-    let used = grant.last_used_at.map_or("never used".to_owned(), |at| format!("last used on {}", day(at)));
-    format!("An app that you signed in to on {}, {used}.", day(grant.created_at))
-}
-
-pub(super) fn scope_label(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Read => "can read",
-        Scope::Full => "can read and change data",
-    }
-}
-
-pub(super) fn day(at: chrono::DateTime<chrono::Utc>) -> String {
-    at.format("%-d %B %Y").to_string()
 }

@@ -10,7 +10,7 @@ use actix_web::{
 use chrono::TimeDelta;
 use maud::html;
 
-use super::page as any_page;
+use super::parts::page as any_page;
 use crate::{
     allowance::AllowanceError,
     domain::ErrorCode,
