@@ -1,14 +1,15 @@
 //! The HTTP layer: routes, pages, and the MCP endpoint. One `match` in `error` maps every error to its response.
 
 mod accept;
-mod api_key_auth;
 mod authority;
 mod batch;
+mod bearer;
 mod body_encoding;
 mod browser;
 mod browser_session;
 mod callback;
 mod callback_query;
+mod callers;
 mod connect;
 mod connect_callback;
 mod connect_link;
@@ -22,7 +23,6 @@ mod guard;
 mod health;
 mod keys;
 mod legacy_routes;
-mod limits;
 mod mcp;
 mod mcp_caller;
 mod mcp_failure;
@@ -46,9 +46,7 @@ mod users;
 mod wait_reason;
 mod webhook;
 
-pub use api_key_auth::{ApiKeyAuthenticator, KeySettings};
 pub use guard::{AllowedHosts, AllowedOrigins, Guard};
-pub use limits::{LargeBodyLimiter, OAuthLimits, RegistrationLimiter, WrongTokenLimiter};
 pub use mcp::McpEndpoint;
 pub use metrics::{Scrape, metrics_routes};
 pub use notices::Notices;
@@ -56,6 +54,5 @@ pub use ready::Readiness;
 pub use request_logger::RequestLogger;
 pub use routes::{Probes, routes};
 pub use server::{ConnectionSettings, Connections, HeldBody, RequestBounds, RequestSettings, ServerSettings, serve};
-pub use single_user::SingleUser;
 pub use starting::{StartPhase, StartProgress, starting_routes};
 pub use state::{HttpSettings, HttpState, SMALL_BODY};

@@ -33,6 +33,9 @@ pub mod upstream;
 // One actor per user, their supervisor, and the window of the allowance that they share. Layer 3.
 pub mod session;
 
+// Identification of callers: API keys, limits on callers, and the rules for keys. Layer 3.
+pub mod auth;
+
 // The authorization server: clients, consent, codes and tokens. Layer 4.
 pub mod oauth;
 

@@ -32,13 +32,13 @@ use super::{
     starting::StartingServer,
 };
 use crate::{
+    auth::{ApiKeyAuthenticator, LargeBodyLimiter, OAuthLimits, RegistrationLimiter, SingleUser, WrongTokenLimiter},
     config::{Config, RegistrationMode, Transport},
     crypto,
     domain::SharedClock,
     http::{
-        self, AllowedHosts, AllowedOrigins, ApiKeyAuthenticator, Connections, Guard, HttpSettings, HttpState,
-        LargeBodyLimiter, McpEndpoint, OAuthLimits, Probes, Readiness, RegistrationLimiter, RequestBounds,
-        RequestLogger, Scrape, SingleUser, WrongTokenLimiter,
+        self, AllowedHosts, AllowedOrigins, Connections, Guard, HttpSettings, HttpState,
+        McpEndpoint, Probes, Readiness, RequestBounds, RequestLogger, Scrape,
     },
     oauth::{
         AccessTokenValidator, AuthorizationServer, ServerDeps,

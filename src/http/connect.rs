@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    api_key_auth::{AnyCaller, FullCaller},
+    callers::{AnyCaller, FullCaller},
     connect_queue::queue_key,
     error::ApiError,
     request_logger::RequestContext,

@@ -19,6 +19,7 @@ use super::{
     state::HttpState,
 };
 use crate::{
+    auth::AuthError,
     crypto,
     domain::UserId,
     store::{ConnectLink, StoredKey},
@@ -107,8 +108,8 @@ async fn has_key(state: &HttpState, request: &HttpRequest, text: &str, link: &Co
             }
             Ok(true)
         }
-        Ok(_) | Err(ApiError::BadKey) => Ok(false),
-        Err(error) => Err(error),
+        Ok(_) | Err(AuthError::BadKey) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -18,11 +18,12 @@ pub(crate) use self::{body::ErrorBody, log_info::ErrorLogInfo};
 
 use super::{body_encoding::UnsupportedEncoding, single_user::Indirect};
 use crate::{
+    auth::{AuthError, KeyRuleError, TooMany},
     crypto::CryptoError,
     domain::error_chain,
     oauth::{AccessError, ServerError},
     session::{CallError, ConnectError, QueueWait},
-    store::StoreError,
+    store::{KEY_NAME_LIMIT, StoreError},
     tools::{LinkError, UnknownName},
 };
 
@@ -55,16 +56,12 @@ pub(crate) enum ApiError {
     PersonalTokensOff,
     #[error("too many new keys at once")]
     KeyCheckBusy(TimeDelta),
-    #[error("too many failed keys")]
-    TooManyFailedKeys(TimeDelta),
-    #[error("too many wrong tokens")]
-    TooManyWrongTokens(TimeDelta),
+    #[error("{0}")]
+    TooMany(#[from] TooMany),
     #[error("registration is closed")]
     RegistrationClosed,
     #[error("missing or wrong registration token")]
     RegistrationTokenRequired,
-    #[error("too many registrations")]
-    TooManyRegistrations(TimeDelta),
     #[error("unknown path")]
     NotFound,
     #[error("method not allowed")]
@@ -87,8 +84,6 @@ pub(crate) enum ApiError {
     TooManyUnfinished(Duration),
     #[error("too many bytes of bodies in progress")]
     TooManyBytes,
-    #[error("too many large messages")]
-    TooManyLargeBodies(TimeDelta),
     #[error("stopping")]
     Stopping,
     #[error("host not allowed")]
@@ -119,6 +114,36 @@ pub(crate) enum ApiError {
     Store(#[from] StoreError),
     #[error("{0}")]
     Crypto(#[from] CryptoError),
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::BadKey => Self::BadKey,
+            AuthError::KeyExpired => Self::KeyExpired,
+            AuthError::Disabled => Self::Disabled,
+            AuthError::UserGone => Self::Connect(ConnectError::Interrupted),
+            AuthError::KeyCheckBusy(wait) => Self::KeyCheckBusy(wait),
+            AuthError::TooManyKeys(most) => Self::TooManyKeys(most),
+            AuthError::TooMany(refusal) => Self::TooMany(refusal),
+            AuthError::Store(error) => Self::Store(error),
+            AuthError::Crypto(error) => Self::Crypto(error),
+        }
+    }
+}
+
+impl From<KeyRuleError> for ApiError {
+    fn from(error: KeyRuleError) -> Self {
+        Self::BadRequest(match error {
+            KeyRuleError::Name => {
+                format!("`name` must be at most {KEY_NAME_LIMIT} characters, without control characters.")
+            }
+            KeyRuleError::ExpiryInThePast => "`expires_at` is in the past.".to_owned(),
+            KeyRuleError::ExpiryAfterIssuer(own) => {
+                format!("`expires_at` is later than {}, when the key that creates it expires.", own.to_rfc3339())
+            }
+        })
+    }
 }
 
 impl From<LinkError> for ApiError {

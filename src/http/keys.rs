@@ -10,22 +10,16 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    api_key_auth::{AnyCaller, FullCaller, GeneratedKey},
+    callers::{AnyCaller, FullCaller},
     error::ApiError,
-    source_address::SourceAddress,
     state::HttpState,
-    users::validate_name,
 };
 use crate::{
-    crypto::ApiKey,
+    auth::{NewKeyRequest, validate_expiry, validate_name},
     domain::{JsonObject, KeyId, Scope, ToolDefaults, UserId, member},
-    session::ConnectError,
-    store::{KeyAdded, KeyRemoved, NewKey, StoredKey},
+    store::{KeyRemoved, StoredKey},
     tools::Toolsets,
 };
-
-/// Limits the keys of a user.
-pub(super) const KEYS_PER_USER: u64 = 50;
 
 /// A key as lists show it.
 #[derive(Serialize)]
@@ -172,7 +166,7 @@ pub(crate) async fn create(
     let id = KeyId(Uuid::now_v7());
     let wanted = NewKeyRequest { id, name: name.clone(), scope, expires_at, view };
     let source = state.settings.source_of(&request);
-    let key = add(&state, source, caller.user, Some(caller.key), wanted).await?;
+    let key = state.keys.add_key(source, caller.user, Some(caller.key), wanted).await?;
     let prefix = key.prefix();
     log::info!("user {} created the {} key {prefix} with key {}", caller.user, scope.as_str(), caller.label);
     Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({
@@ -188,51 +182,6 @@ pub(crate) async fn create(
         "two_steps": shown.two_steps,
         "message": "Store this API key now: it is not shown again.",
     })))
-}
-
-/// A key to be created, without its text.
-pub(super) struct NewKeyRequest {
-    pub(super) id: KeyId,
-    pub(super) name: Option<String>,
-    pub(super) scope: Scope,
-    pub(super) expires_at: Option<DateTime<Utc>>,
-    pub(super) view: ToolDefaults,
-}
-
-/// Creates a key for the user, if the key that requests it still exists. `issuer` is `None` for a signed-in user.
-pub(super) async fn add(
-    state: &HttpState,
-    source: SourceAddress,
-    user: UserId,
-    issuer: Option<KeyId>,
-    wanted: NewKeyRequest,
-) -> Result<ApiKey, ApiError> {
-    let NewKeyRequest { id, name, scope, expires_at, view } = wanted;
-    let GeneratedKey { key, hash, hmac } = state.keys.generate_key(source).await?;
-    let new_key = NewKey { id, hash, hmac: Some(hmac), prefix: key.prefix().to_owned(), name, scope, expires_at, view };
-    match state.store.add_key(user, issuer, new_key, KEYS_PER_USER, state.clock.now()).await? {
-        KeyAdded::Added => Ok(key),
-        KeyAdded::TooMany => Err(ApiError::TooManyKeys(KEYS_PER_USER)),
-        KeyAdded::IssuerGone if issuer.is_some() => Err(ApiError::BadKey),
-        KeyAdded::IssuerGone => Err(ApiError::Connect(ConnectError::Interrupted)),
-    }
-}
-
-/// A key must not expire in the past, nor later than the key that creates it.
-fn validate_expiry(
-    wanted: Option<DateTime<Utc>>,
-    own: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>, ApiError> {
-    match (wanted, own) {
-        (Some(wanted), _) if wanted <= now => Err(ApiError::BadRequest("`expires_at` is in the past.".to_owned())),
-        (Some(wanted), Some(own)) if wanted > own => Err(ApiError::BadRequest(format!(
-            "`expires_at` is later than {}, when the key that creates it expires.",
-            own.to_rfc3339()
-        ))),
-        (Some(wanted), _) => Ok(Some(wanted)),
-        (None, own) => Ok(own),
-    }
 }
 
 #[derive(Deserialize)]

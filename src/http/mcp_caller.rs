@@ -15,8 +15,8 @@ use actix_web::{
 use zeroize::Zeroizing;
 
 use super::{
-    api_key_auth::bearer, error::ApiError, oauth, quoted_string::quoted_string, request_logger::RequestContext,
-    single_user, state::HttpState,
+    bearer::bearer, error::ApiError, oauth, quoted_string::quoted_string, request_logger::RequestContext, single_user,
+    state::HttpState,
 };
 use crate::{
     domain::Principal,

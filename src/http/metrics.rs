@@ -5,11 +5,9 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use subtle::ConstantTimeEq;
 
-use super::{
-    api_key_auth::bearer, error::ApiError, limits::WrongTokenLimiter, resource::resource_at,
-    source_address::SourceAddress,
-};
+use super::{bearer::bearer, error::ApiError, resource::resource_at, source_address::source_of};
 use crate::{
+    auth::WrongTokenLimiter,
     config::Network,
     crypto,
     domain::SharedClock,
@@ -50,8 +48,9 @@ async fn show(scrape: web::Data<Scrape>, request: HttpRequest) -> Result<HttpRes
         let offered = bearer(&request).map_err(|_| ApiError::BadMetricsToken)?;
         // Compares digests, so that the timing does not even depend on the token's length.
         if !bool::from(crypto::sha256_hex(offered).as_bytes().ct_eq(expected.as_bytes())) {
-            let source = SourceAddress::of(&request, &scrape.trusted_proxies);
-            return Err(scrape.failures.refuse(source, scrape.clock.now()));
+            let source = source_of(&request, &scrape.trusted_proxies);
+            scrape.failures.record_failure(source, scrape.clock.now())?;
+            return Err(ApiError::BadMetricsToken);
         }
     }
     scrape.metrics.observe(scrape.sessions.observed().await);

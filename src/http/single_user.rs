@@ -13,22 +13,13 @@ use actix_web::{
 };
 
 use super::{
-    api_key_auth::bearer,
     authority::Authority,
+    bearer::bearer,
     error::{ApiError, ErrorBody},
     state::HttpState,
 };
 use crate::domain::ErrorCode;
 use crate::{crypto, domain::Principal};
-
-/// The single user.
-#[derive(Clone, Debug)]
-pub struct SingleUser {
-    /// The caller of every request.
-    pub caller: Principal,
-    /// The SHA-256 of `SINGLE_USER_TOKEN` in hexadecimal; `None` if it is not set.
-    pub token_digest: Option<String>,
-}
 
 /// Headers that proxies and content delivery networks add: RFC 9110 (Via), RFC 7239 (Forwarded), RFC 8586 (CDN-Loop),
 /// and the names under which nginx, Cloudflare, Akamai, Fastly, Fly.io and others send the address of their client.

@@ -6,14 +6,9 @@ use actix_web::HttpRequest;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{
-    api_key_auth::ApiKeyAuthenticator,
-    limits::{LargeBodyLimiter, OAuthLimits, RegistrationLimiter},
-    notices::Notices,
-    single_user::SingleUser,
-    source_address::SourceAddress,
-};
+use super::{notices::Notices, source_address::source_of};
 use crate::{
+    auth::{ApiKeyAuthenticator, LargeBodyLimiter, OAuthLimits, RegistrationLimiter, SingleUser, SourceAddress},
     config::{Network, RegistrationMode},
     crypto::MacKey,
     domain::SharedClock,
@@ -97,7 +92,7 @@ impl HttpSettings {
 
     /// Returns the source address of a request.
     pub(crate) fn source_of(&self, request: &HttpRequest) -> SourceAddress {
-        SourceAddress::of(request, &self.trusted_proxies)
+        source_of(request, &self.trusted_proxies)
     }
 
     /// Returns whether browsers use TLS. Decides the names and flags of cookies.

@@ -5,18 +5,12 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    api_key_auth::{GeneratedKey, bearer},
-    error::ApiError,
-    keys,
-    source_address::SourceAddress,
-    state::HttpState,
-};
+use super::{bearer::bearer, error::ApiError, keys, state::HttpState};
 use crate::{
+    auth::{SourceAddress, validate_name},
     config::RegistrationMode,
-    crypto::{self, ApiKey},
-    domain::{JsonObject, KeyId, Scope, ToolDefaults, UserId, plain_name},
-    store::{KEY_NAME_LIMIT, NewKey},
+    crypto,
+    domain::JsonObject,
 };
 
 /// `{name}`: the name of the key in lists and on the connect page.
@@ -46,13 +40,13 @@ pub(crate) async fn register(
     // Checked before the body: a caller that may not register needs no error about its body.
     check_registration_allowed(&state, &request, source)?;
     let JsonObject(Registration { name }) = body?.into_inner();
-    let name = validate_name(name)?;
-    state.registrations.admit(source, state.clock.now())?;
-    let (user, key) = match new_user(&state, name, source).await {
+    let name = validate_name(name).map_err(ApiError::from)?;
+    state.registrations.admit(source, state.clock.now()).map_err(ApiError::from)?;
+    let (user, key) = match state.keys.register_user(source, name).await {
         Ok(made) => made,
         Err(error) => {
             state.registrations.refund(source);
-            return Err(error.into());
+            return Err(ApiError::from(error).into());
         }
     };
     log::info!("user {user} registered, key {}", key.prefix());
@@ -81,39 +75,4 @@ fn check_registration_allowed(state: &HttpState, request: &HttpRequest, source: 
     }
     failures.record_failure(source, None, now);
     Err(ApiError::RegistrationTokenRequired)
-}
-
-async fn new_user(
-    state: &HttpState,
-    name: Option<String>,
-    source: SourceAddress,
-) -> Result<(UserId, ApiKey), ApiError> {
-    let GeneratedKey { key, hash, hmac } = state.keys.generate_key(source).await?;
-    let user = UserId(Uuid::now_v7());
-    let new_key = NewKey {
-        id: KeyId(Uuid::now_v7()),
-        hash,
-        hmac: Some(hmac),
-        prefix: key.prefix().to_owned(),
-        name,
-        scope: Scope::Full,
-        expires_at: None,
-        view: ToolDefaults::default(),
-    };
-    state.store.register_user(user, new_key, state.clock.now()).await?;
-    Ok((user, key))
-}
-
-/// Returns the name of a key, cleaned like every name that pages show ([`plain_name`]); `None` if nothing is left.
-/// Control characters and names that are too long are rejected, since the caller expects to see the name unchanged.
-pub(super) fn validate_name(name: Option<String>) -> Result<Option<String>, ApiError> {
-    let Some(name) = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()) else {
-        return Ok(None);
-    };
-    if name.chars().count() > KEY_NAME_LIMIT || name.chars().any(char::is_control) {
-        return Err(ApiError::BadRequest(format!(
-            "`name` must be at most {KEY_NAME_LIMIT} characters, without control characters."
-        )));
-    }
-    Ok(plain_name(&name, KEY_NAME_LIMIT))
 }

@@ -18,6 +18,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
     ("store", &["domain", "crypto", "allowance"]),
     ("upstream", &["domain", "metrics", "outgoing"]),
     ("session", &["domain", "crypto", "catalog", "allowance", "metrics", "store", "upstream"]),
+    ("auth", &["domain", "crypto", "metrics", "store"]),
     ("oauth", &["domain", "config", "crypto", "metrics", "outgoing", "store", "session"]),
     ("tools", &["domain", "crypto", "catalog", "allowance", "metrics", "store", "upstream", "session"]),
     ("mcp", &["domain", "tools"]),
@@ -33,6 +34,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
             "store",
             "upstream",
             "session",
+            "auth",
             "oauth",
             "tools",
             "mcp",
@@ -50,6 +52,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
             "store",
             "upstream",
             "session",
+            "auth",
             "oauth",
             "tools",
             "mcp",
@@ -114,6 +117,19 @@ fn the_simulator_reads_nothing_of_the_catalogue() {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         assert!(!text.contains("/config/"), "{} reads a file of the gateway", file.display());
+    }
+}
+
+/// The checks of callers work on values, so that they need no request to be tested.
+#[test]
+fn the_checks_of_callers_name_no_type_of_actix_web() {
+    let mut files = Vec::new();
+    rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/auth"), &mut files);
+    files.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/auth.rs"));
+    assert!(files.len() > 20, "only {} files found", files.len());
+    for file in files {
+        let tokens = tokens(&fs::read_to_string(&file).unwrap());
+        assert!(!tokens.iter().any(|token| token.starts_with("actix")), "{} names actix", file.display());
     }
 }
 

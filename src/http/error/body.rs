@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use super::{ApiError, Moved};
 use crate::{
     allowance::AllowanceError,
+    auth::TooMany,
     domain::ErrorCode,
     http::wait_reason,
     oauth::AccessError,
@@ -173,13 +174,13 @@ impl ApiError {
                 )
                 .with_retry_after(seconds)
             }
-            Self::TooManyWrongTokens(wait) => too_many(
+            Self::TooMany(TooMany::WrongTokens(wait)) => too_many(
                 ErrorCode::TooManyWrongTokens,
                 "This token is wrong, and too many wrong ones came from your address.",
                 "Correct the token: a valid one is accepted at once.",
                 *wait,
             ),
-            Self::TooManyFailedKeys(wait) => too_many(
+            Self::TooMany(TooMany::FailedKeys(wait)) => too_many(
                 ErrorCode::TooManyFailedKeys,
                 "Too many invalid keys came from your address, so this one was not checked.",
                 "Check the key. Operators: if the gateway is behind a proxy, add the proxy to TRUSTED_PROXIES; \
@@ -198,7 +199,7 @@ impl ApiError {
                 "Registration on this gateway requires a registration token.",
                 "Ask the operator of the gateway for the token and send it as `Authorization: Bearer …`.",
             ),
-            Self::TooManyRegistrations(wait) => too_many(
+            Self::TooMany(TooMany::Registrations(wait)) => too_many(
                 ErrorCode::TooManyRegistrations,
                 "Too many users have registered from your address.",
                 "You can use one account for all your MCP clients. Operators: if the gateway is behind a proxy, add \
@@ -256,7 +257,7 @@ impl ApiError {
                 "Your request was not read. Try again in a few seconds.",
             )
             .with_retry_after(TimeDelta::seconds(5)),
-            Self::TooManyLargeBodies(wait) => too_many(
+            Self::TooMany(TooMany::LargeBodies(wait)) => too_many(
                 ErrorCode::TooManyLargeRequests,
                 "You sent too many large messages within a minute, so this one was rejected.",
                 "Send less in one message, or try again later.",

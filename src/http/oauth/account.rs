@@ -13,6 +13,7 @@ use super::{
     transfer_key::{self, KeyTransfer, TransferContext},
 };
 use crate::{
+    auth::{NewKeyRequest, validate_name},
     domain::{GrantId, KeyId, Scope, SignedInUser, ToolDefaults, UserId},
     http::{
         browser::{is_cross_site, redirect_to_ownerrez, see_other},
@@ -20,10 +21,8 @@ use crate::{
         cookies::SIGN_IN_COOKIES,
         csrf::{Csrf, verify_csrf},
         error::ApiError,
-        keys,
         pages::{self, account as account_pages},
         state::HttpState,
-        users::validate_name,
     },
     oauth::{AuthorizationServer, ServerError},
     session::SignedIn,
@@ -309,14 +308,9 @@ async fn make_key(
         return Ok(redirect_to_account(state));
     }
     let made = async {
-        let wanted = keys::NewKeyRequest {
-            id,
-            name: validate_name(name)?,
-            scope,
-            expires_at: None,
-            view: ToolDefaults::default(),
-        };
-        keys::add(state, state.settings.source_of(request), user, None, wanted).await
+        let name = validate_name(name)?;
+        let wanted = NewKeyRequest { id, name, scope, expires_at: None, view: ToolDefaults::default() };
+        Ok::<_, ApiError>(state.keys.add_key(state.settings.source_of(request), user, None, wanted).await?)
     };
     Ok(match made.await {
         Ok(key) => {

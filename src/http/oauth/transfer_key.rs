@@ -5,11 +5,11 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    auth::KEYS_PER_USER,
     domain::{KeyId, Scope, SignedInUser, UserId},
     http::{
         browser::see_other,
         error::ApiError,
-        keys::KEYS_PER_USER,
         pages::{self, account as account_pages},
         request_logger::RequestContext,
         state::HttpState,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{quota::Quota, source_quota::SourceQuota};
-use crate::{config::Network, domain::UserId, http::source_address::SourceAddress};
+use crate::{auth::SourceAddress, config::Network, domain::UserId};
 
 /// Divides the bytes under way: callers without a verified credential may use one part in this many.
 const UNVERIFIED_PART: usize = 8;

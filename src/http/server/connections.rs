@@ -16,7 +16,7 @@ use super::{
     source_quota::{SourceQuota, SourceReservation},
     watched_stream::{Timeouts, WatchedStream},
 };
-use crate::{config::Network, http::source_address::SourceAddress};
+use crate::{auth::SourceAddress, config::Network};
 
 /// Sent on a rejected connection. A client that retries later gets a connection.
 const REFUSAL: &[u8] =

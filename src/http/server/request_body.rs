@@ -19,8 +19,9 @@ use super::{
     quota::{Exhausted, Reservation},
     source_quota::SourceReservation,
 };
-use crate::http::{
-    body_encoding::UnsupportedEncoding, error::ApiError, request_logger::RequestContext, source_address::SourceAddress,
+use crate::{
+    auth::SourceAddress,
+    http::{body_encoding::UnsupportedEncoding, error::ApiError, request_logger::RequestContext},
 };
 
 /// The reasons why a body is not read to its end.

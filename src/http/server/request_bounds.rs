@@ -23,7 +23,7 @@ use super::{
 };
 use crate::http::{
     body_encoding::UnsupportedEncoding, error::ApiError, pages, request_logger::RequestContext,
-    source_address::SourceAddress,
+    source_address::source_of,
 };
 
 /// The limits on requests. Cloning is cheap; clones share the counts.
@@ -83,7 +83,7 @@ impl RequestBounds {
             payload,
             bounds: self.0.clone(),
             context: RequestContext::of(request.request()),
-            source: SourceAddress::of(request.request(), &self.0.trusted_proxies),
+            source: source_of(request.request(), &self.0.trusted_proxies),
             unsupported: UnsupportedEncoding::of(request.headers()),
             declared: length.and_then(|length| length.to_str().ok()?.parse().ok()),
             received: 0,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::quota::{Exhausted, Quota, Reservation};
-use crate::http::source_address::{Network48, SourceAddress};
+use crate::auth::{Network48, SourceAddress};
 
 /// The limit of an IPv6 /48, as a multiple of the limit of one source. One customer often has a whole /48.
 const SOURCES_PER_NETWORK: usize = 2;

@@ -13,14 +13,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
-use super::round_robin::{Lane, RoundRobin};
-use crate::{
-    domain::SharedClock,
-    http::{
-        limits::LookupId,
-        source_address::{Network48, SourceAddress},
-    },
+use super::{
+    lookup_id::LookupId,
+    round_robin::{Lane, RoundRobin},
+    source_address::{Network48, SourceAddress},
 };
+use crate::domain::SharedClock;
+
+/// How long a request waits for bcrypt. Clients time out after 60 seconds; the response after this has a `Retry-After`.
+pub(super) const QUEUE_TIMEOUT: TimeDelta = TimeDelta::seconds(30);
 
 /// Why a request needs bcrypt. The purposes with waiting requests are served in turns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,11 +5,13 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ApiError, BcryptQueue, Inner, Presented, Purpose, QueuePosition, lock};
+use super::{
+    bcrypt_queue::BcryptQueue, bcrypt_runner::BcryptRunner, error::AuthError, mutex::lock, presented::Presented,
+};
 use crate::{
     crypto::{self, LegacyApiKey, MacKey, PresentedKey},
     domain::SharedClock,
-    store::{LEGACY_KEY_CANDIDATES, StoredKey},
+    store::{LEGACY_KEY_CANDIDATES, Store, StoredKey},
 };
 
 /// How long the existence of such keys is cached. No new ones are created, so it changes only when the last one is
@@ -18,6 +20,8 @@ const EXISTENCE_CACHE_TTL: TimeDelta = TimeDelta::minutes(10);
 
 /// The state for checking keys of the TypeScript server.
 pub(super) struct Predecessors {
+    store: Store,
+    clock: SharedClock,
     /// Makes the digests by which keys are found once they have been seen. The same in all processes.
     signer: MacKey,
     /// Whether there are such keys, and when this was queried.
@@ -27,47 +31,43 @@ pub(super) struct Predecessors {
 }
 
 impl Predecessors {
-    pub(super) fn new(signer: MacKey, clock: SharedClock) -> Self {
-        Self { signer, exist: Mutex::new(None), queue: BcryptQueue::new(1, clock) }
+    pub(super) fn new(store: Store, clock: SharedClock, signer: MacKey) -> Self {
+        Self { store, signer, exist: Mutex::new(None), queue: BcryptQueue::new(1, clock.clone()), clock }
     }
-}
 
-impl Inner {
     /// Returns the row of a key that the TypeScript server created, and how it was recognised.
-    pub(super) async fn lookup_predecessor(
+    pub(super) async fn lookup(
         &self,
         key: &LegacyApiKey,
         presented: &Presented<'_>,
-    ) -> Result<Option<(StoredKey, &'static str)>, ApiError> {
+        bcrypt: &BcryptRunner,
+    ) -> Result<Option<(StoredKey, &'static str)>, AuthError> {
         if !self.has_predecessors().await? {
             return Ok(None);
         }
-        let signer = &self.predecessors.signer;
-        let stored_digest = key.digest(signer);
+        let stored_digest = key.digest(&self.signer);
         if let Some(stored) = self.store.predecessor_key_by_digest(&stored_digest).await? {
             return Ok(Some((stored, "recognised")));
         }
-        for previous in key.previous_digests(signer) {
+        for previous in key.previous_digests(&self.signer) {
             if let Some(stored) = self.store.predecessor_key_by_digest(&previous).await? {
                 self.store_digest(&stored, &stored_digest).await;
                 return Ok(Some((stored, "recognised")));
             }
         }
         let candidates = self.store.legacy_keys_by_prefix(&key.prefix()).await?;
-        if candidates.is_empty() || lock(&self.refused).get(&presented.digest).is_some() {
+        if candidates.is_empty() || bcrypt.has_refused(&presented.digest) {
             return Ok(None);
         }
         let all = (candidates.len() as u64) < LEGACY_KEY_CANDIDATES;
-        let failed = self.failures.has_failed(presented.source, self.clock.now());
-        let purpose = if failed { Purpose::CheckAfterFailure } else { Purpose::Check };
-        let position = QueuePosition { purpose, source: presented.source, key: presented.lookup_id };
-        let _turn = self.predecessors.queue.turn(position, presented.until).await.map_err(ApiError::KeyCheckBusy)?;
+        let position = bcrypt.position(presented);
+        let _turn = self.queue.turn(position, presented.until).await.map_err(AuthError::KeyCheckBusy)?;
         for candidate in candidates {
-            let turn = self.turn(presented).await?;
+            let turn = bcrypt.turn(presented).await?;
             let (offered, hash) = (PresentedKey::Legacy(key.clone()), candidate.hash.clone());
             // An unreadable hash must not exclude the keys that share its prefix.
             let verify = move || Ok(crypto::verify_api_key(&offered, &hash).map_err(|error| error.to_string()));
-            match self.run_bcrypt(turn, verify).await? {
+            match bcrypt.run(turn, verify).await? {
                 Ok(true) => {
                     self.store_digest(&candidate, &stored_digest).await;
                     return Ok(Some((candidate, "verified")));
@@ -79,20 +79,20 @@ impl Inner {
         // If there may be more candidates, the key is not recorded as refused: those compared now may be found by their
         // digests next time, so that others are compared.
         if all {
-            lock(&self.refused).put(presented.digest, ());
+            bcrypt.record_refusal(presented.digest);
         }
         Ok(None)
     }
 
-    async fn has_predecessors(&self) -> Result<bool, ApiError> {
+    async fn has_predecessors(&self) -> Result<bool, AuthError> {
         let now = self.clock.now();
-        if let Some((exist, asked)) = *lock(&self.predecessors.exist)
+        if let Some((exist, asked)) = *lock(&self.exist)
             && now < asked + EXISTENCE_CACHE_TTL
         {
             return Ok(exist);
         }
         let exist = self.store.has_legacy_keys().await?;
-        *lock(&self.predecessors.exist) = Some((exist, now));
+        *lock(&self.exist) = Some((exist, now));
         Ok(exist)
     }
 

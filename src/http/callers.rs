@@ -1,38 +1,12 @@
-//! Handler arguments that require a key, and the caller that a key identifies.
+//! Handler arguments that require a key.
 
-use std::{future::Future, ops::Deref, pin::Pin};
+use std::{future::Future, pin::Pin};
 
-use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header, web};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use zeroize::Zeroizing;
 
-use crate::{
-    domain::{KeyId, Principal, Scope},
-    http::{error::ApiError, request_logger::RequestContext, state::HttpState},
-    oauth::AccessTokenValidator,
-};
-
-/// A caller with an API key.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct KeyCaller {
-    pub(super) caller: Principal,
-    /// The caller's key.
-    pub(crate) key: KeyId,
-}
-
-impl KeyCaller {
-    /// Returns the caller without its key id.
-    pub(crate) fn into_caller(self) -> Principal {
-        self.caller
-    }
-}
-
-impl Deref for KeyCaller {
-    type Target = Principal;
-
-    fn deref(&self) -> &Principal {
-        &self.caller
-    }
-}
+use super::{bearer::bearer, error::ApiError, request_logger::RequestContext, state::HttpState};
+use crate::{auth::KeyCaller, domain::Scope, oauth::AccessTokenValidator};
 
 /// Any caller with a key. A handler with this argument is reached only with a valid key. Access tokens are only for
 /// `/mcp` and are rejected.
@@ -42,13 +16,6 @@ pub(crate) struct AnyCaller(pub(crate) KeyCaller);
 /// A caller whose key has the full scope, which managing keys and the connection requires.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct FullCaller(pub(crate) KeyCaller);
-
-/// Returns the key in `Authorization: Bearer …` (RFC 6750; the scheme is case-insensitive, RFC 9110 section 11.1).
-pub(crate) fn bearer(request: &HttpRequest) -> Result<&str, ApiError> {
-    let value = request.headers().get(header::AUTHORIZATION).ok_or(ApiError::NoKey)?;
-    let (scheme, credentials) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(ApiError::BadKey)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(credentials.trim()) } else { Err(ApiError::BadKey) }
-}
 
 impl FromRequest for FullCaller {
     type Error = ApiError;
