@@ -21,6 +21,7 @@ mod error;
 mod fast_path;
 mod guard;
 mod health;
+mod indirect;
 mod keys;
 mod legacy_routes;
 mod mcp;

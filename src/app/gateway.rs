@@ -19,7 +19,8 @@ use url::Url;
 use super::logging;
 use crate::{
     domain::SharedClock,
-    http::{ApiKeyAuthenticator, RequestBounds},
+    auth::ApiKeyAuthenticator,
+    http::RequestBounds,
     session::Sessions,
     store::{InvalidationListener, Store},
 };

@@ -6,7 +6,8 @@ use chrono::TimeDelta;
 
 use crate::{
     config::{Config, Database, RegistrationMode},
-    http::{ConnectionSettings, HttpSettings, KeySettings, RequestSettings, SMALL_BODY, ServerSettings},
+    auth::KeySettings,
+    http::{ConnectionSettings, HttpSettings, RequestSettings, SMALL_BODY, ServerSettings},
     oauth::OAuthSettings,
 };
 

@@ -1,12 +1,6 @@
 //! Checks that a body is uncompressed, and that JSON is in UTF-8. Other bodies are not read.
 
-use crate::domain::ErrorCode;
-use actix_web::http::{
-    StatusCode,
-    header::{self, HeaderMap, HeaderValue},
-};
-
-use super::error::ErrorBody;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 /// The reasons why a body is rejected without reading it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,21 +31,6 @@ impl UnsupportedEncoding {
         };
         let is_json = essence.trim().eq_ignore_ascii_case("application/json");
         (is_json && parameters.split(';').any(is_other_charset)).then_some(Self::Charset)
-    }
-
-    /// Returns the error as the client receives it.
-    pub(super) fn error_body(self) -> ErrorBody {
-        let (message, hint) = match self {
-            Self::Compressed => (
-                "The body is compressed (`Content-Encoding`), and this gateway does not accept compressed bodies.",
-                "Send the body uncompressed, without `Content-Encoding`.",
-            ),
-            Self::Charset => (
-                "The body's charset is not UTF-8, the only one that this gateway accepts for JSON.",
-                "Send the JSON in UTF-8, with `Content-Type: application/json`.",
-            ),
-        };
-        ErrorBody::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType, message, hint)
     }
 
     /// Adds the accepted content codings to the response (RFC 9110 section 15.5.16).
