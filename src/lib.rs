@@ -9,6 +9,9 @@ pub mod domain;
 // Settings. No other module reads the environment or configuration files. Layer 1.
 pub mod config;
 
+// The formats of the TypeScript server, which this gateway replaces. Layer 1.
+pub mod legacy;
+
 // Token encryption, and generation and verification of API keys. Layer 1.
 pub mod crypto;
 

@@ -9,8 +9,9 @@ use super::{
     bcrypt_queue::BcryptQueue, bcrypt_runner::BcryptRunner, error::AuthError, mutex::lock, presented::Presented,
 };
 use crate::{
-    crypto::{self, LegacyApiKey, MacKey, PresentedKey},
+    crypto::{self, MacKey, PresentedKey},
     domain::SharedClock,
+    legacy::LegacyApiKey,
     store::{LEGACY_KEY_CANDIDATES, Store, StoredKey},
 };
 
@@ -45,11 +46,11 @@ impl Predecessors {
         if !self.has_predecessors().await? {
             return Ok(None);
         }
-        let stored_digest = key.digest(&self.signer);
+        let stored_digest = crypto::legacy_key_digest(&self.signer, key);
         if let Some(stored) = self.store.predecessor_key_by_digest(&stored_digest).await? {
             return Ok(Some((stored, "recognised")));
         }
-        for previous in key.previous_digests(&self.signer) {
+        for previous in crypto::previous_legacy_key_digests(&self.signer, key) {
             if let Some(stored) = self.store.predecessor_key_by_digest(&previous).await? {
                 self.store_digest(&stored, &stored_digest).await;
                 return Ok(Some((stored, "recognised")));

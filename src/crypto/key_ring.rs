@@ -9,14 +9,11 @@ use ring::{
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use zeroize::Zeroizing;
 
-use super::{
-    crypto_error::CryptoError,
-    hex::hex,
-    key_hmac::KeyHmac,
+use super::{crypto_error::CryptoError, hex::hex, key_hmac::KeyHmac, mac_key::MacKey};
+use crate::{
+    domain::{GrantId, Sealed, UserId},
     legacy::{LegacyCipher, Record, is_legacy_sealed},
-    mac_key::MacKey,
 };
-use crate::domain::{GrantId, Sealed, UserId};
 
 pub(super) const VERSION: &str = "v1.";
 pub(super) const KEY_ID_LEN: usize = 4;
@@ -66,7 +63,7 @@ impl EncryptionContext {
 /// The encryption keys of this deployment.
 ///
 /// A record is `v1.` and the base64url of `key id (4 bytes) ‖ nonce (12) ‖ ciphertext ‖ tag (16)`. Records of the
-/// TypeScript server (see `legacy.rs`) can be decrypted but are never created.
+/// TypeScript server (see [`crate::legacy`]) can be decrypted but are never created.
 pub struct KeyRing {
     pub(super) current: RingKey,
     /// Replaced keys, which only decrypt.
@@ -169,7 +166,7 @@ impl KeyRing {
     /// was decrypted.
     pub fn open(&self, context: EncryptionContext, sealed: &Sealed) -> Result<SecretString, CryptoError> {
         if is_legacy_sealed(sealed) {
-            let record = Record::parse(sealed)?;
+            let record = Record::parse(sealed).ok_or(CryptoError::Corrupt)?;
             let opened = self.legacy_ciphers.iter().find_map(|cipher| cipher.open(&record));
             return opened.ok_or(CryptoError::UnknownLegacySecret);
         }
@@ -202,7 +199,7 @@ impl KeyRing {
     }
 
     /// Returns the MAC key that makes the lookup digests of the TypeScript server's keys
-    /// ([`super::LegacyApiKey::digest`]).
+    /// ([`super::legacy_key_digest`]).
     pub fn legacy_key_mac_key(&self) -> &MacKey {
         &self.legacy_keys
     }

@@ -4,9 +4,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     api_key::{ApiKey, BadApiKey},
-    legacy::LegacyApiKey,
     mac_key::MacKey,
 };
+use crate::legacy::LegacyApiKey;
 
 /// A received key that is well-formed in one of the two formats.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub enum PresentedKey {
 impl PresentedKey {
     /// Parses a key. The two formats differ in length.
     pub fn parse(text: &str) -> Result<Self, BadApiKey> {
-        ApiKey::parse(text).map(Self::Gateway).or_else(|_| LegacyApiKey::parse(text).map(Self::Legacy))
+        ApiKey::parse(text).map(Self::Gateway).or_else(|bad| LegacyApiKey::parse(text).map(Self::Legacy).ok_or(bad))
     }
 
     pub(super) fn text(&self) -> &SecretString {

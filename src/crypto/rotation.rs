@@ -7,9 +7,8 @@ use super::{
     crypto_error::CryptoError,
     hex::hex,
     key_ring::{EncryptionContext, KEY_ID_LEN, KeyRing, VERSION},
-    legacy::is_legacy_sealed,
 };
-use crate::domain::Sealed;
+use crate::{domain::Sealed, legacy::is_legacy_sealed};
 
 /// The key that decrypts a value, as far as its unencrypted header shows.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -63,7 +62,11 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{crypto::LegacyApiKey, domain::UserId};
+    use crate::{
+        crypto::{legacy_key_digest, previous_legacy_key_digests},
+        domain::UserId,
+        legacy::LegacyApiKey,
+    };
 
     const CONTEXT: EncryptionContext = EncryptionContext::AccessToken(UserId(Uuid::nil()));
 
@@ -129,7 +132,8 @@ mod tests {
         assert!(!old.page_mac_key().verify(&["state", "cookie"], &new.page_mac_key().sign(&["state", "cookie"])));
 
         let theirs = LegacyApiKey::parse("ownerrez_sk_87e929b276ffeb16ab008edc4e5c95ba64d1d8a4eb9ab916").unwrap();
-        assert_eq!(theirs.previous_digests(new.legacy_key_mac_key()), [theirs.digest(old.legacy_key_mac_key())]);
-        assert_ne!(theirs.digest(new.legacy_key_mac_key()), theirs.digest(old.legacy_key_mac_key()));
+        let (of_old, of_new) = (old.legacy_key_mac_key(), new.legacy_key_mac_key());
+        assert_eq!(previous_legacy_key_digests(of_new, &theirs), [legacy_key_digest(of_old, &theirs)]);
+        assert_ne!(legacy_key_digest(of_new, &theirs), legacy_key_digest(of_old, &theirs));
     }
 }

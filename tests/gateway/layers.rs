@@ -7,18 +7,19 @@ use std::{
 };
 
 /// Each top-level module and the modules that it may import.
-const MAY_NAME: [(&str, &[&str]); 18] = [
+const MAY_NAME: [(&str, &[&str]); 19] = [
     ("domain", &[]),
     ("config", &["domain"]),
-    ("crypto", &["domain"]),
+    ("legacy", &["domain"]),
+    ("crypto", &["domain", "legacy"]),
     ("catalog", &["domain"]),
     ("allowance", &["domain"]),
     ("metrics", &[]),
     ("outgoing", &[]),
     ("store", &["domain", "crypto", "allowance"]),
     ("upstream", &["domain", "metrics", "outgoing"]),
-    ("session", &["domain", "crypto", "catalog", "allowance", "metrics", "store", "upstream"]),
-    ("auth", &["domain", "crypto", "metrics", "store"]),
+    ("session", &["domain", "legacy", "crypto", "catalog", "allowance", "metrics", "store", "upstream"]),
+    ("auth", &["domain", "legacy", "crypto", "metrics", "store"]),
     ("oauth", &["domain", "config", "crypto", "metrics", "outgoing", "store", "session"]),
     ("tools", &["domain", "crypto", "catalog", "allowance", "metrics", "store", "upstream", "session"]),
     ("mcp", &["domain", "tools"]),
