@@ -15,7 +15,7 @@ pub(super) const MERGED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 /// Accounts whose users are being checked, and whether another notification has arrived since.
 ///
 /// OwnerRez repeats notifications, and each check costs a request of the rate limit. So all notifications for one
-/// account within [`MERGED_WITHIN`] cost two checks per user: one at the first notification, and one at the end for later
+/// account within `MERGED_WITHIN` cost two checks per user: one at the first notification, and one at the end for later
 /// ones. Only connected accounts are in the map, which bounds its size.
 #[derive(Default)]
 pub struct Notices(Mutex<HashMap<AccountId, PendingCheck>>);
