@@ -37,8 +37,8 @@ use crate::{
     crypto,
     domain::SharedClock,
     http::{
-        self, AllowedHosts, AllowedOrigins, Connections, Guard, HttpSettings, HttpState,
-        McpEndpoint, Probes, Readiness, RequestBounds, RequestLogger, Scrape,
+        self, AllowedHosts, AllowedOrigins, Connections, Guard, HttpSettings, HttpState, McpEndpoint, Probes,
+        Readiness, RequestBounds, RequestLogger, Scrape,
     },
     oauth::{
         AccessTokenValidator, AuthorizationServer, ServerDeps,

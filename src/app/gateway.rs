@@ -18,8 +18,8 @@ use url::Url;
 
 use super::logging;
 use crate::{
-    domain::SharedClock,
     auth::ApiKeyAuthenticator,
+    domain::SharedClock,
     http::RequestBounds,
     session::Sessions,
     store::{InvalidationListener, Store},

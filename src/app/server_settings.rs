@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::{
-    config::{Config, Database, RegistrationMode},
     auth::KeySettings,
+    config::{Config, Database, RegistrationMode},
     http::{ConnectionSettings, HttpSettings, RequestSettings, SMALL_BODY, ServerSettings},
     oauth::OAuthSettings,
 };

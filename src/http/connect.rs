@@ -16,8 +16,8 @@ use super::{
     state::HttpState,
 };
 use crate::{
-    
-domain::{JsonObject, Method, UpstreamRequest, UserId, in_minutes, member},
+    allowance::AttemptOrigin,
+    domain::{JsonObject, Method, UpstreamRequest, UserId, in_minutes, member},
     session::{ConnectError, Turn},
     tools::CallOutcome,
 };

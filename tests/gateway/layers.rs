@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each top-level module and the modules that it may import.
-const MAY_NAME: [(&str, &[&str]); 19] = [
+const MAY_NAME: [(&str, &[&str]); 20] = [
     ("domain", &[]),
     ("config", &["domain"]),
     ("legacy", &["domain"]),

@@ -12,8 +12,9 @@ use tokio::sync::Mutex;
 use super::{failures::Failures, loaded_tokens::LoadedTokens, unsaved::Unsaved};
 use crate::{
     allowance::Account,
-    crypto::{CryptoError, EncryptionContext, is_legacy_sealed},
+    crypto::{CryptoError, EncryptionContext},
     domain::{TokenSet, UserId},
+    legacy::is_legacy_sealed,
     session::{allowance::Permit, call_error::CallError, session_deps::SessionDeps},
     store::{Connection, SealedTokens},
     upstream::Upstream,

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use chrono::TimeDelta;
 
 use super::database;
-use crate::{http::error::body::ErrorBody, session::budget::AllowanceError};
+use crate::{allowance::AllowanceError, http::error::body::ErrorBody};
 
 /// Returns the text of a refused request to OwnerRez.
 pub(super) fn refusal(refusal: AllowanceError) -> ErrorBody {

@@ -4,9 +4,10 @@ use actix_web::http::StatusCode;
 
 use super::{allowance, credentials, database, internal, reconnect::RECONNECT, tokens};
 use crate::{
+    allowance::AllowanceError,
     domain::ErrorCode,
     http::{error::body::ErrorBody, wait_reason},
-    session::{ASK_AGAIN_AFTER, ConnectError, QueueWait, budget::AllowanceError},
+    session::{ASK_AGAIN_AFTER, ConnectError, QueueWait},
     upstream::TokenError,
 };
 

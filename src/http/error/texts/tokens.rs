@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use chrono::TimeDelta;
 
 use super::{allowance, reconnect::RECONNECT};
-use crate::{http::error::body::ErrorBody, session::budget::AllowanceError, upstream::TokenError};
+use crate::{allowance::AllowanceError, http::error::body::ErrorBody, upstream::TokenError};
 
 /// Returns the text of a token request that failed.
 pub(super) fn failed(error: &TokenError) -> ErrorBody {
