@@ -18,7 +18,6 @@ mod cookies;
 mod cors;
 mod csrf;
 mod error;
-mod fast_path;
 mod guard;
 mod health;
 mod indirect;

@@ -25,7 +25,7 @@ use crate::{
         acquire_share,
     },
     store::{DatabaseTarget, Store, StoreError},
-    tools::{CompositeTools, ConnectLinks, ConnectMode, Parts, Prompts, Resources, ToolSearch, Toolbox},
+    tools::{CompositeTools, ConnectLinks, ConnectMode, Prompts, Resources, ToolDeps, ToolSearch, ToolTables, Toolbox},
 };
 
 /// Pause between two attempts to reach an unavailable database at the start.
@@ -92,19 +92,19 @@ impl Services {
             stop: CancellationToken::new(),
         };
         let sessions = Sessions::start(&control, deps);
-        let links = connect_links(config, store.clone(), clock, port);
-        let toolbox = Toolbox::new(Parts {
+        let links = connect_links(config, store.clone(), clock.clone(), port);
+        let tables = ToolTables { composite_tools, tool_search, resources, prompts };
+        let deps = ToolDeps {
             catalog,
-            composite_tools,
-            tool_search,
-            resources,
-            prompts,
             sessions: sessions.clone(),
+            store: store.clone(),
+            clock,
             links: links.clone(),
             ring: ring.clone(),
             app_url: config.ownerrez.app_url.clone(),
             metrics: metrics.clone(),
-        });
+        };
+        let toolbox = Toolbox::new(tables, deps);
         Ok(Self { store, sessions, toolbox, links, metrics, ring })
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     allowance::AttemptOrigin,
     domain::{JsonObject, Method, UpstreamRequest, UserId, in_minutes, member},
     session::{ConnectError, Turn},
-    tools::CallOutcome,
+    tools::CallLogInfo,
 };
 
 /// `GET /api/connect/ownerrez/start`
@@ -151,7 +151,7 @@ pub(crate) async fn test(
 ) -> Result<HttpResponse, ApiError> {
     let outcome = state.sessions.call(caller.user, &current_user_request(), &CancellationToken::new()).await;
     if let Some(context) = RequestContext::of(&http) {
-        context.call(CallOutcome::of(&outcome));
+        context.call(CallLogInfo::of(&outcome));
     }
     let user = outcome?.body.value();
     Ok(no_store().json(json!({

@@ -9,7 +9,6 @@ use super::{
     accept::{Accepted, EVENT_STREAM, JSON},
     batch,
     error::{ApiError, ErrorLogInfo},
-    fast_path::FastPathCall,
     mcp_caller::{self, McpCaller},
     mcp_failure,
     request_logger::RequestContext,
@@ -18,7 +17,7 @@ use super::{
     tool_selection::tool_selection,
 };
 use crate::{
-    domain::{Credential, ErrorCode, Principal, Scope, UserId},
+    domain::{Credential, ErrorCode, Principal, UserId},
     mcp::{CallObserver, Incoming, Malformed, Message, Revision, Server, reword_unknown_method},
     tools::{ToolSelection, Toolbox},
 };
@@ -38,7 +37,7 @@ use rmcp::{
         StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
     },
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The largest body, in bytes, that is read with a refused request.
 const DRAIN_LIMIT: usize = 8 * 1024;
@@ -212,19 +211,20 @@ pub(crate) async fn handle(
     let body = read_message(&state, caller.user, &request, body).await?;
     let toolbox = endpoint.server.toolbox();
     let selection = tool_selection(toolbox, &caller, &request)?;
-    if let Some(call) = FastPathCall::of(&request, &body, &endpoint.server) {
-        let answer = call.answer(&request, &endpoint.server, &caller, &selection).await;
-        return Ok(if accepted == Accepted::Stream { Box::pin(accepted.shape(answer)).await } else { answer });
-    }
     let incoming = match Incoming::parse(&body) {
         Ok(incoming) => incoming,
         Err(malformed) => return Ok(malformed_response(&malformed)),
     };
-    if needs_step_up(toolbox, &caller, &incoming) {
+    // Boxed because moving a future copies everything that it contains.
+    let asks_for_more = matches!(caller.credential, Credential::Grant(_));
+    let answer = Box::pin(endpoint.answer_incoming(&request, accepted, Some((caller, selection)), incoming)).await?;
+    // An OAuth client learns from the status that its scope is too small, and may ask its user for a larger one (RFC
+    // 6750 section 3.1). The scope of a key cannot be extended, so its user gets the text of the tool.
+    let error = RequestContext::of(&request).and_then(|context| context.error_code());
+    if asks_for_more && error == Some(ErrorCode::InsufficientScope) {
         return Err(mcp_caller::error_with_challenge(&state, &request, ApiError::GrantTooSmall));
     }
-    // Boxed because most requests do not reach this point, and moving a future copies everything that it contains.
-    Box::pin(endpoint.answer_incoming(&request, accepted, Some((caller, selection)), incoming)).await
+    Ok(answer)
 }
 
 /// Checks that the header names a known revision. For a complete request of 2026-07-28 or later, rmcp checks this, with
@@ -303,26 +303,6 @@ async fn drain_body(body: web::Payload) {
     // The head was passed on before the data that arrived with it was processed.
     tokio::task::yield_now().await;
     let _ = body.to_bytes_limited(DRAIN_LIMIT).now_or_never();
-}
-
-/// Returns whether an OAuth client with read scope calls a tool that changes something. The client learns this from the
-/// response status and may ask its user for a larger scope (RFC 6750 section 3.1). A caller with a key gets an error
-/// text from the tool instead, because the scope of a key cannot be extended.
-fn needs_step_up(toolbox: &Toolbox, caller: &Principal, incoming: &Incoming) -> bool {
-    if !matches!(caller.credential, Credential::Grant(_)) || caller.scope == Scope::Full {
-        return false;
-    }
-    let requires_more_than = |params: Option<&Map<String, Value>>| {
-        let name = params.and_then(|params| params.get("name")?.as_str()).unwrap_or_default();
-        let arguments = params.and_then(|params| params.get("arguments")?.as_object());
-        toolbox.requires_more_than(name, arguments.unwrap_or(&Map::new()), caller.scope)
-    };
-    match incoming {
-        Incoming::Message(message) => message.method() == Some("tools/call") && requires_more_than(message.params()),
-        Incoming::Batch(messages) => messages
-            .iter()
-            .any(|message| message["method"] == "tools/call" && requires_more_than(message["params"].as_object())),
-    }
 }
 
 fn to_rmcp_request(

@@ -27,7 +27,7 @@ use crate::{
     domain::{ErrorCode, Principal, SharedClock, UserId},
     mcp::CallObserver,
     metrics::{Metrics, Status},
-    tools::CallOutcome,
+    tools::CallLogInfo,
 };
 
 /// The log target of the request lines, for filters such as `RUST_LOG=ownerrez_gateway::request=warn`.
@@ -103,20 +103,25 @@ impl RequestContext {
         let _ = self.error.set(code);
     }
 
+    /// Returns the first error that was recorded.
+    pub(crate) fn error_code(&self) -> Option<ErrorCode> {
+        self.error.get().copied()
+    }
+
     /// Records that an MCP message was answered with an error.
     pub(crate) fn message_failed(&self, method: &'static str, code: i64) {
         let _ = self.message.set((method, code));
     }
 
     /// Records how a call to OwnerRez ended.
-    pub(crate) fn call(&self, call_outcome: CallOutcome) {
-        if let Some(status) = call_outcome.upstream {
+    pub(crate) fn call(&self, log_info: CallLogInfo) {
+        if let Some(status) = log_info.upstream {
             let _ = self.upstream.set(status);
         }
-        if let Some(code) = call_outcome.error {
+        if let Some(code) = log_info.error {
             self.error(code);
         }
-        if let Some(failure) = call_outcome.failure {
+        if let Some(failure) = log_info.failure {
             let _ = self.failure.set(failure);
         }
     }
@@ -130,9 +135,9 @@ impl RequestContext {
 }
 
 impl CallObserver for RequestContext {
-    fn tool_called(&self, tool: &str, call_outcome: CallOutcome) {
+    fn tool_called(&self, tool: &str, log_info: CallLogInfo) {
         let _ = self.tool.set(tool.to_owned());
-        self.call(call_outcome);
+        self.call(log_info);
     }
 }
 

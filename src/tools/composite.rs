@@ -30,13 +30,19 @@ use std::{collections::BTreeMap, sync::Arc};
 use rmcp::model::{JsonObject, Tool};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
 
 use self::query_context::{CompositeError, QueryContext};
-use super::{BAD_ARGUMENTS, CallOutcome, Parts, error_messages, tool_selection::ToolInfo};
+use super::{
+    call_log_info::CallLogInfo,
+    error_messages,
+    outcome::{LoggedOutcome, Outcome, rejected},
+    tool_call::CallContext,
+    tool_deps::ToolDeps,
+    tool_selection::ToolInfo,
+};
 use crate::{
-    catalog::{self, CatalogError, RenderedResponse, ToolDefinition},
-    domain::{ErrorCode, Principal},
+    catalog::{self, CatalogError, ToolDefinition},
+    domain::ErrorCode,
 };
 
 /// The composite tools, validated and ready.
@@ -93,11 +99,6 @@ pub struct CompositeTool<'a> {
 }
 
 impl<'a> CompositeTool<'a> {
-    /// Returns its name.
-    pub(super) fn name(&self) -> &'a str {
-        self.definition.name()
-    }
-
     /// Returns the attributes by which a tool selection includes it.
     pub(super) fn tool_info(&self) -> ToolInfo<'a> {
         ToolInfo { name: self.definition.name(), toolset: self.definition.toolset(), default: true, read_only: true }
@@ -118,39 +119,40 @@ impl<'a> CompositeTool<'a> {
         self.definition.output_schema()
     }
 
-    /// Returns the response, or an error message.
+    /// Answers a call.
     pub(super) async fn execute(
         &self,
-        parts: &Parts,
-        caller: &Principal,
+        deps: &ToolDeps,
+        CallContext { caller, cancel, .. }: CallContext<'_>,
         arguments: Map<String, Value>,
-        cancel: &CancellationToken,
-    ) -> (Result<RenderedResponse, String>, CallOutcome) {
+    ) -> LoggedOutcome {
         let arguments = match self.definition.check(arguments) {
             Ok(arguments) => arguments,
-            Err(problem) => return (Err(problem.to_string()), CallOutcome::error(BAD_ARGUMENTS)),
+            Err(problem) => return rejected(ErrorCode::InvalidArguments, problem.to_string()),
         };
         let view = self.definition.view(&arguments);
-        let mut context = QueryContext::new(parts, caller, &view, cancel);
+        let mut context = QueryContext::new(deps, caller, &view, cancel);
         let response = self.handler.run(&mut context, arguments).await;
-        let mut call_outcome = context.call_outcome;
-        let response = match response {
-            Ok(answer) => Ok(self.definition.render(&view, answer)),
-            Err(CompositeError::Call { operation, error }) => match parts.catalog.get(&operation) {
-                Some(operation) => Err(error_messages::explain(&parts.links, caller, operation, &error).await),
-                None => Err(error.to_string()),
-            },
-            Err(CompositeError::Rejected(words)) => {
-                call_outcome.error = Some(BAD_ARGUMENTS);
-                Err(words)
+        let log_info = context.log_info;
+        match response {
+            Ok(answer) => (Outcome::Answer(self.definition.render(&view, answer)), log_info),
+            Err(CompositeError::Call { operation, error }) => {
+                let message = match deps.catalog.get(&operation) {
+                    Some(operation) => error_messages::explain(&deps.links, caller, operation, &error).await,
+                    None => error.to_string(),
+                };
+                (Outcome::Problem { code: error.code(), message }, log_info)
+            }
+            Err(CompositeError::Rejected(message)) => {
+                let code = ErrorCode::InvalidArguments;
+                (Outcome::Problem { code, message }, CallLogInfo { error: Some(code), ..log_info })
             }
             Err(CompositeError::Internal(cause)) => {
-                call_outcome =
-                    CallOutcome { error: Some(ErrorCode::InternalError), failure: Some(cause), ..call_outcome };
-                Err(error_messages::FAILED.to_owned())
+                let code = ErrorCode::InternalError;
+                let log_info = CallLogInfo { error: Some(code), failure: Some(cause), ..log_info };
+                (Outcome::Problem { code, message: error_messages::FAILED.to_owned() }, log_info)
             }
-        };
-        (response, call_outcome)
+        }
     }
 }
 

@@ -6,9 +6,6 @@
 //! Tokens are encrypted for their user, are valid for exactly one request, and expire soon.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use rmcp::model::{
-    ElicitRequest, ElicitRequestParams, ElicitationAction, ElicitationSchema, InputRequest, InputRequiredResult,
-};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,35 +15,10 @@ use crate::{
     domain::{ErrorCode, Sealed, UserId},
 };
 
-/// The key of the question and its reply in the protocol messages.
-pub const FORM_ELICITATION: &str = "consent";
-/// The same for a web page that the user is sent to.
-pub const URL_ELICITATION: &str = "connect";
 /// The time for a user to answer a question, or for a model to ask its user.
 const CONFIRMATION_LIFE: TimeDelta = TimeDelta::minutes(10);
 /// A draft may wait a little longer for the user.
 const DRAFT_LIFE: TimeDelta = TimeDelta::minutes(30);
-
-/// The user interaction that the client supports.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ClientElicitation {
-    /// Whether the client can ask the user (form elicitation).
-    pub supports_form: bool,
-    /// Whether the client can send the user to a web page (URL elicitation), and did not do so for an earlier try of
-    /// this call.
-    pub supports_url: bool,
-    /// The reply to the question in the response to an earlier call.
-    pub reply: Option<ElicitationReply>,
-}
-
-/// The reply to a question.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ElicitationReply {
-    /// The state that was sent with the question.
-    pub state: String,
-    /// The user's action. Only `accept` is consent: clients without a user send the other actions automatically.
-    pub action: ElicitationAction,
-}
 
 /// The origin of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -153,22 +125,6 @@ pub(super) fn open(
     }
     let arguments = token.arguments.unwrap_or_default();
     Ok(Consent { request: token.request, permit: crypto::sha256_hex(text), arguments })
-}
-
-/// Sends the user to a web page. The client repeats the same call when the user returns or refuses to go.
-pub(super) fn url_elicitation(message: String, url: String) -> InputRequiredResult {
-    let page = ElicitRequestParams::UrlElicitationParams { meta: None, message, url, elicitation_id: String::new() };
-    let requests = [(URL_ELICITATION.to_owned(), InputRequest::Elicitation(ElicitRequest::new(page)))];
-    InputRequiredResult::new(Some(requests.into()), None)
-}
-
-/// Returns a question to the user, to be answered with the same call and this state.
-pub(super) fn form_elicitation(message: String, state: String) -> InputRequiredResult {
-    // An empty form: accepting or declining is the answer.
-    let requested_schema = ElicitationSchema::new(Default::default());
-    let form = ElicitRequestParams::FormElicitationParams { meta: None, message, requested_schema };
-    let requests = [(FORM_ELICITATION.to_owned(), InputRequest::Elicitation(ElicitRequest::new(form)))];
-    InputRequiredResult::new(Some(requests.into()), Some(state))
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use chrono::TimeDelta;
 
-use super::{ConnectLinks, LinkError, UnknownTool};
+use super::{
+    links::{ConnectLinks, LinkError},
+    unknown_tool::UnknownTool,
+};
 use crate::{
     allowance::AllowanceError,
     catalog::Operation,

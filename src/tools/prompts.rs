@@ -4,7 +4,7 @@ use rmcp::model::{GetPromptResult, Prompt, PromptArgument, PromptMessage, Role};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Resources;
+use super::resources::Resources;
 use crate::catalog::{self, CatalogError};
 
 /// The longest argument, in characters: arguments are names, ids and short requests.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{CallOutcome, Parts, by_word::ByWord, error_messages};
+use super::{by_word::ByWord, call_log_info::CallLogInfo, error_messages, tool_deps::ToolDeps};
 use crate::{
     catalog::{Catalog, CatalogError},
     domain::{ErrorCode, Principal, UserId},
@@ -139,11 +139,11 @@ impl Resources {
     /// Reads the record at a URI: one request to OwnerRez. Metrics count it by the operation's name.
     pub(super) async fn read(
         &self,
-        parts: &Parts,
+        deps: &ToolDeps,
         caller: &Principal,
         uri: &str,
         cancel: &CancellationToken,
-    ) -> (Result<Value, ReadError>, String, CallOutcome) {
+    ) -> (Result<Value, ReadError>, String, CallLogInfo) {
         let Some((record, arguments)) = self.records.iter().find_map(|record| Some((record, record.at(uri)?))) else {
             let known: Vec<&str> = self.records.iter().map(|record| record.uri.as_str()).collect();
             let words = format!(
@@ -153,20 +153,20 @@ impl Resources {
             return (
                 Err(ReadError::Unknown(words)),
                 "resource".to_owned(),
-                CallOutcome::error(ErrorCode::UnknownResource),
+                CallLogInfo::error(ErrorCode::UnknownResource),
             );
         };
-        let (outcome, call_outcome) = parts.read_operation(caller, &record.operation, &arguments, cancel).await;
+        let (outcome, log_info) = read_operation(deps, caller, &record.operation, &arguments, cancel).await;
         let outcome = match outcome {
             Ok(answer) => Ok(answer),
             Err(error) => {
-                let words = parts.explain(caller, &record.operation, &error).await;
+                let words = explain(deps, caller, &record.operation, &error).await;
                 let missing =
                     matches!(&error, CallError::Upstream(refused) if refused.kind == UpstreamErrorKind::NotFound);
                 Err(if missing { ReadError::Unknown(words) } else { ReadError::Failed(words) })
             }
         };
-        (outcome, record.operation.clone(), call_outcome)
+        (outcome, record.operation.clone(), log_info)
     }
 
     /// Returns the ids whose names contain the typed text, or that begin with it. Takes at most one request to OwnerRez
@@ -175,7 +175,7 @@ impl Resources {
     /// Completion is optional: if a request fails, the result is empty.
     pub(super) async fn complete(
         &self,
-        parts: &Parts,
+        deps: &ToolDeps,
         caller: &Principal,
         kind: &str,
         typed: &str,
@@ -188,12 +188,12 @@ impl Resources {
         if source.search.is_some() && !SEARCHED.contains(&searched.chars().count()) {
             return Vec::new();
         }
-        let names = match self.cached_names(parts, caller, kind, &searched) {
+        let names = match self.cached_names(deps, caller, kind, &searched) {
             Some(names) => names,
             None => {
-                let Some(names) = source.fetch(parts, caller, &searched, cancel).await else { return Vec::new() };
+                let Some(names) = source.fetch(deps, caller, &searched, cancel).await else { return Vec::new() };
                 let key = (caller.user, kind.to_owned(), searched.clone());
-                let now = parts.links.clock.now();
+                let now = deps.clock.now();
                 self.names.lock().unwrap_or_else(PoisonError::into_inner).put(key, (now, names.clone()));
                 names
             }
@@ -204,11 +204,11 @@ impl Resources {
         names.iter().filter(|(id, name)| fits(id, name)).map(|(id, _)| id.to_string()).collect()
     }
 
-    fn cached_names(&self, parts: &Parts, caller: &Principal, kind: &str, searched: &str) -> Option<Names> {
+    fn cached_names(&self, deps: &ToolDeps, caller: &Principal, kind: &str, searched: &str) -> Option<Names> {
         let key = (caller.user, kind.to_owned(), searched.to_owned());
         let mut kept = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, names) = kept.get(&key)?;
-        (*at + NAMES_KEPT_FOR > parts.links.clock.now()).then(|| names.clone())
+        (*at + NAMES_KEPT_FOR > deps.clock.now()).then(|| names.clone())
     }
 }
 
@@ -229,11 +229,17 @@ impl Record {
 
 impl CompletionSource {
     /// Requests the names, including those of the second request if the table has one.
-    async fn fetch(&self, parts: &Parts, caller: &Principal, typed: &str, cancel: &CancellationToken) -> Option<Names> {
-        let mut found = self.read(parts, caller, typed, &self.arguments, cancel).await?;
+    async fn fetch(
+        &self,
+        deps: &ToolDeps,
+        caller: &Principal,
+        typed: &str,
+        cancel: &CancellationToken,
+    ) -> Option<Names> {
+        let mut found = self.read(deps, caller, typed, &self.arguments, cancel).await?;
         if let Some(also) = &self.also {
             let known: BTreeSet<i64> = found.iter().map(|(id, _)| *id).collect();
-            let others = self.read(parts, caller, typed, also, cancel).await?;
+            let others = self.read(deps, caller, typed, also, cancel).await?;
             found.extend(others.into_iter().filter(|(id, _)| !known.contains(id)));
         }
         Some(Arc::new(found))
@@ -241,7 +247,7 @@ impl CompletionSource {
 
     async fn read(
         &self,
-        parts: &Parts,
+        deps: &ToolDeps,
         caller: &Principal,
         typed: &str,
         arguments: &Map<String, Value>,
@@ -253,14 +259,14 @@ impl CompletionSource {
             arguments.insert(argument.clone(), json!(typed));
         }
         if let Some(days) = self.changed_within_days {
-            let since = parts.links.clock.now() - TimeDelta::days(days);
+            let since = deps.clock.now() - TimeDelta::days(days);
             arguments.insert("since_utc".to_owned(), json!(since.to_rfc3339_opts(SecondsFormat::Secs, true)));
         }
-        let (outcome, _) = parts.read_operation(caller, &self.operation, &arguments, cancel).await;
+        let (outcome, _) = read_operation(deps, caller, &self.operation, &arguments, cancel).await;
         let mut items = outcome.ok()?["items"].as_array()?.clone();
-        let by_word = parts.catalog.get(&self.operation).and_then(|known| ByWord::of(known, &arguments));
+        let by_word = deps.catalog.get(&self.operation).and_then(|known| ByWord::of(known, &arguments));
         if let Some(by_word) = by_word.filter(|_| items.is_empty()) {
-            let (outcome, _) = parts.read_operation(caller, &self.operation, &by_word.page(0), cancel).await;
+            let (outcome, _) = read_operation(deps, caller, &self.operation, &by_word.page(0), cancel).await;
             items = outcome.ok()?["items"].as_array()?.clone();
             items.retain(|guest| by_word.matches(guest));
         }
@@ -274,36 +280,32 @@ impl CompletionSource {
     }
 }
 
-impl Parts {
-    /// Sends one reading operation. Its arguments come from the gateway, so they are valid.
-    async fn read_operation(
-        &self,
-        caller: &Principal,
-        operation: &str,
-        arguments: &Map<String, Value>,
-        cancel: &CancellationToken,
-    ) -> (Result<Value, CallError>, CallOutcome) {
-        let known = self.catalog.get(operation);
-        let Some((known, request)) = known.and_then(|known| Some((known, Arc::new(known.request(arguments).ok()?))))
-        else {
-            let failure = Some(format!("{operation} does not accept the arguments of the table of resources"));
-            let call_outcome = CallOutcome { failure, ..CallOutcome::error(ErrorCode::InternalError) };
-            return (Err(CallError::SessionLost { write_may_have_happened: false }), call_outcome);
-        };
-        let outcome = self.sessions.call(caller.user, &request, cancel).await;
-        let mut call_outcome = CallOutcome::of(&outcome);
-        let view = known.view(arguments).uncut();
-        let shown =
-            outcome.and_then(|answer| Ok(known.render(&view, &request, answer.status, &answer.body)?.structured()));
-        call_outcome.error = shown.as_ref().err().map(CallError::code);
-        (shown, call_outcome)
-    }
+/// Sends one reading operation. Its arguments come from the gateway, so they are valid.
+async fn read_operation(
+    deps: &ToolDeps,
+    caller: &Principal,
+    operation: &str,
+    arguments: &Map<String, Value>,
+    cancel: &CancellationToken,
+) -> (Result<Value, CallError>, CallLogInfo) {
+    let known = deps.catalog.get(operation);
+    let Some((known, request)) = known.and_then(|known| Some((known, Arc::new(known.request(arguments).ok()?)))) else {
+        let failure = Some(format!("{operation} does not accept the arguments of the table of resources"));
+        let log_info = CallLogInfo { failure, ..CallLogInfo::error(ErrorCode::InternalError) };
+        return (Err(CallError::SessionLost { write_may_have_happened: false }), log_info);
+    };
+    let outcome = deps.sessions.call(caller.user, &request, cancel).await;
+    let mut log_info = CallLogInfo::of(&outcome);
+    let view = known.view(arguments).uncut();
+    let shown = outcome.and_then(|answer| Ok(known.render(&view, &request, answer.status, &answer.body)?.structured()));
+    log_info.error = shown.as_ref().err().map(CallError::code);
+    (shown, log_info)
+}
 
-    async fn explain(&self, caller: &Principal, operation: &str, error: &CallError) -> String {
-        match self.catalog.get(operation) {
-            Some(operation) => error_messages::explain(&self.links, caller, operation, error).await,
-            None => error_messages::FAILED.to_owned(),
-        }
+async fn explain(deps: &ToolDeps, caller: &Principal, operation: &str, error: &CallError) -> String {
+    match deps.catalog.get(operation) {
+        Some(operation) => error_messages::explain(&deps.links, caller, operation, error).await,
+        None => error_messages::FAILED.to_owned(),
     }
 }
 

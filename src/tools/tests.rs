@@ -2,9 +2,11 @@
 
 mod consumers;
 
+use rmcp::model::Tool;
 use serde_json::Value;
 
 use super::*;
+use crate::{catalog::Catalog, domain::Scope};
 
 /// Returns the default list of a user with full access.
 fn default_list() -> Vec<Tool> {

@@ -77,9 +77,9 @@ impl ToolSearch {
     /// Returns both tools with the attributes for the selection. In a read-only selection, calling is limited to
     /// reading.
     pub(super) fn tool_infos(&self) -> impl Iterator<Item = (ToolInfo<'_>, &Tool)> {
-        [&self.find, &self.call].into_iter().map(|definition| {
-            (ToolInfo { name: definition.name(), toolset: None, default: true, read_only: true }, definition.tool())
-        })
+        [&self.find, &self.call]
+            .into_iter()
+            .map(|definition| (ToolInfo::of_tool_search(definition.name()), definition.tool()))
     }
 
     /// Returns the tool as a read-only selection shows it.

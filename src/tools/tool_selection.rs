@@ -40,11 +40,29 @@ pub struct Toolsets {
     named: BTreeSet<Toolset>,
 }
 
+/// The kinds of names in a tool selection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NameKind {
+    /// A toolset.
+    Toolset,
+    /// A tool.
+    Tool,
+}
+
+impl fmt::Display for NameKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Toolset => "toolset",
+            Self::Tool => "tool",
+        })
+    }
+}
+
 /// An unknown name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub struct UnknownName {
-    /// The kind of name, such as "toolset".
-    pub kind: &'static str,
+    /// The kind of name.
+    pub kind: NameKind,
     /// The name that was given.
     pub name: String,
     /// All known names.
@@ -75,7 +93,7 @@ impl Toolsets {
             if !toolsets.add(name) {
                 let known = [DEFAULT, ALL].into_iter().chain(Toolset::ALL.map(Toolset::name));
                 let known = known.map(str::to_owned).collect();
-                return Err(UnknownName { kind: "toolset", name: name.to_owned(), known });
+                return Err(UnknownName { kind: NameKind::Toolset, name: name.to_owned(), known });
             }
         }
         Ok(toolsets)
@@ -127,6 +145,14 @@ pub(super) struct ToolInfo<'a> {
     pub(super) read_only: bool,
 }
 
+impl<'a> ToolInfo<'a> {
+    /// Returns the attributes of `find_operation` or `call_operation`: in a read-only selection, calling is limited to
+    /// reading.
+    pub(super) fn of_tool_search(name: &'a str) -> Self {
+        Self { name, toolset: None, default: true, read_only: true }
+    }
+}
+
 impl<'a> From<&'a Operation> for ToolInfo<'a> {
     fn from(operation: &'a Operation) -> Self {
         Self {
@@ -168,7 +194,7 @@ impl ToolSelection {
             for name in names(text.as_deref().unwrap_or_default()) {
                 if !known.contains(name) {
                     let known = known.iter().map(|name| (*name).to_owned()).collect();
-                    return Err(UnknownName { kind: "tool", name: name.to_owned(), known });
+                    return Err(UnknownName { kind: NameKind::Tool, name: name.to_owned(), known });
                 }
                 found.insert(name.to_owned());
             }

@@ -7,36 +7,35 @@
 
 use std::sync::Arc;
 
-use rmcp::model::{CallToolResponse, ElicitationAction};
+use rmcp::model::ElicitationAction;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    CallOutcome, Parts,
-    confirm::{self, ClientElicitation, ConfirmationKind, Consent, Refusal},
-    drafts, error_messages, error_result, question, rendered_result, success_result,
+    call_log_info::CallLogInfo,
+    confirm::{self, ConfirmationKind, Consent, Refusal},
+    drafts,
+    elicitation::ClientElicitation,
+    error_messages,
+    outcome::{LoggedOutcome, Outcome, rejected},
+    question,
+    request_digests::request_digests,
+    tool_deps::ToolDeps,
     tool_search::CALL_OPERATION,
     write_messages as messages,
 };
 use crate::{
-    catalog::{Operation, VerificationRead, View, WriteOptions},
+    catalog::{Operation, RenderedResponse, VerificationRead, View, WriteOptions},
     domain::{ErrorCode, Principal, UpstreamRequest, UserId},
     session::{Answer, CallError, WriteOutcome},
     store::{Claim, NewWrite, SettledWrite, WriteRecord},
     upstream::{UpstreamError, UpstreamErrorKind},
 };
 
-/// The connection is read-only.
-const READ_ONLY: ErrorCode = ErrorCode::ReadOnlyConnection;
-/// The same write was sent just now, with an unknown outcome.
-const OUTCOME_UNKNOWN: ErrorCode = ErrorCode::OutcomeUnknown;
-/// A draft, a confirmation or an idempotency key was used already.
-const USED_ALREADY: ErrorCode = ErrorCode::UsedAlready;
-
 /// One write to be checked and sent.
 pub(super) struct Write<'a> {
-    pub parts: &'a Arc<Parts>,
+    pub deps: &'a Arc<ToolDeps>,
     pub caller: &'a Principal,
     pub operation: &'a Operation,
     pub request: Arc<UpstreamRequest>,
@@ -49,23 +48,6 @@ pub(super) struct Write<'a> {
     pub cancel: &'a CancellationToken,
 }
 
-/// The response for the client, and the part that is logged.
-type WriteResponse = (CallToolResponse, CallOutcome);
-
-/// Returns digests that identify a user's request in records and tokens, that of the current key first. They reveal
-/// nothing of its content.
-pub(super) fn digests(parts: &Parts, user: UserId, request: &UpstreamRequest) -> Vec<String> {
-    // The order of members does not change the request.
-    let canonical = |body: &Value| {
-        let mut body = body.clone();
-        body.sort_all_objects();
-        body.to_string()
-    };
-    let (user, body) = (user.to_string(), request.body.as_ref().map(canonical).unwrap_or_default());
-    let fields = [&user, &*request.operation, request.method.as_str(), &request.path_and_query, &body];
-    parts.ring.write_mac_key().digests(&fields)
-}
-
 /// Whether the user agreed.
 enum ConsentStatus {
     NotNeeded,
@@ -76,38 +58,38 @@ enum ConsentStatus {
 
 impl Write<'_> {
     /// Checks and sends the write, or returns the reason for a rejection.
-    pub(super) async fn execute(self) -> WriteResponse {
+    pub(super) async fn execute(self) -> LoggedOutcome {
         match self.try_execute().await {
             Ok(response) => response,
             Err(error) => self.error_response(error).await,
         }
     }
 
-    async fn try_execute(&self) -> Result<WriteResponse, CallError> {
-        let store = &self.parts.links.store;
+    async fn try_execute(&self) -> Result<LoggedOutcome, CallError> {
+        let store = &self.deps.store;
         let connection = match store.connection(self.caller.user).await? {
             None => return Err(CallError::NotConnected),
             Some(connection) if connection.rejected_at.is_some() => return Err(CallError::NeedsReconnect),
             Some(connection) => connection,
         };
         if connection.read_only_at.is_some() {
-            return Ok(rejected(messages::read_only_connection(self.operation.name()), READ_ONLY));
+            return Ok(rejected(ErrorCode::ReadOnlyConnection, messages::read_only_connection(self.operation.name())));
         }
-        self.parts.sessions.store_outcomes_of(self.caller.user).await;
+        self.deps.sessions.store_outcomes_of(self.caller.user).await;
         let mut write = self.new_write();
         match self.consent_status(&write.digests) {
             Ok(ConsentStatus::NotNeeded) => {}
             Ok(ConsentStatus::Agreed(permit)) => write.permit = Some(permit),
             Ok(ConsentStatus::NotAskedYet) => {
-                let now = self.parts.links.clock.now();
+                let now = self.deps.clock.now();
                 return match store.earlier_write(self.caller.user, &write, now).await? {
                     Some(found) => self.conflict_response(&found),
                     None => self.first_step(&write.digests),
                 };
             }
-            Err(refusal) => return Ok(rejected(messages::refused(refusal, self.operation), refusal.code())),
+            Err(refusal) => return Ok(rejected(refusal.code(), messages::refused(refusal, self.operation))),
         }
-        match store.claim_write(self.caller.user, &write, self.parts.links.clock.now()).await? {
+        match store.claim_write(self.caller.user, &write, self.deps.clock.now()).await? {
             Claim::Recorded => Ok(self.send(write, connection.id).await),
             found => self.conflict_response(&found),
         }
@@ -116,11 +98,11 @@ impl Write<'_> {
     fn new_write(&self) -> NewWrite {
         let user = self.caller.user.to_string();
         let key = self.options.idempotency_key.as_deref();
-        let mac_key = self.parts.ring.write_mac_key();
+        let mac_key = self.deps.ring.write_mac_key();
         NewWrite {
             id: Uuid::now_v7(),
             tool: self.operation.name().to_owned(),
-            digests: digests(self.parts, self.caller.user, &self.request),
+            digests: request_digests(self.deps, self.caller.user, &self.request),
             idempotency: key.map(|key| mac_key.digests(&[&user, "idempotency key", key])).unwrap_or_default(),
             permit: None,
             touched: self.operation.affected_records(&self.request),
@@ -133,7 +115,7 @@ impl Write<'_> {
         if !self.operation.needs_consent(&self.request) {
             return Ok(ConsentStatus::NotNeeded);
         }
-        let (ring, user, now) = (&self.parts.ring, self.caller.user, self.parts.links.clock.now());
+        let (ring, user, now) = (&self.deps.ring, self.caller.user, self.deps.clock.now());
         let fits = |consent: &Consent| digests.contains(&consent.request);
         if self.draft.as_ref().is_some_and(|draft| !fits(draft)) {
             return Err(Refusal::OtherCall);
@@ -165,30 +147,30 @@ impl Write<'_> {
     }
 
     /// Returns the first of two steps: a question to the user, a draft, or a description of the effect.
-    fn first_step(&self, digests: &[String]) -> Result<WriteResponse, CallError> {
-        let Self { parts, caller, operation, .. } = self;
+    fn first_step(&self, digests: &[String]) -> Result<LoggedOutcome, CallError> {
+        let Self { deps, caller, operation, .. } = self;
         let arguments = operation.arguments_of(&self.request);
         let digest = digests.first().map_or("", String::as_str);
-        let now = parts.links.clock.now();
+        let now = deps.clock.now();
         if self.elicitation.supports_form {
-            let (state, _) = confirm::seal(&parts.ring, caller.user, ConfirmationKind::Elicited, digest, None, now)?;
-            let question = confirm::form_elicitation(question::question(operation, &arguments), state);
-            return Ok((question.into(), CallOutcome::default()));
+            let (state, _) = confirm::seal(&deps.ring, caller.user, ConfirmationKind::Elicited, digest, None, now)?;
+            let question = question::question(operation, &arguments);
+            return Ok((Outcome::AskPerson { question, state }, CallLogInfo::default()));
         }
-        let answer = if operation.draft().is_some() {
-            drafts::draft(parts, caller, operation, &self.request, self.by_call_operation)?
-        } else {
-            let (token, until) = confirm::seal(&parts.ring, caller.user, ConfirmationKind::TwoStep, digest, None, now)?;
-            json!({
-                "done": false,
-                "would": {"tool": operation.name(), "arguments": arguments.clone()},
-                "confirm": token.clone(),
-                "expires_at": until,
-                "next": messages::how_to_confirm(operation, self.by_call_operation),
-                "next_call": self.second_step(arguments, token),
-            })
-        };
-        Ok((success_result(answer).into(), CallOutcome::default()))
+        if operation.draft().is_some() {
+            let draft = drafts::draft(deps, caller, operation, &self.request, self.by_call_operation)?;
+            return Ok((Outcome::Draft(draft), CallLogInfo::default()));
+        }
+        let (token, until) = confirm::seal(&deps.ring, caller.user, ConfirmationKind::TwoStep, digest, None, now)?;
+        let effect = RenderedResponse::unreduced(&json!({
+            "done": false,
+            "would": {"tool": operation.name(), "arguments": arguments.clone()},
+            "confirm": token.clone(),
+            "expires_at": until,
+            "next": messages::how_to_confirm(operation, self.by_call_operation),
+            "next_call": self.second_step(arguments, token),
+        }));
+        Ok((Outcome::Confirm(effect), CallLogInfo::default()))
     }
 
     /// Returns the call that makes the write after the user agreed.
@@ -209,8 +191,8 @@ impl Write<'_> {
     }
 
     /// Returns the response for an earlier write that conflicts with this one.
-    fn conflict_response(&self, found: &Claim) -> Result<WriteResponse, CallError> {
-        let ago = |record: &WriteRecord| self.parts.links.clock.now() - record.recorded_at;
+    fn conflict_response(&self, found: &Claim) -> Result<LoggedOutcome, CallError> {
+        let ago = |record: &WriteRecord| self.deps.clock.now() - record.recorded_at;
         Ok(match found {
             // Only a user that is being deleted has no row.
             Claim::Recorded | Claim::NoUser => return Err(CallError::NotConnected),
@@ -218,69 +200,66 @@ impl Write<'_> {
                 let read = self.verification_read(record);
                 if !record.done {
                     let message = messages::repeats_unknown(record, ago(record), read.as_ref());
-                    return Ok(rejected(message, OUTCOME_UNKNOWN));
+                    return Ok(rejected(ErrorCode::OutcomeUnknown, message));
                 }
                 let mut answer = json!({"done": true, "repeated": true});
                 if let Some(id) = record.answer_id {
                     answer["id"] = json!(id);
                 }
                 answer["note"] = json!(messages::repeats_done(record, ago(record), read.as_ref()));
-                (success_result(answer).into(), CallOutcome::default())
+                (Outcome::answer(&answer), CallLogInfo::default())
             }
             Claim::PermitUsed(record) => {
-                rejected(messages::permit_used(record, self.draft.is_some(), ago(record)), USED_ALREADY)
+                rejected(ErrorCode::UsedAlready, messages::permit_used(record, self.draft.is_some(), ago(record)))
             }
-            Claim::KeyTaken(record) => rejected(messages::key_taken(record, ago(record)), USED_ALREADY),
+            Claim::KeyTaken(record) => rejected(ErrorCode::UsedAlready, messages::key_taken(record, ago(record))),
         })
     }
 
     fn verification_read(&self, record: &WriteRecord) -> Option<VerificationRead> {
-        self.parts.catalog.verification_read(self.operation, &self.request, record.recorded_at)
+        self.deps.catalog.verification_read(self.operation, &self.request, record.recorded_at)
     }
 
     /// Sends the recorded write. In a separate task, so that the outcome is recorded even if the client disconnects.
-    async fn send(&self, write: NewWrite, connection: Uuid) -> WriteResponse {
+    async fn send(&self, write: NewWrite, connection: Uuid) -> LoggedOutcome {
         let cancel = self.cancel.child_token();
         let _gone = cancel.clone().drop_guard();
-        let sent_at = self.parts.links.clock.now();
+        let sent_at = self.deps.clock.now();
         let pending = PendingWrite {
-            parts: self.parts.clone(),
+            deps: self.deps.clone(),
             user: self.caller.user,
             id: write.id,
             connection,
             touched: write.touched,
             request: self.request.clone(),
         };
-        let outcome = self.parts.sessions.run_write(pending.run(cancel)).await;
+        let outcome = self.deps.sessions.run_write(pending.run(cancel)).await;
         let outcome = outcome.unwrap_or(Err(CallError::SessionLost { write_may_have_happened: true }));
         match outcome {
             Ok(Answer { status, ref body, .. }) => {
-                let call_outcome = CallOutcome::of(&outcome);
+                let log_info = CallLogInfo::of(&outcome);
                 // The write was made, whatever the response contains.
                 let answer = self.operation.render(&View::default(), &self.request, status, body);
-                (answer.map_or_else(|_| success_result(json!({"done": true})), rendered_result).into(), call_outcome)
+                (answer.map_or_else(|_| Outcome::answer(&json!({"done": true})), Outcome::Answer), log_info)
             }
             Err(error) if error.write_may_have_happened() => {
-                let read = self.parts.catalog.verification_read(self.operation, &self.request, sent_at);
-                (error_result(messages::unknown(&error, read.as_ref())).into(), CallOutcome::of(&Err(error)))
+                let read = self.deps.catalog.verification_read(self.operation, &self.request, sent_at);
+                let message = messages::unknown(&error, read.as_ref());
+                (Outcome::Problem { code: error.code(), message }, CallLogInfo::of(&Err(error)))
             }
             Err(error) => self.error_response(error).await,
         }
     }
 
-    async fn error_response(&self, error: CallError) -> WriteResponse {
-        let message = error_messages::explain(&self.parts.links, self.caller, self.operation, &error).await;
-        (error_result(message).into(), CallOutcome::of(&Err(error)))
+    async fn error_response(&self, error: CallError) -> LoggedOutcome {
+        let message = error_messages::explain(&self.deps.links, self.caller, self.operation, &error).await;
+        (Outcome::Problem { code: error.code(), message }, CallLogInfo::of(&Err(error)))
     }
-}
-
-fn rejected(message: String, code: ErrorCode) -> WriteResponse {
-    (error_result(message).into(), CallOutcome::error(code))
 }
 
 /// A recorded write that is being sent.
 struct PendingWrite {
-    parts: Arc<Parts>,
+    deps: Arc<ToolDeps>,
     user: UserId,
     id: Uuid,
     connection: Uuid,
@@ -290,7 +269,7 @@ struct PendingWrite {
 
 impl PendingWrite {
     async fn run(self, cancel: CancellationToken) -> Result<Answer, CallError> {
-        let outcome = self.parts.sessions.call(self.user, &self.request, &cancel).await;
+        let outcome = self.deps.sessions.call(self.user, &self.request, &cancel).await;
         self.record_outcome(&outcome).await;
         outcome
     }
@@ -299,7 +278,7 @@ impl PendingWrite {
         let settled = match outcome {
             Ok(answer) => {
                 let answer_id = answer.body.value().get("id").and_then(Value::as_i64);
-                let operation = self.parts.catalog.get(&self.request.operation);
+                let operation = self.deps.catalog.get(&self.request.operation);
                 let created = answer_id.zip(operation).and_then(|(id, operation)| operation.created(id));
                 let touched = self.touched.into_iter().chain(created).collect();
                 WriteOutcome::Settled(SettledWrite { done: true, answer_id, touched })
@@ -308,7 +287,7 @@ impl PendingWrite {
                 WriteOutcome::Settled(SettledWrite { done: false, answer_id: None, touched: self.touched })
             }
             Err(error) => {
-                let (store, now) = (&self.parts.links.store, self.parts.links.clock.now());
+                let (store, now) = (&self.deps.store, self.deps.clock.now());
                 if let CallError::Upstream(UpstreamError { kind: UpstreamErrorKind::ReadOnly, .. }) = error
                     && let Err(error) = store.mark_read_only(self.user, self.connection, now).await
                 {
@@ -317,6 +296,6 @@ impl PendingWrite {
                 WriteOutcome::NotMade
             }
         };
-        self.parts.sessions.record_outcome(self.user, self.id, settled).await;
+        self.deps.sessions.record_outcome(self.user, self.id, settled).await;
     }
 }

@@ -42,7 +42,7 @@ fn only_event(reply: &Reply) -> Value {
     serde_json::from_str(data[0]).unwrap()
 }
 
-/// RFC 9110 section 12.5.1; both eras, and a call on the fast path and one through rmcp.
+/// RFC 9110 section 12.5.1; both eras, and a call with and without metadata.
 #[actix_web::test]
 async fn a_client_gets_the_media_type_that_it_accepts() {
     on_each_database(async |database| {

@@ -18,6 +18,7 @@ mod answers;
 mod arguments;
 mod batches;
 mod bounds;
+mod call_messages;
 mod catalogue;
 mod connecting;
 mod connecting_in_turn;
@@ -49,7 +50,7 @@ mod operating;
 mod outputs;
 mod pages;
 mod personal_tokens;
-mod plain_calls;
+
 mod probing;
 mod processes;
 mod recent;

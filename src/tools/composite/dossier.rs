@@ -111,7 +111,7 @@ async fn read_messages(context: &mut QueryContext<'_>, booking: &Value) -> Resul
                 shown
             })),
             Err(error) if error.is(&[UpstreamErrorKind::FeatureMissing, UpstreamErrorKind::Forbidden]) => {
-                context.call_outcome.error = None;
+                context.log_info.error = None;
                 context.note_missing(
                     "Messages: OwnerRez does not let this connection read them (status 402 or 403). They need an OAuth \
                      connection and a messaging agreement.",

@@ -12,8 +12,9 @@ use crate::{
     domain::{Principal, Scope},
     session::CallError,
     tools::{
-        CallOutcome, Parts,
         by_word::{ByWord, MOST_PAGES},
+        call_log_info::CallLogInfo,
+        tool_deps::ToolDeps,
     },
     upstream::UpstreamErrorKind,
 };
@@ -60,7 +61,7 @@ pub(super) struct Bookings {
 
 /// The context of one call of a composite tool: the caller, and the requests so far.
 pub(super) struct QueryContext<'a> {
-    parts: &'a Parts,
+    deps: &'a ToolDeps,
     caller: &'a Principal,
     view: &'a View,
     cancel: &'a CancellationToken,
@@ -70,14 +71,19 @@ pub(super) struct QueryContext<'a> {
     missing: Vec<String>,
     /// The properties that were omitted because not all of their bookings were read.
     unread: BTreeSet<i64>,
-    pub(super) call_outcome: CallOutcome,
+    pub(super) log_info: CallLogInfo,
 }
 
 impl<'a> QueryContext<'a> {
-    pub(super) fn new(parts: &'a Parts, caller: &'a Principal, view: &'a View, cancel: &'a CancellationToken) -> Self {
-        let started = parts.links.clock.now();
-        let (missing, unread, call_outcome) = (Vec::new(), BTreeSet::new(), CallOutcome::default());
-        Self { parts, caller, view, cancel, started, requests: 0, missing, unread, call_outcome }
+    pub(super) fn new(
+        deps: &'a ToolDeps,
+        caller: &'a Principal,
+        view: &'a View,
+        cancel: &'a CancellationToken,
+    ) -> Self {
+        let started = deps.clock.now();
+        let (missing, unread, log_info) = (Vec::new(), BTreeSet::new(), CallLogInfo::default());
+        Self { deps, caller, view, cancel, started, requests: 0, missing, unread, log_info }
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -91,11 +97,7 @@ impl<'a> QueryContext<'a> {
 
     /// Returns how many requests may still be sent.
     pub(super) fn requests_left(&self) -> usize {
-        if self.parts.links.clock.now() - self.started > MOST_TIME {
-            0
-        } else {
-            MOST_REQUESTS.saturating_sub(self.requests)
-        }
+        if self.deps.clock.now() - self.started > MOST_TIME { 0 } else { MOST_REQUESTS.saturating_sub(self.requests) }
     }
 
     /// Returns how many were sent.
@@ -119,7 +121,7 @@ impl<'a> QueryContext<'a> {
     /// Sends one request.
     pub(super) async fn call(&mut self, operation: &str, arguments: Value) -> Result<Value, CompositeError> {
         let broken = |what: String| CompositeError::Internal(format!("{operation}: {what}"));
-        let known = self.parts.catalog.get(operation).ok_or_else(|| broken("no such operation".to_owned()))?;
+        let known = self.deps.catalog.get(operation).ok_or_else(|| broken("no such operation".to_owned()))?;
         // Read-only keys may use composite tools, too.
         if !known.is_allowed_for(Scope::Read) {
             return Err(broken("an answer only reads".to_owned()));
@@ -132,11 +134,11 @@ impl<'a> QueryContext<'a> {
                  or fewer properties at once."
             )));
         }
-        let (outcome, sent) = self.parts.sessions.call_counted(self.caller.user, &request, self.cancel).await;
-        self.call_outcome = CallOutcome::of(&outcome);
+        let (outcome, sent) = self.deps.sessions.call_counted(self.caller.user, &request, self.cancel).await;
+        self.log_info = CallLogInfo::of(&outcome);
         self.requests = self.requests.saturating_add(usize::try_from(sent).unwrap_or(usize::MAX));
         outcome.and_then(|answer| Ok(known.normalize(&request, answer.status, &answer.body)?)).map_err(|error| {
-            self.call_outcome.error = Some(error.code());
+            self.log_info.error = Some(error.code());
             CompositeError::Call { operation: operation.to_owned(), error: Box::new(error) }
         })
     }
@@ -150,7 +152,7 @@ impl<'a> QueryContext<'a> {
         match self.call(operation, arguments).await {
             Ok(record) => Ok(Some(record)),
             Err(error) if error.is(&[UpstreamErrorKind::NotFound]) => {
-                self.call_outcome.error = None;
+                self.log_info.error = None;
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -210,7 +212,7 @@ impl<'a> QueryContext<'a> {
         let arguments = json!({"q": text});
         let rarer = "search for a rarer word, an e-mail address or a phone number";
         let found = self.list_pages("list_guests", arguments.clone(), 1, rarer).await?;
-        let operation = self.parts.catalog.get("list_guests");
+        let operation = self.deps.catalog.get("list_guests");
         let retry = operation.zip(arguments.as_object()).and_then(|(known, arguments)| ByWord::of(known, arguments));
         let Some(retry) = retry.filter(|_| found.is_empty()) else { return Ok((found, None)) };
         let one_word = Value::Object(retry.page(0));
@@ -259,7 +261,7 @@ impl<'a> QueryContext<'a> {
 
     /// Returns the URL of a page of the OwnerRez application.
     pub(super) fn record_url(&self, kind: &str, id: i64) -> String {
-        record_url(&self.parts.app_url, kind, id)
+        record_url(&self.deps.app_url, kind, id)
     }
 
     /// Adds the members that all responses have.

@@ -1,8 +1,9 @@
 //! The schemas that clients can load: each rule names the clients that need it. One tool that breaks a rule makes all
 //! tools unavailable there, because those clients give up on the list or on the request to their model.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
+use rmcp::model::JsonObject;
 use serde_json::{Value, json};
 
 use super::*;

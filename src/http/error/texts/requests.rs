@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use crate::{
     domain::ErrorCode,
     http::error::{body::ErrorBody, moved::Moved},
-    tools::UnknownName,
+    tools::{NameKind, UnknownName},
 };
 
 pub(super) fn not_found() -> ErrorBody {
@@ -34,7 +34,10 @@ pub(super) fn bad_request(what: &str) -> ErrorBody {
 pub(super) fn unknown_name(unknown: &UnknownName) -> ErrorBody {
     ErrorBody::new(
         StatusCode::BAD_REQUEST,
-        if unknown.kind == "toolset" { ErrorCode::UnknownToolset } else { ErrorCode::UnknownTool },
+        match unknown.kind {
+            NameKind::Toolset => ErrorCode::UnknownToolset,
+            NameKind::Tool => ErrorCode::UnknownTool,
+        },
         unknown.to_string(),
         "Correct the name in the URL, the headers or the body; names are separated by commas.",
     )

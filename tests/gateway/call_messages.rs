@@ -1,4 +1,4 @@
-//! The fast path of plain calls (`http::fast_path`) and rmcp's path: their responses are identical.
+//! The message of a tool call: what it may contain, and what is refused before the tool runs.
 
 use serde_json::{Value, json};
 
@@ -12,8 +12,8 @@ async fn sent(person: &Person, message: &Value) -> Reply {
     person.send("POST", "/mcp", &[JSON, ACCEPT, REVISION], Some(message.to_string())).await
 }
 
-/// Returns the responses to an ordinary call, and to the same call with a member that only rmcp reads.
-async fn both_ways(person: &Person, id: Value, params: Value) -> [Reply; 2] {
+/// Returns the responses to a call, and to the same call with metadata that the gateway does not know.
+async fn with_and_without_metadata(person: &Person, id: Value, params: Value) -> [Reply; 2] {
     let mut unusual = params.clone();
     unusual["_meta"] = json!({"example.com/unusual": true});
     let message = |params| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
@@ -21,11 +21,11 @@ async fn both_ways(person: &Person, id: Value, params: Value) -> [Reply; 2] {
 }
 
 #[actix_web::test]
-async fn a_plain_call_is_answered_as_the_engine_answers_it() {
+async fn unknown_metadata_changes_no_response() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;
-        let stranger = gateway.user("Not connected").await;
+        let unconnected = gateway.user("Not connected").await;
         for (person, id, params) in [
             (&alice, json!(1), json!({"name": "get_current_user", "arguments": {}})),
             (&alice, json!("an id"), json!({"name": "list_properties", "arguments": {"limit": 2}})),
@@ -40,22 +40,22 @@ async fn a_plain_call_is_answered_as_the_engine_answers_it() {
                 json!({"name": "call_operation", "arguments": {"name": "list_owners", "arguments": {}}}),
             ),
             (&alice, json!(8), json!({"name": "find_operation", "arguments": {"query": "owners"}})),
-            (&stranger, json!(9), json!({"name": "list_owners", "arguments": {}})),
+            (&unconnected, json!(9), json!({"name": "list_owners", "arguments": {}})),
         ] {
             gateway.ownerrez().clear_requests();
-            let [short, long] = both_ways(person, id.clone(), params.clone()).await;
-            assert_eq!((short.status, long.status), (200, 200), "{params}");
-            assert_eq!(short.header("content-type"), long.header("content-type"), "{params}");
-            let (mut short, mut long) = (short.body, long.body);
+            let [plain, annotated] = with_and_without_metadata(person, id.clone(), params.clone()).await;
+            assert_eq!((plain.status, annotated.status), (200, 200), "{params}");
+            assert_eq!(plain.header("content-type"), annotated.header("content-type"), "{params}");
+            let (mut plain, mut annotated) = (plain.body, annotated.body);
             if person.account.is_none() {
                 // Each response has a different link.
-                for body in [&mut short, &mut long] {
+                for body in [&mut plain, &mut annotated] {
                     assert!(body["result"]["content"][0]["text"].as_str().unwrap().contains("/connect/"), "{body}");
                     body["result"]["content"] = Value::Null;
                 }
             }
-            assert_eq!(short, long, "{params}");
-            assert_eq!(short["id"], id);
+            assert_eq!(plain, annotated, "{params}");
+            assert_eq!(plain["id"], id);
         }
         gateway.stop().await;
     })
@@ -63,7 +63,7 @@ async fn a_plain_call_is_answered_as_the_engine_answers_it() {
 }
 
 #[actix_web::test]
-async fn a_progress_token_is_nothing_unusual_and_what_is_wrong_is_refused_by_the_engine() {
+async fn a_progress_token_is_accepted_and_wrong_messages_are_refused() {
     on_each_database(async |database| {
         let gateway = Gateway::start(database).await;
         let alice = gateway.connected_user("Alice").await;

@@ -8,7 +8,7 @@ use crate::{
 
 /// The outcome of a call, without any of its content.
 #[derive(Clone, Debug, Default)]
-pub struct CallOutcome {
+pub struct CallLogInfo {
     /// The stable error code.
     pub error: Option<ErrorCode>,
     /// OwnerRez's response, or the reason why there was none.
@@ -17,7 +17,7 @@ pub struct CallOutcome {
     pub failure: Option<String>,
 }
 
-impl CallOutcome {
+impl CallLogInfo {
     /// Returns the outcome of a call that ended before anything was sent.
     pub fn error(code: ErrorCode) -> Self {
         Self { error: Some(code), ..Self::default() }
