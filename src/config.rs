@@ -33,20 +33,20 @@ use url::Url;
 
 pub use address::{CALLBACK_PATH, PREDECESSOR_CALLBACK_PATH};
 pub use clients::{OAuthClients, PredefinedClient};
-pub use connect::Connect;
+pub use connect::ConnectSection;
 pub use database::Database;
 pub use encryption::{ConfiguredKey, EncryptionKey, KeyFileError};
 pub use errors::{ConfigError, ConfigErrors, ValueSource};
-pub use keys::Keys;
+pub use keys::KeysSection;
 pub use log_format::LogFormat;
-pub use metrics::Metrics;
+pub use metrics::MetricsSection;
 pub use network::Network;
-pub use oauth::OAuth;
-pub use ownerrez::{ClientCredentials, OwnerRez};
+pub use oauth::OAuthSection;
+pub use ownerrez::{OwnerRezClient, OwnerRezSection};
 pub use partial_config::PartialConfig;
-pub use registration::{Registration, RegistrationMode};
-pub use server::Server;
-pub use sessions::Sessions;
+pub use registration::{RegistrationMode, RegistrationSection};
+pub use server::ServerSection;
+pub use sessions::SessionsSection;
 pub use single_account::SingleAccount;
 pub use sources::Sources;
 pub use tool_settings::ToolSettings;
@@ -74,7 +74,7 @@ use self::{
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The HTTP server.
-    pub server: Server,
+    pub server: ServerSection,
     /// The database.
     pub database: Database,
     /// The maximum number of open database connections.
@@ -84,19 +84,19 @@ pub struct Config {
     /// Earlier keys: used for decryption only.
     pub previous_keys: Vec<ConfiguredKey>,
     /// OwnerRez's addresses and the operator's access to it.
-    pub ownerrez: OwnerRez,
+    pub ownerrez: OwnerRezSection,
     /// The users' sessions.
-    pub sessions: Sessions,
+    pub sessions: SessionsSection,
     /// API keys.
-    pub keys: Keys,
+    pub keys: KeysSection,
     /// Links for connecting an account.
-    pub connect: Connect,
+    pub connect: ConnectSection,
     /// Registration and removal of users.
-    pub registration: Registration,
+    pub registration: RegistrationSection,
     /// Predefined OAuth clients, and what other clients may request.
     pub oauth_clients: OAuthClients,
     /// Limits on OAuth clients and their tokens.
-    pub oauth: OAuth,
+    pub oauth: OAuthSection,
     /// How this process serves its clients.
     pub transport: Transport,
     /// The tools that the one client of `stdio` sees.
@@ -104,7 +104,7 @@ pub struct Config {
     /// The format of the log.
     pub log_format: LogFormat,
     /// Access to the metrics.
-    pub metrics: Metrics,
+    pub metrics: MetricsSection,
 }
 
 impl Config {

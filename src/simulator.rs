@@ -85,11 +85,13 @@ pub use self::{
     credentials::Credentials,
     demo_account::DemoAccount,
     request_record::RequestRecord,
-    script::{Answer, Held, Pattern, Rule},
+    script::{Held, Pattern, Rule, ScriptedAnswer},
     seed::Portfolio,
     switches::Switches,
     variations::{UnknownVariation, Variation, Variations},
-    webhooks::{Attempt, Delivery, DeliveryState, Outcome, WebhookAction, WebhookApp, WebhookFault, WebhookRule},
+    webhooks::{
+        Delivery, DeliveryAttempt, DeliveryOutcome, DeliveryState, WebhookAction, WebhookApp, WebhookFault, WebhookRule,
+    },
 };
 use crate::domain::{Clock, SharedClock};
 

@@ -37,7 +37,7 @@ use self::{
 };
 pub use self::{
     found::{Found, NextPage, TextFormat, ValueType},
-    report::{Credential, End, Entry, NotSeen, NotSeenReason, ObservationKind, ProbeReport, SeenOperation},
+    report::{End, Entry, NotSeen, NotSeenReason, ObservationKind, ProbeCredential, ProbeReport, SeenOperation},
     shown::{MemberPath, Word},
 };
 use super::{operation::Operation, operation_table::Catalog, spec::ParameterLocation};
@@ -75,7 +75,7 @@ pub struct Asked<'a> {
 
 /// The outcome of a request.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Outcome {
+pub enum ProbeOutcome {
     /// A response.
     Response {
         /// HTTP status.
@@ -179,12 +179,12 @@ impl<'a> Probe<'a> {
     }
 
     /// Processes the outcome of a request.
-    pub fn take_in(&mut self, asked: &Asked<'a>, outcome: &Outcome) {
+    pub fn take_in(&mut self, asked: &Asked<'a>, outcome: &ProbeOutcome) {
         let state = self.states.entry(asked.operation.name()).or_default();
         let (status, body) = match outcome {
-            Outcome::Response { status, body } => (*status, body),
-            Outcome::NotJson { status } => (*status, &Value::Null),
-            Outcome::Failed => (0, &Value::Null),
+            ProbeOutcome::Response { status, body } => (*status, body),
+            ProbeOutcome::NotJson { status } => (*status, &Value::Null),
+            ProbeOutcome::Failed => (0, &Value::Null),
         };
         self.refused_tokens = if status == 401 { self.refused_tokens + 1 } else { 0 };
         self.failures = if status == 0 || status >= 500 { self.failures + 1 } else { 0 };
@@ -193,7 +193,7 @@ impl<'a> Probe<'a> {
                 if status != 200 {
                     *state.other_successes.entry(status).or_default() += 1;
                 }
-                if matches!(outcome, Outcome::NotJson { .. }) {
+                if matches!(outcome, ProbeOutcome::NotJson { .. }) {
                     state.observed.no_json();
                 } else {
                     state.observed.response(&expected(asked.operation), body);
@@ -335,7 +335,7 @@ impl<'a> Probe<'a> {
     }
 
     /// Returns the report. `credential` is how the requests were authorized.
-    pub fn report(&self, credential: Credential) -> ProbeReport {
+    pub fn report(&self, credential: ProbeCredential) -> ProbeReport {
         let mut report = ProbeReport {
             gateway: env!("CARGO_PKG_VERSION"),
             day: self.today.to_string(),

@@ -22,7 +22,7 @@ use super::{
     database::{Database, directory_of, is_open_to_others, make_private_directory},
     errors::Problem,
     layers::Layers,
-    server::Server,
+    server::ServerSection,
 };
 
 /// How to create a key, for every text that asks for one.
@@ -154,7 +154,7 @@ impl EncryptionKey {
 
 /// Returns the operator's key, if one is set. Without one, a key is generated only if the database is SQLite and the
 /// gateway is bound to loopback, whatever SERVER_URL is.
-pub(super) fn encryption(layers: &mut Layers, server: &Server, database: &Database) -> Option<EncryptionKey> {
+pub(super) fn encryption(layers: &mut Layers, server: &ServerSection, database: &Database) -> Option<EncryptionKey> {
     if let Some(key) = layers.verbatim("encryption.key", parse_configured_key) {
         return Some(EncryptionKey::Configured(key));
     }

@@ -1,10 +1,10 @@
 //! Settings of the check of API keys.
 
-use super::{layers::Layers, server::Server};
+use super::{layers::Layers, server::ServerSection};
 
 /// How API keys are checked.
 #[derive(Clone, Debug)]
-pub struct Keys {
+pub struct KeysSection {
     /// The bcrypt cost of one hash.
     pub bcrypt_cost: u32,
     /// The number of hashes that may run at the same time.
@@ -19,8 +19,8 @@ pub struct Keys {
     pub failure_minutes: u32,
 }
 
-pub(super) fn keys(layers: &mut Layers, server: &Server) -> Keys {
-    let keys = Keys {
+pub(super) fn keys(layers: &mut Layers, server: &ServerSection) -> KeysSection {
+    let keys = KeysSection {
         bcrypt_cost: layers.number("keys.bcrypt_cost", 4..=15),
         bcrypt_parallel: layers.number("keys.bcrypt_parallel", 1..=64),
         cache_entries: layers.number("keys.cache_entries", 1..=10_000_000),

@@ -4,7 +4,7 @@ use super::layers::Layers;
 
 /// Limits on OAuth clients and their tokens.
 #[derive(Clone, Debug)]
-pub struct OAuth {
+pub struct OAuthSection {
     /// The number of clients that may register from one address in an hour.
     pub registrations_per_hour_and_address: u32,
     /// The lifetime of an access token.
@@ -13,8 +13,8 @@ pub struct OAuth {
     pub refresh_token_days: u32,
 }
 
-pub(super) fn oauth(layers: &mut Layers) -> OAuth {
-    OAuth {
+pub(super) fn oauth(layers: &mut Layers) -> OAuthSection {
+    OAuthSection {
         registrations_per_hour_and_address: layers.number("oauth.registrations_per_hour_and_address", 1..=1_000_000),
         access_token_minutes: layers.number("oauth.access_token_minutes", 1..=1440),
         refresh_token_days: layers.number("oauth.refresh_token_days", 1..=365),

@@ -12,13 +12,13 @@ use super::{
 
 /// OwnerRez's addresses, and what it granted the operator.
 #[derive(Clone, Debug)]
-pub struct OwnerRez {
+pub struct OwnerRezSection {
     /// The address of the API, with the path "/".
     pub api_url: Url,
     /// The address of the consent page, with the path "/".
     pub app_url: Url,
     /// The operator's OAuth app. Without it accounts cannot be connected through OAuth.
-    pub client: Option<ClientCredentials>,
+    pub client: Option<OwnerRezClient>,
     /// The credentials of OwnerRez's webhooks, `user:password`; without them no webhook is accepted.
     pub webhook: Option<SecretString>,
     /// The redirect URI, if it was configured. See [`super::Config::redirect_uri`].
@@ -36,14 +36,14 @@ pub struct OwnerRez {
 
 /// The id and secret of an OAuth app.
 #[derive(Clone, Debug)]
-pub struct ClientCredentials {
+pub struct OwnerRezClient {
     /// Public; it is part of every authorize URL.
     pub id: String,
     /// Sent to OwnerRez only.
     pub secret: SecretString,
 }
 
-pub(super) fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRez> {
+pub(super) fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<OwnerRezSection> {
     let api_url = layers.text("ownerrez.api_url", base_address);
     let app_url = layers.text("ownerrez.app_url", base_address);
     let (client, webhook) = (client(layers), webhook(layers));
@@ -62,7 +62,7 @@ pub(super) fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<
             "use the same scheme, host and port in both, so that the browser sends its cookie to the callback",
         );
     }
-    Some(OwnerRez {
+    Some(OwnerRezSection {
         api_url: api_url?,
         app_url: app_url?,
         client,
@@ -75,12 +75,12 @@ pub(super) fn ownerrez(layers: &mut Layers, server_url: Option<&Url>) -> Option<
     })
 }
 
-fn client(layers: &mut Layers) -> Option<ClientCredentials> {
+fn client(layers: &mut Layers) -> Option<OwnerRezClient> {
     let id = layers.text("ownerrez.client_id", |text| Ok(text.to_owned()));
     let secret = layers.text("ownerrez.client_secret", |text| Ok(text.into()));
     let remedy = "set both, as OwnerRez shows them for your OAuth app, or neither";
     match (id, secret) {
-        (Some(id), Some(secret)) => Some(ClientCredentials { id, secret }),
+        (Some(id), Some(secret)) => Some(OwnerRezClient { id, secret }),
         (None, None) => None,
         // If the missing half was given but is unreadable, its own mistake is enough.
         (None, Some(_)) => {

@@ -5,7 +5,7 @@ use super::{
     encryption::{ConfiguredKey, EncryptionKey, encryption, parse_configured_key, parse_previous_key},
     errors::ConfigError,
     layers::{Layers, WHOLE_FILE},
-    ownerrez::{OwnerRez, ownerrez},
+    ownerrez::{OwnerRezSection, ownerrez},
     server::server,
     settings::{self, Setting},
     sources::Sources,
@@ -21,7 +21,7 @@ pub struct PartialConfig {
     /// Earlier keys.
     pub previous_keys: Vec<ConfiguredKey>,
     /// OwnerRez's addresses and the operator's access to it.
-    pub ownerrez: Option<OwnerRez>,
+    pub ownerrez: Option<OwnerRezSection>,
     /// All mistakes.
     pub errors: Vec<ConfigError>,
 }

@@ -10,7 +10,7 @@ use super::{
 
 /// Registration and removal of users.
 #[derive(Clone, Debug)]
-pub struct Registration {
+pub struct RegistrationSection {
     /// How users may register.
     pub mode: RegistrationMode,
     /// The number of registrations from one address in an hour.
@@ -30,7 +30,7 @@ pub enum RegistrationMode {
     Closed,
 }
 
-pub(super) fn registration(layers: &mut Layers) -> Option<Registration> {
+pub(super) fn registration(layers: &mut Layers) -> Option<RegistrationSection> {
     const TOKEN: &str = "registration.token";
     let token = layers.text(TOKEN, header_token);
     let mode = layers.text("registration.mode", |text| match text {
@@ -51,7 +51,7 @@ pub(super) fn registration(layers: &mut Layers) -> Option<Registration> {
         ),
         _ => {}
     }
-    Some(Registration {
+    Some(RegistrationSection {
         mode: mode?,
         per_hour_and_address: layers.number("registration.per_hour_and_address", 1..=1_000_000),
         unconnected_days: layers.number("registration.unconnected_days", 0..=3650),

@@ -17,7 +17,7 @@ const CONTACT_LENGTH: usize = 200;
 
 /// How the gateway is reached.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct ServerSection {
     /// The address to listen on. The privileges of loopback depend on this, never on `url`.
     pub bind: IpAddr,
     /// The port to listen on; 0 selects a free one.
@@ -57,7 +57,7 @@ pub struct Server {
     pub workers: usize,
 }
 
-impl Server {
+impl ServerSection {
     /// Returns whether only this machine can reach the gateway: the single condition for every privilege of loopback.
     pub fn is_loopback_only(&self) -> bool {
         is_loopback_address(self.bind)
@@ -99,8 +99,8 @@ fn host_of(address: IpAddr) -> String {
     }
 }
 
-pub(super) fn server(layers: &mut Layers) -> Option<Server> {
-    let server = Server {
+pub(super) fn server(layers: &mut Layers) -> Option<ServerSection> {
+    let server = ServerSection {
         bind: layers.text("server.bind", bind_address)?,
         port: layers.number("server.port", 0..=65535),
         url: layers.text("server.url", base_address),

@@ -4,7 +4,7 @@ use super::{layers::Layers, size::MEBIBYTE};
 
 /// Limits on the users' sessions.
 #[derive(Clone, Debug)]
-pub struct Sessions {
+pub struct SessionsSection {
     /// The total time that a call may take.
     pub call_deadline_seconds: u32,
     /// The number of calls of one user that may wait.
@@ -23,8 +23,8 @@ pub struct Sessions {
     pub renewal_sweep_seconds: u32,
 }
 
-pub(super) fn sessions(layers: &mut Layers) -> Sessions {
-    let sessions = Sessions {
+pub(super) fn sessions(layers: &mut Layers) -> SessionsSection {
+    let sessions = SessionsSection {
         call_deadline_seconds: layers.number("sessions.call_deadline_seconds", 1..=600),
         queue_depth: layers.number("sessions.queue_depth", 1..=1000),
         connect_timeout_seconds: layers.number("sessions.connect_timeout_seconds", 1..=60),

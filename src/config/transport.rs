@@ -8,7 +8,7 @@ use super::{
     errors::Problem,
     header_token::header_token,
     layers::Layers,
-    server::Server,
+    server::ServerSection,
     single_account::{SingleAccount, own_account},
 };
 
@@ -40,7 +40,7 @@ pub enum Transport {
     },
 }
 
-pub(super) fn transport(layers: &mut Layers, server: Option<&Server>) -> Option<Transport> {
+pub(super) fn transport(layers: &mut Layers, server: Option<&ServerSection>) -> Option<Transport> {
     let stdio = layers.text("server.transport", |text| match text {
         "http" => Ok(false),
         "stdio" => Ok(true),

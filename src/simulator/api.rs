@@ -8,7 +8,7 @@ use super::{
     arguments::Arguments,
     calendar,
     call::Call,
-    description::{Answer, Body, Gate},
+    description::{Body, Gate, ResponseShape},
     guests, messages, notices,
     operations::{Dependent, Filter, Kind, Operation, Operations, Route, WriteRule},
     patches,
@@ -319,7 +319,7 @@ impl Run<'_> {
         } else if has(Variation::LastPageEmpty) {
             page.insert("next_page_url".into(), "".into());
         }
-        if matches!(self.operation.described.answer, Answer::CountedPage(_)) {
+        if matches!(self.operation.described.answer, ResponseShape::CountedPage(_)) {
             page.insert("count".into(), found.len().into());
         }
         Ok(page)

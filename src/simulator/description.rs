@@ -58,7 +58,7 @@ struct OperationText {
     refuses_unknown_names: bool,
     #[serde(default)]
     body: Option<BodyText>,
-    answer: Answer,
+    answer: ResponseShape,
 }
 
 /// An error code that OwnerRez documents or returns.
@@ -88,7 +88,7 @@ pub(super) enum Gate {
 /// The response of an operation. The text names the kind of record.
 #[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
+pub(super) enum ResponseShape {
     /// No body.
     Nothing,
     /// An object without a description.
@@ -103,16 +103,16 @@ pub(super) enum Answer {
     List(String),
 }
 
-impl Answer {
+impl ResponseShape {
     /// Returns the kind of the records in the response.
     pub(super) fn record(&self) -> Option<&str> {
         match self {
-            Answer::Nothing | Answer::Object => None,
-            Answer::Record(name)
-            | Answer::Page(name)
-            | Answer::CountedPage(name)
-            | Answer::ThreadPage(name)
-            | Answer::List(name) => Some(name),
+            ResponseShape::Nothing | ResponseShape::Object => None,
+            ResponseShape::Record(name)
+            | ResponseShape::Page(name)
+            | ResponseShape::CountedPage(name)
+            | ResponseShape::ThreadPage(name)
+            | ResponseShape::List(name) => Some(name),
         }
     }
 }
@@ -144,7 +144,7 @@ pub(super) struct Described {
     /// Whether the operation rejects unknown query names instead of ignoring them.
     pub(super) refuses_unknown_names: bool,
     pub(super) body: Option<Body>,
-    pub(super) answer: Answer,
+    pub(super) answer: ResponseShape,
     pub(super) gate: Option<Gate>,
 }
 

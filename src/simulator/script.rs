@@ -65,7 +65,7 @@ fn path_matches(pattern: &str, path: &str) -> bool {
 /// What a rule does with a matching request.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub enum ScriptedAnswer {
     /// The usual response; only the delays of the rule apply.
     #[default]
     Process,
@@ -115,7 +115,7 @@ pub struct Rule {
     pub body_delay_seconds: f64,
     /// The response.
     #[serde(default)]
-    pub answer: Answer,
+    pub answer: ScriptedAnswer,
 }
 
 rule_limits!(Rule, "requests");
@@ -129,7 +129,7 @@ impl Rule {
             times: once(),
             delay_seconds: 0.0,
             body_delay_seconds: 0.0,
-            answer: Answer::Process,
+            answer: ScriptedAnswer::Process,
         }
     }
 
@@ -147,16 +147,16 @@ impl Rule {
 
     /// Returns this response instead of processing the request.
     pub fn reply(mut self, status: u16, body: Value) -> Self {
-        self.answer = Answer::Reply { status, headers: Vec::new(), body };
+        self.answer = ScriptedAnswer::Reply { status, headers: Vec::new(), body };
         self
     }
 
     /// Adds a header to the scripted response; without one, the response becomes an empty 200.
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        if !matches!(self.answer, Answer::Reply { .. }) {
+        if !matches!(self.answer, ScriptedAnswer::Reply { .. }) {
             self = self.reply(200, Value::Null);
         }
-        if let Answer::Reply { headers, .. } = &mut self.answer {
+        if let ScriptedAnswer::Reply { headers, .. } = &mut self.answer {
             headers.push((name.to_owned(), value.to_owned()));
         }
         self
@@ -164,25 +164,25 @@ impl Rule {
 
     /// Processes the request, then closes the connection without a response.
     pub fn lose_reply(mut self) -> Self {
-        self.answer = Answer::LoseReply;
+        self.answer = ScriptedAnswer::LoseReply;
         self
     }
 
     /// Closes the connection before processing.
     pub fn reset(mut self) -> Self {
-        self.answer = Answer::Reset;
+        self.answer = ScriptedAnswer::Reset;
         self
     }
 
     /// Responds with this many bytes.
     pub fn giant_body(mut self, bytes: usize) -> Self {
-        self.answer = Answer::GiantBody(bytes);
+        self.answer = ScriptedAnswer::GiantBody(bytes);
         self
     }
 
     /// Responds with invalid JSON.
     pub fn invalid_json(mut self) -> Self {
-        self.answer = Answer::InvalidJson;
+        self.answer = ScriptedAnswer::InvalidJson;
         self
     }
 
@@ -311,16 +311,16 @@ mod tests {
             Rule::on("* /v2/*").account(AccountId(7)).always().invalid_json(),
         ];
         let mut take = |account| take_rule(&mut rules, "GET", "/v2/owners", Some(AccountId(account))).map(|r| r.answer);
-        assert!(matches!(take(7), Some(Answer::Reply { status: 503, .. })));
-        assert!(matches!(take(8), Some(Answer::Reply { status: 503, .. })));
-        assert!(matches!(take(7), Some(Answer::InvalidJson)));
+        assert!(matches!(take(7), Some(ScriptedAnswer::Reply { status: 503, .. })));
+        assert!(matches!(take(8), Some(ScriptedAnswer::Reply { status: 503, .. })));
+        assert!(matches!(take(7), Some(ScriptedAnswer::InvalidJson)));
         assert!(take(8).is_none());
     }
 
     #[test]
     fn rules_read_from_json() {
         let rule: Rule = serde_json::from_str(r#"{"pattern":"GET /v2/owners","answer":"lose_reply"}"#).expect("a rule");
-        assert!(matches!(rule.answer, Answer::LoseReply));
+        assert!(matches!(rule.answer, ScriptedAnswer::LoseReply));
         assert_eq!(rule.times, Some(1));
     }
 }

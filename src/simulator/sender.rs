@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     state::Shared,
-    webhooks::{Attempt, Next, Outcome, Ticket},
+    webhooks::{DeliveryAttempt, DeliveryOutcome, Next, Ticket},
 };
 use crate::domain::Clock;
 
@@ -55,10 +55,10 @@ async fn deliver(shared: &Shared, client: &Client, ticket: Ticket) {
         .send_body(ticket.body.to_string());
     let outcome = tokio::select! {
         biased;
-        answer = request => answer.map_or(Outcome::Broken, |answer| Outcome::Answered(answer.status().as_u16())),
-        () = shared.clock.sleep_until(at + retry_policy.answer_within()) => Outcome::TimedOut,
+        answer = request => answer.map_or(DeliveryOutcome::Broken, |answer| DeliveryOutcome::Answered(answer.status().as_u16())),
+        () = shared.clock.sleep_until(at + retry_policy.answer_within()) => DeliveryOutcome::TimedOut,
     };
-    shared.lock().webhooks.ended(&ticket, Attempt { at, outcome }, retry_policy, shared.clock.now());
+    shared.lock().webhooks.ended(&ticket, DeliveryAttempt { at, outcome }, retry_policy, shared.clock.now());
     shared.webhooks.wake.notify_one();
     shared.webhooks.settled.send_replace(());
 }

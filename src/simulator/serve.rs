@@ -18,7 +18,7 @@ use super::{
     control::Controls,
     control_http, oauth,
     reply::{Code, Reply},
-    script::Answer,
+    script::ScriptedAnswer,
     state::{Arrival, Shared},
 };
 use crate::domain::{BoxFuture, Clock};
@@ -52,18 +52,18 @@ pub(super) async fn serve(request: HttpRequest, body: Bytes, controls: web::Data
     shared.clock.sleep_until(processed_at).await;
     let body_at = processed_at + rule.body_wait();
     let reply = match rule.answer {
-        Answer::Process => process(shared, &call),
-        Answer::Reply { status, headers, body } => scripted(status, headers, &body),
-        Answer::LoseReply => {
+        ScriptedAnswer::Process => process(shared, &call),
+        ScriptedAnswer::Reply { status, headers, body } => scripted(status, headers, &body),
+        ScriptedAnswer::LoseReply => {
             process(shared, &call);
             return cut();
         }
-        Answer::Reset => return cut(),
-        Answer::GiantBody(bytes) => {
+        ScriptedAnswer::Reset => return cut(),
+        ScriptedAnswer::GiantBody(bytes) => {
             shared.answered(number, 200);
             return giant(bytes);
         }
-        Answer::InvalidJson => scripted(200, Vec::new(), &Value::from("{\"items\": [{\"id\": 1,")),
+        ScriptedAnswer::InvalidJson => scripted(200, Vec::new(), &Value::from("{\"items\": [{\"id\": 1,")),
     };
     shared.answered(number, reply.status);
     if body_at > processed_at { late_body(reply, shared.clock.sleep_until(body_at)) } else { response(reply) }

@@ -20,5 +20,5 @@ pub(super) use self::{
 pub use self::{
     event::WebhookAction,
     fault::{WebhookFault, WebhookRule},
-    queue::{Attempt, Delivery, DeliveryState, Outcome, WebhookApp},
+    queue::{Delivery, DeliveryAttempt, DeliveryOutcome, DeliveryState, WebhookApp},
 };

@@ -22,7 +22,7 @@ const MAY_NAME: [(&str, &[&str]); 20] = [
     ("auth", &["domain", "legacy", "crypto", "metrics", "store"]),
     ("oauth", &["domain", "config", "crypto", "metrics", "outgoing", "store", "session"]),
     ("tools", &["domain", "crypto", "catalog", "allowance", "metrics", "store", "upstream", "session"]),
-    ("mcp", &["domain", "tools"]),
+    ("mcp", &["domain", "catalog", "tools"]),
     (
         "http",
         &[

@@ -9,7 +9,7 @@ use ownerrez_gateway::{
     app::{self, ProbeAs, ProbeError},
     catalog::{
         Catalog,
-        probe::{Credential, End, Entry, MOST_REQUESTS, NotSeenReason, ObservationKind, ProbeReport},
+        probe::{End, Entry, MOST_REQUESTS, NotSeenReason, ObservationKind, ProbeCredential, ProbeReport},
     },
     config::{Config, SingleAccount, Sources},
     domain::{AccountId, BoxFuture, Clock},
@@ -231,7 +231,7 @@ async fn the_account_of_a_connected_user_is_probed() {
         let alice = gateway.user("Alice").await.connect(&gateway, richest(&gateway).id).await;
         let by_key = ProbeAs::User(alice.key[..24].to_owned());
         let report = probe(&gateway, &by_key).await;
-        assert!(report.is_fine() && report.credential == Credential::ConnectedUser, "{}", report.text());
+        assert!(report.is_fine() && report.credential == ProbeCredential::ConnectedUser, "{}", report.text());
         let counted = database.number("SELECT sum(requests) FROM allowance_use").await;
         assert!(counted >= i64::from(report.requests), "the use is told per user: {counted}");
 

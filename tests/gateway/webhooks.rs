@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ownerrez_gateway::{
     domain::AccountId,
-    simulator::{Outcome, WebhookApp},
+    simulator::{DeliveryOutcome, WebhookApp},
 };
 use serde_json::{Value, json};
 
@@ -101,9 +101,9 @@ async fn the_notice_of_a_simulated_revocation_is_taken() {
         ownerrez.revoke_account_grants(alice.account.unwrap());
         eventually("the gateway has noticed", async || needs_reconnect(&alice).await.then_some(())).await;
         ownerrez.webhooks_settled().await;
-        let outcomes: Vec<Outcome> =
+        let outcomes: Vec<DeliveryOutcome> =
             ownerrez.deliveries().iter().flat_map(|delivery| &delivery.attempts).map(|one| one.outcome).collect();
-        assert_eq!(outcomes, [Outcome::Answered(204); 2]);
+        assert_eq!(outcomes, [DeliveryOutcome::Answered(204); 2]);
         gateway.stop().await;
     })
     .await;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::{database::database_target_from, error_cause::cause, key_ring::key_ring_from},
-    config::{CALLBACK_PATH, Config, Database, OwnerRez, PartialConfig, Sources},
+    config::{CALLBACK_PATH, Config, Database, OwnerRezSection, PartialConfig, Sources},
     crypto::{KeyRing, SealedWith},
     domain::SharedClock,
     metrics::Metrics,
@@ -321,7 +321,7 @@ fn report_tokens(key: String, counts: &TokenCounts, report: &mut CheckReport) {
     }
 }
 
-fn check_oauth_app(ownerrez: &OwnerRez, survey: &PartialConfig, report: &mut CheckReport) {
+fn check_oauth_app(ownerrez: &OwnerRezSection, survey: &PartialConfig, report: &mut CheckReport) {
     match &ownerrez.client {
         Some(client) => report.good(format!("OwnerRez: the OAuth app is {}", client.id)),
         // One of the two settings is missing or wrong, which was reported.
@@ -332,7 +332,7 @@ fn check_oauth_app(ownerrez: &OwnerRez, survey: &PartialConfig, report: &mut Che
     }
 }
 
-fn check_redirect_uri(ownerrez: &OwnerRez, report: &mut CheckReport) {
+fn check_redirect_uri(ownerrez: &OwnerRezSection, report: &mut CheckReport) {
     if let Some(unused) = &ownerrez.unused_redirect_uri {
         report.problem(
             format!(
@@ -347,7 +347,7 @@ fn check_redirect_uri(ownerrez: &OwnerRez, report: &mut CheckReport) {
     }
 }
 
-async fn check_upstream(ownerrez: &OwnerRez, clock: SharedClock, report: &mut CheckReport) {
+async fn check_upstream(ownerrez: &OwnerRezSection, clock: SharedClock, report: &mut CheckReport) {
     let client = ownerrez.client.as_ref();
     let settings = UpstreamSettings {
         api_url: ownerrez.api_url.clone(),

@@ -10,7 +10,7 @@ use crate::{
     app::{key_ring::key_ring_from, session_settings::upstream_settings, single_account, start_error::StartError},
     catalog::{
         Catalog, CatalogError,
-        probe::{Credential, End, Outcome, ProbeReport},
+        probe::{End, ProbeCredential, ProbeOutcome, ProbeReport},
     },
     config::{Config, SingleAccount},
     domain::{SharedClock, TokenKind, TokenSet, UserId},
@@ -111,9 +111,9 @@ pub async fn probe(
         (ProbeAs::Account(account), _) => (single_account::tokens(account, clock.now()), None),
     };
     let credential = match (user, tokens.kind) {
-        (Some(_), _) => Credential::ConnectedUser,
-        (None, TokenKind::Bearer) => Credential::AccessToken,
-        (None, TokenKind::Basic) => Credential::PersonalToken,
+        (Some(_), _) => ProbeCredential::ConnectedUser,
+        (None, TokenKind::Bearer) => ProbeCredential::AccessToken,
+        (None, TokenKind::Basic) => ProbeCredential::PersonalToken,
     };
     let mut permits = Permits::new(config, store.clone(), clock.clone());
     let catalog = Catalog::embedded()?;
@@ -126,11 +126,11 @@ pub async fn probe(
             break;
         }
         let outcome = match upstream.send(&tokens, &asked.request).await {
-            Ok(reply) => Outcome::Response { status: reply.status, body: reply.body.value() },
-            Err(TransportError::NotJson { status }) => Outcome::NotJson { status },
+            Ok(reply) => ProbeOutcome::Response { status: reply.status, body: reply.body.value() },
+            Err(TransportError::NotJson { status }) => ProbeOutcome::NotJson { status },
             Err(error) => {
                 log::warn!("{} got no response: {error}", asked.request.operation);
-                Outcome::Failed
+                ProbeOutcome::Failed
             }
         };
         probe.take_in(&asked, &outcome);

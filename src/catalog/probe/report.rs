@@ -18,7 +18,7 @@ pub struct ProbeReport {
     /// The day of the probe.
     pub day: String,
     /// How the requests were authorized.
-    pub credential: Credential,
+    pub credential: ProbeCredential,
     /// The number of requests sent.
     pub requests: u32,
     /// How the probe ended.
@@ -36,7 +36,7 @@ pub struct ProbeReport {
 /// How the requests of a probe were authorized.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Credential {
+pub enum ProbeCredential {
     /// By an access token of an OAuth app.
     AccessToken,
     /// By a personal access token.
@@ -309,7 +309,7 @@ fn entries(text: &mut String, entries: &[Entry]) {
     }
 }
 
-impl Credential {
+impl ProbeCredential {
     fn words(self) -> &'static str {
         match self {
             Self::AccessToken => "an access token",

@@ -15,7 +15,7 @@ fn catalog() -> Catalog {
 }
 
 /// Answers every request with the result of `reply` for its operation and path.
-fn run(catalog: &Catalog, mut reply: impl FnMut(&str, &str) -> Outcome) -> (ProbeReport, Vec<String>) {
+fn run(catalog: &Catalog, mut reply: impl FnMut(&str, &str) -> ProbeOutcome) -> (ProbeReport, Vec<String>) {
     let mut probe = catalog.probe(today());
     let mut asked_for = Vec::new();
     while let Some(asked) = probe.next_request() {
@@ -24,11 +24,11 @@ fn run(catalog: &Catalog, mut reply: impl FnMut(&str, &str) -> Outcome) -> (Prob
         asked_for.push(format!("{} {path}", asked.request.operation));
         probe.take_in(&asked, &outcome);
     }
-    (probe.report(Credential::AccessToken), asked_for)
+    (probe.report(ProbeCredential::AccessToken), asked_for)
 }
 
-fn ok(body: Value) -> Outcome {
-    Outcome::Response { status: 200, body }
+fn ok(body: Value) -> ProbeOutcome {
+    ProbeOutcome::Response { status: 200, body }
 }
 
 /// Returns one record with ids of other records.
@@ -114,15 +114,16 @@ fn an_account_without_records_costs_few_requests() {
 #[test]
 fn what_was_refused_is_not_seen_and_what_was_allowed_is_a_finding() {
     let catalog = catalog();
-    let refuse = |status, code: &str| Outcome::Response { status, body: json!({"code": code, "messages": ["Ann"]}) };
+    let refuse =
+        |status, code: &str| ProbeOutcome::Response { status, body: json!({"code": code, "messages": ["Ann"]}) };
     let (report, asked) = run(&catalog, |operation, _| match operation {
         "list_messages" => refuse(402, "messaging_not_enabled"),
         "list_listings" => refuse(402, "Ann Smith"),
         "list_spot_rates" => refuse(404, "not_found"),
         "list_owners" => refuse(400, "validation_failed"),
         "get_quote" => refuse(404, "not_found"),
-        "get_review" => Outcome::Response { status: 203, body: record() },
-        "get_fee" => Outcome::Failed,
+        "get_review" => ProbeOutcome::Response { status: 203, body: record() },
+        "get_fee" => ProbeOutcome::Failed,
         _ => ok(plain(&catalog, operation)),
     });
     let not_seen = |name: &str| {
@@ -145,12 +146,12 @@ fn what_was_refused_is_not_seen_and_what_was_allowed_is_a_finding() {
 #[test]
 fn server_errors_and_rejected_second_requests_are_findings() {
     let catalog = catalog();
-    let status = |status| Outcome::Response { status, body: Value::Null };
+    let status = |status| ProbeOutcome::Response { status, body: Value::Null };
     for (outcome, expected) in [
         (status(400), ObservationKind::OtherStatus),
         (status(404), ObservationKind::OtherStatus),
         (status(503), ObservationKind::OtherStatus),
-        (Outcome::Failed, ObservationKind::NoResponse),
+        (ProbeOutcome::Failed, ObservationKind::NoResponse),
     ] {
         let (report, _) = run(&catalog, |operation, path| {
             if path.contains("active=false") && operation == "list_properties" {
@@ -168,7 +169,7 @@ fn server_errors_and_rejected_second_requests_are_findings() {
 #[test]
 fn a_probe_ends_early_where_going_on_is_no_use() {
     let catalog = catalog();
-    let ends = |reply: &dyn Fn(usize) -> Outcome| {
+    let ends = |reply: &dyn Fn(usize) -> ProbeOutcome| {
         let mut requests = 0;
         let (report, _) = run(&catalog, |_, _| {
             requests += 1;
@@ -176,9 +177,9 @@ fn a_probe_ends_early_where_going_on_is_no_use() {
         });
         (report.end, report.requests)
     };
-    let status = |status| Outcome::Response { status, body: Value::Null };
+    let status = |status| ProbeOutcome::Response { status, body: Value::Null };
     assert_eq!(ends(&|_| status(401)), (End::TokenRefused, 1));
-    assert_eq!(ends(&|_| Outcome::Failed), (End::Failing, 3));
+    assert_eq!(ends(&|_| ProbeOutcome::Failed), (End::Failing, 3));
     assert_eq!(ends(&|_| status(503)), (End::Failing, 3));
     let (end, requests) = ends(&|request| if request == 5 { status(429) } else { ok(json!([record()])) });
     assert_eq!((end, requests), (End::Throttled, 5));
@@ -192,7 +193,7 @@ fn bookings(items: Value) -> ProbeReport {
     let (report, _) = run(&catalog, |operation, _| match operation {
         "get_current_user" => ok(json!({"id": 1})),
         "list_bookings" => ok(json!({"items": items, "limit": 100, "offset": 0})),
-        _ => Outcome::Response { status: 403, body: Value::Null },
+        _ => ProbeOutcome::Response { status: 403, body: Value::Null },
     });
     report
 }
@@ -254,7 +255,7 @@ fn other_envelopes_are_found() {
         let (report, _) = run(&catalog, |operation, _| match operation {
             "get_current_user" => ok(json!({"id": 1})),
             "list_properties" => ok(body.clone()),
-            _ => Outcome::Response { status: 403, body: Value::Null },
+            _ => ProbeOutcome::Response { status: 403, body: Value::Null },
         });
         entries(&report, ObservationKind::OtherEnvelope).into_iter().map(|(_, member)| member).collect::<Vec<_>>()
     };
@@ -280,7 +281,7 @@ fn members_that_nothing_asked_for_and_hidden_records_are_found() {
         }
         "list_properties" => ok(json!({"items": all, "limit": 100, "offset": 0, "count": 2})),
         "get_property" => ok(json!({"id": 5, "name": "A", "tags": [{"id": 1, "name": "new"}]})),
-        _ => Outcome::Response { status: 403, body: Value::Null },
+        _ => ProbeOutcome::Response { status: 403, body: Value::Null },
     });
     let one = |operation: &str, member: &str| vec![(operation.to_owned(), member.to_owned())];
     assert_eq!(entries(&report, ObservationKind::UnaskedMember), one("get_property", "tags"));
@@ -400,7 +401,7 @@ proptest! {
             // Some are pages of such records, some rejections, and some are anything.
             let body = if lists && requests % 3 > 0 { page_of(&catalog, operation, Some(vec![body, record()])) } else { body };
             let status = if requests > 1 && requests % 7 == 0 && status != 429 { status } else { 200 };
-            Outcome::Response { status, body }
+            ProbeOutcome::Response { status, body }
         });
         for text in [report.text(), report.json()] {
             let lower = text.to_lowercase();
@@ -419,7 +420,7 @@ proptest! {
         while let Some(asked) = probe.next_request() {
             prop_assert!(!asked.request.is_write() && asked.request.body.is_none());
             prop_assert!(asked.request.path_and_query.starts_with("/v2/"));
-            probe.take_in(&asked, &Outcome::Response { status: 200, body: next.next().unwrap().clone() });
+            probe.take_in(&asked, &ProbeOutcome::Response { status: 200, body: next.next().unwrap().clone() });
         }
         prop_assert!(probe.requests() <= MOST_REQUESTS);
     }

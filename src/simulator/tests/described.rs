@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Fixture, ids};
 use crate::simulator::{
     Variations,
-    description::{Answer, Description, RecordShape},
+    description::{Description, RecordShape, ResponseShape},
     value_kind::{Plain, ValueKind},
 };
 
@@ -108,10 +108,12 @@ async fn answers_are_as_described(fixture: &Fixture) {
             }
             assert_eq!(status, 200, "{key}: {body}");
             let found = match &described.answer {
-                Answer::Page(kind) | Answer::ThreadPage(kind) => of_page(&description, kind, &body, false),
-                Answer::CountedPage(kind) => of_page(&description, kind, &body, true),
-                Answer::Record(kind) => mismatches(&description, &ValueKind::Record(kind.clone()), &body, kind),
-                Answer::Nothing | Answer::Object | Answer::List(_) => Vec::new(),
+                ResponseShape::Page(kind) | ResponseShape::ThreadPage(kind) => {
+                    of_page(&description, kind, &body, false)
+                }
+                ResponseShape::CountedPage(kind) => of_page(&description, kind, &body, true),
+                ResponseShape::Record(kind) => mismatches(&description, &ValueKind::Record(kind.clone()), &body, kind),
+                ResponseShape::Nothing | ResponseShape::Object | ResponseShape::List(_) => Vec::new(),
             };
             assert!(found.is_empty(), "{} {key}: {found:#?}", account.name);
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{Fixture, basic, ids, receiver::Receiver};
 use crate::{
     domain::AccountId,
-    simulator::{Delivery, DeliveryState, Outcome, WebhookApp},
+    simulator::{Delivery, DeliveryOutcome, DeliveryState, WebhookApp},
 };
 
 pub(super) const ACTIONS: [&str; 3] = ["entity_create", "entity_update", "entity_delete"];
@@ -52,7 +52,7 @@ pub(super) fn deliveries(fixture: &Fixture) -> Vec<Delivery> {
     all
 }
 
-fn outcomes(delivery: &Delivery) -> Vec<Outcome> {
+fn outcomes(delivery: &Delivery) -> Vec<DeliveryOutcome> {
     delivery.attempts.iter().map(|attempt| attempt.outcome).collect()
 }
 
@@ -212,7 +212,7 @@ async fn deliveries_are_json_posts_with_the_credentials_of_the_app() {
     }
     assert_eq!(received.len(), 2);
     let log = deliveries(&fixture);
-    assert_eq!((log[0].subscription, outcomes(&log[0])), (Some(subscription), vec![Outcome::Answered(204)]));
+    assert_eq!((log[0].subscription, outcomes(&log[0])), (Some(subscription), vec![DeliveryOutcome::Answered(204)]));
     let log = serde_json::to_string(&log).expect("a log");
     assert!(!log.contains("wp_sandbox") && !log.contains("p:w"), "{log}");
 }
@@ -264,7 +264,7 @@ async fn an_answer_has_two_seconds_and_what_fails_is_tried_again() {
     fixture.clock.advance(TimeDelta::milliseconds(1));
     controls.webhooks_settled().await;
     let delivery = deliveries(&fixture).remove(0);
-    assert_eq!((delivery.state, outcomes(&delivery)), (DeliveryState::Waiting, vec![Outcome::TimedOut]));
+    assert_eq!((delivery.state, outcomes(&delivery)), (DeliveryState::Waiting, vec![DeliveryOutcome::TimedOut]));
     receiver.answer(Some(302));
     fixture.clock.advance(TimeDelta::seconds(21));
     controls.webhooks_settled().await;
@@ -273,7 +273,10 @@ async fn an_answer_has_two_seconds_and_what_fails_is_tried_again() {
     controls.webhooks_settled().await;
     let delivery = deliveries(&fixture).remove(0);
     assert_eq!(delivery.state, DeliveryState::Delivered);
-    assert_eq!(outcomes(&delivery), [Outcome::TimedOut, Outcome::Answered(302), Outcome::Answered(204)]);
+    assert_eq!(
+        outcomes(&delivery),
+        [DeliveryOutcome::TimedOut, DeliveryOutcome::Answered(302), DeliveryOutcome::Answered(204)]
+    );
     let bodies = receiver.bodies();
     assert!(bodies.len() == 3 && bodies.iter().all(|body| *body == bodies[0]), "the same, with the same id");
 }
@@ -297,7 +300,10 @@ async fn ten_retries_come_ever_later_and_then_it_is_given_up() {
     fixture.clock.advance(TimeDelta::days(30));
     controls.webhooks_settled().await;
     let delivery = deliveries(&fixture).remove(0);
-    assert_eq!((delivery.state, outcomes(&delivery)), (DeliveryState::GivenUp, vec![Outcome::Answered(503); 11]));
+    assert_eq!(
+        (delivery.state, outcomes(&delivery)),
+        (DeliveryState::GivenUp, vec![DeliveryOutcome::Answered(503); 11])
+    );
     assert_eq!(receiver.bodies().len(), 11);
 }
 
@@ -313,7 +319,7 @@ async fn a_receiver_that_is_not_there_is_tried_again_and_a_hanging_one_holds_up_
     guest(&fixture, "Ann").await;
     controls.webhooks_settled().await;
     let broken = deliveries(&fixture).remove(0);
-    assert_eq!((broken.state, outcomes(&broken)), (DeliveryState::Waiting, vec![Outcome::Broken]));
+    assert_eq!((broken.state, outcomes(&broken)), (DeliveryState::Waiting, vec![DeliveryOutcome::Broken]));
 
     let (hanging, prompt) = (Receiver::start(), Receiver::start());
     hanging.answer(None);

@@ -50,7 +50,7 @@ pub struct Delivery {
     /// Its state.
     pub state: DeliveryState,
     /// The attempts so far.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<DeliveryAttempt>,
 }
 
 /// The state of a delivery.
@@ -73,17 +73,17 @@ pub enum DeliveryState {
 
 /// One attempt at a delivery.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
-pub struct Attempt {
+pub struct DeliveryAttempt {
     /// When it started.
     pub at: DateTime<Utc>,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: DeliveryOutcome,
 }
 
 /// How an attempt ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum DeliveryOutcome {
     /// The receiver responded with this status.
     Answered(u16),
     /// No response in time.
@@ -92,9 +92,9 @@ pub enum Outcome {
     Broken,
 }
 
-impl Outcome {
+impl DeliveryOutcome {
     fn is_success(self) -> bool {
-        matches!(self, Outcome::Answered(200..=299))
+        matches!(self, DeliveryOutcome::Answered(200..=299))
     }
 }
 
@@ -180,7 +180,7 @@ impl Queue {
     pub(in crate::simulator) fn ended(
         &mut self,
         ticket: &Ticket,
-        attempt: Attempt,
+        attempt: DeliveryAttempt,
         retry_policy: &RetryPolicy,
         now: DateTime<Utc>,
     ) {
@@ -248,7 +248,7 @@ mod tests {
         let Next::Send(first) = queue.next(now) else { panic!("the first is due") };
         assert_eq!((first.number, numbers(&mut queue, now)), (1, vec![3]));
         assert!(!queue.is_settled(now));
-        queue.ended(&first, Attempt { at: now, outcome: Outcome::Answered(204) }, &retry_policy, now);
+        queue.ended(&first, DeliveryAttempt { at: now, outcome: DeliveryOutcome::Answered(204) }, &retry_policy, now);
         assert_eq!(numbers(&mut queue, now), [2]);
         assert_eq!(queue.log[0].state, DeliveryState::Delivered);
         assert!(matches!(queue.next(now), Next::Wait(Some(at)) if at == now + TimeDelta::seconds(30)));

@@ -1,7 +1,7 @@
 //! Clients that the operator configured, and the one from the predecessor's configuration.
 
 use ownerrez_gateway::{
-    config::{ClientCredentials, Config, PredefinedClient},
+    config::{Config, OwnerRezClient, PredefinedClient},
     domain::{RedirectDestination, RedirectUri},
     oauth::clients::{ClientAuthentication, ClientErrorCode, ClientKind, PresentedClient},
 };
@@ -10,7 +10,7 @@ use super::{ClientsFixture, FixtureSettings, place};
 use crate::world::{TestDatabase, on_each_database};
 
 fn with_app(config: &mut Config) {
-    config.ownerrez.client = Some(ClientCredentials { id: "c_operator".to_owned(), secret: "s_secret".into() });
+    config.ownerrez.client = Some(OwnerRezClient { id: "c_operator".to_owned(), secret: "s_secret".into() });
 }
 
 #[actix_web::test]
