@@ -19,10 +19,10 @@ cd "$root"
 git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- --create --file=- | tar --extract --file=- --directory="$copy"
 
 cd "$copy"
-sed -i 's/sessions\.call(caller\.user,/sessions.call(*FIRST.get_or_init(|| caller.user),/' src/tools.rs
-echo 'static FIRST: std::sync::OnceLock<crate::domain::UserId> = std::sync::OnceLock::new();' >>src/tools.rs
-if cmp --quiet "$root/src/tools.rs" src/tools.rs || ! grep --quiet 'FIRST.get_or_init' src/tools.rs; then
-    echo "The line that this script changes is not in src/tools.rs any more: mend the script." >&2
+sed -i 's/sessions\.call(caller\.user,/sessions.call(*FIRST.get_or_init(|| caller.user),/' src/tools/run.rs
+echo 'static FIRST: std::sync::OnceLock<crate::domain::UserId> = std::sync::OnceLock::new();' >>src/tools/run.rs
+if cmp --quiet "$root/src/tools/run.rs" src/tools/run.rs || ! grep --quiet 'FIRST.get_or_init' src/tools/run.rs; then
+    echo "The line that this script changes is not in src/tools/run.rs any more: correct the script." >&2
     exit 2
 fi
 
