@@ -143,8 +143,7 @@ impl Bench {
         }
         report.target(
             "processor time of an uncached tool call, compared with the pass-through",
-            // 2.5 until all calls took one path (docs/adr/0015-one-path-per-call.md).
-            5.0,
+            2.5,
             " times",
             ratios.median(),
             &format!("ratio of each round, {}", ratios.text(2)),
