@@ -124,14 +124,7 @@ pub(super) async fn find_availability(
     let mentioned: BTreeSet<i64> = mentioned.filter_map(|one| one["property_id"].as_i64()).collect();
     let others = arguments.property_ids.iter().flatten().filter(|id| !mentioned.contains(id));
     unsuited.extend(others.map(|id| json!({"property_id": id, "why": [NOT_OFFERED]})));
-    if unchecked.iter().any(|one| one["why"].is_null()) {
-        context.note_missing("`unchecked` names properties that may be free too: ask again with their `property_ids`.");
-    }
-    if unchecked.iter().any(|one| !one["why"].is_null()) {
-        context.note_missing(
-            "`unchecked` names properties whose calendar lacks data (`why`): they may be free; look at them in OwnerRez.",
-        );
-    }
+    note_unchecked(context, &unchecked);
     let answer = json!({
         "asked": {"arrival": arguments.arrival, "departure": arguments.departure, "nights": arguments.nights().count()},
         "free": found,
@@ -140,6 +133,18 @@ pub(super) async fn find_availability(
         "counted": COUNTING_RULES,
     });
     Ok(context.finish(property_set.covered(Days { first, last }), answer))
+}
+
+/// Marks the response as incomplete if properties were not checked: the requests did not suffice, or data is missing.
+fn note_unchecked(context: &mut QueryContext<'_>, unchecked: &[Value]) {
+    if unchecked.iter().any(|one| one["why"].is_null()) {
+        context.note_missing("`unchecked` names properties that may be free too: ask again with their `property_ids`.");
+    }
+    if unchecked.iter().any(|one| !one["why"].is_null()) {
+        context.note_missing(
+            "`unchecked` names properties whose calendar lacks data (`why`): they may be free; look at them in OwnerRez.",
+        );
+    }
 }
 
 fn search(arguments: &Arguments, flexible: bool) -> Value {

@@ -44,20 +44,8 @@ pub(super) async fn todays_briefing(
     let since = (context.now() - TimeDelta::days(1)).to_rfc3339_opts(SecondsFormat::Secs, true);
     let lately = json!({"since_utc": since, "include_guest": true});
     let wants_bookings = context.wants("last_24_hours.new_bookings") || context.wants("last_24_hours.canceled");
-    let mut unread = BTreeSet::new();
-    let booked = if wants_bookings {
-        let changed = context.bookings(&ids, &lately, 1).await?;
-        if !changed.unread.is_empty() {
-            context.note_missing(
-                "`last_24_hours` lacks bookings of the properties in its `missing_properties`: ask again with these \
-                 `property_ids`, at most 100 at once.",
-            );
-        }
-        unread = changed.unread;
-        Stay::read_all(context, changed.records)
-    } else {
-        Vec::new()
-    };
+    let (booked, unread) =
+        if wants_bookings { changed_bookings(context, &ids, &lately).await? } else { (Vec::new(), BTreeSet::new()) };
     let wants_inquiries = !ids.is_empty() && context.wants("last_24_hours.inquiries");
     let inquiries = if wants_inquiries {
         context
@@ -84,16 +72,7 @@ pub(super) async fn todays_briefing(
     let inquiries: Vec<Value> = inquiries
         .iter()
         .filter(|inquiry| inquiry["property_id"].as_i64().is_none_or(|id| ids.contains(&id)))
-        .map(|inquiry| {
-            json!({
-                "inquiry_id": inquiry["id"],
-                "property": inquiry["property_id"].as_i64().and_then(|id| property_set.name(id)),
-                "guest": guest_name(inquiry),
-                "arrival": inquiry["arrival"],
-                "departure": inquiry["departure"],
-                "thread_ids": inquiry["thread_ids"],
-            })
-        })
+        .map(|inquiry| inquiry_json(inquiry, &property_set))
         .collect();
     let mut answer = json!({
         "arrivals": to_json(&mut sorted.arrivals.iter().copied()),
@@ -114,4 +93,31 @@ pub(super) async fn todays_briefing(
         answer["last_24_hours"]["missing_properties"] = json!(unread);
     }
     Ok(context.finish(property_set.covered(span), answer))
+}
+
+/// Returns the bookings that changed, and the properties of which not all were read.
+async fn changed_bookings(
+    context: &mut QueryContext<'_>,
+    ids: &[i64],
+    lately: &Value,
+) -> Result<(Vec<Stay>, BTreeSet<i64>), CompositeError> {
+    let changed = context.bookings(ids, lately, 1).await?;
+    if !changed.unread.is_empty() {
+        context.note_missing(
+            "`last_24_hours` lacks bookings of the properties in its `missing_properties`: ask again with these \
+             `property_ids`, at most 100 at once.",
+        );
+    }
+    Ok((Stay::read_all(context, changed.records), changed.unread))
+}
+
+fn inquiry_json(inquiry: &Value, property_set: &PropertySet) -> Value {
+    json!({
+        "inquiry_id": inquiry["id"],
+        "property": inquiry["property_id"].as_i64().and_then(|id| property_set.name(id)),
+        "guest": guest_name(inquiry),
+        "arrival": inquiry["arrival"],
+        "departure": inquiry["departure"],
+        "thread_ids": inquiry["thread_ids"],
+    })
 }
