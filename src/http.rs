@@ -1,58 +1,33 @@
 //! The HTTP layer: routes, pages, and the MCP endpoint. One `match` in `error` maps every error to its response.
 
-mod accept;
-mod authority;
-mod batch;
-mod bearer;
-mod body_encoding;
+mod api;
 mod browser;
-mod browser_session;
 mod callback;
 mod callback_query;
-mod callers;
-mod connect;
-mod connect_callback;
-mod connect_link;
-mod connect_queue;
-mod cookies;
-mod cors;
-mod csrf;
+mod connecting;
 mod error;
-mod guard;
-mod health;
-mod indirect;
-mod keys;
-mod legacy_routes;
+mod extract;
 mod mcp;
-mod mcp_caller;
-mod mcp_failure;
-mod metrics;
-mod notices;
+mod middleware;
 mod oauth;
 mod pages;
-mod path;
 mod quoted_string;
-mod ready;
-mod request_logger;
 mod resource;
 mod routes;
 mod server;
-mod single_user;
-mod source_address;
-mod starting;
 mod state;
-mod tool_selection;
-mod users;
-mod wait_reason;
-mod webhook;
 
-pub use guard::{AllowedHosts, AllowedOrigins, Guard};
+pub use api::{
+    metrics::{Scrape, metrics_routes},
+    notices::Notices,
+    ready::Readiness,
+    starting::{StartPhase, StartProgress, starting_routes},
+};
 pub use mcp::McpEndpoint;
-pub use metrics::{Scrape, metrics_routes};
-pub use notices::Notices;
-pub use ready::Readiness;
-pub use request_logger::RequestLogger;
+pub use middleware::{
+    guard::{AllowedHosts, AllowedOrigins, Guard},
+    request_logger::RequestLogger,
+};
 pub use routes::{Probes, routes};
 pub use server::{ConnectionSettings, Connections, HeldBody, RequestBounds, RequestSettings, ServerSettings, serve};
-pub use starting::{StartPhase, StartProgress, starting_routes};
 pub use state::{HttpSettings, HttpState, SMALL_BODY};

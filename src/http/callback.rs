@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{callback_query::CallbackQuery, connect_callback, oauth, state::HttpState};
+use super::{callback_query::CallbackQuery, connecting::connect_callback, oauth, state::HttpState};
 use crate::oauth::AuthorizationServer;
 
 /// The path to which OwnerRez redirects the browser.

@@ -3,24 +3,31 @@
 //! rmcp uses `http` 1 types and actix-web `http` 0.2 types: methods, URIs and headers are converted by bytes. No state
 //! outlives a request, so any process can answer any request.
 
+pub(super) mod accept;
+pub(super) mod batch;
+pub(super) mod mcp_caller;
+pub(super) mod mcp_failure;
+pub(super) mod tool_selection;
+
 use std::{convert::Infallible, sync::Arc};
 
-use super::{
+use self::{
     accept::{Accepted, EVENT_STREAM, JSON},
-    batch,
+    mcp_caller::McpCaller,
+    tool_selection::tool_selection,
+};
+use super::{
     error::{ApiError, ErrorLogInfo},
-    mcp_caller::{self, McpCaller},
-    mcp_failure,
-    request_logger::RequestContext,
+    middleware::request_logger::RequestContext,
     resource::method_not_allowed,
     state::HttpState,
-    tool_selection::tool_selection,
 };
 use crate::{
     domain::{Credential, ErrorCode, Principal, UserId},
     mcp::{CallObserver, Incoming, Malformed, Message, Revision, Server, reword_unknown_method},
     tools::{ToolSelection, Toolbox},
 };
+
 use actix_web::{
     HttpRequest, HttpResponse,
     error::InternalError,

@@ -3,17 +3,21 @@
 use actix_web::{HttpResponse, web};
 
 use super::{
-    callback, connect, connect_link,
+    api::{
+        connect,
+        health::health,
+        keys, legacy_routes,
+        metrics::{self, Scrape},
+        ready::{self, Readiness},
+        users, webhook,
+    },
+    callback,
+    connecting::connect_link,
     error::ApiError,
-    health::health,
-    keys, legacy_routes,
-    mcp::{self, McpEndpoint},
-    metrics::{self, Scrape},
+    mcp::{self, McpEndpoint, tool_selection},
     oauth, pages,
-    ready::{self, Readiness},
     resource::resource_at,
     state::{HttpState, SMALL_BODY},
-    tool_selection, users, webhook,
 };
 use crate::{config::PREDECESSOR_CALLBACK_PATH, tools::LINK_PATH};
 

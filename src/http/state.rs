@@ -6,7 +6,7 @@ use actix_web::HttpRequest;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{notices::Notices, source_address::source_of};
+use super::{api::notices::Notices, extract::source_address::source_of};
 use crate::{
     auth::{ApiKeyAuthenticator, LargeBodyLimiter, OAuthLimits, RegistrationLimiter, SingleUser, SourceAddress},
     config::{Network, RegistrationMode},

@@ -8,7 +8,7 @@ use super::moved::Moved;
 use crate::{
     auth::TooMany,
     crypto::CryptoError,
-    http::{body_encoding::UnsupportedEncoding, indirect::Indirect},
+    http::{extract::indirect::Indirect, middleware::body_encoding::UnsupportedEncoding},
     oauth::AccessError,
     session::{CallError, ConnectError, QueueWait},
     store::StoreError,

@@ -16,10 +16,12 @@ use crate::{
     auth::{NewKeyRequest, validate_name},
     domain::{GrantId, KeyId, Scope, SignedInUser, ToolDefaults, UserId},
     http::{
-        browser::{is_cross_site, redirect_to_ownerrez, see_other},
-        browser_session::BrowserSession,
-        cookies::SIGN_IN_COOKIES,
-        csrf::{Csrf, verify_csrf},
+        browser::{
+            browser_session::BrowserSession,
+            cookies::SIGN_IN_COOKIES,
+            csrf::{Csrf, verify_csrf},
+            navigation::{is_cross_site, redirect_to_ownerrez, see_other},
+        },
         error::ApiError,
         pages::{self, account as account_pages},
         state::HttpState,

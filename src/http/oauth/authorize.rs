@@ -13,9 +13,11 @@ use super::{
 use crate::{
     domain::{ErrorCode, RedirectDestination, Scope},
     http::{
-        browser::{is_cross_site, redirect_to_ownerrez},
-        cookies::SIGN_IN_COOKIES,
-        csrf::{Csrf, verify_csrf},
+        browser::{
+            cookies::SIGN_IN_COOKIES,
+            csrf::{Csrf, verify_csrf},
+            navigation::{is_cross_site, redirect_to_ownerrez},
+        },
         error::{ApiError, ErrorLogInfo},
         pages::{self, sign_in as sign_in_pages},
         state::HttpState,

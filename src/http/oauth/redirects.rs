@@ -7,7 +7,7 @@ use super::responses::oauth_error;
 use crate::{
     domain::RedirectDestination,
     http::{
-        browser::see_other,
+        browser::navigation::see_other,
         error::ErrorLogInfo,
         pages::{self, sign_in as sign_in_pages},
         state::HttpState,

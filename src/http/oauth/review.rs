@@ -16,9 +16,11 @@ use super::{
 use crate::{
     domain::{GrantId, KeyId, UserId},
     http::{
-        browser::{is_cross_site, see_other},
-        cookies::SIGN_IN_COOKIES,
-        csrf::{Csrf, verify_csrf},
+        browser::{
+            cookies::SIGN_IN_COOKIES,
+            csrf::{Csrf, verify_csrf},
+            navigation::{is_cross_site, see_other},
+        },
         error::ApiError,
         pages::{self, sign_in as sign_in_pages},
         state::HttpState,

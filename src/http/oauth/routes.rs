@@ -12,7 +12,7 @@ use super::{
     review, token,
 };
 use crate::{
-    http::{cors, resource::resource_at, state::SMALL_BODY},
+    http::{middleware::cors, resource::resource_at, state::SMALL_BODY},
     oauth::{AuthorizationServer, OAuthError},
     tools::ACCOUNT_PATH,
 };

@@ -17,9 +17,9 @@ use super::{
 use crate::{
     domain::{RedirectDestination, error_chain},
     http::{
+        browser::cookies::SIGN_IN_COOKIES,
         callback_query::CallbackQuery,
-        connect_queue::{QueueOutcome, ReturnedBrowser, request_turn},
-        cookies::SIGN_IN_COOKIES,
+        connecting::connect_queue::{QueueOutcome, ReturnedBrowser, request_turn},
         error::ApiError,
         pages,
         state::HttpState,

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, http::StatusCode};
 
 use crate::http::{
-    cookies::SIGN_IN_COOKIES,
+    browser::cookies::SIGN_IN_COOKIES,
     pages::{self, sign_in as sign_in_pages},
     state::HttpState,
 };

@@ -8,10 +8,10 @@ use crate::{
     auth::KEYS_PER_USER,
     domain::{KeyId, Scope, SignedInUser, UserId},
     http::{
-        browser::see_other,
+        browser::navigation::see_other,
         error::ApiError,
+        middleware::request_logger::RequestContext,
         pages::{self, account as account_pages},
-        request_logger::RequestContext,
         state::HttpState,
     },
     oauth::{AuthorizationServer, ServerError},

@@ -14,7 +14,7 @@ use super::parts::page as any_page;
 use crate::{
     allowance::AllowanceError,
     domain::ErrorCode,
-    http::{error::ErrorLogInfo, wait_reason},
+    http::{connecting::wait_reason, error::ErrorLogInfo},
     session::{ASK_AGAIN_AFTER, QueueWait, WaitReason},
 };
 

@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     auth::SourceAddress,
-    http::{body_encoding::UnsupportedEncoding, error::ApiError, request_logger::RequestContext},
+    http::{
+        error::ApiError,
+        middleware::{body_encoding::UnsupportedEncoding, request_logger::RequestContext},
+    },
 };
 
 /// The reasons why a body is not read to its end.

@@ -22,8 +22,10 @@ use super::{
     request_body::{BodyStatus, RequestBody},
 };
 use crate::http::{
-    body_encoding::UnsupportedEncoding, error::ApiError, pages, request_logger::RequestContext,
-    source_address::source_of,
+    error::ApiError,
+    extract::source_address::source_of,
+    middleware::{body_encoding::UnsupportedEncoding, request_logger::RequestContext},
+    pages,
 };
 
 /// The limits on requests. Cloning is cheap; clones share the counts.

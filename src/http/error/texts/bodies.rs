@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::too_many::too_many;
 use crate::{
     domain::ErrorCode,
-    http::{body_encoding::UnsupportedEncoding, error::body::ErrorBody},
+    http::{error::body::ErrorBody, middleware::body_encoding::UnsupportedEncoding},
 };
 
 pub(super) fn wrong_content_type() -> ErrorBody {

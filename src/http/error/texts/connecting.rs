@@ -6,7 +6,7 @@ use super::{allowance, credentials, database, internal, reconnect::RECONNECT, to
 use crate::{
     allowance::AllowanceError,
     domain::ErrorCode,
-    http::{error::body::ErrorBody, wait_reason},
+    http::{connecting::wait_reason, error::body::ErrorBody},
     session::{ASK_AGAIN_AFTER, ConnectError, QueueWait},
     upstream::TokenError,
 };

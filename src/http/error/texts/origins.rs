@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 
 use crate::{
     domain::ErrorCode,
-    http::{error::body::ErrorBody, indirect::Indirect},
+    http::{error::body::ErrorBody, extract::indirect::Indirect},
 };
 
 pub(super) fn host_not_allowed() -> ErrorBody {
