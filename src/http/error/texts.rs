@@ -1,5 +1,5 @@
 //! The response to each error: status, stable code, message, and a hint what to do next. Three endpoints have their own
-//! form (`http::ready`, `http::webhook`, `http::oauth`).
+//! form (`http::api::ready`, `http::api::webhook`, `http::oauth`).
 
 mod allowance;
 mod bodies;
