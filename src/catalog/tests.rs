@@ -257,14 +257,5 @@ fn an_unknown_tool_has_a_suggestion() {
 #[test]
 fn tools_are_as_in_the_snapshot() {
     let drafts = catalog().drafts().map(|tool| serde_json::to_value(tool).unwrap()).collect::<Vec<_>>();
-    let now = serde_json::to_string_pretty(&[tools(), drafts].concat()).unwrap() + "\n";
-    if now != include_str!("tools.snapshot.json") {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tmp");
-        let file = format!("{folder}/tools.snapshot.json");
-        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, now)).unwrap();
-        panic!(
-            "tools/list differs from src/catalog/tools.snapshot.json. If that is meant:\n\
-             cp target/tmp/tools.snapshot.json src/catalog/tools.snapshot.json"
-        );
-    }
+    insta::assert_json_snapshot!("tools", [tools(), drafts].concat());
 }

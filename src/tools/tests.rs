@@ -57,14 +57,5 @@ fn tools_of_our_own_are_as_in_the_snapshot() {
     let (composite_tools, tool_search) = (CompositeTools::embedded().unwrap(), ToolSearch::embedded(&catalog).unwrap());
     let tools: Vec<Value> =
         composite_tools.tools().chain(tool_search.tools()).map(|tool| serde_json::to_value(tool).unwrap()).collect();
-    let now = serde_json::to_string_pretty(&tools).unwrap() + "\n";
-    if now != include_str!("tools.snapshot.json") {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/target/tmp");
-        let file = format!("{folder}/own_tools.snapshot.json");
-        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, now)).unwrap();
-        panic!(
-            "the tools differ from src/tools/tools.snapshot.json. If that is meant:\n\
-             cp target/tmp/own_tools.snapshot.json src/tools/tools.snapshot.json"
-        );
-    }
+    insta::assert_json_snapshot!("own_tools", tools);
 }
