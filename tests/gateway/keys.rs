@@ -9,9 +9,18 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::world::{Gateway, Person, Settings, eventually, on_each_database, on_postgres, rpc};
+use crate::{
+    managing::MANAGING,
+    world::{Gateway, Person, Reply, Settings, eventually, on_each_database, on_postgres, rpc},
+};
 
-const DOORS: &[(&str, &str)] = &[
+/// The routes that need a key. `route_table` compares this with the sources.
+pub(crate) const DOORS: &[(&str, &str)] = &[
+    ("DELETE", "/api/users/me"),
+    ("GET", "/api/keys"),
+    ("POST", "/api/keys"),
+    ("DELETE", "/api/keys/00000000-0000-0000-0000-000000000000"),
+    ("POST", "/api/connect/ownerrez/token"),
     ("GET", "/api/connect/ownerrez/start"),
     ("GET", "/api/connect/ownerrez/status"),
     ("GET", "/api/connect/ownerrez/test"),
@@ -23,6 +32,14 @@ const DOORS: &[(&str, &str)] = &[
     ("POST", "/mcp/x/guests"),
     ("POST", "/mcp/x/guests/readonly"),
 ];
+
+/// Sends a request with a valid body. actix-web reads key and body at the same time, so a wrong body may be refused
+/// before a key that has to be looked up.
+async fn knock(person: &Person, method: &str, path: &str) -> Reply {
+    let body =
+        MANAGING.iter().find(|(managing, at, _)| (*managing, *at) == (method, path)).and_then(|(_, _, body)| *body);
+    person.send(method, path, &[("content-type", "application/json")], body.map(str::to_owned)).await
+}
 
 /// Returns a key with valid form and checksum that is unknown.
 fn invented_key() -> String {
@@ -82,7 +99,7 @@ async fn a_well_formed_key_that_nobody_has_is_refused() {
         let before = gateway.app().keys().bcrypt_runs();
         let invented = invented_key();
         for (method, path) in DOORS {
-            let refused = Person::visitor(&gateway.url).with_key(&invented, "").send(method, path, &[], None).await;
+            let refused = knock(&Person::visitor(&gateway.url).with_key(&invented, ""), method, path).await;
             assert_eq!((refused.status, refused.error()), (401, "invalid_api_key"), "{method} {path}");
         }
         assert_eq!(gateway.app().keys().bcrypt_runs(), before, "there was no hash to compare it with");
@@ -221,7 +238,7 @@ async fn a_database_that_fails_refuses_no_key_and_tells_nothing_of_itself() {
         let alice = gateway.user("Alice").await;
         database.execute("ALTER TABLE api_keys RENAME TO elsewhere").await;
         for (method, path) in DOORS {
-            let reply = alice.send(method, path, &[], None).await;
+            let reply = knock(&alice, method, path).await;
             assert_eq!((reply.status, reply.error()), (500, "internal_error"), "{method} {path}");
             let shown = reply.body.to_string().to_lowercase();
             for inside in ["api_keys", "sql", "table", "column", "relation"] {

@@ -59,6 +59,7 @@ mod resources;
 mod rest;
 mod revisions;
 mod rotation;
+mod route_table;
 mod schema;
 mod secrets;
 mod sessions;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::world::{Gateway, Person, eventually, on_each_database, rpc};
 
-const MANAGING: &[(&str, &str, Option<&str>)] = &[
+/// The routes that need a key with full access. `route_table` compares this with what a read key may do.
+pub(crate) const MANAGING: &[(&str, &str, Option<&str>)] = &[
     ("POST", "/api/keys", Some(r#"{"name": "more", "scope": "read"}"#)),
     ("DELETE", "/api/keys/00000000-0000-0000-0000-000000000000", None),
     ("DELETE", "/api/users/me", None),

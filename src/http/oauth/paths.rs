@@ -7,6 +7,12 @@ pub(super) const CONTINUE_PATH: &str = "/authorize/continue";
 pub(super) const DELETE_PATH: &str = "/account/delete";
 /// The path of the protected resource metadata (RFC 9728); the path of the resource follows.
 pub(in crate::http) const RESOURCE_METADATA_PATH: &str = "/.well-known/oauth-protected-resource";
+/// The metadata of `/mcp`, also with its path or one below it appended.
+pub(super) const RESOURCE_METADATA_PATHS: [&str; 3] = [
+    "/.well-known/oauth-protected-resource",
+    "/.well-known/oauth-protected-resource/mcp",
+    "/.well-known/oauth-protected-resource/mcp/{below:.*}",
+];
 pub(super) const SERVER_METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
 pub(super) const TOKEN_PATH: &str = "/token";
 pub(super) const REGISTER_PATH: &str = "/register";

@@ -5,7 +5,7 @@ use actix_web::{Resource, error::UrlencodedError, http::header, middleware::Defa
 use super::{
     account, authorize, metadata,
     paths::{
-        AUTHORIZE_PATH, CONTINUE_PATH, DELETE_PATH, REGISTER_PATH, RESOURCE_METADATA_PATH, REVOKE_PATH,
+        AUTHORIZE_PATH, CONTINUE_PATH, DELETE_PATH, REGISTER_PATH, RESOURCE_METADATA_PATHS, REVOKE_PATH,
         SERVER_METADATA_PATH, TOKEN_PATH,
     },
     responses::oauth_error,
@@ -61,9 +61,8 @@ pub(in crate::http) fn routes(
     });
     with_cors(config, REGISTER_PATH, "POST", |resource| resource.route(web::post().to(token::register)));
     with_cors(config, SERVER_METADATA_PATH, "GET", |resource| resource.route(web::get().to(metadata::server)));
-    for path in ["", "/mcp", "/mcp/{below:.*}"] {
-        let path = format!("{RESOURCE_METADATA_PATH}{path}");
-        with_cors(config, &path, "GET", |resource| resource.route(web::get().to(metadata::resource)));
+    for path in RESOURCE_METADATA_PATHS {
+        with_cors(config, path, "GET", |resource| resource.route(web::get().to(metadata::resource)));
     }
 }
 
