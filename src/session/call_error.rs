@@ -90,7 +90,16 @@ impl CallError {
             Self::Upstream(error) => match error.kind {
                 UpstreamErrorKind::Throttled => ErrorCode::OwnerRezThrottled,
                 UpstreamErrorKind::Unavailable => ErrorCode::OwnerRezUnavailable,
-                _ => ErrorCode::OwnerRezRefused,
+                UpstreamErrorKind::Invalid
+                | UpstreamErrorKind::InvalidToken
+                | UpstreamErrorKind::Unauthorized
+                | UpstreamErrorKind::OtherUnauthorized
+                | UpstreamErrorKind::FeatureMissing
+                | UpstreamErrorKind::Forbidden
+                | UpstreamErrorKind::ReadOnly
+                | UpstreamErrorKind::NotFound
+                | UpstreamErrorKind::NotAccepted
+                | UpstreamErrorKind::Conflict => ErrorCode::OwnerRezRefused,
             },
             Self::Deadline { .. } | Self::Transport { .. } | Self::RefreshPaused(_) => ErrorCode::OwnerRezUnavailable,
             Self::Refresh(error) => error.code(),
@@ -107,8 +116,18 @@ impl CallError {
             Self::Deadline { write_may_have_happened }
             | Self::Transport { write_may_have_happened, .. }
             | Self::SessionLost { write_may_have_happened } => *write_may_have_happened,
-            Self::Upstream(error) => error.kind == UpstreamErrorKind::Unavailable,
-            _ => false,
+            Self::Upstream(error) => error.kind.write_may_have_happened(),
+            Self::NotConnected
+            | Self::NeedsReconnect
+            | Self::Busy
+            | Self::Allowance(_)
+            | Self::RefreshPaused(_)
+            | Self::Refresh(_)
+            | Self::RefreshElsewhere
+            | Self::ShuttingDown
+            | Self::Cancelled
+            | Self::Store(_)
+            | Self::Crypto(_) => false,
         }
     }
 

@@ -77,7 +77,37 @@ pub enum UpstreamErrorKind {
 impl UpstreamErrorKind {
     /// Returns whether the request could succeed with another token.
     pub fn may_concern_token(self) -> bool {
-        matches!(self, Self::InvalidToken | Self::Unauthorized)
+        match self {
+            Self::InvalidToken | Self::Unauthorized => true,
+            Self::Invalid
+            | Self::OtherUnauthorized
+            | Self::FeatureMissing
+            | Self::Forbidden
+            | Self::ReadOnly
+            | Self::NotFound
+            | Self::NotAccepted
+            | Self::Conflict
+            | Self::Throttled
+            | Self::Unavailable => false,
+        }
+    }
+
+    /// Returns whether a write that got this answer may have been carried out.
+    pub fn write_may_have_happened(self) -> bool {
+        match self {
+            Self::Unavailable => true,
+            Self::Invalid
+            | Self::InvalidToken
+            | Self::Unauthorized
+            | Self::OtherUnauthorized
+            | Self::FeatureMissing
+            | Self::Forbidden
+            | Self::ReadOnly
+            | Self::NotFound
+            | Self::NotAccepted
+            | Self::Conflict
+            | Self::Throttled => false,
+        }
     }
 }
 

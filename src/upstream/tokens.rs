@@ -135,7 +135,16 @@ impl Upstream {
             UpstreamErrorKind::Unavailable | UpstreamErrorKind::OtherUnauthorized => {
                 TokenError::Unexpected(refused.status)
             }
-            _ => TokenError::InvalidPersonalToken(refused),
+            UpstreamErrorKind::Invalid
+            | UpstreamErrorKind::InvalidToken
+            | UpstreamErrorKind::Unauthorized
+            | UpstreamErrorKind::FeatureMissing
+            | UpstreamErrorKind::Forbidden
+            | UpstreamErrorKind::ReadOnly
+            | UpstreamErrorKind::NotFound
+            | UpstreamErrorKind::NotAccepted
+            | UpstreamErrorKind::Conflict
+            | UpstreamErrorKind::Throttled => TokenError::InvalidPersonalToken(refused),
         })?;
         let account = body.value().get("id").and_then(Value::as_i64).map(AccountId);
         Ok(UpstreamGrant { tokens, account })

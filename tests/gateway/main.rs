@@ -38,6 +38,7 @@ mod lean;
 mod limits;
 mod links;
 mod managing;
+mod manifest;
 mod mcp;
 mod names;
 mod oauth;

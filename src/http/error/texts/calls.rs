@@ -30,9 +30,22 @@ pub(super) fn failed(error: &CallError) -> ErrorBody {
         .with_retry_after(TimeDelta::seconds(1)),
         CallError::Allowance(refusal) => allowance::refusal(*refusal),
         CallError::Upstream(refused) => {
-            let throttled = refused.kind == UpstreamErrorKind::Throttled;
+            let status = match refused.kind {
+                UpstreamErrorKind::Throttled => StatusCode::SERVICE_UNAVAILABLE,
+                UpstreamErrorKind::Invalid
+                | UpstreamErrorKind::InvalidToken
+                | UpstreamErrorKind::Unauthorized
+                | UpstreamErrorKind::OtherUnauthorized
+                | UpstreamErrorKind::FeatureMissing
+                | UpstreamErrorKind::Forbidden
+                | UpstreamErrorKind::ReadOnly
+                | UpstreamErrorKind::NotFound
+                | UpstreamErrorKind::NotAccepted
+                | UpstreamErrorKind::Conflict
+                | UpstreamErrorKind::Unavailable => StatusCode::BAD_GATEWAY,
+            };
             ErrorBody::new(
-                if throttled { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY },
+                status,
                 error.code(),
                 format!("OwnerRez responded with status {}.", refused.status),
                 "Try again later. The MCP tool for the same call returns the error text of OwnerRez.",
