@@ -68,6 +68,7 @@ mod single_user;
 mod starting;
 mod stdio;
 mod takeover;
+mod tenant_tables;
 mod tenants;
 mod token_evidence;
 mod token_life;
