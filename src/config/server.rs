@@ -22,11 +22,11 @@ pub struct ServerSection {
     pub bind: IpAddr,
     /// The port to listen on; 0 selects a free one.
     pub port: u16,
-    /// The public address, with the path "/"; `None` only if `bind` is loopback. See [`Server::public_url`].
+    /// The public address, with the path "/"; `None` only if `bind` is loopback. See [`ServerSection::public_url`].
     pub url: Option<Url>,
-    /// The allowed values of the Host header, if the operator listed them. See [`Server::hosts`].
+    /// The allowed values of the Host header, if the operator listed them. See [`ServerSection::hosts`].
     pub allowed_hosts: Option<Vec<String>>,
-    /// Other origins that may call the gateway. See [`Server::origins`].
+    /// Other origins that may call the gateway. See [`ServerSection::origins`].
     pub allowed_origins: Vec<String>,
     /// Reverse proxies whose forwarded client addresses are believed.
     pub trusted_proxies: Vec<Network>,
