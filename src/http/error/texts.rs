@@ -1,5 +1,5 @@
-//! The response to each error: status, stable code, message, and a hint what to do next. Three endpoints have their own
-//! form (`http::api::ready`, `http::api::webhook`, `http::oauth`).
+//! The response to each error: status, stable code, message, and a hint what to do next. `http::api::ready`,
+//! `http::api::webhook` and `http::oauth` have their own form.
 
 mod allowance;
 mod bodies;
