@@ -16,6 +16,7 @@ pub struct Sources {
 
 impl Sources {
     /// Returns the sources of a real process: the file, if one was named, and the process's environment.
+    #[expect(clippy::disallowed_methods, reason = "this is the only reader of the environment")]
     pub fn from_process(file: Option<PathBuf>) -> Self {
         let known = |name: &str| SETTINGS.iter().any(|setting| setting.env == Some(name));
         #[expect(clippy::disallowed_methods, reason = "this is the only reader of the environment")]

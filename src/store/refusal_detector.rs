@@ -93,6 +93,7 @@ impl RefusalDetector {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the result of a check is valid for a real time")]
     async fn refuses(&self) -> bool {
         let mut last = self.last.lock().await;
         if let Some((at, refused)) = *last

@@ -422,6 +422,7 @@ impl Flood {
 }
 
 /// Waits until background work after a start or a load has finished.
+#[expect(clippy::disallowed_methods, reason = "waits for real processes")]
 fn settle() {
     thread::sleep(Duration::from_secs(1));
 }

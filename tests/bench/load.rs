@@ -157,6 +157,7 @@ pub(crate) async fn run(connections: Vec<(Connection, Vec<&[u8]>)>, expected: Ex
 /// Sends requests repeatedly on each connection until it is dropped, and counts the answers. With a pause, each
 /// connection sends one request per interval, or more slowly if the server is slower; without one, it sends as fast as
 /// it gets answers.
+#[expect(clippy::disallowed_methods, reason = "the benchmark measures real time")]
 pub(crate) async fn flood(
     connections: Vec<(Connection, Vec<Vec<u8>>)>,
     pause: Option<Duration>,

@@ -55,6 +55,7 @@ impl Process {
             if started.elapsed() > START_LIMIT {
                 return Err(io::Error::other("the gateway did not become ready"));
             }
+            #[expect(clippy::disallowed_methods, reason = "waits for a real process")]
             thread::sleep(Duration::from_micros(500));
         }
         process.ready_after = started.elapsed();

@@ -128,6 +128,7 @@ mod tests {
     const IDLE: Duration = Duration::from_secs(180);
     const SECOND: Duration = Duration::from_secs(1);
 
+    #[expect(clippy::disallowed_methods, reason = "a deadline needs a moment of the real clock")]
     fn new() -> (Head, Rc<Connection>, Instant) {
         let connection = Connection::new();
         (Head::new(connection.clone(), HeadTimeouts { head: HEAD, idle: IDLE }), connection, Instant::now())

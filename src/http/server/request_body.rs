@@ -109,6 +109,7 @@ impl RequestBody {
     }
 
     /// Counts the body as unfinished from now on.
+    #[expect(clippy::disallowed_methods, reason = "the deadline protects a real socket")]
     fn wait(&self) -> Result<Box<IncompleteBody>, Refusal> {
         let most = self.declared.unwrap_or_else(|| self.limit());
         let context = self.context.as_ref().filter(|context| context.is_verified());

@@ -85,6 +85,7 @@ impl WatchedStream {
     }
 
     /// Returns whether the client has missed a deadline. Otherwise the task is woken at the next one.
+    #[expect(clippy::disallowed_methods, reason = "the deadline protects a real socket")]
     fn is_overdue(&mut self, context: &mut Context<'_>) -> bool {
         let head = self.head.deadline(Instant::now(), self.unsent_since.is_some());
         let send = self.unsent_since.map(|since| since + self.send_timeout);
@@ -168,6 +169,7 @@ impl AsyncRead for WatchedStream {
 }
 
 impl AsyncWrite for WatchedStream {
+    #[expect(clippy::disallowed_methods, reason = "the deadline protects a real socket")]
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if let Poll::Ready(written) = Pin::new(&mut this.io).poll_write(context, bytes) {

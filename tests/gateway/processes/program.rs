@@ -148,6 +148,7 @@ impl Program {
     }
 
     /// Waits until it exits.
+    #[expect(clippy::disallowed_methods, reason = "waits for a real process")]
     pub(crate) fn end(mut self) -> Ending {
         let started = Instant::now();
         let status = loop {
