@@ -19,7 +19,6 @@ impl Sources {
     #[expect(clippy::disallowed_methods, reason = "this is the only reader of the environment")]
     pub fn from_process(file: Option<PathBuf>) -> Self {
         let known = |name: &str| SETTINGS.iter().any(|setting| setting.env == Some(name));
-        #[expect(clippy::disallowed_methods, reason = "this is the only reader of the environment")]
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             let name = name.into_string().ok()?;
             // A value that is not UTF-8 is converted lossily and kept, so that it is rejected and not overlooked.
