@@ -14,7 +14,7 @@ use crate::world::{Browser, ClientApp, Gateway, Page, Person, Settings, on_each_
 const REVOKED: &str = "DELETE /oauth/access_token/{token}";
 
 /// A visitor of the account page.
-struct Visit {
+pub(crate) struct Visit {
     browser: Browser,
     url: String,
 }
@@ -25,7 +25,7 @@ impl Visit {
     }
 
     /// Returns a visitor who has signed in with this account.
-    async fn signed_in(gateway: &Gateway, account: AccountId) -> Self {
+    pub(crate) async fn signed_in(gateway: &Gateway, account: AccountId) -> Self {
         let mut visit = Self::new(gateway);
         let page = visit.sign_in(gateway, account).await;
         assert_eq!((page.status, page.location()), (303, visit.url.clone()), "{}", page.body);

@@ -32,7 +32,7 @@ pub(crate) fn key(text: &str) -> SecretBox<[u8; 32]> {
     SecretBox::new(Box::new(bytes))
 }
 
-fn new_ring() -> KeyRing {
+pub(crate) fn new_ring() -> KeyRing {
     KeyRing::new(&key(NEW)).unwrap().with_previous(&key(OLD)).unwrap()
 }
 

@@ -90,6 +90,18 @@ impl ClientApp {
         }
     }
 
+    /// Returns a client of a gateway that runs as a program at this address.
+    pub(crate) fn of_program(url: &str, id: &str, redirect_uri: &str) -> Self {
+        Self {
+            person: Person::visitor(url),
+            url: url.to_owned(),
+            public_url: url.to_owned(),
+            id: id.to_owned(),
+            redirect_uri: redirect_uri.to_owned(),
+            verifier: format!("{:B<50}", "verifier-of-the-program"),
+        }
+    }
+
     /// Returns the same client with requests to a process at this address, independent of the public URL.
     pub(crate) fn at(&self, url: &str) -> Self {
         Self { person: self.person.at(url), url: url.to_owned(), ..self.clone() }
