@@ -46,6 +46,9 @@ fn every_form_of_a_circle_is_found_and_nothing_else() {
         ("use super::*;", 1),
         ("fn f() -> super::Item { loop {} }", 1),
         ("use super::super::a::Item;", 1),
+        ("use self::super::Item;", 1),
+        ("fn f() { for x in super::ALL {} }", 1),
+        ("fn f() { super::c::X as super::Item }", 1),
         ("pub(super) struct B; pub(in crate::a) struct C;", 0),
         ("use super::c::C;", 0),
         ("use super::{super::b::X, c::C};", 0),
@@ -116,8 +119,8 @@ fn paths(tokens: &[String]) -> Vec<Vec<String>> {
         let is_start = ["crate", "super", "self"].contains(&tokens[at].as_str())
             && tokens.get(at + 1).is_some_and(|next| next == "::")
             && !follows("::");
-        // `pub(in crate::a)` is a visibility.
-        at = if is_start && !follows("in") { read_path(tokens, at, Vec::new(), &mut found) } else { at + 1 };
+        let is_visibility = follows("in") && at > 1 && tokens[at - 2] == "(";
+        at = if is_start && !is_visibility { read_path(tokens, at, Vec::new(), &mut found) } else { at + 1 };
     }
     found
 }
@@ -141,7 +144,10 @@ fn read_path(tokens: &[String], mut at: usize, mut prefix: Vec<String>, found: &
         match tokens.get(at).map(String::as_str) {
             Some("::") => at += 1,
             Some("as") => {
-                at += 2;
+                // In an expression, a type with a path of its own may follow.
+                let is_type =
+                    tokens.get(at + 1).is_some_and(|next| ["crate", "super", "self"].contains(&next.as_str()));
+                at += if is_type { 1 } else { 2 };
                 break;
             }
             _ => break,
@@ -160,10 +166,8 @@ fn resolve(files: &Files, module: &str, path: &[String]) -> String {
             place.clear();
             rest.next();
         }
-        Some(&"self") => {
-            rest.next();
-        }
         _ => {
+            rest.next_if_eq(&"self");
             while rest.next_if_eq(&"super").is_some() {
                 place.pop();
             }
