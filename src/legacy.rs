@@ -4,7 +4,7 @@
 //! This module lies below `crypto`, because the key ring decrypts records of both formats, and a presented key has one
 //! of two formats. So it names neither `crypto` nor the database. The code that needs them is elsewhere:
 //! `crypto::legacy_key_digest`, `auth::predecessors` and `store::legacy_keys` find the rows of keys,
-//! `migration::predecessor` migrates the tables, and `http::legacy_routes` answers the addresses.
+//! `migration::predecessor` migrates the tables, and `http::api::legacy_routes` answers the addresses.
 //!
 //! Support ends with the release that `CHANGELOG.md` names under "Deprecated". Then this module and that code are
 //! deleted.

@@ -213,7 +213,7 @@ async fn a_preflight_needs_no_database() {
     .await;
 }
 
-/// A new REST endpoint belongs in `REST` of `src/http/cors.rs`, a new page in `UNREADABLE` above.
+/// A new REST endpoint belongs in `REST` of `src/http/middleware/cors.rs`, a new page in `UNREADABLE` above.
 #[actix_web::test]
 async fn an_allowed_origin_may_call_every_route_that_is_no_page() {
     on_each_database(async |database| {
