@@ -12,10 +12,10 @@
 mod access;
 mod by_word;
 mod call_log_info;
+mod client_elicitation;
 mod composite;
 mod confirm;
 mod drafts;
-mod elicitation;
 mod error_messages;
 mod invocation;
 mod links;
@@ -39,8 +39,8 @@ mod writes;
 
 pub use self::{
     call_log_info::CallLogInfo,
+    client_elicitation::{ClientElicitation, ElicitationReply},
     composite::CompositeTools,
-    elicitation::{ClientElicitation, ElicitationReply},
     links::{ACCOUNT_PATH, ConnectLinks, ConnectMode, LINK_PATH, LinkError, OpenLink},
     outcome::{CompletedCall, Outcome},
     prompts::Prompts,

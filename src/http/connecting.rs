@@ -3,4 +3,5 @@
 pub(super) mod connect_callback;
 pub(super) mod connect_link;
 pub(super) mod connect_queue;
+pub(super) mod connection_check;
 pub(super) mod wait_reason;

@@ -1,42 +1,26 @@
 //! `/mcp`: connects actix-web to rmcp, which calls the tools.
 //!
-//! rmcp uses `http` 1 types and actix-web `http` 0.2 types: methods, URIs and headers are converted by bytes. No state
-//! outlives a request, so any process can answer any request.
+//! No state outlives a request, so any process can answer any request.
 
 pub(super) mod accept;
 pub(super) mod batch;
+pub(super) mod malformed_response;
 pub(super) mod mcp_caller;
 pub(super) mod mcp_failure;
+pub(super) mod rmcp_http;
 pub(super) mod tool_selection;
 
-use std::{convert::Infallible, sync::Arc};
-
-use self::{
-    accept::{Accepted, EVENT_STREAM, JSON},
-    mcp_caller::McpCaller,
-    tool_selection::tool_selection,
-};
-use super::{
-    error::{ApiError, ErrorLogInfo},
-    middleware::request_logger::RequestContext,
-    resource::method_not_allowed,
-    state::HttpState,
-};
-use crate::{
-    domain::{Credential, ErrorCode, Principal, UserId},
-    mcp::{CallObserver, Incoming, Malformed, Message, Revision, Server, reword_unknown_method},
-    tools::{ToolSelection, Toolbox},
-};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
     error::InternalError,
-    http::{Method, StatusCode, header as actix_header},
+    http::{Method, header as actix_header},
     web,
 };
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
-use http_body_util::{BodyExt, BodyStream, Full, combinators::BoxBody};
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
 use rmcp::{
     ServerHandler,
     model::ProtocolVersion,
@@ -44,15 +28,24 @@ use rmcp::{
         StreamableHttpServerConfig, StreamableHttpService, session::never::NeverSessionManager,
     },
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+use self::{
+    accept::{Accepted, is_json},
+    malformed_response::{malformed_response, with_log_info},
+    mcp_caller::McpCaller,
+    rmcp_http::{from_rmcp_response, reworded, to_rmcp_request},
+    tool_selection::tool_selection,
+};
+use super::{error::ApiError, resource::method_not_allowed, state::HttpState};
+use crate::{
+    domain::{Credential, Principal, UserId},
+    mcp::{Incoming, Malformed, Message, Revision, Server},
+    tools::{ToolSelection, Toolbox},
+};
 
 /// The largest body, in bytes, that is read with a refused request.
 const DRAIN_LIMIT: usize = 8 * 1024;
-/// The log's code for a body that is no message, or a message with wrong parameters.
-const MALFORMED: ErrorCode = ErrorCode::MalformedMessage;
-
-/// rmcp's error code for an unknown method.
-const METHOD_NOT_FOUND: i64 = -32601;
 
 /// The endpoint. Generic over the server, because the conformance suite needs another one (`tests/conformance`).
 pub struct McpEndpoint<S = Server> {
@@ -222,16 +215,31 @@ pub(crate) async fn handle(
         Ok(incoming) => incoming,
         Err(malformed) => return Ok(malformed_response(&malformed)),
     };
-    // Boxed because moving a future copies everything that it contains.
-    let asks_for_more = matches!(caller.credential, Credential::Grant(_));
-    let answer = Box::pin(endpoint.answer_incoming(&request, accepted, Some((caller, selection)), incoming)).await?;
-    // An OAuth client learns from the status that its scope is too small, and may ask its user for a larger one (RFC
-    // 6750 section 3.1). The scope of a key cannot be extended, so its user gets the text of the tool.
-    let error = RequestContext::of(&request).and_then(|context| context.error_code());
-    if asks_for_more && error == Some(ErrorCode::InsufficientScope) {
+    if needs_larger_scope(toolbox, &caller, &incoming) {
         return Err(mcp_caller::error_with_challenge(&state, &request, ApiError::GrantTooSmall));
     }
-    Ok(answer)
+    // Boxed because moving a future copies everything that it contains.
+    Box::pin(endpoint.answer_incoming(&request, accepted, Some((caller, selection)), incoming)).await
+}
+
+/// Returns whether an OAuth client calls a tool that changes more than its scope allows. The client learns this from
+/// the response status and may ask its user for a larger scope (RFC 6750 section 3.1). So this is checked before
+/// anything runs, for a batch as a whole. The scope of a key cannot be extended, so its user gets the text of the tool.
+fn needs_larger_scope(toolbox: &Toolbox, caller: &Principal, incoming: &Incoming) -> bool {
+    if !matches!(caller.credential, Credential::Grant(_)) {
+        return false;
+    }
+    let exceeds_scope = |params: Option<&Map<String, Value>>| {
+        let name = params.and_then(|params| params.get("name")?.as_str()).unwrap_or_default();
+        let arguments = params.and_then(|params| params.get("arguments")?.as_object());
+        toolbox.exceeds_scope(name, arguments.unwrap_or(&Map::new()), caller.scope)
+    };
+    match incoming {
+        Incoming::Message(message) => message.method() == Some("tools/call") && exceeds_scope(message.params()),
+        Incoming::Batch(messages) => messages
+            .iter()
+            .any(|message| message["method"] == "tools/call" && exceeds_scope(message["params"].as_object())),
+    }
 }
 
 /// Checks that the header names a known revision. For a complete request of 2026-07-28 or later, rmcp checks this, with
@@ -265,22 +273,6 @@ fn is_ping_between_revisions(request: &HttpRequest, message: &Message) -> bool {
 /// The first revision without `ping`.
 const NO_PING: ProtocolVersion = ProtocolVersion::V_2026_07_28;
 
-/// Answers a body that contains no message with 400, as the transport requires for input that cannot be accepted.
-fn malformed_response(malformed: &Malformed) -> HttpResponse {
-    with_log_info(HttpResponse::BadRequest().json(malformed.to_json()))
-}
-
-fn with_log_info(mut answer: HttpResponse) -> HttpResponse {
-    answer.extensions_mut().insert(ErrorLogInfo { code: MALFORMED, cause: None });
-    answer
-}
-
-/// Returns whether a `Content-Type` is JSON, whatever its parameters.
-fn is_json(content_type: Option<&[u8]>) -> bool {
-    let essence = content_type.and_then(|kind| kind.split(|&byte| byte == b';').next());
-    essence.is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes()))
-}
-
 /// Reads a complete message. A large one is counted for its user before it is read, or at least before it is parsed.
 async fn read_message(
     state: &HttpState,
@@ -310,107 +302,4 @@ async fn drain_body(body: web::Payload) {
     // The head was passed on before the data that arrived with it was processed.
     tokio::task::yield_now().await;
     let _ = body.to_bytes_limited(DRAIN_LIMIT).now_or_never();
-}
-
-fn to_rmcp_request(
-    request: &HttpRequest,
-    caller_and_selection: Option<(Principal, ToolSelection)>,
-    body: Bytes,
-) -> Result<http::Request<Full<Bytes>>, ApiError> {
-    let mut builder = http::Request::builder().method(request.method().as_str()).uri(request.uri().to_string());
-    for (name, value) in request.headers() {
-        // rmcp needs no credentials, so it does not get them, and its body differs from the original one.
-        let kept_back =
-            [actix_header::AUTHORIZATION, actix_header::COOKIE, actix_header::CONTENT_LENGTH, actix_header::ACCEPT];
-        if !kept_back.contains(name) {
-            builder = builder.header(name.as_str(), value.as_bytes());
-        }
-    }
-    // rmcp requires both media types. The client's own `Accept` was evaluated before.
-    builder = builder.header(http::header::ACCEPT, "application/json, text/event-stream");
-    if let Some(context) = RequestContext::of(request) {
-        let context: Arc<dyn CallObserver> = context;
-        builder = builder.extension(context);
-    }
-    if let Some((caller, selection)) = caller_and_selection {
-        builder = builder.extension(caller).extension(selection);
-    }
-    builder
-        .body(Full::new(body))
-        .map_err(|_| ApiError::BadRequest("The request line or a header cannot be read.".to_owned()))
-}
-
-async fn from_rmcp_response(
-    request: &HttpRequest,
-    response: http::Response<BoxBody<Bytes, Infallible>>,
-    accepted: Accepted,
-    message: &Message,
-) -> HttpResponse {
-    let (parts, body) = response.into_parts();
-    let status = StatusCode::from_u16(parts.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let content_type = parts.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-    let is_stream = content_type.is_some_and(|kind| kind.starts_with(EVENT_STREAM.as_bytes()));
-    let is_text = !is_stream && !is_json(content_type);
-    let mut answer = HttpResponse::build(status);
-    for (name, value) in &parts.headers {
-        answer.append_header((name.as_str(), value.as_bytes()));
-    }
-    if is_stream && accepted != Accepted::Json {
-        let frames = BodyStream::new(body).filter_map(|frame| async {
-            let Ok(frame) = frame;
-            frame.into_data().ok().map(Ok::<_, Infallible>)
-        });
-        return answer.streaming(Box::pin(frames));
-    }
-    let Ok(collected) = body.collect().await;
-    let collected = reworded(request, message, collected.to_bytes());
-    if is_stream {
-        // The earlier events are notifications, which this client cannot receive.
-        return HttpResponse::build(status).content_type(JSON).body(last_event(&collected));
-    }
-    if is_text && status.is_client_error() {
-        let id = message.id().cloned().unwrap_or_default();
-        return malformed_response(&Malformed::invalid_request(id, String::from_utf8_lossy(&collected)));
-    }
-    answer.body(collected)
-}
-
-/// Records the failure if rmcp's answer is an error, and returns the answer, with a reworded message if needed.
-fn reworded(request: &HttpRequest, message: &Message, answer: Bytes) -> Bytes {
-    match mcp_failure::note_failure(request, message.method(), &answer) {
-        Some(METHOD_NOT_FOUND) => {
-            reword_unknown_method(&answer).map_or(answer, |answer| Bytes::from(answer.to_string()))
-        }
-        _ => answer,
-    }
-}
-
-/// Returns the data of the last event with data in a stream.
-fn last_event(stream: &Bytes) -> Bytes {
-    let lines = stream.split(|&byte| byte == b'\n');
-    let mut data = lines.filter_map(|line| line.strip_prefix(b"data:")).map(<[u8]>::trim_ascii);
-    data.rfind(|data| !data.is_empty()).map_or_else(Bytes::new, |data| stream.slice_ref(data))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answer_is_the_last_event_of_a_stream() {
-        let stream = Bytes::from_static(b"data: {\"a\":1}\n\nevent: message\ndata: {\"b\":2}\n\nid: 7\ndata:\n\n");
-        assert_eq!(last_event(&stream), Bytes::from_static(b"{\"b\":2}"));
-        assert!(last_event(&Bytes::new()).is_empty());
-    }
-
-    #[test]
-    fn parameters_do_not_change_a_content_type() {
-        for json in ["application/json", "Application/JSON; charset=utf-8", " application/json ;x=y"] {
-            assert!(is_json(Some(json.as_bytes())), "{json}");
-        }
-        for other in ["text/plain", "application/jsonx", "application/json, text/plain", ""] {
-            assert!(!is_json(Some(other.as_bytes())), "{other}");
-        }
-        assert!(!is_json(None));
-    }
 }

@@ -22,14 +22,16 @@ pub(super) fn tool_result(
 ) -> CallToolResponse {
     let notice = (!ignored.is_empty()).then(|| ignored.join("; "));
     let mut result = match outcome {
-        Outcome::Answer(data) | Outcome::Draft(data) | Outcome::Confirm(data) => data_result(match notice {
-            Some(notice) => data.with_notice(IGNORED, &notice),
-            None => data,
-        }),
+        Outcome::Answer(data) | Outcome::Draft(data) | Outcome::ConfirmationRequest(data) => {
+            data_result(match notice {
+                Some(notice) => data.with_notice(IGNORED, &notice),
+                None => data,
+            })
+        }
         Outcome::Message(text) => CallToolResult::success(text_content(text, notice)),
         Outcome::Problem { message, .. } => CallToolResult::error(text_content(message, notice)),
-        Outcome::AskPerson { question, state } => return form_elicitation(question, state).into(),
-        Outcome::SendPerson { message, url } => return url_elicitation(message, url).into(),
+        Outcome::FormElicitation { question, state } => return form_elicitation(question, state).into(),
+        Outcome::UrlElicitation { message, url } => return url_elicitation(message, url).into(),
     };
     revision.fit_result(&mut result);
     result.into()

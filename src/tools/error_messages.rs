@@ -19,7 +19,7 @@ use crate::{
 pub(super) const FAILED: &str = "The gateway failed on this call. Try again once; if the problem persists, the user \
 should report the time of this response to the gateway's operator.";
 
-/// Returns the text of an `isError` result. Unknown outcomes of writes are described by `write_words`.
+/// Returns the text of an `isError` result. Unknown outcomes of writes are described by `write_messages`.
 pub(super) async fn explain(
     links: &ConnectLinks,
     caller: &Principal,

@@ -13,16 +13,16 @@ pub enum Outcome {
     /// A draft: what would be sent, and the id that sends it.
     Draft(RenderedResponse),
     /// The first of two steps: the effect of the write, and the token that confirms it.
-    Confirm(RenderedResponse),
+    ConfirmationRequest(RenderedResponse),
     /// The question for the user of a client that supports form elicitation.
-    AskPerson {
+    FormElicitation {
         /// The question.
         question: String,
         /// The state that the client returns with the reply.
         state: String,
     },
     /// A web page for the user of a client that supports URL elicitation.
-    SendPerson {
+    UrlElicitation {
         /// The reason.
         message: String,
         /// The page.
@@ -48,8 +48,10 @@ impl Outcome {
     /// Returns the data of a response that a tool's output schema describes.
     pub(super) fn data(&self) -> Option<&RenderedResponse> {
         match self {
-            Self::Answer(data) | Self::Draft(data) | Self::Confirm(data) => Some(data),
-            Self::AskPerson { .. } | Self::SendPerson { .. } | Self::Message(_) | Self::Problem { .. } => None,
+            Self::Answer(data) | Self::Draft(data) | Self::ConfirmationRequest(data) => Some(data),
+            Self::FormElicitation { .. } | Self::UrlElicitation { .. } | Self::Message(_) | Self::Problem { .. } => {
+                None
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::{elicitation::ClientElicitation, tool_selection::ToolSelection};
+use super::{client_elicitation::ClientElicitation, tool_selection::ToolSelection};
 use crate::domain::Principal;
 
 /// The parsed parameters of `tools/call`.

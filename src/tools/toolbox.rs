@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use rmcp::model::{JsonObject, Tool};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     access::check_access,
     call_log_info::CallLogInfo,
+    client_elicitation::ClientElicitation,
     composite::CompositeTools,
-    elicitation::ClientElicitation,
     error_messages,
     invocation::Invocation,
     outcome::{CompletedCall, LoggedOutcome, Outcome, rejected},
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     catalog::{self, Operation},
-    domain::{ErrorCode, Principal},
+    domain::{ErrorCode, Principal, Scope},
 };
 
 /// The legacy tool that returned the connect link. Clients of its users may still call it; it is not listed, because
@@ -99,7 +99,7 @@ impl Toolbox {
     fn tool_infos(&self) -> impl Iterator<Item = (ToolInfo<'_>, &Tool)> {
         let operations =
             self.0.deps.catalog.operations().map(|operation| (ToolInfo::from(operation), operation.tool()));
-        let composite_tools = self.0.tables.composite_tools.all().map(|answer| (answer.tool_info(), answer.tool()));
+        let composite_tools = self.0.tables.composite_tools.all().map(|tool| (tool.tool_info(), tool.tool()));
         // A draft tool has the attributes of its operation: without write access it is of no use.
         let drafts = self.0.deps.catalog.operations().filter_map(|operation| {
             let tool = operation.draft()?;
@@ -114,6 +114,16 @@ impl Toolbox {
             return Some(operation.tool().clone());
         }
         self.tool_infos().find(|(info, _)| info.name == name).map(|(_, tool)| tool.clone())
+    }
+
+    /// Returns whether a call changes more than this scope allows. No call of an unknown tool does.
+    pub fn exceeds_scope(&self, name: &str, arguments: &Map<String, Value>, scope: Scope) -> bool {
+        let name = match name {
+            CALL_OPERATION => arguments.get("name").and_then(Value::as_str).unwrap_or_default(),
+            name => name,
+        };
+        let operation = self.target(name).and_then(|target| target.operation());
+        operation.is_some_and(|operation| !operation.is_allowed_for(scope))
     }
 
     /// Calls a tool. Cancelling removes a waiting call and aborts a running read; a write that was sent runs to
@@ -134,7 +144,7 @@ impl Toolbox {
                 return Ok(self.how_to_connect(context.caller).await);
             }
             CALL_OPERATION => self.forward(context, call).await,
-            _ => self.run(context, call, false).await?,
+            _ => self.run_tool(context, call, false).await?,
         };
         let error = completed.log_info.error;
         self.0.deps.metrics.tool_call(&completed.tool, error.map_or("ok", ErrorCode::as_str));
@@ -143,7 +153,7 @@ impl Toolbox {
             && context.elicitation.supports_url
             && let Some(url) = Box::pin(error_messages::where_to_connect(&self.0.deps.links, context.caller)).await
         {
-            completed.outcome = Outcome::SendPerson { message: error_messages::CONNECT_PROMPT.to_owned(), url };
+            completed.outcome = Outcome::UrlElicitation { message: error_messages::CONNECT_PROMPT.to_owned(), url };
         }
         Ok(completed)
     }
@@ -163,7 +173,7 @@ impl Toolbox {
                 Ok(forwarded) => forwarded,
                 Err(problem) => return refused(rejected(ErrorCode::InvalidArguments, problem)),
             };
-        match Box::pin(self.run(context, ToolCall { name, arguments }, true)).await {
+        match Box::pin(self.run_tool(context, ToolCall { name, arguments }, true)).await {
             Ok(mut completed) => {
                 // Both tools may have ignored the same argument.
                 let mut seen: BTreeSet<String> = ignored.iter().cloned().collect();
@@ -176,22 +186,22 @@ impl Toolbox {
     }
 
     /// Runs any tool except `call_operation`.
-    async fn run(
+    async fn run_tool(
         &self,
         context: CallContext<'_>,
         ToolCall { name, mut arguments }: ToolCall,
         by_call_operation: bool,
     ) -> Result<CompletedCall, UnknownTool> {
         let Some(target) = self.target(&name) else { return Err(self.unknown(&name)) };
-        if let Some((outcome, log_info)) = check_access(&context, target.tool_info(&name), target.operation()) {
-            return Ok(CompletedCall { tool: name, outcome, ignored: Vec::new(), log_info });
-        }
         let Inner { tables, deps } = &*self.0;
         let ignored = match &target {
             Target::Operation(operation) | Target::Draft(operation) => operation.remove_ignored(&mut arguments),
             Target::Composite(tool) => tool.definition().remove_ignored(&mut arguments, true),
             Target::FindOperation => tables.tool_search.find_definition().remove_ignored(&mut arguments, true),
         };
+        if let Some((outcome, log_info)) = check_access(&context, target.tool_info(&name), target.operation()) {
+            return Ok(CompletedCall { tool: name, outcome, ignored, log_info });
+        }
         let (mut outcome, log_info) = match target {
             Target::Operation(operation) => {
                 let invocation = Invocation { deps, context, operation, by_call_operation };

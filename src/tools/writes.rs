@@ -14,10 +14,9 @@ use uuid::Uuid;
 
 use super::{
     call_log_info::CallLogInfo,
+    client_elicitation::ClientElicitation,
     confirm::{self, ConfirmationKind, Consent, Refusal},
-    drafts,
-    elicitation::ClientElicitation,
-    error_messages,
+    drafts, error_messages,
     outcome::{LoggedOutcome, Outcome, rejected},
     question,
     request_digests::request_digests,
@@ -155,7 +154,7 @@ impl Write<'_> {
         if self.elicitation.supports_form {
             let (state, _) = confirm::seal(&deps.ring, caller.user, ConfirmationKind::Elicited, digest, None, now)?;
             let question = question::question(operation, &arguments);
-            return Ok((Outcome::AskPerson { question, state }, CallLogInfo::default()));
+            return Ok((Outcome::FormElicitation { question, state }, CallLogInfo::default()));
         }
         if operation.draft().is_some() {
             let draft = drafts::draft(deps, caller, operation, &self.request, self.by_call_operation)?;
@@ -170,7 +169,7 @@ impl Write<'_> {
             "next": messages::how_to_confirm(operation, self.by_call_operation),
             "next_call": self.second_step(arguments, token),
         }));
-        Ok((Outcome::Confirm(effect), CallLogInfo::default()))
+        Ok((Outcome::ConfirmationRequest(effect), CallLogInfo::default()))
     }
 
     /// Returns the call that makes the write after the user agreed.

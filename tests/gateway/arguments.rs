@@ -190,6 +190,12 @@ async fn what_clients_add_to_every_call_is_ignored_and_named() {
         let twice = json!({"name": "list_surcharges", "arguments": {"sessionId": "s"}, "sessionId": "s"});
         let said = alice.call("call_operation", twice).await.ok()["ignored_arguments"].to_string();
         assert_eq!(said.matches("`sessionId`").count(), 1, "{said}");
+        // A refusal reports it as well.
+        let key = alice.post("/api/keys", &json!({"name": "reader", "scope": "read"})).await;
+        let reader = alice.with_key(key.body["api_key"].as_str().unwrap(), &alice.id);
+        let refused = reader.call("create_guest", json!({"first_name": "Ada", "sessionId": "s"})).await.0;
+        let content = refused.body["result"]["content"].to_string();
+        assert!(content.contains("may only read") && content.contains("Ignored: `sessionId`"), "{content}");
         // `confirm` is not an argument of a write that needs no confirmation.
         let confirmed = json!({"first_name": "Ada", "confirm": "x"});
         assert!(alice.call("create_guest", confirmed).await.refused().contains("unknown argument `confirm`"));

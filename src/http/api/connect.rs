@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     allowance::AttemptOrigin,
-    domain::{JsonObject, Method, UpstreamRequest, UserId, in_minutes, member},
+    domain::{JsonObject, Method, UpstreamRequest, in_minutes, member},
     http::{
-        connecting::connect_queue::queue_key,
+        connecting::{connect_queue::queue_key, connection_check::is_connected},
         error::ApiError,
         extract::callers::{AnyCaller, FullCaller},
         middleware::request_logger::RequestContext,
@@ -41,12 +41,6 @@ pub(crate) async fn start(
             in_minutes(state.settings.link_lifetime)
         ),
     })))
-}
-
-/// Returns whether the user has a working connection. In this case no code is redeemed and no turn is needed.
-pub(in crate::http) async fn is_connected(state: &HttpState, user: UserId) -> Result<bool, ApiError> {
-    let existing = state.store.connection(user).await?;
-    Ok(existing.is_some_and(|connection| connection.rejected_at.is_none()))
 }
 
 /// `{email, token}` of an OwnerRez account. Not `Debug`, since it contains a secret.

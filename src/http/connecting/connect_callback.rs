@@ -7,11 +7,11 @@ use secrecy::ExposeSecret;
 use super::{
     connect_link::link_gone,
     connect_queue::{QueueOutcome, ReturnedBrowser, request_turn},
+    connection_check::is_connected,
 };
 use crate::{
     crypto,
     http::{
-        api::connect::is_connected,
         browser::cookies::CONNECT_COOKIES,
         callback_query::CallbackQuery,
         error::ApiError,

@@ -134,6 +134,12 @@ impl<'a> Range<'a> {
     }
 }
 
+/// Returns whether a `Content-Type` is JSON, whatever its parameters.
+pub(in crate::http) fn is_json(content_type: Option<&[u8]>) -> bool {
+    let essence = content_type.and_then(|kind| kind.split(|&byte| byte == b';').next());
+    essence.is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(JSON.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
@@ -172,6 +178,17 @@ mod tests {
         ] {
             assert_eq!(accepted(values), expected, "{values:?}");
         }
+    }
+
+    #[test]
+    fn parameters_do_not_change_a_content_type() {
+        for json in ["application/json", "Application/JSON; charset=utf-8", " application/json ;x=y"] {
+            assert!(is_json(Some(json.as_bytes())), "{json}");
+        }
+        for other in ["text/plain", "application/jsonx", "application/json, text/plain", ""] {
+            assert!(!is_json(Some(other.as_bytes())), "{other}");
+        }
+        assert!(!is_json(None));
     }
 
     proptest! {

@@ -104,11 +104,6 @@ impl RequestContext {
         let _ = self.error.set(code);
     }
 
-    /// Returns the first error that was recorded.
-    pub(crate) fn error_code(&self) -> Option<ErrorCode> {
-        self.error.get().copied()
-    }
-
     /// Records that an MCP message was answered with an error.
     pub(crate) fn message_failed(&self, method: &'static str, code: i64) {
         let _ = self.message.set((method, code));

@@ -1,7 +1,7 @@
 //! Access tokens: valid for `/mcp` only, until they expire, and no longer than their grant.
 
 use chrono::TimeDelta;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::world::{
     Browser, ClientApp, Gateway, Landing, Person, Settings, eventually, on_each_database, on_postgres, rpc,
@@ -125,6 +125,45 @@ async fn a_client_that_may_only_read_is_told_what_to_ask_for() {
             assert!(challenge.contains("ownerrez:full") && challenge.contains("resource_metadata="), "{challenge}");
         }
         assert_eq!(gateway.ownerrez().count("POST /v2/quotes"), 0);
+        gateway.stop().await;
+    })
+    .await;
+}
+
+/// The check precedes everything else, so nothing of a batch runs and no argument is examined.
+#[actix_web::test]
+async fn a_write_beyond_the_scope_is_refused_before_anything_runs() {
+    on_each_database(async |database| {
+        let gateway = Gateway::start(database).await;
+        let account = gateway.ownerrez().add_account("Alice").id;
+        let app = ClientApp::register(&gateway, "App").await;
+        let caller = app.caller(&app.tokens(&gateway, account, &[("scope", "ownerrez:read")]).await);
+        let call = |id: u64, tool: &str, arguments: Value| {
+            rpc(id, "tools/call", json!({"name": tool, "arguments": arguments}))
+        };
+        let write = call(2, "create_quote", json!({}));
+        let mut notification = write.clone();
+        notification.as_object_mut().unwrap().remove("id");
+        let headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+        gateway.ownerrez().clear_requests();
+        for message in [
+            json!([call(1, "get_booking", json!({"id": 7})), write]),
+            json!([call(1, "get_booking", json!({"id": "x"})), write]),
+            json!([write, call(3, "list_owners", json!({}))]),
+            call(4, "create_quote", json!({"colour": 7})),
+            call(5, "call_operation", json!({"name": "delete_guest", "arguments": [1]})),
+            call(6, "draft_message", json!({})),
+            notification,
+        ] {
+            let reply = caller.send("POST", "/mcp", &headers, Some(message.to_string())).await;
+            assert_eq!((reply.status, reply.error()), (403, "insufficient_scope"), "{message}");
+            assert!(reply.header("www-authenticate").unwrap().contains("insufficient_scope"), "{message}");
+        }
+        assert_eq!(gateway.ownerrez().count("* /v2/*"), 0);
+        // What it may do works in the same form.
+        let reads = json!([call(7, "list_owners", json!({})), call(8, "find_operation", json!({"query": "owners"}))]);
+        let reply = caller.send("POST", "/mcp", &headers, Some(reads.to_string())).await;
+        assert_eq!((reply.status, reply.body.as_array().map(Vec::len)), (200, Some(2)), "{}", reply.body);
         gateway.stop().await;
     })
     .await;

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use chrono::TimeDelta;
 
 use super::{allowance, database, internal::internal, reconnect::RECONNECT, tokens};
-use crate::{http::error::body::ErrorBody, session::CallError, upstream::UpstreamErrorKind};
+use crate::{http::error::body::ErrorBody, session::CallError, upstream::UpstreamErrorClass};
 
 /// Returns the text of a call that failed.
 pub(super) fn failed(error: &CallError) -> ErrorBody {
@@ -30,19 +30,11 @@ pub(super) fn failed(error: &CallError) -> ErrorBody {
         .with_retry_after(TimeDelta::seconds(1)),
         CallError::Allowance(refusal) => allowance::refusal(*refusal),
         CallError::Upstream(refused) => {
-            let status = match refused.kind {
-                UpstreamErrorKind::Throttled => StatusCode::SERVICE_UNAVAILABLE,
-                UpstreamErrorKind::Invalid
-                | UpstreamErrorKind::InvalidToken
-                | UpstreamErrorKind::Unauthorized
-                | UpstreamErrorKind::OtherUnauthorized
-                | UpstreamErrorKind::FeatureMissing
-                | UpstreamErrorKind::Forbidden
-                | UpstreamErrorKind::ReadOnly
-                | UpstreamErrorKind::NotFound
-                | UpstreamErrorKind::NotAccepted
-                | UpstreamErrorKind::Conflict
-                | UpstreamErrorKind::Unavailable => StatusCode::BAD_GATEWAY,
+            let status = match refused.kind.class() {
+                UpstreamErrorClass::Throttled => StatusCode::SERVICE_UNAVAILABLE,
+                UpstreamErrorClass::TokenRefused
+                | UpstreamErrorClass::RequestRefused
+                | UpstreamErrorClass::Unavailable => StatusCode::BAD_GATEWAY,
             };
             ErrorBody::new(
                 status,
