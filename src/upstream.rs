@@ -15,7 +15,7 @@ mod transport_error;
 mod upstream_settings;
 
 pub use ownerrez_client::Upstream;
-pub use reply::{Reply, UpstreamError, UpstreamErrorKind};
+pub use reply::{Reply, UpstreamError, UpstreamErrorClass, UpstreamErrorKind};
 pub use tokens::{TokenError, TokenResponse};
 pub use transport_error::TransportError;
 pub use upstream_settings::{ClientCredentials, UpstreamSettings};

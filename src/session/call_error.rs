@@ -1,4 +1,4 @@
-//! Errors of calls, as facts. `http` turns them into texts for users and models.
+//! Errors of calls, as facts. `tools` writes the texts for models, `http` those for users.
 
 use chrono::TimeDelta;
 
@@ -8,7 +8,7 @@ use crate::{
     crypto::CryptoError,
     domain::ErrorCode,
     store::StoreError,
-    upstream::{TokenError, TransportError, UpstreamError, UpstreamErrorKind},
+    upstream::{TokenError, TransportError, UpstreamError, UpstreamErrorClass},
 };
 
 /// Reasons for which a call has no successful response.
@@ -87,19 +87,10 @@ impl CallError {
             Self::NeedsReconnect => ErrorCode::NeedsReconnect,
             Self::Busy => ErrorCode::Busy,
             Self::Allowance(refusal) => refusal.code(),
-            Self::Upstream(error) => match error.kind {
-                UpstreamErrorKind::Throttled => ErrorCode::OwnerRezThrottled,
-                UpstreamErrorKind::Unavailable => ErrorCode::OwnerRezUnavailable,
-                UpstreamErrorKind::Invalid
-                | UpstreamErrorKind::InvalidToken
-                | UpstreamErrorKind::Unauthorized
-                | UpstreamErrorKind::OtherUnauthorized
-                | UpstreamErrorKind::FeatureMissing
-                | UpstreamErrorKind::Forbidden
-                | UpstreamErrorKind::ReadOnly
-                | UpstreamErrorKind::NotFound
-                | UpstreamErrorKind::NotAccepted
-                | UpstreamErrorKind::Conflict => ErrorCode::OwnerRezRefused,
+            Self::Upstream(error) => match error.kind.class() {
+                UpstreamErrorClass::Throttled => ErrorCode::OwnerRezThrottled,
+                UpstreamErrorClass::Unavailable => ErrorCode::OwnerRezUnavailable,
+                UpstreamErrorClass::TokenRefused | UpstreamErrorClass::RequestRefused => ErrorCode::OwnerRezRefused,
             },
             Self::Deadline { .. } | Self::Transport { .. } | Self::RefreshPaused(_) => ErrorCode::OwnerRezUnavailable,
             Self::Refresh(error) => error.code(),
@@ -116,7 +107,7 @@ impl CallError {
             Self::Deadline { write_may_have_happened }
             | Self::Transport { write_may_have_happened, .. }
             | Self::SessionLost { write_may_have_happened } => *write_may_have_happened,
-            Self::Upstream(error) => error.kind.write_may_have_happened(),
+            Self::Upstream(error) => error.kind.class() == UpstreamErrorClass::Unavailable,
             Self::NotConnected
             | Self::NeedsReconnect
             | Self::Busy

@@ -45,7 +45,7 @@ impl UpstreamError {
     }
 }
 
-/// The classes of errors that require different reactions.
+/// The errors of OwnerRez that have different texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpstreamErrorKind {
     /// 400, 422: the arguments are invalid.
@@ -77,38 +77,38 @@ pub enum UpstreamErrorKind {
 impl UpstreamErrorKind {
     /// Returns whether the request could succeed with another token.
     pub fn may_concern_token(self) -> bool {
-        match self {
-            Self::InvalidToken | Self::Unauthorized => true,
-            Self::Invalid
-            | Self::OtherUnauthorized
-            | Self::FeatureMissing
-            | Self::Forbidden
-            | Self::ReadOnly
-            | Self::NotFound
-            | Self::NotAccepted
-            | Self::Conflict
-            | Self::Throttled
-            | Self::Unavailable => false,
-        }
+        self.class() == UpstreamErrorClass::TokenRefused
     }
 
-    /// Returns whether a write that got this answer may have been carried out.
-    pub fn write_may_have_happened(self) -> bool {
+    /// Returns the class. Reactions that several errors share depend on it, so a new error is classified here only.
+    pub fn class(self) -> UpstreamErrorClass {
         match self {
-            Self::Unavailable => true,
+            Self::InvalidToken | Self::Unauthorized => UpstreamErrorClass::TokenRefused,
             Self::Invalid
-            | Self::InvalidToken
-            | Self::Unauthorized
             | Self::OtherUnauthorized
             | Self::FeatureMissing
             | Self::Forbidden
             | Self::ReadOnly
             | Self::NotFound
             | Self::NotAccepted
-            | Self::Conflict
-            | Self::Throttled => false,
+            | Self::Conflict => UpstreamErrorClass::RequestRefused,
+            Self::Throttled => UpstreamErrorClass::Throttled,
+            Self::Unavailable => UpstreamErrorClass::Unavailable,
         }
     }
+}
+
+/// The classes of errors that share a reaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamErrorClass {
+    /// The request could succeed with another token.
+    TokenRefused,
+    /// The request would be refused with any token.
+    RequestRefused,
+    /// The request may be sent later.
+    Throttled,
+    /// OwnerRez failed. A write may have been carried out.
+    Unavailable,
 }
 
 const MESSAGES: usize = 10;

@@ -10,7 +10,7 @@ use url::form_urlencoded;
 
 use super::{
     ownerrez_client::Upstream,
-    reply::{Reply, UpstreamError, UpstreamErrorKind},
+    reply::{Reply, UpstreamError, UpstreamErrorClass, UpstreamErrorKind},
     transport_error::TransportError,
 };
 use crate::domain::{AccountId, ErrorCode, Method, TokenKind, TokenSet, UpstreamGrant, UpstreamRequest};
@@ -131,20 +131,14 @@ impl Upstream {
         if reply.status == 429 {
             return Err(TokenError::Throttled(reply.retry_after));
         }
-        let body = reply.into_result().map_err(|refused| match refused.kind {
-            UpstreamErrorKind::Unavailable | UpstreamErrorKind::OtherUnauthorized => {
+        let body = reply.into_result().map_err(|refused| {
+            // Neither says anything about the token.
+            let is_other = refused.kind == UpstreamErrorKind::OtherUnauthorized;
+            if is_other || refused.kind.class() == UpstreamErrorClass::Unavailable {
                 TokenError::Unexpected(refused.status)
+            } else {
+                TokenError::InvalidPersonalToken(refused)
             }
-            UpstreamErrorKind::Invalid
-            | UpstreamErrorKind::InvalidToken
-            | UpstreamErrorKind::Unauthorized
-            | UpstreamErrorKind::FeatureMissing
-            | UpstreamErrorKind::Forbidden
-            | UpstreamErrorKind::ReadOnly
-            | UpstreamErrorKind::NotFound
-            | UpstreamErrorKind::NotAccepted
-            | UpstreamErrorKind::Conflict
-            | UpstreamErrorKind::Throttled => TokenError::InvalidPersonalToken(refused),
         })?;
         let account = body.value().get("id").and_then(Value::as_i64).map(AccountId);
         Ok(UpstreamGrant { tokens, account })
