@@ -5,21 +5,20 @@
 //!
 //! - `days`, `money`, `stay`, `property_set`: shared calculations
 //! - `query_context`: calls operations of the catalogue by name, page after page, within limits
-//! - `who_is_staying`, `availability`, `dossier`, `overview`, `briefing`, `revenue`, `history`, `search_fetch`: the
-//!   tools
+//! - one file per tool, named after it; `search_fetch` has `search` and `fetch`
 
-mod availability;
-mod briefing;
+mod booking_dossier;
+mod calendar_overview;
 mod days;
-mod dossier;
-mod history;
+mod find_availability;
+mod guest_history;
 mod money;
-mod overview;
 mod property_set;
 mod query_context;
-mod revenue;
+mod revenue_summary;
 mod search_fetch;
 mod stay;
+mod todays_briefing;
 mod who_is_staying;
 
 #[cfg(test)]
@@ -160,12 +159,12 @@ impl Handler {
     async fn run(self, context: &mut QueryContext<'_>, arguments: Map<String, Value>) -> Result<Value, CompositeError> {
         match self {
             Self::WhoIsStaying => who_is_staying::who_is_staying(context, parse(arguments)?).await,
-            Self::FindAvailability => availability::find_availability(context, parse(arguments)?).await,
-            Self::BookingDossier => dossier::booking_dossier(context, parse(arguments)?).await,
-            Self::CalendarOverview => overview::calendar_overview(context, parse(arguments)?).await,
-            Self::TodaysBriefing => briefing::todays_briefing(context, parse(arguments)?).await,
-            Self::RevenueSummary => revenue::revenue_summary(context, parse(arguments)?).await,
-            Self::GuestHistory => history::guest_history(context, parse(arguments)?).await,
+            Self::FindAvailability => find_availability::find_availability(context, parse(arguments)?).await,
+            Self::BookingDossier => booking_dossier::booking_dossier(context, parse(arguments)?).await,
+            Self::CalendarOverview => calendar_overview::calendar_overview(context, parse(arguments)?).await,
+            Self::TodaysBriefing => todays_briefing::todays_briefing(context, parse(arguments)?).await,
+            Self::RevenueSummary => revenue_summary::revenue_summary(context, parse(arguments)?).await,
+            Self::GuestHistory => guest_history::guest_history(context, parse(arguments)?).await,
             Self::Search => search_fetch::search(context, parse(arguments)?).await,
             Self::Fetch => search_fetch::fetch(context, parse(arguments)?).await,
         }

@@ -1,6 +1,7 @@
 //! The documents name files of this repository and must follow a rename. They name no counts that a change makes wrong.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -34,6 +35,49 @@ fn is_path(text: &str) -> bool {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
     let is_placeholder = text.contains("NAME") || text.contains("NNNN");
     tops.iter().any(|top| text.starts_with(top)) && is_plain && !is_placeholder
+}
+
+#[test]
+fn every_name_in_the_documents_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut words = BTreeSet::new();
+    for top in ["src", "tests", "config", "migration/src", "entity/src", "clippy.toml", "Cargo.toml", "justfile"] {
+        collect_words(&root.join(top), &mut words);
+    }
+    let mut checked = 0;
+    let mut missing = Vec::new();
+    for page in ["docs/ARCHITECTURE.md", "docs/GLOSSARY.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        for name in text.split('`').skip(1).step_by(2).filter(|name| is_name(name)) {
+            checked += 1;
+            if name.split("::").any(|part| !words.contains(part)) {
+                missing.push(format!("{page}: {name}"));
+            }
+        }
+    }
+    assert!(checked > 300, "only {checked} names found");
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// A name as in the sources, with its path or without. Capital letters mark a placeholder, such as `NAME`.
+fn is_name(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && part != "NAME"
+    };
+    text.split("::").all(is_part) && !text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Adds the words of all files below a path, and the names of these files.
+fn collect_words(path: &Path, words: &mut BTreeSet<String>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            collect_words(&entry.unwrap().path(), words);
+        }
+    } else if let Ok(text) = fs::read_to_string(path) {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        words.extend(text.split(|c| !is_word(c)).filter(|word| !word.is_empty()).map(str::to_owned));
+    }
+    words.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
 }
 
 /// The things that documents must not count: the next new one would make the number wrong.

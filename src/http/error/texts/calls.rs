@@ -36,12 +36,16 @@ pub(super) fn failed(error: &CallError) -> ErrorBody {
                 | UpstreamErrorClass::RequestRefused
                 | UpstreamErrorClass::Unavailable => StatusCode::BAD_GATEWAY,
             };
-            ErrorBody::new(
+            let body = ErrorBody::new(
                 status,
                 error.code(),
                 format!("OwnerRez responded with status {}.", refused.status),
                 "Try again later. The MCP tool for the same call returns the error text of OwnerRez.",
-            )
+            );
+            match refused.retry_after {
+                Some(wait) => body.with_retry_after(wait),
+                None => body,
+            }
         }
         CallError::Deadline { .. } | CallError::Transport { .. } => ErrorBody::new(
             StatusCode::BAD_GATEWAY,

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
+    booking_dossier::pick,
     days::{Days, earlier, later},
-    dossier::pick,
     money::{amount, cents_of},
     property_set::PropertySet,
     query_context::{CompositeError, QueryContext},
